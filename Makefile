@@ -1,0 +1,37 @@
+# make app | test | lab | check. Each makes .venv with the pinned packages it needs, then runs.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: app test lab check clean
+
+app: .venv/app
+	$(BIN)/python app/main.py
+
+test: .venv/test
+	$(BIN)/python -m pytest
+
+lab: .venv/lab
+	$(BIN)/jupyter lab notebooks
+
+check: .venv/check
+	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+
+.venv/pip:
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11 to 3.13 is needed")'
+	$(PYTHON) -m venv .venv
+	touch $@
+
+# torch first and alone: a torch of the pinned version that is there already is kept, and none other comes.
+.venv/app .venv/lab .venv/test .venv/check: .venv/%: .venv/pip pyproject.toml constraints.txt
+	$(PIP) torch
+	$(PIP) -e ".[$(EXTRAS)]"
+	touch $@
+
+.venv/app: EXTRAS := app
+.venv/lab: EXTRAS := app,lab
+.venv/test: EXTRAS := app,lab,test
+.venv/check: EXTRAS := app,lab,test,check
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache

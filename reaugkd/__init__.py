@@ -1,0 +1,49 @@
+"""Retrieval-augmented knowledge distillation for text classification (ReAugKD, ACL 2023)."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reaugkd.errors import ReAugKDError
+    from reaugkd.inference import Explanation, Neighbour, ReAugKDClassifier
+    from reaugkd.knowledge_base import KnowledgeBase
+    from reaugkd.recipe import Recipe, teach, train
+    from reaugkd.sources import load_files, load_task
+    from reaugkd.teacher import TeacherOutputs
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "ReAugKDError": "errors",
+    "Explanation": "inference",
+    "Neighbour": "inference",
+    "ReAugKDClassifier": "inference",
+    "KnowledgeBase": "knowledge_base",
+    "Recipe": "recipe",
+    "teach": "recipe",
+    "train": "recipe",
+    "load_files": "sources",
+    "load_task": "sources",
+    "TeacherOutputs": "teacher",
+}
+__all__ = [
+    "Explanation",
+    "KnowledgeBase",
+    "Neighbour",
+    "ReAugKDClassifier",
+    "ReAugKDError",
+    "Recipe",
+    "TeacherOutputs",
+    "__version__",
+    "load_files",
+    "load_task",
+    "teach",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: `reaugkd --help` does not wait for torch.
+    if name in _HOME:
+        return getattr(import_module(f"reaugkd.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'reaugkd' has no attribute {name!r}")

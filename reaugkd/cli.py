@@ -1,0 +1,354 @@
+"""The command line: ``reaugkd weights | teach | train | evaluate | predict | info``."""
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from reaugkd.errors import ReAugKDError
+
+# torch and transformers take seconds to import: each command imports what it needs.
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Retrieval-augmented knowledge distillation for text classification (ReAugKD, ACL 2023).",
+)
+
+TaskName = Annotated[str | None, typer.Option(help="shoptalk, glue/TASK, or OWNER/NAME[:CONFIG] of a hub data set.")]
+TrainFile = Annotated[
+    Path | None, typer.Option("--train", help="Local CSV, TSV, JSONL or Parquet file, in place of --task.")
+]
+TestFile = Annotated[Path | None, typer.Option("--test", help="Test rows; 20 % of train are held out if left out.")]
+ValidationFile = Annotated[
+    Path | None,
+    typer.Option("--validation", help="Rows to choose k, λ and τ on; 10 % of train are held out if left out."),
+]
+TextColumn = Annotated[str | None, typer.Option(help="Column of the text.")]
+TextPairColumn = Annotated[str | None, typer.Option(help="Column of the second text, for pairs.")]
+LabelColumn = Annotated[str, typer.Option(help="Column of the gold label.")]
+Metric = Annotated[str | None, typer.Option(help="accuracy, accuracy_and_f1, macro_f1 or matthews_correlation.")]
+PlantedErrors = Annotated[
+    bool, typer.Option("--planted-errors", help="Plant shoptalk's wrong labels in its train rows.")
+]
+Teacher = Annotated[str | None, typer.Option(help="Pretrained encoder to fine-tune as teacher: a name or a folder.")]
+Seed = Annotated[int, typer.Option(help="Seed of all trainings.")]
+MaxLength = Annotated[int, typer.Option(min=4, help="Tokens after which a text is cut.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def weights(name: Annotated[str, typer.Argument(help="Name of a pretrained encoder, or a folder.")]) -> None:
+    """Put a pretrained encoder into the cache and print its folder."""
+    from reaugkd.weights import find_weights
+
+    typer.echo(find_weights(name, _say))
+
+
+@app.command()
+def teach(
+    out: Annotated[Path, typer.Option(help="Parquet file for the outputs.")],
+    task: TaskName = None,
+    train: TrainFile = None,
+    test: TestFile = None,
+    validation: ValidationFile = None,
+    text_column: TextColumn = None,
+    text_pair_column: TextPairColumn = None,
+    label_column: LabelColumn = "label",
+    metric: Metric = None,
+    teacher: Teacher = None,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the train rows.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    max_length: MaxLength = 128,
+    seed: Seed = 0,
+) -> None:
+    """Fine-tune a teacher and write its outputs (hidden states, soft labels) for every row."""
+    from dataclasses import replace
+
+    from reaugkd import recipe as recipes
+    from reaugkd.weights import DEFAULT_ENCODER
+
+    loaded = _task(task, train, test, validation, text_column, text_pair_column, label_column, metric)
+    recipe = recipes.Recipe(teacher=teacher or DEFAULT_ENCODER, teacher_epochs=epochs, max_length=max_length, seed=seed)
+    if learning_rate is not None:
+        recipe = replace(recipe, teacher_training=replace(recipe.teacher_training, learning_rate=learning_rate))
+    outputs = recipes.teach(loaded, recipe, out)
+    for split in ("validation", "test"):
+        right = (outputs.of(split)[1].argmax(axis=1) == loaded.labels(split)).mean()
+        _say(f"Teacher's accuracy on {split}: {100 * right:.1f} %.")
+    _say(f"Wrote {len(outputs.ids):,} rows to {out}.")
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option(help="Folder for the model.")],
+    task: TaskName = None,
+    train: TrainFile = None,
+    test: TestFile = None,
+    validation: ValidationFile = None,
+    text_column: TextColumn = None,
+    text_pair_column: TextPairColumn = None,
+    label_column: LabelColumn = "label",
+    metric: Metric = None,
+    planted_errors: PlantedErrors = False,
+    teacher: Teacher = None,
+    teacher_outputs: Annotated[
+        Path | None, typer.Option(help="File that `reaugkd teach` wrote; then no teacher is trained.")
+    ] = None,
+    student: Annotated[str | None, typer.Option(help="Pretrained encoder that the student starts from.")] = None,
+    student_layers: Annotated[int | None, typer.Option(min=1, help="Layers to keep of it.")] = 2,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the train rows, for each student.")] = None,
+    teacher_epochs: Annotated[float | None, typer.Option(help="The same for the teacher.")] = None,
+    relational_weight: Annotated[float | None, typer.Option(help="β, the weight of the relational loss.")] = None,
+    keep_teacher: Annotated[
+        bool, typer.Option("--keep-teacher", help="Keep the teacher in the model's folder.")
+    ] = False,
+    max_length: MaxLength = 128,
+    seed: Seed = 0,
+) -> None:
+    """Train a student with the teacher's memory, and score every ablation.
+
+    On shoptalk, the outputs of a large teacher are shipped and used unless --teacher names another one.
+    """
+    from dataclasses import replace
+
+    from reaugkd import recipe as recipes
+    from reaugkd.sources import SHOPTALK_TEACHER_OUTPUTS
+    from reaugkd.teacher import TeacherOutputs
+    from reaugkd.weights import DEFAULT_ENCODER
+
+    if teacher and teacher_outputs:
+        raise ReAugKDError("--teacher and --teacher-outputs exclude each other; leave one of them out.")
+    loaded = _task(task, train, test, validation, text_column, text_pair_column, label_column, metric, planted_errors)
+    if task == "shoptalk" and not teacher:
+        teacher_outputs = teacher_outputs or SHOPTALK_TEACHER_OUTPUTS
+    recipe = recipes.Recipe(
+        teacher=teacher or DEFAULT_ENCODER,
+        student=student or DEFAULT_ENCODER,
+        student_layers=student_layers,
+        epochs=epochs,
+        teacher_epochs=teacher_epochs,
+        keep_teacher=keep_teacher,
+        max_length=max_length,
+        seed=seed,
+    )
+    if relational_weight is not None:
+        recipe = replace(recipe, distillation=replace(recipe.distillation, relational_weight=relational_weight))
+    outputs = TeacherOutputs.load(teacher_outputs) if teacher_outputs else None
+    model = recipes.train(loaded, recipe, out, teacher_outputs=outputs)
+    _print_ablations(model.parts.metrics)
+    _say(f'Saved the model in {out}; ask it with: reaugkd predict {out} "..."')
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Folder of a trained model.")],
+    data: Annotated[Path, typer.Option(help="Rows with gold labels: CSV, TSV, JSONL or Parquet.")],
+    text_column: TextColumn = None,
+    text_pair_column: TextPairColumn = None,
+    label_column: LabelColumn = "label",
+    as_json: AsJson = False,
+) -> None:
+    """Score a trained model on rows of your own."""
+    from reaugkd.evaluation import evaluate_model
+    from reaugkd.inference import ReAugKDClassifier
+    from reaugkd.sources import named_texts
+
+    classifier = ReAugKDClassifier.from_pretrained(model)
+    columns = {"text": text_column or "text", "label": label_column}
+    if classifier.parts.settings.is_pair:
+        columns["text_pair"] = text_pair_column or "text_pair"
+    scores = evaluate_model(classifier, named_texts(data, columns))
+    if as_json:
+        typer.echo(json.dumps(scores))
+        return
+    table = Table("method", f"{scores['metric']}, %", title=f"{model} on {data} ({scores['rows']:,} rows)")
+    for method, score in scores["methods"].items():
+        table.add_row(method, f"{100 * score:.1f}")
+    Console().print(table)
+
+
+@app.command()
+def predict(
+    model: Annotated[str, typer.Argument(help="Folder of a trained model.")],
+    texts: Annotated[list[str], typer.Argument(help="Texts; for pairs, first and second in turn.")],
+    k: Annotated[int | None, typer.Option(help="Neighbours to retrieve.")] = None,
+    retrieval_weight: Annotated[
+        float | None, typer.Option(help="λ: 0 is the student alone, 1 the memory alone.")
+    ] = None,
+    temperature: Annotated[float | None, typer.Option(help="τ of the neighbours' weights.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Classify texts and show the memories behind each answer."""
+    from reaugkd.inference import ReAugKDClassifier
+
+    classifier = ReAugKDClassifier.from_pretrained(model)
+    queries: list[Any] = list(texts)
+    if classifier.parts.settings.is_pair:
+        if len(texts) % 2:
+            raise ReAugKDError("This model classifies pairs of texts; give an even number of texts.")
+        queries = list(zip(texts[::2], texts[1::2], strict=True))
+    explanations = [
+        classifier.explain(text, k=k, retrieval_weight=retrieval_weight, temperature=temperature) for text in queries
+    ]
+    if as_json:
+        typer.echo(json.dumps([_as_dict(explanation) for explanation in explanations], ensure_ascii=False))
+        return
+    for explanation in explanations:
+        _print_explanation(explanation)
+
+
+@app.command()
+def info(
+    model: Annotated[str, typer.Argument(help="Folder of a trained model.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show what a trained model was made of, and its table of ablations."""
+    from reaugkd.model_folder import METRICS_FILE, read_settings_file
+
+    about = read_settings_file(model)
+    metrics_path = Path(model) / METRICS_FILE
+    metrics = json.loads(metrics_path.read_text(encoding="utf-8")) if metrics_path.is_file() else {}
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {"model": about["model"], "retrieval": about["retrieval"], "metrics": metrics}, ensure_ascii=False
+            )
+        )
+        return
+    table = Table("setting", "value", title=str(model))
+    for name in ("task", "metric", "label_names", "is_pair", "teacher", "student", "student_layers", "max_length"):
+        value = about["model"].get(name)
+        table.add_row(name, ", ".join(value) if isinstance(value, list) else str(value))
+    for name, value in about["retrieval"].items():
+        table.add_row(name, str(value))
+    Console().print(table)
+    if metrics:
+        _print_ablations(metrics)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends in one sentence on standard error and exit status 1."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    try:
+        app()
+    except ReAugKDError as error:
+        sys.stderr.write(f"reaugkd: {error}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nreaugkd: interrupted; the same command goes on where it stopped.\n")
+        sys.exit(130)
+
+
+def _task(
+    task: str | None,
+    train: Path | None,
+    test: Path | None,
+    validation: Path | None,
+    text_column: str | None,
+    text_pair_column: str | None,
+    label_column: str,
+    metric: str | None,
+    planted_errors: bool = False,
+) -> Any:
+    from reaugkd.sources import load_files, load_task
+
+    if (task is None) == (train is None):
+        raise ReAugKDError("Name either a --task or a --train file, and not both.")
+    if train is None:
+        if test or validation:
+            raise ReAugKDError("--test and --validation go with --train; a --task has its own splits.")
+        return load_task(
+            str(task),
+            text_column=text_column,
+            text_pair_column=text_pair_column,
+            label_column=label_column,
+            metric=metric,
+            planted_errors=planted_errors,
+        )
+    if planted_errors:
+        raise ReAugKDError("--planted-errors goes with --task shoptalk only; leave it out.")
+    return load_files(
+        train,
+        test,
+        validation,
+        text_column=text_column or "text",
+        text_pair_column=text_pair_column,
+        label_column=label_column,
+        metric=metric or "accuracy",
+    )
+
+
+def _say(sentence: str) -> None:
+    typer.echo(sentence, err=True)
+
+
+def _print_ablations(metrics: dict[str, Any]) -> None:
+    from reaugkd.model_card import ablation_rows
+
+    title = f"{metrics['metric'].replace('_', ' ')}, percent"
+    table = Table("method", "test", "validation", title=title)
+    for method, test, validation in ablation_rows(metrics):
+        table.add_row(method, test, validation)
+    Console().print(table)
+    aligned = metrics["alignment"]
+    overlap, cosine = aligned["overlap_at_10"], aligned["cosine"]
+    _say(f"Overlap of the 10 nearest memories with the teacher's {overlap:.2f}, cosine {cosine:.2f}.")
+
+
+def _as_dict(explanation: Any) -> dict[str, Any]:
+    classes = explanation.classes
+
+    def named(probabilities: Any) -> dict[str, float]:
+        return {name: round(float(value), 6) for name, value in zip(classes, probabilities, strict=True)}
+
+    return {
+        "text": explanation.text,
+        "label": explanation.label,
+        "probabilities": named(explanation.probabilities),
+        "student": named(explanation.student_probabilities),
+        "retrieved": named(explanation.retrieved),
+        "student_share": explanation.student_share,
+        "neighbours": [
+            {
+                "id": neighbour.id,
+                "text": neighbour.text,
+                "label": neighbour.label,
+                "similarity": neighbour.similarity,
+                "weight": neighbour.weight,
+                "share": neighbour.share,
+                "soft_labels": named(neighbour.soft_labels),
+            }
+            for neighbour in explanation.neighbours
+        ],
+    }
+
+
+def _print_explanation(explanation: Any) -> None:
+    from rich.markup import escape
+
+    top = explanation.probabilities.max()
+    console = Console()
+    console.print(
+        f"[bold]{escape(explanation.label)}[/bold] ({top:.2f})  {escape(str(explanation.text))}", highlight=False
+    )
+    table = Table("similarity", "weight", "share", "gold label", "teacher", "text")
+    for neighbour in explanation.neighbours:
+        says = int(neighbour.soft_labels.argmax())
+        table.add_row(
+            f"{neighbour.similarity:.2f}",
+            f"{neighbour.weight:.2f}",
+            f"{neighbour.share:.0%}",
+            escape(neighbour.label),
+            escape(f"{explanation.classes[says]} {neighbour.soft_labels[says]:.2f}"),
+            escape(neighbour.text),
+        )
+    console.print(table)

@@ -1,0 +1,229 @@
+"""A task: rows of text with labels, in a train, a validation and a test split."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from datasets import Dataset, DatasetDict
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.metrics import METRICS
+
+SPLITS = ("train", "validation", "test")
+VALIDATION_SHARE = 0.1
+TEST_SHARE = 0.2
+MAX_CHARACTERS = 100_000
+
+Text = str | tuple[str, str]
+"""What is classified: one text, or a pair of texts."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A text-classification task, ready to train on.
+
+    Parameters
+    ----------
+    name : str
+        Name of the task, for people.
+    label_names : tuple of str
+        Names of the C classes; a row's ``label`` is an index into it.
+    metric : str
+        A key of :data:`reaugkd.metrics.METRICS`.
+    rows : DatasetDict
+        The splits ``train``, ``validation`` and ``test``, each with the columns ``id``, ``text``, ``label`` and,
+        for pairs, ``text_pair``. Further columns are kept: maps can be coloured by them.
+    """
+
+    name: str
+    label_names: tuple[str, ...]
+    metric: str
+    rows: DatasetDict
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether the rows are pairs of texts."""
+        return "text_pair" in self.rows["train"].column_names
+
+    @property
+    def extra_columns(self) -> list[str]:
+        """Names of the columns beyond id, text, text_pair and label."""
+        return [name for name in self.rows["train"].column_names if name not in _OWN_COLUMNS]
+
+    def texts(self, split: str) -> list[Text]:
+        """Return the texts of a split; pairs as tuples."""
+        rows = self.rows[split]
+        if self.is_pair:
+            return list(zip(rows["text"], rows["text_pair"], strict=True))
+        return list(rows["text"])
+
+    def labels(self, split: str) -> NDArray[np.int64]:
+        """Return the gold labels of a split, shape (N,), as indices into ``label_names``."""
+        return np.asarray(self.rows[split]["label"], dtype=np.int64)
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 of ids, texts, splits and class names, by which saved teacher outputs are matched.
+
+        Gold labels are left out: wrong labels may be planted in rows that a teacher has already seen clean.
+        """
+        digest = hashlib.sha256("\x1f".join(self.label_names).encode())
+        for split in SPLITS:
+            for row_id, text in zip(self.rows[split]["id"], self.texts(split), strict=True):
+                parts = (split, row_id, text) if isinstance(text, str) else (split, row_id, *text)
+                digest.update("\x1f".join(parts).encode() + b"\x1e")
+        return digest.hexdigest()
+
+
+_OWN_COLUMNS = ("id", "text", "text_pair", "label")
+
+
+def make_task(
+    name: str,
+    tables: dict[str, pd.DataFrame],
+    *,
+    label_names: Sequence[str] | None = None,
+    metric: str = "accuracy",
+    split_seed: int = 0,
+) -> Task:
+    """Check tables of rows and make a task of them; hold rows out of train for the splits that are missing.
+
+    A missing test split takes 20 % of the train rows and a missing validation split 10 %, both stratified by
+    label. The draw has a seed of its own, so the splits stay the same when the training seed changes and a
+    teacher's saved outputs still fit.
+
+    Parameters
+    ----------
+    name : str
+        Name of the task.
+    tables : dict of str to DataFrame
+        ``train`` and optionally ``validation`` and ``test``; columns ``text``, ``label`` (a name, as str) and
+        optionally ``id``, ``text_pair`` and others.
+    label_names : sequence of str, optional
+        Names of the classes in their order; those found in train, sorted, if left out.
+    metric : str
+        A key of :data:`reaugkd.metrics.METRICS`.
+    split_seed : int
+        Seed of the held-out rows.
+
+    Returns
+    -------
+    Task
+        The task.
+
+    Raises
+    ------
+    ReAugKDError
+        If a text is empty or enormous, a label is missing, fewer than two classes are in train, a class has a
+        single row where rows must be held out, or another split has a label that train never had.
+    """
+    if metric not in METRICS:
+        raise ReAugKDError(f"There is no metric {metric!r}; choose one of {', '.join(METRICS)}.")
+    tables = {split: _with_ids(table, split) for split, table in tables.items()}
+    for split, table in tables.items():
+        _check_rows(table, split)
+    names = tuple(label_names) if label_names is not None else _sorted_names(tables["train"]["label"].unique().tolist())
+    if tables["train"]["label"].nunique() < 2:
+        only = tables["train"]["label"].iloc[0]
+        raise ReAugKDError(f"Every train row has the label {only!r}; a classifier needs rows of at least two classes.")
+    _check_label_names(tables, names)
+    for split, share in (("test", TEST_SHARE), ("validation", VALIDATION_SHARE)):
+        if split not in tables:
+            tables["train"], tables[split] = _hold_out(tables["train"], share, split_seed)
+    if metric in ("accuracy_and_f1", "matthews_correlation") and len(names) != 2 and metric == "accuracy_and_f1":
+        raise ReAugKDError(f"The metric {metric} is for two classes, this task has {len(names)}; use macro_f1.")
+    rows = {}
+    for split in SPLITS:
+        table = tables[split].assign(label=[names.index(label) for label in tables[split]["label"]])
+        rows[split] = Dataset.from_pandas(table, preserve_index=False)
+    return Task(name=name, label_names=names, metric=metric, rows=DatasetDict(rows))
+
+
+def check_texts(texts: Sequence[Text]) -> None:
+    """Refuse texts that are empty or enormous.
+
+    Parameters
+    ----------
+    texts : sequence of Text
+        Texts or pairs.
+
+    Raises
+    ------
+    ReAugKDError
+        If a text has no character but spaces, or more than 100,000 characters.
+    """
+    for position, text in enumerate(texts, start=1):
+        for part in (text,) if isinstance(text, str) else text:
+            if not isinstance(part, str):
+                raise ReAugKDError(f"Text {position} is a {type(part).__name__}, not a string; give text.")
+            if not part.strip():
+                raise ReAugKDError(f"Text {position} is empty; write at least a word.")
+            if len(part) > MAX_CHARACTERS:
+                raise ReAugKDError(
+                    f"Text {position} has {len(part):,} characters, more than {MAX_CHARACTERS:,}; shorten it."
+                )
+
+
+def _with_ids(table: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Give the rows ids such as ``train-17`` where they have none; ids survive a row's move to another split."""
+    if "id" not in table.columns:
+        return table.assign(id=[f"{split}-{position}" for position in range(1, len(table) + 1)])
+    table = table.assign(id=table["id"].astype(str))
+    if table["id"].duplicated().any():
+        twice = table["id"][table["id"].duplicated()].iloc[0]
+        raise ReAugKDError(f"The id {twice!r} stands on two {split} rows; make the ids unique or drop the column.")
+    return table
+
+
+def _check_rows(table: pd.DataFrame, split: str) -> None:
+    if table.empty:
+        raise ReAugKDError(f"The {split} table has no rows; give it at least one.")
+    missing = table["label"].isna() | (table["label"].astype(str).str.strip() == "")
+    if missing.any():
+        raise ReAugKDError(f"The {split} row {_first(missing)} has no label; fill it in or delete the row.")
+    for column in [name for name in ("text", "text_pair") if name in table.columns]:
+        texts = table[column].fillna("")
+        empty = texts.str.strip() == ""
+        if empty.any():
+            raise ReAugKDError(f"The {split} row {_first(empty)} has an empty {column}; fill it in or delete the row.")
+        enormous = texts.str.len() > MAX_CHARACTERS
+        if enormous.any():
+            raise ReAugKDError(
+                f"The {column} of {split} row {_first(enormous)} has over {MAX_CHARACTERS:,} characters; shorten it."
+            )
+
+
+def _first(flags: "pd.Series[bool]") -> int:
+    """Return the position, from 1, of the first True."""
+    return int(np.argmax(flags.to_numpy())) + 1
+
+
+def _sorted_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Sort by value where all names are numbers (so 10 comes after 9), else by letter."""
+    try:
+        return tuple(sorted(names, key=float))
+    except ValueError:
+        return tuple(sorted(names))
+
+
+def _check_label_names(tables: dict[str, pd.DataFrame], names: tuple[str, ...]) -> None:
+    known = set(tables["train"]["label"])
+    for split, table in tables.items():
+        unknown = sorted(set(table["label"]) - (known & set(names)))
+        if unknown:
+            raise ReAugKDError(
+                f"The label {unknown[0]!r} is in {split} but never in train; correct it or add train rows with it."
+            )
+
+
+def _hold_out(train: pd.DataFrame, share: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split rows off train, stratified by label, at least one row a class."""
+    counts = train["label"].value_counts()
+    if counts.min() < 2:
+        raise ReAugKDError(f"The label {counts.idxmin()!r} has a single train row, so none can be held out; add rows.")
+    size = max(round(share * len(train)), len(counts))
+    kept, held_out = train_test_split(train, test_size=size, random_state=seed, stratify=train["label"])
+    return kept.sort_index(), held_out.sort_index()

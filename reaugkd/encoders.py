@@ -1,0 +1,319 @@
+"""Text encoders with a classifier on top: what teacher and student both are."""
+
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import AutoModel, AutoTokenizer, BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
+
+from reaugkd.data import Text
+from reaugkd.errors import ReAugKDError
+
+CLASSIFIER_FILE = "classifier.safetensors"
+POOLING_FILE = "1_Pooling/config.json"
+POOLINGS = ("mean", "cls")
+
+
+class TextClassifier(nn.Module):
+    """A pretrained encoder, a pooling of its outputs, and a linear classifier.
+
+    Parameters
+    ----------
+    encoder : PreTrainedModel
+        Any Hugging Face encoder that returns ``last_hidden_state``.
+    tokenizer : PreTrainedTokenizerBase
+        Its tokenizer.
+    num_labels : int
+        Number of classes C.
+    pooling : str
+        ``"mean"`` over the tokens that are not padding, or ``"cls"``, the first token.
+    max_length : int
+        Tokens after which a text, or the longer text of a pair, is cut.
+    """
+
+    def __init__(
+        self,
+        encoder: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        num_labels: int,
+        pooling: str = "mean",
+        max_length: int = 128,
+    ) -> None:
+        super().__init__()
+        # The pooler is not used here, and a weight without a gradient would stop distributed training.
+        if hasattr(encoder, "pooler"):
+            encoder.pooler = None  # type: ignore[assignment]  # torch types every attribute as a module
+        self.encoder = encoder
+        self.tokenizer = tokenizer
+        self.pooling = pooling
+        self.max_length = max_length
+        self.dropout = nn.Dropout(0.1)
+        self.classifier = nn.Linear(encoder.config.hidden_size, num_labels)
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | Path, num_labels: int, *, layers: int | None = None, max_length: int = 128
+    ) -> "TextClassifier":
+        """Load an encoder and put a fresh classifier on it.
+
+        Parameters
+        ----------
+        folder : str or Path
+            A local folder, as :func:`reaugkd.weights.find_weights` returns it.
+        num_labels : int
+            Number of classes.
+        layers : int, optional
+            Keep only the first so many transformer layers.
+        max_length : int
+            Tokens after which a text is cut.
+
+        Returns
+        -------
+        TextClassifier
+            In evaluation mode; the classifier's weights are random.
+
+        Raises
+        ------
+        ReAugKDError
+            If the folder cannot be loaded or has fewer layers than asked for.
+        """
+        encoder, tokenizer = _load_encoder(folder)
+        if layers is not None:
+            keep_first_layers(encoder, layers)
+        limit = min(max_length, getattr(encoder.config, "max_position_embeddings", max_length))
+        return cls(encoder, tokenizer, num_labels, read_pooling(folder), limit).eval()
+
+    @classmethod
+    def load(cls, folder: str | Path, *, max_length: int = 128) -> "TextClassifier":
+        """Load what :meth:`save` wrote.
+
+        Parameters
+        ----------
+        folder : str or Path
+            The folder.
+        max_length : int
+            Tokens after which a text is cut.
+
+        Returns
+        -------
+        TextClassifier
+            In evaluation mode.
+
+        Raises
+        ------
+        ReAugKDError
+            If a file is missing or damaged.
+        """
+        try:
+            head = load_file(Path(folder) / CLASSIFIER_FILE)
+            model = cls.from_pretrained(folder, num_labels=head["weight"].shape[0], max_length=max_length)
+            model.classifier.load_state_dict(head)
+        except (OSError, KeyError, RuntimeError, SafetensorError) as error:
+            raise ReAugKDError(
+                f"{str(folder)!r} holds no whole classifier ({error}); train or copy it again."
+            ) from error
+        return model
+
+    def save(self, folder: str | Path) -> None:
+        """Write encoder and tokenizer as a Hugging Face model, and the classifier beside them.
+
+        Parameters
+        ----------
+        folder : str or Path
+            The folder; made if it is missing.
+        """
+        folder = Path(folder)
+        self.encoder.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        save_file(
+            {name: value.contiguous() for name, value in self.classifier.state_dict().items()}, folder / CLASSIFIER_FILE
+        )
+        write_pooling(folder, self.pooling, self.embedding_width)
+
+    @property
+    def embedding_width(self) -> int:
+        """Width of the pooled output."""
+        return int(self.encoder.config.hidden_size)
+
+    @property
+    def num_layers(self) -> int:
+        """Number of transformer layers."""
+        return int(self.encoder.config.num_hidden_layers)
+
+    def freeze_word_embeddings(self) -> None:
+        """Keep the word embeddings as pretrained: most of a small encoder's weights, and slow to train."""
+        self.encoder.get_input_embeddings().requires_grad_(False)
+
+    def forward(self, **tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode and classify a batch of tokens.
+
+        Parameters
+        ----------
+        **tokens : Tensor
+            ``input_ids``, ``attention_mask`` and whatever else the tokenizer gives, each (N, L).
+
+        Returns
+        -------
+        tuple of Tensor
+            Pooled output (N, H) and logits (N, C).
+        """
+        hidden = self.encoder(**tokens).last_hidden_state
+        if self.pooling == "cls":
+            pooled = hidden[:, 0]
+        else:
+            mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+            pooled = (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+        return pooled, self.classifier(self.dropout(pooled))
+
+    def tokenize(self, texts: Sequence[Text]) -> BatchEncoding:
+        """Tokenize without padding.
+
+        Parameters
+        ----------
+        texts : sequence of Text
+            N texts or pairs.
+
+        Returns
+        -------
+        BatchEncoding
+            Lists of N lists of ids, by input name.
+        """
+        firsts = [text if isinstance(text, str) else text[0] for text in texts]
+        seconds = None if not texts or isinstance(texts[0], str) else [text[1] for text in texts]
+        return self.tokenizer(firsts, seconds, truncation=True, max_length=self.max_length)
+
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[Text], batch_size: int = 64) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Encode and classify texts, batches grouped by length.
+
+        Parameters
+        ----------
+        texts : sequence of Text
+            N texts or pairs.
+        batch_size : int
+            Texts at a time.
+
+        Returns
+        -------
+        tuple of ndarray
+            Pooled outputs (N, H) and class probabilities (N, C), float32, in the order of the texts.
+        """
+        self.eval()
+        device = self.classifier.weight.device
+        hidden = np.zeros((len(texts), self.embedding_width), dtype=np.float32)
+        probabilities = np.zeros((len(texts), self.classifier.out_features), dtype=np.float32)
+        tokens = self.tokenize(texts) if len(texts) else {"input_ids": []}
+        order = np.argsort([len(ids) for ids in tokens["input_ids"]], kind="stable")
+        for start in range(0, len(texts), batch_size):
+            rows = order[start : start + batch_size]
+            batch = self.tokenizer.pad(
+                {name: [values[row] for row in rows] for name, values in tokens.items()}, return_tensors="pt"
+            )
+            pooled, logits = self(**batch.to(device))
+            hidden[rows] = pooled.float().cpu().numpy()
+            probabilities[rows] = torch.softmax(logits.float(), dim=-1).cpu().numpy()
+        return hidden, probabilities
+
+
+def keep_first_layers(encoder: PreTrainedModel, layers: int) -> None:
+    """Cut an encoder to its first transformer layers, in place.
+
+    Parameters
+    ----------
+    encoder : PreTrainedModel
+        The encoder.
+    layers : int
+        How many layers to keep, from 1 to what it has.
+
+    Raises
+    ------
+    ReAugKDError
+        If it has fewer layers, or its layers are not found.
+    """
+    total = encoder.config.num_hidden_layers
+    if not 1 <= layers <= total:
+        raise ReAugKDError(
+            f"A student of {layers} layers cannot be cut from an encoder of {total}; ask for 1 to {total}."
+        )
+    stacks = [module for module in encoder.modules() if isinstance(module, nn.ModuleList) and len(module) == total]
+    if not stacks:
+        raise ReAugKDError(
+            f"{type(encoder).__name__} does not show its layers as a list; leave the number of layers out."
+        )
+    del stacks[0][layers:]
+    encoder.config.num_hidden_layers = layers
+
+
+def read_pooling(folder: str | Path) -> str:
+    """Read how a model wants its outputs pooled (the sentence-transformers file); mean where it does not say.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder of the model.
+
+    Returns
+    -------
+    str
+        ``"mean"`` or ``"cls"``.
+    """
+    path = Path(folder) / POOLING_FILE
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("pooling_mode_cls_token"):
+        return "cls"
+    return "mean"
+
+
+def write_pooling(folder: str | Path, pooling: str, width: int) -> None:
+    """Write the pooling where :func:`read_pooling` and sentence-transformers look for it.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder of the model.
+    pooling : str
+        ``"mean"`` or ``"cls"``.
+    width : int
+        Width of the pooled output.
+    """
+    path = Path(folder) / POOLING_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    modes = {"pooling_mode_cls_token": pooling == "cls", "pooling_mode_mean_tokens": pooling == "mean"}
+    path.write_text(json.dumps({"word_embedding_dimension": width, **modes}, indent=2) + "\n", encoding="utf-8")
+
+
+def normalize(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Scale rows to length 1.
+
+    Parameters
+    ----------
+    vectors : (N, d) float
+        Rows of any length.
+
+    Returns
+    -------
+    (N, d) float32
+        Rows of length 1; a row of zeros stays.
+    """
+    vectors = np.asarray(vectors, dtype=np.float32)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+
+
+def _load_encoder(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            encoder = AutoModel.from_pretrained(
+                folder, use_safetensors=True, dtype=torch.float32, local_files_only=True
+            )
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+        raise ReAugKDError(f"{str(folder)!r} cannot be loaded as an encoder ({reason}); name another model.") from error
+    return encoder, tokenizer

@@ -1,0 +1,320 @@
+"""Every figure, as a pure function from data to a Plotly figure; the app and the notebooks draw with the same ones."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from reaugkd.inference import Explanation
+from reaugkd.maps import ProjectionMaps
+from reaugkd.model_card import METHOD_NAMES
+
+# Colours that colour-blind readers can tell apart (Okabe and Ito 2008), then four more for a tenth class and on.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8F7A00", "#7B61A8", "#A05A2C", "#5F7A61")
+OTHER_COLOUR = "#B8BCC4"
+STUDENT_COLOUR, RETRIEVED_COLOUR, COMBINED_COLOUR = "#56B4E9", "#E69F00", "#0072B2"
+# One grey that reads on white and on near-black: the figures are transparent and serve light and dark pages.
+TEXT_COLOUR = "#767B84"
+GRID_COLOUR = "rgba(128, 135, 146, 0.25)"
+MAX_BARS = 10
+MAX_MAP_POINTS = 3_000
+
+
+def class_colours(names: Sequence[str]) -> dict[str, str]:
+    """Give each of up to ten names a colour of its own, and all further ones one grey.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of classes or topics, the most important first.
+
+    Returns
+    -------
+    dict of str to str
+        Colours as ``#RRGGBB``.
+    """
+    return {name: PALETTE[number] if number < len(PALETTE) else OTHER_COLOUR for number, name in enumerate(names)}
+
+
+def probabilities_figure(explanation: Explanation) -> go.Figure:
+    """Draw the student's, the retrieved and the combined class probabilities side by side.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        The answer; of more than ten classes the ten likeliest are drawn.
+
+    Returns
+    -------
+    Figure
+        Horizontal bars, the likeliest class on top.
+    """
+    heights = np.stack([explanation.student_probabilities, explanation.retrieved, explanation.probabilities])
+    order = np.argsort(-heights[2], kind="stable")[:MAX_BARS][::-1]
+    names = [explanation.classes[number] for number in order]
+    weight = explanation.retrieval.retrieval_weight
+    figure = go.Figure()
+    bars = (
+        (f"combined = {1 - weight:.2g} · student + {weight:.2g} · retrieved", heights[2], COMBINED_COLOUR),
+        ("retrieved from the memory", heights[1], RETRIEVED_COLOUR),
+        ("student alone", heights[0], STUDENT_COLOUR),
+    )
+    for name, values, colour in bars:
+        figure.add_bar(
+            y=names,
+            x=values[order],
+            name=name,
+            orientation="h",
+            marker_color=colour,
+            text=[f"{value:.2f}" if value >= 0.005 else "" for value in values[order]],
+            textposition="outside",
+            textfont_size=11,
+            cliponaxis=False,
+            hovertemplate="%{y}: %{x:.3f}<extra>" + name + "</extra>",
+        )
+    figure.update_layout(
+        barmode="group", bargap=0.25, height=max(300, 110 + 44 * len(names)), legend_traceorder="reversed"
+    )
+    figure.update_xaxes(title="probability", range=[0, 1.08], tickvals=[0, 0.25, 0.5, 0.75, 1])
+    return _styled(figure, _retrieval_effect(explanation))
+
+
+def maps_figure(
+    maps: ProjectionMaps,
+    rows: pd.DataFrame,
+    colour_by: str = "label",
+    *,
+    explanation: Explanation | None = None,
+    query_points: NDArray[np.floating] | None = None,
+) -> go.Figure:
+    """Draw the teacher's and the student's space side by side, with the query and lines to its neighbours.
+
+    Parameters
+    ----------
+    maps : ProjectionMaps
+        Positions of the N memories.
+    rows : DataFrame
+        N rows with ``text``, ``label`` and the column to colour by.
+    colour_by : str
+        A column of ``rows``.
+    explanation : Explanation, optional
+        The query's answer, for the lines.
+    query_points : (2, 2) float, optional
+        The query's position in each map, as :meth:`ProjectionMaps.place` gives it.
+
+    Returns
+    -------
+    Figure
+        Two panels with the same axes; of more than 3,000 memories an even part is drawn.
+    """
+    values = rows[colour_by].astype(str)
+    neighbours = [neighbour.number for neighbour in explanation.neighbours] if explanation else []
+    names = _names_by_importance(values, neighbours)
+    colours = class_colours(names)
+    drawn = np.unique(np.concatenate([_even_part(len(rows)), np.asarray(neighbours, dtype=np.int64)]))
+    panels = (("Teacher's space (z)", maps.teacher_points), ("Student's space (x)", maps.student_points))
+    figure = make_subplots(rows=1, cols=2, subplot_titles=[title for title, _ in panels], horizontal_spacing=0.03)
+    hover = [_short(text) for text in rows["text"].iloc[drawn]]
+    groups = _colour_groups(values.iloc[drawn].tolist(), names)
+    for column, (_, points) in enumerate(panels, start=1):
+        for name, members in groups.items():
+            figure.add_trace(
+                go.Scatter(
+                    x=points[drawn[members], 0],
+                    y=points[drawn[members], 1],
+                    mode="markers",
+                    name=name,
+                    legendgroup=name,
+                    showlegend=column == 1,
+                    marker={"size": 6, "color": colours.get(name, OTHER_COLOUR), "opacity": 0.75},
+                    text=[hover[member] for member in members],
+                    hovertemplate="%{text}<extra>" + name + "</extra>",
+                ),
+                row=1,
+                col=column,
+            )
+        if query_points is not None:
+            _add_query(figure, column, points, query_points[column - 1], neighbours)
+    both = np.concatenate([maps.teacher_points, maps.student_points])
+    margin = 0.04 * np.ptp(both, axis=0)
+    for axis, update in ((0, figure.update_xaxes), (1, figure.update_yaxes)):
+        low, high = both[:, axis].min() - margin[axis], both[:, axis].max() + margin[axis]
+        update(range=[float(low), float(high)], showticklabels=False, zeroline=False, title=f"UMAP {axis + 1}")
+    figure.update_yaxes(title=None, col=2)
+    figure.update_layout(height=520, legend={"orientation": "h", "y": -0.1, "yanchor": "top", "title": colour_by})
+    shown = f"{len(drawn):,} of {len(rows):,}" if len(drawn) < len(rows) else f"{len(rows):,}"
+    return _styled(figure, f"{shown} memories in both spaces, one joint layout, coloured by {colour_by}", top=80)
+
+
+def loss_figure(losses: Mapping[str, Sequence[tuple[int, float]]]) -> go.Figure:
+    """Draw the training loss of each stage.
+
+    Parameters
+    ----------
+    losses : mapping of str to sequence of (step, loss)
+        By stage, in the order of training.
+
+    Returns
+    -------
+    Figure
+        A panel a stage: their losses are of different kinds and do not compare.
+    """
+    stages = list(losses) or ["no stage yet"]
+    figure = make_subplots(rows=1, cols=len(stages), subplot_titles=stages, horizontal_spacing=0.28 / len(stages))
+    for column, stage in enumerate(losses, start=1):
+        steps, values = zip(*losses[stage], strict=True) if losses[stage] else ((), ())
+        line = go.Scatter(
+            x=steps, y=values, mode="lines", line={"color": COMBINED_COLOUR}, name=stage, showlegend=False
+        )
+        figure.add_trace(line, row=1, col=column)
+    figure.update_xaxes(title="step", rangemode="tozero")
+    figure.update_yaxes(rangemode="tozero")
+    figure.update_yaxes(title="training loss", col=1)
+    figure.update_annotations(font_size=12)
+    figure.update_layout(height=300)
+    return _styled(figure, "Training loss by stage", top=80)
+
+
+def ablations_figure(metrics: Mapping[str, Any]) -> go.Figure:
+    """Draw the test score of every method.
+
+    Parameters
+    ----------
+    metrics : mapping
+        The content of ``metrics.json``.
+
+    Returns
+    -------
+    Figure
+        Horizontal bars; the best of the students is named in the title.
+    """
+    scores = {name: 100 * metrics["methods"][method]["test"] for method, name in METHOD_NAMES.items()}
+    students = {name: score for name, score in scores.items() if not name.startswith("Teacher")}
+    best = max(students, key=lambda name: students[name])
+    names = list(scores)[::-1]
+    colours = [COMBINED_COLOUR if name == best else OTHER_COLOUR for name in names]
+    values = [scores[name] for name in names]
+    figure = go.Figure(
+        go.Bar(x=values, y=names, orientation="h", marker_color=colours, text=[f"{value:.1f}" for value in values])
+    )
+    figure.update_layout(height=380)
+    figure.update_xaxes(title=f"{metrics['metric'].replace('_', ' ')} on test, percent", rangemode="tozero")
+    return _styled(figure, f"Best student: {best}, {students[best]:.1f} (teacher {scores['Teacher']:.1f})")
+
+
+def contributions_figure(explanation: Explanation) -> go.Figure:
+    """Draw what each class's combined probability is made of: the student's part and each neighbour's.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        The answer.
+
+    Returns
+    -------
+    Figure
+        Stacked bars that add up to the combined probabilities; of more than ten classes the likeliest ten.
+    """
+    order = np.argsort(-explanation.probabilities, kind="stable")[:MAX_BARS]
+    names = [explanation.classes[number] for number in order]
+    weight = explanation.retrieval.retrieval_weight
+    figure = go.Figure(
+        go.Bar(
+            x=names,
+            y=(1 - weight) * explanation.student_probabilities[order],
+            name="student",
+            marker_color=STUDENT_COLOUR,
+        )
+    )
+    for neighbour in explanation.neighbours:
+        figure.add_bar(
+            x=names,
+            y=weight * neighbour.weight * neighbour.soft_labels[order],
+            name=f"{neighbour.rank}",
+            marker={"color": RETRIEVED_COLOUR, "line": {"color": "rgba(90, 90, 90, 0.8)", "width": 0.7}},
+            showlegend=neighbour.rank == 1,
+            legendgroup="neighbours",
+            hovertemplate=f"neighbour {neighbour.rank}: %{{y:.3f}}<br>{_short(neighbour.text)}<extra></extra>",
+        )
+    figure.update_traces(name="neighbours, one box each", selector={"legendgroup": "neighbours", "showlegend": True})
+    figure.update_layout(barmode="stack", height=380)
+    figure.update_yaxes(title="probability", range=[0, 1])
+    figure.update_xaxes(title="class")
+    share = explanation.student_share
+    return _styled(figure, f"“{explanation.label}”: {share:.0%} by the student, {1 - share:.0%} by the memory")
+
+
+def _retrieval_effect(explanation: Explanation) -> str:
+    alone = explanation.classes[int(explanation.student_probabilities.argmax())]
+    agree = sum(explanation.classes[int(n.soft_labels.argmax())] == explanation.label for n in explanation.neighbours)
+    of_all = f"{agree} of {len(explanation.neighbours)} neighbours agree"
+    if alone == explanation.label:
+        return f"“{explanation.label}”: student and memory together, {of_all}"
+    return f"Retrieval changed “{alone}” to “{explanation.label}”: {of_all}"
+
+
+def _names_by_importance(values: "pd.Series[str]", neighbours: Sequence[int]) -> list[str]:
+    """Up to ten names in alphabetical order; of more, those of the neighbours first, then the most frequent."""
+    if values.nunique() <= len(PALETTE):
+        return sorted(values.unique())
+    near = pd.Series(values.iloc[list(neighbours)]).value_counts().index.tolist()
+    frequent = [name for name in values.value_counts().index if name not in near]
+    return near + frequent
+
+
+def _colour_groups(values: Sequence[str], names: Sequence[str]) -> dict[str, NDArray[np.int64]]:
+    """Positions of each colour's points, the grey ones first so that they lie below."""
+    coloured = names[: len(PALETTE)]
+    array = np.asarray(values)
+    groups = {name: np.flatnonzero(array == name) for name in coloured}
+    others = np.flatnonzero(~np.isin(array, coloured))
+    return ({f"{len(names) - len(coloured)} others": others} if len(others) else {}) | groups
+
+
+def _add_query(
+    figure: go.Figure, column: int, points: NDArray[np.floating], query: NDArray[np.floating], neighbours: Sequence[int]
+) -> None:
+    ends = points[list(neighbours)]
+    lines = np.full((len(ends) * 3, 2), np.nan)
+    lines[0::3], lines[1::3] = query, ends
+    line = {"color": TEXT_COLOUR, "width": 1}
+    figure.add_trace(
+        go.Scatter(x=lines[:, 0], y=lines[:, 1], mode="lines", line=line, hoverinfo="skip", name="to its neighbours",
+                   legendgroup="lines", showlegend=column == 1),
+        row=1, col=column,
+    )  # fmt: skip
+    star = {"symbol": "star", "size": 17, "color": "#E3262E", "line": {"color": "white", "width": 1}}
+    figure.add_trace(
+        go.Scatter(x=[query[0]], y=[query[1]], mode="markers", marker=star, name="the query", legendgroup="query",
+                   showlegend=column == 1, hovertemplate="the query<extra></extra>"),
+        row=1, col=column,
+    )  # fmt: skip
+
+
+def _even_part(total: int) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, total - 1, min(total, MAX_MAP_POINTS)).astype(np.int64))
+
+
+def _short(text: str, length: int = 90) -> str:
+    """Cut and escape: Plotly reads a few tags in hover texts."""
+    text = text if len(text) <= length else text[: length - 1] + "…"
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _styled(figure: go.Figure, title: str, top: int = 60) -> go.Figure:
+    figure.update_layout(
+        title={"text": title, "x": 0.01, "xanchor": "left", "font": {"size": 16}},
+        font={"color": TEXT_COLOUR, "size": 13},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        margin={"l": 10, "r": 20, "t": top, "b": 40},
+    )
+    figure.update_xaxes(gridcolor=GRID_COLOUR, zerolinecolor=GRID_COLOUR, automargin=True)
+    figure.update_yaxes(gridcolor=GRID_COLOUR, zerolinecolor=GRID_COLOUR, automargin=True)
+    if figure.layout.legend.orientation is None:
+        figure.update_layout(legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0})
+    return figure

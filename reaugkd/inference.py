@@ -1,0 +1,345 @@
+"""Step 5: answer with the student and the teacher's memory; no teacher runs."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import numpy as np
+from huggingface_hub.errors import HfHubHTTPError
+from numpy.typing import NDArray
+
+from reaugkd.data import Text, check_texts
+from reaugkd.encoders import normalize
+from reaugkd.errors import ReAugKDError
+from reaugkd.model_folder import ModelParts, read_model, write_model
+from reaugkd.retrieval import RetrievalSettings, blend, neighbour_weights, retrieved_probabilities
+from reaugkd.weights import hub_is_reachable
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A memory that was retrieved, and what it did to the answer.
+
+    Parameters
+    ----------
+    rank : int
+        1 is the nearest.
+    number : int
+        Row number in the knowledge base.
+    id, text, label : str
+        The training row: its id, its text (of a pair, both joined by a bar) and its gold label.
+    similarity : float
+        Cosine similarity of the query's embedding and the memory's key, from -1 to 1, higher is nearer.
+    weight : float
+        w_ik; the weights of all neighbours sum to 1.
+    soft_labels : (C,) float64
+        What the teacher thought of it, in the order of the classes.
+    share : float
+        Its part λ · w_ik · ȳ_k[c] / p[c] of the answer's class c; all shares and the student's sum to 1.
+    columns : dict
+        Further columns of the row, such as its topic.
+    """
+
+    rank: int
+    number: int
+    id: str
+    text: str
+    label: str
+    similarity: float
+    weight: float
+    soft_labels: NDArray[np.float64]
+    share: float
+    columns: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """An answer, taken apart.
+
+    Parameters
+    ----------
+    text : Text
+        The query.
+    label : str
+        The answer: the class of the highest combined probability.
+    classes : tuple of str
+        Names of the C classes.
+    student_probabilities, retrieved, probabilities : (C,) float64
+        ŷ, r and (1 - λ) ŷ + λ r.
+    student_share : float
+        The student's part (1 - λ) ŷ[c] / p[c] of the answer's class c.
+    neighbours : list of Neighbour
+        The nearest first.
+    retrieval : RetrievalSettings
+        The k, λ and τ_r that were used.
+    embedding : (d,) float32
+        x, the student's embedding of the query, of length 1.
+    """
+
+    text: Text
+    label: str
+    classes: tuple[str, ...]
+    student_probabilities: NDArray[np.float64]
+    retrieved: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+    student_share: float
+    neighbours: list[Neighbour]
+    retrieval: RetrievalSettings
+    embedding: NDArray[np.float32]
+
+
+class ReAugKDClassifier:
+    """A trained student with the teacher's memory.
+
+    Parameters
+    ----------
+    parts : ModelParts
+        What a model's folder holds; :func:`reaugkd.recipe.train` makes one, :meth:`from_pretrained` loads one.
+
+    Examples
+    --------
+    >>> model = ReAugKDClassifier.from_pretrained("runs/shoptalk")  # doctest: +SKIP
+    >>> model.predict(["Great, it broke on day two."])  # doctest: +SKIP
+    array(['sarcasm'], dtype='<U10')
+    """
+
+    def __init__(self, parts: ModelParts) -> None:
+        self.parts = parts
+
+    @classmethod
+    def from_pretrained(cls, folder_or_name: str | Path) -> "ReAugKDClassifier":
+        """Load a trained model.
+
+        Parameters
+        ----------
+        folder_or_name : str or Path
+            A local folder, or the name of a model on the hub.
+
+        Returns
+        -------
+        ReAugKDClassifier
+            The model, on the CPU.
+
+        Raises
+        ------
+        ReAugKDError
+            If there is no such model, or it is damaged or of another version.
+        """
+        if Path(folder_or_name).expanduser().is_dir():
+            return cls(read_model(folder_or_name))
+        name = str(folder_or_name)
+        if name.count("/") == 1 and not name.startswith((".", "/", "~")) and hub_is_reachable():
+            try:
+                return cls(read_model(huggingface_hub.snapshot_download(name)))
+            except (HfHubHTTPError, OSError) as error:
+                raise ReAugKDError(f"The hub did not deliver the model {name!r} ({error}); check the name.") from error
+        raise ReAugKDError(f"There is no folder {name!r}; train a model with `reaugkd train --out {name}`.")
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the model as a folder laid out as a Hugging Face repository; see :mod:`reaugkd.model_folder`."""
+        write_model(self.parts, folder)
+
+    def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
+        """Upload the model to the hub.
+
+        Parameters
+        ----------
+        repo_id : str
+            ``"owner/name"``; made if it does not exist.
+        private : bool
+            Whether a new repository is private.
+        token : str, optional
+            Access token; the one that is logged in, if left out.
+
+        Returns
+        -------
+        str
+            Address of the commit.
+        """
+        hub = huggingface_hub.HfApi(token=token)
+        hub.create_repo(repo_id, private=private, exist_ok=True)
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / "model"
+            self.save_pretrained(folder)
+            return str(hub.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload a ReAugKD model"))
+
+    @property
+    def classes_(self) -> NDArray[np.str_]:
+        """Names of the C classes, in the order of the probabilities."""
+        return np.asarray(self.parts.settings.label_names)
+
+    @property
+    def retrieval(self) -> RetrievalSettings:
+        """The k, λ and τ_r that were chosen on held-out rows."""
+        return self.parts.retrieval
+
+    def embed(self, texts: Sequence[Text]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Run the student alone.
+
+        Parameters
+        ----------
+        texts : sequence of Text
+            N texts or pairs.
+
+        Returns
+        -------
+        tuple of ndarray
+            Embeddings x_i (N, d) of length 1 and probabilities ŷ_i (N, C), float32.
+
+        Raises
+        ------
+        ReAugKDError
+            If a text is empty or enormous, or a pair where the model takes single texts, or the other way round.
+        """
+        check_texts(texts)
+        for text in texts:
+            if isinstance(text, str) == self.parts.settings.is_pair:
+                wanted = "pairs of texts" if self.parts.settings.is_pair else "single texts"
+                raise ReAugKDError(f"This model classifies {wanted}; give it those.")
+        hidden, probabilities = self.parts.student.encode(texts)
+        return normalize(hidden), probabilities
+
+    def predict_proba(
+        self,
+        texts: Sequence[Text],
+        *,
+        k: int | None = None,
+        retrieval_weight: float | None = None,
+        temperature: float | None = None,
+    ) -> NDArray[np.float64]:
+        """Return the combined class probabilities.
+
+        Parameters
+        ----------
+        texts : sequence of Text
+            N texts or pairs.
+        k : int, optional
+            Number of neighbours; the chosen one if left out.
+        retrieval_weight : float, optional
+            λ; at 0 the result is the plain student's to the bit, at 1 that of the neighbours alone.
+        temperature : float, optional
+            τ_r of the neighbours' weights.
+
+        Returns
+        -------
+        (N, C) float64
+            Rows sum to 1; the order of the columns is ``classes_``.
+        """
+        retrieval = self.retrieval.overridden(k, retrieval_weight, temperature)
+        embeddings, student = self.embed(texts)
+        if not len(texts):
+            return student.astype(np.float64)
+        similarities, numbers = self.parts.knowledge_base.search(embeddings, retrieval.k)
+        weights = neighbour_weights(similarities, retrieval.temperature)
+        retrieved = retrieved_probabilities(weights, self.parts.knowledge_base.soft_labels[numbers])
+        return blend(student, retrieved, retrieval.retrieval_weight)
+
+    def predict(
+        self,
+        texts: Sequence[Text],
+        *,
+        k: int | None = None,
+        retrieval_weight: float | None = None,
+        temperature: float | None = None,
+    ) -> NDArray[np.str_]:
+        """Return the names of the most probable classes, shape (N,); the arguments are those of predict_proba."""
+        probabilities = self.predict_proba(texts, k=k, retrieval_weight=retrieval_weight, temperature=temperature)
+        return self.classes_[probabilities.argmax(axis=1)]
+
+    def explain(
+        self,
+        text: Text,
+        *,
+        k: int | None = None,
+        retrieval_weight: float | None = None,
+        temperature: float | None = None,
+    ) -> Explanation:
+        """Answer one text and show what the answer is made of.
+
+        Parameters
+        ----------
+        text : Text
+            A text or pair.
+        k : int, optional
+            Number of neighbours.
+        retrieval_weight : float, optional
+            λ.
+        temperature : float, optional
+            τ_r.
+
+        Returns
+        -------
+        Explanation
+            Probabilities, neighbours, and each one's share in the answer.
+        """
+        embeddings, student = self.embed([text])
+        retrieval = self.retrieval.overridden(k, retrieval_weight, temperature)
+        return self.explain_embedding(text, embeddings[0], student[0], retrieval)
+
+    def explain_embedding(
+        self,
+        text: Text,
+        embedding: NDArray[np.float32],
+        student_probabilities: NDArray[np.floating],
+        retrieval: RetrievalSettings,
+    ) -> Explanation:
+        """Answer a text that the student has already embedded: a slider needs no second encoding.
+
+        Parameters
+        ----------
+        text : Text
+            The query, for the record.
+        embedding : (d,) float32
+            x, as :meth:`embed` gives it.
+        student_probabilities : (C,) float
+            ŷ, as :meth:`embed` gives it.
+        retrieval : RetrievalSettings
+            k, λ and τ_r.
+
+        Returns
+        -------
+        Explanation
+            Probabilities, neighbours, and each one's share in the answer.
+        """
+        memory = self.parts.knowledge_base
+        similarities, numbers = memory.search(embedding[None, :], retrieval.k)
+        weights = neighbour_weights(similarities, retrieval.temperature)
+        soft_labels = memory.soft_labels[numbers].astype(np.float64)
+        retrieved = retrieved_probabilities(weights, soft_labels)[0]
+        combined = blend(student_probabilities, retrieved, retrieval.retrieval_weight)
+        answer = int(combined.argmax())
+        shares = retrieval.retrieval_weight * weights[0] * soft_labels[0, :, answer] / combined[answer]
+        neighbours = []
+        for position, number in enumerate(numbers[0]):
+            row = {str(name): value for name, value in memory.rows.iloc[int(number)].items()}
+            pair = row.pop("text_pair", None)
+            neighbours.append(
+                Neighbour(
+                    rank=position + 1,
+                    number=int(number),
+                    id=row.pop("id"),
+                    text=row.pop("text") + (f" | {pair}" if pair is not None else ""),
+                    label=row.pop("label"),
+                    similarity=float(similarities[0, position]),
+                    weight=float(weights[0, position]),
+                    soft_labels=soft_labels[0, position],
+                    share=float(shares[position]),
+                    columns=row,
+                )
+            )
+        student = student_probabilities.astype(np.float64)
+        return Explanation(
+            text=text,
+            label=self.parts.settings.label_names[answer],
+            classes=self.parts.settings.label_names,
+            student_probabilities=student,
+            retrieved=retrieved,
+            probabilities=combined,
+            student_share=float((1 - retrieval.retrieval_weight) * student[answer] / combined[answer]),
+            neighbours=neighbours,
+            retrieval=retrieval,
+            embedding=embedding,
+        )

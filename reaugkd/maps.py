@@ -1,0 +1,109 @@
+"""Projection maps: teacher's and student's space drawn in one plane, fitted together so that positions compare."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reaugkd.encoders import normalize
+from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.retrieval import neighbour_weights
+
+PLACING_NEIGHBOURS = 8
+PLACING_TEMPERATURE = 0.02
+
+
+@dataclass(frozen=True)
+class ProjectionMaps:
+    """Where each memory lies in the two maps.
+
+    Parameters
+    ----------
+    teacher_points : (N, 2) float32
+        Position of z_i, the teacher's embedding of memory i.
+    student_points : (N, 2) float32
+        Position of x_i, the student's embedding of the same text, in the same plane.
+    student_embeddings : (N, d) float32
+        x_i, by which a query is placed in the student's map.
+    """
+
+    teacher_points: NDArray[np.float32]
+    student_points: NDArray[np.float32]
+    student_embeddings: NDArray[np.float32]
+
+    def place(self, query: NDArray[np.floating], knowledge_base: KnowledgeBase) -> NDArray[np.float32]:
+        """Place a query in both maps, from the coordinates of its nearest memories there; umap is not needed.
+
+        Parameters
+        ----------
+        query : (d,) float
+            The student's embedding of the query.
+        knowledge_base : KnowledgeBase
+            The memories that the maps show.
+
+        Returns
+        -------
+        (2, 2) float32
+            Its position in the teacher's map and in the student's.
+        """
+        query = normalize(query[None, :])
+        in_student_space = query @ self.student_embeddings.T
+        k = min(PLACING_NEIGHBOURS, len(knowledge_base))
+        nearest = np.argsort(-in_student_space, axis=1)[:, :k]
+        similarities, numbers = knowledge_base.search(query, k)
+        places = (
+            (similarities, self.teacher_points[numbers[0]]),
+            (np.take_along_axis(in_student_space, nearest, axis=1), self.student_points[nearest[0]]),
+        )
+        return np.stack([(neighbour_weights(near, PLACING_TEMPERATURE) @ at)[0] for near, at in places]).astype(
+            np.float32
+        )
+
+
+def fit_maps(
+    teacher_embeddings: NDArray[np.float32], student_embeddings: NDArray[np.float32], seed: int = 0
+) -> ProjectionMaps:
+    """Fit one UMAP to both spaces together (McInnes et al. 2018, cosine distance).
+
+    Parameters
+    ----------
+    teacher_embeddings : (N, d) float32
+        z_i of the memories.
+    student_embeddings : (N, d) float32
+        x_i of the same texts.
+    seed : int
+        Seed of the layout.
+
+    Returns
+    -------
+    ProjectionMaps
+        Positions of all rows in both.
+    """
+    points = joint_umap([teacher_embeddings, student_embeddings], seed)
+    return ProjectionMaps(points[0], points[1], normalize(student_embeddings))
+
+
+def joint_umap(spaces: list[NDArray[np.float32]], seed: int = 0) -> list[NDArray[np.float32]]:
+    """Lay out several spaces of the same width in one plane.
+
+    Parameters
+    ----------
+    spaces : list of (N_s, d) float32
+        Embeddings.
+    seed : int
+        Seed of the layout.
+
+    Returns
+    -------
+    list of (N_s, 2) float32
+        Positions, one array a space.
+    """
+    from umap import UMAP  # takes many seconds to import: only who fits pays for it
+
+    stacked = normalize(np.concatenate(spaces))
+    neighbours = min(15, len(stacked) - 1)
+    # UMAP's spectral start needs more points than dimensions; a handful starts at random.
+    start = "spectral" if len(stacked) > 10 else "random"
+    layout = UMAP(n_neighbors=neighbours, min_dist=0.1, metric="cosine", init=start, random_state=seed, n_jobs=1)
+    points = layout.fit_transform(stacked).astype(np.float32)
+    return np.split(points, np.cumsum([len(space) for space in spaces])[:-1])

@@ -1,0 +1,92 @@
+"""The table of ablations, and the model card that holds it."""
+
+from typing import Any
+
+from reaugkd.model_folder import ModelSettings
+from reaugkd.retrieval import RetrievalSettings
+
+METHOD_NAMES = {
+    "teacher": "Teacher",
+    "teacher_knn": "Teacher, kNN over its memory",
+    "student": "Student, fine-tuned without a teacher",
+    "kd": "KD: student by soft labels",
+    "kd_own_memory": "KD + memory in its own, unaligned space",
+    "reaugkd_no_retrieval": "ReAugKD, not retrieving (λ = 0)",
+    "retrieval_only": "ReAugKD, retrieval alone (λ = 1)",
+    "reaugkd": "ReAugKD",
+}
+"""What each method of ``metrics.json`` is, in the order of the table."""
+
+
+def ablation_rows(metrics: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return the table of ablations as text.
+
+    Parameters
+    ----------
+    metrics : dict
+        The content of ``metrics.json``.
+
+    Returns
+    -------
+    list of tuple of str
+        Method, test score and validation score, both in percent.
+    """
+    scores = metrics["methods"]
+    return [
+        (name, f"{100 * scores[method]['test']:.1f}", f"{100 * scores[method]['validation']:.1f}")
+        for method, name in METHOD_NAMES.items()
+    ]
+
+
+def model_card(settings: ModelSettings, retrieval: RetrievalSettings, metrics: dict[str, Any]) -> str:
+    """Write a model card.
+
+    Parameters
+    ----------
+    settings : ModelSettings
+        What the model was made of.
+    retrieval : RetrievalSettings
+        The chosen k, λ and τ_r.
+    metrics : dict
+        The content of ``metrics.json``.
+
+    Returns
+    -------
+    str
+        Markdown, with the hub's YAML header.
+    """
+    table = "\n".join(f"| {name} | {test} | {validation} |" for name, test, validation in ablation_rows(metrics))
+    aligned = metrics["alignment"]
+    labels = ", ".join(settings.label_names)
+    return f"""---
+library_name: reaugkd
+pipeline_tag: text-classification
+tags: [knowledge-distillation, retrieval-augmented]
+---
+# {settings.task}: a retrieval-augmented student
+
+A student of {settings.student_layers} layers, cut from `{settings.student}`, with the memory of a teacher fine-tuned
+from `{settings.teacher}` (ReAugKD, Zhang et al., ACL 2023). It classifies
+{"pairs of texts" if settings.is_pair else "texts"} into {len(settings.label_names)} classes: {labels}.
+
+```python
+from reaugkd import ReAugKDClassifier
+
+model = ReAugKDClassifier.from_pretrained("path/of/this/folder")
+model.predict([...])
+```
+
+The student's encoder alone loads with `transformers.AutoModel.from_pretrained`.
+
+## Measured
+
+{settings.metric.replace("_", " ").capitalize()} in percent; k = {retrieval.k}, λ = {retrieval.retrieval_weight} and
+τ = {retrieval.temperature} were chosen on the validation rows, one seed ({settings.training["seed"]}).
+
+| method | test | validation |
+|---|---|---|
+{table}
+
+Alignment on the test rows: overlap of the 10 nearest memories with the teacher's {aligned["overlap_at_10"]:.2f},
+cosine with the teacher's embedding {aligned["cosine"]:.2f}.
+"""

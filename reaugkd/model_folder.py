@@ -1,0 +1,381 @@
+"""How a trained model lies on disk: the one place that knows, laid out as a Hugging Face repository."""
+
+import errno
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from reaugkd.encoders import TextClassifier
+from reaugkd.errors import ReAugKDError
+from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.maps import ProjectionMaps
+from reaugkd.projection import ProjectionHead
+from reaugkd.retrieval import RetrievalSettings
+from reaugkd.tables import column_matrix, matrix_column
+
+FORMAT_VERSION = 1
+SETTINGS_FILE = "reaugkd.json"
+METRICS_FILE = "metrics.json"
+CARD_FILE = "README.md"
+KNOWLEDGE_BASE_FILE = "knowledge_base.parquet"
+EVALUATION_FILE = "evaluation.parquet"
+MAPS_FILE = "maps.parquet"
+PROJECTION_FILE = "projection_head.safetensors"
+TEACHER_FOLDER = "teacher"
+# These files a person may edit; all others are checked by their SHA-256 when a model is loaded.
+_EDITABLE = {SETTINGS_FILE, METRICS_FILE, CARD_FILE}
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What a trained model was made of.
+
+    Parameters
+    ----------
+    task : str
+        Name of the task.
+    metric : str
+        Its metric, a key of :data:`reaugkd.metrics.METRICS`.
+    label_names : tuple of str
+        Names of the C classes.
+    is_pair : bool
+        Whether it classifies pairs of texts.
+    teacher : str
+        Name of the teacher's pretrained encoder.
+    student : str
+        Name of the student's.
+    student_layers : int
+        Layers of the student.
+    max_length : int
+        Tokens after which a text is cut.
+    training : dict
+        Settings of the training, for the record.
+    """
+
+    task: str
+    metric: str
+    label_names: tuple[str, ...]
+    is_pair: bool
+    teacher: str
+    student: str
+    student_layers: int
+    max_length: int
+    training: dict[str, Any]
+
+
+@dataclass
+class ModelParts:
+    """Everything in a model's folder.
+
+    Parameters
+    ----------
+    settings : ModelSettings
+        What it was made of.
+    retrieval : RetrievalSettings
+        The chosen k, λ and τ_r.
+    student : TextClassifier
+        The student.
+    knowledge_base : KnowledgeBase
+        The teacher's memory.
+    metrics : dict
+        The measured figures, empty if none.
+    evaluation_rows : DataFrame or None
+        Validation and test rows: ``id``, ``split``, ``text``, ``label`` and further columns.
+    maps : ProjectionMaps or None
+        The two maps.
+    projection_head : ProjectionHead or None
+        Maps the teacher's hidden states to keys.
+    teacher : TextClassifier or None
+        The teacher, where it was kept.
+    card : str
+        The model card, Markdown.
+    """
+
+    settings: ModelSettings
+    retrieval: RetrievalSettings
+    student: TextClassifier
+    knowledge_base: KnowledgeBase
+    metrics: dict[str, Any]
+    evaluation_rows: pd.DataFrame | None
+    maps: ProjectionMaps | None
+    projection_head: ProjectionHead | None
+    teacher: TextClassifier | None
+    card: str
+
+
+def write_model(parts: ModelParts, folder: str | Path) -> None:
+    """Write a model's folder: whole, or not at all; a good model that lies there stays until the new one is whole.
+
+    Parameters
+    ----------
+    parts : ModelParts
+        What to write.
+    folder : str or Path
+        Where to; a folder that holds something else than a model is not touched.
+
+    Raises
+    ------
+    ReAugKDError
+        If the folder holds something else, or the disk is full.
+    """
+    folder = Path(folder)
+    check_target(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        full_disk_as_sentence(folder),
+        tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch,
+    ):
+        new = Path(scratch) / "new"
+        _write_files(parts, new)
+        if folder.exists():
+            folder.rename(Path(scratch) / "old")
+        new.rename(folder)
+
+
+def read_model(folder: str | Path) -> ModelParts:
+    """Read a model's folder, and check what is read.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder.
+
+    Returns
+    -------
+    ModelParts
+        What it holds.
+
+    Raises
+    ------
+    ReAugKDError
+        If it holds no model, is of another version, or a file is missing or damaged.
+    """
+    folder = Path(folder).expanduser()
+    about = read_settings_file(folder)
+    damaged = ReAugKDError(f"The model in {str(folder)!r} is damaged; train or copy it again.")
+    for name, sha256 in about["files"].items():
+        path = folder / name
+        if not path.is_file():
+            raise ReAugKDError(f"The model in {str(folder)!r} lacks its file {name}; train or copy it again.")
+        if _sha256(path) != sha256:
+            raise ReAugKDError(f"The file {name} of the model in {str(folder)!r} is damaged; train or copy it again.")
+    try:
+        settings = ModelSettings(**about["model"] | {"label_names": tuple(about["model"]["label_names"])})
+        retrieval = RetrievalSettings(**about["retrieval"])
+        metrics = json.loads(_read_text(folder / METRICS_FILE) or "{}")
+        student = TextClassifier.load(folder, max_length=settings.max_length)
+        has_teacher = f"{TEACHER_FOLDER}/config.json" in about["files"]
+        teacher = TextClassifier.load(folder / TEACHER_FOLDER, max_length=settings.max_length) if has_teacher else None
+        knowledge_base = _read_knowledge_base(folder / KNOWLEDGE_BASE_FILE)
+        evaluation_rows = (
+            pq.read_table(folder / EVALUATION_FILE).to_pandas() if EVALUATION_FILE in about["files"] else None
+        )
+        maps = _read_maps(folder / MAPS_FILE) if MAPS_FILE in about["files"] else None
+        head = _read_projection_head(folder / PROJECTION_FILE) if PROJECTION_FILE in about["files"] else None
+    except (KeyError, TypeError, ValueError, OSError, pa.ArrowException, SafetensorError) as error:
+        raise damaged from error
+    if knowledge_base.soft_labels.shape[1] != len(settings.label_names) or student.classifier.out_features != len(
+        settings.label_names
+    ):
+        raise damaged
+    return ModelParts(
+        settings=settings,
+        retrieval=retrieval,
+        student=student,
+        knowledge_base=knowledge_base,
+        metrics=metrics,
+        evaluation_rows=evaluation_rows,
+        maps=maps,
+        projection_head=head,
+        teacher=teacher,
+        card=_read_text(folder / CARD_FILE),
+    )
+
+
+def read_settings_file(folder: str | Path) -> dict[str, Any]:
+    """Read the settings of a model without loading it.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The model's folder.
+
+    Returns
+    -------
+    dict
+        ``format_version``, ``model``, ``retrieval`` and ``files``.
+
+    Raises
+    ------
+    ReAugKDError
+        If the folder holds no model, or one of another version.
+    """
+    path = Path(folder) / SETTINGS_FILE
+    if not path.is_file():
+        raise ReAugKDError(f"{str(folder)!r} holds no trained model; make one with `reaugkd train --out {folder}`.")
+    try:
+        about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version = about["format_version"]
+        about["model"], about["retrieval"], about["files"].items()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ReAugKDError(
+            f"The file {SETTINGS_FILE} in {str(folder)!r} is damaged; train or copy the model again."
+        ) from error
+    if version != FORMAT_VERSION:
+        raise ReAugKDError(
+            f"The model in {str(folder)!r} is of format {version}, this library reads {FORMAT_VERSION}; train it again."
+        )
+    return about
+
+
+def check_target(folder: str | Path) -> None:
+    """Refuse to write a model where something else lies.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where a model shall be written.
+
+    Raises
+    ------
+    ReAugKDError
+        If it is a file, or a folder with other things than a model.
+    """
+    folder = Path(folder)
+    if folder.is_file():
+        raise ReAugKDError(f"{str(folder)!r} is a file; name another folder for the model.")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / SETTINGS_FILE).is_file():
+        raise ReAugKDError(f"The folder {str(folder)!r} holds other things than a model; name another one.")
+
+
+@contextmanager
+def full_disk_as_sentence(folder: str | Path) -> Iterator[None]:
+    """Turn the several errors by which a full disk shows into one sentence.
+
+    Parameters
+    ----------
+    folder : str or Path
+        What was being written.
+
+    Yields
+    ------
+    None
+        Nothing.
+
+    Raises
+    ------
+    ReAugKDError
+        If the disk is full.
+    """
+    try:
+        yield
+    except Exception as error:  # safetensors and pyarrow raise kinds of their own
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if full or "No space left" in str(error) or "os error 28" in str(error):
+            raise ReAugKDError(
+                f"The disk is full while writing {str(folder)!r}; free some space and run the same command again."
+            ) from error
+        raise
+
+
+def _write_files(parts: ModelParts, folder: Path) -> None:
+    # A write past the end of a full disk would end the process without a word: safetensors maps its files.
+    _reserve(folder, parts)
+    parts.student.encoder.config.id2label = dict(enumerate(parts.settings.label_names))
+    parts.student.encoder.config.label2id = {name: number for number, name in enumerate(parts.settings.label_names)}
+    parts.student.save(folder)
+    if parts.teacher is not None:
+        parts.teacher.save(folder / TEACHER_FOLDER)
+    if parts.projection_head is not None:
+        state = {name: value.contiguous() for name, value in parts.projection_head.state_dict().items()}
+        save_file(state, folder / PROJECTION_FILE)
+    _write_knowledge_base(parts.knowledge_base, folder / KNOWLEDGE_BASE_FILE)
+    if parts.evaluation_rows is not None:
+        pq.write_table(pa.Table.from_pandas(parts.evaluation_rows, preserve_index=False), folder / EVALUATION_FILE)
+    if parts.maps is not None:
+        _write_maps(parts.maps, folder / MAPS_FILE)
+    _write_json(parts.metrics, folder / METRICS_FILE)
+    (folder / CARD_FILE).write_text(parts.card, encoding="utf-8")
+    names = sorted(str(path.relative_to(folder).as_posix()) for path in folder.rglob("*") if path.is_file())
+    about = {
+        "format_version": FORMAT_VERSION,
+        "model": asdict(parts.settings),
+        "retrieval": asdict(parts.retrieval),
+        "files": {name: _sha256(folder / name) for name in names if name not in _EDITABLE},
+    }
+    _write_json(about, folder / SETTINGS_FILE)
+
+
+def _reserve(folder: Path, parts: ModelParts) -> None:
+    networks = [parts.student] + ([parts.teacher] if parts.teacher is not None else [])
+    needed = sum(
+        value.numel() * value.element_size() for network in networks for value in network.state_dict().values()
+    )
+    folder.mkdir(parents=True)
+    if shutil.disk_usage(folder).free < needed + 2**20:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def _write_knowledge_base(knowledge_base: KnowledgeBase, path: Path) -> None:
+    table = pa.Table.from_pandas(knowledge_base.rows, preserve_index=False)
+    table = table.append_column("embedding", matrix_column(knowledge_base.embeddings))
+    table = table.append_column("soft_labels", matrix_column(knowledge_base.soft_labels))
+    pq.write_table(table, path)
+
+
+def _read_knowledge_base(path: Path) -> KnowledgeBase:
+    table = pq.read_table(path)
+    rows = table.drop_columns(["embedding", "soft_labels"]).to_pandas()
+    return KnowledgeBase(rows, _floats(table["embedding"]), _floats(table["soft_labels"]))
+
+
+def _write_maps(maps: ProjectionMaps, path: Path) -> None:
+    columns: dict[str, NDArray[Any]] = {
+        "teacher_point": maps.teacher_points,
+        "student_point": maps.student_points,
+        "student_embedding": maps.student_embeddings.astype(np.float16),
+    }
+    pq.write_table(pa.table({name: matrix_column(matrix) for name, matrix in columns.items()}), path)
+
+
+def _read_maps(path: Path) -> ProjectionMaps:
+    table = pq.read_table(path)
+    return ProjectionMaps(*(_floats(table[name]) for name in ("teacher_point", "student_point", "student_embedding")))
+
+
+def _read_projection_head(path: Path) -> ProjectionHead:
+    state = load_file(path)
+    head = ProjectionHead(state["linear.weight"].shape[1], state["linear.weight"].shape[0])
+    head.load_state_dict(state)
+    return head.eval()
+
+
+def _floats(column: pa.ChunkedArray) -> NDArray[np.float32]:
+    return column_matrix(column).astype(np.float32)
+
+
+def _write_json(content: dict[str, Any], path: Path) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _read_text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

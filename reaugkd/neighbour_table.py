@@ -1,0 +1,60 @@
+"""The neighbours of an answer as an HTML table, for the app and the notebooks; every text in it is shown as text."""
+
+import html
+
+from reaugkd.figures import OTHER_COLOUR, PALETTE
+from reaugkd.inference import Explanation, Neighbour
+
+SHOWN_CLASSES = 3
+
+
+def neighbour_table(explanation: Explanation) -> str:
+    """Make a table of rank, similarity, weight, share, text, gold label and the teacher's soft label as bars.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        The answer.
+
+    Returns
+    -------
+    str
+        HTML of one table; texts are escaped, curly brackets and backticks too, since some pages fill templates.
+    """
+    heads = ("rank", "similarity", "weight", "share of the answer", "text", "gold label", "teacher's soft label")
+    columns = list(explanation.neighbours[0].columns)
+    head = "".join(f"<th>{_escaped(name)}</th>" for name in (*heads, *columns))
+    body = "".join(_row(neighbour, explanation.classes, columns) for neighbour in explanation.neighbours)
+    return f'<table class="neighbours"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _row(neighbour: Neighbour, classes: tuple[str, ...], columns: list[str]) -> str:
+    cells = (
+        f"<td>{neighbour.rank}</td><td>{neighbour.similarity:.3f}</td><td>{neighbour.weight:.3f}</td>"
+        f'<td>{neighbour.share:.1%}</td><td class="text">{_escaped(neighbour.text)}</td>'
+        f"<td>{_escaped(neighbour.label)}</td><td>{_bars(neighbour, classes)}</td>"
+    )
+    return "<tr>" + cells + "".join(f"<td>{_escaped(str(neighbour.columns[name]))}</td>" for name in columns) + "</tr>"
+
+
+def _bars(neighbour: Neighbour, classes: tuple[str, ...]) -> str:
+    """Draw the likeliest classes; those under half a percent would be too short to see."""
+    bars = ""
+    for number in (-neighbour.soft_labels).argsort(kind="stable")[:SHOWN_CLASSES]:
+        probability = float(neighbour.soft_labels[number])
+        if probability < 0.005:
+            continue
+        colour = PALETTE[number] if len(classes) <= len(PALETTE) else OTHER_COLOUR
+        bars += (
+            '<div class="soft-label" style="display:flex;align-items:center;gap:6px;white-space:nowrap">'
+            f'<span style="display:inline-block;height:10px;width:{max(2, round(90 * probability))}px;'
+            f'background:{colour}"></span><span>{_escaped(classes[number])} {probability:.2f}</span></div>'
+        )
+    return bars
+
+
+def _escaped(text: str) -> str:
+    escaped = html.escape(text, quote=True)
+    for character in "{}$`\\":
+        escaped = escaped.replace(character, f"&#{ord(character)};")
+    return escaped

@@ -1,0 +1,395 @@
+"""The whole method, from a task to a trained model: the defaults here are the recipe."""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reaugkd.data import Task
+from reaugkd.distillation import DistillationSettings, train_student
+from reaugkd.encoders import TextClassifier, normalize
+from reaugkd.errors import ReAugKDError
+from reaugkd.evaluation import Encoded, Networks, alignment, score_methods
+from reaugkd.inference import ReAugKDClassifier
+from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.maps import fit_maps
+from reaugkd.model_card import model_card
+from reaugkd.model_folder import ModelParts, ModelSettings, check_target, full_disk_as_sentence
+from reaugkd.projection import ProjectionHead, fit_projection_head
+from reaugkd.teacher import TeacherOutputs, fine_tune_teacher
+from reaugkd.trainer import OnProgress, Progress, TrainingSettings
+from reaugkd.weights import DEFAULT_ENCODER, find_weights
+
+# A network learns from a small task by going over it more often: epochs fall from the first figure to the
+# second as the train rows rise from 1,000 to 10,000.
+TEACHER_EPOCHS = (6.0, 4.0)
+STUDENT_EPOCHS = (16.0, 8.0)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every choice of a training.
+
+    Parameters
+    ----------
+    teacher, student : str
+        Pretrained encoders: folders, or names that :func:`reaugkd.weights.find_weights` finds.
+    student_layers : int or None
+        Layers to keep of the student; None keeps all.
+    max_length : int
+        Tokens after which a text is cut.
+    epochs : float or None
+        Passes over the train rows for each student; by the size of the task if None.
+    teacher_epochs : float or None
+        The same for the teacher.
+    seed : int
+        Seed of all trainings.
+    keep_teacher : bool
+        Keep the teacher in the model's folder; it is not needed to answer.
+    teacher_training, projection_training, student_training : TrainingSettings
+        How each network is trained; epochs and seed are replaced by those above.
+    projection_temperature : float
+        τ of the supervised contrastive loss.
+    distillation : DistillationSettings
+        The student's loss; the ablations leave parts of it out.
+    """
+
+    teacher: str = DEFAULT_ENCODER
+    student: str = DEFAULT_ENCODER
+    student_layers: int | None = 2
+    max_length: int = 128
+    epochs: float | None = None
+    teacher_epochs: float | None = None
+    seed: int = 0
+    keep_teacher: bool = False
+    teacher_training: TrainingSettings = field(
+        default=TrainingSettings(epochs=6, learning_rate=1e-4, batch_size=32), kw_only=True
+    )
+    projection_training: TrainingSettings = field(
+        default=TrainingSettings(epochs=20, learning_rate=1e-3, batch_size=256), kw_only=True
+    )
+    student_training: TrainingSettings = field(
+        default=TrainingSettings(epochs=16, learning_rate=3e-4, batch_size=64), kw_only=True
+    )
+    projection_temperature: float = field(default=0.1, kw_only=True)
+    distillation: DistillationSettings = field(default=DistillationSettings(), kw_only=True)
+
+    def for_task(self, task: Task) -> "Recipe":
+        """Fill in the epochs for a task's size, and the seed."""
+        rows = len(task.rows["train"])
+        teacher_epochs = self.teacher_epochs or _epochs_by_size(rows, *TEACHER_EPOCHS)
+        epochs = self.epochs or _epochs_by_size(rows, *STUDENT_EPOCHS)
+        return replace(
+            self,
+            epochs=epochs,
+            teacher_epochs=teacher_epochs,
+            teacher_training=replace(self.teacher_training, epochs=teacher_epochs, seed=self.seed),
+            projection_training=replace(self.projection_training, seed=self.seed),
+            student_training=replace(self.student_training, epochs=epochs, seed=self.seed),
+        )
+
+
+def teach(
+    task: Task,
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    on_progress: OnProgress | None = None,
+) -> TeacherOutputs:
+    """Fine-tune a teacher and write its outputs for every row to a file.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    recipe : Recipe
+        ``teacher``, ``teacher_epochs``, ``teacher_training``, ``max_length`` and ``seed`` count.
+    out : str or Path
+        A Parquet file, from which :func:`train` starts without any teacher.
+    on_progress : callable, optional
+        Is told of the progress.
+
+    Returns
+    -------
+    TeacherOutputs
+        What was written.
+    """
+    out = Path(out)
+    if out.suffix != ".parquet":
+        raise ReAugKDError(f"{str(out)!r} must end in .parquet; name another file for the outputs.")
+    recipe = recipe.for_task(task)
+    with _working_folder(out.with_suffix(".partial"), task, recipe) as work:
+        outputs, _ = _teacher_outputs(task, recipe, work, on_progress)
+        outputs.save(out)
+    return outputs
+
+
+def train(
+    task: Task,
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    teacher_outputs: TeacherOutputs | None = None,
+    on_progress: OnProgress | None = None,
+) -> ReAugKDClassifier:
+    """Train teacher, projection head and students, score every ablation, and save the model.
+
+    An interrupted training goes on where it stopped when it is called again with the same task and recipe: each
+    finished stage lies in ``OUT.partial``, which goes when the model is whole. A good model in ``out`` stays until
+    then.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    recipe : Recipe
+        Every choice.
+    out : str or Path
+        The model's folder.
+    teacher_outputs : TeacherOutputs, optional
+        Outputs of a teacher that was trained before; then none is trained.
+    on_progress : callable, optional
+        Is told of the progress, and may raise to cancel.
+
+    Returns
+    -------
+    ReAugKDClassifier
+        The trained model, as it was saved.
+
+    Raises
+    ------
+    ReAugKDError
+        If the outputs do not fit the task, ``out`` holds something else, weights are not found or the disk is full.
+    """
+    out = Path(out)
+    check_target(out)
+    recipe = recipe.for_task(task)
+    seconds: dict[str, float] = {}
+    teacher = None
+    if teacher_outputs is not None:
+        if recipe.keep_teacher:
+            raise ReAugKDError("A teacher that is only known by its outputs cannot be kept; leave one of the two out.")
+        teacher_outputs.check(task)
+        recipe = replace(recipe, teacher=teacher_outputs.teacher)
+    with _working_folder(out.with_name(out.name + ".partial"), task, recipe, teacher_outputs) as work:
+        if teacher_outputs is None:
+            with _timed(seconds, "teacher"):
+                teacher_outputs, teacher = _teacher_outputs(task, recipe, work, on_progress)
+        student_weights = find_weights(recipe.student, _sentence(on_progress))
+        hidden, soft_labels = teacher_outputs.of("train")
+        with _timed(seconds, "projection_head"):
+            width = TextClassifier.from_pretrained(student_weights, 2, layers=recipe.student_layers).embedding_width
+            head = fit_projection_head(
+                hidden,
+                task.labels("train"),
+                width,
+                recipe.projection_training,
+                work / "projection_head",
+                temperature=recipe.projection_temperature,
+                on_progress=on_progress,
+            )
+        knowledge_base = KnowledgeBase(_named_rows(task, "train"), head.project(hidden), soft_labels)
+        students = {}
+        for method, distillation in _ablations(recipe.distillation).items():
+            with _timed(seconds, method):
+                students[method] = _trained_student(
+                    method, distillation, task, recipe, student_weights, work, soft_labels, knowledge_base, on_progress
+                )
+        with _timed(seconds, "evaluation"):
+            _report(on_progress, "Evaluation")
+            metrics, retrieval, encoded_train = _evaluate(task, teacher_outputs, head, knowledge_base, students)
+        with _timed(seconds, "maps"):
+            _report(on_progress, "Maps")
+            maps = fit_maps(knowledge_base.embeddings, encoded_train.embeddings, recipe.seed)
+        metrics["seconds"] = {stage: round(spent, 1) for stage, spent in seconds.items()}
+        settings = ModelSettings(
+            task=task.name,
+            metric=task.metric,
+            label_names=task.label_names,
+            is_pair=task.is_pair,
+            teacher=recipe.teacher,
+            student=recipe.student,
+            student_layers=students["reaugkd"].num_layers,
+            max_length=recipe.max_length,
+            training=asdict(recipe),
+        )
+        model = ReAugKDClassifier(
+            ModelParts(
+                settings=settings,
+                retrieval=retrieval,
+                student=students["reaugkd"],
+                knowledge_base=knowledge_base,
+                metrics=metrics,
+                evaluation_rows=_evaluation_rows(task, teacher_outputs),
+                maps=maps,
+                projection_head=head,
+                teacher=teacher if recipe.keep_teacher else None,
+                card=model_card(settings, retrieval, metrics),
+            )
+        )
+        model.save_pretrained(out)
+    return model
+
+
+def _epochs_by_size(rows: int, few_rows: float, many_rows: float) -> float:
+    share = np.clip(np.log10(max(rows, 1) / 1_000), 0.0, 1.0)
+    return float(round(few_rows + share * (many_rows - few_rows)))
+
+
+def _ablations(settings: DistillationSettings) -> dict[str, DistillationSettings]:
+    """Return the loss of each student; the one that ships comes last."""
+    return {
+        "student": replace(settings, soft_label_weight=0.0, gold_label_weight=1.0, relational_weight=0.0),
+        "kd": replace(settings, relational_weight=0.0),
+        "reaugkd": settings,
+    }
+
+
+def _teacher_outputs(
+    task: Task, recipe: Recipe, work: Path, on_progress: OnProgress | None
+) -> tuple[TeacherOutputs, TextClassifier]:
+    """Fine-tune the teacher, or load it if an interrupted training had finished it."""
+    path = work / "teacher_outputs.parquet"
+    if path.is_file():
+        teacher = TextClassifier.load(work / "teacher", max_length=recipe.max_length)
+        return TeacherOutputs.load(path), teacher
+    weights = find_weights(recipe.teacher, _sentence(on_progress))
+    teacher = fine_tune_teacher(
+        weights,
+        task,
+        recipe.teacher_training,
+        work / "teacher_checkpoints",
+        max_length=recipe.max_length,
+        on_progress=on_progress,
+    )
+    _report(on_progress, "Teacher outputs")
+    outputs = TeacherOutputs.compute(teacher, task, recipe.teacher)
+    teacher.save(work / "teacher")
+    outputs.save(path)
+    return outputs, teacher
+
+
+def _trained_student(
+    method: str,
+    distillation: DistillationSettings,
+    task: Task,
+    recipe: Recipe,
+    weights: Path,
+    work: Path,
+    soft_labels: np.ndarray[Any, np.dtype[np.float32]],
+    knowledge_base: KnowledgeBase,
+    on_progress: OnProgress | None,
+) -> TextClassifier:
+    """Train a student, or load it if an interrupted training had finished it."""
+    folder, finished = work / method, work / method / "finished"
+    if finished.is_file():
+        return TextClassifier.load(folder, max_length=recipe.max_length)
+    student = train_student(
+        weights,
+        task,
+        recipe.student_training,
+        distillation,
+        work / f"{method}_checkpoints",
+        STAGES[method],
+        soft_labels=soft_labels,
+        teacher_embeddings=knowledge_base.embeddings,
+        layers=recipe.student_layers,
+        max_length=recipe.max_length,
+        on_progress=on_progress,
+    )
+    student.save(folder)
+    finished.touch()
+    return student
+
+
+STAGES = {"student": "Student alone", "kd": "Student by soft labels (KD)", "reaugkd": "Student by ReAugKD"}
+
+
+def _evaluate(
+    task: Task,
+    teacher_outputs: TeacherOutputs,
+    head: ProjectionHead,
+    knowledge_base: KnowledgeBase,
+    students: dict[str, TextClassifier],
+) -> tuple[dict[str, Any], Any, Encoded]:
+    splits = ("validation", "test")
+    encoded: dict[str, dict[str, Encoded]] = {"teacher": {}}
+    for split in splits:
+        hidden, soft_labels = teacher_outputs.of(split)
+        encoded["teacher"][split] = Encoded(head.project(hidden), soft_labels)
+    for method, student in students.items():
+        encoded[method] = {split: _encode(student, task, split) for split in splits}
+    kd_train = _encode(students["kd"], task, "train")
+    kd_memory = KnowledgeBase(knowledge_base.rows, kd_train.embeddings, knowledge_base.soft_labels)
+    labels = {split: task.labels(split) for split in splits}
+    scores, retrieval = score_methods(Networks(**encoded), labels, knowledge_base, kd_memory, task.metric)
+    aligned = alignment(encoded["reaugkd"]["test"].embeddings, encoded["teacher"]["test"].embeddings, knowledge_base)
+    metrics = {"metric": task.metric, "methods": scores, "alignment": aligned}
+    return metrics, retrieval, _encode(students["reaugkd"], task, "train")
+
+
+def _encode(student: TextClassifier, task: Task, split: str) -> Encoded:
+    hidden, probabilities = student.encode(task.texts(split))
+    return Encoded(normalize(hidden), probabilities)
+
+
+def _named_rows(task: Task, split: str) -> pd.DataFrame:
+    """Return a split's rows with the label's name in the place of its number."""
+    table = task.rows[split].to_pandas()
+    return table.assign(label=[task.label_names[number] for number in table["label"]])
+
+
+def _evaluation_rows(task: Task, teacher_outputs: TeacherOutputs) -> pd.DataFrame:
+    tables = []
+    for split in ("validation", "test"):
+        soft_labels = teacher_outputs.of(split)[1]
+        table = _named_rows(task, split)
+        tables.append(table.assign(split=split, teacher_soft_labels=list(soft_labels)))
+    return pd.concat(tables, ignore_index=True)
+
+
+@contextmanager
+def _working_folder(
+    folder: Path, task: Task, recipe: Recipe, teacher_outputs: TeacherOutputs | None = None
+) -> Iterator[Path]:
+    """Keep finished stages for a resume; forget those of another task or recipe."""
+    made_of = [task.fingerprint(), json.dumps(asdict(recipe), default=str), repr(task.labels("train").tolist())]
+    if teacher_outputs is not None:
+        made_of.append(
+            hashlib.sha256(teacher_outputs.soft_labels.tobytes() + teacher_outputs.hidden.tobytes()).hexdigest()
+        )
+    key = hashlib.sha256("\n".join(made_of).encode()).hexdigest()
+    key_file = folder / "key"
+    if folder.exists() and not key_file.is_file():
+        raise ReAugKDError(f"The folder {str(folder)!r} is needed for unfinished work but holds other things; move it.")
+    if folder.exists() and key_file.read_text() != key:
+        shutil.rmtree(folder)
+    with full_disk_as_sentence(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        key_file.write_text(key)
+        yield folder
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.monotonic()
+    yield
+    seconds[stage] = time.monotonic() - start
+
+
+def _report(on_progress: OnProgress | None, stage: str) -> None:
+    if on_progress is not None:
+        on_progress(Progress(stage))
+
+
+def _sentence(on_progress: OnProgress | None) -> Any:
+    return lambda sentence: _report(on_progress, sentence)

@@ -1,0 +1,262 @@
+"""Where tasks come from: the shipped one, the hub, local files."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import datasets
+import pandas as pd
+
+from reaugkd.data import SPLITS, Task, make_task
+from reaugkd.errors import ReAugKDError
+from reaugkd.weights import hub_is_reachable
+
+SHOPTALK = Path(__file__).parent / "shoptalk"
+SHOPTALK_TEACHER_OUTPUTS = SHOPTALK / "teacher_outputs.parquet"
+
+GLUE_REPOSITORY = "nyu-mll/glue"
+# Columns and metric of each GLUE task (Wang et al. 2019, table 1); STS-B is a regression and so left out.
+GLUE = {
+    "cola": ("sentence", None, "matthews_correlation"),
+    "sst2": ("sentence", None, "accuracy"),
+    "mrpc": ("sentence1", "sentence2", "accuracy_and_f1"),
+    "qqp": ("question1", "question2", "accuracy_and_f1"),
+    "mnli": ("premise", "hypothesis", "accuracy"),
+    "qnli": ("question", "sentence", "accuracy"),
+    "rte": ("sentence1", "sentence2", "accuracy"),
+    "wnli": ("sentence1", "sentence2", "accuracy"),
+}
+_PANDAS_READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
+    # Without quoting, as GLUE and most corpora write their TSV; a CSV is quoted as in RFC 4180.
+    ".tsv": lambda path: pd.read_csv(path, sep="\t", dtype=str, quoting=csv.QUOTE_NONE, keep_default_na=False),
+    ".csv": lambda path: pd.read_csv(path, dtype=str, keep_default_na=False),
+    ".jsonl": lambda path: pd.read_json(path, lines=True, dtype=False),
+    ".parquet": pd.read_parquet,
+}
+
+
+def load_task(
+    name: str,
+    *,
+    text_column: str | None = None,
+    text_pair_column: str | None = None,
+    label_column: str = "label",
+    metric: str | None = None,
+    planted_errors: bool = False,
+) -> Task:
+    """Load a task by name.
+
+    Parameters
+    ----------
+    name : str
+        ``"shoptalk"``; ``"glue/TASK"``; or any data set on the hub (or a local folder laid out as one) as
+        ``"owner/name"`` or ``"owner/name:config"``.
+    text_column, text_pair_column : str, optional
+        Columns of the text and, for pairs, of the second text. GLUE's are known; elsewhere ``text`` or
+        ``sentence`` is looked for.
+    label_column : str
+        Column of the gold label.
+    metric : str, optional
+        A key of :data:`reaugkd.metrics.METRICS`; GLUE's own, or accuracy, if left out.
+    planted_errors : bool
+        Plant shoptalk's 40 wrong labels in its train split, for exercises in error analysis.
+
+    Returns
+    -------
+    Task
+        Where the test labels are hidden, as GLUE's are, the validation split becomes the test split, and rows
+        are held out of train for the choices.
+
+    Raises
+    ------
+    ReAugKDError
+        If the task is unknown, cannot be fetched, or lacks a column.
+    """
+    if name == "shoptalk":
+        return _load_shoptalk(planted_errors)
+    if planted_errors:
+        raise ReAugKDError(f"Only shoptalk has planted errors, not {name!r}; leave the option out.")
+    if "/" not in name:
+        raise ReAugKDError(f"There is no task {name!r}; use shoptalk, glue/TASK, or OWNER/NAME of a hub data set.")
+    if name.startswith("glue/"):
+        glue_name = name.removeprefix("glue/")
+        if glue_name not in GLUE:
+            raise ReAugKDError(f"There is no GLUE task {glue_name!r}; choose one of {', '.join(GLUE)}.")
+        text_column, text_pair_column, glue_metric = GLUE[glue_name]
+        metric = metric or glue_metric
+        repository, config = GLUE_REPOSITORY, glue_name
+    else:
+        repository, _, config = name.partition(":")
+    tables, label_names = _hub_tables(repository, config or None, name)
+    columns = {"text": _text_column(tables["train"], text_column, name), "label": label_column}
+    if text_pair_column:
+        columns["text_pair"] = text_pair_column
+    tables = {split: _named_columns(table, columns, f"{name}, {split}") for split, table in tables.items()}
+    return make_task(name, _shown_labels(tables, label_names), label_names=label_names, metric=metric or "accuracy")
+
+
+def load_files(
+    train: str | Path,
+    test: str | Path | None = None,
+    validation: str | Path | None = None,
+    *,
+    text_column: str = "text",
+    text_pair_column: str | None = None,
+    label_column: str = "label",
+    metric: str = "accuracy",
+) -> Task:
+    """Load a task from local CSV, TSV (tabs, no quoting), JSONL or Parquet files.
+
+    Parameters
+    ----------
+    train : str or Path
+        Rows to train on.
+    test, validation : str or Path, optional
+        The other splits; what is missing is held out of train, stratified by label.
+    text_column, text_pair_column, label_column : str
+        Names of the columns; ``text_pair_column`` for pairs of texts only.
+    metric : str
+        A key of :data:`reaugkd.metrics.METRICS`.
+
+    Returns
+    -------
+    Task
+        The task, named after the train file's folder and stem.
+
+    Raises
+    ------
+    ReAugKDError
+        If a file or column is missing, or the rows do not make a task.
+    """
+    columns = {"text": text_column, "label": label_column}
+    if text_pair_column:
+        columns["text_pair"] = text_pair_column
+    paths = {split: path for split, path in zip(SPLITS, (train, validation, test), strict=True) if path is not None}
+    tables = {split: _named_columns(read_table(path), columns, str(path)) for split, path in paths.items()}
+    return make_task(Path(train).stem, tables, metric=metric)
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """Read a table from a local file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.csv``, ``.tsv`` (tabs, no quoting), ``.jsonl`` or ``.parquet`` file.
+
+    Returns
+    -------
+    DataFrame
+        The rows.
+
+    Raises
+    ------
+    ReAugKDError
+        If the file is missing, of another kind, or cannot be parsed.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise ReAugKDError(f"There is no file {str(path)!r}; check the path.")
+    if path.suffix.lower() not in _PANDAS_READERS:
+        kinds = ", ".join(_PANDAS_READERS)
+        raise ReAugKDError(f"{path.name!r} is not a table that can be read; give one of {kinds}.")
+    try:
+        return _PANDAS_READERS[path.suffix.lower()](path)
+    except (ValueError, OSError, UnicodeError) as error:  # pandas' and pyarrow's parsers raise subclasses of these
+        reason = (str(error).splitlines() or ["no reason given"])[0].rstrip(".")
+        raise ReAugKDError(
+            f"{path.name!r} is not a valid {path.suffix[1:].upper()} file ({reason}); mend it."
+        ) from error
+
+
+def named_texts(path: str | Path, columns: dict[str, str]) -> pd.DataFrame:
+    """Read a file's columns under this library's names.
+
+    Parameters
+    ----------
+    path : str or Path
+        A table as :func:`read_table` takes it.
+    columns : dict of str to str
+        From this library's name (``text``, ``text_pair``, ``label``) to the file's.
+
+    Returns
+    -------
+    DataFrame
+        The columns as text, and the file's others.
+
+    Raises
+    ------
+    ReAugKDError
+        If the file cannot be read or lacks a column.
+    """
+    return _named_columns(read_table(path), columns, str(path))
+
+
+def _load_shoptalk(planted_errors: bool) -> Task:
+    table = read_table(SHOPTALK / "shoptalk.csv")
+    if planted_errors:
+        wrong = read_table(SHOPTALK / "wrong_labels.csv").set_index("id")["wrong_label"]
+        table["label"] = table["id"].map(wrong).fillna(table["label"])
+    tables = {str(split): rows.drop(columns="split").reset_index(drop=True) for split, rows in table.groupby("split")}
+    return make_task("shoptalk", tables)
+
+
+def _hub_tables(repository: str, config: str | None, name: str) -> tuple[dict[str, pd.DataFrame], list[str] | None]:
+    """Fetch a data set's splits as tables, with the class names where its features state them."""
+    if not Path(repository).is_dir() and not hub_is_reachable():
+        datasets.config.HF_HUB_OFFLINE = True  # what is cached loads at once, what is not fails at once
+    try:
+        splits = datasets.load_dataset(repository, config)
+    except Exception as error:  # the library raises kinds of its own, of the hub's and of HTTP's
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise ReAugKDError(
+            f"The data set {name!r} could not be loaded ({reason}); check its name or the network."
+        ) from error
+    if "train" not in splits:
+        raise ReAugKDError(f"The data set {name!r} has no train split, only {', '.join(splits)}; use another one.")
+    found = {"train": splits["train"]}
+    validation = next((splits[key] for key in ("validation", "validation_matched", "dev") if key in splits), None)
+    test = splits.get("test")
+    if test is None or _labels_hidden(test):
+        validation, test = None, validation
+    found |= {key: rows for key, rows in (("validation", validation), ("test", test)) if rows is not None}
+    feature = splits["train"].features.get("label")
+    label_names = feature.names if isinstance(feature, datasets.ClassLabel) else None
+    return {split: rows.to_pandas() for split, rows in found.items()}, label_names
+
+
+def _labels_hidden(rows: datasets.Dataset) -> bool:
+    return "label" not in rows.column_names or all(label == -1 for label in rows["label"])
+
+
+def _shown_labels(tables: dict[str, pd.DataFrame], names: list[str] | None) -> dict[str, pd.DataFrame]:
+    """Put class names in the place of ClassLabel's integers."""
+    if names is None:
+        return tables
+    shown = dict(enumerate(names))  # a hidden label, -1, becomes a missing one
+    return {split: table.assign(label=table["label"].map(shown)) for split, table in tables.items()}
+
+
+def _text_column(table: pd.DataFrame, wanted: str | None, name: str) -> str:
+    if wanted:
+        return wanted
+    for column in ("text", "sentence"):
+        if column in table.columns:
+            return column
+    raise ReAugKDError(
+        f"{name!r} has no column text or sentence; name one of {', '.join(table.columns)} as text column."
+    )
+
+
+def _named_columns(table: pd.DataFrame, columns: dict[str, str], source: str) -> pd.DataFrame:
+    """Rename the columns to this library's names and make them text."""
+    for column in columns.values():
+        if column not in table.columns:
+            raise ReAugKDError(
+                f"{source} has no column {column!r}; it has {', '.join(map(repr, map(str, table.columns)))}."
+            )
+    taken = [name for name in columns if name in table.columns and columns[name] != name]
+    table = table.drop(columns=taken).rename(columns={theirs: ours for ours, theirs in columns.items()})
+    for name in columns:
+        table[name] = [None if value is None or value != value else str(value) for value in table[name].tolist()]
+    return table

@@ -1,0 +1,290 @@
+"""Step 1: fine-tune the teacher, and keep what it says of every row: the seam between the two halves."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Dataset
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import set_seed
+
+from reaugkd.data import SPLITS, Task, Text
+from reaugkd.encoders import TextClassifier
+from reaugkd.errors import ReAugKDError
+from reaugkd.tables import column_matrix, matrix_column
+from reaugkd.trainer import OnProgress, TrainingSettings, run_trainer
+
+OUTPUTS_VERSION = 1
+
+
+@dataclass(frozen=True)
+class TeacherOutputs:
+    """A teacher's outputs for every row of a task; whoever has them needs no teacher.
+
+    Parameters
+    ----------
+    ids : list of str
+        Row ids: those of train, then validation, then test.
+    splits : list of str
+        Split of each row.
+    hidden : (N, H_t) float16 or float32
+        Pooled outputs h_i of the fine-tuned teacher (``teacher_hidden``).
+    soft_labels : (N, C) float32
+        Class probabilities ȳ_i by its classifier; rows sum to 1.
+    label_names : tuple of str
+        Names of the C classes.
+    teacher : str
+        Name of the pretrained encoder that was fine-tuned.
+    fingerprint : str
+        :meth:`reaugkd.data.Task.fingerprint` of the rows.
+    """
+
+    ids: list[str]
+    splits: list[str]
+    hidden: NDArray[np.floating]
+    soft_labels: NDArray[np.float32]
+    label_names: tuple[str, ...]
+    teacher: str
+    fingerprint: str
+
+    @classmethod
+    def compute(cls, teacher: TextClassifier, task: Task, name: str) -> "TeacherOutputs":
+        """Run a fine-tuned teacher over every row of a task.
+
+        Parameters
+        ----------
+        teacher : TextClassifier
+            The fine-tuned teacher.
+        task : Task
+            The task.
+        name : str
+            Name of the teacher's pretrained encoder.
+
+        Returns
+        -------
+        TeacherOutputs
+            Hidden states as float16.
+        """
+        texts: list[Text] = [text for split in SPLITS for text in task.texts(split)]
+        hidden, soft_labels = teacher.encode(texts)
+        return cls(
+            ids=[row_id for split in SPLITS for row_id in task.rows[split]["id"]],
+            splits=[split for split in SPLITS for _ in range(len(task.rows[split]))],
+            hidden=hidden.astype(np.float16),
+            soft_labels=soft_labels,
+            label_names=task.label_names,
+            teacher=name,
+            fingerprint=task.fingerprint(),
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> "TeacherOutputs":
+        """Read a file that :meth:`save` wrote, and check it.
+
+        Parameters
+        ----------
+        path : str or Path
+            A Parquet file.
+
+        Returns
+        -------
+        TeacherOutputs
+            The outputs.
+
+        Raises
+        ------
+        ReAugKDError
+            If the file is missing, damaged, of another version, or its rows are no probabilities.
+        """
+        if not Path(path).is_file():
+            raise ReAugKDError(f"There is no file {str(path)!r}; make it with `reaugkd teach --out {path}`.")
+        try:
+            table = pq.read_table(path)
+            about = json.loads((table.schema.metadata or {})[b"reaugkd"])
+            outputs = cls(
+                ids=table["id"].to_pylist(),
+                splits=table["split"].to_pylist(),
+                hidden=column_matrix(table["teacher_hidden"]),
+                soft_labels=column_matrix(table["soft_labels"]).astype(np.float32),
+                label_names=tuple(about["label_names"]),
+                teacher=about["teacher"],
+                fingerprint=about["fingerprint"],
+            )
+        except (pa.ArrowException, KeyError, ValueError, OSError) as error:
+            raise ReAugKDError(
+                f"{str(path)!r} holds no teacher outputs ({error}); make it again with `reaugkd teach`."
+            ) from error
+        if about["version"] != OUTPUTS_VERSION:
+            raise ReAugKDError(f"{str(path)!r} is of format {about['version']}, not {OUTPUTS_VERSION}; make it again.")
+        sums = outputs.soft_labels.sum(axis=1)
+        if not (
+            np.isfinite(outputs.hidden).all() and np.allclose(sums, 1, atol=1e-3) and (outputs.soft_labels >= 0).all()
+        ):
+            raise ReAugKDError(f"{str(path)!r} has rows that are no probabilities; make it again with `reaugkd teach`.")
+        return outputs
+
+    def save(self, path: str | Path) -> None:
+        """Write the outputs as a Parquet file.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file; written whole or not at all.
+        """
+        about = {
+            "version": OUTPUTS_VERSION,
+            "label_names": self.label_names,
+            "teacher": self.teacher,
+            "fingerprint": self.fingerprint,
+        }
+        table = pa.table(
+            {
+                "id": self.ids,
+                "split": self.splits,
+                "teacher_hidden": matrix_column(self.hidden),
+                "soft_labels": matrix_column(self.soft_labels),
+            }
+        ).replace_schema_metadata({"reaugkd": json.dumps(about)})
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".partial")
+        try:
+            pq.write_table(table, partial)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def of(self, split: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return hidden states (N, H_t) and soft labels (N, C), both float32, of one split."""
+        rows = np.asarray(self.splits) == split
+        return self.hidden[rows].astype(np.float32), self.soft_labels[rows]
+
+    def check(self, task: Task) -> None:
+        """Refuse outputs that were computed for other rows.
+
+        Parameters
+        ----------
+        task : Task
+            The task to train on.
+
+        Raises
+        ------
+        ReAugKDError
+            If classes, rows or splits differ.
+        """
+        if self.label_names != task.label_names:
+            raise ReAugKDError(
+                f"The teacher outputs know {len(self.label_names)} classes that are not the {len(task.label_names)} "
+                f"of {task.name}; make them again with `reaugkd teach`."
+            )
+        if self.fingerprint != task.fingerprint():
+            raise ReAugKDError(
+                f"The teacher outputs were computed for other rows or splits than those of {task.name}; "
+                "make them again with `reaugkd teach`."
+            )
+
+
+class ClassificationObjective(nn.Module):
+    """Cross-entropy on the gold labels.
+
+    Parameters
+    ----------
+    classifier : TextClassifier
+        What is trained.
+    """
+
+    accepts_loss_kwargs = False  # the Trainer then divides the loss by the accumulation steps
+
+    def __init__(self, classifier: TextClassifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, labels: Tensor, **tokens: Tensor) -> dict[str, Tensor]:
+        """Return the loss of a batch.
+
+        Parameters
+        ----------
+        labels : (N,) int64
+            Gold labels.
+        **tokens : Tensor
+            Inputs of the encoder, each (N, L).
+
+        Returns
+        -------
+        dict
+            ``loss``, a scalar.
+        """
+        _, logits = self.classifier(**tokens)
+        return {"loss": nn.functional.cross_entropy(logits.float(), labels)}
+
+
+def fine_tune_teacher(
+    weights: str | Path,
+    task: Task,
+    settings: TrainingSettings,
+    folder: str | Path,
+    *,
+    max_length: int = 128,
+    on_progress: OnProgress | None = None,
+) -> TextClassifier:
+    """Fine-tune a pretrained encoder on the train rows with cross-entropy.
+
+    Parameters
+    ----------
+    weights : str or Path
+        Folder of the pretrained encoder.
+    task : Task
+        The task.
+    settings : TrainingSettings
+        How to train.
+    folder : str or Path
+        Where checkpoints go.
+    max_length : int
+        Tokens after which a text is cut.
+    on_progress : callable, optional
+        Is told of the progress.
+
+    Returns
+    -------
+    TextClassifier
+        The teacher, in evaluation mode.
+    """
+    set_seed(settings.seed)
+    teacher = TextClassifier.from_pretrained(weights, len(task.label_names), max_length=max_length)
+    if settings.freeze_word_embeddings:
+        teacher.freeze_word_embeddings()
+    rows = token_rows(teacher, task.texts("train")).add_column("labels", task.labels("train"))
+    objective = ClassificationObjective(teacher)
+    run_trainer(
+        objective,
+        rows,
+        settings.for_width(teacher.embedding_width),
+        folder,
+        "Teacher",
+        tokenizer=teacher.tokenizer,
+        on_progress=on_progress,
+    )
+    return teacher
+
+
+def token_rows(classifier: TextClassifier, texts: list[Text]) -> Dataset:
+    """Tokenize texts into a dataset.
+
+    Parameters
+    ----------
+    classifier : TextClassifier
+        Whose tokenizer to use.
+    texts : list of Text
+        N texts or pairs.
+
+    Returns
+    -------
+    Dataset
+        N rows: the tokenizer's columns, and ``length`` in tokens.
+    """
+    tokens = classifier.tokenize(texts)
+    return Dataset.from_dict({**tokens, "length": [len(ids) for ids in tokens["input_ids"]]})

@@ -1,0 +1,266 @@
+"""One training run on the Hugging Face Trainer: the settings, the batches, the progress, the resume."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch import Tensor, nn
+from transformers import (
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    set_seed,
+)
+from transformers.trainer_utils import get_last_checkpoint
+
+from reaugkd.errors import ReAugKDError
+
+SECONDS_BETWEEN_CHECKPOINTS = 60
+REFERENCE_WIDTH = 384
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How one network is trained; validated when made.
+
+    Parameters
+    ----------
+    epochs : float
+        Passes over the train rows.
+    learning_rate : float
+        Peak of a linear schedule with warm-up, for an encoder of width 384; see :meth:`for_width`.
+    batch_size : int
+        Rows per device and step.
+    gradient_accumulation_steps : int
+        Steps whose gradients are added up before the weights move.
+    warmup_share : float
+        Share of the steps during which the learning rate rises.
+    weight_decay : float
+        AdamW's weight decay.
+    seed : int
+        Seed of weights, dropout and order.
+    bf16 : bool or None
+        Train in bfloat16 autocast; None means where the hardware computes in it.
+    freeze_word_embeddings : bool
+        Leave the word embeddings as pretrained.
+    """
+
+    epochs: float
+    learning_rate: float
+    batch_size: int = 32
+    gradient_accumulation_steps: int = 1
+    warmup_share: float = 0.1
+    weight_decay: float = 0.01
+    seed: int = 0
+    bf16: bool | None = None
+    freeze_word_embeddings: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "learning_rate", "batch_size", "gradient_accumulation_steps"):
+            if getattr(self, name) <= 0:
+                raise ReAugKDError(f"The setting {name} is {getattr(self, name)}; it must be above 0.")
+        for name in ("warmup_share", "weight_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ReAugKDError(f"The setting {name} is {getattr(self, name)}; it must be from 0 to below 1.")
+
+    def for_width(self, width: int) -> "TrainingSettings":
+        """Return the settings for an encoder of another width: a wider one takes proportionally smaller steps."""
+        return replace(self, learning_rate=self.learning_rate * REFERENCE_WIDTH / width)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands.
+
+    Parameters
+    ----------
+    stage : str
+        What is being done, for people.
+    step, steps : int
+        Optimizer steps done, and in all; both 0 where a stage does not count.
+    loss : float or None
+        Mean training loss since the last report.
+    eta_seconds : float or None
+        Estimated seconds until this stage ends.
+    """
+
+    stage: str
+    step: int = 0
+    steps: int = 0
+    loss: float | None = None
+    eta_seconds: float | None = None
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def run_trainer(
+    objective: nn.Module,
+    dataset: Dataset,
+    settings: TrainingSettings,
+    folder: str | Path,
+    stage: str,
+    *,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    on_progress: OnProgress | None = None,
+) -> None:
+    """Train a module in place, resuming from a checkpoint in the folder if there is one.
+
+    Parameters
+    ----------
+    objective : nn.Module
+        Its ``forward`` takes a batch's columns by name and returns a dict with ``loss``.
+    dataset : Dataset
+        Rows; token columns are padded with ``tokenizer``, the others stacked.
+    settings : TrainingSettings
+        How to train.
+    folder : str or Path
+        Where checkpoints go, one a minute. They serve the resume only and are the Trainer's own format.
+    stage : str
+        Name of the run, shown with its progress.
+    tokenizer : PreTrainedTokenizerBase, optional
+        Pads ``input_ids`` and the like; needed if the dataset has them.
+    on_progress : callable, optional
+        Is told of the progress, and may raise to cancel; without it a progress bar is drawn.
+    """
+    set_seed(settings.seed)
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        per_device_train_batch_size=settings.batch_size,
+        gradient_accumulation_steps=settings.gradient_accumulation_steps,
+        warmup_steps=settings.warmup_share,
+        weight_decay=settings.weight_decay,
+        seed=settings.seed,
+        use_cpu=not torch.accelerator.is_available(),
+        bf16=computes_bf16() if settings.bf16 is None else settings.bf16,
+        optim="adamw_torch_fused",
+        # Batches of like length spare most of the padding.
+        train_sampling_strategy="group_by_length" if tokenizer is not None else "random",
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        save_strategy="no",
+        save_total_limit=1,
+        logging_steps=5,
+        logging_nan_inf_filter=False,
+        report_to="none",
+        disable_tqdm=True,  # the bar is drawn by the callback below
+    )
+    trainer = Trainer(
+        model=objective,
+        args=arguments,
+        train_dataset=dataset,
+        data_collator=lambda rows: collate(rows, tokenizer),
+        callbacks=[_CheckpointByTime(), _Reporter(stage, on_progress) if on_progress else _Bar(stage)],
+    )
+    trainer.remove_callback(PrinterCallback)  # it would print every log as a dict
+    checkpoint = get_last_checkpoint(str(folder)) if Path(folder).is_dir() else None
+    trainer.train(resume_from_checkpoint=checkpoint)
+    objective.eval()
+
+
+def collate(rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase | None) -> dict[str, Tensor]:
+    """Make a batch: pad the token columns, stack the others.
+
+    Parameters
+    ----------
+    rows : list of dict
+        Rows of the dataset; each value is a number, a list of numbers or an array.
+    tokenizer : PreTrainedTokenizerBase or None
+        Pads the columns it knows.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Columns of N rows.
+    """
+    token_names = [name for name in rows[0] if tokenizer is not None and name in tokenizer.model_input_names]
+    batch: dict[str, Tensor] = {}
+    if tokenizer is not None and token_names:
+        batch.update(tokenizer.pad({name: [row[name] for row in rows] for name in token_names}, return_tensors="pt"))
+    for name in rows[0]:
+        if name not in token_names and name != "length":
+            batch[name] = torch.stack([torch.as_tensor(row[name]) for row in rows])
+    return batch
+
+
+def computes_bf16() -> bool:
+    """Return whether this machine computes in bfloat16, instead of emulating it slowly."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+class _CheckpointByTime(TrainerCallback):
+    """Save once a minute: an interruption costs a minute at most, and a short training writes nothing."""
+
+    def __init__(self) -> None:
+        self.last = time.monotonic()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if time.monotonic() - self.last > SECONDS_BETWEEN_CHECKPOINTS:
+            control.should_save = True
+            self.last = time.monotonic()
+
+
+class _Reporter(TrainerCallback):
+    """Tell ``on_progress`` the loss and the time left."""
+
+    def __init__(self, stage: str, on_progress: OnProgress) -> None:
+        self.stage, self.on_progress = stage, on_progress
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.start, self.first_step = time.monotonic(), state.global_step
+        self.on_progress(Progress(self.stage, state.global_step, state.max_steps))
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if logs is None or "loss" not in logs:
+            return
+        done = max(state.global_step - self.first_step, 1)
+        eta = (time.monotonic() - self.start) / done * (state.max_steps - state.global_step)
+        self.on_progress(Progress(self.stage, state.global_step, state.max_steps, float(logs["loss"]), eta))
+
+
+class _Bar(ProgressCallback):
+    """The Trainer's progress bar with ETA, the loss beside it instead of a line a log."""
+
+    def __init__(self, stage: str) -> None:
+        super().__init__()
+        self.stage = stage
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        super().on_train_begin(args, state, control, **kwargs)
+        if self.training_bar is not None:
+            self.training_bar.set_description(self.stage)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if self.training_bar is not None and logs and "loss" in logs:
+            self.training_bar.set_postfix(loss=f"{float(logs['loss']):.3f}")

