@@ -199,7 +199,7 @@ def predict(
         classifier.explain(text, k=k, retrieval_weight=retrieval_weight, temperature=temperature) for text in queries
     ]
     if as_json:
-        typer.echo(json.dumps([_as_dict(explanation) for explanation in explanations], ensure_ascii=False))
+        typer.echo(json.dumps([explanation.as_dict() for explanation in explanations], ensure_ascii=False))
         return
     for explanation in explanations:
         _print_explanation(explanation)
@@ -302,34 +302,6 @@ def _print_ablations(metrics: dict[str, Any]) -> None:
     aligned = metrics["alignment"]
     overlap, cosine = aligned["overlap_at_10"], aligned["cosine"]
     _say(f"Overlap of the 10 nearest memories with the teacher's {overlap:.2f}, cosine {cosine:.2f}.")
-
-
-def _as_dict(explanation: Any) -> dict[str, Any]:
-    classes = explanation.classes
-
-    def named(probabilities: Any) -> dict[str, float]:
-        return {name: round(float(value), 6) for name, value in zip(classes, probabilities, strict=True)}
-
-    return {
-        "text": explanation.text,
-        "label": explanation.label,
-        "probabilities": named(explanation.probabilities),
-        "student": named(explanation.student_probabilities),
-        "retrieved": named(explanation.retrieved),
-        "student_share": explanation.student_share,
-        "neighbours": [
-            {
-                "id": neighbour.id,
-                "text": neighbour.text,
-                "label": neighbour.label,
-                "similarity": neighbour.similarity,
-                "weight": neighbour.weight,
-                "share": neighbour.share,
-                "soft_labels": named(neighbour.soft_labels),
-            }
-            for neighbour in explanation.neighbours
-        ],
-    }
 
 
 def _print_explanation(explanation: Any) -> None:

@@ -156,7 +156,7 @@ def check_texts(texts: Sequence[Text]) -> None:
         If a text has no character but spaces, or more than 100,000 characters.
     """
     for position, text in enumerate(texts, start=1):
-        for part in (text,) if isinstance(text, str) else text:
+        for part in text if isinstance(text, tuple | list) else (text,):
             if not isinstance(part, str):
                 raise ReAugKDError(f"Text {position} is a {type(part).__name__}, not a string; give text.")
             if not part.strip():

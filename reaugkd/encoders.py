@@ -2,7 +2,8 @@
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as hf_logging
 
 from reaugkd.data import Text
 from reaugkd.errors import ReAugKDError
@@ -87,7 +89,9 @@ class TextClassifier(nn.Module):
         encoder, tokenizer = _load_encoder(folder)
         if layers is not None:
             keep_first_layers(encoder, layers)
-        limit = min(max_length, getattr(encoder.config, "max_position_embeddings", max_length))
+        # RoBERTa and its kin count two positions that no token may have; their tokenizers know the limit.
+        positions = getattr(encoder.config, "max_position_embeddings", max_length)
+        limit = min(max_length, positions, tokenizer.model_max_length)
         return cls(encoder, tokenizer, num_labels, read_pooling(folder), limit).eval()
 
     @classmethod
@@ -116,8 +120,9 @@ class TextClassifier(nn.Module):
             model = cls.from_pretrained(folder, num_labels=head["weight"].shape[0], max_length=max_length)
             model.classifier.load_state_dict(head)
         except (OSError, KeyError, RuntimeError, SafetensorError) as error:
+            reason = " ".join(str(error).split()).rstrip(".")
             raise ReAugKDError(
-                f"{str(folder)!r} holds no whole classifier ({error}); train or copy it again."
+                f"{str(folder)!r} holds no whole classifier ({reason}); train or copy it again."
             ) from error
         return model
 
@@ -130,8 +135,9 @@ class TextClassifier(nn.Module):
             The folder; made if it is missing.
         """
         folder = Path(folder)
-        self.encoder.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
+        with _quiet():
+            self.encoder.save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
         save_file(
             {name: value.contiguous() for name, value in self.classifier.state_dict().items()}, folder / CLASSIFIER_FILE
         )
@@ -305,10 +311,25 @@ def normalize(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
-def _load_encoder(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide the reports and bars of loading and saving: that the unused pooler is missing is no news."""
+    verbosity, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            yield
+    finally:
+        hf_logging.set_verbosity(verbosity)
+        if bars:
+            hf_logging.enable_progress_bar()
+
+
+def _load_encoder(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    try:
+        with _quiet():
             encoder = AutoModel.from_pretrained(
                 folder, use_safetensors=True, dtype=torch.float32, local_files_only=True
             )

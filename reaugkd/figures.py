@@ -1,7 +1,7 @@
 """Every figure, as a pure function from data to a Plotly figure; the app and the notebooks draw with the same ones."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -9,9 +9,11 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from reaugkd.inference import Explanation
-from reaugkd.maps import ProjectionMaps
 from reaugkd.model_card import METHOD_NAMES
+
+if TYPE_CHECKING:  # a page that draws does not wait for torch
+    from reaugkd.inference import Explanation
+    from reaugkd.maps import ProjectionMaps
 
 # Colours that colour-blind readers can tell apart (Okabe and Ito 2008), then four more for a tenth class and on.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8F7A00", "#7B61A8", "#A05A2C", "#5F7A61")
@@ -40,7 +42,7 @@ def class_colours(names: Sequence[str]) -> dict[str, str]:
     return {name: PALETTE[number] if number < len(PALETTE) else OTHER_COLOUR for number, name in enumerate(names)}
 
 
-def probabilities_figure(explanation: Explanation) -> go.Figure:
+def probabilities_figure(explanation: "Explanation") -> go.Figure:
     """Draw the student's, the retrieved and the combined class probabilities side by side.
 
     Parameters
@@ -84,11 +86,11 @@ def probabilities_figure(explanation: Explanation) -> go.Figure:
 
 
 def maps_figure(
-    maps: ProjectionMaps,
+    maps: "ProjectionMaps",
     rows: pd.DataFrame,
     colour_by: str = "label",
     *,
-    explanation: Explanation | None = None,
+    explanation: "Explanation | None" = None,
     query_points: NDArray[np.floating] | None = None,
 ) -> go.Figure:
     """Draw the teacher's and the student's space side by side, with the query and lines to its neighbours.
@@ -206,7 +208,7 @@ def ablations_figure(metrics: Mapping[str, Any]) -> go.Figure:
     return _styled(figure, f"Best student: {best}, {students[best]:.1f} (teacher {scores['Teacher']:.1f})")
 
 
-def contributions_figure(explanation: Explanation) -> go.Figure:
+def contributions_figure(explanation: "Explanation") -> go.Figure:
     """Draw what each class's combined probability is made of: the student's part and each neighbour's.
 
     Parameters
@@ -248,7 +250,7 @@ def contributions_figure(explanation: Explanation) -> go.Figure:
     return _styled(figure, f"“{explanation.label}”: {share:.0%} by the student, {1 - share:.0%} by the memory")
 
 
-def _retrieval_effect(explanation: Explanation) -> str:
+def _retrieval_effect(explanation: "Explanation") -> str:
     alone = explanation.classes[int(explanation.student_probabilities.argmax())]
     agree = sum(explanation.classes[int(n.soft_labels.argmax())] == explanation.label for n in explanation.neighbours)
     of_all = f"{agree} of {len(explanation.neighbours)} neighbours agree"

@@ -90,6 +90,32 @@ class Explanation:
     retrieval: RetrievalSettings
     embedding: NDArray[np.float32]
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the answer as plain values, for JSON: probabilities by class name, neighbours without their row."""
+        return {
+            "text": self.text,
+            "label": self.label,
+            "probabilities": self._by_class(self.probabilities),
+            "student": self._by_class(self.student_probabilities),
+            "retrieved": self._by_class(self.retrieved),
+            "student_share": self.student_share,
+            "neighbours": [
+                {
+                    "id": neighbour.id,
+                    "text": neighbour.text,
+                    "label": neighbour.label,
+                    "similarity": neighbour.similarity,
+                    "weight": neighbour.weight,
+                    "share": neighbour.share,
+                    "soft_labels": self._by_class(neighbour.soft_labels),
+                }
+                for neighbour in self.neighbours
+            ],
+        }
+
+    def _by_class(self, probabilities: NDArray[np.floating]) -> dict[str, float]:
+        return {name: round(float(value), 6) for name, value in zip(self.classes, probabilities, strict=True)}
+
 
 class ReAugKDClassifier:
     """A trained student with the teacher's memory.

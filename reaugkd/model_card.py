@@ -1,9 +1,11 @@
 """The table of ablations, and the model card that holds it."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from reaugkd.model_folder import ModelSettings
 from reaugkd.retrieval import RetrievalSettings
+
+if TYPE_CHECKING:
+    from reaugkd.model_folder import ModelSettings
 
 METHOD_NAMES = {
     "teacher": "Teacher",
@@ -38,7 +40,7 @@ def ablation_rows(metrics: dict[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def model_card(settings: ModelSettings, retrieval: RetrievalSettings, metrics: dict[str, Any]) -> str:
+def model_card(settings: "ModelSettings", retrieval: RetrievalSettings, metrics: dict[str, Any]) -> str:
     """Write a model card.
 
     Parameters

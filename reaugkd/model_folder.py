@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import json
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -293,8 +292,7 @@ def full_disk_as_sentence(folder: str | Path) -> Iterator[None]:
 
 
 def _write_files(parts: ModelParts, folder: Path) -> None:
-    # A write past the end of a full disk would end the process without a word: safetensors maps its files.
-    _reserve(folder, parts)
+    folder.mkdir(parents=True)
     parts.student.encoder.config.id2label = dict(enumerate(parts.settings.label_names))
     parts.student.encoder.config.label2id = {name: number for number, name in enumerate(parts.settings.label_names)}
     parts.student.save(folder)
@@ -318,16 +316,6 @@ def _write_files(parts: ModelParts, folder: Path) -> None:
         "files": {name: _sha256(folder / name) for name in names if name not in _EDITABLE},
     }
     _write_json(about, folder / SETTINGS_FILE)
-
-
-def _reserve(folder: Path, parts: ModelParts) -> None:
-    networks = [parts.student] + ([parts.teacher] if parts.teacher is not None else [])
-    needed = sum(
-        value.numel() * value.element_size() for network in networks for value in network.state_dict().values()
-    )
-    folder.mkdir(parents=True)
-    if shutil.disk_usage(folder).free < needed + 2**20:
-        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def _write_knowledge_base(knowledge_base: KnowledgeBase, path: Path) -> None:

@@ -1,14 +1,17 @@
 """The neighbours of an answer as an HTML table, for the app and the notebooks; every text in it is shown as text."""
 
 import html
+from typing import TYPE_CHECKING
 
 from reaugkd.figures import OTHER_COLOUR, PALETTE
-from reaugkd.inference import Explanation, Neighbour
+
+if TYPE_CHECKING:
+    from reaugkd.inference import Explanation, Neighbour
 
 SHOWN_CLASSES = 3
 
 
-def neighbour_table(explanation: Explanation) -> str:
+def neighbour_table(explanation: "Explanation") -> str:
     """Make a table of rank, similarity, weight, share, text, gold label and the teacher's soft label as bars.
 
     Parameters
@@ -23,21 +26,21 @@ def neighbour_table(explanation: Explanation) -> str:
     """
     heads = ("rank", "similarity", "weight", "share of the answer", "text", "gold label", "teacher's soft label")
     columns = list(explanation.neighbours[0].columns)
-    head = "".join(f"<th>{_escaped(name)}</th>" for name in (*heads, *columns))
+    head = "".join(f"<th>{escaped_text(name)}</th>" for name in (*heads, *columns))
     body = "".join(_row(neighbour, explanation.classes, columns) for neighbour in explanation.neighbours)
     return f'<table class="neighbours"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
-def _row(neighbour: Neighbour, classes: tuple[str, ...], columns: list[str]) -> str:
-    cells = (
-        f"<td>{neighbour.rank}</td><td>{neighbour.similarity:.3f}</td><td>{neighbour.weight:.3f}</td>"
-        f'<td>{neighbour.share:.1%}</td><td class="text">{_escaped(neighbour.text)}</td>'
-        f"<td>{_escaped(neighbour.label)}</td><td>{_bars(neighbour, classes)}</td>"
+def _row(neighbour: "Neighbour", classes: tuple[str, ...], columns: list[str]) -> str:
+    extra = "".join(f"<td>{escaped_text(str(neighbour.columns[name]))}</td>" for name in columns)
+    return (
+        f"<tr><td>{neighbour.rank}</td><td>{neighbour.similarity:.3f}</td><td>{neighbour.weight:.3f}</td>"
+        f'<td>{neighbour.share:.1%}</td><td class="text">{escaped_text(neighbour.text)}</td>'
+        f"<td>{escaped_text(neighbour.label)}</td><td>{_bars(neighbour, classes)}</td>{extra}</tr>"
     )
-    return "<tr>" + cells + "".join(f"<td>{_escaped(str(neighbour.columns[name]))}</td>" for name in columns) + "</tr>"
 
 
-def _bars(neighbour: Neighbour, classes: tuple[str, ...]) -> str:
+def _bars(neighbour: "Neighbour", classes: tuple[str, ...]) -> str:
     """Draw the likeliest classes; those under half a percent would be too short to see."""
     bars = ""
     for number in (-neighbour.soft_labels).argsort(kind="stable")[:SHOWN_CLASSES]:
@@ -48,12 +51,24 @@ def _bars(neighbour: Neighbour, classes: tuple[str, ...]) -> str:
         bars += (
             '<div class="soft-label" style="display:flex;align-items:center;gap:6px;white-space:nowrap">'
             f'<span style="display:inline-block;height:10px;width:{max(2, round(90 * probability))}px;'
-            f'background:{colour}"></span><span>{_escaped(classes[number])} {probability:.2f}</span></div>'
+            f'background:{colour}"></span><span>{escaped_text(classes[number])} {probability:.2f}</span></div>'
         )
     return bars
 
 
-def _escaped(text: str) -> str:
+def escaped_text(text: str) -> str:
+    """Escape a text so that a page shows it as text, also where it fills a template.
+
+    Parameters
+    ----------
+    text : str
+        Anything that a person wrote.
+
+    Returns
+    -------
+    str
+        HTML without a tag; curly brackets, dollar signs, backticks and backslashes are escaped too.
+    """
     escaped = html.escape(text, quote=True)
     for character in "{}$`\\":
         escaped = escaped.replace(character, f"&#{ord(character)};")

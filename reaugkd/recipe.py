@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from accelerate import PartialState
+from transformers import AutoConfig
 
 from reaugkd.data import Task
 from reaugkd.distillation import DistillationSettings, train_student
@@ -128,7 +130,8 @@ def teach(
     recipe = recipe.for_task(task)
     with _working_folder(out.with_suffix(".partial"), task, recipe) as work:
         outputs, _ = _teacher_outputs(task, recipe, work, on_progress)
-        outputs.save(out)
+        if PartialState().is_main_process:
+            outputs.save(out)
     return outputs
 
 
@@ -186,7 +189,7 @@ def train(
         student_weights = find_weights(recipe.student, _sentence(on_progress))
         hidden, soft_labels = teacher_outputs.of("train")
         with _timed(seconds, "projection_head"):
-            width = TextClassifier.from_pretrained(student_weights, 2, layers=recipe.student_layers).embedding_width
+            width = AutoConfig.from_pretrained(student_weights).hidden_size
             head = fit_projection_head(
                 hidden,
                 task.labels("train"),
@@ -235,7 +238,8 @@ def train(
                 card=model_card(settings, retrieval, metrics),
             )
         )
-        model.save_pretrained(out)
+        if PartialState().is_main_process:
+            model.save_pretrained(out)
     return model
 
 
@@ -272,8 +276,9 @@ def _teacher_outputs(
     )
     _report(on_progress, "Teacher outputs")
     outputs = TeacherOutputs.compute(teacher, task, recipe.teacher)
-    teacher.save(work / "teacher")
-    outputs.save(path)
+    if PartialState().is_main_process:
+        teacher.save(work / "teacher")
+        outputs.save(path)
     return outputs, teacher
 
 
@@ -305,8 +310,9 @@ def _trained_student(
         max_length=recipe.max_length,
         on_progress=on_progress,
     )
-    student.save(folder)
-    finished.touch()
+    if PartialState().is_main_process:
+        student.save(folder)
+        finished.touch()
     return student
 
 
@@ -360,7 +366,11 @@ def _evaluation_rows(task: Task, teacher_outputs: TeacherOutputs) -> pd.DataFram
 def _working_folder(
     folder: Path, task: Task, recipe: Recipe, teacher_outputs: TeacherOutputs | None = None
 ) -> Iterator[Path]:
-    """Keep finished stages for a resume; forget those of another task or recipe."""
+    """Keep finished stages for a resume; forget those of another task or recipe.
+
+    Under ``accelerate launch`` every process goes through the same stages, and only the main one writes.
+    """
+    processes = PartialState()
     made_of = [task.fingerprint(), json.dumps(asdict(recipe), default=str), repr(task.labels("train").tolist())]
     if teacher_outputs is not None:
         made_of.append(
@@ -370,13 +380,18 @@ def _working_folder(
     key_file = folder / "key"
     if folder.exists() and not key_file.is_file():
         raise ReAugKDError(f"The folder {str(folder)!r} is needed for unfinished work but holds other things; move it.")
-    if folder.exists() and key_file.read_text() != key:
-        shutil.rmtree(folder)
+    processes.wait_for_everyone()
     with full_disk_as_sentence(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        key_file.write_text(key)
+        if processes.is_main_process:
+            if folder.exists() and key_file.read_text() != key:
+                shutil.rmtree(folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            key_file.write_text(key)
+        processes.wait_for_everyone()
         yield folder
-    shutil.rmtree(folder)
+    processes.wait_for_everyone()
+    if processes.is_main_process:
+        shutil.rmtree(folder)
 
 
 @contextmanager

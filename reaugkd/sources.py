@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import datasets
 import pandas as pd
@@ -28,8 +29,8 @@ GLUE = {
 }
 _PANDAS_READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
     # Without quoting, as GLUE and most corpora write their TSV; a CSV is quoted as in RFC 4180.
-    ".tsv": lambda path: pd.read_csv(path, sep="\t", dtype=str, quoting=csv.QUOTE_NONE, keep_default_na=False),
-    ".csv": lambda path: pd.read_csv(path, dtype=str, keep_default_na=False),
+    ".tsv": lambda path: _read_delimited(path, sep="\t", quoting=csv.QUOTE_NONE),
+    ".csv": lambda path: _read_delimited(path),
     ".jsonl": lambda path: pd.read_json(path, lines=True, dtype=False),
     ".parquet": pd.read_parquet,
 }
@@ -87,7 +88,7 @@ def load_task(
         repository, config = GLUE_REPOSITORY, glue_name
     else:
         repository, _, config = name.partition(":")
-    tables, label_names = _hub_tables(repository, config or None, name)
+    tables, label_names = _hub_tables(repository, config or None, name, label_column)
     columns = {"text": _text_column(tables["train"], text_column, name), "label": label_column}
     if text_pair_column:
         columns["text_pair"] = text_pair_column
@@ -201,7 +202,9 @@ def _load_shoptalk(planted_errors: bool) -> Task:
     return make_task("shoptalk", tables)
 
 
-def _hub_tables(repository: str, config: str | None, name: str) -> tuple[dict[str, pd.DataFrame], list[str] | None]:
+def _hub_tables(
+    repository: str, config: str | None, name: str, label_column: str
+) -> tuple[dict[str, pd.DataFrame], list[str] | None]:
     """Fetch a data set's splits as tables, with the class names where its features state them."""
     if not Path(repository).is_dir() and not hub_is_reachable():
         datasets.config.HF_HUB_OFFLINE = True  # what is cached loads at once, what is not fails at once
@@ -217,23 +220,23 @@ def _hub_tables(repository: str, config: str | None, name: str) -> tuple[dict[st
     found = {"train": splits["train"]}
     validation = next((splits[key] for key in ("validation", "validation_matched", "dev") if key in splits), None)
     test = splits.get("test")
-    if test is None or _labels_hidden(test):
+    if test is None or _labels_hidden(test, label_column):
         validation, test = None, validation
     found |= {key: rows for key, rows in (("validation", validation), ("test", test)) if rows is not None}
-    feature = splits["train"].features.get("label")
+    feature = splits["train"].features.get(label_column)
     label_names = feature.names if isinstance(feature, datasets.ClassLabel) else None
     return {split: rows.to_pandas() for split, rows in found.items()}, label_names
 
 
-def _labels_hidden(rows: datasets.Dataset) -> bool:
-    return "label" not in rows.column_names or all(label == -1 for label in rows["label"])
+def _labels_hidden(rows: datasets.Dataset, label_column: str) -> bool:
+    return label_column not in rows.column_names or all(label == -1 for label in rows[label_column])
 
 
 def _shown_labels(tables: dict[str, pd.DataFrame], names: list[str] | None) -> dict[str, pd.DataFrame]:
     """Put class names in the place of ClassLabel's integers."""
     if names is None:
         return tables
-    shown = dict(enumerate(names))  # a hidden label, -1, becomes a missing one
+    shown = {str(number): name for number, name in enumerate(names)}  # a hidden label, -1, becomes a missing one
     return {split: table.assign(label=table["label"].map(shown)) for split, table in tables.items()}
 
 
@@ -248,6 +251,13 @@ def _text_column(table: pd.DataFrame, wanted: str | None, name: str) -> str:
     )
 
 
+def _read_delimited(path: Path, **options: Any) -> pd.DataFrame:
+    table = pd.read_csv(path, dtype=str, keep_default_na=False, **options)
+    if not isinstance(table.index, pd.RangeIndex):  # pandas would shift the columns without a word
+        raise ValueError("its rows have more fields than its header")
+    return table
+
+
 def _named_columns(table: pd.DataFrame, columns: dict[str, str], source: str) -> pd.DataFrame:
     """Rename the columns to this library's names and make them text."""
     for column in columns.values():
@@ -257,6 +267,9 @@ def _named_columns(table: pd.DataFrame, columns: dict[str, str], source: str) ->
             )
     taken = [name for name in columns if name in table.columns and columns[name] != name]
     table = table.drop(columns=taken).rename(columns={theirs: ours for ours, theirs in columns.items()})
-    for name in columns:
-        table[name] = [None if value is None or value != value else str(value) for value in table[name].tolist()]
+    for name, column in columns.items():
+        if not all(pd.api.types.is_scalar(value) for value in table[name]):
+            raise ReAugKDError(f"The column {column!r} of {source} holds lists or objects; give one value a row.")
+        missing = table[name].isna()
+        table[name] = [None if lacks else str(value) for lacks, value in zip(missing, table[name], strict=True)]
     return table

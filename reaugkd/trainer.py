@@ -20,7 +20,7 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
-from transformers.trainer_utils import get_last_checkpoint
+from transformers.trainer import TRAINER_STATE_NAME
 
 from reaugkd.errors import ReAugKDError
 
@@ -164,8 +164,7 @@ def run_trainer(
         callbacks=[_CheckpointByTime(), _Reporter(stage, on_progress) if on_progress else _Bar(stage)],
     )
     trainer.remove_callback(PrinterCallback)  # it would print every log as a dict
-    checkpoint = get_last_checkpoint(str(folder)) if Path(folder).is_dir() else None
-    trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.train(resume_from_checkpoint=_last_whole_checkpoint(Path(folder)))
     objective.eval()
 
 
@@ -199,6 +198,17 @@ def computes_bf16() -> bool:
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def _last_whole_checkpoint(folder: Path) -> str | None:
+    """Return the newest checkpoint whose state, which the Trainer writes last, can be read."""
+    for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True):
+        try:
+            TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+        except (OSError, ValueError, TypeError):
+            continue  # it was being written when the training stopped
+        return str(checkpoint)
+    return None
 
 
 class _CheckpointByTime(TrainerCallback):
@@ -238,6 +248,12 @@ class _Reporter(TrainerCallback):
         done = max(state.global_step - self.first_step, 1)
         eta = (time.monotonic() - self.start) / done * (state.max_steps - state.global_step)
         self.on_progress(Progress(self.stage, state.global_step, state.max_steps, float(logs["loss"]), eta))
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if state.global_step % args.logging_steps:  # the last step had no log of its own
+            self.on_progress(Progress(self.stage, state.global_step, state.max_steps, eta_seconds=0.0))
 
 
 class _Bar(ProgressCallback):

