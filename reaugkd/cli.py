@@ -119,6 +119,8 @@ def train(
     """
     from dataclasses import replace
 
+    from accelerate import PartialState
+
     from reaugkd import recipe as recipes
     from reaugkd.sources import SHOPTALK_TEACHER_OUTPUTS
     from reaugkd.teacher import TeacherOutputs
@@ -143,6 +145,8 @@ def train(
         recipe = replace(recipe, distillation=replace(recipe.distillation, relational_weight=relational_weight))
     outputs = TeacherOutputs.load(teacher_outputs) if teacher_outputs else None
     model = recipes.train(loaded, recipe, out, teacher_outputs=outputs)
+    if not PartialState().is_main_process:
+        return
     _print_ablations(model.parts.metrics)
     _say(f'Saved the model in {out}; ask it with: reaugkd predict {out} "..."')
 

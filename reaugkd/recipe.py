@@ -34,6 +34,7 @@ from reaugkd.weights import DEFAULT_ENCODER, find_weights
 # second as the train rows rise from 1,000 to 10,000.
 TEACHER_EPOCHS = (6.0, 4.0)
 STUDENT_EPOCHS = (16.0, 8.0)
+MIN_STEPS = 150
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,10 @@ class Recipe:
     def for_task(self, task: Task) -> "Recipe":
         """Fill in the epochs for a task's size, and the seed."""
         rows = len(task.rows["train"])
-        teacher_epochs = self.teacher_epochs or _epochs_by_size(rows, *TEACHER_EPOCHS)
-        epochs = self.epochs or _epochs_by_size(rows, *STUDENT_EPOCHS)
+        teacher_epochs = self.teacher_epochs or _epochs_by_size(
+            rows, self.teacher_training.batch_size, *TEACHER_EPOCHS
+        )
+        epochs = self.epochs or _epochs_by_size(rows, self.student_training.batch_size, *STUDENT_EPOCHS)
         return replace(
             self,
             epochs=epochs,
@@ -243,9 +246,10 @@ def train(
     return model
 
 
-def _epochs_by_size(rows: int, few_rows: float, many_rows: float) -> float:
-    share = np.clip(np.log10(max(rows, 1) / 1_000), 0.0, 1.0)
-    return float(round(few_rows + share * (many_rows - few_rows)))
+def _epochs_by_size(rows: int, batch_size: int, few_rows: float, many_rows: float) -> float:
+    share = np.clip(np.log10(rows / 1_000), 0.0, 1.0)
+    enough_steps = np.ceil(MIN_STEPS * batch_size / rows)
+    return float(max(round(few_rows + share * (many_rows - few_rows)), enough_steps))
 
 
 def _ablations(settings: DistillationSettings) -> dict[str, DistillationSettings]:

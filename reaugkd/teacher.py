@@ -105,6 +105,7 @@ class TeacherOutputs:
         try:
             table = pq.read_table(path)
             about = json.loads((table.schema.metadata or {})[b"reaugkd"])
+            version = about["version"]
             outputs = cls(
                 ids=table["id"].to_pylist(),
                 splits=table["split"].to_pylist(),
@@ -114,15 +115,19 @@ class TeacherOutputs:
                 teacher=about["teacher"],
                 fingerprint=about["fingerprint"],
             )
-        except (pa.ArrowException, KeyError, ValueError, OSError) as error:
+        except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
+            reason = " ".join(str(error).split()).rstrip(".")
             raise ReAugKDError(
-                f"{str(path)!r} holds no teacher outputs ({error}); make it again with `reaugkd teach`."
+                f"{str(path)!r} holds no teacher outputs ({reason}); make it again with `reaugkd teach`."
             ) from error
-        if about["version"] != OUTPUTS_VERSION:
-            raise ReAugKDError(f"{str(path)!r} is of format {about['version']}, not {OUTPUTS_VERSION}; make it again.")
+        if version != OUTPUTS_VERSION:
+            raise ReAugKDError(f"{str(path)!r} is of format {version}, not {OUTPUTS_VERSION}; make it again.")
         sums = outputs.soft_labels.sum(axis=1)
         if not (
-            np.isfinite(outputs.hidden).all() and np.allclose(sums, 1, atol=1e-3) and (outputs.soft_labels >= 0).all()
+            outputs.soft_labels.shape[1] == len(outputs.label_names)
+            and np.isfinite(outputs.hidden).all()
+            and np.allclose(sums, 1, atol=1e-3)
+            and (outputs.soft_labels >= 0).all()
         ):
             raise ReAugKDError(f"{str(path)!r} has rows that are no probabilities; make it again with `reaugkd teach`.")
         return outputs

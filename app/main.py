@@ -1,0 +1,159 @@
+"""The app: ``python app/main.py``. The page opens at once; the model is loaded, or trained first, behind it."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+# Before gradio is imported: it asks for news and counts starts otherwise.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+for _name in ("NO_PROXY", "no_proxy"):  # gradio asks itself whether it is up; a proxy would not know
+    os.environ[_name] = ",".join(filter(None, [os.environ.get(_name), "localhost,127.0.0.1"]))
+
+import gradio as gr  # noqa: E402
+from model_job import ModelJob, train_shoptalk  # noqa: E402
+from query_view import QueryView  # noqa: E402
+from training_view import TrainingView  # noqa: E402
+
+from reaugkd.errors import ReAugKDError  # noqa: E402
+
+DEFAULT_MODEL = Path(__file__).parents[1] / "runs" / "shoptalk"
+LOOKS = {
+    "theme": gr.themes.Default(
+        primary_hue="blue",
+        font=("system-ui", "sans-serif"),
+        font_mono=("ui-monospace", "monospace"),
+    ),
+    "css_paths": [Path(__file__).with_name("style.css")],
+}
+
+
+def build_app(job: ModelJob) -> gr.Blocks:
+    """Build the page.
+
+    Parameters
+    ----------
+    job : ModelJob
+        Gets the model.
+
+    Returns
+    -------
+    Blocks
+        The page, and the endpoint ``/explain`` of its API.
+    """
+
+    def explain(
+        text: str,
+        text_pair: str = "",
+        k: int | None = None,
+        retrieval_weight: float | None = None,
+        temperature: float | None = None,
+    ) -> dict[str, Any]:
+        """Answer a text and say what the answer is made of.
+
+        Give text_pair where the model takes pairs. k, retrieval_weight (λ) and temperature (τ) are the chosen ones if
+        left out. Returns the label, the class probabilities (combined, student, retrieved), the student's share and
+        the neighbours with similarity, weight, share and the teacher's soft labels.
+        """
+        if job.model is None:
+            raise gr.Error(job.error or "The model is not there yet; ask again when the page shows it.")
+        query: Any = (text, text_pair) if job.model.parts.settings.is_pair else text
+        try:
+            return job.model.explain(query, k=k, retrieval_weight=retrieval_weight, temperature=temperature).as_dict()
+        except ReAugKDError as error:
+            raise gr.Error(str(error)) from error
+
+    with gr.Blocks(title="ReAugKD", analytics_enabled=False) as page:
+        gr.Markdown("# A small model that looks things up in its teacher's memory")
+        training = TrainingView(job)
+        query = QueryView(lambda: job.model)
+        is_ready = gr.State(False)
+        timer = gr.Timer(1)
+
+        def look(drawn: int) -> dict[Any, Any]:
+            done = {is_ready: True, timer: gr.Timer(active=False)} if job.model is not None else {}
+            return training.draw(drawn) | done
+
+        watch: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
+        outputs = [*training.outputs, is_ready, timer]
+        gr.on([page.load, timer.tick], look, training.drawn, outputs, **watch)
+        is_ready.change(query.fill, None, query.filled, show_progress="hidden", api_visibility="private")
+        gr.api(explain, api_name="explain", concurrency_id="model")
+    return page
+
+
+def launch(page: gr.Blocks, host: str, port: int) -> str:
+    """Open the page to this machine only, unless another host is named; nothing is asked of the outside.
+
+    Parameters
+    ----------
+    page : Blocks
+        The page.
+    host : str
+        Address to listen on.
+    port : int
+        Port; 0 takes a free one.
+
+    Returns
+    -------
+    str
+        The page's address.
+    """
+    _, address, _ = page.launch(
+        server_name=host,
+        server_port=port,
+        share=False,
+        quiet=True,
+        run_history=False,
+        prevent_thread_lock=True,
+        footer_links=["api", "settings"],
+        **LOOKS,
+    )
+    return str(address)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Start the app.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        The command line.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
+    parser = argparse.ArgumentParser(description="Ask a retrieval-augmented student and see what it retrieves.")
+    parser.add_argument("--model", metavar="FOLDER", help="a trained model; shoptalk, trained if need be, if left out")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
+    chosen = parser.parse_args(arguments)
+    job = ModelJob(chosen.model) if chosen.model else ModelJob(str(DEFAULT_MODEL), train_shoptalk)
+    page = build_app(job)
+    try:
+        address = launch(page, chosen.host, chosen.port)
+    except OSError as error:
+        return _failed(f"{str(error).splitlines()[0].rstrip('.')}; name another one with --port.")
+    job.start()
+    sys.stdout.write(f"Open {address} (Ctrl+C ends it)\n")
+    sys.stdout.flush()
+    if chosen.model:
+        job.wait()
+        if job.error:
+            page.close()
+            return _failed(job.error)
+    page.block_thread()
+    return 0
+
+
+def _failed(sentence: str) -> int:
+    sys.stderr.write(sentence + "\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

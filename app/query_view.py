@@ -1,0 +1,318 @@
+"""The page that answers: a text, what the student retrieved for it, and how that changed the answer."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.figures import contributions_figure, maps_figure, probabilities_figure
+from reaugkd.neighbour_table import escaped_text, neighbour_table
+from reaugkd.retrieval import RetrievalSettings
+
+if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
+    from collections.abc import Callable
+
+    from reaugkd import Explanation, ReAugKDClassifier
+
+EXAMPLES = 6
+LONGEST_EXAMPLE = 90
+
+
+@dataclass(frozen=True)
+class Query:
+    """A text that the student has embedded: moving a slider needs no second encoding.
+
+    Parameters
+    ----------
+    text : str or tuple of str
+        The text, or the pair.
+    embedding : (d,) float32
+        The student's embedding.
+    student_probabilities : (C,) float32
+        The student's own answer.
+    """
+
+    text: str | tuple[str, str]
+    embedding: NDArray[np.float32]
+    student_probabilities: NDArray[np.float32]
+
+
+def embedded_query(model: "ReAugKDClassifier", text: str, text_pair: str = "") -> Query:
+    """Run the student on one text, or on a pair where the model takes pairs.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model.
+    text, text_pair : str
+        What was typed.
+
+    Returns
+    -------
+    Query
+        The text with its embedding.
+
+    Raises
+    ------
+    ReAugKDError
+        If a text is empty or enormous.
+    """
+    whole = (text, text_pair) if model.parts.settings.is_pair else text
+    embeddings, probabilities = model.embed([whole])
+    return Query(whole, embeddings[0], probabilities[0])
+
+
+def explained(model: "ReAugKDClassifier", query: Query, retrieval: RetrievalSettings) -> "Explanation":
+    """Answer an embedded text."""
+    return model.explain_embedding(query.text, query.embedding, query.student_probabilities, retrieval)
+
+
+def example_texts(model: "ReAugKDClassifier") -> list[list[str]]:
+    """Choose short texts that the student was not trained on, one of each of several labels.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model.
+
+    Returns
+    -------
+    list of list of str
+        Up to six texts or pairs.
+    """
+    rows = model.parts.evaluation_rows
+    rows = model.parts.knowledge_base.rows if rows is None else rows[rows["split"] == "test"]
+    columns = ["text", "text_pair"] if model.parts.settings.is_pair else ["text"]
+    short = rows[rows[columns].apply(lambda texts: texts.str.len()).sum(axis=1) <= LONGEST_EXAMPLE]
+    chosen = (rows if short.empty else short).groupby("label", sort=False).head(1).head(EXAMPLES)
+    return chosen[columns].to_numpy().tolist()
+
+
+def colour_columns(rows: pd.DataFrame) -> list[str]:
+    """Name the columns by which the maps can be coloured, the label first."""
+    return ["label", *(name for name in rows.columns if name not in ("id", "text", "text_pair", "label"))]
+
+
+def answer_html(explanation: "Explanation") -> str:
+    """Say the answer in two lines.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        The answer.
+
+    Returns
+    -------
+    str
+        HTML; texts in it are escaped.
+    """
+    text = explanation.text if isinstance(explanation.text, str) else " | ".join(explanation.text)
+    shown = text if len(text) <= 200 else text[:199] + "…"
+    return (
+        f'<p class="asked">{escaped_text(shown)}</p><p class="answer"><b>{escaped_text(explanation.label)}</b> '
+        f"<span>probability {max(explanation.probabilities):.2f}</span></p>"
+    )
+
+
+def about_html(model: "ReAugKDClassifier") -> str:
+    """Say in a line what answers here.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model.
+
+    Returns
+    -------
+    str
+        HTML; names in it are escaped.
+    """
+    settings = model.parts.settings
+    return (
+        f"<p>Task <b>{escaped_text(settings.task)}</b>: {len(settings.label_names)} classes. A student of "
+        f"{settings.student_layers} layers answers with the memory of its teacher, {escaped_text(settings.teacher)}: "
+        f"{len(model.parts.knowledge_base):,} texts with what the teacher thought of each.</p>"
+    )
+
+
+def query_maps(model: "ReAugKDClassifier", explanation: "Explanation", colour_by: str) -> Any:
+    """Draw the two maps with the query in both.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model.
+    explanation : Explanation
+        The query's answer.
+    colour_by : str
+        One of :func:`colour_columns`.
+
+    Returns
+    -------
+    Figure or None
+        None where the model was saved without maps.
+    """
+    maps, memories = model.parts.maps, model.parts.knowledge_base
+    if maps is None:
+        return None
+    places = maps.place(explanation.embedding, memories)
+    return maps_figure(maps, memories.rows, colour_by, explanation=explanation, query_points=places)
+
+
+def sentence_html(error: ReAugKDError) -> str:
+    """Show the one sentence that says what to mend."""
+    return f'<p class="sentence" role="alert">{escaped_text(str(error))}</p>'
+
+
+class QueryView:
+    """The second part of the page; it shows when the model is there.
+
+    Parameters
+    ----------
+    get_model : callable
+        Gives the model, or None before it is there.
+    """
+
+    def __init__(self, get_model: "Callable[[], ReAugKDClassifier | None]") -> None:
+        self.get_model = get_model
+        self.query = gr.State(None)
+        with gr.Column(visible=False) as self.column:
+            self.about = gr.HTML(elem_id="about")
+            with gr.Row():
+                with gr.Column(scale=5, min_width=320):
+                    self._place_inputs()
+                with gr.Column(scale=6, min_width=320):
+                    self.message = gr.HTML(visible=False, elem_id="message")
+                    self.answer = gr.HTML(elem_id="answer")
+                    self.probabilities = gr.Plot(show_label=False, elem_id="probabilities")
+            gr.Markdown("## What it retrieved: the nearest texts of the teacher's memory")
+            self.table = gr.HTML(elem_id="neighbours")
+            gr.Markdown("## Where the query lies: the teacher's space and the student's")
+            self.colour = gr.Dropdown(["label"], value="label", label="Colour by", elem_id="colour")
+            self.maps = gr.Plot(show_label=False, elem_id="maps")
+            gr.Markdown("## What each probability is made of")
+            self.contributions = gr.Plot(show_label=False, elem_id="contributions")
+        self._wire()
+
+    def _place_inputs(self) -> None:
+        # Of one line, so that Enter answers; it grows with what is typed.
+        self.text = gr.Textbox(label="Text", placeholder="Type a text and press Enter", max_lines=5, elem_id="text")
+        self.text_pair = gr.Textbox(label="Second text", max_lines=5, visible=False, elem_id="text-pair")
+        self.ask = gr.Button("Answer", variant="primary", elem_id="ask")
+        self.examples = gr.Dataset(
+            label="Examples the student has not seen",
+            components=["textbox"],
+            samples=[],
+            type="index",
+            elem_id="examples",
+        )
+        with gr.Group():
+            self.k = gr.Slider(1, 64, value=16, step=1, label="k: how many neighbours", elem_id="k")
+            self.weight = gr.Slider(0, 1, value=0.5, step=0.01, label="λ: weight of the memory", elem_id="weight")
+            self.temperature = gr.Slider(
+                0.01, 0.5, value=0.1, step=0.01, label="τ: smaller trusts the nearest more", elem_id="temperature"
+            )
+        self.reset = gr.Button("Reset to the k, λ and τ chosen in training", size="sm", elem_id="reset")
+
+    def _wire(self) -> None:
+        sliders = [self.k, self.weight, self.temperature]
+        parts = [self.message, self.answer, self.probabilities, self.contributions, self.table]
+        whole = [self.query, self.maps, *parts]
+        texts = [self.text, self.text_pair]
+        # All share one queue: the model answers one question at a time.
+        private: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
+        live = {**private, "show_progress": "hidden", "trigger_mode": "always_last"}
+        asks = [self.text.submit, self.text_pair.submit, self.ask.click]
+        gr.on(asks, self._ask, [*texts, *sliders, self.colour], whole, **private)
+        self.examples.click(self._pick, [self.examples, *sliders, self.colour], [*texts, *whole], **private)
+        gr.on([self.weight.input, self.temperature.input], self._move, [self.query, *sliders], parts, **live)
+        self.k.input(self._move_k, [self.query, *sliders, self.colour], whole, **live)
+        self.reset.click(self._reset, [self.query, self.colour], [*sliders, *whole], **live)
+        self.colour.input(self._recolour, [self.query, self.k, self.colour], self.maps, **live)
+        self.filled = [self.column, self.about, *texts, self.examples, *sliders, self.colour, *whole]
+
+    def fill(self) -> dict[Any, Any]:
+        """Set the page up for the model and answer its first example.
+
+        Returns
+        -------
+        dict
+            Values by component, of those in ``filled``.
+        """
+        model = self._model()
+        chosen, is_pair = model.retrieval, model.parts.settings.is_pair
+        memories = model.parts.knowledge_base
+        samples = example_texts(model)
+        text, text_pair = (*samples[0], "")[:2]
+        return {
+            self.column: gr.Column(visible=True),
+            self.about: about_html(model),
+            self.text: gr.Textbox(text, label="First text" if is_pair else "Text"),
+            self.text_pair: gr.Textbox(text_pair, visible=is_pair),
+            self.examples: gr.Dataset(samples=[[" | ".join(sample)] for sample in samples]),
+            self.k: gr.Slider(maximum=min(max(64, chosen.k), len(memories)), value=chosen.k),
+            self.weight: chosen.retrieval_weight,
+            self.temperature: gr.Slider(maximum=max(0.5, chosen.temperature), value=chosen.temperature),
+            self.colour: gr.Dropdown(
+                colour_columns(memories.rows), value="label", visible=model.parts.maps is not None
+            ),
+            **self._answered(embedded_query(model, text, text_pair), chosen, "label"),
+        }
+
+    def _model(self) -> "ReAugKDClassifier":
+        model = self.get_model()
+        if model is None:
+            raise gr.Error("The model is not there yet; wait until the page shows it.")
+        return model
+
+    def _ask(
+        self, text: str, text_pair: str, k: float, weight: float, temperature: float, colour: str
+    ) -> dict[Any, Any]:
+        try:
+            query = embedded_query(self._model(), text, text_pair)
+        except ReAugKDError as error:
+            return {self.message: gr.HTML(sentence_html(error), visible=True)}
+        return self._answered(query, RetrievalSettings(int(k), weight, temperature), colour)
+
+    def _pick(self, example: int, k: float, weight: float, temperature: float, colour: str) -> dict[Any, Any]:
+        text, text_pair = (*example_texts(self._model())[example], "")[:2]
+        typed = {self.text: text, self.text_pair: text_pair}
+        return typed | self._ask(text, text_pair, k, weight, temperature, colour)
+
+    def _move(self, query: Query, k: float, weight: float, temperature: float) -> dict[Any, Any]:
+        return self._drawn(explained(self._model(), query, RetrievalSettings(int(k), weight, temperature)))
+
+    def _move_k(self, query: Query, k: float, weight: float, temperature: float, colour: str) -> dict[Any, Any]:
+        return self._answered(query, RetrievalSettings(int(k), weight, temperature), colour)
+
+    def _reset(self, query: Query, colour: str) -> dict[Any, Any]:
+        chosen = self._model().retrieval
+        sliders = {self.k: chosen.k, self.weight: chosen.retrieval_weight, self.temperature: chosen.temperature}
+        return sliders | self._answered(query, chosen, colour)
+
+    def _recolour(self, query: Query, k: float, colour: str) -> Any:
+        model = self._model()
+        return query_maps(model, explained(model, query, model.retrieval.overridden(k=int(k))), colour)
+
+    def _answered(self, query: Query, retrieval: RetrievalSettings, colour: str) -> dict[Any, Any]:
+        """Return all that an answer shows."""
+        explanation = explained(self._model(), query, retrieval)
+        return {
+            self.query: query,
+            self.maps: query_maps(self._model(), explanation, colour),
+            **self._drawn(explanation),
+        }
+
+    def _drawn(self, explanation: "Explanation") -> dict[Any, Any]:
+        """Return what changes with λ and τ: all but the maps."""
+        return {
+            self.message: gr.HTML("", visible=False),
+            self.answer: answer_html(explanation),
+            self.probabilities: probabilities_figure(explanation),
+            self.contributions: contributions_figure(explanation),
+            self.table: neighbour_table(explanation),
+        }

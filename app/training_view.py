@@ -1,0 +1,122 @@
+"""What the page shows until the model is there: stage, progress, time left and the falling loss."""
+
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from model_job import ModelJob
+
+from reaugkd.figures import loss_figure
+from reaugkd.neighbour_table import escaped_text
+
+if TYPE_CHECKING:
+    from reaugkd.trainer import Progress
+
+
+class TrainingView:
+    """The first part of the page; it goes when the model is there.
+
+    Parameters
+    ----------
+    job : ModelJob
+        What it watches.
+    """
+
+    def __init__(self, job: ModelJob) -> None:
+        self.job = job
+        with gr.Column() as self.column:
+            self.status = gr.HTML(status_html(job), elem_id="status")
+            self.retry = gr.Button("Train again", variant="primary", visible=False, elem_id="retry")
+            self.loss = gr.Plot(show_label=False, visible=False, elem_id="loss")
+        self.drawn = gr.State(0)  # how many losses this page has drawn: nothing new, nothing sent
+        self.retry.click(self._retry, queue=False, api_visibility="private")
+
+    @property
+    def outputs(self) -> list[Any]:
+        """The components that :meth:`draw` changes."""
+        return [self.column, self.status, self.retry, self.loss, self.drawn]
+
+    def draw(self, drawn: int) -> dict[Any, Any]:
+        """Show how far the job is.
+
+        Parameters
+        ----------
+        drawn : int
+            How many losses the page shows already.
+
+        Returns
+        -------
+        dict
+            Values by component.
+        """
+        job = self.job
+        if job.model is not None:
+            return {self.column: gr.Column(visible=False)}
+        updates: dict[Any, Any] = {
+            self.status: status_html(job),
+            self.retry: gr.Button(visible=bool(job.error) and job.train is not None),
+        }
+        losses = {stage: list(points) for stage, points in job.losses.copy().items()}
+        known = sum(map(len, losses.values()))
+        if known != drawn:
+            updates[self.loss] = gr.Plot(loss_figure(losses), visible=bool(known))
+            updates[self.drawn] = known
+        return updates
+
+    def _retry(self) -> None:
+        self.job.start(anew=True)
+
+
+def status_html(job: ModelJob) -> str:
+    """Say in a few lines how far the model is.
+
+    Parameters
+    ----------
+    job : ModelJob
+        The job.
+
+    Returns
+    -------
+    str
+        HTML; texts in it are escaped.
+    """
+    if job.error:
+        return f'<p class="sentence" role="alert">{escaped_text(job.error)}</p>'
+    if not job.is_training:
+        return "<h2>Loading the model</h2><p>A few seconds: the page fills in by itself.</p>"
+    done = "".join(f'<li class="done">✓ {escaped_text(stage)}</li>' for stage in job.finished)
+    now = _stage_html(job.progress) if job.progress is not None else "<li>Starting</li>"
+    return (
+        "<h2>First start: training the student</h2>"
+        "<p>This takes a few minutes, once; later starts open at once. The training goes on if you close the page.</p>"
+        f'<ul class="stages">{done}{now}</ul>'
+    )
+
+
+def _stage_html(progress: "Progress") -> str:
+    if not progress.steps:
+        return f"<li><b>{escaped_text(progress.stage)}</b> <progress></progress></li>"
+    loss = "" if progress.loss is None else f", loss {progress.loss:.3f}"
+    left = "" if progress.eta_seconds is None else f", {time_left(progress.eta_seconds)}"
+    return (
+        f"<li><b>{escaped_text(progress.stage)}</b> "
+        f'<progress value="{progress.step}" max="{progress.steps}"></progress> '
+        f'<span class="figures">step {progress.step} of {progress.steps}{loss}{left}</span></li>'
+    )
+
+
+def time_left(seconds: float) -> str:
+    """Say a time as a person would.
+
+    Parameters
+    ----------
+    seconds : float
+        The estimated time.
+
+    Returns
+    -------
+    str
+        In seconds up to a minute and a half, then in minutes.
+    """
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} s left in this stage"
+    return f"about {round(seconds / 60)} min left in this stage"

@@ -1,0 +1,179 @@
+"""What the tests share: a toy task, two toy encoders made here, a toy model trained once; nothing reaches out."""
+
+# ruff: noqa: E402 -- the environment is set before the imports
+
+import os
+from dataclasses import replace
+
+# Before NumPy and torch are imported: many threads only slow toy networks down, and the hub stays unreachable.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, RobertaConfig, RobertaModel
+
+from reaugkd import weights
+from reaugkd.data import make_task
+from reaugkd.inference import ReAugKDClassifier
+from reaugkd.recipe import Recipe, train
+from reaugkd.trainer import TrainingSettings
+
+CLASS_WORDS = {
+    "fruit": ["apple", "pear", "plum", "cherry", "grape", "melon", "lemon", "peach"],
+    "metal": ["iron", "copper", "silver", "zinc", "nickel", "brass", "steel", "tin"],
+    "weather": ["rain", "snow", "storm", "cloud", "thunder", "breeze", "frost", "fog"],
+}
+FILLER = ["the", "a", "some", "today", "we", "saw", "old", "new", "and", "with", "of", "very", "there", "was"]
+TOPICS = ["home", "work"]
+
+
+def toy_rows(rows_a_class, seed):
+    """Rows of 3 to 6 words: 2 or 3 of the class, the others of no class; every second row has another topic."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for label, words in CLASS_WORDS.items():
+        for number in range(rows_a_class):
+            chosen = [*random.choice(words, random.integers(2, 4)), *random.choice(FILLER, random.integers(1, 4))]
+            random.shuffle(chosen)
+            rows.append({"text": " ".join(chosen), "label": label, "topic": TOPICS[number % 2]})
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(autouse=True)
+def _no_hub(monkeypatch):
+    """Whoever asks is told at once that there is no hub."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    weights.hub_is_reachable.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def toy_encoder_folder(tmp_path_factory):
+    """A random BERT: 4 layers, width 32, lower-case WordPiece."""
+    words = [*(word for words in CLASS_WORDS.values() for word in words), *FILLER]
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
+    vocabulary += [*"abcdefghijklmnopqrstuvwxyz.,?!'-|<>", *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")]
+    numbers = {token: number for number, token in enumerate(vocabulary)}
+    tokenizer = Tokenizer(models.WordPiece(numbers, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", numbers["[CLS]"]), ("[SEP]", numbers["[SEP]"])],
+    )
+    folder = tmp_path_factory.mktemp("encoders") / "toy-bert"
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+        model_max_length=64,
+    ).save_pretrained(folder)
+    torch.manual_seed(1)
+    BertModel(
+        BertConfig(
+            vocab_size=len(vocabulary),
+            hidden_size=32,
+            num_hidden_layers=4,
+            initializer_range=0.1,
+            num_attention_heads=2,
+            intermediate_size=64,
+            max_position_embeddings=64,
+        )
+    ).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wide_encoder_folder(tmp_path_factory):
+    """A random RoBERTa: 2 layers, width 48, byte-level BPE; it plays the teacher."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    words = [*(word for words in CLASS_WORDS.values() for word in words), *FILLER]
+    tokenizer.train_from_iterator([" ".join(words)] * 3, trainer)
+    numbers = {token: tokenizer.token_to_id(token) for token in ("<s>", "<pad>", "</s>")}
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", numbers["</s>"]), ("<s>", numbers["<s>"]))
+    folder = tmp_path_factory.mktemp("encoders") / "toy-roberta"
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        unk_token="<unk>",
+        cls_token="<s>",
+        sep_token="</s>",
+        mask_token="<mask>",
+        model_input_names=["input_ids", "attention_mask"],
+        model_max_length=64,
+    ).save_pretrained(folder)
+    torch.manual_seed(2)
+    RobertaModel(
+        RobertaConfig(
+            vocab_size=tokenizer.get_vocab_size(),
+            hidden_size=48,
+            num_hidden_layers=2,
+            initializer_range=0.1,
+            num_attention_heads=2,
+            intermediate_size=96,
+            max_position_embeddings=66,
+            type_vocab_size=1,
+            pad_token_id=numbers["<pad>"],
+            bos_token_id=numbers["<s>"],
+            eos_token_id=numbers["</s>"],
+        )
+    ).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy_task():
+    """Three classes told apart by their words: 90 train, 24 validation and 36 test rows, with a topic."""
+    return make_task(
+        "toy", {"train": toy_rows(30, seed=0), "validation": toy_rows(8, seed=1), "test": toy_rows(12, seed=2)}
+    )
+
+
+@pytest.fixture(scope="session")
+def toy_recipe(toy_encoder_folder, wide_encoder_folder):
+    """A teacher of width 48, a student of 2 of 4 layers and width 32, a few epochs; every word is learnt."""
+    common = {"epochs": 6, "batch_size": 16, "bf16": False, "freeze_word_embeddings": False}
+    return Recipe(
+        teacher=str(wide_encoder_folder),
+        student=str(toy_encoder_folder),
+        student_layers=2,
+        max_length=16,
+        epochs=6,
+        teacher_epochs=6,
+        teacher_training=TrainingSettings(learning_rate=5e-4, **common),
+        projection_training=TrainingSettings(10, learning_rate=1e-2, batch_size=45, bf16=False),
+        student_training=TrainingSettings(learning_rate=4e-4, **common),
+    )
+
+
+@pytest.fixture(scope="session")
+def toy_model_folder(toy_task, toy_recipe, tmp_path_factory):
+    """A whole model, teacher kept, trained once for all tests; copy it before you change a file."""
+    folder = tmp_path_factory.mktemp("models") / "toy"
+    train(toy_task, replace(toy_recipe, keep_teacher=True), folder, on_progress=lambda _: None)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy_model(toy_model_folder):
+    """The toy model, loaded; do not change it."""
+    return ReAugKDClassifier.from_pretrained(toy_model_folder)

@@ -1,0 +1,195 @@
+"""Bad input ends in one sentence and a status that is not 0; good input prints what was promised."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from reaugkd import cli
+from reaugkd.data import MAX_CHARACTERS
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command line as the shell would; return status, standard output and standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["reaugkd", *map(str, arguments)])
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            status = end.code or 0
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def train_file(tmp_path):
+    path = tmp_path / "train.csv"
+    rows = [{"text": f"row {number} of many", "label": "good" if number % 2 else "bad"} for number in range(40)]
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+def assert_one_sentence(result, *fragments):
+    status, out, err = result
+    assert status != 0
+    assert err.startswith("reaugkd: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in out + err
+    for fragment in fragments:
+        assert fragment in err
+
+
+@pytest.mark.parametrize(
+    ("options", "fragments"),
+    [
+        (["--train", "nowhere.csv"], ["There is no file", "nowhere.csv"]),
+        (["--task", "shoptlak"], ["There is no task 'shoptlak'", "shoptalk"]),
+        (["--task", "glue/rtee"], ["There is no GLUE task 'rtee'"]),
+        (["--task", "nobody/nothing"], ["'nobody/nothing' could not be loaded"]),
+        ([], ["either a --task or a --train"]),
+        (["--task", "shoptalk", "--teacher", "no-such-model"], ["'no-such-model'"]),
+        (["--task", "shoptalk", "--teacher", "a", "--teacher-outputs", "b.parquet"], ["exclude each other"]),
+        (["--task", "shoptalk", "--teacher-outputs", "b.parquet"], ["There is no file", "b.parquet"]),
+        (["--task", "shoptalk", "--epochs", "-1"], ["epochs is -1"]),
+    ],
+)
+def test_a_training_that_cannot_start_says_why_and_leaves_nothing(run, tmp_path, options, fragments):
+    out = tmp_path / "model"
+    assert_one_sentence(run("train", *options, "--out", out), *fragments)
+    assert not out.exists()
+
+
+def test_a_missing_column_is_named_with_those_that_exist(run, tmp_path, train_file):
+    result = run("train", "--train", train_file, "--text-column", "review", "--out", tmp_path / "model")
+    assert_one_sentence(result, "no column 'review'", "'text', 'label'")
+
+
+def test_a_test_label_that_train_never_had_is_named(run, tmp_path, train_file):
+    other = tmp_path / "test.csv"
+    other.write_text("text,label\nsomething,ugly\n")
+    result = run("train", "--train", train_file, "--test", other, "--out", tmp_path / "model")
+    assert_one_sentence(result, "The label 'ugly' is in test but never in train")
+
+
+@pytest.mark.parametrize(
+    ("content", "fragment"),
+    [
+        ("text,label\na word,same\nanother,same\n", "Every train row has the label 'same'"),
+        ("text,label\na word,one\n  ,two\n", "row 2 has an empty text"),
+        ("text,label\na word,one\n" + "x" * (MAX_CHARACTERS + 1) + ",two\n", "row 2 has over 100,000 characters"),
+        ("text,label\na word,one\nanother,\n", "row 2 has no label"),
+    ],
+)
+def test_rows_that_make_no_task_are_refused_with_their_place(run, tmp_path, content, fragment):
+    path = tmp_path / "train.csv"
+    path.write_text(content)
+    assert_one_sentence(run("train", "--train", path, "--out", tmp_path / "model"), fragment)
+
+
+def test_a_folder_with_other_things_is_not_written_into(run, tmp_path, train_file):
+    precious = tmp_path / "thesis" / "chapter.txt"
+    precious.parent.mkdir()
+    precious.write_text("words")
+    result = run("train", "--train", train_file, "--out", precious.parent)
+    assert_one_sentence(result, "holds other things than a model")
+    assert precious.read_text() == "words"
+
+
+@pytest.mark.parametrize("command", [["info"], ["predict"], ["evaluate"]])
+def test_a_folder_without_a_model_is_told_how_to_make_one(run, tmp_path, command):
+    rest = {"info": [], "predict": ["text"], "evaluate": ["--data", "x.csv"]}[command[0]]
+    assert_one_sentence(run(*command, tmp_path, *rest), "holds no trained model", "reaugkd train")
+
+
+def test_a_damaged_model_is_named_with_its_damaged_file(run, tmp_path, toy_model_folder):
+    copy = shutil.copytree(toy_model_folder, tmp_path / "copy")
+    weights = copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    assert_one_sentence(run("predict", copy, "an apple"), "model.safetensors", "is damaged")
+
+
+def test_a_model_of_another_version_is_refused(run, tmp_path, toy_model_folder):
+    copy = shutil.copytree(toy_model_folder, tmp_path / "copy")
+    settings = json.loads((copy / "reaugkd.json").read_text())
+    (copy / "reaugkd.json").write_text(json.dumps(settings | {"format_version": 99}))
+    assert_one_sentence(run("predict", copy, "an apple"), "of format 99")
+
+
+@pytest.mark.parametrize(("text", "fragment"), [(" ", "is empty"), ("x" * (MAX_CHARACTERS + 1), "shorten it")])
+def test_an_empty_or_enormous_text_is_refused(run, toy_model_folder, text, fragment):
+    assert_one_sentence(run("predict", toy_model_folder, text), fragment)
+
+
+def test_predict_prints_the_numbers_of_explain_as_json(run, toy_model_folder, toy_model):
+    status, out, _ = run("predict", toy_model_folder, "an apple and a pear", "--k", 3, "--json")
+    (answer,) = json.loads(out)
+    assert status == 0
+    explanation = toy_model.explain("an apple and a pear", k=3)
+    assert answer["label"] == explanation.label
+    assert list(answer["probabilities"].values()) == pytest.approx(explanation.probabilities, abs=1e-6)
+    assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert sum(n["share"] for n in answer["neighbours"]) + answer["student_share"] == pytest.approx(1)
+    assert [n["id"] for n in answer["neighbours"]] == [n.id for n in explanation.neighbours]
+
+
+def test_predict_prints_a_readable_table_with_the_answer(run, toy_model_folder, toy_model):
+    status, out, _ = run("predict", toy_model_folder, "an apple [bold]and[/bold] a pear")
+    assert status == 0
+    assert toy_model.predict(["an apple [bold]and[/bold] a pear"])[0] in out
+    assert "[bold]and[/bold]" in out
+
+
+def test_evaluate_prints_the_share_of_right_answers(run, tmp_path, toy_model_folder, toy_model):
+    rows = pd.DataFrame({"words": ["an apple", "some iron", "old snow"], "kind": ["fruit", "metal", "metal"]})
+    rows.to_json(tmp_path / "other.jsonl", orient="records", lines=True)
+    options = ["--data", tmp_path / "other.jsonl", "--text-column", "words", "--label-column", "kind", "--json"]
+    status, out, _ = run("evaluate", toy_model_folder, *options)
+    scores = json.loads(out)
+    assert status == 0
+    assert scores["rows"] == 3
+    right = (toy_model.predict(rows["words"].tolist()) == rows["kind"].to_numpy()).mean()
+    assert scores["methods"]["reaugkd"] == pytest.approx(right)
+
+
+def test_evaluate_refuses_a_class_that_the_model_lacks(run, tmp_path, toy_model_folder):
+    path = tmp_path / "other.csv"
+    path.write_text("text,label\nan apple,vegetable\n")
+    assert_one_sentence(run("evaluate", toy_model_folder, "--data", path), "no class 'vegetable'", "fruit")
+
+
+def test_info_prints_the_measured_figures_as_json(run, toy_model_folder):
+    status, out, _ = run("info", toy_model_folder, "--json")
+    about = json.loads(out)
+    assert status == 0
+    assert about["model"]["label_names"] == ["fruit", "metal", "weather"]
+    assert about["metrics"] == json.loads((toy_model_folder / "metrics.json").read_text())
+
+
+def test_training_ends_with_the_table_that_metrics_json_holds(run, tmp_path, toy_encoder_folder):
+    from conftest import toy_rows
+
+    toy_rows(20, seed=3).to_csv(tmp_path / "toy.csv", index=False)
+    encoders = ["--teacher", toy_encoder_folder, "--student", toy_encoder_folder, "--student-layers", 1]
+    out = tmp_path / "model"
+    status, printed, _ = run(
+        "train", "--train", tmp_path / "toy.csv", *encoders, "--epochs", 1, "--teacher-epochs", 1, "--out", out
+    )
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert status == 0
+    lines = [line for line in printed.splitlines() if line.startswith("│")]
+    scores = [[cell.strip() for cell in line.strip("│").split("│")][1:] for line in lines]
+    assert scores == [[f"{100 * s['test']:.1f}", f"{100 * s['validation']:.1f}"] for s in metrics["methods"].values()]
+
+
+def test_help_does_not_wait_for_torch():
+    code = "import sys; sys.argv = ['reaugkd', '--help']\ntry:\n    import reaugkd.cli; reaugkd.cli.main()\nexcept SystemExit: pass\n"
+    code += "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -1,0 +1,228 @@
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reaugkd.data import MAX_CHARACTERS, check_texts, make_task
+from reaugkd.errors import ReAugKDError
+
+
+def table(rows, **columns):
+    """Rows of (text, label)."""
+    texts, labels = zip(*rows, strict=True)
+    return pd.DataFrame({"text": texts, "label": labels, **columns})
+
+
+def uneven_table():
+    """60 rows of a, 30 of b, 10 of c, in a mixed order, with ids and a topic."""
+    labels = np.random.default_rng(5).permutation(["a"] * 60 + ["b"] * 30 + ["c"] * 10)
+    rows = [(f"text {number}", label) for number, label in enumerate(labels)]
+    return table(rows, id=[f"row{number}" for number in range(100)], topic=[number % 3 for number in range(100)])
+
+
+FOUR_ROWS = [("one", "a"), ("two", "b"), ("three", "a"), ("four", "b")]
+
+
+def by_id(task):
+    """Every row of every split as (text, label name, topic), by id."""
+    return {
+        row["id"]: (row["text"], task.label_names[row["label"]], row["topic"])
+        for split in task.rows
+        for row in task.rows[split]
+    }
+
+
+def test_held_out_rows_are_disjoint_and_take_20_and_10_percent():
+    task = make_task("t", {"train": uneven_table()})
+    ids = {split: set(task.rows[split]["id"]) for split in task.rows}
+    assert {split: len(found) for split, found in ids.items()} == {"train": 72, "validation": 8, "test": 20}
+    assert set.union(*ids.values()) == {f"row{number}" for number in range(100)}
+
+
+def test_held_out_rows_are_stratified_by_label():
+    task = make_task("t", {"train": uneven_table()})
+    counts = {split: Counter(task.rows[split]["label"]) for split in task.rows}
+    assert counts["test"] == {0: 12, 1: 6, 2: 2}
+    assert counts["validation"] == {0: 5, 1: 2, 2: 1}
+    assert counts["train"] == {0: 43, 1: 22, 2: 7}
+
+
+def test_each_class_keeps_a_held_out_row_even_where_ten_percent_is_fewer_rows_than_classes():
+    labels = [f"class {number:02}" for number in range(12)] * 4
+    task = make_task("t", {"train": table([(f"text {n}", label) for n, label in enumerate(labels)])})
+    assert Counter(task.rows["test"]["label"]) == dict.fromkeys(range(12), 1)
+    assert Counter(task.rows["validation"]["label"]) == dict.fromkeys(range(12), 1)
+
+
+def test_a_row_keeps_its_id_label_and_topic_when_it_is_held_out():
+    source = uneven_table()
+    wanted = {row.id: (row.text, row.label, row.topic) for row in source.itertuples()}
+    assert by_id(make_task("t", {"train": source})) == wanted
+
+
+def test_ids_made_up_for_train_rows_survive_the_move_to_another_split():
+    source = uneven_table().drop(columns="id")
+    task = make_task("t", {"train": source})
+    for split in task.rows:
+        for row in task.rows[split]:
+            number = int(row["id"].removeprefix("train-"))
+            assert row["text"] == source["text"].iloc[number - 1]
+
+
+def test_the_same_seed_draws_the_same_rows_and_another_seed_others():
+    draws = [make_task("t", {"train": uneven_table()}, split_seed=seed).rows["test"]["id"][:] for seed in (0, 0, 1)]
+    assert draws[0] == draws[1]
+    assert set(draws[0]) != set(draws[2])
+
+
+def test_only_the_missing_split_is_held_out():
+    test = table([("new one", "a"), ("new two", "b")])
+    task = make_task("t", {"train": uneven_table(), "test": test})
+    assert task.texts("test") == ["new one", "new two"]
+    assert (len(task.rows["train"]), len(task.rows["validation"])) == (90, 10)
+    given = make_task("t", {"train": table(FOUR_ROWS), "validation": test, "test": test})
+    assert given.texts("train") == ["one", "two", "three", "four"]
+
+
+def test_the_given_tables_are_left_as_they_were():
+    source = uneven_table()
+    before = source.copy()
+    make_task("t", {"train": source})
+    pd.testing.assert_frame_equal(source, before)
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (["10", "9", "2", "1"], ("1", "2", "9", "10")),
+        (["0.5", "-1", "3", "0"], ("-1", "0", "0.5", "3")),
+        (["b10", "b9", "a", "B"], ("B", "a", "b10", "b9")),
+        (["10", "9", "none", "1"], ("1", "10", "9", "none")),
+    ],
+)
+def test_labels_are_ordered_by_value_where_all_are_numbers_and_by_letter_elsewhere(labels, names):
+    source = table([(f"text {number}", label) for number, label in enumerate(labels)])
+    assert make_task("t", {"train": source, "validation": source, "test": source}).label_names == names
+
+
+def test_given_label_names_keep_their_order():
+    source = table(FOUR_ROWS)
+    task = make_task("t", {"train": source, "validation": source, "test": source}, label_names=["b", "a"])
+    assert task.label_names == ("b", "a")
+    np.testing.assert_array_equal(task.labels("train"), np.array([1, 0, 1, 0]))
+
+
+def test_pairs_are_tuples_and_other_columns_are_kept():
+    source = table(FOUR_ROWS, text_pair=["w", "x", "y", "z"], topic=["p", "q", "p", "q"])
+    task = make_task("t", {"train": source, "validation": source, "test": source})
+    assert task.is_pair
+    assert task.texts("test") == [("one", "w"), ("two", "x"), ("three", "y"), ("four", "z")]
+    assert task.extra_columns == ["topic"]
+
+
+def refused(train, match, **others):
+    with pytest.raises(ReAugKDError, match=match):
+        make_task("t", {"train": train, **others})
+
+
+@pytest.mark.parametrize("text", ["", "  \t ", None])
+def test_an_empty_text_is_refused_with_its_place(text):
+    refused(table([*FOUR_ROWS, (text, "a")]), "train row 5 has an empty text; fill it in")
+
+
+def test_an_empty_second_text_is_refused_with_its_column():
+    refused(table(FOUR_ROWS, text_pair=["w", " ", "y", "z"]), "train row 2 has an empty text_pair")
+
+
+def test_an_enormous_text_is_refused_and_one_at_the_limit_is_not():
+    refused(
+        table([*FOUR_ROWS, ("x" * (MAX_CHARACTERS + 1), "a")]),
+        "text of train row 5 has over 100,000 characters; shorten it",
+    )
+    at_limit = table([*FOUR_ROWS, ("x" * MAX_CHARACTERS, "a")])
+    make_task("t", {"train": at_limit, "validation": at_limit, "test": at_limit})
+
+
+@pytest.mark.parametrize("label", [None, "", " "])
+def test_a_missing_label_is_refused_with_its_place(label):
+    refused(table([("one", "a"), ("two", label), ("three", "b")]), "train row 2 has no label; fill it in")
+
+
+def test_a_single_class_is_refused():
+    refused(table([("one", "a"), ("two", "a")]), "Every train row has the label 'a'")
+
+
+def test_a_label_that_train_never_had_is_refused():
+    refused(table(FOUR_ROWS), "label 'c' is in test but never in train", test=table([("new", "c")]))
+
+
+def test_a_label_outside_the_given_names_is_refused():
+    with pytest.raises(ReAugKDError, match="label 'b' is in train"):
+        make_task("t", {"train": table(FOUR_ROWS)}, label_names=["a", "c"])
+
+
+def test_duplicate_ids_are_refused():
+    refused(table(FOUR_ROWS, id=["i", "j", "j", "k"]), "id 'j' stands on two train rows; make the ids unique")
+
+
+def test_a_class_of_a_single_row_is_refused_where_rows_must_be_held_out():
+    lonely = table([*FOUR_ROWS, ("five", "c")])
+    refused(lonely, "label 'c' has a single train row, so none can be held out")
+    make_task("t", {"train": lonely, "validation": table(FOUR_ROWS), "test": table(FOUR_ROWS)})
+
+
+def test_a_table_without_rows_is_refused():
+    refused(table(FOUR_ROWS), "test table has no rows", test=table(FOUR_ROWS).iloc[:0])
+
+
+def test_an_unknown_metric_is_refused():
+    with pytest.raises(ReAugKDError, match="no metric 'bleu'; choose one of accuracy, "):
+        make_task("t", {"train": table(FOUR_ROWS)}, metric="bleu")
+
+
+def test_a_two_class_metric_is_refused_for_three_classes():
+    with pytest.raises(ReAugKDError, match="accuracy_and_f1 is for two classes, this task has 3"):
+        make_task("t", {"train": uneven_table()}, metric="accuracy_and_f1")
+    assert make_task("t", {"train": uneven_table()}, metric="matthews_correlation").metric == "matthews_correlation"
+
+
+@pytest.mark.parametrize(
+    ("texts", "match"),
+    [
+        (["fine", "   "], "Text 2 is empty"),
+        (["x" * 100_001], "Text 1 has 100,001 characters, more than 100,000"),
+        ([("fine", "")], "Text 1 is empty"),
+        (["fine", 3], "Text 2 is a int, not a string"),
+    ],
+)
+def test_queries_that_cannot_be_answered_are_refused(texts, match):
+    with pytest.raises(ReAugKDError, match=match):
+        check_texts(texts)
+
+
+def fingerprint(*, text="one", test_text="six", test_id="t1", label="a", names=None, move=False):
+    train = table([(text, label), *FOUR_ROWS[1:]], id=["r1", "r2", "r3", "r4"])
+    test = table([(test_text, "b"), ("seven", "a")], id=[test_id, "t2"])
+    if move:  # the first test row stands in validation instead
+        tables = {"train": train, "validation": test.iloc[:1], "test": test.iloc[1:]}
+    else:
+        tables = {"train": train, "validation": test.iloc[1:], "test": test.iloc[:1]}
+    return make_task("t", tables, label_names=names).fingerprint()
+
+
+def test_the_fingerprint_changes_with_a_text_an_id_a_split_or_the_classes():
+    same = fingerprint()
+    changed = [
+        fingerprint(text="one!"),
+        fingerprint(test_text="six!"),
+        fingerprint(test_id="t9"),
+        fingerprint(move=True),
+        fingerprint(names=["b", "a"]),
+    ]
+    assert same == fingerprint()
+    assert len({same, *changed}) == 6
+
+
+def test_the_fingerprint_does_not_change_with_a_gold_label():
+    assert fingerprint(label="b") == fingerprint(label="a")

@@ -1,0 +1,225 @@
+"""Encoders: pooling, cutting, encoding, saving and loading."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from transformers import AutoModel, AutoTokenizer
+
+from reaugkd.encoders import TextClassifier, keep_first_layers, normalize, read_pooling, write_pooling
+from reaugkd.errors import ReAugKDError
+
+TEXTS = ["apple", "the old iron was there", "rain and snow and a storm today", "pear plum"]
+PAIRS = [("apple", "iron"), ("rain and snow", "the new copper"), ("fog", "we saw a very old pear")]
+
+
+def classifier(folder, labels=3, **settings):
+    torch.manual_seed(5)
+    return TextClassifier.from_pretrained(folder, labels, **settings)
+
+
+def softmax(logits):
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+def last_hidden_states(folder, text, layers=None):
+    """The plain encoder's outputs for one text or pair, without padding, shape (L, H)."""
+    encoder = AutoModel.from_pretrained(folder).eval()
+    tokens = AutoTokenizer.from_pretrained(folder)(*([text] if isinstance(text, str) else text), return_tensors="pt")
+    with torch.inference_mode():
+        outputs = encoder(**tokens, output_hidden_states=True)
+    hidden = outputs.last_hidden_state if layers is None else outputs.hidden_states[layers]
+    return hidden[0].numpy().astype(np.float64)
+
+
+@pytest.mark.parametrize("which", ["toy_encoder_folder", "wide_encoder_folder"])
+def test_mean_pooling_is_the_mean_over_the_tokens_without_padding(which, request):
+    folder = request.getfixturevalue(which)
+    model = classifier(folder)
+    hidden, probabilities = model.encode(TEXTS)
+    wanted = np.stack([last_hidden_states(folder, text).mean(axis=0) for text in TEXTS])
+    np.testing.assert_allclose(hidden, wanted, atol=1e-5)
+    weight, bias = (value.detach().numpy().astype(np.float64) for value in model.classifier.parameters())
+    np.testing.assert_allclose(probabilities, softmax(wanted @ weight.T + bias), atol=1e-5)
+
+
+def test_cls_pooling_is_read_from_the_file_and_takes_the_first_token(toy_encoder_folder, tmp_path):
+    folder = shutil.copytree(toy_encoder_folder, tmp_path / "cls")
+    write_pooling(folder, "cls", 32)
+    assert read_pooling(folder) == "cls"
+    assert json.loads((folder / "1_Pooling/config.json").read_text())["word_embedding_dimension"] == 32
+    hidden, _ = classifier(folder).encode(TEXTS)
+    np.testing.assert_allclose(hidden, [last_hidden_states(folder, text)[0] for text in TEXTS], atol=1e-5)
+
+
+def test_pooling_is_the_mean_where_the_model_says_nothing_else(toy_encoder_folder, tmp_path):
+    assert read_pooling(toy_encoder_folder) == "mean"
+    write_pooling(tmp_path, "mean", 32)
+    assert read_pooling(tmp_path) == "mean"
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_a_cut_encoder_gives_what_the_full_one_gives_after_so_many_layers(toy_encoder_folder, layers):
+    model = classifier(toy_encoder_folder, layers=layers)
+    assert model.num_layers == layers
+    hidden, _ = model.encode(TEXTS)
+    wanted = [last_hidden_states(toy_encoder_folder, text, layers).mean(axis=0) for text in TEXTS]
+    np.testing.assert_allclose(hidden, wanted, atol=1e-5)
+
+
+def test_cutting_keeps_the_weights_of_the_first_layers(toy_encoder_folder):
+    full = AutoModel.from_pretrained(toy_encoder_folder).state_dict()
+    cut = AutoModel.from_pretrained(toy_encoder_folder)
+    keep_first_layers(cut, 2)
+    state = cut.state_dict()
+    assert {name.split(".")[2] for name in state if name.startswith("encoder.layer.")} == {"0", "1"}
+    assert all(torch.equal(value, full[name]) for name, value in state.items() if not name.startswith("pooler"))
+
+
+@pytest.mark.parametrize("layers", [0, 5])
+def test_cutting_to_a_wrong_number_of_layers_is_refused(toy_encoder_folder, layers):
+    with pytest.raises(ReAugKDError, match=f"A student of {layers} layers cannot be cut from an encoder of 4"):
+        classifier(toy_encoder_folder, layers=layers)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 64])
+def test_encoding_depends_neither_on_the_order_nor_on_the_batches(toy_encoder_folder, batch_size):
+    model = classifier(toy_encoder_folder)
+    hidden, probabilities = model.encode(TEXTS)
+    shuffled = [2, 0, 3, 1]
+    again = model.encode([TEXTS[position] for position in shuffled], batch_size=batch_size)
+    np.testing.assert_allclose(again[0], hidden[shuffled], atol=1e-5)
+    np.testing.assert_allclose(again[1], probabilities[shuffled], atol=1e-5)
+
+
+def test_encoding_no_texts_gives_no_rows(toy_encoder_folder):
+    hidden, probabilities = classifier(toy_encoder_folder).encode([])
+    assert hidden.shape == (0, 32)
+    assert probabilities.shape == (0, 3)
+
+
+def test_encoding_leaves_the_dropout_out_even_in_training(toy_encoder_folder):
+    model = classifier(toy_encoder_folder).train()
+    np.testing.assert_array_equal(model.encode(TEXTS)[1], model.encode(TEXTS)[1])
+
+
+@pytest.mark.parametrize("which", ["toy_encoder_folder", "wide_encoder_folder"])
+def test_pairs_are_encoded_together_and_in_their_order(which, request):
+    folder = request.getfixturevalue(which)
+    model = classifier(folder)
+    hidden, _ = model.encode(PAIRS)
+    np.testing.assert_allclose(hidden, [last_hidden_states(folder, pair).mean(axis=0) for pair in PAIRS], atol=1e-5)
+    swapped, _ = model.encode([(second, first) for first, second in PAIRS])
+    assert np.abs(swapped - hidden).max() > 1e-3
+
+
+def test_long_texts_and_pairs_are_cut_to_the_length(toy_encoder_folder):
+    model = classifier(toy_encoder_folder, max_length=8)
+    long = " ".join(["apple"] * 200)
+    assert [len(ids) for ids in model.tokenize([long, "apple"])["input_ids"]] == [8, 3]
+    assert [len(ids) for ids in model.tokenize([(long, "rain"), ("rain", long)])["input_ids"]] == [8, 8]
+    assert classifier(toy_encoder_folder, max_length=1_000).max_length == 64  # its number of positions
+
+
+@pytest.mark.parametrize("which", ["toy_encoder_folder", "wide_encoder_folder"])
+def test_a_text_longer_than_all_positions_is_encoded(which, request):
+    model = classifier(request.getfixturevalue(which), max_length=1_000)
+    hidden, probabilities = model.encode([" ".join(["apple"] * 300)])
+    assert np.isfinite(hidden).all()
+    np.testing.assert_allclose(probabilities.sum(), 1, atol=1e-5)
+
+
+def test_saving_and_loading_gives_the_same_numbers_to_the_bit(toy_encoder_folder, tmp_path):
+    model = classifier(toy_encoder_folder, layers=2)
+    model.save(tmp_path / "saved")
+    loaded = TextClassifier.load(tmp_path / "saved")
+    assert loaded.num_layers == 2
+    for before, after in zip(model.encode(TEXTS), loaded.encode(TEXTS), strict=True):
+        np.testing.assert_array_equal(after, before)
+
+
+def test_saving_keeps_the_pooling(toy_encoder_folder, tmp_path):
+    folder = shutil.copytree(toy_encoder_folder, tmp_path / "cls")
+    write_pooling(folder, "cls", 32)
+    classifier(folder).save(tmp_path / "saved")
+    assert TextClassifier.load(tmp_path / "saved").pooling == "cls"
+
+
+def test_a_saved_encoder_loads_with_plain_transformers(toy_encoder_folder, tmp_path):
+    model = classifier(toy_encoder_folder, layers=2)
+    model.save(tmp_path / "saved")
+    wanted = [last_hidden_states(tmp_path / "saved", text).mean(axis=0) for text in TEXTS]
+    np.testing.assert_allclose(model.encode(TEXTS)[0], wanted, atol=1e-5)
+
+
+def test_frozen_word_embeddings_have_no_gradient_and_the_rest_has(toy_encoder_folder):
+    model = classifier(toy_encoder_folder)
+    model.freeze_word_embeddings()
+    frozen = {name for name, value in model.named_parameters() if not value.requires_grad}
+    assert frozen == {"encoder.embeddings.word_embeddings.weight"}
+
+
+@pytest.mark.parametrize("which", ["toy_encoder_folder", "wide_encoder_folder"])
+def test_every_trained_weight_gets_a_gradient(which, request):
+    model = classifier(request.getfixturevalue(which))
+    batch = model.tokenizer.pad(dict(model.tokenize(TEXTS)), return_tensors="pt")
+    model(**batch)[1].square().sum().backward()
+    assert [name for name, value in model.named_parameters() if value.grad is None] == []
+
+
+def test_normalized_rows_have_length_one_and_zeros_stay():
+    vectors = np.random.default_rng(0).normal(size=(5, 7)) * 100
+    vectors[2] = 0
+    lengths = np.linalg.norm(normalize(vectors).astype(np.float64), axis=1)
+    np.testing.assert_allclose(lengths, [1, 1, 0, 1, 1], atol=1e-6)
+    assert normalize(vectors).dtype == np.float32
+
+
+def test_a_folder_without_an_encoder_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ReAugKDError, match="cannot be loaded as an encoder"):
+        TextClassifier.from_pretrained(tmp_path, 3)
+
+
+def test_pickled_weights_are_not_loaded(toy_encoder_folder, tmp_path):
+    folder = shutil.copytree(toy_encoder_folder, tmp_path / "pickled")
+    torch.save(AutoModel.from_pretrained(folder).state_dict(), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ReAugKDError, match="cannot be loaded as an encoder"):
+        TextClassifier.from_pretrained(folder, 3)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "classifier.safetensors", "config.json", "tokenizer.json"])
+def test_a_missing_file_is_one_sentence(toy_encoder_folder, tmp_path, file):
+    classifier(toy_encoder_folder).save(tmp_path)
+    (tmp_path / file).unlink()
+    with pytest.raises(ReAugKDError, match=r"holds no whole classifier|cannot be loaded as an encoder") as caught:
+        TextClassifier.load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "classifier.safetensors", "config.json", "tokenizer.json"])
+def test_a_damaged_file_is_one_sentence(toy_encoder_folder, tmp_path, file):
+    classifier(toy_encoder_folder).save(tmp_path)
+    (tmp_path / file).write_bytes((tmp_path / file).read_bytes()[:40])
+    with pytest.raises(ReAugKDError, match=r"holds no whole classifier|cannot be loaded as an encoder") as caught:
+        TextClassifier.load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_classifier_of_another_width_is_refused(toy_encoder_folder, tmp_path):
+    classifier(toy_encoder_folder).save(tmp_path)
+    save_file({"weight": torch.zeros(3, 20), "bias": torch.zeros(3)}, tmp_path / "classifier.safetensors")
+    with pytest.raises(ReAugKDError, match="holds no whole classifier") as caught:
+        TextClassifier.load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_loading_says_nothing(toy_encoder_folder, tmp_path, capfd):
+    classifier(toy_encoder_folder).save(tmp_path)
+    TextClassifier.load(tmp_path)
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,55 @@
+import math
+
+import numpy as np
+import pytest
+
+from reaugkd.metrics import METRICS, accuracy_and_f1, log_loss, macro_f1
+
+# Worked out on paper: gold 1 with prediction 1 four times, 1 with 0 twice, 0 with 1 once, 0 with 0 three times.
+#   true positives 4, misses 2, false alarms 1, true negatives 3; 10 rows
+#   accuracy 7/10; precision 4/5; recall 4/6; F1 of class 1 = 2*4 / (2*4 + 1 + 2) = 8/11
+#   F1 of class 0 = 2*3 / (2*3 + 2 + 1) = 6/9
+#   Matthews = (4*3 - 1*2) / sqrt((4+1)(4+2)(3+1)(3+2)) = 10 / sqrt(600)
+GOLD = np.array([1, 1, 1, 1, 1, 1, 0, 0, 0, 0])
+PREDICTED = np.array([1, 1, 1, 1, 0, 0, 1, 0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("metric", "by_hand"),
+    [
+        ("accuracy", 7 / 10),
+        ("accuracy_and_f1", (7 / 10 + 8 / 11) / 2),
+        ("macro_f1", (8 / 11 + 6 / 9) / 2),
+        ("matthews_correlation", 10 / math.sqrt(600)),
+    ],
+)
+def test_each_metric_is_the_value_worked_out_on_paper(metric, by_hand):
+    assert METRICS[metric](GOLD, PREDICTED) == pytest.approx(by_hand, abs=1e-12)
+    assert type(METRICS[metric](GOLD, PREDICTED)) is float
+
+
+def test_every_metric_is_1_for_a_perfect_answer():
+    assert {name: metric(GOLD, GOLD) for name, metric in METRICS.items()} == dict.fromkeys(METRICS, 1.0)
+
+
+def test_f1_counts_class_1_and_not_class_0():
+    flipped = accuracy_and_f1(1 - GOLD, 1 - PREDICTED)
+    assert flipped == pytest.approx((7 / 10 + 6 / 9) / 2, abs=1e-12)
+
+
+def test_a_class_that_is_never_predicted_counts_as_0_and_warns_of_nothing(recwarn):
+    gold, predicted = np.array([0, 1, 2, 2]), np.array([0, 0, 2, 2])
+    # F1: class 0 has 2*1 / (2*1 + 1) = 2/3, class 1 has 0, class 2 has 1
+    assert macro_f1(gold, predicted) == pytest.approx((2 / 3 + 0 + 1) / 3, abs=1e-12)
+    assert accuracy_and_f1(np.array([1, 1]), np.array([0, 0])) == 0.0
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_the_log_loss_is_the_mean_of_minus_the_logarithm_of_the_gold_class():
+    probabilities = np.array([[0.5, 0.25, 0.25], [0.1, 0.7, 0.2], [0.2, 0.3, 0.5]])
+    by_hand = -(math.log(0.5) + math.log(0.2) + math.log(0.3)) / 3
+    assert log_loss(np.array([0, 2, 1]), probabilities) == pytest.approx(by_hand, abs=1e-12)
+
+
+def test_a_probability_of_zero_costs_the_logarithm_of_a_millionth_squared():
+    assert log_loss(np.array([0]), np.array([[0.0, 1.0]])) == pytest.approx(12 * math.log(10), abs=1e-9)

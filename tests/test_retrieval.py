@@ -1,0 +1,91 @@
+"""The weights and the blend against NumPy."""
+
+import numpy as np
+import pytest
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.retrieval import RetrievalSettings, blend, neighbour_weights, retrieved_probabilities
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    random = np.random.default_rng(0)
+    return {
+        "similarities": -np.sort(-random.uniform(-1, 1, size=(5, 4)), axis=1),
+        "soft_labels": random.dirichlet(np.ones(3), size=(5, 4)),
+        "student": random.dirichlet(np.ones(3), size=5).astype(np.float32),
+    }
+
+
+@pytest.mark.parametrize("temperature", [0.02, 0.1, 1.0])
+def test_weights_are_the_softmax_of_the_similarities(arrays, temperature):
+    weights = neighbour_weights(arrays["similarities"], temperature)
+    for row, similarities in zip(weights, arrays["similarities"], strict=True):
+        exponentials = [np.exp(value / temperature) for value in similarities]
+        np.testing.assert_allclose(row, np.asarray(exponentials) / sum(exponentials), rtol=1e-12)
+
+
+def test_weights_are_finite_at_a_tiny_temperature():
+    np.testing.assert_allclose(neighbour_weights(np.asarray([[1.0, 0.5, -1.0]]), 1e-6), [[1, 0, 0]], atol=1e-12)
+
+
+def test_equal_similarities_weigh_the_same():
+    np.testing.assert_allclose(neighbour_weights(np.full((2, 4), 0.3, dtype=np.float32), 0.1), 0.25)
+
+
+def test_a_neighbour_that_was_not_found_weighs_nothing():
+    weights = neighbour_weights(np.asarray([[0.9, 0.8, -np.inf]]), 0.1)
+    np.testing.assert_allclose(weights[:, :2], neighbour_weights(np.asarray([[0.9, 0.8]]), 0.1))
+    assert weights[0, 2] == 0
+
+
+def test_the_retrieved_prediction_is_the_weighted_sum_of_the_soft_labels(arrays):
+    weights = neighbour_weights(arrays["similarities"], 0.1)
+    retrieved = retrieved_probabilities(weights, arrays["soft_labels"])
+    for i in range(5):
+        wanted = sum(weights[i, k] * arrays["soft_labels"][i, k] for k in range(4))
+        np.testing.assert_allclose(retrieved[i], wanted, rtol=1e-12)
+    np.testing.assert_allclose(retrieved.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 0.5, 1.0])
+def test_the_blend_is_the_formula(arrays, weight):
+    retrieved = arrays["soft_labels"][:, 0]
+    wanted = (1 - weight) * arrays["student"].astype(np.float64) + weight * retrieved
+    np.testing.assert_allclose(blend(arrays["student"], retrieved, weight), wanted, rtol=1e-12)
+
+
+def test_a_lambda_of_zero_is_the_plain_student_to_the_bit(arrays):
+    blended = blend(arrays["student"], arrays["soft_labels"][:, 0], 0.0)
+    np.testing.assert_array_equal(blended.astype(np.float32), arrays["student"])
+    np.testing.assert_array_equal(blended, arrays["student"].astype(np.float64))
+
+
+def test_a_lambda_of_one_is_the_plain_knn_to_the_bit(arrays):
+    retrieved = arrays["soft_labels"][:, 0]
+    np.testing.assert_array_equal(blend(arrays["student"], retrieved, 1.0), retrieved)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"k": 0}, "k is 0; it must be at least 1"),
+        ({"retrieval_weight": -0.1}, r"retrieval_weight is -0\.1; it must be from 0 to 1"),
+        ({"retrieval_weight": 1.1}, r"retrieval_weight is 1\.1; it must be from 0 to 1"),
+        ({"retrieval_weight": float("nan")}, "retrieval_weight is nan"),
+        ({"temperature": 0}, "temperature is 0; it must be above 0"),
+        ({"temperature": float("nan")}, "temperature is nan"),
+    ],
+)
+def test_settings_are_validated_when_made_and_when_overridden(settings, message):
+    with pytest.raises(ReAugKDError, match=message):
+        RetrievalSettings(**settings)
+    with pytest.raises(ReAugKDError, match=message):
+        RetrievalSettings().overridden(**settings)
+
+
+def test_only_what_is_given_is_overridden():
+    settings = RetrievalSettings(k=7, retrieval_weight=0.4, temperature=0.2)
+    assert settings.overridden() == settings
+    assert settings.overridden(retrieval_weight=0.0) == RetrievalSettings(7, 0.0, 0.2)
+    assert settings.overridden(k=3, temperature=0.5) == RetrievalSettings(3, 0.4, 0.5)

@@ -1,0 +1,302 @@
+import json
+import time
+
+import datasets
+import numpy as np
+import pandas as pd
+import pytest
+
+from reaugkd import sources
+from reaugkd.errors import ReAugKDError
+from reaugkd.sources import GLUE, load_files, load_task, named_texts, read_table
+
+AWKWARD = [
+    'He said "no", and left.',
+    "two\nlines, and a comma",
+    "NA",
+    "null",
+    "nan",
+    "None",
+    "  spaces kept  ",
+    "café, naïve, 你好",
+]
+LABELS = ["NA", "ok", "NA", "ok", "NA", "ok", "NA", "ok"]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch, tmp_path):
+    """Local data sets are prepared in a folder of the test, and the switch to offline does not outlive it."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+
+
+def write(path, text):
+    path.write_bytes(text.encode())
+    return path
+
+
+def load_all_as_test(path, **columns):
+    """Load a file as every split, so that no row moves."""
+    return load_files(path, path, path, **columns)
+
+
+def shown(task, split="test"):
+    return [task.label_names[number] for number in task.labels(split)]
+
+
+def test_a_csv_keeps_quotes_commas_newlines_and_the_words_na_and_null(tmp_path):
+    path = tmp_path / "awkward.csv"
+    pd.DataFrame({"text": AWKWARD, "label": LABELS}).to_csv(path, index=False)
+    task = load_all_as_test(path)
+    assert task.texts("test") == AWKWARD
+    assert shown(task) == LABELS
+    assert (task.name, task.label_names) == ("awkward", ("NA", "ok"))
+
+
+def test_a_csv_with_a_byte_order_mark_and_windows_line_ends_is_read(tmp_path):
+    path = write(tmp_path / "excel.csv", "\ufefftext,label\r\none,a\r\ntwo,b\r\n")
+    task = load_all_as_test(path)
+    assert (task.texts("test"), shown(task)) == (["one", "two"], ["a", "b"])
+
+
+def test_a_tsv_keeps_stray_quote_characters(tmp_path):
+    path = write(tmp_path / "rows.tsv", 'text\tlabel\n"Unclosed, he said\ta\n5\' 10" tall\tb\nnull\ta\n""\tb\n')
+    task = load_all_as_test(path)
+    assert task.texts("test") == ['"Unclosed, he said', "5' 10\" tall", "null", '""']
+    assert shown(task) == ["a", "b", "a", "b"]
+
+
+def test_jsonl_keeps_every_text_and_numbers_as_labels(tmp_path):
+    lines = [json.dumps({"text": text, "label": number}) for number, text in enumerate(AWKWARD)]
+    task = load_all_as_test(write(tmp_path / "rows.jsonl", "\n".join(lines) + "\n"))
+    assert task.texts("test") == AWKWARD
+    assert task.label_names == tuple("01234567")
+
+
+def test_parquet_takes_integer_labels_in_the_order_of_their_values(tmp_path):
+    path = tmp_path / "rows.parquet"
+    pd.DataFrame({"text": AWKWARD, "label": [10, 9, 10, 9, 2, 2, -1, -1]}).to_parquet(path)
+    task = load_all_as_test(path)
+    assert task.label_names == ("-1", "2", "9", "10")
+    assert shown(task) == ["10", "9", "10", "9", "2", "2", "-1", "-1"]
+
+
+def test_a_missing_value_of_a_nullable_column_is_a_missing_label(tmp_path):
+    path = tmp_path / "rows.parquet"
+    pd.DataFrame({"text": ["one", "two", "three"], "label": pd.array([1, None, 2], dtype="Int64")}).to_parquet(path)
+    with pytest.raises(ReAugKDError, match="train row 2 has no label"):
+        load_all_as_test(path)
+
+
+def test_named_columns_are_read_even_where_others_have_our_names(tmp_path):
+    path = write(tmp_path / "own.csv", "text,label,review,stars,id\nx,y,good one,5,r1\nx,y,bad one,1,r2\n")
+    task = load_all_as_test(path, text_column="review", label_column="stars")
+    assert task.texts("test") == ["good one", "bad one"]
+    assert shown(task) == ["5", "1"]
+    assert list(task.rows["test"]["id"]) == ["r1", "r2"]
+    assert not task.is_pair
+
+
+def test_two_columns_make_pairs(tmp_path):
+    path = write(tmp_path / "pairs.tsv", "premise\thypothesis\tgold\nA\tB\tyes\nC\tD\tno\n")
+    task = load_all_as_test(path, text_column="premise", text_pair_column="hypothesis", label_column="gold")
+    assert task.is_pair
+    assert task.texts("test") == [("A", "B"), ("C", "D")]
+
+
+def test_named_texts_renames_and_keeps_the_other_columns(tmp_path):
+    path = write(tmp_path / "own.csv", "review,stars,shop\ngood,5,north\n")
+    rows = named_texts(path, {"text": "review", "label": "stars"})
+    assert rows.to_dict("records") == [{"text": "good", "label": "5", "shop": "north"}]
+
+
+def test_a_missing_file_is_said(tmp_path):
+    with pytest.raises(ReAugKDError, match=r"There is no file '.*absent\.csv'; check the path"):
+        load_files(tmp_path / "absent.csv")
+
+
+def test_a_missing_column_is_said_with_those_there_are(tmp_path):
+    path = write(tmp_path / "own.csv", "review,stars\ngood,5\n")
+    with pytest.raises(ReAugKDError, match=r"own\.csv has no column 'text'; it has 'review', 'stars'"):
+        load_files(path)
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path):
+    path = write(tmp_path / "rows.xlsx", "PK")
+    message = r"'rows.xlsx' is not a table that can be read; give one of .tsv, .csv, .jsonl, .parquet"
+    with pytest.raises(ReAugKDError, match=message):
+        load_files(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("cut.csv", b'text,label\n"never closed,a\n'),
+        ("ragged.csv", b"text,label\none,a\none,a,b,c\n"),
+        ("latin1.csv", "text,label\ncafé,a\n".encode("latin-1")),
+        ("empty.csv", b""),
+        ("unquoted.csv", b"text,label\ngood, nice,a\nbad, ugly,b\n"),
+        ("shifted.tsv", b"text\tlabel\none\ttwo\ta\n"),
+        ("cut.jsonl", b'{"text": "one", "label": 1}\n{"text": "tw'),
+        ("not.parquet", b"PAR1 and then nothing"),
+    ],
+)
+def test_a_damaged_file_is_said_in_one_sentence(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    kind = path.suffix[1:].upper()
+    with pytest.raises(ReAugKDError, match=rf"'{name}' is not a valid {kind} file \(.+\); mend it") as raised:
+        read_table(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_column_of_lists_is_refused(tmp_path):
+    path = write(tmp_path / "rows.jsonl", '{"text": ["a", "b"], "label": 1}\n{"text": ["c"], "label": 2}\n')
+    with pytest.raises(ReAugKDError, match=r"column 'text' of .*rows\.jsonl holds lists or objects"):
+        load_files(path)
+
+
+def test_an_unknown_task_is_said_with_those_there_are():
+    with pytest.raises(ReAugKDError, match="There is no task 'shoptok'; use shoptalk, glue/TASK, or OWNER/NAME"):
+        load_task("shoptok")
+
+
+def test_an_unknown_glue_task_is_said_with_those_there_are():
+    with pytest.raises(ReAugKDError, match="There is no GLUE task 'stsb'; choose one of cola, sst2, mrpc"):
+        load_task("glue/stsb")
+
+
+def test_planted_errors_are_shoptalks_alone():
+    with pytest.raises(ReAugKDError, match="Only shoptalk has planted errors, not 'glue/rte'"):
+        load_task("glue/rte", planted_errors=True)
+
+
+def test_without_a_hub_a_task_fails_within_seconds_in_one_sentence(monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(sources, "hub_is_reachable", lambda: False)
+    start = time.monotonic()
+    with pytest.raises(ReAugKDError, match=r"'glue/rte' could not be loaded \(.+\); check its name or the network"):
+        load_task("glue/rte")
+    assert time.monotonic() - start < 5
+
+
+# A local folder, laid out as a data set of the hub
+
+
+def write_parquet_dataset(folder, splits, names):
+    """Write a data set as the hub stores one: Parquet files with a ClassLabel in their schema."""
+    (folder / "data").mkdir(parents=True)
+    for split, rows in splits.items():
+        features = {name: datasets.Value("string") for name in rows if name != "label"}
+        features["label"] = datasets.ClassLabel(names=names)
+        rows = datasets.Dataset.from_dict(rows, features=datasets.Features(features))
+        rows.to_parquet(folder / "data" / f"{split}-00000-of-00001.parquet")
+    return folder
+
+
+def numbered(prefix, count):
+    return [f"{prefix} {number}" for number in range(count)]
+
+
+def test_a_local_folder_laid_out_as_a_hub_data_set_loads(tmp_path):
+    splits = {
+        "train": {"text": numbered("train", 20), "label": [0, 1] * 10},
+        "validation": {"text": ["held out", "and another"], "label": [1, 0]},
+        "test": {"text": ["unseen", "unheard"], "label": [0, 1]},
+    }
+    folder = write_parquet_dataset(tmp_path / "own", splits, ["pos", "neg"])
+    task = load_task(str(folder))
+    assert task.label_names == ("pos", "neg")  # the order of the features, not of the alphabet
+    assert {split: task.texts(split) for split in splits} == {split: rows["text"] for split, rows in splits.items()}
+    assert shown(task) == ["pos", "neg"]
+
+
+def test_a_local_folder_of_csv_files_holds_validation_rows_out_of_train(tmp_path):
+    folder = tmp_path / "csvs"
+    folder.mkdir()
+    train = pd.DataFrame({"sentence": numbered("train", 20), "label": ["a", "b"] * 10})
+    train.to_csv(folder / "train.csv", index=False)
+    write(folder / "test.csv", "sentence,label\nunseen,a\nunheard,b\n")
+    task = load_task(str(folder))
+    assert {split: len(task.rows[split]) for split in task.rows} == {"train": 18, "validation": 2, "test": 2}
+    assert set(task.texts("train")) | set(task.texts("validation")) == set(train["sentence"])
+    assert task.texts("test") == ["unseen", "unheard"]
+
+
+def test_the_test_split_counts_where_the_label_column_has_another_name(tmp_path):
+    folder = tmp_path / "csvs"
+    folder.mkdir()
+    pd.DataFrame({"review": numbered("train", 20), "stars": [1, 5] * 10}).to_csv(folder / "train.csv", index=False)
+    write(folder / "test.csv", "review,stars\nunseen,5\nunheard,1\n")
+    task = load_task(str(folder), text_column="review", label_column="stars")
+    assert (task.texts("test"), shown(task)) == (["unseen", "unheard"], ["5", "1"])
+
+
+def test_a_data_set_without_a_text_column_asks_for_its_name(tmp_path):
+    folder = tmp_path / "csvs"
+    folder.mkdir()
+    write(folder / "train.csv", "review,label\none,a\ntwo,b\n")
+    with pytest.raises(ReAugKDError, match="has no column text or sentence; name one of review, label"):
+        load_task(str(folder))
+
+
+def test_a_data_set_without_a_train_split_is_refused(tmp_path):
+    folder = tmp_path / "csvs"
+    folder.mkdir()
+    write(folder / "test.csv", "text,label\none,a\ntwo,b\n")
+    with pytest.raises(ReAugKDError, match="has no train split, only test"):
+        load_task(str(folder))
+
+
+# GLUE, by a small imitation of its layout
+
+
+@pytest.fixture
+def glue_imitation(monkeypatch, tmp_path):
+    """RTE as the hub stores it: the test labels are hidden behind -1."""
+    splits = {
+        "train": {"sentence1": numbered("premise", 40), "sentence2": numbered("guess", 40), "label": [0, 1] * 20},
+        "validation": {"sentence1": numbered("dev", 6), "sentence2": numbered("so", 6), "label": [1, 0] * 3},
+        "test": {"sentence1": numbered("hidden", 9), "sentence2": numbered("who", 9), "label": [-1] * 9},
+    }
+    folder = write_parquet_dataset(tmp_path / "rte", splits, ["entailment", "not_entailment"])
+    asked = []
+    load_dataset = datasets.load_dataset
+
+    def imitation(repository, config):
+        asked.append((repository, config))
+        return load_dataset(str(folder))
+
+    monkeypatch.setattr(datasets, "load_dataset", imitation)
+    return asked
+
+
+def test_where_test_labels_are_hidden_validation_becomes_test_and_rows_are_held_out_of_train(glue_imitation):
+    task = load_task("glue/rte")
+    assert glue_imitation == [("nyu-mll/glue", "rte")]
+    assert task.texts("test") == [(f"dev {number}", f"so {number}") for number in range(6)]
+    np.testing.assert_array_equal(task.labels("test"), np.array([1, 0, 1, 0, 1, 0]))
+    assert task.label_names == ("entailment", "not_entailment")
+    train, held_out = set(task.texts("train")), set(task.texts("validation"))
+    assert (len(train), len(held_out), len(train & held_out)) == (36, 4, 0)
+    assert train | held_out == {(f"premise {number}", f"guess {number}") for number in range(40)}
+    assert sorted(task.labels("validation")) == [0, 0, 1, 1]
+
+
+def test_a_glue_task_brings_its_metric_and_another_can_be_asked_for(glue_imitation):
+    assert load_task("glue/rte").metric == "accuracy"
+    assert load_task("glue/rte", metric="macro_f1").metric == "macro_f1"
+
+
+def test_each_glue_task_has_glues_metric_and_columns():
+    # Wang et al. 2019, table 1, and the features that the hub's data set states
+    assert GLUE == {
+        "cola": ("sentence", None, "matthews_correlation"),
+        "sst2": ("sentence", None, "accuracy"),
+        "mrpc": ("sentence1", "sentence2", "accuracy_and_f1"),
+        "qqp": ("question1", "question2", "accuracy_and_f1"),
+        "mnli": ("premise", "hypothesis", "accuracy"),
+        "qnli": ("question", "sentence", "accuracy"),
+        "rte": ("sentence1", "sentence2", "accuracy"),
+        "wnli": ("sentence1", "sentence2", "accuracy"),
+    }

@@ -1,0 +1,194 @@
+"""The teacher, and the file of its outputs: the seam between the two halves."""
+
+import json
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import torch
+from conftest import toy_rows
+
+from reaugkd.data import SPLITS, make_task
+from reaugkd.encoders import TextClassifier
+from reaugkd.errors import ReAugKDError
+from reaugkd.teacher import TeacherOutputs, fine_tune_teacher, token_rows
+from reaugkd.trainer import TrainingSettings
+
+
+@pytest.fixture(scope="module")
+def teacher(wide_encoder_folder):
+    torch.manual_seed(0)
+    return TextClassifier.from_pretrained(wide_encoder_folder, 3, max_length=16)
+
+
+@pytest.fixture(scope="module")
+def outputs(teacher, toy_task):
+    return TeacherOutputs.compute(teacher, toy_task, "toy-teacher")
+
+
+def test_the_outputs_are_what_the_teacher_says_of_every_row(teacher, toy_task, outputs):
+    assert outputs.ids == [row_id for split in SPLITS for row_id in toy_task.rows[split]["id"]]
+    assert outputs.splits == ["train"] * 90 + ["validation"] * 24 + ["test"] * 36
+    for split in SPLITS:
+        hidden, soft_labels = teacher.encode(toy_task.texts(split))
+        by_split = outputs.of(split)
+        np.testing.assert_allclose(by_split[0], hidden, rtol=1e-3, atol=1e-3)  # float16
+        np.testing.assert_allclose(by_split[1], soft_labels, atol=1e-6)
+        assert [array.dtype for array in by_split] == [np.float32, np.float32]
+    assert outputs.hidden.dtype == np.float16
+
+
+def test_the_file_gives_back_every_value_to_the_bit(outputs, tmp_path):
+    outputs.save(tmp_path / "deep" / "outputs.parquet")
+    loaded = TeacherOutputs.load(tmp_path / "deep" / "outputs.parquet")
+    assert (loaded.ids, loaded.splits) == (outputs.ids, outputs.splits)
+    assert (loaded.label_names, loaded.teacher) == (("fruit", "metal", "weather"), "toy-teacher")
+    assert loaded.fingerprint == outputs.fingerprint
+    np.testing.assert_array_equal(loaded.hidden, outputs.hidden)
+    np.testing.assert_array_equal(loaded.soft_labels, outputs.soft_labels)
+    assert (loaded.hidden.dtype, loaded.soft_labels.dtype) == (np.float16, np.float32)
+
+
+def test_the_file_is_plain_parquet_and_nothing_else_is_left(outputs, tmp_path):
+    outputs.save(tmp_path / "outputs.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["outputs.parquet"]
+    table = pd.read_parquet(tmp_path / "outputs.parquet")
+    assert list(table.columns) == ["id", "split", "teacher_hidden", "soft_labels"]
+    np.testing.assert_array_equal(np.stack(table["soft_labels"]), outputs.soft_labels)
+    content = (tmp_path / "outputs.parquet").read_bytes()
+    assert content[:4] == content[-4:] == b"PAR1"
+    assert not zipfile.is_zipfile(tmp_path / "outputs.parquet")
+
+
+def test_a_failed_write_leaves_the_old_file_whole(outputs, tmp_path, monkeypatch):
+    path = tmp_path / "outputs.parquet"
+    outputs.save(path)
+    before = path.read_bytes()
+
+    def fail(table, partial):
+        partial.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", fail)
+    with pytest.raises(OSError, match="No space left"):
+        outputs.save(path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["outputs.parquet"]
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(ReAugKDError, match=r"There is no file .*none\.parquet"):
+        TeacherOutputs.load(tmp_path / "none.parquet")
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 but not really", b"id,split\n1,train\n"])
+def test_a_file_that_is_no_parquet_is_refused_in_one_line(tmp_path, content):
+    (tmp_path / "outputs.parquet").write_bytes(content)
+    with pytest.raises(ReAugKDError, match="holds no teacher outputs") as caught:
+        TeacherOutputs.load(tmp_path / "outputs.parquet")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_cut_file_is_refused(outputs, tmp_path):
+    path = tmp_path / "outputs.parquet"
+    outputs.save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ReAugKDError, match="holds no teacher outputs"):
+        TeacherOutputs.load(path)
+
+
+def test_any_other_parquet_file_is_refused(tmp_path):
+    pd.DataFrame({"id": ["1"], "text": ["apple"]}).to_parquet(tmp_path / "outputs.parquet")
+    with pytest.raises(ReAugKDError, match="holds no teacher outputs"):
+        TeacherOutputs.load(tmp_path / "outputs.parquet")
+
+
+@pytest.mark.parametrize("metadata", ["[]", '"words"', '{"version": 1}', "{"])
+def test_other_metadata_is_refused(outputs, tmp_path, metadata):
+    path = tmp_path / "outputs.parquet"
+    outputs.save(path)
+    pq.write_table(pq.read_table(path).replace_schema_metadata({"reaugkd": metadata}), path)
+    with pytest.raises(ReAugKDError, match="holds no teacher outputs"):
+        TeacherOutputs.load(path)
+
+
+def test_another_format_version_is_refused(outputs, tmp_path):
+    path = tmp_path / "outputs.parquet"
+    outputs.save(path)
+    table = pq.read_table(path)
+    about = json.loads(table.schema.metadata[b"reaugkd"])
+    pq.write_table(table.replace_schema_metadata({"reaugkd": json.dumps(about | {"version": 99})}), path)
+    with pytest.raises(ReAugKDError, match="is of format 99, not 1"):
+        TeacherOutputs.load(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda outputs: outputs.soft_labels.__setitem__((3, 0), outputs.soft_labels[3, 0] + 0.1),
+        lambda outputs: outputs.soft_labels.__setitem__(3, [1.5, -0.5, 0.0]),
+        lambda outputs: outputs.soft_labels.__setitem__((3, 0), np.nan),
+        lambda outputs: outputs.hidden.__setitem__((3, 0), np.inf),
+    ],
+    ids=["sum", "negative", "nan", "hidden"],
+)
+def test_rows_that_are_no_probabilities_are_refused(outputs, tmp_path, change):
+    wrong = replace(outputs, hidden=outputs.hidden.copy(), soft_labels=outputs.soft_labels.copy())
+    change(wrong)
+    wrong.save(tmp_path / "outputs.parquet")
+    with pytest.raises(ReAugKDError, match="has rows that are no probabilities"):
+        TeacherOutputs.load(tmp_path / "outputs.parquet")
+
+
+def test_soft_labels_of_another_number_of_classes_are_refused(outputs, tmp_path):
+    replace(outputs, label_names=("fruit", "metal")).save(tmp_path / "outputs.parquet")
+    with pytest.raises(ReAugKDError, match=r"no probabilities|holds no teacher outputs"):
+        TeacherOutputs.load(tmp_path / "outputs.parquet")
+
+
+def test_outputs_fit_their_own_task_also_with_other_gold_labels(outputs, toy_task):
+    outputs.check(toy_task)
+    tables = {split: toy_task.rows[split].to_pandas() for split in SPLITS}
+    names = toy_task.label_names
+    tables = {
+        split: table.assign(label=[names[number] for number in table["label"]]) for split, table in tables.items()
+    }
+    tables["train"].loc[0, "label"] = "weather"
+    outputs.check(make_task("planted", tables))
+
+
+def test_outputs_of_other_rows_are_refused(outputs):
+    other = make_task("other", {split: toy_rows(9, seed) for split, seed in zip(SPLITS, (5, 6, 7), strict=True)})
+    with pytest.raises(ReAugKDError, match="computed for other rows or splits than those of other"):
+        outputs.check(other)
+
+
+def test_outputs_of_other_classes_are_refused(outputs, toy_task):
+    with pytest.raises(ReAugKDError, match="know 3 classes that are not the 2 of toy"):
+        outputs.check(replace(toy_task, label_names=("fruit", "metal")))
+
+
+def test_token_rows_are_the_tokenizers_columns_with_the_length(teacher):
+    texts = ["apple", "rain and snow and fog"]
+    rows = token_rows(teacher, texts)
+    tokens = teacher.tokenizer(texts)
+    assert rows["input_ids"][:] == tokens["input_ids"]
+    assert rows["length"][:] == [len(ids) for ids in tokens["input_ids"]]
+
+
+def test_a_fine_tuned_teacher_learns_the_task_and_the_seed_decides_it(wide_encoder_folder, toy_task, tmp_path):
+    settings = TrainingSettings(epochs=6, learning_rate=5e-4, batch_size=16, bf16=False, freeze_word_embeddings=False)
+
+    def fit(folder):
+        return fine_tune_teacher(
+            wide_encoder_folder, toy_task, settings, tmp_path / folder, max_length=16, on_progress=lambda _: None
+        )
+
+    teacher = fit("first")
+    assert not teacher.training
+    _, probabilities = teacher.encode(toy_task.texts("test"))
+    assert (probabilities.argmax(axis=1) == toy_task.labels("test")).mean() >= 0.9
+    np.testing.assert_array_equal(fit("again").encode(toy_task.texts("test"))[1], probabilities)
