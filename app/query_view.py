@@ -19,7 +19,8 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import Explanation, ReAugKDClassifier
 
 EXAMPLES = 6
-LONGEST_EXAMPLE = 90
+COLOUR_BY_LABEL = [("gold label", "label")]
+LONGEST_EXAMPLE = 60  # Gradio cuts longer ones
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,10 @@ def example_texts(model: "ReAugKDClassifier") -> list[list[str]]:
     return chosen[columns].to_numpy().tolist()
 
 
-def colour_columns(rows: pd.DataFrame) -> list[str]:
-    """Name the columns by which the maps can be coloured, the label first."""
-    return ["label", *(name for name in rows.columns if name not in ("id", "text", "text_pair", "label"))]
+def colour_choices(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """Name the columns by which the maps can be coloured, the label first: (shown, column)."""
+    own = ("id", "text", "text_pair", "label")
+    return COLOUR_BY_LABEL + [(name, name) for name in rows.columns if name not in own]
 
 
 def answer_html(explanation: "Explanation") -> str:
@@ -149,7 +151,7 @@ def query_maps(model: "ReAugKDClassifier", explanation: "Explanation", colour_by
     explanation : Explanation
         The query's answer.
     colour_by : str
-        One of :func:`colour_columns`.
+        A column of :func:`colour_choices`.
 
     Returns
     -------
@@ -190,9 +192,9 @@ class QueryView:
                     self.answer = gr.HTML(elem_id="answer")
                     self.probabilities = gr.Plot(show_label=False, elem_id="probabilities")
             gr.Markdown("## What it retrieved: the nearest texts of the teacher's memory")
-            self.table = gr.HTML(elem_id="neighbours")
+            self.table = gr.HTML(elem_id="neighbours", apply_default_css=False)
             gr.Markdown("## Where the query lies: the teacher's space and the student's")
-            self.colour = gr.Dropdown(["label"], value="label", label="Colour by", elem_id="colour")
+            self.colour = gr.Dropdown(COLOUR_BY_LABEL, value="label", label="Colour by", elem_id="colour")
             self.maps = gr.Plot(show_label=False, elem_id="maps")
             gr.Markdown("## What each probability is made of")
             self.contributions = gr.Plot(show_label=False, elem_id="contributions")
@@ -211,10 +213,14 @@ class QueryView:
             elem_id="examples",
         )
         with gr.Group():
-            self.k = gr.Slider(1, 64, value=16, step=1, label="k: how many neighbours", elem_id="k")
-            self.weight = gr.Slider(0, 1, value=0.5, step=0.01, label="λ: weight of the memory", elem_id="weight")
+            self.k = gr.Slider(1, 64, 16, step=1, label="k: how many neighbours", elem_id="k", buttons=[])
+            self.weight = gr.Slider(0, 1, 0.5, step=0.01, label="λ: weight of the memory", elem_id="weight", buttons=[])
             self.temperature = gr.Slider(
-                0.01, 0.5, value=0.1, step=0.01, label="τ: smaller trusts the nearest more", elem_id="temperature"
+                *(0.01, 0.5, 0.1),
+                step=0.01,
+                label="τ: smaller trusts the nearest more",
+                elem_id="temperature",
+                buttons=[],
             )
         self.reset = gr.Button("Reset to the k, λ and τ chosen in training", size="sm", elem_id="reset")
 
@@ -258,7 +264,7 @@ class QueryView:
             self.weight: chosen.retrieval_weight,
             self.temperature: gr.Slider(maximum=max(0.5, chosen.temperature), value=chosen.temperature),
             self.colour: gr.Dropdown(
-                colour_columns(memories.rows), value="label", visible=model.parts.maps is not None
+                colour_choices(memories.rows), value="label", visible=model.parts.maps is not None
             ),
             **self._answered(embedded_query(model, text, text_pair), chosen, "label"),
         }

@@ -153,8 +153,10 @@ def check_texts(texts: Sequence[Text]) -> None:
     Raises
     ------
     ReAugKDError
-        If a text has no character but spaces, or more than 100,000 characters.
+        If a text has no character but spaces, or more than 100,000 characters, or it is one text and no list.
     """
+    if isinstance(texts, str):
+        raise ReAugKDError("Give a list of texts, not a single text.")
     for position, text in enumerate(texts, start=1):
         for part in text if isinstance(text, tuple | list) else (text,):
             if not isinstance(part, str):

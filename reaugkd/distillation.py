@@ -195,7 +195,9 @@ class DistillationObjective(nn.Module):
             loss = loss + settings.soft_label_weight * soft
         if settings.relational_weight and teacher_embeddings is not None:
             student_embeddings = nn.functional.normalize(pooled.float(), dim=-1)
-            candidates = self.memory if self.memory is not None else teacher_embeddings
+            candidates = teacher_embeddings
+            if settings.candidates == "memory" and self.memory is not None:
+                candidates = self.memory
             # Similarities over a small τ need more digits than bfloat16 has.
             with torch.autocast(pooled.device.type, enabled=False):
                 aligned = relational_loss(

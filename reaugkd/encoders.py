@@ -308,7 +308,9 @@ def normalize(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
         Rows of length 1; a row of zeros stays.
     """
     vectors = np.asarray(vectors, dtype=np.float32)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    lengths[np.abs(lengths - 1) < 1e-6] = 1  # what is normalised stays as it is to the bit, also when loaded again
+    return vectors / np.maximum(lengths, 1e-12)
 
 
 @contextmanager

@@ -61,9 +61,9 @@ def probabilities_figure(explanation: "Explanation") -> go.Figure:
     weight = explanation.retrieval.retrieval_weight
     figure = go.Figure()
     bars = (
-        (f"combined = {1 - weight:.2g} · student + {weight:.2g} · retrieved", heights[2], COMBINED_COLOUR),
-        ("retrieved from the memory", heights[1], RETRIEVED_COLOUR),
-        ("student alone", heights[0], STUDENT_COLOUR),
+        (f"{1 - weight:.2g} · student + {weight:.2g} · retrieved", heights[2], COMBINED_COLOUR),
+        ("retrieved", heights[1], RETRIEVED_COLOUR),
+        ("student", heights[0], STUDENT_COLOUR),
     )
     for name, values, colour in bars:
         figure.add_bar(
@@ -75,14 +75,16 @@ def probabilities_figure(explanation: "Explanation") -> go.Figure:
             text=[f"{value:.2f}" if value >= 0.005 else "" for value in values[order]],
             textposition="outside",
             textfont_size=11,
+            constraintext="none",
             cliponaxis=False,
             hovertemplate="%{y}: %{x:.3f}<extra>" + name + "</extra>",
         )
     figure.update_layout(
-        barmode="group", bargap=0.25, height=max(300, 110 + 44 * len(names)), legend_traceorder="reversed"
+        barmode="group", bargap=0.25, height=max(300, 130 + 51 * len(names)), legend_traceorder="reversed"
     )
     figure.update_xaxes(title="probability", range=[0, 1.08], tickvals=[0, 0.25, 0.5, 0.75, 1])
-    return _styled(figure, _retrieval_effect(explanation))
+    figure.update_yaxes(ticksuffix="  ")
+    return _styled(figure, _retrieval_effect(explanation), top=70)
 
 
 def maps_figure(
@@ -147,7 +149,10 @@ def maps_figure(
         low, high = both[:, axis].min() - margin[axis], both[:, axis].max() + margin[axis]
         update(range=[float(low), float(high)], showticklabels=False, zeroline=False, title=f"UMAP {axis + 1}")
     figure.update_yaxes(title=None, col=2)
-    figure.update_layout(height=520, legend={"orientation": "h", "y": -0.1, "yanchor": "top", "title": colour_by})
+    figure.update_layout(
+        height=520,
+        legend={"orientation": "h", "y": -0.1, "yanchor": "top", "title": colour_by, "itemsizing": "constant"},
+    )
     shown = f"{len(drawn):,} of {len(rows):,}" if len(drawn) < len(rows) else f"{len(rows):,}"
     return _styled(figure, f"{shown} memories in both spaces, one joint layout, coloured by {colour_by}", top=80)
 
@@ -247,7 +252,7 @@ def contributions_figure(explanation: "Explanation") -> go.Figure:
     figure.update_yaxes(title="probability", range=[0, 1])
     figure.update_xaxes(title="class")
     share = explanation.student_share
-    return _styled(figure, f"“{explanation.label}”: {share:.0%} by the student, {1 - share:.0%} by the memory")
+    return _styled(figure, f"“{explanation.label}”: {share:.0%} student, {1 - share:.0%} memory")
 
 
 def _retrieval_effect(explanation: "Explanation") -> str:
@@ -255,8 +260,8 @@ def _retrieval_effect(explanation: "Explanation") -> str:
     agree = sum(explanation.classes[int(n.soft_labels.argmax())] == explanation.label for n in explanation.neighbours)
     of_all = f"{agree} of {len(explanation.neighbours)} neighbours agree"
     if alone == explanation.label:
-        return f"“{explanation.label}”: student and memory together, {of_all}"
-    return f"Retrieval changed “{alone}” to “{explanation.label}”: {of_all}"
+        return f"Student and answer: “{explanation.label}”<br><sub>{of_all}</sub>"
+    return f"Retrieval changed “{alone}” to “{explanation.label}”<br><sub>{of_all}</sub>"
 
 
 def _names_by_importance(values: "pd.Series[str]", neighbours: Sequence[int]) -> list[str]:
@@ -309,8 +314,8 @@ def _short(text: str, length: int = 90) -> str:
 
 def _styled(figure: go.Figure, title: str, top: int = 60) -> go.Figure:
     figure.update_layout(
-        title={"text": title, "x": 0.01, "xanchor": "left", "font": {"size": 16}},
-        font={"color": TEXT_COLOUR, "size": 13},
+        title={"text": title, "x": 0.01, "xanchor": "left", "font": {"size": 14}},
+        font={"color": TEXT_COLOUR, "size": 13, "family": "system-ui, sans-serif"},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         margin={"l": 10, "r": 20, "t": top, "b": 40},
@@ -320,3 +325,132 @@ def _styled(figure: go.Figure, title: str, top: int = 60) -> go.Figure:
     if figure.layout.legend.orientation is None:
         figure.update_layout(legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0})
     return figure
+
+
+def points_figure(
+    points: NDArray[np.floating], colourings: Mapping[str, Sequence[str]], texts: Sequence[str], title: str
+) -> go.Figure:
+    """Draw one layout several times side by side, each time coloured by something else.
+
+    Parameters
+    ----------
+    points : (N, 2) float
+        Positions.
+    colourings : mapping of str to sequence of str
+        By the panel's name, the group of each of the N points; a panel of its own for each.
+    texts : sequence of str
+        What is shown when the pointer rests on a point.
+    title : str
+        The finding.
+
+    Returns
+    -------
+    Figure
+        A panel and a legend for each colouring.
+    """
+    figure = make_subplots(rows=1, cols=len(colourings), subplot_titles=list(colourings), horizontal_spacing=0.03)
+    hover = [_short(text) for text in texts]
+    for column, groups in enumerate(colourings.values(), start=1):
+        array = np.asarray(groups)
+        for name, colour in class_colours(sorted(set(groups))).items():
+            members = np.flatnonzero(array == name)
+            figure.add_trace(
+                go.Scatter(
+                    x=points[members, 0],
+                    y=points[members, 1],
+                    mode="markers",
+                    name=name,
+                    legendgroup=str(column),
+                    legend="legend" if column == 1 else f"legend{column}",
+                    marker={"size": 5, "color": colour, "opacity": 0.75},
+                    text=[hover[member] for member in members],
+                    hovertemplate="%{text}<extra>" + name + "</extra>",
+                ),
+                row=1,
+                col=column,
+            )
+        left = figure.layout["xaxis" if column == 1 else f"xaxis{column}"].domain[0]
+        place = {"orientation": "h", "x": left, "y": -0.02, "yanchor": "top", "entrywidth": 120, "maxheight": 0.3}
+        figure.update_layout({"legend" if column == 1 else f"legend{column}": place})
+    figure.update_xaxes(showticklabels=False, zeroline=False)
+    figure.update_yaxes(showticklabels=False, zeroline=False)
+    figure.update_layout(height=560)
+    return _styled(figure, title, top=80)
+
+
+def histogram_figure(
+    panels: Mapping[str, Mapping[str, NDArray[np.floating]]], axis_title: str, title: str, bins: int = 40
+) -> go.Figure:
+    """Draw how values are spread, groups over each other, a panel for each situation.
+
+    Parameters
+    ----------
+    panels : mapping of str to mapping of str to array
+        By panel, then by group, the values; all panels share the groups and both axes.
+    axis_title : str
+        What the values are.
+    title : str
+        The finding.
+    bins : int
+        Number of bars between the lowest and the highest value.
+
+    Returns
+    -------
+    Figure
+        Shares of each group's values, in percent.
+    """
+    every = np.concatenate([np.ravel(values) for groups in panels.values() for values in groups.values()])
+    edges = np.linspace(every.min(), every.max(), bins + 1)
+    figure = make_subplots(
+        rows=1, cols=len(panels), subplot_titles=list(panels), shared_yaxes=True, horizontal_spacing=0.04
+    )
+    for column, groups in enumerate(panels.values(), start=1):
+        for number, (name, values) in enumerate(groups.items()):
+            counts, _ = np.histogram(values, bins=edges)
+            figure.add_trace(
+                go.Bar(
+                    x=(edges[:-1] + edges[1:]) / 2,
+                    y=100 * counts / max(len(np.ravel(values)), 1),
+                    width=np.diff(edges),
+                    name=name,
+                    legendgroup=name,
+                    showlegend=column == 1,
+                    marker={"color": PALETTE[number % len(PALETTE)], "line": {"width": 0}},
+                    opacity=0.6,
+                ),
+                row=1,
+                col=column,
+            )
+    figure.update_layout(barmode="overlay", bargap=0, height=360)
+    figure.update_xaxes(title=axis_title)
+    figure.update_yaxes(title="percent of the values", col=1)
+    return _styled(figure, title, top=80 if len(panels) > 1 else 60)
+
+
+def lines_figure(
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]], x_title: str, y_title: str, title: str
+) -> go.Figure:
+    """Draw lines over one pair of axes.
+
+    Parameters
+    ----------
+    lines : mapping of str to (x, y)
+        By name, the positions of each line's points.
+    x_title, y_title : str
+        What the axes are.
+    title : str
+        The finding.
+
+    Returns
+    -------
+    Figure
+        Lines with a mark at each point.
+    """
+    figure = go.Figure()
+    for number, (name, (x, y)) in enumerate(lines.items()):
+        colour = PALETTE[number % len(PALETTE)]
+        figure.add_scatter(x=x, y=y, name=name, mode="lines+markers", line={"color": colour}, marker={"size": 5})
+    figure.update_layout(height=380, showlegend=True)
+    figure.update_xaxes(title=x_title)
+    figure.update_yaxes(title=y_title)
+    return _styled(figure, title)

@@ -140,9 +140,15 @@ def write_model(parts: ModelParts, folder: str | Path) -> None:
     ):
         new = Path(scratch) / "new"
         _write_files(parts, new)
+        old = Path(scratch) / "old"
         if folder.exists():
-            folder.rename(Path(scratch) / "old")
-        new.rename(folder)
+            folder.rename(old)
+        try:
+            new.rename(folder)
+        except BaseException:
+            if old.exists():
+                old.rename(folder)
+            raise
 
 
 def read_model(folder: str | Path) -> ModelParts:

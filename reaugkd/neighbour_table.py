@@ -12,7 +12,7 @@ SHOWN_CLASSES = 3
 
 
 def neighbour_table(explanation: "Explanation") -> str:
-    """Make a table of rank, similarity, weight, share, text, gold label and the teacher's soft label as bars.
+    """Make a table of rank, text, gold label, the teacher's soft label as bars, similarity, weight and share.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def neighbour_table(explanation: "Explanation") -> str:
     str
         HTML of one table; texts are escaped, curly brackets and backticks too, since some pages fill templates.
     """
-    heads = ("rank", "similarity", "weight", "share of the answer", "text", "gold label", "teacher's soft label")
+    heads = ("rank", "text", "gold label", "teacher's soft label", "similarity", "weight", "share of the answer")
     columns = list(explanation.neighbours[0].columns)
     head = "".join(f"<th>{escaped_text(name)}</th>" for name in (*heads, *columns))
     body = "".join(_row(neighbour, explanation.classes, columns) for neighbour in explanation.neighbours)
@@ -34,9 +34,9 @@ def neighbour_table(explanation: "Explanation") -> str:
 def _row(neighbour: "Neighbour", classes: tuple[str, ...], columns: list[str]) -> str:
     extra = "".join(f"<td>{escaped_text(str(neighbour.columns[name]))}</td>" for name in columns)
     return (
-        f"<tr><td>{neighbour.rank}</td><td>{neighbour.similarity:.3f}</td><td>{neighbour.weight:.3f}</td>"
-        f'<td>{neighbour.share:.1%}</td><td class="text">{escaped_text(neighbour.text)}</td>'
-        f"<td>{escaped_text(neighbour.label)}</td><td>{_bars(neighbour, classes)}</td>{extra}</tr>"
+        f'<tr><td>{neighbour.rank}</td><td class="text">{escaped_text(neighbour.text)}</td>'
+        f"<td>{escaped_text(neighbour.label)}</td><td>{_bars(neighbour, classes)}</td>"
+        f"<td>{neighbour.similarity:.3f}</td><td>{neighbour.weight:.3f}</td><td>{neighbour.share:.1%}</td>{extra}</tr>"
     )
 
 

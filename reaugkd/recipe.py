@@ -88,9 +88,7 @@ class Recipe:
     def for_task(self, task: Task) -> "Recipe":
         """Fill in the epochs for a task's size, and the seed."""
         rows = len(task.rows["train"])
-        teacher_epochs = self.teacher_epochs or _epochs_by_size(
-            rows, self.teacher_training.batch_size, *TEACHER_EPOCHS
-        )
+        teacher_epochs = self.teacher_epochs or _epochs_by_size(rows, self.teacher_training.batch_size, *TEACHER_EPOCHS)
         epochs = self.epochs or _epochs_by_size(rows, self.student_training.batch_size, *STUDENT_EPOCHS)
         return replace(
             self,

@@ -190,6 +190,7 @@ def test_training_ends_with_the_table_that_metrics_json_holds(run, tmp_path, toy
 
 
 def test_help_does_not_wait_for_torch():
-    code = "import sys; sys.argv = ['reaugkd', '--help']\ntry:\n    import reaugkd.cli; reaugkd.cli.main()\nexcept SystemExit: pass\n"
+    code = "import sys; sys.argv = ['reaugkd', '--help']\n"
+    code += "try:\n    import reaugkd.cli; reaugkd.cli.main()\nexcept SystemExit: pass\n"
     code += "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

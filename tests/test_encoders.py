@@ -177,6 +177,7 @@ def test_normalized_rows_have_length_one_and_zeros_stay():
     lengths = np.linalg.norm(normalize(vectors).astype(np.float64), axis=1)
     np.testing.assert_allclose(lengths, [1, 1, 0, 1, 1], atol=1e-6)
     assert normalize(vectors).dtype == np.float32
+    np.testing.assert_array_equal(normalize(normalize(vectors)), normalize(vectors))
 
 
 def test_a_folder_without_an_encoder_is_refused(tmp_path):

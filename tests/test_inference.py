@@ -1,0 +1,244 @@
+"""Answers against brute force: no more and no less than student, memory and the blend of both."""
+
+import json
+from dataclasses import replace
+
+import huggingface_hub
+import numpy as np
+import pytest
+
+from reaugkd.data import MAX_CHARACTERS
+from reaugkd.errors import ReAugKDError
+from reaugkd.inference import ReAugKDClassifier
+
+TEXTS = ["an apple and a plum", "old iron", "rain today", "the copper fog", "we saw the very new"]
+
+
+def by_hand(model, text, k, weight, temperature):
+    """The answer in float64: student's probabilities, nearest rows, cosines, weights, retrieved, combined."""
+    memory = model.parts.knowledge_base
+    hidden, student = (values[0].astype(np.float64) for values in model.parts.student.encode([text]))
+    cosines = memory.embeddings.astype(np.float64) @ (hidden / np.linalg.norm(hidden))
+    nearest = np.argsort(-cosines, kind="stable")[:k]
+    weights = np.exp(cosines[nearest] / temperature)
+    weights /= weights.sum()
+    retrieved = (weights[:, None] * memory.soft_labels[nearest].astype(np.float64)).sum(axis=0)
+    return student, nearest, cosines[nearest], weights, retrieved, (1 - weight) * student + weight * retrieved
+
+
+SETTINGS = [(1, 0.5, 0.1), (5, 0.3, 0.02), (16, 0.9, 0.2), (90, 1.0, 1.0), (7, 0.0, 0.1)]
+
+
+@pytest.mark.parametrize(("k", "weight", "temperature"), SETTINGS)
+@pytest.mark.parametrize("text", TEXTS)
+def test_an_explanation_is_what_brute_force_finds(toy_model, text, k, weight, temperature):
+    student, nearest, cosines, weights, retrieved, combined = by_hand(toy_model, text, k, weight, temperature)
+    found = toy_model.explain(text, k=k, retrieval_weight=weight, temperature=temperature)
+    np.testing.assert_allclose(found.student_probabilities, student, atol=1e-6)
+    np.testing.assert_allclose([neighbour.similarity for neighbour in found.neighbours], cosines, atol=1e-6)
+    np.testing.assert_allclose([neighbour.weight for neighbour in found.neighbours], weights, atol=1e-4)
+    np.testing.assert_allclose(found.retrieved, retrieved, atol=1e-4)
+    np.testing.assert_allclose(found.probabilities, combined, atol=1e-4)
+    assert found.label == found.classes[int(combined.argmax())]
+    assert [neighbour.rank for neighbour in found.neighbours] == list(range(1, k + 1))
+    # Two rows may be equally near to the last digit; then either order is right.
+    gaps = np.diff(cosines)
+    if (gaps < -1e-6).all():
+        assert [neighbour.number for neighbour in found.neighbours] == nearest.tolist()
+
+
+@pytest.mark.parametrize(("k", "weight", "temperature"), SETTINGS)
+def test_shares_are_the_parts_of_the_answer_and_sum_to_one(toy_model, k, weight, temperature):
+    for text in TEXTS:
+        found = toy_model.explain(text, k=k, retrieval_weight=weight, temperature=temperature)
+        answer = found.classes.index(found.label)
+        total = found.probabilities[answer]
+        for neighbour in found.neighbours:
+            assert neighbour.share == pytest.approx(weight * neighbour.weight * neighbour.soft_labels[answer] / total)
+        assert found.student_share == pytest.approx((1 - weight) * found.student_probabilities[answer] / total)
+        assert sum(neighbour.share for neighbour in found.neighbours) + found.student_share == pytest.approx(1)
+
+
+def test_a_neighbour_carries_its_row(toy_model, toy_task):
+    rows = toy_task.rows["train"].to_pandas()
+    for neighbour in toy_model.explain(TEXTS[0], k=12).neighbours:
+        row = rows.iloc[neighbour.number]
+        assert (neighbour.id, neighbour.text) == (row["id"], row["text"])
+        assert neighbour.label == toy_task.label_names[row["label"]]
+        assert neighbour.columns == {"topic": row["topic"]}
+        np.testing.assert_allclose(
+            neighbour.soft_labels, toy_model.parts.knowledge_base.soft_labels[neighbour.number], atol=1e-7
+        )
+
+
+def test_predict_predict_proba_and_explain_agree(toy_model):
+    probabilities = toy_model.predict_proba(TEXTS)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_array_equal(toy_model.predict(TEXTS), toy_model.classes_[probabilities.argmax(axis=1)])
+    for text, row in zip(TEXTS, probabilities, strict=True):
+        explanation = toy_model.explain(text)
+        np.testing.assert_allclose(explanation.probabilities, row, atol=1e-5)
+        assert explanation.retrieval == toy_model.retrieval
+
+
+def test_the_chosen_settings_are_used_and_each_can_be_overridden_for_a_call(toy_model):
+    chosen = toy_model.retrieval
+    plain = toy_model.predict_proba(TEXTS)
+    same = toy_model.predict_proba(
+        TEXTS, k=chosen.k, retrieval_weight=chosen.retrieval_weight, temperature=chosen.temperature
+    )
+    np.testing.assert_array_equal(same, plain)
+    for override in ({"k": 1}, {"retrieval_weight": 0.05}, {"temperature": 0.01}):
+        assert np.abs(toy_model.predict_proba(TEXTS, **override) - plain).max() > 1e-4
+    np.testing.assert_array_equal(toy_model.predict_proba(TEXTS), plain)
+
+
+def test_a_lambda_of_zero_is_the_plain_student_to_the_bit(toy_model):
+    _, student = toy_model.parts.student.encode(TEXTS)
+    found = toy_model.predict_proba(TEXTS, retrieval_weight=0.0)
+    np.testing.assert_array_equal(found, student.astype(np.float64))
+    np.testing.assert_array_equal(toy_model.explain(TEXTS[0], retrieval_weight=0.0).student_share, 1.0)
+
+
+def test_a_lambda_of_one_is_the_plain_knn(toy_model):
+    found = toy_model.predict_proba(TEXTS, retrieval_weight=1.0, k=5, temperature=0.1)
+    wanted = np.stack([by_hand(toy_model, text, 5, 1.0, 0.1)[4] for text in TEXTS])
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    explanation = toy_model.explain(TEXTS[0], retrieval_weight=1.0)
+    np.testing.assert_array_equal(explanation.probabilities, explanation.retrieved)
+    assert explanation.student_share == 0
+
+
+def test_more_neighbours_than_memories_are_all_memories(toy_model):
+    assert sorted(neighbour.number for neighbour in toy_model.explain("fog", k=500).neighbours) == list(range(90))
+
+
+def test_a_changed_soft_label_in_the_memory_changes_the_answer(toy_model):
+    base = toy_model.parts.knowledge_base
+    nearest = toy_model.explain(TEXTS[0], k=1).neighbours[0].number
+    soft_labels = base.soft_labels.copy()
+    soft_labels[nearest] = [0.0, 0.0, 1.0]
+    changed = ReAugKDClassifier(replace(toy_model.parts, knowledge_base=replace(base, soft_labels=soft_labels)))
+    assert changed.predict([TEXTS[0]], k=1, retrieval_weight=1.0)[0] == "weather"
+    assert toy_model.predict([TEXTS[0]], k=1, retrieval_weight=1.0)[0] == "fruit"
+
+
+def test_the_toy_model_has_learnt_the_task(toy_model, toy_task):
+    right = toy_model.predict(toy_task.texts("test")) == toy_model.classes_[toy_task.labels("test")]
+    assert right.mean() == pytest.approx(toy_model.parts.metrics["methods"]["reaugkd"]["test"])
+    assert right.mean() > 0.9
+
+
+def test_no_texts_give_no_answers(toy_model):
+    assert toy_model.predict_proba([]).shape == (0, 3)
+    assert toy_model.predict([]).shape == (0,)
+
+
+def test_an_explanation_as_a_dict_is_json_with_the_same_numbers(toy_model):
+    explanation = toy_model.explain(TEXTS[1], k=4)
+    plain = json.loads(json.dumps(explanation.as_dict()))
+    assert (plain["text"], plain["label"]) == (TEXTS[1], explanation.label)
+    for name, values in (
+        ("probabilities", explanation.probabilities),
+        ("student", explanation.student_probabilities),
+        ("retrieved", explanation.retrieved),
+    ):
+        assert list(plain[name]) == list(explanation.classes)
+        np.testing.assert_allclose(list(plain[name].values()), values, atol=1e-6)
+    assert [neighbour["share"] for neighbour in plain["neighbours"]] == [n.share for n in explanation.neighbours]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "Text 2 is empty"),
+        (" \n\t", "Text 2 is empty"),
+        ("x" * (MAX_CHARACTERS + 1), "Text 2 has 100,001 characters"),
+        (("a", "pair"), "This model classifies single texts"),
+        (3, "Text 2 is a int, not a string"),
+        (None, "Text 2 is a NoneType, not a string"),
+    ],
+    ids=["empty", "blank", "enormous", "pair", "number", "none"],
+)
+def test_a_text_that_cannot_be_classified_is_refused(toy_model, text, message):
+    with pytest.raises(ReAugKDError, match=message):
+        toy_model.predict(["fine", text])
+
+
+def test_a_single_string_in_the_place_of_a_list_is_refused(toy_model):
+    with pytest.raises(ReAugKDError, match="Give a list of texts"):
+        toy_model.predict("an apple")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ({"k": 0}, "k is 0"),
+        ({"retrieval_weight": 1.5}, r"retrieval_weight is 1\.5"),
+        ({"temperature": 0.0}, r"temperature is 0\.0"),
+    ],
+)
+def test_an_override_out_of_range_is_refused(toy_model, override, message):
+    for ask in (toy_model.predict, toy_model.predict_proba):
+        with pytest.raises(ReAugKDError, match=message):
+            ask(TEXTS, **override)
+    with pytest.raises(ReAugKDError, match=message):
+        toy_model.explain(TEXTS[0], **override)
+
+
+def test_a_folder_that_does_not_exist_is_one_sentence(tmp_path):
+    with pytest.raises(ReAugKDError, match="There is no folder .*none"):
+        ReAugKDClassifier.from_pretrained(tmp_path / "none")
+
+
+def test_a_name_of_the_hub_without_a_hub_fails_at_once():
+    with pytest.raises(ReAugKDError, match="There is no folder 'someone/something'"):
+        ReAugKDClassifier.from_pretrained("someone/something")
+
+
+class FakeHub:
+    """Takes the place of HfApi and keeps what it is told."""
+
+    calls = ()
+
+    def __init__(self, token=None):
+        self.calls.append(("token", token))
+
+    def create_repo(self, repo_id, *, private, exist_ok):
+        self.calls.append(("create", repo_id, private, exist_ok))
+
+    def upload_folder(self, *, repo_id, folder_path, commit_message):
+        files = {p.relative_to(folder_path).as_posix(): p.read_bytes() for p in folder_path.rglob("*") if p.is_file()}
+        self.calls.append(("upload", repo_id, files, commit_message))
+        return "address of the commit"
+
+
+def test_pushing_uploads_the_files_that_saving_writes(toy_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub, "HfApi", FakeHub)
+    monkeypatch.setattr(FakeHub, "calls", [])
+    assert toy_model.push_to_hub("someone/toy", private=True, token="word") == "address of the commit"
+    toy_model.save_pretrained(tmp_path / "saved")
+    token, create, upload = FakeHub.calls
+    assert token == ("token", "word")
+    assert create == ("create", "someone/toy", True, True)
+    saved = {
+        path.relative_to(tmp_path / "saved").as_posix(): path.read_bytes()
+        for path in (tmp_path / "saved").rglob("*")
+        if path.is_file()
+    }
+    assert upload[:2] == ("upload", "someone/toy")
+    assert upload[2] == saved
+
+
+def test_a_model_from_the_hub_is_the_one_that_was_pushed(toy_model, toy_model_folder, monkeypatch):
+    monkeypatch.setattr("reaugkd.inference.hub_is_reachable", lambda: True)
+    asked = []
+
+    def snapshot(name):
+        asked.append(name)
+        return str(toy_model_folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    model = ReAugKDClassifier.from_pretrained("someone/toy")
+    assert asked == ["someone/toy"]
+    np.testing.assert_array_equal(model.predict_proba(TEXTS), toy_model.predict_proba(TEXTS))

@@ -1,0 +1,305 @@
+"""A model's folder: written whole or not at all, read with every file checked."""
+
+import errno
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from safetensors import SafetensorError
+from transformers import AutoModel, AutoTokenizer
+
+from reaugkd import model_folder
+from reaugkd.encoders import TextClassifier
+from reaugkd.errors import ReAugKDError
+from reaugkd.inference import ReAugKDClassifier
+from reaugkd.model_folder import check_target, full_disk_as_sentence, read_model, read_settings_file, write_model
+
+TEXTS = ["an apple and a plum", "old iron", "rain today", "the copper fog"]
+CHECKED_FILES = [
+    "model.safetensors",
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "classifier.safetensors",
+    "1_Pooling/config.json",
+    "projection_head.safetensors",
+    "knowledge_base.parquet",
+    "evaluation.parquet",
+    "maps.parquet",
+    "teacher/model.safetensors",
+    "teacher/config.json",
+    "teacher/classifier.safetensors",
+]
+
+
+def contents(folder):
+    """Every file below a folder with its bytes."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def copy(toy_model_folder, tmp_path):
+    return shutil.copytree(toy_model_folder, tmp_path / "model")
+
+
+def test_a_model_that_is_saved_and_loaded_predicts_the_same_to_the_bit(toy_model, tmp_path):
+    toy_model.save_pretrained(tmp_path / "again")
+    again = ReAugKDClassifier.from_pretrained(tmp_path / "again")
+    np.testing.assert_array_equal(again.predict_proba(TEXTS), toy_model.predict_proba(TEXTS))
+    assert again.retrieval == toy_model.retrieval
+
+
+def test_every_part_comes_back_as_it_was(toy_model, tmp_path):
+    before = toy_model.parts
+    write_model(before, tmp_path / "again")
+    after = read_model(tmp_path / "again")
+    assert (after.settings, after.retrieval, after.metrics, after.card) == (
+        before.settings,
+        before.retrieval,
+        before.metrics,
+        before.card,
+    )
+    pd.testing.assert_frame_equal(after.knowledge_base.rows, before.knowledge_base.rows)
+    np.testing.assert_array_equal(after.knowledge_base.soft_labels, before.knowledge_base.soft_labels)
+    np.testing.assert_allclose(after.knowledge_base.embeddings, before.knowledge_base.embeddings, atol=1e-7)
+    pd.testing.assert_frame_equal(after.evaluation_rows, before.evaluation_rows)
+    for name in ("teacher_points", "student_points"):
+        np.testing.assert_array_equal(getattr(after.maps, name), getattr(before.maps, name))
+    np.testing.assert_allclose(after.maps.student_embeddings, before.maps.student_embeddings, atol=1e-3)
+    hidden = np.random.default_rng(0).normal(size=(4, 48))
+    np.testing.assert_array_equal(after.projection_head.project(hidden), before.projection_head.project(hidden))
+    np.testing.assert_array_equal(after.teacher.encode(TEXTS)[1], before.teacher.encode(TEXTS)[1])
+
+
+def test_writing_twice_gives_the_same_bytes(toy_model, tmp_path):
+    for name in ("first", "again"):
+        toy_model.save_pretrained(tmp_path / name)
+    assert contents(tmp_path / "first") == contents(tmp_path / "again")
+
+
+def test_the_folder_holds_no_pickle_and_only_known_kinds_of_files(toy_model_folder):
+    suffixes = {path.suffix for path in toy_model_folder.rglob("*") if path.is_file()}
+    assert suffixes == {".json", ".md", ".parquet", ".safetensors"}
+
+
+def test_the_students_encoder_loads_with_plain_transformers(toy_model_folder, toy_model):
+    encoder = AutoModel.from_pretrained(toy_model_folder).eval()
+    tokens = AutoTokenizer.from_pretrained(toy_model_folder)(TEXTS[0], return_tensors="pt")
+    pooled = encoder(**tokens).last_hidden_state[0].mean(dim=0).detach().numpy()
+    np.testing.assert_allclose(toy_model.parts.student.encode([TEXTS[0]])[0][0], pooled, atol=1e-5)
+    assert encoder.config.id2label == {0: "fruit", 1: "metal", 2: "weather"}
+
+
+def test_the_tables_are_plain_parquet(toy_model_folder, toy_task):
+    table = pd.read_parquet(toy_model_folder / "knowledge_base.parquet")
+    assert table["text"].tolist() == toy_task.texts("train")
+    assert table["label"].tolist() == [toy_task.label_names[number] for number in toy_task.labels("train")]
+    assert {"id", "topic", "embedding", "soft_labels"} <= set(table.columns)
+    evaluation = pd.read_parquet(toy_model_folder / "evaluation.parquet")
+    assert evaluation["split"].value_counts().to_dict() == {"test": 36, "validation": 24}
+
+
+def test_the_card_states_the_measured_table(toy_model_folder):
+    card = (toy_model_folder / "README.md").read_text(encoding="utf-8")
+    scores = json.loads((toy_model_folder / "metrics.json").read_text())["methods"]
+    for method, name in (("teacher", "Teacher"), ("reaugkd", "ReAugKD")):
+        assert f"| {name} | {100 * scores[method]['test']:.1f} | {100 * scores[method]['validation']:.1f} |" in card
+    assert card.startswith("---\nlibrary_name: reaugkd\n")
+
+
+def test_the_teacher_is_kept_or_left_out_by_choice(toy_model, tmp_path):
+    write_model(toy_model.parts, tmp_path / "kept")
+    write_model(replace(toy_model.parts, teacher=None), tmp_path / "left")
+    assert (tmp_path / "kept" / "teacher" / "model.safetensors").is_file()
+    assert not (tmp_path / "left" / "teacher").exists()
+    assert read_model(tmp_path / "left").teacher is None
+
+
+def test_optional_parts_may_be_absent(toy_model, tmp_path):
+    bare = replace(
+        toy_model.parts, teacher=None, maps=None, evaluation_rows=None, projection_head=None, metrics={}, card=""
+    )
+    write_model(bare, tmp_path / "bare")
+    loaded = ReAugKDClassifier.from_pretrained(tmp_path / "bare")
+    assert (loaded.parts.maps, loaded.parts.evaluation_rows, loaded.parts.projection_head) == (None, None, None)
+    np.testing.assert_array_equal(loaded.predict_proba(TEXTS), toy_model.predict_proba(TEXTS))
+
+
+@pytest.mark.parametrize("file", CHECKED_FILES)
+def test_a_missing_file_is_named_in_one_sentence(copy, file):
+    (copy / file).unlink()
+    with pytest.raises(ReAugKDError, match=f"lacks its file {file}") as caught:
+        read_model(copy)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("file", CHECKED_FILES)
+def test_a_single_changed_byte_is_noticed(copy, file):
+    content = bytearray((copy / file).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / file).write_bytes(content)
+    with pytest.raises(ReAugKDError, match=f"file {file} of the model in .* is damaged"):
+        read_model(copy)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '"words"', "{}", '{"format_version": 1}', '{"format_version": 1,'])
+def test_a_damaged_settings_file_is_one_sentence(copy, content):
+    (copy / "reaugkd.json").write_text(content)
+    with pytest.raises(ReAugKDError, match=r"The file reaugkd\.json in .* is damaged"):
+        read_model(copy)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda about: about["model"].pop("label_names"),
+        lambda about: about["model"].update(label_names=3),
+        lambda about: about["model"].update(label_names=["fruit", "metal"]),
+        lambda about: about["model"].update(unknown=1),
+        lambda about: about["retrieval"].update(k="many"),
+        lambda about: about["files"].pop("model.safetensors") and about.update(model=None),
+    ],
+    ids=["lacking", "type", "classes", "unknown", "k", "none"],
+)
+def test_settings_that_make_no_model_are_refused_in_one_sentence(copy, change):
+    about = json.loads((copy / "reaugkd.json").read_text())
+    change(about)
+    (copy / "reaugkd.json").write_text(json.dumps(about))
+    with pytest.raises(ReAugKDError, match="is damaged") as caught:
+        read_model(copy)
+    assert "\n" not in str(caught.value)
+
+
+def test_retrieval_settings_out_of_range_are_refused(copy):
+    about = json.loads((copy / "reaugkd.json").read_text())
+    about["retrieval"]["retrieval_weight"] = 7
+    (copy / "reaugkd.json").write_text(json.dumps(about))
+    with pytest.raises(ReAugKDError, match="retrieval_weight is 7"):
+        read_model(copy)
+
+
+def test_a_file_list_cannot_point_out_of_the_folder(copy):
+    about = json.loads((copy / "reaugkd.json").read_text())
+    (copy.parent / "secret.txt").write_text("words")
+    about["files"]["../secret.txt"] = "0" * 64
+    (copy / "reaugkd.json").write_text(json.dumps(about))
+    with pytest.raises(ReAugKDError, match=r"secret\.txt of the model in .* is damaged"):
+        read_model(copy)
+
+
+def test_another_format_version_is_refused(copy):
+    about = json.loads((copy / "reaugkd.json").read_text())
+    (copy / "reaugkd.json").write_text(json.dumps(about | {"format_version": 2}))
+    with pytest.raises(ReAugKDError, match="is of format 2, this library reads 1"):
+        read_model(copy)
+
+
+def test_metrics_and_card_may_be_edited_and_may_be_damaged_only_as_one_sentence(copy):
+    (copy / "README.md").write_text("My own words.\n")
+    (copy / "metrics.json").unlink()
+    parts = read_model(copy)
+    assert (parts.card, parts.metrics) == ("My own words.\n", {})
+    (copy / "metrics.json").write_text("{")
+    with pytest.raises(ReAugKDError, match="is damaged"):
+        read_model(copy)
+
+
+@pytest.mark.parametrize("where", ["empty", "missing"])
+def test_a_folder_without_a_model_is_told_how_to_make_one(tmp_path, where):
+    folder = tmp_path / where
+    if where == "empty":
+        folder.mkdir()
+    with pytest.raises(ReAugKDError, match="holds no trained model; make one with `reaugkd train"):
+        read_settings_file(folder)
+
+
+def test_a_folder_with_other_things_is_not_touched(toy_model, tmp_path):
+    precious = tmp_path / "thesis"
+    precious.mkdir()
+    (precious / "chapter.txt").write_text("words")
+    with pytest.raises(ReAugKDError, match="holds other things than a model"):
+        write_model(toy_model.parts, precious)
+    assert contents(tmp_path) == {"thesis/chapter.txt": b"words"}
+
+
+def test_a_file_in_the_way_is_not_touched(toy_model, tmp_path):
+    (tmp_path / "model").write_text("words")
+    with pytest.raises(ReAugKDError, match="is a file; name another folder"):
+        write_model(toy_model.parts, tmp_path / "model")
+    assert contents(tmp_path) == {"model": b"words"}
+
+
+def test_an_empty_folder_and_an_old_model_may_be_written_over(toy_model, tmp_path):
+    (tmp_path / "model").mkdir()
+    check_target(tmp_path / "model")
+    write_model(replace(toy_model.parts, card="first"), tmp_path / "model")
+    write_model(replace(toy_model.parts, card="second", teacher=None), tmp_path / "model")
+    assert read_model(tmp_path / "model").card == "second"
+    assert not (tmp_path / "model" / "teacher").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+FULL_DISK = {
+    "python": OSError(errno.ENOSPC, "No space left on device"),
+    "quota": OSError(errno.EDQUOT, "Disk quota exceeded"),
+    "safetensors": SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    "pyarrow": OSError("[Errno 28] Error writing bytes to file. Detail: [errno 28] No space left on device"),
+}
+
+
+@pytest.mark.parametrize("error", FULL_DISK.values(), ids=FULL_DISK)
+@pytest.mark.parametrize(
+    ("owner", "writer"),
+    [(TextClassifier, "save"), (pq, "write_table"), (model_folder, "save_file"), (model_folder, "_write_json")],
+    ids=["weights", "tables", "head", "json"],
+)
+def test_a_full_disk_is_one_sentence_and_the_old_model_stays(copy, toy_model, monkeypatch, owner, writer, error):
+    before = contents(copy.parent)
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(owner, writer, fail)
+    with pytest.raises(ReAugKDError, match="The disk is full while writing") as caught:
+        write_model(toy_model.parts, copy)
+    assert "\n" not in str(caught.value)
+    assert contents(copy.parent) == before
+    assert [path.name for path in copy.parent.iterdir()] == ["model"]
+
+
+def test_any_other_failure_leaves_the_old_model_and_nothing_else(copy, toy_model, monkeypatch):
+    before = contents(copy.parent)
+
+    def fail(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(model_folder, "_write_knowledge_base", fail)
+    with pytest.raises(KeyboardInterrupt):
+        write_model(toy_model.parts, copy)
+    assert contents(copy.parent) == before
+    assert [path.name for path in copy.parent.iterdir()] == ["model"]
+
+
+def test_a_failed_rename_puts_the_old_model_back(copy, toy_model, monkeypatch):
+    before = contents(copy)
+    rename = type(copy).rename
+
+    def fail_for_the_new(path, target):
+        if path.name == "new":
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(path, target)
+
+    monkeypatch.setattr(type(copy), "rename", fail_for_the_new)
+    with pytest.raises(OSError, match="Input/output error"):
+        write_model(toy_model.parts, copy)
+    assert copy.is_dir(), "the old model went with the scratch folder"
+    assert contents(copy) == before
+
+
+def test_another_error_is_not_taken_for_a_full_disk(tmp_path):
+    with pytest.raises(ValueError, match="something else"), full_disk_as_sentence(tmp_path):
+        raise ValueError("something else")
