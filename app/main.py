@@ -20,7 +20,7 @@ from training_view import TrainingView  # noqa: E402
 from reaugkd.errors import ReAugKDError  # noqa: E402
 
 DEFAULT_MODEL = Path(__file__).parents[1] / "runs" / "shoptalk"
-LOOKS = {
+LOOKS: dict[str, Any] = {
     "theme": gr.themes.Default(
         primary_hue="blue",
         font=("system-ui", "sans-serif"),
@@ -80,7 +80,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
         outputs = [*training.outputs, is_ready, timer]
         gr.on([page.load, timer.tick], look, training.drawn, outputs, **watch)
         is_ready.change(query.fill, None, query.filled, show_progress="hidden", api_visibility="private")
-        gr.api(explain, api_name="explain", concurrency_id="model")
+        gr.api(explain, api_name="explain", concurrency_id="model")  # type: ignore[attr-defined]  # gradio does not list it
     return page
 
 
@@ -94,7 +94,7 @@ def launch(page: gr.Blocks, host: str, port: int) -> str:
     host : str
         Address to listen on.
     port : int
-        Port; 0 takes a free one.
+        A free port.
 
     Returns
     -------

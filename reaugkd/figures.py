@@ -57,7 +57,7 @@ def probabilities_figure(explanation: "Explanation") -> go.Figure:
     """
     heights = np.stack([explanation.student_probabilities, explanation.retrieved, explanation.probabilities])
     order = np.argsort(-heights[2], kind="stable")[:MAX_BARS][::-1]
-    names = [explanation.classes[number] for number in order]
+    names = [_shown(explanation.classes[number]) for number in order]
     weight = explanation.retrieval.retrieval_weight
     figure = go.Figure()
     bars = (
@@ -115,7 +115,7 @@ def maps_figure(
     Figure
         Two panels with the same axes; of more than 3,000 memories an even part is drawn.
     """
-    values = rows[colour_by].astype(str)
+    values = rows[colour_by].astype(str).map(_shown)
     neighbours = [neighbour.number for neighbour in explanation.neighbours] if explanation else []
     names = _names_by_importance(values, neighbours)
     colours = class_colours(names)
@@ -136,7 +136,7 @@ def maps_figure(
                     showlegend=column == 1,
                     marker={"size": 6, "color": colours.get(name, OTHER_COLOUR), "opacity": 0.75},
                     text=[hover[member] for member in members],
-                    hovertemplate="%{text}<extra>" + name + "</extra>",
+                    hovertemplate="%{text}<extra>%{fullData.name}</extra>",
                 ),
                 row=1,
                 col=column,
@@ -151,10 +151,12 @@ def maps_figure(
     figure.update_yaxes(title=None, col=2)
     figure.update_layout(
         height=520,
-        legend={"orientation": "h", "y": -0.1, "yanchor": "top", "title": colour_by, "itemsizing": "constant"},
+        legend={"orientation": "h", "y": -0.1, "yanchor": "top", "title": _shown(colour_by), "itemsizing": "constant"},
     )
     shown = f"{len(drawn):,} of {len(rows):,}" if len(drawn) < len(rows) else f"{len(rows):,}"
-    return _styled(figure, f"{shown} memories in both spaces, one joint layout, coloured by {colour_by}", top=80)
+    return _styled(
+        figure, f"{shown} memories in both spaces, one joint layout, coloured by {_shown(colour_by)}", top=80
+    )
 
 
 def loss_figure(losses: Mapping[str, Sequence[tuple[int, float]]]) -> go.Figure:
@@ -227,7 +229,7 @@ def contributions_figure(explanation: "Explanation") -> go.Figure:
         Stacked bars that add up to the combined probabilities; of more than ten classes the likeliest ten.
     """
     order = np.argsort(-explanation.probabilities, kind="stable")[:MAX_BARS]
-    names = [explanation.classes[number] for number in order]
+    names = [_shown(explanation.classes[number]) for number in order]
     weight = explanation.retrieval.retrieval_weight
     figure = go.Figure(
         go.Bar(
@@ -245,14 +247,14 @@ def contributions_figure(explanation: "Explanation") -> go.Figure:
             marker={"color": RETRIEVED_COLOUR, "line": {"color": "rgba(90, 90, 90, 0.8)", "width": 0.7}},
             showlegend=neighbour.rank == 1,
             legendgroup="neighbours",
-            hovertemplate=f"neighbour {neighbour.rank}: %{{y:.3f}}<br>{_short(neighbour.text)}<extra></extra>",
+            hovertext=_short(neighbour.text),
+            hovertemplate=f"neighbour {neighbour.rank}: %{{y:.3f}}<br>%{{hovertext}}<extra></extra>",
         )
     figure.update_traces(name="neighbours, one box each", selector={"legendgroup": "neighbours", "showlegend": True})
     figure.update_layout(barmode="stack", height=380)
     figure.update_yaxes(title="probability", range=[0, 1])
-    figure.update_xaxes(title="class")
     share = explanation.student_share
-    return _styled(figure, f"“{explanation.label}”: {share:.0%} student, {1 - share:.0%} memory")
+    return _styled(figure, f"“{_shown(explanation.label)}”: {share:.0%} student, {1 - share:.0%} memory")
 
 
 def _retrieval_effect(explanation: "Explanation") -> str:
@@ -260,8 +262,10 @@ def _retrieval_effect(explanation: "Explanation") -> str:
     agree = sum(explanation.classes[int(n.soft_labels.argmax())] == explanation.label for n in explanation.neighbours)
     of_all = f"{agree} of {len(explanation.neighbours)} neighbours agree"
     if alone == explanation.label:
-        return f"Student and answer: “{explanation.label}”<br><sub>{of_all}</sub>"
-    return f"Retrieval changed “{alone}” to “{explanation.label}”<br><sub>{of_all}</sub>"
+        change = f"Student and memory: “{_shown(alone)}”"
+    else:
+        change = f"Retrieval: “{_shown(alone)}” → “{_shown(explanation.label)}”"
+    return f'{change}<br><span style="font-size:12px">{of_all}</span>'
 
 
 def _names_by_importance(values: "pd.Series[str]", neighbours: Sequence[int]) -> list[str]:
@@ -307,8 +311,11 @@ def _even_part(total: int) -> NDArray[np.int64]:
 
 
 def _short(text: str, length: int = 90) -> str:
-    """Cut and escape: Plotly reads a few tags in hover texts."""
-    text = text if len(text) <= length else text[: length - 1] + "…"
+    return _shown(text if len(text) <= length else text[: length - 1] + "…")
+
+
+def _shown(text: str) -> str:
+    """Escape: Plotly reads a few tags wherever it writes a text."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

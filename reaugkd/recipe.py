@@ -33,7 +33,7 @@ from reaugkd.weights import DEFAULT_ENCODER, find_weights
 # A network learns from a small task by going over it more often: epochs fall from the first figure to the
 # second as the train rows rise from 1,000 to 10,000.
 TEACHER_EPOCHS = (6.0, 4.0)
-STUDENT_EPOCHS = (16.0, 8.0)
+STUDENT_EPOCHS = (16.0, 6.0)
 MIN_STEPS = 150
 
 

@@ -1,0 +1,349 @@
+"""The app without a browser: its pure functions, the model behind the page, its command line and its API."""
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+from main import build_app, launch, main
+from model_job import ModelJob
+from query_view import (
+    LONGEST_EXAMPLE,
+    about_html,
+    answer_html,
+    colour_choices,
+    embedded_query,
+    example_texts,
+    explained,
+    query_maps,
+    sentence_html,
+)
+from training_view import TrainingView, status_html, time_left
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.inference import ReAugKDClassifier
+from reaugkd.retrieval import RetrievalSettings
+from reaugkd.trainer import Progress
+
+APP = Path(__file__).parents[2] / "app"
+NASTY = '<img src=x onerror="alert(1)"> ${alert(2)} {{alert(3)}}'
+SHOWN = "&lt;img src=x onerror=&quot;alert(1)&quot;&gt; &#36;&#123;alert(2)&#125; &#123;&#123;alert(3)&#125;&#125;"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def no_training(folder, on_progress):
+    raise AssertionError("nothing was to be trained")
+
+
+def finished(job):
+    job.start()
+    job.wait()
+    return job
+
+
+@pytest.fixture
+def changed_model(toy_model):
+    """Makes a copy of the toy model with other parts."""
+    return lambda **parts: ReAugKDClassifier(replace(toy_model.parts, **parts))
+
+
+# The query page
+
+
+def test_a_moved_slider_answers_as_the_library_does_without_encoding_again(toy_model, monkeypatch):
+    query = embedded_query(toy_model, "iron and rain")
+    wanted = toy_model.explain("iron and rain", k=7, retrieval_weight=0.2, temperature=0.05)
+    monkeypatch.setattr(toy_model.parts.student, "encode", no_training)
+    answer = explained(toy_model, query, RetrievalSettings(7, 0.2, 0.05))
+    assert answer.as_dict() == wanted.as_dict()
+
+
+def test_a_pair_is_asked_of_a_model_for_pairs(changed_model, toy_model):
+    pairs = changed_model(settings=replace(toy_model.parts.settings, is_pair=True))
+    query = embedded_query(pairs, "iron", "rain")
+    assert query.text == ("iron", "rain")
+    np.testing.assert_array_equal(query.embedding, pairs.embed([("iron", "rain")])[0][0])
+
+
+def test_examples_are_short_unseen_texts_one_of_each_label(toy_model):
+    rows = toy_model.parts.evaluation_rows
+    labels = [
+        rows[(rows["text"] == text) & (rows["split"] == "test")]["label"].iloc[0]
+        for (text,) in example_texts(toy_model)
+    ]
+    assert sorted(labels) == sorted(toy_model.classes_)
+    assert all(len(text) <= LONGEST_EXAMPLE for (text,) in example_texts(toy_model))
+
+
+def test_where_all_texts_are_long_examples_are_long(toy_model, changed_model):
+    rows = toy_model.parts.evaluation_rows
+    long = changed_model(evaluation_rows=rows.assign(text=rows["text"] + " word" * 40))
+    assert len(example_texts(long)) == 3
+
+
+def test_a_model_without_evaluation_rows_takes_examples_from_its_memory(toy_model, changed_model):
+    (first,), *_ = example_texts(changed_model(evaluation_rows=None))
+    assert first == toy_model.parts.knowledge_base.rows["text"].iloc[0]
+
+
+def test_maps_can_be_coloured_by_the_label_and_every_further_column(toy_model):
+    rows = toy_model.parts.knowledge_base.rows
+    assert colour_choices(rows) == [("gold label", "label"), ("topic", "topic")]
+
+
+def test_the_query_stands_in_the_maps_where_the_library_places_it(toy_model):
+    explanation = toy_model.explain("iron and rain", k=3)
+    figure = query_maps(toy_model, explanation, "topic")
+    stars = [(trace.x[0], trace.y[0]) for trace in figure.data if trace.name == "the query"]
+    np.testing.assert_array_equal(
+        stars, toy_model.parts.maps.place(explanation.embedding, toy_model.parts.knowledge_base)
+    )
+
+
+def test_a_model_without_maps_shows_none(changed_model):
+    model = changed_model(maps=None)
+    assert query_maps(model, model.explain("iron", k=3), "label") is None
+
+
+def test_texts_and_names_are_shown_as_text(toy_model, changed_model):
+    answer = replace(toy_model.explain("iron", k=3), text=NASTY, label=NASTY)
+    model = changed_model(settings=replace(toy_model.parts.settings, task=NASTY, teacher=NASTY))
+    job = ModelJob("nowhere")
+    job.is_training, job.finished, job.progress = True, [NASTY], Progress(NASTY, 1, 2)
+    for shown, times in (
+        (answer_html(answer), 2),
+        (about_html(model), 2),
+        (status_html(job), 2),
+        (sentence_html(ReAugKDError(NASTY)), 1),
+    ):
+        assert "<img" not in shown
+        assert "${" not in shown
+        assert shown.count(SHOWN) == times
+
+
+def test_a_long_question_is_shown_cut(toy_model):
+    shown = answer_html(replace(toy_model.explain("iron", k=3), text="a" * 5_000))
+    assert "a" * 199 + "…" in shown
+    assert "a" * 200 not in shown
+
+
+# The model behind the page
+
+
+def test_a_trained_model_is_loaded_and_not_trained(toy_model_folder):
+    job = finished(ModelJob(str(toy_model_folder), no_training))
+    assert (job.error, job.is_training) == ("", False)
+    assert job.model.predict(["iron and steel"]) == ReAugKDClassifier.from_pretrained(toy_model_folder).predict(
+        ["iron and steel"]
+    )
+
+
+def test_a_folder_without_a_model_is_trained_into(tmp_path, toy_model):
+    seen = []
+
+    def train(folder, on_progress):
+        seen.append(folder)
+        on_progress(Progress("Projection head", 0, 10))
+        on_progress(Progress("Projection head", 5, 10, 2.5, 3.0))
+        on_progress(Progress("Student", 5, 10, 1.5, 3.0))
+        on_progress(Progress("Maps"))
+        return toy_model
+
+    job = finished(ModelJob(str(tmp_path / "new"), train))
+    assert seen == [str(tmp_path / "new")]
+    assert job.model is toy_model
+    assert job.finished == ["Projection head", "Student"]
+    assert job.losses == {"Projection head": [(5, 2.5)], "Student": [(5, 1.5)]}
+
+
+def test_a_server_trains_once_however_often_it_is_asked(tmp_path, toy_model):
+    calls, gate = [], threading.Event()
+
+    def train(folder, on_progress):
+        calls.append(folder)
+        assert gate.wait(60)
+        return toy_model
+
+    job = ModelJob(str(tmp_path / "new"), train)
+    for _ in range(3):
+        job.start()
+    gate.set()
+    job.wait()
+    job.start()
+    assert calls == [str(tmp_path / "new")]
+
+
+def test_a_failed_training_says_why_and_can_be_tried_again(tmp_path, toy_model):
+    results = [ReAugKDError("The disk is full."), toy_model]
+
+    def train(folder, on_progress):
+        on_progress(Progress("Student", 5, 10, 1.5, 3.0))
+        result = results.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    job = finished(ModelJob(str(tmp_path / "new"), train))
+    assert (job.model, job.error) == (None, "The disk is full.")
+    assert "The disk is full." in status_html(job)
+    job.start(anew=True)
+    job.wait()
+    assert (job.model, job.error) == (toy_model, "")
+    assert job.losses == {"Student": [(5, 1.5)]}
+
+
+def test_an_unexpected_error_is_told_in_the_page_too(tmp_path, capsys):
+    job = finished(ModelJob(str(tmp_path / "new"), lambda folder, on_progress: 1 / 0))
+    assert job.error == (
+        "An unexpected error stopped it (ZeroDivisionError: division by zero); the terminal shows where."
+    )
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_a_damaged_model_is_not_trained_over_unless_one_asks(toy_model_folder, toy_model, tmp_path):
+    folder = tmp_path / "damaged"
+    shutil.copytree(toy_model_folder, folder)
+    (folder / "maps.parquet").write_bytes(b"nothing")
+    job = finished(ModelJob(str(folder), lambda folder, on_progress: toy_model))
+    assert "maps.parquet" in job.error
+    assert "damaged" in job.error
+    job.start(anew=True)
+    job.wait()
+    assert job.model is toy_model
+
+
+def test_the_status_says_stage_step_loss_and_time_left():
+    job = ModelJob("nowhere", no_training)
+    assert "Loading the model" in status_html(job)
+    job.is_training, job.finished, job.progress = True, ["Projection head"], Progress("Student", 20, 80, 0.5, 42.4)
+    shown = status_html(job)
+    assert "✓ Projection head" in shown
+    assert '<progress value="20" max="80">' in shown
+    assert "step 20 of 80, loss 0.500, about 42 s left in this stage" in shown
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.2, "about 1 s"), (89, "about 89 s"), (150, "about 2 min")])
+def test_time_left_is_said_as_a_person_would(seconds, words):
+    assert time_left(seconds) == f"{words} left in this stage"
+
+
+def test_the_loss_is_sent_only_when_there_is_a_new_one():
+    job = ModelJob("nowhere", no_training)
+    job.is_training, job.losses = True, {"Student": [(5, 1.5), (10, 1.0)], "Next": []}
+    with gr.Blocks():
+        view = TrainingView(job)
+    assert view.draw(0)[view.drawn] == 2
+    assert view.loss in view.draw(0)
+    assert view.loss not in view.draw(2)
+
+
+# The command line
+
+
+def run(*arguments):
+    command = [sys.executable, str(APP / "main.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_model_folder_without_a_model_ends_with_one_sentence(tmp_path):
+    (tmp_path / "empty").mkdir()
+    ended = run("--model", str(tmp_path / "empty"), "--port", str(free_port()))
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert "holds no trained model; make one with `reaugkd train" in ended.stderr
+
+
+def test_a_port_that_is_taken_ends_with_one_sentence(capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["--model", "nowhere", "--port", str(port)]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert str(port) in error
+    assert error.endswith("name another one with --port.\n")
+
+
+def test_the_page_opens_without_torch_and_answers_without_umap(toy_model_folder):
+    script = f"""
+import sys, json
+sys.path.insert(0, {str(APP)!r})
+import main
+early = [name for name in ("torch", "transformers", "umap") if name in sys.modules]
+job = main.ModelJob({str(toy_model_folder)!r})
+main.build_app(job)
+job.start(); job.wait()
+from query_view import embedded_query, explained, query_maps
+answer = explained(job.model, embedded_query(job.model, "iron"), job.model.retrieval)
+query_maps(job.model, answer, "label")
+print(json.dumps([early, "umap" in sys.modules]))
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    assert json.loads(ended.stdout.splitlines()[-1]) == [[], False]
+
+
+# The API
+
+
+@pytest.fixture(scope="module")
+def client(toy_model_folder):
+    job = finished(ModelJob(str(toy_model_folder)))
+    page = build_app(job)
+    yield Client(launch(page, "127.0.0.1", free_port()), verbose=False)
+    page.close()
+
+
+def test_explain_is_the_only_public_endpoint_and_is_documented(client):
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+    assert list(endpoints) == ["/explain"]
+    names = [parameter["parameter_name"] for parameter in endpoints["/explain"]["parameters"]]
+    assert names == ["text", "text_pair", "k", "retrieval_weight", "temperature"]
+    assert "Answer a text and say what the answer is made of" in endpoints["/explain"]["description"]
+
+
+def test_the_api_answers_as_the_library_does(client, toy_model):
+    wanted = json.loads(json.dumps(toy_model.explain("iron and rain").as_dict()))
+    assert client.predict("iron and rain", api_name="/explain") == wanted
+
+
+def test_the_api_takes_other_settings(client, toy_model):
+    settings = {"k": 3, "retrieval_weight": 1.0, "temperature": 0.05}
+    answer = client.predict("iron and rain", **settings, api_name="/explain")
+    assert answer == json.loads(json.dumps(toy_model.explain("iron and rain", **settings).as_dict()))
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence"),
+    [
+        ({"text": "  "}, "Text 1 is empty; write at least a word"),
+        ({"text": "a" * 100_001}, "Text 1 has 100,001 characters"),
+        ({"text": "iron", "k": 0}, "k is 0; it must be at least 1"),
+        ({"text": "iron", "retrieval_weight": 2.0}, "it must be from 0 to 1"),
+    ],
+)
+def test_the_api_refuses_bad_input_with_a_sentence(client, question, sentence):
+    with pytest.raises(AppError, match=sentence):
+        client.predict(**question, api_name="/explain")
+
+
+def test_the_api_says_that_the_model_is_not_there_yet(tmp_path):
+    page = build_app(ModelJob(str(tmp_path)))
+    address = launch(page, "127.0.0.1", free_port())
+    with pytest.raises(AppError, match="The model is not there yet"):
+        Client(address, verbose=False).predict("iron", api_name="/explain")
+    page.close()

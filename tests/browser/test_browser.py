@@ -1,0 +1,317 @@
+"""The page in a real browser: Debian's chromium, driven by Playwright. Nothing here waits for a fixed time."""
+
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from main import build_app, launch
+from model_job import ModelJob
+from playwright.sync_api import expect, sync_playwright
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.inference import ReAugKDClassifier
+from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.recipe import train
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium or chromium-browser on the PATH to drive"),
+]
+APP = Path(__file__).parents[2] / "app"
+NASTY = "<img src=x onerror=\"window.ran='img'\"> ${window.ran='dollar'} {{window.ran='curly'}} <b>bold</b>"
+WAIT_MS = 60_000
+ROWS = ".neighbours tbody tr"
+STARS = """() => document.querySelector('#maps .js-plotly-plot')?.data
+    .filter(trace => trace.name === 'the query').map(trace => trace.xaxis).join()"""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    expect.set_options(timeout=WAIT_MS)
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Opens pages and fails afterwards if one threw an error or asked anyone but this machine."""
+    contexts, hosts, errors = [], set(), []
+
+    def open_(address, **options):
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 720}, **options})
+        context.set_default_timeout(WAIT_MS)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
+        page.on("websocket", lambda socket: hosts.add(urlsplit(socket.url).hostname))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(address)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert errors == []
+    assert hosts - {None} == {"127.0.0.1"}  # None: data: and blob: addresses, which reach nobody
+
+
+class Server:
+    """Serves pages of this process."""
+
+    def __init__(self):
+        self.pages = []
+
+    def __call__(self, job):
+        page = build_app(job)
+        self.pages.append(page)
+        return launch(page, "127.0.0.1", free_port())
+
+
+@pytest.fixture(scope="module")
+def serve():
+    server = Server()
+    yield server
+    for page in server.pages:
+        page.close()
+
+
+def serve_model(serve, model):
+    job = ModelJob("not loaded")
+    job.model = model
+    return serve(job)
+
+
+@pytest.fixture(scope="module")
+def address(serve, toy_model):
+    return serve_model(serve, toy_model)
+
+
+def ask(page, text):
+    box = page.locator("#text textarea")
+    box.fill(text)
+    box.press("Enter")
+
+
+def test_a_typed_query_is_answered_with_neighbours_and_both_maps(open_page, address, toy_model):
+    page = open_page(address)
+    ask(page, "iron and steel with rain")
+    wanted = toy_model.explain("iron and steel with rain")
+    expect(page.locator("#answer .asked")).to_have_text("iron and steel with rain")
+    expect(page.locator("#answer .answer b")).to_have_text(wanted.label)
+    expect(page.locator("#answer .answer")).to_contain_text(f"{wanted.probabilities.max():.2f}")
+    expect(page.locator(ROWS)).to_have_count(wanted.retrieval.k)
+    expect(page.locator(f"{ROWS} td.text")).to_have_text([neighbour.text for neighbour in wanted.neighbours])
+    page.wait_for_function(f"({STARS})() === 'x,x2'")
+    expect(page.locator("#maps .scatterlayer .trace path.point").first).to_be_visible()
+    expect(page.locator("#probabilities .bars .point")).to_have_count(9)
+    expect(page.locator("#contributions .legend")).to_contain_text("neighbours, one box each")
+
+
+def test_the_page_is_never_empty_an_example_is_answered_when_it_opens(open_page, address, toy_model):
+    page = open_page(address)
+    expect(page.locator(ROWS)).to_have_count(toy_model.retrieval.k)
+    asked = page.locator("#answer .asked").inner_text()
+    expect(page.locator("#text textarea")).to_have_value(asked)
+    expect(page.locator("#answer .answer b")).to_have_text(toy_model.explain(asked).label)
+
+
+def test_an_example_is_answered_when_it_is_clicked(open_page, address):
+    page = open_page(address)
+    items = page.locator("#examples .gallery-item")
+    expect(items).to_have_count(3)
+    text = items.last.inner_text().strip()
+    items.last.click()
+    expect(page.locator("#answer .asked")).to_have_text(text)
+    expect(page.locator("#text textarea")).to_have_value(text)
+
+
+def test_moving_k_changes_the_number_of_rows(open_page, address, toy_model):
+    page = open_page(address)
+    k = toy_model.retrieval.k
+    expect(page.locator(ROWS)).to_have_count(k)
+    step, wanted = ("ArrowRight", k + 1) if k < 64 else ("ArrowLeft", k - 1)
+    page.locator("#k input[type=range]").press(step)
+    expect(page.locator(ROWS)).to_have_count(wanted)
+    page.locator("#k input[type=number]").fill("3")
+    expect(page.locator(ROWS)).to_have_count(3)
+
+
+def test_sliders_answer_without_encoding_again_and_reset_goes_back(open_page, address, toy_model, monkeypatch):
+    page = open_page(address)
+    ask(page, "plum and pear")
+    expect(page.locator("#answer .asked")).to_have_text("plum and pear")
+    expect(page.locator(ROWS)).to_have_count(toy_model.retrieval.k)
+
+    def encode(texts):
+        raise AssertionError("encoded again")
+
+    answer = page.locator("#answer .answer")
+    monkeypatch.setattr(toy_model.parts.student, "encode", encode)
+    chosen = toy_model.retrieval
+    page.locator("#weight input[type=number]").fill("0")
+    expect(page.locator("#probabilities .legend")).to_contain_text("1 · student + 0 · retrieved")
+    page.locator("#temperature input[type=number]").fill("0.5")
+    page.locator("#reset").click()
+    blended = f"{1 - chosen.retrieval_weight:.2g} · student + {chosen.retrieval_weight:.2g} · retrieved"
+    expect(page.locator("#probabilities .legend")).to_contain_text(blended)
+    expect(page.locator("#weight input[type=number]")).to_have_value(f"{chosen.retrieval_weight:g}")
+    expect(page.locator("#temperature input[type=number]")).to_have_value(f"{chosen.temperature:g}")
+    monkeypatch.undo()
+    expect(answer).to_contain_text(f"{toy_model.explain('plum and pear').probabilities.max():.2f}")
+
+
+def test_the_maps_are_coloured_by_topic_when_one_asks(open_page, address):
+    page = open_page(address)
+    expect(page.locator("#maps .legend")).to_contain_text("metal")
+    page.locator("#colour input").click()
+    page.get_by_role("option", name="topic").click()
+    expect(page.locator("#maps .legend")).to_contain_text("home")
+    expect(page.locator("#maps .legend")).not_to_contain_text("metal")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"), [("", "Text 1 is empty"), ("  \n ", "Text 1 is empty"), ("a" * 100_001, "100,001 characters")]
+)
+def test_bad_input_is_told_in_a_sentence_and_the_sliders_go_on(open_page, address, toy_model, text, sentence):
+    page = open_page(address)
+    expect(page.locator(ROWS)).to_have_count(toy_model.retrieval.k)
+    ask(page, text)
+    expect(page.locator("#message")).to_contain_text(sentence)
+    expect(page.get_by_text("Traceback")).to_have_count(0)
+    page.locator("#k input[type=number]").fill("2")
+    expect(page.locator(ROWS)).to_have_count(2)
+    expect(page.locator("#message")).to_be_hidden()
+
+
+def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve, toy_model):
+    parts = toy_model.parts
+    memory, rows = parts.knowledge_base, parts.knowledge_base.rows
+    nasty_rows = rows.assign(text=NASTY, topic=[NASTY if number % 2 else "home" for number in range(len(rows))])
+    evaluation_rows = parts.evaluation_rows.assign(text=NASTY)
+    labels = (NASTY, *parts.settings.label_names[1:])
+    model = ReAugKDClassifier(
+        replace(
+            parts,
+            knowledge_base=KnowledgeBase(nasty_rows, memory.embeddings, memory.soft_labels),
+            evaluation_rows=evaluation_rows,
+            settings=replace(parts.settings, label_names=labels, task=NASTY, teacher=NASTY),
+        )
+    )
+    page = open_page(serve_model(serve, model))
+    page.locator("#k input[type=number]").fill("3")
+    expect(page.locator(f"{ROWS} td.text")).to_have_text([NASTY] * 3)
+    ask(page, f"iron {NASTY}")
+    expect(page.locator("#answer .asked")).to_have_text(f"iron {NASTY}")
+    expect(page.locator("#about")).to_contain_text(f"Task {NASTY}: 3 classes")
+    expect(page.locator("#probabilities .yaxislayer-above")).to_contain_text(NASTY)
+    page.locator("#colour input").click()
+    page.get_by_role("option", name="topic").click()
+    expect(page.locator("#maps .legend")).to_contain_text(NASTY)
+    assert page.evaluate("window.ran") is None
+    assert page.locator("img[src='x']").count() == 0
+
+
+def test_a_model_of_pairs_has_two_boxes(open_page, serve, toy_model):
+    settings = replace(toy_model.parts.settings, is_pair=True)
+    rows = toy_model.parts.evaluation_rows
+    model = ReAugKDClassifier(
+        replace(toy_model.parts, settings=settings, evaluation_rows=rows.assign(text_pair=rows["text"]))
+    )
+    page = open_page(serve_model(serve, model))
+    page.locator("#text textarea").fill("iron and steel")
+    second = page.locator("#text-pair textarea")
+    second.fill("rain and snow")
+    second.press("Enter")
+    expect(page.locator("#answer .asked")).to_have_text("iron and steel | rain and snow")
+    expect(page.locator("#answer .answer b")).to_have_text(model.explain(("iron and steel", "rain and snow")).label)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_page_reads_on_a_phone_and_in_both_themes(open_page, address, theme):
+    page = open_page(f"{address}?__theme={theme}", viewport={"width": 390, "height": 844})
+    expect(page.locator("#maps .main-svg").first).to_be_attached()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    colours = page.evaluate("""() => ['#answer b', '#probabilities .legendtext', '.neighbours td', '#maps .x2title']
+        .map(name => document.querySelector(name)).map(one => [getComputedStyle(one).fill, getComputedStyle(one).color])
+        .map(([fill, color], number) => number % 2 ? fill : color)""")
+    brightness = [sum(map(int, re.findall(r"\d+", colour)[:3])) / 3 for colour in colours]
+    assert all(value > 200 if theme == "dark" else value < 60 for value in brightness)
+
+
+def test_the_first_start_shows_the_training_and_then_the_page_that_answers(
+    open_page, serve, toy_task, toy_recipe, tmp_path
+):
+    seen, failed = threading.Event(), threading.Event()
+
+    def train_toy(folder, on_progress):
+        if not failed.is_set():
+            failed.set()
+            raise ReAugKDError("The disk is full; free some space.")
+
+        def told(progress):
+            on_progress(progress)
+            if progress.stage == "Student by ReAugKD" and progress.loss is not None:
+                assert seen.wait(120)
+
+        return train(toy_task, toy_recipe, folder, on_progress=told)
+
+    job = ModelJob(str(tmp_path / "first"), train_toy)
+    page = open_page(serve(job))
+    expect(page.locator("#status")).to_contain_text("Loading the model")
+    job.start()
+    expect(page.locator("#status")).to_contain_text("The disk is full; free some space.")
+    page.locator("#retry").click()
+    for time_seen in (1, 2):  # a page that opens later sees the same
+        expect(page.locator("#status")).to_contain_text("✓ Projection head")
+        expect(page.locator("#status")).to_contain_text(
+            re.compile(r"Student by ReAugKD.*step 5 of \d+, loss \d+\.\d+, about \d+ s left in this stage", re.DOTALL)
+        )
+        expect(page.locator("#loss .scatterlayer path.js-line").first).to_be_attached()
+        expect(page.locator("#retry")).to_be_hidden()
+        expect(page.locator(ROWS)).to_have_count(0)
+        if time_seen == 1:
+            page.reload()
+    seen.set()
+    expect(page.locator("#status")).to_be_hidden()
+    expect(page.locator(ROWS)).to_have_count(ReAugKDClassifier.from_pretrained(job.folder).retrieval.k)
+    ask(page, "rain and fog")
+    expect(page.locator("#answer .asked")).to_have_text("rain and fog")
+
+
+def test_the_command_opens_a_page_within_seconds(open_page, toy_model_folder, record_property, capsys):
+    port = free_port()
+    command = [sys.executable, str(APP / "main.py"), "--model", str(toy_model_folder), "--port", str(port)]
+    start = time.monotonic()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            line = process.stdout.readline()
+            assert line == f"Open http://127.0.0.1:{port}/ (Ctrl+C ends it)\n"
+            page = open_page(f"http://127.0.0.1:{port}/")
+            expect(page.get_by_role("heading", level=1)).to_be_visible()
+            opened = time.monotonic() - start
+            expect(page.locator(ROWS).first).to_be_visible()
+            answered = time.monotonic() - start
+        finally:
+            process.terminate()
+    record_property("seconds_to_page", round(opened, 1))
+    record_property("seconds_to_answer", round(answered, 1))
+    with capsys.disabled():
+        sys.stdout.write(f"\nThe page opened after {opened:.1f} s and had answered after {answered:.1f} s.\n")

@@ -1,0 +1,231 @@
+"""The numbers in the figures are those of the answer; texts stand in them as text."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reaugkd.figures import (
+    MAX_BARS,
+    MAX_MAP_POINTS,
+    OTHER_COLOUR,
+    PALETTE,
+    ablations_figure,
+    class_colours,
+    contributions_figure,
+    histogram_figure,
+    lines_figure,
+    loss_figure,
+    maps_figure,
+    points_figure,
+    probabilities_figure,
+)
+from reaugkd.inference import Explanation, Neighbour
+from reaugkd.maps import ProjectionMaps
+from reaugkd.model_card import METHOD_NAMES
+from reaugkd.retrieval import RetrievalSettings
+
+NASTY = "<b onclick=alert(1)>%{x} & ${y}</b>"
+ESCAPED = "&lt;b onclick=alert(1)&gt;%{x} &amp; ${y}&lt;/b&gt;"
+
+
+@pytest.fixture(scope="module")
+def explanation(toy_model):
+    return toy_model.explain("iron and steel with rain", k=5, retrieval_weight=0.3, temperature=0.1)
+
+
+@pytest.fixture(scope="module")
+def many_classes():
+    """An answer among 30 classes, made by hand; class 7 is the likeliest."""
+    random = np.random.default_rng(0)
+    soft_labels, student = random.dirichlet(np.ones(30), 4), random.dirichlet(np.ones(30))
+    soft_labels[:, 7] += 3
+    soft_labels /= soft_labels.sum(axis=1, keepdims=True)
+    weights = np.array([0.4, 0.3, 0.2, 0.1])
+    retrieved = weights @ soft_labels
+    combined = 0.5 * student + 0.5 * retrieved
+    neighbours = [
+        Neighbour(n + 1, n, f"t{n}", f"text {n}", "class 7", 0.9, weights[n], soft_labels[n], 0.1, {}) for n in range(4)
+    ]
+    classes = tuple(f"class {number}" for number in range(30))
+    return Explanation(
+        "a text", "class 7", classes, student, retrieved, combined, 0.2, neighbours, RetrievalSettings(4, 0.5, 0.1),
+        np.ones(3, dtype=np.float32),
+    )  # fmt: skip
+
+
+def values_by_class(trace, values, names):
+    return dict(zip(getattr(trace, names), getattr(trace, values), strict=True))
+
+
+def test_the_bars_are_the_three_probabilities_of_every_class(explanation):
+    figure = probabilities_figure(explanation)
+    traces = {trace.name: values_by_class(trace, "x", "y") for trace in figure.data}
+    wanted = {
+        "student": explanation.student_probabilities,
+        "retrieved": explanation.retrieved,
+        "0.7 · student + 0.3 · retrieved": explanation.probabilities,
+    }
+    assert traces == {name: dict(zip(explanation.classes, values, strict=True)) for name, values in wanted.items()}
+
+
+def test_the_likeliest_class_is_drawn_on_top(explanation):
+    assert probabilities_figure(explanation).data[0].y[-1] == explanation.label
+
+
+def test_of_many_classes_the_ten_likeliest_are_drawn(many_classes):
+    likeliest = np.argsort(-many_classes.probabilities)[:MAX_BARS]
+    drawn = probabilities_figure(many_classes).data[0].y
+    assert list(drawn) == [f"class {number}" for number in likeliest[::-1]]
+
+
+def test_the_title_says_whether_retrieval_changed_the_answer(explanation, many_classes):
+    kept = replace(explanation, student_probabilities=explanation.probabilities)
+    assert f"Student and memory: “{explanation.label}”" in probabilities_figure(kept).layout.title.text
+    alone = f"class {many_classes.student_probabilities.argmax()}"
+    title = probabilities_figure(many_classes).layout.title.text
+    assert f"Retrieval: “{alone}” → “class 7”" in title
+    assert "4 of 4 neighbours agree" in title
+
+
+def test_the_stacked_contributions_add_up_to_the_combined_probabilities(explanation, many_classes):
+    for answer in (explanation, many_classes):
+        traces = contributions_figure(answer).data
+        assert len(traces) == 1 + len(answer.neighbours)
+        heights = np.sum([trace.y for trace in traces], axis=0)
+        order = [answer.classes.index(name) for name in traces[0].x]
+        np.testing.assert_allclose(heights, answer.probabilities[order], rtol=0, atol=1e-12)
+
+
+def test_each_box_is_what_its_neighbour_adds(explanation):
+    for trace, neighbour in zip(contributions_figure(explanation).data[1:], explanation.neighbours, strict=True):
+        for name, height in values_by_class(trace, "y", "x").items():
+            soft_label = neighbour.soft_labels[explanation.classes.index(name)]
+            assert height == pytest.approx(0.3 * neighbour.weight * soft_label, abs=1e-12)
+
+
+def test_the_maps_show_every_memory_at_its_place_in_both_panels(toy_model):
+    maps, rows = toy_model.parts.maps, toy_model.parts.knowledge_base.rows
+    figure = maps_figure(maps, rows)
+    for axis, points in (("x", maps.teacher_points), ("x2", maps.student_points)):
+        for name in toy_model.classes_:
+            (trace,) = [t for t in figure.data if t.name == name and t.xaxis == axis]
+            members = (rows["label"] == name).to_numpy()
+            np.testing.assert_array_equal(np.stack([trace.x, trace.y], axis=1), points[members])
+            assert list(trace.text) == rows["text"][members].tolist()
+
+
+def test_the_maps_have_the_same_axes(toy_model):
+    layout = maps_figure(toy_model.parts.maps, toy_model.parts.knowledge_base.rows).layout
+    assert layout.xaxis.range == layout.xaxis2.range
+    assert layout.yaxis.range == layout.yaxis2.range
+
+
+def test_the_maps_can_be_coloured_by_another_column(toy_model):
+    figure = maps_figure(toy_model.parts.maps, toy_model.parts.knowledge_base.rows, "topic")
+    assert {trace.name for trace in figure.data} == {"home", "work"}
+
+
+def test_the_query_and_lines_to_its_neighbours_are_in_both_maps(toy_model, explanation):
+    parts = toy_model.parts
+    places = parts.maps.place(explanation.embedding, parts.knowledge_base)
+    figure = maps_figure(parts.maps, parts.knowledge_base.rows, explanation=explanation, query_points=places)
+    both = ((parts.maps.teacher_points, "x"), (parts.maps.student_points, "x2"))
+    for place, (points, axis) in zip(places, both, strict=True):
+        (star,) = [t for t in figure.data if t.name == "the query" and t.xaxis == axis]
+        np.testing.assert_array_equal([star.x[0], star.y[0]], place)
+        (lines,) = [t for t in figure.data if t.name == "to its neighbours" and t.xaxis == axis]
+        ends = points[[neighbour.number for neighbour in explanation.neighbours]]
+        np.testing.assert_array_equal(np.stack([lines.x[1::3], lines.y[1::3]], axis=1), ends.astype(np.float64))
+        assert set(lines.x[0::3]) == {float(place[0])}
+        assert np.isnan(lines.x[2::3]).all()
+
+
+def test_of_many_memories_an_even_part_and_every_neighbour_is_drawn(many_classes):
+    total = 2 * MAX_MAP_POINTS + 1
+    points = np.random.default_rng(1).normal(size=(total, 2)).astype(np.float32)
+    maps = ProjectionMaps(points, points, points)
+    rows = pd.DataFrame({"text": "a", "label": [f"class {number % 30}" for number in range(total)]})
+    neighbours = [replace(many_classes.neighbours[0], number=number) for number in (5, 7)]
+    answer = replace(many_classes, neighbours=neighbours)
+    figure = maps_figure(maps, rows, explanation=answer, query_points=points[:2])
+    memories = [t for t in figure.data if t.mode == "markers" and t.name != "the query" and t.xaxis == "x"]
+    drawn = {float(x) for trace in memories for x in trace.x}
+    assert {float(points[5, 0]), float(points[7, 0])} <= drawn
+    assert MAX_MAP_POINTS <= sum(len(trace.x) for trace in memories) <= MAX_MAP_POINTS + 2
+    colours = {trace.name: trace.marker.color for trace in memories}
+    assert colours.pop("20 others") == OTHER_COLOUR
+    assert set(colours.values()) == set(PALETTE)
+    assert {"class 5", "class 7"} <= set(colours)
+
+
+def test_texts_and_names_stand_in_figures_as_text(explanation):
+    classes = (NASTY, *explanation.classes[1:])
+    neighbours = [replace(neighbour, text=NASTY) for neighbour in explanation.neighbours]
+    answer = replace(explanation, classes=classes, label=NASTY, neighbours=neighbours)
+    points = np.arange(8, dtype=np.float32).reshape(4, 2)
+    rows = pd.DataFrame({"text": [NASTY] * 4, "label": [NASTY] * 4, NASTY: ["a", "b", "c", NASTY]})
+    figures = (
+        probabilities_figure(answer),
+        contributions_figure(answer),
+        maps_figure(ProjectionMaps(points, points, points), rows, NASTY),
+        maps_figure(ProjectionMaps(points, points, points), rows),
+    )
+    for figure in figures:
+        written = str(figure.to_dict())
+        assert "<b onclick" not in written
+        assert ESCAPED in written
+        templates = [trace.hovertemplate for trace in figure.data if trace.hovertemplate]
+        assert not any("onclick" in template for template in templates)
+
+
+def test_the_loss_of_each_stage_is_a_line_in_a_panel_of_its_own():
+    losses = {"Projection head": [(5, 2.5), (10, 1.5)], "Student": [(5, 1.0)], "Next": []}
+    figure = loss_figure(losses)
+    assert {trace.name: list(zip(trace.x, trace.y, strict=True)) for trace in figure.data} == losses
+    assert len({trace.xaxis for trace in figure.data}) == 3
+
+
+def test_no_stage_yet_is_an_empty_panel():
+    assert len(loss_figure({}).data) == 0
+
+
+def test_the_ablations_show_every_test_score_and_name_the_best_student():
+    methods = {method: {"test": 0.5 + number / 100} for number, method in enumerate(METHOD_NAMES)}
+    methods["teacher"]["test"] = 0.99
+    figure = ablations_figure({"metric": "macro_f1", "methods": methods})
+    (bars,) = figure.data
+    wanted = {METHOD_NAMES[method]: pytest.approx(100 * score["test"]) for method, score in methods.items()}
+    assert values_by_class(bars, "x", "y") == wanted
+    assert figure.layout.title.text == "Best student: ReAugKD, 57.0 (teacher 99.0)"
+    assert figure.layout.xaxis.title.text == "macro f1 on test, percent"
+
+
+def test_ten_names_have_ten_colours_and_all_further_ones_the_grey():
+    names = [f"name {number}" for number in range(12)]
+    assert class_colours(names) == dict(zip(names, [*PALETTE, OTHER_COLOUR, OTHER_COLOUR], strict=True))
+
+
+def test_one_layout_is_drawn_once_for_each_colouring():
+    points = np.arange(8.0).reshape(4, 2)
+    figure = points_figure(points, {"label": ["a", "b", "a", "b"], "topic": ["c"] * 4}, list("wxyz"), "a finding")
+    drawn = {(t.xaxis, t.name): (list(t.x), list(t.y), list(t.text)) for t in figure.data}
+    assert drawn == {
+        ("x", "a"): ([0, 4], [1, 5], ["w", "y"]),
+        ("x", "b"): ([2, 6], [3, 7], ["x", "z"]),
+        ("x2", "c"): ([0, 2, 4, 6], [1, 3, 5, 7], list("wxyz")),
+    }
+
+
+def test_a_histogram_shows_each_groups_shares_in_percent():
+    groups = {"few": np.array([0.0, 0.1, 1.0, 0.9]), "one": np.array([1.0])}
+    figure = histogram_figure({"": groups}, "value", "a finding", bins=2)
+    assert {trace.name: list(trace.y) for trace in figure.data} == {"few": [50, 50], "one": [0, 100]}
+    assert list(figure.data[0].x) == [0.25, 0.75]
+
+
+def test_lines_go_through_their_points():
+    figure = lines_figure({"a": ([1, 2], [3, 4]), "b": ([1], [5])}, "x", "y", "a finding")
+    drawn = {trace.name: (list(trace.x), list(trace.y)) for trace in figure.data}
+    assert drawn == {"a": ([1, 2], [3, 4]), "b": ([1], [5])}
