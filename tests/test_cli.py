@@ -174,7 +174,7 @@ def test_info_prints_the_measured_figures_as_json(run, toy_model_folder):
 
 
 def test_training_ends_with_the_table_that_metrics_json_holds(run, tmp_path, toy_encoder_folder):
-    from conftest import toy_rows
+    from toy_data import toy_rows
 
     toy_rows(20, seed=3).to_csv(tmp_path / "toy.csv", index=False)
     encoders = ["--teacher", toy_encoder_folder, "--student", toy_encoder_folder, "--student-layers", 1]

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import toy_rows
+from toy_data import toy_rows
 
 from reaugkd.data import SPLITS, make_task
 from reaugkd.encoders import TextClassifier
