@@ -79,9 +79,9 @@ def probabilities_figure(explanation: "Explanation") -> go.Figure:
             cliponaxis=False,
             hovertemplate="%{y}: %{x:.3f}<extra>" + name + "</extra>",
         )
-    figure.update_layout(
-        barmode="group", bargap=0.25, height=max(300, 130 + 51 * len(names)), legend_traceorder="reversed"
-    )
+    plot_height = max(180, 51 * len(names))
+    legend = {"orientation": "h", "y": -55 / plot_height, "yanchor": "top", "x": 0, "traceorder": "reversed"}
+    figure.update_layout(barmode="group", bargap=0.25, height=plot_height + 160, legend=legend)
     figure.update_xaxes(title="probability", range=[0, 1.08], tickvals=[0, 0.25, 0.5, 0.75, 1])
     figure.update_yaxes(ticksuffix="  ")
     return _styled(figure, _retrieval_effect(explanation), top=70)
@@ -244,7 +244,7 @@ def contributions_figure(explanation: "Explanation") -> go.Figure:
             x=names,
             y=weight * neighbour.weight * neighbour.soft_labels[order],
             name=f"{neighbour.rank}",
-            marker={"color": RETRIEVED_COLOUR, "line": {"color": "rgba(90, 90, 90, 0.8)", "width": 0.7}},
+            marker={"color": RETRIEVED_COLOUR, "line": {"color": "rgba(255, 255, 255, 0.7)", "width": 0.5}},
             showlegend=neighbour.rank == 1,
             legendgroup="neighbours",
             hovertext=_short(neighbour.text),
@@ -353,11 +353,11 @@ def points_figure(
     Returns
     -------
     Figure
-        A panel and a legend for each colouring.
+        A panel for each colouring, and its part of the legend.
     """
     figure = make_subplots(rows=1, cols=len(colourings), subplot_titles=list(colourings), horizontal_spacing=0.03)
     hover = [_short(text) for text in texts]
-    for column, groups in enumerate(colourings.values(), start=1):
+    for column, (panel, groups) in enumerate(colourings.items(), start=1):
         array = np.asarray(groups)
         for name, colour in class_colours(sorted(set(groups))).items():
             members = np.flatnonzero(array == name)
@@ -367,21 +367,19 @@ def points_figure(
                     y=points[members, 1],
                     mode="markers",
                     name=name,
-                    legendgroup=str(column),
-                    legend="legend" if column == 1 else f"legend{column}",
-                    marker={"size": 5, "color": colour, "opacity": 0.75},
+                    legendgroup=panel,
+                    legendgrouptitle_text=panel,
+                    marker={"size": 5, "color": colour, "opacity": 0.8},
                     text=[hover[member] for member in members],
                     hovertemplate="%{text}<extra>" + name + "</extra>",
                 ),
                 row=1,
                 col=column,
             )
-        left = figure.layout["xaxis" if column == 1 else f"xaxis{column}"].domain[0]
-        place = {"orientation": "h", "x": left, "y": -0.02, "yanchor": "top", "entrywidth": 120, "maxheight": 0.3}
-        figure.update_layout({"legend" if column == 1 else f"legend{column}": place})
     figure.update_xaxes(showticklabels=False, zeroline=False)
     figure.update_yaxes(showticklabels=False, zeroline=False)
-    figure.update_layout(height=560)
+    legend = {"orientation": "v", "x": 1.01, "groupclick": "toggleitem", "itemsizing": "constant"}
+    figure.update_layout(height=540, legend=legend)
     return _styled(figure, title, top=80)
 
 

@@ -2,11 +2,12 @@
 
 # ruff: noqa: E402 -- the environment is set before the imports
 
+import gc
 import os
 from dataclasses import replace
 
 # Before NumPy and torch are imported: many threads only slow toy networks down, and the hub stays unreachable.
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -149,6 +150,7 @@ def toy_model_folder(toy_task, toy_recipe, tmp_path_factory):
     """A whole model, teacher kept, trained once for all tests; copy it before you change a file."""
     folder = tmp_path_factory.mktemp("models") / "toy"
     train(toy_task, replace(toy_recipe, keep_teacher=True), folder, on_progress=lambda _: None)
+    gc.freeze()  # umap and numba came with it: as below
     return folder
 
 
@@ -156,3 +158,6 @@ def toy_model_folder(toy_task, toy_recipe, tmp_path_factory):
 def toy_model(toy_model_folder):
     """The toy model, loaded; do not change it."""
     return ReAugKDClassifier.from_pretrained(toy_model_folder)
+
+
+gc.freeze()  # the Trainer collects garbage after each run: it need not walk through torch each time

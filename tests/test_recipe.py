@@ -1,6 +1,7 @@
 """From a task to a saved model; interrupted trainings go on; a good model is never lost."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -27,25 +28,36 @@ def stop_at(stage):
     return on_progress
 
 
-@pytest.fixture
-def quick(toy_recipe, monkeypatch):
-    """One epoch each and no UMAP: these tests are about the order of things."""
-    monkeypatch.setattr(recipes, "fit_maps", without_umap)
-    return replace(toy_recipe, epochs=1, teacher_epochs=1)
+def quick_maps(teacher, student, seed):
+    return ProjectionMaps(teacher[:, :2].copy(), student[:, :2].copy(), student)
 
 
 @pytest.fixture(scope="module")
-def at_once(toy_recipe, toy_task, tmp_path_factory):
-    """Predictions of a model that was trained without an interruption."""
+def quick(toy_recipe):
+    """One epoch each and no UMAP: these tests are about the order of things."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipes, "fit_maps", without_umap)
-        recipe = replace(toy_recipe, epochs=1, teacher_epochs=1)
-        model = train(toy_task, recipe, tmp_path_factory.mktemp("at_once") / "model")
-    return model.predict_proba
+        patch.setattr(recipes, "fit_maps", quick_maps)
+        yield replace(toy_recipe, epochs=1, teacher_epochs=1)
 
 
-def without_umap(teacher, student, seed):
-    return ProjectionMaps(teacher[:, :2].copy(), student[:, :2].copy(), student)
+@pytest.fixture(scope="module")
+def at_once(quick, toy_task, tmp_path_factory):
+    """A training that nobody interrupts."""
+    folder = tmp_path_factory.mktemp("at_once") / "model"
+    train(toy_task, quick, folder, on_progress=lambda _: None)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def outputs_file(quick, toy_task, tmp_path_factory):
+    """A teacher's outputs, as `teach` writes them."""
+    path = tmp_path_factory.mktemp("taught") / "outputs.parquet"
+    teach(toy_task, quick, path, on_progress=lambda _: None)
+    return path
+
+
+def answers(folder, task):
+    return ReAugKDClassifier.from_pretrained(folder).predict_proba(task.texts("test"))
 
 
 @pytest.fixture
@@ -95,37 +107,39 @@ def test_the_memory_holds_the_train_rows_and_nothing_of_the_others(toy_model, to
     assert rows["label"].tolist() == [toy_task.label_names[label] for label in toy_task.labels("train")]
 
 
-def test_a_saved_file_of_outputs_serves_in_the_place_of_the_teacher(quick, toy_task, tmp_path, stages):
-    teach(toy_task, quick, tmp_path / "outputs.parquet")
-    assert stages == ["fine_tune_teacher"]
-    outputs = TeacherOutputs.load(tmp_path / "outputs.parquet")
+def test_a_file_of_outputs_is_all_that_teaching_leaves(outputs_file, toy_task):
+    assert [path.name for path in outputs_file.parent.iterdir()] == ["outputs.parquet"]
+    TeacherOutputs.load(outputs_file).check(toy_task)
+
+
+def test_outputs_go_into_a_parquet_file_only(quick, toy_task, tmp_path):
+    with pytest.raises(ReAugKDError, match=r"outputs\.csv' must end in \.parquet"):
+        teach(toy_task, quick, tmp_path / "outputs.csv")
+
+
+def test_the_way_through_a_file_trains_no_teacher_and_gives_the_same_model(
+    quick, toy_task, tmp_path, stages, outputs_file, at_once
+):
+    outputs = TeacherOutputs.load(outputs_file)
     model = train(toy_task, quick, tmp_path / "model", teacher_outputs=outputs)
-    assert stages == ["fine_tune_teacher", "fit_projection_head", *STUDENTS]
+    assert stages == ["fit_projection_head", *STUDENTS]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
     np.testing.assert_array_equal(model.parts.knowledge_base.soft_labels, outputs.of("train")[1])
-    assert model.parts.settings.teacher == quick.teacher
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "outputs.parquet"]
+    without = ReAugKDClassifier.from_pretrained(at_once)
+    np.testing.assert_array_equal(model.parts.knowledge_base.soft_labels, without.parts.knowledge_base.soft_labels)
+    np.testing.assert_allclose(answers(tmp_path / "model", toy_task), answers(at_once, toy_task), atol=1e-6)
+    assert model.parts.settings.teacher == without.parts.settings.teacher == quick.teacher
 
 
-def test_the_way_through_a_file_gives_the_same_model_as_the_way_without(quick, toy_task, tmp_path):
-    outputs = teach(toy_task, quick, tmp_path / "outputs.parquet")
-    with_file = train(
-        toy_task, quick, tmp_path / "one", teacher_outputs=TeacherOutputs.load(tmp_path / "outputs.parquet")
-    )
-    without = train(toy_task, quick, tmp_path / "other")
-    np.testing.assert_array_equal(outputs.soft_labels[:90], without.parts.knowledge_base.soft_labels)
-    texts = toy_task.texts("test")
-    np.testing.assert_allclose(with_file.predict_proba(texts), without.predict_proba(texts), atol=1e-6)
-
-
-def test_outputs_of_other_rows_are_refused(quick, toy_task, tmp_path):
-    outputs = teach(toy_task, quick, tmp_path / "outputs.parquet")
+def test_outputs_of_other_rows_are_refused(quick, toy_task, tmp_path, outputs_file):
+    outputs = replace(TeacherOutputs.load(outputs_file), fingerprint="0")
     with pytest.raises(ReAugKDError, match="computed for other rows"):
-        train(toy_task, quick, tmp_path / "model", teacher_outputs=replace(outputs, fingerprint="0"))
-    assert not (tmp_path / "model").exists()
+        train(toy_task, quick, tmp_path / "model", teacher_outputs=outputs)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_teacher_known_by_its_outputs_cannot_be_kept(quick, toy_task, tmp_path):
-    outputs = teach(toy_task, quick, tmp_path / "outputs.parquet")
+def test_a_teacher_known_by_its_outputs_cannot_be_kept(quick, toy_task, tmp_path, outputs_file):
+    outputs = TeacherOutputs.load(outputs_file)
     with pytest.raises(ReAugKDError, match="cannot be kept"):
         train(toy_task, replace(quick, keep_teacher=True), tmp_path / "model", teacher_outputs=outputs)
 
@@ -139,34 +153,31 @@ def test_a_teacher_known_by_its_outputs_cannot_be_kept(quick, toy_task, tmp_path
     ],
 )
 def test_an_interrupted_training_goes_on_without_the_stages_that_were_finished(
-    quick, toy_task, tmp_path, stages, stage, again, at_once
+    quick, toy_task, tmp_path, stages, at_once, stage, again
 ):
     with pytest.raises(Stopped):
         train(toy_task, quick, tmp_path / "model", on_progress=stop_at(stage))
-    assert not (tmp_path / "model").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["model.partial"]
     stages.clear()
-    resumed = train(toy_task, quick, tmp_path / "model")
+    train(toy_task, quick, tmp_path / "model", on_progress=lambda _: None)
     assert stages == again
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
-    np.testing.assert_allclose(
-        resumed.predict_proba(toy_task.texts("test")), at_once(toy_task.texts("test")), atol=1e-6
-    )
+    np.testing.assert_allclose(answers(tmp_path / "model", toy_task), answers(at_once, toy_task), atol=1e-6)
 
 
-def test_the_last_good_model_stays_while_a_new_training_is_interrupted(quick, toy_task, tmp_path):
-    good = train(toy_task, quick, tmp_path / "model")
+def test_the_last_good_model_stays_while_a_new_training_is_interrupted(quick, toy_task, tmp_path, at_once):
+    good = shutil.copytree(at_once, tmp_path / "model")
     with pytest.raises(Stopped):
-        train(toy_task, replace(quick, seed=7), tmp_path / "model", on_progress=stop_at("Maps"))
-    kept = ReAugKDClassifier.from_pretrained(tmp_path / "model")
-    texts = toy_task.texts("test")
-    np.testing.assert_array_equal(kept.predict_proba(texts), good.predict_proba(texts))
+        train(toy_task, replace(quick, seed=7), good, on_progress=stop_at("Maps"))
+    np.testing.assert_array_equal(answers(good, toy_task), answers(at_once, toy_task))
 
 
 def test_another_seed_starts_anew_after_an_interruption(quick, toy_task, tmp_path, stages):
     with pytest.raises(Stopped):
         train(toy_task, quick, tmp_path / "model", on_progress=stop_at("Evaluation"))
     stages.clear()
-    train(toy_task, replace(quick, seed=7), tmp_path / "model")
+    with pytest.raises(Stopped):
+        train(toy_task, replace(quick, seed=7), tmp_path / "model", on_progress=stop_at("Evaluation"))
     assert stages == ["fine_tune_teacher", "fit_projection_head", *STUDENTS]
 
 
