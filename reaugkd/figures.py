@@ -379,7 +379,7 @@ def points_figure(
     figure.update_xaxes(showticklabels=False, zeroline=False)
     figure.update_yaxes(showticklabels=False, zeroline=False)
     legend = {"orientation": "v", "x": 1.01, "groupclick": "toggleitem", "itemsizing": "constant"}
-    figure.update_layout(height=540, legend=legend)
+    figure.update_layout(height=600, legend=legend)
     return _styled(figure, title, top=80)
 
 
