@@ -32,8 +32,8 @@ from reaugkd.weights import DEFAULT_ENCODER, find_weights
 
 # A network learns from a small task by going over it more often: epochs fall from the first figure to the
 # second as the train rows rise from 1,000 to 10,000.
-TEACHER_EPOCHS = (6.0, 4.0)
-STUDENT_EPOCHS = (16.0, 6.0)
+TEACHER_EPOCHS = (6.0, 3.0)
+STUDENT_EPOCHS = (10.0, 5.0)
 MIN_STEPS = 150
 
 
@@ -80,7 +80,7 @@ class Recipe:
         default=TrainingSettings(epochs=20, learning_rate=1e-3, batch_size=256), kw_only=True
     )
     student_training: TrainingSettings = field(
-        default=TrainingSettings(epochs=16, learning_rate=3e-4, batch_size=64), kw_only=True
+        default=TrainingSettings(epochs=10, learning_rate=6e-4, batch_size=64), kw_only=True
     )
     projection_temperature: float = field(default=0.1, kw_only=True)
     distillation: DistillationSettings = field(default=DistillationSettings(), kw_only=True)

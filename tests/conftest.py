@@ -34,6 +34,17 @@ def _no_hub(monkeypatch):
     weights.hub_is_reachable.cache_clear()
 
 
+def save_tokenizer(tokenizer, folder, special_tokens, input_names):
+    """Save a toy tokenizer; the special tokens in this order: padding, unknown, first, separator, mask."""
+    names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        **dict(zip(names, special_tokens, strict=True)),
+        model_input_names=input_names,
+        model_max_length=64,
+    ).save_pretrained(folder)
+
+
 @pytest.fixture(scope="session")
 def toy_encoder_folder(tmp_path_factory):
     """A random BERT: 4 layers, width 32, lower-case WordPiece."""
@@ -50,16 +61,7 @@ def toy_encoder_folder(tmp_path_factory):
         special_tokens=[("[CLS]", numbers["[CLS]"]), ("[SEP]", numbers["[SEP]"])],
     )
     folder = tmp_path_factory.mktemp("encoders") / "toy-bert"
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-        model_max_length=64,
-    ).save_pretrained(folder)
+    save_tokenizer(tokenizer, folder, vocabulary[:5], ["input_ids", "token_type_ids", "attention_mask"])
     torch.manual_seed(1)
     BertModel(
         BertConfig(
@@ -91,16 +93,7 @@ def wide_encoder_folder(tmp_path_factory):
     numbers = {token: tokenizer.token_to_id(token) for token in ("<s>", "<pad>", "</s>")}
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", numbers["</s>"]), ("<s>", numbers["<s>"]))
     folder = tmp_path_factory.mktemp("encoders") / "toy-roberta"
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="<pad>",
-        unk_token="<unk>",
-        cls_token="<s>",
-        sep_token="</s>",
-        mask_token="<mask>",
-        model_input_names=["input_ids", "attention_mask"],
-        model_max_length=64,
-    ).save_pretrained(folder)
+    save_tokenizer(tokenizer, folder, ["<pad>", "<unk>", "<s>", "</s>", "<mask>"], ["input_ids", "attention_mask"])
     torch.manual_seed(2)
     RobertaModel(
         RobertaConfig(

@@ -218,6 +218,11 @@ def test_one_layout_is_drawn_once_for_each_colouring():
     }
 
 
+def test_a_groups_name_with_a_tag_is_shown_as_text():
+    figure = points_figure(np.zeros((1, 2)), {"topic": ["<b>bold</b>"]}, ["text"], "a finding")
+    assert figure.data[0].name == "&lt;b&gt;bold&lt;/b&gt;"
+
+
 def test_a_histogram_shows_each_groups_shares_in_percent():
     groups = {"few": np.array([0.0, 0.1, 1.0, 0.9]), "one": np.array([1.0])}
     figure = histogram_figure({"": groups}, "value", "a finding", bins=2)

@@ -211,41 +211,41 @@ def test_a_local_folder_laid_out_as_a_hub_data_set_loads(tmp_path):
     assert shown(task) == ["pos", "neg"]
 
 
-def test_a_local_folder_of_csv_files_holds_validation_rows_out_of_train(tmp_path):
+@pytest.fixture
+def csv_folder(tmp_path):
+    """An empty folder, to be filled with a data set's files."""
     folder = tmp_path / "csvs"
     folder.mkdir()
+    return folder
+
+
+def test_a_local_folder_of_csv_files_holds_validation_rows_out_of_train(csv_folder):
     train = pd.DataFrame({"sentence": numbered("train", 20), "label": ["a", "b"] * 10})
-    train.to_csv(folder / "train.csv", index=False)
-    write(folder / "test.csv", "sentence,label\nunseen,a\nunheard,b\n")
-    task = load_task(str(folder))
+    train.to_csv(csv_folder / "train.csv", index=False)
+    write(csv_folder / "test.csv", "sentence,label\nunseen,a\nunheard,b\n")
+    task = load_task(str(csv_folder))
     assert {split: len(task.rows[split]) for split in task.rows} == {"train": 18, "validation": 2, "test": 2}
     assert set(task.texts("train")) | set(task.texts("validation")) == set(train["sentence"])
     assert task.texts("test") == ["unseen", "unheard"]
 
 
-def test_the_test_split_counts_where_the_label_column_has_another_name(tmp_path):
-    folder = tmp_path / "csvs"
-    folder.mkdir()
-    pd.DataFrame({"review": numbered("train", 20), "stars": [1, 5] * 10}).to_csv(folder / "train.csv", index=False)
-    write(folder / "test.csv", "review,stars\nunseen,5\nunheard,1\n")
-    task = load_task(str(folder), text_column="review", label_column="stars")
+def test_the_test_split_counts_where_the_label_column_has_another_name(csv_folder):
+    pd.DataFrame({"review": numbered("train", 20), "stars": [1, 5] * 10}).to_csv(csv_folder / "train.csv", index=False)
+    write(csv_folder / "test.csv", "review,stars\nunseen,5\nunheard,1\n")
+    task = load_task(str(csv_folder), text_column="review", label_column="stars")
     assert (task.texts("test"), shown(task)) == (["unseen", "unheard"], ["5", "1"])
 
 
-def test_a_data_set_without_a_text_column_asks_for_its_name(tmp_path):
-    folder = tmp_path / "csvs"
-    folder.mkdir()
-    write(folder / "train.csv", "review,label\none,a\ntwo,b\n")
+def test_a_data_set_without_a_text_column_asks_for_its_name(csv_folder):
+    write(csv_folder / "train.csv", "review,label\none,a\ntwo,b\n")
     with pytest.raises(ReAugKDError, match="has no column text or sentence; name one of review, label"):
-        load_task(str(folder))
+        load_task(str(csv_folder))
 
 
-def test_a_data_set_without_a_train_split_is_refused(tmp_path):
-    folder = tmp_path / "csvs"
-    folder.mkdir()
-    write(folder / "test.csv", "text,label\none,a\ntwo,b\n")
+def test_a_data_set_without_a_train_split_is_refused(csv_folder):
+    write(csv_folder / "test.csv", "text,label\none,a\ntwo,b\n")
     with pytest.raises(ReAugKDError, match="has no train split, only test"):
-        load_task(str(folder))
+        load_task(str(csv_folder))
 
 
 # GLUE, by a small imitation of its layout
