@@ -260,7 +260,8 @@ def train_student(
     Raises
     ------
     ReAugKDError
-        If the loss needs soft labels or embeddings that are not given.
+        If the loss needs soft labels or embeddings that are not given, or the embeddings are not as wide as the
+        student's.
     """
     for weight, needed, name in (
         (distillation.soft_label_weight, soft_labels, "soft_labels"),
@@ -270,6 +271,11 @@ def train_student(
             raise ReAugKDError(f"This loss needs the teacher's {name}; give them or set their weight to 0.")
     set_seed(settings.seed)
     student = TextClassifier.from_pretrained(weights, len(task.label_names), layers=layers, max_length=max_length)
+    if teacher_embeddings is not None and teacher_embeddings.shape[1] != student.embedding_width:
+        raise ReAugKDError(
+            f"The teacher's embeddings are {teacher_embeddings.shape[1]} wide and the student's "
+            f"{student.embedding_width}; project them to the student's width first."
+        )
     if settings.freeze_word_embeddings:
         student.freeze_word_embeddings()
     columns: dict[str, NDArray[np.generic]] = {"labels": task.labels("train")}

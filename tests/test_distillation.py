@@ -297,3 +297,12 @@ def test_a_loss_that_lacks_the_teachers_values_is_refused(
 ):
     with pytest.raises(ReAugKDError, match=f"needs the teacher's {missing}"):
         train(tmp_path, toy_task, toy_encoder_folder, distillation)
+
+
+def test_embeddings_of_another_width_than_the_students_are_refused(toy_task, toy_encoder_folder, tmp_path):
+    soft_labels, embeddings = np.full((90, 3), 1 / 3, dtype=np.float32), np.ones((90, 31), dtype=np.float32)
+    with pytest.raises(ReAugKDError, match="are 31 wide and the student's 32"):
+        train(
+            tmp_path, toy_task, toy_encoder_folder, DistillationSettings(),
+            soft_labels=soft_labels, teacher_embeddings=embeddings,
+        )  # fmt: skip
