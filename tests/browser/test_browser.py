@@ -15,6 +15,7 @@ import pytest
 from main import build_app, launch
 from model_job import ModelJob
 from playwright.sync_api import expect, sync_playwright
+from query_view import example_texts
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.inference import ReAugKDClassifier
@@ -133,11 +134,12 @@ def test_the_page_is_never_empty_an_example_is_answered_when_it_opens(open_page,
     expect(page.locator("#answer .answer b")).to_have_text(toy_model.explain(asked).label)
 
 
-def test_an_example_is_answered_when_it_is_clicked(open_page, address):
+def test_an_example_is_answered_when_it_is_clicked(open_page, address, toy_model):
     page = open_page(address)
     items = page.locator("#examples .gallery-item")
-    expect(items).to_have_count(3)
-    text = items.last.inner_text().strip()
+    texts = [text for (text,) in example_texts(toy_model)]
+    expect(items).to_have_text(texts)  # the items are there a moment before their texts
+    text = texts[-1]
     items.last.click()
     expect(page.locator("#answer .asked")).to_have_text(text)
     expect(page.locator("#text textarea")).to_have_value(text)
