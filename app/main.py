@@ -70,7 +70,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
         training = TrainingView(job)
         query = QueryView(lambda: job.model)
         is_ready = gr.State(False)
-        timer = gr.Timer(1)
+        timer = gr.Timer(3)  # drawing the losses more often would take the processor from the training
 
         def look(drawn: int) -> dict[Any, Any]:
             done = {is_ready: True, timer: gr.Timer(active=False)} if job.model is not None else {}
