@@ -216,7 +216,9 @@ class QueryView:
             self.k = gr.Slider(1, 64, 16, step=1, label="k: how many neighbours", elem_id="k", buttons=[])
             self.weight = gr.Slider(0, 1, 0.5, step=0.01, label="λ: weight of the memory", elem_id="weight", buttons=[])
             self.temperature = gr.Slider(
-                *(0.01, 0.5, 0.1),
+                0.01,
+                0.5,
+                0.1,
                 step=0.01,
                 label="τ: smaller trusts the nearest more",
                 elem_id="temperature",

@@ -51,9 +51,7 @@ class KnowledgeBase:
             )
         if not np.allclose(self.soft_labels.sum(axis=1), 1, atol=1e-3) or (self.soft_labels < 0).any():
             raise ReAugKDError("Soft labels of the knowledge base do not sum to 1; train or copy the model again.")
-        if not np.allclose(np.linalg.norm(self.embeddings, axis=1), 1, atol=1e-5):
-            # Rows of length 1 stay as they are, to the bit, so that a saved memory answers as it did.
-            object.__setattr__(self, "embeddings", normalize(self.embeddings))
+        object.__setattr__(self, "embeddings", normalize(self.embeddings))
         object.__setattr__(self, "soft_labels", np.asarray(self.soft_labels, dtype=np.float32))
         if self.exact is None:
             object.__setattr__(self, "exact", len(self.rows) <= MAX_EXACT)
