@@ -296,16 +296,14 @@ def _say(sentence: str) -> None:
 
 
 def _print_ablations(metrics: dict[str, Any]) -> None:
-    from reaugkd.model_card import ablation_rows
+    from reaugkd.model_card import ablation_rows, alignment_in_words
 
     title = f"{metrics['metric'].replace('_', ' ')}, percent"
     table = Table("method", "test", "validation", title=title)
     for method, test, validation in ablation_rows(metrics):
         table.add_row(method, test, validation)
     Console().print(table)
-    aligned = metrics["alignment"]
-    overlap, cosine = aligned["overlap_at_10"], aligned["cosine"]
-    _say(f"Overlap of the 10 nearest memories with the teacher's {overlap:.2f}, cosine {cosine:.2f}.")
+    _say(f"Alignment: {alignment_in_words(metrics['alignment'])}.")
 
 
 def _print_explanation(explanation: Any) -> None:

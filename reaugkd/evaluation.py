@@ -1,4 +1,4 @@
-"""Step 6: choose k, λ and τ on held-out rows, score every ablation, measure the alignment of the two spaces."""
+"""Step 6: choose k, λ and τ on held-out rows, and score every ablation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reaugkd.encoders import normalize
 from reaugkd.errors import ReAugKDError
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
@@ -186,39 +185,6 @@ def score_methods(
         }
         scores[method] = {split: METRICS[metric](labels[split], found) for split, found in predictions.items()}
     return scores, retrieval
-
-
-def alignment(
-    student_embeddings: NDArray[np.floating],
-    teacher_embeddings: NDArray[np.floating],
-    knowledge_base: KnowledgeBase,
-    k: int = 10,
-) -> dict[str, float]:
-    """Measure how near the student's embeddings of held-out texts land to the teacher's.
-
-    Parameters
-    ----------
-    student_embeddings : (N, d) float
-        x_i of texts that neither was trained on.
-    teacher_embeddings : (N, d) float
-        z_i of the same texts.
-    knowledge_base : KnowledgeBase
-        The memory that both search.
-    k : int
-        Neighbours to compare.
-
-    Returns
-    -------
-    dict of str to float
-        ``overlap_at_10`` (named after k): mean share of the k nearest memories that both find, 0 to 1. Where a
-        class has collapsed to a point its memories are equally near, and this says little. ``cosine``: mean of
-        x_i · z_i, -1 to 1.
-    """
-    _, by_student = knowledge_base.search(student_embeddings, k)
-    _, by_teacher = knowledge_base.search(teacher_embeddings, k)
-    shared = [len(set(mine) & set(theirs)) / len(mine) for mine, theirs in zip(by_student, by_teacher, strict=True)]
-    cosines = (normalize(student_embeddings) * normalize(teacher_embeddings)).sum(axis=1)
-    return {f"overlap_at_{k}": float(np.mean(shared)), "cosine": float(cosines.mean())}
 
 
 def evaluate_model(model: ReAugKDClassifier, rows: pd.DataFrame) -> dict[str, Any]:

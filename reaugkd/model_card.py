@@ -7,6 +7,7 @@ from reaugkd.retrieval import RetrievalSettings
 if TYPE_CHECKING:
     from reaugkd.model_folder import ModelSettings
 
+COLLAPSED = 0.9
 METHOD_NAMES = {
     "teacher": "Teacher",
     "teacher_knn": "Teacher, kNN over its memory",
@@ -58,7 +59,6 @@ def model_card(settings: "ModelSettings", retrieval: RetrievalSettings, metrics:
         Markdown, with the hub's YAML header.
     """
     table = "\n".join(f"| {name} | {test} | {validation} |" for name, test, validation in ablation_rows(metrics))
-    aligned = metrics["alignment"]
     labels = ", ".join(settings.label_names)
     return f"""---
 library_name: reaugkd
@@ -89,6 +89,28 @@ The student's encoder alone loads with `transformers.AutoModel.from_pretrained`.
 |---|---|---|
 {table}
 
-Alignment on the test rows: overlap of the 10 nearest memories with the teacher's {aligned["overlap_at_10"]:.2f},
-cosine with the teacher's embedding {aligned["cosine"]:.2f}.
+Alignment on the test rows: {alignment_in_words(metrics["alignment"])}.
 """
+
+
+def alignment_in_words(aligned: dict[str, float]) -> str:
+    """Return the alignment of the student's space with the teacher's as one phrase.
+
+    Parameters
+    ----------
+    aligned : dict of str to float
+        As :func:`reaugkd.alignment.alignment` returns it.
+
+    Returns
+    -------
+    str
+        The measures, with a word of warning where the teacher's classes have collapsed to points.
+    """
+    words = (
+        f"overlap of the 10 nearest memories with the teacher's {aligned['overlap_at_10']:.2f}, of their classes "
+        f"{aligned['class_agreement_at_10']:.2f}, CKA {aligned['cka']:.2f}, cosine {aligned['cosine']:.2f}"
+    )
+    if aligned["within_class_cosine"] > COLLAPSED:
+        words += f" (the classes have collapsed, mean cosine within one {aligned['within_class_cosine']:.2f}: "
+        words += "the first figure says little)"
+    return words

@@ -15,11 +15,12 @@ import pandas as pd
 from accelerate import PartialState
 from transformers import AutoConfig
 
+from reaugkd.alignment import alignment
 from reaugkd.data import Task
 from reaugkd.distillation import DistillationSettings, train_student
 from reaugkd.encoders import TextClassifier, normalize
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation import Encoded, Networks, alignment, score_methods
+from reaugkd.evaluation import Encoded, Networks, score_methods
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.maps import fit_maps

@@ -1,4 +1,4 @@
-"""Choices are made on validation alone; every ablation is scored; alignment means what it says."""
+"""Choices are made on validation alone; every ablation is scored."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,6 @@ from reaugkd.evaluation import (
     METHODS,
     Encoded,
     Networks,
-    alignment,
     answer,
     choose_retrieval,
     evaluate_model,
@@ -113,19 +112,6 @@ def test_kd_with_its_own_memory_searches_that_memory(memory):
     with_teachers, _ = score_methods(four_networks(100), labels, memory, memory, "accuracy")
     changed = {method for method in METHODS if with_own[method] != with_teachers[method]}
     assert changed == {"kd_own_memory"}
-
-
-def test_alignment_of_a_space_with_itself_is_complete(memory):
-    queries = random_unit(7, 8, 3)
-    assert alignment(queries, queries, memory) == pytest.approx({"overlap_at_10": 1.0, "cosine": 1.0}, abs=1e-6)
-
-
-def test_alignment_equals_a_count_by_hand():
-    memory = memory_of([[1, 0], [0.9, 0.1], [0, 1], [0.1, 0.9]], np.full((4, 2), 0.5))
-    student = np.asarray([[1, 0], [0, 1]], np.float32)
-    teacher = np.asarray([[1, 0], [1, 0]], np.float32)
-    # The first query finds the same two memories, the second the other two; the cosines are 1 and 0.
-    assert alignment(student, teacher, memory, k=2) == pytest.approx({"overlap_at_2": 0.5, "cosine": 0.5})
 
 
 def test_evaluate_model_refuses_rows_that_are_not_there(toy_model):

@@ -86,7 +86,13 @@ def test_metrics_json_has_the_promised_shape(toy_model_folder):
     for scores in metrics["methods"].values():
         assert sorted(scores) == ["test", "validation"]
         assert all(0 <= score <= 1 for score in scores.values())
-    assert sorted(metrics["alignment"]) == ["cosine", "overlap_at_10"]
+    assert sorted(metrics["alignment"]) == [
+        "cka",
+        "class_agreement_at_10",
+        "cosine",
+        "overlap_at_10",
+        "within_class_cosine",
+    ]
     assert set(metrics["seconds"]) >= {"teacher", "projection_head", "student", "kd", "reaugkd", "evaluation", "maps"}
 
 

@@ -1,0 +1,137 @@
+"""Is a difference real? Intervals over seeds, a paired bootstrap over examples, McNemar's test."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.metrics import METRICS, Labels
+
+DRAWS = 1_000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and the interval around it.
+
+    Parameters
+    ----------
+    mean : float
+        The estimate.
+    low, high : float
+        Ends of the interval; NaN where one value alone gives none.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+
+def interval_over_seeds(values: Sequence[float] | NDArray[np.floating], confidence: float = 0.95) -> Interval:
+    """Return the mean over seeds and its interval by Student's t.
+
+    Parameters
+    ----------
+    values : (S,) float
+        One figure a seed.
+    confidence : float
+        Share of intervals that would hold the true mean.
+
+    Returns
+    -------
+    Interval
+        Without ends (NaN) for a single seed.
+
+    Raises
+    ------
+    ReAugKDError
+        If there is no value.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if not len(values):
+        raise ReAugKDError("There are no values to average; run the study for at least one seed.")
+    mean = float(values.mean())
+    if len(values) == 1:
+        return Interval(mean, float("nan"), float("nan"))
+    half = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1) * stats.sem(values))
+    return Interval(mean, mean - half, mean + half)
+
+
+def paired_bootstrap(
+    labels: Labels,
+    predictions: NDArray[np.integer],
+    baseline: NDArray[np.integer],
+    metric: str,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Interval:
+    """Return how much better predictions are than a baseline, with a 95 % interval over test examples.
+
+    Each draw takes N of the N examples with replacement, the same ones for both methods and all seeds (the
+    percentile bootstrap of Efron and Tibshirani 1993); the difference is averaged over the seeds.
+
+    Parameters
+    ----------
+    labels : (N,) int64
+        Gold labels.
+    predictions, baseline : (S, N) int64
+        Predicted labels of both methods, one row a seed.
+    metric : str
+        A key of :data:`reaugkd.metrics.METRICS`.
+    draws : int
+        Number of draws.
+    seed : int
+        Seed of the draws.
+
+    Returns
+    -------
+    Interval
+        The difference on the examples as they are, and the 2.5th and 97.5th percentile over the draws.
+
+    Raises
+    ------
+    ReAugKDError
+        If the shapes differ.
+    """
+    predictions, baseline = np.atleast_2d(predictions), np.atleast_2d(baseline)
+    if not predictions.shape == baseline.shape == (len(predictions), len(labels)):
+        raise ReAugKDError(
+            f"Predictions {predictions.shape} and {baseline.shape} do not fit {len(labels)} labels; "
+            "compare the same seeds on the same examples."
+        )
+    score = METRICS[metric]
+
+    def difference(rows: NDArray[np.int64]) -> float:
+        pairs = zip(predictions[:, rows], baseline[:, rows], strict=True)
+        return float(np.mean([score(labels[rows], ours) - score(labels[rows], theirs) for ours, theirs in pairs]))
+
+    generator = np.random.default_rng(seed)
+    drawn = [difference(generator.integers(len(labels), size=len(labels))) for _ in range(draws)]
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return Interval(difference(np.arange(len(labels))), float(low), float(high))
+
+
+def mcnemar(labels: Labels, predictions: NDArray[np.integer], baseline: NDArray[np.integer]) -> float:
+    """Return the p-value of McNemar's exact test that two classifiers err equally often (McNemar 1947).
+
+    Parameters
+    ----------
+    labels : (N,) int64
+        Gold labels.
+    predictions, baseline : (N,) int64
+        Predicted labels.
+
+    Returns
+    -------
+    float
+        From 0 to 1; 1 where no example tells the two apart.
+    """
+    right, baseline_right = predictions == labels, baseline == labels
+    only_ours, only_theirs = int((right & ~baseline_right).sum()), int((~right & baseline_right).sum())
+    if not only_ours + only_theirs:
+        return 1.0
+    return float(stats.binomtest(only_ours, only_ours + only_theirs).pvalue)
