@@ -1,4 +1,4 @@
-"""Step 3: distillation, by soft labels and by the relational loss that aligns the student's space."""
+"""Step 3: distillation, by soft labels and by the losses that align the student's space with the teacher's."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +13,21 @@ from transformers import set_seed
 from reaugkd.data import Task
 from reaugkd.encoders import TextClassifier
 from reaugkd.errors import ReAugKDError
+from reaugkd.losses import cosine_loss, leave_one_out_loss, relational_loss, soft_label_cross_entropy
 from reaugkd.teacher import token_rows
 from reaugkd.trainer import OnProgress, TrainingSettings, run_trainer
 
 CANDIDATES = ("batch", "memory")
 KL_DIRECTIONS = ("teacher_student", "student_teacher")
+ALIGNING_WEIGHTS = ("relational_weight", "cosine_weight", "leave_one_out_weight")
 
 
 @dataclass(frozen=True)
 class DistillationSettings:
     """Weights and temperatures of the student's loss; validated when made.
 
-    The loss is ``soft_label_weight`` · CE(ȳ, ŷ) + ``gold_label_weight`` · CE(y, ŷ) + ``relational_weight`` · KL.
+    The loss is ``soft_label_weight`` · CE(ȳ, ŷ) + ``gold_label_weight`` · CE(y, ŷ) + ``relational_weight`` · KL(q‖p)
+    + ``cosine_weight`` · (1 - x · z) + ``leave_one_out_weight`` · CE(ȳ, r); see :mod:`reaugkd.losses`.
 
     Parameters
     ----------
@@ -34,10 +37,14 @@ class DistillationSettings:
         Weight of the cross-entropy with the gold labels.
     relational_weight : float
         β, the weight of the relational loss; 0 is plain distillation.
+    cosine_weight : float
+        Weight of the direct pull of x_i to z_i.
+    leave_one_out_weight : float
+        Weight of the cross-entropy of what the student retrieves with itself left out.
     distillation_temperature : float
         Temperature that softens both sides of the soft-label term.
     relational_temperature : float
-        τ of the similarities.
+        τ of the similarities, also of those by which a text retrieves in training.
     candidates : str
         Whose similarities are compared: the ``"batch"``, as in the paper, or the whole ``"memory"``.
     kl_direction : str
@@ -47,13 +54,15 @@ class DistillationSettings:
     soft_label_weight: float = 1.0
     gold_label_weight: float = 0.0
     relational_weight: float = 5.0
+    cosine_weight: float = 0.0
+    leave_one_out_weight: float = 0.0
     distillation_temperature: float = 1.0
     relational_temperature: float = 0.1
     candidates: str = "memory"
     kl_direction: str = "teacher_student"
 
     def __post_init__(self) -> None:
-        for name in ("soft_label_weight", "gold_label_weight", "relational_weight"):
+        for name in ("soft_label_weight", "gold_label_weight", *ALIGNING_WEIGHTS):
             if getattr(self, name) < 0:
                 raise ReAugKDError(f"The setting {name} is {getattr(self, name)}; it must not be below 0.")
         if self.soft_label_weight + self.gold_label_weight == 0:
@@ -69,72 +78,10 @@ class DistillationSettings:
                     f"The setting {name} is {getattr(self, name)!r}; it must be one of {', '.join(choices)}."
                 )
 
-
-def soft_label_cross_entropy(soft_labels: Tensor, logits: Tensor, temperature: float = 1.0) -> Tensor:
-    r"""Return the cross-entropy of the student with the teacher's soft labels.
-
-    .. math:: \frac{T^2}{N} \sum_i - \sum_c \bar y_{ic}^{(T)} \log \hat y_{ic}^{(T)}
-
-    Both sides are softened by T; the factor T² keeps the gradient's size (Hinton et al. 2015). At T = 1 this is
-    the CE(ȳ, ŷ) of the paper.
-
-    Parameters
-    ----------
-    soft_labels : (N, C) float
-        The teacher's probabilities at temperature 1.
-    logits : (N, C) float
-        The student's logits.
-    temperature : float
-        T, above 0.
-
-    Returns
-    -------
-    Tensor
-        A scalar.
-    """
-    # Softmax of log-probabilities is softmax of logits: a shift by a row's constant does not count.
-    targets = (
-        soft_labels if temperature == 1 else torch.softmax(soft_labels.clamp(min=1e-12).log() / temperature, dim=-1)
-    )
-    return temperature**2 * -(targets * torch.log_softmax(logits / temperature, dim=-1)).sum(dim=-1).mean()
-
-
-def relational_loss(
-    student_embeddings: Tensor,
-    teacher_embeddings: Tensor,
-    candidates: Tensor,
-    temperature: float = 0.1,
-    kl_direction: str = "teacher_student",
-) -> Tensor:
-    r"""Return the relational loss: the student's similarities to the candidates shall be the teacher's.
-
-    .. math:: q_{ij} = \mathrm{softmax}_j(z_i \cdot z_j / \tau), \quad
-              p_{ij} = \mathrm{softmax}_j(x_i \cdot z_j / \tau), \quad
-              L = \frac{1}{N} \sum_i \mathrm{KL}(q_i \| p_i)
-
-    Parameters
-    ----------
-    student_embeddings : (N, d) float
-        x_i, rows of length 1.
-    teacher_embeddings : (N, d) float
-        z_i of the same texts, rows of length 1.
-    candidates : (M, d) float
-        z_j: the batch's own ``teacher_embeddings``, or those of the whole memory.
-    temperature : float
-        τ, above 0.
-    kl_direction : str
-        ``"teacher_student"`` is KL(q‖p), the paper's; ``"student_teacher"`` is KL(p‖q).
-
-    Returns
-    -------
-    Tensor
-        A scalar, at least 0.
-    """
-    log_q = torch.log_softmax(teacher_embeddings @ candidates.T / temperature, dim=-1)
-    log_p = torch.log_softmax(student_embeddings @ candidates.T / temperature, dim=-1)
-    if kl_direction == "student_teacher":
-        log_q, log_p = log_p, log_q
-    return nn.functional.kl_div(log_p, log_q, reduction="batchmean", log_target=True)
+    @property
+    def aligns(self) -> bool:
+        """Whether any term needs the teacher's embeddings."""
+        return any(getattr(self, name) for name in ALIGNING_WEIGHTS)
 
 
 class DistillationObjective(nn.Module):
@@ -148,22 +95,33 @@ class DistillationObjective(nn.Module):
         Weights and temperatures.
     memory : (M, d) float, optional
         z_j of all train rows, the candidates; those of the batch if left out.
+    memory_soft_labels : (M, C) float, optional
+        ȳ_j of all train rows; needed where ``leave_one_out_weight`` is above 0.
     """
 
     accepts_loss_kwargs = False
 
-    def __init__(self, student: TextClassifier, settings: DistillationSettings, memory: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        student: TextClassifier,
+        settings: DistillationSettings,
+        memory: Tensor | None = None,
+        memory_soft_labels: Tensor | None = None,
+    ) -> None:
         super().__init__()
         self.student = student
         self.settings = settings
         self.memory: Tensor | None
+        self.memory_soft_labels: Tensor | None
         self.register_buffer("memory", memory, persistent=False)
+        self.register_buffer("memory_soft_labels", memory_soft_labels, persistent=False)
 
     def forward(
         self,
         labels: Tensor,
         soft_labels: Tensor | None = None,
         teacher_embeddings: Tensor | None = None,
+        memory_rows: Tensor | None = None,
         **tokens: Tensor,
     ) -> dict[str, Tensor]:
         """Return the loss of a batch.
@@ -175,7 +133,9 @@ class DistillationObjective(nn.Module):
         soft_labels : (N, C) float, optional
             The teacher's probabilities; needed where ``soft_label_weight`` is above 0.
         teacher_embeddings : (N, d) float, optional
-            z_i; needed where ``relational_weight`` is above 0.
+            z_i; needed where a term that aligns is above 0.
+        memory_rows : (N,) int64, optional
+            Row of each text in the memory; needed where ``leave_one_out_weight`` is above 0.
         **tokens : Tensor
             Inputs of the encoder, each (N, L).
 
@@ -193,22 +153,42 @@ class DistillationObjective(nn.Module):
         if settings.soft_label_weight and soft_labels is not None:
             soft = soft_label_cross_entropy(soft_labels, logits, settings.distillation_temperature)
             loss = loss + settings.soft_label_weight * soft
-        if settings.relational_weight and teacher_embeddings is not None:
+        if settings.aligns and teacher_embeddings is not None:
             student_embeddings = nn.functional.normalize(pooled.float(), dim=-1)
+            # Similarities over a small τ need more digits than bfloat16 has.
+            with torch.autocast(pooled.device.type, enabled=False):
+                loss = loss + self._alignment(student_embeddings, teacher_embeddings, soft_labels, memory_rows)
+        return {"loss": loss}
+
+    def _alignment(
+        self,
+        student_embeddings: Tensor,
+        teacher_embeddings: Tensor,
+        soft_labels: Tensor | None,
+        memory_rows: Tensor | None,
+    ) -> Tensor:
+        settings, temperature = self.settings, self.settings.relational_temperature
+        loss = student_embeddings.new_zeros(())
+        if settings.relational_weight:
             candidates = teacher_embeddings
             if settings.candidates == "memory" and self.memory is not None:
                 candidates = self.memory
-            # Similarities over a small τ need more digits than bfloat16 has.
-            with torch.autocast(pooled.device.type, enabled=False):
-                aligned = relational_loss(
-                    student_embeddings,
-                    teacher_embeddings,
-                    candidates,
-                    settings.relational_temperature,
-                    settings.kl_direction,
-                )
-            loss = loss + settings.relational_weight * aligned
-        return {"loss": loss}
+            relational = relational_loss(
+                student_embeddings, teacher_embeddings, candidates, temperature, settings.kl_direction
+            )
+            loss = loss + settings.relational_weight * relational
+        if settings.cosine_weight:
+            loss = loss + settings.cosine_weight * cosine_loss(student_embeddings, teacher_embeddings)
+        if settings.leave_one_out_weight:
+            assert soft_labels is not None
+            assert memory_rows is not None
+            assert self.memory is not None
+            assert self.memory_soft_labels is not None
+            retrieval = leave_one_out_loss(
+                student_embeddings, soft_labels, self.memory, self.memory_soft_labels, memory_rows, temperature
+            )
+            loss = loss + settings.leave_one_out_weight * retrieval
+        return loss
 
 
 def train_student(
@@ -264,8 +244,8 @@ def train_student(
         student's.
     """
     for weight, needed, name in (
-        (distillation.soft_label_weight, soft_labels, "soft_labels"),
-        (distillation.relational_weight, teacher_embeddings, "teacher_embeddings"),
+        (distillation.soft_label_weight or distillation.leave_one_out_weight, soft_labels, "soft_labels"),
+        (distillation.aligns, teacher_embeddings, "teacher_embeddings"),
     ):
         if weight and needed is None:
             raise ReAugKDError(f"This loss needs the teacher's {name}; give them or set their weight to 0.")
@@ -279,15 +259,18 @@ def train_student(
     if settings.freeze_word_embeddings:
         student.freeze_word_embeddings()
     columns: dict[str, NDArray[np.generic]] = {"labels": task.labels("train")}
-    memory = None
-    if distillation.soft_label_weight and soft_labels is not None:
+    memory = memory_soft_labels = None
+    if soft_labels is not None and (distillation.soft_label_weight or distillation.leave_one_out_weight):
         columns["soft_labels"] = soft_labels
-    if distillation.relational_weight and teacher_embeddings is not None:
+    if teacher_embeddings is not None and distillation.aligns:
         columns["teacher_embeddings"] = teacher_embeddings
-        memory = torch.as_tensor(teacher_embeddings) if distillation.candidates == "memory" else None
+        memory = torch.as_tensor(teacher_embeddings)
+    if distillation.leave_one_out_weight and soft_labels is not None:
+        columns["memory_rows"] = np.arange(len(soft_labels))
+        memory_soft_labels = torch.as_tensor(soft_labels)
     tokens = token_rows(student, task.texts("train"))
     rows = Dataset.from_dict({**tokens.to_dict(), **columns}).with_format("torch")
-    objective = DistillationObjective(student, distillation, memory)
+    objective = DistillationObjective(student, distillation, memory, memory_soft_labels)
     settings = settings.for_width(student.embedding_width)
     run_trainer(objective, rows, settings, folder, stage, tokenizer=student.tokenizer, on_progress=on_progress)
     return student

@@ -1,16 +1,14 @@
-"""Distillation: both losses against NumPy, and whether the teacher reaches the student."""
+"""Distillation: the sum of the losses against NumPy, and whether the teacher reaches the student."""
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from losses_by_hand import leave_one_out_by_hand, relational_by_hand, soft_label_by_hand, softmax, unit
 
 from reaugkd.data import SPLITS
 from reaugkd.distillation import (
     DistillationObjective,
     DistillationSettings,
-    relational_loss,
-    soft_label_cross_entropy,
     train_student,
 )
 from reaugkd.encoders import TextClassifier
@@ -20,124 +18,14 @@ from reaugkd.teacher import ClassificationObjective
 from reaugkd.trainer import TrainingSettings
 
 
-def softmax(values):
-    exponentials = np.exp(values - values.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)
-
-
-def unit(vectors):
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
-
-
-def soft_label_by_hand(soft_labels, logits, temperature):
-    softened = soft_labels ** (1 / temperature)
-    softened = softened / softened.sum(axis=1, keepdims=True)
-    student = softmax(logits / temperature)
-    return temperature**2 * np.mean([-(t * np.log(s)).sum() for t, s in zip(softened, student, strict=True)])
-
-
-def relational_by_hand(x, z, candidates, tau, direction):
-    total = 0.0
-    for i in range(len(x)):
-        q = softmax(np.asarray([z[i] @ c / tau for c in candidates]))
-        p = softmax(np.asarray([x[i] @ c / tau for c in candidates]))
-        first, second = (q, p) if direction == "teacher_student" else (p, q)
-        total += sum(a * np.log(a / b) for a, b in zip(first, second, strict=True))
-    return total / len(x)
-
-
-@pytest.fixture
-def arrays():
-    random = np.random.default_rng(0)
-    return {
-        "soft": softmax(random.normal(size=(6, 4)) * 2),
-        "logits": random.normal(size=(6, 4)),
-        "x": unit(random.normal(size=(6, 5))),
-        "z": unit(random.normal(size=(6, 5))),
-        "memory": unit(random.normal(size=(11, 5))),
-    }
-
-
-def tensors(arrays, *names):
-    return [torch.tensor(arrays[name]) for name in names]
-
-
-@pytest.mark.parametrize("temperature", [1.0, 2.0, 0.5])
-def test_the_soft_label_loss_is_the_formula(arrays, temperature):
-    loss = soft_label_cross_entropy(*tensors(arrays, "soft", "logits"), temperature)
-    assert loss.item() == pytest.approx(soft_label_by_hand(arrays["soft"], arrays["logits"], temperature), rel=1e-10)
-
-
-@pytest.mark.parametrize("temperature", [1.0, 2.0])
-def test_a_soft_label_that_is_certain_gives_the_plain_cross_entropy_at_any_temperature(arrays, temperature):
-    certain, logits = np.eye(4)[[0, 1, 2, 3, 0, 1]], torch.tensor(arrays["logits"])
-    loss = soft_label_cross_entropy(torch.tensor(certain), logits, temperature)
-    plain = nn.functional.cross_entropy(logits / temperature, torch.tensor([0, 1, 2, 3, 0, 1])) * temperature**2
-    assert loss.item() == pytest.approx(plain.item(), rel=1e-5)
-
-
-def test_the_soft_label_loss_is_lowest_where_the_student_says_what_the_teacher_says(arrays):
-    soft = torch.tensor(arrays["soft"])
-    logits = soft.log().requires_grad_()
-    loss = soft_label_cross_entropy(soft, logits)
-    loss.backward()
-    assert loss.item() == pytest.approx(-(arrays["soft"] * np.log(arrays["soft"])).sum(axis=1).mean(), rel=1e-10)
-    assert logits.grad.abs().max() < 1e-12
-
-
-@pytest.mark.parametrize("temperature", [1.0, 3.0])
-def test_the_soft_label_losss_gradient_is_its_slope(arrays, temperature):
-    soft, logits = tensors(arrays, "soft", "logits")
-    logits.requires_grad_()
-    assert torch.autograd.gradcheck(lambda values: soft_label_cross_entropy(soft, values, temperature), (logits,))
-
-
-@pytest.mark.parametrize("direction", ["teacher_student", "student_teacher"])
-@pytest.mark.parametrize("candidates", ["z", "memory"])
-@pytest.mark.parametrize("tau", [0.05, 0.1, 1.0])
-def test_the_relational_loss_is_the_formula(arrays, candidates, direction, tau):
-    loss = relational_loss(*tensors(arrays, "x", "z", candidates), tau, direction)
-    wanted = relational_by_hand(arrays["x"], arrays["z"], arrays[candidates], tau, direction)
-    assert loss.item() == pytest.approx(wanted, rel=1e-9)
-    assert wanted > 0
-
-
-def test_the_papers_direction_is_the_default_and_the_directions_differ(arrays):
-    given = tensors(arrays, "x", "z", "memory")
-    assert relational_loss(*given).item() == relational_loss(*given, 0.1, "teacher_student").item()
-    assert abs(relational_loss(*given).item() - relational_loss(*given, 0.1, "student_teacher").item()) > 0.01
-
-
-@pytest.mark.parametrize("direction", ["teacher_student", "student_teacher"])
-def test_the_relational_loss_is_zero_where_the_student_lands_on_the_teacher(arrays, direction):
-    z, memory = tensors(arrays, "z", "memory")
-    x = z.clone().requires_grad_()
-    loss = relational_loss(x, z, memory, 0.1, direction)
-    loss.backward()
-    assert abs(loss.item()) < 1e-12
-    assert x.grad.abs().max() < 1e-12
-
-
-@pytest.mark.parametrize("direction", ["teacher_student", "student_teacher"])
-def test_the_relational_losss_gradient_is_its_slope(arrays, direction):
-    x, z, memory = tensors(arrays, "x", "z", "memory")
-    x.requires_grad_()
-    assert torch.autograd.gradcheck(lambda values: relational_loss(values, z, memory, 0.3, direction), (x,))
-
-
-@pytest.mark.parametrize("name", ["z", "memory"])
-def test_one_changed_teacher_embedding_changes_the_relational_loss(arrays, name):
-    before = relational_loss(*tensors(arrays, "x", "z", "memory")).item()
-    arrays[name][2] = unit(arrays[name][2] + 0.3)
-    assert abs(relational_loss(*tensors(arrays, "x", "z", "memory")).item() - before) > 1e-3
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"relational_weight": -1}, "relational_weight is -1; it must not be below 0"),
         ({"soft_label_weight": -1}, "soft_label_weight is -1; it must not be below 0"),
         ({"gold_label_weight": -1}, "gold_label_weight is -1; it must not be below 0"),
+        ({"cosine_weight": -1}, "cosine_weight is -1; it must not be below 0"),
+        ({"leave_one_out_weight": -1}, "leave_one_out_weight is -1; it must not be below 0"),
         ({"soft_label_weight": 0}, "Both soft_label_weight and gold_label_weight are 0"),
         ({"distillation_temperature": 0}, "distillation_temperature is 0; it must be above 0"),
         ({"relational_temperature": -0.1}, r"relational_temperature is -0\.1; it must be above 0"),
@@ -166,10 +54,12 @@ def batch(student, toy_task):
         "labels": torch.tensor(toy_task.labels("train")[25:33]),
         "soft_labels": torch.tensor(softmax(random.normal(size=(8, 3))), dtype=torch.float32),
         "teacher_embeddings": torch.tensor(unit(random.normal(size=(8, 32))), dtype=torch.float32),
+        "memory_rows": torch.tensor([4, 19, 0, 7, 7, 3, 11, 2]),
     }
 
 
 MEMORY = torch.tensor(unit(np.random.default_rng(5).normal(size=(20, 32))), dtype=torch.float32)
+MEMORY_SOFT_LABELS = torch.tensor(softmax(np.random.default_rng(6).normal(size=(20, 3))), dtype=torch.float32)
 
 
 def loss_by_hand(student, batch, settings):
@@ -180,11 +70,15 @@ def loss_by_hand(student, batch, settings):
     soft, z = (batch[name].numpy().astype(np.float64) for name in ("soft_labels", "teacher_embeddings"))
     candidates = MEMORY.numpy().astype(np.float64) if settings.candidates == "memory" else z
     gold = -np.log(softmax(logits)[np.arange(8), labels]).mean()
+    cosine = np.mean([1 - a @ b for a, b in zip(unit(pooled), z, strict=True)])
+    memory, memory_soft = (values.numpy().astype(np.float64) for values in (MEMORY, MEMORY_SOFT_LABELS))
+    rows, tau = batch["memory_rows"].tolist(), settings.relational_temperature
     return (
         settings.gold_label_weight * gold
         + settings.soft_label_weight * soft_label_by_hand(soft, logits, settings.distillation_temperature)
-        + settings.relational_weight
-        * relational_by_hand(unit(pooled), z, candidates, settings.relational_temperature, settings.kl_direction)
+        + settings.relational_weight * relational_by_hand(unit(pooled), z, candidates, tau, settings.kl_direction)
+        + settings.cosine_weight * cosine
+        + settings.leave_one_out_weight * leave_one_out_by_hand(unit(pooled), soft, memory, memory_soft, rows, tau)
     )
 
 
@@ -195,12 +89,14 @@ def loss_by_hand(student, batch, settings):
         DistillationSettings(candidates="batch"),
         DistillationSettings(relational_weight=0),
         DistillationSettings(soft_label_weight=0, gold_label_weight=1, relational_weight=0),
-        DistillationSettings(0.7, 0.3, 2.0, 2.0, 0.2, "batch", "student_teacher"),
+        DistillationSettings(relational_weight=0, cosine_weight=2),
+        DistillationSettings(relational_weight=0, leave_one_out_weight=2),
+        DistillationSettings(0.7, 0.3, 2.0, 0.5, 0.4, 2.0, 0.2, "batch", "student_teacher"),
     ],
-    ids=["default", "batch", "kd", "gold", "all"],
+    ids=["default", "batch", "kd", "gold", "cosine", "leave one out", "all"],
 )
 def test_the_students_loss_is_the_weighted_sum_of_its_parts(student, batch, settings):
-    loss = DistillationObjective(student, settings, MEMORY)(**batch)["loss"].item()
+    loss = DistillationObjective(student, settings, MEMORY, MEMORY_SOFT_LABELS)(**batch)["loss"].item()
     assert loss == pytest.approx(loss_by_hand(student, batch, settings), rel=1e-4)
 
 
