@@ -1,18 +1,30 @@
 """Step 6: choose k, λ and τ on held-out rows, and score every ablation."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.model_selection import KFold
 
+from reaugkd.calibration import at_temperature, fit_temperature
 from reaugkd.errors import ReAugKDError
+from reaugkd.gate import Gate, fit_gate, gain_is_certain
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.metrics import METRICS, Labels, log_loss
-from reaugkd.retrieval import RetrievalSettings, blend, neighbour_weights, retrieved_probabilities
+from reaugkd.retrieval import (
+    RetrievalSettings,
+    Retrieved,
+    blend,
+    combine,
+    neighbour_weights,
+    retrieve,
+    retrieved_probabilities,
+)
 
 METHODS = (
     "teacher",
@@ -22,10 +34,16 @@ METHODS = (
     "kd_own_memory",
     "reaugkd_no_retrieval",
     "retrieval_only",
+    "reaugkd_fixed_weight",
+    "kd_second_key",
     "reaugkd",
 )
+"""Every ablation; ``kd_second_key`` where there is a second key."""
 GRID_K = (4, 8, 16, 32, 64)
 GRID_TEMPERATURE = (0.02, 0.05, 0.1, 0.2)
+GRID_PENALTY = (1.0, 0.1, 0.01)
+FOLDS = 5
+MIN_GATE_ROWS = 50
 GRID_RETRIEVAL_WEIGHT = tuple(round(0.1 * step, 1) for step in range(1, 10))
 
 
@@ -55,17 +73,15 @@ def answer(queries: Encoded, knowledge_base: KnowledgeBase, retrieval: Retrieval
     knowledge_base : KnowledgeBase
         The memory.
     retrieval : RetrievalSettings
-        k, λ and τ_r.
+        k, λ or the gate, and τ_r.
 
     Returns
     -------
     (N, C) float64
         Rows sum to 1.
     """
-    similarities, numbers = knowledge_base.search(queries.embeddings, retrieval.k)
-    weights = neighbour_weights(similarities, retrieval.temperature)
-    retrieved = retrieved_probabilities(weights, knowledge_base.soft_labels[numbers])
-    return blend(queries.probabilities, retrieved, retrieval.retrieval_weight)
+    retrieved = retrieve(knowledge_base, queries.embeddings, retrieval)
+    return combine(queries.probabilities, retrieved, retrieval).probabilities
 
 
 def choose_retrieval(
@@ -113,6 +129,88 @@ def choose_retrieval(
 
 
 @dataclass(frozen=True)
+class GateChoice:
+    """A fitted gate with its k and τ_r.
+
+    Parameters
+    ----------
+    retrieval : RetrievalSettings
+        With the gate.
+    log_loss : float
+        Of the held-out rows, in nats, by gates that were not fitted on them.
+    """
+
+    retrieval: RetrievalSettings
+    log_loss: float
+
+
+def choose_gate(queries: Encoded, labels: Labels, knowledge_base: KnowledgeBase, metric: str) -> GateChoice:
+    """Fit the gate on held-out rows, and choose k and τ_r with it, by the log loss over five folds.
+
+    The gate is closed unless, on folds that it was not fitted on, the log loss falls by more than chance and the
+    metric does not fall: a memory that tells nothing new must cost nothing.
+
+    Parameters
+    ----------
+    queries : Encoded
+        Validation rows, never test rows.
+    labels : (N,) int64
+        Their gold labels.
+    knowledge_base : KnowledgeBase
+        The memory.
+    metric : str
+        A key of :data:`reaugkd.metrics.METRICS`.
+
+    Returns
+    -------
+    GateChoice
+        Closed where there are fewer than 50 rows.
+    """
+    temperature = fit_temperature(queries.probabilities, labels)
+    student = at_temperature(queries.probabilities, temperature)
+    by_student = log_loss(labels, student)
+    if len(labels) < MIN_GATE_ROWS:
+        return GateChoice(RetrievalSettings(GRID_K[0], 0.0, gate=Gate.closed(temperature)), by_student)
+    folds = list(KFold(FOLDS, shuffle=True, random_state=0).split(labels))
+    best: tuple[float, RetrievalSettings, float, NDArray[np.float64]] | None = None
+    for k, tau in product(GRID_K, GRID_TEMPERATURE):
+        settings = RetrievalSettings(min(k, len(knowledge_base)), 0.0, tau)
+        retrieved = retrieve(knowledge_base, queries.embeddings, settings)
+        for penalty in GRID_PENALTY:
+            unseen = _by_other_folds(student, retrieved, labels, penalty, folds)
+            loss = log_loss(labels, unseen)
+            if best is None or loss < best[0]:
+                best = loss, settings, penalty, unseen
+    assert best is not None
+    loss, settings, penalty, unseen = best
+    score = METRICS[metric]
+    falls = score(labels, unseen.argmax(axis=1)) < score(labels, student.argmax(axis=1))
+    if falls or not gain_is_certain(unseen, student, labels):
+        return GateChoice(replace(settings, gate=Gate.closed(temperature)), by_student)
+    retrieved = retrieve(knowledge_base, queries.embeddings, settings)
+    gate = fit_gate(student, retrieved.similarities, retrieved.probabilities, labels, penalty, temperature)
+    weights = gate.retrieval_weights(student, retrieved.similarities, retrieved.probabilities)
+    return GateChoice(replace(settings, retrieval_weight=round(float(weights.mean()), 2), gate=gate), loss)
+
+
+def _by_other_folds(
+    student: NDArray[np.float64],
+    retrieved: Retrieved,
+    labels: Labels,
+    penalty: float,
+    folds: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
+) -> NDArray[np.float64]:
+    """Return each row's answer by the gate that was fitted on the other folds."""
+    answers = np.empty_like(student)
+    similarities, probabilities = retrieved.similarities, retrieved.probabilities
+    for fitted, held_out in folds:
+        gate = fit_gate(student[fitted], similarities[fitted], probabilities[fitted], labels[fitted], penalty)
+        weights = gate.retrieval_weights(student[held_out], similarities[held_out], probabilities[held_out])
+        answers[held_out] = blend(student[held_out], probabilities[held_out], weights[:, None])
+    return answers
+
+
+@dataclass(frozen=True)
 class Networks:
     """The four networks' outputs for the validation and test rows, each a dict from split to :class:`Encoded`.
 
@@ -126,12 +224,44 @@ class Networks:
         The student distilled by soft labels only.
     reaugkd : dict of str to Encoded
         The student distilled with the relational loss too.
+    second_keys : dict of str to (N, d') float32, optional
+        The untuned encoder's embeddings of the same rows.
     """
 
     teacher: dict[str, Encoded]
     student: dict[str, Encoded]
     kd: dict[str, Encoded]
     reaugkd: dict[str, Encoded]
+    second_keys: dict[str, NDArray[np.float32]] | None = None
+
+    def by_second_key(self, encoded: dict[str, Encoded]) -> dict[str, Encoded]:
+        """Return a student's outputs with the second key in the place of its embeddings."""
+        keys = self.second_keys or {}
+        return {split: Encoded(keys[split], encoded[split].probabilities) for split in keys}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The table of ablations, and the choice behind its last row.
+
+    Parameters
+    ----------
+    methods : dict of str to dict of str to float
+        Score by method and split.
+    retrieval : RetrievalSettings
+        What was chosen for ReAugKD.
+    by_second_key : bool
+        Whether the second key told more on the validation rows than the student's.
+    """
+
+    methods: dict[str, dict[str, float]]
+    retrieval: RetrievalSettings
+    by_second_key: bool
+
+    @property
+    def gate_is_closed(self) -> bool:
+        """Whether the memory told nothing new on the validation rows."""
+        return self.retrieval.gate is None or self.retrieval.gate.is_closed
 
 
 def score_methods(
@@ -140,7 +270,8 @@ def score_methods(
     knowledge_base: KnowledgeBase,
     kd_knowledge_base: KnowledgeBase,
     metric: str,
-) -> tuple[dict[str, dict[str, float]], RetrievalSettings]:
+    second_knowledge_base: KnowledgeBase | None = None,
+) -> Scored:
     """Score every ablation on validation and test; whatever is chosen is chosen on validation alone.
 
     Parameters
@@ -155,11 +286,13 @@ def score_methods(
         The same memories, keyed by the KD student's own embeddings.
     metric : str
         A key of :data:`reaugkd.metrics.METRICS`.
+    second_knowledge_base : KnowledgeBase, optional
+        The same memories, keyed by the untuned encoder; needs ``networks.second_keys``.
 
     Returns
     -------
-    tuple
-        Scores by method and split, and the retrieval settings chosen for ReAugKD.
+    Scored
+        Scores by method and split, and what was chosen for ReAugKD.
     """
     held_out = labels["validation"]
     alone = RetrievalSettings(k=1, retrieval_weight=0.0)
@@ -167,7 +300,10 @@ def score_methods(
     def chosen(encoded: dict[str, Encoded], memory: KnowledgeBase, *weights: float) -> RetrievalSettings:
         return choose_retrieval(encoded["validation"], held_out, memory, metric, weights or GRID_RETRIEVAL_WEIGHT)
 
-    retrieval = chosen(networks.reaugkd, knowledge_base)
+    def gated(encoded: dict[str, Encoded], memory: KnowledgeBase) -> GateChoice:
+        return choose_gate(encoded["validation"], held_out, memory, metric)
+
+    ours, memory, choice = networks.reaugkd, knowledge_base, gated(networks.reaugkd, knowledge_base)
     plan = {
         "teacher": (networks.teacher, knowledge_base, alone),
         "teacher_knn": (networks.teacher, knowledge_base, chosen(networks.teacher, knowledge_base, 1.0)),
@@ -176,15 +312,24 @@ def score_methods(
         "kd_own_memory": (networks.kd, kd_knowledge_base, chosen(networks.kd, kd_knowledge_base)),
         "reaugkd_no_retrieval": (networks.reaugkd, knowledge_base, alone),
         "retrieval_only": (networks.reaugkd, knowledge_base, chosen(networks.reaugkd, knowledge_base, 1.0)),
-        "reaugkd": (networks.reaugkd, knowledge_base, retrieval),
+        "reaugkd_fixed_weight": (networks.reaugkd, knowledge_base, chosen(networks.reaugkd, knowledge_base)),
     }
+    by_second_key = False
+    if second_knowledge_base is not None:
+        kd, second = networks.by_second_key(networks.kd), networks.by_second_key(networks.reaugkd)
+        plan["kd_second_key"] = kd, second_knowledge_base, gated(kd, second_knowledge_base).retrieval
+        second_choice = gated(second, second_knowledge_base)
+        by_second_key = second_choice.log_loss < choice.log_loss
+        if by_second_key:
+            ours, memory, choice = second, second_knowledge_base, second_choice
+    plan["reaugkd"] = ours, memory, choice.retrieval
     scores = {}
-    for method, (encoded, memory, settings) in plan.items():
+    for method, (encoded, searched, settings) in plan.items():
         predictions = {
-            split: answer(encoded[split], memory, settings).argmax(axis=1) for split in ("test", "validation")
+            split: answer(encoded[split], searched, settings).argmax(axis=1) for split in ("test", "validation")
         }
         scores[method] = {split: METRICS[metric](labels[split], found) for split, found in predictions.items()}
-    return scores, retrieval
+    return Scored(scores, choice.retrieval, by_second_key)
 
 
 def evaluate_model(model: ReAugKDClassifier, rows: pd.DataFrame) -> dict[str, Any]:
@@ -216,11 +361,12 @@ def evaluate_model(model: ReAugKDClassifier, rows: pd.DataFrame) -> dict[str, An
     columns = ["text", "text_pair"] if settings.is_pair else ["text"]
     texts = [tuple(row) if settings.is_pair else row[0] for row in rows[columns].fillna("").itertuples(index=False)]
     labels = np.asarray([settings.label_names.index(label) for label in rows["label"]], dtype=np.int64)
-    encoded = Encoded(*model.embed(texts))
-    weights = {"reaugkd_no_retrieval": 0.0, "retrieval_only": 1.0, "reaugkd": model.retrieval.retrieval_weight}
+    embeddings, probabilities = model.embed(texts)
+    encoded = Encoded(model.query_keys(texts, embeddings), probabilities)
+    weights = {"reaugkd_no_retrieval": 0.0, "retrieval_only": 1.0, "reaugkd": None}
     scores = {}
     for method, weight in weights.items():
         retrieval = model.retrieval.overridden(retrieval_weight=weight)
-        predictions = answer(encoded, model.parts.knowledge_base, retrieval).argmax(axis=1)
+        predictions = answer(encoded, model.memory, retrieval).argmax(axis=1)
         scores[method] = METRICS[settings.metric](labels, predictions)
     return {"metric": settings.metric, "rows": len(rows), "methods": scores}

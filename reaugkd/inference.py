@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from reaugkd.data import Text, check_texts
 from reaugkd.encoders import normalize
 from reaugkd.errors import ReAugKDError
+from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.model_folder import ModelParts, read_model, write_model
-from reaugkd.retrieval import RetrievalSettings, blend, neighbour_weights, retrieved_probabilities
+from reaugkd.retrieval import RetrievalSettings, combine, retrieve
 from reaugkd.weights import hub_is_reachable
 
 
@@ -38,7 +39,8 @@ class Neighbour:
     soft_labels : (C,) float64
         What the teacher thought of it, in the order of the classes.
     share : float
-        Its part λ · w_ik · ȳ_k[c] / p[c] of the answer's class c; all shares and the student's sum to 1.
+        Its part λ · w_ik · ȳ_k[c] / p[c] of the answer's class c, without λ where the student does not know the
+        class; all shares and the student's sum to 1.
     columns : dict
         Further columns of the row, such as its topic.
     """
@@ -68,13 +70,14 @@ class Explanation:
     classes : tuple of str
         Names of the C classes.
     student_probabilities, retrieved, probabilities : (C,) float64
-        ŷ, r and (1 - λ) ŷ + λ r.
+        ŷ (calibrated where a gate sets λ; see :func:`reaugkd.retrieval.student_vote` for classes that the student
+        does not know), r and (1 - λ) ŷ + λ r.
     student_share : float
         The student's part (1 - λ) ŷ[c] / p[c] of the answer's class c.
     neighbours : list of Neighbour
         The nearest first.
     retrieval : RetrievalSettings
-        The k, λ and τ_r that were used.
+        The k, λ and τ_r that were used; λ is the one that the gate gave where it was asked.
     embedding : (d,) float32
         x, the student's embedding of the query, of length 1.
     """
@@ -199,8 +202,31 @@ class ReAugKDClassifier:
 
     @property
     def retrieval(self) -> RetrievalSettings:
-        """The k, λ and τ_r that were chosen on held-out rows."""
+        """The k, τ_r and gate that were chosen on held-out rows."""
         return self.parts.retrieval
+
+    @property
+    def memory(self) -> KnowledgeBase:
+        """The memory as it is searched: by the second key where the model has one, else by the student's."""
+        second_key = self.parts.second_key
+        return self.parts.knowledge_base if second_key is None else second_key.knowledge_base
+
+    def query_keys(self, texts: Sequence[Text], embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what :attr:`memory` is searched with.
+
+        Parameters
+        ----------
+        texts : sequence of Text
+            N texts or pairs.
+        embeddings : (N, d) float32
+            x_i of the same texts, as :meth:`embed` gives them.
+
+        Returns
+        -------
+        (N, d') float32
+            x_i, or the second key's embeddings.
+        """
+        return embeddings if self.parts.second_key is None else self.parts.second_key.embed(texts)
 
     def embed(self, texts: Sequence[Text]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Run the student alone.
@@ -245,7 +271,8 @@ class ReAugKDClassifier:
         k : int, optional
             Number of neighbours; the chosen one if left out.
         retrieval_weight : float, optional
-            λ; at 0 the result is the plain student's to the bit, at 1 that of the neighbours alone.
+            λ in the place of the gate's; at 0 the result is the plain student's to the bit, at 1 that of the
+            neighbours alone.
         temperature : float, optional
             τ_r of the neighbours' weights.
 
@@ -258,10 +285,8 @@ class ReAugKDClassifier:
         embeddings, student = self.embed(texts)
         if not len(texts):
             return student.astype(np.float64)
-        similarities, numbers = self.parts.knowledge_base.search(embeddings, retrieval.k)
-        weights = neighbour_weights(similarities, retrieval.temperature)
-        retrieved = retrieved_probabilities(weights, self.parts.knowledge_base.soft_labels[numbers])
-        return blend(student, retrieved, retrieval.retrieval_weight)
+        retrieved = retrieve(self.memory, self.query_keys(texts, embeddings), retrieval)
+        return combine(student, retrieved, retrieval).probabilities
 
     def predict(
         self,
@@ -303,7 +328,8 @@ class ReAugKDClassifier:
         """
         embeddings, student = self.embed([text])
         retrieval = self.retrieval.overridden(k, retrieval_weight, temperature)
-        return self.explain_embedding(text, embeddings[0], student[0], retrieval)
+        query_key = self.query_keys([text], embeddings)[0]
+        return self.explain_embedding(text, embeddings[0], student[0], retrieval, query_key)
 
     def explain_embedding(
         self,
@@ -311,6 +337,7 @@ class ReAugKDClassifier:
         embedding: NDArray[np.float32],
         student_probabilities: NDArray[np.floating],
         retrieval: RetrievalSettings,
+        query_key: NDArray[np.float32] | None = None,
     ) -> Explanation:
         """Answer a text that the student has already embedded: a slider needs no second encoding.
 
@@ -323,23 +350,28 @@ class ReAugKDClassifier:
         student_probabilities : (C,) float
             ŷ, as :meth:`embed` gives it.
         retrieval : RetrievalSettings
-            k, λ and τ_r.
+            k, λ or the gate, and τ_r.
+        query_key : (d',) float32, optional
+            What the memory is searched with, as :meth:`query_keys` gives it; found anew if left out.
 
         Returns
         -------
         Explanation
             Probabilities, neighbours, and each one's share in the answer.
         """
-        memory = self.parts.knowledge_base
-        similarities, numbers = memory.search(embedding[None, :], retrieval.k)
-        weights = neighbour_weights(similarities, retrieval.temperature)
-        soft_labels = memory.soft_labels[numbers].astype(np.float64)
-        retrieved = retrieved_probabilities(weights, soft_labels)[0]
-        combined = blend(student_probabilities, retrieved, retrieval.retrieval_weight)
-        answer = int(combined.argmax())
-        shares = retrieval.retrieval_weight * weights[0] * soft_labels[0, :, answer] / combined[answer]
+        if query_key is None:
+            query_key = self.query_keys([text], embedding[None, :])[0]
+        memory = self.memory
+        found = retrieve(memory, query_key[None, :], retrieval)
+        combined = combine(student_probabilities[None, :], found, retrieval)
+        probabilities, weight = combined.probabilities[0], float(combined.retrieval_weights[0])
+        answer = int(probabilities.argmax())
+        soft_labels = memory.soft_labels[found.numbers[0]].astype(np.float64)
+        # Of a class that the student does not know, every part is the memory's.
+        memory_weight = weight if answer < len(student_probabilities) else 1.0
+        shares = memory_weight * found.weights[0] * soft_labels[:, answer] / probabilities[answer]
         neighbours = []
-        for position, number in enumerate(numbers[0]):
+        for position, number in enumerate(found.numbers[0]):
             row = {str(name): value for name, value in memory.rows.iloc[int(number)].items()}
             pair = row.pop("text_pair", None)
             neighbours.append(
@@ -349,23 +381,22 @@ class ReAugKDClassifier:
                     id=row.pop("id"),
                     text=row.pop("text") + (f" | {pair}" if pair is not None else ""),
                     label=row.pop("label"),
-                    similarity=float(similarities[0, position]),
-                    weight=float(weights[0, position]),
-                    soft_labels=soft_labels[0, position],
+                    similarity=float(found.similarities[0, position]),
+                    weight=float(found.weights[0, position]),
+                    soft_labels=soft_labels[position],
                     share=float(shares[position]),
                     columns=row,
                 )
             )
-        student = student_probabilities.astype(np.float64)
         return Explanation(
             text=text,
             label=self.parts.settings.label_names[answer],
             classes=self.parts.settings.label_names,
-            student_probabilities=student,
-            retrieved=retrieved,
-            probabilities=combined,
-            student_share=float((1 - retrieval.retrieval_weight) * student[answer] / combined[answer]),
+            student_probabilities=combined.student_vote[0],
+            retrieved=found.probabilities[0],
+            probabilities=probabilities,
+            student_share=float((1 - memory_weight) * combined.student_vote[0, answer] / probabilities[answer]),
             neighbours=neighbours,
-            retrieval=retrieval,
+            retrieval=replace(retrieval, retrieval_weight=weight),
             embedding=embedding,
         )

@@ -16,7 +16,9 @@ METHOD_NAMES = {
     "kd_own_memory": "KD + memory in its own, unaligned space",
     "reaugkd_no_retrieval": "ReAugKD, not retrieving (λ = 0)",
     "retrieval_only": "ReAugKD, retrieval alone (λ = 1)",
-    "reaugkd": "ReAugKD",
+    "reaugkd_fixed_weight": "ReAugKD, one λ for all",
+    "kd_second_key": "KD + memory by the second key, gated",
+    "reaugkd": "ReAugKD, gated",
 }
 """What each method of ``metrics.json`` is, in the order of the table."""
 
@@ -38,6 +40,7 @@ def ablation_rows(metrics: dict[str, Any]) -> list[tuple[str, str, str]]:
     return [
         (name, f"{100 * scores[method]['test']:.1f}", f"{100 * scores[method]['validation']:.1f}")
         for method, name in METHOD_NAMES.items()
+        if method in scores
     ]
 
 
@@ -82,8 +85,9 @@ The student's encoder alone loads with `transformers.AutoModel.from_pretrained`.
 
 ## Measured
 
-{settings.metric.replace("_", " ").capitalize()} in percent; k = {retrieval.k}, λ = {retrieval.retrieval_weight} and
-τ = {retrieval.temperature} were chosen on the validation rows, one seed ({settings.training["seed"]}).
+{settings.metric.replace("_", " ").capitalize()} in percent; k = {retrieval.k}, τ = {retrieval.temperature} and the gate
+(mean λ {retrieval.retrieval_weight}) were chosen on the validation rows, one seed ({settings.training["seed"]}).
+{memory_in_words(metrics["memory"])}
 
 | method | test | validation |
 |---|---|---|
@@ -91,6 +95,25 @@ The student's encoder alone loads with `transformers.AutoModel.from_pretrained`.
 
 Alignment on the test rows: {alignment_in_words(metrics["alignment"])}.
 """
+
+
+def memory_in_words(memory: dict[str, bool]) -> str:
+    """Say whether retrieval pays, as a sentence.
+
+    Parameters
+    ----------
+    memory : dict of str to bool
+        ``second_key`` and ``gate_open``.
+
+    Returns
+    -------
+    str
+        The sentence.
+    """
+    if not memory["gate_open"]:
+        return "On the validation rows the memory told nothing that the student did not know: the gate is closed."
+    key = "an untuned encoder" if memory["second_key"] else "the student's own embedding"
+    return f"The gate is open, and the memory is searched by {key}."
 
 
 def alignment_in_words(aligned: dict[str, float]) -> str:

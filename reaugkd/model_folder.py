@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,15 @@ from safetensors.torch import load_file, save_file
 
 from reaugkd.encoders import TextClassifier
 from reaugkd.errors import ReAugKDError
+from reaugkd.gate import Gate
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.maps import ProjectionMaps
 from reaugkd.projection import ProjectionHead
 from reaugkd.retrieval import RetrievalSettings
+from reaugkd.second_key import SecondKey
 from reaugkd.tables import column_matrix, matrix_column
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SETTINGS_FILE = "reaugkd.json"
 METRICS_FILE = "metrics.json"
 CARD_FILE = "README.md"
@@ -35,6 +37,7 @@ EVALUATION_FILE = "evaluation.parquet"
 MAPS_FILE = "maps.parquet"
 PROJECTION_FILE = "projection_head.safetensors"
 TEACHER_FOLDER = "teacher"
+SECOND_KEY_FOLDER = "second_key"
 # These files a person may edit; all others are checked by their SHA-256 when a model is loaded.
 _EDITABLE = {SETTINGS_FILE, METRICS_FILE, CARD_FILE}
 
@@ -85,11 +88,13 @@ class ModelParts:
     settings : ModelSettings
         What it was made of.
     retrieval : RetrievalSettings
-        The chosen k, λ and τ_r.
+        The chosen k, τ_r and gate.
     student : TextClassifier
         The student.
     knowledge_base : KnowledgeBase
-        The teacher's memory.
+        The teacher's memory, keyed by z_i.
+    second_key : SecondKey or None
+        An independent key into the same memory, which is then searched by it.
     metrics : dict
         The measured figures, empty if none.
     evaluation_rows : DataFrame or None
@@ -108,6 +113,7 @@ class ModelParts:
     retrieval: RetrievalSettings
     student: TextClassifier
     knowledge_base: KnowledgeBase
+    second_key: SecondKey | None
     metrics: dict[str, Any]
     evaluation_rows: pd.DataFrame | None
     maps: ProjectionMaps | None
@@ -180,12 +186,16 @@ def read_model(folder: str | Path) -> ModelParts:
             raise ReAugKDError(f"The file {name} of the model in {str(folder)!r} is damaged; train or copy it again.")
     try:
         settings = ModelSettings(**about["model"] | {"label_names": tuple(about["model"]["label_names"])})
-        retrieval = RetrievalSettings(**about["retrieval"])
+        retrieval = _read_retrieval(about["retrieval"])
         metrics = json.loads(_read_text(folder / METRICS_FILE) or "{}")
         student = TextClassifier.load(folder, max_length=settings.max_length)
         has_teacher = f"{TEACHER_FOLDER}/config.json" in about["files"]
         teacher = TextClassifier.load(folder / TEACHER_FOLDER, max_length=settings.max_length) if has_teacher else None
-        knowledge_base = _read_knowledge_base(folder / KNOWLEDGE_BASE_FILE)
+        knowledge_base, second_keys = _read_knowledge_base(folder / KNOWLEDGE_BASE_FILE)
+        second_key = None
+        if second_keys is not None:
+            encoder = TextClassifier.load(folder / SECOND_KEY_FOLDER, max_length=settings.max_length)
+            second_key = SecondKey(encoder, replace(knowledge_base, embeddings=second_keys))
         evaluation_rows = (
             pq.read_table(folder / EVALUATION_FILE).to_pandas() if EVALUATION_FILE in about["files"] else None
         )
@@ -193,15 +203,15 @@ def read_model(folder: str | Path) -> ModelParts:
         head = _read_projection_head(folder / PROJECTION_FILE) if PROJECTION_FILE in about["files"] else None
     except (KeyError, TypeError, ValueError, OSError, pa.ArrowException, SafetensorError) as error:
         raise damaged from error
-    if knowledge_base.soft_labels.shape[1] != len(settings.label_names) or student.classifier.out_features != len(
-        settings.label_names
-    ):
+    classes = len(settings.label_names)  # the student may know fewer: classes can be added to the memory alone
+    if knowledge_base.soft_labels.shape[1] != classes or student.classifier.out_features > classes:
         raise damaged
     return ModelParts(
         settings=settings,
         retrieval=retrieval,
         student=student,
         knowledge_base=knowledge_base,
+        second_key=second_key,
         metrics=metrics,
         evaluation_rows=evaluation_rows,
         maps=maps,
@@ -299,15 +309,18 @@ def full_disk_as_sentence(folder: str | Path) -> Iterator[None]:
 
 def _write_files(parts: ModelParts, folder: Path) -> None:
     folder.mkdir(parents=True)
-    parts.student.encoder.config.id2label = dict(enumerate(parts.settings.label_names))
-    parts.student.encoder.config.label2id = {name: number for number, name in enumerate(parts.settings.label_names)}
+    known = parts.settings.label_names[: parts.student.classifier.out_features]
+    parts.student.encoder.config.id2label = dict(enumerate(known))
+    parts.student.encoder.config.label2id = {name: number for number, name in enumerate(known)}
     parts.student.save(folder)
     if parts.teacher is not None:
         parts.teacher.save(folder / TEACHER_FOLDER)
     if parts.projection_head is not None:
         state = {name: value.contiguous() for name, value in parts.projection_head.state_dict().items()}
         save_file(state, folder / PROJECTION_FILE)
-    _write_knowledge_base(parts.knowledge_base, folder / KNOWLEDGE_BASE_FILE)
+    if parts.second_key is not None:
+        parts.second_key.encoder.save(folder / SECOND_KEY_FOLDER)
+    _write_knowledge_base(parts, folder / KNOWLEDGE_BASE_FILE)
     if parts.evaluation_rows is not None:
         pq.write_table(pa.Table.from_pandas(parts.evaluation_rows, preserve_index=False), folder / EVALUATION_FILE)
     if parts.maps is not None:
@@ -324,17 +337,32 @@ def _write_files(parts: ModelParts, folder: Path) -> None:
     _write_json(about, folder / SETTINGS_FILE)
 
 
-def _write_knowledge_base(knowledge_base: KnowledgeBase, path: Path) -> None:
+def _read_retrieval(about: dict[str, Any]) -> RetrievalSettings:
+    gate = about.get("gate")
+    if gate is not None:
+        known: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in gate.items()
+        }
+        gate = Gate(**known)
+    return RetrievalSettings(**{**about, "gate": gate})
+
+
+def _write_knowledge_base(parts: ModelParts, path: Path) -> None:
+    knowledge_base = parts.knowledge_base
     table = pa.Table.from_pandas(knowledge_base.rows, preserve_index=False)
     table = table.append_column("embedding", matrix_column(knowledge_base.embeddings))
+    if parts.second_key is not None:
+        table = table.append_column("second_key", matrix_column(parts.second_key.knowledge_base.embeddings))
     table = table.append_column("soft_labels", matrix_column(knowledge_base.soft_labels))
     pq.write_table(table, path)
 
 
-def _read_knowledge_base(path: Path) -> KnowledgeBase:
+def _read_knowledge_base(path: Path) -> tuple[KnowledgeBase, NDArray[np.float32] | None]:
     table = pq.read_table(path)
-    rows = table.drop_columns(["embedding", "soft_labels"]).to_pandas()
-    return KnowledgeBase(rows, _floats(table["embedding"]), _floats(table["soft_labels"]))
+    ours = [name for name in ("embedding", "second_key", "soft_labels") if name in table.column_names]
+    second_keys = _floats(table["second_key"]) if "second_key" in ours else None
+    rows = table.drop_columns(ours).to_pandas()
+    return KnowledgeBase(rows, _floats(table["embedding"]), _floats(table["soft_labels"])), second_keys
 
 
 def _write_maps(maps: ProjectionMaps, path: Path) -> None:

@@ -20,13 +20,14 @@ from reaugkd.data import Task
 from reaugkd.distillation import DistillationSettings, train_student
 from reaugkd.encoders import TextClassifier, normalize
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation import Encoded, Networks, score_methods
+from reaugkd.evaluation import Encoded, Networks, Scored, score_methods
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.maps import fit_maps
 from reaugkd.model_card import model_card
 from reaugkd.model_folder import ModelParts, ModelSettings, check_target, full_disk_as_sentence
 from reaugkd.projection import ProjectionHead, fit_projection_head
+from reaugkd.second_key import SecondKey
 from reaugkd.teacher import TeacherOutputs, fine_tune_teacher
 from reaugkd.trainer import OnProgress, Progress, TrainingSettings
 from reaugkd.weights import DEFAULT_ENCODER, find_weights
@@ -56,6 +57,12 @@ class Recipe:
         The same for the teacher.
     seed : int
         Seed of all trainings.
+    second_key : str or None
+        A pretrained encoder, left untuned, by whose sentence embeddings the memory is searched where that tells
+        more than the student's own; see :func:`reaugkd.evaluation.choose_gate`. It runs beside the student for every
+        answer, so it is left out where the teacher is made of the same encoder and could as well answer itself.
+    calibrate_teacher : bool
+        Set the temperature of the soft labels on the validation rows.
     keep_teacher : bool
         Keep the teacher in the model's folder; it is not needed to answer.
     teacher_training, projection_training, student_training : TrainingSettings
@@ -73,6 +80,8 @@ class Recipe:
     epochs: float | None = None
     teacher_epochs: float | None = None
     seed: int = 0
+    second_key: str | None = DEFAULT_ENCODER
+    calibrate_teacher: bool = True
     keep_teacher: bool = False
     teacher_training: TrainingSettings = field(
         default=TrainingSettings(epochs=6, learning_rate=1e-4, batch_size=32), kw_only=True
@@ -189,6 +198,8 @@ def train(
             with _timed(seconds, "teacher"):
                 teacher_outputs, teacher = _teacher_outputs(task, recipe, work, on_progress)
         student_weights = find_weights(recipe.student, _sentence(on_progress))
+        if recipe.calibrate_teacher:
+            teacher_outputs = teacher_outputs.calibrated(task)
         hidden, soft_labels = teacher_outputs.of("train")
         with _timed(seconds, "projection_head"):
             width = AutoConfig.from_pretrained(student_weights).hidden_size
@@ -210,7 +221,13 @@ def train(
                 )
         with _timed(seconds, "evaluation"):
             _report(on_progress, "Evaluation")
-            metrics, retrieval, encoded_train = _evaluate(task, teacher_outputs, head, knowledge_base, students)
+            second_key = None
+            if recipe.second_key is not None and recipe.second_key != recipe.teacher:
+                weights = find_weights(recipe.second_key, _sentence(on_progress))
+                second_key = SecondKey.of(weights, knowledge_base, task.texts("train"), recipe.max_length)
+            metrics, scored, encoded_train = _evaluate(
+                task, teacher_outputs, head, knowledge_base, second_key, students
+            )
         with _timed(seconds, "maps"):
             _report(on_progress, "Maps")
             maps = fit_maps(knowledge_base.embeddings, encoded_train.embeddings, recipe.seed)
@@ -229,15 +246,16 @@ def train(
         model = ReAugKDClassifier(
             ModelParts(
                 settings=settings,
-                retrieval=retrieval,
+                retrieval=scored.retrieval,
                 student=students["reaugkd"],
                 knowledge_base=knowledge_base,
+                second_key=second_key if scored.by_second_key else None,
                 metrics=metrics,
                 evaluation_rows=_evaluation_rows(task, teacher_outputs),
                 maps=maps,
                 projection_head=head,
                 teacher=teacher if recipe.keep_teacher else None,
-                card=model_card(settings, retrieval, metrics),
+                card=model_card(settings, scored.retrieval, metrics),
             )
         )
         if PartialState().is_main_process:
@@ -327,8 +345,9 @@ def _evaluate(
     teacher_outputs: TeacherOutputs,
     head: ProjectionHead,
     knowledge_base: KnowledgeBase,
+    second_key: SecondKey | None,
     students: dict[str, TextClassifier],
-) -> tuple[dict[str, Any], Any, Encoded]:
+) -> tuple[dict[str, Any], Scored, Encoded]:
     splits = ("validation", "test")
     encoded: dict[str, dict[str, Encoded]] = {"teacher": {}}
     for split in splits:
@@ -339,10 +358,20 @@ def _evaluate(
     kd_train = _encode(students["kd"], task, "train")
     kd_memory = KnowledgeBase(knowledge_base.rows, kd_train.embeddings, knowledge_base.soft_labels)
     labels = {split: task.labels(split) for split in splits}
-    scores, retrieval = score_methods(Networks(**encoded), labels, knowledge_base, kd_memory, task.metric)
+    second_keys = second_base = None
+    if second_key is not None:
+        second_keys = {split: second_key.embed(task.texts(split)) for split in splits}
+        second_base = second_key.knowledge_base
+    networks = Networks(**encoded, second_keys=second_keys)
+    scored = score_methods(networks, labels, knowledge_base, kd_memory, task.metric, second_base)
     aligned = alignment(encoded["reaugkd"]["test"].embeddings, encoded["teacher"]["test"].embeddings, knowledge_base)
-    metrics = {"metric": task.metric, "methods": scores, "alignment": aligned}
-    return metrics, retrieval, _encode(students["reaugkd"], task, "train")
+    metrics = {
+        "metric": task.metric,
+        "methods": scored.methods,
+        "alignment": aligned,
+        "memory": {"second_key": scored.by_second_key, "gate_open": not scored.gate_is_closed},
+    }
+    return metrics, scored, _encode(students["reaugkd"], task, "train")
 
 
 def _encode(student: TextClassifier, task: Task, split: str) -> Encoded:

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
+from reaugkd.gate import Gate
+from reaugkd.knowledge_base import KnowledgeBase
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,14 @@ class RetrievalSettings:
         λ, from 0 (the plain student) to 1 (the neighbours alone).
     temperature : float
         τ_r of the neighbours' weights; small means that the nearest counts most.
+    gate : Gate or None
+        Sets λ for each query; ``retrieval_weight`` is then what it gives on average.
     """
 
     k: int = 16
     retrieval_weight: float = 0.5
     temperature: float = 0.1
+    gate: Gate | None = None
 
     def __post_init__(self) -> None:
         if self.k < 1:
@@ -37,12 +42,58 @@ class RetrievalSettings:
     def overridden(
         self, k: int | None = None, retrieval_weight: float | None = None, temperature: float | None = None
     ) -> "RetrievalSettings":
-        """Return these settings with those that are given in the place of their own."""
+        """Return these settings with those that are given in the place of their own; a given λ silences the gate."""
         return RetrievalSettings(
             self.k if k is None else k,
             self.retrieval_weight if retrieval_weight is None else retrieval_weight,
             self.temperature if temperature is None else temperature,
+            self.gate if retrieval_weight is None else None,
         )
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """What the memory says of N queries.
+
+    Parameters
+    ----------
+    numbers : (N, k) int64
+        Row numbers of the neighbours in the knowledge base, the nearest first.
+    similarities : (N, k) float32
+        Cosine of query and key.
+    weights : (N, k) float64
+        w_ik; rows sum to 1.
+    probabilities : (N, C) float64
+        r_i = Σ_k w_ik ȳ_k; rows sum to 1.
+    """
+
+    numbers: NDArray[np.int64]
+    similarities: NDArray[np.float32]
+    weights: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+
+
+def retrieve(knowledge_base: KnowledgeBase, embeddings: NDArray[np.floating], settings: RetrievalSettings) -> Retrieved:
+    """Search the memory and blend the neighbours' soft labels.
+
+    Parameters
+    ----------
+    knowledge_base : KnowledgeBase
+        The memory.
+    embeddings : (N, d) float
+        The queries x_i.
+    settings : RetrievalSettings
+        Its k and τ_r count; λ does not.
+
+    Returns
+    -------
+    Retrieved
+        Neighbours, their weights and their prediction.
+    """
+    similarities, numbers = knowledge_base.search(embeddings, settings.k)
+    weights = neighbour_weights(similarities, settings.temperature)
+    probabilities = retrieved_probabilities(weights, knowledge_base.soft_labels[numbers])
+    return Retrieved(numbers, similarities, weights, probabilities)
 
 
 def neighbour_weights(similarities: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
@@ -85,8 +136,87 @@ def retrieved_probabilities(
     return np.einsum("nk,nkc->nc", weights, neighbour_soft_labels.astype(np.float64))
 
 
+@dataclass(frozen=True)
+class Combined:
+    """The answers to N queries, and what they are blended of.
+
+    Parameters
+    ----------
+    student_vote : (N, C') float64
+        ŷ_i over all classes of the memory; see :func:`student_vote`.
+    retrieval_weights : (N,) float64
+        λ_i.
+    probabilities : (N, C') float64
+        (1 - λ_i) ŷ_i + λ_i r_i; rows sum to 1.
+    """
+
+    student_vote: NDArray[np.float64]
+    retrieval_weights: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+
+
+def combine(student_probabilities: NDArray[np.floating], retrieved: Retrieved, settings: RetrievalSettings) -> Combined:
+    """Blend the student's own prediction with what the memory says.
+
+    Parameters
+    ----------
+    student_probabilities : (N, C) float
+        ŷ_i as the student gives them; a gate calibrates them first.
+    retrieved : Retrieved
+        What the memory says of the same queries.
+    settings : RetrievalSettings
+        λ or the gate. Where λ is fixed at 0 the memory is not asked, and the result is the student's own to the bit.
+
+    Returns
+    -------
+    Combined
+        Vote, weight and answer.
+    """
+    gate, student = settings.gate, np.asarray(student_probabilities, dtype=np.float64)
+    if gate is not None:
+        student = gate.calibrate(student)
+        weights = gate.retrieval_weights(student, retrieved.similarities, retrieved.probabilities)
+    else:
+        weights = np.full(len(student), settings.retrieval_weight)
+    if gate is not None or settings.retrieval_weight > 0:
+        vote = student_vote(student, retrieved.probabilities)
+    else:
+        vote = np.zeros_like(retrieved.probabilities)
+        vote[:, : student.shape[1]] = student
+    return Combined(vote, weights, blend(vote, retrieved.probabilities, weights[:, None]))
+
+
+def student_vote(student_probabilities: NDArray[np.floating], retrieved: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return ŷ_i over all classes of the memory, which may be more than the student was trained on.
+
+    Of a class that came later the student cannot speak, so there its vote is the memory's: with u_i the mass of r_i
+    on such classes, the vote is (1 - u_i) ŷ_i on the classes it knows and r_i on the others. Else a student that
+    knows no better would outvote every new class.
+
+    Parameters
+    ----------
+    student_probabilities : (N, C) float
+        ŷ_i.
+    retrieved : (N, C') float
+        r_i; C' is at least C, and the first C classes are the student's.
+
+    Returns
+    -------
+    (N, C') float64
+        Rows sum to 1.
+    """
+    known = student_probabilities.shape[1]
+    vote = np.array(retrieved, dtype=np.float64)
+    vote[:, :known] = student_probabilities
+    if retrieved.shape[1] > known:
+        vote[:, :known] *= 1.0 - retrieved[:, known:].sum(axis=1, keepdims=True)
+    return vote
+
+
 def blend(
-    student_probabilities: NDArray[np.floating], retrieved: NDArray[np.floating], retrieval_weight: float
+    student_probabilities: NDArray[np.floating],
+    retrieved: NDArray[np.floating],
+    retrieval_weight: float | NDArray[np.floating],
 ) -> NDArray[np.float64]:
     """Return the final prediction (1 - λ) ŷ_i + λ r_i.
 
@@ -96,7 +226,7 @@ def blend(
         ŷ_i.
     retrieved : (N, C) float
         r_i.
-    retrieval_weight : float
+    retrieval_weight : float or (N, 1) float
         λ; at 0 the result is the student's own to the bit, at 1 the retrieved one.
 
     Returns
@@ -104,5 +234,6 @@ def blend(
     (N, C) float64
         Rows sum to 1.
     """
-    student_probabilities = student_probabilities.astype(np.float64)
-    return (1.0 - retrieval_weight) * student_probabilities + retrieval_weight * retrieved
+    weight = np.asarray(retrieval_weight, dtype=np.float64)
+    blended: NDArray[np.float64] = (1.0 - weight) * student_probabilities.astype(np.float64) + weight * retrieved
+    return blended

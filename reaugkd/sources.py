@@ -15,6 +15,7 @@ from reaugkd.weights import hub_is_reachable
 SHOPTALK = Path(__file__).parent / "shoptalk"
 SHOPTALK_TEACHER_OUTPUTS = SHOPTALK / "teacher_outputs.parquet"
 
+DRAW_SEED = 0
 GLUE_REPOSITORY = "nyu-mll/glue"
 # Columns and metric of each GLUE task (Wang et al. 2019, table 1); STS-B is a regression and so left out.
 GLUE = {
@@ -105,6 +106,8 @@ def load_files(
     text_pair_column: str | None = None,
     label_column: str = "label",
     metric: str = "accuracy",
+    positive_label: str | None = None,
+    train_rows: int | None = None,
 ) -> Task:
     """Load a task from local CSV, TSV (tabs, no quoting), JSONL or Parquet files.
 
@@ -118,11 +121,15 @@ def load_files(
         Names of the columns; ``text_pair_column`` for pairs of texts only.
     metric : str
         A key of :data:`reaugkd.metrics.METRICS`.
+    positive_label : str, optional
+        The class of two whose F1 counts; the last by letter or number if left out.
+    train_rows : int, optional
+        Draw so many train rows, with a seed of its own; all if left out.
 
     Returns
     -------
     Task
-        The task, named after the train file's folder and stem.
+        The task, named after the train file's stem. Rows keep the ids of their place in the whole file.
 
     Raises
     ------
@@ -134,7 +141,29 @@ def load_files(
         columns["text_pair"] = text_pair_column
     paths = {split: path for split, path in zip(SPLITS, (train, validation, test), strict=True) if path is not None}
     tables = {split: _named_columns(read_table(path), columns, str(path)) for split, path in paths.items()}
-    return make_task(Path(train).stem, tables, metric=metric)
+    label_names = None if positive_label is None else _ordered_names(tables["train"], positive_label)
+    if train_rows is not None:
+        tables["train"] = _drawn_rows(tables["train"], train_rows)
+    return make_task(Path(train).stem, tables, label_names=label_names, metric=metric)
+
+
+def _ordered_names(train: pd.DataFrame, positive_label: str) -> list[str]:
+    """Put the positive class second, where the metrics of two classes look for it."""
+    others = sorted(set(train["label"].dropna()) - {positive_label})
+    if len(others) != 1 or positive_label not in set(train["label"]):
+        raise ReAugKDError(
+            f"The positive label {positive_label!r} must be one of two classes; "
+            f"the train rows have {', '.join(sorted(set(train['label'].dropna())))}."
+        )
+    return [*others, positive_label]
+
+
+def _drawn_rows(train: pd.DataFrame, rows: int) -> pd.DataFrame:
+    if not 1 <= rows <= len(train):
+        raise ReAugKDError(f"{rows:,} train rows cannot be drawn from {len(train):,}; ask for fewer, at least one.")
+    if "id" not in train.columns:
+        train = train.assign(id=[f"train-{position}" for position in range(1, len(train) + 1)])
+    return train.sample(n=rows, random_state=DRAW_SEED).sort_index()
 
 
 def read_table(path: str | Path) -> pd.DataFrame:

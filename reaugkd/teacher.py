@@ -1,7 +1,7 @@
 """Step 1: fine-tune the teacher, and keep what it says of every row: the seam between the two halves."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import set_seed
 
+from reaugkd.calibration import at_temperature, fit_temperature
 from reaugkd.data import SPLITS, Task, Text
 from reaugkd.encoders import TextClassifier
 from reaugkd.errors import ReAugKDError
@@ -167,6 +168,25 @@ class TeacherOutputs:
         """Return hidden states (N, H_t) and soft labels (N, C), both float32, of one split."""
         rows = np.asarray(self.splits) == split
         return self.hidden[rows].astype(np.float32), self.soft_labels[rows]
+
+    def calibrated(self, task: Task) -> "TeacherOutputs":
+        """Return the outputs with soft labels at the temperature of the lowest log loss on the validation rows.
+
+        A teacher is too sure of the texts that it was trained on, or, trained briefly over many classes, not sure
+        enough; neighbours' soft labels can only be blended with the student's if both mean what they say.
+
+        Parameters
+        ----------
+        task : Task
+            Its validation labels are used, no others.
+
+        Returns
+        -------
+        TeacherOutputs
+            The most probable classes stay the same.
+        """
+        temperature = fit_temperature(self.of("validation")[1], task.labels("validation"))
+        return replace(self, soft_labels=at_temperature(self.soft_labels, temperature).astype(np.float32))
 
     def check(self, task: Task) -> None:
         """Refuse outputs that were computed for other rows.

@@ -1,5 +1,7 @@
 """Choices are made on validation alone; every ablation is scored."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from reaugkd.evaluation import (
     Encoded,
     Networks,
     answer,
+    choose_gate,
     choose_retrieval,
     evaluate_model,
     score_methods,
@@ -78,11 +81,14 @@ def four_networks(test_seed):
     )
 
 
-def test_all_eight_methods_are_scored_on_test_and_validation(memory):
+def test_every_method_is_scored_on_test_and_validation_and_the_second_key_where_there_is_one(memory):
     labels = {"validation": np.arange(20) % 3, "test": np.arange(30) % 3}
     networks = four_networks(100)
-    scores, retrieval = score_methods(networks, labels, memory, memory, "accuracy")
-    assert tuple(scores) == METHODS
+    scored = score_methods(networks, labels, memory, memory, "accuracy")
+    scores, retrieval = scored.methods, scored.retrieval
+    assert tuple(scores) == tuple(method for method in METHODS if method != "kd_second_key")
+    keyed = replace(networks, second_keys={"validation": random_unit(20, 8, 1), "test": random_unit(30, 8, 2)})
+    assert tuple(score_methods(keyed, labels, memory, memory, "accuracy", memory).methods) == METHODS
     alone = {"teacher": networks.teacher, "student": networks.student, "kd": networks.kd}
     for method, network in (alone | {"reaugkd_no_retrieval": networks.reaugkd}).items():
         for split in ("test", "validation"):
@@ -100,17 +106,64 @@ def test_the_choice_does_not_depend_on_any_test_row(memory):
     other = score_methods(
         four_networks(500), {"validation": validation, "test": np.zeros(30, int)}, memory, memory, "accuracy"
     )
-    assert one[1] == other[1]
-    assert [s["validation"] for s in one[0].values()] == [s["validation"] for s in other[0].values()]
-    assert [s["test"] for s in one[0].values()] != [s["test"] for s in other[0].values()]
+    assert one.retrieval == other.retrieval
+    assert [s["validation"] for s in one.methods.values()] == [s["validation"] for s in other.methods.values()]
+    assert [s["test"] for s in one.methods.values()] != [s["test"] for s in other.methods.values()]
+
+
+def student_that_is_right(share, labels, seed):
+    """Probabilities 0.9 for the gold class in so many of the rows, else for the other of two."""
+    says = np.where(np.random.default_rng(seed).random(len(labels)) < share, labels, 1 - labels)
+    return np.where(np.arange(2) == says[:, None], 0.9, 0.1).astype("f4")
+
+
+def test_the_gate_opens_for_a_memory_that_errs_elsewhere_and_lifts_unseen_rows():
+    memory = memory_of(np.eye(2), np.eye(2))
+    labels = np.arange(1200) % 2
+    student = student_that_is_right(0.8, labels, 1)
+    found_by = np.where(np.random.default_rng(2).random(1200) < 0.9, labels, 1 - labels)
+    queries = np.eye(2, dtype=np.float32)[found_by]
+    held_out, test = slice(0, 400), slice(400, 1200)
+    choice = choose_gate(Encoded(queries[held_out], student[held_out]), labels[held_out], memory, "accuracy")
+    assert not choice.retrieval.gate.is_closed
+    answers = answer(Encoded(queries[test], student[test]), memory, choice.retrieval).argmax(axis=1)
+    assert (answers == labels[test]).mean() > (student[test].argmax(axis=1) == labels[test]).mean() + 0.05
+
+
+def test_the_gate_stays_closed_for_a_memory_that_only_repeats_the_student():
+    memory = memory_of(np.eye(2), np.eye(2))
+    labels = np.arange(400) % 2
+    student = student_that_is_right(0.8, labels, 1)
+    queries = Encoded(np.eye(2, dtype=np.float32)[student.argmax(axis=1)], student)
+    choice = choose_gate(queries, labels, memory, "accuracy")
+    assert choice.retrieval.gate.is_closed
+    np.testing.assert_array_equal(answer(queries, memory, choice.retrieval).argmax(axis=1), student.argmax(axis=1))
+
+
+def test_the_gate_stays_closed_where_too_few_rows_are_held_out():
+    memory, labels = memory_of(np.eye(2), np.eye(2)), np.arange(20) % 2
+    queries = Encoded(np.eye(2, dtype=np.float32)[labels], student_that_is_right(0.5, labels, 3))
+    assert choose_gate(queries, labels, memory, "accuracy").retrieval.gate.is_closed
+
+
+def test_the_second_key_is_chosen_where_it_tells_more_than_the_students():
+    memory = memory_of(np.eye(2), np.eye(2))
+    labels = {"validation": np.arange(300) % 2, "test": np.arange(200) % 2}
+    says = {split: student_that_is_right(0.8, gold, 4) for split, gold in labels.items()}
+    repeats = {split: Encoded(np.eye(2, dtype="f4")[p.argmax(axis=1)], p) for split, p in says.items()}
+    knows = {split: np.eye(2, dtype="f4")[gold] for split, gold in labels.items()}
+    networks = Networks(repeats, repeats, repeats, repeats, second_keys=knows)
+    scored = score_methods(networks, labels, memory, memory, "accuracy", memory)
+    assert scored.by_second_key
+    assert scored.methods["reaugkd"]["test"] == scored.methods["kd_second_key"]["test"] == 1.0
 
 
 def test_kd_with_its_own_memory_searches_that_memory(memory):
     labels = {"validation": np.arange(20) % 3, "test": np.arange(30) % 3}
     own = memory_of(random_unit(60, 8, 77), np.roll(memory.soft_labels, 1, axis=1))
-    with_own, _ = score_methods(four_networks(100), labels, memory, own, "accuracy")
-    with_teachers, _ = score_methods(four_networks(100), labels, memory, memory, "accuracy")
-    changed = {method for method in METHODS if with_own[method] != with_teachers[method]}
+    with_own = score_methods(four_networks(100), labels, memory, own, "accuracy").methods
+    with_teachers = score_methods(four_networks(100), labels, memory, memory, "accuracy").methods
+    changed = {method for method in with_own if with_own[method] != with_teachers[method]}
     assert changed == {"kd_own_memory"}
 
 

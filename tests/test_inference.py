@@ -5,11 +5,18 @@ from dataclasses import replace
 
 import huggingface_hub
 import numpy as np
+import pandas as pd
 import pytest
 
+from reaugkd.calibration import at_temperature
 from reaugkd.data import MAX_CHARACTERS
+from reaugkd.encoders import TextClassifier
 from reaugkd.errors import ReAugKDError
+from reaugkd.gate import Gate
 from reaugkd.inference import ReAugKDClassifier
+from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.retrieval import RetrievalSettings
+from reaugkd.second_key import SecondKey
 
 TEXTS = ["an apple and a plum", "old iron", "rain today", "the copper fog", "we saw the very new"]
 
@@ -78,19 +85,81 @@ def test_predict_predict_proba_and_explain_agree(toy_model):
     for text, row in zip(TEXTS, probabilities, strict=True):
         explanation = toy_model.explain(text)
         np.testing.assert_allclose(explanation.probabilities, row, atol=1e-5)
-        assert explanation.retrieval == toy_model.retrieval
+        assert replace(explanation.retrieval, retrieval_weight=0.3) == replace(
+            toy_model.retrieval, retrieval_weight=0.3
+        )
 
 
-def test_the_chosen_settings_are_used_and_each_can_be_overridden_for_a_call(toy_model):
-    chosen = toy_model.retrieval
-    plain = toy_model.predict_proba(TEXTS)
-    same = toy_model.predict_proba(
-        TEXTS, k=chosen.k, retrieval_weight=chosen.retrieval_weight, temperature=chosen.temperature
-    )
+@pytest.fixture
+def open_gate_model(toy_model):
+    """The toy model with a gate that trusts the memory by 0.2 to 0.8."""
+    gate = Gate(1.5, (0.3, -0.3, 0.2, 0.2, -0.2), 0.0, (0.5, 0.5, 0.8, 0.8, 0.5), (0.3, 0.3, 0.2, 0.2, 0.5))
+    return ReAugKDClassifier(replace(toy_model.parts, retrieval=RetrievalSettings(8, 0.5, 0.1, gate)))
+
+
+def test_the_chosen_settings_are_used_and_each_can_be_overridden_for_a_call(open_gate_model):
+    chosen = open_gate_model.retrieval
+    plain = open_gate_model.predict_proba(TEXTS)
+    same = open_gate_model.predict_proba(TEXTS, k=chosen.k, temperature=chosen.temperature)
     np.testing.assert_array_equal(same, plain)
     for override in ({"k": 1}, {"retrieval_weight": 0.05}, {"temperature": 0.01}):
-        assert np.abs(toy_model.predict_proba(TEXTS, **override) - plain).max() > 1e-4
-    np.testing.assert_array_equal(toy_model.predict_proba(TEXTS), plain)
+        assert np.abs(open_gate_model.predict_proba(TEXTS, **override) - plain).max() > 1e-4
+    np.testing.assert_array_equal(open_gate_model.predict_proba(TEXTS), plain)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_gated_answer_is_the_calibrated_student_and_the_neighbours_at_the_weight_it_names(open_gate_model, text):
+    found = open_gate_model.explain(text)
+    weight = found.retrieval.retrieval_weight
+    _, student = open_gate_model.embed([text])
+    np.testing.assert_allclose(found.student_probabilities, at_temperature(student, 1.5)[0], rtol=1e-9)
+    blended = (1 - weight) * found.student_probabilities + weight * found.retrieved
+    np.testing.assert_allclose(found.probabilities, blended, rtol=1e-9)
+    assert sum(neighbour.share for neighbour in found.neighbours) + found.student_share == pytest.approx(1)
+
+
+@pytest.fixture
+def second_key_model(open_gate_model, toy_encoder_folder, toy_task):
+    """The same, its memory searched by an untuned encoder."""
+    parts = open_gate_model.parts
+    key = SecondKey.of(toy_encoder_folder, parts.knowledge_base, toy_task.texts("train"), 16)
+    return ReAugKDClassifier(replace(parts, second_key=key))
+
+
+def test_a_second_key_finds_the_memories_nearest_to_the_untuned_embedding(second_key_model, toy_encoder_folder):
+    untuned = TextClassifier.from_pretrained(toy_encoder_folder, 1, max_length=16)
+    rows = second_key_model.parts.knowledge_base.rows
+    keys, query = (untuned.encode(texts)[0].astype(np.float64) for texts in (rows["text"].tolist(), [TEXTS[0]]))
+    cosines = (keys @ query[0]) / np.linalg.norm(keys, axis=1) / np.linalg.norm(query)
+    found = [neighbour.similarity for neighbour in second_key_model.explain(TEXTS[0]).neighbours]
+    np.testing.assert_allclose(found, np.sort(cosines)[::-1][:8], atol=1e-6)
+    for text, row in zip(TEXTS, second_key_model.predict_proba(TEXTS), strict=True):
+        np.testing.assert_allclose(second_key_model.explain(text).probabilities, row, atol=1e-5)
+
+
+def test_a_model_with_a_gate_and_a_second_key_comes_back_from_its_folder(second_key_model, tmp_path):
+    second_key_model.save_pretrained(tmp_path / "model")
+    again = ReAugKDClassifier.from_pretrained(tmp_path / "model")
+    assert again.retrieval == second_key_model.retrieval
+    np.testing.assert_allclose(again.predict_proba(TEXTS), second_key_model.predict_proba(TEXTS), atol=1e-6)
+
+
+def test_a_class_of_the_memory_alone_wins_where_its_text_is_asked(toy_model):
+    parts = toy_model.parts
+    base, count = parts.knowledge_base, len(parts.knowledge_base)
+    embeddings, _ = toy_model.embed([*base.rows["text"], "tin thunder peach"])  # all keyed by the student
+    soft_labels = np.pad(base.soft_labels, ((0, 1), (0, 1)))
+    soft_labels[count, 3] = 1.0
+    row = base.rows.iloc[[0]].assign(id="new-1", text="tin thunder peach", label="mixture")
+    grown = KnowledgeBase(pd.concat([base.rows, row]), embeddings, soft_labels)
+    settings = replace(parts.settings, label_names=(*parts.settings.label_names, "mixture"))
+    retrieval = RetrievalSettings(1, 0.0, 0.1, Gate.closed(1.0))
+    model = ReAugKDClassifier(replace(parts, knowledge_base=grown, settings=settings, retrieval=retrieval))
+    explanation = model.explain("tin thunder peach")
+    assert explanation.label == "mixture"
+    assert explanation.student_share == 0
+    assert explanation.neighbours[0].share == pytest.approx(1)
+    assert model.predict(["apple pear plum"])[0] == "fruit"
 
 
 def test_a_lambda_of_zero_is_the_plain_student_to_the_bit(toy_model):

@@ -106,7 +106,7 @@ def test_the_tables_are_plain_parquet(toy_model_folder, toy_task):
 def test_the_card_states_the_measured_table(toy_model_folder):
     card = (toy_model_folder / "README.md").read_text(encoding="utf-8")
     scores = json.loads((toy_model_folder / "metrics.json").read_text())["methods"]
-    for method, name in (("teacher", "Teacher"), ("reaugkd", "ReAugKD")):
+    for method, name in (("teacher", "Teacher"), ("reaugkd", "ReAugKD, gated")):
         assert f"| {name} | {100 * scores[method]['test']:.1f} | {100 * scores[method]['validation']:.1f} |" in card
     assert card.startswith("---\nlibrary_name: reaugkd\n")
 
@@ -193,8 +193,8 @@ def test_a_file_list_cannot_point_out_of_the_folder(copy):
 
 def test_another_format_version_is_refused(copy):
     about = json.loads((copy / "reaugkd.json").read_text())
-    (copy / "reaugkd.json").write_text(json.dumps(about | {"format_version": 2}))
-    with pytest.raises(ReAugKDError, match="is of format 2, this library reads 1"):
+    (copy / "reaugkd.json").write_text(json.dumps(about | {"format_version": 3}))
+    with pytest.raises(ReAugKDError, match="is of format 3, this library reads 2"):
         read_model(copy)
 
 

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.retrieval import RetrievalSettings, blend, neighbour_weights, retrieved_probabilities
+from reaugkd.gate import Gate
+from reaugkd.retrieval import (
+    RetrievalSettings,
+    Retrieved,
+    blend,
+    combine,
+    neighbour_weights,
+    retrieved_probabilities,
+    student_vote,
+)
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +98,27 @@ def test_only_what_is_given_is_overridden():
     assert settings.overridden() == settings
     assert settings.overridden(retrieval_weight=0.0) == RetrievalSettings(7, 0.0, 0.2)
     assert settings.overridden(k=3, temperature=0.5) == RetrievalSettings(3, 0.4, 0.5)
+
+
+def test_a_class_that_the_student_does_not_know_wins_where_its_memories_are_nearest():
+    retrieved = np.asarray([[0.05, 0.05, 0.9], [0.3, 0.7, 0.0]])
+    student = np.asarray([[0.98, 0.02], [0.6, 0.4]])
+    vote = student_vote(student, retrieved)
+    np.testing.assert_allclose(vote, [[0.098, 0.002, 0.9], [0.6, 0.4, 0.0]], atol=1e-12)
+    np.testing.assert_allclose(vote.sum(axis=1), 1.0)
+
+
+def test_a_fixed_weight_of_zero_leaves_new_classes_out_and_a_closed_gate_lets_them_win():
+    found = Retrieved(np.zeros((1, 2), int), np.ones((1, 2), "f4"), np.full((1, 2), 0.5), np.asarray([[0.1, 0.0, 0.9]]))
+    student = np.asarray([[0.8, 0.2]], dtype="f4")
+    plain = combine(student, found, RetrievalSettings(2, 0.0)).probabilities
+    np.testing.assert_array_equal(plain[:, :2], student.astype(np.float64))
+    gated = combine(student, found, RetrievalSettings(2, 0.0, gate=Gate.closed(1.0)))
+    assert gated.probabilities.argmax() == 2
+    assert gated.retrieval_weights[0] < 1e-12
+
+
+def test_a_given_weight_silences_the_gate():
+    settings = RetrievalSettings(4, 0.2, 0.1, Gate.closed(2.0))
+    assert settings.overridden(k=8).gate is settings.gate
+    assert settings.overridden(retrieval_weight=0.5) == RetrievalSettings(4, 0.5, 0.1)

@@ -1,0 +1,111 @@
+"""A black-box teacher: soft labels from a file or a function, embeddings from any open encoder."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from reaugkd.data import SPLITS, Task, Text
+from reaugkd.encoders import TextClassifier
+from reaugkd.errors import ReAugKDError
+from reaugkd.sources import read_table
+from reaugkd.teacher import TeacherOutputs
+from reaugkd.weights import find_weights
+
+RowId = tuple[str, str]
+SoftLabels = Callable[[list[Text]], NDArray[np.floating]] | Mapping[RowId, NDArray[np.floating]]
+"""A function from texts to (N, C) probabilities, or the (C,) probabilities of each (split, id)."""
+
+
+def black_box_outputs(
+    task: Task, soft_labels: SoftLabels, encoder: str, *, layers: int | None = None, max_length: int = 128
+) -> TeacherOutputs:
+    """Stand in for a teacher of which only the answers are known.
+
+    The open encoder is not tuned: its sentence embeddings take the place of ``teacher_hidden``, and the projection
+    head shapes them by the gold labels as it does a teacher's. So :func:`reaugkd.recipe.train` goes on from here.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    soft_labels : callable or mapping
+        The teacher's probabilities, columns in the order of ``task.label_names``.
+    encoder : str
+        Name or folder of the open encoder.
+    layers : int, optional
+        Keep only its first layers.
+    max_length : int
+        Tokens after which it cuts a text.
+
+    Returns
+    -------
+    TeacherOutputs
+        Of every row of the task.
+
+    Raises
+    ------
+    ReAugKDError
+        If a row has no probabilities, or they do not sum to 1.
+    """
+    texts = [text for split in SPLITS for text in task.texts(split)]
+    rows = [(split, row_id) for split in SPLITS for row_id in task.rows[split]["id"]]
+    if callable(soft_labels):
+        answers = np.asarray(soft_labels(texts), dtype=np.float32)
+    else:
+        missing = [row for row in rows if row not in soft_labels]
+        if missing:
+            split, row_id = missing[0]
+            raise ReAugKDError(f"The {split} row {row_id!r} has no soft labels; give some to every row.")
+        answers = np.stack([soft_labels[row] for row in rows]).astype(np.float32)
+    wanted = (len(rows), len(task.label_names))
+    if answers.shape != wanted or not (answers >= 0).all() or not np.allclose(answers.sum(axis=1), 1, atol=1e-3):
+        raise ReAugKDError(
+            f"Soft labels of shape {answers.shape} are no probabilities of {wanted[0]} rows over {wanted[1]} classes; "
+            "give each row numbers from 0 that sum to 1."
+        )
+    hidden, _ = TextClassifier.from_pretrained(find_weights(encoder), 1, layers=layers, max_length=max_length).encode(
+        texts
+    )
+    return TeacherOutputs(
+        ids=[row_id for _, row_id in rows],
+        splits=[split for split, _ in rows],
+        hidden=hidden.astype(np.float16),
+        soft_labels=answers,
+        label_names=task.label_names,
+        teacher=f"black box, embeddings of {encoder}",
+        fingerprint=task.fingerprint(),
+    )
+
+
+def read_soft_labels(path: str | Path, task: Task) -> dict[RowId, NDArray[np.float32]]:
+    """Read a black box's answers from a table.
+
+    Parameters
+    ----------
+    path : str or Path
+        CSV, TSV, JSONL or Parquet with the columns ``split``, ``id`` and one for each class, named after it.
+    task : Task
+        Whose classes are meant.
+
+    Returns
+    -------
+    dict
+        The (C,) probabilities of each (split, id).
+
+    Raises
+    ------
+    ReAugKDError
+        If a column is missing or holds something else than numbers.
+    """
+    table = read_table(path)
+    missing = [name for name in ("split", "id", *task.label_names) if name not in table.columns]
+    if missing:
+        raise ReAugKDError(f"{str(path)!r} has no column {missing[0]!r}; it needs split, id and one for each class.")
+    try:
+        answers = table[list(task.label_names)].astype(float).to_numpy(dtype=np.float32)
+    except (TypeError, ValueError, pa.ArrowException) as error:
+        raise ReAugKDError(f"{str(path)!r} holds a soft label that is no number ({error}); correct it.") from error
+    return dict(zip(zip(table["split"].astype(str), table["id"].astype(str), strict=True), answers, strict=True))

@@ -1,0 +1,248 @@
+"""Run a study: train every student that its plan names, keep what each says of every row, and go on where it stopped.
+
+Nothing is chosen or scored here; :mod:`reaugkd.study_answers` does that from the files this leaves.
+"""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from transformers import AutoConfig
+
+from reaugkd.black_box import black_box_outputs
+from reaugkd.data import SPLITS, Task
+from reaugkd.distillation import train_student
+from reaugkd.encoders import TextClassifier, normalize
+from reaugkd.projection import fit_projection_head
+from reaugkd.recipe import Recipe, teach
+from reaugkd.study_plan import Study, StudyMethod, StudyTeacher
+from reaugkd.teacher import TeacherOutputs
+from reaugkd.weights import find_weights
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One student of a study.
+
+    Parameters
+    ----------
+    task, teacher, method : str
+        Their names in the plan.
+    seed : int
+        Seed of the student.
+    """
+
+    task: str
+    teacher: str
+    method: str
+    seed: int
+
+    def file(self, work: Path) -> Path:
+        """Return where the student's outputs lie."""
+        return work / "students" / self.task / self.teacher / f"{self.method}-{self.seed}.npz"
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """Where a study keeps what it made; every name says what it is, so that a person can copy or delete one.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    """
+
+    path: Path
+
+    def teacher_outputs(self, task: str, teacher: str, seed: int) -> Path:
+        """Return the Parquet file of a teacher's outputs, as ``reaugkd teach`` writes it."""
+        return self.path / "teachers" / f"{task}-{teacher}-{seed}.parquet"
+
+    def keys(self, task: str, teacher: str, seed: int) -> Path:
+        """Return the file of the teacher's projected embeddings."""
+        return self.path / "keys" / f"{task}-{teacher}-{seed}.npz"
+
+    def second_key(self, task: str) -> Path:
+        """Return the file of the untuned encoder's embeddings."""
+        return self.path / "second_keys" / f"{task}.npz"
+
+
+def cells(study: Study) -> Iterator[tuple[Cell, StudyTeacher, StudyMethod, int]]:
+    """Yield every student with its teacher, its method and the teacher's seed; one seed after the other.
+
+    Whoever stops a study early has whole seeds. A student that learns from no teacher belongs to the teacher
+    ``"none"`` and comes once.
+    """
+    for position, seed in enumerate(study.seeds):
+        for teacher in study.teachers:
+            teacher_seed = teacher.seeds[position % len(teacher.seeds)]
+            for task in study.tasks:
+                for method in study.methods:
+                    if method.needs_teacher:
+                        yield Cell(task.name, teacher.name, method.name, seed), teacher, method, teacher_seed
+                    elif teacher == study.teachers[0]:
+                        yield Cell(task.name, "none", method.name, seed), teacher, method, teacher_seed
+
+
+def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say) -> None:
+    """Train what is not yet trained.
+
+    Parameters
+    ----------
+    study : Study
+        The plan.
+    data : str or Path
+        Folder from which the tasks' paths start.
+    work : str or Path
+        Folder for teachers' outputs and students' outputs; what lies there and fits is not made again.
+    say : callable
+        Is told a sentence for every network that was trained.
+
+    Raises
+    ------
+    ReAugKDError
+        If a file of the data is missing, or weights are not found.
+    """
+    folder = StudyFolder(Path(work))
+    tasks = {task.name: task.load(Path(data)) for task in study.tasks}
+    if study.second_key:
+        for name, task in tasks.items():
+            _second_keys(task, study.second_key, folder.second_key(name))
+    everything = list(cells(study))
+    for number, (cell, teacher, method, teacher_seed) in enumerate(everything, start=1):
+        task = tasks[cell.task]
+        recipe = method.recipe(teacher, cell.seed).for_task(task)
+        outputs = keys = None
+        if method.needs_teacher:
+            outputs = _outputs(study, teacher, task, teacher_seed, folder, say)
+            outputs = outputs.calibrated(task) if recipe.calibrate_teacher else outputs
+            if recipe.distillation.aligns:
+                keys = _projected(
+                    outputs, task, recipe, teacher_seed, folder.keys(cell.task, teacher.name, teacher_seed)
+                )
+        made_of = _made_of(task, recipe, outputs)
+        path = cell.file(folder.path)
+        if path.is_file() and str(np.load(path)["made_of"]) == made_of:
+            continue
+        seconds = _train_cell(task, recipe, outputs, keys, path, made_of)
+        named = f"{cell.task}, {cell.teacher}, {cell.method}, seed {cell.seed}"
+        say(f"{number} of {len(everything)}: {named}: {seconds:.0f} s.")
+
+
+def _outputs(
+    study: Study, teacher: StudyTeacher, task: Task, seed: int, folder: StudyFolder, say: Say
+) -> TeacherOutputs:
+    """Load a teacher's outputs, or fine-tune the teacher first."""
+    if teacher.soft_labels_of is not None:
+        source = next(other for other in study.teachers if other.name == teacher.soft_labels_of)
+        known = _outputs(study, source, task, source.seeds[0], folder, say)
+        path = folder.teacher_outputs(task.name, teacher.name, seed)
+        if not path.is_file():
+            by_id = dict(zip(zip(known.splits, known.ids, strict=True), known.soft_labels, strict=True))
+            black_box_outputs(task, by_id, teacher.encoder).save(path)
+        return TeacherOutputs.load(path)
+    path = folder.teacher_outputs(task.name, teacher.name, seed)
+    if not path.is_file():
+        start = time.monotonic()
+        teach(task, Recipe(teacher=teacher.encoder, seed=seed), path, on_progress=lambda _: None)
+        say(f"Teacher {teacher.name}, {task.name}, seed {seed}: {time.monotonic() - start:.0f} s.")
+    outputs = TeacherOutputs.load(path)
+    outputs.check(task)
+    return outputs
+
+
+def _projected(
+    outputs: TeacherOutputs, task: Task, recipe: Recipe, seed: int, path: Path
+) -> dict[str, NDArray[np.float32]]:
+    """Load z of every split, or fit the projection head first; one for all students of a teacher."""
+    if not path.is_file():
+        hidden, _ = outputs.of("train")
+        width = AutoConfig.from_pretrained(find_weights(recipe.student)).hidden_size
+        scratch = path.with_suffix(".partial")
+        settings = replace(recipe.projection_training, seed=seed)
+        head = fit_projection_head(
+            hidden,
+            task.labels("train"),
+            width,
+            settings,
+            scratch,
+            temperature=recipe.projection_temperature,
+            on_progress=lambda _: None,
+        )
+        shutil.rmtree(scratch, ignore_errors=True)
+        _save(path, **{split: head.project(outputs.of(split)[0]) for split in SPLITS})
+    found = np.load(path)
+    return {split: found[split] for split in SPLITS}
+
+
+def _second_keys(task: Task, about: dict[str, Any], path: Path) -> None:
+    made_of = json.dumps([about, task.fingerprint()])
+    if path.is_file() and str(np.load(path)["made_of"]) == made_of:
+        return
+    encoder = TextClassifier.from_pretrained(find_weights(about["encoder"]), 1, layers=about.get("layers"))
+    start = time.monotonic()
+    keys = {split: normalize(encoder.encode(task.texts(split))[0]).astype(np.float16) for split in SPLITS}
+    _save(path, made_of=np.array(made_of), seconds=np.array(time.monotonic() - start), **keys)
+
+
+def _train_cell(
+    task: Task,
+    recipe: Recipe,
+    outputs: TeacherOutputs | None,
+    keys: dict[str, NDArray[np.float32]] | None,
+    path: Path,
+    made_of: str,
+) -> float:
+    """Train one student, write what it says of every row, and return the seconds that the training took."""
+    start = time.monotonic()
+    scratch = path.with_suffix(".partial")
+    student = train_student(
+        find_weights(recipe.student),
+        task,
+        recipe.student_training,
+        recipe.distillation,
+        scratch,
+        path.stem,
+        soft_labels=None if outputs is None else outputs.of("train")[1],
+        teacher_embeddings=None if keys is None else keys["train"],
+        layers=recipe.student_layers,
+        max_length=recipe.max_length,
+        on_progress=lambda _: None,
+    )
+    seconds = time.monotonic() - start
+    said: dict[str, NDArray[Any]] = {}
+    for split in SPLITS:
+        hidden, probabilities = student.encode(task.texts(split))
+        said |= {f"{split}_embeddings": normalize(hidden).astype(np.float16), f"{split}_probabilities": probabilities}
+    shutil.rmtree(scratch, ignore_errors=True)
+    _save(path, made_of=np.array(made_of), seconds=np.array(seconds), **said)
+    return seconds
+
+
+def _made_of(task: Task, recipe: Recipe, outputs: TeacherOutputs | None) -> str:
+    """Return a digest of all that decides about a student."""
+    parts = [
+        task.fingerprint(),
+        repr(task.labels("train").tolist()),
+        json.dumps(asdict(replace(recipe, second_key=None))),
+    ]
+    if outputs is not None:
+        parts.append(hashlib.sha256(outputs.soft_labels.tobytes() + outputs.hidden.tobytes()).hexdigest())
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _save(path: Path, **arrays: NDArray[Any]) -> None:
+    """Write arrays whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".writing.npz")
+    np.savez(partial, **arrays)  # type: ignore[arg-type]
+    partial.replace(path)

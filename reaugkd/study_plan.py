@@ -1,0 +1,195 @@
+"""What a study compares, read from a YAML file: tasks, teachers, methods and seeds."""
+
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from reaugkd.data import Task
+from reaugkd.errors import ReAugKDError
+from reaugkd.recipe import Recipe
+from reaugkd.sources import load_files
+from reaugkd.weights import DEFAULT_ENCODER
+
+
+@dataclass(frozen=True)
+class StudyTask:
+    """A task of a study.
+
+    Parameters
+    ----------
+    name : str
+        Its name in tables and plots.
+    files : dict
+        Arguments of :func:`reaugkd.sources.load_files`; paths start from the study's data folder.
+    """
+
+    name: str
+    files: dict[str, Any]
+
+    def load(self, data: Path) -> Task:
+        """Load the task; ``data`` is the folder from which its paths start."""
+        paths = {split: data / self.files[split] for split in ("train", "validation", "test") if split in self.files}
+        options = {name: value for name, value in self.files.items() if name not in paths}
+        return replace(load_files(**paths, **options), name=self.name)
+
+
+@dataclass(frozen=True)
+class StudyTeacher:
+    """A teacher of a study.
+
+    Parameters
+    ----------
+    name : str
+        Its name in tables and plots.
+    encoder : str
+        The pretrained encoder that is fine-tuned; of a black box, the open encoder that gives the embeddings.
+    seeds : tuple of int
+        Seeds to train it with; the n-th seed of the study takes the n-th of them, going round.
+    soft_labels_of : str or None
+        Makes it a black box: only the soft labels of that other teacher are known.
+    """
+
+    name: str
+    encoder: str
+    seeds: tuple[int, ...] = (0,)
+    soft_labels_of: str | None = None
+
+
+@dataclass(frozen=True)
+class StudyMethod:
+    """A way to train the student.
+
+    Parameters
+    ----------
+    name : str
+        Its name in tables and plots.
+    changes : dict
+        What differs from the :class:`~reaugkd.recipe.Recipe`, nested as its fields are.
+    """
+
+    name: str
+    changes: dict[str, Any]
+
+    def recipe(self, teacher: StudyTeacher, seed: int) -> Recipe:
+        """Return the recipe of one student."""
+        recipe = Recipe(teacher=teacher.encoder, seed=seed)
+        changed: Recipe = _changed(recipe, self.changes, f"methods.{self.name}")
+        return changed
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether the student learns from the teacher at all; one that does not is trained once for all teachers."""
+        loss = self.recipe(StudyTeacher("any", DEFAULT_ENCODER), 0).distillation
+        return bool(loss.soft_label_weight or loss.aligns)
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is compared.
+
+    Parameters
+    ----------
+    tasks : tuple of StudyTask
+        On what.
+    teachers : tuple of StudyTeacher
+        By whom.
+    methods : tuple of StudyMethod
+        How the student is trained.
+    seeds : tuple of int
+        Seeds of the students.
+    compare : tuple of (str, str)
+        Which answers are compared, ``"method/answer"`` each, the baseline second.
+    second_key : dict or None
+        ``encoder`` and ``layers`` of an untuned encoder by which the memory is searched too.
+    """
+
+    tasks: tuple[StudyTask, ...]
+    teachers: tuple[StudyTeacher, ...]
+    methods: tuple[StudyMethod, ...]
+    seeds: tuple[int, ...]
+    compare: tuple[tuple[str, str], ...] = ()
+    second_key: dict[str, Any] | None = field(default=None)
+
+
+def read_study(path: str | Path) -> Study:
+    """Read a study from a YAML file, and check it.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    Study
+        What it compares.
+
+    Raises
+    ------
+    ReAugKDError
+        If the file is missing, is no YAML, or names something that does not exist.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ReAugKDError(
+            f"There is no file {str(path)!r}; write the study's tasks, teachers, methods and seeds there."
+        )
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ReAugKDError(f"{str(path)!r} is no YAML ({' '.join(str(error).split())}); correct it.") from error
+    known = {entry.name for entry in fields(Study)}
+    if not isinstance(content, dict) or not {"tasks", "teachers", "methods", "seeds"} <= set(content) <= known:
+        raise ReAugKDError(
+            f"{str(path)!r} must hold tasks, teachers, methods and seeds, and nothing else but "
+            f"{' and '.join(sorted(known - {'tasks', 'teachers', 'methods', 'seeds'}))}."
+        )
+    try:
+        study = Study(
+            tasks=tuple(StudyTask(name, dict(files)) for name, files in content["tasks"].items()),
+            teachers=tuple(
+                StudyTeacher(name, **{**about, "seeds": tuple(about.get("seeds", (0,)))})
+                for name, about in content["teachers"].items()
+            ),
+            methods=tuple(StudyMethod(name, changes or {}) for name, changes in content["methods"].items()),
+            seeds=tuple(int(seed) for seed in content["seeds"]),
+            compare=tuple((str(ours), str(theirs)) for ours, theirs in content.get("compare", ())),
+            second_key=content.get("second_key"),
+        )
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ReAugKDError(f"{str(path)!r} is not laid out as a study ({error}); correct it.") from error
+    _check(study, path)
+    return study
+
+
+def _check(study: Study, path: Path) -> None:
+    if not (study.tasks and study.teachers and study.methods and study.seeds):
+        raise ReAugKDError(f"{str(path)!r} needs at least one task, teacher, method and seed.")
+    teachers = {teacher.name for teacher in study.teachers if teacher.soft_labels_of is None}
+    for teacher in study.teachers:
+        if teacher.soft_labels_of not in (None, *teachers):
+            raise ReAugKDError(
+                f"{str(path)!r}: the black box {teacher.name!r} takes the soft labels of {teacher.soft_labels_of!r}, "
+                f"which is none of the teachers {', '.join(sorted(teachers))}."
+            )
+    for method in study.methods:
+        method.recipe(study.teachers[0], study.seeds[0])  # an unknown setting fails now, not after hours
+    names = {method.name for method in study.methods}
+    for pair in study.compare:
+        for side in pair:
+            if side.split("/")[0] not in names:
+                raise ReAugKDError(f"{str(path)!r} compares {side!r}, but has no method of that name.")
+
+
+def _changed(settings: Any, changes: dict[str, Any], where: str) -> Any:
+    """Return nested settings with some of them changed."""
+    known = {entry.name for entry in fields(settings)}
+    found = {}
+    for name, value in changes.items():
+        if name not in known:
+            raise ReAugKDError(f"{where} has no setting {name!r}; it has {', '.join(sorted(known))}.")
+        inner = getattr(settings, name)
+        found[name] = _changed(inner, value, f"{where}.{name}") if is_dataclass(inner) else value
+    return replace(settings, **found)
