@@ -1,4 +1,4 @@
-"""The command line: ``reaugkd weights | teach | train | evaluate | predict | info``."""
+"""The command line: ``reaugkd weights | teach | train | evaluate | predict | info | study``."""
 
 import json
 import logging
@@ -207,6 +207,27 @@ def predict(
         return
     for explanation in explanations:
         _print_explanation(explanation)
+
+
+@app.command()
+def study(
+    plan: Annotated[Path, typer.Argument(help="YAML file: tasks, teachers, methods, seeds.")],
+    out: Annotated[Path, typer.Option(help="Folder for what is trained, the tables and the plots.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Where the tasks' paths start; the plan's folder if left out.")
+    ] = None,
+    report_only: Annotated[bool, typer.Option("--report-only", help="Train nothing; report on what is there.")] = False,
+) -> None:
+    """Compare methods over tasks and seeds; go on where an earlier call stopped."""
+    from reaugkd.study import run_study
+    from reaugkd.study_plan import read_study
+    from reaugkd.study_report import write_report
+
+    read, start = read_study(plan), data or plan.parent
+    if not report_only:
+        run_study(read, start, out, say=_say)
+    for path in write_report(read, start, out):
+        _say(f"Wrote {path}.")
 
 
 @app.command()

@@ -47,6 +47,9 @@ class DistillationSettings:
         τ of the similarities, also of those by which a text retrieves in training.
     candidates : str
         Whose similarities are compared: the ``"batch"``, as in the paper, or the whole ``"memory"``.
+    embedding_head : bool
+        Align the student's pooled output through a linear layer of its own, so that the classifier's space is left
+        alone; without it, as in the paper, the pooled output itself is drawn to the teacher's space.
     kl_direction : str
         ``"teacher_student"``, KL(q‖p) as in the paper, or ``"student_teacher"``, KL(p‖q).
     """
@@ -60,6 +63,7 @@ class DistillationSettings:
     relational_temperature: float = 0.1
     candidates: str = "memory"
     kl_direction: str = "teacher_student"
+    embedding_head: bool = True
 
     def __post_init__(self) -> None:
         for name in ("soft_label_weight", "gold_label_weight", *ALIGNING_WEIGHTS):
@@ -256,6 +260,8 @@ def train_student(
             f"The teacher's embeddings are {teacher_embeddings.shape[1]} wide and the student's "
             f"{student.embedding_width}; project them to the student's width first."
         )
+    if distillation.aligns and distillation.embedding_head:
+        student.add_embedding_head()
     if settings.freeze_word_embeddings:
         student.freeze_word_embeddings()
     columns: dict[str, NDArray[np.generic]] = {"labels": task.labels("train")}

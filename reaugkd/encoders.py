@@ -58,6 +58,16 @@ class TextClassifier(nn.Module):
         self.max_length = max_length
         self.dropout = nn.Dropout(0.1)
         self.classifier = nn.Linear(encoder.config.hidden_size, num_labels)
+        self.embedding_head: nn.Linear | None = None
+
+    def add_embedding_head(self) -> None:
+        """Put a linear layer, the identity at first, between the pooled output and the embedding.
+
+        What is drawn to a teacher's space is then the embedding, and the classifier keeps a pooled output of its own.
+        """
+        self.embedding_head = nn.Linear(self.embedding_width, self.embedding_width)
+        nn.init.eye_(self.embedding_head.weight)
+        nn.init.zeros_(self.embedding_head.bias)
 
     @classmethod
     def from_pretrained(
@@ -116,9 +126,14 @@ class TextClassifier(nn.Module):
             If a file is missing or damaged.
         """
         try:
-            head = load_file(Path(folder) / CLASSIFIER_FILE)
-            model = cls.from_pretrained(folder, num_labels=head["weight"].shape[0], max_length=max_length)
-            model.classifier.load_state_dict(head)
+            heads = load_file(Path(folder) / CLASSIFIER_FILE)
+            model = cls.from_pretrained(folder, num_labels=heads["weight"].shape[0], max_length=max_length)
+            if "embedding_head.weight" in heads:
+                model.add_embedding_head()
+                assert model.embedding_head is not None
+                for name in ("weight", "bias"):
+                    getattr(model.embedding_head, name).data.copy_(heads.pop(f"embedding_head.{name}"))
+            model.classifier.load_state_dict(heads)
         except (OSError, KeyError, RuntimeError, SafetensorError) as error:
             reason = " ".join(str(error).split()).rstrip(".")
             raise ReAugKDError(
@@ -138,9 +153,10 @@ class TextClassifier(nn.Module):
         with _quiet():
             self.encoder.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
-        save_file(
-            {name: value.contiguous() for name, value in self.classifier.state_dict().items()}, folder / CLASSIFIER_FILE
-        )
+        heads = dict(self.classifier.state_dict())
+        if self.embedding_head is not None:
+            heads |= {f"embedding_head.{name}": value for name, value in self.embedding_head.state_dict().items()}
+        save_file({name: value.contiguous() for name, value in heads.items()}, folder / CLASSIFIER_FILE)
         write_pooling(folder, self.pooling, self.embedding_width)
 
     @property
@@ -168,7 +184,7 @@ class TextClassifier(nn.Module):
         Returns
         -------
         tuple of Tensor
-            Pooled output (N, H) and logits (N, C).
+            Embedding (N, H), which is the pooled output unless there is an embedding head, and logits (N, C).
         """
         hidden = self.encoder(**tokens).last_hidden_state
         if self.pooling == "cls":
@@ -176,7 +192,8 @@ class TextClassifier(nn.Module):
         else:
             mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)
             pooled = (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
-        return pooled, self.classifier(self.dropout(pooled))
+        embedding = pooled if self.embedding_head is None else self.embedding_head(pooled)
+        return embedding, self.classifier(self.dropout(pooled))
 
     def tokenize(self, texts: Sequence[Text]) -> BatchEncoding:
         """Tokenize without padding.
@@ -209,7 +226,7 @@ class TextClassifier(nn.Module):
         Returns
         -------
         tuple of ndarray
-            Pooled outputs (N, H) and class probabilities (N, C), float32, in the order of the texts.
+            Embeddings (N, H) and class probabilities (N, C), float32, in the order of the texts.
         """
         self.eval()
         device = self.classifier.weight.device
@@ -222,8 +239,8 @@ class TextClassifier(nn.Module):
             batch = self.tokenizer.pad(
                 {name: [values[row] for row in rows] for name, values in tokens.items()}, return_tensors="pt"
             )
-            pooled, logits = self(**batch.to(device))
-            hidden[rows] = pooled.float().cpu().numpy()
+            embedding, logits = self(**batch.to(device))
+            hidden[rows] = embedding.float().cpu().numpy()
             probabilities[rows] = torch.softmax(logits.float(), dim=-1).cpu().numpy()
         return hidden, probabilities
 

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from reaugkd.data import Task
+from reaugkd.distillation import DistillationSettings
 from reaugkd.errors import ReAugKDError
 from reaugkd.recipe import Recipe
 from reaugkd.sources import load_files
@@ -79,10 +80,17 @@ class StudyMethod:
         return changed
 
     @property
+    def aligns(self) -> bool:
+        """Whether the student is drawn to the teacher's embeddings."""
+        return self._loss().aligns
+
+    @property
     def needs_teacher(self) -> bool:
         """Whether the student learns from the teacher at all; one that does not is trained once for all teachers."""
-        loss = self.recipe(StudyTeacher("any", DEFAULT_ENCODER), 0).distillation
-        return bool(loss.soft_label_weight or loss.aligns)
+        return bool(self._loss().soft_label_weight) or self.aligns
+
+    def _loss(self) -> DistillationSettings:
+        return self.recipe(StudyTeacher("any", DEFAULT_ENCODER), 0).distillation
 
 
 @dataclass(frozen=True)

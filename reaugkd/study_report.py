@@ -1,0 +1,170 @@
+"""What a study says: means with intervals, paired comparisons, and a plot of each."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.metrics import Labels
+from reaugkd.significance import Interval, interval_over_seeds, mcnemar, paired_bootstrap
+from reaugkd.study_answers import save_tables, study_answers
+from reaugkd.study_figures import comparison_figure, methods_figure
+from reaugkd.study_plan import Study
+
+ALL_TASKS = "all tasks"
+
+
+def write_report(study: Study, data: str | Path, work: str | Path) -> list[Path]:
+    """Choose, score and compare what is trained, and write tables and plots.
+
+    Parameters
+    ----------
+    study : Study
+        The plan.
+    data : str or Path
+        Folder from which the tasks' paths start.
+    work : str or Path
+        The study's folder.
+
+    Returns
+    -------
+    list of Path
+        ``scores`` and ``predictions`` (one row a student and answer), ``summary`` (means over seeds),
+        ``comparisons``, and an SVG for each of the last two and each teacher.
+
+    Raises
+    ------
+    ReAugKDError
+        If no student is trained yet, or no browser draws the plots.
+    """
+    work = Path(work)
+    scores, predictions = study_answers(study, data, work)
+    if scores.empty:
+        raise ReAugKDError(f"No student of the study is trained in {str(work)!r}; run it without --report-only.")
+    gold = {task.name: task.load(Path(data)).labels("test") for task in study.tasks}
+    tables = {"summary": summarised(scores), "comparisons": compared(scores, predictions, gold, study.compare)}
+    save_tables(scores, predictions, work)
+    written = [work / name for name in ("scores.parquet", "scores.csv", "predictions.parquet")]
+    for name, table in tables.items():
+        written.append(work / f"{name}.csv")
+        table.to_csv(written[-1], index=False, float_format="%.5g")
+    for teacher in [teacher.name for teacher in study.teachers]:
+        drawn = {
+            "summary": (methods_figure, tables["summary"]),
+            "comparisons": (comparison_figure, tables["comparisons"]),
+        }
+        for name, (figure, table) in drawn.items():
+            rows = table[table["teacher"].isin([teacher, "none"])]
+            if not rows.empty:
+                written.append(_saved(figure(rows), work / f"{name}-{teacher}.svg"))
+    return written
+
+
+def summarised(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return mean and 95 % interval over seeds of every way to answer.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        As :func:`reaugkd.study_answers.study_answers` gives them.
+
+    Returns
+    -------
+    DataFrame
+        ``task``, ``teacher``, ``method``, ``answer``, ``metric``, ``seeds``; in percent ``mean``, ``low``, ``high``.
+    """
+    keys = ["task", "teacher", "method", "answer", "metric"]
+    rows = []
+    for names, group in scores.groupby(keys, sort=False):
+        found = interval_over_seeds(100 * group["test"].to_numpy())
+        rows.append(dict(zip(keys, names, strict=True)) | {"seeds": len(group)} | _columns(found))
+    return pd.DataFrame(rows)
+
+
+def compared(
+    scores: pd.DataFrame,
+    predictions: pd.DataFrame,
+    gold: dict[str, Labels],
+    pairs: tuple[tuple[str, str], ...],
+) -> pd.DataFrame:
+    """Compare ways to answer, seed by seed on the same test rows.
+
+    Parameters
+    ----------
+    scores, predictions : DataFrame
+        As :func:`reaugkd.study_answers.study_answers` gives them.
+    gold : dict of str to (N,) int64
+        Gold labels of each task's test rows.
+    pairs : tuple of (str, str)
+        ``"method/answer"`` and its baseline.
+
+    Returns
+    -------
+    DataFrame
+        A row for each pair, teacher and task, and one for the average over tasks: ``seeds``; in points ``mean``,
+        ``low``, ``high`` by Student's t over seeds, ``bootstrap_low`` and ``bootstrap_high`` over test rows; and the
+        median over seeds of McNemar's ``p``. Of the average only seeds that all tasks have count.
+    """
+    rows = []
+    teachers = [name for name in scores["teacher"].unique() if name != "none"]
+    for ours, theirs in pairs:
+        for teacher in teachers:
+            by_task: dict[str, pd.Series] = {}
+            for task, labels in gold.items():
+                sides = [_side(scores, predictions, task, teacher, side) for side in (ours, theirs)]
+                shared = sorted(set(sides[0]) & set(sides[1]))
+                if not shared:
+                    continue
+                difference = pd.Series({seed: 100 * (sides[0][seed][0] - sides[1][seed][0]) for seed in shared})
+                by_task[task] = difference
+                metric = scores.loc[scores["task"] == task, "metric"].iloc[0]
+                predicted, baseline = (np.stack([side[seed][1] for seed in shared]) for side in sides)
+                over_rows = paired_bootstrap(labels, predicted, baseline, metric)
+                p = [mcnemar(labels, one, other) for one, other in zip(predicted, baseline, strict=True)]
+                about = {"ours": ours, "baseline": theirs, "teacher": teacher, "task": task, "seeds": len(shared)}
+                ends = {"bootstrap_low": 100 * over_rows.low, "bootstrap_high": 100 * over_rows.high}
+                rows.append(
+                    about
+                    | _columns(interval_over_seeds(difference.to_numpy()))
+                    | ends
+                    | {"mcnemar_p": float(np.median(p))}
+                )
+            average = pd.DataFrame(by_task).dropna()
+            if len(by_task) > 1 and len(average):
+                about = {"ours": ours, "baseline": theirs, "teacher": teacher, "task": ALL_TASKS, "seeds": len(average)}
+                rows.append(about | _columns(interval_over_seeds(average.mean(axis=1).to_numpy())))
+    return pd.DataFrame(rows)
+
+
+def _side(
+    scores: pd.DataFrame, predictions: pd.DataFrame, task: str, teacher: str, side: str
+) -> dict[int, tuple[float, Labels]]:
+    """Return score and predictions of one way to answer, by seed."""
+    method, _, answer = side.partition("/")
+
+    def chosen(table: pd.DataFrame) -> pd.DataFrame:
+        same = (table["task"] == task) & (table["method"] == method) & (table["answer"] == (answer or "off"))
+        return table[same & table["teacher"].isin([teacher, "none"])]
+
+    found = chosen(predictions).sort_values("row").groupby("seed")["predicted"]
+    labels = {seed: rows.to_numpy(dtype=np.int64) for seed, rows in found}
+    return {
+        seed: (float(score), labels[seed]) for seed, score in chosen(scores)[["seed", "test"]].itertuples(index=False)
+    }
+
+
+def _columns(found: Interval) -> dict[str, Any]:
+    return {"mean": found.mean, "low": found.low, "high": found.high}
+
+
+def _saved(figure: go.Figure, path: Path) -> Path:
+    try:
+        figure.write_image(path)
+    except (ImportError, ValueError, RuntimeError) as error:
+        raise ReAugKDError(
+            "The plots cannot be drawn: Kaleido or a Chrome browser is missing; install reaugkd[study] and Chromium."
+        ) from error
+    return path

@@ -1,0 +1,250 @@
+"""A study trains each student once, goes on where it stopped, and chooses before it reads a test label."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from toy_data import toy_rows
+
+from reaugkd import study as study_module
+from reaugkd import study_answers as answers_module
+from reaugkd.data import Task
+from reaugkd.errors import ReAugKDError
+from reaugkd.significance import interval_over_seeds, mcnemar, paired_bootstrap
+from reaugkd.study import cells, run_study
+from reaugkd.study_answers import study_answers
+from reaugkd.study_plan import read_study
+from reaugkd.study_report import ALL_TASKS, compared, summarised, write_report
+
+QUICK = {"epochs": 3, "batch_size": 16, "bf16": False, "freeze_word_embeddings": False, "learning_rate": 5e-4}
+
+
+@pytest.fixture(scope="session")
+def plan(toy_encoder_folder, wide_encoder_folder):
+    """Two tasks, a teacher and its black box, three methods, two seeds."""
+    student = {"student": str(toy_encoder_folder), "max_length": 16, "epochs": 3, "student_training": QUICK}
+    student |= {"projection_training": {"epochs": 3, "batch_size": 45, "bf16": False}}
+    loss = {"soft_label_weight": 0, "gold_label_weight": 1, "relational_weight": 0}
+    return {
+        "tasks": {name: {"train": f"{name}/train.csv", "test": f"{name}/test.csv"} for name in ("one", "two")},
+        "teachers": {
+            "wide": {"encoder": str(wide_encoder_folder), "seeds": [3]},
+            "closed": {"encoder": str(toy_encoder_folder), "soft_labels_of": "wide"},
+        },
+        "methods": {
+            "student": {**student, "distillation": loss},
+            "kd": {**student, "distillation": {"relational_weight": 0}},
+            "reaugkd": student,
+        },
+        "seeds": [0, 1],
+        "compare": [["reaugkd/gate", "kd/off"], ["kd/off", "student/off"]],
+        "second_key": {"encoder": str(wide_encoder_folder)},
+    }
+
+
+def write_data(folder, garble=False):
+    for number, name in enumerate(("one", "two")):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        toy_rows(25, seed=number).to_csv(folder / name / "train.csv", index=False)
+        test = toy_rows(8, seed=50 + number)
+        if garble:
+            test["label"] = test["label"].iloc[::-1].to_numpy()
+        test.to_csv(folder / name / "test.csv", index=False)
+
+
+@pytest.fixture(scope="session")
+def finished(plan, tmp_path_factory):
+    """The study, run once: plan's file, data and work folder."""
+    folder = tmp_path_factory.mktemp("study")
+    write_data(folder)
+    (folder / "study.yaml").write_text(yaml.safe_dump(plan))
+    # The toy teacher is made quick by the recipe that the runner asks for.
+    original = study_module.Recipe
+    quick = {"max_length": 16, "teacher_epochs": 3}
+    study_module.Recipe = lambda **options: original(**options, **quick)
+    try:
+        run_study(read_study(folder / "study.yaml"), folder, folder / "work", say=lambda _: None)
+    finally:
+        study_module.Recipe = original
+    return folder
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Names of the students that are trained."""
+    names = []
+    original = study_module.train_student
+
+    def spy(*arguments, **options):
+        names.append(arguments[5])
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(study_module, "train_student", spy)
+    return names
+
+
+def test_a_student_that_learns_from_no_teacher_is_trained_once_for_all_teachers(finished):
+    found = [cell for cell, *_ in cells(read_study(finished / "study.yaml"))]
+    assert len(found) == len(set(found)) == 2 * (2 + 2 * 2 * 2)
+    assert sum(cell.teacher == "none" for cell in found) == 4
+    assert [cell.seed for cell in found] == sorted(cell.seed for cell in found)
+
+
+def test_a_finished_study_trains_nothing_again_and_a_lost_student_alone_is_made_anew(finished, trained, tmp_path):
+    copy = tmp_path / "study"
+    shutil.copytree(finished, copy)
+    study = read_study(copy / "study.yaml")
+    run_study(study, copy, copy / "work", say=lambda _: None)
+    assert trained == []
+    (copy / "work" / "students" / "two" / "wide" / "kd-1.npz").unlink()
+    run_study(study, copy, copy / "work", say=lambda _: None)
+    assert trained == ["kd-1"]
+    before, after = (np.load(folder / "work" / "students/two/wide/kd-1.npz") for folder in (finished, copy))
+    np.testing.assert_allclose(before["test_probabilities"], after["test_probabilities"], atol=1e-5)
+
+
+def test_a_changed_setting_trains_the_students_that_it_concerns(finished, trained, plan, tmp_path):
+    copy = tmp_path / "study"
+    shutil.copytree(finished, copy)
+    changed = {**plan, "methods": {**plan["methods"], "kd": {**plan["methods"]["kd"], "epochs": 1}}}
+    (copy / "study.yaml").write_text(yaml.safe_dump(changed))
+    run_study(read_study(copy / "study.yaml"), copy, copy / "work", say=lambda _: None)
+    assert sorted(set(trained)) == ["kd-0", "kd-1"]
+
+
+def test_no_test_label_is_read_before_everything_of_the_student_is_chosen(finished, monkeypatch):
+    events = []
+    labels, choose = Task.labels, answers_module.cell_answers
+    monkeypatch.setattr(Task, "labels", lambda self, split: events.append(split) or labels(self, split))
+
+    def recorded(*arguments):
+        yield from choose(*arguments)
+        events.append("chosen")
+
+    monkeypatch.setattr(answers_module, "cell_answers", recorded)
+    study_answers(read_study(finished / "study.yaml"), finished, finished / "work")
+    assert "test" in events
+    for position, event in enumerate(events):
+        if event == "test":
+            assert events[position - 1] == "chosen"
+
+
+def test_the_choices_are_the_same_when_the_test_labels_are_garbled(finished, tmp_path):
+    write_data(tmp_path, garble=True)
+    study = read_study(finished / "study.yaml")
+    honest, garbled = (study_answers(study, data, finished / "work")[0] for data in (finished, tmp_path))
+    chosen = [
+        "task",
+        "teacher",
+        "method",
+        "seed",
+        "answer",
+        "k",
+        "retrieval_weight",
+        "temperature",
+        "gate",
+        "validation",
+    ]
+    pd.testing.assert_frame_equal(honest[chosen], garbled[chosen])
+    assert (honest["test"] != garbled["test"]).any()
+
+
+def test_every_way_to_answer_is_scored_for_every_student(finished):
+    scores, predictions = study_answers(read_study(finished / "study.yaml"), finished, finished / "work")
+    assert scores.groupby("method")["answer"].nunique().to_dict() == {"student": 8, "kd": 8, "reaugkd": 11}
+    one = (scores["task"] == "one") & (scores["method"] == "reaugkd") & (scores["seed"] == 0)
+    row = scores[one & (scores["teacher"] == "wide") & (scores["answer"] == "off")].iloc[0]
+    said = np.load(finished / "work/students/one/wide/reaugkd-0.npz")["test_probabilities"].argmax(axis=1)
+    gold = read_study(finished / "study.yaml").tasks[0].load(finished).labels("test")
+    assert row["test"] == pytest.approx((said == gold).mean())
+    same = predictions[
+        predictions[["task", "teacher", "method", "answer"]].eq(["one", "wide", "reaugkd", "off"]).all(axis=1)
+    ]
+    np.testing.assert_array_equal(same[same["seed"] == 0]["predicted"], said)
+
+
+def test_comparisons_are_those_of_the_statistics_on_the_same_rows(finished):
+    study = read_study(finished / "study.yaml")
+    scores, predictions = study_answers(study, finished, finished / "work")
+    gold = {task.name: task.load(finished).labels("test") for task in study.tasks}
+    table = compared(scores, predictions, gold, study.compare).set_index(["ours", "teacher", "task"])
+    said = {
+        method: np.stack(
+            [
+                np.load(finished / f"work/students/one/{teacher}/{method}-{seed}.npz")["test_probabilities"].argmax(1)
+                for seed in (0, 1)
+            ]
+        )
+        for method, teacher in (("kd", "wide"), ("student", "none"))
+    }
+    row = table.loc[("kd/off", "wide", "one")]
+    right = {method: (labels == gold["one"]).mean(axis=1) for method, labels in said.items()}
+    wanted = interval_over_seeds(100 * (right["kd"] - right["student"]))
+    assert (row["mean"], row["low"], row["high"]) == pytest.approx((wanted.mean, wanted.low, wanted.high))
+    drawn = paired_bootstrap(gold["one"], said["kd"], said["student"], "accuracy")
+    assert (row["bootstrap_low"], row["bootstrap_high"]) == pytest.approx((100 * drawn.low, 100 * drawn.high))
+    p = np.median([mcnemar(gold["one"], *pair) for pair in zip(said["kd"], said["student"], strict=True)])
+    assert row["mcnemar_p"] == pytest.approx(p)
+    two = table.loc[("kd/off", "wide", "two")]
+    assert table.loc[("kd/off", "wide", ALL_TASKS)]["mean"] == pytest.approx((row["mean"] + two["mean"]) / 2)
+
+
+def test_a_summary_is_the_mean_over_seeds(finished):
+    scores, _ = study_answers(read_study(finished / "study.yaml"), finished, finished / "work")
+    table = summarised(scores).set_index(["task", "teacher", "method", "answer"])
+    kd = scores[scores[["task", "teacher", "method", "answer"]].eq(["two", "closed", "kd", "off"]).all(axis=1)]
+    assert table.loc[("two", "closed", "kd", "off")]["mean"] == pytest.approx(100 * kd["test"].mean())
+
+
+def test_a_black_box_gives_the_soft_labels_of_the_other_teacher_and_the_open_encoders_width(finished):
+    white, black = (
+        study_module.TeacherOutputs.load(finished / f"work/teachers/one-{name}.parquet")
+        for name in ("wide-3", "closed-0")
+    )
+    np.testing.assert_array_equal(black.soft_labels, white.soft_labels)
+    assert (white.hidden.shape[1], black.hidden.shape[1]) == (48, 32)
+
+
+@pytest.mark.slow
+def test_the_report_writes_its_tables_and_plots(finished):
+    written = write_report(read_study(finished / "study.yaml"), finished, finished / "work")
+    assert {path.name for path in written} >= {"scores.parquet", "scores.csv", "summary.csv", "comparisons.csv"}
+    assert {path.name for path in written if path.suffix == ".svg"} == {
+        f"{name}-{teacher}.svg" for name in ("summary", "comparisons") for teacher in ("wide", "closed")
+    }
+    for path in written:
+        assert path.stat().st_size > 0
+    assert "<svg" in (finished / "work" / "comparisons-wide.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"seeds": None}, "is not laid out as a study"),
+        ({"seeds": []}, "at least one task, teacher, method and seed"),
+        ({"extra": 1}, "must hold tasks, teachers, methods and seeds"),
+        ({"compare": [["nothing/off", "kd/off"]]}, "compares 'nothing/off', but has no method"),
+        ({"methods": {"kd": {"distillation": {"beta": 1}}}}, "methods.kd.distillation has no setting 'beta'"),
+        ({"teachers": {"t": {"encoder": "x", "soft_labels_of": "y"}}}, "which is none of the teachers"),
+    ],
+)
+def test_a_mistake_in_the_plan_is_told_before_anything_is_trained(plan, tmp_path, change, sentence):
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump({**plan, **change}))
+    with pytest.raises(ReAugKDError, match=sentence):
+        read_study(path)
+
+
+def test_a_plan_that_is_missing_or_no_yaml_is_told(tmp_path):
+    with pytest.raises(ReAugKDError, match="There is no file"):
+        read_study(tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_text("a: [1")
+    with pytest.raises(ReAugKDError, match="is no YAML"):
+        read_study(tmp_path / "bad.yaml")
+
+
+def test_a_report_on_nothing_says_so(finished, tmp_path):
+    with pytest.raises(ReAugKDError, match="No student of the study is trained"):
+        write_report(read_study(finished / "study.yaml"), finished, tmp_path)
