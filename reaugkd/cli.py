@@ -219,13 +219,14 @@ def study(
     report_only: Annotated[bool, typer.Option("--report-only", help="Train nothing; report on what is there.")] = False,
 ) -> None:
     """Compare methods over tasks and seeds; go on where an earlier call stopped."""
-    from reaugkd.study import run_study
+    from reaugkd.study import run_scenarios, run_study
     from reaugkd.study_plan import read_study
     from reaugkd.study_report import write_report
 
     read, start = read_study(plan), data or plan.parent
     if not report_only:
         run_study(read, start, out, say=_say)
+        run_scenarios(read, start, out, say=_say)
     for path in write_report(read, start, out):
         _say(f"Wrote {path}.")
 

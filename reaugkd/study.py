@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from reaugkd.distillation import train_student
 from reaugkd.encoders import TextClassifier, normalize
 from reaugkd.projection import fit_projection_head
 from reaugkd.recipe import Recipe, teach
-from reaugkd.study_plan import Study, StudyMethod, StudyTeacher
+from reaugkd.scenarios import corrected_labels, few_labels, grown_memory, new_classes
+from reaugkd.study_plan import Study, StudyMethod, StudyScenario, StudyTeacher
 from reaugkd.teacher import TeacherOutputs
 from reaugkd.weights import find_weights
 
@@ -70,6 +72,10 @@ class StudyFolder:
     def keys(self, task: str, teacher: str, seed: int) -> Path:
         """Return the file of the teacher's projected embeddings."""
         return self.path / "keys" / f"{task}-{teacher}-{seed}.npz"
+
+    def scenario(self, scenario: StudyScenario, seed: int) -> Path:
+        """Return the JSON file of a scenario's rows."""
+        return self.path / "scenarios" / f"{scenario.kind}-{scenario.task}-{scenario.teacher}-{seed}.json"
 
     def second_key(self, task: str) -> Path:
         """Return the file of the untuned encoder's embeddings."""
@@ -136,6 +142,61 @@ def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say) -> 
         seconds = _train_cell(task, recipe, outputs, keys, path, made_of)
         named = f"{cell.task}, {cell.teacher}, {cell.method}, seed {cell.seed}"
         say(f"{number} of {len(everything)}: {named}: {seconds:.0f} s.")
+
+
+def run_scenarios(study: Study, data: str | Path, work: str | Path, *, say: Say) -> None:
+    """Run the plan's scenarios, of which no result lies in the folder yet.
+
+    Parameters
+    ----------
+    study : Study
+        The plan.
+    data : str or Path
+        Folder from which the tasks' paths start.
+    work : str or Path
+        The study's folder; each scenario and seed leaves a JSON file of its rows.
+    say : callable
+        Is told a sentence for every scenario.
+    """
+    folder = StudyFolder(Path(work))
+    teachers = {teacher.name: teacher for teacher in study.teachers}
+    for scenario in study.scenarios:
+        task = next(task for task in study.tasks if task.name == scenario.task).load(Path(data))
+        teacher = teachers[scenario.teacher]
+        for position, seed in enumerate(scenario.seeds):
+            path = folder.scenario(scenario, seed)
+            if path.is_file():
+                continue
+            recipe = Recipe(teacher=teacher.encoder, seed=seed)
+            teacher_seed = teacher.seeds[position % len(teacher.seeds)]
+            if scenario.kind == "corrected_labels":
+                rows = list(corrected_labels(task, recipe))
+            elif scenario.kind == "new_classes":
+                known = folder.teacher_outputs(f"{task.name}-old-classes", teacher.name, seed)
+                rows = list(new_classes(task, partial(_taught, recipe=recipe, path=known), recipe))
+            else:
+                run = {"few_labels": few_labels, "grown_memory": grown_memory}[scenario.kind]
+                outputs = _outputs(study, teacher, task, teacher_seed, folder, say).calibrated(task)
+                rows = list(run(task, outputs, recipe))
+            about = {
+                "kind": scenario.kind,
+                "task": task.name,
+                "metric": task.metric,
+                "teacher": teacher.name,
+                "seed": seed,
+            }
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps([about | row for row in rows], indent=1, default=float) + "\n", encoding="utf-8")
+            say(f"Scenario {path.stem}.")
+
+
+def _taught(task: Task, recipe: Recipe, path: Path) -> TeacherOutputs:
+    """Load a teacher's outputs for a part of a task, or fine-tune the teacher first."""
+    if not path.is_file():
+        teach(task, recipe, path, on_progress=lambda _: None)
+    outputs = TeacherOutputs.load(path)
+    outputs.check(task)
+    return outputs.calibrated(task)
 
 
 def _outputs(

@@ -13,6 +13,8 @@ from reaugkd.recipe import Recipe
 from reaugkd.sources import load_files
 from reaugkd.weights import DEFAULT_ENCODER
 
+SCENARIOS = ("new_classes", "few_labels", "grown_memory", "corrected_labels")
+
 
 @dataclass(frozen=True)
 class StudyTask:
@@ -94,6 +96,28 @@ class StudyMethod:
 
 
 @dataclass(frozen=True)
+class StudyScenario:
+    """A scenario of :mod:`reaugkd.scenarios` in a study.
+
+    Parameters
+    ----------
+    kind : str
+        Name of its function: ``new_classes``, ``few_labels``, ``grown_memory`` or ``corrected_labels``.
+    task : str
+        Name of the task.
+    teacher : str
+        Name of the teacher.
+    seeds : tuple of int
+        Seeds of the students and of what is drawn.
+    """
+
+    kind: str
+    task: str
+    teacher: str
+    seeds: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True)
 class Study:
     """What is compared.
 
@@ -111,6 +135,8 @@ class Study:
         Which answers are compared, ``"method/answer"`` each, the baseline second.
     second_key : dict or None
         ``encoder`` and ``layers`` of an untuned encoder by which the memory is searched too.
+    scenarios : tuple of StudyScenario
+        What is done with a memory after training.
     """
 
     tasks: tuple[StudyTask, ...]
@@ -119,6 +145,7 @@ class Study:
     seeds: tuple[int, ...]
     compare: tuple[tuple[str, str], ...] = ()
     second_key: dict[str, Any] | None = field(default=None)
+    scenarios: tuple[StudyScenario, ...] = ()
 
 
 def read_study(path: str | Path) -> Study:
@@ -165,6 +192,10 @@ def read_study(path: str | Path) -> Study:
             seeds=tuple(int(seed) for seed in content["seeds"]),
             compare=tuple((str(ours), str(theirs)) for ours, theirs in content.get("compare", ())),
             second_key=content.get("second_key"),
+            scenarios=tuple(
+                StudyScenario(**{**about, "seeds": tuple(about.get("seeds", (0,)))})
+                for about in content.get("scenarios", ())
+            ),
         )
     except (AttributeError, TypeError, ValueError) as error:
         raise ReAugKDError(f"{str(path)!r} is not laid out as a study ({error}); correct it.") from error
@@ -184,6 +215,13 @@ def _check(study: Study, path: Path) -> None:
             )
     for method in study.methods:
         method.recipe(study.teachers[0], study.seeds[0])  # an unknown setting fails now, not after hours
+    tasks = {task.name for task in study.tasks}
+    for scenario in study.scenarios:
+        if scenario.kind not in SCENARIOS or scenario.task not in tasks or scenario.teacher not in teachers:
+            raise ReAugKDError(
+                f"{str(path)!r}: the scenario {scenario.kind!r} on {scenario.task!r} by {scenario.teacher!r} must be "
+                f"one of {', '.join(SCENARIOS)} on a task and by a teacher of the study."
+            )
     names = {method.name for method in study.methods}
     for pair in study.compare:
         for side in pair:

@@ -1,0 +1,377 @@
+"""What a memory can do without training: learn classes, stand in for labels, unlearn wrong ones, grow.
+
+Each scenario trains a student, changes nothing but its memory, and compares with a student that is trained again and
+with plain kNN over an untuned encoder.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from datasets import DatasetDict
+from numpy.typing import NDArray
+from transformers import AutoConfig
+
+from reaugkd.data import Task, Text
+from reaugkd.distillation import train_student
+from reaugkd.encoders import TextClassifier, normalize
+from reaugkd.evaluation import Encoded, answer, choose_gate, choose_retrieval
+from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.metrics import METRICS, Labels
+from reaugkd.projection import fit_projection_head
+from reaugkd.recipe import Recipe
+from reaugkd.teacher import TeacherOutputs
+from reaugkd.weights import DEFAULT_ENCODER, find_weights
+
+NEW_CLASSES = 15
+ROWS_A_NEW_CLASS = (5, 20, None)
+ROWS_A_CLASS = (16, 64)
+NOISE = 0.2
+GROWTH = 10
+GATE_ROWS = 1_000
+KEYS = ("own", "second")
+Row = dict[str, Any]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A student and an untuned encoder, with what a scenario asks of them.
+
+    Parameters
+    ----------
+    student : TextClassifier
+        The trained student.
+    untuned : TextClassifier
+        The second key's encoder.
+    seconds : float
+        That the student's training took.
+    """
+
+    student: TextClassifier
+    untuned: TextClassifier
+    seconds: float
+
+    def encoded(self, texts: list[Text]) -> dict[str, Encoded]:
+        """Encode texts by both keys: ``own``, the student's embeddings, and ``second``, the untuned encoder's."""
+        hidden, probabilities = self.student.encode(texts)
+        own = Encoded(normalize(hidden), probabilities)
+        return {"own": own, "second": Encoded(self.keys(texts, "second"), probabilities)}
+
+    def keys(self, texts: list[Text], key: str) -> Floats:
+        """Embed texts by one key, (N, d) of length 1."""
+        return normalize((self.student if key == "own" else self.untuned).encode(texts)[0])
+
+
+def trained(task: Task, soft_labels: Floats | None, hidden: Floats | None, recipe: Recipe) -> Trained:
+    """Train a student on a task's train rows as the recipe says.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    soft_labels : (N, C) float32 or None
+        Of the train rows; where none, the student learns from the gold labels alone.
+    hidden : (N, H_t) float32 or None
+        The teacher's hidden states of the train rows; where none, the student is not aligned.
+    recipe : Recipe
+        Every choice.
+
+    Returns
+    -------
+    Trained
+        The student, and the untuned encoder beside it.
+    """
+    recipe = recipe.for_task(task)
+    weights = find_weights(recipe.student)
+    distillation = recipe.distillation
+    if hidden is None:
+        distillation = replace(distillation, relational_weight=0.0)
+    if soft_labels is None:
+        distillation = replace(distillation, soft_label_weight=0.0, gold_label_weight=1.0)
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as scratch:
+        keys = None
+        if hidden is not None:
+            width = AutoConfig.from_pretrained(weights).hidden_size
+            head = fit_projection_head(
+                hidden,
+                task.labels("train"),
+                width,
+                recipe.projection_training,
+                f"{scratch}/head",
+                temperature=recipe.projection_temperature,
+                on_progress=lambda _: None,
+            )
+            keys = head.project(hidden)
+        student = train_student(
+            weights,
+            task,
+            recipe.student_training,
+            distillation,
+            f"{scratch}/student",
+            "student",
+            soft_labels=soft_labels,
+            teacher_embeddings=keys,
+            layers=recipe.student_layers,
+            max_length=recipe.max_length,
+            on_progress=lambda _: None,
+        )
+    seconds = time.monotonic() - start
+    untuned = TextClassifier.from_pretrained(
+        find_weights(recipe.second_key or DEFAULT_ENCODER), 1, max_length=recipe.max_length
+    )
+    return Trained(student, untuned, seconds)
+
+
+def part_of(task: Task, **rows: NDArray[np.integer]) -> Task:
+    """Return the task with some rows of the named splits only."""
+    chosen = {split: task.rows[split].select(rows[split]) if split in rows else task.rows[split] for split in task.rows}
+    return replace(task, rows=DatasetDict(chosen))
+
+
+def memory_of(task: Task, numbers: NDArray[np.integer], keys: Floats, soft_labels: Floats) -> KnowledgeBase:
+    """Return a memory of some train rows; ``keys`` and ``soft_labels`` are theirs."""
+    return KnowledgeBase(task.rows["train"].select(numbers).to_pandas(), keys, soft_labels)
+
+
+def one_hot(labels: Labels, classes: int) -> Floats:
+    """Return gold labels as soft labels (N, C)."""
+    return np.eye(classes, dtype=np.float32)[labels]
+
+
+def new_classes(
+    task: Task, teach: Callable[[Task], TeacherOutputs], recipe: Recipe, left_out: int = NEW_CLASSES
+) -> Iterator[Row]:
+    """Leave classes out of all training, then add some of their rows to the memory only.
+
+    Parameters
+    ----------
+    task : Task
+        A task of many classes.
+    teach : callable
+        Trains a teacher on the task that is left, and returns its outputs, calibrated.
+    recipe : Recipe
+        Of the students; its seed draws the classes and rows too.
+    left_out : int
+        How many classes are left out of training.
+
+    Yields
+    ------
+    dict
+        ``way``, ``rows_a_class``, ``old``, ``new`` and ``all`` (accuracy on the test rows of those classes) and
+        ``seconds`` that the change took.
+    """
+    generator = np.random.default_rng(recipe.seed)
+    newcomers = np.sort(generator.choice(len(task.label_names), left_out, replace=False))
+    ordered = [number for number in range(len(task.label_names)) if number not in newcomers] + newcomers.tolist()
+    task = _relabelled(task, ordered)
+    known = len(ordered) - left_out
+    labels, gold = task.labels("train"), task.labels("test")
+    is_new = gold >= known
+    old = part_of(
+        task, **{split: np.flatnonzero(task.labels(split) < known) for split in ("train", "validation", "test")}
+    )
+    old = replace(old, label_names=task.label_names[:known])
+    outputs = teach(old)
+    hidden, soft_labels = outputs.of("train")
+    made = trained(old, soft_labels, hidden, recipe)
+    queries, held_out = made.encoded(task.texts("test")), made.encoded(old.texts("validation"))
+    everything = made.encoded(task.texts("train"))
+    old_rows = np.flatnonzero(labels < known)
+    padded = np.pad(soft_labels, ((0, 0), (0, left_out)))
+
+    def scored(predicted: Labels) -> Row:
+        right = predicted == gold
+        return {"old": right[~is_new].mean(), "new": right[is_new].mean(), "all": right.mean()}
+
+    base = {key: memory_of(task, old_rows, everything[key].embeddings[old_rows], padded) for key in KEYS}
+    before = {key: memory_of(old, np.arange(len(old_rows)), base[key].embeddings, soft_labels) for key in KEYS}
+    chosen = {key: choose_gate(held_out[key], old.labels("validation"), before[key], "accuracy") for key in KEYS}
+    for key in KEYS:
+        yield {"way": f"memory, {key}", "rows_a_class": 0, "seconds": 0.0} | scored(
+            answer(queries[key], before[key], chosen[key].retrieval).argmax(axis=1)
+        )
+    for count in ROWS_A_NEW_CLASS:
+        added = _drawn(labels, range(known, known + left_out), count, generator)
+        rows = np.concatenate([old_rows, added])
+        gold_added = one_hot(labels[added], len(ordered))
+        shown = int(count or round(len(added) / left_out))
+        for key in KEYS:
+            start = time.monotonic()
+            keys = made.keys([task.texts("train")[row] for row in added], key)
+            grown = memory_of(
+                task,
+                rows,
+                np.concatenate([base[key].embeddings, keys]),
+                np.concatenate([padded, gold_added]),
+            )
+            seconds = time.monotonic() - start
+            found = answer(queries[key], grown, chosen[key].retrieval)
+            yield {"way": f"memory, {key}", "rows_a_class": shown, "seconds": seconds} | scored(found.argmax(axis=1))
+            if key == "second":
+                nearest = choose_retrieval(held_out[key], old.labels("validation"), before[key], "accuracy", (1.0,))
+                found = answer(queries[key], grown, nearest)
+                yield {"way": "plain kNN, untuned", "rows_a_class": shown, "seconds": seconds} | scored(
+                    found.argmax(axis=1)
+                )
+        again = trained(part_of(task, train=rows), np.concatenate([padded, gold_added]), None, recipe)
+        predicted = again.student.encode(task.texts("test"))[1].argmax(axis=1)
+        yield {"way": "retrained", "rows_a_class": shown, "seconds": again.seconds} | scored(predicted)
+
+
+def few_labels(task: Task, outputs: TeacherOutputs, recipe: Recipe) -> Iterator[Row]:
+    """Train on a few rows a class; the teacher has labelled the other train texts, which go into the memory only.
+
+    The gate is fitted without a gold label: on texts that the student was not trained on, by what the teacher says.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    outputs : TeacherOutputs
+        Calibrated outputs of a teacher of the whole task.
+    recipe : Recipe
+        Of the students.
+
+    Yields
+    ------
+    dict
+        ``way``, ``rows_a_class``, ``all`` (the task's metric on its test rows) and ``seconds``.
+    """
+    generator = np.random.default_rng(recipe.seed)
+    hidden, soft_labels = outputs.of("train")
+    labels, everything = task.labels("train"), np.arange(len(task.rows["train"]))
+    for count in ROWS_A_CLASS:
+        kept = np.sort(_drawn(labels, range(len(task.label_names)), count, generator))
+        few = part_of(task, train=kept)
+        baseline = trained(few, soft_labels[kept], None, recipe)
+        aligned = trained(few, soft_labels[kept], hidden[kept], recipe)
+        yield _scored("KD", count, task, baseline.student.encode(task.texts("test"))[1], baseline.seconds)
+        yield _scored(
+            "ReAugKD, its own rows", count, task, aligned.student.encode(task.texts("test"))[1], aligned.seconds
+        )
+        unseen = np.setdiff1d(everything, kept)
+        yield from _by_grown_memory(task, aligned, kept, unseen, soft_labels, count, generator)
+
+
+def grown_memory(task: Task, outputs: TeacherOutputs, recipe: Recipe) -> Iterator[Row]:
+    """Train on a tenth of the rows, then let the memory grow tenfold by texts that the teacher has labelled.
+
+    Parameters and rows are those of :func:`few_labels`; ``rows_a_class`` is the mean. ``retrained`` is a KD student of
+    all the rows.
+    """
+    generator = np.random.default_rng(recipe.seed)
+    hidden, soft_labels = outputs.of("train")
+    total = len(task.rows["train"])
+    kept = np.sort(generator.choice(total, total // GROWTH, replace=False))
+    count = round(len(kept) / len(task.label_names))
+    made = trained(part_of(task, train=kept), soft_labels[kept], hidden[kept], recipe)
+    yield _scored("ReAugKD, its own rows", count, task, made.student.encode(task.texts("test"))[1], made.seconds)
+    unseen = np.setdiff1d(np.arange(total), kept)
+    yield from _by_grown_memory(task, made, kept, unseen, soft_labels, count, generator)
+    again = trained(task, soft_labels, None, recipe)
+    yield _scored("retrained on all rows (KD)", count, task, again.student.encode(task.texts("test"))[1], again.seconds)
+
+
+def corrected_labels(task: Task, recipe: Recipe) -> Iterator[Row]:
+    """Train a student on labels of which a fifth are wrong, then correct them in the memory only.
+
+    Parameters
+    ----------
+    task : Task
+        The task; its labels are the right ones.
+    recipe : Recipe
+        Of the students, which here learn from the gold labels alone.
+
+    Yields
+    ------
+    dict
+        ``way``, ``all`` (the task's metric on its test rows) and ``seconds``.
+    """
+    generator = np.random.default_rng(recipe.seed)
+    noisy = replace(task, rows=DatasetDict({**task.rows}))
+    for split in ("train", "validation"):
+        noisy.rows[split] = _with_wrong_labels(task, split, generator)
+    made = trained(noisy, None, None, recipe)
+    queries, held_out = made.encoded(task.texts("test")), made.encoded(task.texts("validation"))
+    keys = made.encoded(task.texts("train"))
+    rows, classes = np.arange(len(task.rows["train"])), len(task.label_names)
+    yield _scored("student of wrong labels", None, task, queries["own"].probabilities, made.seconds)
+    for name, labelled in (("memory of wrong labels", noisy), ("memory corrected", task)):
+        for key in KEYS:
+            start = time.monotonic()
+            memory = memory_of(task, rows, keys[key].embeddings, one_hot(labelled.labels("train"), classes))
+            choice = choose_gate(held_out[key], labelled.labels("validation"), memory, task.metric)
+            seconds = time.monotonic() - start
+            found = answer(queries[key], memory, choice.retrieval)
+            yield _scored(f"{name}, {key}", None, task, found, seconds)
+    nearest = choose_retrieval(held_out["second"], task.labels("validation"), memory, task.metric, (1.0,))
+    yield _scored("plain kNN, untuned, corrected", None, task, answer(queries["second"], memory, nearest), seconds)
+    again = trained(task, None, None, recipe)
+    yield _scored("retrained on right labels", None, task, again.student.encode(task.texts("test"))[1], again.seconds)
+
+
+def _by_grown_memory(
+    task: Task,
+    made: Trained,
+    kept: NDArray[np.integer],
+    unseen: NDArray[np.integer],
+    soft_labels: Floats,
+    count: int,
+    generator: np.random.Generator,
+) -> Iterator[Row]:
+    """Answer with a memory of all train texts, its gate fitted on some that the student was not trained on."""
+    start = time.monotonic()
+    encoded, queries = made.encoded(task.texts("train")), made.encoded(task.texts("test"))
+    seconds = time.monotonic() - start
+    held_out = generator.choice(unseen, min(GATE_ROWS, len(unseen) // 2), replace=False)
+    others = np.setdiff1d(np.concatenate([kept, unseen]), held_out)
+    by_teacher = soft_labels[held_out].argmax(axis=1)
+    for key in KEYS:
+        start = time.monotonic()
+        memory = memory_of(task, others, encoded[key].embeddings[others], soft_labels[others])
+        asked = Encoded(encoded[key].embeddings[held_out], encoded[key].probabilities[held_out])
+        choice = choose_gate(asked, by_teacher, memory, task.metric)
+        nearest = choose_retrieval(asked, by_teacher, memory, task.metric, (1.0,))
+        whole = memory_of(task, np.arange(len(soft_labels)), encoded[key].embeddings, soft_labels)
+        took = seconds + time.monotonic() - start
+        yield _scored(f"memory grown, {key}", count, task, answer(queries[key], whole, choice.retrieval), took)
+        if key == "second":
+            yield _scored("plain kNN, untuned", count, task, answer(queries[key], whole, nearest), took)
+
+
+def _scored(way: str, count: int | None, task: Task, probabilities: NDArray[np.floating], seconds: float) -> Row:
+    score = METRICS[task.metric](task.labels("test"), probabilities.argmax(axis=1))
+    return {"way": way, "rows_a_class": count, "all": score, "seconds": seconds}
+
+
+def _relabelled(task: Task, order: list[int]) -> Task:
+    """Put the classes into another order."""
+    place = {number: position for position, number in enumerate(order)}
+    rows = {}
+    for split, table in task.rows.items():
+        numbers = [place[label] for label in table["label"]]
+        rows[split] = table.remove_columns("label").add_column("label", numbers)
+    return replace(task, label_names=tuple(task.label_names[number] for number in order), rows=DatasetDict(rows))
+
+
+def _drawn(labels: Labels, classes: range, count: int | None, generator: np.random.Generator) -> NDArray[np.integer]:
+    """Draw so many rows of each class, or all of them."""
+    chosen = []
+    for number in classes:
+        rows = np.flatnonzero(labels == number)
+        chosen.append(rows if count is None else generator.choice(rows, min(count, len(rows)), replace=False))
+    return np.concatenate(chosen)
+
+
+def _with_wrong_labels(task: Task, split: str, generator: np.random.Generator) -> Any:
+    """Give a fifth of a split's rows another label, each other one equally likely."""
+    labels = task.labels(split)
+    wrong = generator.random(len(labels)) < NOISE
+    shift = generator.integers(1, len(task.label_names), len(labels))
+    noisy = np.where(wrong, (labels + shift) % len(task.label_names), labels)
+    return task.rows[split].remove_columns("label").add_column("label", noisy.tolist())

@@ -1,0 +1,88 @@
+"""Each scenario changes the memory alone, and what it says of the change is what brute force finds."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from reaugkd import scenarios
+from reaugkd.scenarios import corrected_labels, few_labels, grown_memory, new_classes, one_hot, part_of
+from reaugkd.teacher import TeacherOutputs
+
+
+@pytest.fixture(scope="module")
+def recipe(toy_recipe, toy_encoder_folder):
+    return replace(toy_recipe, second_key=str(toy_encoder_folder), epochs=4)
+
+
+def says_gold(task):
+    """Outputs of a teacher that is right and sure, its hidden states one corner a class with a little noise."""
+    labels = np.concatenate([task.labels(split) for split in ("train", "validation", "test")])
+    soft_labels = 0.97 * one_hot(labels, len(task.label_names)) + 0.03 / len(task.label_names)
+    hidden = np.eye(48, dtype="f4")[labels] + 0.01 * np.random.default_rng(0).normal(size=(len(labels), 48))
+    splits = [split for split in ("train", "validation", "test") for _ in task.labels(split)]
+    ids = [row for split in ("train", "validation", "test") for row in task.rows[split]["id"]]
+    return TeacherOutputs(
+        ids, splits, hidden.astype("f4"), soft_labels.astype("f4"), task.label_names, "gold", task.fingerprint()
+    )
+
+
+def by_way(rows):
+    return {(row["way"], row.get("rows_a_class")): row for row in rows}
+
+
+def test_a_new_class_is_learnt_by_the_memory_and_the_old_ones_stay(toy_task, recipe):
+    rows = by_way(new_classes(toy_task, says_gold, recipe, left_out=1))
+    counts = sorted({count for way, count in rows if way == "memory, own"})
+    assert counts[:3] == [0, 5, 20]
+    assert rows["memory, own", 0]["new"] == 0
+    assert rows["memory, own", counts[-1]]["new"] > 0.5
+    assert rows["memory, own", counts[-1]]["old"] > rows["memory, own", 0]["old"] - 0.2
+    shares = np.asarray([rows[key]["old"] for key in rows] + [rows[key]["new"] for key in rows])
+    assert ((shares >= 0) & (shares <= 1)).all()
+    gold = np.bincount(toy_task.labels("test")) / len(toy_task.labels("test"))
+    for row in rows.values():  # the share of all is the shares of both parts, weighted by their sizes
+        assert any(row["all"] == pytest.approx((1 - part) * row["old"] + part * row["new"]) for part in gold)
+
+
+def test_few_labels_are_helped_by_text_that_the_teacher_labelled(toy_task, recipe, monkeypatch):
+    monkeypatch.setattr(scenarios, "ROWS_A_CLASS", (3,))
+    rows = by_way(few_labels(toy_task, says_gold(toy_task), recipe))
+    assert set(rows) == {
+        (way, 3)
+        for way in ("KD", "ReAugKD, its own rows", "memory grown, own", "memory grown, second", "plain kNN, untuned")
+    }
+    assert all(0 <= row["all"] <= 1 and row["seconds"] > 0 for row in rows.values())
+
+
+def test_a_grown_memory_is_compared_with_a_student_of_all_rows(toy_task, recipe, monkeypatch):
+    sizes = []
+    original = scenarios.trained
+    monkeypatch.setattr(
+        scenarios, "trained", lambda task, *more: sizes.append(len(task.rows["train"])) or original(task, *more)
+    )
+    rows = by_way(grown_memory(toy_task, says_gold(toy_task), recipe))
+    total = len(toy_task.rows["train"])
+    assert sizes == [total // 10, total]
+    assert ("retrained on all rows (KD)", round(total // 10 / 3)) in rows
+
+
+def test_the_student_of_wrong_labels_sees_a_fifth_of_them_wrong_and_only_the_memory_is_corrected(
+    toy_task, recipe, monkeypatch
+):
+    seen = []
+    original = scenarios.trained
+    monkeypatch.setattr(
+        scenarios, "trained", lambda task, *more: seen.append(task.labels("train")) or original(task, *more)
+    )
+    rows = by_way(corrected_labels(toy_task, recipe))
+    assert 0.08 < (seen[0] != toy_task.labels("train")).mean() < 0.35
+    np.testing.assert_array_equal(seen[1], toy_task.labels("train"))
+    assert len(seen) == 2
+    assert {way for way, _ in rows} >= {"student of wrong labels", "memory corrected, own", "retrained on right labels"}
+
+
+def test_a_part_of_a_task_has_the_named_rows_and_the_other_splits_whole(toy_task):
+    part = part_of(toy_task, train=np.asarray([4, 2]))
+    assert part.texts("train") == [toy_task.texts("train")[4], toy_task.texts("train")[2]]
+    assert part.texts("test") == toy_task.texts("test")
