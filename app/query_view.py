@@ -35,11 +35,14 @@ class Query:
         The student's embedding.
     student_probabilities : (C,) float32
         The student's own answer.
+    key : (d',) float32
+        What the memory is searched with.
     """
 
     text: str | tuple[str, str]
     embedding: NDArray[np.float32]
     student_probabilities: NDArray[np.float32]
+    key: NDArray[np.float32]
 
 
 def embedded_query(model: "ReAugKDClassifier", text: str, text_pair: str = "") -> Query:
@@ -64,12 +67,34 @@ def embedded_query(model: "ReAugKDClassifier", text: str, text_pair: str = "") -
     """
     whole = (text, text_pair) if model.parts.settings.is_pair else text
     embeddings, probabilities = model.embed([whole])
-    return Query(whole, embeddings[0], probabilities[0])
+    return Query(whole, embeddings[0], probabilities[0], model.query_keys([whole], embeddings)[0])
 
 
 def explained(model: "ReAugKDClassifier", query: Query, retrieval: RetrievalSettings) -> "Explanation":
     """Answer an embedded text."""
-    return model.explain_embedding(query.text, query.embedding, query.student_probabilities, retrieval)
+    return model.explain_embedding(query.text, query.embedding, query.student_probabilities, retrieval, query.key)
+
+
+def settings_of(
+    model: "ReAugKDClassifier", k: float, weight: float, temperature: float, by_gate: bool
+) -> RetrievalSettings:
+    """Return what the sliders say: their λ, or the model's gate.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model.
+    k, weight, temperature : float
+        The sliders.
+    by_gate : bool
+        Whether the gate sets λ; without effect where the model has none.
+
+    Returns
+    -------
+    RetrievalSettings
+        For :func:`explained`.
+    """
+    return RetrievalSettings(int(k), weight, temperature, model.retrieval.gate if by_gate else None)
 
 
 def example_texts(model: "ReAugKDClassifier") -> list[list[str]]:
@@ -215,6 +240,7 @@ class QueryView:
         with gr.Group():
             self.k = gr.Slider(1, 64, 16, step=1, label="k: how many neighbours", elem_id="k", buttons=[])
             self.weight = gr.Slider(0, 1, 0.5, step=0.01, label="λ: weight of the memory", elem_id="weight", buttons=[])
+            self.by_gate = gr.Checkbox(True, label="The gate sets λ for each text", elem_id="by-gate")
             self.temperature = gr.Slider(
                 0.01,
                 0.5,
@@ -224,11 +250,11 @@ class QueryView:
                 elem_id="temperature",
                 buttons=[],
             )
-        self.reset = gr.Button("Reset to the k, λ and τ chosen in training", size="sm", elem_id="reset")
+        self.reset = gr.Button("Reset to what was chosen in training", size="sm", elem_id="reset")
 
     def _wire(self) -> None:
-        sliders = [self.k, self.weight, self.temperature]
-        parts = [self.message, self.answer, self.probabilities, self.contributions, self.table]
+        sliders = [self.k, self.weight, self.temperature, self.by_gate]
+        parts = [self.weight, self.message, self.answer, self.probabilities, self.contributions, self.table]
         whole = [self.query, self.maps, *parts]
         texts = [self.text, self.text_pair]
         # All share one queue: the model answers one question at a time.
@@ -237,11 +263,15 @@ class QueryView:
         asks = [self.text.submit, self.text_pair.submit, self.ask.click]
         gr.on(asks, self._ask, [*texts, *sliders, self.colour], whole, **private)
         self.examples.click(self._pick, [self.examples, *sliders, self.colour], [*texts, *whole], **private)
-        gr.on([self.weight.input, self.temperature.input], self._move, [self.query, *sliders], parts, **live)
+        gr.on([self.temperature.input, self.by_gate.input], self._move, [self.query, *sliders], parts, **live)
+        self.weight.input(self._weigh, [self.query, *sliders[:3]], [self.by_gate, *parts], **live)
         self.k.input(self._move_k, [self.query, *sliders, self.colour], whole, **live)
-        self.reset.click(self._reset, [self.query, self.colour], [*sliders, *whole], **live)
+        self.reset.click(
+            self._reset, [self.query, self.colour], [self.k, self.temperature, self.by_gate, *whole], **live
+        )
         self.colour.input(self._recolour, [self.query, self.k, self.colour], self.maps, **live)
-        self.filled = [self.column, self.about, *texts, self.examples, *sliders, self.colour, *whole]
+        self.filled = [self.column, self.about, *texts, self.examples, self.k, self.temperature, self.by_gate]
+        self.filled += [self.colour, *whole]
 
     def fill(self) -> dict[Any, Any]:
         """Set the page up for the model and answer its first example.
@@ -263,7 +293,7 @@ class QueryView:
             self.text_pair: gr.Textbox(text_pair, visible=is_pair),
             self.examples: gr.Dataset(samples=[[" | ".join(sample)] for sample in samples]),
             self.k: gr.Slider(maximum=min(max(64, chosen.k), len(memories)), value=chosen.k),
-            self.weight: chosen.retrieval_weight,
+            self.by_gate: gr.Checkbox(chosen.gate is not None, visible=chosen.gate is not None),
             self.temperature: gr.Slider(maximum=max(0.5, chosen.temperature), value=chosen.temperature),
             self.colour: gr.Dropdown(
                 colour_choices(memories.rows), value="label", visible=model.parts.maps is not None
@@ -278,28 +308,38 @@ class QueryView:
         return model
 
     def _ask(
-        self, text: str, text_pair: str, k: float, weight: float, temperature: float, colour: str
+        self, text: str, text_pair: str, k: float, weight: float, temperature: float, by_gate: bool, colour: str
     ) -> dict[Any, Any]:
+        model = self._model()
         try:
-            query = embedded_query(self._model(), text, text_pair)
+            query = embedded_query(model, text, text_pair)
         except ReAugKDError as error:
             return {self.message: gr.HTML(sentence_html(error), visible=True)}
-        return self._answered(query, RetrievalSettings(int(k), weight, temperature), colour)
+        return self._answered(query, settings_of(model, k, weight, temperature, by_gate), colour)
 
-    def _pick(self, example: int, k: float, weight: float, temperature: float, colour: str) -> dict[Any, Any]:
+    def _pick(
+        self, example: int, k: float, weight: float, temperature: float, by_gate: bool, colour: str
+    ) -> dict[Any, Any]:
         text, text_pair = (*example_texts(self._model())[example], "")[:2]
         typed = {self.text: text, self.text_pair: text_pair}
-        return typed | self._ask(text, text_pair, k, weight, temperature, colour)
+        return typed | self._ask(text, text_pair, k, weight, temperature, by_gate, colour)
 
-    def _move(self, query: Query, k: float, weight: float, temperature: float) -> dict[Any, Any]:
-        return self._drawn(explained(self._model(), query, RetrievalSettings(int(k), weight, temperature)))
+    def _move(self, query: Query, k: float, weight: float, temperature: float, by_gate: bool) -> dict[Any, Any]:
+        model = self._model()
+        return self._drawn(explained(model, query, settings_of(model, k, weight, temperature, by_gate)))
 
-    def _move_k(self, query: Query, k: float, weight: float, temperature: float, colour: str) -> dict[Any, Any]:
-        return self._answered(query, RetrievalSettings(int(k), weight, temperature), colour)
+    def _weigh(self, query: Query, k: float, weight: float, temperature: float) -> dict[Any, Any]:
+        """Take λ from the slider: whoever moves it does not mean the gate."""
+        return {self.by_gate: False} | self._move(query, k, weight, temperature, by_gate=False)
+
+    def _move_k(
+        self, query: Query, k: float, weight: float, temperature: float, by_gate: bool, colour: str
+    ) -> dict[Any, Any]:
+        return self._answered(query, settings_of(self._model(), k, weight, temperature, by_gate), colour)
 
     def _reset(self, query: Query, colour: str) -> dict[Any, Any]:
         chosen = self._model().retrieval
-        sliders = {self.k: chosen.k, self.weight: chosen.retrieval_weight, self.temperature: chosen.temperature}
+        sliders = {self.k: chosen.k, self.temperature: chosen.temperature, self.by_gate: chosen.gate is not None}
         return sliders | self._answered(query, chosen, colour)
 
     def _recolour(self, query: Query, k: float, colour: str) -> Any:
@@ -318,6 +358,7 @@ class QueryView:
     def _drawn(self, explanation: "Explanation") -> dict[Any, Any]:
         """Return what changes with λ and τ: all but the maps."""
         return {
+            self.weight: round(explanation.retrieval.retrieval_weight, 2),
             self.message: gr.HTML("", visible=False),
             self.answer: answer_html(explanation),
             self.probabilities: probabilities_figure(explanation),

@@ -1,5 +1,6 @@
 """Step 3: distillation, by soft labels and by the losses that align the student's space with the teacher's."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -205,7 +206,7 @@ def train_student(
     *,
     soft_labels: NDArray[np.float32] | None = None,
     teacher_embeddings: NDArray[np.float32] | None = None,
-    layers: int | None = None,
+    layers: int | Sequence[int] | None = None,
     max_length: int = 128,
     on_progress: OnProgress | None = None,
 ) -> TextClassifier:
@@ -229,8 +230,8 @@ def train_student(
         The teacher's probabilities of the train rows.
     teacher_embeddings : (N, d) float32, optional
         z_i of the train rows; d is the student's width.
-    layers : int, optional
-        Keep only the first so many layers.
+    layers : int or sequence of int, optional
+        Keep only the first so many layers, or those of these numbers.
     max_length : int
         Tokens after which a text is cut.
     on_progress : callable, optional

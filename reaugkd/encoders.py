@@ -71,7 +71,7 @@ class TextClassifier(nn.Module):
 
     @classmethod
     def from_pretrained(
-        cls, folder: str | Path, num_labels: int, *, layers: int | None = None, max_length: int = 128
+        cls, folder: str | Path, num_labels: int, *, layers: int | Sequence[int] | None = None, max_length: int = 128
     ) -> "TextClassifier":
         """Load an encoder and put a fresh classifier on it.
 
@@ -81,8 +81,8 @@ class TextClassifier(nn.Module):
             A local folder, as :func:`reaugkd.weights.find_weights` returns it.
         num_labels : int
             Number of classes.
-        layers : int, optional
-            Keep only the first so many transformer layers.
+        layers : int or sequence of int, optional
+            Keep only the first so many transformer layers, or those of these numbers; see :func:`keep_layers`.
         max_length : int
             Tokens after which a text is cut.
 
@@ -98,7 +98,7 @@ class TextClassifier(nn.Module):
         """
         encoder, tokenizer = _load_encoder(folder)
         if layers is not None:
-            keep_first_layers(encoder, layers)
+            keep_layers(encoder, layers)
         # RoBERTa and its kin count two positions that no token may have; their tokenizers know the limit.
         positions = getattr(encoder.config, "max_position_embeddings", max_length)
         limit = min(max_length, positions, tokenizer.model_max_length)
@@ -245,33 +245,36 @@ class TextClassifier(nn.Module):
         return hidden, probabilities
 
 
-def keep_first_layers(encoder: PreTrainedModel, layers: int) -> None:
-    """Cut an encoder to its first transformer layers, in place.
+def keep_layers(encoder: PreTrainedModel, layers: int | Sequence[int]) -> None:
+    """Cut an encoder to some of its transformer layers, in place.
 
     Parameters
     ----------
     encoder : PreTrainedModel
         The encoder.
-    layers : int
-        How many layers to keep, from 1 to what it has.
+    layers : int or sequence of int
+        How many of the first layers to keep, or the numbers of those to keep, counted from 0.
 
     Raises
     ------
     ReAugKDError
-        If it has fewer layers, or its layers are not found.
+        If it has no such layers, or its layers are not found.
     """
     total = encoder.config.num_hidden_layers
-    if not 1 <= layers <= total:
-        raise ReAugKDError(
-            f"A student of {layers} layers cannot be cut from an encoder of {total}; ask for 1 to {total}."
-        )
+    kept = list(range(layers)) if isinstance(layers, int) else sorted(set(layers))
+    if not kept or kept[0] < 0 or kept[-1] >= total:
+        asked = f"of {layers} layers" if isinstance(layers, int) else f"of the layers {', '.join(map(str, layers))}"
+        wanted = f"1 to {total}" if isinstance(layers, int) else f"numbers from 0 to {total - 1}"
+        raise ReAugKDError(f"A student {asked} cannot be cut from an encoder of {total}; ask for {wanted}.")
     stacks = [module for module in encoder.modules() if isinstance(module, nn.ModuleList) and len(module) == total]
     if not stacks:
         raise ReAugKDError(
             f"{type(encoder).__name__} does not show its layers as a list; leave the number of layers out."
         )
-    del stacks[0][layers:]
-    encoder.config.num_hidden_layers = layers
+    for number in reversed(range(total)):
+        if number not in kept:
+            del stacks[0][number]
+    encoder.config.num_hidden_layers = len(kept)
 
 
 def read_pooling(folder: str | Path) -> str:

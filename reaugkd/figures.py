@@ -230,11 +230,11 @@ def contributions_figure(explanation: "Explanation") -> go.Figure:
     """
     order = np.argsort(-explanation.probabilities, kind="stable")[:MAX_BARS]
     names = [_shown(explanation.classes[number]) for number in order]
-    weight = explanation.retrieval.retrieval_weight
+    weights = explanation.memory_weights[order]
     figure = go.Figure(
         go.Bar(
             x=names,
-            y=(1 - weight) * explanation.student_probabilities[order],
+            y=(1 - weights) * explanation.student_probabilities[order],
             name="student",
             marker_color=STUDENT_COLOUR,
         )
@@ -242,7 +242,7 @@ def contributions_figure(explanation: "Explanation") -> go.Figure:
     for neighbour in explanation.neighbours:
         figure.add_bar(
             x=names,
-            y=weight * neighbour.weight * neighbour.soft_labels[order],
+            y=weights * neighbour.weight * neighbour.soft_labels[order],
             name=f"{neighbour.rank}",
             marker={"color": RETRIEVED_COLOUR, "line": {"color": "rgba(255, 255, 255, 0.7)", "width": 0.5}},
             showlegend=neighbour.rank == 1,

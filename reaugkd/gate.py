@@ -12,8 +12,7 @@ from reaugkd.metrics import Labels
 
 FEATURES = ("student_entropy", "student_margin", "nearest_similarity", "neighbour_agreement", "same_answer")
 CAUTIOUS_WEIGHT = 0.1
-CLOSED = -50.0
-"""An intercept at which λ is 0 to all digits that matter."""
+CLOSED = -50.0  # JSON has no minus infinity
 
 
 @dataclass(frozen=True)
@@ -80,6 +79,8 @@ class Gate:
         (N,) float64
             From 0 to 1.
         """
+        if self.is_closed:
+            return np.zeros(len(student_probabilities))
         features = (gate_features(student_probabilities, similarities, retrieved) - self.means) / self.scales
         weights: NDArray[np.float64] = expit(features @ np.asarray(self.coefficients) + self.intercept)
         return weights

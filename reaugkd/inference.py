@@ -72,6 +72,8 @@ class Explanation:
     student_probabilities, retrieved, probabilities : (C,) float64
         ŷ (calibrated where a gate sets λ; see :func:`reaugkd.retrieval.student_vote` for classes that the student
         does not know), r and (1 - λ) ŷ + λ r.
+    memory_weights : (C,) float64
+        λ by class: 1 for a class that the student was not trained on, of which it cannot speak.
     student_share : float
         The student's part (1 - λ) ŷ[c] / p[c] of the answer's class c.
     neighbours : list of Neighbour
@@ -88,6 +90,7 @@ class Explanation:
     student_probabilities: NDArray[np.float64]
     retrieved: NDArray[np.float64]
     probabilities: NDArray[np.float64]
+    memory_weights: NDArray[np.float64]
     student_share: float
     neighbours: list[Neighbour]
     retrieval: RetrievalSettings
@@ -367,9 +370,8 @@ class ReAugKDClassifier:
         probabilities, weight = combined.probabilities[0], float(combined.retrieval_weights[0])
         answer = int(probabilities.argmax())
         soft_labels = memory.soft_labels[found.numbers[0]].astype(np.float64)
-        # Of a class that the student does not know, every part is the memory's.
-        memory_weight = weight if answer < len(student_probabilities) else 1.0
-        shares = memory_weight * found.weights[0] * soft_labels[:, answer] / probabilities[answer]
+        memory_weights = np.where(np.arange(len(probabilities)) < len(student_probabilities), weight, 1.0)
+        shares = memory_weights[answer] * found.weights[0] * soft_labels[:, answer] / probabilities[answer]
         neighbours = []
         for position, number in enumerate(found.numbers[0]):
             row = {str(name): value for name, value in memory.rows.iloc[int(number)].items()}
@@ -395,7 +397,10 @@ class ReAugKDClassifier:
             student_probabilities=combined.student_vote[0],
             retrieved=found.probabilities[0],
             probabilities=probabilities,
-            student_share=float((1 - memory_weight) * combined.student_vote[0, answer] / probabilities[answer]),
+            memory_weights=memory_weights,
+            student_share=float(
+                (1 - memory_weights[answer]) * combined.student_vote[0, answer] / probabilities[answer]
+            ),
             neighbours=neighbours,
             retrieval=replace(retrieval, retrieval_weight=weight),
             embedding=embedding,

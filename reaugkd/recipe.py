@@ -16,6 +16,7 @@ from accelerate import PartialState
 from transformers import AutoConfig
 
 from reaugkd.alignment import alignment
+from reaugkd.cross_fit import cross_fitted
 from reaugkd.data import Task
 from reaugkd.distillation import DistillationSettings, train_student
 from reaugkd.encoders import TextClassifier, normalize
@@ -46,9 +47,10 @@ class Recipe:
     Parameters
     ----------
     teacher, student : str
-        Pretrained encoders: folders, or names that :func:`reaugkd.weights.find_weights` finds.
-    student_layers : int or None
-        Layers to keep of the student; None keeps all.
+        Pretrained encoders: folders, or names that :func:`reaugkd.weights.find_weights` finds. A student can start
+        from a tuned teacher: name the folder ``teacher`` of a model that kept it.
+    student_layers : int, sequence of int or None
+        The first so many layers of the student's encoder, or the layers of these numbers; None keeps all.
     max_length : int
         Tokens after which a text is cut.
     epochs : float or None
@@ -63,6 +65,9 @@ class Recipe:
         answer, so it is left out where the teacher is made of the same encoder and could as well answer itself.
     calibrate_teacher : bool
         Set the temperature of the soft labels on the validation rows.
+    cross_fit : int
+        Number of further teachers, each trained on all but one fold of the train rows, from which the outputs for
+        the train rows come; 0 takes them from the one teacher. See :mod:`reaugkd.cross_fit`.
     keep_teacher : bool
         Keep the teacher in the model's folder; it is not needed to answer.
     teacher_training, projection_training, student_training : TrainingSettings
@@ -75,13 +80,14 @@ class Recipe:
 
     teacher: str = DEFAULT_ENCODER
     student: str = DEFAULT_ENCODER
-    student_layers: int | None = 2
+    student_layers: int | tuple[int, ...] | None = 2
     max_length: int = 128
     epochs: float | None = None
     teacher_epochs: float | None = None
     seed: int = 0
     second_key: str | None = DEFAULT_ENCODER
     calibrate_teacher: bool = True
+    cross_fit: int = 0
     keep_teacher: bool = False
     teacher_training: TrainingSettings = field(
         default=TrainingSettings(epochs=6, learning_rate=1e-4, batch_size=32), kw_only=True
@@ -281,11 +287,22 @@ def _ablations(settings: DistillationSettings) -> dict[str, DistillationSettings
 def _teacher_outputs(
     task: Task, recipe: Recipe, work: Path, on_progress: OnProgress | None
 ) -> tuple[TeacherOutputs, TextClassifier]:
-    """Fine-tune the teacher, or load it if an interrupted training had finished it."""
+    """Fine-tune the teacher, and those of the folds, or load them if an interrupted training had finished them."""
+    outputs = _one_teacher(task, recipe, work, on_progress)
+    teacher = TextClassifier.load(work / "teacher", max_length=recipe.max_length)
+    if recipe.cross_fit:
+
+        def teach_fold(fold: Task, number: int) -> TeacherOutputs:
+            return _one_teacher(fold, recipe, work / f"fold_{number}", on_progress)
+
+        outputs = cross_fitted(task, outputs, recipe.cross_fit, teach_fold)
+    return outputs, teacher
+
+
+def _one_teacher(task: Task, recipe: Recipe, work: Path, on_progress: OnProgress | None) -> TeacherOutputs:
     path = work / "teacher_outputs.parquet"
     if path.is_file():
-        teacher = TextClassifier.load(work / "teacher", max_length=recipe.max_length)
-        return TeacherOutputs.load(path), teacher
+        return TeacherOutputs.load(path)
     weights = find_weights(recipe.teacher, _sentence(on_progress))
     teacher = fine_tune_teacher(
         weights,
@@ -300,7 +317,8 @@ def _teacher_outputs(
     if PartialState().is_main_process:
         teacher.save(work / "teacher")
         outputs.save(path)
-    return outputs, teacher
+    PartialState().wait_for_everyone()
+    return outputs
 
 
 def _trained_student(

@@ -1,13 +1,16 @@
 """Step 5 in formulas: weigh the neighbours, blend their soft labels with the student's own prediction."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.gate import Gate
-from reaugkd.knowledge_base import KnowledgeBase
+
+if TYPE_CHECKING:  # a page that has sliders for these settings does not wait for torch
+    from reaugkd.gate import Gate
+    from reaugkd.knowledge_base import KnowledgeBase
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class RetrievalSettings:
     k: int = 16
     retrieval_weight: float = 0.5
     temperature: float = 0.1
-    gate: Gate | None = None
+    gate: "Gate | None" = None
 
     def __post_init__(self) -> None:
         if self.k < 1:
@@ -73,7 +76,9 @@ class Retrieved:
     probabilities: NDArray[np.float64]
 
 
-def retrieve(knowledge_base: KnowledgeBase, embeddings: NDArray[np.floating], settings: RetrievalSettings) -> Retrieved:
+def retrieve(
+    knowledge_base: "KnowledgeBase", embeddings: NDArray[np.floating], settings: RetrievalSettings
+) -> Retrieved:
     """Search the memory and blend the neighbours' soft labels.
 
     Parameters

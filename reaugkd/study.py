@@ -214,7 +214,12 @@ def _outputs(
     path = folder.teacher_outputs(task.name, teacher.name, seed)
     if not path.is_file():
         start = time.monotonic()
-        teach(task, Recipe(teacher=teacher.encoder, seed=seed), path, on_progress=lambda _: None)
+        teach(
+            task,
+            Recipe(teacher=teacher.encoder, seed=seed, cross_fit=teacher.cross_fit),
+            path,
+            on_progress=lambda _: None,
+        )
         say(f"Teacher {teacher.name}, {task.name}, seed {seed}: {time.monotonic() - start:.0f} s.")
     outputs = TeacherOutputs.load(path)
     outputs.check(task)

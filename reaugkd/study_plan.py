@@ -50,6 +50,8 @@ class StudyTeacher:
         The pretrained encoder that is fine-tuned; of a black box, the open encoder that gives the embeddings.
     seeds : tuple of int
         Seeds to train it with; the n-th seed of the study takes the n-th of them, going round.
+    cross_fit : int
+        Folds of :mod:`reaugkd.cross_fit`; 0 for a plain teacher.
     soft_labels_of : str or None
         Makes it a black box: only the soft labels of that other teacher are known.
     """
@@ -57,6 +59,7 @@ class StudyTeacher:
     name: str
     encoder: str
     seeds: tuple[int, ...] = (0,)
+    cross_fit: int = 0
     soft_labels_of: str | None = None
 
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoModel, AutoTokenizer
 
-from reaugkd.encoders import TextClassifier, keep_first_layers, normalize, read_pooling, write_pooling
+from reaugkd.encoders import TextClassifier, keep_layers, normalize, read_pooling, write_pooling
 from reaugkd.errors import ReAugKDError
 
 TEXTS = ["apple", "the old iron was there", "rain and snow and a storm today", "pear plum"]
@@ -74,10 +74,42 @@ def test_a_cut_encoder_gives_what_the_full_one_gives_after_so_many_layers(toy_en
 def test_cutting_keeps_the_weights_of_the_first_layers(toy_encoder_folder):
     full = AutoModel.from_pretrained(toy_encoder_folder).state_dict()
     cut = AutoModel.from_pretrained(toy_encoder_folder)
-    keep_first_layers(cut, 2)
+    keep_layers(cut, 2)
     state = cut.state_dict()
     assert {name.split(".")[2] for name in state if name.startswith("encoder.layer.")} == {"0", "1"}
     assert all(torch.equal(value, full[name]) for name, value in state.items() if not name.startswith("pooler"))
+
+
+def test_chosen_layers_are_kept_in_their_order(toy_encoder_folder):
+    full = AutoModel.from_pretrained(toy_encoder_folder).state_dict()
+    cut = AutoModel.from_pretrained(toy_encoder_folder)
+    keep_layers(cut, (3, 1))
+    for new, old in ((0, 1), (1, 3)):
+        name = "encoder.layer.{}.output.dense.weight"
+        assert torch.equal(cut.state_dict()[name.format(new)], full[name.format(old)])
+    assert cut.config.num_hidden_layers == 2
+
+
+@pytest.mark.parametrize("layers", [(0, 4), (-1,), ()])
+def test_layers_that_are_not_there_are_refused(toy_encoder_folder, layers):
+    with pytest.raises(ReAugKDError, match=r"cannot be cut from an encoder of 4; ask for numbers from 0 to 3"):
+        classifier(toy_encoder_folder, layers=layers)
+
+
+def test_an_embedding_head_is_the_identity_at_first_and_leaves_the_classifier_alone(toy_encoder_folder, tmp_path):
+    model = classifier(toy_encoder_folder)
+    plain = model.encode(TEXTS)
+    model.add_embedding_head()
+    np.testing.assert_allclose(model.encode(TEXTS)[0], plain[0], atol=1e-6)
+    torch.nn.init.normal_(model.embedding_head.weight)
+    hidden, probabilities = model.encode(TEXTS)
+    wanted = plain[0] @ model.embedding_head.weight.detach().numpy().T
+    np.testing.assert_allclose(hidden, wanted, atol=1e-4)
+    np.testing.assert_array_equal(probabilities, plain[1])
+    model.save(tmp_path)
+    again = TextClassifier.load(tmp_path).encode(TEXTS)
+    np.testing.assert_allclose(again[0], hidden, atol=1e-5)
+    np.testing.assert_allclose(again[1], probabilities, atol=1e-6)
 
 
 @pytest.mark.parametrize("layers", [0, 5])

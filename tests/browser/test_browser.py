@@ -166,15 +166,19 @@ def test_sliders_answer_without_encoding_again_and_reset_goes_back(open_page, ad
         raise AssertionError("encoded again")
 
     answer = page.locator("#answer .answer")
+    by_gate = toy_model.explain("plum and pear")
     monkeypatch.setattr(toy_model.parts.student, "encode", encode)
     chosen = toy_model.retrieval
-    page.locator("#weight input[type=number]").fill("0")
-    expect(page.locator("#probabilities .legend")).to_contain_text("1 · student + 0 · retrieved")
+    page.locator("#weight input[type=number]").fill("0.5")
+    expect(page.locator("#probabilities .legend")).to_contain_text("0.5 · student + 0.5 · retrieved")
+    expect(page.locator("#by-gate input")).not_to_be_checked()
     page.locator("#temperature input[type=number]").fill("0.5")
     page.locator("#reset").click()
-    blended = f"{1 - chosen.retrieval_weight:.2g} · student + {chosen.retrieval_weight:.2g} · retrieved"
+    expect(page.locator("#by-gate input")).to_be_checked()
+    weight = by_gate.retrieval.retrieval_weight
+    blended = f"{1 - weight:.2g} · student + {weight:.2g} · retrieved"
     expect(page.locator("#probabilities .legend")).to_contain_text(blended)
-    expect(page.locator("#weight input[type=number]")).to_have_value(f"{chosen.retrieval_weight:g}")
+    expect(page.locator("#weight input[type=number]")).to_have_value(f"{weight:.2g}")
     expect(page.locator("#temperature input[type=number]")).to_have_value(f"{chosen.temperature:g}")
     monkeypatch.undo()
     expect(answer).to_contain_text(f"{toy_model.explain('plum and pear').probabilities.max():.2f}")
