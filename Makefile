@@ -30,8 +30,8 @@ check: .venv/check
 
 .venv/app: EXTRAS := app
 .venv/lab: EXTRAS := app,lab
-.venv/test: EXTRAS := app,lab,test
-.venv/check: EXTRAS := app,lab,test,check
+.venv/test: EXTRAS := app,lab,study,test
+.venv/check: EXTRAS := app,lab,study,test,check
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache

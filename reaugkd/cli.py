@@ -1,4 +1,4 @@
-"""The command line: ``reaugkd weights | teach | train | evaluate | predict | info | study``."""
+"""The command line: ``reaugkd weights | teach | black-box | train | ...``."""
 
 import json
 import logging
@@ -35,6 +35,8 @@ TextColumn = Annotated[str | None, typer.Option(help="Column of the text.")]
 TextPairColumn = Annotated[str | None, typer.Option(help="Column of the second text, for pairs.")]
 LabelColumn = Annotated[str, typer.Option(help="Column of the gold label.")]
 Metric = Annotated[str | None, typer.Option(help="accuracy, accuracy_and_f1, macro_f1 or matthews_correlation.")]
+PositiveLabel = Annotated[str | None, typer.Option(help="Of two classes, the one whose F1 counts (with --train).")]
+TrainRows = Annotated[int | None, typer.Option(min=1, help="Draw so many train rows (with --train).")]
 PlantedErrors = Annotated[
     bool, typer.Option("--planted-errors", help="Plant shoptalk's wrong labels in its train rows.")
 ]
@@ -63,7 +65,10 @@ def teach(
     text_pair_column: TextPairColumn = None,
     label_column: LabelColumn = "label",
     metric: Metric = None,
+    positive_label: PositiveLabel = None,
+    train_rows: TrainRows = None,
     teacher: Teacher = None,
+    cross_fit: Annotated[int, typer.Option(min=0, help="Further teachers for the train rows; 0 for none.")] = 0,
     epochs: Annotated[float | None, typer.Option(help="Passes over the train rows.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     max_length: MaxLength = 128,
@@ -75,14 +80,52 @@ def teach(
     from reaugkd import recipe as recipes
     from reaugkd.weights import DEFAULT_ENCODER
 
-    loaded = _task(task, train, test, validation, text_column, text_pair_column, label_column, metric)
-    recipe = recipes.Recipe(teacher=teacher or DEFAULT_ENCODER, teacher_epochs=epochs, max_length=max_length, seed=seed)
+    if cross_fit == 1:
+        raise ReAugKDError("--cross-fit 1 leaves no row to train on; ask for 2 folds or more, or 0.")
+    loaded = _task(
+        task, train, test, validation, text_column, text_pair_column, label_column, metric, positive_label, train_rows
+    )
+    recipe = recipes.Recipe(
+        teacher=teacher or DEFAULT_ENCODER, teacher_epochs=epochs, cross_fit=cross_fit, max_length=max_length, seed=seed
+    )
     if learning_rate is not None:
         recipe = replace(recipe, teacher_training=replace(recipe.teacher_training, learning_rate=learning_rate))
     outputs = recipes.teach(loaded, recipe, out)
     for split in ("validation", "test"):
         right = (outputs.of(split)[1].argmax(axis=1) == loaded.labels(split)).mean()
         _say(f"Teacher's accuracy on {split}: {100 * right:.1f} %.")
+    _say(f"Wrote {len(outputs.ids):,} rows to {out}.")
+
+
+@app.command()
+def black_box(
+    soft_labels: Annotated[
+        Path, typer.Option(help="Table of the teacher's answers: split, id, and a column of probabilities a class.")
+    ],
+    out: Annotated[Path, typer.Option(help="Parquet file for the outputs.")],
+    task: TaskName = None,
+    train: TrainFile = None,
+    test: TestFile = None,
+    validation: ValidationFile = None,
+    text_column: TextColumn = None,
+    text_pair_column: TextPairColumn = None,
+    label_column: LabelColumn = "label",
+    metric: Metric = None,
+    positive_label: PositiveLabel = None,
+    train_rows: TrainRows = None,
+    encoder: Annotated[str | None, typer.Option(help="Open encoder that gives the embeddings.")] = None,
+) -> None:
+    """Make teacher outputs of a teacher whose answers alone are known, for `reaugkd train --teacher-outputs`."""
+    from reaugkd.black_box import black_box_outputs, read_soft_labels
+    from reaugkd.weights import DEFAULT_ENCODER
+
+    loaded = _task(
+        task, train, test, validation, text_column, text_pair_column, label_column, metric, positive_label, train_rows
+    )
+    if out.suffix != ".parquet":
+        raise ReAugKDError(f"{str(out)!r} must end in .parquet; name another file for the outputs.")
+    outputs = black_box_outputs(loaded, read_soft_labels(soft_labels, loaded), encoder or DEFAULT_ENCODER)
+    outputs.save(out)
     _say(f"Wrote {len(outputs.ids):,} rows to {out}.")
 
 
@@ -97,6 +140,8 @@ def train(
     text_pair_column: TextPairColumn = None,
     label_column: LabelColumn = "label",
     metric: Metric = None,
+    positive_label: PositiveLabel = None,
+    train_rows: TrainRows = None,
     planted_errors: PlantedErrors = False,
     teacher: Teacher = None,
     teacher_outputs: Annotated[
@@ -107,6 +152,9 @@ def train(
     epochs: Annotated[float | None, typer.Option(help="Passes over the train rows, for each student.")] = None,
     teacher_epochs: Annotated[float | None, typer.Option(help="The same for the teacher.")] = None,
     relational_weight: Annotated[float | None, typer.Option(help="β, the weight of the relational loss.")] = None,
+    second_key: Annotated[
+        str | None, typer.Option(help="Untuned encoder that searches the memory where that tells more, or none.")
+    ] = None,
     keep_teacher: Annotated[
         bool, typer.Option("--keep-teacher", help="Keep the teacher in the model's folder.")
     ] = False,
@@ -128,7 +176,19 @@ def train(
 
     if teacher and teacher_outputs:
         raise ReAugKDError("--teacher and --teacher-outputs exclude each other; leave one of them out.")
-    loaded = _task(task, train, test, validation, text_column, text_pair_column, label_column, metric, planted_errors)
+    loaded = _task(
+        task,
+        train,
+        test,
+        validation,
+        text_column,
+        text_pair_column,
+        label_column,
+        metric,
+        positive_label,
+        train_rows,
+        planted_errors,
+    )
     if task == "shoptalk" and not teacher:
         teacher_outputs = teacher_outputs or SHOPTALK_TEACHER_OUTPUTS
     recipe = recipes.Recipe(
@@ -137,6 +197,7 @@ def train(
         student_layers=student_layers,
         epochs=epochs,
         teacher_epochs=teacher_epochs,
+        second_key=None if second_key == "none" else second_key or DEFAULT_ENCODER,
         keep_teacher=keep_teacher,
         max_length=max_length,
         seed=seed,
@@ -237,6 +298,7 @@ def info(
     as_json: AsJson = False,
 ) -> None:
     """Show what a trained model was made of, and its table of ablations."""
+    from reaugkd.model_card import memory_in_words
     from reaugkd.model_folder import METRICS_FILE, read_settings_file
 
     about = read_settings_file(model)
@@ -253,9 +315,11 @@ def info(
     for name in ("task", "metric", "label_names", "is_pair", "teacher", "student", "student_layers", "max_length"):
         value = about["model"].get(name)
         table.add_row(name, ", ".join(value) if isinstance(value, list) else str(value))
-    for name, value in about["retrieval"].items():
-        table.add_row(name, str(value))
+    for name in ("k", "retrieval_weight", "temperature"):
+        table.add_row(name, str(about["retrieval"][name]))
     Console().print(table)
+    if "memory" in metrics:
+        _say(memory_in_words(metrics["memory"]))
     if metrics:
         _print_ablations(metrics)
 
@@ -283,6 +347,8 @@ def _task(
     text_pair_column: str | None,
     label_column: str,
     metric: str | None,
+    positive_label: str | None = None,
+    train_rows: int | None = None,
     planted_errors: bool = False,
 ) -> Any:
     from reaugkd.sources import load_files, load_task
@@ -292,6 +358,8 @@ def _task(
     if train is None:
         if test or validation:
             raise ReAugKDError("--test and --validation go with --train; a --task has its own splits.")
+        if positive_label or train_rows:
+            raise ReAugKDError("--positive-label and --train-rows go with --train; leave them out.")
         return load_task(
             str(task),
             text_column=text_column,
@@ -310,6 +378,8 @@ def _task(
         text_pair_column=text_pair_column,
         label_column=label_column,
         metric=metric or "accuracy",
+        positive_label=positive_label,
+        train_rows=train_rows,
     )
 
 

@@ -5,11 +5,17 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from reaugkd import cli
-from reaugkd.data import MAX_CHARACTERS
+from reaugkd.black_box import black_box_outputs
+from reaugkd.data import MAX_CHARACTERS, SPLITS
+from reaugkd.encoders import TextClassifier
+from reaugkd.errors import ReAugKDError
+from reaugkd.sources import load_files
+from reaugkd.teacher import TeacherOutputs
 
 
 @pytest.fixture
@@ -59,6 +65,7 @@ def assert_one_sentence(result, *fragments):
         (["--task", "shoptalk", "--teacher", "a", "--teacher-outputs", "b.parquet"], ["exclude each other"]),
         (["--task", "shoptalk", "--teacher-outputs", "b.parquet"], ["There is no file", "b.parquet"]),
         (["--task", "shoptalk", "--epochs", "-1"], ["epochs is -1"]),
+        (["--task", "shoptalk", "--positive-label", "x"], ["--positive-label and --train-rows go with --train"]),
     ],
 )
 def test_a_training_that_cannot_start_says_why_and_leaves_nothing(run, tmp_path, options, fragments):
@@ -187,6 +194,44 @@ def test_training_ends_with_the_table_that_metrics_json_holds(run, tmp_path, toy
     lines = [line for line in printed.splitlines() if line.startswith("│")]
     scores = [[cell.strip() for cell in line.strip("│").split("│")][1:] for line in lines]
     assert scores == [[f"{100 * s['test']:.1f}", f"{100 * s['validation']:.1f}"] for s in metrics["methods"].values()]
+
+
+def test_the_answers_of_a_black_box_become_teacher_outputs(run, tmp_path, train_file, toy_encoder_folder):
+    task = load_files(train_file)
+    rows = [
+        {"split": split, "id": row_id, "bad": 0.25, "good": 0.75}
+        for split in SPLITS
+        for row_id in task.rows[split]["id"]
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "answers.csv", index=False)
+    command = ["black-box", "--train", train_file, "--soft-labels", tmp_path / "answers.csv"]
+    command += ["--encoder", toy_encoder_folder, "--out", tmp_path / "outputs.parquet"]
+    status, _, err = run(*command)
+    assert status == 0
+    assert "Wrote 40 rows" in err
+    outputs = TeacherOutputs.load(tmp_path / "outputs.parquet")
+    outputs.check(task)
+    np.testing.assert_allclose(outputs.soft_labels, [[0.25, 0.75]] * 40)
+    untuned = TextClassifier.from_pretrained(toy_encoder_folder, 1)
+    np.testing.assert_allclose(outputs.of("test")[0], untuned.encode(task.texts("test"))[0], atol=2e-3)
+    pd.DataFrame(rows[1:]).to_csv(tmp_path / "answers.csv", index=False)
+    assert_one_sentence(run(*command), "has no soft labels")
+    pd.DataFrame(rows).drop(columns="good").to_csv(tmp_path / "answers.csv", index=False)
+    assert_one_sentence(run(*command), "has no column 'good'")
+
+
+def test_a_black_box_can_be_a_function(train_file, toy_encoder_folder):
+    task = load_files(train_file)
+    outputs = black_box_outputs(task, lambda texts: np.full((len(texts), 2), 0.5), str(toy_encoder_folder))
+    assert outputs.soft_labels.shape == (40, 2)
+    with pytest.raises(ReAugKDError, match=r"Soft labels of shape \(40, 3\) are no probabilities of 40 rows over 2"):
+        black_box_outputs(task, lambda texts: np.full((len(texts), 3), 1 / 3), str(toy_encoder_folder))
+
+
+def test_a_study_is_run_from_its_plan_and_told_what_is_wrong_with_it(run, tmp_path):
+    assert_one_sentence(
+        run("study", tmp_path / "none.yaml", "--out", tmp_path / "work"), "There is no file", "none.yaml"
+    )
 
 
 def test_help_does_not_wait_for_torch():

@@ -300,3 +300,28 @@ def test_each_glue_task_has_glues_metric_and_columns():
         "rte": ("sentence1", "sentence2", "accuracy"),
         "wnli": ("sentence1", "sentence2", "accuracy"),
     }
+
+
+def test_the_positive_label_comes_second_and_its_f1_counts(tmp_path):
+    rows = [{"text": f"row {number}", "label": "equal" if number % 3 else "other"} for number in range(60)]
+    path = tmp_path / "pairs.csv"
+    pd.DataFrame(rows).to_csv(path, index=False)
+    assert load_files(path, metric="accuracy_and_f1").label_names == ("equal", "other")
+    task = load_files(path, metric="accuracy_and_f1", positive_label="equal")
+    assert task.label_names == ("other", "equal")
+    texts = dict(zip(task.texts("test"), task.labels("test"), strict=True))
+    assert all(label == (int(text.split()[1]) % 3 > 0) for text, label in texts.items())
+    with pytest.raises(ReAugKDError, match="'same' must be one of two classes; the train rows have equal, other"):
+        load_files(path, positive_label="same")
+
+
+def test_drawn_train_rows_keep_the_ids_of_the_whole_file_and_are_the_same_each_time(tmp_path):
+    path = tmp_path / "many.csv"
+    pd.DataFrame({"text": [f"row {n}" for n in range(1, 101)], "label": ["a", "b"] * 50}).to_csv(path, index=False)
+    one, other = load_files(path, path, train_rows=40), load_files(path, path, train_rows=40)
+    assert one.fingerprint() == other.fingerprint()
+    drawn = [*one.rows["train"], *one.rows["validation"]]
+    assert len(drawn) == 40
+    assert all(row["id"] == f"train-{row['text'].split()[1]}" for row in drawn)
+    with pytest.raises(ReAugKDError, match="101 train rows cannot be drawn from 100"):
+        load_files(path, train_rows=101)
