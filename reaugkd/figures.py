@@ -201,7 +201,8 @@ def ablations_figure(metrics: Mapping[str, Any]) -> go.Figure:
     Figure
         Horizontal bars; the best of the students is named in the title.
     """
-    scores = {name: 100 * metrics["methods"][method]["test"] for method, name in METHOD_NAMES.items()}
+    methods = metrics["methods"]
+    scores = {name: 100 * methods[method]["test"] for method, name in METHOD_NAMES.items() if method in methods}
     students = {name: score for name, score in scores.items() if not name.startswith("Teacher")}
     best = max(students, key=lambda name: students[name])
     names = list(scores)[::-1]
