@@ -296,11 +296,11 @@ def _train_cell(
 
 def _made_of(task: Task, recipe: Recipe, outputs: TeacherOutputs | None) -> str:
     """Return a digest of all that decides about a student."""
-    parts = [
-        task.fingerprint(),
-        repr(task.labels("train").tolist()),
-        json.dumps(asdict(replace(recipe, second_key=None))),
-    ]
+    names = ["student", "student_layers", "max_length", "distillation", "student_training"]
+    if recipe.distillation.aligns:
+        names += ["projection_training", "projection_temperature"]
+    settings = asdict(recipe)
+    parts = [task.fingerprint(), repr(task.labels("train").tolist()), json.dumps([settings[name] for name in names])]
     if outputs is not None:
         parts.append(hashlib.sha256(outputs.soft_labels.tobytes() + outputs.hidden.tobytes()).hexdigest())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
