@@ -1,8 +1,7 @@
 """Step 6: choose k, λ and τ on held-out rows, and score every ablation."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
 from reaugkd.calibration import at_temperature, fit_temperature
+from reaugkd.data import Text
 from reaugkd.errors import ReAugKDError
 from reaugkd.gate import Gate, fit_gate, gain_is_certain
 from reaugkd.inference import ReAugKDClassifier
@@ -21,10 +21,11 @@ from reaugkd.retrieval import (
     Retrieved,
     blend,
     combine,
-    neighbour_weights,
     retrieve,
-    retrieved_probabilities,
+    weighed,
 )
+from reaugkd.siblings import siblings
+from reaugkd.significance import paired_bootstrap
 
 METHODS = (
     "teacher",
@@ -44,6 +45,8 @@ GRID_TEMPERATURE = (0.02, 0.05, 0.1, 0.2)
 GRID_PENALTY = (1.0, 0.1, 0.01)
 FOLDS = 5
 MIN_GATE_ROWS = 50
+GATE_CONFIDENCE, GATE_DRAWS = 0.8, 300  # one chance in ten that a gain which is none opens the gate
+SEARCHED = 2 * max(GRID_K)  # enough are left when siblings are left out
 GRID_RETRIEVAL_WEIGHT = tuple(round(0.1 * step, 1) for step in range(1, 10))
 
 
@@ -57,10 +60,13 @@ class Encoded:
         The queries: x_i, or z_i for a teacher.
     probabilities : (N, C) float32
         Class probabilities by its own classifier.
+    texts : sequence of Text, optional
+        The rows; where something is chosen on them, their :mod:`~reaugkd.siblings` in the memory are left out.
     """
 
     embeddings: NDArray[np.float32]
     probabilities: NDArray[np.float32]
+    texts: Sequence[Text] | None = None
 
 
 def answer(queries: Encoded, knowledge_base: KnowledgeBase, retrieval: RetrievalSettings) -> NDArray[np.float64]:
@@ -111,21 +117,31 @@ def choose_retrieval(
     RetrievalSettings
         The choice.
     """
-    all_similarities, all_numbers = knowledge_base.search(queries.embeddings, max(GRID_K))
     best: tuple[tuple[float, float], RetrievalSettings] | None = None
-    for k in sorted({min(k, len(knowledge_base)) for k in GRID_K}):
-        neighbour_soft_labels = knowledge_base.soft_labels[all_numbers[:, :k]]
-        for temperature in GRID_TEMPERATURE:
-            weights = neighbour_weights(all_similarities[:, :k], temperature)
-            retrieved = retrieved_probabilities(weights, neighbour_soft_labels)
-            for retrieval_weight in retrieval_weights:
-                probabilities = blend(queries.probabilities, retrieved, retrieval_weight)
-                score = METRICS[metric](labels, probabilities.argmax(axis=1))
-                rank = (round(score, 9), -log_loss(labels, probabilities))
-                if best is None or rank > best[0]:
-                    best = rank, RetrievalSettings(k, retrieval_weight, temperature)
+    for k, temperature, retrieved in _retrieved_by_settings(queries, knowledge_base):
+        for retrieval_weight in retrieval_weights:
+            probabilities = blend(queries.probabilities, retrieved.probabilities, retrieval_weight)
+            score = METRICS[metric](labels, probabilities.argmax(axis=1))
+            rank = (round(score, 9), -log_loss(labels, probabilities))
+            if best is None or rank > best[0]:
+                best = rank, RetrievalSettings(k, retrieval_weight, temperature)
     assert best is not None
     return best[1]
+
+
+def _retrieved_by_settings(queries: Encoded, knowledge_base: KnowledgeBase) -> Iterator[tuple[int, float, Retrieved]]:
+    """Yield every k and τ_r to choose from, and what the memory says by them; siblings of the queries are left out."""
+    similarities, numbers = knowledge_base.search(queries.embeddings, SEARCHED)
+    if queries.texts is not None:
+        left_out = siblings(queries.texts, knowledge_base.rows, numbers)
+        left_out[:, -1] &= ~left_out.all(axis=1)  # whoever has siblings only keeps the farthest
+        similarities = np.where(left_out, -np.inf, similarities)
+        order = np.argsort(-similarities, axis=1, kind="stable")
+        similarities = np.take_along_axis(similarities, order, axis=1)
+        numbers = np.take_along_axis(numbers, order, axis=1)
+    for k in sorted({min(k, len(knowledge_base)) for k in GRID_K}):
+        for temperature in GRID_TEMPERATURE:
+            yield k, temperature, weighed(knowledge_base, similarities[:, :k], numbers[:, :k], temperature)
 
 
 @dataclass(frozen=True)
@@ -147,8 +163,8 @@ class GateChoice:
 def choose_gate(queries: Encoded, labels: Labels, knowledge_base: KnowledgeBase, metric: str) -> GateChoice:
     """Fit the gate on held-out rows, and choose k and τ_r with it, by the log loss over five folds.
 
-    The gate is closed unless, on folds that it was not fitted on, the log loss falls by more than chance and the
-    metric does not fall: a memory that tells nothing new must cost nothing.
+    The gate is closed unless, on folds that it was not fitted on, the log loss falls and the metric rises by more
+    than chance: a memory that tells nothing new must cost nothing.
 
     Parameters
     ----------
@@ -172,22 +188,20 @@ def choose_gate(queries: Encoded, labels: Labels, knowledge_base: KnowledgeBase,
     if len(labels) < MIN_GATE_ROWS:
         return GateChoice(RetrievalSettings(GRID_K[0], 0.0, gate=Gate.closed(temperature)), by_student)
     folds = list(KFold(FOLDS, shuffle=True, random_state=0).split(labels))
-    best: tuple[float, RetrievalSettings, float, NDArray[np.float64]] | None = None
-    for k, tau in product(GRID_K, GRID_TEMPERATURE):
-        settings = RetrievalSettings(min(k, len(knowledge_base)), 0.0, tau)
-        retrieved = retrieve(knowledge_base, queries.embeddings, settings)
+    best: tuple[float, RetrievalSettings, Retrieved, float, NDArray[np.float64]] | None = None
+    for k, tau, retrieved in _retrieved_by_settings(queries, knowledge_base):
         for penalty in GRID_PENALTY:
             unseen = _by_other_folds(student, retrieved, labels, penalty, folds)
             loss = log_loss(labels, unseen)
             if best is None or loss < best[0]:
-                best = loss, settings, penalty, unseen
+                best = loss, RetrievalSettings(k, 0.0, tau), retrieved, penalty, unseen
     assert best is not None
-    loss, settings, penalty, unseen = best
-    score = METRICS[metric]
-    falls = score(labels, unseen.argmax(axis=1)) < score(labels, student.argmax(axis=1))
-    if falls or not gain_is_certain(unseen, student, labels):
+    loss, settings, retrieved, penalty, unseen = best
+    gain = paired_bootstrap(
+        labels, unseen.argmax(axis=1), student.argmax(axis=1), metric, confidence=GATE_CONFIDENCE, draws=GATE_DRAWS
+    )
+    if gain.low <= 0 or not gain_is_certain(unseen, student, labels):
         return GateChoice(replace(settings, gate=Gate.closed(temperature)), by_student)
-    retrieved = retrieve(knowledge_base, queries.embeddings, settings)
     gate = fit_gate(student, retrieved.similarities, retrieved.probabilities, labels, penalty, temperature)
     weights = gate.retrieval_weights(student, retrieved.similarities, retrieved.probabilities)
     return GateChoice(replace(settings, retrieval_weight=round(float(weights.mean()), 2), gate=gate), loss)
@@ -237,7 +251,7 @@ class Networks:
     def by_second_key(self, encoded: dict[str, Encoded]) -> dict[str, Encoded]:
         """Return a student's outputs with the second key in the place of its embeddings."""
         keys = self.second_keys or {}
-        return {split: Encoded(keys[split], encoded[split].probabilities) for split in keys}
+        return {split: replace(encoded[split], embeddings=keys[split]) for split in keys}
 
 
 @dataclass(frozen=True)

@@ -370,7 +370,7 @@ def _evaluate(
     encoded: dict[str, dict[str, Encoded]] = {"teacher": {}}
     for split in splits:
         hidden, soft_labels = teacher_outputs.of(split)
-        encoded["teacher"][split] = Encoded(head.project(hidden), soft_labels)
+        encoded["teacher"][split] = Encoded(head.project(hidden), soft_labels, task.texts(split))
     for method, student in students.items():
         encoded[method] = {split: _encode(student, task, split) for split in splits}
     kd_train = _encode(students["kd"], task, "train")
@@ -393,8 +393,9 @@ def _evaluate(
 
 
 def _encode(student: TextClassifier, task: Task, split: str) -> Encoded:
-    hidden, probabilities = student.encode(task.texts(split))
-    return Encoded(normalize(hidden), probabilities)
+    texts = task.texts(split)
+    hidden, probabilities = student.encode(texts)
+    return Encoded(normalize(hidden), probabilities, texts)
 
 
 def _named_rows(task: Task, split: str) -> pd.DataFrame:

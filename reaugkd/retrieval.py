@@ -96,7 +96,34 @@ def retrieve(
         Neighbours, their weights and their prediction.
     """
     similarities, numbers = knowledge_base.search(embeddings, settings.k)
-    weights = neighbour_weights(similarities, settings.temperature)
+    return weighed(knowledge_base, similarities, numbers, settings.temperature)
+
+
+def weighed(
+    knowledge_base: "KnowledgeBase",
+    similarities: NDArray[np.float32],
+    numbers: NDArray[np.int64],
+    temperature: float,
+) -> Retrieved:
+    """Blend the soft labels of neighbours that are already found.
+
+    Parameters
+    ----------
+    knowledge_base : KnowledgeBase
+        The memory.
+    similarities : (N, k) float32
+        Cosines of query and key; minus infinity weighs nothing.
+    numbers : (N, k) int64
+        Row numbers of the neighbours.
+    temperature : float
+        τ_r.
+
+    Returns
+    -------
+    Retrieved
+        The neighbours, their weights and their prediction.
+    """
+    weights = neighbour_weights(similarities, temperature)
     probabilities = retrieved_probabilities(weights, knowledge_base.soft_labels[numbers])
     return Retrieved(numbers, similarities, weights, probabilities)
 

@@ -58,8 +58,8 @@ class Trained:
     def encoded(self, texts: list[Text]) -> dict[str, Encoded]:
         """Encode texts by both keys: ``own``, the student's embeddings, and ``second``, the untuned encoder's."""
         hidden, probabilities = self.student.encode(texts)
-        own = Encoded(normalize(hidden), probabilities)
-        return {"own": own, "second": Encoded(self.keys(texts, "second"), probabilities)}
+        own = Encoded(normalize(hidden), probabilities, texts)
+        return {"own": own, "second": replace(own, embeddings=self.keys(texts, "second"))}
 
     def keys(self, texts: list[Text], key: str) -> Floats:
         """Embed texts by one key, (N, d) of length 1."""
@@ -334,7 +334,8 @@ def _by_grown_memory(
     for key in KEYS:
         start = time.monotonic()
         memory = memory_of(task, others, encoded[key].embeddings[others], soft_labels[others])
-        asked = Encoded(encoded[key].embeddings[held_out], encoded[key].probabilities[held_out])
+        texts = [task.texts("train")[row] for row in held_out]
+        asked = Encoded(encoded[key].embeddings[held_out], encoded[key].probabilities[held_out], texts)
         choice = choose_gate(asked, by_teacher, memory, task.metric)
         nearest = choose_retrieval(asked, by_teacher, memory, task.metric, (1.0,))
         whole = memory_of(task, np.arange(len(soft_labels)), encoded[key].embeddings, soft_labels)

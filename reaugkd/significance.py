@@ -66,10 +66,11 @@ def paired_bootstrap(
     baseline: NDArray[np.integer],
     metric: str,
     *,
+    confidence: float = 0.95,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Interval:
-    """Return how much better predictions are than a baseline, with a 95 % interval over test examples.
+    """Return how much better predictions are than a baseline, with an interval over the examples.
 
     Each draw takes N of the N examples with replacement, the same ones for both methods and all seeds (the
     percentile bootstrap of Efron and Tibshirani 1993); the difference is averaged over the seeds.
@@ -82,6 +83,8 @@ def paired_bootstrap(
         Predicted labels of both methods, one row a seed.
     metric : str
         A key of :data:`reaugkd.metrics.METRICS`.
+    confidence : float
+        Share of the draws inside the interval.
     draws : int
         Number of draws.
     seed : int
@@ -90,7 +93,7 @@ def paired_bootstrap(
     Returns
     -------
     Interval
-        The difference on the examples as they are, and the 2.5th and 97.5th percentile over the draws.
+        The difference on the examples as they are, and the percentiles over the draws: 2.5 and 97.5 for 0.95.
 
     Raises
     ------
@@ -111,7 +114,8 @@ def paired_bootstrap(
 
     generator = np.random.default_rng(seed)
     drawn = [difference(generator.integers(len(labels), size=len(labels))) for _ in range(draws)]
-    low, high = np.percentile(drawn, [2.5, 97.5])
+    outside = 50 * (1 - confidence)
+    low, high = np.percentile(drawn, [outside, 100 - outside])
     return Interval(difference(np.arange(len(labels))), float(low), float(high))
 
 

@@ -1,7 +1,7 @@
 """What a study found: for every student, each way to answer is chosen on validation rows, then scored on test rows."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,9 @@ def cell_answers(
     """
     labels, metric = task.labels("validation"), task.metric
     student = {
-        split: Encoded(said[f"{split}_embeddings"].astype(np.float32), said[f"{split}_probabilities"])
+        split: Encoded(
+            said[f"{split}_embeddings"].astype(np.float32), said[f"{split}_probabilities"], task.texts(split)
+        )
         for split in ("train", "validation", "test")
     }
     soft_labels = outputs.of("train")[1]
@@ -135,7 +137,7 @@ def cell_answers(
     if second.is_file():
         found = np.load(second)
         queries = {
-            split: Encoded(found[split].astype(np.float32), student[split].probabilities)
+            split: replace(student[split], embeddings=found[split].astype(np.float32))
             for split in ("validation", "test")
         }
         keyed["second"] = queries, KnowledgeBase(rows, found["train"].astype(np.float32), soft_labels)
