@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.figures import contributions_figure, maps_figure, probabilities_figure
+from reaugkd.model_card import memory_in_words
 from reaugkd.neighbour_table import escaped_text, neighbour_table
 from reaugkd.retrieval import RetrievalSettings
 
@@ -146,7 +147,7 @@ def answer_html(explanation: "Explanation") -> str:
 
 
 def about_html(model: "ReAugKDClassifier") -> str:
-    """Say in a line what answers here.
+    """Say what answers here, and whether its memory pays.
 
     Parameters
     ----------
@@ -158,11 +159,12 @@ def about_html(model: "ReAugKDClassifier") -> str:
     str
         HTML; names in it are escaped.
     """
-    settings = model.parts.settings
+    settings, memory = model.parts.settings, model.parts.metrics.get("memory")
+    gate = f" {escaped_text(memory_in_words(memory))}" if memory else ""
     return (
         f"<p>Task <b>{escaped_text(settings.task)}</b>: {len(settings.label_names)} classes. A student of "
         f"{settings.student_layers} layers answers with the memory of its teacher, {escaped_text(settings.teacher)}: "
-        f"{len(model.parts.knowledge_base):,} texts with what the teacher thought of each.</p>"
+        f"{len(model.parts.knowledge_base):,} texts with what the teacher thought of each.{gate}</p>"
     )
 
 

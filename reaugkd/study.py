@@ -94,6 +94,8 @@ def cells(study: Study) -> Iterator[tuple[Cell, StudyTeacher, StudyMethod, int]]
             for task in study.tasks:
                 for method in study.methods:
                     if method.needs_teacher:
+                        if teacher.methods is not None and method.name not in teacher.methods:
+                            continue
                         yield Cell(task.name, teacher.name, method.name, seed), teacher, method, teacher_seed
                     elif teacher == study.teachers[0]:
                         yield Cell(task.name, "none", method.name, seed), teacher, method, teacher_seed
@@ -160,10 +162,11 @@ def run_scenarios(study: Study, data: str | Path, work: str | Path, *, say: Say)
     """
     folder = StudyFolder(Path(work))
     teachers = {teacher.name: teacher for teacher in study.teachers}
-    for scenario in study.scenarios:
-        task = next(task for task in study.tasks if task.name == scenario.task).load(Path(data))
-        teacher = teachers[scenario.teacher]
-        for position, seed in enumerate(scenario.seeds):
+    most = max((len(scenario.seeds) for scenario in study.scenarios), default=0)
+    for position in range(most):  # whoever stops early has whole seeds
+        for scenario in [scenario for scenario in study.scenarios if position < len(scenario.seeds)]:
+            task = next(task for task in study.tasks if task.name == scenario.task).load(Path(data))
+            teacher, seed = teachers[scenario.teacher], scenario.seeds[position]
             path = folder.scenario(scenario, seed)
             if path.is_file():
                 continue

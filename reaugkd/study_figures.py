@@ -99,6 +99,57 @@ def comparison_figure(comparisons: pd.DataFrame) -> go.Figure:
     return _styled(figure, title, 2 * len(tasks))
 
 
+def scenario_figure(scenario: pd.DataFrame) -> go.Figure:
+    """Draw every way of one scenario with its interval over seeds, a panel a task; of new classes, old and new ones.
+
+    Parameters
+    ----------
+    scenario : DataFrame
+        As :func:`reaugkd.study_report.scenario_table` gives it, of one kind.
+
+    Returns
+    -------
+    Figure
+        Points, one colour a way; the title says which way is best.
+    """
+    kind = str(scenario["kind"].iloc[0])
+    by_part = kind == "new_classes"
+    panels = ["new", "old"] if by_part else list(scenario["task"].unique())
+    titles = ["accuracy on the new classes", "accuracy on the old classes"] if by_part else panels
+    counted = scenario["rows_a_class"].notna().all()
+    ways = list(scenario["way"].unique())
+    figure = make_subplots(1, len(panels), subplot_titles=titles, horizontal_spacing=0.08)
+    for column, panel in enumerate(panels, start=1):
+        for number, way in enumerate(ways):
+            rows = scenario[scenario["way"] == way]
+            rows = rows if by_part else rows[rows["task"] == panel]
+            values = rows[panel] if by_part else rows["mean"]
+            figure.add_scatter(
+                x=rows["rows_a_class"].astype(int).astype(str) if counted else [way] * len(rows),
+                y=values,
+                error_y=None if by_part else _bars(rows),
+                mode="lines+markers",
+                marker={"color": PALETTE[number % len(PALETTE)], "size": 9},
+                name=way,
+                legendgroup=way,
+                showlegend=column == 1,
+                row=1,
+                col=column,
+            )
+        figure.update_xaxes(title="rows a class" if counted else None, type="category", row=1, col=column)
+        if not counted:
+            figure.update_xaxes(showticklabels=False, row=1, col=column)
+        metric = "accuracy" if by_part else scenario.loc[scenario["task"] == panel, "metric"].iloc[0].replace("_", " ")
+        figure.update_yaxes(title=f"{metric}, %", row=1, col=column)
+    best = scenario.groupby("way")["new" if by_part else "mean"].mean().idxmax()
+    seeds = int(scenario["seeds"].max())
+    shown = kind.replace("_", " ").capitalize()
+    title = f"{shown}: best is “{best}”<br><sub>mean over {seeds} seed{'s' * (seeds > 1)}</sub>"
+    figure = _styled(figure, title, 12)
+    figure.update_layout(legend={"y": -0.25})
+    return figure
+
+
 def _bars(rows: pd.DataFrame) -> dict[str, object]:
     """Return error bars; a single seed has none."""
     return {

@@ -54,6 +54,8 @@ class StudyTeacher:
         Folds of :mod:`reaugkd.cross_fit`; 0 for a plain teacher.
     soft_labels_of : str or None
         Makes it a black box: only the soft labels of that other teacher are known.
+    methods : tuple of str or None
+        The methods that learn from it; all if left out.
     """
 
     name: str
@@ -61,6 +63,7 @@ class StudyTeacher:
     seeds: tuple[int, ...] = (0,)
     cross_fit: int = 0
     soft_labels_of: str | None = None
+    methods: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -187,23 +190,21 @@ def read_study(path: str | Path) -> Study:
     try:
         study = Study(
             tasks=tuple(StudyTask(name, dict(files)) for name, files in content["tasks"].items()),
-            teachers=tuple(
-                StudyTeacher(name, **{**about, "seeds": tuple(about.get("seeds", (0,)))})
-                for name, about in content["teachers"].items()
-            ),
+            teachers=tuple(StudyTeacher(name, **_with_tuples(about)) for name, about in content["teachers"].items()),
             methods=tuple(StudyMethod(name, changes or {}) for name, changes in content["methods"].items()),
             seeds=tuple(int(seed) for seed in content["seeds"]),
             compare=tuple((str(ours), str(theirs)) for ours, theirs in content.get("compare", ())),
             second_key=content.get("second_key"),
-            scenarios=tuple(
-                StudyScenario(**{**about, "seeds": tuple(about.get("seeds", (0,)))})
-                for about in content.get("scenarios", ())
-            ),
+            scenarios=tuple(StudyScenario(**_with_tuples(about)) for about in content.get("scenarios", ())),
         )
     except (AttributeError, TypeError, ValueError) as error:
         raise ReAugKDError(f"{str(path)!r} is not laid out as a study ({error}); correct it.") from error
     _check(study, path)
     return study
+
+
+def _with_tuples(about: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in about.items()}
 
 
 def _check(study: Study, path: Path) -> None:
@@ -226,6 +227,10 @@ def _check(study: Study, path: Path) -> None:
                 f"one of {', '.join(SCENARIOS)} on a task and by a teacher of the study."
             )
     names = {method.name for method in study.methods}
+    for teacher in study.teachers:
+        unknown = sorted(set(teacher.methods or ()) - names)
+        if unknown:
+            raise ReAugKDError(f"{str(path)!r}: the teacher {teacher.name!r} has no method {unknown[0]!r} to teach.")
     for pair in study.compare:
         for side in pair:
             if side.split("/")[0] not in names:

@@ -1,5 +1,6 @@
 """What a study says: means with intervals, paired comparisons, and a plot of each."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import plotly.graph_objects as go
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.metrics import Labels
+from reaugkd.scenarios import ROWS_A_NEW_CLASS
 from reaugkd.significance import Interval, interval_over_seeds, mcnemar, paired_bootstrap
+from reaugkd.study import StudyFolder
 from reaugkd.study_answers import save_tables, study_answers
-from reaugkd.study_figures import comparison_figure, methods_figure
+from reaugkd.study_figures import comparison_figure, methods_figure, scenario_figure
 from reaugkd.study_plan import Study
 
 ALL_TASKS = "all tasks"
@@ -32,8 +35,8 @@ def write_report(study: Study, data: str | Path, work: str | Path) -> list[Path]
     Returns
     -------
     list of Path
-        ``scores`` and ``predictions`` (one row a student and answer), ``summary`` (means over seeds),
-        ``comparisons``, and an SVG for each of the last two and each teacher.
+        ``scores`` and ``predictions`` (one row a student and answer), ``summary`` (means over seeds) and
+        ``comparisons`` with an SVG for each teacher, ``scenarios`` with an SVG for each.
 
     Raises
     ------
@@ -51,6 +54,12 @@ def write_report(study: Study, data: str | Path, work: str | Path) -> list[Path]
     for name, table in tables.items():
         written.append(work / f"{name}.csv")
         table.to_csv(written[-1], index=False, float_format="%.5g")
+    scenarios = scenario_table(study, work)
+    if not scenarios.empty:
+        written.append(work / "scenarios.csv")
+        scenarios.to_csv(written[-1], index=False, float_format="%.5g")
+        for kind, rows in scenarios.groupby("kind", sort=False):
+            written.append(_saved(scenario_figure(rows), work / f"{kind}.svg"))
     for teacher in [teacher.name for teacher in study.teachers]:
         drawn = {
             "summary": (methods_figure, tables["summary"]),
@@ -137,6 +146,45 @@ def compared(
                 about = {"ours": ours, "baseline": theirs, "teacher": teacher, "task": ALL_TASKS, "seeds": len(average)}
                 rows.append(about | _columns(interval_over_seeds(average.mean(axis=1).to_numpy())))
     return pd.DataFrame(rows)
+
+
+def scenario_table(study: Study, work: str | Path) -> pd.DataFrame:
+    """Return mean and 95 % interval over seeds of every way in every scenario that has been run.
+
+    Parameters
+    ----------
+    study : Study
+        The plan.
+    work : str or Path
+        The study's folder.
+
+    Returns
+    -------
+    DataFrame
+        ``kind``, ``task``, ``metric``, ``teacher``, ``way``, ``rows_a_class``, ``seeds``; in percent ``mean``, ``low``,
+        ``high`` of all test rows and, with new classes, ``old`` and ``new``; and mean ``seconds`` of the change.
+    """
+    folder = StudyFolder(Path(work))
+    rows: list[dict[str, Any]] = []
+    for scenario in study.scenarios:
+        for seed in scenario.seeds:
+            path = folder.scenario(scenario, seed)
+            rows += json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    if not rows:
+        return pd.DataFrame()
+    table = pd.DataFrame(rows)
+    if "rows_a_class" in table.columns and "new_classes" in set(table["kind"]):
+        # "All" rows of a class are as many as were drawn; over seeds the mean of that is meant.
+        many = (table["kind"] == "new_classes") & (table["rows_a_class"] > max(filter(None, ROWS_A_NEW_CLASS)))
+        table.loc[many, "rows_a_class"] = round(table.loc[many, "rows_a_class"].mean())
+    keys = ["kind", "task", "metric", "teacher", "way", "rows_a_class"]
+    means = []
+    for names, group in table.groupby(keys, sort=False, dropna=False):
+        found = _columns(interval_over_seeds(100 * group["all"].to_numpy()))
+        parts = {name: 100 * group[name].mean() for name in ("old", "new") if name in group}
+        about = dict(zip(keys, names, strict=True))
+        means.append(about | {"seeds": len(group)} | found | parts | {"seconds": group["seconds"].mean()})
+    return pd.DataFrame(means)
 
 
 def _side(

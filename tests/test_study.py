@@ -31,7 +31,7 @@ def plan(toy_encoder_folder, wide_encoder_folder):
         "tasks": {name: {"train": f"{name}/train.csv", "test": f"{name}/test.csv"} for name in ("one", "two")},
         "teachers": {
             "wide": {"encoder": str(wide_encoder_folder), "seeds": [3]},
-            "closed": {"encoder": str(toy_encoder_folder), "soft_labels_of": "wide"},
+            "closed": {"encoder": str(toy_encoder_folder), "soft_labels_of": "wide", "methods": ["kd", "reaugkd"]},
         },
         "methods": {
             "student": {**student, "distillation": loss},
@@ -69,6 +69,14 @@ def finished(plan, tmp_path_factory):
     finally:
         study_module.Recipe = original
     return folder
+
+
+def test_a_teacher_teaches_the_methods_that_it_names(plan, tmp_path):
+    (tmp_path / "study.yaml").write_text(
+        yaml.safe_dump({**plan, "teachers": {**plan["teachers"], "closed": {"encoder": "x", "methods": ["kd"]}}})
+    )
+    found = {(cell.teacher, cell.method) for cell, *_ in cells(read_study(tmp_path / "study.yaml"))}
+    assert found == {("none", "student"), ("wide", "kd"), ("wide", "reaugkd"), ("closed", "kd")}
 
 
 @pytest.fixture
@@ -228,6 +236,11 @@ def test_the_report_writes_its_tables_and_plots(finished):
         ({"compare": [["nothing/off", "kd/off"]]}, "compares 'nothing/off', but has no method"),
         ({"methods": {"kd": {"distillation": {"beta": 1}}}}, "methods.kd.distillation has no setting 'beta'"),
         ({"teachers": {"t": {"encoder": "x", "soft_labels_of": "y"}}}, "which is none of the teachers"),
+        ({"teachers": {"t": {"encoder": "x", "methods": ["y"]}}}, "the teacher 't' has no method 'y' to teach"),
+        (
+            {"scenarios": [{"kind": "x", "task": "one", "teacher": "wide"}]},
+            "the scenario 'x' on 'one' by 'wide' must be one",
+        ),
     ],
 )
 def test_a_mistake_in_the_plan_is_told_before_anything_is_trained(plan, tmp_path, change, sentence):
