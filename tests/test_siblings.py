@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from reaugkd.evaluation import Encoded, choose_gate, choose_retrieval
+from reaugkd.evaluation import Encoded, answer, choose_gate, choose_retrieval
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.siblings import siblings
 
@@ -32,7 +32,7 @@ def test_texts_without_a_word_are_siblings_of_their_like_only():
 def sibling_rows():
     """Held-out rows of which each has a copy in the memory, right beside a stranger of the other class."""
     generator = np.random.default_rng(0)
-    labels = generator.integers(0, 2, 200)
+    labels = np.arange(200) % 2
     keys = generator.normal(size=(200, 16)).astype("f4")
     strangers = keys + 0.05 * generator.normal(size=keys.shape).astype("f4")
     texts = [f"held out row {number}" for number in range(200)]
@@ -44,12 +44,12 @@ def sibling_rows():
     return keys, student, labels, texts, memory
 
 
-def test_a_memory_that_is_good_by_siblings_alone_gets_no_weight():
+def test_a_memory_that_is_good_by_siblings_alone_changes_no_answer():
     keys, student, labels, texts, memory = sibling_rows()
     fooled = choose_gate(Encoded(keys, student), labels, memory, "accuracy")
-    assert not fooled.retrieval.gate.is_closed
-    assert choose_gate(Encoded(keys, student, texts), labels, memory, "accuracy").retrieval.gate.is_closed
-    alone = (1.0,)
-    assert choose_retrieval(Encoded(keys, student), labels, memory, "accuracy", alone).k == 4
-    honest = choose_retrieval(Encoded(keys, student, texts), labels, memory, "accuracy")
-    assert honest.retrieval_weight < 0.5
+    honest = choose_gate(Encoded(keys, student, texts), labels, memory, "accuracy")
+    strangers = keys + 1.0  # new texts, which have no sibling
+    unseen, said = Encoded(strangers, student), student.argmax(axis=1)
+    assert (answer(unseen, memory, fooled.retrieval).argmax(axis=1) != said).any()
+    np.testing.assert_array_equal(answer(unseen, memory, honest.retrieval).argmax(axis=1), said)
+    assert choose_retrieval(Encoded(keys, student, texts), labels, memory, "accuracy").retrieval_weight < 0.5
