@@ -36,7 +36,7 @@ def write_report(study: Study, data: str | Path, work: str | Path) -> list[Path]
     -------
     list of Path
         ``scores`` and ``predictions`` (one row a student and answer), ``summary`` (means over seeds) and
-        ``comparisons`` with an SVG for each teacher, ``scenarios`` with an SVG for each.
+        ``comparisons`` with an SVG for each teacher, ``scenarios`` with an SVG for each, ``tables.md`` of these.
 
     Raises
     ------
@@ -56,10 +56,13 @@ def write_report(study: Study, data: str | Path, work: str | Path) -> list[Path]
         table.to_csv(written[-1], index=False, float_format="%.5g")
     scenarios = scenario_table(study, work)
     if not scenarios.empty:
+        tables["scenarios"] = scenarios
         written.append(work / "scenarios.csv")
         scenarios.to_csv(written[-1], index=False, float_format="%.5g")
         for kind, rows in scenarios.groupby("kind", sort=False):
             written.append(_saved(scenario_figure(rows), work / f"{kind}.svg"))
+    written.append(work / "tables.md")
+    written[-1].write_text(in_markdown(tables), encoding="utf-8")
     for teacher in [teacher.name for teacher in study.teachers]:
         drawn = {
             "summary": (methods_figure, tables["summary"]),
@@ -185,6 +188,44 @@ def scenario_table(study: Study, work: str | Path) -> pd.DataFrame:
         about = dict(zip(keys, names, strict=True))
         means.append(about | {"seeds": len(group)} | found | parts | {"seconds": group["seconds"].mean()})
     return pd.DataFrame(means)
+
+
+def in_markdown(tables: dict[str, pd.DataFrame]) -> str:
+    """Return tables as one Markdown page, a heading each; figures with one or two digits, intervals in brackets.
+
+    Parameters
+    ----------
+    tables : dict of str to DataFrame
+        By name, each with ``mean``, ``low`` and ``high`` among its columns.
+
+    Returns
+    -------
+    str
+        The page.
+    """
+    page = ["# Tables of the study", ""]
+    for name, table in tables.items():
+        shown = table.drop(columns=["mean", "low", "high"], errors="ignore")
+        shown.insert(
+            list(shown.columns).index("seeds") + 1, "mean [95 % interval]", table.apply(_with_interval, axis=1)
+        )
+        lines = [
+            list(shown.columns),
+            ["---"] * shown.shape[1],
+            *(map(_cell, row) for row in shown.itertuples(index=False)),
+        ]
+        page += [f"## {name.capitalize()}", "", *("| " + " | ".join(line) + " |" for line in lines), ""]
+    return "\n".join(page)
+
+
+def _with_interval(row: "pd.Series[Any]") -> str:
+    return f"{row['mean']:.2f}" + ("" if np.isnan(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]")
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return "" if np.isnan(value) else f"{value:.0f}" if value.is_integer() else f"{value:.2f}"
+    return str(value)
 
 
 def _side(

@@ -1,5 +1,6 @@
 """A study trains each student once, goes on where it stopped, and chooses before it reads a test label."""
 
+import json
 import shutil
 
 import numpy as np
@@ -13,10 +14,10 @@ from reaugkd import study_answers as answers_module
 from reaugkd.data import Task
 from reaugkd.errors import ReAugKDError
 from reaugkd.significance import interval_over_seeds, mcnemar, paired_bootstrap
-from reaugkd.study import cells, run_study
+from reaugkd.study import StudyFolder, cells, run_study
 from reaugkd.study_answers import study_answers
 from reaugkd.study_plan import read_study
-from reaugkd.study_report import ALL_TASKS, compared, summarised, write_report
+from reaugkd.study_report import ALL_TASKS, compared, in_markdown, scenario_table, summarised, write_report
 
 QUICK = {"epochs": 3, "batch_size": 16, "bf16": False, "freeze_word_embeddings": False, "learning_rate": 5e-4}
 
@@ -213,6 +214,35 @@ def test_a_black_box_gives_the_soft_labels_of_the_other_teacher_and_the_open_enc
     )
     np.testing.assert_array_equal(black.soft_labels, white.soft_labels)
     assert (white.hidden.shape[1], black.hidden.shape[1]) == (48, 32)
+
+
+def test_tables_in_markdown_hold_every_row_and_the_interval():
+    table = pd.DataFrame(
+        {"task": ["one", "two"], "seeds": [3, 1], "mean": [1.234, 5.0], "low": [0.5, np.nan], "high": [2.0, np.nan]}
+    ).assign(seconds=[2.0, np.nan])
+    page = in_markdown({"summary": table}).splitlines()
+    assert page[2] == "## Summary"
+    assert page[4:8] == [
+        "| task | seeds | mean [95 % interval] | seconds |",
+        "| --- | --- | --- | --- |",
+        "| one | 3 | 1.23 [0.50, 2.00] | 2 |",
+        "| two | 1 | 5.00 |  |",
+    ]
+
+
+def test_scenarios_are_averaged_over_their_seeds(plan, tmp_path):
+    scenario = {"kind": "few_labels", "task": "one", "teacher": "wide", "seeds": [0, 1]}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, "scenarios": [scenario]}))
+    study = read_study(tmp_path / "study.yaml")
+    about = {"kind": "few_labels", "task": "one", "metric": "accuracy", "teacher": "wide", "way": "KD"}
+    for seed, score in ((0, 0.5), (1, 0.7)):
+        path = StudyFolder(tmp_path).scenario(study.scenarios[0], seed)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps([about | {"seed": seed, "rows_a_class": 16, "all": score, "seconds": 2.0 + seed}]))
+    (row,) = scenario_table(study, tmp_path).to_dict("records")
+    wanted = interval_over_seeds([50.0, 70.0])
+    assert (row["mean"], row["low"], row["high"]) == pytest.approx((wanted.mean, wanted.low, wanted.high))
+    assert (row["seeds"], row["seconds"]) == (2, 2.5)
 
 
 @pytest.mark.slow
