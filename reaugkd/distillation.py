@@ -48,11 +48,11 @@ class DistillationSettings:
         τ of the similarities, also of those by which a text retrieves in training.
     candidates : str
         Whose similarities are compared: the ``"batch"``, as in the paper, or the whole ``"memory"``.
+    kl_direction : str
+        ``"teacher_student"``, KL(q‖p) as in the paper, or ``"student_teacher"``, KL(p‖q).
     embedding_head : bool
         Align the student's pooled output through a linear layer of its own, so that the classifier's space is left
         alone; without it, as in the paper, the pooled output itself is drawn to the teacher's space.
-    kl_direction : str
-        ``"teacher_student"``, KL(q‖p) as in the paper, or ``"student_teacher"``, KL(p‖q).
     """
 
     soft_label_weight: float = 1.0

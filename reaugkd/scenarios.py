@@ -261,8 +261,20 @@ def few_labels(task: Task, outputs: TeacherOutputs, recipe: Recipe) -> Iterator[
 def grown_memory(task: Task, outputs: TeacherOutputs, recipe: Recipe) -> Iterator[Row]:
     """Train on a tenth of the rows, then let the memory grow tenfold by texts that the teacher has labelled.
 
-    Parameters and rows are those of :func:`few_labels`; ``rows_a_class`` is the mean. ``retrained`` is a KD student of
-    all the rows.
+    Parameters
+    ----------
+    task : Task
+        The task.
+    outputs : TeacherOutputs
+        Calibrated outputs of a teacher of the whole task.
+    recipe : Recipe
+        Of the students.
+
+    Yields
+    ------
+    dict
+        As :func:`few_labels` yields them, ``rows_a_class`` being the mean; the retrained student is a KD student of all
+        the rows.
     """
     generator = np.random.default_rng(recipe.seed)
     hidden, soft_labels = outputs.of("train")

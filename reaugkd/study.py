@@ -87,6 +87,16 @@ def cells(study: Study) -> Iterator[tuple[Cell, StudyTeacher, StudyMethod, int]]
 
     Whoever stops a study early has whole seeds. A student that learns from no teacher belongs to the teacher
     ``"none"`` and comes once.
+
+    Parameters
+    ----------
+    study : Study
+        The plan.
+
+    Yields
+    ------
+    tuple
+        :class:`Cell`, :class:`~reaugkd.study_plan.StudyTeacher`, :class:`~reaugkd.study_plan.StudyMethod`, seed.
     """
     for position, seed in enumerate(study.seeds):
         for teacher in study.teachers:

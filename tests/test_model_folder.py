@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from safetensors import SafetensorError
+from safetensors.numpy import load_file as load_arrays
 from transformers import AutoModel, AutoTokenizer
 
 from reaugkd import model_folder
@@ -90,7 +91,12 @@ def test_the_students_encoder_loads_with_plain_transformers(toy_model_folder, to
     encoder = AutoModel.from_pretrained(toy_model_folder).eval()
     tokens = AutoTokenizer.from_pretrained(toy_model_folder)(TEXTS[0], return_tensors="pt")
     pooled = encoder(**tokens).last_hidden_state[0].mean(dim=0).detach().numpy()
-    np.testing.assert_allclose(toy_model.parts.student.encode([TEXTS[0]])[0][0], pooled, atol=1e-5)
+    heads = load_arrays(toy_model_folder / "classifier.safetensors")
+    weight, bias = (heads[f"embedding_head.{name}"] for name in ("weight", "bias"))
+    hidden, probabilities = toy_model.parts.student.encode([TEXTS[0]])
+    np.testing.assert_allclose(hidden[0], weight @ pooled + bias, atol=1e-5)
+    logits = heads["weight"] @ pooled + heads["bias"]
+    np.testing.assert_allclose(probabilities[0], np.exp(logits) / np.exp(logits).sum(), atol=1e-5)
     assert encoder.config.id2label == {0: "fruit", 1: "metal", 2: "weather"}
 
 
