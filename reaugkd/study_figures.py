@@ -10,6 +10,7 @@ from reaugkd.figures import PALETTE
 INK, PAPER = "#22252B", "#FFFFFF"
 WIDTH = 1_000
 ROW_HEIGHT = 26
+PANELS_A_ROW = 4
 
 
 def methods_figure(summary: pd.DataFrame) -> go.Figure:
@@ -70,9 +71,18 @@ def comparison_figure(comparisons: pd.DataFrame) -> go.Figure:
     """
     pairs = list(dict.fromkeys(zip(comparisons["ours"], comparisons["baseline"], strict=True)))
     titles = [f"{ours}<br>minus {theirs}" for ours, theirs in pairs]
-    figure = make_subplots(1, len(pairs), shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.04)
+    columns, lines = min(len(pairs), PANELS_A_ROW), -(-len(pairs) // PANELS_A_ROW)
+    figure = make_subplots(
+        lines,
+        columns,
+        shared_yaxes=True,
+        subplot_titles=titles,
+        horizontal_spacing=0.04,
+        vertical_spacing=0.3 / lines,
+    )
     tasks = list(dict.fromkeys(comparisons["task"]))
-    for column, (ours, theirs) in enumerate(pairs, start=1):
+    for number, (ours, theirs) in enumerate(pairs):
+        line, column = number // columns + 1, number % columns + 1
         rows = comparisons[(comparisons["ours"] == ours) & (comparisons["baseline"] == theirs)]
         colours = [PALETTE[0] if task in tasks[:-1] or len(tasks) == 1 else PALETTE[4] for task in rows["task"]]
         figure.add_scatter(
@@ -81,14 +91,15 @@ def comparison_figure(comparisons: pd.DataFrame) -> go.Figure:
             error_x=_bars(rows),
             mode="markers+text",
             text=[f"{mean:+.2f}" for mean in rows["mean"]],
-            textposition="top center",
+            textposition="top right",
+            cliponaxis=False,
             marker={"color": colours, "size": 9},
             showlegend=False,
-            row=1,
+            row=line,
             col=column,
         )
-        figure.add_vline(x=0, line={"color": INK, "width": 1}, row=1, col=column)
-        figure.update_xaxes(title="points", row=1, col=column)
+        figure.add_vline(x=0, line={"color": INK, "width": 1}, row=line, col=column)
+        figure.update_xaxes(title="points", row=line, col=column)
     figure.update_yaxes(categoryorder="array", categoryarray=tasks[::-1])
     first = comparisons[(comparisons["ours"] == pairs[0][0]) & (comparisons["baseline"] == pairs[0][1])].iloc[-1]
     seeds = int(comparisons["seeds"].max())
@@ -96,7 +107,7 @@ def comparison_figure(comparisons: pd.DataFrame) -> go.Figure:
         f"{first['ours']} minus {first['baseline']}: {first['mean']:+.2f} points on {first['task']}"
         f"<br><sub>mean and 95 % interval over {seeds} seed{'s' * (seeds > 1)}</sub>"
     )
-    return _styled(figure, title, 2 * len(tasks))
+    return _styled(figure, title, lines * (2 * len(tasks) + 3))
 
 
 def scenario_figure(scenario: pd.DataFrame) -> go.Figure:
@@ -163,13 +174,13 @@ def _bars(rows: pd.DataFrame) -> dict[str, object]:
 
 def _styled(figure: go.Figure, title: str, rows: int) -> go.Figure:
     figure.update_layout(
-        title={"text": title, "x": 0.01, "font": {"size": 18}},
+        title={"text": title, "x": 0.01, "y": 1, "pad": {"t": 26}, "yanchor": "top", "font": {"size": 18}},
         font={"size": 13, "color": INK},
         paper_bgcolor=PAPER,
         plot_bgcolor=PAPER,
         width=WIDTH,
         height=190 + ROW_HEIGHT * rows,
-        margin={"l": 10, "r": 20, "t": 120, "b": 60},
+        margin={"l": 10, "r": 20, "t": 130, "b": 60},
         legend={"orientation": "h", "y": -0.12, "yanchor": "top"},
     )
     figure.update_xaxes(gridcolor="#E3E5E9", zeroline=False)
