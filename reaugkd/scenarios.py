@@ -180,7 +180,8 @@ def new_classes(
     hidden, soft_labels = outputs.of("train")
     made = trained(old, soft_labels, hidden, recipe)
     queries, held_out = made.encoded(task.texts("test")), made.encoded(old.texts("validation"))
-    everything = made.encoded(task.texts("train"))
+    texts = task.texts("train")
+    everything = made.encoded(texts)
     old_rows = np.flatnonzero(labels < known)
     padded = np.pad(soft_labels, ((0, 0), (0, left_out)))
 
@@ -202,7 +203,7 @@ def new_classes(
         shown = int(count or round(len(added) / left_out))
         for key in KEYS:
             start = time.monotonic()
-            keys = made.keys([task.texts("train")[row] for row in added], key)
+            keys = made.keys([texts[row] for row in added], key)
             grown = memory_of(
                 task,
                 rows,
@@ -338,7 +339,8 @@ def _by_grown_memory(
 ) -> Iterator[Row]:
     """Answer with a memory of all train texts, its gate fitted on some that the student was not trained on."""
     start = time.monotonic()
-    encoded, queries = made.encoded(task.texts("train")), made.encoded(task.texts("test"))
+    texts = task.texts("train")
+    encoded, queries = made.encoded(texts), made.encoded(task.texts("test"))
     seconds = time.monotonic() - start
     held_out = generator.choice(unseen, min(GATE_ROWS, len(unseen) // 2), replace=False)
     others = np.setdiff1d(np.concatenate([kept, unseen]), held_out)
@@ -346,8 +348,9 @@ def _by_grown_memory(
     for key in KEYS:
         start = time.monotonic()
         memory = memory_of(task, others, encoded[key].embeddings[others], soft_labels[others])
-        texts = [task.texts("train")[row] for row in held_out]
-        asked = Encoded(encoded[key].embeddings[held_out], encoded[key].probabilities[held_out], texts)
+        asked = Encoded(
+            encoded[key].embeddings[held_out], encoded[key].probabilities[held_out], [texts[row] for row in held_out]
+        )
         choice = choose_gate(asked, by_teacher, memory, task.metric)
         nearest = choose_retrieval(asked, by_teacher, memory, task.metric, (1.0,))
         whole = memory_of(task, np.arange(len(soft_labels)), encoded[key].embeddings, soft_labels)
