@@ -70,7 +70,7 @@ def write_report(study: Study, data: str | Path, work: str | Path) -> list[Path]
         }
         for name, (figure, table) in drawn.items():
             rows = table[table["teacher"].isin([teacher, "none"])]
-            if not rows.empty:
+            if teacher in set(table["teacher"]):
                 written.append(_saved(figure(rows), work / f"{name}-{teacher}.svg"))
     return written
 
