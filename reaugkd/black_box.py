@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from reaugkd.calibration import are_probabilities
 from reaugkd.data import SPLITS, Task, Text
 from reaugkd.encoders import TextClassifier
 from reaugkd.errors import ReAugKDError
@@ -61,7 +62,7 @@ def black_box_outputs(
             raise ReAugKDError(f"The {split} row {row_id!r} has no soft labels; give some to every row.")
         answers = np.stack([soft_labels[row] for row in rows]).astype(np.float32)
     wanted = (len(rows), len(task.label_names))
-    if answers.shape != wanted or not (answers >= 0).all() or not np.allclose(answers.sum(axis=1), 1, atol=1e-3):
+    if answers.shape != wanted or not are_probabilities(answers):
         raise ReAugKDError(
             f"Soft labels of shape {answers.shape} are no probabilities of {wanted[0]} rows over {wanted[1]} classes; "
             "give each row numbers from 0 that sum to 1."

@@ -10,6 +10,11 @@ from reaugkd.metrics import Labels
 LOWEST, HIGHEST = 0.1, 10.0
 
 
+def are_probabilities(rows: NDArray[np.floating]) -> bool:
+    """Return whether each row of (N, C) holds finite numbers from 0 that sum to 1, but for what float16 rounds off."""
+    return bool(np.isfinite(rows).all() and (rows >= 0).all() and np.allclose(rows.sum(axis=1), 1, atol=1e-3))
+
+
 def at_temperature(probabilities: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
     """Return softmax(log p / T), (N, C) float64: T above 1 makes probabilities less sure, the order stays."""
     logs = np.log(np.asarray(probabilities, dtype=np.float64).clip(1e-12))

@@ -12,7 +12,7 @@ from sklearn.model_selection import KFold
 from reaugkd.calibration import at_temperature, fit_temperature
 from reaugkd.data import Text
 from reaugkd.errors import ReAugKDError
-from reaugkd.gate import Gate, fit_gate, gain_is_certain
+from reaugkd.gate import Gate, fit_gate, gain_is_certain, gate_features
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.metrics import METRICS, Labels, log_loss
@@ -188,39 +188,40 @@ def choose_gate(queries: Encoded, labels: Labels, knowledge_base: KnowledgeBase,
     if len(labels) < MIN_GATE_ROWS:
         return GateChoice(RetrievalSettings(GRID_K[0], 0.0, gate=Gate.closed(temperature)), by_student)
     folds = list(KFold(FOLDS, shuffle=True, random_state=0).split(labels))
-    best: tuple[float, RetrievalSettings, Retrieved, float, NDArray[np.float64]] | None = None
+    best: tuple[float, NDArray[np.float64], RetrievalSettings, NDArray[np.float64], Gate] | None = None
     for k, tau, retrieved in _retrieved_by_settings(queries, knowledge_base):
+        features = gate_features(student, retrieved.similarities, retrieved.probabilities)
         for penalty in GRID_PENALTY:
-            unseen = _by_other_folds(student, retrieved, labels, penalty, folds)
+            unseen = _by_other_folds(features, student, retrieved.probabilities, labels, penalty, folds)
             loss = log_loss(labels, unseen)
             if best is None or loss < best[0]:
-                best = loss, RetrievalSettings(k, 0.0, tau), retrieved, penalty, unseen
+                gate = fit_gate(features, student, retrieved.probabilities, labels, penalty, temperature)
+                best = loss, unseen, RetrievalSettings(k, 0.0, tau), features, gate
     assert best is not None
-    loss, settings, retrieved, penalty, unseen = best
+    loss, unseen, settings, features, gate = best
     gain = paired_bootstrap(
         labels, unseen.argmax(axis=1), student.argmax(axis=1), metric, confidence=GATE_CONFIDENCE, draws=GATE_DRAWS
     )
     if gain.low < 0 or not gain_is_certain(unseen, student, labels):
         return GateChoice(replace(settings, gate=Gate.closed(temperature)), by_student)
-    gate = fit_gate(student, retrieved.similarities, retrieved.probabilities, labels, penalty, temperature)
-    weights = gate.retrieval_weights(student, retrieved.similarities, retrieved.probabilities)
-    return GateChoice(replace(settings, retrieval_weight=round(float(weights.mean()), 2), gate=gate), loss)
+    mean = float(gate.weights_of(features).mean())
+    return GateChoice(replace(settings, retrieval_weight=round(mean, 2), gate=gate), loss)
 
 
 def _by_other_folds(
+    features: NDArray[np.float64],
     student: NDArray[np.float64],
-    retrieved: Retrieved,
+    retrieved: NDArray[np.floating],
     labels: Labels,
     penalty: float,
     folds: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
 ) -> NDArray[np.float64]:
     """Return each row's answer by the gate that was fitted on the other folds."""
     answers = np.empty_like(student)
-    similarities, probabilities = retrieved.similarities, retrieved.probabilities
     for fitted, held_out in folds:
-        gate = fit_gate(student[fitted], similarities[fitted], probabilities[fitted], labels[fitted], penalty)
-        weights = gate.retrieval_weights(student[held_out], similarities[held_out], probabilities[held_out])
-        answers[held_out] = blend(student[held_out], probabilities[held_out], weights[:, None])
+        gate = fit_gate(features[fitted], student[fitted], retrieved[fitted], labels[fitted], penalty)
+        weights = gate.weights_of(features[held_out])
+        answers[held_out] = blend(student[held_out], retrieved[held_out], weights[:, None])
     return answers
 
 

@@ -63,26 +63,15 @@ class Gate:
         similarities: NDArray[np.floating],
         retrieved: NDArray[np.floating],
     ) -> NDArray[np.float64]:
-        """Return λ of each query.
+        """Return λ of each query, (N,) from 0 to 1; for the arguments see :func:`gate_features`."""
+        return self.weights_of(gate_features(student_probabilities, similarities, retrieved))
 
-        Parameters
-        ----------
-        student_probabilities : (N, C) float
-            ŷ_i, calibrated.
-        similarities : (N, k) float
-            Cosines of the neighbours.
-        retrieved : (N, C') float
-            r_i.
-
-        Returns
-        -------
-        (N,) float64
-            From 0 to 1.
-        """
+    def weights_of(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return λ of each query, (N,) from 0 to 1, by the (N, 5) features of :func:`gate_features`."""
         if self.is_closed:
-            return np.zeros(len(student_probabilities))
-        features = (gate_features(student_probabilities, similarities, retrieved) - self.means) / self.scales
-        weights: NDArray[np.float64] = expit(features @ np.asarray(self.coefficients) + self.intercept)
+            return np.zeros(len(features))
+        standard = (features - self.means) / self.scales
+        weights: NDArray[np.float64] = expit(standard @ np.asarray(self.coefficients) + self.intercept)
         return weights
 
 
@@ -116,8 +105,8 @@ def gate_features(
 
 
 def fit_gate(
+    features: NDArray[np.float64],
     student_probabilities: NDArray[np.floating],
-    similarities: NDArray[np.floating],
     retrieved: NDArray[np.floating],
     labels: Labels,
     penalty: float,
@@ -127,10 +116,10 @@ def fit_gate(
 
     Parameters
     ----------
+    features : (N, 5) float64
+        Of held-out rows, by :func:`gate_features`.
     student_probabilities : (N, C) float
-        ŷ_i of held-out rows, calibrated.
-    similarities : (N, k) float
-        Cosines of their neighbours.
+        ŷ_i, calibrated.
     retrieved : (N, C') float
         r_i.
     labels : (N,) int64
@@ -145,7 +134,6 @@ def fit_gate(
     Gate
         The gate.
     """
-    features = gate_features(student_probabilities, similarities, retrieved)
     means, scales = features.mean(axis=0), features.std(axis=0)
     scales = np.where(scales > 1e-6, scales, 1.0)
     standard = (features - means) / scales

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from reaugkd.calibration import are_probabilities
 from reaugkd.encoders import normalize
 from reaugkd.errors import ReAugKDError
 
@@ -49,7 +50,7 @@ class KnowledgeBase:
             raise ReAugKDError(
                 "An embedding of the knowledge base is not a finite number; train or copy the model again."
             )
-        if not np.allclose(self.soft_labels.sum(axis=1), 1, atol=1e-3) or (self.soft_labels < 0).any():
+        if not are_probabilities(self.soft_labels):
             raise ReAugKDError("Soft labels of the knowledge base do not sum to 1; train or copy the model again.")
         object.__setattr__(self, "embeddings", normalize(self.embeddings))
         object.__setattr__(self, "soft_labels", np.asarray(self.soft_labels, dtype=np.float32))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from accelerate import PartialState
+from numpy.typing import NDArray
 from transformers import AutoConfig
 
 from reaugkd.alignment import alignment
@@ -152,6 +153,98 @@ def teach(
     return outputs
 
 
+def fit_head(
+    task: Task,
+    recipe: Recipe,
+    hidden: NDArray[np.floating],
+    checkpoints: str | Path,
+    *,
+    on_progress: OnProgress | None = None,
+) -> ProjectionHead:
+    """Fit the head that brings a teacher's hidden states to the width of the recipe's student.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    recipe : Recipe
+        ``student``, ``projection_training``, ``projection_temperature`` and ``seed`` count.
+    hidden : (N, H_t) float
+        The teacher's hidden states h_i of the train rows.
+    checkpoints : str or Path
+        Folder for what an interrupted fit goes on from.
+    on_progress : callable, optional
+        Is told of the progress.
+
+    Returns
+    -------
+    ProjectionHead
+        Of eq. 2.
+    """
+    recipe = recipe.for_task(task)
+    width = AutoConfig.from_pretrained(find_weights(recipe.student, _sentence(on_progress))).hidden_size
+    return fit_projection_head(
+        hidden,
+        task.labels("train"),
+        width,
+        recipe.projection_training,
+        checkpoints,
+        temperature=recipe.projection_temperature,
+        on_progress=on_progress,
+    )
+
+
+def distill(
+    task: Task,
+    recipe: Recipe,
+    checkpoints: str | Path,
+    *,
+    soft_labels: NDArray[np.float32] | None = None,
+    keys: NDArray[np.float32] | None = None,
+    stage: str = "Student",
+    on_progress: OnProgress | None = None,
+) -> TextClassifier:
+    """Train one student by the loss of the recipe.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    recipe : Recipe
+        ``student``, ``student_layers``, ``student_training``, ``distillation``, ``max_length``, ``epochs`` and
+        ``seed`` count.
+    checkpoints : str or Path
+        Folder for what an interrupted training goes on from.
+    soft_labels : (N, C) float32, optional
+        ȳ_i of the train rows; needed where the loss gives them weight.
+    keys : (N, d) float32, optional
+        z_i of the train rows; needed where the loss aligns the student to them.
+    stage : str
+        What the progress is called.
+    on_progress : callable, optional
+        Is told of the progress.
+
+    Returns
+    -------
+    TextClassifier
+        The student.
+    """
+    recipe = recipe.for_task(task)
+    return train_student(
+        find_weights(recipe.student, _sentence(on_progress)),
+        task,
+        recipe.student_training,
+        recipe.distillation,
+        checkpoints,
+        stage,
+        soft_labels=soft_labels,
+        teacher_embeddings=keys,
+        layers=recipe.student_layers,
+        max_length=recipe.max_length,
+        on_progress=on_progress,
+    )
+
+
 def train(
     task: Task,
     recipe: Recipe,
@@ -203,27 +296,23 @@ def train(
         if teacher_outputs is None:
             with _timed(seconds, "teacher"):
                 teacher_outputs, teacher = _teacher_outputs(task, recipe, work, on_progress)
-        student_weights = find_weights(recipe.student, _sentence(on_progress))
         if recipe.calibrate_teacher:
             teacher_outputs = teacher_outputs.calibrated(task)
         hidden, soft_labels = teacher_outputs.of("train")
         with _timed(seconds, "projection_head"):
-            width = AutoConfig.from_pretrained(student_weights).hidden_size
-            head = fit_projection_head(
-                hidden,
-                task.labels("train"),
-                width,
-                recipe.projection_training,
-                work / "projection_head",
-                temperature=recipe.projection_temperature,
-                on_progress=on_progress,
-            )
+            head = fit_head(task, recipe, hidden, work / "projection_head", on_progress=on_progress)
         knowledge_base = KnowledgeBase(_named_rows(task, "train"), head.project(hidden), soft_labels)
         students = {}
         for method, distillation in _ablations(recipe.distillation).items():
             with _timed(seconds, method):
                 students[method] = _trained_student(
-                    method, distillation, task, recipe, student_weights, work, soft_labels, knowledge_base, on_progress
+                    method,
+                    task,
+                    replace(recipe, distillation=distillation),
+                    work,
+                    soft_labels,
+                    knowledge_base.embeddings,
+                    on_progress,
                 )
         with _timed(seconds, "evaluation"):
             _report(on_progress, "Evaluation")
@@ -323,30 +412,24 @@ def _one_teacher(task: Task, recipe: Recipe, work: Path, on_progress: OnProgress
 
 def _trained_student(
     method: str,
-    distillation: DistillationSettings,
     task: Task,
     recipe: Recipe,
-    weights: Path,
     work: Path,
-    soft_labels: np.ndarray[Any, np.dtype[np.float32]],
-    knowledge_base: KnowledgeBase,
+    soft_labels: NDArray[np.float32],
+    keys: NDArray[np.float32],
     on_progress: OnProgress | None,
 ) -> TextClassifier:
     """Train a student, or load it if an interrupted training had finished it."""
     folder, finished = work / method, work / method / "finished"
     if finished.is_file():
         return TextClassifier.load(folder, max_length=recipe.max_length)
-    student = train_student(
-        weights,
+    student = distill(
         task,
-        recipe.student_training,
-        distillation,
+        recipe,
         work / f"{method}_checkpoints",
-        STAGES[method],
         soft_labels=soft_labels,
-        teacher_embeddings=knowledge_base.embeddings,
-        layers=recipe.student_layers,
-        max_length=recipe.max_length,
+        keys=keys,
+        stage=STAGES[method],
         on_progress=on_progress,
     )
     if PartialState().is_main_process:

@@ -11,18 +11,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
-from transformers import AutoConfig
 
 from reaugkd.data import Task, Text
-from reaugkd.distillation import train_student
 from reaugkd.encoders import TextClassifier, normalize
 from reaugkd.evaluation import Encoded, answer, choose_gate, choose_retrieval
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.metrics import METRICS, Labels
-from reaugkd.projection import fit_projection_head
-from reaugkd.recipe import Recipe
+from reaugkd.recipe import Recipe, distill, fit_head
 from reaugkd.teacher import TeacherOutputs
 from reaugkd.weights import DEFAULT_ENCODER, find_weights
 
@@ -86,7 +83,6 @@ def trained(task: Task, soft_labels: Floats | None, hidden: Floats | None, recip
         The student, and the untuned encoder beside it.
     """
     recipe = recipe.for_task(task)
-    weights = find_weights(recipe.student)
     distillation = recipe.distillation
     if hidden is None:
         distillation = replace(distillation, relational_weight=0.0)
@@ -96,28 +92,14 @@ def trained(task: Task, soft_labels: Floats | None, hidden: Floats | None, recip
     with tempfile.TemporaryDirectory() as scratch:
         keys = None
         if hidden is not None:
-            width = AutoConfig.from_pretrained(weights).hidden_size
-            head = fit_projection_head(
-                hidden,
-                task.labels("train"),
-                width,
-                recipe.projection_training,
-                f"{scratch}/head",
-                temperature=recipe.projection_temperature,
-                on_progress=lambda _: None,
-            )
+            head = fit_head(task, recipe, hidden, f"{scratch}/head", on_progress=lambda _: None)
             keys = head.project(hidden)
-        student = train_student(
-            weights,
+        student = distill(
             task,
-            recipe.student_training,
-            distillation,
+            replace(recipe, distillation=distillation),
             f"{scratch}/student",
-            "student",
             soft_labels=soft_labels,
-            teacher_embeddings=keys,
-            layers=recipe.student_layers,
-            max_length=recipe.max_length,
+            keys=keys,
             on_progress=lambda _: None,
         )
     seconds = time.monotonic() - start
@@ -153,7 +135,7 @@ def new_classes(
     task : Task
         A task of many classes.
     teach : callable
-        Trains a teacher on the task that is left, and returns its outputs, calibrated.
+        Trains a teacher on the task that is left, and returns its outputs.
     recipe : Recipe
         Of the students; its seed draws the classes and rows too.
     left_out : int
@@ -176,7 +158,7 @@ def new_classes(
         task, **{split: np.flatnonzero(task.labels(split) < known) for split in ("train", "validation", "test")}
     )
     old = replace(old, label_names=task.label_names[:known])
-    outputs = teach(old)
+    outputs = teach(old).calibrated(old)
     hidden, soft_labels = outputs.of("train")
     made = trained(old, soft_labels, hidden, recipe)
     queries, held_out = made.encoded(task.texts("test")), made.encoded(old.texts("validation"))
@@ -192,6 +174,7 @@ def new_classes(
     base = {key: memory_of(task, old_rows, everything[key].embeddings[old_rows], padded) for key in KEYS}
     before = {key: memory_of(old, np.arange(len(old_rows)), base[key].embeddings, soft_labels) for key in KEYS}
     chosen = {key: choose_gate(held_out[key], old.labels("validation"), before[key], "accuracy") for key in KEYS}
+    nearest = choose_retrieval(held_out["second"], old.labels("validation"), before["second"], "accuracy", (1.0,))
     for key in KEYS:
         yield {"way": f"memory, {key}", "rows_a_class": 0, "seconds": 0.0} | scored(
             answer(queries[key], before[key], chosen[key].retrieval).argmax(axis=1)
@@ -214,7 +197,6 @@ def new_classes(
             found = answer(queries[key], grown, chosen[key].retrieval)
             yield {"way": f"memory, {key}", "rows_a_class": shown, "seconds": seconds} | scored(found.argmax(axis=1))
             if key == "second":
-                nearest = choose_retrieval(held_out[key], old.labels("validation"), before[key], "accuracy", (1.0,))
                 found = answer(queries[key], grown, nearest)
                 yield {"way": "plain kNN, untuned", "rows_a_class": shown, "seconds": seconds} | scored(
                     found.argmax(axis=1)
@@ -252,9 +234,6 @@ def few_labels(task: Task, outputs: TeacherOutputs, recipe: Recipe) -> Iterator[
         baseline = trained(few, soft_labels[kept], None, recipe)
         aligned = trained(few, soft_labels[kept], hidden[kept], recipe)
         yield _scored("KD", count, task, baseline.student.encode(task.texts("test"))[1], baseline.seconds)
-        yield _scored(
-            "ReAugKD, its own rows", count, task, aligned.student.encode(task.texts("test"))[1], aligned.seconds
-        )
         unseen = np.setdiff1d(everything, kept)
         yield from _by_grown_memory(task, aligned, kept, unseen, soft_labels, count, generator)
 
@@ -283,7 +262,6 @@ def grown_memory(task: Task, outputs: TeacherOutputs, recipe: Recipe) -> Iterato
     kept = np.sort(generator.choice(total, total // GROWTH, replace=False))
     count = round(len(kept) / len(task.label_names))
     made = trained(part_of(task, train=kept), soft_labels[kept], hidden[kept], recipe)
-    yield _scored("ReAugKD, its own rows", count, task, made.student.encode(task.texts("test"))[1], made.seconds)
     unseen = np.setdiff1d(np.arange(total), kept)
     yield from _by_grown_memory(task, made, kept, unseen, soft_labels, count, generator)
     again = trained(task, soft_labels, None, recipe)
@@ -337,10 +315,12 @@ def _by_grown_memory(
     count: int,
     generator: np.random.Generator,
 ) -> Iterator[Row]:
-    """Answer with a memory of all train texts, its gate fitted on some that the student was not trained on."""
+    """Answer without a memory, then with one of all train texts, its gate fitted on some that the student never saw."""
+    queries = made.encoded(task.texts("test"))
+    yield _scored("ReAugKD, no memory", count, task, queries["own"].probabilities, made.seconds)
     start = time.monotonic()
     texts = task.texts("train")
-    encoded, queries = made.encoded(texts), made.encoded(task.texts("test"))
+    encoded = made.encoded(texts)
     seconds = time.monotonic() - start
     held_out = generator.choice(unseen, min(GATE_ROWS, len(unseen) // 2), replace=False)
     others = np.setdiff1d(np.concatenate([kept, unseen]), held_out)
@@ -368,10 +348,7 @@ def _scored(way: str, count: int | None, task: Task, probabilities: NDArray[np.f
 def _relabelled(task: Task, order: list[int]) -> Task:
     """Put the classes into another order."""
     place = {number: position for position, number in enumerate(order)}
-    rows = {}
-    for split, table in task.rows.items():
-        numbers = [place[label] for label in table["label"]]
-        rows[split] = table.remove_columns("label").add_column("label", numbers)
+    rows = {split: _labelled(table, [place[label] for label in table["label"]]) for split, table in task.rows.items()}
     return replace(task, label_names=tuple(task.label_names[number] for number in order), rows=DatasetDict(rows))
 
 
@@ -384,10 +361,15 @@ def _drawn(labels: Labels, classes: range, count: int | None, generator: np.rand
     return np.concatenate(chosen)
 
 
-def _with_wrong_labels(task: Task, split: str, generator: np.random.Generator) -> Any:
+def _with_wrong_labels(task: Task, split: str, generator: np.random.Generator) -> Dataset:
     """Give a fifth of a split's rows another label, each other one equally likely."""
     labels = task.labels(split)
     wrong = generator.random(len(labels)) < NOISE
     shift = generator.integers(1, len(task.label_names), len(labels))
     noisy = np.where(wrong, (labels + shift) % len(task.label_names), labels)
-    return task.rows[split].remove_columns("label").add_column("label", noisy.tolist())
+    return _labelled(task.rows[split], noisy.tolist())
+
+
+def _labelled(rows: Dataset, labels: list[int]) -> Dataset:
+    """Return the rows with these labels in the place of theirs."""
+    return rows.remove_columns("label").add_column("label", labels)

@@ -15,17 +15,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from transformers import AutoConfig
 
 from reaugkd.black_box import black_box_outputs
 from reaugkd.data import SPLITS, Task
-from reaugkd.distillation import train_student
 from reaugkd.encoders import TextClassifier, normalize
-from reaugkd.projection import fit_projection_head
-from reaugkd.recipe import Recipe, teach
+from reaugkd.recipe import Recipe, distill, fit_head, teach
 from reaugkd.scenarios import corrected_labels, few_labels, grown_memory, new_classes
 from reaugkd.study_plan import Study, StudyMethod, StudyScenario, StudyTeacher
 from reaugkd.teacher import TeacherOutputs
+from reaugkd.trainer import Progress
 from reaugkd.weights import find_weights
 
 Say = Callable[[str], None]
@@ -186,7 +184,7 @@ def run_scenarios(study: Study, data: str | Path, work: str | Path, *, say: Say)
                 rows = list(corrected_labels(task, recipe))
             elif scenario.kind == "new_classes":
                 known = folder.teacher_outputs(f"{task.name}-old-classes", teacher.name, seed)
-                rows = list(new_classes(task, partial(_taught, recipe=recipe, path=known), recipe))
+                rows = list(new_classes(task, partial(_taught, recipe=recipe, path=known, say=say), recipe))
             else:
                 run = {"few_labels": few_labels, "grown_memory": grown_memory}[scenario.kind]
                 outputs = _outputs(study, teacher, task, teacher_seed, folder, say).calibrated(task)
@@ -203,37 +201,28 @@ def run_scenarios(study: Study, data: str | Path, work: str | Path, *, say: Say)
             say(f"Scenario {path.stem}.")
 
 
-def _taught(task: Task, recipe: Recipe, path: Path) -> TeacherOutputs:
-    """Load a teacher's outputs for a part of a task, or fine-tune the teacher first."""
-    if not path.is_file():
-        teach(task, recipe, path, on_progress=lambda _: None)
-    outputs = TeacherOutputs.load(path)
-    outputs.check(task)
-    return outputs.calibrated(task)
-
-
 def _outputs(
     study: Study, teacher: StudyTeacher, task: Task, seed: int, folder: StudyFolder, say: Say
 ) -> TeacherOutputs:
-    """Load a teacher's outputs, or fine-tune the teacher first."""
+    """Load the outputs of one of the plan's teachers, or make them first."""
+    path = folder.teacher_outputs(task.name, teacher.name, seed)
     if teacher.soft_labels_of is not None:
         source = next(other for other in study.teachers if other.name == teacher.soft_labels_of)
         known = _outputs(study, source, task, source.seeds[0], folder, say)
-        path = folder.teacher_outputs(task.name, teacher.name, seed)
         if not path.is_file():
             by_id = dict(zip(zip(known.splits, known.ids, strict=True), known.soft_labels, strict=True))
             black_box_outputs(task, by_id, teacher.encoder).save(path)
         return TeacherOutputs.load(path)
-    path = folder.teacher_outputs(task.name, teacher.name, seed)
+    recipe = Recipe(teacher=teacher.encoder, seed=seed, cross_fit=teacher.cross_fit)
+    return _taught(task, recipe, path, say)
+
+
+def _taught(task: Task, recipe: Recipe, path: Path, say: Say) -> TeacherOutputs:
+    """Load a teacher's outputs, or fine-tune the teacher first."""
     if not path.is_file():
         start = time.monotonic()
-        teach(
-            task,
-            Recipe(teacher=teacher.encoder, seed=seed, cross_fit=teacher.cross_fit),
-            path,
-            on_progress=lambda _: None,
-        )
-        say(f"Teacher {teacher.name}, {task.name}, seed {seed}: {time.monotonic() - start:.0f} s.")
+        teach(task, recipe, path, on_progress=_silent)
+        say(f"Teacher {path.stem}: {time.monotonic() - start:.0f} s.")
     outputs = TeacherOutputs.load(path)
     outputs.check(task)
     return outputs
@@ -245,18 +234,8 @@ def _projected(
     """Load z of every split, or fit the projection head first; one for all students of a teacher."""
     if not path.is_file():
         hidden, _ = outputs.of("train")
-        width = AutoConfig.from_pretrained(find_weights(recipe.student)).hidden_size
         scratch = path.with_suffix(".partial")
-        settings = replace(recipe.projection_training, seed=seed)
-        head = fit_projection_head(
-            hidden,
-            task.labels("train"),
-            width,
-            settings,
-            scratch,
-            temperature=recipe.projection_temperature,
-            on_progress=lambda _: None,
-        )
+        head = fit_head(task, replace(recipe, seed=seed), hidden, scratch, on_progress=_silent)
         shutil.rmtree(scratch, ignore_errors=True)
         _save(path, **{split: head.project(outputs.of(split)[0]) for split in SPLITS})
     found = np.load(path)
@@ -284,18 +263,13 @@ def _train_cell(
     """Train one student, write what it says of every row, and return the seconds that the training took."""
     start = time.monotonic()
     scratch = path.with_suffix(".partial")
-    student = train_student(
-        find_weights(recipe.student),
+    student = distill(
         task,
-        recipe.student_training,
-        recipe.distillation,
+        recipe,
         scratch,
-        path.stem,
         soft_labels=None if outputs is None else outputs.of("train")[1],
-        teacher_embeddings=None if keys is None else keys["train"],
-        layers=recipe.student_layers,
-        max_length=recipe.max_length,
-        on_progress=lambda _: None,
+        keys=None if keys is None else keys["train"],
+        on_progress=_silent,
     )
     seconds = time.monotonic() - start
     said: dict[str, NDArray[Any]] = {}
@@ -317,6 +291,10 @@ def _made_of(task: Task, recipe: Recipe, outputs: TeacherOutputs | None) -> str:
     if outputs is not None:
         parts.append(hashlib.sha256(outputs.soft_labels.tobytes() + outputs.hidden.tobytes()).hexdigest())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _silent(_: Progress) -> None:
+    """Report no progress: a study tells of whole networks only."""
 
 
 def _save(path: Path, **arrays: NDArray[Any]) -> None:

@@ -77,10 +77,11 @@ def study_answers(study: Study, data: str | Path, work: str | Path) -> tuple[pd.
         keys = folder.keys(cell.task, teacher.name, teacher_seed)
         aligned = np.load(keys)["train"] if method.aligns and keys.is_file() else None
         second = folder.second_key(cell.task)
-        chosen = list(cell_answers(cell, task, np.load(path), outputs, aligned, second))
+        said = np.load(path)
+        chosen = list(cell_answers(cell, task, said, outputs, aligned, second))
         gold = task.labels("test")  # read only now: everything is chosen
         for found in chosen:
-            scores.append(_score(found, gold, task.metric) | {"seconds": float(np.load(path)["seconds"])})
+            scores.append(_score(found, gold, task.metric) | {"seconds": float(said["seconds"])})
             predictions.append(_predictions(found))
     return pd.DataFrame(scores), pd.concat(predictions, ignore_index=True) if predictions else pd.DataFrame()
 
@@ -177,11 +178,3 @@ def _predictions(found: Answers) -> pd.DataFrame:
     predicted = found.probabilities.argmax(axis=1).astype(np.int16)
     about = {"task": cell.task, "teacher": cell.teacher, "method": cell.method, "seed": cell.seed}
     return pd.DataFrame({**about, "answer": found.answer, "row": np.arange(len(predicted)), "predicted": predicted})
-
-
-def save_tables(scores: pd.DataFrame, predictions: pd.DataFrame, work: str | Path) -> None:
-    """Write ``scores.parquet``, ``scores.csv`` and ``predictions.parquet`` into the study's folder."""
-    work = Path(work)
-    scores.to_parquet(work / "scores.parquet", index=False)
-    scores.to_csv(work / "scores.csv", index=False, float_format="%.6g")
-    predictions.to_parquet(work / "predictions.parquet", index=False)

@@ -13,7 +13,7 @@ from reaugkd.metrics import Labels
 from reaugkd.scenarios import ROWS_A_NEW_CLASS
 from reaugkd.significance import Interval, interval_over_seeds, mcnemar, paired_bootstrap
 from reaugkd.study import StudyFolder
-from reaugkd.study_answers import save_tables, study_answers
+from reaugkd.study_answers import study_answers
 from reaugkd.study_figures import comparison_figure, methods_figure, scenario_figure
 from reaugkd.study_plan import Study
 
@@ -49,8 +49,10 @@ def write_report(study: Study, data: str | Path, work: str | Path) -> list[Path]
         raise ReAugKDError(f"No student of the study is trained in {str(work)!r}; run it without --report-only.")
     gold = {task.name: task.load(Path(data)).labels("test") for task in study.tasks}
     tables = {"summary": summarised(scores), "comparisons": compared(scores, predictions, gold, study.compare)}
-    save_tables(scores, predictions, work)
     written = [work / name for name in ("scores.parquet", "scores.csv", "predictions.parquet")]
+    scores.to_parquet(written[0], index=False)
+    scores.to_csv(written[1], index=False, float_format="%.6g")
+    predictions.to_parquet(written[2], index=False)
     for name, table in tables.items():
         written.append(work / f"{name}.csv")
         table.to_csv(written[-1], index=False, float_format="%.5g")
@@ -179,7 +181,8 @@ def scenario_table(study: Study, work: str | Path) -> pd.DataFrame:
     if "rows_a_class" in table.columns and "new_classes" in set(table["kind"]):
         # "All" rows of a class are as many as were drawn; over seeds the mean of that is meant.
         many = (table["kind"] == "new_classes") & (table["rows_a_class"] > max(filter(None, ROWS_A_NEW_CLASS)))
-        table.loc[many, "rows_a_class"] = round(table.loc[many, "rows_a_class"].mean())
+        if many.any():
+            table.loc[many, "rows_a_class"] = round(table.loc[many, "rows_a_class"].mean())
     keys = ["kind", "task", "metric", "teacher", "way", "rows_a_class"]
     means = []
     for names, group in table.groupby(keys, sort=False, dropna=False):

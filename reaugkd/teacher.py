@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import set_seed
 
-from reaugkd.calibration import at_temperature, fit_temperature
+from reaugkd.calibration import are_probabilities, at_temperature, fit_temperature
 from reaugkd.data import SPLITS, Task, Text
 from reaugkd.encoders import TextClassifier
 from reaugkd.errors import ReAugKDError
@@ -123,13 +123,8 @@ class TeacherOutputs:
             ) from error
         if version != OUTPUTS_VERSION:
             raise ReAugKDError(f"{str(path)!r} is of format {version}, not {OUTPUTS_VERSION}; make it again.")
-        sums = outputs.soft_labels.sum(axis=1)
-        if not (
-            outputs.soft_labels.shape[1] == len(outputs.label_names)
-            and np.isfinite(outputs.hidden).all()
-            and np.allclose(sums, 1, atol=1e-3)
-            and (outputs.soft_labels >= 0).all()
-        ):
+        fits = outputs.soft_labels.shape[1] == len(outputs.label_names)
+        if not (fits and are_probabilities(outputs.soft_labels) and np.isfinite(outputs.hidden).all()):
             raise ReAugKDError(f"{str(path)!r} has rows that are no probabilities; make it again with `reaugkd teach`.")
         return outputs
 

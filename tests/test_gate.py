@@ -28,15 +28,17 @@ def test_features_are_entropy_margin_similarity_agreement_and_same_answer():
 def test_weights_follow_the_logistic_formula(rows):
     student, similarities, retrieved, _ = rows
     gate = Gate(1.0, (0.5, -1.0, 2.0, 0.1, -0.3), -1.5, (0.1,) * 5, (2.0,) * 5)
-    standard = (gate_features(student, similarities, retrieved) - 0.1) / 2.0
+    features = gate_features(student, similarities, retrieved)
+    standard = (features - 0.1) / 2.0
     wanted = 1 / (1 + np.exp(-(standard @ np.asarray(gate.coefficients) - 1.5)))
     np.testing.assert_allclose(gate.retrieval_weights(student, similarities, retrieved), wanted, rtol=1e-12)
 
 
 def test_the_fitted_gate_has_the_lowest_penalised_log_loss_that_another_optimiser_finds(rows):
     student, similarities, retrieved, labels = rows
-    gate = fit_gate(student, similarities, retrieved, labels, penalty=0.05)
-    standard = (gate_features(student, similarities, retrieved) - gate.means) / gate.scales
+    features = gate_features(student, similarities, retrieved)
+    gate = fit_gate(features, student, retrieved, labels, penalty=0.05)
+    standard = (features - gate.means) / gate.scales
 
     def loss(parameters):
         weight = 1 / (1 + np.exp(-(standard @ parameters[:-1] + parameters[-1])))

@@ -84,13 +84,13 @@ def test_a_teacher_teaches_the_methods_that_it_names(plan, tmp_path):
 def trained(monkeypatch):
     """Names of the students that are trained."""
     names = []
-    original = study_module.train_student
+    original = study_module.distill
 
     def spy(*arguments, **options):
-        names.append(arguments[5])
+        names.append(arguments[2].stem)
         return original(*arguments, **options)
 
-    monkeypatch.setattr(study_module, "train_student", spy)
+    monkeypatch.setattr(study_module, "distill", spy)
     return names
 
 
