@@ -36,8 +36,8 @@ def siblings(texts: Sequence[Text], rows: pd.DataFrame, numbers: NDArray[np.inte
     """
     columns = [name for name in ("text", "text_pair") if name in rows.columns]
     used = np.unique(numbers)
-    joined = rows[columns].iloc[used].fillna("").agg(" ".join, axis=1)
-    words = dict(zip(used.tolist(), map(_words, joined), strict=True))
+    memories = rows[columns].iloc[used].fillna("").itertuples(index=False, name=None)
+    words = {number: _words(" ".join(memory)) for number, memory in zip(used.tolist(), memories, strict=True)}
     found = np.zeros(numbers.shape, dtype=bool)
     for row, text in enumerate(texts):
         query = _words(text if isinstance(text, str) else " ".join(text))
