@@ -11,7 +11,7 @@ from sklearn.model_selection import KFold
 
 from reaugkd.calibration import at_temperature, fit_temperature
 from reaugkd.data import Text
-from reaugkd.errors import ReAugKDError
+from reaugkd.evaluation_set import EvaluationSet
 from reaugkd.gate import Gate, fit_gate, gain_is_certain, gate_features
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
@@ -367,21 +367,11 @@ def evaluate_model(model: ReAugKDClassifier, rows: pd.DataFrame) -> dict[str, An
     ReAugKDError
         If there are no rows, a text is empty, or a label is not one of the model's classes.
     """
-    settings = model.parts.settings
-    if rows.empty:
-        raise ReAugKDError("There are no rows to evaluate on; give a table with at least one.")
-    unknown = sorted({str(label) for label in rows["label"]} - set(settings.label_names))
-    if unknown:
-        raise ReAugKDError(f"The model has no class {unknown[0]!r}; its classes are {', '.join(settings.label_names)}.")
-    columns = ["text", "text_pair"] if settings.is_pair else ["text"]
-    texts = [tuple(row) if settings.is_pair else row[0] for row in rows[columns].fillna("").itertuples(index=False)]
-    labels = np.asarray([settings.label_names.index(label) for label in rows["label"]], dtype=np.int64)
-    embeddings, probabilities = model.embed(texts)
-    encoded = Encoded(model.query_keys(texts, embeddings), probabilities)
+    evaluation_set, metric = EvaluationSet.of(model, rows), model.parts.settings.metric
     weights = {"reaugkd_no_retrieval": 0.0, "retrieval_only": 1.0, "reaugkd": None}
     scores = {}
     for method, weight in weights.items():
         retrieval = model.retrieval.overridden(retrieval_weight=weight)
-        predictions = answer(encoded, model.memory, retrieval).argmax(axis=1)
-        scores[method] = METRICS[settings.metric](labels, predictions)
-    return {"metric": settings.metric, "rows": len(rows), "methods": scores}
+        found = evaluation_set.answered(model.memory, retrieval).predicted["answer"]
+        scores[method] = METRICS[metric](evaluation_set.labels, found)
+    return {"metric": metric, "rows": len(rows), "methods": scores}

@@ -1,0 +1,208 @@
+"""Rows with gold labels, run through the student once: a slider or an edit of the memory only retrieves anew."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reaugkd.data import Text
+from reaugkd.errors import ReAugKDError
+from reaugkd.inference import ReAugKDClassifier
+from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.metrics import Labels
+from reaugkd.retrieval import Combined, RetrievalSettings, Retrieved, combine, retrieve
+
+EFFECTS = ("fixed", "broken", "changed", "none")
+"""What a change did to an answer: wrong to right, right to wrong, wrong to wrong otherwise, or nothing."""
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """N rows, and what the networks say of them.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        ``text``, ``label`` (names of gold classes), for pairs ``text_pair``, and further columns.
+    label_names : tuple of str
+        The C classes.
+    embeddings : (N, d) float32
+        x_i.
+    student_probabilities : (N, C') float32
+        ŷ_i over the classes that the student was trained on, the first of the C.
+    query_keys : (N, d') float32
+        What the memory is searched with.
+    teacher_probabilities : (N, C) float32 or None
+        The teacher's own, where they are known.
+    """
+
+    rows: pd.DataFrame
+    label_names: tuple[str, ...]
+    embeddings: NDArray[np.float32]
+    student_probabilities: NDArray[np.float32]
+    query_keys: NDArray[np.float32]
+    teacher_probabilities: NDArray[np.float32] | None
+
+    @classmethod
+    def of(cls, model: ReAugKDClassifier, rows: pd.DataFrame) -> "EvaluationSet":
+        """Run a model's student, and its second key, over rows.
+
+        Parameters
+        ----------
+        model : ReAugKDClassifier
+            The model.
+        rows : DataFrame
+            ``text``, ``label`` and, for pairs, ``text_pair``; ``teacher_soft_labels`` where the teacher's are known.
+
+        Returns
+        -------
+        EvaluationSet
+            The rows with what the networks say.
+
+        Raises
+        ------
+        ReAugKDError
+            If there are no rows, a text is empty, or a label is not one of the model's classes.
+        """
+        settings = model.parts.settings
+        if rows.empty:
+            raise ReAugKDError("There are no rows to evaluate on; give a table with at least one.")
+        unknown = sorted({str(label) for label in rows["label"]} - set(settings.label_names))
+        if unknown:
+            raise ReAugKDError(
+                f"The model has no class {unknown[0]!r}; its classes are {', '.join(settings.label_names)}."
+            )
+        texts = texts_of(rows, settings.is_pair)
+        embeddings, probabilities = model.embed(texts)
+        teacher = None
+        if "teacher_soft_labels" in rows.columns:
+            teacher = np.stack(rows["teacher_soft_labels"].to_list()).astype(np.float32)
+            teacher = np.pad(teacher, ((0, 0), (0, len(settings.label_names) - teacher.shape[1])))
+            rows = rows.drop(columns="teacher_soft_labels")
+        keys = model.query_keys(texts, embeddings)
+        return cls(rows.reset_index(drop=True), settings.label_names, embeddings, probabilities, keys, teacher)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def labels(self) -> Labels:
+        """Gold labels (N,) int64, as numbers of classes."""
+        return np.asarray([self.label_names.index(label) for label in self.rows["label"]], dtype=np.int64)
+
+    def answered(self, memory: KnowledgeBase, retrieval: RetrievalSettings) -> "Answered":
+        """Answer all rows by one memory and one setting; no network runs.
+
+        Parameters
+        ----------
+        memory : KnowledgeBase
+            The model's memory, or an edited one.
+        retrieval : RetrievalSettings
+            k, λ or the gate, and τ_r.
+
+        Returns
+        -------
+        Answered
+            The answers.
+        """
+        retrieved = retrieve(memory, self.query_keys, retrieval)
+        return Answered(self, retrieved, combine(self.student_probabilities, retrieved, retrieval))
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The answers to an evaluation set.
+
+    Parameters
+    ----------
+    asked : EvaluationSet
+        The rows.
+    retrieved : Retrieved
+        What the memory said of each.
+    combined : Combined
+        The answers.
+    """
+
+    asked: EvaluationSet
+    retrieved: Retrieved
+    combined: Combined
+
+    @property
+    def predicted(self) -> dict[str, Labels]:
+        """Predicted labels (N,) int64 by who says so, as :attr:`probabilities`."""
+        return {voice: said.argmax(axis=1) for voice, said in self.probabilities.items()}
+
+    @property
+    def probabilities(self) -> dict[str, NDArray[np.floating]]:
+        """Probabilities (N, C) by who says so: ``teacher`` where known, ``student``, ``retrieved``, ``answer``."""
+        asked = self.asked
+        teacher = {} if asked.teacher_probabilities is None else {"teacher": asked.teacher_probabilities}
+        return teacher | {
+            "student": asked.student_probabilities,
+            "retrieved": self.retrieved.probabilities,
+            "answer": self.combined.probabilities,
+        }
+
+    def table(self) -> pd.DataFrame:
+        """Return a row for each text, to filter and to save.
+
+        Returns
+        -------
+        DataFrame
+            ``id`` and ``split`` where there are, ``text``, ``text_pair`` of pairs, ``label``; what ``teacher``,
+            ``student``, ``retrieved`` and ``answer`` name; ``probability`` of the answer and ``student_probability`` of
+            the student's; λ as ``weight``; ``effect`` of retrieval, one of :data:`EFFECTS`; then further columns.
+        """
+        rows, names = self.asked.rows, np.asarray(self.asked.label_names)
+        first = [name for name in ("id", "split", "text", "text_pair", "label") if name in rows.columns]
+        found: dict[str, Any] = {name: rows[name] for name in first}
+        predicted = self.predicted
+        found |= {voice: names[numbers] for voice, numbers in predicted.items()}
+        found["probability"] = self.combined.probabilities.max(axis=1)
+        found["student_probability"] = self.asked.student_probabilities.max(axis=1)
+        found["weight"] = self.combined.retrieval_weights
+        found["effect"] = effects(self.asked.labels, predicted["student"], predicted["answer"])
+        return pd.DataFrame(found | {str(name): rows[name] for name in rows.columns if name not in found})
+
+
+def texts_of(rows: pd.DataFrame, is_pair: bool) -> list[Text]:
+    """Return the texts or pairs of a table with the columns ``text`` and, for pairs, ``text_pair``."""
+    if not is_pair:
+        return list(rows["text"].fillna(""))
+    return list(zip(rows["text"].fillna(""), rows["text_pair"].fillna(""), strict=True))
+
+
+def effects(labels: Labels, before: Labels, after: Labels) -> NDArray[np.str_]:
+    """Return what a change did to each answer, (N,) of :data:`EFFECTS`; all arguments are (N,) int64."""
+    changed = before != after
+    kinds = [changed & (after == labels), changed & (before == labels), changed]
+    return np.select(kinds, EFFECTS[:3], EFFECTS[3])
+
+
+def held_out(model: ReAugKDClassifier, splits: Sequence[str] = ("validation", "test")) -> pd.DataFrame:
+    """Return the rows that a model carries for its evaluation.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model.
+    splits : sequence of str
+        Which of ``validation`` and ``test``.
+
+    Returns
+    -------
+    DataFrame
+        For :meth:`EvaluationSet.of`.
+
+    Raises
+    ------
+    ReAugKDError
+        If the model carries none.
+    """
+    rows = model.parts.evaluation_rows
+    if rows is None:
+        raise ReAugKDError("The model carries no evaluation rows; train it again, or give rows with gold labels.")
+    return rows[rows["split"].isin(list(splits))].reset_index(drop=True)

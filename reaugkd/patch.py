@@ -1,0 +1,285 @@
+"""Edits of a memory as a small file: add, relabel, remove rows and classes without training, and replay it."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reaugkd.data import Text
+from reaugkd.errors import ReAugKDError
+from reaugkd.evaluation_set import texts_of
+from reaugkd.inference import ReAugKDClassifier
+from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.maps import ProjectionMaps
+
+KINDS = ("add", "relabel", "remove")
+HEADING = "## Edited after training"
+EDITED = "edited"
+"""Column of the memory's rows that says how a row was edited, empty where it was not."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One edit of a memory; validated when made.
+
+    Parameters
+    ----------
+    edit : str
+        ``add``, ``relabel`` or ``remove``.
+    id : str
+        Of the row; a new one where a row is added.
+    label : str or None
+        The gold class, which may be new; of an added row the teacher's answer if left out.
+    text, text_pair : str or None
+        Of an added row.
+    """
+
+    edit: str
+    id: str
+    label: str | None = None
+    text: str | None = None
+    text_pair: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.edit not in KINDS:
+            raise ReAugKDError(f"An edit is called {self.edit!r}; it must be one of {', '.join(KINDS)}.")
+        if not self.id:
+            raise ReAugKDError("An edit names no row; give it an id.")
+        if self.edit == "relabel" and not self.label:
+            raise ReAugKDError(f"The edit of row {self.id!r} names no label; give it one.")
+        if self.edit == "add" and not (self.text or "").strip():
+            raise ReAugKDError(f"The added row {self.id!r} has no text; give it one.")
+
+
+Patch = tuple[Edit, ...]
+"""Edits, applied in their order; to undo the last is to leave it out."""
+
+
+def read_patch(path: str | Path) -> Patch:
+    """Read a patch from a file of JSON Lines, one edit a line.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; see :class:`Edit` for the keys of a line.
+
+    Returns
+    -------
+    Patch
+        The edits.
+
+    Raises
+    ------
+    ReAugKDError
+        If the file is missing, or a line is no edit.
+    """
+    if not Path(path).is_file():
+        raise ReAugKDError(f"There is no file {str(path)!r}; name a patch.")
+    edits = []
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+        if line.strip():
+            try:
+                edits.append(Edit(**json.loads(line)))
+            except (ValueError, TypeError) as error:
+                raise ReAugKDError(f"Line {number} of {str(path)!r} is no edit ({error}); correct it.") from error
+    return tuple(edits)
+
+
+def write_patch(patch: Patch, path: str | Path) -> None:
+    """Write a patch as JSON Lines, whole or not at all."""
+    lines = [json.dumps({k: v for k, v in asdict(edit).items() if v is not None}, ensure_ascii=False) for edit in patch]
+    partial = Path(path).with_name(Path(path).name + ".partial")
+    partial.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    partial.replace(path)
+
+
+def additions(model: ReAugKDClassifier, rows: pd.DataFrame, patch: Patch = ()) -> Patch:
+    """Turn a table of new rows into edits; each gets an id that neither the memory nor the patch has.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        Whose memory shall have the rows.
+    rows : DataFrame
+        ``text``, for pairs ``text_pair``, and ``label``, which may be missing where the teacher was kept.
+    patch : Patch
+        Edits that come before.
+
+    Returns
+    -------
+    Patch
+        One edit a row.
+    """
+    taken = {*model.parts.knowledge_base.rows["id"], *(edit.id for edit in patch)}
+    edits: list[Edit] = []
+    number = 1
+    for row in rows.to_dict("records"):
+        while f"added-{number}" in taken:
+            number += 1
+        taken.add(f"added-{number}")
+        kept = {name: row[name] for name in ("label", "text", "text_pair") if isinstance(row.get(name), str)}
+        edits.append(Edit("add", f"added-{number}", **kept))
+    return tuple(edits)
+
+
+def apply_patch(model: ReAugKDClassifier, patch: Patch) -> ReAugKDClassifier:
+    """Return a model with the edited memory; the given one stays as it is, and nothing is trained.
+
+    An added row is keyed by the student, so no teacher is needed. Its soft labels are the teacher's where the model
+    keeps it and it names the same class, else 1 for the gold class; those of a relabelled row are 1 for its new class.
+    A label that the model does not have becomes a new class, which the memory alone knows.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model.
+    patch : Patch
+        The edits.
+
+    Returns
+    -------
+    ReAugKDClassifier
+        The edited model. Its gate, k and τ_r are those of the model; its measured figures are from before.
+
+    Raises
+    ------
+    ReAugKDError
+        If an edit names a row that is not there, adds one that is, leaves no row, or needs a teacher that was not kept.
+    """
+    parts, memories = model.parts, model.parts.knowledge_base
+    labels, added = _walked(memories.rows["id"].tolist(), patch)
+    kept = np.flatnonzero([labels[name] is not None for name in memories.rows["id"]])
+    texts = texts_of(pd.DataFrame(map(asdict, added)), parts.settings.is_pair) if added else []
+    embeddings, said = _taught(model, texts, added)
+    known = parts.settings.label_names
+    added = [
+        edit if edit.label else replace(edit, label=known[int(row.argmax())])
+        for edit, row in zip(added, said, strict=True)
+    ]
+    new_labels = [label for label in labels.values() if label] + [str(edit.label) for edit in added]
+    names = tuple(dict.fromkeys([*known, *new_labels]))
+    edited = KnowledgeBase(
+        _edited_rows(memories.rows.iloc[kept], labels, added, parts.settings.is_pair),
+        np.concatenate([memories.embeddings[kept], embeddings]),
+        _edited_soft_labels(memories, kept, labels, added, said, names),
+    )
+    second_key = parts.second_key
+    if second_key is not None:
+        keys = second_key.knowledge_base.embeddings[kept]
+        keys = np.concatenate([keys, second_key.embed(texts)]) if texts else keys
+        second_key = replace(second_key, knowledge_base=replace(edited, embeddings=keys))
+    relabelled = sum(bool(label) for label in labels.values())
+    counts = {"added": len(added), "relabelled": relabelled, "removed": len(memories) - len(kept)}
+    before = parts.metrics.get("edits", {})
+    metrics = parts.metrics | {"edits": {name: before.get(name, 0) + count for name, count in counts.items()}}
+    return ReAugKDClassifier(
+        replace(
+            parts,
+            settings=replace(parts.settings, label_names=names),
+            knowledge_base=edited,
+            second_key=second_key,
+            metrics=metrics,
+            maps=_edited_maps(parts.maps, memories, kept, embeddings),
+            card=_edited_card(parts.card, metrics["edits"]),
+        )
+    )
+
+
+def _walked(ids: list[str], patch: Iterable[Edit]) -> tuple[dict[str, str | None], list[Edit]]:
+    """Go through the edits: each known row's new label ("" where it stays, None where it goes), and what is added."""
+    labels: dict[str, str | None] = dict.fromkeys(ids, "")
+    added: dict[str, Edit] = {}
+    for number, edit in enumerate(patch, start=1):
+        there = edit.id in added or labels.get(edit.id) is not None
+        if there == (edit.edit == "add"):
+            wrong = "adds a row that is there already" if there else f"{edit.edit}s a row that is not there"
+            raise ReAugKDError(f"Edit {number} {wrong}, {edit.id!r}; correct the patch or choose another model.")
+        if edit.edit == "add":
+            added[edit.id] = edit
+        elif edit.id in added:
+            if edit.edit == "remove":
+                del added[edit.id]
+            else:
+                added[edit.id] = replace(added[edit.id], label=edit.label)
+        else:
+            labels[edit.id] = edit.label if edit.edit == "relabel" else None
+    return labels, list(added.values())
+
+
+def _taught(
+    model: ReAugKDClassifier, texts: list[Text], added: list[Edit]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return x of the added texts, and what the teacher says of them: nothing but zeros where it was not kept."""
+    memories, teacher = model.parts.knowledge_base, model.parts.teacher
+    if not texts:
+        return np.empty((0, memories.embeddings.shape[1]), np.float32), np.empty((0, 0), np.float32)
+    nameless = [edit.id for edit in added if edit.label is None]
+    if teacher is None and nameless:
+        raise ReAugKDError(f"The added row {nameless[0]!r} has no label, and the teacher was not kept; give it one.")
+    embeddings, student = model.embed(texts)
+    return embeddings, np.zeros_like(student) if teacher is None else teacher.encode(texts)[1]
+
+
+def _edited_rows(
+    rows: pd.DataFrame, labels: Mapping[str, str | None], added: list[Edit], is_pair: bool
+) -> pd.DataFrame:
+    """Return the kept rows with their new labels, and the added ones; what nobody said of these is missing."""
+    relabelled = rows["id"].map(labels)
+    rows = rows.assign(label=relabelled.where(relabelled != "", rows["label"]))
+    before = rows[EDITED] if EDITED in rows.columns else ""
+    rows[EDITED] = np.where(relabelled != "", "relabelled", before)
+    new = pd.DataFrame(map(asdict, added), columns=["id", "label", "text", "text_pair"]).assign(**{EDITED: "added"})
+    new = new if is_pair else new.drop(columns="text_pair")
+    for name in rows.columns.difference(new.columns):
+        new[name] = "" if pd.api.types.is_string_dtype(rows[name]) else np.nan
+    return pd.concat([rows, new[list(rows.columns)]], ignore_index=True) if added else rows.reset_index(drop=True)
+
+
+def _edited_soft_labels(
+    memories: KnowledgeBase,
+    kept: NDArray[np.intp],
+    labels: Mapping[str, str | None],
+    added: list[Edit],
+    said: NDArray[np.float32],
+    names: tuple[str, ...],
+) -> NDArray[np.float32]:
+    soft_labels = np.pad(memories.soft_labels[kept], ((0, 0), (0, len(names) - memories.soft_labels.shape[1])))
+    for place, name in enumerate(memories.rows["id"].iloc[kept]):
+        if label := labels[name]:
+            soft_labels[place] = _sure(names, label)
+    new = np.pad(said, ((0, 0), (0, len(names) - said.shape[1])))
+    for place, edit in enumerate(added):
+        if not (new[place].any() and names[int(new[place].argmax())] == edit.label):
+            new[place] = _sure(names, str(edit.label))
+    return np.concatenate([soft_labels, new])
+
+
+def _sure(names: tuple[str, ...], label: str) -> NDArray[np.float32]:
+    """Return soft labels (C,) that are sure of one class."""
+    return np.asarray([name == label for name in names], dtype=np.float32)
+
+
+def _edited_maps(
+    maps: ProjectionMaps | None, memories: KnowledgeBase, kept: NDArray[np.intp], embeddings: NDArray[np.float32]
+) -> ProjectionMaps | None:
+    """Return the maps without the removed rows; an added row lies where a query of the same text would."""
+    if maps is None:
+        return None
+    places = np.asarray([maps.place(embedding, memories) for embedding in embeddings], dtype=np.float32)
+    places = places.reshape(-1, 2, 2)
+    return ProjectionMaps(
+        np.concatenate([maps.teacher_points[kept], places[:, 0]]),
+        np.concatenate([maps.student_points[kept], places[:, 1]]),
+        np.concatenate([maps.student_embeddings[kept], embeddings]),
+    )
+
+
+def _edited_card(card: str, edits: Mapping[str, Any]) -> str:
+    """Say in the model card that the figures are from before."""
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in edits.items())
+    return card.split(HEADING)[0] + f"{HEADING}\n\nRows of the memory: {counts}. The figures above are from before.\n"

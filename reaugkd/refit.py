@@ -1,0 +1,83 @@
+"""Choose again on the held-out rows that a model carries: after its memory was edited, or by another key."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from reaugkd.evaluation import Encoded, choose_gate
+from reaugkd.evaluation_set import EvaluationSet, held_out, texts_of
+from reaugkd.inference import ReAugKDClassifier
+from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.second_key import SecondKey
+from reaugkd.weights import find_weights
+
+
+def refit_gate(model: ReAugKDClassifier) -> ReAugKDClassifier:
+    """Fit gate, k and τ_r again on the validation rows, as :func:`reaugkd.evaluation.choose_gate` does in training.
+
+    A memory that was repaired may earn a trust that it had not before. Classes that the student does not know are
+    left out of the fit; they need no gate.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model.
+
+    Returns
+    -------
+    ReAugKDClassifier
+        The same networks and memory with the new choice.
+
+    Raises
+    ------
+    ReAugKDError
+        If the model carries no evaluation rows.
+    """
+    asked = EvaluationSet.of(model, held_out(model, ["validation"]))
+    known = asked.student_probabilities.shape[1]
+    texts = texts_of(asked.rows, model.parts.settings.is_pair)
+    queries = Encoded(asked.query_keys, asked.student_probabilities, texts)
+    memory = _of_known_classes(model.memory, known)
+    choice = choose_gate(queries, asked.labels, memory, model.parts.settings.metric).retrieval
+    about = model.parts.metrics.get("memory", {})
+    is_open = choice.gate is not None and not choice.gate.is_closed
+    metrics = model.parts.metrics | {"memory": {**about, "gate_open": is_open}}
+    return ReAugKDClassifier(replace(model.parts, retrieval=choice, metrics=metrics))
+
+
+def searched_by(model: ReAugKDClassifier, encoder: str) -> ReAugKDClassifier:
+    """Let an untuned encoder search the memory from now on, and fit the gate again.
+
+    A student puts what it was never taught near what it knows, so a class that was added after training is better
+    found by an encoder that was not tuned.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model.
+    encoder : str
+        A name or folder that :func:`reaugkd.weights.find_weights` finds.
+
+    Returns
+    -------
+    ReAugKDClassifier
+        The model with the second key.
+    """
+    memories, settings = model.parts.knowledge_base, model.parts.settings
+    texts = texts_of(memories.rows, settings.is_pair)
+    key = SecondKey.of(find_weights(encoder), memories, texts, settings.max_length)
+    about = {**model.parts.metrics.get("memory", {}), "second_key": True}
+    metrics = model.parts.metrics | {"memory": about}
+    return refit_gate(ReAugKDClassifier(replace(model.parts, second_key=key, metrics=metrics)))
+
+
+def _of_known_classes(memory: KnowledgeBase, known: int) -> KnowledgeBase:
+    """Return the memories that vote for the first classes alone."""
+    voting = np.flatnonzero(memory.soft_labels[:, :known].sum(axis=1) > 1 - 1e-3)
+    if len(voting) == len(memory) and memory.soft_labels.shape[1] == known:
+        return memory
+    return KnowledgeBase(
+        memory.rows.iloc[voting].reset_index(drop=True),
+        memory.embeddings[voting],
+        memory.soft_labels[voting][:, :known],
+    )

@@ -1,0 +1,76 @@
+"""Calibration shown: whether answers of 80 % confidence are right eight times in ten (Guo et al. 2017, section 2)."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+BINS = 10
+
+
+def confidence_bins(confidences: NDArray[np.floating], bins: int = BINS) -> NDArray[np.int64]:
+    """Return the bin of each confidence: of equal width, each without its lower end.
+
+    Parameters
+    ----------
+    confidences : (N,) float
+        Probabilities of the predicted classes, from 0 to 1.
+    bins : int
+        Number of bins.
+
+    Returns
+    -------
+    (N,) int64
+        From 0 to ``bins`` - 1.
+    """
+    numbers = np.ceil(np.asarray(confidences, dtype=np.float64) * bins).astype(np.int64) - 1
+    return numbers.clip(0, bins - 1)
+
+
+def reliability(confidences: NDArray[np.floating], right: NDArray[np.bool_], bins: int = BINS) -> pd.DataFrame:
+    """Compare confidence and accuracy, bin by bin.
+
+    Parameters
+    ----------
+    confidences : (N,) float
+        Probabilities of the predicted classes.
+    right : (N,) bool
+        Whether the predicted class is the gold one.
+    bins : int
+        Number of bins.
+
+    Returns
+    -------
+    DataFrame
+        A row for each bin: ``low``, ``high``, ``rows``; ``confidence`` and ``accuracy`` are means, missing where no
+        row falls into the bin.
+    """
+    numbers = confidence_bins(confidences, bins)
+    rows = np.bincount(numbers, minlength=bins)
+    sums = [np.bincount(numbers, weights=values, minlength=bins) for values in (confidences, right.astype(np.float64))]
+    confidence, accuracy = (np.divide(total, rows, out=np.full(bins, np.nan), where=rows > 0) for total in sums)
+    edges = np.arange(bins + 1) / bins
+    return pd.DataFrame(
+        {"low": edges[:-1], "high": edges[1:], "rows": rows, "confidence": confidence, "accuracy": accuracy}
+    )
+
+
+def expected_calibration_error(confidences: NDArray[np.floating], right: NDArray[np.bool_], bins: int = BINS) -> float:
+    """Return Σ_b (n_b / N) · |accuracy_b - confidence_b|, from 0 to 1; 0 where there are no rows.
+
+    Parameters
+    ----------
+    confidences : (N,) float
+        Probabilities of the predicted classes.
+    right : (N,) bool
+        Whether the predicted class is the gold one.
+    bins : int
+        Number of bins.
+
+    Returns
+    -------
+    float
+        The error (Guo et al. 2017, eq. 3), lower is better.
+    """
+    table = reliability(confidences, right, bins)
+    gaps = (table["accuracy"] - table["confidence"]).abs().fillna(0.0)
+    return float((gaps * table["rows"]).sum() / max(1, len(confidences)))

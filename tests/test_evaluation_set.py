@@ -1,0 +1,71 @@
+"""Answers to many rows at once are those to each alone, and the table says what retrieval did."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.evaluation_set import EvaluationSet, effects, held_out
+from reaugkd.patch import Edit, apply_patch
+from reaugkd.retrieval import RetrievalSettings
+
+
+@pytest.fixture(scope="module")
+def asked(toy_model):
+    return EvaluationSet.of(toy_model, held_out(toy_model, ["test"]))
+
+
+@pytest.mark.parametrize("settings", [RetrievalSettings(5, 0.4, 0.05), RetrievalSettings(3, 1.0, 0.2)])
+def test_answers_are_those_of_the_model_for_each_text_alone(toy_model, asked, settings):
+    found = asked.answered(toy_model.memory, settings)
+    overrides = {"k": settings.k, "retrieval_weight": settings.retrieval_weight, "temperature": settings.temperature}
+    for row, text in enumerate(asked.rows["text"][:10]):
+        wanted = toy_model.predict_proba([text], **overrides)[0]
+        np.testing.assert_allclose(found.combined.probabilities[row], wanted, atol=1e-5)
+
+
+def test_the_table_names_classes_by_who_says_so(toy_model, asked):
+    found = asked.answered(toy_model.memory, RetrievalSettings(5, 0.4, 0.05))
+    table = found.table()
+    assert list(table.columns[:9]) == [
+        "id",
+        "split",
+        "text",
+        "label",
+        "teacher",
+        "student",
+        "retrieved",
+        "answer",
+        "probability",
+    ]
+    for voice, probabilities in found.probabilities.items():
+        assert table[voice].tolist() == toy_model.classes_[probabilities.argmax(axis=1)].tolist()
+    assert "topic" in table.columns
+    assert len(table) == len(asked) == len(toy_model.parts.evaluation_rows.query("split == 'test'"))
+
+
+def test_an_effect_is_fixed_broken_changed_or_none():
+    gold, before, after = np.asarray([0, 0, 0, 0, 0]), np.asarray([1, 0, 1, 0, 2]), np.asarray([0, 1, 2, 0, 2])
+    assert effects(gold, before, after).tolist() == ["fixed", "broken", "changed", "none", "none"]
+
+
+def test_rows_of_a_class_that_the_memory_alone_knows_can_be_evaluated(toy_model):
+    edited = apply_patch(toy_model, (Edit("add", "mine", "gadget", "the shiny new gadget hums"),))
+    rows = pd.DataFrame({"text": ["the shiny new gadget hums"], "label": ["gadget"]})
+    asked = EvaluationSet.of(edited, rows)
+    table = asked.answered(edited.memory, RetrievalSettings(1, 1.0, 0.1)).table()
+    assert table.loc[0, ["answer", "effect"]].tolist() == ["gadget", "fixed"]
+    kept = EvaluationSet.of(edited, held_out(edited, ["test"]))
+    assert kept.teacher_probabilities.shape[1] == 4
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ({"text": [], "label": []}, "There are no rows"),
+        ({"text": ["a"], "label": ["nonsense"]}, "no class 'nonsense'"),
+    ],
+)
+def test_rows_that_cannot_be_evaluated_are_named(toy_model, rows, sentence):
+    with pytest.raises(ReAugKDError, match=sentence):
+        EvaluationSet.of(toy_model, pd.DataFrame(rows))

@@ -1,0 +1,169 @@
+"""Editing a memory: what changes, what stays, and that a file replays it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reaugkd.encoders import TextClassifier
+from reaugkd.errors import ReAugKDError
+from reaugkd.inference import ReAugKDClassifier
+from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.patch import Edit, additions, apply_patch, read_patch, write_patch
+from reaugkd.second_key import SecondKey
+
+TEXT = "the shiny new gadget hums"
+
+
+@pytest.fixture
+def without_teacher(toy_model):
+    return ReAugKDClassifier(replace(toy_model.parts, teacher=None))
+
+
+def ids(model):
+    return model.parts.knowledge_base.rows["id"].tolist()
+
+
+def test_an_empty_patch_changes_no_answer_and_no_row(toy_model, toy_task):
+    edited = apply_patch(toy_model, ())
+    assert ids(edited) == ids(toy_model)
+    texts = toy_task.texts("test")
+    np.testing.assert_array_equal(edited.predict_proba(texts), toy_model.predict_proba(texts))
+
+
+def test_a_removed_row_is_never_retrieved_and_the_given_model_keeps_it(toy_model, toy_task):
+    text = toy_task.texts("train")[5]
+    nearest = toy_model.explain(text, k=1, retrieval_weight=1.0).neighbours[0].id
+    edited = apply_patch(toy_model, (Edit("remove", nearest),))
+    assert nearest not in {neighbour.id for neighbour in edited.explain(text, k=80).neighbours}
+    assert nearest in ids(toy_model)
+    assert len(edited.parts.knowledge_base) == len(toy_model.parts.knowledge_base) - 1
+    for points in (edited.parts.maps.teacher_points, edited.parts.maps.student_embeddings):
+        assert len(points) == len(edited.parts.knowledge_base)
+
+
+def test_a_relabelled_row_votes_for_its_new_class_with_all_its_weight(toy_model):
+    row = toy_model.parts.knowledge_base.rows.iloc[7]
+    other = next(name for name in toy_model.classes_ if name != row["label"])
+    edited = apply_patch(toy_model, (Edit("relabel", row["id"], other),))
+    changed = edited.parts.knowledge_base.soft_labels[7]
+    assert edited.parts.knowledge_base.rows.loc[7, ["label", "edited"]].tolist() == [other, "relabelled"]
+    np.testing.assert_array_equal(changed, toy_model.classes_ == other)
+    np.testing.assert_array_equal(
+        np.delete(edited.parts.knowledge_base.soft_labels, 7, axis=0),
+        np.delete(toy_model.parts.knowledge_base.soft_labels, 7, axis=0),
+    )
+
+
+def test_an_added_row_is_found_by_its_own_text_and_keyed_by_the_student(without_teacher):
+    edited = apply_patch(without_teacher, (Edit("add", "mine", without_teacher.classes_[1], TEXT),))
+    nearest = edited.explain(TEXT, k=1).neighbours[0]
+    assert (nearest.id, nearest.text, nearest.columns["edited"]) == ("mine", TEXT, "added")
+    assert nearest.similarity == pytest.approx(1.0, abs=1e-5)
+    np.testing.assert_allclose(edited.parts.knowledge_base.embeddings[-1], edited.embed([TEXT])[0][0], atol=1e-6)
+
+
+def test_a_new_class_is_answered_by_the_memory_alone(without_teacher):
+    edited = apply_patch(without_teacher, (Edit("add", "mine", "gadget", TEXT),))
+    assert edited.classes_.tolist() == [*without_teacher.classes_, "gadget"]
+    assert edited.predict([TEXT], k=1)[0] == "gadget"
+    assert edited.parts.student.classifier.out_features == len(without_teacher.classes_)
+
+
+def test_soft_labels_of_an_added_row_are_the_teachers_where_it_agrees_and_else_those_of_the_gold_class(toy_model):
+    says = toy_model.parts.teacher.encode([TEXT])[1][0]
+    agreed, denied = toy_model.classes_[says.argmax()], toy_model.classes_[says.argmin()]
+    patch = (Edit("add", "a", agreed, TEXT), Edit("add", "b", denied, TEXT), Edit("add", "c", None, TEXT))
+    memory = apply_patch(toy_model, patch).parts.knowledge_base
+    np.testing.assert_allclose(memory.soft_labels[-3], says, atol=1e-6)
+    np.testing.assert_array_equal(memory.soft_labels[-2], toy_model.classes_ == denied)
+    np.testing.assert_allclose(memory.soft_labels[-1], says, atol=1e-6)
+    assert memory.rows["label"].tolist()[-3:] == [agreed, denied, agreed]
+
+
+def test_edits_of_added_rows_count_in_their_order(without_teacher):
+    first, second = without_teacher.classes_[:2]
+    patch = (Edit("add", "x", first, TEXT), Edit("relabel", "x", second), Edit("add", "y", first, TEXT))
+    edited = apply_patch(without_teacher, (*patch, Edit("remove", "y")))
+    assert edited.parts.knowledge_base.rows["label"].tolist()[-1] == second
+    assert "y" not in ids(edited)
+
+
+def test_the_second_key_finds_added_rows_too(without_teacher, toy_encoder_folder):
+    parts = without_teacher.parts
+    encoder = TextClassifier.from_pretrained(toy_encoder_folder, 1, max_length=16)
+    keys = encoder.encode(parts.knowledge_base.rows["text"].tolist())[0]
+    base = KnowledgeBase(parts.knowledge_base.rows, keys, parts.knowledge_base.soft_labels)
+    model = ReAugKDClassifier(replace(parts, second_key=SecondKey(encoder, base)))
+    edited = apply_patch(model, (Edit("remove", ids(model)[0]), Edit("add", "mine", model.classes_[0], TEXT)))
+    assert edited.explain(TEXT, k=1).neighbours[0].id == "mine"
+    assert len(edited.memory) == len(model.memory)
+
+
+def test_a_patch_file_replays_to_the_same_answers_and_the_edited_model_can_be_saved_and_edited_again(
+    without_teacher, toy_task, tmp_path
+):
+    patch = (Edit("add", "mine", "gadget", TEXT), Edit("remove", ids(without_teacher)[3]))
+    write_patch(patch, tmp_path / "patch.jsonl")
+    assert read_patch(tmp_path / "patch.jsonl") == patch
+    edited = apply_patch(without_teacher, patch)
+    edited.save_pretrained(tmp_path / "model")
+    loaded = ReAugKDClassifier.from_pretrained(tmp_path / "model")
+    texts = toy_task.texts("test")
+    settings = {"k": 8, "retrieval_weight": 0.5}
+    np.testing.assert_allclose(
+        loaded.predict_proba(texts, **settings), edited.predict_proba(texts, **settings), atol=1e-6
+    )
+    again = apply_patch(loaded, (Edit("remove", "mine"),))
+    assert again.parts.metrics["edits"] == {"added": 1, "relabelled": 0, "removed": 2}
+    assert again.parts.card.count("## Edited after training") == 1
+
+
+def test_additions_get_ids_that_nothing_else_has(without_teacher):
+    rows = pd.DataFrame({"text": ["one", "two"], "label": ["gadget", None]})
+    first = additions(without_teacher, rows)
+    second = additions(without_teacher, rows, first)
+    assert [edit.id for edit in (*first, *second)] == ["added-1", "added-2", "added-3", "added-4"]
+    assert first[1].label is None
+
+
+@pytest.mark.parametrize(
+    ("patch", "sentence"),
+    [
+        ((Edit("remove", "nobody"),), "Edit 1 removes a row that is not there, 'nobody'"),
+        ((Edit("relabel", "nobody", "x"),), "Edit 1 relabels a row that is not there"),
+        ((Edit("add", "a", "x", "t"), Edit("add", "a", "x", "t")), "Edit 2 adds a row that is there already"),
+        ((Edit("add", "a", None, "t"),), "has no label, and the teacher was not kept"),
+    ],
+)
+def test_an_impossible_edit_is_named(without_teacher, patch, sentence):
+    with pytest.raises(ReAugKDError, match=sentence):
+        apply_patch(without_teacher, patch)
+
+
+def test_a_memory_is_not_emptied(without_teacher):
+    with pytest.raises(ReAugKDError, match="needs at least one row"):
+        apply_patch(without_teacher, tuple(Edit("remove", name) for name in ids(without_teacher)))
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("{", "Line 2 of .* is no edit"),
+        ('{"edit": "add", "id": "a", "colour": "red"}', "Line 2 of .* is no edit"),
+        ('{"edit": "swap", "id": "a"}', "must be one of add, relabel, remove"),
+        ('{"edit": "add", "id": "a", "text": " "}', "has no text"),
+        ('{"edit": "relabel", "id": "a"}', "names no label"),
+        ('{"edit": "remove", "id": ""}', "names no row"),
+    ],
+)
+def test_a_wrong_line_of_a_patch_file_is_named(tmp_path, line, sentence):
+    (tmp_path / "patch.jsonl").write_text('{"edit": "remove", "id": "a"}\n' + line + "\n")
+    with pytest.raises(ReAugKDError, match=sentence):
+        read_patch(tmp_path / "patch.jsonl")
+
+
+def test_a_missing_patch_file_is_named(tmp_path):
+    with pytest.raises(ReAugKDError, match="There is no file"):
+        read_patch(tmp_path / "none.jsonl")
