@@ -271,6 +271,48 @@ def predict(
 
 
 @app.command()
+def edit(
+    model: Annotated[str, typer.Argument(help="Folder of a trained model.")],
+    patch: Annotated[Path, typer.Option(help="JSON Lines, an edit each: add, relabel or remove a row of the memory.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the edited model; without it only its effect is shown.")
+    ] = None,
+    second_key: Annotated[
+        str | None, typer.Option(help="Untuned encoder that searches the memory from now on; fits the gate again.")
+    ] = None,
+    refit: Annotated[bool, typer.Option("--refit", help="Fit the gate again on the validation rows.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Edit a model's memory without training: show what that fixes and breaks, and save a new version."""
+    from reaugkd.evaluation_set import changed_rows, held_out
+    from reaugkd.inference import ReAugKDClassifier
+    from reaugkd.patch import apply_patch, read_patch
+    from reaugkd.refit import refit_gate, searched_by
+
+    original = ReAugKDClassifier.from_pretrained(model)
+    if out is not None and out.resolve() == Path(model).resolve():
+        raise ReAugKDError("--out is the model itself; name another folder, the original stays.")
+    edited = apply_patch(original, read_patch(patch))
+    if second_key is not None:
+        edited = searched_by(edited, second_key)
+    elif refit:
+        edited = refit_gate(edited)
+    changed = changed_rows(original, edited, held_out(original, ["test"]))
+    if out is not None:
+        edited.save_pretrained(out)
+    if as_json:
+        typer.echo(json.dumps({"edits": edited.parts.metrics["edits"], "changed": changed.to_dict("records")}))
+        return
+    table = Table("effect", "label", "before", "after", "text", title="test rows whose answer changes")
+    for row in changed.to_dict("records"):
+        table.add_row(*(_escaped(row[name]) for name in ("effect", "label", "before", "after", "text")))
+    Console().print(table)
+    counts = changed["effect"].value_counts()
+    _say(f"Of the test rows {counts.get('fixed', 0)} are fixed and {counts.get('broken', 0)} broken.")
+    _say(f"Saved the edited model in {out}." if out else "Nothing was saved; name a folder with --out for that.")
+
+
+@app.command()
 def study(
     plan: Annotated[Path, typer.Argument(help="YAML file: tasks, teachers, methods, seeds.")],
     out: Annotated[Path, typer.Option(help="Folder for what is trained, the tables and the plots.")],
@@ -396,6 +438,12 @@ def _print_ablations(metrics: dict[str, Any]) -> None:
         table.add_row(method, test, validation)
     Console().print(table)
     _say(f"Alignment: {alignment_in_words(metrics['alignment'])}.")
+
+
+def _escaped(value: Any) -> str:
+    from rich.markup import escape
+
+    return escape(str(value))
 
 
 def _print_explanation(explanation: Any) -> None:

@@ -46,6 +46,7 @@ GRID_PENALTY = (1.0, 0.1, 0.01)
 FOLDS = 5
 MIN_GATE_ROWS = 50
 GATE_CONFIDENCE, GATE_DRAWS = 0.8, 300  # a tenth of the draws lies below
+BEYOND_DOUBT = 3.09  # standard errors: chance goes so far once in a thousand times
 SEARCHED = 2 * max(GRID_K)  # enough are left when siblings are left out
 GRID_RETRIEVAL_WEIGHT = tuple(round(0.1 * step, 1) for step in range(1, 10))
 
@@ -164,7 +165,8 @@ def choose_gate(queries: Encoded, labels: Labels, knowledge_base: KnowledgeBase,
     """Fit the gate on held-out rows, and choose k and τ_r with it, by the log loss over five folds.
 
     The gate is closed unless, on folds that it was not fitted on, the log loss falls by more than chance and nine
-    draws of ten do not lower the metric: a memory that tells nothing new must cost nothing.
+    draws of ten do not lower the metric: a memory that tells nothing new must cost nothing. Where the fall is beyond
+    doubt, the metric, which is the coarser measure, only must not fall.
 
     Parameters
     ----------
@@ -202,7 +204,8 @@ def choose_gate(queries: Encoded, labels: Labels, knowledge_base: KnowledgeBase,
     gain = paired_bootstrap(
         labels, unseen.argmax(axis=1), student.argmax(axis=1), metric, confidence=GATE_CONFIDENCE, draws=GATE_DRAWS
     )
-    if gain.low < 0 or not gain_is_certain(unseen, student, labels):
+    pays = gain.low >= 0 and gain_is_certain(unseen, student, labels)
+    if not pays and not (gain.mean >= 0 and gain_is_certain(unseen, student, labels, BEYOND_DOUBT)):
         return GateChoice(replace(settings, gate=Gate.closed(temperature)), by_student)
     mean = float(gate.weights_of(features).mean())
     return GateChoice(replace(settings, retrieval_weight=round(mean, 2), gate=gate), loss)

@@ -206,3 +206,34 @@ def held_out(model: ReAugKDClassifier, splits: Sequence[str] = ("validation", "t
     if rows is None:
         raise ReAugKDError("The model carries no evaluation rows; train it again, or give rows with gold labels.")
     return rows[rows["split"].isin(list(splits))].reset_index(drop=True)
+
+
+def changed_rows(before: ReAugKDClassifier, after: ReAugKDClassifier, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that two models answer differently, each by its own memory and choice.
+
+    Parameters
+    ----------
+    before, after : ReAugKDClassifier
+        The models, such as one and its edited version; the classes of the first are the first of the second.
+    rows : DataFrame
+        As :meth:`EvaluationSet.of` takes them.
+
+    Returns
+    -------
+    DataFrame
+        ``text``, ``label``, ``before``, ``after``, ``effect`` and further columns, in the order of the rows.
+    """
+    first, second = (EvaluationSet.of(model, rows) for model in (before, after))
+    answers = [asked.answered(model.memory, model.retrieval) for asked, model in ((first, before), (second, after))]
+    return compared(*answers)
+
+
+def compared(before: "Answered", after: "Answered") -> pd.DataFrame:
+    """Return the rows that are answered differently, as :func:`changed_rows` does, from answers that are there."""
+    old, new = before.predicted["answer"], after.predicted["answer"]
+    names, rows = np.asarray(after.asked.label_names), after.asked.rows
+    effect = effects(after.asked.labels, old, new)
+    first = [name for name in ("id", "split", "text", "text_pair", "label") if name in rows.columns]
+    found = {name: rows[name] for name in first} | {"before": names[old], "after": names[new], "effect": effect}
+    table = pd.DataFrame(found | {str(name): rows[name] for name in rows.columns if name not in found})
+    return table[old != new].reset_index(drop=True)

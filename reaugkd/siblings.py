@@ -40,11 +40,21 @@ def siblings(texts: Sequence[Text], rows: pd.DataFrame, numbers: NDArray[np.inte
     words = {number: _words(" ".join(memory)) for number, memory in zip(used.tolist(), memories, strict=True)}
     found = np.zeros(numbers.shape, dtype=bool)
     for row, text in enumerate(texts):
-        query = _words(text if isinstance(text, str) else " ".join(text))
+        query = _words(_joined(text))
         for place, number in enumerate(numbers[row].tolist()):
             other = words[number]
             found[row, place] = len(query & other) >= OVERLAP * min(len(query), len(other))
     return found
+
+
+def word_overlap(text: Text, other: Text) -> float:
+    """Return the words that two texts share by all words of both (Jaccard), from 0 to 1; case does not count."""
+    words, others = _words(_joined(text)), _words(_joined(other))
+    return len(words & others) / len(words | others)
+
+
+def _joined(text: Text) -> str:
+    return text if isinstance(text, str) else " ".join(text)
 
 
 def _words(text: str) -> frozenset[str]:

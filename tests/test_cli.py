@@ -239,3 +239,29 @@ def test_help_does_not_wait_for_torch():
     code += "try:\n    import reaugkd.cli; reaugkd.cli.main()\nexcept SystemExit: pass\n"
     code += "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_edit_shows_what_changes_and_saves_a_new_version_beside_the_original(run, tmp_path, toy_model_folder):
+    patch = tmp_path / "patch.jsonl"
+    patch.write_text(json.dumps({"edit": "add", "id": "mine", "label": "gadget", "text": "the gadget hums"}) + "\n")
+    before = (toy_model_folder / "knowledge_base.parquet").read_bytes()
+    status, printed, error = run(
+        "edit", toy_model_folder, "--patch", patch, "--out", tmp_path / "new", "--refit", "--json"
+    )
+    assert status == 0, error
+    found = json.loads(printed)
+    assert found["edits"] == {"added": 1, "relabelled": 0, "removed": 0}
+    assert {row["effect"] for row in found["changed"]} <= {"fixed", "broken", "changed"}
+    assert "gadget" in json.loads((tmp_path / "new" / "reaugkd.json").read_text())["model"]["label_names"]
+    assert (toy_model_folder / "knowledge_base.parquet").read_bytes() == before
+
+
+def test_edit_does_not_write_over_the_original_or_without_being_asked(run, tmp_path, toy_model_folder):
+    patch = tmp_path / "patch.jsonl"
+    patch.write_text("")
+    own = run("edit", toy_model_folder, "--patch", patch, "--out", toy_model_folder)
+    assert_one_sentence(own, "--out is the model itself")
+    status, _, error = run("edit", toy_model_folder, "--patch", patch)
+    assert status == 0, error
+    assert "0 are fixed and 0 broken" in error
+    assert "Nothing was saved" in error

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from reaugkd import evaluation
 from reaugkd.errors import ReAugKDError
 from reaugkd.evaluation import (
     GRID_RETRIEVAL_WEIGHT,
@@ -20,6 +21,7 @@ from reaugkd.evaluation import (
 )
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.retrieval import RetrievalSettings
+from reaugkd.significance import Interval
 
 
 def memory_of(embeddings, soft_labels):
@@ -138,6 +140,28 @@ def test_the_gate_stays_closed_for_a_memory_that_only_repeats_the_student():
     choice = choose_gate(queries, labels, memory, "accuracy")
     assert choice.retrieval.gate.is_closed
     np.testing.assert_array_equal(answer(queries, memory, choice.retrieval).argmax(axis=1), student.argmax(axis=1))
+
+
+@pytest.mark.parametrize(
+    ("errors", "low", "mean", "is_open"),
+    [
+        (2.0, 0.0, 0.01, True),  # certain in both
+        (2.0, -0.01, 0.01, False),  # the metric may have fallen by chance
+        (3.5, -0.01, 0.01, True),  # the log loss leaves no doubt
+        (3.5, -0.03, -0.01, False),  # and yet the metric fell
+        (1.0, 0.01, 0.02, False),  # the log loss may have fallen by chance
+    ],
+)
+def test_the_gate_opens_for_a_certain_gain_or_one_beyond_doubt_that_does_not_lower_the_metric(
+    monkeypatch, errors, low, mean, is_open
+):
+    monkeypatch.setattr(evaluation, "gain_is_certain", lambda *given: errors > (*given, 1.645)[3])
+    monkeypatch.setattr(evaluation, "paired_bootstrap", lambda *_, **__: Interval(mean, low, 1.0))
+    generator = np.random.default_rng(0)
+    queries = Encoded(random_unit(60, 4, 0), generator.dirichlet([1, 1], size=60).astype(np.float32))
+    memory = memory_of(np.eye(4), [[1, 0], [0, 1], [1, 0], [0, 1]])
+    choice = choose_gate(queries, generator.integers(0, 2, 60), memory, "accuracy")
+    assert choice.retrieval.gate.is_closed != is_open
 
 
 def test_the_gate_stays_closed_where_too_few_rows_are_held_out():

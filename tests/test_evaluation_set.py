@@ -1,11 +1,14 @@
 """Answers to many rows at once are those to each alone, and the table says what retrieval did."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation_set import EvaluationSet, effects, held_out
+from reaugkd.evaluation_set import EvaluationSet, changed_rows, effects, held_out
+from reaugkd.inference import ReAugKDClassifier
 from reaugkd.patch import Edit, apply_patch
 from reaugkd.retrieval import RetrievalSettings
 
@@ -69,3 +72,18 @@ def test_rows_of_a_class_that_the_memory_alone_knows_can_be_evaluated(toy_model)
 def test_rows_that_cannot_be_evaluated_are_named(toy_model, rows, sentence):
     with pytest.raises(ReAugKDError, match=sentence):
         EvaluationSet.of(toy_model, pd.DataFrame(rows))
+
+
+def test_changed_rows_are_those_that_both_models_answer_differently(toy_model):
+    rows = held_out(toy_model, ["test"])
+    first, second = toy_model.classes_[:2]
+    memory = toy_model.parts.knowledge_base.rows
+    patch = tuple(Edit("relabel", name, second) for name in memory.loc[memory["label"] == first, "id"])
+    edited = apply_patch(toy_model, patch)
+    by_memory = RetrievalSettings(4, 1.0, 0.1)
+    models = [ReAugKDClassifier(replace(model.parts, retrieval=by_memory)) for model in (toy_model, edited)]
+    before, after = (model.predict(rows["text"].tolist()) for model in models)
+    found = changed_rows(*models, rows)
+    assert found["id"].tolist() == rows["id"][before != after].tolist()
+    assert found["effect"].tolist() == np.where(after == rows["label"], "fixed", "broken")[before != after].tolist()
+    assert len(found)

@@ -5,7 +5,7 @@ import pandas as pd
 
 from reaugkd.evaluation import Encoded, answer, choose_gate, choose_retrieval
 from reaugkd.knowledge_base import KnowledgeBase
-from reaugkd.siblings import siblings
+from reaugkd.siblings import siblings, word_overlap
 
 
 def test_a_part_the_whole_and_the_same_words_are_siblings_and_a_shared_word_is_not():
@@ -53,3 +53,9 @@ def test_a_memory_that_is_good_by_siblings_alone_changes_no_answer():
     assert (answer(unseen, memory, fooled.retrieval).argmax(axis=1) != said).any()
     np.testing.assert_array_equal(answer(unseen, memory, honest.retrieval).argmax(axis=1), said)
     assert choose_retrieval(Encoded(keys, student, texts), labels, memory, "accuracy").retrieval_weight < 0.5
+
+
+def test_overlap_is_shared_words_by_all_words_whatever_their_case():
+    assert word_overlap("One two, three", "three FOUR one") == 2 / 4
+    assert word_overlap(("red fox", "sea"), ("fox", "red sea")) == 1.0
+    assert word_overlap("!!", "!!") == 1.0

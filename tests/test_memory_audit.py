@@ -1,0 +1,90 @@
+"""What is said of each memory, against loops and planted faults."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reaugkd.evaluation_set import EvaluationSet, held_out
+from reaugkd.inference import ReAugKDClassifier
+from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.memory_audit import leaks, memory_use, near_duplicates, suspicious_rows
+from reaugkd.patch import Edit, apply_patch
+from reaugkd.retrieval import RetrievalSettings
+
+SETTINGS = RetrievalSettings(6, 0.7, 0.1)
+
+
+@pytest.fixture(scope="module")
+def asked(toy_model):
+    return EvaluationSet.of(toy_model, held_out(toy_model, ["test"]))
+
+
+@pytest.fixture(scope="module")
+def spoilt(toy_model) -> ReAugKDClassifier:
+    """A third of one class's memories say another class."""
+    rows = toy_model.parts.knowledge_base.rows
+    first, second = toy_model.classes_[:2]
+    wrong = rows.loc[rows["label"] == first, "id"].tolist()[::3]
+    return apply_patch(toy_model, tuple(Edit("relabel", name, second) for name in wrong))
+
+
+def test_use_is_what_a_loop_over_rows_and_neighbours_counts(spoilt, asked):
+    answered = asked.answered(spoilt.memory, SETTINGS)
+    found = memory_use(spoilt.memory, answered)
+    retrieved, weight, gain = (np.zeros(len(spoilt.memory)) for _ in range(3))
+    fixes, breaks = (np.zeros(len(spoilt.memory), dtype=int) for _ in range(2))
+    for row, gold in enumerate(asked.labels):
+        before = asked.student_probabilities[row].argmax() == gold
+        after = answered.combined.probabilities[row].argmax() == gold
+        for place, number in enumerate(answered.retrieved.numbers[row]):
+            soft_labels = spoilt.memory.soft_labels[number]
+            share = 0.7 * answered.retrieved.weights[row, place]
+            retrieved[number] += 1
+            weight[number] += share
+            gain[number] += share * (soft_labels[gold] - asked.student_probabilities[row, gold])
+            fixes[number] += after and not before and soft_labels.argmax() == gold
+            breaks[number] += before and not after and soft_labels.argmax() != gold
+    for name, wanted in (("retrieved", retrieved), ("weight", weight), ("gain", gain)):
+        np.testing.assert_allclose(found[name], wanted, atol=1e-5)
+    assert found["fixes"].tolist() == fixes.tolist()
+    assert found["breaks"].tolist() == breaks.tolist()
+
+
+def test_the_gain_of_all_memories_is_what_retrieval_adds_to_the_gold_classes(toy_model, asked):
+    answered = asked.answered(toy_model.memory, SETTINGS)
+    rows, gold = np.arange(len(asked)), asked.labels
+    added = answered.combined.probabilities[rows, gold] - asked.student_probabilities[rows, gold]
+    assert memory_use(toy_model.memory, answered)["gain"].sum() == pytest.approx(added.sum(), abs=1e-4)
+
+
+def test_planted_wrong_labels_rank_before_the_others(toy_model, asked):
+    rows = toy_model.parts.knowledge_base.rows.copy()
+    wrong = np.arange(0, len(rows), 11)
+    names = list(toy_model.classes_)
+    label = rows.columns.get_loc("label")
+    for row in wrong:  # the teacher's soft labels stay: it was never told the wrong label
+        rows.iloc[row, label] = names[(names.index(rows.iloc[row, label]) + 1) % len(names)]
+    base = toy_model.parts.knowledge_base
+    memory = KnowledgeBase(rows, base.embeddings, base.soft_labels)
+    use = memory_use(memory, asked.answered(memory, SETTINGS))
+    found = suspicious_rows(memory, tuple(names), use)
+    assert set(found["number"][: len(wrong)]) == set(wrong)
+    evidence = found[["teacher_doubt", "neighbour_doubt", "harm"]].mean(axis=1)
+    np.testing.assert_allclose(found["suspicion"], evidence)
+    assert found["suspicion"].is_monotonic_decreasing
+
+
+def test_the_same_text_twice_is_a_near_duplicate_and_a_leak_of_the_evaluation_set(toy_model, asked):
+    text = asked.rows["text"][3]
+    edited = apply_patch(toy_model, tuple(Edit("add", name, toy_model.classes_[0], text) for name in ("one", "two")))
+    last = len(edited.memory) - 1
+    found = near_duplicates(edited.memory, is_pair=False)
+    assert ((found["number"] == last - 1) & (found["other"] == last) & (found["overlap"] == 1.0)).any()
+    leaked = leaks(edited.memory, asked.answered(edited.memory, SETTINGS), is_pair=False)
+    assert set(leaked.loc[(leaked["number"] == 3) & (leaked["overlap"] == 1.0), "other"]) >= {last - 1, last}
+    assert (leaked["text"].to_numpy() == asked.rows["text"].to_numpy()[leaked["number"]]).all()
+
+
+def test_a_memory_of_one_row_has_no_duplicates():
+    memory = KnowledgeBase(pd.DataFrame({"id": ["a"], "text": ["x"], "label": ["y"]}), np.eye(1, 4), np.ones((1, 1)))
+    assert near_duplicates(memory, is_pair=False).empty
