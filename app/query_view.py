@@ -1,12 +1,9 @@
 """The page that answers: a text, what the student retrieved for it, and how that changed the answer."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.figures import contributions_figure, maps_figure, probabilities_figure
@@ -18,35 +15,14 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from collections.abc import Callable
 
     from reaugkd import Explanation, ReAugKDClassifier
+    from reaugkd.what_if import AskedText
 
 EXAMPLES = 6
 COLOUR_BY_LABEL = [("gold label", "label")]
 LONGEST_EXAMPLE = 60  # Gradio cuts longer ones
 
 
-@dataclass(frozen=True)
-class Query:
-    """A text that the student has embedded: moving a slider needs no second encoding.
-
-    Parameters
-    ----------
-    text : str or tuple of str
-        The text, or the pair.
-    embedding : (d,) float32
-        The student's embedding.
-    student_probabilities : (C,) float32
-        The student's own answer.
-    key : (d',) float32
-        What the memory is searched with.
-    """
-
-    text: str | tuple[str, str]
-    embedding: NDArray[np.float32]
-    student_probabilities: NDArray[np.float32]
-    key: NDArray[np.float32]
-
-
-def embedded_query(model: "ReAugKDClassifier", text: str, text_pair: str = "") -> Query:
+def asked_text(model: "ReAugKDClassifier", text: str, text_pair: str = "") -> "AskedText":
     """Run the student on one text, or on a pair where the model takes pairs.
 
     Parameters
@@ -58,7 +34,7 @@ def embedded_query(model: "ReAugKDClassifier", text: str, text_pair: str = "") -
 
     Returns
     -------
-    Query
+    AskedText
         The text with its embedding.
 
     Raises
@@ -66,12 +42,12 @@ def embedded_query(model: "ReAugKDClassifier", text: str, text_pair: str = "") -
     ReAugKDError
         If a text is empty or enormous.
     """
-    whole = (text, text_pair) if model.parts.settings.is_pair else text
-    embeddings, probabilities = model.embed([whole])
-    return Query(whole, embeddings[0], probabilities[0], model.query_keys([whole], embeddings)[0])
+    from reaugkd.what_if import AskedText
+
+    return AskedText.of(model, (text, text_pair) if model.parts.settings.is_pair else text)
 
 
-def explained(model: "ReAugKDClassifier", query: Query, retrieval: RetrievalSettings) -> "Explanation":
+def explained(model: "ReAugKDClassifier", query: "AskedText", retrieval: RetrievalSettings) -> "Explanation":
     """Answer an embedded text."""
     return model.explain_embedding(query.text, query.embedding, query.student_probabilities, retrieval, query.key)
 
@@ -300,7 +276,7 @@ class QueryView:
             self.colour: gr.Dropdown(
                 colour_choices(memories.rows), value="label", visible=model.parts.maps is not None
             ),
-            **self._answered(embedded_query(model, text, text_pair), chosen, "label"),
+            **self._answered(asked_text(model, text, text_pair), chosen, "label"),
         }
 
     def _model(self) -> "ReAugKDClassifier":
@@ -314,7 +290,7 @@ class QueryView:
     ) -> dict[Any, Any]:
         model = self._model()
         try:
-            query = embedded_query(model, text, text_pair)
+            query = asked_text(model, text, text_pair)
         except ReAugKDError as error:
             return {self.message: gr.HTML(sentence_html(error), visible=True)}
         return self._answered(query, settings_of(model, k, weight, temperature, by_gate), colour)
@@ -326,29 +302,29 @@ class QueryView:
         typed = {self.text: text, self.text_pair: text_pair}
         return typed | self._ask(text, text_pair, k, weight, temperature, by_gate, colour)
 
-    def _move(self, query: Query, k: float, weight: float, temperature: float, by_gate: bool) -> dict[Any, Any]:
+    def _move(self, query: "AskedText", k: float, weight: float, temperature: float, by_gate: bool) -> dict[Any, Any]:
         model = self._model()
         return self._drawn(explained(model, query, settings_of(model, k, weight, temperature, by_gate)))
 
-    def _weigh(self, query: Query, k: float, weight: float, temperature: float) -> dict[Any, Any]:
+    def _weigh(self, query: "AskedText", k: float, weight: float, temperature: float) -> dict[Any, Any]:
         """Take λ from the slider: whoever moves it does not mean the gate."""
         return {self.by_gate: False} | self._move(query, k, weight, temperature, by_gate=False)
 
     def _move_k(
-        self, query: Query, k: float, weight: float, temperature: float, by_gate: bool, colour: str
+        self, query: "AskedText", k: float, weight: float, temperature: float, by_gate: bool, colour: str
     ) -> dict[Any, Any]:
         return self._answered(query, settings_of(self._model(), k, weight, temperature, by_gate), colour)
 
-    def _reset(self, query: Query, colour: str) -> dict[Any, Any]:
+    def _reset(self, query: "AskedText", colour: str) -> dict[Any, Any]:
         chosen = self._model().retrieval
         sliders = {self.k: chosen.k, self.temperature: chosen.temperature, self.by_gate: chosen.gate is not None}
         return sliders | self._answered(query, chosen, colour)
 
-    def _recolour(self, query: Query, k: float, colour: str) -> Any:
+    def _recolour(self, query: "AskedText", k: float, colour: str) -> Any:
         model = self._model()
         return query_maps(model, explained(model, query, model.retrieval.overridden(k=int(k))), colour)
 
-    def _answered(self, query: Query, retrieval: RetrievalSettings, colour: str) -> dict[Any, Any]:
+    def _answered(self, query: "AskedText", retrieval: RetrievalSettings, colour: str) -> dict[Any, Any]:
         """Return all that an answer shows."""
         explanation = explained(self._model(), query, retrieval)
         return {

@@ -16,7 +16,7 @@ from reaugkd.encoders import normalize
 from reaugkd.errors import ReAugKDError
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.model_folder import ModelParts, read_model, write_model
-from reaugkd.retrieval import RetrievalSettings, combine, retrieve
+from reaugkd.retrieval import RetrievalSettings, Retrieved, combine, retrieve
 from reaugkd.weights import hub_is_reachable
 
 
@@ -364,12 +364,45 @@ class ReAugKDClassifier:
         """
         if query_key is None:
             query_key = self.query_keys([text], embedding[None, :])[0]
+        found = retrieve(self.memory, query_key[None, :], retrieval)
+        return self.explain_retrieved(text, embedding, student_probabilities, retrieval, found)
+
+    def explain_retrieved(
+        self,
+        text: Text,
+        embedding: NDArray[np.float32],
+        student_probabilities: NDArray[np.floating],
+        retrieval: RetrievalSettings,
+        found: Retrieved,
+        soft_labels: NDArray[np.floating] | None = None,
+    ) -> Explanation:
+        """Answer a text by memories that are already found, such as those that are left when one is struck out.
+
+        Parameters
+        ----------
+        text : Text
+            The query, for the record.
+        embedding : (d,) float32
+            x.
+        student_probabilities : (C,) float
+            ŷ.
+        retrieval : RetrievalSettings
+            λ or the gate; k and τ_r were used to find the memories.
+        found : Retrieved
+            Of this one query.
+        soft_labels : (k, C) float, optional
+            Of the neighbours, where they are not those of the memory.
+
+        Returns
+        -------
+        Explanation
+            Probabilities, neighbours, and each one's share in the answer.
+        """
         memory = self.memory
-        found = retrieve(memory, query_key[None, :], retrieval)
         combined = combine(student_probabilities[None, :], found, retrieval)
         probabilities, weight = combined.probabilities[0], float(combined.retrieval_weights[0])
         answer = int(probabilities.argmax())
-        soft_labels = memory.soft_labels[found.numbers[0]].astype(np.float64)
+        soft_labels = (memory.soft_labels[found.numbers[0]] if soft_labels is None else soft_labels).astype(np.float64)
         memory_weights = np.where(np.arange(len(probabilities)) < len(student_probabilities), weight, 1.0)
         shares = memory_weights[answer] * found.weights[0] * soft_labels[:, answer] / probabilities[answer]
         neighbours = []

@@ -20,8 +20,8 @@ from query_view import (
     LONGEST_EXAMPLE,
     about_html,
     answer_html,
+    asked_text,
     colour_choices,
-    embedded_query,
     example_texts,
     explained,
     query_maps,
@@ -65,7 +65,7 @@ def changed_model(toy_model):
 
 
 def test_a_moved_slider_answers_as_the_library_does_without_encoding_again(toy_model, monkeypatch):
-    query = embedded_query(toy_model, "iron and rain")
+    query = asked_text(toy_model, "iron and rain")
     wanted = toy_model.explain("iron and rain", k=7, retrieval_weight=0.2, temperature=0.05)
     monkeypatch.setattr(toy_model.parts.student, "encode", no_training)
     answer = explained(toy_model, query, RetrievalSettings(7, 0.2, 0.05))
@@ -74,7 +74,7 @@ def test_a_moved_slider_answers_as_the_library_does_without_encoding_again(toy_m
 
 def test_a_pair_is_asked_of_a_model_for_pairs(changed_model, toy_model):
     pairs = changed_model(settings=replace(toy_model.parts.settings, is_pair=True))
-    query = embedded_query(pairs, "iron", "rain")
+    query = asked_text(pairs, "iron", "rain")
     assert query.text == ("iron", "rain")
     np.testing.assert_array_equal(query.embedding, pairs.embed([("iron", "rain")])[0][0])
 
@@ -288,8 +288,8 @@ early = [name for name in ("torch", "transformers", "umap") if name in sys.modul
 job = main.ModelJob({str(toy_model_folder)!r})
 main.build_app(job)
 job.start(); job.wait()
-from query_view import embedded_query, explained, query_maps
-answer = explained(job.model, embedded_query(job.model, "iron"), job.model.retrieval)
+from query_view import asked_text, explained, query_maps
+answer = explained(job.model, asked_text(job.model, "iron"), job.model.retrieval)
 query_maps(job.model, answer, "label")
 print(json.dumps([early, "umap" in sys.modules]))
 """
