@@ -13,6 +13,7 @@ for _name in ("NO_PROXY", "no_proxy"):  # gradio asks itself whether it is up; a
     os.environ[_name] = ",".join(filter(None, [os.environ.get(_name), "localhost,127.0.0.1"]))
 
 import gradio as gr  # noqa: E402
+from errors_view import ErrorsView  # noqa: E402
 from model_job import ModelJob, train_shoptalk  # noqa: E402
 from query_view import QueryView  # noqa: E402
 from training_view import TrainingView  # noqa: E402
@@ -68,7 +69,11 @@ def build_app(job: ModelJob) -> gr.Blocks:
     with gr.Blocks(title="ReAugKD", analytics_enabled=False) as page:
         gr.Markdown("# A small model that looks things up in its teacher's memory")
         training = TrainingView(job)
-        query = QueryView(lambda: job.model)
+        with gr.Tabs(visible=False) as tabs:
+            with gr.Tab("Query"):
+                query = QueryView(lambda: job.model)
+            with gr.Tab("Errors") as errors_tab:
+                errors = ErrorsView(lambda: job.model)
         is_ready = gr.State(False)
         timer = gr.Timer(3)  # drawing the losses more often would take the processor from the training
 
@@ -79,7 +84,10 @@ def build_app(job: ModelJob) -> gr.Blocks:
         watch: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
         outputs = [*training.outputs, is_ready, timer]
         gr.on([page.load, timer.tick], look, training.drawn, outputs, **watch)
-        is_ready.change(query.fill, None, query.filled, show_progress="hidden", api_visibility="private")
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        is_ready.change(lambda: gr.Tabs(visible=True), None, tabs, **quiet)
+        is_ready.change(query.fill, None, query.filled, **quiet)
+        errors_tab.select(errors.fill, None, errors.filled, concurrency_id="model", **quiet)
         gr.api(explain, api_name="explain", concurrency_id="model")  # type: ignore[attr-defined]  # gradio does not list it
     return page
 

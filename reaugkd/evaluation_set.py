@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from reaugkd.data import Text
 from reaugkd.errors import ReAugKDError
-from reaugkd.inference import ReAugKDClassifier
+from reaugkd.inference import Explanation, ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.metrics import Labels
 from reaugkd.retrieval import Combined, RetrievalSettings, Retrieved, combine, retrieve
@@ -153,8 +153,9 @@ class Answered:
         -------
         DataFrame
             ``id`` and ``split`` where there are, ``text``, ``text_pair`` of pairs, ``label``; what ``teacher``,
-            ``student``, ``retrieved`` and ``answer`` name; ``probability`` of the answer and ``student_probability`` of
-            the student's; λ as ``weight``; ``effect`` of retrieval, one of :data:`EFFECTS`; then further columns.
+            ``student``, ``retrieved`` and ``answer`` name; ``probability`` of the answer, ``student_probability`` and
+            ``teacher_probability`` of theirs; λ as ``weight``; ``effect`` of retrieval, one of :data:`EFFECTS`; then
+            further columns.
         """
         rows, names = self.asked.rows, np.asarray(self.asked.label_names)
         first = [name for name in ("id", "split", "text", "text_pair", "label") if name in rows.columns]
@@ -163,9 +164,19 @@ class Answered:
         found |= {voice: names[numbers] for voice, numbers in predicted.items()}
         found["probability"] = self.combined.probabilities.max(axis=1)
         found["student_probability"] = self.asked.student_probabilities.max(axis=1)
+        if self.asked.teacher_probabilities is not None:
+            found["teacher_probability"] = self.asked.teacher_probabilities.max(axis=1)
         found["weight"] = self.combined.retrieval_weights
         found["effect"] = effects(self.asked.labels, predicted["student"], predicted["answer"])
         return pd.DataFrame(found | {str(name): rows[name] for name in rows.columns if name not in found})
+
+
+def explain_row(model: ReAugKDClassifier, asked: EvaluationSet, row: int, retrieval: RetrievalSettings) -> Explanation:
+    """Take the answer to one row apart, as :meth:`ReAugKDClassifier.explain` does; no network runs."""
+    text = texts_of(asked.rows.iloc[[row]], model.parts.settings.is_pair)[0]
+    return model.explain_embedding(
+        text, asked.embeddings[row], asked.student_probabilities[row], retrieval, asked.query_keys[row]
+    )
 
 
 def texts_of(rows: pd.DataFrame, is_pair: bool) -> list[Text]:

@@ -74,3 +74,8 @@ def expected_calibration_error(confidences: NDArray[np.floating], right: NDArray
     table = reliability(confidences, right, bins)
     gaps = (table["accuracy"] - table["confidence"]).abs().fillna(0.0)
     return float((gaps * table["rows"]).sum() / max(1, len(confidences)))
+
+
+def confidence_column(voice: str) -> str:
+    """Return the column in which a voice's confidence stands."""
+    return "probability" if voice == "answer" else f"{voice}_probability"

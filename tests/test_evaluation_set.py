@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation_set import EvaluationSet, changed_rows, effects, held_out
+from reaugkd.evaluation_set import EvaluationSet, changed_rows, effects, explain_row, held_out
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.patch import Edit, apply_patch
 from reaugkd.retrieval import RetrievalSettings
@@ -25,6 +25,13 @@ def test_answers_are_those_of_the_model_for_each_text_alone(toy_model, asked, se
     for row, text in enumerate(asked.rows["text"][:10]):
         wanted = toy_model.predict_proba([text], **overrides)[0]
         np.testing.assert_allclose(found.combined.probabilities[row], wanted, atol=1e-5)
+
+
+def test_a_row_is_explained_as_its_text_is(toy_model, asked):
+    found = explain_row(toy_model, asked, 3, toy_model.retrieval)
+    wanted = toy_model.explain(asked.rows["text"][3])
+    assert found.label == wanted.label
+    np.testing.assert_allclose(found.probabilities, wanted.probabilities, atol=1e-5)
 
 
 def test_the_table_names_classes_by_who_says_so(toy_model, asked):

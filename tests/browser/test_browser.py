@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pandas as pd
 import pytest
 from main import build_app, launch
 from model_job import ModelJob
@@ -18,9 +19,12 @@ from playwright.sync_api import expect, sync_playwright
 from query_view import example_texts
 
 from reaugkd.errors import ReAugKDError
+from reaugkd.evaluation_set import EvaluationSet, held_out
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.patch import Edit, apply_patch
 from reaugkd.recipe import train
+from reaugkd.retrieval import RetrievalSettings
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
@@ -260,6 +264,62 @@ def test_the_page_reads_on_a_phone_and_in_both_themes(open_page, address, theme)
         .map(([fill, color], number) => number % 2 ? fill : color)""")
     brightness = [sum(map(int, re.findall(r"\d+", colour)[:3])) / 3 for colour in colours]
     assert all(value > 200 if theme == "dark" else value < 60 for value in brightness)
+
+
+@pytest.fixture
+def forgetful(toy_model):
+    """The toy model, its memory weighing half, some of its labels wrong: retrieval fixes and breaks answers."""
+    first, second, _ = toy_model.classes_
+    rows = toy_model.parts.knowledge_base.rows
+    wrong = rows.loc[rows["label"] == first, "id"].tolist()[::2]
+    edited = apply_patch(toy_model, tuple(Edit("relabel", name, second) for name in wrong))
+    return ReAugKDClassifier(replace(edited.parts, retrieval=RetrievalSettings(4, 0.6, 0.05)))
+
+
+def test_a_cell_a_combination_a_bin_and_a_filter_list_their_rows_and_a_row_its_neighbours(
+    open_page, serve, forgetful, tmp_path
+):
+    page = open_page(serve_model(serve, forgetful))
+    page.get_by_role("tab", name="Errors").click()
+    table = EvaluationSet.of(forgetful, held_out(forgetful, ["test"])).answered(forgetful.memory, forgetful.retrieval)
+    table = table.table()
+    listed = page.locator("#chosen b")
+    expect(page.locator("#errors-summary")).to_contain_text(f"percent of {len(table)} rows")
+    expect(listed).to_have_text(str(len(table)))
+    for buttons in ("#confusion [data-pick]", "#disagreements [data-pick]", "#reliability [data-pick]"):
+        button = page.locator(buttons).first
+        count = re.findall(r"\d+", button.inner_text())[-1]
+        button.click()
+        expect(listed).to_have_text(count)
+    page.locator("#clear-filter").click()
+    expect(listed).to_have_text(str(len(table)))
+    page.locator("#effect input").click()
+    page.get_by_role("option", name="broken").click()
+    broken = table[table["effect"] == "broken"]
+    assert len(broken)
+    expect(listed).to_have_text(str(len(broken)))
+    text = broken["text"].iloc[0]
+    page.locator("#errors-text input, #errors-text textarea").fill(text[:12])
+    expect(page.locator("#chosen")).to_contain_text(f"“{text[:12]}” in the text")
+    page.locator("#errors-rows").get_by_text(text, exact=True).last.click()
+    expect(page.locator("#opened-row tbody tr")).to_have_count(4)
+    expect(page.locator("#opened-row .asked")).to_contain_text(f"answer {broken['answer'].iloc[0]}")
+    with page.expect_download() as download:
+        page.locator("#save-csv").click()
+    download.value.save_as(tmp_path / "rows.csv")
+    saved = pd.read_csv(tmp_path / "rows.csv")
+    assert saved["text"].tolist() == broken[broken["text"].str.contains(text[:12])]["text"].tolist()
+
+
+def test_a_moved_slider_answers_all_rows_anew(open_page, serve, forgetful):
+    page = open_page(serve_model(serve, forgetful))
+    page.get_by_role("tab", name="Errors").click()
+    asked = EvaluationSet.of(forgetful, held_out(forgetful, ["test"]))
+    for weight in (0.0, 0.9):
+        page.locator("#errors-weight input[type=number]").fill(f"{weight}")
+        wanted = asked.answered(forgetful.memory, replace(forgetful.retrieval, retrieval_weight=weight))
+        right = 100 * (wanted.predicted["answer"] == asked.labels).mean()
+        expect(page.locator("#errors-summary")).to_contain_text(f"with the memory {right:.1f}")
 
 
 def test_the_first_start_shows_the_training_and_then_the_page_that_answers(

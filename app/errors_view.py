@@ -1,0 +1,285 @@
+"""The page of errors: how good all answers are, where they go wrong, and the rows behind every figure."""
+
+import json
+import tempfile
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from reaugkd.error_tables import confusion_table, disagreement_table, reliability_bars
+from reaugkd.errors import ReAugKDError
+from reaugkd.neighbour_table import escaped_text, neighbour_table
+from reaugkd.retrieval import RetrievalSettings
+
+if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
+    from reaugkd import ReAugKDClassifier
+    from reaugkd.evaluation_set import Answered, EvaluationSet
+
+SPLITS = ["test", "validation"]
+ANY = "any"
+MAX_ROWS = 500
+WIDTHS = {"row": 60, "text": 420, "text_pair": 320}
+UNLISTED = ("id", "split", "student_probability", "teacher_probability", "weight")  # the CSV has them
+# What a button of a table means stands in its data-pick; one listener serves all tables that come later.
+PICK = """element.addEventListener('click', event => {
+  const button = event.target.closest('[data-pick]');
+  if (button) trigger('select', {pick: button.dataset.pick});
+});"""
+
+
+@lru_cache(maxsize=4)
+def evaluation_set(model: "ReAugKDClassifier", split: str) -> "EvaluationSet":
+    """Run the student over a split of the model's evaluation rows, once; the last four stay."""
+    from reaugkd.evaluation_set import EvaluationSet, held_out
+
+    return EvaluationSet.of(model, held_out(model, [split]))
+
+
+def summary_html(figures: dict[str, Any], metric: str, changed: int) -> str:
+    """Say in a few words how good the answers are.
+
+    Parameters
+    ----------
+    figures : dict
+        As :func:`reaugkd.error_analysis.summary` gives it.
+    metric : str
+        The task's metric.
+    changed : int
+        Rows that are answered otherwise than by what was chosen in training.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
+    score, effects = figures["score"], figures["effects"]
+    teacher = f", teacher <b>{100 * score['teacher']:.1f}</b>" if "teacher" in score else ""
+    return (
+        f"<p>{metric.replace('_', ' ').capitalize()}, percent of {figures['rows']:,} rows: student "
+        f"<b>{100 * score['student']:.1f}</b>, with the memory <b>{100 * score['answer']:.1f}</b>{teacher}. Retrieval "
+        f"fixed <b>{effects['fixed']}</b> answers and broke <b>{effects['broken']}</b>; {effects['changed']} went from "
+        f"wrong to wrong. These sliders change {changed:,} answers of those chosen in training.</p>"
+    )
+
+
+def chosen_html(chosen: dict[str, Any], rows: int, shown: int) -> str:
+    """Say which rows are listed."""
+    parts = [f"{name} = {value}" for name, value in chosen.get("equal", {}).items()]
+    parts += [f"{name} {low:.1f} to {high:.1f}" for name, (low, high) in chosen.get("between", {}).items()]
+    parts += [f"“{chosen['text']}” in the text"] if chosen.get("text") else []
+    which = ", ".join(parts) or "all rows"
+    more = f"; the first {shown} are listed, the file holds all" if shown < rows else ""
+    return f"<p><b>{rows:,}</b> rows: {escaped_text(which)}{more}</p>"
+
+
+class ErrorsView:
+    """A page over a whole evaluation set; nothing is computed before it is opened.
+
+    Parameters
+    ----------
+    get_model : callable
+        Gives the model, or None before it is there.
+    """
+
+    def __init__(self, get_model: "Callable[[], ReAugKDClassifier | None]") -> None:
+        self.get_model = get_model
+        self.picked = gr.State({})
+        with gr.Row():
+            with gr.Column(scale=4, min_width=300):
+                self.split = gr.Radio(SPLITS, value="test", label="Rows", elem_id="errors-split")
+                self.k = gr.Slider(1, 64, 16, step=1, label="k: how many neighbours", elem_id="errors-k", buttons=[])
+                self.weight = gr.Slider(
+                    0, 1, 0.5, step=0.01, label="λ: weight of the memory", elem_id="errors-weight", buttons=[]
+                )
+                self.by_gate = gr.Checkbox(True, label="The gate sets λ for each text", elem_id="errors-by-gate")
+                self.temperature = gr.Slider(
+                    0.01, 0.5, 0.1, step=0.01, label="τ: smaller trusts the nearest more", buttons=[]
+                )
+            with gr.Column(scale=7, min_width=320):
+                self.summary = gr.HTML("<p>Opens with the model.</p>", elem_id="errors-summary")
+                self.reliability = gr.HTML(elem_id="reliability", js_on_load=PICK, apply_default_css=False)
+        with gr.Row():
+            with gr.Column(scale=1, min_width=320):
+                gr.Markdown("## Which classes are taken for which: a cell lists its rows")
+                self.confusion = gr.HTML(elem_id="confusion", js_on_load=PICK, apply_default_css=False)
+            with gr.Column(scale=1, min_width=320):
+                gr.Markdown("## Where gold label, teacher, student and memory disagree")
+                self.disagreements = gr.HTML(elem_id="disagreements", js_on_load=PICK, apply_default_css=False)
+        gr.Markdown("## The rows")
+        with gr.Row():
+            self.effect = gr.Dropdown(
+                [ANY, "fixed", "broken", "changed", "none"], value=ANY, label="Effect of retrieval", elem_id="effect"
+            )
+            self.column = gr.Dropdown([ANY], value=ANY, label="Column", elem_id="errors-column")
+            self.value = gr.Dropdown([ANY], value=ANY, label="Its value", elem_id="errors-value")
+            self.text = gr.Textbox(label="Text holds", elem_id="errors-text", max_lines=1)
+        with gr.Row():
+            self.chosen = gr.HTML(elem_id="chosen")
+            self.clear = gr.Button("List all rows", size="sm", elem_id="clear-filter", scale=0, min_width=140)
+            self.save = gr.DownloadButton("Save as CSV", size="sm", elem_id="save-csv", scale=0, min_width=140)
+        self.rows = gr.Dataframe(interactive=False, wrap=True, max_height=420, elem_id="errors-rows")
+        self.opened = gr.HTML(elem_id="opened-row", apply_default_css=False)
+        self._wire()
+
+    def _wire(self) -> None:
+        settings = [self.split, self.k, self.weight, self.temperature, self.by_gate]
+        filters = [self.picked, self.effect, self.column, self.value, self.text]
+        listed = [self.chosen, self.rows, self.save]
+        whole = [self.summary, self.reliability, self.confusion, self.disagreements, *listed]
+        live: dict[str, Any] = {
+            "concurrency_id": "model",
+            "concurrency_limit": 1,
+            "api_visibility": "private",
+            "show_progress": "hidden",
+            "trigger_mode": "always_last",
+        }
+        self.filled = [self.k, self.weight, self.temperature, self.by_gate, self.column, *whole]
+        moved = [self.split.input, self.k.input, self.temperature.input, self.by_gate.input]
+        gr.on(moved, self._draw, [*settings, *filters], whole, **live)
+        self.weight.input(self._weigh, [*settings[:-1], *filters], [self.by_gate, *whole], **live)
+        for table in (self.confusion, self.disagreements, self.reliability):
+            table.select(self._pick, [*settings, *filters], [self.picked, *listed], **live)
+        self.column.input(self._values, [self.column, *settings], self.value, **live)
+        narrowed = [self.effect.input, self.value.input, self.text.change]
+        gr.on(narrowed, self._list, [*settings, *filters], listed, **live)
+        self.clear.click(
+            self._clear, settings, [self.picked, self.effect, self.column, self.value, self.text, *listed], **live
+        )
+        self.rows.select(self._open, settings, self.opened, **live)
+
+    def fill(self) -> dict[Any, Any]:
+        """Set the page to what was chosen in training, and draw it.
+
+        Returns
+        -------
+        dict
+            Values by component, of those in ``filled``.
+        """
+        model = self.get_model()
+        if model is None:
+            return {self.summary: "<p>The model is not there yet; the page fills in when it is.</p>"}
+        if model.parts.evaluation_rows is None:
+            return {self.summary: "<p>This model carries no evaluation rows: there is nothing to analyse.</p>"}
+        chosen = model.retrieval
+        own = ("id", "split", "text", "text_pair", "teacher_soft_labels")
+        columns = [ANY, *(str(name) for name in model.parts.evaluation_rows.columns if name not in own)]
+        values = {
+            self.k: gr.Slider(maximum=min(max(64, chosen.k), len(model.memory)), value=chosen.k),
+            self.weight: chosen.retrieval_weight,
+            self.temperature: gr.Slider(maximum=max(0.5, chosen.temperature), value=chosen.temperature),
+            self.by_gate: gr.Checkbox(chosen.gate is not None, visible=chosen.gate is not None),
+            self.column: gr.Dropdown([*columns, "teacher", "student", "retrieved", "answer"], value=ANY),
+        }
+        by_gate = chosen.gate is not None
+        return values | self._draw("test", chosen.k, chosen.retrieval_weight, chosen.temperature, by_gate)
+
+    def _answered(self, split: str, k: float, weight: float, temperature: float, by_gate: bool) -> "Answered":
+        model = self.get_model()
+        if model is None or model.parts.evaluation_rows is None:
+            raise gr.Error("There are no rows to analyse yet.")
+        retrieval = RetrievalSettings(int(k), weight, temperature, model.retrieval.gate if by_gate else None)
+        return evaluation_set(model, split).answered(model.memory, retrieval)
+
+    def _draw(
+        self, split: str, k: float, weight: float, temperature: float, by_gate: bool, *filters: Any
+    ) -> dict[Any, Any]:
+        from reaugkd.error_analysis import calibration, confusion, disagreements, summary
+        from reaugkd.evaluation_set import compared
+
+        model = self.get_model()
+        assert model is not None
+        answered = self._answered(split, k, weight, temperature, by_gate)
+        table, metric = answered.table(), model.parts.settings.metric
+        figures = summary(answered, metric)
+        as_chosen = answered.asked.answered(model.memory, model.retrieval)
+        voices = [voice for voice in ("student", "answer", "teacher") if voice in table.columns]
+        drawn = [
+            reliability_bars(calibration(table, voice), voice, figures["calibration_error"][voice]) for voice in voices
+        ]
+        return {
+            self.summary: summary_html(figures, metric, len(compared(as_chosen, answered))),
+            self.reliability: f'<div class="reliabilities">{"".join(drawn)}</div>',
+            self.confusion: confusion_table(confusion(table, model.parts.settings.label_names)),
+            self.disagreements: disagreement_table(disagreements(table)),
+            **self._listed(table, *filters),
+        }
+
+    def _weigh(self, split: str, k: float, weight: float, temperature: float, *filters: Any) -> dict[Any, Any]:
+        """Take λ from the slider: whoever moves it does not mean the gate."""
+        return {self.by_gate: False} | self._draw(split, k, weight, temperature, False, *filters)
+
+    def _listed(
+        self,
+        table: Any,
+        picked: dict[str, Any] | None = None,
+        effect: str = ANY,
+        column: str = ANY,
+        value: str = ANY,
+        text: str = "",
+    ) -> dict[Any, Any]:
+        from reaugkd.error_analysis import RowFilter
+
+        equal = dict((picked or {}).get("equal", {}))
+        equal |= {"effect": effect} if effect != ANY else {}
+        equal |= {column: value} if ANY not in (column, value) else {}
+        chosen = {"equal": equal, "between": (picked or {}).get("between", {}), "text": text}
+        try:
+            rows = RowFilter(**chosen).of(table)
+        except ReAugKDError as error:
+            raise gr.Error(str(error)) from error
+        shown = rows.head(MAX_ROWS).reset_index(names="row").round(2)
+        shown = shown.drop(columns=[name for name in UNLISTED if name in shown.columns])
+        path = Path(tempfile.mkdtemp(prefix="reaugkd-")) / "rows.csv"
+        rows.to_csv(path, index=False)
+        return {
+            self.chosen: chosen_html(chosen, len(rows), len(shown)),
+            self.rows: gr.Dataframe(shown, column_widths=[WIDTHS.get(name, 110) for name in shown.columns]),
+            self.save: gr.DownloadButton(value=str(path), interactive=True),
+        }
+
+    def _list(
+        self, split: str, k: float, weight: float, temperature: float, by_gate: bool, *filters: Any
+    ) -> dict[Any, Any]:
+        return self._listed(self._answered(split, k, weight, temperature, by_gate).table(), *filters)
+
+    def _pick(
+        self,
+        event: gr.EventData,
+        split: str,
+        k: float,
+        weight: float,
+        temperature: float,
+        by_gate: bool,
+        _: Any,
+        *filters: Any,
+    ) -> dict[Any, Any]:
+        picked = json.loads(event.pick)
+        return {self.picked: picked} | self._list(split, k, weight, temperature, by_gate, picked, *filters)
+
+    def _values(self, column: str, *settings: Any) -> Any:
+        if column == ANY:
+            return gr.Dropdown([ANY], value=ANY)
+        values = sorted(self._answered(*settings).table()[column].astype(str).unique())
+        return gr.Dropdown([ANY, *values], value=ANY)
+
+    def _clear(self, *settings: Any) -> dict[Any, Any]:
+        blank = {self.picked: {}, self.effect: ANY, self.column: ANY, self.value: ANY, self.text: ""}
+        return blank | self._list(*settings)
+
+    def _open(self, event: gr.SelectData, *settings: Any) -> str:
+        """Show the neighbours that made one row's answer."""
+        from reaugkd.evaluation_set import explain_row
+
+        model, answered = self.get_model(), self._answered(*settings)
+        assert model is not None
+        row, asked = int(event.row_value[0]), answered.asked
+        retrieval = RetrievalSettings(
+            int(settings[1]), settings[2], settings[3], model.retrieval.gate if settings[4] else None
+        )
+        explanation = explain_row(model, asked, row, retrieval)
+        gold, student = asked.rows["label"][row], answered.predicted["student"][row]
+        said = f"gold {gold}, student {asked.label_names[student]}, answer {explanation.label}"
+        return f'<p class="asked"><b>{escaped_text(said)}</b></p>' + neighbour_table(explanation)

@@ -1,0 +1,142 @@
+"""Where answers go wrong: confusion, disagreement of the voices, calibration, and the rows behind each figure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.evaluation_set import EFFECTS, Answered
+from reaugkd.metrics import METRICS
+from reaugkd.reliability import confidence_column, expected_calibration_error, reliability
+
+VOICES = ("teacher", "student", "retrieved", "answer")
+
+
+@dataclass(frozen=True)
+class RowFilter:
+    """Which rows of an answered table are meant; all conditions hold together.
+
+    Parameters
+    ----------
+    equal : mapping of str to str
+        By column, the value that a row has there.
+    between : mapping of str to (float, float)
+        By column, a lower end, which is outside, and an upper end, which is inside; a lower end of 0 is inside.
+    text : str
+        What a text holds, in upper or lower case.
+    """
+
+    equal: Mapping[str, str] = field(default_factory=dict)
+    between: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    text: str = ""
+
+    def of(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows that are meant, in their order, with their index.
+
+        Parameters
+        ----------
+        table : DataFrame
+            As :meth:`reaugkd.evaluation_set.Answered.table` gives it.
+
+        Returns
+        -------
+        DataFrame
+            Some of its rows.
+
+        Raises
+        ------
+        ReAugKDError
+            If a column is not there.
+        """
+        missing = [name for name in (*self.equal, *self.between) if name not in table.columns]
+        if missing:
+            raise ReAugKDError(f"There is no column {missing[0]!r} to filter by; choose one of the table's.")
+        kept = pd.Series(True, index=table.index)
+        for name, value in self.equal.items():
+            kept &= table[name].astype(str) == value
+        for name, (low, high) in self.between.items():
+            kept &= ((table[name] > low) | (low <= 0)) & (table[name] <= high)
+        if self.text.strip():
+            columns = [name for name in ("text", "text_pair") if name in table.columns]
+            found = [
+                table[name].astype(str).str.contains(self.text.strip(), case=False, regex=False) for name in columns
+            ]
+            kept &= pd.concat(found, axis=1).any(axis=1)
+        return table[kept]
+
+
+def confusion(table: pd.DataFrame, label_names: tuple[str, ...], voice: str = "answer") -> pd.DataFrame:
+    """Count gold labels against predicted ones.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As :meth:`reaugkd.evaluation_set.Answered.table` gives it.
+    label_names : tuple of str
+        The C classes.
+    voice : str
+        One of :data:`VOICES`.
+
+    Returns
+    -------
+    DataFrame
+        (C, C) counts: a row a gold class, a column a predicted one.
+    """
+    counts = pd.crosstab(table["label"], table[voice])
+    return counts.reindex(index=list(label_names), columns=list(label_names), fill_value=0)
+
+
+def disagreements(table: pd.DataFrame) -> pd.DataFrame:
+    """Count every combination of gold label and voices in which not all are the same.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As :meth:`reaugkd.evaluation_set.Answered.table` gives it.
+
+    Returns
+    -------
+    DataFrame
+        ``label``, the voices that there are, ``rows``; the most frequent first.
+    """
+    names = ["label", *(voice for voice in VOICES if voice in table.columns)]
+    differ = table[table[names].nunique(axis=1) > 1]
+    counts = differ.groupby(names, sort=True).size().reset_index(name="rows")
+    return counts.sort_values("rows", ascending=False, kind="stable", ignore_index=True)
+
+
+def calibration(table: pd.DataFrame, voice: str = "answer") -> pd.DataFrame:
+    """Return the reliability table of one voice; see :func:`reaugkd.reliability.reliability`."""
+    return reliability(table[confidence_column(voice)].to_numpy(), (table[voice] == table["label"]).to_numpy())
+
+
+def summary(answered: Answered, metric: str) -> dict[str, Any]:
+    """Say in figures how good the answers are.
+
+    Parameters
+    ----------
+    answered : Answered
+        The answers.
+    metric : str
+        A key of :data:`reaugkd.metrics.METRICS`.
+
+    Returns
+    -------
+    dict
+        ``rows``; ``score`` and ``calibration_error`` by voice, from 0 to 1; and ``effects``: how many rows
+        have each of :data:`reaugkd.evaluation_set.EFFECTS`.
+    """
+    gold, predicted, table = answered.asked.labels, answered.predicted, answered.table()
+    errors = {}
+    for voice in predicted:
+        confidences = answered.probabilities[voice].max(axis=1)
+        errors[voice] = expected_calibration_error(confidences, predicted[voice] == gold)
+    counts = table["effect"].value_counts()
+    return {
+        "rows": len(table),
+        "score": {voice: METRICS[metric](gold, numbers) for voice, numbers in predicted.items()},
+        "calibration_error": errors,
+        "effects": {effect: int(counts.get(effect, 0)) for effect in EFFECTS},
+    }

@@ -1,0 +1,129 @@
+"""Confusion, disagreements and calibration as HTML whose cells are buttons; what a button means is in ``data-pick``."""
+
+import json
+from typing import Any
+
+import pandas as pd
+
+from reaugkd.neighbour_table import escaped_text
+from reaugkd.reliability import confidence_column
+
+MAX_CLASSES = 20
+MAX_COMBINATIONS = 30
+
+
+def confusion_table(counts: pd.DataFrame, voice: str = "answer") -> str:
+    """Draw a confusion matrix.
+
+    Parameters
+    ----------
+    counts : DataFrame
+        As :func:`reaugkd.error_analysis.confusion` gives it; of more than 20 classes those of most errors are drawn.
+    voice : str
+        Whose predictions the columns are.
+
+    Returns
+    -------
+    str
+        HTML of one table; each cell that is not empty picks its rows.
+    """
+    errors = counts.copy()
+    for name in counts.index:
+        errors.loc[name, name] = 0
+    worst = (errors.sum(axis=0) + errors.sum(axis=1)).sort_values(ascending=False, kind="stable").index[:MAX_CLASSES]
+    shown = [name for name in counts.index if name in set(worst)]
+    most = max(1, int(errors.to_numpy().max()))
+    head = "".join(f'<th scope="col"><span>{escaped_text(name)}</span></th>' for name in shown)
+    body = ""
+    for gold in shown:
+        cells = "".join(_count(int(counts.loc[gold, name]), gold, name, most, voice) for name in shown)
+        body += f'<tr><th scope="row">{escaped_text(gold)}</th>{cells}</tr>'
+    left_out = len(counts) - len(shown)
+    note = f"; the {len(shown)} classes of most errors, {left_out} others are left out" if left_out else ""
+    return (
+        f'<table class="confusion"><caption>Gold label down, {escaped_text(voice)} across{note}</caption>'
+        f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+def disagreement_table(combinations: pd.DataFrame) -> str:
+    """Draw who said what where not all agree.
+
+    Parameters
+    ----------
+    combinations : DataFrame
+        As :func:`reaugkd.error_analysis.disagreements` gives it; the 30 most frequent are drawn.
+
+    Returns
+    -------
+    str
+        HTML of one table; each count picks its rows. A name that is the gold one is marked.
+    """
+    if combinations.empty:
+        return '<p class="empty">Gold label, student, memory and answer agree on every row.</p>'
+    voices = [name for name in combinations.columns if name not in ("label", "rows")]
+    head = "".join(f"<th>{name}</th>" for name in ("gold label", *voices, "rows"))
+    body = ""
+    for row in combinations.head(MAX_COMBINATIONS).to_dict("records"):
+        cells = "".join(
+            f'<td class="{"right" if row[voice] == row["label"] else "wrong"}">{escaped_text(row[voice])}</td>'
+            for voice in voices
+        )
+        pick = _button(str(row["rows"]), {"equal": {name: row[name] for name in ("label", *voices)}})
+        body += f"<tr><td>{escaped_text(row['label'])}</td>{cells}<td>{pick}</td></tr>"
+    more = len(combinations) - MAX_COMBINATIONS
+    note = f'<p class="empty">and {more} rarer combinations</p>' if more > 0 else ""
+    return f'<table class="disagreements"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}'
+
+
+def reliability_bars(table: pd.DataFrame, voice: str, error: float) -> str:
+    """Draw a reliability diagram: a bar of accuracy for each bin of confidence, a line where it should end.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As :func:`reaugkd.error_analysis.calibration` gives it.
+    voice : str
+        Whose it is.
+    error : float
+        The expected calibration error, from 0 to 1.
+
+    Returns
+    -------
+    str
+        HTML of one figure; each bar picks the rows of its bin.
+    """
+    bars = ""
+    for low, high, rows, confidence, accuracy in table.itertuples(index=False):
+        if not rows:
+            bars += '<span class="bin"></span>'
+            continue
+        said = (
+            f"{rows} rows of confidence {low:.1f} to {high:.1f}: {accuracy:.0%} right, mean confidence {confidence:.0%}"
+        )
+        pick = escaped_text(json.dumps({"between": {confidence_column(voice): [low, high]}}))
+        bars += (
+            f'<button class="bin" data-pick="{pick}" title="{said}" aria-label="{said}">'
+            f'<i style="height:{100 * accuracy:.1f}%"></i><b style="bottom:{100 * confidence:.1f}%"></b>'
+            f"<span>{rows}</span></button>"
+        )
+    ticks = "".join(f"<span>{low:.1f}</span>" for low in table["low"])
+    return (
+        f'<figure class="reliability"><figcaption><b>{escaped_text(voice)}</b>: expected calibration error '
+        f'{100 * error:.1f} %</figcaption><div class="bins">{bars}</div><div class="ticks">{ticks}</div>'
+        "<small>confidence; bar: share that is right, line: where it should end</small></figure>"
+    )
+
+
+def _count(count: int, gold: str, predicted: str, most: int, voice: str) -> str:
+    if not count:
+        return "<td></td>"
+    right = gold == predicted
+    depth = 0.15 + 0.6 * min(1.0, count / most)
+    colour = "rgba(0, 158, 115, 0.25)" if right else f"rgba(213, 94, 0, {depth:.2f})"
+    pick = _button(str(count), {"equal": {"label": gold, voice: predicted}})
+    return f'<td style="background:{colour}">{pick}</td>'
+
+
+def _button(text: str, pick: dict[str, Any]) -> str:
+    return f'<button data-pick="{escaped_text(json.dumps(pick))}">{escaped_text(text)}</button>'

@@ -1,0 +1,82 @@
+"""Counts and filters against loops over the rows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reaugkd.error_analysis import RowFilter, calibration, confusion, disagreements, summary
+from reaugkd.errors import ReAugKDError
+from reaugkd.evaluation_set import EvaluationSet, held_out
+from reaugkd.retrieval import RetrievalSettings
+
+NAMES = ("a", "b", "c")
+
+
+@pytest.fixture
+def table():
+    generator = np.random.default_rng(2)
+    voices = {name: generator.choice(NAMES, 80) for name in ("label", "teacher", "student", "retrieved", "answer")}
+    texts = [f"Row {number} of (many)" for number in range(80)]
+    return pd.DataFrame({"text": texts, **voices, "probability": generator.uniform(0.2, 1, 80)})
+
+
+@pytest.fixture
+def answered(toy_model):
+    asked = EvaluationSet.of(toy_model, held_out(toy_model, ["test"]))
+    return asked.answered(toy_model.memory, RetrievalSettings(4, 0.6, 0.1))
+
+
+def test_a_cell_of_the_confusion_matrix_counts_its_rows(table):
+    counts = confusion(table, (*NAMES, "never"), "student")
+    assert counts.shape == (4, 4)
+    for gold in NAMES:
+        for predicted in NAMES:
+            wanted = sum(row.label == gold and row.student == predicted for row in table.itertuples())
+            assert counts.loc[gold, predicted] == wanted
+            chosen = RowFilter({"label": gold, "student": predicted}).of(table)
+            assert len(chosen) == wanted
+    assert counts["never"].sum() == 0
+
+
+def test_disagreements_count_every_combination_in_which_not_all_are_the_same(table):
+    found = disagreements(table)
+    seen = {}
+    for row in table[["label", "teacher", "student", "retrieved", "answer"]].itertuples(index=False, name=None):
+        if len(set(row)) > 1:
+            seen[row] = seen.get(row, 0) + 1
+    assert {tuple(row[:-1]): row[-1] for row in found.itertuples(index=False, name=None)} == seen
+    assert found["rows"].is_monotonic_decreasing
+
+
+def test_a_bin_of_the_calibration_opens_as_many_rows_as_it_counts(table):
+    for low, high, rows, *_ in calibration(table).itertuples(index=False):
+        assert len(RowFilter(between={"probability": (low, high)}).of(table)) == rows
+
+
+def test_a_text_is_found_in_any_case_and_as_it_is_written(table):
+    assert RowFilter(text=" ROW 79 ").of(table).index.tolist() == [79]
+    assert len(RowFilter(text="(many)").of(table)) == 80
+    pairs = table.assign(text_pair=["second", *["other"] * 79])
+    assert RowFilter(text="second").of(pairs).index.tolist() == [0]
+
+
+def test_conditions_hold_together(table):
+    chosen = RowFilter({"label": "a"}, {"probability": (0.5, 0.9)}, "row").of(table)
+    wanted = table[(table["label"] == "a") & (table["probability"] > 0.5) & (table["probability"] <= 0.9)]
+    pd.testing.assert_frame_equal(chosen, wanted)
+
+
+def test_an_unknown_column_is_named(table):
+    with pytest.raises(ReAugKDError, match="no column 'colour'"):
+        RowFilter({"colour": "red"}).of(table)
+
+
+def test_the_summary_counts_what_the_table_shows(answered):
+    table, found = answered.table(), summary(answered, "accuracy")
+    assert found["rows"] == len(table) == sum(found["effects"].values())
+    for voice, score in found["score"].items():
+        assert score == pytest.approx((table[voice] == table["label"]).mean())
+    assert (
+        found["effects"]["fixed"] == ((table["student"] != table["label"]) & (table["answer"] == table["label"])).sum()
+    )
+    assert set(found["calibration_error"]) == {"teacher", "student", "retrieved", "answer"}

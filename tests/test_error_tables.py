@@ -1,0 +1,67 @@
+"""Each button of the pages' tables says which rows it opens, and every name is shown as text."""
+
+import html
+import json
+import re
+
+import pandas as pd
+
+from reaugkd.error_analysis import RowFilter, calibration, confusion, disagreements
+from reaugkd.error_tables import MAX_CLASSES, confusion_table, disagreement_table, reliability_bars
+
+NASTY = '<img src=x onerror="alert(1)"> ${alert(2)} {{alert(3)}}'
+
+
+def table_of(labels, answers, probabilities=None):
+    return pd.DataFrame(
+        {
+            "text": "t",
+            "label": labels,
+            "student": answers,
+            "answer": answers,
+            "probability": probabilities or [0.5] * len(labels),
+        }
+    )
+
+
+def picked(written, table):
+    """What stands on each button, and how many rows it opens."""
+    buttons = re.findall(r'<button[^>]*data-pick="([^"]*)"[^>]*>(.*?)</button>', written, re.DOTALL)
+    rows = [len(RowFilter(**json.loads(html.unescape(pick))).of(table)) for pick, _ in buttons]
+    return [
+        (int(re.findall(r"\d+", re.sub(r"<[^>]*>", " ", text))[-1]), count)
+        for (_, text), count in zip(buttons, rows, strict=True)
+    ]
+
+
+def test_every_button_opens_as_many_rows_as_stand_on_it():
+    table = table_of(list("aabbcc"), list("abbbca"), [0.1, 0.2, 0.75, 0.8, 1.0, 0.05])
+    for written in (
+        confusion_table(confusion(table, ("a", "b", "c"))),
+        disagreement_table(disagreements(table)),
+        reliability_bars(calibration(table), "answer", 0.1),
+    ):
+        found = picked(written, table)
+        assert found
+        assert all(said == opened for said, opened in found)
+
+
+def test_of_many_classes_those_of_most_errors_are_drawn():
+    names = tuple(f"class {number:02}" for number in range(30))
+    table = table_of([*names, names[29]], [*names[:29], names[0], names[1]])
+    written = confusion_table(confusion(table, names))
+    assert written.count('scope="row"') == MAX_CLASSES
+    assert {"class 29", "class 00"} <= set(re.findall(r'scope="row">([^<]*)<', written))
+    assert "10 others are left out" in written
+
+
+def test_where_all_agree_there_is_a_sentence_and_no_table():
+    assert "agree on every row" in disagreement_table(disagreements(table_of(list("ab"), list("ab"))))
+
+
+def test_names_stand_in_tables_as_text():
+    table = table_of([NASTY, "b"], ["b", "b"])
+    for written in (confusion_table(confusion(table, (NASTY, "b"))), disagreement_table(disagreements(table))):
+        assert "<img" not in written
+        assert not re.search(r"[{}$`]", written)
+        assert all(said == opened for said, opened in picked(written, table))
