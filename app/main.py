@@ -14,6 +14,7 @@ for _name in ("NO_PROXY", "no_proxy"):  # gradio asks itself whether it is up; a
 
 import gradio as gr  # noqa: E402
 from errors_view import ErrorsView  # noqa: E402
+from memory_view import MemoryView  # noqa: E402
 from model_job import ModelJob, train_shoptalk  # noqa: E402
 from query_view import QueryView  # noqa: E402
 from training_view import TrainingView  # noqa: E402
@@ -74,6 +75,8 @@ def build_app(job: ModelJob) -> gr.Blocks:
                 query = QueryView(lambda: job.model)
             with gr.Tab("Errors") as errors_tab:
                 errors = ErrorsView(lambda: job.model)
+            with gr.Tab("Memory") as memory_tab:
+                memory = MemoryView(lambda: job.model, job.folder)
         is_ready = gr.State(False)
         timer = gr.Timer(3)  # drawing the losses more often would take the processor from the training
 
@@ -88,6 +91,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
         is_ready.change(lambda: gr.Tabs(visible=True), None, tabs, **quiet)
         is_ready.change(query.fill, None, query.filled, **quiet)
         errors_tab.select(errors.fill, None, errors.filled, concurrency_id="model", **quiet)
+        memory_tab.select(memory.fill, None, memory.filled, concurrency_id="model", **quiet)
         gr.api(explain, api_name="explain", concurrency_id="model")  # type: ignore[attr-defined]  # gradio does not list it
     return page
 

@@ -1,7 +1,7 @@
 """Rows with gold labels, run through the student once: a slider or an edit of the memory only retrieves anew."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -92,6 +92,13 @@ class EvaluationSet:
     def labels(self) -> Labels:
         """Gold labels (N,) int64, as numbers of classes."""
         return np.asarray([self.label_names.index(label) for label in self.rows["label"]], dtype=np.int64)
+
+    def with_classes(self, label_names: tuple[str, ...]) -> "EvaluationSet":
+        """Return the same rows for an edited model, whose classes begin with those of this set."""
+        teacher = self.teacher_probabilities
+        if teacher is not None:
+            teacher = np.pad(teacher, ((0, 0), (0, len(label_names) - teacher.shape[1])))
+        return replace(self, label_names=label_names, teacher_probabilities=teacher)
 
     def answered(self, memory: KnowledgeBase, retrieval: RetrievalSettings) -> "Answered":
         """Answer all rows by one memory and one setting; no network runs.

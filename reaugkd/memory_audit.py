@@ -4,12 +4,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from reaugkd.error_analysis import RowFilter
 from reaugkd.evaluation_set import Answered, texts_of
+from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.siblings import word_overlap
 
 NEIGHBOURS = 10
 NEAR_DUPLICATE = 0.8
+QUESTIONS = {
+    "suspicious": "Which labels look wrong?",
+    "harmful": "Which do harm?",
+    "most used": "Which are used most?",
+    "never used": "Which are never used?",
+    "edited": "Which were edited?",
+}
+"""What :func:`shown_memories` can be asked."""
 
 
 def memory_use(memory: KnowledgeBase, answered: Answered) -> pd.DataFrame:
@@ -92,6 +102,40 @@ def suspicious_rows(memory: KnowledgeBase, label_names: tuple[str, ...], use: pd
     said = {"teacher": names[memory.soft_labels.argmax(axis=1)], "neighbours": names[votes.argmax(axis=1)]}
     table = table.assign(**said).join(use)
     return table.sort_values(["suspicion", "number"], ascending=[False, True], ignore_index=True)
+
+
+def memory_table(model: ReAugKDClassifier, answered: Answered) -> pd.DataFrame:
+    """Return all that is known of each memory, the most suspicious first; see :func:`suspicious_rows`."""
+    return suspicious_rows(model.memory, model.parts.settings.label_names, memory_use(model.memory, answered))
+
+
+def shown_memories(table: pd.DataFrame, show: str, text: str = "") -> pd.DataFrame:
+    """Choose and order memories by a question about them.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As :func:`memory_table` gives it.
+    show : str
+        A key of :data:`QUESTIONS`.
+    text : str
+        What the text of a memory holds, in upper or lower case.
+
+    Returns
+    -------
+    DataFrame
+        Some of the rows.
+    """
+    found = RowFilter(text=text).of(table)
+    if show == "edited":
+        found = found[found["edited"] != ""] if "edited" in found.columns else found.head(0)
+    elif show == "most used":
+        found = found.sort_values(["weight", "retrieved"], ascending=False, kind="stable")
+    elif show == "never used":
+        found = found[found["retrieved"] == 0]
+    elif show == "harmful":
+        found = found[found["gain"] < 0].sort_values(["gain", "breaks"], kind="stable")
+    return found.reset_index(drop=True)
 
 
 def near_duplicates(memory: KnowledgeBase, is_pair: bool) -> pd.DataFrame:

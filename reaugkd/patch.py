@@ -127,6 +127,14 @@ def additions(model: ReAugKDClassifier, rows: pd.DataFrame, patch: Patch = ()) -
     return tuple(edits)
 
 
+def check_patch(model: ReAugKDClassifier, patch: Patch) -> None:
+    """Raise what :func:`apply_patch` would raise, but for an emptied memory; no network runs."""
+    _, added = _walked(model.parts.knowledge_base.rows["id"].tolist(), patch)
+    nameless = [edit.id for edit in added if edit.label is None]
+    if model.parts.teacher is None and nameless:
+        raise ReAugKDError(f"The added row {nameless[0]!r} has no label, and the teacher was not kept; give it one.")
+
+
 def apply_patch(model: ReAugKDClassifier, patch: Patch) -> ReAugKDClassifier:
     """Return a model with the edited memory; the given one stays as it is, and nothing is trained.
 
@@ -151,11 +159,12 @@ def apply_patch(model: ReAugKDClassifier, patch: Patch) -> ReAugKDClassifier:
     ReAugKDError
         If an edit names a row that is not there, adds one that is, leaves no row, or needs a teacher that was not kept.
     """
+    check_patch(model, patch)
     parts, memories = model.parts, model.parts.knowledge_base
     labels, added = _walked(memories.rows["id"].tolist(), patch)
     kept = np.flatnonzero([labels[name] is not None for name in memories.rows["id"]])
     texts = texts_of(pd.DataFrame(map(asdict, added)), parts.settings.is_pair) if added else []
-    embeddings, said = _taught(model, texts, added)
+    embeddings, said = _taught(model, texts)
     known = parts.settings.label_names
     added = [
         edit if edit.label else replace(edit, label=known[int(row.argmax())])
@@ -211,16 +220,11 @@ def _walked(ids: list[str], patch: Iterable[Edit]) -> tuple[dict[str, str | None
     return labels, list(added.values())
 
 
-def _taught(
-    model: ReAugKDClassifier, texts: list[Text], added: list[Edit]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _taught(model: ReAugKDClassifier, texts: list[Text]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return x of the added texts, and what the teacher says of them: nothing but zeros where it was not kept."""
     memories, teacher = model.parts.knowledge_base, model.parts.teacher
     if not texts:
         return np.empty((0, memories.embeddings.shape[1]), np.float32), np.empty((0, 0), np.float32)
-    nameless = [edit.id for edit in added if edit.label is None]
-    if teacher is None and nameless:
-        raise ReAugKDError(f"The added row {nameless[0]!r} has no label, and the teacher was not kept; give it one.")
     embeddings, student = model.embed(texts)
     return embeddings, np.zeros_like(student) if teacher is None else teacher.encode(texts)[1]
 

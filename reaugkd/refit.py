@@ -45,6 +45,12 @@ def refit_gate(model: ReAugKDClassifier) -> ReAugKDClassifier:
     return ReAugKDClassifier(replace(model.parts, retrieval=choice, metrics=metrics))
 
 
+def with_weight(model: ReAugKDClassifier, retrieval_weight: float) -> ReAugKDClassifier:
+    """Return the model with one λ for every text in the place of its gate."""
+    retrieval = model.retrieval.overridden(retrieval_weight=retrieval_weight)
+    return ReAugKDClassifier(replace(model.parts, retrieval=retrieval))
+
+
 def searched_by(model: ReAugKDClassifier, encoder: str) -> ReAugKDClassifier:
     """Let an untuned encoder search the memory from now on, and fit the gate again.
 

@@ -3,13 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from reaugkd.evaluation_set import EvaluationSet, held_out
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
-from reaugkd.memory_audit import leaks, memory_use, near_duplicates, suspicious_rows
+from reaugkd.memory_audit import leaks, memory_table, memory_use, near_duplicates, shown_memories, suspicious_rows
 from reaugkd.patch import Edit, apply_patch
 from reaugkd.retrieval import RetrievalSettings
+from reaugkd.sources import SHOPTALK_TEACHER_OUTPUTS, load_task
+from reaugkd.teacher import TeacherOutputs
 
 SETTINGS = RetrievalSettings(6, 0.7, 0.1)
 
@@ -88,3 +91,39 @@ def test_the_same_text_twice_is_a_near_duplicate_and_a_leak_of_the_evaluation_se
 def test_a_memory_of_one_row_has_no_duplicates():
     memory = KnowledgeBase(pd.DataFrame({"id": ["a"], "text": ["x"], "label": ["y"]}), np.eye(1, 4), np.ones((1, 1)))
     assert near_duplicates(memory, is_pair=False).empty
+
+
+def test_each_question_shows_its_rows_in_its_order(spoilt, asked):
+    answered = asked.answered(spoilt.memory, SETTINGS)
+    table = memory_table(spoilt, answered)
+    assert len(table) == len(spoilt.memory)
+    assert shown_memories(table, "suspicious")["suspicion"].is_monotonic_decreasing
+    assert shown_memories(table, "most used")["weight"].is_monotonic_decreasing
+    assert set(shown_memories(table, "never used")["number"]) == set(table.loc[table["retrieved"] == 0, "number"])
+    harmful = shown_memories(table, "harmful")
+    assert (harmful["gain"] < 0).all()
+    assert harmful["gain"].is_monotonic_increasing
+    assert set(shown_memories(table, "edited")["edited"]) == {"relabelled"}
+    text = table["text"].iloc[0]
+    assert text in shown_memories(table, "suspicious", text.upper())["text"].tolist()
+
+
+def test_a_memory_that_was_not_edited_shows_no_edited_rows(toy_model, asked):
+    table = memory_table(toy_model, asked.answered(toy_model.memory, SETTINGS))
+    assert shown_memories(table, "edited").empty
+
+
+def test_planted_wrong_labels_of_shoptalk_are_found_by_teacher_and_neighbours():
+    planted, clean = (load_task("shoptalk", planted_errors=planted) for planted in (True, False))
+    outputs = TeacherOutputs.load(SHOPTALK_TEACHER_OUTPUTS)
+    hidden, soft_labels = outputs.of("train")
+    rows = planted.rows["train"].to_pandas()
+    wrong = planted.labels("train") != clean.labels("train")
+    rows["label"] = [planted.label_names[number] for number in planted.labels("train")]
+    memory = KnowledgeBase(rows, hidden.astype(np.float32), soft_labels)
+    unused = pd.DataFrame({name: np.zeros(len(rows)) for name in ("retrieved", "weight", "fixes", "breaks", "gain")})
+    found = suspicious_rows(memory, planted.label_names, unused)
+    first = found["number"][: wrong.sum()]
+    assert wrong.sum() > 20
+    assert wrong[first].mean() > 0.8  # of as many as were planted
+    assert roc_auc_score(wrong[found["number"]], found["suspicion"]) > 0.95

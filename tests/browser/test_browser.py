@@ -19,10 +19,10 @@ from playwright.sync_api import expect, sync_playwright
 from query_view import example_texts
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation_set import EvaluationSet, held_out
+from reaugkd.evaluation_set import EvaluationSet, changed_rows, held_out
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
-from reaugkd.patch import Edit, apply_patch
+from reaugkd.patch import Edit, apply_patch, read_patch
 from reaugkd.recipe import train
 from reaugkd.retrieval import RetrievalSettings
 
@@ -320,6 +320,54 @@ def test_a_moved_slider_answers_all_rows_anew(open_page, serve, forgetful):
         wanted = asked.answered(forgetful.memory, replace(forgetful.retrieval, retrieval_weight=weight))
         right = 100 * (wanted.predicted["answer"] == asked.labels).mean()
         expect(page.locator("#errors-summary")).to_contain_text(f"with the memory {right:.1f}")
+
+
+def test_a_memory_is_relabelled_and_added_to_tried_out_undone_and_saved_as_a_new_version(
+    open_page, serve, toy_model, toy_model_folder, tmp_path
+):
+    folder = shutil.copytree(toy_model_folder, tmp_path / "toy")
+    job = ModelJob(str(folder))
+    job.model = ReAugKDClassifier(replace(toy_model.parts, retrieval=RetrievalSettings(4, 0.9, 0.05)))
+    page = open_page(serve(job))
+    page.get_by_role("tab", name="Memory").click()
+    row = toy_model.parts.knowledge_base.rows.iloc[7]
+    other = next(name for name in toy_model.classes_ if name != row["label"])
+    page.locator("#remove").click()
+    expect(page.locator("#memory-message")).to_contain_text("No memory is picked")
+    page.locator("#search input, #search textarea").fill(row["text"])
+    page.locator("#memories").get_by_text(row["text"], exact=True).last.click()
+    expect(page.locator("#picked-memory")).to_contain_text(row["id"])
+    page.locator("#new-label input").fill(other)
+    page.locator("#new-label input").press("Enter")
+    page.locator("#relabel").click()
+    expect(page.locator("#pending")).to_contain_text(f"relabel {row['id']} to {other}")
+    page.locator("#add-text textarea").fill("the shiny gadget hums")
+    page.locator("#add-label input").fill("gadget")
+    page.locator("#add-label input").press("Enter")
+    page.locator("#add").click()
+    expect(page.locator("#pending li")).to_have_text(
+        [f"relabel {row['id']} to {other}", "add gadget the shiny gadget hums"]
+    )
+    page.locator("#remove").click()
+    page.get_by_role("tab", name="Errors").click()
+    page.get_by_role("tab", name="Memory").click()
+    expect(page.locator("#pending li")).to_have_count(3)
+    page.locator("#undo").click()
+    expect(page.locator("#pending li")).to_have_count(2)
+    patch = (Edit("relabel", row["id"], other), Edit("add", "added-1", "gadget", "the shiny gadget hums"))
+    edited = apply_patch(job.model, patch)
+    effect = changed_rows(job.model, edited, held_out(job.model, ["test"]))["effect"].value_counts()
+    page.locator("#try").click()
+    said = f"the edits fix {effect.get('fixed', 0)} and break {effect.get('broken', 0)}"
+    expect(page.locator("#patch-effect")).to_contain_text(said)
+    page.locator("#version input, #version textarea").fill("better")
+    page.locator("#save-version").click()
+    expect(page.locator("#memory-message")).to_contain_text("Saved as")
+    saved = ReAugKDClassifier.from_pretrained(tmp_path / "better")
+    assert saved.classes_.tolist() == [*toy_model.classes_, "gadget"]
+    assert read_patch(tmp_path / "better.patch.jsonl") == patch
+    page.locator("#save-version").click()
+    expect(page.locator("#memory-message")).to_contain_text("choose another one that is not there yet")
 
 
 def test_the_first_start_shows_the_training_and_then_the_page_that_answers(

@@ -1,0 +1,327 @@
+"""The page of the memory: search it, see what looks wrong, edit it, and see what an edit does before it is saved."""
+
+import tempfile
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+import pandas as pd
+from errors_view import evaluation_set
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.neighbour_table import escaped_text
+
+if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
+    from reaugkd import ReAugKDClassifier
+    from reaugkd.patch import Patch
+
+SHOWS = ["suspicious", "harmful", "most used", "never used", "edited", "near-duplicates", "leaks of the test rows"]
+MAX_ROWS = 300
+AS_CHOSEN, REFITTED, FIXED = "as chosen in training", "a gate fitted again", "the λ below for every text"
+FIRST = ["number", "text", "text_pair", "label", "teacher", "neighbours", "suspicion", "retrieved", "fixes", "breaks"]
+WIDTHS = {"text": 420, "other_text": 420, "text_pair": 320}
+
+
+@lru_cache(maxsize=2)
+def audited(model: "ReAugKDClassifier") -> pd.DataFrame:
+    """Return what is known of each memory, once a model."""
+    from reaugkd.memory_audit import memory_table
+
+    return memory_table(model, evaluation_set(model, "test").answered(model.memory, model.retrieval))
+
+
+def memories(model: "ReAugKDClassifier", show: str, text: str) -> pd.DataFrame:
+    """List memories by a question about them.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model.
+    show : str
+        One of :data:`SHOWS`.
+    text : str
+        What a text holds.
+
+    Returns
+    -------
+    DataFrame
+        The rows, with the columns that matter first.
+    """
+    from reaugkd.error_analysis import RowFilter
+    from reaugkd.memory_audit import leaks, near_duplicates, shown_memories
+
+    if show == "near-duplicates":
+        return RowFilter(text=text).of(near_duplicates(model.memory, model.parts.settings.is_pair)).round(2)
+    if show == "leaks of the test rows":
+        answered = evaluation_set(model, "test").answered(model.memory, model.retrieval)
+        found = leaks(model.memory, answered, model.parts.settings.is_pair)
+        found = found.rename(columns={"number": "test row", "other": "number"})
+        first = ["number", "other_text", "other_label"]
+        return RowFilter(text=text).of(found[first + [name for name in found if name not in first]]).round(2)
+    found = shown_memories(audited(model), show, text)
+    first = [name for name in FIRST if name in found.columns]
+    return found[first + [name for name in found.columns if name not in first]].round(2)
+
+
+def pending_html(patch: "Patch") -> str:
+    """List the edits that are not saved yet."""
+    if not patch:
+        return "<p>No edit is pending. Pick a row above to relabel or remove it, or add a text.</p>"
+    lines = []
+    for edit in patch:
+        what = {"add": "add", "relabel": f"relabel {edit.id} to", "remove": f"remove {edit.id}"}[edit.edit]
+        lines.append(f"<li>{escaped_text(' '.join(filter(None, [what, edit.label, edit.text])))}</li>")
+    return f"<p><b>{len(patch)}</b> pending:</p><ol>{''.join(lines)}</ol>"
+
+
+class MemoryView:
+    """A page over the memory; nothing is computed before it is opened, and nothing is saved before one says so.
+
+    Parameters
+    ----------
+    get_model : callable
+        Gives the model, or None before it is there.
+    folder : str
+        The model's folder; a new version is saved beside it.
+    """
+
+    def __init__(self, get_model: "Callable[[], ReAugKDClassifier | None]", folder: str) -> None:
+        self.get_model, self.folder = get_model, Path(folder)
+        self.patch = gr.State(())
+        self.row = gr.State(None)
+        with gr.Row():
+            self.show = gr.Radio(SHOWS, value="suspicious", label="Which memories?", elem_id="show", scale=3)
+            self.search = gr.Textbox(label="Text holds", elem_id="search", max_lines=1, scale=1)
+        self.rows = gr.Dataframe(interactive=False, wrap=True, max_height=380, elem_id="memories")
+        with gr.Row():
+            with gr.Column(scale=1, min_width=320):
+                self.opened = gr.HTML("<p>Pick a row to edit it.</p>", elem_id="picked-memory")
+                self.label = gr.Dropdown([], label="Label", allow_custom_value=True, elem_id="new-label")
+                with gr.Row():
+                    self.relabel = gr.Button("Relabel", elem_id="relabel")
+                    self.remove = gr.Button("Remove", elem_id="remove")
+                gr.Markdown("### Add a memory; a label that is new makes a new class")
+                self.text = gr.Textbox(label="Text", elem_id="add-text", max_lines=4)
+                self.text_pair = gr.Textbox(label="Second text", visible=False, elem_id="add-text-pair", max_lines=4)
+                self.add_label = gr.Dropdown([], label="Its label", allow_custom_value=True, elem_id="add-label")
+                with gr.Row():
+                    self.add = gr.Button("Add", elem_id="add")
+                    self.upload = gr.UploadButton(
+                        "Add from CSV", file_types=[".csv"], file_count="single", elem_id="add-csv"
+                    )
+            with gr.Column(scale=1, min_width=320):
+                self.message = gr.HTML(visible=False, elem_id="memory-message")
+                self.pending = gr.HTML(pending_html(()), elem_id="pending")
+                self.undo = gr.Button("Undo the last", size="sm", elem_id="undo")
+                self.answer_by = gr.Radio([AS_CHOSEN, REFITTED, FIXED], value=AS_CHOSEN, label="Answer by")
+                self.weight = gr.Slider(0, 1, 0.5, step=0.01, label="λ: weight of the memory", buttons=[])
+                self.try_out = gr.Button("What does it fix and break?", variant="primary", elem_id="try")
+                self.effect = gr.HTML(elem_id="patch-effect")
+                self.changed = gr.Dataframe(
+                    interactive=False, wrap=True, max_height=300, elem_id="changed", visible=False
+                )
+                self.name = gr.Textbox(label="Name of the new version", elem_id="version", max_lines=1)
+                with gr.Row():
+                    self.save = gr.Button("Save as a new version", elem_id="save-version")
+                    self.download = gr.DownloadButton("Save the patch", elem_id="save-patch")
+        self._wire()
+
+    def _wire(self) -> None:
+        live: dict[str, Any] = {
+            "concurrency_id": "model",
+            "concurrency_limit": 1,
+            "api_visibility": "private",
+            "show_progress": "hidden",
+        }
+        edits = [self.patch, self.pending, self.message, self.download, self.effect, self.changed]
+        self.filled = [self.rows, self.label, self.add_label, self.text_pair, self.name, self.message]
+        gr.on([self.show.input, self.search.change], self._list, [self.show, self.search], self.rows, **live)
+        self.rows.select(self._open, None, [self.row, self.opened, self.label], **live)
+        self.relabel.click(self._relabel, [self.patch, self.row, self.label], edits, **live)
+        self.remove.click(self._remove, [self.patch, self.row], edits, **live)
+        self.add.click(self._add, [self.patch, self.text, self.text_pair, self.add_label], [*edits, self.text], **live)
+        self.upload.upload(self._add_file, [self.patch, self.upload], edits, **live)
+        self.undo.click(self._undo, self.patch, edits, **live)
+        self.try_out.click(
+            self._try,
+            [self.patch, self.answer_by, self.weight],
+            [self.message, self.effect, self.changed],
+            **live | {"show_progress": "minimal"},
+        )
+        self.save.click(
+            self._save,
+            [self.patch, self.answer_by, self.weight, self.name],
+            self.message,
+            **live | {"show_progress": "minimal"},
+        )
+
+    def fill(self) -> dict[Any, Any]:
+        """Set the page up for the model.
+
+        Returns
+        -------
+        dict
+            Values by component, of those in ``filled``.
+        """
+        model = self.get_model()
+        if model is None:
+            return {self.message: gr.HTML("<p>The model is not there yet.</p>", visible=True)}
+        if model.parts.evaluation_rows is None:
+            return {self.message: gr.HTML("<p>This model carries no evaluation rows to judge by.</p>", visible=True)}
+        names = list(model.parts.settings.label_names)
+        return {
+            self.rows: self._list("suspicious", ""),
+            self.label: gr.Dropdown(names, value=names[0]),
+            self.add_label: gr.Dropdown(names, value=names[0]),
+            self.text_pair: gr.Textbox(visible=model.parts.settings.is_pair),
+            self.name: f"{self.folder.name}-edited",
+        }
+
+    def _model(self) -> "ReAugKDClassifier":
+        model = self.get_model()
+        if model is None:
+            raise gr.Error("The model is not there yet; wait until the page shows it.")
+        return model
+
+    def _list(self, show: str, text: str) -> Any:
+        rows = memories(self._model(), show, text).head(MAX_ROWS)
+        return gr.Dataframe(rows, column_widths=[WIDTHS.get(name, 120) for name in rows.columns])
+
+    def _open(self, event: gr.SelectData) -> tuple[int, str, Any]:
+        """Open the memory whose number stands first in the row."""
+        model = self._model()
+        memory = model.parts.knowledge_base
+        number = int(event.row_value[0])
+        row = memory.rows.iloc[number]
+        said = (
+            f"<p><b>{escaped_text(str(row['id']))}</b>: {escaped_text(str(row['text']))}</p>"
+            f"<p>Gold label <b>{escaped_text(row['label'])}</b>; the teacher says "
+            f"<b>{escaped_text(model.parts.settings.label_names[int(memory.soft_labels[number].argmax())])}</b> "
+            f"({memory.soft_labels[number].max():.2f}).</p>"
+        )
+        return number, said, row["label"]
+
+    def _edited(self, patch: "Patch") -> dict[Any, Any]:
+        """Return what shows a changed patch; what was tried out before is no longer true."""
+        from reaugkd.patch import write_patch
+
+        path = Path(tempfile.mkdtemp(prefix="reaugkd-")) / "patch.jsonl"
+        write_patch(patch, path)
+        return {
+            self.patch: patch,
+            self.pending: pending_html(patch),
+            self.message: gr.HTML("", visible=False),
+            self.download: gr.DownloadButton(value=str(path), interactive=bool(patch)),
+            self.effect: "",
+            self.changed: gr.Dataframe(visible=False),
+        }
+
+    def _told(self, error: ReAugKDError) -> dict[Any, Any]:
+        return {self.message: gr.HTML(f'<p class="sentence" role="alert">{escaped_text(str(error))}</p>', visible=True)}
+
+    def _with(self, patch: "Patch", kind: str, number: int | None, label: str | None = None) -> dict[Any, Any]:
+        from reaugkd.patch import Edit, check_patch
+
+        if number is None:
+            return self._told(ReAugKDError("No memory is picked; click a row of the table first."))
+        model = self._model()
+        try:
+            name = model.parts.knowledge_base.rows["id"].iloc[number]
+            new = (*patch, Edit(kind, name, label))
+            check_patch(model, new)
+        except ReAugKDError as error:
+            return self._told(error)
+        return self._edited(new)
+
+    def _relabel(self, patch: "Patch", number: int | None, label: str) -> dict[Any, Any]:
+        return self._with(patch, "relabel", number, label)
+
+    def _remove(self, patch: "Patch", number: int | None) -> dict[Any, Any]:
+        return self._with(patch, "remove", number)
+
+    def _add(self, patch: "Patch", text: str, text_pair: str, label: str) -> dict[Any, Any]:
+        rows = pd.DataFrame([{"text": text, "text_pair": text_pair or None, "label": (label or "").strip() or None}])
+        added = self._added(patch, rows)
+        return added | ({self.text: ""} if self.patch in added else {})
+
+    def _add_file(self, patch: "Patch", path: str) -> dict[Any, Any]:
+        from reaugkd.sources import named_texts
+
+        columns = {"text": "text", "label": "label"}
+        if self._model().parts.settings.is_pair:
+            columns["text_pair"] = "text_pair"
+        try:
+            rows = named_texts(path, columns)
+        except ReAugKDError as error:
+            return self._told(error)
+        return self._added(patch, rows)
+
+    def _added(self, patch: "Patch", rows: pd.DataFrame) -> dict[Any, Any]:
+        from reaugkd.patch import additions, check_patch
+
+        model = self._model()
+        try:
+            new = (*patch, *additions(model, rows, patch))
+            check_patch(model, new)
+        except ReAugKDError as error:
+            return self._told(error)
+        return self._edited(new)
+
+    def _undo(self, patch: "Patch") -> dict[Any, Any]:
+        return self._edited(patch[:-1])
+
+    def _new_version(self, patch: "Patch", answer_by: str, weight: float) -> "ReAugKDClassifier":
+        from reaugkd.patch import apply_patch
+        from reaugkd.refit import refit_gate, with_weight
+
+        edited = apply_patch(self._model(), patch)
+        if answer_by == REFITTED:
+            return refit_gate(edited)
+        return with_weight(edited, weight) if answer_by == FIXED else edited
+
+    def _try(self, patch: "Patch", answer_by: str, weight: float) -> dict[Any, Any]:
+        from reaugkd.evaluation_set import compared
+        from reaugkd.refit import with_weight
+
+        model = self._model()
+        try:
+            edited = self._new_version(patch, answer_by, weight)
+        except ReAugKDError as error:
+            return self._told(error)
+        before = with_weight(model, weight) if answer_by == FIXED else model
+        asked = evaluation_set(model, "test")
+        new = asked.with_classes(edited.parts.settings.label_names)
+        changed = compared(
+            asked.answered(before.memory, before.retrieval), new.answered(edited.memory, edited.retrieval)
+        )
+        counts = changed["effect"].value_counts()
+        said = (
+            f"<p>Of {len(asked):,} test rows the edits fix <b>{counts.get('fixed', 0)}</b> and break "
+            f"<b>{counts.get('broken', 0)}</b>; {counts.get('changed', 0)} go from wrong to wrong.</p>"
+        )
+        shown = changed[[name for name in ("text", "label", "before", "after", "effect") if name in changed.columns]]
+        return {
+            self.message: gr.HTML("", visible=False),
+            self.effect: said,
+            self.changed: gr.Dataframe(
+                shown, visible=len(shown) > 0, column_widths=[WIDTHS.get(name, 100) for name in shown.columns]
+            ),
+        }
+
+    def _save(self, patch: "Patch", answer_by: str, weight: float, name: str) -> dict[Any, Any]:
+        from reaugkd.patch import write_patch
+
+        target = self.folder.with_name(name.strip() or "-")
+        try:
+            if not patch:
+                raise ReAugKDError("There is no edit to save; relabel, remove or add a memory first.")
+            if target.parent != self.folder.parent or target.exists() or target.name.startswith(("-", ".")):
+                raise ReAugKDError(f"{name!r} is no name for a new version; choose another one that is not there yet.")
+            self._new_version(patch, answer_by, weight).save_pretrained(target)
+        except (ReAugKDError, ValueError) as error:
+            return self._told(ReAugKDError(str(error)))
+        write_patch(patch, target.with_name(f"{target.name}.patch.jsonl"))
+        said = f"Saved as {target}, the patch beside it; open it with: python app/main.py --model {target}"
+        return {self.message: gr.HTML(f"<p>{escaped_text(said)}</p>", visible=True)}
