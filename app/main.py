@@ -56,8 +56,8 @@ def build_app(job: ModelJob) -> gr.Blocks:
         """Answer a text and say what the answer is made of.
 
         Give text_pair where the model takes pairs. k, retrieval_weight (λ) and temperature (τ) are the chosen ones if
-        left out. Returns the label, the class probabilities (combined, student, retrieved), the student's share and
-        the neighbours with similarity, weight, share and the teacher's soft labels.
+        left out. Returns the label, the class probabilities (combined, student, retrieved), the student's share, the
+        k, λ and τ that were used, and the neighbours with similarity, weight, share and the teacher's soft labels.
         """
         if job.model is None:
             raise gr.Error(job.error or "The model is not there yet; ask again when the page shows it.")

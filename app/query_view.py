@@ -144,6 +144,30 @@ def about_html(model: "ReAugKDClassifier") -> str:
     )
 
 
+def flipped_html(model: "ReAugKDClassifier", flipped: tuple[list[int], str] | None) -> str:
+    """Name the memories without which the answer would be another.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model.
+    flipped : tuple of list of int and str, or None
+        As :func:`reaugkd.what_if.flipping_set` gives it.
+
+    Returns
+    -------
+    str
+        HTML; texts in it are escaped.
+    """
+    if flipped is None:
+        return "<p>The answer stays what it is whichever memories are struck out: it is the student's own.</p>"
+    numbers, label = flipped
+    texts = model.memory.rows["text"].iloc[numbers]
+    which = "this memory" if len(numbers) == 1 else f"these {len(numbers)} memories"
+    items = "".join(f"<li>{escaped_text(text)}</li>" for text in texts)
+    return f"<p>Without {which} the answer would be <b>{escaped_text(label)}</b>:</p><ul>{items}</ul>"
+
+
 def query_maps(model: "ReAugKDClassifier", explanation: "Explanation", colour_by: str) -> Any:
     """Draw the two maps with the query in both.
 
@@ -196,6 +220,9 @@ class QueryView:
                     self.probabilities = gr.Plot(show_label=False, elem_id="probabilities")
             gr.Markdown("## What it retrieved: the nearest texts of the teacher's memory")
             self.table = gr.HTML(elem_id="neighbours", apply_default_css=False)
+            with gr.Row():
+                self.flip = gr.Button("Which memories decide it?", size="sm", elem_id="flip", scale=0, min_width=220)
+                self.flipped = gr.HTML(elem_id="flipped", apply_default_css=False)
             gr.Markdown("## Where the query lies: the teacher's space and the student's")
             self.colour = gr.Dropdown(COLOUR_BY_LABEL, value="label", label="Colour by", elem_id="colour")
             self.maps = gr.Plot(show_label=False, elem_id="maps")
@@ -232,7 +259,15 @@ class QueryView:
 
     def _wire(self) -> None:
         sliders = [self.k, self.weight, self.temperature, self.by_gate]
-        parts = [self.weight, self.message, self.answer, self.probabilities, self.contributions, self.table]
+        parts = [
+            self.weight,
+            self.message,
+            self.flipped,
+            self.answer,
+            self.probabilities,
+            self.contributions,
+            self.table,
+        ]
         whole = [self.query, self.maps, *parts]
         texts = [self.text, self.text_pair]
         # All share one queue: the model answers one question at a time.
@@ -247,6 +282,7 @@ class QueryView:
         self.reset.click(
             self._reset, [self.query, self.colour], [self.k, self.temperature, self.by_gate, *whole], **live
         )
+        self.flip.click(self._flip, [self.query, *sliders], self.flipped, **live)
         self.colour.input(self._recolour, [self.query, self.k, self.colour], self.maps, **live)
         self.filled = [self.column, self.about, *texts, self.examples, self.k, self.temperature, self.by_gate]
         self.filled += [self.colour, *whole]
@@ -324,6 +360,13 @@ class QueryView:
         model = self._model()
         return query_maps(model, explained(model, query, model.retrieval.overridden(k=int(k))), colour)
 
+    def _flip(self, query: "AskedText", k: float, weight: float, temperature: float, by_gate: bool) -> str:
+        """Say without which memories the answer would be another."""
+        from reaugkd.what_if import flipping_set
+
+        model = self._model()
+        return flipped_html(model, flipping_set(model, query, settings_of(model, k, weight, temperature, by_gate)))
+
     def _answered(self, query: "AskedText", retrieval: RetrievalSettings, colour: str) -> dict[Any, Any]:
         """Return all that an answer shows."""
         explanation = explained(self._model(), query, retrieval)
@@ -338,6 +381,7 @@ class QueryView:
         return {
             self.weight: round(explanation.retrieval.retrieval_weight, 2),
             self.message: gr.HTML("", visible=False),
+            self.flipped: "",
             self.answer: answer_html(explanation),
             self.probabilities: probabilities_figure(explanation),
             self.contributions: contributions_figure(explanation),

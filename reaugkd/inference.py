@@ -105,6 +105,9 @@ class Explanation:
             "student": self._by_class(self.student_probabilities),
             "retrieved": self._by_class(self.retrieved),
             "student_share": self.student_share,
+            "k": self.retrieval.k,
+            "retrieval_weight": self.retrieval.retrieval_weight,
+            "temperature": self.retrieval.temperature,
             "neighbours": [
                 {
                     "id": neighbour.id,

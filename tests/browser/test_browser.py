@@ -25,6 +25,7 @@ from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.patch import Edit, apply_patch, read_patch
 from reaugkd.recipe import train
 from reaugkd.retrieval import RetrievalSettings
+from reaugkd.what_if import AskedText, flipping_set
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
@@ -264,6 +265,23 @@ def test_the_page_reads_on_a_phone_and_in_both_themes(open_page, address, theme)
         .map(([fill, color], number) => number % 2 ? fill : color)""")
     brightness = [sum(map(int, re.findall(r"\d+", colour)[:3])) / 3 for colour in colours]
     assert all(value > 200 if theme == "dark" else value < 60 for value in brightness)
+
+
+def test_the_memories_that_decide_an_answer_are_named_until_the_next_one(open_page, serve, toy_model):
+    model = ReAugKDClassifier(replace(toy_model.parts, retrieval=RetrievalSettings(3, 1.0, 0.05)))
+    page = open_page(serve_model(serve, model))
+    ask(page, "iron and pear")
+    expect(page.locator("#answer .asked")).to_have_text("iron and pear")
+    page.locator("#flip").click()
+    flipped = flipping_set(model, AskedText.of(model, "iron and pear"), model.retrieval)
+    if flipped is None:
+        expect(page.locator("#flipped")).to_contain_text("it is the student's own")
+    else:
+        expect(page.locator("#flipped li")).to_have_text(model.memory.rows["text"].iloc[flipped[0]].tolist())
+        expect(page.locator("#flipped b")).to_have_text(flipped[1])
+    ask(page, "rain")
+    expect(page.locator("#answer .asked")).to_have_text("rain")
+    expect(page.locator("#flipped p")).to_have_count(0)
 
 
 @pytest.fixture
