@@ -160,7 +160,7 @@ def flipped_html(model: "ReAugKDClassifier", flipped: tuple[list[int], str] | No
         HTML; texts in it are escaped.
     """
     if flipped is None:
-        return "<p>The answer stays what it is whichever memories are struck out: it is the student's own.</p>"
+        return "<p>The answer stays what it is, whichever of the nearest memories are struck out.</p>"
     numbers, label = flipped
     texts = model.memory.rows["text"].iloc[numbers]
     which = "this memory" if len(numbers) == 1 else f"these {len(numbers)} memories"

@@ -275,7 +275,7 @@ def test_the_memories_that_decide_an_answer_are_named_until_the_next_one(open_pa
     page.locator("#flip").click()
     flipped = flipping_set(model, AskedText.of(model, "iron and pear"), model.retrieval)
     if flipped is None:
-        expect(page.locator("#flipped")).to_contain_text("it is the student's own")
+        expect(page.locator("#flipped")).to_contain_text("The answer stays what it is")
     else:
         expect(page.locator("#flipped li")).to_have_text(model.memory.rows["text"].iloc[flipped[0]].tolist())
         expect(page.locator("#flipped b")).to_have_text(flipped[1])
