@@ -119,7 +119,8 @@ class ErrorsView:
         with gr.Row():
             self.chosen = gr.HTML(elem_id="chosen")
             self.clear = gr.Button("List all rows", size="sm", elem_id="clear-filter", scale=0, min_width=140)
-            self.save = gr.DownloadButton("Save as CSV", size="sm", elem_id="save-csv", scale=0, min_width=140)
+            self.save = gr.Button("Save as CSV", size="sm", elem_id="save-csv", scale=0, min_width=140)
+            self.file = gr.DownloadButton(visible="hidden", elem_id="csv-file")
         self.rows = gr.Dataframe(interactive=False, wrap=True, max_height=420, elem_id="errors-rows")
         self.opened = gr.HTML(elem_id="opened-row", apply_default_css=False)
         self._wire()
@@ -127,7 +128,7 @@ class ErrorsView:
     def _wire(self) -> None:
         settings = [self.split, self.k, self.weight, self.temperature, self.by_gate]
         filters = [self.picked, self.effect, self.column, self.value, self.text]
-        listed = [self.chosen, self.rows, self.save]
+        listed = [self.chosen, self.rows]
         whole = [self.summary, self.reliability, self.confusion, self.disagreements, *listed]
         live: dict[str, Any] = {
             "concurrency_id": "model",
@@ -148,6 +149,8 @@ class ErrorsView:
         self.clear.click(
             self._clear, settings, [self.picked, self.effect, self.column, self.value, self.text, *listed], **live
         )
+        saved = self.save.click(self._saved, [*settings, *filters], self.file, **live)
+        saved.then(None, js="() => document.querySelector('#csv-file').click()", api_visibility="private")
         self.rows.select(self._open, settings, self.opened, **live)
 
     def fill(self) -> dict[Any, Any]:
@@ -211,34 +214,44 @@ class ErrorsView:
         """Take λ from the slider: whoever moves it does not mean the gate."""
         return {self.by_gate: False} | self._draw(split, k, weight, temperature, False, *filters)
 
-    def _listed(
+    def _chosen(
         self,
-        table: Any,
         picked: dict[str, Any] | None = None,
         effect: str = ANY,
         column: str = ANY,
         value: str = ANY,
         text: str = "",
-    ) -> dict[Any, Any]:
-        from reaugkd.error_analysis import RowFilter
-
+    ) -> dict[str, Any]:
+        """Return what was picked and what the boxes say as the arguments of a row filter."""
         equal = dict((picked or {}).get("equal", {}))
         equal |= {"effect": effect} if effect != ANY else {}
         equal |= {column: value} if ANY not in (column, value) else {}
-        chosen = {"equal": equal, "between": (picked or {}).get("between", {}), "text": text}
+        return {"equal": equal, "between": (picked or {}).get("between", {}), "text": text}
+
+    def _filtered(self, table: Any, chosen: dict[str, Any]) -> Any:
+        from reaugkd.error_analysis import RowFilter
+
         try:
-            rows = RowFilter(**chosen).of(table)
+            return RowFilter(**chosen).of(table)
         except ReAugKDError as error:
             raise gr.Error(str(error)) from error
+
+    def _listed(self, table: Any, *filters: Any) -> dict[Any, Any]:
+        chosen = self._chosen(*filters)
+        rows = self._filtered(table, chosen)
         shown = rows.head(MAX_ROWS).reset_index(names="row").round(2)
         shown = shown.drop(columns=[name for name in UNLISTED if name in shown.columns])
-        path = Path(tempfile.mkdtemp(prefix="reaugkd-")) / "rows.csv"
-        rows.to_csv(path, index=False)
         return {
             self.chosen: chosen_html(chosen, len(rows), len(shown)),
             self.rows: gr.Dataframe(shown, column_widths=[WIDTHS.get(name, 110) for name in shown.columns]),
-            self.save: gr.DownloadButton(value=str(path), interactive=True),
         }
+
+    def _saved(self, split: str, k: float, weight: float, temperature: float, by_gate: bool, *filters: Any) -> str:
+        """Write the listed rows to a file, which the page then downloads."""
+        table = self._answered(split, k, weight, temperature, by_gate).table()
+        path = Path(tempfile.mkdtemp(prefix="reaugkd-")) / "rows.csv"
+        self._filtered(table, self._chosen(*filters)).to_csv(path, index=False)
+        return str(path)
 
     def _list(
         self, split: str, k: float, weight: float, temperature: float, by_gate: bool, *filters: Any
