@@ -2,12 +2,12 @@
 
 import json
 import tempfile
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from models import ModelMenu
 
 from reaugkd.error_tables import confusion_table, disagreement_table, reliability_bars
 from reaugkd.errors import ReAugKDError
@@ -80,12 +80,14 @@ class ErrorsView:
 
     Parameters
     ----------
-    get_model : callable
-        Gives the model, or None before it is there.
+    menu : ModelMenu
+        Gives the model.
+    name : Component
+        Holds the name of the model that answers.
     """
 
-    def __init__(self, get_model: "Callable[[], ReAugKDClassifier | None]") -> None:
-        self.get_model = get_model
+    def __init__(self, menu: ModelMenu, name: gr.Dropdown) -> None:
+        self.menu, self.name = menu, name
         self.picked = gr.State({})
         with gr.Row():
             with gr.Column(scale=4, min_width=300):
@@ -126,7 +128,7 @@ class ErrorsView:
         self._wire()
 
     def _wire(self) -> None:
-        settings = [self.split, self.k, self.weight, self.temperature, self.by_gate]
+        settings = [self.name, self.split, self.k, self.weight, self.temperature, self.by_gate]
         filters = [self.picked, self.effect, self.column, self.value, self.text]
         listed = [self.chosen, self.rows]
         whole = [self.summary, self.reliability, self.confusion, self.disagreements, *listed]
@@ -137,7 +139,20 @@ class ErrorsView:
             "show_progress": "hidden",
             "trigger_mode": "always_last",
         }
-        self.filled = [self.k, self.weight, self.temperature, self.by_gate, self.column, *whole]
+        self.fill_inputs: list[Any] = []
+        self.filled = [
+            self.split,
+            self.value,
+            self.picked,
+            self.effect,
+            self.text,
+            self.k,
+            self.weight,
+            self.temperature,
+            self.by_gate,
+            self.column,
+            *whole,
+        ]
         moved = [self.split.input, self.k.input, self.temperature.input, self.by_gate.input]
         gr.on(moved, self._draw, [*settings, *filters], whole, **live)
         self.weight.input(self._weigh, [*settings[:-1], *filters], [self.by_gate, *whole], **live)
@@ -153,17 +168,20 @@ class ErrorsView:
         saved.then(None, js="() => document.querySelector('#csv-file').click()", api_visibility="private")
         self.rows.select(self._open, settings, self.opened, **live)
 
-    def fill(self) -> dict[Any, Any]:
+    def fill(self, name: str) -> dict[Any, Any]:
         """Set the page to what was chosen in training, and draw it.
+
+        Parameters
+        ----------
+        name : str
+            The model's.
 
         Returns
         -------
         dict
             Values by component, of those in ``filled``.
         """
-        model = self.get_model()
-        if model is None:
-            return {self.summary: "<p>The model is not there yet; the page fills in when it is.</p>"}
+        model = self.menu.get(name)
         if model.parts.evaluation_rows is None:
             return {self.summary: "<p>This model carries no evaluation rows: there is nothing to analyse.</p>"}
         chosen = model.retrieval
@@ -173,28 +191,34 @@ class ErrorsView:
             self.k: gr.Slider(maximum=min(max(64, chosen.k), len(model.memory)), value=chosen.k),
             self.weight: chosen.retrieval_weight,
             self.temperature: gr.Slider(maximum=max(0.5, chosen.temperature), value=chosen.temperature),
+            self.split: "test",
+            self.picked: {},
+            self.effect: ANY,
+            self.value: gr.Dropdown([ANY], value=ANY),
+            self.text: "",
             self.by_gate: gr.Checkbox(chosen.gate is not None, visible=chosen.gate is not None),
             self.column: gr.Dropdown([*columns, "teacher", "student", "retrieved", "answer"], value=ANY),
         }
         by_gate = chosen.gate is not None
-        return values | self._draw("test", chosen.k, chosen.retrieval_weight, chosen.temperature, by_gate)
+        return values | self._draw(name, "test", chosen.k, chosen.retrieval_weight, chosen.temperature, by_gate)
 
-    def _answered(self, split: str, k: float, weight: float, temperature: float, by_gate: bool) -> "Answered":
-        model = self.get_model()
-        if model is None or model.parts.evaluation_rows is None:
+    def _answered(
+        self, name: str, split: str, k: float, weight: float, temperature: float, by_gate: bool
+    ) -> "Answered":
+        model = self.menu.get(name)
+        if model.parts.evaluation_rows is None:
             raise gr.Error("There are no rows to analyse yet.")
         retrieval = RetrievalSettings(int(k), weight, temperature, model.retrieval.gate if by_gate else None)
         return evaluation_set(model, split).answered(model.memory, retrieval)
 
     def _draw(
-        self, split: str, k: float, weight: float, temperature: float, by_gate: bool, *filters: Any
+        self, name: str, split: str, k: float, weight: float, temperature: float, by_gate: bool, *filters: Any
     ) -> dict[Any, Any]:
         from reaugkd.error_analysis import calibration, confusion, disagreements, summary
         from reaugkd.evaluation_set import compared
 
-        model = self.get_model()
-        assert model is not None
-        answered = self._answered(split, k, weight, temperature, by_gate)
+        model = self.menu.get(name)
+        answered = self._answered(name, split, k, weight, temperature, by_gate)
         table, metric = answered.table(), model.parts.settings.metric
         figures = summary(answered, metric)
         as_chosen = answered.asked.answered(model.memory, model.retrieval)
@@ -210,9 +234,11 @@ class ErrorsView:
             **self._listed(table, *filters),
         }
 
-    def _weigh(self, split: str, k: float, weight: float, temperature: float, *filters: Any) -> dict[Any, Any]:
+    def _weigh(
+        self, name: str, split: str, k: float, weight: float, temperature: float, *filters: Any
+    ) -> dict[Any, Any]:
         """Take λ from the slider: whoever moves it does not mean the gate."""
-        return {self.by_gate: False} | self._draw(split, k, weight, temperature, False, *filters)
+        return {self.by_gate: False} | self._draw(name, split, k, weight, temperature, False, *filters)
 
     def _chosen(
         self,
@@ -246,21 +272,24 @@ class ErrorsView:
             self.rows: gr.Dataframe(shown, column_widths=[WIDTHS.get(name, 110) for name in shown.columns]),
         }
 
-    def _saved(self, split: str, k: float, weight: float, temperature: float, by_gate: bool, *filters: Any) -> str:
+    def _saved(
+        self, name: str, split: str, k: float, weight: float, temperature: float, by_gate: bool, *filters: Any
+    ) -> str:
         """Write the listed rows to a file, which the page then downloads."""
-        table = self._answered(split, k, weight, temperature, by_gate).table()
+        table = self._answered(name, split, k, weight, temperature, by_gate).table()
         path = Path(tempfile.mkdtemp(prefix="reaugkd-")) / "rows.csv"
         self._filtered(table, self._chosen(*filters)).to_csv(path, index=False)
         return str(path)
 
     def _list(
-        self, split: str, k: float, weight: float, temperature: float, by_gate: bool, *filters: Any
+        self, name: str, split: str, k: float, weight: float, temperature: float, by_gate: bool, *filters: Any
     ) -> dict[Any, Any]:
-        return self._listed(self._answered(split, k, weight, temperature, by_gate).table(), *filters)
+        return self._listed(self._answered(name, split, k, weight, temperature, by_gate).table(), *filters)
 
     def _pick(
         self,
         event: gr.EventData,
+        name: str,
         split: str,
         k: float,
         weight: float,
@@ -270,7 +299,7 @@ class ErrorsView:
         *filters: Any,
     ) -> dict[Any, Any]:
         picked = json.loads(event.pick)
-        return {self.picked: picked} | self._list(split, k, weight, temperature, by_gate, picked, *filters)
+        return {self.picked: picked} | self._list(name, split, k, weight, temperature, by_gate, picked, *filters)
 
     def _values(self, column: str, *settings: Any) -> Any:
         if column == ANY:
@@ -286,11 +315,10 @@ class ErrorsView:
         """Show the neighbours that made one row's answer."""
         from reaugkd.evaluation_set import explain_row
 
-        model, answered = self.get_model(), self._answered(*settings)
-        assert model is not None
+        model, answered = self.menu.get(settings[0]), self._answered(*settings)
         row, asked = int(event.row_value[0]), answered.asked
         retrieval = RetrievalSettings(
-            int(settings[1]), settings[2], settings[3], model.retrieval.gate if settings[4] else None
+            int(settings[2]), settings[3], settings[4], model.retrieval.gate if settings[5] else None
         )
         explanation = explain_row(model, asked, row, retrieval)
         gold, student = asked.rows["label"][row], answered.predicted["student"][row]

@@ -16,6 +16,7 @@ import gradio as gr  # noqa: E402
 from errors_view import ErrorsView  # noqa: E402
 from memory_view import MemoryView  # noqa: E402
 from model_job import ModelJob, train_shoptalk  # noqa: E402
+from models import ModelMenu  # noqa: E402
 from query_view import QueryView  # noqa: E402
 from training_view import TrainingView  # noqa: E402
 
@@ -45,6 +46,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
     Blocks
         The page, and the endpoint ``/explain`` of its API.
     """
+    menu = ModelMenu(job)
 
     def explain(
         text: str,
@@ -59,24 +61,24 @@ def build_app(job: ModelJob) -> gr.Blocks:
         left out. Returns the label, the class probabilities (combined, student, retrieved), the student's share, the
         k, λ and τ that were used, and the neighbours with similarity, weight, share and the teacher's soft labels.
         """
-        if job.model is None:
-            raise gr.Error(job.error or "The model is not there yet; ask again when the page shows it.")
-        query: Any = (text, text_pair) if job.model.parts.settings.is_pair else text
+        model = menu.get(None)
+        query: Any = (text, text_pair) if model.parts.settings.is_pair else text
         try:
-            return job.model.explain(query, k=k, retrieval_weight=retrieval_weight, temperature=temperature).as_dict()
+            return model.explain(query, k=k, retrieval_weight=retrieval_weight, temperature=temperature).as_dict()
         except ReAugKDError as error:
             raise gr.Error(str(error)) from error
 
     with gr.Blocks(title="ReAugKD", analytics_enabled=False) as page:
         gr.Markdown("# A small model that looks things up in its teacher's memory")
         training = TrainingView(job)
-        with gr.Tabs(visible=False) as tabs:
-            with gr.Tab("Query"):
-                query = QueryView(lambda: job.model)
-            with gr.Tab("Errors") as errors_tab:
-                errors = ErrorsView(lambda: job.model)
-            with gr.Tab("Memory") as memory_tab:
-                memory = MemoryView(lambda: job.model, job.folder)
+        name = gr.Dropdown([menu.first], value=menu.first, label="Model", visible=False, elem_id="model")
+        with gr.Tabs(visible=False, elem_id="views") as tabs:
+            with gr.Tab("Query", id="query") as query_tab:
+                query = QueryView(menu, name)
+            with gr.Tab("Errors", id="errors") as errors_tab:
+                errors = ErrorsView(menu, name)
+            with gr.Tab("Memory", id="memory") as memory_tab:
+                memory = MemoryView(menu, name)
         is_ready = gr.State(False)
         timer = gr.Timer(3)  # drawing the losses more often would take the processor from the training
 
@@ -84,16 +86,37 @@ def build_app(job: ModelJob) -> gr.Blocks:
             done = {is_ready: True, timer: gr.Timer(active=False)} if job.model is not None else {}
             return training.draw(drawn) | done
 
+        def show() -> dict[Any, Any]:
+            return {tabs: gr.Tabs(visible=True), name: gr.Dropdown(menu.names(), value=menu.first, visible=True)}
+
         watch: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
         outputs = [*training.outputs, is_ready, timer]
         gr.on([page.load, timer.tick], look, training.drawn, outputs, **watch)
-        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        is_ready.change(lambda: gr.Tabs(visible=True), None, tabs, **quiet)
-        is_ready.change(query.fill, None, query.filled, **quiet)
-        errors_tab.select(errors.fill, None, errors.filled, concurrency_id="model", **quiet)
-        memory_tab.select(memory.fill, None, memory.filled, concurrency_id="model", **quiet)
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_id": "model"}
+        is_ready.change(show, None, [tabs, name], **quiet)
+        opened = gr.State("query")
+        query_tab.select(lambda: "query", None, opened, queue=False, **quiet)
+        gr.on([is_ready.change, name.change], query.fill, name, query.filled, **quiet)
+        for tab, view in ((errors_tab, errors), (memory_tab, memory)):
+            _fill_when_opened(tab, view, name, opened, **quiet)
         gr.api(explain, api_name="explain", concurrency_id="model")  # type: ignore[attr-defined]  # gradio does not list it
     return page
+
+
+def _fill_when_opened(tab: gr.Tab, view: Any, name: gr.Dropdown, opened: gr.State, **options: Any) -> None:
+    """Fill a view when it is opened for the first time, and again when another model is chosen."""
+    filled_for = gr.State(None)
+
+    def open_(name: str, now: str | None, *further: Any) -> dict[Any, Any]:
+        new = {} if name == now else view.fill(name, *further)
+        return {opened: tab.id, filled_for: name} | new
+
+    def change(name: str, opened: str, *further: Any) -> dict[Any, Any]:
+        return {filled_for: name} | view.fill(name, *further) if opened == tab.id else {filled_for: None}
+
+    inputs = view.fill_inputs
+    tab.select(open_, [name, filled_for, *inputs], [opened, filled_for, *view.filled], **options)
+    name.change(change, [name, opened, *inputs], [filled_for, *view.filled], **options)
 
 
 def launch(page: gr.Blocks, host: str, port: int) -> str:

@@ -1,7 +1,8 @@
 """The page of the memory: search it, see what looks wrong, edit it, and see what an edit does before it is saved."""
 
+import itertools
+import re
 import tempfile
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 import pandas as pd
 from errors_view import evaluation_set
+from models import ModelMenu
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.neighbour_table import escaped_text
@@ -17,8 +19,11 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import ReAugKDClassifier
     from reaugkd.patch import Patch
 
+    Patches = dict[str, Patch]
+
 SHOWS = ["suspicious", "harmful", "most used", "never used", "edited", "near-duplicates", "leaks of the test rows"]
 MAX_ROWS = 300
+NONE_PICKED = "<p>Pick a row to edit it.</p>"
 AS_CHOSEN, REFITTED, FIXED = "as chosen in training", "a gate fitted again", "the λ below for every text"
 FIRST = ["number", "text", "text_pair", "label", "teacher", "neighbours", "suspicion", "retrieved", "fixes", "breaks"]
 WIDTHS = {"text": 420, "other_text": 420, "text_pair": 320}
@@ -81,15 +86,15 @@ class MemoryView:
 
     Parameters
     ----------
-    get_model : callable
-        Gives the model, or None before it is there.
-    folder : str
-        The model's folder; a new version is saved beside it.
+    menu : ModelMenu
+        Gives the model, and the folder beside which a new version is saved.
+    name : Component
+        Holds the name of the model that is edited.
     """
 
-    def __init__(self, get_model: "Callable[[], ReAugKDClassifier | None]", folder: str) -> None:
-        self.get_model, self.folder = get_model, Path(folder)
-        self.patch = gr.State(())
+    def __init__(self, menu: ModelMenu, name: gr.Dropdown) -> None:
+        self.menu, self.name = menu, name
+        self.patches = gr.State({})  # by model: no edit is lost when another model, or view, is looked at
         self.row = gr.State(None)
         with gr.Row():
             self.show = gr.Radio(SHOWS, value="suspicious", label="Which memories?", elem_id="show", scale=3)
@@ -97,7 +102,7 @@ class MemoryView:
         self.rows = gr.Dataframe(interactive=False, wrap=True, max_height=380, elem_id="memories")
         with gr.Row():
             with gr.Column(scale=1, min_width=320):
-                self.opened = gr.HTML("<p>Pick a row to edit it.</p>", elem_id="picked-memory")
+                self.opened = gr.HTML(NONE_PICKED, elem_id="picked-memory")
                 self.label = gr.Dropdown([], label="Label", allow_custom_value=True, elem_id="new-label")
                 with gr.Row():
                     self.relabel = gr.Button("Relabel", elem_id="relabel")
@@ -122,7 +127,7 @@ class MemoryView:
                 self.changed = gr.Dataframe(
                     interactive=False, wrap=True, max_height=300, elem_id="changed", visible=False
                 )
-                self.name = gr.Textbox(label="Name of the new version", elem_id="version", max_lines=1)
+                self.version = gr.Textbox(label="Name of the new version", elem_id="version", max_lines=1)
                 with gr.Row():
                     self.save = gr.Button("Save as a new version", elem_id="save-version")
                     self.download = gr.DownloadButton("Save the patch", elem_id="save-patch")
@@ -135,63 +140,76 @@ class MemoryView:
             "api_visibility": "private",
             "show_progress": "hidden",
         }
-        edits = [self.patch, self.pending, self.message, self.download, self.effect, self.changed]
-        self.filled = [self.rows, self.label, self.add_label, self.text_pair, self.name, self.message]
-        gr.on([self.show.input, self.search.change], self._list, [self.show, self.search], self.rows, **live)
-        self.rows.select(self._open, None, [self.row, self.opened, self.label], **live)
-        self.relabel.click(self._relabel, [self.patch, self.row, self.label], edits, **live)
-        self.remove.click(self._remove, [self.patch, self.row], edits, **live)
-        self.add.click(self._add, [self.patch, self.text, self.text_pair, self.add_label], [*edits, self.text], **live)
-        self.upload.upload(self._add_file, [self.patch, self.upload], edits, **live)
-        self.undo.click(self._undo, self.patch, edits, **live)
+        edited = [self.name, self.patches]
+        edits = [self.patches, self.pending, self.message, self.download, self.effect, self.changed]
+        self.fill_inputs = [self.patches]
+        self.filled = [self.rows, self.show, self.search, self.row, self.opened, self.label, self.add_label]
+        self.filled += [self.text_pair, self.version, *edits]
+        gr.on([self.show.input, self.search.change], self._list, [self.name, self.show, self.search], self.rows, **live)
+        self.rows.select(self._open, self.name, [self.row, self.opened, self.label], **live)
+        self.relabel.click(self._relabel, [*edited, self.row, self.label], edits, **live)
+        self.remove.click(self._remove, [*edited, self.row], edits, **live)
+        self.add.click(self._add, [*edited, self.text, self.text_pair, self.add_label], [*edits, self.text], **live)
+        self.upload.upload(self._add_file, [*edited, self.upload], edits, **live)
+        self.undo.click(self._undo, edited, edits, **live)
         self.try_out.click(
             self._try,
-            [self.patch, self.answer_by, self.weight],
+            [*edited, self.answer_by, self.weight],
             [self.message, self.effect, self.changed],
             **live | {"show_progress": "minimal"},
         )
         self.save.click(
             self._save,
-            [self.patch, self.answer_by, self.weight, self.name],
-            self.message,
+            [*edited, self.answer_by, self.weight, self.version],
+            [self.message, self.name],
             **live | {"show_progress": "minimal"},
         )
 
-    def fill(self) -> dict[Any, Any]:
-        """Set the page up for the model.
+    def fill(self, name: str, patches: "Patches") -> dict[Any, Any]:
+        """Set the page up for a model.
+
+        Parameters
+        ----------
+        name : str
+            The model's.
+        patches : dict of str to Patch
+            Pending edits by model.
 
         Returns
         -------
         dict
             Values by component, of those in ``filled``.
         """
-        model = self.get_model()
-        if model is None:
-            return {self.message: gr.HTML("<p>The model is not there yet.</p>", visible=True)}
+        model = self.menu.get(name)
         if model.parts.evaluation_rows is None:
             return {self.message: gr.HTML("<p>This model carries no evaluation rows to judge by.</p>", visible=True)}
         names = list(model.parts.settings.label_names)
         return {
-            self.rows: self._list("suspicious", ""),
+            **self._edited(name, patches, patches.get(name, ())),
+            self.show: "suspicious",
+            self.search: "",
+            self.rows: self._list(name, "suspicious", ""),
+            self.row: None,
+            self.opened: NONE_PICKED,
             self.label: gr.Dropdown(names, value=names[0]),
             self.add_label: gr.Dropdown(names, value=names[0]),
             self.text_pair: gr.Textbox(visible=model.parts.settings.is_pair),
-            self.name: f"{self.folder.name}-edited",
+            self.version: self._free_name(name),
         }
 
-    def _model(self) -> "ReAugKDClassifier":
-        model = self.get_model()
-        if model is None:
-            raise gr.Error("The model is not there yet; wait until the page shows it.")
-        return model
+    def _free_name(self, name: str) -> str:
+        """Return a name for the next version that no folder has."""
+        base = re.sub(r"-edited(-\d+)?$", "", name)
+        names = (f"{base}-edited" + (f"-{number}" if number > 1 else "") for number in itertools.count(1))
+        return next(free for free in names if not self.menu.folder(free).exists())
 
-    def _list(self, show: str, text: str) -> Any:
-        rows = memories(self._model(), show, text).head(MAX_ROWS)
-        return gr.Dataframe(rows, column_widths=[WIDTHS.get(name, 120) for name in rows.columns])
+    def _list(self, name: str, show: str, text: str) -> Any:
+        rows = memories(self.menu.get(name), show, text).head(MAX_ROWS)
+        return gr.Dataframe(rows, column_widths=[WIDTHS.get(column, 120) for column in rows.columns])
 
-    def _open(self, event: gr.SelectData) -> tuple[int, str, Any]:
+    def _open(self, event: gr.SelectData, name: str) -> tuple[int, str, Any]:
         """Open the memory whose number stands first in the row."""
-        model = self._model()
+        model = self.menu.get(name)
         memory = model.parts.knowledge_base
         number = int(event.row_value[0])
         row = memory.rows.iloc[number]
@@ -203,14 +221,14 @@ class MemoryView:
         )
         return number, said, row["label"]
 
-    def _edited(self, patch: "Patch") -> dict[Any, Any]:
+    def _edited(self, name: str, patches: "Patches", patch: "Patch") -> dict[Any, Any]:
         """Return what shows a changed patch; what was tried out before is no longer true."""
         from reaugkd.patch import write_patch
 
         path = Path(tempfile.mkdtemp(prefix="reaugkd-")) / "patch.jsonl"
         write_patch(patch, path)
         return {
-            self.patch: patch,
+            self.patches: patches | {name: patch},
             self.pending: pending_html(patch),
             self.message: gr.HTML("", visible=False),
             self.download: gr.DownloadButton(value=str(path), interactive=bool(patch)),
@@ -221,73 +239,74 @@ class MemoryView:
     def _told(self, error: ReAugKDError) -> dict[Any, Any]:
         return {self.message: gr.HTML(f'<p class="sentence" role="alert">{escaped_text(str(error))}</p>', visible=True)}
 
-    def _with(self, patch: "Patch", kind: str, number: int | None, label: str | None = None) -> dict[Any, Any]:
+    def _with(
+        self, name: str, patches: "Patches", kind: str, number: int | None, label: str | None = None
+    ) -> dict[Any, Any]:
         from reaugkd.patch import Edit, check_patch
 
         if number is None:
             return self._told(ReAugKDError("No memory is picked; click a row of the table first."))
-        model = self._model()
+        model, patch = self.menu.get(name), patches.get(name, ())
         try:
-            name = model.parts.knowledge_base.rows["id"].iloc[number]
-            new = (*patch, Edit(kind, name, label))
+            new = (*patch, Edit(kind, model.parts.knowledge_base.rows["id"].iloc[number], label))
             check_patch(model, new)
         except ReAugKDError as error:
             return self._told(error)
-        return self._edited(new)
+        return self._edited(name, patches, new)
 
-    def _relabel(self, patch: "Patch", number: int | None, label: str) -> dict[Any, Any]:
-        return self._with(patch, "relabel", number, label)
+    def _relabel(self, name: str, patches: "Patches", number: int | None, label: str) -> dict[Any, Any]:
+        return self._with(name, patches, "relabel", number, label)
 
-    def _remove(self, patch: "Patch", number: int | None) -> dict[Any, Any]:
-        return self._with(patch, "remove", number)
+    def _remove(self, name: str, patches: "Patches", number: int | None) -> dict[Any, Any]:
+        return self._with(name, patches, "remove", number)
 
-    def _add(self, patch: "Patch", text: str, text_pair: str, label: str) -> dict[Any, Any]:
+    def _add(self, name: str, patches: "Patches", text: str, text_pair: str, label: str) -> dict[Any, Any]:
         rows = pd.DataFrame([{"text": text, "text_pair": text_pair or None, "label": (label or "").strip() or None}])
-        added = self._added(patch, rows)
-        return added | ({self.text: ""} if self.patch in added else {})
+        added = self._added(name, patches, rows)
+        return added | ({self.text: ""} if self.patches in added else {})
 
-    def _add_file(self, patch: "Patch", path: str) -> dict[Any, Any]:
+    def _add_file(self, name: str, patches: "Patches", path: str) -> dict[Any, Any]:
         from reaugkd.sources import named_texts
 
         columns = {"text": "text", "label": "label"}
-        if self._model().parts.settings.is_pair:
+        if self.menu.get(name).parts.settings.is_pair:
             columns["text_pair"] = "text_pair"
         try:
             rows = named_texts(path, columns)
         except ReAugKDError as error:
             return self._told(error)
-        return self._added(patch, rows)
+        return self._added(name, patches, rows)
 
-    def _added(self, patch: "Patch", rows: pd.DataFrame) -> dict[Any, Any]:
+    def _added(self, name: str, patches: "Patches", rows: pd.DataFrame) -> dict[Any, Any]:
         from reaugkd.patch import additions, check_patch
 
-        model = self._model()
+        model, patch = self.menu.get(name), patches.get(name, ())
         try:
             new = (*patch, *additions(model, rows, patch))
             check_patch(model, new)
         except ReAugKDError as error:
             return self._told(error)
-        return self._edited(new)
+        return self._edited(name, patches, new)
 
-    def _undo(self, patch: "Patch") -> dict[Any, Any]:
-        return self._edited(patch[:-1])
+    def _undo(self, name: str, patches: "Patches") -> dict[Any, Any]:
+        return self._edited(name, patches, patches.get(name, ())[:-1])
 
-    def _new_version(self, patch: "Patch", answer_by: str, weight: float) -> "ReAugKDClassifier":
+    def _new_version(self, name: str, patch: "Patch", answer_by: str, weight: float) -> "ReAugKDClassifier":
         from reaugkd.patch import apply_patch
         from reaugkd.refit import refit_gate, with_weight
 
-        edited = apply_patch(self._model(), patch)
+        edited = apply_patch(self.menu.get(name), patch)
         if answer_by == REFITTED:
             return refit_gate(edited)
         return with_weight(edited, weight) if answer_by == FIXED else edited
 
-    def _try(self, patch: "Patch", answer_by: str, weight: float) -> dict[Any, Any]:
+    def _try(self, name: str, patches: "Patches", answer_by: str, weight: float) -> dict[Any, Any]:
         from reaugkd.evaluation_set import compared
         from reaugkd.refit import with_weight
 
-        model = self._model()
+        model = self.menu.get(name)
         try:
-            edited = self._new_version(patch, answer_by, weight)
+            edited = self._new_version(name, patches.get(name, ()), answer_by, weight)
         except ReAugKDError as error:
             return self._told(error)
         before = with_weight(model, weight) if answer_by == FIXED else model
@@ -306,22 +325,27 @@ class MemoryView:
             self.message: gr.HTML("", visible=False),
             self.effect: said,
             self.changed: gr.Dataframe(
-                shown, visible=len(shown) > 0, column_widths=[WIDTHS.get(name, 100) for name in shown.columns]
+                shown, visible=len(shown) > 0, column_widths=[WIDTHS.get(column, 100) for column in shown.columns]
             ),
         }
 
-    def _save(self, patch: "Patch", answer_by: str, weight: float, name: str) -> dict[Any, Any]:
+    def _save(self, name: str, patches: "Patches", answer_by: str, weight: float, version: str) -> dict[Any, Any]:
         from reaugkd.patch import write_patch
 
-        target = self.folder.with_name(name.strip() or "-")
+        patch, target = patches.get(name, ()), self.menu.folder(version.strip() or "-")
         try:
             if not patch:
                 raise ReAugKDError("There is no edit to save; relabel, remove or add a memory first.")
-            if target.parent != self.folder.parent or target.exists() or target.name.startswith(("-", ".")):
-                raise ReAugKDError(f"{name!r} is no name for a new version; choose another one that is not there yet.")
-            self._new_version(patch, answer_by, weight).save_pretrained(target)
+            if target.parent != self.menu.root or target.exists() or target.name.startswith(("-", ".")):
+                raise ReAugKDError(
+                    f"{version!r} is no name for a new version; choose another one that is not there yet."
+                )
+            self._new_version(name, patch, answer_by, weight).save_pretrained(target)
         except (ReAugKDError, ValueError) as error:
             return self._told(ReAugKDError(str(error)))
         write_patch(patch, target.with_name(f"{target.name}.patch.jsonl"))
-        said = f"Saved as {target}, the patch beside it; open it with: python app/main.py --model {target}"
-        return {self.message: gr.HTML(f"<p>{escaped_text(said)}</p>", visible=True)}
+        said = f"Saved as {target}, the patch beside it; choose {target.name} in the menu of models to ask it."
+        return {
+            self.message: gr.HTML(f"<p>{escaped_text(said)}</p>", visible=True),
+            self.name: gr.Dropdown(choices=self.menu.names()),
+        }

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import pandas as pd
+from models import ModelMenu
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.figures import contributions_figure, maps_figure, probabilities_figure
@@ -12,8 +13,6 @@ from reaugkd.neighbour_table import escaped_text, neighbour_table
 from reaugkd.retrieval import RetrievalSettings
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
-    from collections.abc import Callable
-
     from reaugkd import Explanation, ReAugKDClassifier
     from reaugkd.what_if import AskedText
 
@@ -202,12 +201,14 @@ class QueryView:
 
     Parameters
     ----------
-    get_model : callable
-        Gives the model, or None before it is there.
+    menu : ModelMenu
+        Gives the model.
+    name : Component
+        Holds the name of the model that is asked.
     """
 
-    def __init__(self, get_model: "Callable[[], ReAugKDClassifier | None]") -> None:
-        self.get_model = get_model
+    def __init__(self, menu: ModelMenu, name: gr.Dropdown) -> None:
+        self.menu, self.name = menu, name
         self.query = gr.State(None)
         with gr.Column(visible=False) as self.column:
             self.about = gr.HTML(elem_id="about")
@@ -274,28 +275,35 @@ class QueryView:
         private: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
         live = {**private, "show_progress": "hidden", "trigger_mode": "always_last"}
         asks = [self.text.submit, self.text_pair.submit, self.ask.click]
-        gr.on(asks, self._ask, [*texts, *sliders, self.colour], whole, **private)
-        self.examples.click(self._pick, [self.examples, *sliders, self.colour], [*texts, *whole], **private)
-        gr.on([self.temperature.input, self.by_gate.input], self._move, [self.query, *sliders], parts, **live)
-        self.weight.input(self._weigh, [self.query, *sliders[:3]], [self.by_gate, *parts], **live)
-        self.k.input(self._move_k, [self.query, *sliders, self.colour], whole, **live)
-        self.reset.click(
-            self._reset, [self.query, self.colour], [self.k, self.temperature, self.by_gate, *whole], **live
+        gr.on(asks, self._ask, [self.name, *texts, *sliders, self.colour], whole, **private)
+        self.examples.click(self._pick, [self.name, self.examples, *sliders, self.colour], [*texts, *whole], **private)
+        gr.on(
+            [self.temperature.input, self.by_gate.input], self._move, [self.name, self.query, *sliders], parts, **live
         )
-        self.flip.click(self._flip, [self.query, *sliders], self.flipped, **live)
-        self.colour.input(self._recolour, [self.query, self.k, self.colour], self.maps, **live)
+        self.weight.input(self._weigh, [self.name, self.query, *sliders[:3]], [self.by_gate, *parts], **live)
+        self.k.input(self._move_k, [self.name, self.query, *sliders, self.colour], whole, **live)
+        self.reset.click(
+            self._reset, [self.name, self.query, self.colour], [self.k, self.temperature, self.by_gate, *whole], **live
+        )
+        self.flip.click(self._flip, [self.name, self.query, *sliders], self.flipped, **live)
+        self.colour.input(self._recolour, [self.name, self.query, self.k, self.colour], self.maps, **live)
         self.filled = [self.column, self.about, *texts, self.examples, self.k, self.temperature, self.by_gate]
         self.filled += [self.colour, *whole]
 
-    def fill(self) -> dict[Any, Any]:
+    def fill(self, name: str) -> dict[Any, Any]:
         """Set the page up for the model and answer its first example.
+
+        Parameters
+        ----------
+        name : str
+            The model's.
 
         Returns
         -------
         dict
             Values by component, of those in ``filled``.
         """
-        model = self._model()
+        model = self.menu.get(name)
         chosen, is_pair = model.retrieval, model.parts.settings.is_pair
         memories = model.parts.knowledge_base
         samples = example_texts(model)
@@ -312,67 +320,71 @@ class QueryView:
             self.colour: gr.Dropdown(
                 colour_choices(memories.rows), value="label", visible=model.parts.maps is not None
             ),
-            **self._answered(asked_text(model, text, text_pair), chosen, "label"),
+            **self._answered(name, asked_text(model, text, text_pair), chosen, "label"),
         }
 
-    def _model(self) -> "ReAugKDClassifier":
-        model = self.get_model()
-        if model is None:
-            raise gr.Error("The model is not there yet; wait until the page shows it.")
-        return model
-
     def _ask(
-        self, text: str, text_pair: str, k: float, weight: float, temperature: float, by_gate: bool, colour: str
+        self,
+        name: str,
+        text: str,
+        text_pair: str,
+        k: float,
+        weight: float,
+        temperature: float,
+        by_gate: bool,
+        colour: str,
     ) -> dict[Any, Any]:
-        model = self._model()
+        model = self.menu.get(name)
         try:
             query = asked_text(model, text, text_pair)
         except ReAugKDError as error:
             return {self.message: gr.HTML(sentence_html(error), visible=True)}
-        return self._answered(query, settings_of(model, k, weight, temperature, by_gate), colour)
+        return self._answered(name, query, settings_of(model, k, weight, temperature, by_gate), colour)
 
     def _pick(
-        self, example: int, k: float, weight: float, temperature: float, by_gate: bool, colour: str
+        self, name: str, example: int, k: float, weight: float, temperature: float, by_gate: bool, colour: str
     ) -> dict[Any, Any]:
-        text, text_pair = (*example_texts(self._model())[example], "")[:2]
+        text, text_pair = (*example_texts(self.menu.get(name))[example], "")[:2]
         typed = {self.text: text, self.text_pair: text_pair}
-        return typed | self._ask(text, text_pair, k, weight, temperature, by_gate, colour)
+        return typed | self._ask(name, text, text_pair, k, weight, temperature, by_gate, colour)
 
-    def _move(self, query: "AskedText", k: float, weight: float, temperature: float, by_gate: bool) -> dict[Any, Any]:
-        model = self._model()
+    def _move(
+        self, name: str, query: "AskedText", k: float, weight: float, temperature: float, by_gate: bool
+    ) -> dict[Any, Any]:
+        model = self.menu.get(name)
         return self._drawn(explained(model, query, settings_of(model, k, weight, temperature, by_gate)))
 
-    def _weigh(self, query: "AskedText", k: float, weight: float, temperature: float) -> dict[Any, Any]:
+    def _weigh(self, name: str, query: "AskedText", k: float, weight: float, temperature: float) -> dict[Any, Any]:
         """Take λ from the slider: whoever moves it does not mean the gate."""
-        return {self.by_gate: False} | self._move(query, k, weight, temperature, by_gate=False)
+        return {self.by_gate: False} | self._move(name, query, k, weight, temperature, by_gate=False)
 
     def _move_k(
-        self, query: "AskedText", k: float, weight: float, temperature: float, by_gate: bool, colour: str
+        self, name: str, query: "AskedText", k: float, weight: float, temperature: float, by_gate: bool, colour: str
     ) -> dict[Any, Any]:
-        return self._answered(query, settings_of(self._model(), k, weight, temperature, by_gate), colour)
+        return self._answered(name, query, settings_of(self.menu.get(name), k, weight, temperature, by_gate), colour)
 
-    def _reset(self, query: "AskedText", colour: str) -> dict[Any, Any]:
-        chosen = self._model().retrieval
+    def _reset(self, name: str, query: "AskedText", colour: str) -> dict[Any, Any]:
+        chosen = self.menu.get(name).retrieval
         sliders = {self.k: chosen.k, self.temperature: chosen.temperature, self.by_gate: chosen.gate is not None}
-        return sliders | self._answered(query, chosen, colour)
+        return sliders | self._answered(name, query, chosen, colour)
 
-    def _recolour(self, query: "AskedText", k: float, colour: str) -> Any:
-        model = self._model()
+    def _recolour(self, name: str, query: "AskedText", k: float, colour: str) -> Any:
+        model = self.menu.get(name)
         return query_maps(model, explained(model, query, model.retrieval.overridden(k=int(k))), colour)
 
-    def _flip(self, query: "AskedText", k: float, weight: float, temperature: float, by_gate: bool) -> str:
+    def _flip(self, name: str, query: "AskedText", k: float, weight: float, temperature: float, by_gate: bool) -> str:
         """Say without which memories the answer would be another."""
         from reaugkd.what_if import flipping_set
 
-        model = self._model()
+        model = self.menu.get(name)
         return flipped_html(model, flipping_set(model, query, settings_of(model, k, weight, temperature, by_gate)))
 
-    def _answered(self, query: "AskedText", retrieval: RetrievalSettings, colour: str) -> dict[Any, Any]:
+    def _answered(self, name: str, query: "AskedText", retrieval: RetrievalSettings, colour: str) -> dict[Any, Any]:
         """Return all that an answer shows."""
-        explanation = explained(self._model(), query, retrieval)
+        explanation = explained(self.menu.get(name), query, retrieval)
         return {
             self.query: query,
-            self.maps: query_maps(self._model(), explanation, colour),
+            self.maps: query_maps(self.menu.get(name), explanation, colour),
             **self._drawn(explanation),
         }
 

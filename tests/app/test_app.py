@@ -16,6 +16,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from main import build_app, launch, main
 from model_job import ModelJob
+from ports import free_port
 from query_view import (
     LONGEST_EXAMPLE,
     about_html,
@@ -37,12 +38,6 @@ from reaugkd.trainer import Progress
 APP = Path(__file__).parents[2] / "app"
 NASTY = '<img src=x onerror="alert(1)"> ${alert(2)} {{alert(3)}}'
 SHOWN = "&lt;img src=x onerror=&quot;alert(1)&quot;&gt; &#36;&#123;alert(2)&#125; &#123;&#123;alert(3)&#125;&#125;"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def no_training(folder, on_progress):

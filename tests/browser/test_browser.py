@@ -2,20 +2,18 @@
 
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pandas as pd
 import pytest
-from main import build_app, launch
 from model_job import ModelJob
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
+from ports import free_port
 from query_view import example_texts
 
 from reaugkd.errors import ReAugKDError
@@ -27,87 +25,11 @@ from reaugkd.recipe import train
 from reaugkd.retrieval import RetrievalSettings
 from reaugkd.what_if import AskedText, flipping_set
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium or chromium-browser on the PATH to drive"),
-]
 APP = Path(__file__).parents[2] / "app"
 NASTY = "<img src=x onerror=\"window.ran='img'\"> ${window.ran='dollar'} {{window.ran='curly'}} <b>bold</b>"
-WAIT_MS = 60_000
 ROWS = ".neighbours tbody tr"
 STARS = """() => document.querySelector('#maps .js-plotly-plot')?.data
     .filter(trace => trace.name === 'the query').map(trace => trace.xaxis).join()"""
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    expect.set_options(timeout=WAIT_MS)
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def open_page(browser):
-    """Opens pages and fails afterwards if one threw an error or asked anyone but this machine."""
-    contexts, hosts, errors = [], set(), []
-
-    def open_(address, **options):
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 720}, **options})
-        context.set_default_timeout(WAIT_MS)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
-        page.on("websocket", lambda socket: hosts.add(urlsplit(socket.url).hostname))
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(address)
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert errors == []
-    assert hosts - {None} == {"127.0.0.1"}  # None: data: and blob: addresses, which reach nobody
-
-
-class Server:
-    """Serves pages of this process."""
-
-    def __init__(self):
-        self.pages = []
-
-    def __call__(self, job):
-        page = build_app(job)
-        self.pages.append(page)
-        return launch(page, "127.0.0.1", free_port())
-
-
-@pytest.fixture(scope="module")
-def serve():
-    server = Server()
-    yield server
-    for page in server.pages:
-        page.close()
-
-
-def serve_model(serve, model):
-    job = ModelJob("not loaded")
-    job.model = model
-    return serve(job)
-
-
-@pytest.fixture(scope="module")
-def address(serve, toy_model):
-    return serve_model(serve, toy_model)
 
 
 def ask(page, text):
@@ -212,7 +134,7 @@ def test_bad_input_is_told_in_a_sentence_and_the_sliders_go_on(open_page, addres
     expect(page.locator("#message")).to_be_hidden()
 
 
-def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve, toy_model):
+def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve_model, toy_model):
     parts = toy_model.parts
     memory, rows = parts.knowledge_base, parts.knowledge_base.rows
     nasty_rows = rows.assign(text=NASTY, topic=[NASTY if number % 2 else "home" for number in range(len(rows))])
@@ -226,7 +148,7 @@ def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve, toy_model)
             settings=replace(parts.settings, label_names=labels, task=NASTY, teacher=NASTY),
         )
     )
-    page = open_page(serve_model(serve, model))
+    page = open_page(serve_model(model))
     page.locator("#k input[type=number]").fill("3")
     expect(page.locator(f"{ROWS} td.text")).to_have_text([NASTY] * 3)
     ask(page, f"iron {NASTY}")
@@ -240,13 +162,13 @@ def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve, toy_model)
     assert page.locator("img[src='x']").count() == 0
 
 
-def test_a_model_of_pairs_has_two_boxes(open_page, serve, toy_model):
+def test_a_model_of_pairs_has_two_boxes(open_page, serve_model, toy_model):
     settings = replace(toy_model.parts.settings, is_pair=True)
     rows = toy_model.parts.evaluation_rows
     model = ReAugKDClassifier(
         replace(toy_model.parts, settings=settings, evaluation_rows=rows.assign(text_pair=rows["text"]))
     )
-    page = open_page(serve_model(serve, model))
+    page = open_page(serve_model(model))
     page.locator("#text textarea").fill("iron and steel")
     second = page.locator("#text-pair textarea")
     second.fill("rain and snow")
@@ -267,9 +189,9 @@ def test_the_page_reads_on_a_phone_and_in_both_themes(open_page, address, theme)
     assert all(value > 200 if theme == "dark" else value < 60 for value in brightness)
 
 
-def test_the_memories_that_decide_an_answer_are_named_until_the_next_one(open_page, serve, toy_model):
+def test_the_memories_that_decide_an_answer_are_named_until_the_next_one(open_page, serve_model, toy_model):
     model = ReAugKDClassifier(replace(toy_model.parts, retrieval=RetrievalSettings(3, 1.0, 0.05)))
-    page = open_page(serve_model(serve, model))
+    page = open_page(serve_model(model))
     ask(page, "iron and pear")
     expect(page.locator("#answer .asked")).to_have_text("iron and pear")
     page.locator("#flip").click()
@@ -295,9 +217,9 @@ def forgetful(toy_model):
 
 
 def test_a_cell_a_combination_a_bin_and_a_filter_list_their_rows_and_a_row_its_neighbours(
-    open_page, serve, forgetful, tmp_path
+    open_page, serve_model, forgetful, tmp_path
 ):
-    page = open_page(serve_model(serve, forgetful))
+    page = open_page(serve_model(forgetful))
     page.get_by_role("tab", name="Errors").click()
     table = EvaluationSet.of(forgetful, held_out(forgetful, ["test"])).answered(forgetful.memory, forgetful.retrieval)
     table = table.table()
@@ -329,8 +251,8 @@ def test_a_cell_a_combination_a_bin_and_a_filter_list_their_rows_and_a_row_its_n
     assert saved["text"].tolist() == broken[broken["text"].str.contains(text[:12])]["text"].tolist()
 
 
-def test_a_moved_slider_answers_all_rows_anew(open_page, serve, forgetful):
-    page = open_page(serve_model(serve, forgetful))
+def test_a_moved_slider_answers_all_rows_anew(open_page, serve_model, forgetful):
+    page = open_page(serve_model(forgetful))
     page.get_by_role("tab", name="Errors").click()
     asked = EvaluationSet.of(forgetful, held_out(forgetful, ["test"]))
     for weight in (0.0, 0.9):
@@ -386,6 +308,13 @@ def test_a_memory_is_relabelled_and_added_to_tried_out_undone_and_saved_as_a_new
     assert read_patch(tmp_path / "better.patch.jsonl") == patch
     page.locator("#save-version").click()
     expect(page.locator("#memory-message")).to_contain_text("choose another one that is not there yet")
+    page.locator("#model input").click()
+    page.get_by_role("option", name="better").click()
+    expect(page.locator("#pending")).to_contain_text("No edit is pending")
+    expect(page.locator("#version input, #version textarea")).to_have_value("better-edited")
+    page.locator("#model input").click()
+    page.get_by_role("option", name="toy", exact=True).click()
+    expect(page.locator("#pending li")).to_have_count(2)
 
 
 def test_the_first_start_shows_the_training_and_then_the_page_that_answers(

@@ -1,0 +1,84 @@
+"""The menu of models: the server's first one, and all that lie beside it; each is loaded when it is asked for."""
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gradio as gr
+from model_job import ModelJob
+
+from reaugkd.errors import ReAugKDError
+
+if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
+    from reaugkd import ReAugKDClassifier
+
+SETTINGS_FILE = "reaugkd.json"  # as in reaugkd.model_folder, whose import takes seconds
+LOADED = 3
+
+
+class ModelMenu:
+    """Names models, and keeps those that were asked for last.
+
+    Parameters
+    ----------
+    job : ModelJob
+        Gets the first model; the others are the folders beside its folder that hold one.
+    """
+
+    def __init__(self, job: ModelJob) -> None:
+        self.job = job
+        self.root = Path(job.folder).resolve().parent
+        self.first = Path(job.folder).resolve().name
+        self._loaded: OrderedDict[str, ReAugKDClassifier] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def names(self) -> list[str]:
+        """Return the names of all models, the first one first, then the newest first."""
+        found = [path.parent for path in self.root.glob(f"*/{SETTINGS_FILE}") if not path.parent.name.startswith(".")]
+        found.sort(key=lambda folder: (-(folder / SETTINGS_FILE).stat().st_mtime, folder.name))
+        return [self.first, *(folder.name for folder in found if folder.name != self.first)]
+
+    def folder(self, name: str) -> Path:
+        """Return a model's folder."""
+        return self.root / name
+
+    def get(self, name: str | None) -> "ReAugKDClassifier":
+        """Return a model, loaded if it is not.
+
+        Parameters
+        ----------
+        name : str, optional
+            One of :meth:`names`; the first one if left out.
+
+        Returns
+        -------
+        ReAugKDClassifier
+            The model.
+
+        Raises
+        ------
+        gr.Error
+            If there is no such model, it is damaged, or the first one is not there yet.
+        """
+        if name in (None, "", self.first):
+            if self.job.model is None:
+                raise gr.Error(self.job.error or "The model is not there yet; ask again when the page shows it.")
+            return self.job.model
+        if name not in self.names():
+            raise gr.Error(f"There is no model {name!r}; there are: {', '.join(self.names())}.")
+        with self._lock:
+            if name not in self._loaded:
+                self._loaded[name] = self._load(name)
+            self._loaded.move_to_end(name)
+            while len(self._loaded) > LOADED:
+                self._loaded.popitem(last=False)
+            return self._loaded[name]
+
+    def _load(self, name: str) -> "ReAugKDClassifier":
+        from reaugkd import ReAugKDClassifier
+
+        try:
+            return ReAugKDClassifier.from_pretrained(self.folder(name))
+        except ReAugKDError as error:
+            raise gr.Error(str(error)) from error

@@ -1,0 +1,93 @@
+"""Debian's chromium, driven by Playwright, and pages for it to open. Nothing here waits for a fixed time."""
+
+import shutil
+from urllib.parse import urlsplit
+
+import pytest
+from main import build_app, launch
+from model_job import ModelJob
+from playwright.sync_api import expect, sync_playwright
+from ports import free_port
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+WAIT_MS = 60_000
+
+
+def pytest_collection_modifyitems(items):
+    """Mark all tests of this folder as slow, and skip them where there is no browser."""
+    no_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium or chromium-browser on the PATH to drive")
+    for item in items:
+        if item.path.parent.name == "browser":
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(no_browser)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    expect.set_options(timeout=WAIT_MS)
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Opens pages and fails afterwards if one threw an error or asked anyone but this machine."""
+    contexts, hosts, errors = [], set(), []
+
+    def open_(address, **options):
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 720}, **options})
+        context.set_default_timeout(WAIT_MS)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
+        page.on("websocket", lambda socket: hosts.add(urlsplit(socket.url).hostname))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(address)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert errors == []
+    assert hosts - {None} == {"127.0.0.1"}  # None: data: and blob: addresses, which reach nobody
+
+
+class Server:
+    """Serves pages of this process."""
+
+    def __init__(self):
+        self.pages = []
+
+    def __call__(self, job):
+        page = build_app(job)
+        self.pages.append(page)
+        return launch(page, "127.0.0.1", free_port())
+
+
+@pytest.fixture(scope="module")
+def serve():
+    server = Server()
+    yield server
+    for page in server.pages:
+        page.close()
+
+
+@pytest.fixture(scope="module")
+def serve_model(serve, tmp_path_factory):
+    """Serves a model, with nothing else in its menu, and returns the page's address."""
+
+    def serve_(model):
+        job = ModelJob(str(tmp_path_factory.mktemp("runs") / "toy"))
+        job.model = model
+        return serve(job)
+
+    return serve_
+
+
+@pytest.fixture(scope="module")
+def address(serve_model, toy_model):
+    """The address of a page that answers by the toy model."""
+    return serve_model(toy_model)
