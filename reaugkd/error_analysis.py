@@ -1,6 +1,6 @@
 """Where answers go wrong: confusion, disagreement of the voices, calibration, and the rows behind each figure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,11 +26,14 @@ class RowFilter:
         By column, a lower end, which is outside, and an upper end, which is inside; a lower end of 0 is inside.
     text : str
         What a text holds, in upper or lower case.
+    rows : collection of int, optional
+        Numbers of rows by the table's index, such as those that were picked on a map; any row if left out.
     """
 
     equal: Mapping[str, str] = field(default_factory=dict)
     between: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     text: str = ""
+    rows: Collection[int] | None = None
 
     def of(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return the rows that are meant, in their order, with their index.
@@ -54,6 +57,8 @@ class RowFilter:
         if missing:
             raise ReAugKDError(f"There is no column {missing[0]!r} to filter by; choose one of the table's.")
         kept = pd.Series(True, index=table.index)
+        if self.rows is not None:
+            kept &= table.index.isin(list(self.rows))
         for name, value in self.equal.items():
             kept &= table[name].astype(str) == value
         for name, (low, high) in self.between.items():

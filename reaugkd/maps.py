@@ -31,33 +31,33 @@ class ProjectionMaps:
     student_points: NDArray[np.float32]
     student_embeddings: NDArray[np.float32]
 
-    def place(self, query: NDArray[np.floating], knowledge_base: KnowledgeBase) -> NDArray[np.float32]:
-        """Place a query in both maps, from the coordinates of its nearest memories there; umap is not needed.
+    def place(self, queries: NDArray[np.floating], knowledge_base: KnowledgeBase) -> NDArray[np.float32]:
+        """Place queries in both maps, from the coordinates of their nearest memories there; umap is not needed.
 
         Parameters
         ----------
-        query : (d,) float
-            The student's embedding of the query.
+        queries : (d,) or (M, d) float
+            The student's embeddings of one query or of several.
         knowledge_base : KnowledgeBase
             The memories that the maps show.
 
         Returns
         -------
-        (2, 2) float32
-            Its position in the teacher's map and in the student's.
+        (2, 2) or (M, 2, 2) float32
+            Position in the teacher's map and in the student's.
         """
-        query = normalize(query[None, :])
-        in_student_space = query @ self.student_embeddings.T
+        one, queries = queries.ndim == 1, normalize(np.atleast_2d(queries))
         k = min(PLACING_NEIGHBOURS, len(knowledge_base))
-        nearest = np.argsort(-in_student_space, axis=1)[:, :k]
-        similarities, numbers = knowledge_base.search(query, k)
+        similarities, numbers = knowledge_base.search(queries, k)
+        in_student_space = queries @ self.student_embeddings.T
+        nearest = np.argsort(-in_student_space, axis=1, kind="stable")[:, :k]
         places = (
-            (similarities, self.teacher_points[numbers[0]]),
-            (np.take_along_axis(in_student_space, nearest, axis=1), self.student_points[nearest[0]]),
+            (similarities, self.teacher_points[numbers]),
+            (np.take_along_axis(in_student_space, nearest, axis=1), self.student_points[nearest]),
         )
-        return np.stack([(neighbour_weights(near, PLACING_TEMPERATURE) @ at)[0] for near, at in places]).astype(
-            np.float32
-        )
+        placed = [(neighbour_weights(near, PLACING_TEMPERATURE)[:, None, :] @ at)[:, 0] for near, at in places]
+        points = np.stack(placed, axis=1).astype(np.float32)
+        return points[0] if one else points
 
 
 def fit_maps(

@@ -274,8 +274,7 @@ def _edited_maps(
     """Return the maps without the removed rows; an added row lies where a query of the same text would."""
     if maps is None:
         return None
-    places = np.asarray([maps.place(embedding, memories) for embedding in embeddings], dtype=np.float32)
-    places = places.reshape(-1, 2, 2)
+    places = maps.place(embeddings, memories) if len(embeddings) else np.empty((0, 2, 2), dtype=np.float32)
     return ProjectionMaps(
         np.concatenate([maps.teacher_points[kept], places[:, 0]]),
         np.concatenate([maps.student_points[kept], places[:, 1]]),

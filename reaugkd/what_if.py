@@ -36,16 +36,19 @@ class AskedText:
         ŷ.
     key : (d',) float32
         What the memory is searched with.
+    teacher_probabilities : (C,) float32 or None
+        The teacher's own, where the model keeps its teacher.
     """
 
     text: Text
     embedding: NDArray[np.float32]
     student_probabilities: NDArray[np.float32]
     key: NDArray[np.float32]
+    teacher_probabilities: NDArray[np.float32] | None = None
 
     @classmethod
     def of(cls, model: ReAugKDClassifier, text: Text) -> "AskedText":
-        """Run a model's student, and its second key, on one text.
+        """Run a model's student on one text, and its second key and its teacher where it keeps them.
 
         Parameters
         ----------
@@ -65,7 +68,12 @@ class AskedText:
             If a text is empty or enormous, or a pair where the model takes single texts, or the other way round.
         """
         embeddings, probabilities = model.embed([text])
-        return cls(text, embeddings[0], probabilities[0], model.query_keys([text], embeddings)[0])
+        keys, teacher = model.query_keys([text], embeddings), model.parts.teacher
+        said = None
+        if teacher is not None:
+            known = teacher.encode([text])[1][0]
+            said = np.pad(known, (0, len(model.classes_) - len(known)))  # of classes added since it cannot speak
+        return cls(text, embeddings[0], probabilities[0], keys[0], said)
 
 
 @dataclass(frozen=True)

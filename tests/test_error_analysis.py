@@ -80,3 +80,10 @@ def test_the_summary_counts_what_the_table_shows(answered):
         found["effects"]["fixed"] == ((table["student"] != table["label"]) & (table["answer"] == table["label"])).sum()
     )
     assert set(found["calibration_error"]) == {"teacher", "student", "retrieved", "answer"}
+
+
+def test_rows_can_be_named_by_their_number():
+    table = pd.DataFrame({"label": ["a", "b", "a"], "text": ["one", "two", "three"]})
+    assert RowFilter(rows=[0, 1]).of(table).index.tolist() == [0, 1]
+    assert RowFilter(equal={"label": "a"}, rows=[1, 2]).of(table).index.tolist() == [2]
+    assert RowFilter(rows=[]).of(table).empty

@@ -74,3 +74,14 @@ def test_every_text_in_the_table_is_shown_as_text(explanation):
 def test_an_escaped_text_reads_back_as_it_was():
     assert html.unescape(escaped_text(NASTY)) == NASTY
     assert not set("<>${}`\\'\"") & set(escaped_text(NASTY))
+
+
+def test_a_row_can_be_struck_out_or_relabelled_where_classes_are_given(toy_model):
+    explanation = toy_model.explain("iron and rain", k=3)
+    table = neighbour_table(explanation, explanation.classes)
+    for neighbour in explanation.neighbours:
+        assert f'data-strike="{neighbour.number}"' in table
+        menu = table.split(f'data-relabel="{neighbour.number}"')[1].split("</select>")[0]
+        assert f"<option selected>{neighbour.label}</option>" in menu
+        assert menu.count("<option") == len(explanation.classes)
+    assert "data-strike" not in neighbour_table(explanation)

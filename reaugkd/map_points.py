@@ -1,0 +1,234 @@
+"""What the maps show: a point for each memory and each row of an evaluation set, and the colours of the points."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.neighbors import NearestNeighbors
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.evaluation_set import Answered, EvaluationSet
+from reaugkd.figures import OTHER_COLOUR, PALETTE
+from reaugkd.inference import ReAugKDClassifier
+
+KINDS = ("memory", "test row")
+# From light to dark, evenly bright steps, to be told apart without a sense of colour too.
+STEPS = ("#FDE725", "#8FD744", "#35B779", "#21908C", "#31688E", "#443A83", "#440154")
+MEASURED_ROWS = 2_000
+
+
+@dataclass(frozen=True)
+class MapPoints:
+    """P points: the memories in their order, then the rows of an evaluation set.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        P rows: ``kind``, one of :data:`KINDS`; ``number`` in the memory or the evaluation set; ``id``, ``text``,
+        ``label``; what ``teacher``, ``student`` and ``answer`` say where that is known; ``moved``, 1 - cos(x_i, z_i) of
+        a memory; further columns. What is not known of a point is missing.
+    teacher_points, student_points : (P, 2) float32
+        Positions among the teacher's embeddings and among the student's. Of an evaluated row the teacher's embedding
+        is not known: both are places of its x, among the z_i and among the x_i.
+    """
+
+    rows: pd.DataFrame
+    teacher_points: NDArray[np.float32]
+    student_points: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class PointColours:
+    """How the points are coloured by a column.
+
+    Parameters
+    ----------
+    codes : (P,) uint8
+        Number of each point's colour.
+    legend : list of (str, str)
+        Name and colour, ``#RRGGBB``, by code; the last is that of all other values and of points without one.
+    """
+
+    codes: NDArray[np.uint8]
+    legend: list[tuple[str, str]]
+
+
+def map_points(model: ReAugKDClassifier, answered: Answered | None, memories: EvaluationSet | None = None) -> MapPoints:
+    """Gather the points of a model's maps.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model.
+    answered : Answered or None
+        Its answers to an evaluation set, to be shown among the memories.
+    memories : EvaluationSet, optional
+        The student run over the memories, for what it says of them; left out, that is missing.
+
+    Returns
+    -------
+    MapPoints
+        The points.
+
+    Raises
+    ------
+    ReAugKDError
+        If the model was saved without maps.
+    """
+    maps, memory = model.parts.maps, model.parts.knowledge_base
+    if maps is None:
+        raise ReAugKDError("This model was saved without maps; train it again with maps to see them.")
+    names = np.asarray(model.parts.settings.label_names)
+    stored = memory.rows.reset_index(drop=True).assign(
+        kind=KINDS[0],
+        teacher=names[memory.soft_labels.argmax(axis=1)],
+        teacher_probability=memory.soft_labels.max(axis=1),
+    )
+    if maps.student_embeddings.shape == memory.embeddings.shape:
+        stored["moved"] = 1 - (maps.student_embeddings * memory.embeddings).sum(axis=1)
+    if memories is not None:
+        stored["student"] = names[memories.student_probabilities.argmax(axis=1)]
+        stored["student_probability"] = memories.student_probabilities.max(axis=1)
+    tables, places = [stored], [np.stack([maps.teacher_points, maps.student_points], axis=1)]
+    if answered is not None:
+        tables.append(answered.table().assign(kind=KINDS[1]))
+        places.append(maps.place(answered.asked.embeddings, memory))
+    rows = pd.concat([table.reset_index(names="number") for table in tables], ignore_index=True)
+    for voice in ("teacher", "student", "answer"):
+        if voice in rows:
+            rows[f"{voice}_error"] = (
+                (rows[voice] != rows["label"]).map({True: "wrong", False: "right"}).where(rows[voice].notna())
+            )
+    points = np.concatenate(places)
+    return MapPoints(rows.drop(columns="teacher_soft_labels", errors="ignore"), points[:, 0], points[:, 1])
+
+
+def colour_columns(points: MapPoints) -> list[str]:
+    """Name the columns by which the points can be coloured, the label first."""
+    own = ("kind", "number", "id", "split", "text", "text_pair", "label")
+    return ["label", *(str(name) for name in points.rows.columns if name not in own), "kind"]
+
+
+def point_colours(points: MapPoints, column: str) -> PointColours:
+    """Colour the points by a column: names by a palette of ten, numbers by seven steps of even size.
+
+    Parameters
+    ----------
+    points : MapPoints
+        The points.
+    column : str
+        One of :func:`colour_columns`.
+
+    Returns
+    -------
+    PointColours
+        Of more than ten names the most frequent have a colour.
+
+    Raises
+    ------
+    ReAugKDError
+        If there is no such column.
+    """
+    if column not in points.rows:
+        raise ReAugKDError(f"There is no column {column!r} to colour by; choose one of {colour_columns(points)}.")
+    values = points.rows[column]
+    if pd.api.types.is_float_dtype(values):
+        low, high = float(values.min()), float(values.max())
+        ends = np.linspace(low, high, len(STEPS) + 1)
+        steps = np.clip(np.searchsorted(ends, values.fillna(low), side="right") - 1, 0, len(STEPS) - 1)
+        legend = [(f"{a:.2f} to {b:.2f}", colour) for a, b, colour in zip(ends, ends[1:], STEPS, strict=False)]
+        return PointColours(
+            np.where(values.isna(), len(STEPS), steps).astype(np.uint8), [*legend, ("none", OTHER_COLOUR)]
+        )
+    names = values.dropna().astype(str)
+    frequent = names.value_counts().index[: len(PALETTE)].tolist()
+    kept = sorted(frequent) if names.nunique() <= len(PALETTE) else frequent
+    numbers = {name: number for number, name in enumerate(kept)}
+    codes = values.astype(str).where(values.notna()).map(numbers).fillna(len(kept)).astype(np.uint8)
+    other = "other" if names.nunique() > len(kept) else "none"
+    return PointColours(np.asarray(codes, dtype=np.uint8), [*zip(kept, PALETTE, strict=False), (other, OTHER_COLOUR)])
+
+
+def most_moved(points: MapPoints, count: int) -> list[int]:
+    """Return the memories whose x_i lies farthest from their z_i by cosine, the farthest first; none if not known."""
+    if "moved" not in points.rows:
+        return []
+    return [int(number) for number in points.rows["moved"].dropna().nlargest(count).index]
+
+
+def map_overlap(model: ReAugKDClassifier, k: int = 10) -> dict[str, float]:
+    """Say what the maps are worth: the mean share of a point's k nearest that are its k nearest on the map too.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        A model with maps.
+    k : int
+        How many neighbours; a point is not its own.
+
+    Returns
+    -------
+    dict of str to float
+        ``teacher`` and ``student``, 0 to 1, over at most 2,000 memories, evenly drawn.
+    """
+    maps, memory = model.parts.maps, model.parts.knowledge_base
+    if maps is None or len(memory) <= k:
+        return {}
+    rows = np.unique(np.linspace(0, len(memory) - 1, min(len(memory), MEASURED_ROWS)).astype(np.int64))
+    spaces = {
+        "teacher": (memory.embeddings, maps.teacher_points),
+        "student": (maps.student_embeddings, maps.student_points),
+    }
+    return {name: _shared(full, plane, rows, k) for name, (full, plane) in spaces.items()}
+
+
+def _shared(full: NDArray[np.floating], plane: NDArray[np.floating], rows: NDArray[np.int64], k: int) -> float:
+    near = [
+        [
+            set(found[found != row][:k])
+            for row, found in zip(
+                rows,
+                NearestNeighbors(n_neighbors=k + 1).fit(space).kneighbors(space[rows], return_distance=False),
+                strict=True,
+            )
+        ]
+        for space in (full, plane)
+    ]
+    return float(np.mean([len(one & other) / k for one, other in zip(*near, strict=True)]))
+
+
+def nearest_memories(
+    model: ReAugKDClassifier, points: MapPoints, answered: Answered | None, point: int, k: int
+) -> list[tuple[int, float]]:
+    """Return the memories nearest to a point in full space, by the teacher's z for a memory and by x for a test row.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model.
+    points : MapPoints
+        Its points.
+    answered : Answered or None
+        The evaluation set among them.
+    point : int
+        Number of the point.
+    k : int
+        How many; a memory is not its own neighbour.
+
+    Returns
+    -------
+    list of (int, float)
+        Row numbers in the memory and cosines, the nearest first.
+    """
+    memory, number = model.parts.knowledge_base, int(points.rows["number"][point])
+    is_memory = points.rows["kind"][point] == KINDS[0]
+    if not is_memory and answered is None:
+        raise ReAugKDError(f"Point {point} is a test row; give the answered evaluation set that it is of.")
+    key = memory.embeddings[number] if is_memory or answered is None else answered.asked.embeddings[number]
+    similarities, numbers = memory.search(key[None, :], k + 1)
+    found = list(zip(numbers[0].tolist(), similarities[0].tolist(), strict=True))
+    return [(other, similarity) for other, similarity in found if not (is_memory and other == number)][:k]

@@ -1,0 +1,121 @@
+"""The points of the maps: which they are, how they are coloured, and what the maps are worth."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.evaluation_set import EvaluationSet, held_out
+from reaugkd.map_points import MapPoints, colour_columns, map_overlap, map_points, most_moved, point_colours
+
+
+@pytest.fixture(scope="module")
+def answered(toy_model):
+    return EvaluationSet.of(toy_model, held_out(toy_model, ["test"])).answered(toy_model.memory, toy_model.retrieval)
+
+
+@pytest.fixture(scope="module")
+def points(toy_model, answered):
+    return map_points(toy_model, answered, EvaluationSet.of(toy_model, toy_model.memory.rows))
+
+
+def test_memories_come_first_then_the_evaluated_rows_where_a_query_of_the_same_text_would_lie(
+    toy_model, answered, points
+):
+    memory, maps = toy_model.parts.knowledge_base, toy_model.parts.maps
+    assert points.rows["kind"].tolist() == ["memory"] * len(memory) + ["test row"] * len(answered.asked)
+    np.testing.assert_array_equal(points.teacher_points[: len(memory)], maps.teacher_points)
+    np.testing.assert_array_equal(points.student_points[: len(memory)], maps.student_points)
+    for row in (0, 5):
+        query = maps.place(answered.asked.embeddings[row], memory)
+        number = len(memory) + row
+        np.testing.assert_allclose(points.teacher_points[number], query[0], atol=1e-5)
+        np.testing.assert_allclose(points.student_points[number], query[1], atol=1e-5)
+        assert points.rows["number"][number] == row
+
+
+def test_a_point_tells_what_teacher_student_and_answer_say_and_which_are_wrong(toy_model, answered, points):
+    memory, names = toy_model.parts.knowledge_base, toy_model.classes_
+    rows = points.rows[points.rows["kind"] == "memory"]
+    assert rows["teacher"].tolist() == names[memory.soft_labels.argmax(axis=1)].tolist()
+    assert (
+        rows["student"].tolist()
+        == names[toy_model.parts.student.encode(list(memory.rows["text"]))[1].argmax(1)].tolist()
+    )
+    assert rows["answer"].isna().all()
+    asked = points.rows[points.rows["kind"] == "test row"]
+    said = names[answered.predicted["answer"]]
+    wrong = np.where(said == asked["label"], "right", "wrong")
+    assert asked["answer"].tolist() == said.tolist()
+    assert asked["answer_error"].tolist() == wrong.tolist()
+
+
+def test_the_memories_that_moved_most_have_the_smallest_cosine(toy_model, points):
+    x, z = toy_model.parts.maps.student_embeddings, toy_model.parts.knowledge_base.embeddings
+    assert most_moved(points, 5) == np.argsort((x * z).sum(axis=1), kind="stable")[:5].tolist()
+
+
+def test_up_to_ten_names_have_a_colour_each_and_missing_values_are_grey(points):
+    colours = point_colours(points, "effect")
+    memory = (points.rows["kind"] == "memory").to_numpy()
+    assert {colours.legend[code] for code in colours.codes[memory]} == {("none", "#B8BCC4")}
+    named = [colours.legend[code][0] for code in colours.codes[~memory]]
+    assert named == points.rows["effect"][~memory].tolist()
+
+
+def test_of_more_than_ten_names_the_most_frequent_are_coloured():
+    names = [f"class {number:02}" for number in range(12) for _ in range(number + 1)]
+    plane = np.zeros((len(names), 2), dtype=np.float32)
+    colours = point_colours(MapPoints(pd.DataFrame({"label": names}), plane, plane), "label")
+    assert [name for name, _ in colours.legend] == [f"class {number:02}" for number in range(11, 1, -1)] + ["other"]
+    assert [colours.legend[code][0] for code in colours.codes[:3]] == ["other"] * 3
+    assert len({colour for _, colour in colours.legend}) == 11
+
+
+def test_numbers_are_coloured_by_steps_of_even_size():
+    plane = np.zeros((4, 2), dtype=np.float32)
+    table = pd.DataFrame({"label": list("abcd"), "moved": [0.0, 0.35, 0.7, np.nan]})
+    colours = point_colours(MapPoints(table, plane, plane), "moved")
+    assert [colours.legend[code][0] for code in colours.codes] == [
+        "0.00 to 0.10",
+        "0.30 to 0.40",
+        "0.60 to 0.70",
+        "none",
+    ]
+
+
+def test_every_column_can_colour_and_another_is_refused_with_a_sentence(points):
+    columns = colour_columns(points)
+    assert columns[0] == "label"
+    assert {"teacher", "student", "answer", "effect", "topic", "moved", "kind"} <= set(columns)
+    for column in columns:
+        assert len(point_colours(points, column).codes) == len(points)
+    with pytest.raises(ReAugKDError, match="no column 'colour'"):
+        point_colours(points, "colour")
+
+
+def test_the_overlap_of_the_maps_is_that_of_brute_force(toy_model):
+    maps, memory = toy_model.parts.maps, toy_model.parts.knowledge_base
+
+    def nearest(space):
+        distances = np.linalg.norm(space[:, None].astype(np.float64) - space[None], axis=2)
+        np.fill_diagonal(distances, np.inf)
+        return [set(row) for row in np.argsort(distances, axis=1)[:, :10]]
+
+    for name, full, plane in (
+        ("teacher", memory.embeddings, maps.teacher_points),
+        ("student", maps.student_embeddings, maps.student_points),
+    ):
+        shared = [len(one & other) / 10 for one, other in zip(nearest(full), nearest(plane), strict=True)]
+        assert map_overlap(toy_model)[name] == pytest.approx(np.mean(shared), abs=0.02)
+
+
+def test_a_model_without_maps_has_no_points_and_says_so(toy_model, answered):
+    from dataclasses import replace
+
+    from reaugkd.inference import ReAugKDClassifier
+
+    bare = ReAugKDClassifier(replace(toy_model.parts, maps=None))
+    assert map_overlap(bare) == {}
+    with pytest.raises(ReAugKDError, match="without maps"):
+        map_points(bare, answered)
