@@ -2,12 +2,12 @@
 
 import json
 import tempfile
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from models import ModelMenu
+from maps_panel import MapsPanel
+from models import ModelMenu, evaluation_set
 
 from reaugkd.error_tables import confusion_table, disagreement_table, reliability_bars
 from reaugkd.errors import ReAugKDError
@@ -15,8 +15,7 @@ from reaugkd.neighbour_table import escaped_text, neighbour_table
 from reaugkd.retrieval import RetrievalSettings
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
-    from reaugkd import ReAugKDClassifier
-    from reaugkd.evaluation_set import Answered, EvaluationSet
+    from reaugkd.evaluation_set import Answered
 
 SPLITS = ["test", "validation"]
 ANY = "any"
@@ -28,14 +27,6 @@ PICK = """element.addEventListener('click', event => {
   const button = event.target.closest('[data-pick]');
   if (button) trigger('select', {pick: button.dataset.pick});
 });"""
-
-
-@lru_cache(maxsize=4)
-def evaluation_set(model: "ReAugKDClassifier", split: str) -> "EvaluationSet":
-    """Run the student over a split of the model's evaluation rows, once; the last four stay."""
-    from reaugkd.evaluation_set import EvaluationSet, held_out
-
-    return EvaluationSet.of(model, held_out(model, [split]))
 
 
 def summary_html(figures: dict[str, Any], metric: str, changed: int) -> str:
@@ -70,6 +61,7 @@ def chosen_html(chosen: dict[str, Any], rows: int, shown: int) -> str:
     parts = [f"{name} = {value}" for name, value in chosen.get("equal", {}).items()]
     parts += [f"{name} {low:.1f} to {high:.1f}" for name, (low, high) in chosen.get("between", {}).items()]
     parts += [f"“{chosen['text']}” in the text"] if chosen.get("text") else []
+    parts += ["selected on the maps"] if chosen.get("rows") is not None else []
     which = ", ".join(parts) or "all rows"
     more = f"; the first {shown} are listed, the file holds all" if shown < rows else ""
     return f"<p><b>{rows:,}</b> rows: {escaped_text(which)}{more}</p>"
@@ -84,10 +76,12 @@ class ErrorsView:
         Gives the model.
     name : Component
         Holds the name of the model that answers.
+    maps : MapsPanel
+        Shares its selection.
     """
 
-    def __init__(self, menu: ModelMenu, name: gr.Dropdown) -> None:
-        self.menu, self.name = menu, name
+    def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel) -> None:
+        self.menu, self.name, self.maps = menu, name, maps
         self.picked = gr.State({})
         with gr.Row():
             with gr.Column(scale=4, min_width=300):
@@ -120,6 +114,7 @@ class ErrorsView:
             self.text = gr.Textbox(label="Text holds", elem_id="errors-text", max_lines=1)
         with gr.Row():
             self.chosen = gr.HTML(elem_id="chosen")
+            self.on_maps = gr.Button("Select on the maps", size="sm", elem_id="errors-on-maps", scale=0, min_width=160)
             self.clear = gr.Button("List all rows", size="sm", elem_id="clear-filter", scale=0, min_width=140)
             self.save = gr.Button("Save as CSV", size="sm", elem_id="save-csv", scale=0, min_width=140)
             self.file = gr.DownloadButton(visible="hidden", elem_id="csv-file")
@@ -164,6 +159,8 @@ class ErrorsView:
         self.clear.click(
             self._clear, settings, [self.picked, self.effect, self.column, self.value, self.text, *listed], **live
         )
+        self.on_maps.click(self._show_on_maps, [*settings, *filters], [self.maps.map, *self.maps.listed], **live)
+        self.maps.map.select(self._list_selected, [*settings, *filters], [self.picked, *listed], **live)
         saved = self.save.click(self._saved, [*settings, *filters], self.file, **live)
         saved.then(None, js="() => document.querySelector('#csv-file').click()", api_visibility="private")
         self.rows.select(self._open, settings, self.opened, **live)
@@ -252,7 +249,7 @@ class ErrorsView:
         equal = dict((picked or {}).get("equal", {}))
         equal |= {"effect": effect} if effect != ANY else {}
         equal |= {column: value} if ANY not in (column, value) else {}
-        return {"equal": equal, "between": (picked or {}).get("between", {}), "text": text}
+        return {"rows": None, "between": {}, **(picked or {}), "equal": equal, "text": text}
 
     def _filtered(self, table: Any, chosen: dict[str, Any]) -> Any:
         from reaugkd.error_analysis import RowFilter
@@ -300,6 +297,22 @@ class ErrorsView:
     ) -> dict[Any, Any]:
         picked = json.loads(event.pick)
         return {self.picked: picked} | self._list(name, split, k, weight, temperature, by_gate, picked, *filters)
+
+    def _show_on_maps(self, name: str, *settings_and_filters: Any) -> dict[Any, Any]:
+        """Select the listed rows on the maps, which show the test rows after the memories."""
+        rows = self._filtered(
+            self._answered(name, *settings_and_filters[:5]).table(), self._chosen(*settings_and_filters[5:])
+        )
+        if settings_and_filters[0] != "test":
+            raise gr.Error("The maps show the test rows; choose test above.")
+        return self.maps.show_points(name, self.maps.points_of_test_rows(name, rows.index.tolist()))
+
+    def _list_selected(self, event: gr.EventData, name: str, split: str, *settings_and_filters: Any) -> dict[Any, Any]:
+        """List the test rows among the points that were selected on the maps."""
+        rows = self.maps.test_rows_of_points(name, [int(point) for point in event.points])
+        picked = {"rows": rows} if event.points and split == "test" else {}
+        settings, filters = settings_and_filters[:4], settings_and_filters[5:]
+        return {self.picked: picked} | self._list(name, split, *settings, picked, *filters)
 
     def _values(self, column: str, *settings: Any) -> Any:
         if column == ANY:

@@ -14,6 +14,7 @@ for _name in ("NO_PROXY", "no_proxy"):  # gradio asks itself whether it is up; a
 
 import gradio as gr  # noqa: E402
 from errors_view import ErrorsView  # noqa: E402
+from maps_panel import MapsPanel  # noqa: E402
 from memory_view import MemoryView  # noqa: E402
 from model_job import ModelJob, train_shoptalk  # noqa: E402
 from models import ModelMenu  # noqa: E402
@@ -21,7 +22,9 @@ from query_view import QueryView  # noqa: E402
 from training_view import TrainingView  # noqa: E402
 
 from reaugkd.errors import ReAugKDError  # noqa: E402
+from reaugkd.links import PageState, app_link, page_state  # noqa: E402
 
+LONGEST_SELECTION = 200  # points of a selection that a link keeps: addresses are short
 DEFAULT_MODEL = Path(__file__).parents[1] / "runs" / "shoptalk"
 LOOKS: dict[str, Any] = {
     "theme": gr.themes.Default(
@@ -29,7 +32,7 @@ LOOKS: dict[str, Any] = {
         font=("system-ui", "sans-serif"),
         font_mono=("ui-monospace", "monospace"),
     ),
-    "css_paths": [Path(__file__).with_name("style.css")],
+    "css_paths": sorted(Path(__file__).parent.glob("*.css")),
 }
 
 
@@ -72,35 +75,74 @@ def build_app(job: ModelJob) -> gr.Blocks:
         gr.Markdown("# A small model that looks things up in its teacher's memory")
         training = TrainingView(job)
         name = gr.Dropdown([menu.first], value=menu.first, label="Model", visible=False, elem_id="model")
+        is_ready, linked, opened = gr.State(False), gr.State(PageState()), gr.State("query")
+        with gr.Column(visible=False, render=False) as below:
+            maps = MapsPanel(menu, name)
         with gr.Tabs(visible=False, elem_id="views") as tabs:
             with gr.Tab("Query", id="query") as query_tab:
-                query = QueryView(menu, name)
+                query = QueryView(menu, name, maps)
             with gr.Tab("Errors", id="errors") as errors_tab:
-                errors = ErrorsView(menu, name)
+                errors = ErrorsView(menu, name, maps)
             with gr.Tab("Memory", id="memory") as memory_tab:
-                memory = MemoryView(menu, name)
-        is_ready = gr.State(False)
+                memory = MemoryView(menu, name, maps)
+        below.render()
         timer = gr.Timer(3)  # drawing the losses more often would take the processor from the training
 
         def look(drawn: int) -> dict[Any, Any]:
             done = {is_ready: True, timer: gr.Timer(active=False)} if job.model is not None else {}
             return training.draw(drawn) | done
 
-        def show() -> dict[Any, Any]:
-            return {tabs: gr.Tabs(visible=True), name: gr.Dropdown(menu.names(), value=menu.first, visible=True)}
+        def show(request: gr.Request) -> dict[Any, Any]:
+            state = linked_state(request)
+            chosen = state.model if state.model in menu.names() else menu.first
+            return {
+                tabs: gr.Tabs(visible=True, selected=state.view),
+                below: gr.Column(visible=True),
+                name: gr.Dropdown(menu.names(), value=chosen, visible=True),
+                linked: state,
+            }
 
         watch: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
         outputs = [*training.outputs, is_ready, timer]
         gr.on([page.load, timer.tick], look, training.drawn, outputs, **watch)
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_id": "model"}
-        is_ready.change(show, None, [tabs, name], **quiet)
-        opened = gr.State("query")
+        shown = is_ready.change(show, None, [tabs, below, name, linked], **quiet)
         query_tab.select(lambda: "query", None, opened, queue=False, **quiet)
-        gr.on([is_ready.change, name.change], query.fill, name, query.filled, **quiet)
+        for event in (shown.then, name.input):
+            event(query.fill, [name, *query.fill_inputs, linked], query.filled, **quiet)
+            filled = event(maps.fill, name, maps.filled, **quiet)
+            filled.then(maps.show_link, [name, linked], [maps.map, *maps.listed], **quiet)
         for tab, view in ((errors_tab, errors), (memory_tab, memory)):
             _fill_when_opened(tab, view, name, opened, **quiet)
+        _keep_link(query, name, opened, **watch)
         gr.api(explain, api_name="explain", concurrency_id="model")  # type: ignore[attr-defined]  # gradio does not list it
     return page
+
+
+def linked_state(request: gr.Request) -> PageState:
+    """Return what the page's link asks for; a warning in the page where it is malformed."""
+    try:
+        return page_state(dict(request.query_params))
+    except ReAugKDError as error:
+        gr.Warning(str(error))
+        return PageState()
+
+
+def _keep_link(query: QueryView, name: gr.Dropdown, opened: gr.State, **options: Any) -> None:
+    """Keep the page's address such that it opens what is seen."""
+    settings = [query.text, query.text_pair, query.k, query.weight, query.temperature, query.by_gate]
+    watched: list[Any] = [name, opened, *settings, query.maps.selected]
+    address = gr.Textbox(visible=False)
+
+    def link(
+        name: str, view: str, text: str, pair: str, k: int, weight: float, temperature: float, gate: bool, chosen: Any
+    ) -> str:
+        selected = tuple(chosen[:LONGEST_SELECTION])
+        state = PageState(name, view, text, pair, int(k), None if gate else weight, temperature, selected)
+        return app_link(state, "")
+
+    changed = gr.on([part.change for part in watched], link, watched, address, trigger_mode="always_last", **options)
+    changed.then(None, address, js="link => { history.replaceState(null, '', link); }", api_visibility="private")
 
 
 def _fill_when_opened(tab: gr.Tab, view: Any, name: gr.Dropdown, opened: gr.State, **options: Any) -> None:
@@ -116,7 +158,7 @@ def _fill_when_opened(tab: gr.Tab, view: Any, name: gr.Dropdown, opened: gr.Stat
 
     inputs = view.fill_inputs
     tab.select(open_, [name, filled_for, *inputs], [opened, filled_for, *view.filled], **options)
-    name.change(change, [name, opened, *inputs], [filled_for, *view.filled], **options)
+    name.input(change, [name, opened, *inputs], [filled_for, *view.filled], **options)
 
 
 def launch(page: gr.Blocks, host: str, port: int) -> str:

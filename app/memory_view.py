@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import pandas as pd
-from errors_view import evaluation_set
-from models import ModelMenu
+from maps_panel import MapsPanel
+from models import ModelMenu, evaluation_set
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.neighbour_table import escaped_text
@@ -90,16 +90,19 @@ class MemoryView:
         Gives the model, and the folder beside which a new version is saved.
     name : Component
         Holds the name of the model that is edited.
+    maps : MapsPanel
+        Shares its selection.
     """
 
-    def __init__(self, menu: ModelMenu, name: gr.Dropdown) -> None:
-        self.menu, self.name = menu, name
+    def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel) -> None:
+        self.menu, self.name, self.maps = menu, name, maps
         self.patches = gr.State({})  # by model: no edit is lost when another model, or view, is looked at
         self.row = gr.State(None)
         with gr.Row():
             self.show = gr.Radio(SHOWS, value="suspicious", label="Which memories?", elem_id="show", scale=3)
             self.search = gr.Textbox(label="Text holds", elem_id="search", max_lines=1, scale=1)
         self.rows = gr.Dataframe(interactive=False, wrap=True, max_height=380, elem_id="memories")
+        self.on_maps = gr.Button("Select on the maps", size="sm", elem_id="memories-on-maps", scale=0)
         with gr.Row():
             with gr.Column(scale=1, min_width=320):
                 self.opened = gr.HTML(NONE_PICKED, elem_id="picked-memory")
@@ -146,6 +149,9 @@ class MemoryView:
         self.filled = [self.rows, self.show, self.search, self.row, self.opened, self.label, self.add_label]
         self.filled += [self.text_pair, self.version, *edits]
         gr.on([self.show.input, self.search.change], self._list, [self.name, self.show, self.search], self.rows, **live)
+        self.on_maps.click(
+            self._show_on_maps, [self.name, self.show, self.search], [self.maps.map, *self.maps.listed], **live
+        )
         self.rows.select(self._open, self.name, [self.row, self.opened, self.label], **live)
         self.relabel.click(self._relabel, [*edited, self.row, self.label], edits, **live)
         self.remove.click(self._remove, [*edited, self.row], edits, **live)
@@ -206,6 +212,9 @@ class MemoryView:
     def _list(self, name: str, show: str, text: str) -> Any:
         rows = memories(self.menu.get(name), show, text).head(MAX_ROWS)
         return gr.Dataframe(rows, column_widths=[WIDTHS.get(column, 120) for column in rows.columns])
+
+    def _show_on_maps(self, name: str, show: str, text: str) -> dict[Any, Any]:
+        return self.maps.show_points(name, memories(self.menu.get(name), show, text)["number"].head(MAX_ROWS).tolist())
 
     def _open(self, event: gr.SelectData, name: str) -> tuple[int, str, Any]:
         """Open the memory whose number stands first in the row."""

@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,18 @@ from reaugkd.errors import ReAugKDError
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import ReAugKDClassifier
+    from reaugkd.evaluation_set import EvaluationSet
 
 SETTINGS_FILE = "reaugkd.json"  # as in reaugkd.model_folder, whose import takes seconds
 LOADED = 3
+
+
+@lru_cache(maxsize=4)
+def evaluation_set(model: "ReAugKDClassifier", split: str) -> "EvaluationSet":
+    """Run the student over a split of the model's evaluation rows, once; the last four stay."""
+    from reaugkd.evaluation_set import EvaluationSet, held_out
+
+    return EvaluationSet.of(model, held_out(model, [split]))
 
 
 class ModelMenu:

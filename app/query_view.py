@@ -3,22 +3,36 @@
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-import pandas as pd
+from maps_panel import MapsPanel, query_said
 from models import ModelMenu
 
+from reaugkd.answer_bars import answer_bars, what_happened
 from reaugkd.errors import ReAugKDError
-from reaugkd.figures import contributions_figure, maps_figure, probabilities_figure
+from reaugkd.links import PageState
 from reaugkd.model_card import memory_in_words
 from reaugkd.neighbour_table import escaped_text, neighbour_table
 from reaugkd.retrieval import RetrievalSettings
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
+    import numpy as np
+    from numpy.typing import NDArray
+
     from reaugkd import Explanation, ReAugKDClassifier
-    from reaugkd.what_if import AskedText
+    from reaugkd.what_if import AskedText, Strikes
 
 EXAMPLES = 6
-COLOUR_BY_LABEL = [("gold label", "label")]
 LONGEST_EXAMPLE = 60  # Gradio cuts longer ones
+LONGEST_SHOWN = 200
+NOTHING: dict[str, Any] = {"struck": [], "relabelled": {}}
+# A row's button and menu carry the memory's number; one listener serves all tables that come later.
+STRIKE = """element.addEventListener('click', event => {
+  const button = event.target.closest('[data-strike]');
+  if (button) trigger('strike', {number: Number(button.dataset.strike)});
+});
+element.addEventListener('change', event => {
+  const menu = event.target.closest('[data-relabel]');
+  if (menu) trigger('relabel', {number: Number(menu.dataset.relabel), label: menu.value});
+});"""
 
 
 def asked_text(model: "ReAugKDClassifier", text: str, text_pair: str = "") -> "AskedText":
@@ -46,11 +60,6 @@ def asked_text(model: "ReAugKDClassifier", text: str, text_pair: str = "") -> "A
     return AskedText.of(model, (text, text_pair) if model.parts.settings.is_pair else text)
 
 
-def explained(model: "ReAugKDClassifier", query: "AskedText", retrieval: RetrievalSettings) -> "Explanation":
-    """Answer an embedded text."""
-    return model.explain_embedding(query.text, query.embedding, query.student_probabilities, retrieval, query.key)
-
-
 def settings_of(
     model: "ReAugKDClassifier", k: float, weight: float, temperature: float, by_gate: bool
 ) -> RetrievalSettings:
@@ -68,7 +77,7 @@ def settings_of(
     Returns
     -------
     RetrievalSettings
-        For :func:`explained`.
+        For :func:`reaugkd.what_if.explain_what_if`.
     """
     return RetrievalSettings(int(k), weight, temperature, model.retrieval.gate if by_gate else None)
 
@@ -94,19 +103,15 @@ def example_texts(model: "ReAugKDClassifier") -> list[list[str]]:
     return chosen[columns].to_numpy().tolist()
 
 
-def colour_choices(rows: pd.DataFrame) -> list[tuple[str, str]]:
-    """Name the columns by which the maps can be coloured, the label first: (shown, column)."""
-    own = ("id", "text", "text_pair", "label")
-    return COLOUR_BY_LABEL + [(name, name) for name in rows.columns if name not in own]
-
-
-def answer_html(explanation: "Explanation") -> str:
-    """Say the answer in two lines.
+def answer_html(explanation: "Explanation", teacher: "NDArray[np.floating] | None" = None) -> str:
+    """Say the answer, what the memory did to it, and what it adds up from.
 
     Parameters
     ----------
     explanation : Explanation
         The answer.
+    teacher : (C,) float, optional
+        The teacher's probabilities, where the model keeps its teacher.
 
     Returns
     -------
@@ -114,10 +119,12 @@ def answer_html(explanation: "Explanation") -> str:
         HTML; texts in it are escaped.
     """
     text = explanation.text if isinstance(explanation.text, str) else " | ".join(explanation.text)
-    shown = text if len(text) <= 200 else text[:199] + "…"
+    shown = text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
     return (
         f'<p class="asked">{escaped_text(shown)}</p><p class="answer"><b>{escaped_text(explanation.label)}</b> '
         f"<span>probability {max(explanation.probabilities):.2f}</span></p>"
+        f'<p class="happened">{escaped_text(what_happened(explanation))}</p>'
+        f"{answer_bars(explanation, teacher)}"
     )
 
 
@@ -167,37 +174,24 @@ def flipped_html(model: "ReAugKDClassifier", flipped: tuple[list[int], str] | No
     return f"<p>Without {which} the answer would be <b>{escaped_text(label)}</b>:</p><ul>{items}</ul>"
 
 
-def query_maps(model: "ReAugKDClassifier", explanation: "Explanation", colour_by: str) -> Any:
-    """Draw the two maps with the query in both.
-
-    Parameters
-    ----------
-    model : ReAugKDClassifier
-        The model.
-    explanation : Explanation
-        The query's answer.
-    colour_by : str
-        A column of :func:`colour_choices`.
-
-    Returns
-    -------
-    Figure or None
-        None where the model was saved without maps.
-    """
-    maps, memories = model.parts.maps, model.parts.knowledge_base
-    if maps is None:
-        return None
-    places = maps.place(explanation.embedding, memories)
-    return maps_figure(maps, memories.rows, colour_by, explanation=explanation, query_points=places)
-
-
 def sentence_html(error: ReAugKDError) -> str:
     """Show the one sentence that says what to mend."""
     return f'<p class="sentence" role="alert">{escaped_text(str(error))}</p>'
 
 
+def thought_html(model: "ReAugKDClassifier", strikes: "Strikes") -> str:
+    """List what is thought away from the memory, empty if nothing is."""
+    rows = model.memory.rows
+    lines = [f"without “{rows['text'].iloc[number]}”" for number in strikes.struck]
+    lines += [f"“{rows['text'].iloc[number]}” as {label}" for number, label in strikes.relabelled.items()]
+    if not lines:
+        return ""
+    items = "".join(f"<li>{escaped_text(line)}</li>" for line in lines)
+    return f"<p>The answer above is as if the memory were:</p><ul>{items}</ul>"
+
+
 class QueryView:
-    """The second part of the page; it shows when the model is there.
+    """The view that answers.
 
     Parameters
     ----------
@@ -205,37 +199,40 @@ class QueryView:
         Gives the model.
     name : Component
         Holds the name of the model that is asked.
+    maps : MapsPanel
+        Shows where the query lies.
     """
 
-    def __init__(self, menu: ModelMenu, name: gr.Dropdown) -> None:
-        self.menu, self.name = menu, name
-        self.query = gr.State(None)
-        with gr.Column(visible=False) as self.column:
-            self.about = gr.HTML(elem_id="about")
-            with gr.Row():
-                with gr.Column(scale=5, min_width=320):
-                    self._place_inputs()
-                with gr.Column(scale=6, min_width=320):
-                    self.message = gr.HTML(visible=False, elem_id="message")
-                    self.answer = gr.HTML(elem_id="answer")
-                    self.probabilities = gr.Plot(show_label=False, elem_id="probabilities")
-            gr.Markdown("## What it retrieved: the nearest texts of the teacher's memory")
-            self.table = gr.HTML(elem_id="neighbours", apply_default_css=False)
-            with gr.Row():
-                self.flip = gr.Button("Which memories decide it?", size="sm", elem_id="flip", scale=0, min_width=220)
-                self.flipped = gr.HTML(elem_id="flipped", apply_default_css=False)
-            gr.Markdown("## Where the query lies: the teacher's space and the student's")
-            self.colour = gr.Dropdown(COLOUR_BY_LABEL, value="label", label="Colour by", elem_id="colour")
-            self.maps = gr.Plot(show_label=False, elem_id="maps")
-            gr.Markdown("## What each probability is made of")
-            self.contributions = gr.Plot(show_label=False, elem_id="contributions")
+    def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel) -> None:
+        self.menu, self.name, self.maps = menu, name, maps
+        self.query, self.edited_query = gr.State(None), gr.State(None)
+        self.struck = gr.State({"struck": [], "relabelled": {}})
+        self.about = gr.HTML(elem_id="about")
+        with gr.Row():
+            with gr.Column(scale=5, min_width=320):
+                self._place_inputs()
+            with gr.Column(scale=6, min_width=320):
+                self.message = gr.HTML(visible=False, elem_id="message")
+                self.answer = gr.HTML(elem_id="answer", apply_default_css=False)
+                with gr.Accordion("Beside it: the same text, edited", open=False, elem_id="beside-it"):
+                    self.edited = gr.Textbox(label="An edit of the text", max_lines=5, elem_id="edited")
+                    self.beside = gr.HTML(elem_id="beside", apply_default_css=False)
+        gr.Markdown("## What it retrieved: the nearest texts of the teacher's memory")
+        self.table = gr.HTML(elem_id="neighbours", js_on_load=STRIKE, apply_default_css=False)
+        with gr.Row():
+            self.thought = gr.HTML(elem_id="thought", apply_default_css=False)
+            self.back = gr.Button("Put all back", size="sm", elem_id="put-back", visible=False, scale=0, min_width=140)
+        with gr.Row():
+            self.flip = gr.Button("Which memories decide it?", size="sm", elem_id="flip", scale=0, min_width=220)
+            self.flipped = gr.HTML(elem_id="flipped", apply_default_css=False)
         self._wire()
 
     def _place_inputs(self) -> None:
         # Of one line, so that Enter answers; it grows with what is typed.
-        self.text = gr.Textbox(label="Text", placeholder="Type a text and press Enter", max_lines=5, elem_id="text")
+        self.text = gr.Textbox(
+            label="Text", placeholder="Type a text: it is answered as you type", max_lines=5, elem_id="text"
+        )
         self.text_pair = gr.Textbox(label="Second text", max_lines=5, visible=False, elem_id="text-pair")
-        self.ask = gr.Button("Answer", variant="primary", elem_id="ask")
         self.examples = gr.Dataset(
             label="Examples the student has not seen",
             components=["textbox"],
@@ -259,44 +256,49 @@ class QueryView:
         self.reset = gr.Button("Reset to what was chosen in training", size="sm", elem_id="reset")
 
     def _wire(self) -> None:
-        sliders = [self.k, self.weight, self.temperature, self.by_gate]
-        parts = [
-            self.weight,
-            self.message,
-            self.flipped,
-            self.answer,
-            self.probabilities,
-            self.contributions,
-            self.table,
-        ]
-        whole = [self.query, self.maps, *parts]
-        texts = [self.text, self.text_pair]
+        settings = [self.k, self.weight, self.temperature, self.by_gate]
+        texts, asked = [self.text, self.text_pair], [self.query, self.edited_query, self.struck]
+        shown = [self.weight, self.message, self.flipped, self.answer, self.beside, self.table, self.thought]
+        shown += [self.back, self.maps.map, *asked]
         # All share one queue: the model answers one question at a time.
-        private: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
-        live = {**private, "show_progress": "hidden", "trigger_mode": "always_last"}
-        asks = [self.text.submit, self.text_pair.submit, self.ask.click]
-        gr.on(asks, self._ask, [self.name, *texts, *sliders, self.colour], whole, **private)
-        self.examples.click(self._pick, [self.name, self.examples, *sliders, self.colour], [*texts, *whole], **private)
-        gr.on(
-            [self.temperature.input, self.by_gate.input], self._move, [self.name, self.query, *sliders], parts, **live
+        live: dict[str, Any] = {
+            "concurrency_id": "model",
+            "concurrency_limit": 1,
+            "api_visibility": "private",
+            "show_progress": "hidden",
+            "trigger_mode": "always_last",
+        }
+        # Changes rather than input: a pasted text sends an input event before its value.
+        typed = [self.text.change, self.text_pair.change, self.text.submit, self.text_pair.submit]
+        gr.on(typed, self._ask, [self.name, self.query, *texts, *settings], shown, **live)
+        self.examples.click(self._pick, [self.name, self.examples, *settings], [*texts, self.edited, *shown], **live)
+        self.maps.ask.click(
+            self._ask_point, [self.name, self.maps.opened, *settings], [*texts, self.edited, *shown], **live
         )
-        self.weight.input(self._weigh, [self.name, self.query, *sliders[:3]], [self.by_gate, *parts], **live)
-        self.k.input(self._move_k, [self.name, self.query, *sliders, self.colour], whole, **live)
-        self.reset.click(
-            self._reset, [self.name, self.query, self.colour], [self.k, self.temperature, self.by_gate, *whole], **live
-        )
-        self.flip.click(self._flip, [self.name, self.query, *sliders], self.flipped, **live)
-        self.colour.input(self._recolour, [self.name, self.query, self.k, self.colour], self.maps, **live)
-        self.filled = [self.column, self.about, *texts, self.examples, self.k, self.temperature, self.by_gate]
-        self.filled += [self.colour, *whole]
+        self.edited.change(self._edit, [self.name, *asked, self.edited, self.text_pair, *settings], shown, **live)
+        moved = [self.k.input, self.temperature.input, self.by_gate.input]
+        gr.on(moved, self._move, [self.name, *asked, *settings], shown, **live)
+        self.weight.input(self._weigh, [self.name, *asked, *settings[:3]], [self.by_gate, *shown], **live)
+        chosen = [self.k, self.temperature, self.by_gate]
+        self.reset.click(self._reset, [self.name, *asked], [*chosen, *shown], **live)
+        self.table.strike(self._strike, [self.name, *asked, *settings], shown, **live)
+        self.table.relabel(self._relabel, [self.name, *asked, *settings], shown, **live)
+        self.back.click(self._put_back, [self.name, *asked[:2], *settings], shown, **live)
+        self.flip.click(self._flip, [self.name, self.query, *settings], self.flipped, **live)
+        self.fill_inputs = texts
+        self.filled = [self.about, *texts, self.edited, self.examples, *chosen, *shown]
 
-    def fill(self, name: str) -> dict[Any, Any]:
-        """Set the page up for the model and answer its first example.
+    def fill(self, name: str, text: str, text_pair: str, linked: PageState) -> dict[Any, Any]:
+        """Set the view up for a model and answer the text that is there, or else a link's, or else an example.
 
         Parameters
         ----------
         name : str
             The model's.
+        text, text_pair : str
+            What the boxes hold.
+        linked : PageState
+            What the page's link asks for.
 
         Returns
         -------
@@ -304,98 +306,131 @@ class QueryView:
             Values by component, of those in ``filled``.
         """
         model = self.menu.get(name)
-        chosen, is_pair = model.retrieval, model.parts.settings.is_pair
-        memories = model.parts.knowledge_base
-        samples = example_texts(model)
-        text, text_pair = (*samples[0], "")[:2]
+        is_pair, samples = model.parts.settings.is_pair, example_texts(model)
+        if linked.model not in ("", name):
+            linked = PageState(text=linked.text, text_pair=linked.text_pair)
+        retrieval = model.retrieval.overridden(linked.k, linked.retrieval_weight, linked.temperature)
+        if not text or (is_pair and not text_pair):
+            text, text_pair = (linked.text, linked.text_pair) if linked.text else (*samples[0], "")[:2]
         return {
-            self.column: gr.Column(visible=True),
             self.about: about_html(model),
             self.text: gr.Textbox(text, label="First text" if is_pair else "Text"),
             self.text_pair: gr.Textbox(text_pair, visible=is_pair),
+            self.edited: text,
             self.examples: gr.Dataset(samples=[[" | ".join(sample)] for sample in samples]),
-            self.k: gr.Slider(maximum=min(max(64, chosen.k), len(memories)), value=chosen.k),
-            self.by_gate: gr.Checkbox(chosen.gate is not None, visible=chosen.gate is not None),
-            self.temperature: gr.Slider(maximum=max(0.5, chosen.temperature), value=chosen.temperature),
-            self.colour: gr.Dropdown(
-                colour_choices(memories.rows), value="label", visible=model.parts.maps is not None
-            ),
-            **self._answered(name, asked_text(model, text, text_pair), chosen, "label"),
+            self.k: gr.Slider(maximum=min(max(64, retrieval.k), len(model.memory)), value=retrieval.k),
+            self.by_gate: gr.Checkbox(retrieval.gate is not None, visible=model.retrieval.gate is not None),
+            self.temperature: gr.Slider(maximum=max(0.5, retrieval.temperature), value=retrieval.temperature),
+            **self._asked(name, text, text_pair, retrieval),
         }
 
-    def _ask(
-        self,
-        name: str,
-        text: str,
-        text_pair: str,
-        k: float,
-        weight: float,
-        temperature: float,
-        by_gate: bool,
-        colour: str,
-    ) -> dict[Any, Any]:
-        model = self.menu.get(name)
+    def _settings(self, name: str, k: float, weight: float, temperature: float, by_gate: bool) -> RetrievalSettings:
+        return settings_of(self.menu.get(name), k, weight, temperature, by_gate)
+
+    def _asked(self, name: str, text: str, text_pair: str, retrieval: RetrievalSettings) -> dict[Any, Any]:
+        """Answer another text: what was thought away, and the edit beside it, go."""
         try:
-            query = asked_text(model, text, text_pair)
+            query = asked_text(self.menu.get(name), text, text_pair)
         except ReAugKDError as error:
             return {self.message: gr.HTML(sentence_html(error), visible=True)}
-        return self._answered(name, query, settings_of(model, k, weight, temperature, by_gate), colour)
+        return self._drawn(name, query, None, NOTHING, retrieval)
 
-    def _pick(
-        self, name: str, example: int, k: float, weight: float, temperature: float, by_gate: bool, colour: str
+    def _ask(self, name: str, query: "AskedText | None", text: str, text_pair: str, *settings: Any) -> dict[Any, Any]:
+        if query is not None and query.text in (text, (text, text_pair)):
+            return {self.message: gr.HTML("", visible=False)}  # the page put it there itself, with its answer
+        return self._asked(name, text, text_pair, self._settings(name, *settings))
+
+    def _pick(self, name: str, example: int, *settings: Any) -> dict[Any, Any]:
+        return self._put(name, (*example_texts(self.menu.get(name))[example], "")[:2], *settings)
+
+    def _ask_point(self, name: str, point: int, *settings: Any) -> dict[Any, Any]:
+        """Ask the text that is opened on the maps."""
+        return self._put(name, self.maps.text_of(name, point), *settings)
+
+    def _put(self, name: str, texts: tuple[str, ...], *settings: Any) -> dict[Any, Any]:
+        typed = {self.text: texts[0], self.text_pair: texts[1], self.edited: texts[0]}
+        return typed | self._asked(name, texts[0], texts[1], self._settings(name, *settings))
+
+    def _edit(
+        self, name: str, query: "AskedText", _: Any, struck: dict[str, Any], edited: str, text_pair: str, *settings: Any
     ) -> dict[Any, Any]:
-        text, text_pair = (*example_texts(self.menu.get(name))[example], "")[:2]
-        typed = {self.text: text, self.text_pair: text_pair}
-        return typed | self._ask(name, text, text_pair, k, weight, temperature, by_gate, colour)
+        if query is None or edited in ("", query.text):
+            return {self.edited_query: None, self.beside: ""}  # the page put it there: it is no edit yet
+        try:
+            edited_query = asked_text(self.menu.get(name), edited, text_pair)
+        except ReAugKDError as error:
+            return {self.message: gr.HTML(sentence_html(error), visible=True)}
+        return self._drawn(name, query, edited_query, struck, self._settings(name, *settings))
 
     def _move(
-        self, name: str, query: "AskedText", k: float, weight: float, temperature: float, by_gate: bool
+        self, name: str, query: "AskedText", edited: "AskedText | None", struck: dict[str, Any], *settings: Any
     ) -> dict[Any, Any]:
-        model = self.menu.get(name)
-        return self._drawn(explained(model, query, settings_of(model, k, weight, temperature, by_gate)))
+        return self._drawn(name, query, edited, struck, self._settings(name, *settings))
 
-    def _weigh(self, name: str, query: "AskedText", k: float, weight: float, temperature: float) -> dict[Any, Any]:
+    def _weigh(self, name: str, *asked_and_settings: Any) -> dict[Any, Any]:
         """Take λ from the slider: whoever moves it does not mean the gate."""
-        return {self.by_gate: False} | self._move(name, query, k, weight, temperature, by_gate=False)
+        return {self.by_gate: False} | self._move(name, *asked_and_settings, False)
 
-    def _move_k(
-        self, name: str, query: "AskedText", k: float, weight: float, temperature: float, by_gate: bool, colour: str
+    def _reset(
+        self, name: str, query: "AskedText", edited: "AskedText | None", struck: dict[str, Any]
     ) -> dict[Any, Any]:
-        return self._answered(name, query, settings_of(self.menu.get(name), k, weight, temperature, by_gate), colour)
-
-    def _reset(self, name: str, query: "AskedText", colour: str) -> dict[Any, Any]:
         chosen = self.menu.get(name).retrieval
         sliders = {self.k: chosen.k, self.temperature: chosen.temperature, self.by_gate: chosen.gate is not None}
-        return sliders | self._answered(name, query, chosen, colour)
+        return sliders | self._drawn(name, query, edited, struck, chosen)
 
-    def _recolour(self, name: str, query: "AskedText", k: float, colour: str) -> Any:
-        model = self.menu.get(name)
-        return query_maps(model, explained(model, query, model.retrieval.overridden(k=int(k))), colour)
+    # Gradio resolves the annotations of these two, so none may be of a module that is not imported.
+    def _strike(self, event: gr.EventData, name: str, *asked: Any) -> dict[Any, Any]:
+        query, edited, struck, *settings = asked
+        struck = struck | {"struck": [*struck["struck"], int(event.number)]}
+        return self._drawn(name, query, edited, struck, self._settings(name, *settings))
 
-    def _flip(self, name: str, query: "AskedText", k: float, weight: float, temperature: float, by_gate: bool) -> str:
+    def _relabel(self, event: gr.EventData, name: str, *asked: Any) -> dict[Any, Any]:
+        query, edited, struck, *settings = asked
+        struck = struck | {"relabelled": struck["relabelled"] | {int(event.number): event.label}}
+        return self._drawn(name, query, edited, struck, self._settings(name, *settings))
+
+    def _put_back(self, name: str, query: "AskedText", edited: "AskedText | None", *settings: Any) -> dict[Any, Any]:
+        return self._drawn(name, query, edited, NOTHING, self._settings(name, *settings))
+
+    def _flip(self, name: str, query: "AskedText", *settings: Any) -> str:
         """Say without which memories the answer would be another."""
         from reaugkd.what_if import flipping_set
 
         model = self.menu.get(name)
-        return flipped_html(model, flipping_set(model, query, settings_of(model, k, weight, temperature, by_gate)))
+        return flipped_html(model, flipping_set(model, query, self._settings(name, *settings)))
 
-    def _answered(self, name: str, query: "AskedText", retrieval: RetrievalSettings, colour: str) -> dict[Any, Any]:
+    def _drawn(
+        self,
+        name: str,
+        query: "AskedText",
+        edited: "AskedText | None",
+        struck: dict[str, Any],
+        retrieval: RetrievalSettings,
+    ) -> dict[Any, Any]:
         """Return all that an answer shows."""
-        explanation = explained(self.menu.get(name), query, retrieval)
+        from reaugkd.what_if import Strikes, explain_what_if
+
+        model = self.menu.get(name)
+        strikes = Strikes(
+            tuple(struck["struck"]), {int(number): label for number, label in struck["relabelled"].items()}
+        )
+        explanation = explain_what_if(model, query, retrieval, strikes)
+        beside = (
+            ""
+            if edited is None
+            else answer_html(explain_what_if(model, edited, retrieval, strikes), edited.teacher_probabilities)
+        )
         return {
             self.query: query,
-            self.maps: query_maps(self.menu.get(name), explanation, colour),
-            **self._drawn(explanation),
-        }
-
-    def _drawn(self, explanation: "Explanation") -> dict[Any, Any]:
-        """Return what changes with λ and τ: all but the maps."""
-        return {
+            self.edited_query: edited,
+            self.struck: struck,
             self.weight: round(explanation.retrieval.retrieval_weight, 2),
             self.message: gr.HTML("", visible=False),
             self.flipped: "",
-            self.answer: answer_html(explanation),
-            self.probabilities: probabilities_figure(explanation),
-            self.contributions: contributions_figure(explanation),
-            self.table: neighbour_table(explanation),
+            self.answer: answer_html(explanation, query.teacher_probabilities),
+            self.beside: beside,
+            self.table: neighbour_table(explanation, explanation.classes),
+            self.thought: thought_html(model, strikes),
+            self.back: gr.Button(visible=bool(strikes.struck or strikes.relabelled)),
+            self.maps.map: query_said(name, model, explanation),
         }

@@ -15,6 +15,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from main import build_app, launch, main
+from maps_panel import query_said
 from model_job import ModelJob
 from ports import free_port
 from query_view import (
@@ -22,10 +23,7 @@ from query_view import (
     about_html,
     answer_html,
     asked_text,
-    colour_choices,
     example_texts,
-    explained,
-    query_maps,
     sentence_html,
 )
 from training_view import TrainingView, status_html, time_left
@@ -34,6 +32,7 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.retrieval import RetrievalSettings
 from reaugkd.trainer import Progress
+from reaugkd.what_if import Strikes, explain_what_if
 
 APP = Path(__file__).parents[2] / "app"
 NASTY = '<img src=x onerror="alert(1)"> ${alert(2)} {{alert(3)}}'
@@ -63,7 +62,7 @@ def test_a_moved_slider_answers_as_the_library_does_without_encoding_again(toy_m
     query = asked_text(toy_model, "iron and rain")
     wanted = toy_model.explain("iron and rain", k=7, retrieval_weight=0.2, temperature=0.05)
     monkeypatch.setattr(toy_model.parts.student, "encode", no_training)
-    answer = explained(toy_model, query, RetrievalSettings(7, 0.2, 0.05))
+    answer = explain_what_if(toy_model, query, RetrievalSettings(7, 0.2, 0.05), Strikes())
     assert answer.as_dict() == wanted.as_dict()
 
 
@@ -95,32 +94,29 @@ def test_a_model_without_evaluation_rows_takes_examples_from_its_memory(toy_mode
     assert first == toy_model.parts.knowledge_base.rows["text"].iloc[0]
 
 
-def test_maps_can_be_coloured_by_the_label_and_every_further_column(toy_model):
-    rows = toy_model.parts.knowledge_base.rows
-    assert colour_choices(rows) == [("gold label", "label"), ("topic", "topic")]
-
-
 def test_the_query_stands_in_the_maps_where_the_library_places_it(toy_model):
     explanation = toy_model.explain("iron and rain", k=3)
-    figure = query_maps(toy_model, explanation, "topic")
-    stars = [(trace.x[0], trace.y[0]) for trace in figure.data if trace.name == "the query"]
-    np.testing.assert_array_equal(
-        stars, toy_model.parts.maps.place(explanation.embedding, toy_model.parts.knowledge_base)
+    query = json.loads(query_said("toy", toy_model, explanation))["query"]
+    np.testing.assert_allclose(
+        query["places"], toy_model.parts.maps.place(explanation.embedding, toy_model.parts.knowledge_base)
     )
+    assert query["neighbours"] == [neighbour.number for neighbour in explanation.neighbours]
 
 
-def test_a_model_without_maps_shows_none(changed_model):
+def test_a_model_without_maps_shows_no_query(changed_model):
     model = changed_model(maps=None)
-    assert query_maps(model, model.explain("iron", k=3), "label") is None
+    assert "query" not in json.loads(query_said("toy", model, model.explain("iron", k=3)))
 
 
 def test_texts_and_names_are_shown_as_text(toy_model, changed_model):
-    answer = replace(toy_model.explain("iron", k=3), text=NASTY, label=NASTY)
+    answer = toy_model.explain("iron", k=3)
+    classes = tuple(NASTY if name == answer.label else name for name in answer.classes)
+    answer = replace(answer, text=NASTY, label=NASTY, classes=classes)
     model = changed_model(settings=replace(toy_model.parts.settings, task=NASTY, teacher=NASTY))
     job = ModelJob("nowhere")
     job.is_training, job.finished, job.progress = True, [NASTY], Progress(NASTY, 1, 2)
     for shown, times in (
-        (answer_html(answer), 2),
+        (answer_html(answer), 5),  # text, label, sentence, class and sum
         (about_html(model), 2),
         (status_html(job), 2),
         (sentence_html(ReAugKDError(NASTY)), 1),
@@ -283,9 +279,8 @@ early = [name for name in ("torch", "transformers", "umap") if name in sys.modul
 job = main.ModelJob({str(toy_model_folder)!r})
 main.build_app(job)
 job.start(); job.wait()
-from query_view import asked_text, explained, query_maps
-answer = explained(job.model, asked_text(job.model, "iron"), job.model.retrieval)
-query_maps(job.model, answer, "label")
+from maps_panel import query_said
+query_said("toy", job.model, job.model.explain("iron"))
 print(json.dumps([early, "umap" in sys.modules]))
 """
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)

@@ -16,6 +16,7 @@ from playwright.sync_api import expect
 from ports import free_port
 from query_view import example_texts
 
+from reaugkd.answer_bars import what_happened
 from reaugkd.errors import ReAugKDError
 from reaugkd.evaluation_set import EvaluationSet, changed_rows, held_out
 from reaugkd.inference import ReAugKDClassifier
@@ -28,8 +29,7 @@ from reaugkd.what_if import AskedText, flipping_set
 APP = Path(__file__).parents[2] / "app"
 NASTY = "<img src=x onerror=\"window.ran='img'\"> ${window.ran='dollar'} {{window.ran='curly'}} <b>bold</b>"
 ROWS = ".neighbours tbody tr"
-STARS = """() => document.querySelector('#maps .js-plotly-plot')?.data
-    .filter(trace => trace.name === 'the query').map(trace => trace.xaxis).join()"""
+MAPS = "canvas.map-canvas"
 
 
 def ask(page, text):
@@ -47,10 +47,16 @@ def test_a_typed_query_is_answered_with_neighbours_and_both_maps(open_page, addr
     expect(page.locator("#answer .answer")).to_contain_text(f"{wanted.probabilities.max():.2f}")
     expect(page.locator(ROWS)).to_have_count(wanted.retrieval.k)
     expect(page.locator(f"{ROWS} td.text")).to_have_text([neighbour.text for neighbour in wanted.neighbours])
-    page.wait_for_function(f"({STARS})() === 'x,x2'")
-    expect(page.locator("#maps .scatterlayer .trace path.point").first).to_be_visible()
-    expect(page.locator("#probabilities .bars .point")).to_have_count(9)
-    expect(page.locator("#contributions .legend")).to_contain_text("neighbours, one box each")
+    places = toy_model.parts.maps.place(wanted.embedding, toy_model.parts.knowledge_base)
+    expect(page.locator(MAPS)).to_have_attribute("data-query", " ".join(f"{value:.3f}" for value in places.flat))
+    expect(page.locator("#answer .answer-bars tbody tr")).to_have_count(3)
+    expect(page.locator("#answer .happened")).to_have_text(what_happened(wanted))
+    teacher = toy_model.parts.teacher.encode(["iron and steel with rain"])[1][0]
+    shown = [
+        f"{teacher[list(wanted.classes).index(name)]:.2f}"
+        for name in sorted(wanted.classes, key=lambda name: -wanted.probabilities[wanted.classes.index(name)])
+    ]
+    expect(page.locator("#answer td:has(.teacher) span")).to_have_text(shown)
 
 
 def test_the_page_is_never_empty_an_example_is_answered_when_it_opens(open_page, address, toy_model):
@@ -97,14 +103,13 @@ def test_sliders_answer_without_encoding_again_and_reset_goes_back(open_page, ad
     monkeypatch.setattr(toy_model.parts.student, "encode", encode)
     chosen = toy_model.retrieval
     page.locator("#weight input[type=number]").fill("0.5")
-    expect(page.locator("#probabilities .legend")).to_contain_text("0.5 · student + 0.5 · retrieved")
+    expect(page.locator("#answer .sum")).to_contain_text("= 0.50 × ")
     expect(page.locator("#by-gate input")).not_to_be_checked()
     page.locator("#temperature input[type=number]").fill("0.5")
     page.locator("#reset").click()
     expect(page.locator("#by-gate input")).to_be_checked()
     weight = by_gate.retrieval.retrieval_weight
-    blended = f"{1 - weight:.2g} · student + {weight:.2g} · retrieved"
-    expect(page.locator("#probabilities .legend")).to_contain_text(blended)
+    expect(page.locator("#answer .sum")).to_contain_text(f"= {1 - weight:.2f} × ")
     expect(page.locator("#weight input[type=number]")).to_have_value(f"{weight:.2g}")
     expect(page.locator("#temperature input[type=number]")).to_have_value(f"{chosen.temperature:g}")
     monkeypatch.undo()
@@ -113,11 +118,11 @@ def test_sliders_answer_without_encoding_again_and_reset_goes_back(open_page, ad
 
 def test_the_maps_are_coloured_by_topic_when_one_asks(open_page, address):
     page = open_page(address)
-    expect(page.locator("#maps .legend")).to_contain_text("metal")
+    expect(page.locator(".map-legend")).to_contain_text("metal")
     page.locator("#colour input").click()
     page.get_by_role("option", name="topic").click()
-    expect(page.locator("#maps .legend")).to_contain_text("home")
-    expect(page.locator("#maps .legend")).not_to_contain_text("metal")
+    expect(page.locator(".map-legend")).to_contain_text("home")
+    expect(page.locator(".map-legend")).not_to_contain_text("metal")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,330 @@
+/* Two maps on one canvas, teacher's and student's space on the same axes. Points come once from server.points, then
+   only colours, numbers of points and small commands go to and fro. Data is drawn or set as textContent, never as HTML. */
+const PANELS = ['teacher', 'student'];
+const GAP = 16, TOP = 26, HIT = 9, FOCUS = '#d55e00';
+const state = {
+  model: null, count: 0, at: null, codes: null, legend: [], kinds: null, shown: 'all', selected: new Set(),
+  hovered: -1, opened: -1, near: [], query: null, morph: 0, lines: false, zoom: 1, centre: [0, 0], lasso: null, asked: 0, ready: false,
+  waiting: {},
+};
+const find = name => element.querySelector('.map-' + name);
+const canvas = find('canvas'), tip = find('tip'), legend = find('legend'), status = find('status');
+const context = canvas.getContext('2d');
+const base = document.createElement('canvas');
+const texts = new Map();
+
+const bytes = (text, Type) => new Type(Uint8Array.from(atob(text), letter => letter.charCodeAt(0)).buffer);
+const css = name => getComputedStyle(element).getPropertyValue(name).trim();
+
+function size() {
+  const width = canvas.parentElement.clientWidth, stacked = width < 620;
+  const side = stacked ? width : (width - GAP) / 2;
+  return {width, stacked, side, high: stacked ? side * 0.8 : Math.min(side, 460)};
+}
+function corner(panel, box) {
+  return box.stacked ? [0, panel * (box.high + TOP + GAP) + TOP] : [panel * (box.side + GAP), TOP];
+}
+/* Position of a point in the plane: the teacher's panel can be morphed towards the student's. */
+function place(point, panel) {
+  const [teacher, student] = state.at, t = panel === 1 ? 1 : state.morph, n = 2 * point;
+  return [teacher[n] + t * (student[n] - teacher[n]), teacher[n + 1] + t * (student[n + 1] - teacher[n + 1])];
+}
+function project(plane, panel, box) {
+  const [left, top] = corner(panel, box), scale = state.scale(box) * state.zoom;
+  return [left + box.side / 2 + (plane[0] - state.centre[0]) * scale,
+          top + box.high / 2 - (plane[1] - state.centre[1]) * scale];
+}
+function panelAt(x, y, box) {
+  return [0, 1].find(panel => {
+    const [left, top] = corner(panel, box);
+    return x >= left && x <= left + box.side && y >= top && y <= top + box.high;
+  });
+}
+const isShown = point => state.shown === 'all' || state.kinds[point] === (state.shown === 'memory' ? 0 : 1);
+const isLit = point => !state.selected.size || state.selected.has(point);
+
+function clipped(ctx, panel, box, draw) {
+  const [left, top] = corner(panel, box);
+  ctx.save(); ctx.beginPath(); ctx.rect(left, top, box.side, box.high); ctx.clip(); draw(); ctx.restore();
+}
+function drawPoints(box, ratio) {
+  base.width = canvas.width; base.height = canvas.height;
+  const ctx = base.getContext('2d'), radius = state.count > 5000 ? 1.8 : 3;
+  ctx.scale(ratio, ratio);
+  ctx.font = '600 13px system-ui, sans-serif';
+  const names = [state.morph === 0 ? "Teacher's space (z)" : state.morph === 1 ? "Student's space (x)"
+    : `${Math.round(100 * state.morph)} % of the way from z to x`, "Student's space (x)"];
+  for (const panel of [0, 1]) {
+    const [left, top] = corner(panel, box);
+    ctx.fillStyle = css('--body-text-color'); ctx.fillText(names[panel], left + 2, top - 9);
+    ctx.strokeStyle = css('--border-color-primary'); ctx.strokeRect(left + 0.5, top + 0.5, box.side - 1, box.high - 1);
+    clipped(ctx, panel, box, () => {
+      for (const lit of [false, true]) for (let point = 0; point < state.count; point++) {
+        if (isLit(point) !== lit || !isShown(point)) continue;
+        const [x, y] = project(place(point, panel), panel, box);
+        ctx.globalAlpha = lit ? 0.8 : 0.25;
+        ctx.fillStyle = lit ? state.legend[state.codes[point]][1] : '#9aa0a8';
+        ctx.beginPath();
+        if (state.kinds[point]) ctx.rect(x - radius, y - radius, 2 * radius, 2 * radius);
+        else ctx.arc(x, y, radius, 0, 6.2832);
+        ctx.fill();
+      }
+      ctx.globalAlpha = 1;
+      if (state.lines) drawMoves(ctx, panel, box);
+    });
+  }
+}
+/* Lines from each x to its z: of the selected points, or of all. */
+function drawMoves(ctx, panel, box) {
+  ctx.strokeStyle = css('--body-text-color'); ctx.lineWidth = 1;
+  ctx.globalAlpha = state.selected.size && state.selected.size < 200 ? 0.6 : 0.12;
+  ctx.beginPath();
+  for (let point = 0; point < state.count; point++) {
+    if (!isLit(point) || !isShown(point)) continue;
+    const n = 2 * point;
+    ctx.moveTo(...project([state.at[0][n], state.at[0][n + 1]], panel, box));
+    ctx.lineTo(...project([state.at[1][n], state.at[1][n + 1]], panel, box));
+  }
+  ctx.stroke(); ctx.globalAlpha = 1;
+}
+function ring(point, panel, box, colour, radius) {
+  const [x, y] = project(place(point, panel), panel, box);
+  context.strokeStyle = colour; context.lineWidth = 2.5;
+  context.beginPath(); context.arc(x, y, radius, 0, 6.2832); context.stroke();
+}
+function drawMarks(box) {
+  for (const panel of [0, 1]) clipped(context, panel, box, () => {
+    const from = state.query ? state.query.places[panel] : state.opened >= 0 ? place(state.opened, panel) : null;
+    const near = state.query ? state.query.neighbours : state.near;
+    if (from) {
+      const [x, y] = project(from, panel, box);
+      context.strokeStyle = FOCUS; context.globalAlpha = 0.55; context.lineWidth = 1.2; context.beginPath();
+      for (const point of near) { context.moveTo(x, y); context.lineTo(...project(place(point, panel), panel, box)); }
+      context.stroke(); context.globalAlpha = 1;
+      for (const point of near) ring(point, panel, box, FOCUS, 5);
+      if (state.query) star(x, y);
+    }
+    if (state.opened >= 0) ring(state.opened, panel, box, css('--body-text-color'), 7);
+    if (state.hovered >= 0) ring(state.hovered, panel, box, css('--primary-500') || '#0072b2', 9);
+    if (state.lasso && state.lasso.panel === panel) {
+      context.strokeStyle = css('--primary-500') || '#0072b2'; context.setLineDash([5, 4]); context.beginPath();
+      state.lasso.path.forEach(([px, py], index) => index ? context.lineTo(px, py) : context.moveTo(px, py));
+      context.closePath(); context.stroke(); context.setLineDash([]);
+    }
+  });
+}
+function star(x, y) {
+  context.beginPath();
+  for (let corner = 0; corner < 10; corner++) {
+    const angle = Math.PI * (corner / 5 - 0.5), radius = corner % 2 ? 5 : 12;
+    context.lineTo(x + radius * Math.cos(angle), y + radius * Math.sin(angle));
+  }
+  context.closePath(); context.fillStyle = FOCUS; context.fill();
+  context.lineWidth = 1.5; context.strokeStyle = '#ffffff'; context.stroke();
+}
+let wanted = 0, stale = true;
+function draw(points = true) {
+  stale = stale || points;
+  cancelAnimationFrame(wanted);
+  wanted = requestAnimationFrame(paint);
+}
+function paint() {
+  if (!state.at || !state.codes || !canvas.parentElement.clientWidth) return;
+  const box = size(), ratio = window.devicePixelRatio || 1;
+  const high = box.stacked ? 2 * (box.high + TOP) + GAP : box.high + TOP;
+  if (stale || canvas.width !== Math.round(box.width * ratio) || canvas.height !== Math.round(high * ratio)) {
+    canvas.width = Math.round(box.width * ratio); canvas.height = Math.round(high * ratio);
+    canvas.style.height = high + 'px';
+    drawPoints(box, ratio);
+    stale = false;
+  }
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  context.drawImage(base, 0, 0);
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  drawMarks(box);
+  tell();
+}
+/* What tests and screen readers can see of a canvas. */
+function tell() {
+  const data = {points: state.count, model: state.model, selected: state.selected.size, hovered: state.hovered,
+    opened: state.opened, near: state.query ? state.query.neighbours.length : state.near.length,
+    query: state.query ? state.query.places.flat().map(value => value.toFixed(3)).join(' ') : '', column: state.column,
+    morph: state.morph, shown: state.shown};
+  Object.assign(canvas.dataset, data);
+  canvas.setAttribute('aria-label', `Maps of ${state.count} points, ${state.selected.size} selected. `
+    + 'Arrow keys go through the points, Enter opens one, Escape clears the selection, plus and minus zoom.');
+}
+function fit() {
+  let low = [Infinity, Infinity], top = [-Infinity, -Infinity];
+  for (const space of state.at) for (let n = 0; n < space.length; n++) {
+    low[n % 2] = Math.min(low[n % 2], space[n]); top[n % 2] = Math.max(top[n % 2], space[n]);
+  }
+  const middle = [0, 1].map(axis => (low[axis] + top[axis]) / 2), wide = [0, 1].map(axis => top[axis] - low[axis] || 1);
+  state.scale = box => 0.92 * Math.min(box.side / wide[0], box.high / wide[1]);
+  state.home = () => { state.zoom = 1; state.centre = [...middle]; draw(); };
+  state.home();
+}
+async function load(model) {
+  state.model = model; state.ready = false; state.codes = null;
+  const found = await server.points({model});
+  if (state.model !== model) return;
+  status.textContent = found.error || found.said;
+  canvas.parentElement.hidden = Boolean(found.error);
+  if (found.error) return;
+  texts.clear();
+  Object.assign(state, {at: [bytes(found.teacher, Float32Array), bytes(found.student, Float32Array)],
+    kinds: bytes(found.kinds, Uint8Array), count: found.count, selected: new Set(), opened: -1, near: [], hovered: -1,
+    query: null});
+  fit();
+  await colour('label');
+  state.ready = true;
+  apply(state.waiting);
+}
+async function colour(column) {
+  const number = ++state.asked, found = await server.colours({model: state.model, column});
+  if (number !== state.asked || found.error) return;
+  state.codes = bytes(found.codes, Uint8Array); state.legend = found.legend; state.column = column;
+  legend.replaceChildren(...found.legend.map(([name, shade], code) => {
+    const item = document.createElement('button'), mark = document.createElement('i');
+    mark.style.background = shade; item.append(mark, name); item.type = 'button'; item.title = 'Select these points';
+    item.addEventListener('click', () => {
+      const points = [];
+      for (let point = 0; point < state.count; point++) if (state.codes[point] === code && isShown(point)) points.push(point);
+      select(points);
+    });
+    return item;
+  }));
+  draw();
+}
+/* What Python says comes as the value: the model, and what is new of query, selected, opened, column and shown. */
+function receive() {
+  let said = props.value;
+  if (typeof said === 'string') { try { said = JSON.parse(said); } catch { said = null; } }
+  if (!said || !said.model) return;
+  if (said.model !== state.model || !state.ready) {  // until the points are there, what is said adds up
+    state.waiting = said.model === state.model ? {...state.waiting, ...said} : said;
+    if (said.model !== state.model) load(said.model);
+    return;
+  }
+  apply(said);
+}
+function apply(said) {
+  if ('query' in said) { state.query = said.query; state.opened = -1; state.near = []; }
+  if ('selected' in said) state.selected = new Set(said.selected);
+  if ('shown' in said) state.shown = said.shown;
+  if ('opened' in said) mark(said.opened);
+  if (said.column && said.column !== state.column) colour(said.column); else draw();
+}
+function select(points) {
+  state.selected = new Set(points); draw();
+  trigger('select', {points});
+}
+function open(point) {
+  trigger('open', {point});
+  mark(point);
+}
+async function mark(point) {
+  state.opened = point; state.query = null; state.near = []; draw(false);
+  const found = await server.neighbours({model: state.model, point});
+  if (state.opened === point && !state.query) { state.near = found.neighbours || []; draw(false); }
+}
+function nearest(x, y, box) {
+  const panel = panelAt(x, y, box);
+  if (panel === undefined) return -1;
+  let best = -1, least = HIT * HIT;
+  for (let point = 0; point < state.count; point++) {
+    if (!isShown(point)) continue;
+    const [px, py] = project(place(point, panel), panel, box), distance = (px - x) ** 2 + (py - y) ** 2;
+    if (distance < least) { least = distance; best = point; }
+  }
+  return best;
+}
+async function hover(point, x, y) {
+  if (point !== state.hovered) { state.hovered = point; draw(false); }
+  canvas.style.cursor = point >= 0 ? 'pointer' : 'crosshair';
+  tip.hidden = point < 0;
+  if (point < 0) return;
+  const wide = canvas.parentElement.clientWidth;
+  tip.style.left = Math.max(0, Math.min(x + 14, wide - 270)) + 'px'; tip.style.top = y + 16 + 'px';
+  if (!texts.has(point)) {
+    tip.textContent = '…';
+    texts.set(point, (await server.describe({model: state.model, point})).text || '');
+  }
+  if (state.hovered === point) tip.textContent = texts.get(point);
+}
+function inside(path, x, y) {
+  let odd = false;
+  for (let i = 0, j = path.length - 1; i < path.length; j = i++) {
+    const [xi, yi] = path[i], [xj, yj] = path[j];
+    if ((yi > y) !== (yj > y) && x < ((xj - xi) * (y - yi)) / (yj - yi) + xi) odd = !odd;
+  }
+  return odd;
+}
+let pressed = null;
+const spot = event => { const box = canvas.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
+const lassoed = event => event.shiftKey || find('mode').value === 'lasso';
+canvas.addEventListener('pointerdown', event => {
+  if (!state.at) return;
+  const [x, y] = spot(event), panel = panelAt(x, y, size());
+  if (panel === undefined) return;
+  canvas.setPointerCapture(event.pointerId);
+  pressed = {x, y, centre: [...state.centre], moved: false, lasso: lassoed(event)};
+  if (pressed.lasso) state.lasso = {panel, path: [[x, y]]};
+});
+canvas.addEventListener('pointermove', event => {
+  if (!state.at) return;
+  const [x, y] = spot(event), box = size();
+  if (!pressed) { hover(nearest(x, y, box), x, y); return; }
+  pressed.moved = pressed.moved || Math.hypot(x - pressed.x, y - pressed.y) > 4;
+  if (state.lasso) { state.lasso.path.push([x, y]); draw(false); return; }
+  const scale = state.scale(box) * state.zoom;
+  state.centre = [pressed.centre[0] - (x - pressed.x) / scale, pressed.centre[1] + (y - pressed.y) / scale];
+  if (pressed.moved) draw();
+});
+canvas.addEventListener('pointerup', event => {
+  if (!pressed) return;
+  const [x, y] = spot(event), box = size(), {moved} = pressed, lasso = state.lasso;
+  pressed = null; state.lasso = null;
+  if (!moved) { const point = nearest(x, y, box); if (point >= 0) open(point); else draw(false); return; }
+  if (!lasso) return;
+  const points = [];
+  for (let point = 0; point < state.count; point++) {
+    if (isShown(point) && inside(lasso.path, ...project(place(point, lasso.panel), lasso.panel, box))) points.push(point);
+  }
+  select(points);
+});
+canvas.addEventListener('pointerleave', () => { if (!pressed) hover(-1, 0, 0); });
+canvas.addEventListener('wheel', event => {
+  if (!state.at || !(event.ctrlKey || document.activeElement === canvas)) return;  // else the page scrolls
+  event.preventDefault();
+  state.zoom = Math.min(60, Math.max(0.5, state.zoom * (event.deltaY < 0 ? 1.2 : 1 / 1.2))); draw();
+}, {passive: false});
+canvas.addEventListener('dblclick', () => state.home && state.home());
+canvas.addEventListener('keydown', event => {
+  if (!state.at) return;
+  const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
+  if (step) {
+    let point = state.hovered;
+    for (let tried = 0; tried < state.count; tried++) {
+      point = (point + step + state.count) % state.count;
+      if (isLit(point) && isShown(point)) break;
+    }
+    const box = size(), at = project(place(point, 0), 0, box);
+    hover(point, ...at);
+  } else if (event.key === 'Enter' && state.hovered >= 0) open(state.hovered);
+  else if (event.key === 'Escape') select([]);
+  else if (event.key === '+' || event.key === '-') { state.zoom *= event.key === '+' ? 1.25 : 0.8; draw(); }
+  else return;
+  event.preventDefault();
+});
+find('morph').addEventListener('input', event => { state.morph = Number(event.target.value); draw(); });
+find('lines').addEventListener('change', event => { state.lines = event.target.checked; draw(); });
+find('clear').addEventListener('click', () => select([]));
+find('home').addEventListener('click', () => state.home && state.home());
+new ResizeObserver(() => draw()).observe(canvas.parentElement);
+new MutationObserver(() => draw()).observe(document.body, {attributeFilter: ['class']});
+/* For tests: where a point is drawn, in pixels of the canvas. */
+canvas.positionOf = (point, panel) => project(place(point, panel), panel, size());
+watch('value', receive);
+receive();

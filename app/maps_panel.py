@@ -1,0 +1,309 @@
+"""The maps under every view: both spaces on one canvas, with one selection that the views share."""
+
+import base64
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+import numpy as np
+import pandas as pd
+from models import ModelMenu, evaluation_set
+from numpy.typing import NDArray
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.links import PageState
+from reaugkd.neighbour_table import escaped_text
+
+if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
+    from reaugkd import Explanation, ReAugKDClassifier
+    from reaugkd.evaluation_set import Answered
+    from reaugkd.map_points import MapPoints
+
+SHOWN = [("everything", "all"), ("memories", "memory"), ("test rows", "test")]
+NEIGHBOURS = 8
+MOST_MOVED = 20
+MAX_ROWS = 300
+ASKED_OF_STUDENT = 4_000  # of more memories the student is not asked what it says: the maps would come too late
+LISTED = ["point", "kind", "text", "text_pair", "label", "teacher", "student", "answer", "effect", "moved"]
+WIDTHS = {"point": 70, "kind": 90, "text": 420, "text_pair": 320}
+OPENED = "<p>Point at a text to read it; click it to open it. Shift and drag, or choose “select”, to circle texts.</p>"
+CANVAS = Path(__file__).with_name("map_canvas.html")
+
+
+@lru_cache(maxsize=2)
+def points_of(model: "ReAugKDClassifier") -> "MapPoints":
+    """Return the points of a model's maps, once; the last two stay."""
+    from reaugkd.evaluation_set import EvaluationSet
+    from reaugkd.map_points import map_points
+
+    answered, memories = None, None
+    if model.parts.maps is not None:
+        if model.parts.evaluation_rows is not None:
+            answered = evaluation_set(model, "test").answered(model.memory, model.retrieval)
+        if len(model.memory) <= ASKED_OF_STUDENT:
+            memories = EvaluationSet.of(model, model.parts.knowledge_base.rows)
+    return map_points(model, answered, memories)
+
+
+def said(name: str, **news: Any) -> str:
+    """Return the value that tells the canvas what is new; the time makes each a new one."""
+    return json.dumps({"model": name, **news, "at": time.time_ns()})
+
+
+def query_said(name: str, model: "ReAugKDClassifier", explanation: "Explanation") -> str:
+    """Return the value that shows a query, and lines to its neighbours, on both maps."""
+    maps = model.parts.maps
+    if maps is None:
+        return said(name)
+    places = maps.place(explanation.embedding, model.parts.knowledge_base).tolist()
+    return said(
+        name, query={"places": places, "neighbours": [neighbour.number for neighbour in explanation.neighbours]}
+    )
+
+
+def _sent(values: NDArray[Any]) -> str:
+    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode("ascii")
+
+
+def _served(method: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
+    """Return a function of a method: Gradio marks what it serves, and a bound method cannot be marked."""
+
+    @wraps(method)
+    def serve(asked: dict[str, Any]) -> Any:
+        return method(asked)
+
+    return serve
+
+
+class MapsPanel:
+    """Both maps, what is opened on them, and the selection.
+
+    Parameters
+    ----------
+    menu : ModelMenu
+        Gives the model.
+    name : Component
+        Holds the name of the model whose spaces are shown.
+    """
+
+    def __init__(self, menu: ModelMenu, name: gr.Dropdown) -> None:
+        self.menu, self.name = menu, name
+        self.selected = gr.State([])
+        self.opened = gr.State(None)
+        gr.Markdown("## Where texts lie: the teacher's space and the student's")
+        with gr.Row():
+            self.colour = gr.Dropdown(["label"], value="label", label="Colour by", elem_id="colour")
+            self.shown = gr.Radio(SHOWN, value="all", label="Show", elem_id="map-shown")
+            self.moved = gr.Button(f"Select the {MOST_MOVED} that moved most", size="sm", elem_id="most-moved")
+        self.map = gr.HTML(
+            None,
+            html_template=CANVAS.read_text(encoding="utf-8"),
+            js_on_load=CANVAS.with_suffix(".js").read_text(encoding="utf-8"),
+            server_functions=[
+                _served(method) for method in (self.points, self.colours, self.describe, self.neighbours)
+            ],
+            apply_default_css=False,
+            elem_id="maps",
+        )
+        with gr.Row():
+            with gr.Column(scale=1, min_width=320):
+                self.detail = gr.HTML(OPENED, elem_id="map-opened", apply_default_css=False)
+                self.ask = gr.Button("Ask this text", size="sm", visible=False, elem_id="ask-point")
+            with gr.Column(scale=1, min_width=320):
+                self.count = gr.HTML("<p>No text is selected.</p>", elem_id="map-selected")
+                self.rows = gr.Dataframe(
+                    interactive=False, wrap=True, max_height=300, visible=False, elem_id="map-rows"
+                )
+                self.save = gr.DownloadButton("Save as CSV", size="sm", visible=False, elem_id="save-selection")
+        self.listed = [self.selected, self.count, self.rows, self.save]
+        self.filled = [self.colour, self.shown, self.opened, self.detail, self.ask, *self.listed]
+        self._wire()
+
+    def _wire(self) -> None:
+        live: dict[str, Any] = {
+            "api_visibility": "private",
+            "show_progress": "hidden",
+            "trigger_mode": "always_last",
+            "concurrency_limit": None,
+        }
+        self.map.select(self._select, self.name, self.listed, **live)
+        self.map.open(self._open, self.name, [self.opened, self.detail, self.ask], **live)
+        self.rows.select(self._open_row, self.name, [self.map, self.opened, self.detail, self.ask], **live)
+        self.colour.input(lambda name, column: said(name, column=column), [self.name, self.colour], self.map, **live)
+        self.shown.input(lambda name, shown: said(name, shown=shown), [self.name, self.shown], self.map, **live)
+        self.moved.click(self._most_moved, self.name, [self.map, *self.listed], **live)
+
+    def fill(self, name: str) -> dict[Any, Any]:
+        """Set the panel up for a model; the points come by themselves.
+
+        Parameters
+        ----------
+        name : str
+            The model's.
+
+        Returns
+        -------
+        dict
+            Values by component, of those in ``filled``.
+        """
+        from reaugkd.map_points import colour_columns
+
+        try:
+            columns = colour_columns(points_of(self.menu.get(name)))
+        except ReAugKDError:
+            columns = ["label"]
+        shown = {self.colour: gr.Dropdown(columns, value="label"), self.shown: "all", self.opened: None}
+        return shown | {self.detail: OPENED, self.ask: gr.Button(visible=False)} | self.list_points(name, [])
+
+    def points(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Send the positions of all points of a model, base64 of float32; or the sentence that says why not."""
+        from reaugkd.map_points import KINDS, colour_columns, map_overlap
+
+        try:
+            model = self.menu.get(asked["model"])
+            points = points_of(model)
+        except (ReAugKDError, gr.Error) as error:
+            return {"error": str(error)}
+        overlap = map_overlap(model)
+        worth = ", ".join(f"{share:.2f} of the {space}'s" for space, share in overlap.items())
+        text = "Circles are memories, squares test rows, a star is the query. "
+        if worth:
+            text += f"What the maps are worth: of a text's 10 nearest in full space they keep {worth}."
+        return {
+            "count": len(points),
+            "teacher": _sent(points.teacher_points),
+            "student": _sent(points.student_points),
+            "kinds": _sent((points.rows["kind"] == KINDS[1]).to_numpy(np.uint8)),
+            "columns": colour_columns(points),
+            "said": text,
+        }
+
+    def colours(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Send the colour of each point by a column, base64 of uint8, with the legend."""
+        from reaugkd.map_points import point_colours
+
+        try:
+            colours = point_colours(points_of(self.menu.get(asked["model"])), asked["column"])
+        except (ReAugKDError, gr.Error) as error:
+            return {"error": str(error)}
+        return {"codes": _sent(colours.codes), "legend": colours.legend}
+
+    def describe(self, asked: dict[str, Any]) -> dict[str, str]:
+        """Send what is shown of the point that one points at."""
+        row = points_of(self.menu.get(asked["model"])).rows.iloc[int(asked["point"])]
+        return {"text": f"{row['text'][:200]}\n{row['kind']}, gold {row['label']}"}
+
+    def neighbours(self, asked: dict[str, Any]) -> dict[str, list[int]]:
+        """Send the numbers of the memories that are nearest to a point in full space."""
+        model = self.menu.get(asked["model"])
+        return {"neighbours": [number for number, _ in self._nearest(model, int(asked["point"]))]}
+
+    def _nearest(self, model: "ReAugKDClassifier", point: int) -> list[tuple[int, float]]:
+        from reaugkd.map_points import nearest_memories
+
+        points = points_of(model)
+        answered: Answered | None = None
+        if points.rows["kind"][point] != "memory":
+            answered = evaluation_set(model, "test").answered(model.memory, model.retrieval)
+        return nearest_memories(model, points, answered, point, NEIGHBOURS)
+
+    def list_points(self, name: str, selected: list[int]) -> dict[Any, Any]:
+        """List the selected points.
+
+        Parameters
+        ----------
+        name : str
+            The model's.
+        selected : list of int
+            Numbers of points.
+
+        Returns
+        -------
+        dict
+            Values by component, of those in ``listed``.
+        """
+        if not selected:
+            nothing = {self.selected: [], self.count: "<p>No text is selected.</p>"}
+            return nothing | {self.rows: gr.Dataframe(visible=False), self.save: gr.DownloadButton(visible=False)}
+        rows = points_of(self.menu.get(name)).rows.iloc[selected]
+        table = rows.reset_index(names="point").dropna(axis=1, how="all")
+        shown = table[[column for column in LISTED if column in table.columns]].head(MAX_ROWS).round(2)
+        path = Path(tempfile.mkdtemp(prefix="reaugkd-")) / "selection.csv"
+        table.to_csv(path, index=False)
+        counts = rows["label"].value_counts()
+        labels = ", ".join(f"{escaped_text(str(label))} {count}" for label, count in counts.head(6).items())
+        return {
+            self.selected: selected,
+            self.count: f"<p><b>{len(selected):,}</b> selected: {labels}.</p>",
+            self.rows: gr.Dataframe(
+                shown.astype(object).where(shown.notna(), ""),
+                visible=True,
+                column_widths=[WIDTHS.get(column, 110) for column in shown.columns],
+            ),
+            self.save: gr.DownloadButton(value=str(path), visible=True),
+        }
+
+    def show_points(self, name: str, selected: list[int]) -> dict[Any, Any]:
+        """Select points from another view: on the canvas and in the list."""
+        return {self.map: said(name, selected=selected), **self.list_points(name, selected)}
+
+    def show_link(self, name: str, linked: PageState) -> dict[Any, Any]:
+        """Select the points that a link names, of those that there are."""
+        if linked.model not in ("", name) or not linked.selected:
+            return {self.selected: []}
+        count = len(points_of(self.menu.get(name)))
+        return self.show_points(name, [point for point in linked.selected if point < count])
+
+    def points_of_test_rows(self, name: str, rows: list[int]) -> list[int]:
+        """Return the points of rows of the test split."""
+        first = len(self.menu.get(name).parts.knowledge_base)
+        return [first + row for row in rows]
+
+    def test_rows_of_points(self, name: str, points: list[int]) -> list[int]:
+        """Return the rows of the test split among points."""
+        first = len(self.menu.get(name).parts.knowledge_base)
+        return [point - first for point in points if point >= first]
+
+    def text_of(self, name: str, point: int) -> tuple[str, str]:
+        """Return a point's text, and its second text, empty where there is none."""
+        row = points_of(self.menu.get(name)).rows.iloc[point]
+        pair = row.get("text_pair", "")
+        return row["text"], "" if pd.isna(pair) else pair
+
+    def _select(self, event: gr.EventData, name: str) -> dict[Any, Any]:
+        return self.list_points(name, [int(point) for point in event.points])
+
+    def _most_moved(self, name: str) -> dict[Any, Any]:
+        from reaugkd.map_points import most_moved
+
+        return self.show_points(name, most_moved(points_of(self.menu.get(name)), MOST_MOVED))
+
+    def _open_row(self, event: gr.SelectData, name: str) -> dict[Any, Any]:
+        point = int(event.row_value[0])
+        return {self.map: said(name, opened=point), **self._opened(name, point)}
+
+    def _open(self, event: gr.EventData, name: str) -> dict[Any, Any]:
+        return self._opened(name, int(event.point))
+
+    def _opened(self, name: str, point: int) -> dict[Any, Any]:
+        model = self.menu.get(name)
+        points, memory = points_of(model), model.parts.knowledge_base
+        row = points.rows.iloc[point]
+        voices = [voice for voice in ("teacher", "student", "answer") if pd.notna(row.get(voice))]
+        labels = "".join(f", {voice} <b>{escaped_text(str(row[voice]))}</b>" for voice in voices)
+        text = " | ".join(filter(None, self.text_of(name, point)))
+        near = "".join(
+            f"<li>{escaped_text(memory.rows['text'].iloc[number])} <b>{escaped_text(memory.rows['label'].iloc[number])}"
+            f"</b> {similarity:.2f}</li>"
+            for number, similarity in self._nearest(model, point)
+        )
+        html = (
+            f'<p class="asked">{escaped_text(text)}</p><p>{escaped_text(row["kind"])}, gold '
+            f"<b>{escaped_text(str(row['label']))}</b>{labels}</p><p>Nearest memories, by cosine:</p><ol>{near}</ol>"
+        )
+        return {self.opened: point, self.detail: html, self.ask: gr.Button(visible=True)}

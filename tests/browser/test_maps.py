@@ -1,0 +1,165 @@
+"""The maps and the query view in a real browser: linked points, selection, strike-outs, and links."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from reaugkd.inference import ReAugKDClassifier
+from reaugkd.retrieval import RetrievalSettings
+from reaugkd.what_if import AskedText, Strikes, explain_what_if
+
+MAPS = "canvas.map-canvas"
+ROWS = ".neighbours tbody tr"
+
+
+def at(page, point, panel=0):
+    """Where a point is drawn, in pixels of the canvas."""
+    x, y = page.locator(MAPS).evaluate(f"canvas => canvas.positionOf({point}, {panel})")
+    return {"x": x, "y": y}
+
+
+@pytest.fixture
+def page(open_page, address):
+    page = open_page(address)
+    expect(page.locator(MAPS)).to_have_attribute("data-points", "126")
+    expect(page.locator(ROWS).first).to_be_visible()
+    return page
+
+
+def test_a_point_under_the_pointer_is_read_and_a_click_opens_it_with_its_neighbours(page, toy_model):
+    memory = toy_model.parts.knowledge_base
+    page.locator(MAPS).hover(position=at(page, 5))
+    expect(page.locator(".map-tip")).to_be_visible()
+    hovered = int(page.locator(MAPS).get_attribute("data-hovered"))
+    if hovered < len(memory):
+        expect(page.locator(".map-tip")).to_contain_text(memory.rows["text"].iloc[hovered])
+    page.locator(MAPS).click(position=at(page, 5))
+    expect(page.locator(MAPS)).to_have_attribute("data-opened", str(hovered))
+    expect(page.locator(MAPS)).to_have_attribute("data-near", "8")
+    expect(page.locator("#map-opened li")).to_have_count(8)
+    page.locator("#ask-point").click()
+    asked = page.locator("#map-opened .asked").inner_text()
+    expect(page.locator("#answer .asked")).to_have_text(asked)
+    expect(page.locator("#text textarea")).to_have_value(asked)
+
+
+def test_the_keyboard_goes_through_the_points_opens_one_and_clears_the_selection(page):
+    canvas = page.locator(MAPS)
+    canvas.press("ArrowRight")
+    expect(canvas).to_have_attribute("data-hovered", "0")
+    canvas.press("ArrowRight")
+    canvas.press("Enter")
+    expect(canvas).to_have_attribute("data-opened", "1")
+    page.locator("#most-moved").click()
+    expect(canvas).to_have_attribute("data-selected", "20")
+    canvas.press("Escape")
+    expect(canvas).to_have_attribute("data-selected", "0")
+    expect(page.locator("#map-selected")).to_contain_text("No text is selected")
+
+
+def test_what_a_lasso_encloses_is_listed_and_the_errors_view_lists_its_test_rows(page, toy_model):
+    page.get_by_role("tab", name="Errors").click()
+    expect(page.locator("#chosen")).to_contain_text("36 rows")
+    page.locator(".map-mode").select_option("lasso")
+    box = page.locator(MAPS).bounding_box()
+    page.locator(MAPS).scroll_into_view_if_needed()
+    box = page.locator(MAPS).bounding_box()
+    corners = [(4, 30), (box["width"] / 2 - 12, 30), (box["width"] / 2 - 12, box["height"] - 4), (4, box["height"] - 4)]
+    page.mouse.move(box["x"] + corners[0][0], box["y"] + corners[0][1])
+    page.mouse.down()
+    for x, y in corners[1:]:
+        page.mouse.move(box["x"] + x, box["y"] + y, steps=4)
+    page.mouse.up()
+    expect(page.locator(MAPS)).to_have_attribute("data-selected", "126")
+    expect(page.locator("#map-selected")).to_contain_text("126 selected")
+    expect(page.locator("#chosen")).to_contain_text("36 rows: selected on the maps")
+
+
+def test_rows_of_a_table_are_selected_on_the_maps(page):
+    page.get_by_role("tab", name="Errors").click()
+    expect(page.locator("#chosen")).to_contain_text("36 rows")
+    page.locator("#errors-on-maps").click()
+    expect(page.locator(MAPS)).to_have_attribute("data-selected", "36")
+    page.get_by_role("tab", name="Memory").click()
+    page.locator("#search input, #search textarea").fill("iron")
+    page.locator("#memories-on-maps").click()
+    expect(page.locator(MAPS)).not_to_have_attribute("data-selected", "36")
+
+
+def test_the_morph_goes_from_the_teachers_space_to_the_students(page, toy_model):
+    start, end = at(page, 7), at(page, 7, panel=1)
+    page.locator(".map-morph").fill("1")
+    expect(page.locator(MAPS)).to_have_attribute("data-morph", "1")
+    arrived = at(page, 7)
+    box = page.locator(MAPS).bounding_box()
+    assert arrived["x"] == pytest.approx(end["x"] - (box["width"] - 16) / 2 - 16, abs=1)
+    assert arrived["y"] == pytest.approx(end["y"], abs=1)
+    assert np.hypot(arrived["x"] - start["x"], arrived["y"] - start["y"]) > 0
+
+
+@pytest.fixture
+def all_memory(toy_model):
+    """The toy model, three neighbours deciding alone."""
+    return ReAugKDClassifier(replace(toy_model.parts, retrieval=RetrievalSettings(3, 1.0, 0.05)))
+
+
+def test_a_struck_out_or_relabelled_neighbour_changes_the_answer_at_once_and_can_be_put_back(
+    open_page, serve_model, all_memory
+):
+    page = open_page(serve_model(all_memory))
+    expect(page.locator(ROWS)).to_have_count(3)
+    page.locator("#text textarea").fill("iron and steel")
+    expect(page.locator("#answer .asked")).to_have_text("iron and steel")
+    asked = AskedText.of(all_memory, "iron and steel")
+    first = all_memory.explain("iron and steel")
+    texts = page.locator(f"{ROWS} td.text")
+    expect(texts).to_have_text([neighbour.text for neighbour in first.neighbours])
+    page.locator(f"{ROWS} [data-strike]").first.click()
+    struck = (first.neighbours[0].number,)
+    without = explain_what_if(all_memory, asked, all_memory.retrieval, Strikes(struck))
+    expect(texts).to_have_text([neighbour.text for neighbour in without.neighbours])
+    other = next(name for name in all_memory.classes_ if name != without.label)
+    relabelled = {neighbour.number: str(other) for neighbour in without.neighbours}
+    for number in relabelled:
+        page.locator(f"[data-relabel='{number}']").select_option(str(other))
+        expect(page.locator(f"[data-relabel='{number}']")).to_have_value(str(other))
+    expect(page.locator("#answer .answer b")).to_have_text(str(other))
+    expect(page.locator("#thought li")).to_have_count(4)
+    page.locator("#put-back").click()
+    expect(page.locator("#answer .answer b")).to_have_text(first.label)
+    expect(texts).to_have_text([neighbour.text for neighbour in first.neighbours])
+
+
+def test_an_edit_of_the_text_is_answered_beside_it(page, toy_model):
+    page.locator("#text textarea").fill("iron and steel")
+    page.locator("#beside-it button").first.click()
+    page.locator("#edited textarea").fill("plum and pear")
+    expect(page.locator("#beside .answer b")).to_have_text(toy_model.explain("plum and pear").label)
+    expect(page.locator("#answer .asked")).to_have_text("iron and steel")
+
+
+def test_the_address_reopens_text_settings_view_and_selection(page, open_page, address):
+    page.locator("#text textarea").fill("iron & rain?")
+    expect(page.locator("#answer .asked")).to_have_text("iron & rain?")
+    page.locator("#k input[type=number]").fill("3")
+    expect(page.locator(ROWS)).to_have_count(3)
+    page.locator("#weight input[type=number]").fill("0.25")
+    expect(page.locator("#answer .sum")).to_contain_text("= 0.75 × ")
+    page.locator("#most-moved").click()
+    expect(page.locator(MAPS)).to_have_attribute("data-selected", "20")
+    page.wait_for_function("/k=3.*selected=/.test(location.search)")
+    again = open_page(page.url)
+    expect(again.locator("#answer .asked")).to_have_text("iron & rain?")
+    expect(again.locator(ROWS)).to_have_count(3)
+    expect(again.locator("#answer .sum")).to_have_text(page.locator("#answer .sum").inner_text())
+    expect(again.locator(MAPS)).to_have_attribute("data-selected", "20")
+    errors = open_page(f"{address}?view=errors")
+    expect(errors.locator("#errors-summary")).to_contain_text("of 36 rows")
+
+
+def test_a_malformed_link_is_told_in_a_sentence(open_page, address):
+    page = open_page(f"{address}?k=many")
+    expect(page.get_by_text("k='many' is not a number from 1 on")).to_be_visible()
+    expect(page.locator(ROWS).first).to_be_visible()
