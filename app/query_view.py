@@ -269,7 +269,7 @@ class QueryView:
             "trigger_mode": "always_last",
         }
         # Changes rather than input: a pasted text sends an input event before its value.
-        typed = [self.text.change, self.text_pair.change, self.text.submit, self.text_pair.submit]
+        typed = [self.text.change, self.text_pair.change]
         gr.on(typed, self._ask, [self.name, self.query, *texts, *settings], shown, **live)
         self.examples.click(self._pick, [self.name, self.examples, *settings], [*texts, self.edited, *shown], **live)
         self.maps.ask.click(
