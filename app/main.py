@@ -24,6 +24,7 @@ from training_view import TrainingView  # noqa: E402
 from reaugkd.errors import ReAugKDError  # noqa: E402
 from reaugkd.links import PageState, app_link, page_state  # noqa: E402
 
+LONGEST_TEXT = 1_000
 LONGEST_SELECTION = 200  # points of a selection that a link keeps: addresses are short
 DEFAULT_MODEL = Path(__file__).parents[1] / "runs" / "shoptalk"
 LOOKS: dict[str, Any] = {
@@ -138,6 +139,8 @@ def _keep_link(query: QueryView, name: gr.Dropdown, opened: gr.State, **options:
         name: str, view: str, text: str, pair: str, k: int, weight: float, temperature: float, gate: bool, chosen: Any
     ) -> str:
         selected = tuple(chosen[:LONGEST_SELECTION])
+        if len(text) + len(pair) > LONGEST_TEXT:  # browsers send the address along, and servers refuse long ones
+            text = pair = ""
         state = PageState(name, view, text, pair, int(k), None if gate else weight, temperature, selected)
         return app_link(state, "")
 
