@@ -154,15 +154,16 @@ def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve_model, toy_
         )
     )
     page = open_page(serve_model(model))
+    expect(page.locator(ROWS)).to_have_count(model.retrieval.k)
     page.locator("#k input[type=number]").fill("3")
     expect(page.locator(f"{ROWS} td.text")).to_have_text([NASTY] * 3)
     ask(page, f"iron {NASTY}")
     expect(page.locator("#answer .asked")).to_have_text(f"iron {NASTY}")
     expect(page.locator("#about")).to_contain_text(f"Task {NASTY}: 3 classes")
-    expect(page.locator("#probabilities .yaxislayer-above")).to_contain_text(NASTY)
+    expect(page.locator("#answer .answer-bars")).to_contain_text(NASTY)
     page.locator("#colour input").click()
     page.get_by_role("option", name="topic").click()
-    expect(page.locator("#maps .legend")).to_contain_text(NASTY)
+    expect(page.locator(".map-legend")).to_contain_text(NASTY)
     assert page.evaluate("window.ran") is None
     assert page.locator("img[src='x']").count() == 0
 
