@@ -5,7 +5,7 @@ const GAP = 16, TOP = 26, HIT = 9, FOCUS = '#d55e00';
 const state = {
   model: null, count: 0, at: null, codes: null, legend: [], kinds: null, shown: 'all', selected: new Set(),
   hovered: -1, opened: -1, near: [], query: null, morph: 0, lines: false, zoom: 1, centre: [0, 0], lasso: null, asked: 0, ready: false,
-  waiting: {},
+  waiting: {}, maps: null, epochs: null, epoch: null,  // epoch: null on the maps, else a number from 0
 };
 const find = name => element.querySelector('.map-' + name);
 const canvas = find('canvas'), tip = find('tip'), legend = find('legend'), status = find('status');
@@ -40,7 +40,9 @@ function panelAt(x, y, box) {
     return x >= left && x <= left + box.side && y >= top && y <= top + box.high;
   });
 }
-const isShown = point => state.shown === 'all' || state.kinds[point] === (state.shown === 'memory' ? 0 : 1);
+/* The epochs are known of the watched texts alone: the others have no place then. */
+const isShown = point => (state.epoch === null || !Number.isNaN(state.at[1][2 * point]))
+  && (state.shown === 'all' || state.kinds[point] === (state.shown === 'memory' ? 0 : 1));
 const isLit = point => !state.selected.size || state.selected.has(point);
 
 function clipped(ctx, panel, box, draw) {
@@ -52,8 +54,9 @@ function drawPoints(box, ratio) {
   const ctx = base.getContext('2d'), radius = state.count > 5000 ? 1.8 : 3;
   ctx.scale(ratio, ratio);
   ctx.font = '600 13px system-ui, sans-serif';
+  const after = state.epoch === null ? '' : state.epoch ? `, after epoch ${state.epoch}` : ', before the training';
   const names = [state.morph === 0 ? "Teacher's space (z)" : state.morph === 1 ? "Student's space (x)"
-    : `${Math.round(100 * state.morph)} % of the way from z to x`, "Student's space (x)"];
+    : `${Math.round(100 * state.morph)} % of the way from z to x`, "Student's space (x)" + after];
   for (const panel of [0, 1]) {
     const [left, top] = corner(panel, box);
     ctx.fillStyle = css('--body-text-color'); ctx.fillText(names[panel], left + 2, top - 9);
@@ -94,15 +97,16 @@ function ring(point, panel, box, colour, radius) {
 }
 function drawMarks(box) {
   for (const panel of [0, 1]) clipped(context, panel, box, () => {
-    const from = state.query ? state.query.places[panel] : state.opened >= 0 ? place(state.opened, panel) : null;
-    const near = state.query ? state.query.neighbours : state.near;
+    const query = state.epoch === null ? state.query : null;  // of a query only the place on the maps is known
+    const from = query ? query.places[panel] : state.opened >= 0 ? place(state.opened, panel) : null;
+    const near = query ? query.neighbours : state.near;
     if (from) {
       const [x, y] = project(from, panel, box);
       context.strokeStyle = FOCUS; context.globalAlpha = 0.55; context.lineWidth = 1.2; context.beginPath();
       for (const point of near) { context.moveTo(x, y); context.lineTo(...project(place(point, panel), panel, box)); }
       context.stroke(); context.globalAlpha = 1;
       for (const point of near) ring(point, panel, box, FOCUS, 5);
-      if (state.query) star(x, y);
+      if (query) star(x, y);
     }
     if (state.opened >= 0) ring(state.opened, panel, box, css('--body-text-color'), 7);
     if (state.hovered >= 0) ring(state.hovered, panel, box, css('--primary-500') || '#0072b2', 9);
@@ -150,14 +154,16 @@ function tell() {
   const data = {points: state.count, model: state.model, selected: state.selected.size, hovered: state.hovered,
     opened: state.opened, near: state.query ? state.query.neighbours.length : state.near.length,
     query: state.query ? state.query.places.flat().map(value => value.toFixed(3)).join(' ') : '', column: state.column,
-    morph: state.morph, shown: state.shown};
+    morph: state.morph, shown: state.shown, epoch: state.epoch === null ? '' : state.epoch};
   Object.assign(canvas.dataset, data);
   canvas.setAttribute('aria-label', `Maps of ${state.count} points, ${state.selected.size} selected. `
     + 'Arrow keys go through the points, Enter opens one, Escape clears the selection, plus and minus zoom.');
 }
 function fit() {
   let low = [Infinity, Infinity], top = [-Infinity, -Infinity];
-  for (const space of state.at) for (let n = 0; n < space.length; n++) {
+  const spaces = state.epoch === null ? state.at : [state.epochs.teacher, ...state.epochs.students];
+  for (const space of spaces) for (let n = 0; n < space.length; n++) {
+    if (Number.isNaN(space[n])) continue;
     low[n % 2] = Math.min(low[n % 2], space[n]); top[n % 2] = Math.max(top[n % 2], space[n]);
   }
   const middle = [0, 1].map(axis => (low[axis] + top[axis]) / 2), wide = [0, 1].map(axis => top[axis] - low[axis] || 1);
@@ -166,20 +172,60 @@ function fit() {
   state.home();
 }
 async function load(model) {
+  stopPlaying();
   state.model = model; state.ready = false; state.codes = null;
   const found = await server.points({model});
   if (state.model !== model) return;
-  status.textContent = found.error || found.said;
+  status.textContent = state.said = found.error || found.said;
   canvas.parentElement.hidden = Boolean(found.error);
   if (found.error) return;
   texts.clear();
-  Object.assign(state, {at: [bytes(found.teacher, Float32Array), bytes(found.student, Float32Array)],
-    kinds: bytes(found.kinds, Uint8Array), count: found.count, selected: new Set(), opened: -1, near: [], hovered: -1,
+  state.maps = [bytes(found.teacher, Float32Array), bytes(found.student, Float32Array)];
+  state.epochs = found.epochs && watched(found.epochs, found.count);
+  Object.assign(state, {at: state.maps, epoch: null, kinds: bytes(found.kinds, Uint8Array), count: found.count, selected: new Set(), opened: -1, near: [], hovered: -1,
     query: null});
   fit();
+  offerEpochs();
   await colour('label');
   state.ready = true;
   apply(state.waiting);
+}
+/* Places of the watched texts, spread to all points, so that colours, selection and pointer work as on the maps. */
+function watched(epochs, count) {
+  const rows = bytes(epochs.rows, Int32Array);
+  const spread = text => {
+    const known = bytes(text, Float32Array), every = new Float32Array(2 * count).fill(NaN);
+    rows.forEach((row, number) => every.set(known.subarray(2 * number, 2 * number + 2), 2 * row));
+    return every;
+  };
+  return {teacher: spread(epochs.teacher), students: epochs.students.map(spread), said: epochs.said};
+}
+function offerEpochs() {
+  const last = state.epochs ? state.epochs.students.length : 0;
+  find('epochs').hidden = !last;
+  find('epoch').max = last; find('epoch').value = last;
+  find('epoch-said').textContent = 'maps';
+}
+/* Show an epoch, or the maps for the number after the last. */
+function showEpoch(number) {
+  const onMaps = number >= state.epochs.students.length, before = state.epoch;
+  state.epoch = onMaps ? null : number;
+  state.at = onMaps ? state.maps : [state.epochs.teacher, state.epochs.students[number]];
+  find('epoch').value = number;
+  find('epoch-said').textContent = onMaps ? 'maps' : number ? `epoch ${number}` : 'before';
+  status.textContent = onMaps ? state.said : state.epochs.said;
+  if ((before === null) === onMaps) draw(); else fit();
+}
+let playing = 0;
+function stopPlaying() { clearInterval(playing); playing = 0; find('play').textContent = 'Play the training'; }
+function play() {
+  if (playing) { stopPlaying(); return; }
+  showEpoch(0);
+  find('play').textContent = 'Stop';
+  playing = setInterval(() => {
+    showEpoch(state.epoch + 1);
+    if (state.epoch === state.epochs.students.length - 1) stopPlaying();
+  }, 700);
 }
 async function colour(column) {
   const number = ++state.asked, found = await server.colours({model: state.model, column});
@@ -320,6 +366,8 @@ canvas.addEventListener('keydown', event => {
 });
 find('morph').addEventListener('input', event => { state.morph = Number(event.target.value); draw(); });
 find('lines').addEventListener('change', event => { state.lines = event.target.checked; draw(); });
+find('epoch').addEventListener('input', event => { stopPlaying(); showEpoch(Number(event.target.value)); });
+find('play').addEventListener('click', play);
 find('clear').addEventListener('click', () => select([]));
 find('home').addEventListener('click', () => state.home && state.home());
 new ResizeObserver(() => draw()).observe(canvas.parentElement);

@@ -21,6 +21,7 @@ from reaugkd.neighbour_table import escaped_text
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import Explanation, ReAugKDClassifier
+    from reaugkd.epochs import TrainingEpochs
     from reaugkd.evaluation_set import Answered
     from reaugkd.map_points import MapPoints
 
@@ -68,6 +69,18 @@ def query_said(name: str, model: "ReAugKDClassifier", explanation: "Explanation"
 
 def _sent(values: NDArray[Any]) -> str:
     return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode("ascii")
+
+
+def _epochs_sent(epochs: "TrainingEpochs") -> dict[str, Any]:
+    return {
+        "rows": _sent(epochs.rows.astype(np.int32)),
+        "teacher": _sent(epochs.teacher_points.astype(np.float32)),
+        "students": [_sent(points.astype(np.float32)) for points in epochs.student_points],
+        "said": (
+            f"{len(epochs.rows):,} memories after each epoch of the student's training, on the two principal axes of "
+            f"the teacher's embeddings, which show {epochs.explained:.0%} of their variance. The axes stay."
+        ),
+    }
 
 
 def _served(method: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
@@ -180,6 +193,7 @@ class MapsPanel:
             "student": _sent(points.student_points),
             "kinds": _sent((points.rows["kind"] == KINDS[1]).to_numpy(np.uint8)),
             "columns": colour_columns(points),
+            "epochs": None if model.parts.epochs is None else _epochs_sent(model.parts.epochs),
             "said": text,
         }
 

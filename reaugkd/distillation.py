@@ -1,6 +1,6 @@
 """Step 3: distillation, by soft labels and by the losses that align the student's space with the teacher's."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from reaugkd.losses import cosine_loss, leave_one_out_loss, relational_loss, sof
 from reaugkd.teacher import token_rows
 from reaugkd.trainer import OnProgress, TrainingSettings, run_trainer
 
+OnStudentEpoch = Callable[[int, TextClassifier], None]
 CANDIDATES = ("batch", "memory")
 KL_DIRECTIONS = ("teacher_student", "student_teacher")
 ALIGNING_WEIGHTS = ("relational_weight", "cosine_weight", "leave_one_out_weight")
@@ -209,6 +210,7 @@ def train_student(
     layers: int | Sequence[int] | None = None,
     max_length: int = 128,
     on_progress: OnProgress | None = None,
+    on_epoch: OnStudentEpoch | None = None,
 ) -> TextClassifier:
     """Train a student on the train rows: alone, by soft labels, or with the relational loss too.
 
@@ -236,6 +238,8 @@ def train_student(
         Tokens after which a text is cut.
     on_progress : callable, optional
         Is told of the progress.
+    on_epoch : callable, optional
+        Is given the number of each epoch that has ended, 0 before the first, and the student.
 
     Returns
     -------
@@ -279,5 +283,14 @@ def train_student(
     rows = Dataset.from_dict({**tokens.to_dict(), **columns}).with_format("torch")
     objective = DistillationObjective(student, distillation, memory, memory_soft_labels)
     settings = settings.for_width(student.embedding_width)
-    run_trainer(objective, rows, settings, folder, stage, tokenizer=student.tokenizer, on_progress=on_progress)
+    run_trainer(
+        objective,
+        rows,
+        settings,
+        folder,
+        stage,
+        tokenizer=student.tokenizer,
+        on_progress=on_progress,
+        on_epoch=None if on_epoch is None else lambda epoch: on_epoch(epoch, student),
+    )
     return student

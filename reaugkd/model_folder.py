@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from reaugkd.encoders import TextClassifier
+from reaugkd.epochs import TrainingEpochs
 from reaugkd.errors import ReAugKDError
 from reaugkd.gate import Gate
 from reaugkd.knowledge_base import KnowledgeBase
@@ -35,6 +36,7 @@ CARD_FILE = "README.md"
 KNOWLEDGE_BASE_FILE = "knowledge_base.parquet"
 EVALUATION_FILE = "evaluation.parquet"
 MAPS_FILE = "maps.parquet"
+EPOCHS_FILE = "epochs.parquet"
 PROJECTION_FILE = "projection_head.safetensors"
 TEACHER_FOLDER = "teacher"
 SECOND_KEY_FOLDER = "second_key"
@@ -107,6 +109,8 @@ class ModelParts:
         The teacher, where it was kept.
     card : str
         The model card, Markdown.
+    epochs : TrainingEpochs or None
+        Where some of the memories lay after each epoch of the student's training.
     """
 
     settings: ModelSettings
@@ -120,6 +124,7 @@ class ModelParts:
     projection_head: ProjectionHead | None
     teacher: TextClassifier | None
     card: str
+    epochs: TrainingEpochs | None = None
 
 
 def write_model(parts: ModelParts, folder: str | Path) -> None:
@@ -201,6 +206,7 @@ def read_model(folder: str | Path) -> ModelParts:
         )
         maps = _read_maps(folder / MAPS_FILE) if MAPS_FILE in about["files"] else None
         head = _read_projection_head(folder / PROJECTION_FILE) if PROJECTION_FILE in about["files"] else None
+        epochs = TrainingEpochs.load(folder / EPOCHS_FILE) if EPOCHS_FILE in about["files"] else None
     except (KeyError, TypeError, ValueError, OSError, pa.ArrowException, SafetensorError) as error:
         raise damaged from error
     classes = len(settings.label_names)  # the student may know fewer: classes can be added to the memory alone
@@ -218,6 +224,7 @@ def read_model(folder: str | Path) -> ModelParts:
         projection_head=head,
         teacher=teacher,
         card=_read_text(folder / CARD_FILE),
+        epochs=epochs,
     )
 
 
@@ -325,6 +332,8 @@ def _write_files(parts: ModelParts, folder: Path) -> None:
         pq.write_table(pa.Table.from_pandas(parts.evaluation_rows, preserve_index=False), folder / EVALUATION_FILE)
     if parts.maps is not None:
         _write_maps(parts.maps, folder / MAPS_FILE)
+    if parts.epochs is not None:
+        parts.epochs.save(folder / EPOCHS_FILE)
     _write_json(parts.metrics, folder / METRICS_FILE)
     (folder / CARD_FILE).write_text(parts.card, encoding="utf-8")
     names = sorted(str(path.relative_to(folder).as_posix()) for path in folder.rglob("*") if path.is_file())

@@ -195,6 +195,7 @@ def apply_patch(model: ReAugKDClassifier, patch: Patch) -> ReAugKDClassifier:
             metrics=metrics,
             maps=_edited_maps(parts.maps, memories, kept, embeddings),
             card=_edited_card(parts.card, metrics["edits"]),
+            epochs=None if parts.epochs is None else parts.epochs.of_rows(kept),
         )
     )
 

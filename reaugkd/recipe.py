@@ -19,15 +19,16 @@ from transformers import AutoConfig
 from reaugkd.alignment import alignment
 from reaugkd.cross_fit import cross_fitted
 from reaugkd.data import Task
-from reaugkd.distillation import DistillationSettings, train_student
+from reaugkd.distillation import DistillationSettings, OnStudentEpoch, train_student
 from reaugkd.encoders import TextClassifier, normalize
+from reaugkd.epochs import EpochWatch, TrainingEpochs
 from reaugkd.errors import ReAugKDError
 from reaugkd.evaluation import Encoded, Networks, Scored, score_methods
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.maps import fit_maps
 from reaugkd.model_card import model_card
-from reaugkd.model_folder import ModelParts, ModelSettings, check_target, full_disk_as_sentence
+from reaugkd.model_folder import EPOCHS_FILE, ModelParts, ModelSettings, check_target, full_disk_as_sentence
 from reaugkd.projection import ProjectionHead, fit_projection_head
 from reaugkd.second_key import SecondKey
 from reaugkd.teacher import TeacherOutputs, fine_tune_teacher
@@ -203,6 +204,7 @@ def distill(
     keys: NDArray[np.float32] | None = None,
     stage: str = "Student",
     on_progress: OnProgress | None = None,
+    on_epoch: OnStudentEpoch | None = None,
 ) -> TextClassifier:
     """Train one student by the loss of the recipe.
 
@@ -223,6 +225,8 @@ def distill(
         What the progress is called.
     on_progress : callable, optional
         Is told of the progress.
+    on_epoch : callable, optional
+        Is given the number of each epoch that has ended, 0 before the first, and the student.
 
     Returns
     -------
@@ -242,6 +246,7 @@ def distill(
         layers=recipe.student_layers,
         max_length=recipe.max_length,
         on_progress=on_progress,
+        on_epoch=on_epoch,
     )
 
 
@@ -351,6 +356,7 @@ def train(
                 projection_head=head,
                 teacher=teacher if recipe.keep_teacher else None,
                 card=model_card(settings, scored.retrieval, metrics),
+                epochs=TrainingEpochs.load(work / EPOCHS_FILE),
             )
         )
         if PartialState().is_main_process:
@@ -423,6 +429,8 @@ def _trained_student(
     folder, finished = work / method, work / method / "finished"
     if finished.is_file():
         return TextClassifier.load(folder, max_length=recipe.max_length)
+    is_watched = method == "reaugkd" and PartialState().is_main_process
+    watch = _watched(task, keys, work / EPOCHS_FILE, on_progress) if is_watched else None
     student = distill(
         task,
         recipe,
@@ -431,11 +439,26 @@ def _trained_student(
         keys=keys,
         stage=STAGES[method],
         on_progress=on_progress,
+        on_epoch=watch,
     )
     if PartialState().is_main_process:
         student.save(folder)
         finished.touch()
     return student
+
+
+def _watched(task: Task, keys: NDArray[np.float32], path: Path, on_progress: OnProgress | None) -> OnStudentEpoch:
+    """Return what follows some train texts through the training of the student."""
+    watch = EpochWatch(keys)
+    every = task.texts("train")
+    texts = [every[row] for row in watch.rows]
+
+    def on_epoch(epoch: int, student: TextClassifier) -> None:
+        epochs = watch.seen(epoch, normalize(student.encode(texts)[0]), path)
+        if on_progress is not None:
+            on_progress(Progress(STAGES["reaugkd"], epochs=epochs))
+
+    return on_epoch
 
 
 STAGES = {"student": "Student alone", "kd": "Student by soft labels (KD)", "reaugkd": "Student by ReAugKD"}

@@ -22,6 +22,7 @@ from transformers import (
 )
 from transformers.trainer import TRAINER_STATE_NAME
 
+from reaugkd.epochs import TrainingEpochs
 from reaugkd.errors import ReAugKDError
 
 SECONDS_BETWEEN_CHECKPOINTS = 60
@@ -91,6 +92,8 @@ class Progress:
         Mean training loss since the last report.
     eta_seconds : float or None
         Estimated seconds until this stage ends.
+    epochs : TrainingEpochs or None
+        Where the watched texts lie so far, told when an epoch of the student's ends.
     """
 
     stage: str
@@ -98,9 +101,11 @@ class Progress:
     steps: int = 0
     loss: float | None = None
     eta_seconds: float | None = None
+    epochs: TrainingEpochs | None = None
 
 
 OnProgress = Callable[[Progress], None]
+OnEpoch = Callable[[int], None]
 
 
 def run_trainer(
@@ -112,6 +117,7 @@ def run_trainer(
     *,
     tokenizer: PreTrainedTokenizerBase | None = None,
     on_progress: OnProgress | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> None:
     """Train a module in place, resuming from a checkpoint in the folder if there is one.
 
@@ -131,6 +137,8 @@ def run_trainer(
         Pads ``input_ids`` and the like; needed if the dataset has them.
     on_progress : callable, optional
         Is told of the progress, and may raise to cancel; without it a progress bar is drawn.
+    on_epoch : callable, optional
+        Is told the number of each epoch that has ended, and 0 before the first; it may run the network.
     """
     set_seed(settings.seed)
     arguments = TrainingArguments(
@@ -163,6 +171,8 @@ def run_trainer(
         data_collator=lambda rows: collate(rows, tokenizer),
         callbacks=[_CheckpointByTime(), _Reporter(stage, on_progress) if on_progress else _Bar(stage)],
     )
+    if on_epoch is not None:
+        trainer.add_callback(_EachEpoch(on_epoch))
     trainer.remove_callback(PrinterCallback)  # it would print every log as a dict
     trainer.train(resume_from_checkpoint=_last_whole_checkpoint(Path(folder)))
     objective.eval()
@@ -221,6 +231,28 @@ class _CheckpointByTime(TrainerCallback):
         if time.monotonic() - self.last > SECONDS_BETWEEN_CHECKPOINTS:
             control.should_save = True
             self.last = time.monotonic()
+
+
+class _EachEpoch(TrainerCallback):
+    """Tell which epochs have ended; what is drawn at random in the training stays as it is without that."""
+
+    def __init__(self, on_epoch: OnEpoch) -> None:
+        self.on_epoch = on_epoch
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if not state.global_step:
+            self._tell(0, kwargs["model"])
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._tell(round(state.epoch or 0), kwargs["model"])
+
+    def _tell(self, epoch: int, model: nn.Module) -> None:
+        self.on_epoch(epoch)
+        model.train()  # who looks at the network puts it into evaluation mode
 
 
 class _Reporter(TrainerCallback):

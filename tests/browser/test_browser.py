@@ -182,6 +182,7 @@ def test_a_model_of_pairs_has_two_boxes(open_page, serve_model, toy_model):
         )
     )
     page = open_page(serve_model(model))
+    expect(page.locator(ROWS)).to_have_count(model.retrieval.k)  # the example is answered: now one types
     page.locator("#text textarea").fill("iron and steel")
     second = page.locator("#text-pair textarea")
     second.fill("rain and snow")

@@ -163,3 +163,25 @@ def test_a_malformed_link_is_told_in_a_sentence(open_page, address):
     page = open_page(f"{address}?k=many")
     expect(page.get_by_text("k='many' is not a number from 1 on")).to_be_visible()
     expect(page.locator(ROWS).first).to_be_visible()
+
+
+def test_the_training_is_played_on_axes_that_stay_and_the_maps_come_back(page, toy_model):
+    canvas, epochs = page.locator(MAPS), toy_model.parts.epochs
+    slider, said = page.locator(".map-epoch"), page.locator(".map-epoch-said")
+    expect(said).to_have_text("maps")
+    on_maps = at(page, 3)
+    page.locator(".map-play").click()
+    expect(canvas).to_have_attribute("data-epoch", "0")
+    first, teacher = at(page, 3, panel=1), at(page, 3)
+    expect(canvas).to_have_attribute("data-epoch", str(len(epochs) - 1))
+    expect(page.locator(".map-play")).to_have_text("Play the training")
+    expect(page.locator(".map-status")).to_contain_text(f"{epochs.explained:.0%} of their variance")
+    last = at(page, 3, panel=1)
+    assert at(page, 3) == teacher
+    moved = epochs.student_points[-1, 3] - epochs.student_points[0, 3]
+    shown = np.asarray([last["x"] - first["x"], first["y"] - last["y"]])
+    np.testing.assert_allclose(shown / np.linalg.norm(shown), moved / np.linalg.norm(moved), atol=0.02)
+    slider.press("ArrowRight")
+    expect(said).to_have_text("maps")
+    expect(canvas).to_have_attribute("data-epoch", "")
+    assert at(page, 3) == on_maps

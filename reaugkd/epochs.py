@@ -1,0 +1,119 @@
+"""How the student's space moves to its teacher's: the same texts after each epoch, on two axes that stay."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+
+from reaugkd.tables import column_matrix, matrix_column
+
+WATCHED_ROWS = 300
+
+
+@dataclass(frozen=True)
+class TrainingEpochs:
+    """Where watched texts lay after each epoch, on the two principal axes of the teacher's embeddings.
+
+    The axes are linear and fixed, so a point moves only where its embedding moves.
+
+    Parameters
+    ----------
+    rows : (S,) int64
+        The watched memories, as row numbers.
+    teacher_points : (S, 2) float32
+        z_i on the axes.
+    student_points : (E, S, 2) float32
+        x_i before the training and after each epoch.
+    explained : float
+        Share of the variance of the z_i that the two axes show, 0 to 1.
+    """
+
+    rows: NDArray[np.int64]
+    teacher_points: NDArray[np.float32]
+    student_points: NDArray[np.float32]
+    explained: float
+
+    def __len__(self) -> int:
+        return len(self.student_points)
+
+    def of_rows(self, kept: NDArray[np.integer]) -> "TrainingEpochs":
+        """Return what is left when only these rows of the memory, as row numbers (M,), are kept in this order."""
+        place = {int(row): number for number, row in enumerate(kept)}
+        left = np.flatnonzero([int(row) in place for row in self.rows])
+        rows = np.asarray([place[int(row)] for row in self.rows[left]], dtype=np.int64)
+        return replace(
+            self, rows=rows, teacher_points=self.teacher_points[left], student_points=self.student_points[:, left]
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write a Parquet file: a row a watched text, a column of positions an epoch."""
+        columns = {f"epoch_{number}": matrix_column(points) for number, points in enumerate(self.student_points)}
+        table = pa.table({"row": self.rows, "teacher": matrix_column(self.teacher_points), **columns})
+        partial = Path(path).with_suffix(".writing")
+        pq.write_table(table.replace_schema_metadata({"explained": repr(self.explained)}), partial)
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "TrainingEpochs":
+        """Read what :meth:`save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file.
+
+        Returns
+        -------
+        TrainingEpochs
+            What it holds.
+        """
+        table = pq.read_table(path)
+        points = [column_matrix(table[f"epoch_{number}"]) for number in range(table.num_columns - 2)]
+        explained = float(table.schema.metadata[b"explained"])
+        return cls(table["row"].to_numpy(), column_matrix(table["teacher"]), np.stack(points), explained)
+
+
+class EpochWatch:
+    """Follows some texts through a training.
+
+    Parameters
+    ----------
+    teacher_embeddings : (N, d) float32
+        z_i of all memories; at most 300 of them, evenly drawn, are watched.
+    """
+
+    def __init__(self, teacher_embeddings: NDArray[np.float32]) -> None:
+        total = len(teacher_embeddings)
+        self.rows = np.unique(np.linspace(0, total - 1, min(total, WATCHED_ROWS)).astype(np.int64))
+        watched = teacher_embeddings[self.rows]
+        self._axes = PCA(n_components=2, svd_solver="full").fit(watched)
+        self._teacher_points = self._axes.transform(watched).astype(np.float32)
+
+    def seen(self, epoch: int, student_embeddings: NDArray[np.float32], path: str | Path) -> TrainingEpochs:
+        """Add an epoch; one that is seen again, after an interruption, replaces what was seen before.
+
+        Parameters
+        ----------
+        epoch : int
+            0 before the training.
+        student_embeddings : (S, d) float32
+            x_i of the watched rows.
+        path : str or Path
+            File that keeps what was seen, for a training that is interrupted and goes on.
+
+        Returns
+        -------
+        TrainingEpochs
+            All epochs so far.
+        """
+        points = self._axes.transform(student_embeddings).astype(np.float32)[None]
+        if epoch and Path(path).is_file():
+            points = np.concatenate([TrainingEpochs.load(path).student_points[:epoch], points])
+        explained = float(self._axes.explained_variance_ratio_.sum())
+        epochs = TrainingEpochs(self.rows, self._teacher_points, points, explained)
+        epochs.save(path)
+        return epochs
