@@ -62,7 +62,11 @@ def chosen_html(chosen: dict[str, Any], rows: int, shown: int) -> str:
     parts += [f"{name} {low:.1f} to {high:.1f}" for name, (low, high) in chosen.get("between", {}).items()]
     parts += [f"“{chosen['text']}” in the text"] if chosen.get("text") else []
     parts += ["selected on the maps"] if chosen.get("rows") is not None else []
-    which = ", ".join(parts) or "all rows"
+    return listed_html(", ".join(parts) or "all rows", rows, shown)
+
+
+def listed_html(which: str, rows: int, shown: int) -> str:
+    """Say in words which rows are listed, and how many."""
     more = f"; the first {shown} are listed, the file holds all" if shown < rows else ""
     return f"<p><b>{rows:,}</b> rows: {escaped_text(which)}{more}</p>"
 

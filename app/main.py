@@ -13,12 +13,14 @@ for _name in ("NO_PROXY", "no_proxy"):  # gradio asks itself whether it is up; a
     os.environ[_name] = ",".join(filter(None, [os.environ.get(_name), "localhost,127.0.0.1"]))
 
 import gradio as gr  # noqa: E402
+from compare_view import CompareView  # noqa: E402
 from errors_view import ErrorsView  # noqa: E402
 from maps_panel import MapsPanel  # noqa: E402
 from memory_view import MemoryView  # noqa: E402
 from model_job import ModelJob, train_shoptalk  # noqa: E402
 from models import ModelMenu  # noqa: E402
 from query_view import QueryView  # noqa: E402
+from train_view import TrainView  # noqa: E402
 from training_view import TrainingView  # noqa: E402
 
 from reaugkd.errors import ReAugKDError  # noqa: E402
@@ -86,6 +88,10 @@ def build_app(job: ModelJob) -> gr.Blocks:
                 errors = ErrorsView(menu, name, maps)
             with gr.Tab("Memory", id="memory") as memory_tab:
                 memory = MemoryView(menu, name, maps)
+            with gr.Tab("Compare", id="compare") as compare_tab:
+                compare = CompareView(menu, name, maps)
+            with gr.Tab("Train", id="train") as train_tab:
+                train = TrainView(menu, name)
         below.render()
         timer = gr.Timer(3)  # drawing the losses more often would take the processor from the training
 
@@ -113,7 +119,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
             event(query.fill, [name, *query.fill_inputs, linked], query.filled, **quiet)
             filled = event(maps.fill, name, maps.filled, **quiet)
             filled.then(maps.show_link, [name, linked], [maps.map, *maps.listed], **quiet)
-        for tab, view in ((errors_tab, errors), (memory_tab, memory)):
+        for tab, view in ((errors_tab, errors), (memory_tab, memory), (compare_tab, compare), (train_tab, train)):
             _fill_when_opened(tab, view, name, opened, **quiet)
         _keep_link(query, name, opened, **watch)
         gr.api(explain, api_name="explain", concurrency_id="model")  # type: ignore[attr-defined]  # gradio does not list it
@@ -138,7 +144,7 @@ def _keep_link(query: QueryView, name: gr.Dropdown, opened: gr.State, **options:
     def link(
         name: str, view: str, text: str, pair: str, k: int, weight: float, temperature: float, gate: bool, chosen: Any
     ) -> str:
-        selected = tuple(chosen[:LONGEST_SELECTION])
+        selected, text, pair = tuple(chosen[:LONGEST_SELECTION]), text or "", pair or ""  # None before they are filled
         if len(text) + len(pair) > LONGEST_TEXT:  # browsers send the address along, and servers refuse long ones
             text = pair = ""
         state = PageState(name, view, text, pair, int(k), None if gate else weight, temperature, selected)

@@ -10,6 +10,7 @@ from reaugkd.errors import ReAugKDError
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import ReAugKDClassifier
+    from reaugkd.epochs import TrainingEpochs
     from reaugkd.trainer import OnProgress, Progress
 
 Train = Callable[[str, "OnProgress"], "ReAugKDClassifier"]
@@ -61,6 +62,8 @@ class ModelJob:
         Stages that are done.
     losses : dict of str to list of (step, loss)
         Training losses by stage.
+    epochs : TrainingEpochs or None
+        Where watched texts lie after each epoch so far.
     """
 
     def __init__(self, folder: str, train: Train | None = None) -> None:
@@ -68,6 +71,7 @@ class ModelJob:
         self.model: ReAugKDClassifier | None = None
         self.is_training = False
         self._start_lock = threading.Lock()
+        self._cancelled = threading.Event()
         self._thread: threading.Thread | None = None
         self._forget()
 
@@ -80,11 +84,26 @@ class ModelJob:
             Train even if the folder holds a model, which may be a damaged one.
         """
         with self._start_lock:
-            if self.model is not None or (self._thread is not None and self._thread.is_alive()):
+            if self.model is not None or self.is_running:
                 return
             self._forget()
+            self._cancelled.clear()
             self._thread = threading.Thread(target=self._run, args=(anew,), name="model", daemon=True)
             self._thread.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread works."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._cancelled.is_set()
+
+    def cancel(self) -> None:
+        """Stop at the next report of progress; what is finished stays for the next start."""
+        self._cancelled.set()
 
     def wait(self) -> None:
         """Wait until the model is there or has failed."""
@@ -96,6 +115,7 @@ class ModelJob:
         self.progress: Progress | None = None
         self.finished: list[str] = []
         self.losses: dict[str, list[tuple[int, float]]] = {}
+        self.epochs: TrainingEpochs | None = None
 
     def _run(self, anew: bool) -> None:
         try:
@@ -116,6 +136,11 @@ class ModelJob:
         return ReAugKDClassifier.from_pretrained(self.folder)
 
     def _on_progress(self, progress: "Progress") -> None:
+        if self.is_cancelled:
+            raise ReAugKDError("The training was cancelled; start it again with the same settings and it goes on.")
+        if progress.epochs is not None:
+            self.epochs = progress.epochs
+            return
         if self.progress is not None and self.progress.stage != progress.stage:
             self.finished.append(self.progress.stage)
         if progress.steps:

@@ -83,13 +83,29 @@ def status_html(job: ModelJob) -> str:
         return f'<p class="sentence" role="alert">{escaped_text(job.error)}</p>'
     if not job.is_training:
         return "<h2>Loading the model</h2><p>A few seconds: the page fills in by itself.</p>"
-    done = "".join(f'<li class="done">✓ {escaped_text(stage)}</li>' for stage in job.finished)
-    now = _stage_html(job.progress) if job.progress is not None else "<li>Starting</li>"
     return (
         "<h2>First start: training the student</h2>"
         "<p>This takes a few minutes, once; later starts open at once. The training goes on if you close the page.</p>"
-        f'<ul class="stages">{done}{now}</ul>'
+        f"{stages_html(job)}"
     )
+
+
+def stages_html(job: ModelJob) -> str:
+    """List the stages of a training that are done, and how far the one is that runs.
+
+    Parameters
+    ----------
+    job : ModelJob
+        The job.
+
+    Returns
+    -------
+    str
+        HTML; texts in it are escaped.
+    """
+    done = "".join(f'<li class="done">✓ {escaped_text(stage)}</li>' for stage in job.finished)
+    now = _stage_html(job.progress) if job.progress is not None else "<li>Starting</li>"
+    return f'<ul class="stages">{done}{now if job.model is None else ""}</ul>'
 
 
 def _stage_html(progress: "Progress") -> str:

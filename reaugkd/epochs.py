@@ -1,6 +1,6 @@
 """How the student's space moves to its teacher's: the same texts after each epoch, on two axes that stay."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,8 @@ class TrainingEpochs:
     ----------
     rows : (S,) int64
         The watched memories, as row numbers.
+    labels : (S,) str
+        Their gold labels.
     teacher_points : (S, 2) float32
         z_i on the axes.
     student_points : (E, S, 2) float32
@@ -33,6 +35,7 @@ class TrainingEpochs:
     """
 
     rows: NDArray[np.int64]
+    labels: NDArray[np.str_]
     teacher_points: NDArray[np.float32]
     student_points: NDArray[np.float32]
     explained: float
@@ -45,14 +48,15 @@ class TrainingEpochs:
         place = {int(row): number for number, row in enumerate(kept)}
         left = np.flatnonzero([int(row) in place for row in self.rows])
         rows = np.asarray([place[int(row)] for row in self.rows[left]], dtype=np.int64)
-        return replace(
-            self, rows=rows, teacher_points=self.teacher_points[left], student_points=self.student_points[:, left]
+        return TrainingEpochs(
+            rows, self.labels[left], self.teacher_points[left], self.student_points[:, left], self.explained
         )
 
     def save(self, path: str | Path) -> None:
         """Write a Parquet file: a row a watched text, a column of positions an epoch."""
         columns = {f"epoch_{number}": matrix_column(points) for number, points in enumerate(self.student_points)}
-        table = pa.table({"row": self.rows, "teacher": matrix_column(self.teacher_points), **columns})
+        about = {"row": self.rows, "label": self.labels.tolist(), "teacher": matrix_column(self.teacher_points)}
+        table = pa.table({**about, **columns})
         partial = Path(path).with_suffix(".writing")
         pq.write_table(table.replace_schema_metadata({"explained": repr(self.explained)}), partial)
         partial.replace(path)
@@ -72,9 +76,10 @@ class TrainingEpochs:
             What it holds.
         """
         table = pq.read_table(path)
-        points = [column_matrix(table[f"epoch_{number}"]) for number in range(table.num_columns - 2)]
+        points = [column_matrix(table[f"epoch_{number}"]) for number in range(table.num_columns - 3)]
         explained = float(table.schema.metadata[b"explained"])
-        return cls(table["row"].to_numpy(), column_matrix(table["teacher"]), np.stack(points), explained)
+        labels = np.asarray(table["label"].to_pylist(), dtype=np.str_)
+        return cls(table["row"].to_numpy(), labels, column_matrix(table["teacher"]), np.stack(points), explained)
 
 
 class EpochWatch:
@@ -84,11 +89,14 @@ class EpochWatch:
     ----------
     teacher_embeddings : (N, d) float32
         z_i of all memories; at most 300 of them, evenly drawn, are watched.
+    labels : (N,) str
+        Gold labels of all memories.
     """
 
-    def __init__(self, teacher_embeddings: NDArray[np.float32]) -> None:
+    def __init__(self, teacher_embeddings: NDArray[np.float32], labels: NDArray[np.str_]) -> None:
         total = len(teacher_embeddings)
         self.rows = np.unique(np.linspace(0, total - 1, min(total, WATCHED_ROWS)).astype(np.int64))
+        self.labels = labels[self.rows]
         watched = teacher_embeddings[self.rows]
         self._axes = PCA(n_components=2, svd_solver="full").fit(watched)
         self._teacher_points = self._axes.transform(watched).astype(np.float32)
@@ -114,6 +122,6 @@ class EpochWatch:
         if epoch and Path(path).is_file():
             points = np.concatenate([TrainingEpochs.load(path).student_points[:epoch], points])
         explained = float(self._axes.explained_variance_ratio_.sum())
-        epochs = TrainingEpochs(self.rows, self._teacher_points, points, explained)
+        epochs = TrainingEpochs(self.rows, self.labels, self._teacher_points, points, explained)
         epochs.save(path)
         return epochs

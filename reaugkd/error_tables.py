@@ -1,12 +1,15 @@
 """Confusion, disagreements and calibration as HTML whose cells are buttons; what a button means is in ``data-pick``."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from reaugkd.neighbour_table import escaped_text
 from reaugkd.reliability import confidence_column
+
+if TYPE_CHECKING:  # torch takes seconds to import, and no table needs it
+    from reaugkd.comparison import Comparison
 
 MAX_CLASSES = 20
 MAX_COMBINATIONS = 30
@@ -113,6 +116,41 @@ def reliability_bars(table: pd.DataFrame, voice: str, error: float) -> str:
         f'{100 * error:.1f} %</figcaption><div class="bins">{bars}</div><div class="ticks">{ticks}</div>'
         "<small>confidence; bar: share that is right, line: where it should end</small></figure>"
     )
+
+
+def outcome_table(comparison: "Comparison") -> str:
+    """Draw on how many rows both, one, or none of two is right.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        As :func:`reaugkd.comparison.compare` gives it.
+
+    Returns
+    -------
+    str
+        HTML of one table of two by two; each count picks its rows, and of those on which both are wrong, the rows that
+        they answer differently.
+    """
+    both, first, second, neither = (_outcome(name, count) for name, count in comparison.counts.items())
+    apart = comparison.both_wrong_differently
+    if apart:
+        pick = {"equal": {"outcome": list(comparison.counts)[3], "differs": "True"}}
+        neither += f"<small>{_button(f'{apart:,} differently', pick)}</small>"
+    head = '<td></td><th scope="col">second right</th><th scope="col">second wrong</th>'
+    return (
+        f'<table class="outcomes"><thead><tr>{head}</tr></thead><tbody>'
+        f'<tr><th scope="row">first right</th><td class="same">{both}</td><td class="first">{first}</td></tr>'
+        f'<tr><th scope="row">first wrong</th><td class="second">{second}</td><td class="same">{neither}</td></tr>'
+        "</tbody></table>"
+    )
+
+
+def _outcome(name: str, count: int) -> str:
+    """Draw a cell of the four; without rows it is no button."""
+    text = f"{count:,}"
+    number = _button(text, {"equal": {"outcome": name}}) if count else f"<b>{text}</b>"
+    return f"{number}<span>{escaped_text(name)}</span>"
 
 
 def _count(count: int, gold: str, predicted: str, most: int, voice: str) -> str:

@@ -1,6 +1,6 @@
 """Rows with gold labels, run through the student once: a slider or an edit of the memory only retrieves anew."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -164,18 +164,15 @@ class Answered:
             ``teacher_probability`` of theirs; λ as ``weight``; ``effect`` of retrieval, one of :data:`EFFECTS`; then
             further columns.
         """
-        rows, names = self.asked.rows, np.asarray(self.asked.label_names)
-        first = [name for name in ("id", "split", "text", "text_pair", "label") if name in rows.columns]
-        found: dict[str, Any] = {name: rows[name] for name in first}
-        predicted = self.predicted
-        found |= {voice: names[numbers] for voice, numbers in predicted.items()}
+        names, predicted = np.asarray(self.asked.label_names), self.predicted
+        found: dict[str, Any] = {voice: names[numbers] for voice, numbers in predicted.items()}
         found["probability"] = self.combined.probabilities.max(axis=1)
         found["student_probability"] = self.asked.student_probabilities.max(axis=1)
         if self.asked.teacher_probabilities is not None:
             found["teacher_probability"] = self.asked.teacher_probabilities.max(axis=1)
         found["weight"] = self.combined.retrieval_weights
         found["effect"] = effects(self.asked.labels, predicted["student"], predicted["answer"])
-        return pd.DataFrame(found | {str(name): rows[name] for name in rows.columns if name not in found})
+        return rows_with(self.asked.rows, found)
 
 
 def explain_row(model: ReAugKDClassifier, asked: EvaluationSet, row: int, retrieval: RetrievalSettings) -> Explanation:
@@ -249,9 +246,26 @@ def changed_rows(before: ReAugKDClassifier, after: ReAugKDClassifier, rows: pd.D
 def compared(before: "Answered", after: "Answered") -> pd.DataFrame:
     """Return the rows that are answered differently, as :func:`changed_rows` does, from answers that are there."""
     old, new = before.predicted["answer"], after.predicted["answer"]
-    names, rows = np.asarray(after.asked.label_names), after.asked.rows
-    effect = effects(after.asked.labels, old, new)
-    first = [name for name in ("id", "split", "text", "text_pair", "label") if name in rows.columns]
-    found = {name: rows[name] for name in first} | {"before": names[old], "after": names[new], "effect": effect}
-    table = pd.DataFrame(found | {str(name): rows[name] for name in rows.columns if name not in found})
+    names, effect = np.asarray(after.asked.label_names), effects(after.asked.labels, old, new)
+    table = rows_with(after.asked.rows, {"before": names[old], "after": names[new], "effect": effect})
     return table[old != new].reset_index(drop=True)
+
+
+def rows_with(rows: pd.DataFrame, found: Mapping[str, Any]) -> pd.DataFrame:
+    """Put what was found of N rows between their texts and labels and their further columns.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        As :class:`EvaluationSet` has them.
+    found : mapping of str to (N,) values
+        By column; of a further column of the same name it takes the place.
+
+    Returns
+    -------
+    DataFrame
+        ``id`` and ``split`` where there are, ``text``, ``text_pair`` of pairs, ``label``; what was found; the others.
+    """
+    first = [name for name in ("id", "split", "text", "text_pair", "label") if name in rows.columns]
+    columns = {name: rows[name] for name in first} | dict(found)
+    return pd.DataFrame(columns | {str(name): rows[name] for name in rows.columns if name not in columns})

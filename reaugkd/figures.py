@@ -12,6 +12,7 @@ from plotly.subplots import make_subplots
 from reaugkd.model_card import METHOD_NAMES
 
 if TYPE_CHECKING:  # a page that draws does not wait for torch
+    from reaugkd.epochs import TrainingEpochs
     from reaugkd.inference import Explanation
     from reaugkd.maps import ProjectionMaps
 
@@ -186,6 +187,77 @@ def loss_figure(losses: Mapping[str, Sequence[tuple[int, float]]]) -> go.Figure:
     figure.update_annotations(font_size=12)
     figure.update_layout(height=300)
     return _styled(figure, "Training loss by stage", top=80)
+
+
+def epochs_figure(epochs: "TrainingEpochs", *, playable: bool = True) -> go.Figure:
+    """Draw where the watched texts lie for the teacher, and for the student after its last epoch.
+
+    Parameters
+    ----------
+    epochs : TrainingEpochs
+        At least one epoch.
+    playable : bool
+        Add a button and a slider that show every epoch; a page that draws anew at each epoch needs none.
+
+    Returns
+    -------
+    Figure
+        Two panels on the same axes, coloured by gold label; the title tells the mean distance from x to z.
+    """
+    last, counts = len(epochs) - 1, pd.Series(epochs.labels).value_counts()
+    colours = class_colours(counts.index.tolist())
+    titles = ["Teacher's embeddings z", f"Student's embeddings x, {_after(last)}"]
+    figure = make_subplots(rows=1, cols=2, subplot_titles=titles, shared_yaxes=True, horizontal_spacing=0.03)
+    for column, points in enumerate((epochs.teacher_points, epochs.student_points[last]), start=1):
+        for name, colour in colours.items():
+            at = points[epochs.labels == name]
+            marker = {"size": 6, "color": colour, "opacity": 0.75}
+            figure.add_trace(
+                go.Scatter(x=at[:, 0], y=at[:, 1], mode="markers", marker=marker, name=_shown(name), legendgroup=name,
+                           showlegend=column == 1 and colour != OTHER_COLOUR, hoverinfo="name"),
+                row=1, col=column,
+            )  # fmt: skip
+    if playable:
+        _add_playing(figure, epochs, list(colours))
+    every = np.concatenate([epochs.teacher_points[None], epochs.student_points]).reshape(-1, 2)
+    low, high = every.min(axis=0), every.max(axis=0)
+    margin = 0.05 * (high - low).max()
+    figure.update_xaxes(range=[low[0] - margin, high[0] + margin], title="first axis")
+    figure.update_yaxes(range=[low[1] - margin, high[1] + margin])
+    figure.update_yaxes(title="second axis", col=1)
+    figure.update_layout(height=460 + 90 * playable)
+    away = np.linalg.norm(epochs.student_points - epochs.teacher_points, axis=2).mean(axis=1)
+    return _styled(
+        figure,
+        f"From x to z it is {away[last]:.2f} on average {_after(last)}, {away[0]:.2f} before the training "
+        f"(two axes, {epochs.explained:.0%} of the variance)",
+        top=80,
+    )
+
+
+def _after(epoch: int) -> str:
+    return f"after epoch {epoch}" if epoch else "before the training"
+
+
+def _add_playing(figure: go.Figure, epochs: "TrainingEpochs", names: list[str]) -> None:
+    """Add a frame an epoch, which moves the traces of the second panel alone."""
+    second = list(range(len(names), 2 * len(names)))
+    frames, steps = [], []
+    at_once: dict[str, Any] = {"mode": "immediate", "frame": {"duration": 0, "redraw": False}}
+    for number, points in enumerate(epochs.student_points):
+        moved = [points[epochs.labels == name] for name in names]
+        data = [go.Scatter(x=at[:, 0], y=at[:, 1]) for at in moved]
+        frames.append(go.Frame(name=str(number), data=data, traces=second))
+        steps.append({"label": str(number), "method": "animate", "args": [[str(number)], at_once]})
+    slow: dict[str, Any] = {"frame": {"duration": 700, "redraw": False}, "transition": {"duration": 400}}
+    figure.frames = frames
+    figure.update_layout(
+        sliders=[{"steps": steps, "active": len(steps) - 1, "currentvalue": {"prefix": "epoch "}, "x": 0.12,
+                  "len": 0.88, "y": -0.12}],
+        updatemenus=[{"type": "buttons", "x": 0.1, "xanchor": "right", "y": -0.2, "showactive": False,
+                      "buttons": [{"label": "Play", "method": "animate", "args": [None, slow]}]}],
+        legend={"orientation": "v", "x": 1.01},
+    )  # fmt: skip
 
 
 def ablations_figure(metrics: Mapping[str, Any]) -> go.Figure:

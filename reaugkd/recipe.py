@@ -449,7 +449,7 @@ def _trained_student(
 
 def _watched(task: Task, keys: NDArray[np.float32], path: Path, on_progress: OnProgress | None) -> OnStudentEpoch:
     """Return what follows some train texts through the training of the student."""
-    watch = EpochWatch(keys)
+    watch = EpochWatch(keys, np.asarray(task.label_names)[task.labels("train")])
     every = task.texts("train")
     texts = [every[row] for row in watch.rows]
 

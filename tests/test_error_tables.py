@@ -6,8 +6,10 @@ import re
 
 import pandas as pd
 
+from reaugkd.comparison import OUTCOMES, Comparison
 from reaugkd.error_analysis import RowFilter, calibration, confusion, disagreements
-from reaugkd.error_tables import MAX_CLASSES, confusion_table, disagreement_table, reliability_bars
+from reaugkd.error_tables import MAX_CLASSES, confusion_table, disagreement_table, outcome_table, reliability_bars
+from reaugkd.significance import Interval
 
 NASTY = '<img src=x onerror="alert(1)"> ${alert(2)} {{alert(3)}}'
 
@@ -44,6 +46,16 @@ def test_every_button_opens_as_many_rows_as_stand_on_it():
         found = picked(written, table)
         assert found
         assert all(said == opened for said, opened in found)
+
+
+def test_every_count_of_a_comparison_opens_its_rows_and_an_empty_one_is_no_button():
+    outcomes = [name for name, count in zip(OUTCOMES, (5, 2, 0, 3), strict=True) for _ in range(count)]
+    differs = [name == OUTCOMES[1] for name in outcomes]
+    differs[-1] = True  # both wrong, with other answers
+    table = pd.DataFrame({"text": "t", "outcome": outcomes, "differs": differs})
+    written = outcome_table(Comparison((0.7, 0.5), Interval(0.2, 0.0, 0.4), 0.5, (0.1, 0.1), table))
+    assert picked(written, table) == [(5, 5), (2, 2), (3, 3), (1, 1)]
+    assert "<b>0</b><span>only second right</span>" in written
 
 
 def test_of_many_classes_those_of_most_errors_are_drawn():

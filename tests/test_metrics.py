@@ -53,3 +53,8 @@ def test_the_log_loss_is_the_mean_of_minus_the_logarithm_of_the_gold_class():
 
 def test_a_probability_of_zero_costs_the_logarithm_of_a_millionth_squared():
     assert log_loss(np.array([0]), np.array([[0.0, 1.0]])) == pytest.approx(12 * math.log(10), abs=1e-9)
+
+
+def test_a_class_that_was_added_later_counts_as_a_wrong_answer():
+    labels, predictions = np.asarray([0, 1, 1, 1]), np.asarray([0, 1, 2, 1])
+    assert METRICS["accuracy_and_f1"](labels, predictions) == pytest.approx((3 / 4 + 2 * 2 / (2 * 2 + 1)) / 2)

@@ -1,0 +1,341 @@
+"""The page that trains: choose a task, a teacher and a student, watch losses and both spaces, cancel, go on."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from models import ModelMenu
+from training_view import stages_html
+from trainings import SHIPPED_TEACHER, TrainingRequest, Trainings
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.figures import epochs_figure, loss_figure
+from reaugkd.neighbour_table import escaped_text
+
+if TYPE_CHECKING:  # torch and pandas' readers take seconds to import: the page opens first
+    import pandas as pd
+
+SHIPPED, HUB, FILE = "shoptalk, which is shipped", "a data set of the hub", "a file of mine"
+TEACHERS = ["sentence-transformers/all-MiniLM-L6-v2", "sentence-transformers/all-mpnet-base-v2"]
+STUDENTS = TEACHERS[:1]
+METRICS = ["accuracy", "macro_f1", "accuracy_and_f1", "matthews_correlation"]
+TABLES = [".csv", ".tsv", ".jsonl", ".parquet"]
+NO_PAIR = "none"
+PREVIEWED = 5
+NOTHING_YET = "<p>Nothing is being trained. The losses and both spaces will be drawn here.</p>"
+
+
+def guessed_columns(columns: list[str]) -> tuple[str, str]:
+    """Guess which columns hold text and label.
+
+    Parameters
+    ----------
+    columns : list of str
+        At least one.
+
+    Returns
+    -------
+    tuple of str
+        The text's and the label's: those that are named so, else the first and the last.
+    """
+    named = {name.lower(): name for name in reversed(columns)}
+    text = next((named[name] for name in ("text", "sentence", "review", "query") if name in named), columns[0])
+    label = next((named[name] for name in ("label", "labels", "class", "category") if name in named), columns[-1])
+    return text, label
+
+
+def file_html(rows: "pd.DataFrame", label_column: str) -> str:
+    """Say how many rows a file has, and how many of each label.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        The file.
+    label_column : str
+        Its column of labels.
+
+    Returns
+    -------
+    str
+        HTML; texts in it are escaped.
+    """
+    counts = rows[label_column].value_counts()
+    shown = ", ".join(f"{escaped_text(str(label))} {count:,}" for label, count in counts.head(12).items())
+    more = f" and {len(counts) - 12} more" if len(counts) > 12 else ""
+    total, kinds = (
+        f"{many:,} {what}{'s' * (many != 1)}" for many, what in ((len(rows), "row"), (len(counts), "label"))
+    )
+    return f"<p><b>{total}</b>, <b>{kinds}</b>: {shown}{more}.</p>"
+
+
+def training_html(trainings: Trainings) -> str:
+    """Say how far the training is, or how it ended.
+
+    Parameters
+    ----------
+    trainings : Trainings
+        What runs or ran last.
+
+    Returns
+    -------
+    str
+        HTML; texts in it are escaped.
+    """
+    job, request = trainings.job, trainings.request
+    if job is None or request is None:
+        return NOTHING_YET
+    name = f"<b>{escaped_text(request.name)}</b>"
+    if job.model is not None:
+        return f"<p>{name} is trained. Choose it in the menu of models above to ask it.</p>{stages_html(job)}"
+    if job.error:
+        return f'<p>{name}</p><p class="sentence" role="alert">{escaped_text(job.error)}</p>'
+    if job.is_cancelled:
+        return f"<p>{name} stops at its next report.</p>"
+    return f"<p>{name} is being trained. The training goes on if you close the page.</p>{stages_html(job)}"
+
+
+class TrainView:
+    """A page that trains models for the menu; the other pages go on answering meanwhile.
+
+    Parameters
+    ----------
+    menu : ModelMenu
+        Gets the trained model.
+    name : Component
+        The menu of models.
+    """
+
+    def __init__(self, menu: ModelMenu, name: gr.Dropdown) -> None:
+        self.menu, self.name = menu, name
+        self.trainings = Trainings(menu.root)
+        self.drawn = gr.State((0, 0, False))  # stages and losses, epochs, and end that this page has drawn
+        with gr.Row():
+            with gr.Column(scale=4, min_width=320):
+                self._place_inputs()
+            with gr.Column(scale=6, min_width=320):
+                self.message = gr.HTML(visible=False, elem_id="train-message")
+                self.status = gr.HTML(NOTHING_YET, elem_id="train-status")
+                self.loss = gr.Plot(show_label=False, visible=False, elem_id="train-loss")
+                self.epochs = gr.Plot(show_label=False, visible=False, elem_id="train-epochs")
+        self.timer = gr.Timer(2, active=False)
+        self._wire()
+
+    def _place_inputs(self) -> None:
+        self.source = gr.Radio([SHIPPED, HUB, FILE], value=SHIPPED, label="Train on", elem_id="train-source")
+        self.hub = gr.Textbox(
+            label="Name of the data set",
+            placeholder="glue/rte, or owner/name",
+            max_lines=1,
+            visible=False,
+            elem_id="train-hub",
+        )
+        with gr.Group(visible=False) as self.files:
+            self.train_file = gr.File(label="Train rows", file_types=TABLES, height=110, elem_id="train-file")
+            self.about = gr.HTML(elem_id="train-about")
+            self.preview = gr.Dataframe(interactive=False, wrap=True, visible=False, elem_id="train-preview")
+            with gr.Row():
+                self.text_column = gr.Dropdown([], label="Text column", elem_id="train-text-column", min_width=120)
+                self.pair_column = gr.Dropdown([], label="Second text", elem_id="train-pair-column", min_width=120)
+                self.label_column = gr.Dropdown([], label="Label column", elem_id="train-label-column", min_width=120)
+            self.metric = gr.Dropdown(METRICS, value=METRICS[0], label="Metric", elem_id="train-metric")
+            self.test_file = gr.File(
+                label="Test rows (a fifth of the train rows is held out without)",
+                file_types=TABLES,
+                height=110,
+                elem_id="train-test-file",
+            )
+        self.teacher = gr.Dropdown(
+            [SHIPPED_TEACHER, *TEACHERS],
+            value=SHIPPED_TEACHER,
+            label="Teacher",
+            allow_custom_value=True,
+            elem_id="train-teacher",
+        )
+        self.student = gr.Dropdown(
+            STUDENTS, value=STUDENTS[0], label="Student starts from", allow_custom_value=True, elem_id="train-student"
+        )
+        self.layers = gr.Slider(1, 12, 2, step=1, label="Its layers", elem_id="train-layers", buttons=[])
+        with gr.Row():
+            self.epochs_wanted = gr.Number(
+                0, label="Epochs (0: by the rows)", minimum=0, elem_id="train-epochs-wanted", min_width=120
+            )
+            self.seed = gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="train-seed", min_width=90)
+        self.keep_teacher = gr.Checkbox(
+            False, label="Keep the teacher: its probabilities are shown beside the student's", elem_id="train-keep"
+        )
+        self.second_key = gr.Checkbox(
+            True, label="Search the memory by an untuned encoder too, where that tells more", elem_id="train-second-key"
+        )
+        self.model_name = gr.Textbox("", label="Name of the model", max_lines=1, elem_id="train-name")
+        with gr.Row():
+            self.start = gr.Button("Train", variant="primary", elem_id="train-start", min_width=90)
+            self.cancel = gr.Button("Cancel", interactive=False, elem_id="train-cancel", min_width=90)
+            self.resume = gr.Button("Go on", visible=False, elem_id="train-resume", min_width=90)
+
+    def _wire(self) -> None:
+        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+        drawn = [self.status, self.loss, self.epochs, self.start, self.cancel, self.resume, self.drawn, self.timer]
+        drawn.append(self.name)
+        self.fill_inputs = [self.model_name]
+        self.filled = [self.model_name, self.message, *drawn]
+        asked = [self.model_name, self.source, self.hub, self.train_file, self.test_file, self.text_column]
+        asked += [self.pair_column, self.label_column, self.metric, self.teacher, self.student, self.layers]
+        asked += [self.epochs_wanted, self.seed, self.keep_teacher, self.second_key]
+        self.source.input(self._choose_source, self.source, [self.hub, self.files, self.teacher], **quiet)
+        columns = [self.text_column, self.pair_column, self.label_column]
+        self.train_file.change(
+            self._preview, self.train_file, [*columns, self.about, self.preview, self.message], **quiet
+        )
+        self.label_column.input(self._describe, [self.train_file, self.label_column], self.about, **quiet)
+        self.start.click(self._start, [*asked, self.name], [self.message, *drawn], **quiet)
+        self.cancel.click(self._cancel, self.name, drawn, **quiet)
+        self.resume.click(self._resume, self.name, [self.message, *drawn], **quiet)
+        self.timer.tick(self._draw, [self.drawn, self.name], drawn, **quiet)
+
+    def fill(self, name: str, model_name: str) -> dict[Any, Any]:
+        """Set the page up: it shows the training that runs, whoever started it.
+
+        Parameters
+        ----------
+        name : str
+            The model that is asked; it stays.
+        model_name : str
+            What the box of the new model's name holds.
+
+        Returns
+        -------
+        dict
+            Values by component, of those in ``filled``.
+        """
+        new = model_name or self._free_name("mine")
+        return {self.model_name: new, self.message: gr.HTML(visible=False), **self._draw((0, 0, False), name)}
+
+    def _free_name(self, base: str) -> str:
+        number, name = 1, base
+        while self.menu.folder(name).exists():
+            number += 1
+            name = f"{base}-{number}"
+        return name
+
+    def _choose_source(self, source: str) -> dict[Any, Any]:
+        shipped = source == SHIPPED
+        choices = [SHIPPED_TEACHER, *TEACHERS] if shipped else TEACHERS
+        return {
+            self.hub: gr.Textbox(visible=source == HUB),
+            self.files: gr.Group(visible=source == FILE),
+            self.teacher: gr.Dropdown(choices, value=choices[0]),
+        }
+
+    def _preview(self, path: str | None) -> dict[Any, Any]:
+        """Show the first rows of an uploaded file, and guess its columns."""
+        from reaugkd.sources import read_table
+
+        nothing = {self.preview: gr.Dataframe(visible=False), self.about: ""}
+        if path is None:
+            return nothing
+        try:
+            rows = read_table(path)
+            if rows.empty:
+                raise ReAugKDError(f"{Path(path).name!r} has no rows; give a table with at least two classes.")
+        except ReAugKDError as error:
+            return nothing | self._told(error)
+        columns = [str(name) for name in rows.columns]
+        text, label = guessed_columns(columns)
+        return {
+            self.text_column: gr.Dropdown(columns, value=text),
+            self.pair_column: gr.Dropdown([NO_PAIR, *columns], value=NO_PAIR),
+            self.label_column: gr.Dropdown(columns, value=label),
+            self.about: file_html(rows, label),
+            self.preview: gr.Dataframe(rows.head(PREVIEWED), visible=True),
+            self.message: gr.HTML(visible=False),
+        }
+
+    def _describe(self, path: str | None, label_column: str) -> str:
+        from reaugkd.sources import read_table
+
+        return "" if path is None else file_html(read_table(path), label_column)
+
+    def _start(
+        self,
+        model_name: str,
+        source: str,
+        hub: str,
+        train_file: str | None,
+        test_file: str | None,
+        text_column: str | None,
+        pair_column: str | None,
+        label_column: str | None,
+        metric: str,
+        teacher: str,
+        student: str,
+        layers: int,
+        epochs: float,
+        seed: int,
+        keep_teacher: bool,
+        second_key: bool,
+        name: str,
+    ) -> dict[Any, Any]:
+        by_file = source == FILE
+        request = TrainingRequest(
+            name=model_name,
+            task={SHIPPED: "shoptalk", HUB: hub}.get(source, ""),
+            train_file=(train_file or "") if by_file else "",
+            test_file=(test_file or "") if by_file else "",
+            text_column=text_column or "text",
+            text_pair_column="" if pair_column in (None, NO_PAIR) else str(pair_column),
+            label_column=(label_column or "label") if by_file else "label",
+            metric=metric if by_file else "",
+            teacher=teacher,
+            student=student,
+            student_layers=int(layers),
+            epochs=epochs or 0,
+            seed=int(seed or 0),
+            keep_teacher=keep_teacher and teacher != SHIPPED_TEACHER,
+            second_key=second_key,
+        )
+        return self._started(lambda: self.trainings.start(request), name)
+
+    def _resume(self, name: str) -> dict[Any, Any]:
+        return self._started(self.trainings.resume, name)
+
+    def _started(self, start: Any, name: str) -> dict[Any, Any]:
+        try:
+            start()
+        except ReAugKDError as error:
+            return self._told(error)
+        return {self.message: gr.HTML(visible=False), **self._draw((-1, -1, False), name)}
+
+    def _cancel(self, name: str) -> dict[Any, Any]:
+        self.trainings.cancel()
+        return self._draw((0, 0, False), name)
+
+    def _told(self, error: ReAugKDError) -> dict[Any, Any]:
+        return {self.message: gr.HTML(f'<p class="sentence" role="alert">{escaped_text(str(error))}</p>', visible=True)}
+
+    def _draw(self, drawn: tuple[int, int, bool], name: str) -> dict[Any, Any]:
+        """Show how far the training is; what this page has drawn already is not sent again."""
+        job = self.trainings.job
+        if job is None:
+            return {self.timer: gr.Timer(active=True)}
+        runs = job.is_running
+        losses = {stage: list(points) for stage, points in job.losses.copy().items()}
+        epochs = job.epochs
+        known = len(losses) + sum(map(len, losses.values())), 0 if epochs is None else len(epochs), not runs
+        if known == drawn and not runs:
+            return {self.drawn: known}
+        updates: dict[Any, Any] = {
+            self.status: training_html(self.trainings),
+            self.start: gr.Button(interactive=not runs),
+            self.cancel: gr.Button(interactive=runs and not job.is_cancelled),
+            self.resume: gr.Button(visible=bool(job.error) and not runs),
+            self.timer: gr.Timer(active=True),  # another page may start the next one
+            self.drawn: known,
+        }
+        if known[0] != drawn[0]:
+            updates[self.loss] = gr.Plot(loss_figure(losses), visible=bool(known[0]))
+        if known[1] != drawn[1]:
+            shown = {"value": epochs_figure(epochs, playable=False)} if epochs is not None else {}
+            updates[self.epochs] = gr.Plot(visible=epochs is not None, **shown)
+        if known[2] and not drawn[2] and job.model is not None:
+            updates[self.name] = gr.Dropdown(self.menu.names(), value=name)
+        return updates

@@ -1,0 +1,169 @@
+"""What the page trains: one training at a time for the whole server, while every page goes on asking."""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from model_job import ModelJob
+
+from reaugkd.errors import ReAugKDError
+
+if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
+    from reaugkd import ReAugKDClassifier, Task, TeacherOutputs
+    from reaugkd.trainer import OnProgress
+
+SHIPPED_TEACHER = "all-mpnet-base-v2, by its shipped outputs"
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """A training as one asks for it.
+
+    Parameters
+    ----------
+    name : str
+        Folder of the model, beside the first model's.
+    task : str
+        ``shoptalk`` or the name of a hub data set; empty where files are given.
+    train_file, test_file : str
+        Tables of one's own; empty where there are none.
+    text_column, text_pair_column, label_column : str
+        Columns of the files; no pair where the second is empty.
+    metric : str
+        A key of :data:`reaugkd.metrics.METRICS`, or empty for the task's own.
+    teacher : str
+        A pretrained encoder, or :data:`SHIPPED_TEACHER` for shoptalk.
+    student : str
+        A pretrained encoder.
+    student_layers : int
+        How many of its first layers are kept.
+    epochs : float
+        Passes over the train rows; 0 for as many as the task's size asks for.
+    seed : int
+        Seed of all trainings.
+    keep_teacher : bool
+        Keep the teacher in the model's folder.
+    second_key : bool
+        Offer an untuned encoder as a second key into the memory.
+    """
+
+    name: str
+    task: str = ""
+    train_file: str = ""
+    test_file: str = ""
+    text_column: str = "text"
+    text_pair_column: str = ""
+    label_column: str = "label"
+    metric: str = ""
+    teacher: str = SHIPPED_TEACHER
+    student: str = ""
+    student_layers: int = 2
+    epochs: float = 0
+    seed: int = 0
+    keep_teacher: bool = False
+    second_key: bool = True
+
+    def load(self) -> "Task":
+        """Load the task; a sentence is raised where its files or columns are not right."""
+        from reaugkd import load_task
+        from reaugkd.sources import load_files
+
+        if self.train_file:
+            return load_files(
+                self.train_file,
+                self.test_file or None,
+                text_column=self.text_column,
+                text_pair_column=self.text_pair_column or None,
+                label_column=self.label_column,
+                metric=self.metric or "accuracy",
+            )
+        if not self.task.strip():
+            raise ReAugKDError("There is nothing to train on; name a data set of the hub, or upload a file.")
+        return load_task(self.task.strip(), label_column=self.label_column, metric=self.metric or None)
+
+    def train(self, folder: str, on_progress: "OnProgress") -> "ReAugKDClassifier":
+        """Train the model into a folder, or go on where a training by the same request stopped."""
+        from reaugkd import Recipe, train
+        from reaugkd.weights import DEFAULT_ENCODER
+
+        outputs = self._shipped_outputs()
+        recipe = Recipe(
+            teacher=DEFAULT_ENCODER if outputs is not None else self.teacher,
+            student=self.student or DEFAULT_ENCODER,
+            student_layers=self.student_layers,
+            epochs=self.epochs or None,
+            seed=self.seed,
+            keep_teacher=self.keep_teacher,
+            second_key=DEFAULT_ENCODER if self.second_key else None,
+        )
+        return train(self.load(), recipe, folder, teacher_outputs=outputs, on_progress=on_progress)
+
+    def _shipped_outputs(self) -> "TeacherOutputs | None":
+        from reaugkd import TeacherOutputs
+        from reaugkd.sources import SHOPTALK_TEACHER_OUTPUTS
+
+        if self.teacher != SHIPPED_TEACHER:
+            return None
+        if self.task != "shoptalk" or self.train_file:
+            raise ReAugKDError("The shipped outputs are of shoptalk alone; choose an encoder as teacher.")
+        return TeacherOutputs.load(SHOPTALK_TEACHER_OUTPUTS)
+
+
+class Trainings:
+    """Runs one training at a time.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the models.
+
+    Attributes
+    ----------
+    job : ModelJob or None
+        The training that runs or ran last.
+    request : TrainingRequest or None
+        What it was asked for.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.job: ModelJob | None = None
+        self.request: TrainingRequest | None = None
+        self._lock = threading.Lock()
+
+    def start(self, request: TrainingRequest) -> None:
+        """Start a training, or go on with one that was cancelled.
+
+        Parameters
+        ----------
+        request : TrainingRequest
+            What is asked for.
+
+        Raises
+        ------
+        ReAugKDError
+            If one runs already, or the name is taken or none.
+        """
+        with self._lock:
+            if self.job is not None and self.job.is_running:
+                running = self.request.name if self.request else ""
+                raise ReAugKDError(f"The training of {running!r} runs; wait until it is done, or cancel it.")
+            folder = self.root / (request.name.strip() or "-")
+            if folder.parent != self.root or folder.name.startswith(("-", ".")):
+                raise ReAugKDError(f"{request.name!r} is no name for a model; write a plain word.")
+            if folder.exists():
+                raise ReAugKDError(f"A model of the name {request.name!r} is there already; choose another name.")
+            self.request = request
+            self.job = ModelJob(str(folder), request.train)
+            self.job.start()
+
+    def cancel(self) -> None:
+        """Stop the training that runs; what is finished stays."""
+        if self.job is not None:
+            self.job.cancel()
+
+    def resume(self) -> None:
+        """Go on with the training that was cancelled or failed."""
+        if self.request is not None:
+            self.start(self.request)

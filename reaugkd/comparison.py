@@ -1,0 +1,222 @@
+"""Who is right where, and is the difference real? Two models, or two ways of answering of one, over the same rows."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.evaluation_set import Answered, rows_with
+from reaugkd.inference import ReAugKDClassifier
+from reaugkd.metrics import METRICS
+from reaugkd.reliability import expected_calibration_error
+from reaugkd.significance import DRAWS, Interval, mcnemar, paired_bootstrap
+
+OUTCOMES = ("both right", "only first right", "only second right", "both wrong")
+"""Who names the gold label of a row."""
+LIKELY_CHANCE = 0.05
+SHOWN_CLASSES = 4
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two ways of answering N rows, side by side.
+
+    Parameters
+    ----------
+    scores : tuple of (float, float)
+        The metric of the first and of the second, higher is better.
+    difference : Interval
+        First less second, with its 95 % interval by the paired bootstrap.
+    p_value : float
+        McNemar's exact test that both err equally often.
+    calibration_errors : tuple of (float, float)
+        Expected calibration error of the first and of the second, from 0 to 1, lower is better.
+    table : DataFrame
+        A row for each text: ``id`` and ``split`` where there are, ``text``, ``text_pair`` of pairs, ``label``; what
+        ``first`` and ``second`` name; ``first_probability`` and ``second_probability`` of that; ``outcome``, one of
+        :data:`OUTCOMES`; ``differs``, whether they name different classes; then further columns.
+    """
+
+    scores: tuple[float, float]
+    difference: Interval
+    p_value: float
+    calibration_errors: tuple[float, float]
+    table: pd.DataFrame
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows by outcome, those of :data:`OUTCOMES` in their order."""
+        found = self.table["outcome"].value_counts()
+        return {outcome: int(found.get(outcome, 0)) for outcome in OUTCOMES}
+
+    @property
+    def differing(self) -> int:
+        """Rows on which the two name different classes."""
+        return int(self.table["differs"].sum())
+
+    @property
+    def both_wrong_differently(self) -> int:
+        """Rows on which both are wrong and name different classes."""
+        return int((self.table["differs"] & (self.table["outcome"] == OUTCOMES[3])).sum())
+
+
+def compare(first: Answered, second: Answered, metric: str, *, draws: int = DRAWS) -> Comparison:
+    """Compare the answers of two models, or of one model in two ways, to the same rows.
+
+    Parameters
+    ----------
+    first, second : Answered
+        The answers to N rows, with the same texts and gold labels in the same order. The classes of one begin with
+        those of the other, as those of an edited model begin with the classes that were there before.
+    metric : str
+        A key of :data:`reaugkd.metrics.METRICS`.
+    draws : int
+        Draws of the bootstrap.
+
+    Returns
+    -------
+    Comparison
+        Scores, tests, and all rows.
+
+    Raises
+    ------
+    ReAugKDError
+        If the classes or the rows are others.
+    """
+    names = _all_classes(first.asked.label_names, second.asked.label_names)
+    _check_rows(first.asked.rows, second.asked.rows)
+    sides = [replace(side, asked=side.asked.with_classes(names)) for side in (first, second)]
+    gold, predicted = sides[0].asked.labels, [side.predicted["answer"] for side in sides]
+    sure, right = [side.probabilities["answer"].max(axis=1) for side in sides], [said == gold for said in predicted]
+    found = {
+        "first": np.asarray(names)[predicted[0]],
+        "second": np.asarray(names)[predicted[1]],
+        "first_probability": sure[0],
+        "second_probability": sure[1],
+        "outcome": np.asarray(OUTCOMES)[2 * ~right[0] + ~right[1]],
+        "differs": predicted[0] != predicted[1],
+    }
+    return Comparison(
+        scores=(METRICS[metric](gold, predicted[0]), METRICS[metric](gold, predicted[1])),
+        difference=paired_bootstrap(gold, predicted[0], predicted[1], metric, draws=draws),
+        p_value=mcnemar(gold, predicted[0], predicted[1]),
+        calibration_errors=(
+            expected_calibration_error(sure[0], right[0]),
+            expected_calibration_error(sure[1], right[1]),
+        ),
+        table=rows_with(first.asked.rows, found),
+    )
+
+
+def check_comparable(first: ReAugKDClassifier, second: ReAugKDClassifier) -> None:
+    """Check that two models can answer the same texts by the same classes.
+
+    Parameters
+    ----------
+    first, second : ReAugKDClassifier
+        The models.
+
+    Raises
+    ------
+    ReAugKDError
+        If one takes pairs and the other does not, or their classes are others.
+    """
+    if first.parts.settings.is_pair != second.parts.settings.is_pair:
+        takes = ["pairs of texts" if model.parts.settings.is_pair else "single texts" for model in (first, second)]
+        raise ReAugKDError(f"The first model takes {takes[0]}, the second {takes[1]}; compare two models of one task.")
+    _all_classes(first.parts.settings.label_names, second.parts.settings.label_names)
+
+
+def comparison_in_words(comparison: Comparison, metric: str) -> list[str]:
+    """Say how good both are, whether the difference may be chance, and how far their confidence can be trusted.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        The two.
+    metric : str
+        The metric of its scores.
+
+    Returns
+    -------
+    list of str
+        Three paragraphs of plain text.
+    """
+    first, second = (f"{100 * score:.1f}" for score in comparison.scores)
+    errors = [f"{100 * error:.1f}" for error in comparison.calibration_errors]
+    return [
+        f"{metric.replace('_', ' ').capitalize()}, percent of {len(comparison.table):,} rows: first {first}, second "
+        f"{second}; {_lead(comparison.difference)}.",
+        _chance(comparison),
+        f"Their confidence misses their accuracy by {errors[0]} points for the first and {errors[1]} for the second "
+        "(expected calibration error; less is better).",
+    ]
+
+
+def _lead(difference: Interval) -> str:
+    """Say who is ahead, such that the lead is positive."""
+    sign = -1 if difference.mean < 0 else 1
+    ends = sorted(100 * sign * value + 0.0 for value in (difference.low, difference.high))
+    lead = f"{100 * sign * difference.mean:.1f}"
+    who = "first" if sign > 0 else "second"
+    ahead = "they are level" if lead == "0.0" else f"the {who} is ahead by {lead} points"
+    return f"{ahead} (95 % interval of the {who}'s lead: {ends[0]:.1f} to {ends[1]:.1f})"
+
+
+def _chance(comparison: Comparison) -> str:
+    count, p_value = comparison.counts, comparison.p_value
+    first, second = count[OUTCOMES[1]], count[OUTCOMES[2]]
+    if not comparison.differing:
+        return "They answer every row alike."
+    differing = f"They answer {comparison.differing:,} row{'s' if comparison.differing > 1 else ''} differently"
+    if not first + second:
+        return f"{differing}, but on none is only one of them right: nothing says that one is better."
+    verdict = (
+        "which is rare, so the difference is hardly chance"
+        if p_value < LIKELY_CHANCE
+        else "so these rows do not show that either is better"
+    )
+    return (
+        f"{differing}. Only the first is right on {first:,}, only the second on {second:,}: two equally good ones "
+        f"would part at least so unevenly {_often(p_value)}, {verdict}."
+    )
+
+
+def _often(p_value: float) -> str:
+    if p_value < 0.001:
+        return "in fewer than 1 of 1,000 cases (McNemar's exact test, p < 0.001)"
+    of = 100 if p_value >= 0.01 else 1_000
+    return f"in {of * p_value:.0f} of {of:,} cases (McNemar's exact test, p = {p_value:.3f})"
+
+
+def _all_classes(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the classes of the one that has more, which begin with those of the other."""
+    if first[: len(second)] != second[: len(first)]:
+        raise ReAugKDError(
+            f"The first has the classes {_shown(first)}, the second {_shown(second)}; compare two models of one task, "
+            "or a model and its edited version."
+        )
+    return max(first, second, key=len)
+
+
+def _shown(names: tuple[str, ...]) -> str:
+    more = len(names) - SHOWN_CLASSES
+    return ", ".join(names[:SHOWN_CLASSES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _check_rows(first: pd.DataFrame, second: pd.DataFrame) -> None:
+    if len(first) != len(second):
+        raise ReAugKDError(
+            f"The first answers {len(first):,} rows, the second {len(second):,}; compare both over the same rows."
+        )
+    for name in ("text", "text_pair", "label"):
+        left, right = (
+            rows[name].fillna("").to_numpy() if name in rows else np.full(len(rows), "") for rows in (first, second)
+        )
+        others = np.flatnonzero(left != right)
+        if len(others):
+            raise ReAugKDError(
+                f"The {name} of row {others[0] + 1:,} is {str(left[others[0]])[:60]!r} for the first and "
+                f"{str(right[others[0]])[:60]!r} for the second; compare both over the same rows."
+            )

@@ -1,0 +1,110 @@
+"""The page that compares, without a browser: both sides answer as the library does, each text encoded once."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from compare_view import (
+    AS_CHOSEN,
+    OWN,
+    STUDENT,
+    asked_once,
+    comparison_of,
+    explained,
+    listed_in_words,
+    side_html,
+    verdict_html,
+)
+from errors_view import chosen_html, listed_html
+from main import build_app
+from model_job import ModelJob
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.evaluation_set import held_out
+from reaugkd.inference import ReAugKDClassifier
+
+NASTY = '<img src=x onerror="alert(1)"> ${alert(2)} {{alert(3)}}'
+SHOWN = "&lt;img src=x onerror=&quot;alert(1)&quot;&gt; &#36;&#123;alert(2)&#125; &#123;&#123;alert(3)&#125;&#125;"
+
+
+@pytest.mark.parametrize("weight", [None, 0.0, 0.3, 1.0])
+def test_a_side_answers_as_the_library_does(toy_model, weight):
+    explanation, asked = explained((toy_model, weight), "iron and rain", "")
+    assert explanation.as_dict() == toy_model.explain("iron and rain", retrieval_weight=weight).as_dict()
+    np.testing.assert_array_equal(asked.embedding, toy_model.embed(["iron and rain"])[0][0])
+
+
+def test_two_sides_and_a_slider_encode_a_text_once(toy_model, monkeypatch):
+    calls, encode = [], toy_model.parts.student.encode
+    monkeypatch.setattr(toy_model.parts.student, "encode", lambda texts: calls.append(texts) or encode(texts))
+    asked_once.cache_clear()
+    for weight in (None, 0.0, 0.1, 0.2):
+        explained((toy_model, weight), "copper in the fog", "")
+    assert calls == [["copper in the fog"]]
+
+
+def test_a_pair_is_asked_of_a_model_for_pairs(toy_model):
+    pairs = ReAugKDClassifier(replace(toy_model.parts, settings=replace(toy_model.parts.settings, is_pair=True)))
+    assert explained((pairs, None), "iron", "rain")[0].text == ("iron", "rain")
+
+
+def test_a_split_is_compared_once_and_as_the_library_predicts(toy_model):
+    found = comparison_of((toy_model, 1.0), (toy_model, 0.0), "validation")
+    texts = held_out(toy_model, ["validation"])["text"].tolist()
+    assert found.table["first"].tolist() == toy_model.predict(texts, retrieval_weight=1.0).tolist()
+    assert found.table["second"].tolist() == toy_model.predict(texts, retrieval_weight=0.0).tolist()
+    assert comparison_of((toy_model, 1.0), (toy_model, 0.0), "validation") is found
+
+
+def test_a_model_without_evaluation_rows_is_told_in_a_sentence(toy_model):
+    model = ReAugKDClassifier(replace(toy_model.parts, evaluation_rows=None))
+    with pytest.raises(ReAugKDError, match="The model carries no evaluation rows"):
+        comparison_of((model, None), (model, 0.0), "test")
+
+
+def test_labels_and_names_are_shown_as_text():
+    for shown, times in (
+        (verdict_html(NASTY, NASTY), 1),
+        (verdict_html(NASTY, "b"), 1),
+        (side_html("First", "", NASTY, AS_CHOSEN, 0.5), 1),
+        (listed_html(listed_in_words({"equal": {}, "text": NASTY}), 3, 3), 1),
+        (chosen_html({"equal": {"label": NASTY}}, 3, 3), 1),
+    ):
+        assert "<img" not in shown
+        assert "${" not in shown
+        assert shown.count(SHOWN) == times
+
+
+def test_a_title_says_the_model_and_how_it_answers():
+    assert side_html("First", "…", "toy", STUDENT, 0.5) == "<h3>First: toy, the student alone (λ = 0)</h3>…"
+    assert side_html("Second", "…", "toy", OWN, 0.5) == "<h3>Second: toy, λ = 0.50</h3>…"
+
+
+def test_whether_both_agree_is_said():
+    assert verdict_html("fruit", "fruit") == "<p>Both answer <b>fruit</b>.</p>"
+    assert verdict_html("a", "b") == "<p>They differ: the first <b>a</b>, the second <b>b</b>.</p>"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        ({}, "all rows"),
+        ({"equal": {"differs": "True"}}, "answered differently"),
+        ({"equal": {"outcome": "both wrong", "differs": "True"}}, "both wrong, answered differently"),
+        ({"equal": {"outcome": "both right"}, "text": " iron "}, "both right, “iron” in the text"),
+    ],
+)
+def test_what_is_listed_is_said_in_words(chosen, words):
+    assert listed_in_words(chosen) == words
+
+
+def test_where_more_rows_are_found_than_listed_the_page_says_so():
+    assert listed_html("all rows", 1_200, 500) == (
+        "<p><b>1,200</b> rows: all rows; the first 500 are listed, the file holds all</p>"
+    )
+
+
+def test_a_link_to_the_page_is_kept_also_before_the_boxes_of_the_query_page_are_filled(toy_model_folder):
+    page = build_app(ModelJob(str(toy_model_folder)))
+    (link,) = [listener.fn for listener in page.fns.values() if getattr(listener.fn, "__name__", "") == "link"]
+    assert link("toy", "compare", None, None, 4, 0.5, 0.1, True, []) == "?model=toy&view=compare&k=4&temperature=0.1"

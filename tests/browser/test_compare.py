@@ -1,0 +1,325 @@
+"""The page that compares in a real browser: two sides, one text, and the rows on which they differ."""
+
+import re
+import shutil
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from model_job import ModelJob
+from playwright.sync_api import expect
+
+from reaugkd.comparison import OUTCOMES, compare, comparison_in_words
+from reaugkd.evaluation_set import EvaluationSet, held_out
+from reaugkd.inference import ReAugKDClassifier
+from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.patch import Edit, apply_patch
+from reaugkd.retrieval import RetrievalSettings
+
+NASTY = "<img src=x onerror=\"window.ran='img'\"> ${window.ran='dollar'} {{window.ran='curly'}} <b>bold</b>"
+MAPS = "canvas.map-canvas"
+LISTED = "#compare-chosen b"
+
+
+def changed(model, **parts):
+    return ReAugKDClassifier(replace(model.parts, **parts))
+
+
+def wanted(first, second, weights=(None, 0.0), split="test"):
+    """What the library says of two models."""
+    answers = [
+        EvaluationSet.of(model, held_out(model, [split])).answered(
+            model.memory, model.retrieval.overridden(retrieval_weight=weight)
+        )
+        for model, weight in zip((first, second), weights, strict=True)
+    ]
+    return compare(*answers, "accuracy")
+
+
+@pytest.fixture(scope="module")
+def forgetful(toy_model):
+    """The toy model, its memory weighing much, many of its labels wrong, with a class of its own."""
+    first, second, _ = toy_model.classes_
+    rows = toy_model.parts.knowledge_base.rows
+    wrong = [Edit("relabel", name, second) for name in rows.loc[rows["label"] == first, "id"].tolist()[::2]]
+    edited = apply_patch(toy_model, (*wrong, Edit("add", "mine", "gadget", "the shiny gadget hums")))
+    return changed(edited, retrieval=RetrievalSettings(4, 0.8, 0.05))
+
+
+@pytest.fixture(scope="module")
+def pairs(toy_model):
+    memory, rows = toy_model.parts.knowledge_base, toy_model.parts.evaluation_rows
+    return changed(
+        toy_model,
+        settings=replace(toy_model.parts.settings, is_pair=True),
+        knowledge_base=KnowledgeBase(
+            memory.rows.assign(text_pair=memory.rows["text"]), memory.embeddings, memory.soft_labels
+        ),
+        evaluation_rows=rows.assign(text_pair=rows["text"]),
+        retrieval=RetrievalSettings(4, 0.8, 0.05),
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, forgetful, pairs, toy_model, toy_model_folder):
+    """A folder of models: one that forgets, the one it was made of, one for pairs, one of other classes."""
+    root = tmp_path_factory.mktemp("compared")
+    shutil.copytree(toy_model_folder, root / "toy")
+    pairs.save_pretrained(root / "pairs")
+    settings = replace(toy_model.parts.settings, label_names=("x", "y", "z"))
+    named = dict(zip(toy_model.classes_, settings.label_names, strict=True))
+    memory, rows = toy_model.parts.knowledge_base, toy_model.parts.evaluation_rows
+    changed(
+        toy_model,
+        settings=settings,
+        knowledge_base=KnowledgeBase(
+            memory.rows.assign(label=memory.rows["label"].map(named)), memory.embeddings, memory.soft_labels
+        ),
+        evaluation_rows=rows.assign(label=rows["label"].map(named)),
+    ).save_pretrained(root / "other")
+    forgetful.save_pretrained(root / "forgetful")
+    return root
+
+
+@pytest.fixture
+def page(open_page, serve, folder, forgetful):
+    job = ModelJob(str(folder / "forgetful"))
+    job.model = forgetful
+    page = open_page(serve(job))
+    open_tab(page)
+    return page
+
+
+def open_tab(page):
+    """Open the page and wait until it is filled."""
+    page.get_by_role("tab", name="Compare").click()
+    expect(page.locator("#compare-second-answer .sum")).to_be_visible()
+    expect(page.locator("#compare-text textarea")).not_to_have_value("")
+
+
+def choose(page, box, option):
+    page.locator(f"{box} input").click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def shown_as(page, comparison):
+    """The page shows this comparison."""
+    expect(page.locator("#compare-summary p")).to_have_text(comparison_in_words(comparison, "accuracy"))
+    counts = [str(count) for count in comparison.counts.values()]
+    expect(page.locator("#compare-outcomes td > button, #compare-outcomes td > b")).to_have_text(counts)
+    expect(page.locator(LISTED)).to_have_text(str(comparison.differing))
+
+
+def test_a_model_stands_beside_its_own_student_when_the_page_opens(page, forgetful):
+    comparison = wanted(forgetful, forgetful)
+    assert comparison.differing
+    shown_as(page, comparison)
+    row = comparison.table[comparison.table["differs"]].iloc[0]
+    expect(page.locator("#compare-text textarea")).to_have_value(row["text"])
+    expect(page.locator("#compare-first-answer .answer b")).to_have_text(row["first"])
+    expect(page.locator("#compare-second-answer .answer b")).to_have_text(row["second"])
+    expect(page.locator("#compare-verdict")).to_contain_text(
+        f"They differ: the first {row['first']}, the second {row['second']}."
+    )
+    expect(page.locator("#compare-first-answer h3")).to_have_text("First: forgetful, as chosen in training")
+    expect(page.locator("#compare-second-answer h3")).to_have_text("Second: forgetful, the student alone (λ = 0)")
+    expect(page.locator("#compare-first-weight")).to_be_hidden()
+    expect(page.locator("#compare-second-weight")).to_be_hidden()
+
+
+def test_a_typed_text_is_answered_by_both_as_one_types(page, forgetful):
+    box = page.locator("#compare-text textarea")
+    for text in ("iron and steel", "plum and pear with rain"):
+        box.fill(text)
+        first, second = forgetful.explain(text), forgetful.explain(text, retrieval_weight=0.0)
+        expect(page.locator("#compare-first-answer .asked")).to_have_text(text)
+        expect(page.locator("#compare-second-answer .asked")).to_have_text(text)
+        for side, answer in (("first", first), ("second", second)):
+            shown = page.locator(f"#compare-{side}-answer .answer")
+            expect(shown).to_contain_text(f"{answer.label} probability {answer.probabilities.max():.2f}")
+    box.fill("  ")
+    expect(page.locator("#compare-message")).to_contain_text("Text 1 is empty")
+    box.fill("iron")
+    expect(page.locator("#compare-message")).to_be_hidden()
+
+
+def test_each_side_answers_in_the_way_that_is_chosen(page, forgetful):
+    choose(page, "#compare-first-by", "the memory alone (λ = 1)")
+    shown_as(page, wanted(forgetful, forgetful, (1.0, 0.0)))
+    choose(page, "#compare-second-by", "a λ of its own")
+    number = page.locator("#compare-second-weight input[type=number]")
+    expect(number).to_have_value("0.8")
+    for weight in (0.3, 0.6):
+        number.fill(f"{weight}")
+        expect(page.locator("#compare-second-answer h3")).to_have_text(f"Second: forgetful, λ = {weight:.2f}")
+        text = page.locator("#compare-text textarea").input_value()
+        probability = forgetful.explain(text, retrieval_weight=weight).probabilities.max()
+        expect(page.locator("#compare-second-answer .answer")).to_contain_text(f"probability {probability:.2f}")
+        shown_as(page, wanted(forgetful, forgetful, (1.0, weight)))
+    choose(page, "#compare-second-by", "as chosen in training")
+    expect(number).to_be_hidden()
+    shown_as(page, wanted(forgetful, forgetful, (1.0, None)))
+
+
+def test_a_count_a_button_and_a_text_list_their_rows_and_a_row_is_answered(page, forgetful, tmp_path):
+    comparison = wanted(forgetful, forgetful)
+    table, listed = comparison.table, page.locator(LISTED)
+    shown_as(page, comparison)
+    for outcome, count in comparison.counts.items():
+        if count:
+            page.locator(f"#compare-outcomes td:has-text('{outcome}') > button").click()
+            expect(page.locator("#compare-chosen")).to_have_text(f"{count} rows: {outcome}")
+    page.locator("#compare-all").click()
+    expect(page.locator("#compare-chosen")).to_have_text(f"{len(table)} rows: all rows")
+    page.locator("#compare-differing").click()
+    expect(page.locator("#compare-chosen")).to_have_text(f"{comparison.differing} rows: answered differently")
+    row = table[table["differs"]].iloc[-1]
+    page.locator("#compare-holds input, #compare-holds textarea").fill(row["text"][:9])
+    found = table[table["differs"] & table["text"].str.contains(row["text"][:9], regex=False)]
+    expect(page.locator("#compare-chosen")).to_contain_text(f"“{row['text'][:9].strip()}” in the text")
+    expect(listed).to_have_text(str(len(found)))
+    page.locator("#compare-rows").get_by_text(row["text"], exact=True).last.click()
+    expect(page.locator("#compare-text textarea")).to_have_value(row["text"])
+    expect(page.locator("#compare-second-answer .asked")).to_have_text(row["text"])
+    expect(page.locator("#compare-first-answer .answer b")).to_have_text(row["first"])
+    expect(page.locator("#compare-second-answer .answer b")).to_have_text(row["second"])
+    expect(page.locator("#compare-text textarea")).to_be_in_viewport()
+    with page.expect_download() as download:
+        page.locator("#compare-save").click()
+    download.value.save_as(tmp_path / "rows.csv")
+    saved = pd.read_csv(tmp_path / "rows.csv")
+    assert saved["text"].tolist() == found["text"].tolist()
+    assert saved["outcome"].tolist() == found["outcome"].tolist()
+    page.locator("#compare-all").click()
+    expect(page.locator("#compare-holds input, #compare-holds textarea")).to_have_value("")
+    expect(listed).to_have_text(str(len(table)))
+
+
+def test_the_listed_rows_are_selected_on_the_maps(page, forgetful):
+    table = wanted(forgetful, forgetful).table
+    expect(page.locator(MAPS)).to_have_attribute("data-points", "127")
+    page.locator("#compare-on-maps").click()
+    expect(page.locator(MAPS)).to_have_attribute("data-selected", str(int(table["differs"].sum())))
+    expect(page.locator("#map-rows")).to_contain_text(table[table["differs"]]["text"].iloc[0])
+
+
+def test_the_validation_rows_are_compared_when_one_asks(page, forgetful):
+    page.locator("#compare-split").get_by_label("validation").check()
+    shown_as(page, wanted(forgetful, forgetful, split="validation"))
+    page.locator("#compare-on-maps").click()
+    expect(page.get_by_text("The maps show the test rows; choose test above.")).to_be_visible()
+
+
+def test_another_model_is_the_second_and_of_another_task_a_sentence(page, forgetful, toy_model):
+    choose(page, "#compare-second", "toy")
+    shown_as(page, wanted(forgetful, toy_model))
+    choose(page, "#compare-second-by", "as chosen in training")
+    shown_as(page, wanted(forgetful, toy_model, (None, None)))
+    expect(page.locator("#compare-second-answer h3")).to_have_text("Second: toy, as chosen in training")
+    for name, sentence in (("other", "the second x, y, z"), ("pairs", "takes single texts, the second pairs of texts")):
+        choose(page, "#compare-second", name)
+        expect(page.locator("#compare-message")).to_contain_text(sentence)
+        expect(page.locator("#compare-summary")).to_have_text("There is nothing to compare.")
+        expect(page.locator("#compare-outcomes")).to_be_hidden()
+        expect(page.locator("#compare-second-answer h3")).to_have_count(0)
+    choose(page, "#compare-second", "forgetful")
+    expect(page.locator("#compare-message")).to_be_hidden()
+    choose(page, "#compare-second-by", "the student alone (λ = 0)")
+    shown_as(page, wanted(forgetful, forgetful))
+
+
+def test_the_first_side_follows_the_menu_of_models(page, toy_model):
+    choose(page, "#model", "toy")
+    expect(page.locator("#compare-first input, #compare-first textarea")).to_have_value("toy")
+    expect(page.locator("#compare-second input")).to_have_value("toy")
+    expect(page.locator("#compare-second-answer h3")).to_have_text("Second: toy, the memory alone (λ = 1)")
+    shown_as(page, wanted(toy_model, toy_model, (None, 1.0)))
+
+
+def test_a_model_that_is_saved_later_can_be_chosen_as_the_second(page, folder):
+    shutil.copytree(folder / "toy", folder / "late")
+    choose(page, "#compare-second", "late")
+    expect(page.locator("#compare-second-answer h3")).to_have_text("Second: late, the student alone (λ = 0)")
+    shutil.rmtree(folder / "late")
+
+
+def test_without_evaluation_rows_both_still_answer_and_a_sentence_stands_for_the_rows(
+    open_page, serve_model, forgetful
+):
+    page = open_page(serve_model(changed(forgetful, evaluation_rows=None)))
+    open_tab(page)
+    expect(page.locator("#compare-summary")).to_contain_text("The model carries no evaluation rows")
+    expect(page.locator("#compare-outcomes")).to_be_hidden()
+    page.locator("#compare-text textarea").fill("rain and iron")
+    expect(page.locator("#compare-first-answer .asked")).to_have_text("rain and iron")
+
+
+def test_models_of_pairs_have_two_boxes(open_page, serve_model, pairs):
+    page = open_page(serve_model(pairs))
+    open_tab(page)
+    second = page.locator("#compare-text-pair textarea")
+    expect(second).not_to_have_value("")
+    page.locator("#compare-text textarea").fill("iron and steel")
+    second.fill("rain and snow")
+    for side, weight in (("first", None), ("second", 0.0)):
+        expect(page.locator(f"#compare-{side}-answer .asked")).to_have_text("iron and steel | rain and snow")
+        label = pairs.explain(("iron and steel", "rain and snow"), retrieval_weight=weight).label
+        expect(page.locator(f"#compare-{side}-answer .answer b")).to_have_text(label)
+    page.locator("#compare-all").click()
+    row = wanted(pairs, pairs).table.iloc[0]
+    page.locator("#compare-rows").get_by_text(row["text"], exact=True).last.click()
+    expect(second).to_have_value(row["text_pair"])
+
+
+def test_a_link_opens_the_page(open_page, address):
+    page = open_page(f"{address}?view=compare")
+    expect(page.locator("#compare-second-answer .sum")).to_be_visible()
+    expect(page.locator("#compare-summary")).to_contain_text("percent of 36 rows")
+    expect(page).to_have_url(re.compile(r"model=toy.*view=compare.*text="))
+
+
+def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve_model, forgetful):
+    parts = forgetful.parts
+    names, memory = (NASTY, *parts.settings.label_names[1:]), parts.knowledge_base
+    renamed = {parts.settings.label_names[0]: NASTY}
+    model = changed(
+        forgetful,
+        settings=replace(parts.settings, label_names=names, task=NASTY),
+        knowledge_base=KnowledgeBase(
+            memory.rows.assign(text=NASTY, label=memory.rows["label"].replace(renamed)),
+            memory.embeddings,
+            memory.soft_labels,
+        ),
+        evaluation_rows=parts.evaluation_rows.assign(
+            text=parts.evaluation_rows["text"] + f" {NASTY}", label=parts.evaluation_rows["label"].replace(renamed)
+        ),
+    )
+    page = open_page(serve_model(model))
+    open_tab(page)
+    page.locator("#compare-all").click()
+    expect(page.locator("#compare-rows")).to_contain_text(NASTY)
+    page.locator("#compare-holds input, #compare-holds textarea").fill(NASTY)
+    expect(page.locator("#compare-chosen")).to_contain_text(f"“{NASTY}” in the text")
+    page.locator("#compare-text textarea").fill(f"plum {NASTY}")
+    expect(page.locator("#compare-first-answer .asked")).to_have_text(f"plum {NASTY}")
+    expect(page.locator("#compare-first-answer .answer-bars")).to_contain_text(NASTY)
+    assert page.evaluate("window.ran") is None
+    assert page.locator("img[src='x']").count() == 0
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_page_reads_on_a_phone_and_in_both_themes(open_page, address, theme):
+    page = open_page(f"{address}?view=compare&__theme={theme}", viewport={"width": 390, "height": 844})
+    expect(page.locator("#compare-outcomes .outcomes")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for table in ("#compare-first-answer .answer-bars", "#compare-outcomes .outcomes"):
+        box = page.locator(table).bounding_box()
+        assert box["x"] + box["width"] <= 390
+    colours = page.evaluate("""() => ['#compare-first-answer b', '#compare-summary p', '.outcomes button',
+        '.outcomes th'].map(name => getComputedStyle(document.querySelector(name)).color)""")
+    brightness = [sum(map(int, re.findall(r"\d+", colour)[:3])) / 3 for colour in colours]
+    assert all(value > 180 if theme == "dark" else value < 90 for value in brightness), colours
+
+
+def test_the_outcomes_that_the_page_names_are_those_of_the_library(page):
+    expect(page.locator("#compare-outcomes td > span")).to_have_text(list(OUTCOMES))

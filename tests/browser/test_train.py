@@ -1,0 +1,113 @@
+"""The page that trains, in a real browser: a file with its columns, losses and spaces, cancel, go on, the new model."""
+
+import threading
+
+import pytest
+import trainings
+from playwright.sync_api import expect
+from toy_data import toy_rows
+
+ROWS = ".neighbours tbody tr"
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """Holds trainings at the end of the student's second epoch until it is set."""
+    seen = threading.Event()
+    on_progress = trainings.ModelJob._on_progress
+
+    def told(job, progress):
+        on_progress(job, progress)
+        if progress.epochs is not None and len(progress.epochs) > 2:
+            assert seen.wait(120)
+
+    monkeypatch.setattr(trainings.ModelJob, "_on_progress", told)
+    return seen
+
+
+@pytest.fixture
+def rows_file(tmp_path):
+    rows = toy_rows(12, seed=4).rename(columns={"text": "review", "label": "kind"})
+    rows.to_csv(tmp_path / "reviews.csv", index=False)
+    return tmp_path / "reviews.csv"
+
+
+def choose(page, box, value):
+    page.locator(f"{box} input").fill(value)
+    page.locator(f"{box} input").press("Enter")
+
+
+def test_a_file_is_trained_on_watched_cancelled_gone_on_with_and_asked(
+    open_page, serve_model, toy_model, rows_file, toy_encoder_folder, wide_encoder_folder, held
+):
+    address = serve_model(toy_model)
+    page = open_page(address)
+    page.get_by_role("tab", name="Train").click()
+    expect(page.locator("#train-status")).to_contain_text("Nothing is being trained")
+    expect(page.locator("#train-name input, #train-name textarea")).to_have_value("mine")
+    page.get_by_label("a file of mine").check()
+    page.locator("#train-file input[type=file]").set_input_files(rows_file)
+    expect(page.locator("#train-about")).to_contain_text("36 rows")
+    expect(page.locator("#train-text-column input")).to_have_value("review")
+    expect(page.locator("#train-pair-column input")).to_have_value("none")
+    choose(page, "#train-label-column", "kind")
+    expect(page.locator("#train-about")).to_contain_text("3 labels: fruit 12, metal 12, weather 12")
+    expect(page.locator("#train-preview")).to_contain_text("review")
+    choose(page, "#train-teacher", str(wide_encoder_folder))
+    choose(page, "#train-student", str(toy_encoder_folder))
+    page.locator("#train-epochs-wanted input").fill("3")
+    page.locator("#train-second-key input").uncheck()
+    page.locator("#train-name input, #train-name textarea").fill("reviews")
+    page.locator("#train-start").click()
+    status = page.locator("#train-status")
+    expect(status).to_contain_text("reviews is being trained")
+    expect(page.locator("#train-start")).to_be_disabled()
+    expect(page.locator("#train-epochs")).to_contain_text("after epoch 2")
+    expect(page.locator("#train-loss")).to_contain_text("Student by ReAugKD")
+    other = open_page(address)  # another page goes on asking, and sees the same training
+    expect(other.locator(ROWS).first).to_be_visible()
+    other.locator("#text textarea").fill("iron and steel")
+    expect(other.locator("#answer .asked")).to_have_text("iron and steel")
+    other.get_by_role("tab", name="Train").click()
+    expect(other.locator("#train-status")).to_contain_text("✓ Projection head")
+    page.locator("#train-cancel").click()
+    expect(status).to_contain_text("stops at its next report")
+    held.set()
+    expect(status).to_contain_text("was cancelled")
+    page.locator("#train-resume").click()
+    expect(status).to_contain_text("reviews is trained")
+    expect(page.locator("#train-epochs")).to_contain_text("after epoch 3")
+    page.locator("#model input").click()
+    page.get_by_role("option", name="reviews", exact=True).last.click()
+    page.get_by_role("tab", name="Query").click()
+    expect(page.locator("#about")).to_contain_text("Task reviews: 3 classes")
+    page.locator("#text textarea").fill("plum and pear")
+    expect(page.locator("#answer .asked")).to_have_text("plum and pear")
+    page.get_by_role("tab", name="Train").click()
+    page.locator("#train-start").click()
+    expect(page.locator("#train-message")).to_contain_text("is there already; choose another name")
+
+
+def test_what_cannot_be_trained_on_is_told_in_a_sentence(open_page, serve_model, toy_model, tmp_path):
+    (tmp_path / "one.csv").write_text("text,label\nonly,one\n")
+    (tmp_path / "none.csv").write_text("text,label\n")
+    address = serve_model(toy_model)
+
+    def opened(source):
+        page = open_page(address)
+        page.get_by_role("tab", name="Train").click()
+        page.get_by_label(source).check()
+        return page
+
+    page = opened("a data set of the hub")
+    page.locator("#train-start").click()
+    expect(page.locator("#train-status")).to_contain_text("name a data set of the hub, or upload a file")
+    page = opened("a file of mine")
+    page.locator("#train-file input[type=file]").set_input_files(tmp_path / "none.csv")
+    expect(page.locator("#train-message")).to_contain_text("has no rows")
+    page = opened("a file of mine")
+    page.locator("#train-file input[type=file]").set_input_files(tmp_path / "one.csv")
+    expect(page.locator("#train-about")).to_contain_text("1 row, 1 label: one 1")
+    page.locator("#train-start").click()
+    expect(page.locator("#train-status")).to_contain_text("at least two classes")
+    expect(page.get_by_text("Traceback")).to_have_count(0)
