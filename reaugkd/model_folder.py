@@ -22,6 +22,7 @@ from reaugkd.encoders import TextClassifier
 from reaugkd.epochs import TrainingEpochs
 from reaugkd.errors import ReAugKDError
 from reaugkd.gate import Gate
+from reaugkd.key_head import KeyHead
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.maps import ProjectionMaps
 from reaugkd.projection import ProjectionHead
@@ -29,7 +30,7 @@ from reaugkd.retrieval import RetrievalSettings
 from reaugkd.second_key import SecondKey
 from reaugkd.tables import column_matrix, matrix_column
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 SETTINGS_FILE = "reaugkd.json"
 METRICS_FILE = "metrics.json"
 CARD_FILE = "README.md"
@@ -40,6 +41,7 @@ EPOCHS_FILE = "epochs.parquet"
 PROJECTION_FILE = "projection_head.safetensors"
 TEACHER_FOLDER = "teacher"
 SECOND_KEY_FOLDER = "second_key"
+KEY_HEAD_FILE = "key_head.safetensors"
 # These files a person may edit; all others are checked by their SHA-256 when a model is loaded.
 _EDITABLE = {SETTINGS_FILE, METRICS_FILE, CARD_FILE}
 
@@ -200,7 +202,8 @@ def read_model(folder: str | Path) -> ModelParts:
         second_key = None
         if second_keys is not None:
             encoder = TextClassifier.load(folder / SECOND_KEY_FOLDER, max_length=settings.max_length)
-            second_key = SecondKey(encoder, replace(knowledge_base, embeddings=second_keys))
+            key_head = KeyHead.load(folder / SECOND_KEY_FOLDER / KEY_HEAD_FILE)
+            second_key = SecondKey(encoder, key_head, replace(knowledge_base, embeddings=second_keys))
         evaluation_rows = (
             pq.read_table(folder / EVALUATION_FILE).to_pandas() if EVALUATION_FILE in about["files"] else None
         )
@@ -327,6 +330,7 @@ def _write_files(parts: ModelParts, folder: Path) -> None:
         save_file(state, folder / PROJECTION_FILE)
     if parts.second_key is not None:
         parts.second_key.encoder.save(folder / SECOND_KEY_FOLDER)
+        parts.second_key.head.save(folder / SECOND_KEY_FOLDER / KEY_HEAD_FILE)
     _write_knowledge_base(parts, folder / KNOWLEDGE_BASE_FILE)
     if parts.evaluation_rows is not None:
         pq.write_table(pa.Table.from_pandas(parts.evaluation_rows, preserve_index=False), folder / EVALUATION_FILE)

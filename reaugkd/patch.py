@@ -19,7 +19,7 @@ from reaugkd.maps import ProjectionMaps
 
 KINDS = ("add", "relabel", "remove")
 HEADING = "## Edited after training"
-EDITED = "edited"
+EDITED, ADDED = "edited", "added"
 """Column of the memory's rows that says how a row was edited, empty where it was not."""
 
 
@@ -238,7 +238,7 @@ def _edited_rows(
     rows = rows.assign(label=relabelled.where(relabelled != "", rows["label"]))
     before = rows[EDITED] if EDITED in rows.columns else ""
     rows[EDITED] = np.where(relabelled != "", "relabelled", before)
-    new = pd.DataFrame(map(asdict, added), columns=["id", "label", "text", "text_pair"]).assign(**{EDITED: "added"})
+    new = pd.DataFrame(map(asdict, added), columns=["id", "label", "text", "text_pair"]).assign(**{EDITED: ADDED})
     new = new if is_pair else new.drop(columns="text_pair")
     for name in rows.columns.difference(new.columns):
         new[name] = "" if pd.api.types.is_string_dtype(rows[name]) else np.nan

@@ -8,6 +8,7 @@ from reaugkd.evaluation import Encoded, choose_gate
 from reaugkd.evaluation_set import EvaluationSet, held_out, texts_of
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.patch import ADDED, EDITED
 from reaugkd.second_key import SecondKey
 from reaugkd.weights import find_weights
 
@@ -55,7 +56,7 @@ def searched_by(model: ReAugKDClassifier, encoder: str) -> ReAugKDClassifier:
     """Let an untuned encoder search the memory from now on, and fit the gate again.
 
     A student puts what it was never taught near what it knows, so a class that was added after training is better
-    found by an encoder that was not tuned.
+    found by an encoder that was not tuned. Its key head is fitted to the rows that the teacher knew.
 
     Parameters
     ----------
@@ -71,7 +72,9 @@ def searched_by(model: ReAugKDClassifier, encoder: str) -> ReAugKDClassifier:
     """
     memories, settings = model.parts.knowledge_base, model.parts.settings
     texts = texts_of(memories.rows, settings.is_pair)
-    key = SecondKey.of(find_weights(encoder), memories, texts, settings.max_length)
+    # An added row is keyed by the student: where the teacher would put it is not known.
+    taught = (memories.rows[EDITED] != ADDED).to_numpy() if EDITED in memories.rows.columns else None
+    key = SecondKey.of(find_weights(encoder), memories, texts, settings.max_length, taught)
     about = {**model.parts.metrics.get("memory", {}), "second_key": True}
     metrics = model.parts.metrics | {"memory": about}
     return refit_gate(ReAugKDClassifier(replace(model.parts, second_key=key, metrics=metrics)))

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from reaugkd.data import Task, Text
 from reaugkd.encoders import TextClassifier, normalize
 from reaugkd.evaluation import Encoded, answer, choose_gate, choose_retrieval
+from reaugkd.key_head import KeyHead, fit_key_head
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.metrics import METRICS, Labels
+from reaugkd.projection import ProjectionHead
 from reaugkd.recipe import Recipe, distill, fit_head
 from reaugkd.teacher import TeacherOutputs
 from reaugkd.weights import DEFAULT_ENCODER, find_weights
@@ -29,7 +31,6 @@ ROWS_A_CLASS = (16, 64)
 NOISE = 0.2
 GROWTH = 10
 GATE_ROWS = 1_000
-KEYS = ("own", "second")
 Row = dict[str, Any]
 Floats = NDArray[np.float32]
 
@@ -44,23 +45,45 @@ class Trained:
         The trained student.
     untuned : TextClassifier
         The second key's encoder.
+    projection : ProjectionHead or None
+        Brings the teacher's hidden states to the keys that the student was aligned to.
     seconds : float
         That the student's training took.
+    key_head : KeyHead or None
+        Makes the second key of the untuned one.
     """
 
     student: TextClassifier
     untuned: TextClassifier
+    projection: ProjectionHead | None
     seconds: float
+    key_head: KeyHead | None = None
 
     def encoded(self, texts: list[Text]) -> dict[str, Encoded]:
-        """Encode texts by both keys: ``own``, the student's embeddings, and ``second``, the untuned encoder's."""
+        """Encode texts by every key: ``own``, the student's; ``untuned``; and ``second`` where there is a key head."""
         hidden, probabilities = self.student.encode(texts)
         own = Encoded(normalize(hidden), probabilities, texts)
-        return {"own": own, "second": replace(own, embeddings=self.keys(texts, "second"))}
+        untuned = replace(own, embeddings=normalize(self.untuned.encode(texts)[0]))
+        return self.with_second({"own": own, "untuned": untuned})
+
+    def with_second(self, encoded: dict[str, Encoded]) -> dict[str, Encoded]:
+        """Add the second key to what is encoded by the untuned one."""
+        if self.key_head is None:
+            return encoded
+        keys = self.key_head.keys(encoded["untuned"].embeddings)
+        return encoded | {"second": replace(encoded["untuned"], embeddings=keys)}
 
     def keys(self, texts: list[Text], key: str) -> Floats:
         """Embed texts by one key, (N, d) of length 1."""
-        return normalize((self.student if key == "own" else self.untuned).encode(texts)[0])
+        if key == "own":
+            return normalize(self.student.encode(texts)[0])
+        untuned = normalize(self.untuned.encode(texts)[0])
+        return untuned if key == "untuned" or self.key_head is None else self.key_head.keys(untuned)
+
+    def with_key_head(self, untuned: Floats, hidden: Floats) -> "Trained":
+        """Fit the key head to texts of which the teacher's hidden states (N, H_t) are known."""
+        assert self.projection is not None
+        return replace(self, key_head=fit_key_head(untuned, self.projection.project(hidden)))
 
 
 def trained(task: Task, soft_labels: Floats | None, hidden: Floats | None, recipe: Recipe) -> Trained:
@@ -90,10 +113,10 @@ def trained(task: Task, soft_labels: Floats | None, hidden: Floats | None, recip
         distillation = replace(distillation, soft_label_weight=0.0, gold_label_weight=1.0)
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
-        keys = None
+        keys = projection = None
         if hidden is not None:
-            head = fit_head(task, recipe, hidden, f"{scratch}/head", on_progress=lambda _: None)
-            keys = head.project(hidden)
+            projection = fit_head(task, recipe, hidden, f"{scratch}/head", on_progress=lambda _: None)
+            keys = projection.project(hidden)
         student = distill(
             task,
             replace(recipe, distillation=distillation),
@@ -106,7 +129,7 @@ def trained(task: Task, soft_labels: Floats | None, hidden: Floats | None, recip
     untuned = TextClassifier.from_pretrained(
         find_weights(recipe.second_key or DEFAULT_ENCODER), 1, max_length=recipe.max_length
     )
-    return Trained(student, untuned, seconds)
+    return Trained(student, untuned, projection, seconds)
 
 
 def part_of(task: Task, **rows: NDArray[np.integer]) -> Task:
@@ -161,21 +184,22 @@ def new_classes(
     outputs = teach(old).calibrated(old)
     hidden, soft_labels = outputs.of("train")
     made = trained(old, soft_labels, hidden, recipe)
-    queries, held_out = made.encoded(task.texts("test")), made.encoded(old.texts("validation"))
-    texts = task.texts("train")
+    texts, old_rows = task.texts("train"), np.flatnonzero(labels < known)
     everything = made.encoded(texts)
-    old_rows = np.flatnonzero(labels < known)
+    made = made.with_key_head(everything["untuned"].embeddings[old_rows], hidden)
+    everything = made.with_second(everything)
+    queries, held_out = made.encoded(task.texts("test")), made.encoded(old.texts("validation"))
     padded = np.pad(soft_labels, ((0, 0), (0, left_out)))
 
     def scored(predicted: Labels) -> Row:
         right = predicted == gold
         return {"old": right[~is_new].mean(), "new": right[is_new].mean(), "all": right.mean()}
 
-    base = {key: memory_of(task, old_rows, everything[key].embeddings[old_rows], padded) for key in KEYS}
-    before = {key: memory_of(old, np.arange(len(old_rows)), base[key].embeddings, soft_labels) for key in KEYS}
-    chosen = {key: choose_gate(held_out[key], old.labels("validation"), before[key], "accuracy") for key in KEYS}
-    nearest = choose_retrieval(held_out["second"], old.labels("validation"), before["second"], "accuracy", (1.0,))
-    for key in KEYS:
+    base = {key: memory_of(task, old_rows, everything[key].embeddings[old_rows], padded) for key in queries}
+    before = {key: memory_of(old, np.arange(len(old_rows)), base[key].embeddings, soft_labels) for key in queries}
+    chosen = {key: choose_gate(held_out[key], old.labels("validation"), before[key], "accuracy") for key in queries}
+    nearest = choose_retrieval(held_out["untuned"], old.labels("validation"), before["untuned"], "accuracy", (1.0,))
+    for key in queries:
         yield {"way": f"memory, {key}", "rows_a_class": 0, "seconds": 0.0} | scored(
             answer(queries[key], before[key], chosen[key].retrieval).argmax(axis=1)
         )
@@ -184,7 +208,7 @@ def new_classes(
         rows = np.concatenate([old_rows, added])
         gold_added = one_hot(labels[added], len(ordered))
         shown = int(count or round(len(added) / left_out))
-        for key in KEYS:
+        for key in queries:
             start = time.monotonic()
             keys = made.keys([texts[row] for row in added], key)
             grown = memory_of(
@@ -196,7 +220,7 @@ def new_classes(
             seconds = time.monotonic() - start
             found = answer(queries[key], grown, chosen[key].retrieval)
             yield {"way": f"memory, {key}", "rows_a_class": shown, "seconds": seconds} | scored(found.argmax(axis=1))
-            if key == "second":
+            if key == "untuned":
                 found = answer(queries[key], grown, nearest)
                 yield {"way": "plain kNN, untuned", "rows_a_class": shown, "seconds": seconds} | scored(
                     found.argmax(axis=1)
@@ -235,7 +259,7 @@ def few_labels(task: Task, outputs: TeacherOutputs, recipe: Recipe) -> Iterator[
         aligned = trained(few, soft_labels[kept], hidden[kept], recipe)
         yield _scored("KD", count, task, baseline.student.encode(task.texts("test"))[1], baseline.seconds)
         unseen = np.setdiff1d(everything, kept)
-        yield from _by_grown_memory(task, aligned, kept, unseen, soft_labels, count, generator)
+        yield from _by_grown_memory(task, aligned, kept, unseen, outputs, count, generator)
 
 
 def grown_memory(task: Task, outputs: TeacherOutputs, recipe: Recipe) -> Iterator[Row]:
@@ -263,7 +287,7 @@ def grown_memory(task: Task, outputs: TeacherOutputs, recipe: Recipe) -> Iterato
     count = round(len(kept) / len(task.label_names))
     made = trained(part_of(task, train=kept), soft_labels[kept], hidden[kept], recipe)
     unseen = np.setdiff1d(np.arange(total), kept)
-    yield from _by_grown_memory(task, made, kept, unseen, soft_labels, count, generator)
+    yield from _by_grown_memory(task, made, kept, unseen, outputs, count, generator)
     again = trained(task, soft_labels, None, recipe)
     yield _scored("retrained on all rows (KD)", count, task, again.student.encode(task.texts("test"))[1], again.seconds)
 
@@ -293,15 +317,15 @@ def corrected_labels(task: Task, recipe: Recipe) -> Iterator[Row]:
     rows, classes = np.arange(len(task.rows["train"])), len(task.label_names)
     yield _scored("student of wrong labels", None, task, queries["own"].probabilities, made.seconds)
     for name, labelled in (("memory of wrong labels", noisy), ("memory corrected", task)):
-        for key in KEYS:
+        for key in queries:
             start = time.monotonic()
             memory = memory_of(task, rows, keys[key].embeddings, one_hot(labelled.labels("train"), classes))
             choice = choose_gate(held_out[key], labelled.labels("validation"), memory, task.metric)
             seconds = time.monotonic() - start
             found = answer(queries[key], memory, choice.retrieval)
             yield _scored(f"{name}, {key}", None, task, found, seconds)
-    nearest = choose_retrieval(held_out["second"], task.labels("validation"), memory, task.metric, (1.0,))
-    yield _scored("plain kNN, untuned, corrected", None, task, answer(queries["second"], memory, nearest), seconds)
+    nearest = choose_retrieval(held_out["untuned"], task.labels("validation"), memory, task.metric, (1.0,))
+    yield _scored("plain kNN, untuned, corrected", None, task, answer(queries["untuned"], memory, nearest), seconds)
     again = trained(task, None, None, recipe)
     yield _scored("retrained on right labels", None, task, again.student.encode(task.texts("test"))[1], again.seconds)
 
@@ -311,21 +335,24 @@ def _by_grown_memory(
     made: Trained,
     kept: NDArray[np.integer],
     unseen: NDArray[np.integer],
-    soft_labels: Floats,
+    outputs: TeacherOutputs,
     count: int,
     generator: np.random.Generator,
 ) -> Iterator[Row]:
     """Answer without a memory, then with one of all train texts, its gate fitted on some that the student never saw."""
-    queries = made.encoded(task.texts("test"))
-    yield _scored("ReAugKD, no memory", count, task, queries["own"].probabilities, made.seconds)
+    hidden, soft_labels = outputs.of("train")
+    held_out = generator.choice(unseen, min(GATE_ROWS, len(unseen) // 2), replace=False)
+    others = np.setdiff1d(np.concatenate([kept, unseen]), held_out)
     start = time.monotonic()
     texts = task.texts("train")
     encoded = made.encoded(texts)
+    made = made.with_key_head(encoded["untuned"].embeddings[others], hidden[others])
+    encoded = made.with_second(encoded)
     seconds = time.monotonic() - start
-    held_out = generator.choice(unseen, min(GATE_ROWS, len(unseen) // 2), replace=False)
-    others = np.setdiff1d(np.concatenate([kept, unseen]), held_out)
+    queries = made.encoded(task.texts("test"))
+    yield _scored("ReAugKD, no memory", count, task, queries["own"].probabilities, made.seconds)
     by_teacher = soft_labels[held_out].argmax(axis=1)
-    for key in KEYS:
+    for key in queries:
         start = time.monotonic()
         memory = memory_of(task, others, encoded[key].embeddings[others], soft_labels[others])
         asked = Encoded(
@@ -336,7 +363,7 @@ def _by_grown_memory(
         whole = memory_of(task, np.arange(len(soft_labels)), encoded[key].embeddings, soft_labels)
         took = seconds + time.monotonic() - start
         yield _scored(f"memory grown, {key}", count, task, answer(queries[key], whole, choice.retrieval), took)
-        if key == "second":
+        if key == "untuned":
             yield _scored("plain kNN, untuned", count, task, answer(queries[key], whole, nearest), took)
 
 

@@ -1,4 +1,4 @@
-"""A second, independent key into the memory: an untuned encoder, which errs elsewhere than the student does."""
+"""A second, independent key into the same memory: an untuned encoder, which errs elsewhere than the student does."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from reaugkd.data import Text
 from reaugkd.encoders import TextClassifier, normalize
+from reaugkd.key_head import KeyHead, fit_key_head
 from reaugkd.knowledge_base import KnowledgeBase
 
 
@@ -23,18 +24,26 @@ class SecondKey:
     ----------
     encoder : TextClassifier
         The untuned encoder; its classifier is not used.
+    head : KeyHead
+        Draws its embeddings to the teacher's.
     knowledge_base : KnowledgeBase
-        The memories, keyed by its embeddings.
+        The memories, keyed by both.
     """
 
     encoder: TextClassifier
+    head: KeyHead
     knowledge_base: KnowledgeBase
 
     @classmethod
     def of(
-        cls, weights: str | Path, knowledge_base: KnowledgeBase, texts: Sequence[Text], max_length: int
+        cls,
+        weights: str | Path,
+        knowledge_base: KnowledgeBase,
+        texts: Sequence[Text],
+        max_length: int,
+        taught: NDArray[np.bool_] | None = None,
     ) -> "SecondKey":
-        """Embed a memory's texts by a pretrained encoder.
+        """Embed a memory's texts by a pretrained encoder, and fit the head to the memory's keys.
 
         Parameters
         ----------
@@ -46,6 +55,8 @@ class SecondKey:
             Its N texts or pairs.
         max_length : int
             Tokens after which a text is cut.
+        taught : (N,) bool, optional
+            Which keys of the memory are the teacher's z; all if left out.
 
         Returns
         -------
@@ -54,8 +65,10 @@ class SecondKey:
         """
         encoder = TextClassifier.from_pretrained(weights, 1, max_length=max_length)
         embeddings = normalize(encoder.encode(texts)[0])
-        return cls(encoder, replace(knowledge_base, embeddings=embeddings))
+        taught = np.ones(len(embeddings), dtype=bool) if taught is None else taught
+        head = fit_key_head(embeddings[taught], knowledge_base.embeddings[taught])
+        return cls(encoder, head, replace(knowledge_base, embeddings=head.keys(embeddings)))
 
     def embed(self, texts: Sequence[Text]) -> NDArray[np.float32]:
-        """Return the encoder's embeddings (N, d) of length 1."""
-        return normalize(self.encoder.encode(texts)[0])
+        """Return what the memory is searched with, (N, d' + d) of length 1."""
+        return self.head.keys(normalize(self.encoder.encode(texts)[0]))

@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reaugkd.data import Task
+from reaugkd.data import SPLITS, Task
+from reaugkd.encoders import normalize
 from reaugkd.evaluation import Encoded, answer, choose_gate, choose_retrieval
+from reaugkd.key_head import fit_key_head
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.metrics import METRICS, Labels, log_loss
 from reaugkd.retrieval import RetrievalSettings
@@ -31,7 +33,8 @@ class Answers:
         The student.
     answer : str
         ``off``; or ``fixed``, ``gate`` or ``only`` with the key after a hyphen: ``aligned`` (the teacher's z, asked
-        with x), ``own`` (the student's own x), ``second`` (the untuned encoder); or ``gate``, the recipe's choice.
+        with x), ``own`` (the student's own x), ``untuned`` (the untuned encoder), ``second`` (the same with its key
+        head); or ``gate``, the recipe's choice.
     retrieval : RetrievalSettings
         k, λ or the gate, and τ_r, chosen on the validation rows.
     validation : float
@@ -75,10 +78,15 @@ def study_answers(study: Study, data: str | Path, work: str | Path) -> tuple[pd.
         task = tasks[cell.task]
         outputs = TeacherOutputs.load(folder.teacher_outputs(cell.task, teacher.name, teacher_seed)).calibrated(task)
         keys = folder.keys(cell.task, teacher.name, teacher_seed)
-        aligned = np.load(keys)["train"] if method.aligns and keys.is_file() else None
-        second = folder.second_key(cell.task)
+        known = Known(
+            outputs=outputs,
+            keys=np.load(keys)["train"] if method.needs_teacher and keys.is_file() else None,
+            aligns=method.aligns,
+            second=folder.second_key(cell.task),
+            offers_second=study.second_key is None or teacher.offers(study.second_key["encoder"]),
+        )
         said = np.load(path)
-        chosen = list(cell_answers(cell, task, said, outputs, aligned, second))
+        chosen = list(cell_answers(cell, task, said, known))
         gold = task.labels("test")  # read only now: everything is chosen
         for found in chosen:
             scores.append(_score(found, gold, task.metric) | {"seconds": float(said["seconds"])})
@@ -86,14 +94,32 @@ def study_answers(study: Study, data: str | Path, work: str | Path) -> tuple[pd.
     return pd.DataFrame(scores), pd.concat(predictions, ignore_index=True) if predictions else pd.DataFrame()
 
 
-def cell_answers(
-    cell: Cell,
-    task: Task,
-    said: Any,
-    outputs: TeacherOutputs,
-    aligned: NDArray[np.float32] | None,
-    second: Path,
-) -> Iterator[Answers]:
+@dataclass(frozen=True)
+class Known:
+    """What a student's answers are made of besides itself.
+
+    Parameters
+    ----------
+    outputs : TeacherOutputs
+        For the soft labels of the memory, calibrated.
+    keys : (M, d) float32 or None
+        z of the train rows, where there is a teacher.
+    aligns : bool
+        Whether the student was aligned to them.
+    second : Path
+        File of the untuned encoder's embeddings; may be missing.
+    offers_second : bool
+        Whether the recipe may choose the second key: not where the teacher is made of the same encoder.
+    """
+
+    outputs: TeacherOutputs
+    keys: NDArray[np.float32] | None
+    aligns: bool
+    second: Path
+    offers_second: bool
+
+
+def cell_answers(cell: Cell, task: Task, said: Any, known: Known) -> Iterator[Answers]:
     """Choose every way of one student to answer on the validation rows; no test label is read.
 
     Parameters
@@ -104,12 +130,8 @@ def cell_answers(
         The task.
     said : mapping
         What the student says of each split: ``{split}_embeddings`` and ``{split}_probabilities``.
-    outputs : TeacherOutputs
-        For the soft labels of the memory, calibrated.
-    aligned : (M, d) float32 or None
-        z of the train rows, where the student was aligned to them.
-    second : Path
-        File of the untuned encoder's embeddings; may be missing.
+    known : Known
+        The teacher's outputs and the keys.
 
     Yields
     ------
@@ -123,7 +145,7 @@ def cell_answers(
         )
         for split in ("train", "validation", "test")
     }
-    soft_labels = outputs.of("train")[1]
+    soft_labels = known.outputs.of("train")[1]
     rows = task.rows["train"].to_pandas()
 
     def made(name: str, queries: dict[str, Encoded], memory: KnowledgeBase, settings: RetrievalSettings) -> Answers:
@@ -133,15 +155,11 @@ def cell_answers(
     own = KnowledgeBase(rows, student["train"].embeddings, soft_labels)
     yield made("off", student, own, ALONE)
     keyed = {"own": (student, own)}
-    if aligned is not None:
-        keyed["aligned"] = student, KnowledgeBase(rows, aligned, soft_labels)
-    if second.is_file():
-        found = np.load(second)
-        queries = {
-            split: replace(student[split], embeddings=found[split].astype(np.float32))
-            for split in ("validation", "test")
-        }
-        keyed["second"] = queries, KnowledgeBase(rows, found["train"].astype(np.float32), soft_labels)
+    if known.aligns and known.keys is not None:
+        keyed["aligned"] = student, KnowledgeBase(rows, known.keys, soft_labels)
+    for key, embeddings in _independent_keys(known).items():
+        queries = {split: replace(student[split], embeddings=embeddings[split]) for split in ("validation", "test")}
+        keyed[key] = queries, KnowledgeBase(rows, embeddings["train"], soft_labels)
     choices = {}
     for key, (queries, memory) in keyed.items():
         held_out = queries["validation"]
@@ -149,9 +167,23 @@ def cell_answers(
         yield made(f"only-{key}", queries, memory, choose_retrieval(held_out, labels, memory, metric, (1.0,)))
         choices[key] = choose_gate(held_out, labels, memory, metric)
         yield made(f"gate-{key}", queries, memory, choices[key].retrieval)
-    offered = [key for key in ("aligned" if aligned is not None else "own", "second") if key in keyed]
+    offered = ["aligned" if "aligned" in keyed else "own"]
+    if known.offers_second:
+        offered += [key for key in ("second" if "second" in keyed else "untuned",) if key in keyed]
     best = min(offered, key=lambda key: choices[key].log_loss)
     yield made("gate", *keyed[best], choices[best].retrieval)
+
+
+def _independent_keys(known: Known) -> dict[str, dict[str, NDArray[np.float32]]]:
+    """Return the untuned encoder's embeddings by split, and with the key head where there is a teacher to draw to."""
+    if not known.second.is_file():
+        return {}
+    found = np.load(known.second)
+    untuned = {split: normalize(found[split].astype(np.float32)) for split in SPLITS}
+    if known.keys is None:
+        return {"untuned": untuned}
+    head = fit_key_head(untuned["train"], known.keys)
+    return {"untuned": untuned, "second": {split: head.keys(untuned[split]) for split in SPLITS}}
 
 
 def _score(found: Answers, gold: Labels, metric: str) -> dict[str, Any]:

@@ -65,6 +65,10 @@ class StudyTeacher:
     soft_labels_of: str | None = None
     methods: tuple[str, ...] | None = None
 
+    def offers(self, second_key: str) -> bool:
+        """Whether the recipe takes a second key of this encoder: not where it could as well ask the teacher."""
+        return self.soft_labels_of is not None or self.encoder != second_key
+
 
 @dataclass(frozen=True)
 class StudyMethod:

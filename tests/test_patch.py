@@ -6,10 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reaugkd.encoders import TextClassifier
 from reaugkd.errors import ReAugKDError
 from reaugkd.inference import ReAugKDClassifier
-from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.patch import Edit, additions, apply_patch, read_patch, write_patch
 from reaugkd.second_key import SecondKey
 
@@ -92,10 +90,8 @@ def test_edits_of_added_rows_count_in_their_order(without_teacher):
 
 def test_the_second_key_finds_added_rows_too(without_teacher, toy_encoder_folder):
     parts = without_teacher.parts
-    encoder = TextClassifier.from_pretrained(toy_encoder_folder, 1, max_length=16)
-    keys = encoder.encode(parts.knowledge_base.rows["text"].tolist())[0]
-    base = KnowledgeBase(parts.knowledge_base.rows, keys, parts.knowledge_base.soft_labels)
-    model = ReAugKDClassifier(replace(parts, second_key=SecondKey(encoder, base)))
+    key = SecondKey.of(toy_encoder_folder, parts.knowledge_base, parts.knowledge_base.rows["text"].tolist(), 16)
+    model = ReAugKDClassifier(replace(parts, second_key=key))
     edited = apply_patch(model, (Edit("remove", ids(model)[0]), Edit("add", "mine", model.classes_[0], TEXT)))
     assert edited.explain(TEXT, k=1).neighbours[0].id == "mine"
     assert len(edited.memory) == len(model.memory)

@@ -50,7 +50,14 @@ def test_few_labels_are_helped_by_text_that_the_teacher_labelled(toy_task, recip
     rows = by_way(few_labels(toy_task, says_gold(toy_task), recipe))
     assert set(rows) == {
         (way, 3)
-        for way in ("KD", "ReAugKD, no memory", "memory grown, own", "memory grown, second", "plain kNN, untuned")
+        for way in (
+            "KD",
+            "ReAugKD, no memory",
+            "memory grown, own",
+            "memory grown, untuned",
+            "memory grown, second",
+            "plain kNN, untuned",
+        )
     }
     assert all(0 <= row["all"] <= 1 and row["seconds"] > 0 for row in rows.values())
 
