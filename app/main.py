@@ -14,6 +14,7 @@ for _name in ("NO_PROXY", "no_proxy"):  # gradio asks itself whether it is up; a
 
 import gradio as gr  # noqa: E402
 from compare_view import CompareView  # noqa: E402
+from endpoints import add_endpoints  # noqa: E402
 from errors_view import ErrorsView  # noqa: E402
 from maps_panel import MapsPanel  # noqa: E402
 from memory_view import MemoryView  # noqa: E402
@@ -26,6 +27,7 @@ from training_view import TrainingView  # noqa: E402
 from reaugkd.errors import ReAugKDError  # noqa: E402
 from reaugkd.links import PageState, app_link, page_state  # noqa: E402
 
+LARGEST_UPLOAD = "50mb"
 LONGEST_TEXT = 1_000
 LONGEST_SELECTION = 200  # points of a selection that a link keeps: addresses are short
 DEFAULT_MODEL = Path(__file__).parents[1] / "runs" / "shoptalk"
@@ -50,29 +52,9 @@ def build_app(job: ModelJob) -> gr.Blocks:
     Returns
     -------
     Blocks
-        The page, and the endpoint ``/explain`` of its API.
+        The page, and the endpoints of its API.
     """
     menu = ModelMenu(job)
-
-    def explain(
-        text: str,
-        text_pair: str = "",
-        k: int | None = None,
-        retrieval_weight: float | None = None,
-        temperature: float | None = None,
-    ) -> dict[str, Any]:
-        """Answer a text and say what the answer is made of.
-
-        Give text_pair where the model takes pairs. k, retrieval_weight (λ) and temperature (τ) are the chosen ones if
-        left out. Returns the label, the class probabilities (combined, student, retrieved), the student's share, the
-        k, λ and τ that were used, and the neighbours with similarity, weight, share and the teacher's soft labels.
-        """
-        model = menu.get(None)
-        query: Any = (text, text_pair) if model.parts.settings.is_pair else text
-        try:
-            return model.explain(query, k=k, retrieval_weight=retrieval_weight, temperature=temperature).as_dict()
-        except ReAugKDError as error:
-            raise gr.Error(str(error)) from error
 
     with gr.Blocks(title="ReAugKD", analytics_enabled=False) as page:
         gr.Markdown("# A small model that looks things up in its teacher's memory")
@@ -122,7 +104,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
         for tab, view in ((errors_tab, errors), (memory_tab, memory), (compare_tab, compare), (train_tab, train)):
             _fill_when_opened(tab, view, name, opened, **quiet)
         _keep_link(query, name, opened, **watch)
-        gr.api(explain, api_name="explain", concurrency_id="model")  # type: ignore[attr-defined]  # gradio does not list it
+        add_endpoints(menu)
     return page
 
 
@@ -170,7 +152,9 @@ def _fill_when_opened(tab: gr.Tab, view: Any, name: gr.Dropdown, opened: gr.Stat
     name.input(change, [name, opened, *inputs], [filled_for, *view.filled], **options)
 
 
-def launch(page: gr.Blocks, host: str, port: int) -> str:
+def launch(
+    page: gr.Blocks, host: str, port: int, *, accounts: list[tuple[str, str]] | None = None, mcp: bool = False
+) -> str:
     """Open the page to this machine only, unless another host is named; nothing is asked of the outside.
 
     Parameters
@@ -181,6 +165,10 @@ def launch(page: gr.Blocks, host: str, port: int) -> str:
         Address to listen on.
     port : int
         A free port.
+    accounts : list of (str, str), optional
+        Names and passwords of those who may open it; everyone if left out.
+    mcp : bool
+        Offer the endpoints as MCP tools too.
 
     Returns
     -------
@@ -194,10 +182,45 @@ def launch(page: gr.Blocks, host: str, port: int) -> str:
         quiet=True,
         run_history=False,
         prevent_thread_lock=True,
+        auth=accounts,
+        max_file_size=LARGEST_UPLOAD,
+        mcp_server=mcp,
         footer_links=["api", "settings"],
         **LOOKS,
     )
     return str(address)
+
+
+def read_accounts(path: str | Path) -> list[tuple[str, str]]:
+    """Read who may open the page.
+
+    Parameters
+    ----------
+    path : str or Path
+        A text file: ``name:password`` on each line; lines that begin with # are notes.
+
+    Returns
+    -------
+    list of (str, str)
+        Names and passwords.
+
+    Raises
+    ------
+    ReAugKDError
+        If the file is missing, names nobody, or a line is not of this form.
+    """
+    if not Path(path).is_file():
+        raise ReAugKDError(f"There is no file {str(path)!r}; write name:password on each of its lines.")
+    accounts = []
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+        if line.strip() and not line.startswith("#"):
+            name, colon, password = line.strip().partition(":")
+            if not (name and colon and password):
+                raise ReAugKDError(f"Line {number} of {str(path)!r} is not of the form name:password; mend it.")
+            accounts.append((name, password))
+    if not accounts:
+        raise ReAugKDError(f"The file {str(path)!r} names nobody; write name:password on each of its lines.")
+    return accounts
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -217,11 +240,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", metavar="FOLDER", help="a trained model; shoptalk, trained if need be, if left out")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
+    parser.add_argument("--auth", metavar="FILE", help="let in only those whom FILE lists, name:password on each line")
+    parser.add_argument("--mcp", action="store_true", help="offer the endpoints as MCP tools too")
     chosen = parser.parse_args(arguments)
+    try:
+        accounts = read_accounts(chosen.auth) if chosen.auth else None
+    except ReAugKDError as error:
+        return _failed(str(error))
     job = ModelJob(chosen.model) if chosen.model else ModelJob(str(DEFAULT_MODEL), train_shoptalk)
     page = build_app(job)
     try:
-        address = launch(page, chosen.host, chosen.port)
+        address = launch(page, chosen.host, chosen.port, accounts=accounts, mcp=chosen.mcp)
     except OSError as error:
         return _failed(f"{str(error).splitlines()[0].rstrip('.')}; name another one with --port.")
     job.start()

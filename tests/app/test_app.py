@@ -12,9 +12,7 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 import pytest
-from gradio_client import Client
-from gradio_client.exceptions import AppError
-from main import build_app, launch, main
+from main import main, read_accounts
 from maps_panel import query_said
 from model_job import ModelJob
 from ports import free_port
@@ -287,53 +285,19 @@ print(json.dumps([early, "umap" in sys.modules]))
     assert json.loads(ended.stdout.splitlines()[-1]) == [[], False]
 
 
-# The API
-
-
-@pytest.fixture(scope="module")
-def client(toy_model_folder):
-    job = finished(ModelJob(str(toy_model_folder)))
-    page = build_app(job)
-    yield Client(launch(page, "127.0.0.1", free_port()), verbose=False)
-    page.close()
-
-
-def test_explain_is_the_only_public_endpoint_and_is_documented(client):
-    endpoints = client.view_api(return_format="dict")["named_endpoints"]
-    assert list(endpoints) == ["/explain"]
-    names = [parameter["parameter_name"] for parameter in endpoints["/explain"]["parameters"]]
-    assert names == ["text", "text_pair", "k", "retrieval_weight", "temperature"]
-    assert "Answer a text and say what the answer is made of" in endpoints["/explain"]["description"]
-
-
-def test_the_api_answers_as_the_library_does(client, toy_model):
-    wanted = json.loads(json.dumps(toy_model.explain("iron and rain").as_dict()))
-    assert client.predict("iron and rain", api_name="/explain") == wanted
-
-
-def test_the_api_takes_other_settings(client, toy_model):
-    settings = {"k": 3, "retrieval_weight": 1.0, "temperature": 0.05}
-    answer = client.predict("iron and rain", **settings, api_name="/explain")
-    assert answer == json.loads(json.dumps(toy_model.explain("iron and rain", **settings).as_dict()))
+def test_those_who_may_open_the_page_are_read_from_a_file(tmp_path):
+    (tmp_path / "who").write_text("# the course\nada:one:two\n\n grace:secret\n")
+    assert read_accounts(tmp_path / "who") == [("ada", "one:two"), ("grace", "secret")]
 
 
 @pytest.mark.parametrize(
-    ("question", "sentence"),
-    [
-        ({"text": "  "}, "Text 1 is empty; write at least a word"),
-        ({"text": "a" * 100_001}, "Text 1 has 100,001 characters"),
-        ({"text": "iron", "k": 0}, "k is 0; it must be at least 1"),
-        ({"text": "iron", "retrieval_weight": 2.0}, "it must be from 0 to 1"),
-    ],
+    ("content", "sentence"),
+    [(None, "There is no file"), ("# nobody\n", "names nobody"), ("ada:one\ngrace\n", "Line 2 .* name:password")],
 )
-def test_the_api_refuses_bad_input_with_a_sentence(client, question, sentence):
-    with pytest.raises(AppError, match=sentence):
-        client.predict(**question, api_name="/explain")
-
-
-def test_the_api_says_that_the_model_is_not_there_yet(tmp_path):
-    page = build_app(ModelJob(str(tmp_path)))
-    address = launch(page, "127.0.0.1", free_port())
-    with pytest.raises(AppError, match="The model is not there yet"):
-        Client(address, verbose=False).predict("iron", api_name="/explain")
-    page.close()
+def test_a_file_that_names_nobody_ends_with_one_sentence(tmp_path, content, sentence, capsys):
+    if content is not None:
+        (tmp_path / "who").write_text(content)
+    with pytest.raises(ReAugKDError, match=sentence):
+        read_accounts(tmp_path / "who")
+    assert main(["--auth", str(tmp_path / "who"), "--port", str(free_port())]) == 1
+    assert capsys.readouterr().err.count("\n") == 1

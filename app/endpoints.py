@@ -1,0 +1,229 @@
+"""What programs can ask: typed endpoints for ``gradio_client``, the same as MCP tools where the server offers them.
+
+Gradio takes the descriptions of endpoints and tools from the docstrings here, and reads their ``Args:`` alone.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import gradio as gr
+from memory_view import SHOWS, memories
+from models import ModelMenu, evaluation_set
+
+from reaugkd.errors import ReAugKDError
+
+MOST_ROWS = 1_000
+MOST_TEXTS = 256
+
+
+def add_endpoints(menu: ModelMenu) -> None:
+    """Add the endpoints to the page that is being built.
+
+    Parameters
+    ----------
+    menu : ModelMenu
+        Gives the models.
+    """
+    for make in (_answers, _errors, _memory):
+        for endpoint in make(menu):
+            # gradio does not list gr.api among what it exports
+            gr.api(_with_sentences(endpoint), api_name=endpoint.__name__, concurrency_id="model")  # type: ignore[attr-defined]
+
+
+def _with_sentences(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """Let an endpoint answer a user's mistake with its sentence."""
+
+    @wraps(endpoint)
+    def call(*arguments: Any, **named: Any) -> Any:
+        try:
+            return endpoint(*arguments, **named)
+        except ReAugKDError as error:
+            raise gr.Error(str(error)) from error
+
+    return call
+
+
+def _answers(menu: ModelMenu) -> list[Callable[..., Any]]:
+    def models() -> list[str]:
+        """Name the models that can be asked, the server's first one first."""
+        return menu.names()
+
+    def explain(
+        text: str,
+        text_pair: str = "",
+        k: int | None = None,
+        retrieval_weight: float | None = None,
+        temperature: float | None = None,
+        model: str = "",
+    ) -> dict[str, Any]:
+        """Answer a text and say what the answer is made of.
+
+        The label, the class probabilities (combined, student, retrieved), the student's share, the k, λ and τ that
+        were used, and the neighbours with similarity, weight, share and the teacher's soft labels.
+
+        Args:
+            text: The text to classify.
+            text_pair: The second text, where the model takes pairs.
+            k: How many memories to retrieve; as chosen in training if left out.
+            retrieval_weight: λ from 0 (the student alone) to 1 (the memory alone); the gate's if left out.
+            temperature: τ of the neighbours' weights; as chosen in training if left out.
+            model: A name that models() gives; the first one if left out.
+        """
+        asked = menu.get(model)
+        query: Any = (text, text_pair) if asked.parts.settings.is_pair else text
+        return asked.explain(query, k=k, retrieval_weight=retrieval_weight, temperature=temperature).as_dict()
+
+    def predict(texts: list[str], text_pairs: list[str] | None = None, model: str = "") -> list[dict[str, Any]]:
+        """Classify several texts: label and probability of each, in their order.
+
+        Args:
+            texts: Up to 256 texts.
+            text_pairs: As many second texts, where the model takes pairs.
+            model: A name that models() gives; the first one if left out.
+        """
+        asked = menu.get(model)
+        if len(texts) > MOST_TEXTS:
+            raise ReAugKDError(f"{len(texts)} texts are too many at a time; send up to {MOST_TEXTS}.")
+        queries: list[Any] = list(texts)
+        if asked.parts.settings.is_pair:
+            if len(text_pairs or []) != len(texts):
+                raise ReAugKDError("This model takes pairs; give as many text_pairs as texts.")
+            queries = list(zip(texts, text_pairs or [], strict=True))
+        said = asked.predict_proba(queries)
+        best = said.argmax(axis=1)
+        return [
+            {"label": str(asked.classes_[number]), "probability": round(float(row[number]), 6)}
+            for number, row in zip(best, said, strict=True)
+        ]
+
+    return [models, explain, predict]
+
+
+def _errors(menu: ModelMenu) -> list[Callable[..., Any]]:
+    def evaluate(
+        split: str = "test",
+        k: int | None = None,
+        retrieval_weight: float | None = None,
+        temperature: float | None = None,
+        model: str = "",
+    ) -> dict[str, Any]:
+        """Score a model on the rows that it carries: metric and calibration error by voice, and what retrieval did.
+
+        Args:
+            split: test or validation.
+            k: How many memories to retrieve; as chosen in training if left out.
+            retrieval_weight: λ from 0 to 1; the gate's if left out.
+            temperature: τ of the neighbours' weights; as chosen in training if left out.
+            model: A name that models() gives; the first one if left out.
+        """
+        from reaugkd.error_analysis import summary
+
+        asked = menu.get(model)
+        retrieval = asked.retrieval.overridden(k, retrieval_weight, temperature)
+        metric = asked.parts.settings.metric
+        answered = evaluation_set(asked, _split(split)).answered(asked.memory, retrieval)
+        return {"metric": metric, **summary(answered, metric)}
+
+    def errors(
+        split: str = "test", effect: str = "", text: str = "", limit: int = 50, model: str = ""
+    ) -> list[dict[str, Any]]:
+        """List rows with what teacher, student, memory and answer say of them.
+
+        Args:
+            split: test or validation.
+            effect: What retrieval did: fixed, broken, changed or none; the wrong answers, whatever it did, if left out.
+            text: What a text holds.
+            limit: How many rows at most, up to 1000.
+            model: A name that models() gives; the first one if left out.
+        """
+        from reaugkd.error_analysis import RowFilter
+
+        asked = menu.get(model)
+        table = evaluation_set(asked, _split(split)).answered(asked.memory, asked.retrieval).table()
+        table = table[table["answer"] != table["label"]] if not effect else table
+        return _rows(RowFilter({"effect": effect} if effect else {}, text=text).of(table), limit)
+
+    def compare(first: str = "", second: str = "", split: str = "test") -> dict[str, Any]:
+        """Compare two models over the same rows: scores, difference with its 95 % interval, McNemar's p, counts.
+
+        Args:
+            first: A name that models() gives; the first one if left out.
+            second: Another name.
+            split: test or validation.
+        """
+        from reaugkd.comparison import check_comparable
+        from reaugkd.comparison import compare as compared
+
+        models = [menu.get(first), menu.get(second)]
+        check_comparable(*models)
+        sides = [evaluation_set(model, _split(split)).answered(model.memory, model.retrieval) for model in models]
+        metric = models[0].parts.settings.metric
+        found = compared(sides[0], sides[1], metric)
+        ends = {"mean": found.difference.mean, "low": found.difference.low, "high": found.difference.high}
+        return {
+            "metric": metric,
+            "scores": list(found.scores),
+            "difference": ends,
+            "mcnemar_p": found.p_value,
+            "counts": found.counts,
+        }
+
+    return [evaluate, errors, compare]
+
+
+def _memory(menu: ModelMenu) -> list[Callable[..., Any]]:
+    def search_memory(
+        show: str = "suspicious", text: str = "", limit: int = 50, model: str = ""
+    ) -> list[dict[str, Any]]:
+        """List memories: those that look wrong, do harm, are used most or never, stand twice, or leak test rows.
+
+        Args:
+            show: suspicious, harmful, most used, never used, edited, near-duplicates or leaks of the test rows.
+            text: What a text holds.
+            limit: How many rows at most, up to 1000.
+            model: A name that models() gives; the first one if left out.
+        """
+        if show not in SHOWS:
+            raise ReAugKDError(f"{show!r} is nothing to show; choose one of {', '.join(SHOWS)}.")
+        return _rows(memories(menu.get(model), show, text), limit)
+
+    def try_edits(edits: list[dict[str, str]], model: str = "") -> dict[str, Any]:
+        """Say what edits of the memory would fix and break among the test rows; nothing is saved.
+
+        Args:
+            edits: An object each: edit (add, relabel or remove), id, and where needed label, text and text_pair.
+            model: A name that models() gives; the first one if left out.
+        """
+        from reaugkd.evaluation_set import compared
+        from reaugkd.patch import Edit, apply_patch
+
+        try:
+            patch = tuple(Edit(**edit) for edit in edits)
+        except TypeError as error:
+            raise ReAugKDError(
+                f"An edit is not made of edit, id, label, text, text_pair ({error}); mend it."
+            ) from error
+        before = menu.get(model)
+        after = apply_patch(before, patch)
+        asked = evaluation_set(before, "test")
+        new = asked.with_classes(after.parts.settings.label_names).answered(after.memory, after.retrieval)
+        changed = compared(asked.answered(before.memory, before.retrieval), new)
+        counts = changed["effect"].value_counts()
+        effects = {effect: int(counts.get(effect, 0)) for effect in ("fixed", "broken", "changed")}
+        return {**effects, "rows": _rows(changed, MOST_ROWS)}
+
+    return [search_memory, try_edits]
+
+
+def _split(split: str) -> str:
+    if split not in ("test", "validation"):
+        raise ReAugKDError(f"There are no {split!r} rows; choose test or validation.")
+    return split
+
+
+def _rows(table: Any, limit: int) -> list[dict[str, Any]]:
+    """Return the first rows as plain values; what is missing is None."""
+    shown = table.head(max(1, min(limit, MOST_ROWS)))
+    found: list[dict[str, Any]] = shown.astype(object).where(shown.notna(), None).to_dict("records")
+    return found

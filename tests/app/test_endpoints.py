@@ -1,0 +1,169 @@
+"""What programs can ask: the endpoints by gradio_client, the same as MCP tools, and who is let in."""
+
+import asyncio
+import json
+import shutil
+
+import httpx
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+from main import build_app, launch
+from mcp import ClientSession
+from mcp.client.streamable_http import streamablehttp_client
+from model_job import ModelJob
+from ports import free_port
+
+from reaugkd.comparison import compare
+from reaugkd.error_analysis import summary
+from reaugkd.evaluation_set import EvaluationSet, held_out
+from reaugkd.patch import Edit, apply_patch
+
+ENDPOINTS = ["models", "explain", "predict", "evaluate", "errors", "compare", "search_memory", "try_edits"]
+
+
+def as_sent(value):
+    return json.loads(json.dumps(value))
+
+
+@pytest.fixture(scope="module")
+def address(toy_model_folder, tmp_path_factory):
+    """A page with two models, its endpoints offered as MCP tools too."""
+    root = tmp_path_factory.mktemp("models")
+    shutil.copytree(toy_model_folder, root / "toy")
+    shutil.copytree(toy_model_folder, root / "other")
+    job = ModelJob(str(root / "toy"))
+    job.start()
+    job.wait()
+    page = build_app(job)
+    yield launch(page, "127.0.0.1", free_port(), mcp=True)
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def client(address):
+    return Client(address, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def answered(toy_model):
+    return EvaluationSet.of(toy_model, held_out(toy_model, ["test"])).answered(toy_model.memory, toy_model.retrieval)
+
+
+def test_the_public_endpoints_are_these_and_each_is_documented(client):
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+    assert list(endpoints) == [f"/{name}" for name in ENDPOINTS]
+    names = [parameter["parameter_name"] for parameter in endpoints["/explain"]["parameters"]]
+    assert names == ["text", "text_pair", "k", "retrieval_weight", "temperature", "model"]
+    assert "Answer a text and say what the answer is made of" in endpoints["/explain"]["description"]
+    assert all(endpoint["description"] for endpoint in endpoints.values())
+
+
+def test_every_model_beside_the_first_is_named(client):
+    assert client.predict(api_name="/models") == ["toy", "other"]
+
+
+def test_an_answer_is_the_librarys(client, toy_model):
+    assert client.predict("iron and rain", api_name="/explain") == as_sent(toy_model.explain("iron and rain").as_dict())
+    settings = {"k": 3, "retrieval_weight": 1.0, "temperature": 0.05}
+    answer = client.predict("iron and rain", **settings, model="other", api_name="/explain")
+    assert answer == as_sent(toy_model.explain("iron and rain", **settings).as_dict())
+
+
+def test_several_texts_are_classified_in_their_order(client, toy_model):
+    texts = ["iron and steel", "plum and pear", "rain"]
+    said = client.predict(texts, api_name="/predict")
+    assert [row["label"] for row in said] == toy_model.predict(texts).tolist()
+    assert [row["probability"] for row in said] == pytest.approx(toy_model.predict_proba(texts).max(axis=1), abs=1e-5)
+    with pytest.raises(AppError, match="257 texts are too many"):
+        client.predict(["iron"] * 257, api_name="/predict")
+
+
+def test_the_evaluation_is_the_librarys(client, answered):
+    assert client.predict(api_name="/evaluate") == as_sent({"metric": "accuracy", **summary(answered, "accuracy")})
+    with pytest.raises(AppError, match="There are no 'train' rows"):
+        client.predict("train", api_name="/evaluate")
+
+
+def test_wrong_answers_are_listed_with_what_each_voice_says(client, answered):
+    table = answered.table()
+    wrong = table[table["answer"] != table["label"]]
+    listed = client.predict(api_name="/errors")
+    assert [row["text"] for row in listed] == wrong["text"].tolist()[:50]
+    all_rows = client.predict(effect="none", limit=2, api_name="/errors")
+    assert [row["text"] for row in all_rows] == table[table["effect"] == "none"]["text"].tolist()[:2]
+
+
+def test_two_models_are_compared(client, answered):
+    found = client.predict("toy", "other", api_name="/compare")
+    assert found["counts"] == compare(answered, answered, "accuracy").counts
+    assert found["difference"] == {"mean": 0, "low": 0, "high": 0}
+
+
+def test_edits_are_tried_out_and_nothing_is_saved(client, toy_model, answered):
+    row = toy_model.parts.knowledge_base.rows.iloc[3]
+    edits = [{"edit": "remove", "id": row["id"]}, {"edit": "add", "id": "mine", "label": "gadget", "text": "it hums"}]
+    edited = apply_patch(toy_model, tuple(Edit(**edit) for edit in edits))
+    new = answered.asked.with_classes(edited.parts.settings.label_names).answered(edited.memory, edited.retrieval)
+    found = client.predict(edits, api_name="/try_edits")
+    assert len(found["rows"]) == (new.predicted["answer"] != answered.predicted["answer"]).sum()
+    (memory,) = client.predict("most used", row["text"], 1, api_name="/search_memory")
+    assert memory["text"] == row["text"]
+    with pytest.raises(AppError, match="An edit is not made of"):
+        client.predict([{"edit": "remove", "name": "x"}], api_name="/try_edits")
+    with pytest.raises(AppError, match="is nothing to show; choose one of suspicious"):
+        client.predict("all", api_name="/search_memory")
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence"),
+    [
+        ({"text": "  "}, "Text 1 is empty; write at least a word"),
+        ({"text": "a" * 100_001}, "Text 1 has 100,001 characters"),
+        ({"text": "iron", "k": 0}, "k is 0; it must be at least 1"),
+        ({"text": "iron", "retrieval_weight": 2.0}, "it must be from 0 to 1"),
+        ({"text": "iron", "model": "../toy"}, "There is no model '../toy'"),
+    ],
+)
+def test_bad_input_is_refused_with_a_sentence(client, question, sentence):
+    with pytest.raises(AppError, match=sentence):
+        client.predict(**question, api_name="/explain")
+
+
+def test_it_is_said_that_the_model_is_not_there_yet(tmp_path):
+    page = build_app(ModelJob(str(tmp_path)))
+    address = launch(page, "127.0.0.1", free_port())
+    with pytest.raises(AppError, match="The model is not there yet"):
+        Client(address, verbose=False).predict("iron", api_name="/explain")
+    page.close()
+
+
+def test_the_same_are_mcp_tools_with_a_description_of_every_argument(address, toy_model):
+    async def asked():
+        async with (
+            streamablehttp_client(f"{address}gradio_api/mcp/") as (read, write, _),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            tools = (await session.list_tools()).tools
+            explain = next(tool.name for tool in tools if tool.name.endswith("explain"))
+            return tools, await session.call_tool(explain, {"text": "iron and rain"})
+
+    tools, answer = asyncio.run(asked())
+    assert [next(name for name in ENDPOINTS if tool.name.endswith(name)) for tool in tools] == ENDPOINTS
+    for tool in tools:
+        assert all(about.get("description") for about in tool.inputSchema["properties"].values()), tool.name
+    assert toy_model.explain("iron and rain").label in answer.content[0].text
+
+
+def test_only_those_who_are_named_are_let_in(toy_model, tmp_path):
+    job = ModelJob(str(tmp_path / "toy"))
+    job.model = toy_model
+    page = build_app(job)
+    address = launch(page, "127.0.0.1", free_port(), accounts=[("ada", "secret")])
+    assert httpx.get(f"{address}config").status_code == 401
+    with pytest.raises(Exception, match="Could not login|401|credentials|auth"):
+        Client(address, verbose=False, auth=("ada", "wrong"))
+    known = Client(address, verbose=False, auth=("ada", "secret"))
+    assert known.predict(api_name="/models") == ["toy"]
+    page.close()
