@@ -1,0 +1,160 @@
+"""Measure the app: ``python tests/benchmarks/app_speed.py runs/shoptalk [--rows 10000] [--users 20] [--seconds 60]``.
+
+The model's memory is repeated, with a little noise on its keys, until it has so many rows. Printed are the seconds
+until the page is open and has answered, the milliseconds of a query in the page and for a program, what so many users
+at once get, and how fast the maps are drawn in headless Chromium.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from gradio_client import Client
+from playwright.sync_api import sync_playwright
+
+from reaugkd.inference import ReAugKDClassifier
+from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.maps import ProjectionMaps
+
+APP = Path(__file__).parents[2] / "app" / "main.py"
+PORT = 7899
+MORPH = """() => new Promise(done => {
+  const slider = document.querySelector('.map-morph'), times = [];
+  let step = 0, before = performance.now();
+  const next = () => {
+    const now = performance.now();
+    if (step) times.push(now - before);
+    before = now;
+    if (step++ === 40) { done(times); return; }
+    slider.value = step / 40;
+    slider.dispatchEvent(new Event('input'));
+    requestAnimationFrame(() => requestAnimationFrame(next));
+  };
+  next();
+})"""
+
+
+def grown(model, rows):
+    """Return the model with its memory repeated until it has so many rows; nothing else is changed."""
+    random = np.random.default_rng(0)
+    parts, memory, maps = model.parts, model.parts.knowledge_base, model.parts.maps
+    numbers = np.arange(rows) % len(memory)
+
+    def noisy(matrix, size):
+        return (matrix[numbers] + size * random.normal(size=(rows, matrix.shape[1]))).astype(np.float32)
+
+    table = memory.rows.iloc[numbers].assign(id=[f"row-{number}" for number in range(rows)]).reset_index(drop=True)
+    second_key = parts.second_key
+    base = KnowledgeBase(table, noisy(memory.embeddings, 0.01), memory.soft_labels[numbers])
+    if second_key is not None:
+        keys = noisy(second_key.knowledge_base.embeddings, 0.01)
+        second_key = replace(second_key, knowledge_base=replace(base, embeddings=keys))
+    spread = ProjectionMaps(
+        noisy(maps.teacher_points, 0.3), noisy(maps.student_points, 0.3), noisy(maps.student_embeddings, 0.01)
+    )
+    return ReAugKDClassifier(
+        replace(parts, knowledge_base=base, second_key=second_key, maps=spread, epochs=None, teacher=None)
+    )
+
+
+def asked(address, texts, seconds, times, errors):
+    """Ask one text after the other, as one user does."""
+    client = Client(address, verbose=False)
+    end = time.monotonic() + seconds
+    for number in range(10**9):
+        start = time.monotonic()
+        if start > end:
+            return
+        try:
+            client.predict(texts[number % len(texts)], api_name="/explain")
+            times.append(time.monotonic() - start)
+        except Exception as error:
+            errors.append(repr(error))
+
+
+def percentiles(times):
+    """Say median and 95th percentile in milliseconds."""
+    return f"median {1000 * np.median(times):.0f} ms, 95th percentile {1000 * np.percentile(times, 95):.0f} ms"
+
+
+def in_browser(address, start, say):
+    """Open the page, wait for its answer, and morph the maps."""
+    with sync_playwright() as playwright:
+        found = shutil.which("chromium") or shutil.which("chromium-browser")
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        page.goto(address)
+        page.get_by_role("heading", level=1).wait_for()
+        say(f"page open {time.monotonic() - start:.1f} s after the start")
+        page.locator(".neighbours tbody tr").first.wait_for(timeout=300_000)
+        say(f"first answer {time.monotonic() - start:.1f} s after the start")
+        page.wait_for_function("document.querySelector('.map-canvas').dataset.points > 0", timeout=300_000)
+        say(f"maps drawn {time.monotonic() - start:.1f} s after the start")
+        page.wait_for_timeout(3_000)
+        frames = page.evaluate(MORPH)
+        points = page.locator(".map-canvas").get_attribute("data-points")
+        say(f"a frame of the morph at {points} points on both maps: {percentiles(np.asarray(frames) / 1000)}")
+        texts = ["iron and steel", "it broke on day two", "is there a lid for it?", "lovely colour, thanks"]
+        times = []
+        for number in range(20):
+            text = f"{texts[number % 4]} {number}"
+            typed = time.monotonic()
+            page.locator("#text textarea").fill(text)
+            page.wait_for_function("text => document.querySelector('#answer .asked')?.textContent === text", arg=text)
+            times.append(time.monotonic() - typed)
+        say(f"a typed query until its answer stands in the page: {percentiles(times)}")
+        browser.close()
+
+
+def main():
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model")
+    parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--users", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=60)
+    chosen = parser.parse_args()
+
+    def say(sentence):
+        sys.stdout.write(sentence + "\n")
+        sys.stdout.flush()
+
+    with tempfile.TemporaryDirectory() as scratch:
+        model = ReAugKDClassifier.from_pretrained(chosen.model)
+        texts = model.parts.evaluation_rows["text"].head(200).tolist()
+        grown(model, chosen.rows).save_pretrained(Path(scratch) / "grown")
+        command = [sys.executable, str(APP), "--model", str(Path(scratch) / "grown"), "--port", str(PORT)]
+        start = time.monotonic()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+            try:
+                address = server.stdout.readline().split()[1]
+                in_browser(address, start, say)
+                times, errors = [], []
+                asked(address, texts, 5, times, errors)
+                say(f"one user, {chosen.rows:,} rows, {len(times)} queries: {percentiles(times)}")
+                times, errors = [], []
+                users = [
+                    threading.Thread(target=asked, args=(address, texts, chosen.seconds, times, errors))
+                    for _ in range(chosen.users)
+                ]
+                for user in users:
+                    user.start()
+                for user in users:
+                    user.join()
+                say(
+                    f"{chosen.users} users at once, {chosen.seconds:.0f} s, {len(times)} queries: "
+                    f"{percentiles(times)}, {len(errors)} errors {sorted(set(errors))[:3]}"
+                )
+            finally:
+                server.terminate()
+
+
+if __name__ == "__main__":
+    main()
