@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from reaugkd.epochs import TrainingEpochs
 from reaugkd.figures import (
     MAX_BARS,
     MAX_MAP_POINTS,
@@ -14,6 +15,7 @@ from reaugkd.figures import (
     ablations_figure,
     class_colours,
     contributions_figure,
+    epochs_figure,
     histogram_figure,
     lines_figure,
     loss_figure,
@@ -234,3 +236,37 @@ def test_lines_go_through_their_points():
     figure = lines_figure({"a": ([1, 2], [3, 4]), "b": ([1], [5])}, "x", "y", "a finding")
     drawn = {trace.name: (list(trace.x), list(trace.y)) for trace in figure.data}
     assert drawn == {"a": ([1, 2], [3, 4]), "b": ([1], [5])}
+
+
+def watched(epochs=3):
+    """Four texts of two classes that come nearer to their z with each epoch."""
+    z = np.asarray([[1, 0], [1, 0.2], [-1, 0], [-1, 0.2]], dtype=np.float32)
+    x = np.stack([z * (number + 1) / epochs for number in range(epochs)])
+    return TrainingEpochs(np.arange(4), np.asarray(["a", NASTY, "a", NASTY]), z, x, 0.61)
+
+
+def test_the_training_is_drawn_on_axes_that_stay_and_its_title_tells_the_distance():
+    epochs = watched()
+    figure = epochs_figure(epochs)
+    drawn = {(t.xaxis, t.name): np.stack([t.x, t.y], axis=1) for t in figure.data}
+    np.testing.assert_array_equal(drawn["x", "a"], epochs.teacher_points[[0, 2]])
+    np.testing.assert_array_equal(drawn["x2", ESCAPED], epochs.student_points[2][[1, 3]])
+    away = np.linalg.norm(epochs.student_points[0] - epochs.teacher_points, axis=1).mean()
+    assert f"0.00 on average after epoch 2, {away:.2f} before the training" in figure.layout.title.text
+    assert figure.layout.xaxis.range == figure.layout.xaxis2.range
+    assert [frame.name for frame in figure.frames] == ["0", "1", "2"]
+    moved = {
+        index: np.stack([t.x, t.y], axis=1)
+        for index, t in zip(figure.frames[1].traces, figure.frames[1].data, strict=True)
+    }
+    for index, points in moved.items():
+        labels = figure.data[index].name == np.asarray(["a", ESCAPED, "a", ESCAPED])
+        np.testing.assert_array_equal(points, epochs.student_points[1][labels])
+        assert figure.data[index].xaxis == "x2"
+
+
+def test_a_page_that_draws_anew_at_each_epoch_needs_no_frames():
+    figure = epochs_figure(watched(1), playable=False)
+    assert not figure.frames
+    assert not figure.layout.sliders
+    assert "before the training" in figure.layout.title.text

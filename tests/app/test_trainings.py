@@ -1,0 +1,85 @@
+"""What the page trains: one at a time, under a name that is free, of what was asked for."""
+
+import threading
+
+import pandas as pd
+import pytest
+import trainings
+from train_view import file_html, guessed_columns, training_html
+from trainings import SHIPPED_TEACHER, TrainingRequest, Trainings
+
+from reaugkd.errors import ReAugKDError
+
+
+@pytest.fixture
+def started(monkeypatch, tmp_path):
+    """Trainings that wait until they are let go, and the recipes they were asked for."""
+    go, asked = threading.Event(), []
+
+    def train(request, folder, on_progress):
+        asked.append((request, folder))
+        assert go.wait(60)
+        raise ReAugKDError("The disk is full.")
+
+    monkeypatch.setattr(trainings.TrainingRequest, "train", train)
+    desk = Trainings(tmp_path)
+    desk.start(TrainingRequest("mine", task="shoptalk"))
+    yield desk, go, asked
+    go.set()
+    desk.job.wait()
+
+
+def test_a_second_training_waits_for_the_first(started):
+    desk, go, asked = started
+    with pytest.raises(ReAugKDError, match="The training of 'mine' runs; wait until it is done, or cancel it"):
+        desk.start(TrainingRequest("other", task="shoptalk"))
+    go.set()
+    desk.job.wait()
+    assert "The disk is full." in training_html(desk)
+    desk.resume()
+    desk.job.wait()
+    assert [(request.name, folder) for request, folder in asked] == [("mine", str(desk.root / "mine"))] * 2
+
+
+@pytest.mark.parametrize("name", ["", " ", "..", "../up", "-dash", ".hidden", "a/b"])
+def test_what_is_no_name_of_a_folder_is_refused(tmp_path, name):
+    with pytest.raises(ReAugKDError, match="is no name for a model; write a plain word"):
+        Trainings(tmp_path).start(TrainingRequest(name))
+
+
+def test_a_name_that_is_taken_is_refused(tmp_path):
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(ReAugKDError, match="'mine' is there already; choose another name"):
+        Trainings(tmp_path).start(TrainingRequest("mine"))
+
+
+def test_the_shipped_outputs_teach_shoptalk_alone(tmp_path):
+    request = TrainingRequest("mine", task="glue/rte", teacher=SHIPPED_TEACHER)
+    with pytest.raises(ReAugKDError, match="The shipped outputs are of shoptalk alone"):
+        request.train(str(tmp_path / "mine"), lambda _: None)
+
+
+def test_nothing_to_train_on_is_told(tmp_path):
+    request = TrainingRequest("mine", teacher="any")
+    with pytest.raises(ReAugKDError, match="name a data set of the hub, or upload a file"):
+        request.train(str(tmp_path / "mine"), lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("columns", "wanted"),
+    [
+        (["id", "Text", "Label"], ("Text", "Label")),
+        (["sentence", "idx", "category"], ("sentence", "category")),
+        (["first", "second", "same"], ("first", "same")),
+        (["only"], ("only", "only")),
+    ],
+)
+def test_columns_are_guessed_by_name_and_else_by_place(columns, wanted):
+    assert guessed_columns(columns) == wanted
+
+
+def test_a_file_is_described_with_its_labels_shown_as_text():
+    rows = pd.DataFrame({"text": list("abc"), "label": ["<b>x</b>", "y", "<b>x</b>"]})
+    assert file_html(rows, "label") == "<p><b>3 rows</b>, <b>2 labels</b>: &lt;b&gt;x&lt;/b&gt; 2, y 1.</p>"
+    many = pd.DataFrame({"label": [str(number) for number in range(20)]})
+    assert "and 8 more" in file_html(many, "label")
