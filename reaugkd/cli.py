@@ -319,18 +319,22 @@ def study(
     data: Annotated[
         Path | None, typer.Option(help="Where the tasks' paths start; the plan's folder if left out.")
     ] = None,
+    known: Annotated[
+        Path | None, typer.Option(help="Folder of an earlier report; what it has recorded is not trained again.")
+    ] = None,
     report_only: Annotated[bool, typer.Option("--report-only", help="Train nothing; report on what is there.")] = False,
 ) -> None:
     """Compare methods over tasks and seeds; go on where an earlier call stopped."""
     from reaugkd.study import run_scenarios, run_study
     from reaugkd.study_plan import read_study
+    from reaugkd.study_record import StudyRecord
     from reaugkd.study_report import write_report
 
-    read, start = read_study(plan), data or plan.parent
+    read, start, record = read_study(plan), data or plan.parent, StudyRecord.load(known)
     if not report_only:
-        run_study(read, start, out, say=_say)
-        run_scenarios(read, start, out, say=_say)
-    for path in write_report(read, start, out):
+        run_study(read, start, out, say=_say, known=record)
+        run_scenarios(read, start, out, say=_say, known=record)
+    for path in write_report(read, start, out, record):
         _say(f"Wrote {path}.")
 
 

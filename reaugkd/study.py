@@ -22,6 +22,7 @@ from reaugkd.encoders import TextClassifier, normalize
 from reaugkd.recipe import Recipe, distill, fit_head, teach
 from reaugkd.scenarios import corrected_labels, few_labels, grown_memory, new_classes
 from reaugkd.study_plan import Study, StudyMethod, StudyScenario, StudyTeacher
+from reaugkd.study_record import StudyRecord
 from reaugkd.teacher import TeacherOutputs
 from reaugkd.trainer import Progress
 from reaugkd.weights import find_weights
@@ -45,6 +46,11 @@ class Cell:
     teacher: str
     method: str
     seed: int
+
+    def about(self, study: Study, teacher: StudyTeacher, method: StudyMethod, teacher_seed: int) -> dict[str, Any]:
+        """Return what a :class:`~reaugkd.study_record.StudyRecord` knows the student by."""
+        made_by = study.made_by(self.task, teacher, method.recipe(teacher, self.seed), teacher_seed)
+        return asdict(self) | {"made_by": made_by}
 
     def file(self, work: Path) -> Path:
         """Return where the student's outputs lie."""
@@ -109,7 +115,7 @@ def cells(study: Study) -> Iterator[tuple[Cell, StudyTeacher, StudyMethod, int]]
                         yield Cell(task.name, "none", method.name, seed), teacher, method, teacher_seed
 
 
-def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say) -> None:
+def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say, known: StudyRecord | None = None) -> None:
     """Train what is not yet trained.
 
     Parameters
@@ -122,6 +128,8 @@ def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say) -> 
         Folder for teachers' outputs and students' outputs; what lies there and fits is not made again.
     say : callable
         Is told a sentence for every network that was trained.
+    known : StudyRecord, optional
+        Students of which it has the answers are not trained.
 
     Raises
     ------
@@ -135,6 +143,8 @@ def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say) -> 
             _second_keys(task, study.second_key, folder.second_key(name))
     everything = list(cells(study))
     for number, (cell, teacher, method, teacher_seed) in enumerate(everything, start=1):
+        if known is not None and len(known.answers_of(cell.about(study, teacher, method, teacher_seed))):
+            continue
         task = tasks[cell.task]
         recipe = method.recipe(teacher, cell.seed).for_task(task)
         outputs = keys = None
@@ -154,7 +164,34 @@ def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say) -> 
         say(f"{number} of {len(everything)}: {named}: {seconds:.0f} s.")
 
 
-def run_scenarios(study: Study, data: str | Path, work: str | Path, *, say: Say) -> None:
+def scenario_runs(study: Study) -> Iterator[tuple[StudyScenario, StudyTeacher, int, dict[str, Any]]]:
+    """Yield every scenario and seed, one seed after the other, so that whoever stops early has whole seeds.
+
+    Parameters
+    ----------
+    study : Study
+        The plan.
+
+    Yields
+    ------
+    tuple
+        :class:`~reaugkd.study_plan.StudyScenario`, its teacher, the teacher's seed, and what a
+        :class:`~reaugkd.study_record.StudyRecord` knows the run by.
+    """
+    teachers = {teacher.name: teacher for teacher in study.teachers}
+    most = max((len(scenario.seeds) for scenario in study.scenarios), default=0)
+    for position in range(most):
+        for scenario in [scenario for scenario in study.scenarios if position < len(scenario.seeds)]:
+            teacher, seed = teachers[scenario.teacher], scenario.seeds[position]
+            teacher_seed = teacher.seeds[position % len(teacher.seeds)]
+            made_by = study.made_by(scenario.task, teacher, Recipe(teacher=teacher.encoder, seed=seed), teacher_seed)
+            about = {"kind": scenario.kind, "task": scenario.task, "teacher": teacher.name, "seed": seed}
+            yield scenario, teacher, teacher_seed, about | {"made_by": made_by}
+
+
+def run_scenarios(
+    study: Study, data: str | Path, work: str | Path, *, say: Say, known: StudyRecord | None = None
+) -> None:
     """Run the plan's scenarios, of which no result lies in the folder yet.
 
     Parameters
@@ -167,38 +204,29 @@ def run_scenarios(study: Study, data: str | Path, work: str | Path, *, say: Say)
         The study's folder; each scenario and seed leaves a JSON file of its rows.
     say : callable
         Is told a sentence for every scenario.
+    known : StudyRecord, optional
+        Scenarios of which it has the rows are not run.
     """
     folder = StudyFolder(Path(work))
-    teachers = {teacher.name: teacher for teacher in study.teachers}
-    most = max((len(scenario.seeds) for scenario in study.scenarios), default=0)
-    for position in range(most):  # whoever stops early has whole seeds
-        for scenario in [scenario for scenario in study.scenarios if position < len(scenario.seeds)]:
-            task = next(task for task in study.tasks if task.name == scenario.task).load(Path(data))
-            teacher, seed = teachers[scenario.teacher], scenario.seeds[position]
-            path = folder.scenario(scenario, seed)
-            if path.is_file():
-                continue
-            recipe = Recipe(teacher=teacher.encoder, seed=seed)
-            teacher_seed = teacher.seeds[position % len(teacher.seeds)]
-            if scenario.kind == "corrected_labels":
-                rows = list(corrected_labels(task, recipe))
-            elif scenario.kind == "new_classes":
-                known = folder.teacher_outputs(f"{task.name}-old-classes", teacher.name, seed)
-                rows = list(new_classes(task, partial(_taught, recipe=recipe, path=known, say=say), recipe))
-            else:
-                run = {"few_labels": few_labels, "grown_memory": grown_memory}[scenario.kind]
-                outputs = _outputs(study, teacher, task, teacher_seed, folder, say).calibrated(task)
-                rows = list(run(task, outputs, recipe))
-            about = {
-                "kind": scenario.kind,
-                "task": task.name,
-                "metric": task.metric,
-                "teacher": teacher.name,
-                "seed": seed,
-            }
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps([about | row for row in rows], indent=1, default=float) + "\n", encoding="utf-8")
-            say(f"Scenario {path.stem}.")
+    for scenario, teacher, teacher_seed, about in scenario_runs(study):
+        path, seed = folder.scenario(scenario, about["seed"]), about["seed"]
+        if path.is_file() or (known is not None and len(known.rows_of(about))):
+            continue
+        task = next(task for task in study.tasks if task.name == scenario.task).load(Path(data))
+        recipe = Recipe(teacher=teacher.encoder, seed=seed)
+        if scenario.kind == "corrected_labels":
+            rows = list(corrected_labels(task, recipe))
+        elif scenario.kind == "new_classes":
+            taught = folder.teacher_outputs(f"{task.name}-old-classes", teacher.name, seed)
+            rows = list(new_classes(task, partial(_taught, recipe=recipe, path=taught, say=say), recipe))
+        else:
+            run = {"few_labels": few_labels, "grown_memory": grown_memory}[scenario.kind]
+            outputs = _outputs(study, teacher, task, teacher_seed, folder, say).calibrated(task)
+            rows = list(run(task, outputs, recipe))
+        named = [about | {"metric": task.metric} | row for row in rows]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(named, indent=1, default=float) + "\n", encoding="utf-8")
+        say(f"Scenario {path.stem}.")
 
 
 def _outputs(

@@ -18,6 +18,7 @@ from reaugkd.metrics import METRICS, Labels, log_loss
 from reaugkd.retrieval import RetrievalSettings
 from reaugkd.study import Cell, StudyFolder, cells
 from reaugkd.study_plan import Study
+from reaugkd.study_record import StudyRecord
 from reaugkd.teacher import TeacherOutputs
 
 ALONE = RetrievalSettings(k=1, retrieval_weight=0.0)
@@ -50,8 +51,8 @@ class Answers:
     probabilities: NDArray[np.float64]
 
 
-def study_answers(study: Study, data: str | Path, work: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Choose, answer and score for every student that is trained.
+def study_answers(study: Study, data: str | Path, work: str | Path, known: StudyRecord | None = None) -> pd.DataFrame:
+    """Choose, answer and score for every student that is trained, or recorded by an earlier report.
 
     Parameters
     ----------
@@ -61,24 +62,28 @@ def study_answers(study: Study, data: str | Path, work: str | Path) -> tuple[pd.
         Folder from which the tasks' paths start.
     work : str or Path
         Folder in which :func:`reaugkd.study.run_study` left the students' outputs.
+    known : StudyRecord, optional
+        Answers that count where a student's outputs are not there.
 
     Returns
     -------
-    tuple of DataFrame
-        Scores: a row for each task, teacher, method, seed and answer, with metric, choice, ``validation``, ``test``,
-        ``log_loss`` (nats) and ``seconds`` of training. Predictions: the same keys, test row and predicted label.
+    DataFrame
+        A row for each task, teacher, method, seed and answer: ``made_by``, metric, choice, ``validation``, ``test``,
+        ``log_loss`` (nats), ``seconds`` of training, and ``predicted``, the labels (N,) of the test rows.
     """
     folder = StudyFolder(Path(work))
     tasks = {task.name: task.load(Path(data)) for task in study.tasks}
-    scores, predictions = [], []
+    known = known or StudyRecord.load(None)
+    found = []
     for cell, teacher, method, teacher_seed in cells(study):
-        path = cell.file(folder.path)
+        path, about = cell.file(folder.path), cell.about(study, teacher, method, teacher_seed)
         if not path.is_file():
+            found.append(known.answers_of(about))
             continue
         task = tasks[cell.task]
         outputs = TeacherOutputs.load(folder.teacher_outputs(cell.task, teacher.name, teacher_seed)).calibrated(task)
         keys = folder.keys(cell.task, teacher.name, teacher_seed)
-        known = Known(
+        given = Known(
             outputs=outputs,
             keys=np.load(keys)["train"] if method.needs_teacher and keys.is_file() else None,
             aligns=method.aligns,
@@ -86,12 +91,12 @@ def study_answers(study: Study, data: str | Path, work: str | Path) -> tuple[pd.
             offers_second=study.second_key is None or teacher.offers(study.second_key["encoder"]),
         )
         said = np.load(path)
-        chosen = list(cell_answers(cell, task, said, known))
+        chosen = list(cell_answers(cell, task, said, given))
         gold = task.labels("test")  # read only now: everything is chosen
-        for found in chosen:
-            scores.append(_score(found, gold, task.metric) | {"seconds": float(said["seconds"])})
-            predictions.append(_predictions(found))
-    return pd.DataFrame(scores), pd.concat(predictions, ignore_index=True) if predictions else pd.DataFrame()
+        about["seconds"] = float(said["seconds"])
+        found.append(pd.DataFrame([about | _scored(answers, gold, task.metric) for answers in chosen]))
+    found = [rows for rows in found if len(rows)]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 
 @dataclass(frozen=True)
@@ -186,13 +191,9 @@ def _independent_keys(known: Known) -> dict[str, dict[str, NDArray[np.float32]]]
     return {"untuned": untuned, "second": {split: head.keys(untuned[split]) for split in SPLITS}}
 
 
-def _score(found: Answers, gold: Labels, metric: str) -> dict[str, Any]:
-    cell, retrieval = found.cell, found.retrieval
+def _scored(found: Answers, gold: Labels, metric: str) -> dict[str, Any]:
+    retrieval, predicted = found.retrieval, found.probabilities.argmax(axis=1)
     return {
-        "task": cell.task,
-        "teacher": cell.teacher,
-        "method": cell.method,
-        "seed": cell.seed,
         "answer": found.answer,
         "metric": metric,
         "k": retrieval.k,
@@ -200,13 +201,7 @@ def _score(found: Answers, gold: Labels, metric: str) -> dict[str, Any]:
         "temperature": retrieval.temperature,
         "gate": "none" if retrieval.gate is None else "closed" if retrieval.gate.is_closed else "open",
         "validation": found.validation,
-        "test": METRICS[metric](gold, found.probabilities.argmax(axis=1)),
+        "test": METRICS[metric](gold, predicted),
         "log_loss": log_loss(gold, found.probabilities),
+        "predicted": predicted.astype(np.int16),
     }
-
-
-def _predictions(found: Answers) -> pd.DataFrame:
-    cell = found.cell
-    predicted = found.probabilities.argmax(axis=1).astype(np.int16)
-    about = {"task": cell.task, "teacher": cell.teacher, "method": cell.method, "seed": cell.seed}
-    return pd.DataFrame({**about, "answer": found.answer, "row": np.arange(len(predicted)), "predicted": predicted})

@@ -1,6 +1,8 @@
 """What a study compares, read from a YAML file: tasks, teachers, methods and seeds."""
 
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,13 @@ import yaml
 from reaugkd.data import Task
 from reaugkd.distillation import DistillationSettings
 from reaugkd.errors import ReAugKDError
-from reaugkd.recipe import Recipe
+from reaugkd.recipe import STUDENT_EPOCHS, TEACHER_EPOCHS, Recipe
 from reaugkd.sources import load_files
 from reaugkd.weights import DEFAULT_ENCODER
 
+CHOICES = (
+    1  # goes up when the rules by which k, τ and the gate are chosen change: recorded answers are then of old rules
+)
 SCENARIOS = ("new_classes", "few_labels", "grown_memory", "corrected_labels")
 
 
@@ -156,6 +161,31 @@ class Study:
     compare: tuple[tuple[str, str], ...] = ()
     second_key: dict[str, Any] | None = field(default=None)
     scenarios: tuple[StudyScenario, ...] = ()
+
+    def made_by(self, task: str, teacher: StudyTeacher, recipe: Recipe, teacher_seed: int) -> str:
+        """Return a digest of all settings that decide what a student, or a scenario's, answers.
+
+        Parameters
+        ----------
+        task : str
+            Name of the task.
+        teacher : StudyTeacher
+            The teacher.
+        recipe : Recipe
+            Of the student, not yet filled in for the task's size.
+        teacher_seed : int
+            Seed of the teacher.
+
+        Returns
+        -------
+        str
+            Twelve hexadecimal digits.
+        """
+        files = next(entry.files for entry in self.tasks if entry.name == task)
+        source = next((asdict(other) for other in self.teachers if other.name == teacher.soft_labels_of), None)
+        about = [asdict(teacher) | {"seeds": teacher_seed, "methods": None}, source, self.second_key, CHOICES]
+        settings = [files, asdict(recipe), *about, STUDENT_EPOCHS, TEACHER_EPOCHS]
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def read_study(path: str | Path) -> Study:

@@ -12,15 +12,16 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.metrics import Labels
 from reaugkd.scenarios import ROWS_A_NEW_CLASS
 from reaugkd.significance import Interval, interval_over_seeds, mcnemar, paired_bootstrap
-from reaugkd.study import StudyFolder
+from reaugkd.study import StudyFolder, scenario_runs
 from reaugkd.study_answers import study_answers
 from reaugkd.study_figures import comparison_figure, methods_figure, scenario_figure
 from reaugkd.study_plan import Study
+from reaugkd.study_record import StudyRecord
 
 ALL_TASKS = "all tasks"
 
 
-def write_report(study: Study, data: str | Path, work: str | Path) -> list[Path]:
+def write_report(study: Study, data: str | Path, work: str | Path, known: StudyRecord | None = None) -> list[Path]:
     """Choose, score and compare what is trained, and write tables and plots.
 
     Parameters
@@ -31,12 +32,14 @@ def write_report(study: Study, data: str | Path, work: str | Path) -> list[Path]
         Folder from which the tasks' paths start.
     work : str or Path
         The study's folder.
+    known : StudyRecord, optional
+        What an earlier report recorded; it counts where the folder holds nothing.
 
     Returns
     -------
     list of Path
-        ``scores`` and ``predictions`` (one row a student and answer), ``summary`` (means over seeds) and
-        ``comparisons`` with an SVG for each teacher, ``scenarios`` with an SVG for each, ``tables.md`` of these.
+        The record (see :class:`~reaugkd.study_record.StudyRecord`), its scores as CSV, ``summary`` (means over seeds)
+        and ``comparisons`` with an SVG for each teacher, ``scenarios`` with an SVG for each, ``tables.md`` of these.
 
     Raises
     ------
@@ -44,25 +47,25 @@ def write_report(study: Study, data: str | Path, work: str | Path) -> list[Path]
         If no student is trained yet, or no browser draws the plots.
     """
     work = Path(work)
-    scores, predictions = study_answers(study, data, work)
-    if scores.empty:
+    answers = study_answers(study, data, work, known)
+    if answers.empty:
         raise ReAugKDError(f"No student of the study is trained in {str(work)!r}; run it without --report-only.")
     gold = {task.name: task.load(Path(data)).labels("test") for task in study.tasks}
-    tables = {"summary": summarised(scores), "comparisons": compared(scores, predictions, gold, study.compare)}
-    written = [work / name for name in ("scores.parquet", "scores.csv", "predictions.parquet")]
-    scores.to_parquet(written[0], index=False)
-    scores.to_csv(written[1], index=False, float_format="%.6g")
-    predictions.to_parquet(written[2], index=False)
+    tables = {"summary": summarised(answers), "comparisons": compared(answers, gold, study.compare)}
+    rows = scenario_rows(study, work, known)
+    work.mkdir(parents=True, exist_ok=True)
+    written = [*StudyRecord(answers, rows).save(work), work / "scores.csv"]
+    answers.drop(columns="predicted").to_csv(written[-1], index=False, float_format="%.6g")
     for name, table in tables.items():
         written.append(work / f"{name}.csv")
         table.to_csv(written[-1], index=False, float_format="%.5g")
-    scenarios = scenario_table(study, work)
+    scenarios = scenario_table(rows)
     if not scenarios.empty:
         tables["scenarios"] = scenarios
         written.append(work / "scenarios.csv")
         scenarios.to_csv(written[-1], index=False, float_format="%.5g")
-        for kind, rows in scenarios.groupby("kind", sort=False):
-            written.append(_saved(scenario_figure(rows), work / f"{kind}.svg"))
+        for kind, group in scenarios.groupby("kind", sort=False):
+            written.append(_saved(scenario_figure(group), work / f"{kind}.svg"))
     written.append(work / "tables.md")
     written[-1].write_text(in_markdown(tables), encoding="utf-8")
     for teacher in [teacher.name for teacher in study.teachers]:
@@ -71,9 +74,9 @@ def write_report(study: Study, data: str | Path, work: str | Path) -> list[Path]
             "comparisons": (comparison_figure, tables["comparisons"]),
         }
         for name, (figure, table) in drawn.items():
-            rows = table[table["teacher"].isin([teacher, "none"])]
+            shown = table[table["teacher"].isin([teacher, "none"])]
             if teacher in set(table["teacher"]):
-                written.append(_saved(figure(rows), work / f"{name}-{teacher}.svg"))
+                written.append(_saved(figure(shown), work / f"{name}-{teacher}.svg"))
     return written
 
 
@@ -99,8 +102,7 @@ def summarised(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def compared(
-    scores: pd.DataFrame,
-    predictions: pd.DataFrame,
+    answers: pd.DataFrame,
     gold: dict[str, Labels],
     pairs: tuple[tuple[str, str], ...],
 ) -> pd.DataFrame:
@@ -108,7 +110,7 @@ def compared(
 
     Parameters
     ----------
-    scores, predictions : DataFrame
+    answers : DataFrame
         As :func:`reaugkd.study_answers.study_answers` gives them.
     gold : dict of str to (N,) int64
         Gold labels of each task's test rows.
@@ -123,18 +125,18 @@ def compared(
         median over seeds of McNemar's ``p``. Of the average only seeds that all tasks have count.
     """
     rows = []
-    teachers = [name for name in scores["teacher"].unique() if name != "none"]
+    teachers = [name for name in answers["teacher"].unique() if name != "none"]
     for ours, theirs in pairs:
         for teacher in teachers:
             by_task: dict[str, pd.Series] = {}
             for task, labels in gold.items():
-                sides = [_side(scores, predictions, task, teacher, side) for side in (ours, theirs)]
+                sides = [_side(answers, task, teacher, side) for side in (ours, theirs)]
                 shared = sorted(set(sides[0]) & set(sides[1]))
                 if not shared:
                     continue
                 difference = pd.Series({seed: 100 * (sides[0][seed][0] - sides[1][seed][0]) for seed in shared})
                 by_task[task] = difference
-                metric = scores.loc[scores["task"] == task, "metric"].iloc[0]
+                metric = answers.loc[answers["task"] == task, "metric"].iloc[0]
                 predicted, baseline = (np.stack([side[seed][1] for seed in shared]) for side in sides)
                 over_rows = paired_bootstrap(labels, predicted, baseline, metric)
                 p = [mcnemar(labels, one, other) for one, other in zip(predicted, baseline, strict=True)]
@@ -153,8 +155,8 @@ def compared(
     return pd.DataFrame(rows)
 
 
-def scenario_table(study: Study, work: str | Path) -> pd.DataFrame:
-    """Return mean and 95 % interval over seeds of every way in every scenario that has been run.
+def scenario_rows(study: Study, work: str | Path, known: StudyRecord | None = None) -> pd.DataFrame:
+    """Return what every scenario that has been run, or recorded, found.
 
     Parameters
     ----------
@@ -162,6 +164,30 @@ def scenario_table(study: Study, work: str | Path) -> pd.DataFrame:
         The plan.
     work : str or Path
         The study's folder.
+    known : StudyRecord, optional
+        What an earlier report recorded; it counts where the folder holds nothing.
+
+    Returns
+    -------
+    DataFrame
+        A row for each scenario, seed and way.
+    """
+    folder, known = StudyFolder(Path(work)), known or StudyRecord.load(None)
+    found = []
+    for scenario, _, _, about in scenario_runs(study):
+        path = folder.scenario(scenario, about["seed"])
+        rows = pd.DataFrame(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else known.rows_of(about)
+        found += [rows] if len(rows) else []
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+
+
+def scenario_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return mean and 95 % interval over seeds of every way in every scenario.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        As :func:`scenario_rows` gives them.
 
     Returns
     -------
@@ -169,15 +195,9 @@ def scenario_table(study: Study, work: str | Path) -> pd.DataFrame:
         ``kind``, ``task``, ``metric``, ``teacher``, ``way``, ``rows_a_class``, ``seeds``; in percent ``mean``, ``low``,
         ``high`` of all test rows and, with new classes, ``old`` and ``new``; and mean ``seconds`` of the change.
     """
-    folder = StudyFolder(Path(work))
-    rows: list[dict[str, Any]] = []
-    for scenario in study.scenarios:
-        for seed in scenario.seeds:
-            path = folder.scenario(scenario, seed)
-            rows += json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    if not rows:
-        return pd.DataFrame()
-    table = pd.DataFrame(rows)
+    if rows.empty:
+        return rows
+    table = rows.copy()
     if "rows_a_class" in table.columns and "new_classes" in set(table["kind"]):
         # "All" rows of a class are as many as were drawn; over seeds the mean of that is meant.
         many = (table["kind"] == "new_classes") & (table["rows_a_class"] > max(filter(None, ROWS_A_NEW_CLASS)))
@@ -231,20 +251,13 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-def _side(
-    scores: pd.DataFrame, predictions: pd.DataFrame, task: str, teacher: str, side: str
-) -> dict[int, tuple[float, Labels]]:
+def _side(answers: pd.DataFrame, task: str, teacher: str, side: str) -> dict[int, tuple[float, Labels]]:
     """Return score and predictions of one way to answer, by seed."""
     method, _, answer = side.partition("/")
-
-    def chosen(table: pd.DataFrame) -> pd.DataFrame:
-        same = (table["task"] == task) & (table["method"] == method) & (table["answer"] == (answer or "off"))
-        return table[same & table["teacher"].isin([teacher, "none"])]
-
-    found = chosen(predictions).sort_values("row").groupby("seed")["predicted"]
-    labels = {seed: rows.to_numpy(dtype=np.int64) for seed, rows in found}
+    same = (answers["task"] == task) & (answers["method"] == method) & (answers["answer"] == (answer or "off"))
+    found = answers[same & answers["teacher"].isin([teacher, "none"])]
     return {
-        seed: (float(score), labels[seed]) for seed, score in chosen(scores)[["seed", "test"]].itertuples(index=False)
+        row["seed"]: (row["test"], np.asarray(row["predicted"], dtype=np.int64)) for row in found.to_dict("records")
     }
 
 

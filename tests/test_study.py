@@ -17,7 +17,16 @@ from reaugkd.significance import interval_over_seeds, mcnemar, paired_bootstrap
 from reaugkd.study import StudyFolder, cells, run_study
 from reaugkd.study_answers import study_answers
 from reaugkd.study_plan import read_study
-from reaugkd.study_report import ALL_TASKS, compared, in_markdown, scenario_table, summarised, write_report
+from reaugkd.study_record import StudyRecord
+from reaugkd.study_report import (
+    ALL_TASKS,
+    compared,
+    in_markdown,
+    scenario_rows,
+    scenario_table,
+    summarised,
+    write_report,
+)
 
 QUICK = {"epochs": 3, "batch_size": 16, "bf16": False, "freeze_word_embeddings": False, "learning_rate": 5e-4}
 
@@ -143,7 +152,7 @@ def test_no_test_label_is_read_before_everything_of_the_student_is_chosen(finish
 def test_the_choices_are_the_same_when_the_test_labels_are_garbled(finished, tmp_path):
     write_data(tmp_path, garble=True)
     study = read_study(finished / "study.yaml")
-    honest, garbled = (study_answers(study, data, finished / "work")[0] for data in (finished, tmp_path))
+    honest, garbled = (study_answers(study, data, finished / "work") for data in (finished, tmp_path))
     chosen = [
         "task",
         "teacher",
@@ -161,24 +170,21 @@ def test_the_choices_are_the_same_when_the_test_labels_are_garbled(finished, tmp
 
 
 def test_every_way_to_answer_is_scored_for_every_student(finished):
-    scores, predictions = study_answers(read_study(finished / "study.yaml"), finished, finished / "work")
+    scores = study_answers(read_study(finished / "study.yaml"), finished, finished / "work")
     assert scores.groupby("method")["answer"].nunique().to_dict() == {"student": 8, "kd": 11, "reaugkd": 14}
     one = (scores["task"] == "one") & (scores["method"] == "reaugkd") & (scores["seed"] == 0)
     row = scores[one & (scores["teacher"] == "wide") & (scores["answer"] == "off")].iloc[0]
     said = np.load(finished / "work/students/one/wide/reaugkd-0.npz")["test_probabilities"].argmax(axis=1)
     gold = read_study(finished / "study.yaml").tasks[0].load(finished).labels("test")
     assert row["test"] == pytest.approx((said == gold).mean())
-    same = predictions[
-        predictions[["task", "teacher", "method", "answer"]].eq(["one", "wide", "reaugkd", "off"]).all(axis=1)
-    ]
-    np.testing.assert_array_equal(same[same["seed"] == 0]["predicted"], said)
+    np.testing.assert_array_equal(row["predicted"], said)
 
 
 def test_comparisons_are_those_of_the_statistics_on_the_same_rows(finished):
     study = read_study(finished / "study.yaml")
-    scores, predictions = study_answers(study, finished, finished / "work")
+    answers = study_answers(study, finished, finished / "work")
     gold = {task.name: task.load(finished).labels("test") for task in study.tasks}
-    table = compared(scores, predictions, gold, study.compare).set_index(["ours", "teacher", "task"])
+    table = compared(answers, gold, study.compare).set_index(["ours", "teacher", "task"])
     said = {
         method: np.stack(
             [
@@ -201,7 +207,7 @@ def test_comparisons_are_those_of_the_statistics_on_the_same_rows(finished):
 
 
 def test_a_summary_is_the_mean_over_seeds(finished):
-    scores, _ = study_answers(read_study(finished / "study.yaml"), finished, finished / "work")
+    scores = study_answers(read_study(finished / "study.yaml"), finished, finished / "work")
     table = summarised(scores).set_index(["task", "teacher", "method", "answer"])
     kd = scores[scores[["task", "teacher", "method", "answer"]].eq(["two", "closed", "kd", "off"]).all(axis=1)]
     assert table.loc[("two", "closed", "kd", "off")]["mean"] == pytest.approx(100 * kd["test"].mean())
@@ -239,16 +245,50 @@ def test_scenarios_are_averaged_over_their_seeds(plan, tmp_path):
         path = StudyFolder(tmp_path).scenario(study.scenarios[0], seed)
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps([about | {"seed": seed, "rows_a_class": 16, "all": score, "seconds": 2.0 + seed}]))
-    (row,) = scenario_table(study, tmp_path).to_dict("records")
+    (row,) = scenario_table(scenario_rows(study, tmp_path)).to_dict("records")
     wanted = interval_over_seeds([50.0, 70.0])
     assert (row["mean"], row["low"], row["high"]) == pytest.approx((wanted.mean, wanted.low, wanted.high))
     assert (row["seeds"], row["seconds"]) == (2, 2.5)
 
 
+def test_what_is_recorded_is_not_trained_again_and_counts_as_if_it_were(finished, plan, trained, tmp_path):
+    study = read_study(finished / "study.yaml")
+    answers = study_answers(study, finished, finished / "work")
+    record = StudyRecord(answers, pd.DataFrame())
+    record.save(tmp_path)
+    known = StudyRecord.load(tmp_path)
+    run_study(study, finished, tmp_path / "empty", say=lambda _: None, known=known)
+    assert trained == []
+    again = study_answers(study, finished, tmp_path / "empty", known)
+    pd.testing.assert_frame_equal(again.drop(columns="predicted"), answers.drop(columns="predicted"))
+    for one, other in zip(again["predicted"], answers["predicted"], strict=True):
+        np.testing.assert_array_equal(one, other)
+    other_rate = {**plan["methods"]["kd"], "epochs": 1}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, "methods": {**plan["methods"], "kd": other_rate}}))
+    changed = study_answers(read_study(tmp_path / "study.yaml"), finished, tmp_path / "empty", known)
+    assert set(changed["method"]) == {"student", "reaugkd"}
+
+
+def test_recorded_scenarios_are_not_run_again(plan, tmp_path):
+    scenario = {"kind": "few_labels", "task": "one", "teacher": "wide", "seeds": [0]}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, "scenarios": [scenario]}))
+    study = read_study(tmp_path / "study.yaml")
+    ((*_, about),) = study_module.scenario_runs(study)
+    rows = pd.DataFrame([about | {"metric": "accuracy", "way": "KD", "rows_a_class": 16, "all": 0.5, "seconds": 2.0}])
+    known = StudyRecord(pd.DataFrame(), rows)
+    study_module.run_scenarios(study, tmp_path, tmp_path / "work", say=lambda _: None, known=known)
+    pd.testing.assert_frame_equal(scenario_rows(study, tmp_path / "work", known), rows)
+
+
+def test_a_folder_without_a_record_is_told(tmp_path):
+    with pytest.raises(ReAugKDError, match=r"holds no answers\.parquet; name the folder of an earlier report"):
+        StudyRecord.load(tmp_path)
+
+
 @pytest.mark.slow
 def test_the_report_writes_its_tables_and_plots(finished):
     written = write_report(read_study(finished / "study.yaml"), finished, finished / "work")
-    assert {path.name for path in written} >= {"scores.parquet", "scores.csv", "summary.csv", "comparisons.csv"}
+    assert {path.name for path in written} >= {"answers.parquet", "scores.csv", "summary.csv", "comparisons.csv"}
     assert {path.name for path in written if path.suffix == ".svg"} == {
         f"{name}-{teacher}.svg" for name in ("summary", "comparisons") for teacher in ("wide", "closed")
     }
