@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import pandas as pd
+from code_box import place_code
 from errors_view import MAX_ROWS, PICK, SPLITS, listed_html
 from maps_panel import MapsPanel
-from models import ModelMenu, evaluation_set
+from models import LATEST, ModelMenu, evaluation_set
 from query_view import answer_html, asked_text, example_texts, sentence_html
 
 from reaugkd.error_tables import outcome_table
 from reaugkd.errors import ReAugKDError
+from reaugkd.links import PageState
 from reaugkd.neighbour_table import escaped_text
+from reaugkd.snippets import compare_code
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import Explanation, ReAugKDClassifier
@@ -127,10 +130,12 @@ class CompareView:
         Holds the name of the first side's model.
     maps : MapsPanel
         Shows the selection, in the spaces of the first side's model.
+    linked : State
+        Holds what the page's link asks for.
     """
 
-    def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel) -> None:
-        self.menu, self.name, self.maps = menu, name, maps
+    def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel, linked: gr.State) -> None:
+        self.menu, self.name, self.maps, self.linked = menu, name, maps, linked
         self.picked = gr.State(DIFFERING)
         with gr.Row():
             with gr.Column(min_width=320):
@@ -160,6 +165,7 @@ class CompareView:
             self._place_rows()
         # Outside of what is shown and hidden again: Gradio would show it with the rest.
         self.file = gr.DownloadButton(visible="hidden", elem_id="compare-file")
+        self.code = place_code("compare-code")
         self._wire()
 
     def _place_choice(self, side: str) -> tuple[gr.Dropdown, gr.Slider]:
@@ -196,50 +202,46 @@ class CompareView:
         self.rows = gr.Dataframe(interactive=False, wrap=True, max_height=420, elem_id="compare-rows")
 
     def _wire(self) -> None:
-        live: dict[str, Any] = {
-            "concurrency_id": "model",
-            "concurrency_limit": 1,
-            "api_visibility": "private",
-            "show_progress": "hidden",
-            "trigger_mode": "always_last",
-        }
         chosen: list[Any] = [self.first_by, self.first_weight, self.second, self.second_by, self.second_weight]
         sides = [self.name, *chosen]
         texts, over = [self.text, self.text_pair], [*sides, self.split]
         answered = [self.message, self.verdict, self.first_answer, self.second_answer]
         listed = [self.chosen, self.rows]
         compared = [self.summary, self.below, self.outcomes, *listed]
-        self.fill_inputs: list[Any] = texts
+        self.fill_inputs: list[Any] = [*texts, self.linked]
         self.filled = [*chosen, self.first, self.split, self.picked, self.holds, *texts, *answered, *compared]
         for answers_by, weight in ((self.first_by, self.first_weight), (self.second_by, self.second_weight)):
             private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
             answers_by.input(lambda by: gr.Slider(visible=by == OWN), answers_by, weight, **private)
         self.second.focus(lambda: gr.Dropdown(choices=self.menu.names()), None, self.second, **private)
         moved = [part.input for part in chosen]
-        gr.on(moved, self._draw, [*over, self.picked, self.holds, *texts], [*answered, *compared], **live)
-        self.split.input(self._compare, [*over, self.picked, self.holds], compared, **live)
+        gr.on(moved, self._draw, [*over, self.picked, self.holds, *texts], [*answered, *compared], **LATEST)
+        self.split.input(self._compare, [*over, self.picked, self.holds], compared, **LATEST)
         # Changes rather than input: a pasted text sends an input event before its value, and rows put theirs here.
-        gr.on([self.text.change, self.text_pair.change], self._ask, [*sides, *texts], answered, **live)
-        self.outcomes.select(self._pick, [*over, self.holds], [self.picked, *listed], **live)
-        self.differing.click(self._list_differing, [*over, self.holds], [self.picked, *listed], **live)
-        self.all.click(self._list_all, over, [self.picked, self.holds, *listed], **live)
-        self.holds.change(self._list, [*over, self.picked, self.holds], listed, **live)
-        opened = self.rows.select(self._open, over, texts, **live)
+        gr.on([self.text.change, self.text_pair.change], self._ask, [*sides, *texts], answered, **LATEST)
+        self.outcomes.select(self._pick, [*over, self.holds], [self.picked, *listed], **LATEST)
+        self.differing.click(self._list_differing, [*over, self.holds], [self.picked, *listed], **LATEST)
+        self.all.click(self._list_all, over, [self.picked, self.holds, *listed], **LATEST)
+        self.holds.change(self._list, [*over, self.picked, self.holds], listed, **LATEST)
+        opened = self.rows.select(self._open, over, texts, **LATEST)
         opened.then(
             None,
             js="() => document.querySelector('#compare-text').scrollIntoView({block: 'nearest'})",
             api_visibility="private",
         )
         self.on_maps.click(
-            self._show_on_maps, [*over, self.picked, self.holds], [self.maps.map, *self.maps.listed], **live
+            self._show_on_maps, [*over, self.picked, self.holds], [self.maps.map, *self.maps.listed], **LATEST
         )
-        saved = self.save.click(self._saved, [*over, self.picked, self.holds], self.file, **live)
+        saved = self.save.click(self._saved, [*over, self.picked, self.holds], self.file, **LATEST)
         saved.then(None, js="() => document.querySelector('#compare-file').click()", api_visibility="private")
+        seen = [*over, self.picked, self.holds, *texts]
+        gr.on([part.change for part in seen], self._coded, seen, self.code, **LATEST)
 
-    def fill(self, name: str, text: str, text_pair: str) -> dict[Any, Any]:
+    def fill(self, name: str, text: str, text_pair: str, linked: PageState) -> dict[Any, Any]:
         """Set a model beside its own student, and answer the text that is there, or else a row on which they differ.
 
-        Where the gate is closed, the model answers as its student does, and the memory alone stands beside it.
+        Where the gate is closed, the model answers as its student does, and the memory alone stands beside it. A link's
+        λ is the first side's.
 
         Parameters
         ----------
@@ -247,6 +249,8 @@ class CompareView:
             The model's.
         text, text_pair : str
             What the boxes hold.
+        linked : PageState
+            What the page's link asks for.
 
         Returns
         -------
@@ -257,13 +261,18 @@ class CompareView:
         is_pair, weight = model.parts.settings.is_pair, model.retrieval.retrieval_weight
         gate = model.retrieval.gate
         other = MEMORY if gate is not None and gate.is_closed else STUDENT  # a closed gate answers as the student does
-        sides = (name, AS_CHOSEN, weight, name, other, weight)
+        by = AS_CHOSEN
+        if linked.view == "compare" and linked.model in ("", name) and linked.retrieval_weight is not None:
+            weight = linked.retrieval_weight
+            by = next((way for way, known in WEIGHTS.items() if known == weight), OWN)
+            other = MEMORY if by == STUDENT else STUDENT
+        sides = (name, by, weight, name, other, weight)
         if not text or (is_pair and not text_pair):
             text, text_pair = self._example(*sides)
         return {
             self.first: name,
-            self.first_by: AS_CHOSEN,
-            self.first_weight: gr.Slider(value=weight, visible=False),
+            self.first_by: by,
+            self.first_weight: gr.Slider(value=weight, visible=by == OWN),
             self.second: gr.Dropdown(self.menu.names(), value=name),
             self.second_by: other,
             self.second_weight: gr.Slider(value=weight, visible=False),
@@ -274,6 +283,10 @@ class CompareView:
             self.text_pair: gr.Textbox(text_pair, visible=is_pair),
             **self._draw(*sides, "test", DIFFERING, "", text, text_pair),
         }
+
+    def weight_of(self, answers_by: str, weight: float) -> float | None:
+        """Return the λ of a way of answering; None is what was chosen in training."""
+        return WEIGHTS.get(answers_by, weight)
 
     def _example(self, *sides: Any) -> tuple[str, str]:
         """Return the first text on which both differ, or any where there is none."""
@@ -390,6 +403,16 @@ class CompareView:
             raise gr.Error("The maps show the test rows; choose test above.")
         rows = self._filtered(self._comparison(name, *over_and_filters[:6]), *over_and_filters[6:])
         return self.maps.show_points(name, self.maps.points_of_test_rows(name, rows.index.tolist()))
+
+    def _coded(self, *inputs: Any) -> str:
+        """Write the code of what is seen; no side answers anew."""
+        name, first_by, first_weight, second, second_by, second_weight, split, picked, holds, text, pair = inputs
+        sides = [
+            (self.menu.shown_folder(model), WEIGHTS.get(by, weight))
+            for model, by, weight in ((name, first_by, first_weight), (second, second_by, second_weight))
+        ]
+        asked = (text or "", pair or "") if self.menu.get(name).parts.settings.is_pair else text or ""
+        return compare_code(sides[0], sides[1], split, {**picked, "text": holds}, asked)
 
     def _saved(self, *over_and_filters: Any) -> str:
         """Write the listed rows to a file, which the page then downloads."""

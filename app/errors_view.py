@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from code_box import place_code
 from maps_panel import MapsPanel
-from models import ModelMenu, evaluation_set
+from models import LATEST, ModelMenu, evaluation_set
+from query_view import settings_of
 
 from reaugkd.error_tables import confusion_table, disagreement_table, reliability_bars
 from reaugkd.errors import ReAugKDError
+from reaugkd.links import PageState
 from reaugkd.neighbour_table import escaped_text, neighbour_table
 from reaugkd.retrieval import RetrievalSettings
+from reaugkd.snippets import errors_code
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.evaluation_set import Answered
@@ -20,6 +24,13 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
 SPLITS = ["test", "validation"]
 ANY = "any"
 MAX_ROWS = 500
+CONFIDENCES = {
+    ANY: None,
+    "up to 0.5": (0.0, 0.5),
+    "0.5 to 0.7": (0.5, 0.7),
+    "0.7 to 0.9": (0.7, 0.9),
+    "above 0.9": (0.9, 1.0),
+}
 WIDTHS = {"row": 60, "text": 420, "text_pair": 320}
 UNLISTED = ("id", "split", "student_probability", "teacher_probability", "weight")  # the CSV has them
 # What a button of a table means stands in its data-pick; one listener serves all tables that come later.
@@ -82,10 +93,12 @@ class ErrorsView:
         Holds the name of the model that answers.
     maps : MapsPanel
         Shares its selection.
+    linked : State
+        Holds what the page's link asks for.
     """
 
-    def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel) -> None:
-        self.menu, self.name, self.maps = menu, name, maps
+    def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel, linked: gr.State) -> None:
+        self.menu, self.name, self.maps, self.linked = menu, name, maps, linked
         self.picked = gr.State({})
         with gr.Row():
             with gr.Column(scale=4, min_width=300):
@@ -115,6 +128,9 @@ class ErrorsView:
             )
             self.column = gr.Dropdown([ANY], value=ANY, label="Column", elem_id="errors-column")
             self.value = gr.Dropdown([ANY], value=ANY, label="Its value", elem_id="errors-value")
+            self.confidence = gr.Dropdown(
+                list(CONFIDENCES), value=ANY, label="Confidence of the answer", elem_id="errors-confidence"
+            )
             self.text = gr.Textbox(label="Text holds", elem_id="errors-text", max_lines=1)
         with gr.Row():
             self.chosen = gr.HTML(elem_id="chosen")
@@ -124,26 +140,22 @@ class ErrorsView:
             self.file = gr.DownloadButton(visible="hidden", elem_id="csv-file")
         self.rows = gr.Dataframe(interactive=False, wrap=True, max_height=420, elem_id="errors-rows")
         self.opened = gr.HTML(elem_id="opened-row", apply_default_css=False)
+        self.code = place_code("errors-code")
         self._wire()
 
     def _wire(self) -> None:
         settings = [self.name, self.split, self.k, self.weight, self.temperature, self.by_gate]
-        filters = [self.picked, self.effect, self.column, self.value, self.text]
-        listed = [self.chosen, self.rows]
+        filters = [self.picked, self.effect, self.column, self.value, self.confidence, self.text]
+        listed = [self.chosen, self.rows, self.code]
         whole = [self.summary, self.reliability, self.confusion, self.disagreements, *listed]
-        live: dict[str, Any] = {
-            "concurrency_id": "model",
-            "concurrency_limit": 1,
-            "api_visibility": "private",
-            "show_progress": "hidden",
-            "trigger_mode": "always_last",
-        }
-        self.fill_inputs: list[Any] = []
+        self.settings = settings[2:]
+        self.fill_inputs: list[Any] = [self.linked]
         self.filled = [
             self.split,
             self.value,
             self.picked,
             self.effect,
+            self.confidence,
             self.text,
             self.k,
             self.weight,
@@ -153,29 +165,29 @@ class ErrorsView:
             *whole,
         ]
         moved = [self.split.input, self.k.input, self.temperature.input, self.by_gate.input]
-        gr.on(moved, self._draw, [*settings, *filters], whole, **live)
-        self.weight.input(self._weigh, [*settings[:-1], *filters], [self.by_gate, *whole], **live)
+        gr.on(moved, self._draw, [*settings, *filters], whole, **LATEST)
+        self.weight.input(self._weigh, [*settings[:-1], *filters], [self.by_gate, *whole], **LATEST)
         for table in (self.confusion, self.disagreements, self.reliability):
-            table.select(self._pick, [*settings, *filters], [self.picked, *listed], **live)
-        self.column.input(self._values, [self.column, *settings], self.value, **live)
-        narrowed = [self.effect.input, self.value.input, self.text.change]
-        gr.on(narrowed, self._list, [*settings, *filters], listed, **live)
-        self.clear.click(
-            self._clear, settings, [self.picked, self.effect, self.column, self.value, self.text, *listed], **live
-        )
-        self.on_maps.click(self._show_on_maps, [*settings, *filters], [self.maps.map, *self.maps.listed], **live)
-        self.maps.map.select(self._list_selected, [*settings, *filters], [self.picked, *listed], **live)
-        saved = self.save.click(self._saved, [*settings, *filters], self.file, **live)
+            table.select(self._pick, [*settings, *filters], [self.picked, *listed], **LATEST)
+        self.column.input(self._values, [self.column, *settings], self.value, **LATEST)
+        narrowed = [self.effect.input, self.value.input, self.confidence.input, self.text.change]
+        gr.on(narrowed, self._list, [*settings, *filters], listed, **LATEST)
+        self.clear.click(self._clear, settings, [*filters, *listed], **LATEST)
+        self.on_maps.click(self._show_on_maps, [*settings, *filters], [self.maps.map, *self.maps.listed], **LATEST)
+        self.maps.map.select(self._list_selected, [*settings, *filters], [self.picked, *listed], **LATEST)
+        saved = self.save.click(self._saved, [*settings, *filters], self.file, **LATEST)
         saved.then(None, js="() => document.querySelector('#csv-file').click()", api_visibility="private")
-        self.rows.select(self._open, settings, self.opened, **live)
+        self.rows.select(self._open, settings, self.opened, **LATEST)
 
-    def fill(self, name: str) -> dict[Any, Any]:
-        """Set the page to what was chosen in training, and draw it.
+    def fill(self, name: str, linked: PageState) -> dict[Any, Any]:
+        """Set the page to what its link asks for, or else to what was chosen in training, and draw it.
 
         Parameters
         ----------
         name : str
             The model's.
+        linked : PageState
+            What the page's link asks for.
 
         Returns
         -------
@@ -186,6 +198,8 @@ class ErrorsView:
         if model.parts.evaluation_rows is None:
             return {self.summary: "<p>This model carries no evaluation rows: there is nothing to analyse.</p>"}
         chosen = model.retrieval
+        if linked.view == "errors" and linked.model in ("", name):
+            chosen = chosen.overridden(linked.k, linked.retrieval_weight, linked.temperature)
         own = ("id", "split", "text", "text_pair", "teacher_soft_labels")
         columns = [ANY, *(str(name) for name in model.parts.evaluation_rows.columns if name not in own)]
         values = {
@@ -196,8 +210,9 @@ class ErrorsView:
             self.picked: {},
             self.effect: ANY,
             self.value: gr.Dropdown([ANY], value=ANY),
+            self.confidence: ANY,
             self.text: "",
-            self.by_gate: gr.Checkbox(chosen.gate is not None, visible=chosen.gate is not None),
+            self.by_gate: gr.Checkbox(chosen.gate is not None, visible=model.retrieval.gate is not None),
             self.column: gr.Dropdown([*columns, "teacher", "student", "retrieved", "answer"], value=ANY),
         }
         by_gate = chosen.gate is not None
@@ -209,7 +224,7 @@ class ErrorsView:
         model = self.menu.get(name)
         if model.parts.evaluation_rows is None:
             raise gr.Error("There are no rows to analyse yet.")
-        retrieval = RetrievalSettings(int(k), weight, temperature, model.retrieval.gate if by_gate else None)
+        retrieval = settings_of(model, k, weight, temperature, by_gate)
         return evaluation_set(model, split).answered(model.memory, retrieval)
 
     def _draw(
@@ -232,7 +247,7 @@ class ErrorsView:
             self.reliability: f'<div class="reliabilities">{"".join(drawn)}</div>',
             self.confusion: confusion_table(confusion(table, model.parts.settings.label_names)),
             self.disagreements: disagreement_table(disagreements(table)),
-            **self._listed(table, *filters),
+            **self._listed(table, name, split, k, weight, temperature, by_gate, *filters),
         }
 
     def _weigh(
@@ -247,13 +262,15 @@ class ErrorsView:
         effect: str = ANY,
         column: str = ANY,
         value: str = ANY,
+        confidence: str = ANY,
         text: str = "",
     ) -> dict[str, Any]:
         """Return what was picked and what the boxes say as the arguments of a row filter."""
-        equal = dict((picked or {}).get("equal", {}))
+        equal, between = dict((picked or {}).get("equal", {})), dict((picked or {}).get("between", {}))
+        between |= {"probability": CONFIDENCES[confidence]} if CONFIDENCES[confidence] else {}
         equal |= {"effect": effect} if effect != ANY else {}
         equal |= {column: value} if ANY not in (column, value) else {}
-        return {"rows": None, "between": {}, **(picked or {}), "equal": equal, "text": text}
+        return {"rows": None, **(picked or {}), "equal": equal, "between": between, "text": text}
 
     def _filtered(self, table: Any, chosen: dict[str, Any]) -> Any:
         from reaugkd.error_analysis import RowFilter
@@ -263,14 +280,26 @@ class ErrorsView:
         except ReAugKDError as error:
             raise gr.Error(str(error)) from error
 
-    def _listed(self, table: Any, *filters: Any) -> dict[Any, Any]:
+    def _listed(
+        self,
+        table: Any,
+        name: str,
+        split: str,
+        k: float,
+        weight: float,
+        temperature: float,
+        by_gate: bool,
+        *filters: Any,
+    ) -> dict[Any, Any]:
         chosen = self._chosen(*filters)
+        retrieval = settings_of(self.menu.get(name), k, weight, temperature, by_gate)
         rows = self._filtered(table, chosen)
         shown = rows.head(MAX_ROWS).reset_index(names="row").round(2)
         shown = shown.drop(columns=[name for name in UNLISTED if name in shown.columns])
         return {
             self.chosen: chosen_html(chosen, len(rows), len(shown)),
-            self.rows: gr.Dataframe(shown, column_widths=[WIDTHS.get(name, 110) for name in shown.columns]),
+            self.rows: gr.Dataframe(shown, column_widths=[WIDTHS.get(column, 110) for column in shown.columns]),
+            self.code: errors_code(self.menu.shown_folder(name), split, retrieval, chosen),
         }
 
     def _saved(
@@ -285,7 +314,8 @@ class ErrorsView:
     def _list(
         self, name: str, split: str, k: float, weight: float, temperature: float, by_gate: bool, *filters: Any
     ) -> dict[Any, Any]:
-        return self._listed(self._answered(name, split, k, weight, temperature, by_gate).table(), *filters)
+        settings = (name, split, k, weight, temperature, by_gate)
+        return self._listed(self._answered(*settings).table(), *settings, *filters)
 
     def _pick(
         self,
@@ -326,6 +356,7 @@ class ErrorsView:
 
     def _clear(self, *settings: Any) -> dict[Any, Any]:
         blank = {self.picked: {}, self.effect: ANY, self.column: ANY, self.value: ANY, self.text: ""}
+        blank |= {self.confidence: ANY}
         return blank | self._list(*settings)
 
     def _open(self, event: gr.SelectData, *settings: Any) -> str:

@@ -16,6 +16,7 @@ import gradio as gr  # noqa: E402
 from compare_view import CompareView  # noqa: E402
 from endpoints import add_endpoints  # noqa: E402
 from errors_view import ErrorsView  # noqa: E402
+from learn_view import LearnView  # noqa: E402
 from maps_panel import MapsPanel  # noqa: E402
 from memory_view import MemoryView  # noqa: E402
 from model_job import ModelJob, train_shoptalk  # noqa: E402
@@ -61,19 +62,23 @@ def build_app(job: ModelJob) -> gr.Blocks:
         training = TrainingView(job)
         name = gr.Dropdown([menu.first], value=menu.first, label="Model", visible=False, elem_id="model")
         is_ready, linked, opened = gr.State(False), gr.State(PageState()), gr.State("query")
+        # Outside of the tab that uses it, so that it is read before that is opened; it keeps no secret.
+        kept = gr.BrowserState({}, storage_key="reaugkd-lessons", secret="reaugkd")
         with gr.Column(visible=False, render=False) as below:
             maps = MapsPanel(menu, name)
         with gr.Tabs(visible=False, elem_id="views") as tabs:
             with gr.Tab("Query", id="query") as query_tab:
                 query = QueryView(menu, name, maps)
             with gr.Tab("Errors", id="errors") as errors_tab:
-                errors = ErrorsView(menu, name, maps)
+                errors = ErrorsView(menu, name, maps, linked)
             with gr.Tab("Memory", id="memory") as memory_tab:
                 memory = MemoryView(menu, name, maps)
             with gr.Tab("Compare", id="compare") as compare_tab:
-                compare = CompareView(menu, name, maps)
+                compare = CompareView(menu, name, maps, linked)
             with gr.Tab("Train", id="train") as train_tab:
                 train = TrainView(menu, name)
+            with gr.Tab("Learn", id="learn") as learn_tab:
+                learn = LearnView(menu, name, kept)
         below.render()
         timer = gr.Timer(3)  # drawing the losses more often would take the processor from the training
 
@@ -101,9 +106,15 @@ def build_app(job: ModelJob) -> gr.Blocks:
             event(query.fill, [name, *query.fill_inputs, linked], query.filled, **quiet)
             filled = event(maps.fill, name, maps.filled, **quiet)
             filled.then(maps.show_link, [name, linked], [maps.map, *maps.listed], **quiet)
-        for tab, view in ((errors_tab, errors), (memory_tab, memory), (compare_tab, compare), (train_tab, train)):
+        for tab, view in (
+            (errors_tab, errors),
+            (memory_tab, memory),
+            (compare_tab, compare),
+            (train_tab, train),
+            (learn_tab, learn),
+        ):
             _fill_when_opened(tab, view, name, opened, **quiet)
-        _keep_link(query, name, opened, **watch)
+        _keep_link(query, errors, compare, name, opened, **watch)
         add_endpoints(menu)
     return page
 
@@ -117,15 +128,31 @@ def linked_state(request: gr.Request) -> PageState:
         return PageState()
 
 
-def _keep_link(query: QueryView, name: gr.Dropdown, opened: gr.State, **options: Any) -> None:
+def _keep_link(
+    query: QueryView, errors: ErrorsView, compare: CompareView, name: gr.Dropdown, opened: gr.State, **options: Any
+) -> None:
     """Keep the page's address such that it opens what is seen."""
     settings = [query.text, query.text_pair, query.k, query.weight, query.temperature, query.by_gate]
-    watched: list[Any] = [name, opened, *settings, query.maps.selected]
+    of_views = [*errors.settings, compare.first_by, compare.first_weight]
+    watched: list[Any] = [name, opened, *settings, query.maps.selected, *of_views]
     address = gr.Textbox(visible=False)
 
     def link(
-        name: str, view: str, text: str, pair: str, k: int, weight: float, temperature: float, gate: bool, chosen: Any
+        name: str,
+        view: str,
+        text: str,
+        pair: str,
+        k: int,
+        weight: float | None,
+        temperature: float,
+        gate: bool,
+        chosen: Any,
+        *of_views: Any,
     ) -> str:
+        if view == "errors" and of_views:
+            k, weight, temperature, gate = of_views[:4]
+        if view == "compare" and of_views:
+            weight, gate = compare.weight_of(*of_views[4:]), False
         selected, text, pair = tuple(chosen[:LONGEST_SELECTION]), text or "", pair or ""  # None before they are filled
         if len(text) + len(pair) > LONGEST_TEXT:  # browsers send the address along, and servers refuse long ones
             text = pair = ""

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import pandas as pd
+from code_box import place_code
 from maps_panel import MapsPanel
-from models import ModelMenu, evaluation_set
+from models import ASKING, EACH, LATEST, ModelMenu, evaluation_set
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.neighbour_table import escaped_text
+from reaugkd.snippets import REFIT, memory_code
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import ReAugKDClassifier
@@ -134,42 +136,42 @@ class MemoryView:
                 with gr.Row():
                     self.save = gr.Button("Save as a new version", elem_id="save-version")
                     self.download = gr.DownloadButton("Save the patch", elem_id="save-patch")
+        self.code = place_code("memory-code")
         self._wire()
 
     def _wire(self) -> None:
-        live: dict[str, Any] = {
-            "concurrency_id": "model",
-            "concurrency_limit": 1,
-            "api_visibility": "private",
-            "show_progress": "hidden",
-        }
         edited = [self.name, self.patches]
         edits = [self.patches, self.pending, self.message, self.download, self.effect, self.changed]
         self.fill_inputs = [self.patches]
         self.filled = [self.rows, self.show, self.search, self.row, self.opened, self.label, self.add_label]
         self.filled += [self.text_pair, self.version, *edits]
-        gr.on([self.show.input, self.search.change], self._list, [self.name, self.show, self.search], self.rows, **live)
-        self.on_maps.click(
-            self._show_on_maps, [self.name, self.show, self.search], [self.maps.map, *self.maps.listed], **live
+        gr.on(
+            [self.show.input, self.search.change], self._list, [self.name, self.show, self.search], self.rows, **LATEST
         )
-        self.rows.select(self._open, self.name, [self.row, self.opened, self.label], **live)
-        self.relabel.click(self._relabel, [*edited, self.row, self.label], edits, **live)
-        self.remove.click(self._remove, [*edited, self.row], edits, **live)
-        self.add.click(self._add, [*edited, self.text, self.text_pair, self.add_label], [*edits, self.text], **live)
-        self.upload.upload(self._add_file, [*edited, self.upload], edits, **live)
-        self.undo.click(self._undo, edited, edits, **live)
+        self.on_maps.click(
+            self._show_on_maps, [self.name, self.show, self.search], [self.maps.map, *self.maps.listed], **ASKING
+        )
+        self.rows.select(self._open, self.name, [self.row, self.opened, self.label], **ASKING)
+        self.relabel.click(self._relabel, [*edited, self.row, self.label], edits, **EACH)
+        self.remove.click(self._remove, [*edited, self.row], edits, **EACH)
+        self.add.click(self._add, [*edited, self.text, self.text_pair, self.add_label], [*edits, self.text], **EACH)
+        self.upload.upload(self._add_file, [*edited, self.upload], edits, **EACH)
+        self.undo.click(self._undo, edited, edits, **EACH)
         self.try_out.click(
             self._try,
             [*edited, self.answer_by, self.weight],
             [self.message, self.effect, self.changed],
-            **live | {"show_progress": "minimal"},
+            **ASKING | {"show_progress": "minimal"},
         )
         self.save.click(
             self._save,
             [*edited, self.answer_by, self.weight, self.version],
             [self.message, self.name],
-            **live | {"show_progress": "minimal"},
+            **ASKING | {"show_progress": "minimal"},
         )
+        seen: list[Any] = [self.show, self.search, self.patches, self.answer_by, self.weight, self.version]
+        changed = [part.change for part in seen]
+        gr.on(changed, self._coded, [self.name, *seen], self.code, **LATEST)
 
     def fill(self, name: str, patches: "Patches") -> dict[Any, Any]:
         """Set the page up for a model.
@@ -212,6 +214,13 @@ class MemoryView:
     def _list(self, name: str, show: str, text: str) -> Any:
         rows = memories(self.menu.get(name), show, text).head(MAX_ROWS)
         return gr.Dataframe(rows, column_widths=[WIDTHS.get(column, 120) for column in rows.columns])
+
+    def _coded(
+        self, name: str, show: str, text: str, patches: "Patches", answer_by: str, weight: float, version: str
+    ) -> str:
+        by: dict[str, float | str] = {REFITTED: REFIT, FIXED: weight}
+        folder, target = self.menu.shown_folder(name), self.menu.shown_folder(version or "")
+        return memory_code(folder, show, text, patches.get(name, ()), by.get(answer_by), target)
 
     def _show_on_maps(self, name: str, show: str, text: str) -> dict[Any, Any]:
         return self.maps.show_points(name, memories(self.menu.get(name), show, text)["number"].head(MAX_ROWS).tolist())

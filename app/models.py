@@ -4,7 +4,7 @@ import threading
 from collections import OrderedDict
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from model_job import ModelJob
@@ -15,6 +15,15 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import ReAugKDClassifier
     from reaugkd.evaluation_set import EvaluationSet
 
+# How a listener asks the model: one question at a time, not offered to programs, and nothing fades meanwhile.
+ASKING: dict[str, Any] = {
+    "concurrency_id": "model",
+    "concurrency_limit": 1,
+    "api_visibility": "private",
+    "show_progress": "hidden",
+}
+LATEST: dict[str, Any] = {**ASKING, "trigger_mode": "always_last"}  # of several quick ones the last counts
+EACH: dict[str, Any] = {**ASKING, "trigger_mode": "multiple"}  # of several quick ones none is lost
 SETTINGS_FILE = "reaugkd.json"  # as in reaugkd.model_folder, whose import takes seconds
 LOADED = 3
 
@@ -52,6 +61,12 @@ class ModelMenu:
     def folder(self, name: str) -> Path:
         """Return a model's folder."""
         return self.root / name
+
+    def shown_folder(self, name: str) -> str:
+        """Return a model's folder as one would type it: from here, if it lies below, or else as it was given."""
+        given, here = Path(self.job.folder), Path.cwd()
+        beside = (given.parent if given.name == self.first else self.root) / name
+        return str(beside.relative_to(here) if beside.is_relative_to(here) else beside)
 
     def get(self, name: str | None) -> "ReAugKDClassifier":
         """Return a model, loaded if it is not.

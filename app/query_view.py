@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from code_box import place_code
 from maps_panel import MapsPanel, query_said
-from models import ModelMenu
+from models import EACH, LATEST, ModelMenu
 
 from reaugkd.answer_bars import answer_bars, what_happened
 from reaugkd.errors import ReAugKDError
@@ -12,6 +13,7 @@ from reaugkd.links import PageState
 from reaugkd.model_card import memory_in_words
 from reaugkd.neighbour_table import escaped_text, neighbour_table
 from reaugkd.retrieval import RetrievalSettings
+from reaugkd.snippets import query_code
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     import numpy as np
@@ -225,6 +227,7 @@ class QueryView:
         with gr.Row():
             self.flip = gr.Button("Which memories decide it?", size="sm", elem_id="flip", scale=0, min_width=220)
             self.flipped = gr.HTML(elem_id="flipped", apply_default_css=False)
+        self.code = place_code("query-code")
         self._wire()
 
     def _place_inputs(self) -> None:
@@ -259,32 +262,24 @@ class QueryView:
         settings = [self.k, self.weight, self.temperature, self.by_gate]
         texts, asked = [self.text, self.text_pair], [self.query, self.edited_query, self.struck]
         shown = [self.weight, self.message, self.flipped, self.answer, self.beside, self.table, self.thought]
-        shown += [self.back, self.maps.map, *asked]
-        # All share one queue: the model answers one question at a time.
-        live: dict[str, Any] = {
-            "concurrency_id": "model",
-            "concurrency_limit": 1,
-            "api_visibility": "private",
-            "show_progress": "hidden",
-            "trigger_mode": "always_last",
-        }
+        shown += [self.back, self.code, self.maps.map, *asked]
         # Changes rather than input: a pasted text sends an input event before its value.
         typed = [self.text.change, self.text_pair.change]
-        gr.on(typed, self._ask, [self.name, self.query, *texts, *settings], shown, **live)
-        self.examples.click(self._pick, [self.name, self.examples, *settings], [*texts, self.edited, *shown], **live)
+        gr.on(typed, self._ask, [self.name, self.query, *texts, *settings], shown, **LATEST)
+        self.examples.click(self._pick, [self.name, self.examples, *settings], [*texts, self.edited, *shown], **LATEST)
         self.maps.ask.click(
-            self._ask_point, [self.name, self.maps.opened, *settings], [*texts, self.edited, *shown], **live
+            self._ask_point, [self.name, self.maps.opened, *settings], [*texts, self.edited, *shown], **LATEST
         )
-        self.edited.change(self._edit, [self.name, *asked, self.edited, self.text_pair, *settings], shown, **live)
+        self.edited.change(self._edit, [self.name, *asked, self.edited, self.text_pair, *settings], shown, **LATEST)
         moved = [self.k.input, self.temperature.input, self.by_gate.input]
-        gr.on(moved, self._move, [self.name, *asked, *settings], shown, **live)
-        self.weight.input(self._weigh, [self.name, *asked, *settings[:3]], [self.by_gate, *shown], **live)
+        gr.on(moved, self._move, [self.name, *asked, *settings], shown, **LATEST)
+        self.weight.input(self._weigh, [self.name, *asked, *settings[:3]], [self.by_gate, *shown], **LATEST)
         chosen = [self.k, self.temperature, self.by_gate]
-        self.reset.click(self._reset, [self.name, *asked], [*chosen, *shown], **live)
-        self.table.strike(self._strike, [self.name, *asked, *settings], shown, **live)
-        self.table.relabel(self._relabel, [self.name, *asked, *settings], shown, **live)
-        self.back.click(self._put_back, [self.name, *asked[:2], *settings], shown, **live)
-        self.flip.click(self._flip, [self.name, self.query, *settings], self.flipped, **live)
+        self.reset.click(self._reset, [self.name, *asked], [*chosen, *shown], **LATEST)
+        self.table.strike(self._strike, [self.name, *asked, *settings], shown, **EACH)
+        self.table.relabel(self._relabel, [self.name, *asked, *settings], shown, **EACH)
+        self.back.click(self._put_back, [self.name, *asked[:2], *settings], shown, **LATEST)
+        self.flip.click(self._flip, [self.name, self.query, *settings], self.flipped, **LATEST)
         self.fill_inputs = texts
         self.filled = [self.about, *texts, self.edited, self.examples, *chosen, *shown]
 
@@ -432,5 +427,8 @@ class QueryView:
             self.table: neighbour_table(explanation, explanation.classes),
             self.thought: thought_html(model, strikes),
             self.back: gr.Button(visible=bool(strikes.struck or strikes.relabelled)),
+            self.code: query_code(
+                self.menu.shown_folder(name), query.text, retrieval, tuple(strikes.struck), strikes.relabelled
+            ),
             self.maps.map: query_said(name, model, explanation),
         }

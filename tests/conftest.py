@@ -2,6 +2,7 @@
 
 # ruff: noqa: E402 -- the environment is set before the imports
 
+import copy
 import gc
 import os
 from dataclasses import replace
@@ -23,6 +24,7 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, Roberta
 from reaugkd import weights
 from reaugkd.data import make_task
 from reaugkd.inference import ReAugKDClassifier
+from reaugkd.patch import Edit, apply_patch
 from reaugkd.recipe import Recipe, train
 from reaugkd.trainer import TrainingSettings
 
@@ -152,6 +154,23 @@ def toy_model_folder(toy_task, toy_recipe, tmp_path_factory):
 def toy_model(toy_model_folder):
     """The toy model, loaded; do not change it."""
     return ReAugKDClassifier.from_pretrained(toy_model_folder)
+
+
+@pytest.fixture(scope="session")
+def puzzled_model(toy_model):
+    """The toy model, less sure of itself, some labels of memories and test rows wrong: something for each task."""
+    first, second, third = toy_model.classes_
+    rows = toy_model.parts.knowledge_base.rows
+    wrong = [Edit("relabel", name, second) for name in rows.loc[rows["label"] == first, "id"].tolist()[::2]]
+    wrong += [Edit("relabel", name, first) for name in rows.loc[rows["label"] == third, "id"].tolist()[::3]]
+    student, held = copy.deepcopy(toy_model.parts.student), toy_model.parts.evaluation_rows
+    with torch.no_grad():
+        for parameter in student.classifier.parameters():
+            parameter.mul_(0.1)
+    others = held["label"].map({first: second, second: third, third: second})
+    held = held.assign(label=held["label"].where(held.index % 5 > 0, others))
+    edited = apply_patch(toy_model, tuple(wrong)).parts
+    return ReAugKDClassifier(replace(edited, student=student, evaluation_rows=held))
 
 
 gc.freeze()  # the Trainer collects garbage after each run: it need not walk through torch each time

@@ -33,6 +33,7 @@ MAPS = "canvas.map-canvas"
 
 
 def ask(page, text):
+    expect(page.locator(ROWS).first).to_be_visible()  # what is typed before the first answer would be overwritten by it
     box = page.locator("#text textarea")
     box.fill(text)
     box.press("Enter")
@@ -247,6 +248,12 @@ def test_a_cell_a_combination_a_bin_and_a_filter_list_their_rows_and_a_row_its_n
         expect(listed).to_have_text(count)
     page.locator("#clear-filter").click()
     expect(listed).to_have_text(str(len(table)))
+    page.locator("#errors-confidence input").click()
+    page.get_by_role("option", name="0.5 to 0.7").click()
+    expect(listed).to_have_text(str(((table["probability"] > 0.5) & (table["probability"] <= 0.7)).sum()))
+    expect(page.locator("#chosen")).to_contain_text("probability 0.5 to 0.7")
+    page.locator("#clear-filter").click()
+    expect(listed).to_have_text(str(len(table)))
     page.locator("#effect input").click()
     page.get_by_role("option", name="broken").click()
     broken = table[table["effect"] == "broken"]
@@ -269,6 +276,7 @@ def test_a_moved_slider_answers_all_rows_anew(open_page, serve_model, forgetful)
     page = open_page(serve_model(forgetful))
     page.get_by_role("tab", name="Errors").click()
     asked = EvaluationSet.of(forgetful, held_out(forgetful, ["test"]))
+    expect(page.locator("#errors-summary")).to_contain_text("percent of")
     for weight in (0.0, 0.9):
         page.locator("#errors-weight input[type=number]").fill(f"{weight}")
         wanted = asked.answered(forgetful.memory, replace(forgetful.retrieval, retrieval_weight=weight))

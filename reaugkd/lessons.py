@@ -1,0 +1,250 @@
+"""Lessons for the app's Learn page: which texts teach, what is guessed of them, and the words of the guided tasks."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # torch takes seconds to import, and a page that shows these words does not wait for it
+    from reaugkd.evaluation_set import Answered
+    from reaugkd.inference import Explanation, ReAugKDClassifier
+    from reaugkd.retrieval import RetrievalSettings
+
+NEIGHBOURS = 8
+WEIGHT = 0.5
+GUESSED_CLASSES = 8
+
+
+def lesson_settings(model: "ReAugKDClassifier", retrieval_weight: float = WEIGHT) -> "RetrievalSettings":
+    """Return how texts are answered on the Learn page: 8 neighbours, one λ for all, τ_r as chosen in training.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model; its gate, which may be closed, does not count.
+    retrieval_weight : float
+        λ.
+
+    Returns
+    -------
+    RetrievalSettings
+        The settings.
+    """
+    return model.retrieval.overridden(min(NEIGHBOURS, len(model.memory)), retrieval_weight)
+
+
+def teaching_order(answered: "Answered", seed: int = 0) -> NDArray[np.int64]:
+    """Order rows such that four in a row teach: two on which student and memory differ, an error of both, one plain.
+
+    Student, memory, answer and gold label all agree on the plain rows alone: where student and memory name the same
+    class, so does every blend of them. When one kind of row is used up, the others go on.
+
+    Parameters
+    ----------
+    answered : Answered
+        Answers to N rows, by any λ.
+    seed : int
+        Seed of the draw.
+
+    Returns
+    -------
+    (N,) int64
+        Numbers of all rows, each once.
+    """
+    generator = np.random.default_rng(seed)
+    rows = generator.permutation(len(answered.asked))
+    student, memory = answered.predicted["student"][rows], answered.predicted["retrieved"][rows]
+    differ, wrong = student != memory, student != answered.asked.labels[rows]
+    blocks = np.empty(len(rows))
+    for kind, a_block in ((differ, 2), (~differ & wrong, 1), (~differ & ~wrong, 1)):
+        blocks[kind] = np.arange(kind.sum()) // a_block
+    return rows[np.argsort(blocks + generator.random(len(rows)))].astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What a learner guessed before an answer was revealed.
+
+    Parameters
+    ----------
+    about : str
+        What was guessed.
+    given : str
+        The guess.
+    truth : str
+        What is so.
+    """
+
+    about: str
+    given: str
+    truth: str
+
+    @property
+    def is_right(self) -> bool:
+        """Whether it was guessed right."""
+        return self.given == self.truth
+
+
+def judged_guesses(explanation: "Explanation", student: str, memory: str, changes: str) -> list[Guess]:
+    """Hold a learner's guesses against the answer.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        The answer.
+    student, memory : str
+        The classes that the learner expects of each.
+    changes : str
+        ``yes`` if retrieval is expected to change the student's answer, else ``no``.
+
+    Returns
+    -------
+    list of Guess
+        Three.
+    """
+    alone = explanation.classes[int(explanation.student_probabilities.argmax())]
+    retrieved = explanation.classes[int(explanation.retrieved.argmax())]
+    changed = "yes" if explanation.label != alone else "no"
+    return [
+        Guess("The student alone", student, alone),
+        Guess("The memory", memory, retrieved),
+        Guess("Retrieval changes the answer", changes, changed),
+    ]
+
+
+def guessed_classes(explanation: "Explanation", gold: str) -> tuple[str, ...]:
+    """Return the classes to guess among: at most 8, with the gold one and those that student and memory name.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        The answer that is to be guessed.
+    gold : str
+        The gold label.
+
+    Returns
+    -------
+    tuple of str
+        In the order of the model's classes, which tells nothing.
+    """
+    likely = np.maximum(explanation.student_probabilities, explanation.retrieved)
+    named = {int(explanation.student_probabilities.argmax()), int(explanation.retrieved.argmax())}
+    named.add(explanation.classes.index(gold))
+    others = [number for number in np.argsort(-likely, kind="stable").tolist() if number not in named]
+    kept = sorted([*named, *others[: GUESSED_CLASSES - len(named)]])
+    return tuple(explanation.classes[number] for number in kept)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """The words of a task; what stands in curly brackets is filled in for a model.
+
+    Parameters
+    ----------
+    key, title : str
+        Its name, and its heading.
+    kind : str
+        How it is answered: ``number``, ``one`` of the options or ``several`` of them.
+    question : str
+        What is asked.
+    formula : str
+        The formula that it is about.
+    hints : tuple of str
+        What helps, the vaguer first.
+    solution : str
+        The right answer, and why.
+    """
+
+    key: str
+    title: str
+    kind: str
+    question: str
+    formula: str
+    hints: tuple[str, str]
+    solution: str
+
+
+LESSONS = (
+    Lesson(
+        "weight",
+        "When does the memory win?",
+        "number",
+        "The student alone calls this {alone}; its {k} nearest memories call it {memory}. Open the text and move λ: "
+        "what is the smallest λ on the slider at which the answer is no longer {alone}? Within 0.05 is right.",
+        "p = (1 − λ) ŷ + λ r",
+        (
+            "λ = 0 is the student alone, λ = 1 the memory alone. Try 0.5. If the answer still is {alone}, λ must be "
+            "larger, else smaller: halve what is left, and halve again.",
+            "The answer turns where two bars are level: (1 − λ) ŷ[{alone}] + λ r[{alone}] = (1 − λ) ŷ[{new}] + "
+            "λ r[{new}]. The columns student (ŷ) and memory (r) give you the four numbers.",
+        ),
+        "λ = {weight:.2f}. The student is ahead by a = ŷ[{alone}] − ŷ[{new}] = {ahead:.3f}, the memory leads the other "
+        "way by b = r[{new}] − r[{alone}] = {behind:.3f}. The bars are level at a / (a + b) = {level:.3f}, and at the "
+        "next step of the slider the answer is {new}.",
+    ),
+    Lesson(
+        "memories",
+        "Which memories decide it?",
+        "several",
+        "With λ = {weight:g} retrieval turns the student's {alone} into {answer}. Without which memories would the "
+        "answer be another one? Take as few as you can. On the page each memory has a button that strikes it out.",
+        "r = Σₖ wₖ ȳₖ",
+        (
+            "When a memory is struck out, the next nearest takes its place, so the answer may well stay. Begin with "
+            "the memory that has the largest share of the answer, and put all back before you try another.",
+            "It takes {count}. The button “Which memories decide it?” under the table names such a set.",
+        ),
+        "Without {listed} the answer is {without}.",
+    ),
+    Lesson(
+        "classes",
+        "What does the student mix up?",
+        "one",
+        "Which two classes does the student alone confuse most often on the test rows, both ways counted together? "
+        "The link opens the page with λ = 0: the answers there are the student's.",
+        "n(a taken for b) + n(b taken for a)",
+        (
+            "A row of the matrix is a gold label, a column is what was said. What is off the diagonal is an error, and "
+            "the more of them, the darker the cell.",
+            "Each pair has two cells: row a and column b, row b and column a. Add them up. One of the two classes that "
+            "you look for is {first}.",
+        ),
+        "{pair}: {there} rows of {first} were taken for {second} and {back} the other way round. That is {count} of "
+        "the student's {errors} errors.",
+    ),
+    Lesson(
+        "label",
+        "Whose label looks wrong?",
+        "one",
+        "A memory with a wrong label misleads everyone who retrieves it. Here are {options} memories with their gold "
+        "labels. One is more suspicious than the others. Which? The link selects them on the maps under the page.",
+        "suspicion = (1 − ȳ[label] + share of the 10 nearest with another label + harm) / 3",
+        (
+            "Cover the labels. Read each text, say what you would call it, and only then look.",
+            "The table of the page ranks all memories by their suspicion. Search it for a few words of each of these; "
+            "the columns teacher and neighbours say what those think.",
+        ),
+        "“{text}” It is labelled {label}. The teacher gives that a probability of {given:.2f} and says {teacher}; "
+        "{others:.0%} of its 10 nearest memories have another label.{planted} Suspicion is evidence, no proof: "
+        "teachers err too. Read the text, then relabel it or leave it.",
+    ),
+    Lesson(
+        "difference",
+        "Better, or just lucky?",
+        "one",
+        "Over the test rows: is the memory alone (λ = 1) better than the student alone (λ = 0), and is the difference "
+        "real? The link opens the memory alone as the first, the student alone as the second. We call a difference "
+        "real where chance would bring one so large in fewer than 5 of 100 cases.",
+        "McNemar: of the n₁ + n₂ rows on which only one is right, would a fair coin fall so unevenly?",
+        (
+            "Rows on which both are right, or both wrong, say nothing about which is better. Look at the two cells "
+            "where only one is right.",
+            "Only the memory is right on {first}, only the student on {second}. The p under the answers says how often "
+            "a fair coin parts them at least so unevenly.",
+        ),
+        "Only the memory is right on {first} rows, only the student on {second}. Two equally good ones would part so "
+        "unevenly with p = {p_value:.3f}, so {verdict}.",
+    ),
+)
+"""The tasks of the Learn page, in their order; written for shoptalk, asked of any model."""

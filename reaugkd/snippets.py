@@ -1,0 +1,285 @@
+"""What a page of the app shows, as the Python that gives the same: to copy into a notebook, and to run."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from reaugkd.links import PageState
+
+if TYPE_CHECKING:  # torch takes seconds to import, and no code is run here
+    from reaugkd.data import Text
+    from reaugkd.patch import Edit, Patch
+    from reaugkd.retrieval import RetrievalSettings
+
+    Imports = dict[str, tuple[str, ...]]  # names by module
+
+REFIT = "refit"
+"""In the place of a λ: a gate that is fitted again to the edited memory."""
+ROWS: "Imports" = {"reaugkd.evaluation_set": ("EvaluationSet", "held_out")}
+
+
+def query_code(
+    folder: str,
+    text: "Text",
+    retrieval: "RetrievalSettings",
+    struck: tuple[int, ...] = (),
+    relabelled: Mapping[int, str] | None = None,
+) -> str:
+    """Write the code of one answer.
+
+    Parameters
+    ----------
+    folder : str
+        The model's folder.
+    text : Text
+        The text or pair.
+    retrieval : RetrievalSettings
+        k, λ or the gate, and τ_r.
+    struck : tuple of int
+        Memories that are thought away, by row number.
+    relabelled : mapping of int to str, optional
+        Memories that are thought of as of another class.
+
+    Returns
+    -------
+    str
+        Python; ``explanation`` is then the answer, and a comment says how to make a link to it.
+    """
+    settings = _settings(retrieval)
+    imports: Imports = {}
+    answer = [f"explanation = model.explain({text!r}, {settings})"]
+    thought = [f"struck={struck!r}"] if struck else []
+    thought += [f"relabelled={dict(relabelled)!r}"] if relabelled else []
+    if thought:
+        imports["reaugkd.what_if"] = ("AskedText", "Strikes", "explain_what_if")
+        answer = [
+            f"asked = AskedText.of(model, {text!r})  # the student runs here, and not again",
+            f"retrieval = model.retrieval.overridden({settings})",
+            f"explanation = explain_what_if(model, asked, retrieval, Strikes({', '.join(thought)}))",
+        ]
+    return _lines(
+        *_start(folder, imports),
+        *answer,
+        "print(explanation.label, explanation.probabilities.max())",
+        "for neighbour in explanation.neighbours:",
+        "    print(neighbour.similarity, neighbour.share, neighbour.label, neighbour.text)",
+        "",
+        "# A link that opens the app in this state (both names are in reaugkd.links):",
+        f"# app_link({_page(folder, text, retrieval)})",
+    )
+
+
+def errors_code(folder: str, split: str, retrieval: "RetrievalSettings", chosen: Mapping[str, Any]) -> str:
+    """Write the code of the figures over a split, and of the rows that are listed.
+
+    Parameters
+    ----------
+    folder : str
+        The model's folder.
+    split : str
+        ``test`` or ``validation``.
+    retrieval : RetrievalSettings
+        k, λ or the gate, and τ_r.
+    chosen : mapping of str to Any
+        The arguments of a :class:`reaugkd.error_analysis.RowFilter`; those that let all rows pass are left out.
+
+    Returns
+    -------
+    str
+        Python; ``figures``, ``counts`` and ``rows`` are then the summary, the confusion matrix and the listed rows.
+    """
+    return _lines(
+        *_start(folder, {"reaugkd.error_analysis": ("RowFilter", "confusion", "summary"), **ROWS}),
+        f"asked = EvaluationSet.of(model, held_out(model, [{split!r}]))  # the student runs here, and not again",
+        f"answered = asked.answered(model.memory, model.retrieval.overridden({_settings(retrieval)}))",
+        "figures = summary(answered, model.parts.settings.metric)",
+        "table = answered.table()",
+        "counts = confusion(table, model.parts.settings.label_names)",
+        f"rows = {_filter(chosen)}.of(table)",
+        r"print(figures, counts, rows, sep='\n\n')",
+    )
+
+
+def memory_code(
+    folder: str, show: str, text: str, patch: "Patch" = (), answer_by: float | str | None = None, version: str = ""
+) -> str:
+    """Write the code of the memories that are listed, and of the pending edits with what they fix and break.
+
+    Parameters
+    ----------
+    folder : str
+        The model's folder.
+    show : str
+        As :func:`reaugkd.memory_audit.shown_memories` takes it, ``near-duplicates``, or ``leaks of the test rows``.
+    text : str
+        What a text holds.
+    patch : Patch
+        The pending edits.
+    answer_by : float or str, optional
+        One λ for every text, or :data:`REFIT`; what was chosen in training if left out.
+    version : str
+        Folder of the edited model.
+
+    Returns
+    -------
+    str
+        Python; ``memories`` is then the list and, where edits are pending, ``changed`` the answers that they change.
+    """
+    imports, listing = _listing(show, text)
+    if not patch:
+        return _lines(*_start(folder, imports), *listing, "print(memories)")
+    before, after = "model", "apply_patch(model, patch)"
+    if answer_by == REFIT:
+        imports["reaugkd.refit"], after = ("refit_gate",), f"refit_gate({after})"
+    elif answer_by is not None:
+        imports["reaugkd.refit"] = ("with_weight",)
+        before, after = (f"with_weight({of}, {float(answer_by)!r})" for of in (before, after))
+    imports["reaugkd.patch"] = ("Edit", "apply_patch")
+    imports["reaugkd.evaluation_set"] = tuple({"changed_rows", "held_out", *imports.get("reaugkd.evaluation_set", ())})
+    return _lines(
+        *_start(folder, imports),
+        *listing,
+        "print(memories)",
+        "",
+        "patch = (",
+        *(f"    {_edit(edit)}," for edit in patch),
+        ")",
+        f"edited = {after}",
+        f"changed = changed_rows({before}, edited, held_out(model, ['test']))",
+        "print(changed['effect'].value_counts(), changed)",
+        "",
+        *_saving(folder, version, answer_by),
+    )
+
+
+def compare_code(
+    first: tuple[str, float | None],
+    second: tuple[str, float | None],
+    split: str,
+    chosen: Mapping[str, Any],
+    text: "Text",
+) -> str:
+    """Write the code of two sides, over the same rows and on one text.
+
+    Parameters
+    ----------
+    first, second : tuple of str and float or None
+        The model's folder, and its λ; None is what was chosen in training.
+    split : str
+        ``test`` or ``validation``.
+    chosen : mapping of str to Any
+        The arguments of a :class:`reaugkd.error_analysis.RowFilter`.
+    text : Text
+        The text or pair that both answer.
+
+    Returns
+    -------
+    str
+        Python; ``comparison`` and ``rows`` are then the comparison and the listed rows, ``answers`` both answers.
+    """
+    imports = {
+        "reaugkd.comparison": ("compare", "comparison_in_words"),
+        "reaugkd.error_analysis": ("RowFilter",),
+        **ROWS,
+    }
+    weights = [None if weight is None else float(weight) for _, weight in (first, second)]
+    other = "first" if first[0] == second[0] else f"ReAugKDClassifier.from_pretrained({second[0]!r})"
+    return _lines(
+        *_start(folder=first[0], imports=imports, name="first"),
+        f"second = {other}",
+        f"sides = ((first, {weights[0]!r}), (second, {weights[1]!r}))  # who answers, and its λ; None: as in training",
+        "answered = []",
+        "for model, weight in sides:",
+        f"    asked = EvaluationSet.of(model, held_out(model, [{split!r}]))",
+        "    answered.append(asked.answered(model.memory, model.retrieval.overridden(retrieval_weight=weight)))",
+        "metric = first.parts.settings.metric",
+        "comparison = compare(*answered, metric)",
+        r"print(*comparison_in_words(comparison, metric), sep='\n')",
+        f"rows = {_filter(chosen)}.of(comparison.table)",
+        "print(rows)",
+        "",
+        f"text = {text!r}",
+        "answers = [model.explain(text, retrieval_weight=weight) for model, weight in sides]",
+        "print([answer.label for answer in answers])",
+    )
+
+
+def _lines(*lines: str) -> str:
+    return "\n".join(lines) + "\n"
+
+
+def _start(folder: str, imports: "Imports", name: str = "model") -> list[str]:
+    """Import what is needed, in the order that linters want, and load the model."""
+    found = [f"from {module} import {', '.join(sorted(set(names)))}" for module, names in sorted(imports.items())]
+    loaded = f"{name} = ReAugKDClassifier.from_pretrained({folder!r})"
+    return ["from reaugkd import ReAugKDClassifier", *found, "", loaded]
+
+
+def _settings(retrieval: "RetrievalSettings") -> str:
+    """Write k, τ_r and λ as arguments; where the gate sets λ none is given, since it would silence the gate."""
+    weight = "" if retrieval.gate is not None else f"retrieval_weight={float(retrieval.retrieval_weight)!r}, "
+    return f"k={int(retrieval.k)}, {weight}temperature={float(retrieval.temperature)!r}"
+
+
+def _page(folder: str, text: "Text", retrieval: "RetrievalSettings") -> str:
+    """Write the state of the page as a call, without what is left at its default."""
+    first, second = (text, "") if isinstance(text, str) else text
+    weight = None if retrieval.gate is not None else float(retrieval.retrieval_weight)
+    state = PageState(
+        PurePath(folder).name,
+        text=first,
+        text_pair=second,
+        k=int(retrieval.k),
+        retrieval_weight=weight,
+        temperature=float(retrieval.temperature),
+    )
+    said = [(field.name, getattr(state, field.name), field.default) for field in fields(PageState)]
+    return f"PageState({', '.join(f'{name}={value!r}' for name, value, default in said if value != default)})"
+
+
+def _filter(chosen: Mapping[str, Any]) -> str:
+    kept = {name: value for name, value in chosen.items() if value not in (None, "", {})}
+    return f"RowFilter({', '.join(f'{name}={value!r}' for name, value in kept.items())})"
+
+
+def _listing(show: str, text: str) -> tuple["Imports", list[str]]:
+    """Write the code of the listed memories, with what it imports."""
+    answered = [
+        "asked = EvaluationSet.of(model, held_out(model, ['test']))  # the student runs here, and not again",
+        "answered = asked.answered(model.memory, model.retrieval)",
+    ]
+    pairs: Imports = {"reaugkd.error_analysis": ("RowFilter",)}
+    kept = _filter({"text": text})
+    if show == "near-duplicates":
+        found = "near_duplicates(model.memory, model.parts.settings.is_pair)"
+        return pairs | {"reaugkd.memory_audit": ("near_duplicates",)}, [f"memories = {kept}.of({found})"]
+    if show == "leaks of the test rows":
+        found = "leaks(model.memory, answered, model.parts.settings.is_pair)"
+        return ROWS | pairs | {"reaugkd.memory_audit": ("leaks",)}, [*answered, f"memories = {kept}.of({found})"]
+    found = f"shown_memories(memory_table(model, answered), {show!r}, {text!r})"
+    return ROWS | {"reaugkd.memory_audit": ("memory_table", "shown_memories")}, [*answered, f"memories = {found}"]
+
+
+def _edit(edit: "Edit") -> str:
+    said = [(field.name, getattr(edit, field.name)) for field in fields(edit)]
+    return f"Edit({', '.join(f'{name}={value!r}' for name, value in said if value is not None)})"
+
+
+def _saving(folder: str, version: str, answer_by: float | str | None) -> list[str]:
+    """Say how to save the edited model, from Python and, where it can, by the command."""
+    saving = ["# To save it:", f"# edited.save_pretrained({version!r})"]
+    if answer_by not in (None, REFIT):
+        return [*saving, "# The command `reaugkd edit` has no option for one λ."]
+    refit = " --refit" if answer_by == REFIT else ""
+    return [
+        *saving,
+        "# The same on the command line, after reaugkd.patch.write_patch(patch, 'patch.jsonl'):",
+        f"# reaugkd edit {_word(folder)} --patch patch.jsonl --out {_word(version)}{refit}",
+    ]
+
+
+def _word(text: str) -> str:
+    """Quote a word for a shell; it stays on its line whatever it holds."""
+    return shlex.quote(text if text.isprintable() else repr(text))

@@ -1,0 +1,137 @@
+"""The page that teaches, without a browser: its words, its guesses and its progress."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import gradio as gr
+import pytest
+from learn_view import (
+    LearnView,
+    asked_html,
+    exercise_of,
+    guesses_html,
+    help_html,
+    solved_html,
+    task_choices,
+    task_html,
+    texts_to_guess,
+    verdict_html,
+    written_for_html,
+)
+from model_job import ModelJob
+from models import ModelMenu
+
+from reaugkd.exercises import Verdict
+from reaugkd.lessons import LESSONS, Guess
+from reaugkd.links import PageState
+
+NASTY = '<img src=x onerror="alert(1)"> ${alert(2)} {{alert(3)}}'
+SHOWN = "&lt;img src=x onerror=&quot;alert(1)&quot;&gt; &#36;&#123;alert(2)&#125; &#123;&#123;alert(3)&#125;&#125;"
+
+
+@pytest.fixture
+def view(puzzled_model, tmp_path):
+    job = ModelJob(str(tmp_path / "toy"))
+    job.model = puzzled_model
+    with gr.Blocks():
+        return LearnView(ModelMenu(job), gr.Dropdown(), gr.BrowserState({}))
+
+
+def test_texts_names_and_sentences_are_shown_as_text(puzzled_model):
+    explanation = puzzled_model.explain("iron", k=3)
+    near = [replace(neighbour, text=NASTY) for neighbour in explanation.neighbours]
+    task = exercise_of(puzzled_model, "weight")
+    lesson = replace(task.lesson, question=NASTY, title=NASTY, formula=NASTY, hints=(NASTY, NASTY), solution=NASTY)
+    for shown, times in (
+        (asked_html(replace(explanation, text=NASTY, neighbours=near)), 4),
+        (guesses_html([Guess(NASTY, NASTY, "so")], NASTY), 3),
+        (task_html(replace(task, lesson=lesson, text=NASTY), "toy"), 4),
+        (verdict_html(Verdict(True, NASTY)), 1),
+        (help_html(lesson, {"hints": 2, "seen": True}), 3),
+        (written_for_html(NASTY), 1),
+    ):
+        assert "<img" not in shown
+        assert "${" not in shown
+        assert shown.count(SHOWN) == times
+
+
+def test_before_it_is_revealed_no_label_and_no_share_is_shown(puzzled_model):
+    shown = asked_html(puzzled_model.explain("glass and wood", k=8))
+    assert not any(label in shown for label in puzzled_model.classes_)
+    assert "%" not in shown
+
+
+def test_a_link_keeps_to_its_attribute(puzzled_model):
+    task = replace(exercise_of(puzzled_model, "weight"), link=PageState(text='"><b>${x}'))
+    shown = task_html(task, 'a" onclick="b')
+    assert 'href="?model=a%22+onclick%3D%22b&amp;text=%22%3E%3Cb%3E%24%7Bx%7D" target="_blank" rel="noopener"' in shown
+
+
+def test_tasks_that_are_solved_have_a_tick_and_are_counted():
+    done = {"weight": {"solved": True}, "label": {"hints": 2, "seen": True}}
+    assert [label[:2] for label, _ in task_choices(done)] == ["✓ ", "2.", "3.", "4.", "5."]
+    assert [key for _, key in task_choices(done)] == [lesson.key for lesson in LESSONS]
+    assert solved_html(done) == "<p>Solved: <b>1</b> of <b>5</b></p>"
+
+
+def test_guesses_count_once_and_none_may_be_missing(view, puzzled_model):
+    quiz = {"place": 0, "revealed": False, "right": 4, "guessed": 6}
+    told = view._reveal("toy", quiz, 0.5, "fruit", None, "yes")
+    assert list(told) == [view.missing]
+    told = view._reveal("toy", quiz, 0.5, "fruit", "fruit", "yes")
+    assert told[view.quiz]["guessed"] == 9
+    assert list(view._reveal("toy", told[view.quiz], 0.5, "fruit", "fruit", "yes")) == [view.missing]
+    again = view._next("toy", told[view.quiz])[view.quiz]
+    assert (again["place"], again["revealed"], again["guessed"]) == (1, False, 9)
+
+
+def test_after_the_last_text_comes_the_first(view, puzzled_model):
+    rows = texts_to_guess(puzzled_model)
+    first, gold = view._explained("toy", {"place": 0}, 0.5)
+    last, again = view._explained("toy", {"place": len(rows)}, 0.5)
+    assert (first.text, gold) == (last.text, again)
+
+
+@pytest.mark.parametrize(
+    "kept", [None, [], "x", {"toy": "x"}, {"toy": {"weight": 3}}, {"other": {"weight": {"solved": True}}}]
+)
+def test_whatever_the_browser_holds_the_page_opens_and_keeps_what_is_of_other_models(view, kept):
+    filled = view.fill("toy", kept)
+    assert filled[view.solved] == solved_html({})
+    shown = view._hint("toy", kept, "classes")
+    assert shown[view.kept]["toy"] == {"classes": {"hints": 1}}
+    if isinstance(kept, dict) and "other" in kept:
+        assert shown[view.kept]["other"] == kept["other"]
+        assert view._forget("toy", shown[view.kept], "classes")[view.kept] == kept
+
+
+def test_a_second_hint_is_the_last_and_a_solution_alone_solves_nothing(view):
+    kept = {}
+    for hints in (1, 2, 2):
+        shown = view._hint("toy", kept, "label")
+        kept = shown[view.kept]
+        assert kept["toy"]["label"]["hints"] == hints
+        assert shown[view.help].count("<p>") == hints
+    solved = view._solve("toy", kept, "label")
+    assert solved[view.kept]["toy"]["label"] == {"hints": 2, "seen": True}
+    assert solved[view.solved] == solved_html({})
+
+
+def test_the_page_opens_at_the_first_task_that_is_not_solved(view):
+    kept = {"toy": {"weight": {"solved": True}, "memories": {"solved": True}, "label": {"solved": True}}}
+    assert view.fill("toy", kept)[view.chosen].value == "classes"
+
+
+def test_a_folder_is_shown_as_one_would_type_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for given, shown in (
+        ("runs/toy", "runs/other"),
+        (str(tmp_path / "runs" / "toy"), "runs/other"),
+        ("../elsewhere/toy", "../elsewhere/other"),
+        (str(tmp_path.parent / "toy"), str(tmp_path.parent / "other")),
+    ):
+        assert Path(ModelMenu(ModelJob(given)).shown_folder("other")) == Path(shown)
+    monkeypatch.chdir(tmp_path.parent)
+    (tmp_path / "toy").mkdir()
+    monkeypatch.chdir(tmp_path / "toy")
+    assert ModelMenu(ModelJob(".")).shown_folder("other") == str(tmp_path / "other")

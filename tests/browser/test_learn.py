@@ -1,0 +1,407 @@
+"""The page that teaches in a real browser: a round of guesses, each of the five tasks, and the code under the views."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from learn_view import texts_to_guess
+from model_job import ModelJob
+from playwright.sync_api import expect
+
+from reaugkd.evaluation_set import EvaluationSet, held_out
+from reaugkd.exercises import exercise
+from reaugkd.inference import ReAugKDClassifier
+from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.lessons import LESSONS, judged_guesses
+from reaugkd.patch import Edit
+from reaugkd.retrieval import RetrievalSettings
+from reaugkd.snippets import REFIT, compare_code, errors_code, memory_code, query_code
+
+NASTY = "<img src=x onerror=\"window.ran='img'\"> ${window.ran='dollar'} {{window.ran='curly'}} <b>bold</b>"
+MAPS = "canvas.map-canvas"
+
+
+def changed(model, **parts):
+    return ReAugKDClassifier(replace(model.parts, **parts))
+
+
+@pytest.fixture(scope="module")
+def asked(puzzled_model):
+    return EvaluationSet.of(puzzled_model, held_out(puzzled_model, ["test"]))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return tmp_path_factory.mktemp("learnt")
+
+
+@pytest.fixture(scope="module")
+def served(serve, root, puzzled_model):
+    """The address of a page that answers by the puzzled model, whose folder is named toy."""
+    job = ModelJob(str(root / "toy"))
+    job.model = puzzled_model
+    return serve(job)
+
+
+@pytest.fixture
+def page(open_page, served):
+    page = open_page(f"{served}?view=learn")
+    filled(page)
+    return page
+
+
+def filled(page):
+    """Wait until the page is filled."""
+    expect(page.locator("#learn-text li").first).to_be_visible()
+    expect(page.locator("#learn-task h3")).to_be_visible()
+    expect(page.locator("#learn-student label").first).to_be_visible()
+
+
+def choose(page, group, option):
+    page.locator(group).get_by_label(option, exact=True).check()
+
+
+# Guesses
+
+
+def guess(page, student, memory, changes):
+    for group, option in (("student", student), ("memory", memory), ("changes", changes)):
+        choose(page, f"#learn-{group}", option)
+    page.locator("#learn-reveal").click()
+
+
+def test_a_round_of_guesses_hides_the_labels_reveals_the_answer_and_counts(page, puzzled_model, asked):
+    rows, right, guessed = texts_to_guess(puzzled_model), 0, 0
+    for place, weight in enumerate((0.5, 0.9)):
+        row = asked.rows.iloc[rows[place]]
+        wanted = puzzled_model.explain(row["text"], k=8, retrieval_weight=weight)
+        expect(page.locator("#learn-text blockquote")).to_have_text(row["text"])
+        near = [f"{neighbour.text} {neighbour.similarity:.2f}" for neighbour in wanted.neighbours]
+        expect(page.locator("#learn-text li")).to_have_text(near)
+        expect(page.locator("#learn-answer")).to_be_hidden()
+        page.locator("#learn-reveal").click()
+        expect(page.locator("#learn-missing")).to_contain_text("A guess is missing")
+        page.locator("#learn-weight input[type=number]").fill(f"{weight}")
+        guess(page, "metal", "metal", "yes")
+        guesses = judged_guesses(wanted, "metal", "metal", "yes")
+        right, guessed = right + sum(one.is_right for one in guesses), guessed + 3
+        expect(page.locator("#learn-score")).to_have_text(f"Guessed right: {right} of {guessed}")
+        expect(page.locator("#learn-missing")).to_be_hidden()
+        expect(page.locator("#learn-answer .answer b")).to_have_text(wanted.label)
+        expect(page.locator("#learn-answer .sum")).to_contain_text(f"= {1 - weight:.2f} × ")
+        expect(page.locator("#learn-answer .answer-bars tbody tr")).to_have_count(3)
+        expect(page.locator("#learn-neighbours tbody tr")).to_have_count(8)
+        said = [f"{one.about}: {one.truth}{'' if one.is_right else f', you said {one.given}'}" for one in guesses]
+        expect(page.locator("#learn-guessed li")).to_have_text([*said, f"Gold label: {row['label']}"])
+        expect(page.locator("#learn-guessed li.right")).to_have_count(sum(one.is_right for one in guesses))
+        expect(page.locator("#learn-guessed")).to_be_in_viewport()
+        expect(page.locator("#learn-reveal")).to_be_disabled()
+        expect(page.locator("#learn-weight input[type=number]")).to_be_disabled()
+        page.locator("#learn-next").click()
+        expect(page.locator("#learn-answer")).to_be_hidden()
+        expect(page.locator("#learn-student input:checked")).to_have_count(0)
+    expect(page.locator("#learn-reveal")).to_be_enabled()
+
+
+def test_a_revealed_text_is_opened_on_the_query_page_in_a_new_tab(page, puzzled_model, asked):
+    text = asked.rows["text"][texts_to_guess(puzzled_model)[0]]
+    page.locator("#learn-weight input[type=number]").fill("0.7")
+    guess(page, "metal", "fruit", "no")
+    with page.context.expect_page() as opened:
+        page.locator("#learn-guessed a").click()
+    query = opened.value
+    expect(query.locator("#answer .asked")).to_have_text(text)
+    expect(query.locator("#answer .sum")).to_contain_text("= 0.30 × ")
+    expect(query.locator(".neighbours tbody tr")).to_have_count(8)
+    expect(page.locator("#learn-guessed a")).to_be_visible()
+
+
+# Tasks
+
+
+def open_task(page, place):
+    page.locator("#learn-tasks label").nth(place).click()
+    expect(page.locator("#learn-task h3")).to_have_text(LESSONS[place].title)
+    kinds = {"number": "#learn-number", "one": "#learn-one", "several": "#learn-several"}
+    for kind, box in kinds.items():
+        (
+            expect(page.locator(box)).to_be_visible
+            if kind == LESSONS[place].kind
+            else expect(page.locator(box)).to_be_hidden
+        )()
+
+
+def wrong_answer(task):
+    """An answer of the right kind that is wrong."""
+    if task.lesson.kind == "number":
+        return task.answer - 0.2 if task.answer > 0.5 else task.answer + 0.2
+    options = [value for _, value in task.options]
+    given = [[value] for value in options] if task.lesson.kind == "several" else options
+    return next(one for one in given if not task.check(one).is_right)
+
+
+def give(page, task, answer):
+    if task.lesson.kind == "number":
+        page.locator("#learn-number input").fill(f"{answer:.2f}")
+    elif task.lesson.kind == "one":
+        choose(page, "#learn-one", dict(map(reversed, task.options))[answer])
+    else:
+        for text, value in task.options:
+            page.locator("#learn-several").get_by_label(text, exact=True).set_checked(value in answer)
+    page.locator("#learn-check").click()
+
+
+@pytest.mark.parametrize("place", range(5), ids=[lesson.key for lesson in LESSONS])
+def test_a_task_takes_a_wrong_answer_hints_the_right_one_and_shows_its_solution(page, puzzled_model, asked, place):
+    task = exercise(puzzled_model, asked, LESSONS[place].key)
+    open_task(page, place)
+    expect(page.locator("#learn-task")).to_contain_text(task.lesson.question)
+    expect(page.locator("#learn-task .formula")).to_have_text(task.lesson.formula)
+    expect(page.locator("#learn-solved")).to_have_text("Solved: 0 of 5")
+    page.locator("#learn-check").click()
+    expect(page.locator("#learn-verdict")).to_contain_text("There is no answer to check yet")
+    wrong = wrong_answer(task)
+    give(page, task, wrong)
+    expect(page.locator("#learn-verdict .wrong")).to_have_text(f"Not yet. {task.check(wrong).why}")
+    help_ = page.locator("#learn-help p")
+    expect(help_).to_have_count(0)
+    page.locator("#learn-hint").click()
+    expect(help_).to_have_text([f"Hint 1. {task.lesson.hints[0]}"])
+    expect(page.locator("#learn-hint")).to_have_text("Another hint")
+    page.locator("#learn-hint").click()
+    expect(help_).to_have_text([f"Hint {number + 1}. {hint}" for number, hint in enumerate(task.lesson.hints)])
+    expect(page.locator("#learn-hint")).to_be_disabled()
+    give(page, task, task.answer)
+    expect(page.locator("#learn-verdict .right")).to_have_text(f"Right. {task.check(task.answer).why}")
+    expect(page.locator("#learn-solved")).to_have_text("Solved: 1 of 5")
+    expect(page.locator("#learn-tasks label").nth(place)).to_have_text(f"✓ {place + 1}. {LESSONS[place].title}")
+    page.locator("#learn-solution").click()
+    expect(help_.last).to_have_text(f"Solution. {task.lesson.solution}")
+    expect(page.locator("#learn-solution")).to_be_disabled()
+
+
+def test_progress_outlives_a_reload_and_is_forgotten_when_one_asks(page, puzzled_model, asked):
+    page.locator("#learn-hint").click()
+    expect(page.locator("#learn-help p")).to_have_count(1)
+    task = exercise(puzzled_model, asked, "weight")
+    give(page, task, task.answer)
+    expect(page.locator("#learn-solved")).to_have_text("Solved: 1 of 5")
+    page.reload()
+    filled(page)
+    expect(page.locator("#learn-solved")).to_have_text("Solved: 1 of 5")
+    expect(page.locator("#learn-task h3")).to_have_text(LESSONS[1].title)
+    open_task(page, 0)
+    expect(page.locator("#learn-help p")).to_have_count(1)
+    page.locator("#learn-forget").click()
+    expect(page.locator("#learn-solved")).to_have_text("Solved: 0 of 5")
+    expect(page.locator("#learn-help p")).to_have_count(0)
+    page.reload()
+    filled(page)
+    expect(page.locator("#learn-solved")).to_have_text("Solved: 0 of 5")
+
+
+def opened_by(page, place):
+    """Return the page that a task's link opens in a new tab."""
+    open_task(page, place)
+    with page.context.expect_page() as opened:
+        page.locator("#learn-task a").click()
+    return opened.value
+
+
+def test_the_links_open_the_query_page_at_the_text_and_weight_of_the_task(page, puzzled_model, asked):
+    for place, weight in ((0, 0.0), (1, 0.5)):
+        task = exercise(puzzled_model, asked, LESSONS[place].key)
+        query = opened_by(page, place)
+        expect(query.locator("#answer .asked")).to_have_text(task.text)
+        expect(query.locator("#weight input[type=number]")).to_have_value(f"{weight:g}")
+        expect(query.locator("#by-gate input")).not_to_be_checked()
+        expect(query.locator(".neighbours tbody tr")).to_have_count(8)
+
+
+def test_the_link_opens_the_errors_with_the_student_alone_and_the_address_follows(page, puzzled_model, asked):
+    errors = opened_by(page, 2)
+    expect(errors.locator("#errors-weight input[type=number]")).to_have_value("0")
+    expect(errors.locator("#errors-by-gate input")).not_to_be_checked()
+    student = 100 * (asked.student_probabilities.argmax(axis=1) == asked.labels).mean()
+    expect(errors.locator("#errors-summary")).to_contain_text(f"with the memory {student:.1f}")
+    errors.locator("#errors-weight input[type=number]").fill("0.75")
+    expect(errors).to_have_url(re.compile(r"view=errors.*retrieval_weight=0\.75"))
+    errors.reload()
+    expect(errors.locator("#errors-weight input[type=number]")).to_have_value("0.75")
+
+
+def test_the_link_opens_the_memory_with_the_five_selected(page):
+    memory = opened_by(page, 3)
+    expect(memory.locator("#pending")).to_contain_text("No edit is pending")
+    expect(memory.locator(MAPS)).to_have_attribute("data-selected", "5")
+
+
+def test_the_link_opens_the_memory_alone_beside_the_student_alone(page):
+    compare = opened_by(page, 4)
+    expect(compare.locator("#compare-first-answer h3")).to_have_text("First: toy, the memory alone (λ = 1)")
+    expect(compare.locator("#compare-second-answer h3")).to_have_text("Second: toy, the student alone (λ = 0)")
+    expect(compare).to_have_url(re.compile(r"view=compare.*retrieval_weight=1"))
+
+
+def test_without_an_occasion_for_a_task_a_sentence_stands_for_it_and_the_others_go_on(
+    open_page, serve_model, toy_model
+):
+    page = open_page(f"{serve_model(toy_model)}?view=learn")
+    expect(page.locator("#learn-written-for")).to_contain_text("written for shoptalk")
+    expect(page.locator("#learn-written-for b")).to_have_text("toy")
+    page.locator("#learn-tasks label").nth(2).click()
+    expect(page.locator("#learn-task")).to_contain_text("The student makes no error on the test rows")
+    expect(page.locator("#learn-check")).to_be_hidden()
+    open_task(page, 3)
+    expect(page.locator("#learn-check")).to_be_visible()
+
+
+def test_a_model_without_evaluation_rows_is_told_in_a_sentence(open_page, serve_model, toy_model):
+    page = open_page(f"{serve_model(changed(toy_model, evaluation_rows=None))}?view=learn")
+    expect(page.locator("#learn-message")).to_contain_text("The model carries no evaluation rows")
+    expect(page.locator("#learn-reveal")).to_be_hidden()
+
+
+def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve_model, puzzled_model):
+    parts = puzzled_model.parts
+    names, memory = (NASTY, *parts.settings.label_names[1:]), parts.knowledge_base
+    renamed = {parts.settings.label_names[0]: NASTY}
+    model = changed(
+        puzzled_model,
+        settings=replace(parts.settings, label_names=names, task=NASTY),
+        knowledge_base=KnowledgeBase(
+            memory.rows.assign(text=NASTY, label=memory.rows["label"].replace(renamed)),
+            memory.embeddings,
+            memory.soft_labels,
+        ),
+        evaluation_rows=parts.evaluation_rows.assign(
+            text=parts.evaluation_rows["text"] + f" {NASTY}", label=parts.evaluation_rows["label"].replace(renamed)
+        ),
+    )
+    page = open_page(f"{serve_model(model)}?view=learn")
+    filled(page)
+    expect(page.locator("#learn-text li").first).to_contain_text(NASTY)
+    expect(page.locator("#learn-written-for b")).to_have_text(NASTY)
+    guess(page, NASTY, NASTY, "no")
+    expect(page.locator("#learn-answer .answer-bars")).to_contain_text(NASTY)
+    for place in range(5):
+        page.locator("#learn-tasks label").nth(place).click()
+        expect(page.locator("#learn-tasks input").nth(place)).to_be_checked()
+        page.locator("#learn-solution").click()
+        expect(page.locator("#learn-help")).to_contain_text("Solution.")
+    page.get_by_role("tab", name="Query").click()
+    expect(page.locator("#answer .asked")).not_to_be_empty()
+    expect(shown_code(page, "query")).to_contain_text(["from reaugkd import ReAugKDClassifier"])
+    assert page.evaluate("window.ran") is None
+    assert page.locator("img[src='x']").count() == 0
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_page_reads_on_a_phone_and_in_both_themes(open_page, served, theme):
+    page = open_page(f"{served}?view=learn&__theme={theme}", viewport={"width": 390, "height": 844})
+    filled(page)
+    guess(page, "metal", "metal", "no")
+    expect(page.locator("#learn-answer .answer-bars")).to_be_visible()
+    page.locator("#learn-hint").click()
+    expect(page.locator("#learn-help p")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for part in ("#learn-answer .answer-bars", "#learn-task .formula", "#learn-tasks"):
+        box = page.locator(part).bounding_box()
+        assert box["x"] + box["width"] <= 390
+    colours = page.evaluate("""() => ['#learn-text blockquote', '#learn-task p', '#learn-help p', '#learn-guessed li',
+        '#learn-answer b'].map(name => getComputedStyle(document.querySelector(name)).color)""")
+    brightness = [sum(map(int, re.findall(r"\d+", colour)[:3])) / 3 for colour in colours]
+    assert all(value > 180 if theme == "dark" else value < 90 for value in brightness), colours
+
+
+# The same in Python
+
+
+def shown_code(page, view):
+    """Open the box with the code of a view, and return its lines."""
+    if not page.locator(f"#{view}-code").is_visible():
+        page.locator(f"#{view}-code-box button").first.click()
+    return page.locator(f"#{view}-code .cm-line")
+
+
+def expect_code(page, view, code):
+    expect(shown_code(page, view)).to_have_text(code.rstrip("\n").split("\n"))
+
+
+def test_the_code_of_an_answer_follows_text_sliders_and_strikes(open_page, served, root, puzzled_model):
+    page, folder = open_page(served), str(root / "toy")
+    expect(page.locator("#text textarea")).not_to_have_value("")
+    text = "it's {iron} and ${rain}"
+    page.locator("#text textarea").fill(text)
+    expect(page.locator("#answer .asked")).to_have_text(text)
+    retrieval = puzzled_model.retrieval
+    expect_code(page, "query", query_code(folder, text, retrieval))
+    page.locator("#weight input[type=number]").fill("0.4")
+    expect(page.locator("#by-gate input")).not_to_be_checked()
+    page.locator("#k input[type=number]").fill("3")
+    expect(page.locator(".neighbours tbody tr")).to_have_count(3)
+    moved = RetrievalSettings(3, 0.4, retrieval.temperature)
+    expect_code(page, "query", query_code(folder, text, moved))
+    first, second = puzzled_model.explain(text, k=3, retrieval_weight=0.4).neighbours[:2]
+    page.locator(f"[data-strike='{first.number}']").click()
+    expect_code(page, "query", query_code(folder, text, moved, (first.number,)))
+    other = next(name for name in puzzled_model.classes_.tolist() if name != second.label)
+    page.locator(f"[data-relabel='{second.number}']").select_option(other)
+    expect_code(page, "query", query_code(folder, text, moved, (first.number,), {second.number: other}))
+    expect(page.locator("#query-code").get_by_role("button", name="copy")).to_be_visible()
+
+
+def test_the_code_of_the_errors_follows_sliders_and_filters(open_page, served, root, puzzled_model):
+    page, folder = open_page(f"{served}?view=errors"), str(root / "toy")
+    expect(page.locator("#chosen b")).to_have_text("36")
+    expect_code(page, "errors", errors_code(folder, "test", puzzled_model.retrieval, {}))
+    page.locator("#errors-weight input[type=number]").fill("0.6")
+    moved = replace(puzzled_model.retrieval, retrieval_weight=0.6, gate=None)
+    expect_code(page, "errors", errors_code(folder, "test", moved, {}))
+    button = page.locator("#confusion [data-pick]").first
+    count = button.inner_text()
+    button.click()
+    expect(page.locator("#chosen b")).to_have_text(count)
+    text = 'an "odd" it\'s'
+    page.locator("#errors-text input, #errors-text textarea").fill(text)
+    expect(page.locator("#chosen b")).to_have_text("0")
+    first = puzzled_model.classes_.tolist()[0]
+    chosen = {"equal": {"label": first, "answer": first}, "text": text}
+    expect_code(page, "errors", errors_code(folder, "test", moved, chosen))
+    page.locator("#errors-split").get_by_label("validation").check()
+    expect_code(page, "errors", errors_code(folder, "validation", moved, chosen))
+
+
+def test_the_code_of_the_memory_follows_the_list_and_the_pending_edits(open_page, served, root, puzzled_model):
+    page, folder = open_page(f"{served}?view=memory"), str(root / "toy")
+    version = str(root / "toy-edited")
+    expect(page.locator("#version input, #version textarea")).to_have_value("toy-edited")
+    expect_code(page, "memory", memory_code(folder, "suspicious", ""))
+    row = puzzled_model.parts.knowledge_base.rows.iloc[7]
+    page.locator("#show").get_by_label("most used").check()
+    page.locator("#search input, #search textarea").fill(row["text"])
+    expect_code(page, "memory", memory_code(folder, "most used", row["text"]))
+    page.locator("#memories").get_by_text(row["text"], exact=True).last.click()
+    expect(page.locator("#picked-memory")).to_contain_text(row["id"])
+    page.locator("#remove").click()
+    patch = (Edit("remove", row["id"]),)
+    expect_code(page, "memory", memory_code(folder, "most used", row["text"], patch, None, version))
+    page.get_by_label("a gate fitted again").check()
+    expect_code(page, "memory", memory_code(folder, "most used", row["text"], patch, REFIT, version))
+    page.get_by_label("the λ below for every text").check()
+    expect_code(page, "memory", memory_code(folder, "most used", row["text"], patch, 0.5, version))
+
+
+def test_the_code_of_a_comparison_follows_both_sides_and_the_list(open_page, served, root):
+    page, folder = open_page(f"{served}?view=compare&retrieval_weight=0.25"), str(root / "toy")
+    expect(page.locator("#compare-second-answer .sum")).to_be_visible()
+    box = page.locator("#compare-text textarea")
+    expect(box).not_to_have_value("")
+    box.fill("iron and rain")
+    sides, differing = ((folder, 0.25), (folder, 0.0)), {"equal": {"differs": "True"}}
+    expect_code(page, "compare", compare_code(*sides, "test", differing, "iron and rain"))
+    page.locator("#compare-first-weight input[type=number]").fill("0.8")
+    sides = ((folder, 0.8), (folder, 0.0))
+    page.locator("#compare-all").click()
+    page.locator("#compare-split").get_by_label("validation").check()
+    expect_code(page, "compare", compare_code(*sides, "validation", {}, "iron and rain"))
