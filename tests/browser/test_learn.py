@@ -291,7 +291,8 @@ def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve_model, puzz
         expect(page.locator("#learn-help")).to_contain_text("Solution.")
     page.get_by_role("tab", name="Query").click()
     expect(page.locator("#answer .asked")).not_to_be_empty()
-    expect(shown_code(page, "query")).to_contain_text(["from reaugkd import ReAugKDClassifier"])
+    page.locator("#query-code-box button").first.click()
+    expect(page.locator("#query-code .cm-line").first).to_contain_text("from reaugkd import ReAugKDClassifier")
     assert page.evaluate("window.ran") is None
     assert page.locator("img[src='x']").count() == 0
 
@@ -317,15 +318,17 @@ def test_the_page_reads_on_a_phone_and_in_both_themes(open_page, served, theme):
 # The same in Python
 
 
-def shown_code(page, view):
-    """Open the box with the code of a view, and return its lines."""
+def expect_code(page, view, code):
+    """Open the box with the code of a view, and wait for its code: of a long one the page draws what is in sight."""
     if not page.locator(f"#{view}-code").is_visible():
         page.locator(f"#{view}-code-box button").first.click()
-    return page.locator(f"#{view}-code .cm-line")
-
-
-def expect_code(page, view, code):
-    expect(shown_code(page, view)).to_have_text(code.rstrip("\n").split("\n"))
+    page.wait_for_function(
+        """([view, code]) => {
+          const tile = document.querySelector(`#${view}-code .cm-content`)?.cmTile;
+          return tile && tile.root.view.state.doc.toString().trimEnd() === code.trimEnd();
+        }""",
+        arg=[view, code],
+    )
 
 
 def test_the_code_of_an_answer_follows_text_sliders_and_strikes(open_page, served, root, puzzled_model):
