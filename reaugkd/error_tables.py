@@ -65,7 +65,7 @@ def disagreement_table(combinations: pd.DataFrame) -> str:
     if combinations.empty:
         return '<p class="empty">Gold label, student, memory and answer agree on every row.</p>'
     voices = [name for name in combinations.columns if name not in ("label", "rows")]
-    head = "".join(f"<th>{name}</th>" for name in ("gold label", *voices, "rows"))
+    head = "".join(f"<th>{name}</th>" for name in ("rows", "gold label", *voices))
     body = ""
     for row in combinations.head(MAX_COMBINATIONS).to_dict("records"):
         cells = "".join(
@@ -73,7 +73,7 @@ def disagreement_table(combinations: pd.DataFrame) -> str:
             for voice in voices
         )
         pick = _button(str(row["rows"]), {"equal": {name: row[name] for name in ("label", *voices)}})
-        body += f"<tr><td>{escaped_text(row['label'])}</td>{cells}<td>{pick}</td></tr>"
+        body += f"<tr><td>{pick}</td><td>{escaped_text(row['label'])}</td>{cells}</tr>"
     more = len(combinations) - MAX_COMBINATIONS
     note = f'<p class="empty">and {more} rarer combinations</p>' if more > 0 else ""
     return f'<table class="disagreements"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}'
