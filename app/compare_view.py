@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import pandas as pd
 from code_box import place_code
 from errors_view import MAX_ROWS, PICK, SPLITS, listed_html
 from maps_panel import MapsPanel
-from models import LATEST, ModelMenu, evaluation_set
+from models import LATEST, ModelMenu, evaluation_set, kept
 from query_view import answer_html, asked_text, example_texts, sentence_html
 
 from reaugkd.error_tables import outcome_table
@@ -36,13 +35,13 @@ WIDTHS = {"row": 60, "text": 300, "text_pair": 320, "first_probability": 170, "s
 UNLISTED = ("id", "split", "differs")  # the CSV has them
 
 
-@lru_cache(maxsize=4)
+@kept(4)
 def asked_once(model: "ReAugKDClassifier", text: str, text_pair: str) -> "AskedText":
     """Run the student on a text once, also where both sides, or a slider, ask it again; the last four stay."""
     return asked_text(model, text, text_pair)
 
 
-@lru_cache(maxsize=4)
+@kept(4)
 def comparison_of(first: "Side", second: "Side", split: str) -> "Comparison":
     """Compare two sides over a split of their evaluation rows, once; the last four stay."""
     from reaugkd.comparison import compare

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from models import ASKING, ModelMenu, evaluation_set
+from models import ASKING, ModelMenu, evaluation_set, kept
 from query_view import answer_html, sentence_html
 
 from reaugkd.errors import ReAugKDError
@@ -39,13 +38,13 @@ INTRODUCTION = (
 )
 
 
-@lru_cache(maxsize=2)
+@kept(2)
 def texts_to_guess(model: "ReAugKDClassifier") -> list[int]:
     """Return the test rows in the order in which they teach, once a model."""
     return teaching_order(evaluation_set(model, "test").answered(model.memory, lesson_settings(model))).tolist()
 
 
-@lru_cache(maxsize=16)
+@kept(16)
 def exercise_of(model: "ReAugKDClassifier", key: str) -> "Exercise":
     """Set a task for a model, once."""
     from reaugkd.exercises import exercise

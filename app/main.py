@@ -103,8 +103,8 @@ def build_app(job: ModelJob) -> gr.Blocks:
         shown = is_ready.change(show, None, [tabs, below, name, linked], **quiet)
         query_tab.select(lambda: "query", None, opened, queue=False, **quiet)
         for event in (shown.then, name.input):
-            event(query.fill, [name, *query.fill_inputs, linked], query.filled, **quiet)
-            filled = event(maps.fill, name, maps.filled, **quiet)
+            answered = event(query.fill, [name, *query.fill_inputs, linked], query.filled, **quiet)
+            filled = answered.then(maps.fill, name, maps.filled, **quiet)  # the answer first: the maps take seconds
             filled.then(maps.show_link, [name, linked], [maps.map, *maps.listed], **quiet)
         for tab, view in (
             (errors_tab, errors),

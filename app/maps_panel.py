@@ -5,14 +5,14 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
-from functools import lru_cache, wraps
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import numpy as np
 import pandas as pd
-from models import ModelMenu, evaluation_set
+from models import ModelMenu, evaluation_set, kept
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
@@ -36,10 +36,10 @@ OPENED = "<p>Point at a text to read it; click it to open it. Shift and drag, or
 CANVAS = Path(__file__).with_name("map_canvas.html")
 
 
-@lru_cache(maxsize=2)
+@kept(2)
 def points_of(model: "ReAugKDClassifier") -> "MapPoints":
     """Return the points of a model's maps, once; the last two stay."""
-    from reaugkd.evaluation_set import EvaluationSet
+    from reaugkd.evaluation_set import texts_of
     from reaugkd.map_points import map_points
 
     answered, memories = None, None
@@ -47,7 +47,8 @@ def points_of(model: "ReAugKDClassifier") -> "MapPoints":
         if model.parts.evaluation_rows is not None:
             answered = evaluation_set(model, "test").answered(model.memory, model.retrieval)
         if len(model.memory) <= ASKED_OF_STUDENT:
-            memories = EvaluationSet.of(model, model.parts.knowledge_base.rows)
+            texts = texts_of(model.parts.knowledge_base.rows, model.parts.settings.is_pair)
+            memories = model.embed(texts)[1]
     return map_points(model, answered, memories)
 
 

@@ -3,7 +3,6 @@
 import itertools
 import re
 import tempfile
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import gradio as gr
 import pandas as pd
 from code_box import place_code
 from maps_panel import MapsPanel
-from models import ASKING, EACH, LATEST, ModelMenu, evaluation_set
+from models import ASKING, EACH, LATEST, ModelMenu, evaluation_set, kept
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.neighbour_table import escaped_text
@@ -31,7 +30,7 @@ FIRST = ["number", "text", "text_pair", "label", "teacher", "neighbours", "suspi
 WIDTHS = {"text": 420, "other_text": 420, "text_pair": 320}
 
 
-@lru_cache(maxsize=2)
+@kept(2)
 def audited(model: "ReAugKDClassifier") -> pd.DataFrame:
     """Return what is known of each memory, once a model."""
     from reaugkd.memory_audit import memory_table

@@ -2,9 +2,10 @@
 
 import threading
 from collections import OrderedDict
-from functools import lru_cache
+from collections.abc import Callable, Hashable
+from functools import lru_cache, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import gradio as gr
 from model_job import ModelJob
@@ -26,9 +27,37 @@ LATEST: dict[str, Any] = {**ASKING, "trigger_mode": "always_last"}  # of several
 EACH: dict[str, Any] = {**ASKING, "trigger_mode": "multiple"}  # of several quick ones none is lost
 SETTINGS_FILE = "reaugkd.json"  # as in reaugkd.model_folder, whose import takes seconds
 LOADED = 3
+R = TypeVar("R")
 
 
-@lru_cache(maxsize=4)
+def kept(count: int) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Keep a function's last results; whoever asks for one that is being made waits for it, and makes none again.
+
+    Parameters
+    ----------
+    count : int
+        How many results stay.
+
+    Returns
+    -------
+    callable
+        A decorator; the function's arguments must be hashable.
+    """
+
+    def keep(function: Callable[..., R]) -> Callable[..., R]:
+        lock, cached = threading.Lock(), lru_cache(maxsize=count)(function)
+
+        @wraps(function)
+        def call(*args: Hashable) -> R:
+            with lock:
+                return cached(*args)
+
+        return call
+
+    return keep
+
+
+@kept(4)
 def evaluation_set(model: "ReAugKDClassifier", split: str) -> "EvaluationSet":
     """Run the student over a split of the model's evaluation rows, once; the last four stay."""
     from reaugkd.evaluation_set import EvaluationSet, held_out

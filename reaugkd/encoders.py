@@ -228,7 +228,8 @@ class TextClassifier(nn.Module):
         tuple of ndarray
             Embeddings (N, H) and class probabilities (N, C), float32, in the order of the texts.
         """
-        self.eval()
+        if self.training:  # to say so to every layer again takes a millisecond
+            self.eval()
         device = self.classifier.weight.device
         hidden = np.zeros((len(texts), self.embedding_width), dtype=np.float32)
         probabilities = np.zeros((len(texts), self.classifier.out_features), dtype=np.float32)

@@ -409,8 +409,9 @@ class ReAugKDClassifier:
         memory_weights = np.where(np.arange(len(probabilities)) < len(student_probabilities), weight, 1.0)
         shares = memory_weights[answer] * found.weights[0] * soft_labels[:, answer] / probabilities[answer]
         neighbours = []
-        for position, number in enumerate(found.numbers[0]):
-            row = {str(name): value for name, value in memory.rows.iloc[int(number)].items()}
+        rows = memory.rows.iloc[found.numbers[0]].to_dict("records")
+        for position, (number, found_row) in enumerate(zip(found.numbers[0], rows, strict=True)):
+            row = {str(name): value for name, value in found_row.items()}
             pair = row.pop("text_pair", None)
             neighbours.append(
                 Neighbour(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation_set import Answered, EvaluationSet
+from reaugkd.evaluation_set import Answered
 from reaugkd.figures import OTHER_COLOUR, PALETTE
 from reaugkd.inference import ReAugKDClassifier
 
@@ -57,7 +57,9 @@ class PointColours:
     legend: list[tuple[str, str]]
 
 
-def map_points(model: ReAugKDClassifier, answered: Answered | None, memories: EvaluationSet | None = None) -> MapPoints:
+def map_points(
+    model: ReAugKDClassifier, answered: Answered | None, student_probabilities: NDArray[np.floating] | None = None
+) -> MapPoints:
     """Gather the points of a model's maps.
 
     Parameters
@@ -66,8 +68,8 @@ def map_points(model: ReAugKDClassifier, answered: Answered | None, memories: Ev
         The model.
     answered : Answered or None
         Its answers to an evaluation set, to be shown among the memories.
-    memories : EvaluationSet, optional
-        The student run over the memories, for what it says of them; left out, that is missing.
+    student_probabilities : (N, C) float, optional
+        What the student says of the memories; left out, that is missing.
 
     Returns
     -------
@@ -90,9 +92,9 @@ def map_points(model: ReAugKDClassifier, answered: Answered | None, memories: Ev
     )
     if maps.student_embeddings.shape == memory.embeddings.shape:
         stored["moved"] = 1 - (maps.student_embeddings * memory.embeddings).sum(axis=1)
-    if memories is not None:
-        stored["student"] = names[memories.student_probabilities.argmax(axis=1)]
-        stored["student_probability"] = memories.student_probabilities.max(axis=1)
+    if student_probabilities is not None:
+        stored["student"] = names[student_probabilities.argmax(axis=1)]
+        stored["student_probability"] = student_probabilities.max(axis=1)
     tables, places = [stored], [np.stack([maps.teacher_points, maps.student_points], axis=1)]
     if answered is not None:
         tables.append(answered.table().assign(kind=KINDS[1]))

@@ -16,7 +16,7 @@ def answered(toy_model):
 
 @pytest.fixture(scope="module")
 def points(toy_model, answered):
-    return map_points(toy_model, answered, EvaluationSet.of(toy_model, toy_model.memory.rows))
+    return map_points(toy_model, answered, toy_model.embed(list(toy_model.memory.rows["text"]))[1])
 
 
 def test_memories_come_first_then_the_evaluated_rows_where_a_query_of_the_same_text_would_lie(

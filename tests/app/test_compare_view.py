@@ -8,7 +8,6 @@ from compare_view import (
     AS_CHOSEN,
     OWN,
     STUDENT,
-    asked_once,
     comparison_of,
     explained,
     listed_in_words,
@@ -37,7 +36,6 @@ def test_a_side_answers_as_the_library_does(toy_model, weight):
 def test_two_sides_and_a_slider_encode_a_text_once(toy_model, monkeypatch):
     calls, encode = [], toy_model.parts.student.encode
     monkeypatch.setattr(toy_model.parts.student, "encode", lambda texts: calls.append(texts) or encode(texts))
-    asked_once.cache_clear()
     for weight in (None, 0.0, 0.1, 0.2):
         explained((toy_model, weight), "copper in the fog", "")
     assert calls == [["copper in the fog"]]
