@@ -70,7 +70,7 @@ def asked_html(explanation: "Explanation") -> str:
         for neighbour in explanation.neighbours
     )
     return (
-        f"<blockquote>{escaped_text(_joined(explanation.text))}</blockquote><p>What the student finds in its "
+        f"<blockquote>{escaped_text(_joined(explanation.text))}</blockquote><p>What is found for it in the "
         f"teacher's memory, the nearest first, by cosine:</p><ol>{memories}</ol>"
     )
 

@@ -112,8 +112,10 @@ class MapsPanel:
         gr.Markdown("## Where texts lie: the teacher's space and the student's")
         with gr.Row():
             self.colour = gr.Dropdown(["label"], value="label", label="Colour by", elem_id="colour")
-            self.shown = gr.Radio(SHOWN, value="all", label="Show", elem_id="map-shown")
-            self.moved = gr.Button(f"Select the {MOST_MOVED} that moved most", size="sm", elem_id="most-moved")
+            self.shown = gr.Radio(SHOWN, value="all", label="Show", elem_id="map-shown", scale=2)
+            self.moved = gr.Button(
+                f"Select the {MOST_MOVED} that moved most", size="sm", elem_id="most-moved", scale=0, min_width=240
+            )
         self.map = gr.HTML(
             None,
             html_template=CANVAS.read_text(encoding="utf-8"),

@@ -70,7 +70,7 @@ def suspicious_rows(memory: KnowledgeBase, label_names: tuple[str, ...], use: pd
     Parameters
     ----------
     memory : KnowledgeBase
-        M rows, as they are searched.
+        M rows, keyed by the teacher.
     label_names : tuple of str
         The C classes.
     use : DataFrame
@@ -105,8 +105,12 @@ def suspicious_rows(memory: KnowledgeBase, label_names: tuple[str, ...], use: pd
 
 
 def memory_table(model: ReAugKDClassifier, answered: Answered) -> pd.DataFrame:
-    """Return all that is known of each memory, the most suspicious first; see :func:`suspicious_rows`."""
-    return suspicious_rows(model.memory, model.parts.settings.label_names, memory_use(model.memory, answered))
+    """Return all that is known of each memory, the most suspicious first; see :func:`suspicious_rows`.
+
+    Where an untuned encoder searches the memory, neighbours still are the teacher's: it knows what belongs together.
+    """
+    use = memory_use(model.memory, answered)
+    return suspicious_rows(model.parts.knowledge_base, model.parts.settings.label_names, use)
 
 
 def shown_memories(table: pd.DataFrame, show: str, text: str = "") -> pd.DataFrame:

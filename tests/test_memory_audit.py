@@ -1,5 +1,7 @@
 """What is said of each memory, against loops and planted faults."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.memory_audit import leaks, memory_table, memory_use, near_duplicates, shown_memories, suspicious_rows
 from reaugkd.patch import Edit, apply_patch
 from reaugkd.retrieval import RetrievalSettings
+from reaugkd.second_key import SecondKey
 from reaugkd.sources import SHOPTALK_TEACHER_OUTPUTS, load_task
 from reaugkd.teacher import TeacherOutputs
 
@@ -106,6 +109,20 @@ def test_each_question_shows_its_rows_in_its_order(spoilt, asked):
     assert set(shown_memories(table, "edited")["edited"]) == {"relabelled"}
     text = table["text"].iloc[0]
     assert text in shown_memories(table, "suspicious", text.upper())["text"].tolist()
+
+
+def test_neighbours_are_the_teachers_where_an_untuned_encoder_searches_the_memory(toy_model, asked):
+    base = toy_model.parts.knowledge_base
+    drawn = np.random.default_rng(0).normal(size=base.embeddings.shape).astype(np.float32)
+    drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
+    key = SecondKey(toy_model.parts.student, None, KnowledgeBase(base.rows, drawn, base.soft_labels))
+    with_key = ReAugKDClassifier(replace(toy_model.parts, second_key=key))
+    tables = [
+        memory_table(model, asked.answered(toy_model.memory, SETTINGS)).sort_values("number")
+        for model in (with_key, toy_model)
+    ]
+    assert with_key.memory is key.knowledge_base
+    assert tables[0]["neighbour_doubt"].tolist() == tables[1]["neighbour_doubt"].tolist()
 
 
 def test_a_memory_that_was_not_edited_shows_no_edited_rows(toy_model, asked):
