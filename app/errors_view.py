@@ -9,7 +9,7 @@ import gradio as gr
 from code_box import place_code
 from maps_panel import MapsPanel
 from models import LATEST, ModelMenu, evaluation_set
-from query_view import settings_of
+from query_view import leave_gate, settings_of
 
 from reaugkd.error_tables import confusion_table, disagreement_table, reliability_bars
 from reaugkd.errors import ReAugKDError
@@ -166,6 +166,7 @@ class ErrorsView:
         ]
         moved = [self.split.input, self.k.input, self.temperature.input, self.by_gate.input]
         gr.on(moved, self._draw, [*settings, *filters], whole, **LATEST)
+        leave_gate(self.weight, self.by_gate)
         self.weight.input(self._weigh, [*settings[:-1], *filters], [self.by_gate, *whole], **LATEST)
         for table in (self.confusion, self.disagreements, self.reliability):
             table.select(self._pick, [*settings, *filters], [self.picked, *listed], **LATEST)

@@ -84,6 +84,21 @@ def settings_of(
     return RetrievalSettings(int(k), weight, temperature, model.retrieval.gate if by_gate else None)
 
 
+def leave_gate(weight: gr.Slider, by_gate: gr.Checkbox) -> None:
+    """Uncheck the gate in the page itself when λ is moved.
+
+    Another slider that is moved before the answer comes would ask the gate otherwise.
+
+    Parameters
+    ----------
+    weight : Slider
+        λ.
+    by_gate : Checkbox
+        Whether the gate sets it.
+    """
+    weight.input(None, None, by_gate, js="() => false", api_visibility="private")
+
+
 def example_texts(model: "ReAugKDClassifier") -> list[list[str]]:
     """Choose short texts that the student was not trained on, one of each of several labels.
 
@@ -273,6 +288,7 @@ class QueryView:
         self.edited.change(self._edit, [self.name, *asked, self.edited, self.text_pair, *settings], shown, **LATEST)
         moved = [self.k.input, self.temperature.input, self.by_gate.input]
         gr.on(moved, self._move, [self.name, *asked, *settings], shown, **LATEST)
+        leave_gate(self.weight, self.by_gate)
         self.weight.input(self._weigh, [self.name, *asked, *settings[:3]], [self.by_gate, *shown], **LATEST)
         chosen = [self.k, self.temperature, self.by_gate]
         self.reset.click(self._reset, [self.name, *asked], [*chosen, *shown], **LATEST)

@@ -117,6 +117,21 @@ def test_sliders_answer_without_encoding_again_and_reset_goes_back(open_page, ad
     expect(answer).to_contain_text(f"{toy_model.explain('plum and pear').probabilities.max():.2f}")
 
 
+def test_a_weight_stays_when_another_slider_is_moved_at_once(open_page, address, toy_model):
+    page = open_page(address)
+    expect(page.locator(ROWS)).to_have_count(toy_model.retrieval.k)
+    page.evaluate("""() => {
+      for (const [id, value] of [['weight', '0.5'], ['k', '3']]) {
+        const number = document.querySelector(`#${id} input[type=number]`);
+        number.value = value;
+        number.dispatchEvent(new Event('input', {bubbles: true}));
+      }
+    }""")
+    expect(page.locator(ROWS)).to_have_count(3)
+    expect(page.locator("#answer .sum")).to_contain_text("= 0.50 × ")
+    expect(page.locator("#by-gate input")).not_to_be_checked()
+
+
 def test_the_maps_are_coloured_by_topic_when_one_asks(open_page, address):
     page = open_page(address)
     expect(page.locator(".map-legend")).to_contain_text("metal")
