@@ -49,16 +49,16 @@ function clipped(ctx, panel, box, draw) {
   const [left, top] = corner(panel, box);
   ctx.save(); ctx.beginPath(); ctx.rect(left, top, box.side, box.high); ctx.clip(); draw(); ctx.restore();
 }
-function drawPoints(box, ratio) {
-  base.width = canvas.width; base.height = canvas.height;
-  const ctx = base.getContext('2d'), radius = state.count > 5000 ? 1.8 : 3;
-  ctx.scale(ratio, ratio);
+function drawPoints(panels, box, ratio) {
+  const ctx = base.getContext('2d'), radius = 3, many = state.count > 5000;
+  ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
   ctx.font = '600 13px system-ui, sans-serif';
   const after = state.epoch === null ? '' : state.epoch ? `, after epoch ${state.epoch}` : ', before the training';
   const names = [state.morph === 0 ? "Teacher's space (z)" : state.morph === 1 ? "Student's space (x)"
     : `${Math.round(100 * state.morph)} % of the way from z to x`, "Student's space (x)" + after];
-  for (const panel of [0, 1]) {
+  for (const panel of panels) {
     const [left, top] = corner(panel, box);
+    ctx.clearRect(left - 1, top - TOP, box.side + 2, box.high + TOP + 1);
     ctx.fillStyle = css('--body-text-color'); ctx.fillText(names[panel], left + 2, top - 9);
     ctx.strokeStyle = css('--border-color-primary'); ctx.strokeRect(left + 0.5, top + 0.5, box.side - 1, box.high - 1);
     clipped(ctx, panel, box, () => {
@@ -67,6 +67,11 @@ function drawPoints(box, ratio) {
         const [x, y] = project(place(point, panel), panel, box);
         ctx.globalAlpha = lit ? 0.8 : 0.25;
         ctx.fillStyle = lit ? state.legend[state.codes[point]][1] : '#9aa0a8';
+        if (many) {  // whole pixels: five times as fast as circles where no graphics card draws
+          const side = state.kinds[point] ? 5 : 3;
+          ctx.fillRect(Math.round(x) - (side >> 1), Math.round(y) - (side >> 1), side, side);
+          continue;
+        }
         ctx.beginPath();
         if (state.kinds[point]) ctx.rect(x - radius, y - radius, 2 * radius, 2 * radius);
         else ctx.arc(x, y, radius, 0, 6.2832);
@@ -126,9 +131,11 @@ function star(x, y) {
   context.closePath(); context.fillStyle = FOCUS; context.fill();
   context.lineWidth = 1.5; context.strokeStyle = '#ffffff'; context.stroke();
 }
-let wanted = 0, stale = true;
-function draw(points = true) {
-  stale = stale || points;
+let wanted = 0;
+const stale = new Set([0, 1]);
+/* Draw what is marked, and the points of those panels in which they moved or have another colour. */
+function draw(panels = [0, 1]) {
+  for (const panel of panels) stale.add(panel);
   cancelAnimationFrame(wanted);
   wanted = requestAnimationFrame(paint);
 }
@@ -136,12 +143,13 @@ function paint() {
   if (!state.at || !state.codes || !canvas.parentElement.clientWidth) return;
   const box = size(), ratio = window.devicePixelRatio || 1;
   const high = box.stacked ? 2 * (box.high + TOP) + GAP : box.high + TOP;
-  if (stale || canvas.width !== Math.round(box.width * ratio) || canvas.height !== Math.round(high * ratio)) {
-    canvas.width = Math.round(box.width * ratio); canvas.height = Math.round(high * ratio);
+  if (canvas.width !== Math.round(box.width * ratio) || canvas.height !== Math.round(high * ratio)) {
+    base.width = canvas.width = Math.round(box.width * ratio); base.height = canvas.height = Math.round(high * ratio);
     canvas.style.height = high + 'px';
-    drawPoints(box, ratio);
-    stale = false;
+    for (const panel of [0, 1]) stale.add(panel);
   }
+  drawPoints(stale, box, ratio);
+  stale.clear();
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, canvas.width, canvas.height);
   context.drawImage(base, 0, 0);
@@ -271,9 +279,9 @@ function open(point) {
   mark(point);
 }
 async function mark(point) {
-  state.opened = point; state.query = null; state.near = []; draw(false);
+  state.opened = point; state.query = null; state.near = []; draw([]);
   const found = await server.neighbours({model: state.model, point});
-  if (state.opened === point && !state.query) { state.near = found.neighbours || []; draw(false); }
+  if (state.opened === point && !state.query) { state.near = found.neighbours || []; draw([]); }
 }
 function nearest(x, y, box) {
   const panel = panelAt(x, y, box);
@@ -287,7 +295,7 @@ function nearest(x, y, box) {
   return best;
 }
 async function hover(point, x, y) {
-  if (point !== state.hovered) { state.hovered = point; draw(false); }
+  if (point !== state.hovered) { state.hovered = point; draw([]); }
   canvas.style.cursor = point >= 0 ? 'pointer' : 'crosshair';
   tip.hidden = point < 0;
   if (point < 0) return;
@@ -323,7 +331,7 @@ canvas.addEventListener('pointermove', event => {
   const [x, y] = spot(event), box = size();
   if (!pressed) { hover(nearest(x, y, box), x, y); return; }
   pressed.moved = pressed.moved || Math.hypot(x - pressed.x, y - pressed.y) > 4;
-  if (state.lasso) { state.lasso.path.push([x, y]); draw(false); return; }
+  if (state.lasso) { state.lasso.path.push([x, y]); draw([]); return; }
   const scale = state.scale(box) * state.zoom;
   state.centre = [pressed.centre[0] - (x - pressed.x) / scale, pressed.centre[1] + (y - pressed.y) / scale];
   if (pressed.moved) draw();
@@ -332,7 +340,7 @@ canvas.addEventListener('pointerup', event => {
   if (!pressed) return;
   const [x, y] = spot(event), box = size(), {moved} = pressed, lasso = state.lasso;
   pressed = null; state.lasso = null;
-  if (!moved) { const point = nearest(x, y, box); if (point >= 0) open(point); else draw(false); return; }
+  if (!moved) { const point = nearest(x, y, box); if (point >= 0) open(point); else draw([]); return; }
   if (!lasso) return;
   const points = [];
   for (let point = 0; point < state.count; point++) {
@@ -364,7 +372,7 @@ canvas.addEventListener('keydown', event => {
   else return;
   event.preventDefault();
 });
-find('morph').addEventListener('input', event => { state.morph = Number(event.target.value); draw(); });
+find('morph').addEventListener('input', event => { state.morph = Number(event.target.value); draw([0]); });
 find('lines').addEventListener('change', event => { state.lines = event.target.checked; draw(); });
 find('epoch').addEventListener('input', event => { stopPlaying(); showEpoch(Number(event.target.value)); });
 find('play').addEventListener('click', play);

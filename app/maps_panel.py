@@ -187,7 +187,7 @@ class MapsPanel:
             return {"error": str(error)}
         overlap = map_overlap(model)
         worth = ", ".join(f"{share:.2f} of the {space}'s" for space, share in overlap.items())
-        text = "Circles are memories, squares test rows, a star is the query. "
+        text = "Circles (dots where there are many) are memories, squares test rows, a star is the query. "
         if worth:
             text += f"What the maps are worth: of a text's 10 nearest in full space they keep {worth}."
         return {
