@@ -100,10 +100,15 @@ function ring(point, panel, box, colour, radius) {
   context.strokeStyle = colour; context.lineWidth = 2.5;
   context.beginPath(); context.arc(x, y, radius, 0, 6.2832); context.stroke();
 }
+/* The query moves with the points. */
+function queryPlace(query, panel) {
+  const [teacher, student] = query.places, t = panel === 1 ? 1 : state.morph;
+  return teacher.map((at, axis) => at + t * (student[axis] - at));
+}
 function drawMarks(box) {
   for (const panel of [0, 1]) clipped(context, panel, box, () => {
     const query = state.epoch === null ? state.query : null;  // of a query only the place on the maps is known
-    const from = query ? query.places[panel] : state.opened >= 0 ? place(state.opened, panel) : null;
+    const from = query ? queryPlace(query, panel) : state.opened >= 0 ? place(state.opened, panel) : null;
     const near = query ? query.neighbours : state.near;
     if (from) {
       const [x, y] = project(from, panel, box);
