@@ -108,6 +108,18 @@ def memory_table(model: ReAugKDClassifier, answered: Answered) -> pd.DataFrame:
     """Return all that is known of each memory, the most suspicious first; see :func:`suspicious_rows`.
 
     Where an untuned encoder searches the memory, neighbours still are the teacher's: it knows what belongs together.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model.
+    answered : Answered
+        Its answers to an evaluation set.
+
+    Returns
+    -------
+    DataFrame
+        A row a memory.
     """
     use = memory_use(model.memory, answered)
     return suspicious_rows(model.parts.knowledge_base, model.parts.settings.label_names, use)

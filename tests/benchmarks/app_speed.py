@@ -98,9 +98,16 @@ def in_browser(address, start, say):
         page.wait_for_function("document.querySelector('.map-canvas').dataset.points > 0", timeout=300_000)
         say(f"maps drawn {time.monotonic() - start:.1f} s after the start")
         page.wait_for_timeout(3_000)
+        again, reopened = browser.new_page(viewport={"width": 1280, "height": 720}), time.monotonic()
+        again.goto(address)
+        again.get_by_role("heading", level=1).wait_for()
+        say(f"the page opened again: {time.monotonic() - reopened:.1f} s")
+        again.locator(".neighbours tbody tr").first.wait_for()
+        say(f"the page opened again has answered: {time.monotonic() - reopened:.1f} s")
+        again.close()
         frames = page.evaluate(MORPH)
         points = page.locator(".map-canvas").get_attribute("data-points")
-        say(f"a frame of the morph at {points} points on both maps: {percentiles(np.asarray(frames) / 1000)}")
+        say(f"two frames of the morph at {points} points on both maps: {percentiles(np.asarray(frames) / 1000)}")
         texts = ["iron and steel", "it broke on day two", "is there a lid for it?", "lovely colour, thanks"]
         times = []
         for number in range(20):
@@ -109,6 +116,7 @@ def in_browser(address, start, say):
             page.locator("#text textarea").fill(text)
             page.wait_for_function("text => document.querySelector('#answer .asked')?.textContent === text", arg=text)
             times.append(time.monotonic() - typed)
+            page.wait_for_timeout(800)  # whoever types reads before the next word
         say(f"a typed query until its answer stands in the page: {percentiles(times)}")
         browser.close()
 
