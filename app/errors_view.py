@@ -167,7 +167,7 @@ class ErrorsView:
         moved = [self.split.input, self.k.input, self.temperature.input, self.by_gate.input]
         gr.on(moved, self._draw, [*settings, *filters], whole, **LATEST)
         leave_gate(self.weight, self.by_gate)
-        self.weight.input(self._weigh, [*settings[:-1], *filters], [self.by_gate, *whole], **LATEST)
+        self.weight.input(self._weigh, [*settings[:-1], *filters], whole, **LATEST)
         for table in (self.confusion, self.disagreements, self.reliability):
             table.select(self._pick, [*settings, *filters], [self.picked, *listed], **LATEST)
         self.column.input(self._values, [self.column, *settings], self.value, **LATEST)
@@ -255,7 +255,7 @@ class ErrorsView:
         self, name: str, split: str, k: float, weight: float, temperature: float, *filters: Any
     ) -> dict[Any, Any]:
         """Take λ from the slider: whoever moves it does not mean the gate."""
-        return {self.by_gate: False} | self._draw(name, split, k, weight, temperature, False, *filters)
+        return self._draw(name, split, k, weight, temperature, False, *filters)
 
     def _chosen(
         self,

@@ -289,7 +289,7 @@ class QueryView:
         moved = [self.k.input, self.temperature.input, self.by_gate.input]
         gr.on(moved, self._move, [self.name, *asked, *settings], shown, **LATEST)
         leave_gate(self.weight, self.by_gate)
-        self.weight.input(self._weigh, [self.name, *asked, *settings[:3]], [self.by_gate, *shown], **LATEST)
+        self.weight.input(self._weigh, [self.name, *asked, *settings[:3]], shown, **LATEST)
         chosen = [self.k, self.temperature, self.by_gate]
         self.reset.click(self._reset, [self.name, *asked], [*chosen, *shown], **LATEST)
         self.table.strike(self._strike, [self.name, *asked, *settings], shown, **EACH)
@@ -380,7 +380,7 @@ class QueryView:
 
     def _weigh(self, name: str, *asked_and_settings: Any) -> dict[Any, Any]:
         """Take λ from the slider: whoever moves it does not mean the gate."""
-        return {self.by_gate: False} | self._move(name, *asked_and_settings, False)
+        return self._move(name, *asked_and_settings, False)
 
     def _reset(
         self, name: str, query: "AskedText", edited: "AskedText | None", struck: dict[str, Any]
