@@ -11,6 +11,8 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 for _name in ("NO_PROXY", "no_proxy"):  # gradio asks itself whether it is up; a proxy would not know
     os.environ[_name] = ",".join(filter(None, [os.environ.get(_name), "localhost,127.0.0.1"]))
+# gradio imports jsonschema, which would build a grammar of addresses for over a second where JupyterLab is installed.
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 
 import gradio as gr  # noqa: E402
 from compare_view import CompareView  # noqa: E402
