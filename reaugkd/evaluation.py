@@ -47,6 +47,7 @@ FOLDS = 5
 MIN_GATE_ROWS = 50
 GATE_CONFIDENCE, GATE_DRAWS = 0.8, 300  # a tenth of the draws lies below
 BEYOND_DOUBT = 3.09  # standard errors: chance goes so far once in a thousand times
+ONE_ERROR = 1.0  # of the log loss, for which fewer memories are taken
 SEARCHED = 2 * max(GRID_K)  # enough are left when siblings are left out
 GRID_RETRIEVAL_WEIGHT = tuple(round(0.1 * step, 1) for step in range(1, 10))
 
@@ -168,6 +169,10 @@ def choose_gate(queries: Encoded, labels: Labels, knowledge_base: KnowledgeBase,
     draws of ten do not lower the metric: a memory that tells nothing new must cost nothing. Where the fall is beyond
     doubt, the metric, which is the coarser measure, only must not fall.
 
+    Of the k whose log loss lies within a standard error of the lowest, the smallest is taken (the one-standard-error
+    rule of Breiman et al., *Classification and Regression Trees*, 1984, with the error of the paired difference): a
+    class that is added later has few rows, and among 64 neighbours they would be outvoted.
+
     Parameters
     ----------
     queries : Encoded
@@ -186,29 +191,57 @@ def choose_gate(queries: Encoded, labels: Labels, knowledge_base: KnowledgeBase,
     """
     temperature = fit_temperature(queries.probabilities, labels)
     student = at_temperature(queries.probabilities, temperature)
-    by_student = log_loss(labels, student)
+    closed, by_student = Gate.closed(temperature), log_loss(labels, student)
     if len(labels) < MIN_GATE_ROWS:
-        return GateChoice(RetrievalSettings(GRID_K[0], 0.0, gate=Gate.closed(temperature)), by_student)
+        return GateChoice(RetrievalSettings(GRID_K[0], 0.0, gate=closed), by_student)
+    tried = _best_by_k(queries, student, labels, knowledge_base)
+    best = min(tried, key=lambda one: one.log_loss)
+    alike = [one for one in tried if one is best or not gain_is_certain(best.unseen, one.unseen, labels, ONE_ERROR)]
+    if not _pays(best.unseen, student, labels, metric):
+        return GateChoice(replace(alike[0].settings, gate=closed), by_student)
+    chosen = next(one for one in alike if one is best or _pays(one.unseen, student, labels, metric))
+    gate = fit_gate(chosen.features, student, chosen.retrieved, labels, chosen.penalty, temperature)
+    mean = float(gate.weights_of(chosen.features).mean())
+    return GateChoice(replace(chosen.settings, retrieval_weight=round(mean, 2), gate=gate), chosen.log_loss)
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A setting of the gate, and what it answered on the folds that it was not fitted on."""
+
+    settings: RetrievalSettings
+    penalty: float
+    features: NDArray[np.float64]
+    retrieved: NDArray[np.float64]
+    unseen: NDArray[np.float64]
+    log_loss: float
+
+
+def _best_by_k(
+    queries: Encoded, student: NDArray[np.float64], labels: Labels, knowledge_base: KnowledgeBase
+) -> list[_Tried]:
+    """Return, for each k from the smallest on, the τ_r and the penalty of the lowest log loss."""
     folds = list(KFold(FOLDS, shuffle=True, random_state=0).split(labels))
-    best: tuple[float, NDArray[np.float64], RetrievalSettings, NDArray[np.float64], Gate] | None = None
+    best: dict[int, _Tried] = {}
     for k, tau, retrieved in _retrieved_by_settings(queries, knowledge_base):
         features = gate_features(student, retrieved.similarities, retrieved.probabilities)
         for penalty in GRID_PENALTY:
             unseen = _by_other_folds(features, student, retrieved.probabilities, labels, penalty, folds)
             loss = log_loss(labels, unseen)
-            if best is None or loss < best[0]:
-                gate = fit_gate(features, student, retrieved.probabilities, labels, penalty, temperature)
-                best = loss, unseen, RetrievalSettings(k, 0.0, tau), features, gate
-    assert best is not None
-    loss, unseen, settings, features, gate = best
+            if k not in best or loss < best[k].log_loss:
+                settings = RetrievalSettings(k, 0.0, tau)
+                best[k] = _Tried(settings, penalty, features, retrieved.probabilities, unseen, loss)
+    return list(best.values())
+
+
+def _pays(unseen: NDArray[np.float64], student: NDArray[np.float64], labels: Labels, metric: str) -> bool:
+    """Return whether the gate's answers to unseen rows are better than the student's by more than chance."""
     gain = paired_bootstrap(
         labels, unseen.argmax(axis=1), student.argmax(axis=1), metric, confidence=GATE_CONFIDENCE, draws=GATE_DRAWS
     )
-    pays = gain.low >= 0 and gain_is_certain(unseen, student, labels)
-    if not pays and not (gain.mean >= 0 and gain_is_certain(unseen, student, labels, BEYOND_DOUBT)):
-        return GateChoice(replace(settings, gate=Gate.closed(temperature)), by_student)
-    mean = float(gate.weights_of(features).mean())
-    return GateChoice(replace(settings, retrieval_weight=round(mean, 2), gate=gate), loss)
+    if gain.low >= 0 and gain_is_certain(unseen, student, labels):
+        return True
+    return gain.mean >= 0 and gain_is_certain(unseen, student, labels, BEYOND_DOUBT)
 
 
 def _by_other_folds(

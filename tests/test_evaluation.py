@@ -164,6 +164,23 @@ def test_the_gate_opens_for_a_certain_gain_or_one_beyond_doubt_that_does_not_low
     assert choice.retrieval.gate.is_closed != is_open
 
 
+@pytest.mark.parametrize(("right", "k"), [(0.93, 4), (0.65, 64)])
+def test_few_memories_are_chosen_unless_more_of_them_are_better_by_over_a_standard_error(monkeypatch, right, k):
+    generator = np.random.default_rng(2)
+
+    def near(places):
+        angles = np.pi / 2 * places + generator.uniform(-0.1, 0.1, len(places))
+        return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+    places, labels = np.repeat(np.arange(2), 100), np.arange(600) % 2
+    memory = memory_of(near(places), np.eye(2)[np.where(generator.random(200) < right, places, 1 - places)])
+    found = near(np.where(generator.random(600) < 0.85, labels, 1 - labels))
+    asked = Encoded(found, student_that_is_right(0.8, labels, 1)), labels, memory, "accuracy"
+    assert choose_gate(*asked).retrieval.k == k
+    monkeypatch.setattr(evaluation, "ONE_ERROR", -np.inf)
+    assert choose_gate(*asked).retrieval.k == 64
+
+
 def test_the_gate_stays_closed_where_too_few_rows_are_held_out():
     memory, labels = memory_of(np.eye(2), np.eye(2)), np.arange(20) % 2
     queries = Encoded(np.eye(2, dtype=np.float32)[labels], student_that_is_right(0.5, labels, 3))
