@@ -16,7 +16,7 @@ from reaugkd.sources import load_files
 from reaugkd.weights import DEFAULT_ENCODER
 
 CHOICES = (
-    1  # goes up when the rules by which k, τ and the gate are chosen change: recorded answers are then of old rules
+    2  # goes up when the rules by which k, τ and the gate are chosen change: recorded answers are then of old rules
 )
 SCENARIOS = ("new_classes", "few_labels", "grown_memory", "corrected_labels")
 
