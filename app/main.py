@@ -1,34 +1,26 @@
 """The app: ``python app/main.py``. The page opens at once; the model is loaded, or trained first, behind it."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
-# Before gradio is imported: it asks for news and counts starts otherwise.
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-for _name in ("NO_PROXY", "no_proxy"):  # gradio asks itself whether it is up; a proxy would not know
-    os.environ[_name] = ",".join(filter(None, [os.environ.get(_name), "localhost,127.0.0.1"]))
-# gradio imports jsonschema, which would build a grammar of addresses for over a second where JupyterLab is installed.
-sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+import before_gradio  # noqa: F401
+import gradio as gr
+from compare_view import CompareView
+from endpoints import add_endpoints
+from errors_view import ErrorsView
+from learn_view import LearnView
+from maps_panel import MapsPanel
+from memory_view import MemoryView
+from model_job import ModelJob, train_shoptalk
+from models import ModelMenu
+from query_view import QueryView
+from train_view import TrainView
+from training_view import TrainingView
 
-import gradio as gr  # noqa: E402
-from compare_view import CompareView  # noqa: E402
-from endpoints import add_endpoints  # noqa: E402
-from errors_view import ErrorsView  # noqa: E402
-from learn_view import LearnView  # noqa: E402
-from maps_panel import MapsPanel  # noqa: E402
-from memory_view import MemoryView  # noqa: E402
-from model_job import ModelJob, train_shoptalk  # noqa: E402
-from models import ModelMenu  # noqa: E402
-from query_view import QueryView  # noqa: E402
-from train_view import TrainView  # noqa: E402
-from training_view import TrainingView  # noqa: E402
-
-from reaugkd.errors import ReAugKDError  # noqa: E402
-from reaugkd.links import PageState, app_link, page_state  # noqa: E402
+from reaugkd.errors import ReAugKDError
+from reaugkd.links import PageState, app_link, page_state
 
 LARGEST_UPLOAD = "50mb"
 LONGEST_TEXT = 1_000

@@ -53,6 +53,21 @@ def changed_model(toy_model):
     return lambda **parts: ReAugKDClassifier(replace(toy_model.parts, **parts))
 
 
+# How it starts
+
+
+def test_gradio_is_imported_without_parsing_its_components_and_inspect_is_left_as_it_was():
+    script = """
+import ast, inspect
+file_of, parse, parsed = inspect.getfile, ast.parse, []
+ast.parse = lambda source, *rest, **more: parsed.append(source) or parse(source, *rest, **more)
+import before_gradio, gradio
+assert not [source for source in parsed if "class Textbox(" in str(source)]
+assert inspect.getfile is file_of and inspect.getfile(gradio.Textbox).endswith("textbox.py")
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=APP, check=True)
+
+
 # The query page
 
 
