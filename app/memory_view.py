@@ -28,8 +28,16 @@ NONE_PICKED = "<p>Pick a row to edit it.</p>"
 AS_CHOSEN, REFITTED, FIXED = "as chosen in training", "a gate fitted again", "the λ below for every text"
 FIRST = ["number", "text", "text_pair", "label", "teacher", "neighbours", "suspicion", "retrieved", "fixes", "breaks"]
 # What a memory fixes and breaks stays in sight on a screen of 1280 pixels.
-WIDTHS = {"number": 90, "text": 400, "other_text": 400, "text_pair": 320}
-WIDTHS |= {"suspicion": 110, "retrieved": 110, "fixes": 75, "breaks": 85}
+WIDTHS = {
+    "number": 90,
+    "text": 400,
+    "other_text": 400,
+    "text_pair": 320,
+    "suspicion": 110,
+    "retrieved": 110,
+    "fixes": 75,
+    "breaks": 85,
+}
 
 
 @kept(2)

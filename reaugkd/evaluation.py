@@ -47,7 +47,7 @@ FOLDS = 5
 MIN_GATE_ROWS = 50
 GATE_CONFIDENCE, GATE_DRAWS = 0.8, 300  # a tenth of the draws lies below
 BEYOND_DOUBT = 3.09  # standard errors: chance goes so far once in a thousand times
-ONE_ERROR = 1.0  # of the log loss, for which fewer memories are taken
+ONE_ERROR = 1.0  # standard error by which a log loss must be lower before more memories are taken for it
 SEARCHED = 2 * max(GRID_K)  # enough are left when siblings are left out
 GRID_RETRIEVAL_WEIGHT = tuple(round(0.1 * step, 1) for step in range(1, 10))
 
@@ -171,7 +171,8 @@ def choose_gate(queries: Encoded, labels: Labels, knowledge_base: KnowledgeBase,
 
     Of the k whose log loss lies within a standard error of the lowest, the smallest is taken (the one-standard-error
     rule of Breiman et al., *Classification and Regression Trees*, 1984, with the error of the paired difference): a
-    class that is added later has few rows, and among 64 neighbours they would be outvoted.
+    class that is added later has few rows, and among 64 neighbours they would be outvoted. Where the gate opens, a
+    smaller k must open it too.
 
     Parameters
     ----------
