@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.metrics import METRICS, Labels
+from reaugkd.metrics import METRICS_OF_COUNTS, Labels, counted
 
 DRAWS = 1_000
 
@@ -106,11 +106,12 @@ def paired_bootstrap(
             f"Predictions {predictions.shape} and {baseline.shape} do not fit {len(labels)} labels; "
             "compare the same seeds on the same examples."
         )
-    score = METRICS[metric]
+    classes = max(2, 1 + max(int(values.max()) for values in (labels, predictions, baseline)))
+    cells = labels * classes + np.concatenate([predictions, baseline])
 
     def difference(rows: NDArray[np.int64]) -> float:
-        pairs = zip(predictions[:, rows], baseline[:, rows], strict=True)
-        return float(np.mean([score(labels[rows], ours) - score(labels[rows], theirs) for ours, theirs in pairs]))
+        ours, theirs = np.split(METRICS_OF_COUNTS[metric](counted(cells[:, rows], classes)), 2)
+        return float(np.mean(ours - theirs))
 
     generator = np.random.default_rng(seed)
     drawn = [difference(generator.integers(len(labels), size=len(labels))) for _ in range(draws)]

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from reaugkd.metrics import METRICS, accuracy_and_f1, log_loss, macro_f1
+from reaugkd.metrics import METRICS, METRICS_OF_COUNTS, accuracy_and_f1, counted, log_loss, macro_f1
 
 # Worked out on paper: gold 1 with prediction 1 four times, 1 with 0 twice, 0 with 1 once, 0 with 0 three times.
 #   true positives 4, misses 2, false alarms 1, true negatives 3; 10 rows
@@ -58,3 +58,27 @@ def test_a_probability_of_zero_costs_the_logarithm_of_a_millionth_squared():
 def test_a_class_that_was_added_later_counts_as_a_wrong_answer():
     labels, predictions = np.asarray([0, 1, 1, 1]), np.asarray([0, 1, 2, 1])
     assert METRICS["accuracy_and_f1"](labels, predictions) == pytest.approx((3 / 4 + 2 * 2 / (2 * 2 + 1)) / 2)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("said", [(0, 1, 2, 4), (0, 1), (0,), (3,)])
+def test_each_metric_of_counts_is_the_one_of_scikit_learn(metric, said):
+    generator = np.random.default_rng(len(said))
+    gold = generator.integers(0, 3, size=200)
+    answers = np.where(generator.random((3, 200)) < 0.5, gold, generator.choice(said, size=(3, 200)))
+    answers[0] = said[0]  # one that always says the same
+    found = METRICS_OF_COUNTS[metric](counted(gold * 5 + answers, 5))
+    assert found == pytest.approx([METRICS[metric](gold, answer) for answer in answers], abs=1e-12)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_metric_of_counts_knows_rows_of_one_class(metric, recwarn):
+    # As scikit-learn says of a single class: no F1 of class 1, no correlation; only the latter warns there.
+    scores = {"accuracy": 1.0, "accuracy_and_f1": 0.5, "macro_f1": 1.0, "matthews_correlation": 0.0}
+    assert METRICS_OF_COUNTS[metric](counted(np.zeros((1, 4), np.int64), 2)).tolist() == [scores[metric]]
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_rows_are_counted_by_gold_in_rows_and_prediction_in_columns():
+    counts = counted(np.stack([GOLD * 2 + PREDICTED, GOLD * 2 + GOLD]), 2)
+    assert counts.tolist() == [[[3, 1], [2, 4]], [[4, 0], [0, 6]]]
