@@ -81,11 +81,16 @@ def folder(tmp_path_factory, forgetful, pairs, toy_model, toy_model_folder):
     return root
 
 
-@pytest.fixture
-def page(open_page, serve, folder, forgetful):
+@pytest.fixture(scope="module")
+def served(serve, folder, forgetful):
     job = ModelJob(str(folder / "forgetful"))
     job.model = forgetful
-    page = open_page(serve(job))
+    return serve(job)
+
+
+@pytest.fixture
+def page(open_page, served):
+    page = open_page(served)
     open_tab(page)
     return page
 
