@@ -1,12 +1,14 @@
 """The app: ``python app/main.py``. The page opens at once; the model is loaded, or trained first, behind it."""
 
 import argparse
+import importlib
 import sys
 from pathlib import Path
 from typing import Any
 
 import before_gradio  # noqa: F401
 import gradio as gr
+import gradio.mcp
 from compare_view import CompareView
 from endpoints import add_endpoints
 from errors_view import ErrorsView
@@ -196,6 +198,8 @@ def launch(
     str
         The page's address.
     """
+    if mcp:
+        importlib.reload(gradio.mcp)  # it was imported without mcp
     _, address, _ = page.launch(
         server_name=host,
         server_port=port,
