@@ -310,11 +310,6 @@ class Scored:
     retrieval: RetrievalSettings
     by_second_key: bool
 
-    @property
-    def gate_is_closed(self) -> bool:
-        """Whether the memory told nothing new on the validation rows."""
-        return self.retrieval.gate is None or self.retrieval.gate.is_closed
-
 
 def score_methods(
     networks: Networks,

@@ -493,7 +493,7 @@ def _evaluate(
         "metric": task.metric,
         "methods": scored.methods,
         "alignment": aligned,
-        "memory": {"second_key": scored.by_second_key, "gate_open": not scored.gate_is_closed},
+        "memory": {"second_key": scored.by_second_key, "gate_open": scored.retrieval.gate_is_open},
     }
     return metrics, scored, _encode(students["reaugkd"], task, "train")
 

@@ -41,8 +41,7 @@ def refit_gate(model: ReAugKDClassifier) -> ReAugKDClassifier:
     memory = _of_known_classes(model.memory, known)
     choice = choose_gate(queries, asked.labels, memory, model.parts.settings.metric).retrieval
     about = model.parts.metrics.get("memory", {})
-    is_open = choice.gate is not None and not choice.gate.is_closed
-    metrics = model.parts.metrics | {"memory": {**about, "gate_open": is_open}}
+    metrics = model.parts.metrics | {"memory": {**about, "gate_open": choice.gate_is_open}}
     return ReAugKDClassifier(replace(model.parts, retrieval=choice, metrics=metrics))
 
 

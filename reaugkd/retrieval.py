@@ -42,6 +42,11 @@ class RetrievalSettings:
         if not self.temperature > 0:
             raise ReAugKDError(f"temperature is {self.temperature}; it must be above 0.")
 
+    @property
+    def gate_is_open(self) -> bool:
+        """Whether a gate asks the memory at all; a closed one answers as the student does."""
+        return self.gate is not None and not self.gate.is_closed
+
     def overridden(
         self, k: int | None = None, retrieval_weight: float | None = None, temperature: float | None = None
     ) -> "RetrievalSettings":

@@ -199,7 +199,7 @@ def _scored(found: Answers, gold: Labels, metric: str) -> dict[str, Any]:
         "k": retrieval.k,
         "retrieval_weight": retrieval.retrieval_weight,
         "temperature": retrieval.temperature,
-        "gate": "none" if retrieval.gate is None else "closed" if retrieval.gate.is_closed else "open",
+        "gate": "none" if retrieval.gate is None else "open" if retrieval.gate_is_open else "closed",
         "validation": found.validation,
         "test": METRICS[metric](gold, predicted),
         "log_loss": log_loss(gold, found.probabilities),
