@@ -171,8 +171,8 @@ def choose_gate(queries: Encoded, labels: Labels, knowledge_base: KnowledgeBase,
 
     Of the k whose log loss lies within a standard error of the lowest, the smallest is taken (the one-standard-error
     rule of Breiman et al., *Classification and Regression Trees*, 1984, with the error of the paired difference): a
-    class that is added later has few rows, and among 64 neighbours they would be outvoted. Where the gate opens, a
-    smaller k must open it too.
+    class that is added later has few rows, and among 64 neighbours they would be outvoted. The gate opens by the
+    smallest of them that opens it.
 
     Parameters
     ----------
@@ -198,9 +198,9 @@ def choose_gate(queries: Encoded, labels: Labels, knowledge_base: KnowledgeBase,
     tried = _best_by_k(queries, student, labels, knowledge_base)
     best = min(tried, key=lambda one: one.log_loss)
     alike = [one for one in tried if one is best or not gain_is_certain(best.unseen, one.unseen, labels, ONE_ERROR)]
-    if not _pays(best.unseen, student, labels, metric):
+    chosen = next((one for one in alike if _pays(one.unseen, student, labels, metric)), None)
+    if chosen is None:
         return GateChoice(replace(alike[0].settings, gate=closed), by_student)
-    chosen = next(one for one in alike if one is best or _pays(one.unseen, student, labels, metric))
     gate = fit_gate(chosen.features, student, chosen.retrieved, labels, chosen.penalty, temperature)
     mean = float(gate.weights_of(chosen.features).mean())
     return GateChoice(replace(chosen.settings, retrieval_weight=round(mean, 2), gate=gate), chosen.log_loss)

@@ -181,6 +181,17 @@ def test_few_memories_are_chosen_unless_more_of_them_are_better_by_over_a_standa
     assert choose_gate(*asked).retrieval.k == 64
 
 
+def test_the_gate_opens_by_the_smallest_k_that_opens_it_among_those_alike(monkeypatch):
+    opens = iter([False, True, False, False, False])  # k of 4, 8, 16, 32 and 64
+    monkeypatch.setattr(evaluation, "_pays", lambda *_: next(opens))
+    monkeypatch.setattr(evaluation, "ONE_ERROR", np.inf)
+    memory, labels = memory_of(random_unit(80, 4, 1), np.eye(2)[np.arange(80) % 2]), np.arange(60) % 2
+    choice = choose_gate(
+        Encoded(random_unit(60, 4, 0), student_that_is_right(0.8, labels, 1)), labels, memory, "accuracy"
+    )
+    assert (choice.retrieval.k, choice.retrieval.gate.is_closed) == (8, False)
+
+
 def test_the_gate_stays_closed_where_too_few_rows_are_held_out():
     memory, labels = memory_of(np.eye(2), np.eye(2)), np.arange(20) % 2
     queries = Encoded(np.eye(2, dtype=np.float32)[labels], student_that_is_right(0.5, labels, 3))
