@@ -16,7 +16,7 @@ from reaugkd.sources import load_files
 from reaugkd.weights import DEFAULT_ENCODER
 
 # Goes up when the rules by which k, τ and the gate are chosen change: recorded answers are then of old rules.
-CHOICES = 2
+CHOICES = 3
 SCENARIOS = ("new_classes", "few_labels", "grown_memory", "corrected_labels")
 
 
