@@ -344,7 +344,7 @@ class QueryView:
             query = asked_text(self.menu.get(name), text, text_pair)
         except ReAugKDError as error:
             return {self.message: gr.HTML(sentence_html(error), visible=True)}
-        return self._drawn(name, query, None, NOTHING, retrieval)
+        return {self.message: gr.HTML("", visible=False)} | self._drawn(name, query, None, NOTHING, retrieval)
 
     def _ask(self, name: str, query: "AskedText | None", text: str, text_pair: str, *settings: Any) -> dict[Any, Any]:
         if query is not None and query.text in (text, (text, text_pair)):
@@ -370,7 +370,7 @@ class QueryView:
         try:
             edited_query = asked_text(self.menu.get(name), edited, text_pair)
         except ReAugKDError as error:
-            return {self.message: gr.HTML(sentence_html(error), visible=True)}
+            return {self.edited_query: None, self.beside: sentence_html(error)}
         return self._drawn(name, query, edited_query, struck, self._settings(name, *settings))
 
     def _move(
@@ -418,7 +418,7 @@ class QueryView:
         struck: dict[str, Any],
         retrieval: RetrievalSettings,
     ) -> dict[Any, Any]:
-        """Return all that an answer shows."""
+        """Return all that an answer shows; what is wrong with the text in the box stays said until that is mended."""
         from reaugkd.what_if import Strikes, explain_what_if
 
         model = self.menu.get(name)
@@ -436,7 +436,6 @@ class QueryView:
             self.edited_query: edited,
             self.struck: struck,
             self.weight: round(explanation.retrieval.retrieval_weight, 2),
-            self.message: gr.HTML("", visible=False),
             self.flipped: "",
             self.answer: answer_html(explanation, query.teacher_probabilities),
             self.beside: beside,

@@ -144,7 +144,9 @@ def test_the_maps_are_coloured_by_topic_when_one_asks(open_page, address):
 @pytest.mark.parametrize(
     ("text", "sentence"), [("", "Text 1 is empty"), ("  \n ", "Text 1 is empty"), ("a" * 100_001, "100,001 characters")]
 )
-def test_bad_input_is_told_in_a_sentence_and_the_sliders_go_on(open_page, address, toy_model, text, sentence):
+def test_bad_input_is_told_in_a_sentence_until_it_is_mended_and_the_sliders_go_on(
+    open_page, address, toy_model, text, sentence
+):
     page = open_page(address)
     expect(page.locator(ROWS)).to_have_count(toy_model.retrieval.k)
     ask(page, text)
@@ -152,7 +154,10 @@ def test_bad_input_is_told_in_a_sentence_and_the_sliders_go_on(open_page, addres
     expect(page.get_by_text("Traceback")).to_have_count(0)
     page.locator("#k input[type=number]").fill("2")
     expect(page.locator(ROWS)).to_have_count(2)
+    expect(page.locator("#message")).to_contain_text(sentence)
+    ask(page, "plum and pear")
     expect(page.locator("#message")).to_be_hidden()
+    expect(page.locator("#answer .asked")).to_have_text("plum and pear")
 
 
 def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve_model, toy_model):

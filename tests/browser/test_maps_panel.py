@@ -138,6 +138,10 @@ def test_an_edit_of_the_text_is_answered_beside_it(page, toy_model):
     page.locator("#edited textarea").fill("plum and pear")
     expect(page.locator("#beside .answer b")).to_have_text(toy_model.explain("plum and pear").label)
     expect(page.locator("#answer .asked")).to_have_text("iron and steel")
+    page.locator("#edited textarea").fill("  ")
+    expect(page.locator("#beside [role=alert]")).to_contain_text("is empty")
+    page.locator("#edited textarea").fill("plum and pear")
+    expect(page.locator("#beside .answer b")).to_have_text(toy_model.explain("plum and pear").label)
 
 
 def test_the_address_reopens_text_settings_view_and_selection(page, open_page, address):
