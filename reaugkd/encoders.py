@@ -186,14 +186,16 @@ class TextClassifier(nn.Module):
         tuple of Tensor
             Embedding (N, H), which is the pooled output unless there is an embedding head, and logits (N, C).
         """
-        hidden = self.encoder(**tokens).last_hidden_state
-        if self.pooling == "cls":
-            pooled = hidden[:, 0]
-        else:
-            mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-            pooled = (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+        pooled = self._pool(self.encoder(**tokens).last_hidden_state, tokens["attention_mask"])
         embedding = pooled if self.embedding_head is None else self.embedding_head(pooled)
         return embedding, self.classifier(self.dropout(pooled))
+
+    def _pool(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Pool the hidden states (N, L, H) of a layer to (N, H)."""
+        if self.pooling == "cls":
+            return hidden[:, 0]
+        mask = mask.unsqueeze(-1).to(hidden.dtype)
+        return (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
 
     def tokenize(self, texts: Sequence[Text]) -> BatchEncoding:
         """Tokenize without padding.
@@ -228,11 +230,42 @@ class TextClassifier(nn.Module):
         tuple of ndarray
             Embeddings (N, H) and class probabilities (N, C), float32, in the order of the texts.
         """
+        hidden = np.zeros((len(texts), self.embedding_width), dtype=np.float32)
+        probabilities = np.zeros((len(texts), self.classifier.out_features), dtype=np.float32)
+        for rows, batch in self._batches(texts, batch_size):
+            embedding, logits = self(**batch)
+            hidden[rows] = embedding.float().cpu().numpy()
+            probabilities[rows] = torch.softmax(logits.float(), dim=-1).cpu().numpy()
+        return hidden, probabilities
+
+    @torch.inference_mode()
+    def encode_layers(self, texts: Sequence[Text], batch_size: int = 64) -> NDArray[np.float32]:
+        """Pool what every layer makes of texts: the first layers keep what the last has been taught to leave out.
+
+        Parameters
+        ----------
+        texts : sequence of Text
+            N texts or pairs.
+        batch_size : int
+            Texts at a time.
+
+        Returns
+        -------
+        (N, layers + 1, H) float32
+            The word embeddings, then each layer's output; the last is the pooled output.
+        """
+        pooled = np.zeros((len(texts), self.num_layers + 1, self.embedding_width), dtype=np.float32)
+        for rows, batch in self._batches(texts, batch_size):
+            states = self.encoder(**batch, output_hidden_states=True).hidden_states
+            for layer, hidden in enumerate(states):
+                pooled[rows, layer] = self._pool(hidden, batch["attention_mask"]).float().cpu().numpy()
+        return pooled
+
+    def _batches(self, texts: Sequence[Text], batch_size: int) -> Iterator[tuple[NDArray[np.integer], BatchEncoding]]:
+        """Yield the numbers of texts of like length, and their tokens."""
         if self.training:  # to say so to every layer again takes a millisecond
             self.eval()
         device = self.classifier.weight.device
-        hidden = np.zeros((len(texts), self.embedding_width), dtype=np.float32)
-        probabilities = np.zeros((len(texts), self.classifier.out_features), dtype=np.float32)
         tokens = self.tokenize(texts) if len(texts) else {"input_ids": []}
         order = np.argsort([len(ids) for ids in tokens["input_ids"]], kind="stable")
         for start in range(0, len(texts), batch_size):
@@ -240,10 +273,7 @@ class TextClassifier(nn.Module):
             batch = self.tokenizer.pad(
                 {name: [values[row] for row in rows] for name, values in tokens.items()}, return_tensors="pt"
             )
-            embedding, logits = self(**batch.to(device))
-            hidden[rows] = embedding.float().cpu().numpy()
-            probabilities[rows] = torch.softmax(logits.float(), dim=-1).cpu().numpy()
-        return hidden, probabilities
+            yield rows, batch.to(device)
 
 
 def keep_layers(encoder: PreTrainedModel, layers: int | Sequence[int]) -> None:

@@ -30,7 +30,7 @@ from reaugkd.retrieval import RetrievalSettings
 from reaugkd.second_key import SecondKey
 from reaugkd.tables import column_matrix, matrix_column
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 SETTINGS_FILE = "reaugkd.json"
 METRICS_FILE = "metrics.json"
 CARD_FILE = "README.md"

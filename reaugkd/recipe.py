@@ -62,7 +62,7 @@ class Recipe:
     seed : int
         Seed of all trainings.
     second_key : str or None
-        A pretrained encoder, left untuned, by whose sentence embeddings the memory is searched where that tells
+        A pretrained encoder, left untuned, by whose layers the memory is searched where that tells
         more than the student's own; see :func:`reaugkd.evaluation.choose_gate`. It runs beside the student for every
         answer, so it is left out where the teacher is made of the same encoder and could as well answer itself.
     calibrate_teacher : bool

@@ -59,31 +59,32 @@ class Trained:
     seconds: float
     key_head: KeyHead | None = None
 
-    def encoded(self, texts: list[Text]) -> dict[str, Encoded]:
-        """Encode texts by every key: ``own``, the student's; ``untuned``; and ``second`` where there is a key head."""
-        hidden, probabilities = self.student.encode(texts)
-        own = Encoded(normalize(hidden), probabilities, texts)
-        untuned = replace(own, embeddings=normalize(self.untuned.encode(texts)[0]))
-        return self.with_second({"own": own, "untuned": untuned})
+    def encoded(self, texts: list[Text], layers: Floats | None = None) -> dict[str, Encoded]:
+        """Encode texts by every key: ``own``, the student's; ``untuned``; and ``second`` where there is a key head.
 
-    def with_second(self, encoded: dict[str, Encoded]) -> dict[str, Encoded]:
-        """Add the second key to what is encoded by the untuned one."""
-        if self.key_head is None:
-            return encoded
-        keys = self.key_head.keys(encoded["untuned"].embeddings)
-        return encoded | {"second": replace(encoded["untuned"], embeddings=keys)}
+        ``layers`` (N, L + 1, d'), the untuned encoder's, need not be given.
+        """
+        hidden, probabilities = self.student.encode(texts)
+        layers = self.untuned.encode_layers(texts) if layers is None else layers
+        own = Encoded(normalize(hidden), probabilities, texts)
+        encoded = {"own": own, "untuned": replace(own, embeddings=normalize(layers[:, -1]))}
+        return (
+            encoded
+            if self.key_head is None
+            else encoded | {"second": replace(own, embeddings=self.key_head.keys(layers))}
+        )
 
     def keys(self, texts: list[Text], key: str) -> Floats:
         """Embed texts by one key, (N, d) of length 1."""
         if key == "own":
             return normalize(self.student.encode(texts)[0])
-        untuned = normalize(self.untuned.encode(texts)[0])
-        return untuned if key == "untuned" or self.key_head is None else self.key_head.keys(untuned)
+        layers = self.untuned.encode_layers(texts)
+        return normalize(layers[:, -1]) if key == "untuned" or self.key_head is None else self.key_head.keys(layers)
 
-    def with_key_head(self, untuned: Floats, hidden: Floats) -> "Trained":
+    def with_key_head(self, layers: Floats, hidden: Floats) -> "Trained":
         """Fit the key head to texts of which the teacher's hidden states (N, H_t) are known."""
         assert self.projection is not None
-        return replace(self, key_head=fit_key_head(untuned, self.projection.project(hidden)))
+        return replace(self, key_head=fit_key_head(layers, self.projection.project(hidden)))
 
 
 def trained(task: Task, soft_labels: Floats | None, hidden: Floats | None, recipe: Recipe) -> Trained:
@@ -185,9 +186,9 @@ def new_classes(
     hidden, soft_labels = outputs.of("train")
     made = trained(old, soft_labels, hidden, recipe)
     texts, old_rows = task.texts("train"), np.flatnonzero(labels < known)
-    everything = made.encoded(texts)
-    made = made.with_key_head(everything["untuned"].embeddings[old_rows], hidden)
-    everything = made.with_second(everything)
+    layers = made.untuned.encode_layers(texts)
+    made = made.with_key_head(layers[old_rows], hidden)
+    everything = made.encoded(texts, layers)
     queries, held_out = made.encoded(task.texts("test")), made.encoded(old.texts("validation"))
     padded = np.pad(soft_labels, ((0, 0), (0, left_out)))
 
@@ -345,9 +346,9 @@ def _by_grown_memory(
     others = np.setdiff1d(np.concatenate([kept, unseen]), held_out)
     start = time.monotonic()
     texts = task.texts("train")
-    encoded = made.encoded(texts)
-    made = made.with_key_head(encoded["untuned"].embeddings[others], hidden[others])
-    encoded = made.with_second(encoded)
+    layers = made.untuned.encode_layers(texts)
+    made = made.with_key_head(layers[others], hidden[others])
+    encoded = made.encoded(texts, layers)
     seconds = time.monotonic() - start
     queries = made.encoded(task.texts("test"))
     yield _scored("ReAugKD, no memory", count, task, queries["own"].probabilities, made.seconds)

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reaugkd.data import Text
-from reaugkd.encoders import TextClassifier, normalize
+from reaugkd.encoders import TextClassifier
 from reaugkd.key_head import KeyHead, fit_key_head
 from reaugkd.knowledge_base import KnowledgeBase
 
 
 @dataclass(frozen=True)
 class SecondKey:
-    """The same memories, found by the sentence embeddings of an untuned encoder.
+    """The same memories, found by what the layers of an untuned encoder make of a text.
 
     The student and its own key fail together: one network embeds the query and classifies it. An encoder that never
     saw the task fails on other texts; it costs a further pass over each query.
@@ -25,7 +25,7 @@ class SecondKey:
     encoder : TextClassifier
         The untuned encoder; its classifier is not used.
     head : KeyHead
-        Draws its embeddings to the teacher's.
+        Draws it to the teacher's embeddings.
     knowledge_base : KnowledgeBase
         The memories, keyed by both.
     """
@@ -64,11 +64,11 @@ class SecondKey:
             The key.
         """
         encoder = TextClassifier.from_pretrained(weights, 1, max_length=max_length)
-        embeddings = normalize(encoder.encode(texts)[0])
-        taught = np.ones(len(embeddings), dtype=bool) if taught is None else taught
-        head = fit_key_head(embeddings[taught], knowledge_base.embeddings[taught])
-        return cls(encoder, head, replace(knowledge_base, embeddings=head.keys(embeddings)))
+        layers = encoder.encode_layers(texts)
+        taught = np.ones(len(layers), dtype=bool) if taught is None else taught
+        head = fit_key_head(layers[taught], knowledge_base.embeddings[taught])
+        return cls(encoder, head, replace(knowledge_base, embeddings=head.keys(layers)))
 
     def embed(self, texts: Sequence[Text]) -> NDArray[np.float32]:
         """Return what the memory is searched with, (N, d' + d) of length 1."""
-        return self.head.keys(normalize(self.encoder.encode(texts)[0]))
+        return self.head.keys(self.encoder.encode_layers(texts))

@@ -82,7 +82,7 @@ class StudyFolder:
         return self.path / "scenarios" / f"{scenario.kind}-{scenario.task}-{scenario.teacher}-{seed}.json"
 
     def second_key(self, task: str) -> Path:
-        """Return the file of the untuned encoder's embeddings."""
+        """Return the file of what the untuned encoder's layers make of every text."""
         return self.path / "second_keys" / f"{task}.npz"
 
 
@@ -271,13 +271,13 @@ def _projected(
 
 
 def _second_keys(task: Task, about: dict[str, Any], path: Path) -> None:
-    made_of = json.dumps([about, task.fingerprint()])
+    made_of = json.dumps([about, "all layers", task.fingerprint()])
     if path.is_file() and str(np.load(path)["made_of"]) == made_of:
         return
     encoder = TextClassifier.from_pretrained(find_weights(about["encoder"]), 1, layers=about.get("layers"))
     start = time.monotonic()
-    keys = {split: normalize(encoder.encode(task.texts(split))[0]).astype(np.float16) for split in SPLITS}
-    _save(path, made_of=np.array(made_of), seconds=np.array(time.monotonic() - start), **keys)
+    layers = {split: encoder.encode_layers(task.texts(split)).astype(np.float16) for split in SPLITS}
+    _save(path, made_of=np.array(made_of), seconds=np.array(time.monotonic() - start), **layers)
 
 
 def _train_cell(

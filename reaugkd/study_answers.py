@@ -112,7 +112,7 @@ class Known:
     aligns : bool
         Whether the student was aligned to them.
     second : Path
-        File of the untuned encoder's embeddings; may be missing.
+        File of what the untuned encoder's layers make of every text; may be missing.
     offers_second : bool
         Whether the recipe may choose the second key: not where the teacher is made of the same encoder.
     """
@@ -184,11 +184,12 @@ def _independent_keys(known: Known) -> dict[str, dict[str, NDArray[np.float32]]]
     if not known.second.is_file():
         return {}
     found = np.load(known.second)
-    untuned = {split: normalize(found[split].astype(np.float32)) for split in SPLITS}
-    if known.keys is None:
-        return {"untuned": untuned}
-    head = fit_key_head(untuned["train"], known.keys)
-    return {"untuned": untuned, "second": {split: head.keys(untuned[split]) for split in SPLITS}}
+    layers = {split: found[split].astype(np.float32) for split in SPLITS}
+    keys = {"untuned": {split: normalize(layers[split][:, -1]) for split in SPLITS}}
+    if known.keys is not None:
+        head = fit_key_head(layers["train"], known.keys)
+        keys["second"] = {split: head.keys(layers[split]) for split in SPLITS}
+    return keys
 
 
 def _scored(found: Answers, gold: Labels, metric: str) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from reaugkd.recipe import STUDENT_EPOCHS, TEACHER_EPOCHS, Recipe
 from reaugkd.sources import load_files
 from reaugkd.weights import DEFAULT_ENCODER
 
-# Goes up when the rules by which k, τ and the gate are chosen change: recorded answers are then of old rules.
-CHOICES = 3
+# Goes up when the second key or the rules by which k, τ and the gate are chosen change: recorded answers are then old.
+CHOICES = 4
 SCENARIOS = ("new_classes", "few_labels", "grown_memory", "corrected_labels")
 
 

@@ -47,6 +47,19 @@ def test_mean_pooling_is_the_mean_over_the_tokens_without_padding(which, request
     np.testing.assert_allclose(probabilities, softmax(wanted @ weight.T + bias), atol=1e-5)
 
 
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_every_layer_is_pooled_and_the_last_is_what_is_encoded(toy_encoder_folder, pooling):
+    model = classifier(toy_encoder_folder)
+    model.pooling = pooling
+    layers = model.encode_layers(TEXTS)
+    assert layers.shape == (len(TEXTS), model.num_layers + 1, model.embedding_width)
+    for layer in range(model.num_layers + 1):
+        states = [last_hidden_states(toy_encoder_folder, text, layer) for text in TEXTS]
+        wanted = [state.mean(axis=0) if pooling == "mean" else state[0] for state in states]
+        np.testing.assert_allclose(layers[:, layer], wanted, atol=1e-5)
+    np.testing.assert_allclose(layers[:, -1], model.encode(TEXTS)[0], atol=1e-6)
+
+
 def test_cls_pooling_is_read_from_the_file_and_takes_the_first_token(toy_encoder_folder, tmp_path):
     folder = shutil.copytree(toy_encoder_folder, tmp_path / "cls")
     write_pooling(folder, "cls", 32)

@@ -126,7 +126,7 @@ def second_key_model(open_gate_model, toy_encoder_folder, toy_task):
     return ReAugKDClassifier(replace(parts, second_key=key))
 
 
-def test_a_second_key_finds_the_memories_nearest_by_half_the_untuned_and_half_the_drawn_embedding(
+def test_a_second_key_finds_the_memories_nearest_by_half_the_last_layer_and_half_what_is_drawn_from_all(
     second_key_model, toy_encoder_folder
 ):
     untuned = TextClassifier.from_pretrained(toy_encoder_folder, 1, max_length=16)
@@ -135,9 +135,12 @@ def test_a_second_key_finds_the_memories_nearest_by_half_the_untuned_and_half_th
     def unit(matrix):
         return matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
 
-    keys, query = (unit(untuned.encode(texts)[0].astype(np.float64)) for texts in (rows["text"].tolist(), [TEXTS[0]]))
-    drawn, drawn_query = (unit(part @ head.weight.astype(np.float64) + head.bias) for part in (keys, query))
-    cosines = (keys @ query[0] + drawn @ drawn_query[0]) / 2
+    def keys(texts):
+        layers = untuned.encode_layers(texts).astype(np.float64)
+        return unit(layers[:, -1]), unit(layers.reshape(len(texts), -1) @ head.weight.astype(np.float64) + head.bias)
+
+    (last, drawn), (last_query, drawn_query) = keys(rows["text"].tolist()), keys([TEXTS[0]])
+    cosines = (last @ last_query[0] + drawn @ drawn_query[0]) / 2
     found = [neighbour.similarity for neighbour in second_key_model.explain(TEXTS[0]).neighbours]
     np.testing.assert_allclose(found, np.sort(cosines)[::-1][:8], atol=1e-6)
     for text, row in zip(TEXTS, second_key_model.predict_proba(TEXTS), strict=True):

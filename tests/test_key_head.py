@@ -1,6 +1,7 @@
 """The key head: ridge regression in closed form, keys of length 1, and what an untuned key alone cannot tell."""
 
 import numpy as np
+from sklearn.model_selection import ShuffleSplit
 
 from reaugkd.key_head import PENALTIES, KeyHead, fit_key_head
 
@@ -9,62 +10,68 @@ def unit(matrix):
     return matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
 
 
-def test_the_layer_is_the_ridge_solution_of_the_penalty_that_leave_one_out_likes_best():
+def test_the_layer_is_the_ridge_solution_of_the_best_penalty_and_the_mean_counts_as_much_as_what_is_added_to_it():
     random = np.random.default_rng(0)
-    e = unit(random.normal(size=(60, 5)))
-    z = unit(e @ random.normal(size=(5, 3)) + 0.3 * random.normal(size=(60, 3)))
+    layers = random.normal(size=(60, 2, 3)) * [1, 2, 3] + 1
+    x = layers.reshape(60, 6)
+    z = unit(x @ random.normal(size=(6, 4)) + 3 * random.normal(size=(60, 4)) + 5)
 
     def solution(penalty, rows=slice(None)):
-        x, y = e[rows] - e[rows].mean(axis=0), z[rows] - z[rows].mean(axis=0)
-        weight = np.linalg.solve(x.T @ x + penalty * np.eye(5), x.T @ y)
-        return weight, z[rows].mean(axis=0) - e[rows].mean(axis=0) @ weight
+        scale = x[rows].std(axis=0)
+        scaled, target = (x[rows] - x[rows].mean(axis=0)) / scale, z[rows] - z[rows].mean(axis=0)
+        weight = np.linalg.solve(scaled.T @ scaled + penalty * np.eye(6), scaled.T @ target) / scale[:, None]
+        return weight, z[rows].mean(axis=0) - x[rows].mean(axis=0) @ weight
 
-    def left_out_error(penalty):
-        errors = []
-        for row in range(60):
-            weight, bias = solution(penalty, np.arange(60) != row)
-            errors.append(((e[row] @ weight + bias - z[row]) ** 2).sum())
-        return np.mean(errors)
+    seen, held_out = next(ShuffleSplit(n_splits=1, test_size=0.2, random_state=0).split(x))
 
-    best = min(PENALTIES, key=left_out_error)
-    weight, bias = solution(best)
-    head = fit_key_head(e, z)
-    np.testing.assert_allclose(head.weight, weight, atol=1e-4)
-    np.testing.assert_allclose(head.bias, bias, atol=1e-4)
+    def held_out_error(penalty):
+        weight, bias = solution(penalty, seen)
+        return ((x[held_out] @ weight + bias - z[held_out]) ** 2).mean()
+
+    weight, bias = solution(min(PENALTIES, key=held_out_error))
+    head = fit_key_head(layers, z)
+    np.testing.assert_allclose(head.weight, weight, atol=1e-5)
+    common = z.mean(axis=0)
+    added = x @ weight + bias - common
+    drawn = x @ head.weight + head.bias
+    np.testing.assert_allclose(
+        drawn - added, np.tile(np.sqrt((added**2).sum(axis=1).mean()) * common, (60, 1)), atol=1e-5
+    )
 
 
-def test_a_product_of_keys_is_half_the_untuned_and_half_the_drawn_cosine():
+def test_a_product_of_keys_is_half_the_cosine_of_the_last_layers_and_half_that_of_what_is_drawn():
     random = np.random.default_rng(1)
-    e = unit(random.normal(size=(4, 6)))
-    head = KeyHead(random.normal(size=(6, 3)).astype("f4"), random.normal(size=3).astype("f4"))
-    u = unit(e @ head.weight + head.bias)
-    np.testing.assert_allclose(head.keys(e) @ head.keys(e).T, (e @ e.T + u @ u.T) / 2, atol=1e-6)
-    np.testing.assert_allclose(np.linalg.norm(head.keys(e), axis=1), 1, atol=1e-6)
+    layers = random.normal(size=(4, 2, 6))
+    head = KeyHead(random.normal(size=(12, 3)).astype("f4"), random.normal(size=3).astype("f4"))
+    e, u = unit(layers[:, 1]), unit(layers.reshape(4, 12) @ head.weight + head.bias)
+    keys = head.keys(layers)
+    np.testing.assert_allclose(keys @ keys.T, (e @ e.T + u @ u.T) / 2, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(keys, axis=1), 1, atol=1e-6)
 
 
-def test_what_decides_the_class_is_found_where_the_untuned_embedding_hides_it():
-    """One small direction of twenty tells the class: neighbours by the untuned embedding are a lottery."""
+def test_what_decides_the_class_is_found_where_only_an_earlier_layer_tells_it():
+    """The last layer is of another topic for every text: its neighbours are a lottery."""
     random = np.random.default_rng(2)
     labels = np.arange(400) % 2
-    e = random.normal(size=(400, 20))
-    e[:, 0] = 0.6 * (2 * labels - 1)
-    e, z = unit(e), np.eye(2)[labels]
+    layers = random.normal(size=(400, 2, 20))
+    layers[:, 0, 0] += 3 * (2 * labels - 1)
+    z = unit(0.1 * np.eye(2)[labels] + 1)
     train, test = slice(0, 300), slice(300, 400)
-    head = fit_key_head(e[train], z[train])
+    head = fit_key_head(layers[train], z[train])
 
     def right(keys):
         nearest = (keys[test] @ keys[train].T).argmax(axis=1)
         return (labels[train][nearest] == labels[test]).mean()
 
-    assert right(e) < 0.75
-    assert right(head.keys(e)) > 0.9
+    assert right(unit(layers[:, 1])) < 0.65
+    assert right(head.keys(layers)) > 0.9
 
 
 def test_a_head_comes_back_from_its_file(tmp_path):
     random = np.random.default_rng(3)
-    head = fit_key_head(unit(random.normal(size=(30, 4))), random.normal(size=(30, 3)))
+    head = fit_key_head(random.normal(size=(30, 2, 4)), random.normal(size=(30, 3)))
     head.save(tmp_path / "head.safetensors")
     loaded = KeyHead.load(tmp_path / "head.safetensors")
     np.testing.assert_array_equal(loaded.weight, head.weight)
     np.testing.assert_array_equal(loaded.bias, head.bias)
-    assert head.weight.shape == (4, 3)
+    assert head.weight.shape == (8, 3)

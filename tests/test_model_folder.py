@@ -199,8 +199,8 @@ def test_a_file_list_cannot_point_out_of_the_folder(copy):
 
 def test_another_format_version_is_refused(copy):
     about = json.loads((copy / "reaugkd.json").read_text())
-    (copy / "reaugkd.json").write_text(json.dumps(about | {"format_version": 4}))
-    with pytest.raises(ReAugKDError, match="is of format 4, this library reads 3"):
+    (copy / "reaugkd.json").write_text(json.dumps(about | {"format_version": 5}))
+    with pytest.raises(ReAugKDError, match="is of format 5, this library reads 4"):
         read_model(copy)
 
 
