@@ -62,7 +62,17 @@ class Trained:
     def encoded(self, texts: list[Text], layers: Floats | None = None) -> dict[str, Encoded]:
         """Encode texts by every key: ``own``, the student's; ``untuned``; and ``second`` where there is a key head.
 
-        ``layers`` (N, L + 1, d'), the untuned encoder's, need not be given.
+        Parameters
+        ----------
+        texts : list of str or tuple
+            N texts or pairs.
+        layers : (N, L + 1, d') float32, optional
+            What the untuned encoder's layers make of them, where that is known.
+
+        Returns
+        -------
+        dict of str to Encoded
+            By key.
         """
         hidden, probabilities = self.student.encode(texts)
         layers = self.untuned.encode_layers(texts) if layers is None else layers
