@@ -21,6 +21,7 @@ from reaugkd.errors import ReAugKDError
 CLASSIFIER_FILE = "classifier.safetensors"
 POOLING_FILE = "1_Pooling/config.json"
 POOLINGS = ("mean", "cls")
+BATCH_SIZE = 64
 
 
 class TextClassifier(nn.Module):
@@ -215,7 +216,9 @@ class TextClassifier(nn.Module):
         return self.tokenizer(firsts, seconds, truncation=True, max_length=self.max_length)
 
     @torch.inference_mode()
-    def encode(self, texts: Sequence[Text], batch_size: int = 64) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def encode(
+        self, texts: Sequence[Text], batch_size: int = BATCH_SIZE
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Encode and classify texts, batches grouped by length.
 
         Parameters
@@ -239,15 +242,13 @@ class TextClassifier(nn.Module):
         return hidden, probabilities
 
     @torch.inference_mode()
-    def encode_layers(self, texts: Sequence[Text], batch_size: int = 64) -> NDArray[np.float32]:
+    def encode_layers(self, texts: Sequence[Text]) -> NDArray[np.float32]:
         """Pool what every layer makes of texts: the first layers keep what the last has been taught to leave out.
 
         Parameters
         ----------
         texts : sequence of Text
             N texts or pairs.
-        batch_size : int
-            Texts at a time.
 
         Returns
         -------
@@ -255,13 +256,15 @@ class TextClassifier(nn.Module):
             The word embeddings, then each layer's output; the last is the pooled output.
         """
         pooled = np.zeros((len(texts), self.num_layers + 1, self.embedding_width), dtype=np.float32)
-        for rows, batch in self._batches(texts, batch_size):
+        for rows, batch in self._batches(texts):
             states = self.encoder(**batch, output_hidden_states=True).hidden_states
             for layer, hidden in enumerate(states):
                 pooled[rows, layer] = self._pool(hidden, batch["attention_mask"]).float().cpu().numpy()
         return pooled
 
-    def _batches(self, texts: Sequence[Text], batch_size: int) -> Iterator[tuple[NDArray[np.integer], BatchEncoding]]:
+    def _batches(
+        self, texts: Sequence[Text], batch_size: int = BATCH_SIZE
+    ) -> Iterator[tuple[NDArray[np.integer], BatchEncoding]]:
         """Yield the numbers of texts of like length, and their tokens."""
         if self.training:  # to say so to every layer again takes a millisecond
             self.eval()
