@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -80,6 +80,12 @@ class StudyFolder:
     def scenario(self, scenario: StudyScenario, seed: int) -> Path:
         """Return the JSON file of a scenario's rows."""
         return self.path / "scenarios" / f"{scenario.kind}-{scenario.task}-{scenario.teacher}-{seed}.json"
+
+    def scenario_rows(self, scenario: StudyScenario, about: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return a scenario's rows; none where it was not run, or was run by other settings than today's."""
+        path = self.scenario(scenario, about["seed"])
+        rows = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+        return [row for row in rows if row.get("made_by") == about["made_by"]]
 
     def second_key(self, task: str) -> Path:
         """Return the file of what the untuned encoder's layers make of every text."""
@@ -192,7 +198,7 @@ def scenario_runs(study: Study) -> Iterator[tuple[StudyScenario, StudyTeacher, i
 def run_scenarios(
     study: Study, data: str | Path, work: str | Path, *, say: Say, known: StudyRecord | None = None
 ) -> None:
-    """Run the plan's scenarios, of which no result lies in the folder yet.
+    """Run the plan's scenarios, of which no result by today's settings lies in the folder yet.
 
     Parameters
     ----------
@@ -210,7 +216,7 @@ def run_scenarios(
     folder = StudyFolder(Path(work))
     for scenario, teacher, teacher_seed, about in scenario_runs(study):
         path, seed = folder.scenario(scenario, about["seed"]), about["seed"]
-        if path.is_file() or (known is not None and len(known.rows_of(about))):
+        if folder.scenario_rows(scenario, about) or (known is not None and len(known.rows_of(about))):
             continue
         task = next(task for task in study.tasks if task.name == scenario.task).load(Path(data))
         recipe = Recipe(teacher=teacher.encoder, seed=seed)

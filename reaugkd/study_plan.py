@@ -181,9 +181,12 @@ class Study:
             Twelve hexadecimal digits.
         """
         files = next(entry.files for entry in self.tasks if entry.name == task)
-        source = next((asdict(other) for other in self.teachers if other.name == teacher.soft_labels_of), None)
-        about = [asdict(teacher) | {"seeds": teacher_seed, "methods": None}, source, self.second_key, CHOICES]
-        settings = [files, asdict(recipe), *about, STUDENT_EPOCHS, TEACHER_EPOCHS]
+        source = next((other for other in self.teachers if other.name == teacher.soft_labels_of), None)
+        teaches = [
+            asdict(teacher) | {"seeds": teacher_seed, "methods": None},
+            None if source is None else asdict(source) | {"seeds": source.seeds[0], "methods": None},
+        ]
+        settings = [files, asdict(recipe), *teaches, self.second_key, CHOICES, STUDENT_EPOCHS, TEACHER_EPOCHS]
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 

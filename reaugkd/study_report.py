@@ -1,6 +1,5 @@
 """What a study says: means with intervals, paired comparisons, and a plot of each."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,8 @@ def write_report(study: Study, data: str | Path, work: str | Path, known: StudyR
     -------
     list of Path
         The record (see :class:`~reaugkd.study_record.StudyRecord`), its scores as CSV, ``summary`` (means over seeds)
-        and ``comparisons`` with an SVG for each teacher, ``scenarios`` with an SVG for each, ``tables.md`` of these.
+        and ``comparisons`` with an SVG for each teacher, ``scenarios`` with an SVG for each, ``tables.md`` of these; no
+        table and no plot of what the plan does not name.
 
     Raises
     ------
@@ -51,31 +51,28 @@ def write_report(study: Study, data: str | Path, work: str | Path, known: StudyR
     if answers.empty:
         raise ReAugKDError(f"No student of the study is trained in {str(work)!r}; run it without --report-only.")
     gold = {task.name: task.load(Path(data)).labels("test") for task in study.tasks}
-    tables = {"summary": summarised(answers), "comparisons": compared(answers, gold, study.compare)}
     rows = scenario_rows(study, work, known)
+    found = {
+        "summary": summarised(answers),
+        "comparisons": compared(answers, gold, study.compare),
+        "scenarios": scenario_table(rows),
+    }
+    tables = {name: table for name, table in found.items() if not table.empty}
     work.mkdir(parents=True, exist_ok=True)
     written = [*StudyRecord(answers, rows).save(work), work / "scores.csv"]
     answers.drop(columns="predicted").to_csv(written[-1], index=False, float_format="%.6g")
     for name, table in tables.items():
         written.append(work / f"{name}.csv")
         table.to_csv(written[-1], index=False, float_format="%.5g")
-    scenarios = scenario_table(rows)
-    if not scenarios.empty:
-        tables["scenarios"] = scenarios
-        written.append(work / "scenarios.csv")
-        scenarios.to_csv(written[-1], index=False, float_format="%.5g")
-        for kind, group in scenarios.groupby("kind", sort=False):
-            written.append(_saved(scenario_figure(group), work / f"{kind}.svg"))
     written.append(work / "tables.md")
     written[-1].write_text(in_markdown(tables), encoding="utf-8")
+    if "scenarios" in tables:
+        for kind, group in tables["scenarios"].groupby("kind", sort=False):
+            written.append(_saved(scenario_figure(group), work / f"{kind}.svg"))
     for teacher in [teacher.name for teacher in study.teachers]:
-        drawn = {
-            "summary": (methods_figure, tables["summary"]),
-            "comparisons": (comparison_figure, tables["comparisons"]),
-        }
-        for name, (figure, table) in drawn.items():
-            shown = table[table["teacher"].isin([teacher, "none"])]
-            if teacher in set(table["teacher"]):
+        for name, figure in {"summary": methods_figure, "comparisons": comparison_figure}.items():
+            if name in tables and teacher in set(tables[name]["teacher"]):
+                shown = tables[name][tables[name]["teacher"].isin([teacher, "none"])]
                 written.append(_saved(figure(shown), work / f"{name}-{teacher}.svg"))
     return written
 
@@ -175,8 +172,8 @@ def scenario_rows(study: Study, work: str | Path, known: StudyRecord | None = No
     folder, known = StudyFolder(Path(work)), known or StudyRecord.load(None)
     found = []
     for scenario, _, _, about in scenario_runs(study):
-        path = folder.scenario(scenario, about["seed"])
-        rows = pd.DataFrame(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else known.rows_of(about)
+        ran = folder.scenario_rows(scenario, about)
+        rows = pd.DataFrame(ran) if ran else known.rows_of(about)
         found += [rows] if len(rows) else []
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from toy_data import toy_rows
 
 from reaugkd import study as study_module
 from reaugkd import study_answers as answers_module
+from reaugkd import study_report as report_module
 from reaugkd.data import Task
 from reaugkd.errors import ReAugKDError
 from reaugkd.significance import interval_over_seeds, mcnemar, paired_bootstrap
@@ -236,15 +238,19 @@ def test_tables_in_markdown_hold_every_row_and_the_interval():
     ]
 
 
+def write_scenario(study, work, about, score):
+    row = {"metric": "accuracy", "way": "KD", "rows_a_class": 16, "all": score, "seconds": 2.0 + about["seed"]}
+    path = StudyFolder(work).scenario(study.scenarios[0], about["seed"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([about | row]))
+
+
 def test_scenarios_are_averaged_over_their_seeds(plan, tmp_path):
     scenario = {"kind": "few_labels", "task": "one", "teacher": "wide", "seeds": [0, 1]}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, "scenarios": [scenario]}))
     study = read_study(tmp_path / "study.yaml")
-    about = {"kind": "few_labels", "task": "one", "metric": "accuracy", "teacher": "wide", "way": "KD"}
-    for seed, score in ((0, 0.5), (1, 0.7)):
-        path = StudyFolder(tmp_path).scenario(study.scenarios[0], seed)
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps([about | {"seed": seed, "rows_a_class": 16, "all": score, "seconds": 2.0 + seed}]))
+    for (_, _, _, about), score in zip(study_module.scenario_runs(study), (0.5, 0.7), strict=True):
+        write_scenario(study, tmp_path, about, score)
     (row,) = scenario_table(scenario_rows(study, tmp_path)).to_dict("records")
     wanted = interval_over_seeds([50.0, 70.0])
     assert (row["mean"], row["low"], row["high"]) == pytest.approx((wanted.mean, wanted.low, wanted.high))
@@ -280,9 +286,50 @@ def test_recorded_scenarios_are_not_run_again(plan, tmp_path):
     pd.testing.assert_frame_equal(scenario_rows(study, tmp_path / "work", known), rows)
 
 
+def test_a_scenario_that_other_settings_ran_is_not_reported_and_is_run_anew(plan, tmp_path, monkeypatch):
+    scenario = {"kind": "few_labels", "task": "one", "teacher": "wide", "seeds": [0]}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, "scenarios": [scenario]}))
+    study = read_study(tmp_path / "study.yaml")
+    write_data(tmp_path)
+    ((*_, about),) = study_module.scenario_runs(study)
+    write_scenario(study, tmp_path, about | {"made_by": "other"}, 0.5)
+    assert scenario_rows(study, tmp_path).empty
+    row = {"way": "KD", "rows_a_class": 16, "all": 0.75, "seconds": 2.0}
+    monkeypatch.setattr(study_module, "few_labels", lambda *_: [row])
+    monkeypatch.setattr(study_module, "_outputs", lambda *_: SimpleNamespace(calibrated=lambda task: task))
+    for _ in range(2):
+        study_module.run_scenarios(study, tmp_path, tmp_path, say=lambda _: None)
+        assert scenario_rows(study, tmp_path)["all"].tolist() == [0.75]
+        monkeypatch.setattr(study_module, "few_labels", lambda *_: pytest.fail("it was run before by these settings"))
+
+
+def test_a_black_box_is_known_though_the_teacher_of_its_labels_teaches_more_methods_and_seeds(plan, tmp_path):
+    stamps = []
+    for about in ({}, {"seeds": [3, 4], "methods": ["kd"]}, {"cross_fit": 2}):
+        teachers = {**plan["teachers"], "wide": {**plan["teachers"]["wide"], **about}}
+        (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, "teachers": teachers}))
+        study = read_study(tmp_path / "study.yaml")
+        ours = [found for found in cells(study) if found[0].teacher == "closed" and found[0].seed == 0]
+        stamps.append([cell.about(study, *rest)["made_by"] for cell, *rest in ours])
+    same, more, other = stamps
+    assert same == more
+    assert not set(same) & set(other)
+
+
 def test_a_folder_without_a_record_is_told(tmp_path):
     with pytest.raises(ReAugKDError, match=r"holds no answers\.parquet; name the folder of an earlier report"):
         StudyRecord.load(tmp_path)
+
+
+def test_a_report_of_a_plan_that_compares_nothing_has_no_table_and_no_plot_of_it(finished, plan, tmp_path, monkeypatch):
+    monkeypatch.setattr(report_module, "_saved", lambda figure, path: path)
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, "compare": []}))
+    study = read_study(tmp_path / "study.yaml")
+    known = StudyRecord(study_answers(study, finished, finished / "work"), pd.DataFrame())
+    written = {path.name for path in write_report(study, finished, tmp_path / "work", known)}
+    assert "summary-wide.svg" in written
+    assert not [name for name in written if name.startswith("comparisons")]
+    assert "Comparisons" not in (tmp_path / "work" / "tables.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
