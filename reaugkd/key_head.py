@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from sklearn.linear_model import Ridge
@@ -49,7 +50,9 @@ class KeyHead:
         layers : (N, L + 1, d') float
             As :meth:`reaugkd.encoders.TextClassifier.encode_layers` gives them.
         """
-        drawn = normalize(layers.reshape(len(layers), -1) @ self.weight + self.bias)
+        # By torch: the threads of NumPy's product would spin on, and keep those of the next text's encoder waiting.
+        features = torch.from_numpy(np.asarray(layers, dtype=np.float32).reshape(len(layers), -1))
+        drawn = normalize(torch.addmm(torch.from_numpy(self.bias), features, torch.from_numpy(self.weight)).numpy())
         parts = [np.sqrt(1 - TEACHER_SHARE) * normalize(layers[:, -1]), np.sqrt(TEACHER_SHARE) * drawn]
         return normalize(np.concatenate(parts, axis=1))
 

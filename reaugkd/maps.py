@@ -1,7 +1,10 @@
 """Projection maps: teacher's and student's space drawn in one plane, fitted together so that positions compare."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
+import faiss
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,6 +34,13 @@ class ProjectionMaps:
     student_points: NDArray[np.float32]
     student_embeddings: NDArray[np.float32]
 
+    @cached_property
+    def student_index(self) -> Any:
+        """An exact FAISS index over ``student_embeddings``, built when the first query is placed."""
+        index = faiss.IndexFlatIP(self.student_embeddings.shape[1])
+        index.add(self.student_embeddings)
+        return index
+
     def place(self, queries: NDArray[np.floating], knowledge_base: KnowledgeBase) -> NDArray[np.float32]:
         """Place queries in both maps, from the coordinates of their nearest memories there; umap is not needed.
 
@@ -49,12 +59,8 @@ class ProjectionMaps:
         one, queries = queries.ndim == 1, normalize(np.atleast_2d(queries))
         k = min(PLACING_NEIGHBOURS, len(knowledge_base))
         similarities, numbers = knowledge_base.search(queries, k)
-        in_student_space = queries @ self.student_embeddings.T
-        nearest = np.argsort(-in_student_space, axis=1, kind="stable")[:, :k]
-        places = (
-            (similarities, self.teacher_points[numbers]),
-            (np.take_along_axis(in_student_space, nearest, axis=1), self.student_points[nearest]),
-        )
+        in_student_space, nearest = self.student_index.search(queries, k)
+        places = ((similarities, self.teacher_points[numbers]), (in_student_space, self.student_points[nearest]))
         placed = [(neighbour_weights(near, PLACING_TEMPERATURE)[:, None, :] @ at)[:, 0] for near, at in places]
         points = np.stack(placed, axis=1).astype(np.float32)
         return points[0] if one else points
