@@ -18,6 +18,7 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.significance import interval_over_seeds, mcnemar, paired_bootstrap
 from reaugkd.study import StudyFolder, cells, run_study
 from reaugkd.study_answers import study_answers
+from reaugkd.study_figures import scenario_figure
 from reaugkd.study_plan import read_study
 from reaugkd.study_record import StudyRecord
 from reaugkd.study_report import (
@@ -255,6 +256,16 @@ def test_scenarios_are_averaged_over_their_seeds(plan, tmp_path):
     wanted = interval_over_seeds([50.0, 70.0])
     assert (row["mean"], row["low"], row["high"]) == pytest.approx((wanted.mean, wanted.low, wanted.high))
     assert (row["seeds"], row["seconds"]) == (2, 2.5)
+
+
+def test_the_plot_of_new_classes_names_the_way_that_is_best_where_all_were_measured():
+    found = {"memory": {0: 0.0, 5: 50.0, 20: 80.0}, "trained again": {5: 45.0, 20: 70.0}}
+    rows = [
+        {"kind": "new_classes", "task": "one", "way": way, "rows_a_class": many, "old": 90.0, "new": new, "seeds": 1}
+        for way, by_rows in found.items()
+        for many, new in by_rows.items()
+    ]
+    assert scenario_figure(pd.DataFrame(rows)).layout.title.text.startswith("New classes: best is “memory”")
 
 
 def test_what_is_recorded_is_not_trained_again_and_counts_as_if_it_were(finished, plan, trained, tmp_path):
