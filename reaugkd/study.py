@@ -69,13 +69,13 @@ class StudyFolder:
 
     path: Path
 
-    def teacher_outputs(self, task: str, teacher: str, seed: int) -> Path:
-        """Return the Parquet file of a teacher's outputs, as ``reaugkd teach`` writes it."""
-        return self.path / "teachers" / f"{task}-{teacher}-{seed}.parquet"
+    def teacher_outputs(self, task: str, taught_by: str) -> Path:
+        """Return the Parquet file of the outputs of a teacher that :meth:`Study.taught_by` names."""
+        return self.path / "teachers" / f"{task}-{taught_by}.parquet"
 
-    def keys(self, task: str, teacher: str, seed: int) -> Path:
-        """Return the file of the teacher's projected embeddings."""
-        return self.path / "keys" / f"{task}-{teacher}-{seed}.npz"
+    def keys(self, task: str, projected_by: str) -> Path:
+        """Return the file of the embeddings by a projection head that :meth:`Study.projected_by` names."""
+        return self.path / "keys" / f"{task}-{projected_by}.npz"
 
     def scenario(self, scenario: StudyScenario, seed: int) -> Path:
         """Return the JSON file of a scenario's rows."""
@@ -158,9 +158,8 @@ def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say, kno
             outputs = _outputs(study, teacher, task, teacher_seed, folder, say)
             outputs = outputs.calibrated(task) if recipe.calibrate_teacher else outputs
             if recipe.distillation.aligns:
-                keys = _projected(
-                    outputs, task, recipe, teacher_seed, folder.keys(cell.task, teacher.name, teacher_seed)
-                )
+                keys_file = folder.keys(cell.task, study.projected_by(teacher, teacher_seed, recipe))
+                keys = _projected(outputs, task, recipe, teacher_seed, keys_file)
         made_of = _made_of(task, recipe, outputs)
         path = cell.file(folder.path)
         if path.is_file() and str(np.load(path)["made_of"]) == made_of:
@@ -223,7 +222,7 @@ def run_scenarios(
         if scenario.kind == "corrected_labels":
             rows = list(corrected_labels(task, recipe))
         elif scenario.kind == "new_classes":
-            taught = folder.teacher_outputs(f"{task.name}-old-classes", teacher.name, seed)
+            taught = folder.teacher_outputs(f"{task.name}-old-classes", study.taught_by(teacher, seed))
             rows = list(new_classes(task, partial(_taught, recipe=recipe, path=taught, say=say), recipe))
         else:
             run = {"few_labels": few_labels, "grown_memory": grown_memory}[scenario.kind]
@@ -239,7 +238,7 @@ def _outputs(
     study: Study, teacher: StudyTeacher, task: Task, seed: int, folder: StudyFolder, say: Say
 ) -> TeacherOutputs:
     """Load the outputs of one of the plan's teachers, or make them first."""
-    path = folder.teacher_outputs(task.name, teacher.name, seed)
+    path = folder.teacher_outputs(task.name, study.taught_by(teacher, seed))
     if teacher.soft_labels_of is not None:
         source = next(other for other in study.teachers if other.name == teacher.soft_labels_of)
         known = _outputs(study, source, task, source.seeds[0], folder, say)

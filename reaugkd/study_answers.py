@@ -81,10 +81,11 @@ def study_answers(study: Study, data: str | Path, work: str | Path, known: Study
             found.append(known.answers_of(about))
             continue
         task = tasks[cell.task]
-        outputs = TeacherOutputs.load(folder.teacher_outputs(cell.task, teacher.name, teacher_seed)).calibrated(task)
-        keys = folder.keys(cell.task, teacher.name, teacher_seed)
+        outputs = TeacherOutputs.load(folder.teacher_outputs(cell.task, study.taught_by(teacher, teacher_seed)))
+        recipe = method.recipe(teacher, cell.seed)
+        keys = folder.keys(cell.task, study.projected_by(teacher, teacher_seed, recipe))
         given = Known(
-            outputs=outputs,
+            outputs=outputs.calibrated(task),
             keys=np.load(keys)["train"] if method.needs_teacher and keys.is_file() else None,
             aligns=method.aligns,
             second=folder.second_key(cell.task),

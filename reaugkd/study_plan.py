@@ -181,13 +181,59 @@ class Study:
             Twelve hexadecimal digits.
         """
         files = next(entry.files for entry in self.tasks if entry.name == task)
+        made_of = [files, asdict(recipe), *self._teaches(teacher, teacher_seed), self.second_key]
+        return _digest([*made_of, CHOICES, STUDENT_EPOCHS, TEACHER_EPOCHS])
+
+    def taught_by(self, teacher: StudyTeacher, seed: int) -> str:
+        """Return a trained teacher's name for files: the plan's, the seed, and a digest of what it is trained by.
+
+        Parameters
+        ----------
+        teacher : StudyTeacher
+            The teacher.
+        seed : int
+            Its seed.
+
+        Returns
+        -------
+        str
+            Another one wherever the teacher would be another.
+        """
+        recipe = Recipe()
+        trained_by = [asdict(recipe.teacher_training), recipe.max_length, recipe.teacher_epochs, TEACHER_EPOCHS]
+        return f"{teacher.name}-{seed}-{_digest([*self._teaches(teacher, seed), *trained_by])}"
+
+    def projected_by(self, teacher: StudyTeacher, seed: int, recipe: Recipe) -> str:
+        """Return the name for files of a teacher's projection head, as :meth:`taught_by` does of the teacher.
+
+        Parameters
+        ----------
+        teacher : StudyTeacher
+            The teacher.
+        seed : int
+            Its seed, and the head's.
+        recipe : Recipe
+            ``student``, ``projection_training`` and ``projection_temperature`` count.
+
+        Returns
+        -------
+        str
+            Another one wherever the head would be another.
+        """
+        training = asdict(replace(recipe.projection_training, seed=seed))
+        return f"{self.taught_by(teacher, seed)}-{_digest([recipe.student, training, recipe.projection_temperature])}"
+
+    def _teaches(self, teacher: StudyTeacher, seed: int) -> list[dict[str, Any] | None]:
+        """Return what tells a teacher from others: its settings, and those of the teacher whose soft labels it has."""
         source = next((other for other in self.teachers if other.name == teacher.soft_labels_of), None)
-        teaches = [
-            asdict(teacher) | {"seeds": teacher_seed, "methods": None},
+        return [
+            asdict(teacher) | {"seeds": seed, "methods": None},
             None if source is None else asdict(source) | {"seeds": source.seeds[0], "methods": None},
         ]
-        settings = [files, asdict(recipe), *teaches, self.second_key, CHOICES, STUDENT_EPOCHS, TEACHER_EPOCHS]
-        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _digest(settings: Any) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def read_study(path: str | Path) -> Study:

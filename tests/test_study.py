@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -135,6 +136,34 @@ def test_a_changed_setting_trains_the_students_that_it_concerns(finished, traine
     assert sorted(set(trained)) == ["kd-0", "kd-1"]
 
 
+@pytest.mark.parametrize("change", [{"cross_fit": 2}, {"encoder": "another"}])
+def test_a_teacher_of_other_settings_is_trained_anew_though_it_has_the_same_name(finished, plan, tmp_path, change):
+    teachers = {"wide": {**plan["teachers"]["wide"], **change}}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, "teachers": teachers}))
+    before, after = read_study(finished / "study.yaml"), read_study(tmp_path / "study.yaml")
+    assert before.taught_by(before.teachers[0], 3) != after.taught_by(after.teachers[0], 3)
+    assert before.taught_by(before.teachers[0], 3) == before.taught_by(
+        replace(before.teachers[0], methods=("kd",), seeds=(3, 4)), 3
+    )
+
+
+def test_methods_of_other_projection_heads_share_no_keys(finished, plan, trained, tmp_path):
+    copy = tmp_path / "study"
+    shutil.copytree(finished, copy)
+    other = {**plan["methods"]["reaugkd"], "projection_temperature": 0.5}
+    (copy / "study.yaml").write_text(yaml.safe_dump({**plan, "methods": {**plan["methods"], "other": other}}))
+    study = read_study(copy / "study.yaml")
+    run_study(study, copy, copy / "work", say=lambda _: None)
+    assert sorted(set(trained)) == ["other-0", "other-1"]
+    wide = next(teacher for teacher in study.teachers if teacher.name == "wide")
+    recipes = {method.name: method.recipe(wide, 0) for method in study.methods}
+    ours, theirs = (
+        np.load(StudyFolder(copy / "work").keys("one", study.projected_by(wide, 3, recipes[name])))["train"]
+        for name in ("reaugkd", "other")
+    )
+    assert np.abs(ours - theirs).max() > 1e-3
+
+
 def test_no_test_label_is_read_before_everything_of_the_student_is_chosen(finished, monkeypatch):
     events = []
     labels, choose = Task.labels, answers_module.cell_answers
@@ -217,9 +246,10 @@ def test_a_summary_is_the_mean_over_seeds(finished):
 
 
 def test_a_black_box_gives_the_soft_labels_of_the_other_teacher_and_the_open_encoders_width(finished):
+    study, folder = read_study(finished / "study.yaml"), StudyFolder(finished / "work")
     white, black = (
-        study_module.TeacherOutputs.load(finished / f"work/teachers/one-{name}.parquet")
-        for name in ("wide-3", "closed-0")
+        study_module.TeacherOutputs.load(folder.teacher_outputs("one", study.taught_by(teacher, teacher.seeds[0])))
+        for teacher in sorted(study.teachers, key=lambda teacher: teacher.soft_labels_of is not None)
     )
     np.testing.assert_array_equal(black.soft_labels, white.soft_labels)
     assert (white.hidden.shape[1], black.hidden.shape[1]) == (48, 32)
