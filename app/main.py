@@ -76,11 +76,13 @@ def build_app(job: ModelJob) -> gr.Blocks:
             with gr.Tab("Learn", id="learn") as learn_tab:
                 learn = LearnView(menu, name, kept)
         below.render()
-        timer = gr.Timer(3)  # drawing the losses more often would take the processor from the training
+        timer = gr.Timer(1)
 
         def look(drawn: int) -> dict[Any, Any]:
-            done = {is_ready: True, timer: gr.Timer(active=False)} if job.model is not None else {}
-            return training.draw(drawn) | done
+            if job.model is not None:
+                return training.draw(drawn) | {is_ready: True, timer: gr.Timer(active=False)}
+            # Drawing the losses more often would take the processor from the training.
+            return training.draw(drawn) | ({timer: gr.Timer(3)} if job.is_training else {})
 
         def show(request: gr.Request) -> dict[Any, Any]:
             state = linked_state(request)
