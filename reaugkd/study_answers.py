@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from reaugkd.alignment import alignment
 from reaugkd.data import SPLITS, Task
 from reaugkd.encoders import normalize
 from reaugkd.evaluation import Encoded, answer, choose_gate, choose_retrieval
@@ -69,7 +70,9 @@ def study_answers(study: Study, data: str | Path, work: str | Path, known: Study
     -------
     DataFrame
         A row for each task, teacher, method, seed and answer: ``made_by``, metric, choice, ``validation``, ``test``,
-        ``log_loss`` (nats), ``seconds`` of training, and ``predicted``, the labels (N,) of the test rows.
+        ``log_loss`` (nats), ``seconds`` of training, and ``predicted``, the labels (N,) of the test rows; where there
+        is a teacher, how near the student's space comes to it on the test texts, see
+        :func:`reaugkd.alignment.alignment`.
     """
     folder = StudyFolder(Path(work))
     tasks = {task.name: task.load(Path(data)) for task in study.tasks}
@@ -83,10 +86,11 @@ def study_answers(study: Study, data: str | Path, work: str | Path, known: Study
         task = tasks[cell.task]
         outputs = TeacherOutputs.load(folder.teacher_outputs(cell.task, study.taught_by(teacher, teacher_seed)))
         recipe = method.recipe(teacher, cell.seed)
-        keys = folder.keys(cell.task, study.projected_by(teacher, teacher_seed, recipe))
+        keys_file = folder.keys(cell.task, study.projected_by(teacher, teacher_seed, recipe))
+        keys = np.load(keys_file) if method.needs_teacher and keys_file.is_file() else None
         given = Known(
             outputs=outputs.calibrated(task),
-            keys=np.load(keys)["train"] if method.needs_teacher and keys.is_file() else None,
+            keys=None if keys is None else keys["train"],
             aligns=method.aligns,
             second=folder.second_key(cell.task),
             offers_second=study.second_key is None or teacher.offers(study.second_key["encoder"]),
@@ -95,6 +99,9 @@ def study_answers(study: Study, data: str | Path, work: str | Path, known: Study
         chosen = list(cell_answers(cell, task, said, given))
         gold = task.labels("test")  # read only now: everything is chosen
         about["seconds"] = float(said["seconds"])
+        if keys is not None:
+            memory = KnowledgeBase(task.rows["train"].to_pandas(), keys["train"], given.outputs.of("train")[1])
+            about |= alignment(said["test_embeddings"].astype(np.float32), keys["test"], memory)
         found.append(pd.DataFrame([about | _scored(answers, gold, task.metric) for answers in chosen]))
     found = [rows for rows in found if len(rows)]
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()

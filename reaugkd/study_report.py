@@ -18,6 +18,7 @@ from reaugkd.study_plan import Study
 from reaugkd.study_record import StudyRecord
 
 ALL_TASKS = "all tasks"
+ALIGNMENT = ("cosine", "cka", "overlap_at_10", "class_agreement_at_10", "within_class_cosine")
 
 
 def write_report(study: Study, data: str | Path, work: str | Path, known: StudyRecord | None = None) -> list[Path]:
@@ -38,8 +39,8 @@ def write_report(study: Study, data: str | Path, work: str | Path, known: StudyR
     -------
     list of Path
         The record (see :class:`~reaugkd.study_record.StudyRecord`), its scores as CSV, ``summary`` (means over seeds)
-        and ``comparisons`` with an SVG for each teacher, ``scenarios`` with an SVG for each, ``tables.md`` of these; no
-        table and no plot of what the plan does not name.
+        and ``comparisons`` with an SVG for each teacher, ``alignment``, ``scenarios`` with an SVG for each,
+        ``tables.md`` of these; no table and no plot of what the plan does not name.
 
     Raises
     ------
@@ -55,6 +56,7 @@ def write_report(study: Study, data: str | Path, work: str | Path, known: StudyR
     found = {
         "summary": summarised(answers),
         "comparisons": compared(answers, gold, study.compare),
+        "alignment": alignment_table(answers),
         "scenarios": scenario_table(rows),
     }
     tables = {name: table for name, table in found.items() if not table.empty}
@@ -96,6 +98,30 @@ def summarised(scores: pd.DataFrame) -> pd.DataFrame:
         found = interval_over_seeds(100 * group["test"].to_numpy())
         rows.append(dict(zip(keys, names, strict=True)) | {"seeds": len(group)} | _columns(found))
     return pd.DataFrame(rows)
+
+
+def alignment_table(answers: pd.DataFrame) -> pd.DataFrame:
+    """Return how near each student's space comes to its teacher's on the test texts, averaged over seeds.
+
+    Parameters
+    ----------
+    answers : DataFrame
+        As :func:`reaugkd.study_answers.study_answers` gives them.
+
+    Returns
+    -------
+    DataFrame
+        ``task``, ``teacher``, ``method``, ``seeds`` and the measures of :func:`reaugkd.alignment.alignment`; students
+        without a teacher, and those of records that do not hold the measures, are left out. Where
+        ``within_class_cosine`` is near 1 the overlap says little.
+    """
+    if not set(ALIGNMENT) <= set(answers.columns):
+        return pd.DataFrame()
+    measured = answers[answers["answer"] == "off"].dropna(subset=list(ALIGNMENT))
+    by_student = measured.groupby(["task", "teacher", "method"], sort=False)
+    means = by_student[list(ALIGNMENT)].mean()
+    means.insert(0, "seeds", by_student.size())
+    return means.reset_index()
 
 
 def compared(
@@ -216,7 +242,7 @@ def in_markdown(tables: dict[str, pd.DataFrame]) -> str:
     Parameters
     ----------
     tables : dict of str to DataFrame
-        By name, each with ``mean``, ``low`` and ``high`` among its columns.
+        By name; ``mean``, ``low`` and ``high`` become one column where a table has them.
 
     Returns
     -------
@@ -226,9 +252,9 @@ def in_markdown(tables: dict[str, pd.DataFrame]) -> str:
     page = ["# Tables of the study", ""]
     for name, table in tables.items():
         shown = table.drop(columns=["mean", "low", "high"], errors="ignore")
-        shown.insert(
-            list(shown.columns).index("seeds") + 1, "mean [95 % interval]", table.apply(_with_interval, axis=1)
-        )
+        if "mean" in table:
+            position = list(shown.columns).index("seeds") + 1
+            shown.insert(position, "mean [95 % interval]", table.apply(_with_interval, axis=1))
         lines = [
             list(shown.columns),
             ["---"] * shown.shape[1],

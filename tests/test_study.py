@@ -24,6 +24,7 @@ from reaugkd.study_plan import read_study
 from reaugkd.study_record import StudyRecord
 from reaugkd.study_report import (
     ALL_TASKS,
+    alignment_table,
     compared,
     in_markdown,
     scenario_rows,
@@ -243,6 +244,24 @@ def test_a_summary_is_the_mean_over_seeds(finished):
     table = summarised(scores).set_index(["task", "teacher", "method", "answer"])
     kd = scores[scores[["task", "teacher", "method", "answer"]].eq(["two", "closed", "kd", "off"]).all(axis=1)]
     assert table.loc[("two", "closed", "kd", "off")]["mean"] == pytest.approx(100 * kd["test"].mean())
+
+
+def test_alignment_is_measured_on_the_test_texts_of_every_student_that_has_a_teacher(finished):
+    study = read_study(finished / "study.yaml")
+    table = alignment_table(study_answers(study, finished, finished / "work"))
+    assert table.groupby(["task", "teacher"])["method"].agg(list).tolist() == [["kd", "reaugkd"]] * 4
+    assert set(table["seeds"]) == {2}
+    wide = next(teacher for teacher in study.teachers if teacher.name == "wide")
+    method = next(method for method in study.methods if method.name == "reaugkd")
+    keys = StudyFolder(finished / "work").keys("one", study.projected_by(wide, 3, method.recipe(wide, 0)))
+    z = np.load(keys)["test"].astype(np.float64)
+    cosines = []
+    for seed in (0, 1):
+        x = np.load(finished / f"work/students/one/wide/reaugkd-{seed}.npz")["test_embeddings"].astype(np.float64)
+        cosines.append(((x * z).sum(axis=1) / np.linalg.norm(x, axis=1) / np.linalg.norm(z, axis=1)).mean())
+    row = table.set_index(["task", "teacher", "method"]).loc[("one", "wide", "reaugkd")]
+    assert row["cosine"] == pytest.approx(np.mean(cosines), abs=1e-5)
+    assert alignment_table(pd.DataFrame({"task": ["one"], "answer": ["off"]})).empty
 
 
 def test_a_black_box_gives_the_soft_labels_of_the_other_teacher_and_the_open_encoders_width(finished):
