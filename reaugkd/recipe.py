@@ -30,7 +30,7 @@ from reaugkd.maps import fit_maps
 from reaugkd.model_card import model_card
 from reaugkd.model_folder import EPOCHS_FILE, ModelParts, ModelSettings, check_target, full_disk_as_sentence
 from reaugkd.projection import ProjectionHead, fit_projection_head
-from reaugkd.second_key import SecondKey
+from reaugkd.second_key import SecondKey, half_of
 from reaugkd.teacher import TeacherOutputs, fine_tune_teacher
 from reaugkd.trainer import OnProgress, Progress, TrainingSettings
 from reaugkd.weights import DEFAULT_ENCODER, find_weights
@@ -64,7 +64,8 @@ class Recipe:
     second_key : str or None
         A pretrained encoder, left untuned, by whose layers the memory is searched where that tells
         more than the student's own; see :func:`reaugkd.evaluation.choose_gate`. It runs beside the student for every
-        answer, so it is left out where the teacher is made of the same encoder and could as well answer itself.
+        answer, so only half of its layers are taken where the teacher is made of the same encoder and could as well
+        answer itself; see :func:`reaugkd.second_key.half_of`.
     calibrate_teacher : bool
         Set the temperature of the soft labels on the validation rows.
     cross_fit : int
@@ -322,9 +323,13 @@ def train(
         with _timed(seconds, "evaluation"):
             _report(on_progress, "Evaluation")
             second_key = None
-            if recipe.second_key is not None and recipe.second_key != recipe.teacher:
+            if recipe.second_key is not None:
                 weights = find_weights(recipe.second_key, _sentence(on_progress))
-                second_key = SecondKey.of(weights, knowledge_base, task.texts("train"), recipe.max_length)
+                depth = AutoConfig.from_pretrained(weights).num_hidden_layers
+                layers = half_of(depth) if recipe.second_key == recipe.teacher else depth
+                second_key = SecondKey.of(
+                    weights, knowledge_base, task.texts("train"), recipe.max_length, layers=layers
+                )
             metrics, scored, encoded_train = _evaluate(
                 task, teacher_outputs, head, knowledge_base, second_key, students
             )

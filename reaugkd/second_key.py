@@ -13,6 +13,25 @@ from reaugkd.key_head import KeyHead, fit_key_head
 from reaugkd.knowledge_base import KnowledgeBase
 
 
+def half_of(layers: int) -> int:
+    """Return how many of an encoder's layers the second key reads where the teacher is made of the same encoder.
+
+    With all of them it would cost as much as asking the teacher. With half, student and second key together cost less,
+    as long as the student is not deeper than the other half.
+
+    Parameters
+    ----------
+    layers : int
+        How many the encoder has.
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
+    return max(1, layers // 2)
+
+
 @dataclass(frozen=True)
 class SecondKey:
     """The same memories, found by what the layers of an untuned encoder make of a text.
@@ -42,6 +61,7 @@ class SecondKey:
         texts: Sequence[Text],
         max_length: int,
         taught: NDArray[np.bool_] | None = None,
+        layers: int | None = None,
     ) -> "SecondKey":
         """Embed a memory's texts by a pretrained encoder, and fit the head to the memory's keys.
 
@@ -57,17 +77,19 @@ class SecondKey:
             Tokens after which a text is cut.
         taught : (N,) bool, optional
             Which keys of the memory are the teacher's z; all if left out.
+        layers : int, optional
+            Keep only the encoder's first so many layers.
 
         Returns
         -------
         SecondKey
             The key.
         """
-        encoder = TextClassifier.from_pretrained(weights, 1, max_length=max_length)
-        layers = encoder.encode_layers(texts)
-        taught = np.ones(len(layers), dtype=bool) if taught is None else taught
-        head = fit_key_head(layers[taught], knowledge_base.embeddings[taught])
-        return cls(encoder, head, replace(knowledge_base, embeddings=head.keys(layers)))
+        encoder = TextClassifier.from_pretrained(weights, 1, layers=layers, max_length=max_length)
+        pooled = encoder.encode_layers(texts)
+        taught = np.ones(len(pooled), dtype=bool) if taught is None else taught
+        head = fit_key_head(pooled[taught], knowledge_base.embeddings[taught])
+        return cls(encoder, head, replace(knowledge_base, embeddings=head.keys(pooled)))
 
     def embed(self, texts: Sequence[Text]) -> NDArray[np.float32]:
         """Return what the memory is searched with, (N, d' + d) of length 1."""

@@ -17,6 +17,7 @@ from reaugkd.key_head import fit_key_head
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.metrics import METRICS, Labels, log_loss
 from reaugkd.retrieval import RetrievalSettings
+from reaugkd.second_key import half_of
 from reaugkd.study import Cell, StudyFolder, cells
 from reaugkd.study_plan import Study
 from reaugkd.study_record import StudyRecord
@@ -36,7 +37,7 @@ class Answers:
     answer : str
         ``off``; or ``fixed``, ``gate`` or ``only`` with the key after a hyphen: ``aligned`` (the teacher's z, asked
         with x), ``own`` (the student's own x), ``untuned`` (the untuned encoder), ``second`` (the same with its key
-        head); or ``gate``, the recipe's choice.
+        head), ``half`` (that of its first half of layers); or ``gate``, the recipe's choice.
     retrieval : RetrievalSettings
         k, λ or the gate, and τ_r, chosen on the validation rows.
     validation : float
@@ -93,7 +94,7 @@ def study_answers(study: Study, data: str | Path, work: str | Path, known: Study
             keys=None if keys is None else keys["train"],
             aligns=method.aligns,
             second=folder.second_key(cell.task),
-            offers_second=study.second_key is None or teacher.offers(study.second_key["encoder"]),
+            halves_second=study.second_key is not None and teacher.halves(study.second_key["encoder"]),
         )
         said = np.load(path)
         chosen = list(cell_answers(cell, task, said, given))
@@ -121,15 +122,15 @@ class Known:
         Whether the student was aligned to them.
     second : Path
         File of what the untuned encoder's layers make of every text; may be missing.
-    offers_second : bool
-        Whether the recipe may choose the second key: not where the teacher is made of the same encoder.
+    halves_second : bool
+        Whether the recipe may choose only half of the second key: where the teacher is made of the same encoder.
     """
 
     outputs: TeacherOutputs
     keys: NDArray[np.float32] | None
     aligns: bool
     second: Path
-    offers_second: bool
+    halves_second: bool
 
 
 def cell_answers(cell: Cell, task: Task, said: Any, known: Known) -> Iterator[Answers]:
@@ -180,9 +181,8 @@ def cell_answers(cell: Cell, task: Task, said: Any, known: Known) -> Iterator[An
         yield made(f"only-{key}", queries, memory, choose_retrieval(held_out, labels, memory, metric, (1.0,)))
         choices[key] = choose_gate(held_out, labels, memory, metric)
         yield made(f"gate-{key}", queries, memory, choices[key].retrieval)
-    offered = ["aligned" if "aligned" in keyed else "own"]
-    if known.offers_second:
-        offered += [key for key in ("second" if "second" in keyed else "untuned",) if key in keyed]
+    independent = ("half" if known.halves_second else "second") if "second" in keyed else "untuned"
+    offered = ["aligned" if "aligned" in keyed else "own", *(key for key in (independent,) if key in keyed)]
     best = min(offered, key=lambda key: choices[key].log_loss)
     yield made("gate", *keyed[best], choices[best].retrieval)
 
@@ -195,8 +195,11 @@ def _independent_keys(known: Known) -> dict[str, dict[str, NDArray[np.float32]]]
     layers = {split: found[split].astype(np.float32) for split in SPLITS}
     keys = {"untuned": {split: normalize(layers[split][:, -1]) for split in SPLITS}}
     if known.keys is not None:
-        head = fit_key_head(layers["train"], known.keys)
-        keys["second"] = {split: head.keys(layers[split]) for split in SPLITS}
+        depth = layers["train"].shape[1] - 1
+        depths = {"second": depth, "half": half_of(depth)} if known.halves_second else {"second": depth}
+        for key, count in depths.items():
+            head = fit_key_head(layers["train"][:, : count + 1], known.keys)
+            keys[key] = {split: head.keys(layers[split][:, : count + 1]) for split in SPLITS}
     return keys
 
 

@@ -69,9 +69,9 @@ class StudyTeacher:
     soft_labels_of: str | None = None
     methods: tuple[str, ...] | None = None
 
-    def offers(self, second_key: str) -> bool:
-        """Whether the recipe takes a second key of this encoder: not where it could as well ask the teacher."""
-        return self.soft_labels_of is not None or self.encoder != second_key
+    def halves(self, second_key: str) -> bool:
+        """Whether the recipe takes half of this encoder for the second key: all of it could as well be the teacher."""
+        return self.soft_labels_of is None and self.encoder == second_key
 
 
 @dataclass(frozen=True)

@@ -210,3 +210,17 @@ def test_epochs_and_seed_that_are_given_are_taken(toy_task):
     filled = Recipe(epochs=3, teacher_epochs=2, seed=9).for_task(toy_task)
     assert (filled.student_training.epochs, filled.teacher_training.epochs) == (3, 2)
     assert {s.seed for s in (filled.student_training, filled.teacher_training, filled.projection_training)} == {9}
+
+
+@pytest.mark.parametrize(("teacher", "layers"), [("toy_encoder_folder", 2), ("wide_encoder_folder", 4)])
+def test_the_second_key_has_half_the_layers_where_the_teacher_is_made_of_the_same_encoder(
+    quick, toy_task, toy_encoder_folder, monkeypatch, tmp_path, request, teacher, layers
+):
+    made = []
+    original = recipes.SecondKey.of
+    monkeypatch.setattr(
+        recipes.SecondKey, "of", lambda *given, **options: made.append(original(*given, **options)) or made[-1]
+    )
+    recipe = replace(quick, teacher=str(request.getfixturevalue(teacher)), second_key=str(toy_encoder_folder))
+    train(toy_task, recipe, tmp_path / "model", on_progress=lambda _: None)
+    assert [key.encoder.num_layers for key in made] == [layers]

@@ -16,6 +16,7 @@ from reaugkd import study_answers as answers_module
 from reaugkd import study_report as report_module
 from reaugkd.data import Task
 from reaugkd.errors import ReAugKDError
+from reaugkd.key_head import fit_key_head
 from reaugkd.significance import interval_over_seeds, mcnemar, paired_bootstrap
 from reaugkd.study import StudyFolder, cells, run_study
 from reaugkd.study_answers import study_answers
@@ -204,13 +205,32 @@ def test_the_choices_are_the_same_when_the_test_labels_are_garbled(finished, tmp
 
 def test_every_way_to_answer_is_scored_for_every_student(finished):
     scores = study_answers(read_study(finished / "study.yaml"), finished, finished / "work")
-    assert scores.groupby("method")["answer"].nunique().to_dict() == {"student": 8, "kd": 11, "reaugkd": 14}
+    assert scores.groupby("method")["answer"].nunique().to_dict() == {"student": 8, "kd": 14, "reaugkd": 17}
     one = (scores["task"] == "one") & (scores["method"] == "reaugkd") & (scores["seed"] == 0)
     row = scores[one & (scores["teacher"] == "wide") & (scores["answer"] == "off")].iloc[0]
     said = np.load(finished / "work/students/one/wide/reaugkd-0.npz")["test_probabilities"].argmax(axis=1)
     gold = read_study(finished / "study.yaml").tasks[0].load(finished).labels("test")
     assert row["test"] == pytest.approx((said == gold).mean())
     np.testing.assert_array_equal(row["predicted"], said)
+
+
+def test_a_teacher_made_of_the_second_keys_encoder_is_offered_half_of_it(finished, plan, tmp_path):
+    (tmp_path / "study.yaml").write_text(
+        yaml.safe_dump({**plan, "second_key": {"encoder": plan["teachers"]["closed"]["encoder"]}})
+    )
+    study = read_study(tmp_path / "study.yaml")
+    encoder = study.second_key["encoder"]
+    by_name = {teacher.name: teacher for teacher in study.teachers}
+    assert not by_name["wide"].halves(encoder)
+    assert not by_name["closed"].halves(encoder)
+    assert replace(by_name["closed"], soft_labels_of=None).halves(encoder)
+    random = np.random.default_rng(0)
+    found = {split: random.normal(size=(30, 5, 8)) for split in ("train", "validation", "test")}
+    np.savez(tmp_path / "layers.npz", **found)
+    known = answers_module.Known(None, random.normal(size=(30, 6)), True, tmp_path / "layers.npz", True)
+    half = answers_module._independent_keys(known)["half"]
+    head = fit_key_head(found["train"][:, :3].astype(np.float32), known.keys)
+    np.testing.assert_allclose(half["test"], head.keys(found["test"][:, :3].astype(np.float32)), atol=1e-6)
 
 
 def test_comparisons_are_those_of_the_statistics_on_the_same_rows(finished):
