@@ -181,7 +181,7 @@ def cell_answers(cell: Cell, task: Task, said: Any, known: Known) -> Iterator[An
         yield made(f"only-{key}", queries, memory, choose_retrieval(held_out, labels, memory, metric, (1.0,)))
         choices[key] = choose_gate(held_out, labels, memory, metric)
         yield made(f"gate-{key}", queries, memory, choices[key].retrieval)
-    independent = ("half" if known.halves_second else "second") if "second" in keyed else "untuned"
+    independent = "half" if known.halves_second else "second" if "second" in keyed else "untuned"
     offered = ["aligned" if "aligned" in keyed else "own", *(key for key in (independent,) if key in keyed)]
     best = min(offered, key=lambda key: choices[key].log_loss)
     yield made("gate", *keyed[best], choices[best].retrieval)
