@@ -10,7 +10,7 @@ from reaugkd.figures import PALETTE
 INK, PAPER = "#22252B", "#FFFFFF"
 WIDTH = 1_000
 ROW_HEIGHT = 26
-PANELS_A_ROW = 4
+PANELS_A_ROW = 3
 
 
 def methods_figure(summary: pd.DataFrame) -> go.Figure:
@@ -77,8 +77,8 @@ def comparison_figure(comparisons: pd.DataFrame) -> go.Figure:
         columns,
         shared_yaxes=True,
         subplot_titles=titles,
-        horizontal_spacing=0.04,
-        vertical_spacing=0.3 / lines,
+        horizontal_spacing=0.03,
+        vertical_spacing=0.25 / lines,
     )
     tasks = list(dict.fromkeys(comparisons["task"]))
     for number, (ours, theirs) in enumerate(pairs):
@@ -91,21 +91,26 @@ def comparison_figure(comparisons: pd.DataFrame) -> go.Figure:
             error_x=_bars(rows),
             mode="markers+text",
             text=[f"{mean:+.2f}" for mean in rows["mean"]],
-            textposition="top right",
+            textposition="top center",
             cliponaxis=False,
             marker={"color": colours, "size": 9},
             showlegend=False,
             row=line,
             col=column,
         )
-        figure.add_vline(x=0, line={"color": INK, "width": 1}, row=line, col=column)
-        figure.update_xaxes(title="points", row=line, col=column)
-    figure.update_yaxes(categoryorder="array", categoryarray=tasks[::-1])
+        figure.add_vline(x=0, line={"color": INK, "width": 2}, layer="below", row=line, col=column)
+        figure.update_xaxes(title="points" if line == lines else "", row=line, col=column)
+    ends = np.append(comparisons[["mean", "low", "high"]].to_numpy(), 0)  # one range, so that panels compare
+    room = 0.12 * np.ptp(ends[~np.isnan(ends)])
+    figure.update_xaxes(range=[np.nanmin(ends) - room, np.nanmax(ends) + room], nticks=9)
+    figure.update_yaxes(categoryorder="array", categoryarray=tasks[::-1], range=[-0.5, len(tasks) - 0.3])
+    figure.update_annotations(font_size=12)
     first = comparisons[(comparisons["ours"] == pairs[0][0]) & (comparisons["baseline"] == pairs[0][1])].iloc[-1]
     seeds = int(comparisons["seeds"].max())
+    shown = f"mean and 95 % interval over {seeds} seeds" if seeds > 1 else "one seed, without an interval"
     title = (
         f"{first['ours']} minus {first['baseline']}: {first['mean']:+.2f} points on {first['task']}"
-        f"<br><sub>mean and 95 % interval over {seeds} seed{'s' * (seeds > 1)}</sub>"
+        f"<br><sub>{shown}</sub>"
     )
     return _styled(figure, title, lines * (2 * len(tasks) + 3))
 
