@@ -20,7 +20,7 @@ from reaugkd.key_head import fit_key_head
 from reaugkd.significance import interval_over_seeds, mcnemar, paired_bootstrap
 from reaugkd.study import StudyFolder, cells, run_study
 from reaugkd.study_answers import study_answers
-from reaugkd.study_figures import scenario_figure
+from reaugkd.study_figures import comparison_figure, scenario_figure
 from reaugkd.study_plan import read_study
 from reaugkd.study_record import StudyRecord
 from reaugkd.study_report import (
@@ -325,6 +325,20 @@ def test_scenarios_are_averaged_over_their_seeds(plan, tmp_path):
     wanted = interval_over_seeds([50.0, 70.0])
     assert (row["mean"], row["low"], row["high"]) == pytest.approx((wanted.mean, wanted.low, wanted.high))
     assert (row["seeds"], row["seconds"]) == (2, 2.5)
+
+
+def test_the_panels_of_comparisons_share_one_scale_that_holds_0_and_every_interval():
+    about = {"baseline": "kd/off", "seeds": 2}
+    rows = [
+        about | {"ours": ours, "task": task, "mean": mean, "low": mean - 1, "high": mean + 1}
+        for ours, mean in (("a/off", 3.0), ("b/off", 7.0))
+        for task in ("one", "two")
+    ]
+    rows[0] |= {"low": np.nan, "high": np.nan}
+    layout = comparison_figure(pd.DataFrame(rows)).layout
+    assert layout.xaxis.range == layout.xaxis2.range
+    assert layout.xaxis.range[0] < 0
+    assert layout.xaxis.range[1] > 8
 
 
 def test_the_plot_of_new_classes_names_the_way_that_is_best_where_all_were_measured():
