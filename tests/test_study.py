@@ -139,14 +139,25 @@ def test_a_changed_setting_trains_the_students_that_it_concerns(finished, traine
 
 
 @pytest.mark.parametrize("change", [{"cross_fit": 2}, {"encoder": "another"}])
-def test_a_teacher_of_other_settings_is_trained_anew_though_it_has_the_same_name(finished, plan, tmp_path, change):
+def test_a_teacher_of_other_settings_is_trained_anew_though_it_has_the_same_name(
+    finished, plan, tmp_path, monkeypatch, change
+):
     teachers = {"wide": {**plan["teachers"]["wide"], **change}}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, "teachers": teachers}))
     before, after = read_study(finished / "study.yaml"), read_study(tmp_path / "study.yaml")
-    assert before.taught_by(before.teachers[0], 3) != after.taught_by(after.teachers[0], 3)
-    assert before.taught_by(before.teachers[0], 3) == before.taught_by(
-        replace(before.teachers[0], methods=("kd",), seeds=(3, 4)), 3
-    )
+    same, other = (next(one for one in study.teachers if one.name == "wide") for study in (before, after))
+    assert before.taught_by(same, 3) != after.taught_by(other, 3)
+    assert before.taught_by(same, 3) == before.taught_by(replace(same, methods=("kd",), seeds=(3, 4)), 3)
+    taught = []
+
+    def teach(task, recipe, path, **_):
+        taught.append((task.name, recipe.teacher, recipe.cross_fit))
+        raise InterruptedError
+
+    monkeypatch.setattr(study_module, "teach", teach)
+    with pytest.raises(InterruptedError):
+        run_study(after, finished, finished / "work", say=lambda _: None)
+    assert taught == [("one", other.encoder, other.cross_fit)]
 
 
 def test_methods_of_other_projection_heads_share_no_keys(finished, plan, trained, tmp_path):
