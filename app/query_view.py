@@ -365,7 +365,7 @@ class QueryView:
     def _edit(
         self, name: str, query: "AskedText", _: Any, struck: dict[str, Any], edited: str, text_pair: str, *settings: Any
     ) -> dict[Any, Any]:
-        if query is None or edited in ("", query.text):
+        if query is None or edited in ("", query.text if isinstance(query.text, str) else query.text[0]):
             return {self.edited_query: None, self.beside: ""}  # the page put it there: it is no edit yet
         try:
             edited_query = asked_text(self.menu.get(name), edited, text_pair)

@@ -210,6 +210,11 @@ def test_a_model_of_pairs_has_two_boxes(open_page, serve_model, toy_model):
     second.press("Enter")
     expect(page.locator("#answer .asked")).to_have_text("iron and steel | rain and snow")
     expect(page.locator("#answer .answer b")).to_have_text(model.explain(("iron and steel", "rain and snow")).label)
+    page.locator("#beside-it button").click()
+    page.locator("#edited textarea").fill("plum and pear")
+    expect(page.locator("#beside .asked")).to_have_text("plum and pear | rain and snow")
+    page.locator("#edited textarea").fill("iron and steel")  # as asked: no edit
+    expect(page.locator("#beside")).to_be_empty()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
