@@ -12,6 +12,7 @@ from errors_view import MAX_ROWS, PICK, SPLITS, listed_html
 from maps_panel import MapsPanel
 from models import LATEST, ModelMenu, evaluation_set, kept
 from query_view import answer_html, asked_text, example_texts, sentence_html
+from typed_text import on_typing
 
 from reaugkd.error_tables import outcome_table
 from reaugkd.errors import ReAugKDError
@@ -216,8 +217,7 @@ class CompareView:
         moved = [part.input for part in chosen]
         gr.on(moved, self._draw, [*over, self.picked, self.holds, *texts], [*answered, *compared], **LATEST)
         self.split.input(self._compare, [*over, self.picked, self.holds], compared, **LATEST)
-        # Changes rather than input: a pasted text sends an input event before its value, and rows put theirs here.
-        gr.on([self.text.change, self.text_pair.change], self._ask, [*sides, *texts], answered, **LATEST)
+        on_typing(texts, self._ask, [*sides, *texts], answered)
         self.outcomes.select(self._pick, [*over, self.holds], [self.picked, *listed], **LATEST)
         self.differing.click(self._list_differing, [*over, self.holds], [self.picked, *listed], **LATEST)
         self.all.click(self._list_all, over, [self.picked, self.holds, *listed], **LATEST)

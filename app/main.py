@@ -98,12 +98,14 @@ def build_app(job: ModelJob) -> gr.Blocks:
         outputs = [*training.outputs, is_ready, timer]
         gr.on([page.load, timer.tick], look, training.drawn, outputs, **watch)
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_id": "model"}
+        beside = quiet | {"concurrency_id": "maps"}
         shown = is_ready.change(show, None, [tabs, below, name, linked], **quiet)
         query_tab.select(lambda: "query", None, opened, queue=False, **quiet)
         for event in (shown.then, name.input):
             answered = event(query.fill, [name, *query.fill_inputs, linked], query.filled, **quiet)
-            filled = answered.then(maps.fill, name, maps.filled, **quiet)  # the answer first: the maps take seconds
-            filled.then(maps.show_link, [name, linked], [maps.map, *maps.listed], **quiet)
+            # The answer first, and others beside it: the maps take seconds.
+            filled = answered.then(maps.fill, name, maps.filled, **beside)
+            filled.then(maps.show_link, [name, linked], [maps.map, *maps.listed], **beside)
         for tab, view in (
             (errors_tab, errors),
             (memory_tab, memory),

@@ -6,6 +6,7 @@ import gradio as gr
 from code_box import place_code
 from maps_panel import MapsPanel, query_said
 from models import EACH, LATEST, ModelMenu
+from typed_text import on_typing
 
 from reaugkd.answer_bars import answer_bars, what_happened
 from reaugkd.errors import ReAugKDError
@@ -278,14 +279,12 @@ class QueryView:
         texts, asked = [self.text, self.text_pair], [self.query, self.edited_query, self.struck]
         shown = [self.weight, self.message, self.flipped, self.answer, self.beside, self.table, self.thought]
         shown += [self.back, self.code, self.maps.map, *asked]
-        # Changes rather than input: a pasted text sends an input event before its value.
-        typed = [self.text.change, self.text_pair.change]
-        gr.on(typed, self._ask, [self.name, self.query, *texts, *settings], shown, **LATEST)
+        on_typing(texts, self._ask, [self.name, self.query, *texts, *settings], shown)
         self.examples.click(self._pick, [self.name, self.examples, *settings], [*texts, self.edited, *shown], **LATEST)
         self.maps.ask.click(
             self._ask_point, [self.name, self.maps.opened, *settings], [*texts, self.edited, *shown], **LATEST
         )
-        self.edited.change(self._edit, [self.name, *asked, self.edited, self.text_pair, *settings], shown, **LATEST)
+        on_typing([self.edited], self._edit, [self.name, *asked, self.edited, self.text_pair, *settings], shown)
         moved = [self.k.input, self.temperature.input, self.by_gate.input]
         gr.on(moved, self._move, [self.name, *asked, *settings], shown, **LATEST)
         leave_gate(self.weight, self.by_gate)
@@ -366,7 +365,7 @@ class QueryView:
         self, name: str, query: "AskedText", _: Any, struck: dict[str, Any], edited: str, text_pair: str, *settings: Any
     ) -> dict[Any, Any]:
         if query is None or edited in ("", query.text if isinstance(query.text, str) else query.text[0]):
-            return {self.edited_query: None, self.beside: ""}  # the page put it there: it is no edit yet
+            return {self.edited_query: None, self.beside: ""}  # the page put it there, or it is no longer an edit
         try:
             edited_query = asked_text(self.menu.get(name), edited, text_pair)
         except ReAugKDError as error:

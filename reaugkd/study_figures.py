@@ -99,7 +99,7 @@ def comparison_figure(comparisons: pd.DataFrame) -> go.Figure:
             col=column,
         )
         figure.add_vline(x=0, line={"color": INK, "width": 2}, layer="below", row=line, col=column)
-        figure.update_xaxes(title="points" if line == lines else "", row=line, col=column)
+        figure.update_xaxes(title="points" if number + columns >= len(pairs) else "", row=line, col=column)
     ends = np.append(comparisons[["mean", "low", "high"]].to_numpy(), 0)  # one range, so that panels compare
     room = 0.12 * np.ptp(ends[~np.isnan(ends)])
     figure.update_xaxes(range=[np.nanmin(ends) - room, np.nanmax(ends) + room], nticks=9)

@@ -352,6 +352,15 @@ def test_the_panels_of_comparisons_share_one_scale_that_holds_0_and_every_interv
     assert layout.xaxis.range[1] > 8
 
 
+def test_the_last_panel_of_every_column_of_comparisons_names_its_axis():
+    rows = [
+        {"ours": ours, "baseline": "kd/off", "task": "one", "mean": 1.0, "low": 0.0, "high": 2.0, "seeds": 2}
+        for ours in ("a/off", "b/off", "c/off", "d/off")
+    ]
+    layout = comparison_figure(pd.DataFrame(rows)).layout
+    assert [layout[f"xaxis{number}"].title.text for number in ("", 2, 3, 4)] == ["", "points", "points", "points"]
+
+
 def test_the_plot_of_new_classes_names_the_way_that_is_best_where_all_were_measured():
     found = {"memory": {0: 0.0, 5: 50.0, 20: 80.0}, "trained again": {5: 45.0, 20: 70.0}}
     rows = [

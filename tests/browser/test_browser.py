@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import maps_panel
 import pandas as pd
 import pytest
 from model_job import ModelJob
@@ -66,6 +67,30 @@ def test_the_page_is_never_empty_an_example_is_answered_when_it_opens(open_page,
     asked = page.locator("#answer .asked").inner_text()
     expect(page.locator("#text textarea")).to_have_value(asked)
     expect(page.locator("#answer .answer b")).to_have_text(toy_model.explain(asked).label)
+
+
+def test_an_opening_page_complains_of_no_empty_box(open_page, address):
+    page = open_page("about:blank")
+    page.add_init_script("""
+        const look = () => { window.told ||= document.querySelector('#message [role=alert]'); };
+        new MutationObserver(look).observe(document, {childList: true, subtree: true});""")
+    page.goto(address)
+    ask(page, "plum and pear")  # what the page asked by itself before is answered then
+    expect(page.locator("#answer .asked")).to_have_text("plum and pear")
+    assert page.evaluate("window.told?.textContent") is None
+
+
+def test_a_text_is_answered_while_the_maps_are_still_coming(open_page, serve_model, toy_model, monkeypatch):
+    may_come, points_of = threading.Event(), maps_panel.points_of
+    monkeypatch.setattr(maps_panel, "points_of", lambda model: may_come.wait(300) and points_of(model))
+    page = open_page(serve_model(ReAugKDClassifier(toy_model.parts)))
+    try:
+        ask(page, "plum and pear")
+        expect(page.locator("#answer .asked")).to_have_text("plum and pear")
+        assert page.locator(MAPS).get_attribute("data-points") in (None, "0")
+    finally:
+        may_come.set()
+    expect(page.locator(MAPS)).to_have_attribute("data-points", re.compile("[1-9]"))
 
 
 def test_an_example_is_answered_when_it_is_clicked(open_page, address, toy_model):
