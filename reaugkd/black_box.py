@@ -8,11 +8,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from reaugkd.calibration import are_probabilities
-from reaugkd.data import SPLITS, Task, Text
+from reaugkd.data import SPLITS, Task
 from reaugkd.encoders import TextClassifier
 from reaugkd.errors import ReAugKDError
 from reaugkd.sources import read_table
 from reaugkd.teacher import TeacherOutputs
+from reaugkd.texts import Text
 from reaugkd.weights import find_weights
 
 RowId = tuple[str, str]

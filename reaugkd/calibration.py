@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from reaugkd.metrics import Labels
+from reaugkd.texts import Labels
 
 LOWEST, HIGHEST = 0.1, 10.0
 

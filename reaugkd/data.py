@@ -12,14 +12,11 @@ from sklearn.model_selection import train_test_split
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.metrics import METRICS
+from reaugkd.texts import MAX_CHARACTERS, Text
 
 SPLITS = ("train", "validation", "test")
 VALIDATION_SHARE = 0.1
 TEST_SHARE = 0.2
-MAX_CHARACTERS = 100_000
-
-Text = str | tuple[str, str]
-"""What is classified: one text, or a pair of texts."""
 
 
 @dataclass(frozen=True)
@@ -140,33 +137,6 @@ def make_task(
         table = tables[split].assign(label=[names.index(label) for label in tables[split]["label"]])
         rows[split] = Dataset.from_pandas(table, preserve_index=False)
     return Task(name=name, label_names=names, metric=metric, rows=DatasetDict(rows))
-
-
-def check_texts(texts: Sequence[Text]) -> None:
-    """Refuse texts that are empty or enormous.
-
-    Parameters
-    ----------
-    texts : sequence of Text
-        Texts or pairs.
-
-    Raises
-    ------
-    ReAugKDError
-        If a text has no character but spaces, or more than 100,000 characters, or it is one text and no list.
-    """
-    if isinstance(texts, str):
-        raise ReAugKDError("Give a list of texts, not a single text.")
-    for position, text in enumerate(texts, start=1):
-        for part in text if isinstance(text, tuple | list) else (text,):
-            if not isinstance(part, str):
-                raise ReAugKDError(f"Text {position} is a {type(part).__name__}, not a string; give text.")
-            if not part.strip():
-                raise ReAugKDError(f"Text {position} is empty; write at least a word.")
-            if len(part) > MAX_CHARACTERS:
-                raise ReAugKDError(
-                    f"Text {position} has {len(part):,} characters, more than {MAX_CHARACTERS:,}; shorten it."
-                )
 
 
 def _with_ids(table: pd.DataFrame, split: str) -> pd.DataFrame:

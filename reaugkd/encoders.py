@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as hf_logging
 
-from reaugkd.data import Text
 from reaugkd.errors import ReAugKDError
+from reaugkd.texts import Text
 
 CLASSIFIER_FILE = "classifier.safetensors"
 POOLING_FILE = "1_Pooling/config.json"

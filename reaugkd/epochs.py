@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 
 from reaugkd.tables import column_matrix, matrix_column
 
@@ -94,6 +93,8 @@ class EpochWatch:
     """
 
     def __init__(self, teacher_embeddings: NDArray[np.float32], labels: NDArray[np.str_]) -> None:
+        from sklearn.decomposition import PCA  # a second to import: who only reads epochs does not wait for it
+
         total = len(teacher_embeddings)
         self.rows = np.unique(np.linspace(0, total - 1, min(total, WATCHED_ROWS)).astype(np.int64))
         self.labels = labels[self.rows]

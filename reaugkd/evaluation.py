@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
 from reaugkd.calibration import at_temperature, fit_temperature
-from reaugkd.data import Text
 from reaugkd.evaluation_set import EvaluationSet
 from reaugkd.gate import Gate, fit_gate, gain_is_certain, gate_features
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
-from reaugkd.metrics import METRICS, Labels, log_loss
+from reaugkd.metrics import METRICS, log_loss
 from reaugkd.retrieval import (
     RetrievalSettings,
     Retrieved,
@@ -26,6 +25,7 @@ from reaugkd.retrieval import (
 )
 from reaugkd.siblings import siblings
 from reaugkd.significance import paired_bootstrap
+from reaugkd.texts import Labels, Text
 
 METHODS = (
     "teacher",

@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reaugkd.data import Text
 from reaugkd.errors import ReAugKDError
 from reaugkd.inference import Explanation, ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
-from reaugkd.metrics import Labels
 from reaugkd.retrieval import Combined, RetrievalSettings, Retrieved, combine, retrieve
+from reaugkd.texts import Labels, Text
 
 EFFECTS = ("fixed", "broken", "changed", "none")
 """What a change did to an answer: wrong to right, right to wrong, wrong to wrong otherwise, or nothing."""

@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from reaugkd.calibration import at_temperature
-from reaugkd.metrics import Labels
+from reaugkd.texts import Labels
 
 FEATURES = ("student_entropy", "student_margin", "nearest_similarity", "neighbour_agreement", "same_answer")
 CAUTIOUS_WEIGHT = 0.1

@@ -11,12 +11,12 @@ import numpy as np
 from huggingface_hub.errors import HfHubHTTPError
 from numpy.typing import NDArray
 
-from reaugkd.data import Text, check_texts
 from reaugkd.encoders import normalize
 from reaugkd.errors import ReAugKDError
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.model_folder import ModelParts, read_model, write_model
 from reaugkd.retrieval import RetrievalSettings, Retrieved, combine, retrieve
+from reaugkd.texts import Text, check_texts
 from reaugkd.weights import hub_is_reachable
 
 

@@ -7,10 +7,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
-from sklearn.linear_model import Ridge
-from sklearn.model_selection import GridSearchCV, ShuffleSplit
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from reaugkd.encoders import normalize
 
@@ -88,6 +84,12 @@ def fit_key_head(layers: NDArray[np.floating], teacher_embeddings: NDArray[np.fl
     KeyHead
         The layer.
     """
+    # A second to import: who only searches with a head does not wait for it.
+    from sklearn.linear_model import Ridge
+    from sklearn.model_selection import GridSearchCV, ShuffleSplit
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     features = layers.reshape(len(layers), -1).astype(np.float32)
     teacher_embeddings = np.asarray(teacher_embeddings, dtype=np.float32)
     search = GridSearchCV(

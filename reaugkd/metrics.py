@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
-Labels = NDArray[np.int64]
+from reaugkd.texts import Labels
 
 
 def accuracy_and_f1(labels: Labels, predictions: Labels) -> float:

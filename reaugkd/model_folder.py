@@ -25,7 +25,7 @@ from reaugkd.gate import Gate
 from reaugkd.key_head import KeyHead
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.maps import ProjectionMaps
-from reaugkd.projection import ProjectionHead
+from reaugkd.projection_head import ProjectionHead
 from reaugkd.retrieval import RetrievalSettings
 from reaugkd.second_key import SecondKey
 from reaugkd.tables import column_matrix, matrix_column

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reaugkd.data import Text
 from reaugkd.errors import ReAugKDError
 from reaugkd.evaluation_set import texts_of
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.maps import ProjectionMaps
+from reaugkd.texts import Text
 
 KINDS = ("add", "relabel", "remove")
 HEADING = "## Edited after training"

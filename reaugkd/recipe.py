@@ -29,7 +29,8 @@ from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.maps import fit_maps
 from reaugkd.model_card import model_card
 from reaugkd.model_folder import EPOCHS_FILE, ModelParts, ModelSettings, check_target, full_disk_as_sentence
-from reaugkd.projection import ProjectionHead, fit_projection_head
+from reaugkd.projection import fit_projection_head
+from reaugkd.projection_head import ProjectionHead
 from reaugkd.second_key import SecondKey, half_of
 from reaugkd.teacher import TeacherOutputs, fine_tune_teacher
 from reaugkd.trainer import OnProgress, Progress, TrainingSettings

@@ -14,15 +14,16 @@ import numpy as np
 from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
 
-from reaugkd.data import Task, Text
+from reaugkd.data import Task
 from reaugkd.encoders import TextClassifier, normalize
 from reaugkd.evaluation import Encoded, answer, choose_gate, choose_retrieval
 from reaugkd.key_head import KeyHead, fit_key_head
 from reaugkd.knowledge_base import KnowledgeBase
-from reaugkd.metrics import METRICS, Labels
-from reaugkd.projection import ProjectionHead
+from reaugkd.metrics import METRICS
+from reaugkd.projection_head import ProjectionHead
 from reaugkd.recipe import Recipe, distill, fit_head
 from reaugkd.teacher import TeacherOutputs
+from reaugkd.texts import Labels, Text
 from reaugkd.weights import DEFAULT_ENCODER, find_weights
 
 NEW_CLASSES = 15

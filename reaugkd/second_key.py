@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reaugkd.data import Text
 from reaugkd.encoders import TextClassifier
 from reaugkd.key_head import KeyHead, fit_key_head
 from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.texts import Text
 
 
 def half_of(layers: int) -> int:

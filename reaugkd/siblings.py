@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reaugkd.data import Text
+from reaugkd.texts import Text
 
 OVERLAP = 0.8
 _WORD = re.compile(r"\w+")

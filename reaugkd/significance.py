@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.metrics import METRICS_OF_COUNTS, Labels, counted
+from reaugkd.metrics import METRICS_OF_COUNTS, counted
+from reaugkd.texts import Labels
 
 DRAWS = 1_000
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from reaugkd.links import PageState
 
 if TYPE_CHECKING:  # torch takes seconds to import, and no code is run here
-    from reaugkd.data import Text
     from reaugkd.patch import Edit, Patch
     from reaugkd.retrieval import RetrievalSettings
+    from reaugkd.texts import Text
 
     Imports = dict[str, tuple[str, ...]]  # names by module
 

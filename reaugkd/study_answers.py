@@ -15,13 +15,14 @@ from reaugkd.encoders import normalize
 from reaugkd.evaluation import Encoded, answer, choose_gate, choose_retrieval
 from reaugkd.key_head import fit_key_head
 from reaugkd.knowledge_base import KnowledgeBase
-from reaugkd.metrics import METRICS, Labels, log_loss
+from reaugkd.metrics import METRICS, log_loss
 from reaugkd.retrieval import RetrievalSettings
 from reaugkd.second_key import half_of
 from reaugkd.study import Cell, StudyFolder, cells
 from reaugkd.study_plan import Study
 from reaugkd.study_record import StudyRecord
 from reaugkd.teacher import TeacherOutputs
+from reaugkd.texts import Labels
 
 ALONE = RetrievalSettings(k=1, retrieval_weight=0.0)
 

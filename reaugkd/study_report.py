@@ -8,7 +8,6 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.metrics import Labels
 from reaugkd.scenarios import ROWS_A_NEW_CLASS
 from reaugkd.significance import Interval, interval_over_seeds, mcnemar, paired_bootstrap
 from reaugkd.study import StudyFolder, scenario_runs
@@ -16,6 +15,7 @@ from reaugkd.study_answers import study_answers
 from reaugkd.study_figures import comparison_figure, methods_figure, scenario_figure
 from reaugkd.study_plan import Study
 from reaugkd.study_record import StudyRecord
+from reaugkd.texts import Labels
 
 ALL_TASKS = "all tasks"
 ALIGNMENT = ("cosine", "cka", "overlap_at_10", "class_agreement_at_10", "within_class_cosine")

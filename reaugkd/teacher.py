@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from transformers import set_seed
 
 from reaugkd.calibration import are_probabilities, at_temperature, fit_temperature
-from reaugkd.data import SPLITS, Task, Text
+from reaugkd.data import SPLITS, Task
 from reaugkd.encoders import TextClassifier
 from reaugkd.errors import ReAugKDError
 from reaugkd.tables import column_matrix, matrix_column
+from reaugkd.texts import Text
 from reaugkd.trainer import OnProgress, TrainingSettings, run_trainer
 
 OUTPUTS_VERSION = 1

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reaugkd.data import Text
 from reaugkd.inference import Explanation, ReAugKDClassifier
 from reaugkd.retrieval import (
     RetrievalSettings,
@@ -17,6 +16,7 @@ from reaugkd.retrieval import (
     neighbour_weights,
     retrieved_probabilities,
 )
+from reaugkd.texts import Text
 
 RESERVE = 64
 TRIED_IN_FULL = 2

@@ -11,11 +11,12 @@ import pytest
 
 from reaugkd import cli
 from reaugkd.black_box import black_box_outputs
-from reaugkd.data import MAX_CHARACTERS, SPLITS
+from reaugkd.data import SPLITS
 from reaugkd.encoders import TextClassifier
 from reaugkd.errors import ReAugKDError
 from reaugkd.sources import load_files
 from reaugkd.teacher import TeacherOutputs
+from reaugkd.texts import MAX_CHARACTERS
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reaugkd.data import MAX_CHARACTERS, check_texts, make_task
+from reaugkd.data import make_task
 from reaugkd.errors import ReAugKDError
+from reaugkd.texts import MAX_CHARACTERS
 
 
 def table(rows, **columns):
@@ -185,20 +186,6 @@ def test_a_two_class_metric_is_refused_for_three_classes():
     with pytest.raises(ReAugKDError, match="accuracy_and_f1 is for two classes, this task has 3"):
         make_task("t", {"train": uneven_table()}, metric="accuracy_and_f1")
     assert make_task("t", {"train": uneven_table()}, metric="matthews_correlation").metric == "matthews_correlation"
-
-
-@pytest.mark.parametrize(
-    ("texts", "match"),
-    [
-        (["fine", "   "], "Text 2 is empty"),
-        (["x" * 100_001], "Text 1 has 100,001 characters, more than 100,000"),
-        ([("fine", "")], "Text 1 is empty"),
-        (["fine", 3], "Text 2 is a int, not a string"),
-    ],
-)
-def test_queries_that_cannot_be_answered_are_refused(texts, match):
-    with pytest.raises(ReAugKDError, match=match):
-        check_texts(texts)
 
 
 def fingerprint(*, text="one", test_text="six", test_id="t1", label="a", names=None, move=False):

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from reaugkd.calibration import at_temperature
-from reaugkd.data import MAX_CHARACTERS
 from reaugkd.encoders import TextClassifier
 from reaugkd.errors import ReAugKDError
 from reaugkd.gate import Gate
@@ -17,6 +16,7 @@ from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.retrieval import RetrievalSettings
 from reaugkd.second_key import SecondKey
+from reaugkd.texts import MAX_CHARACTERS
 
 TEXTS = ["an apple and a plum", "old iron", "rain today", "the copper fog", "we saw the very new"]
 
