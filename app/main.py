@@ -24,6 +24,7 @@ from training_view import TrainingView
 from reaugkd.errors import ReAugKDError
 from reaugkd.links import PageState, app_link, page_state
 
+HEAD_START = 3.0  # seconds
 LARGEST_UPLOAD = "50mb"
 LONGEST_TEXT = 1_000
 LONGEST_SELECTION = 200  # points of a selection that a link keeps: addresses are short
@@ -79,6 +80,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
         timer = gr.Timer(1)
 
         def look(drawn: int) -> dict[Any, Any]:
+            job.is_awaited.set()
             if job.model is not None:
                 return training.draw(drawn) | {is_ready: True, timer: gr.Timer(active=False)}
             # Drawing the losses more often would take the processor from the training.
@@ -282,9 +284,10 @@ def main(arguments: list[str] | None = None) -> int:
         address = launch(page, chosen.host, chosen.port, accounts=accounts, mcp=chosen.mcp)
     except OSError as error:
         return _failed(f"{str(error).splitlines()[0].rstrip('.')}; name another one with --port.")
-    job.start()
     sys.stdout.write(f"Open {address} (Ctrl+C ends it)\n")
     sys.stdout.flush()
+    job.is_awaited.wait(HEAD_START)  # loading takes the processor: a page that is opened at once is drawn first
+    job.start()
     if chosen.model:
         job.wait()
         if job.error:

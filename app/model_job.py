@@ -64,6 +64,8 @@ class ModelJob:
         Training losses by stage.
     epochs : TrainingEpochs or None
         Where watched texts lie after each epoch so far.
+    is_awaited : Event
+        Set when a page that waits for the model has been drawn.
     """
 
     def __init__(self, folder: str, train: Train | None = None) -> None:
@@ -71,7 +73,7 @@ class ModelJob:
         self.model: ReAugKDClassifier | None = None
         self.is_training = False
         self._start_lock = threading.Lock()
-        self._cancelled = threading.Event()
+        self._cancelled, self.is_awaited = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._forget()
 
