@@ -409,6 +409,7 @@ def test_the_first_start_shows_the_training_and_then_the_page_that_answers(
     job = ModelJob(str(tmp_path / "first"), train_toy)
     page = open_page(serve(job))
     expect(page.locator("#status")).to_contain_text("Loading the model")
+    assert job.is_awaited.wait(60)  # the page is drawn: loading may take the processor
     job.start()
     expect(page.locator("#status")).to_contain_text("The disk is full; free some space.")
     page.locator("#retry").click()
