@@ -228,9 +228,11 @@ def test_a_model_of_pairs_has_two_boxes(open_page, serve_model, toy_model):
         )
     )
     page = open_page(serve_model(model))
-    expect(page.locator(ROWS)).to_have_count(model.retrieval.k)  # the example is answered: now one types
-    page.locator("#text textarea").fill("iron and steel")
-    second = page.locator("#text-pair textarea")
+    expect(page.locator(ROWS)).to_have_count(model.retrieval.k)
+    first, second = page.locator("#text textarea"), page.locator("#text-pair textarea")
+    for box in (first, second):
+        expect(box).not_to_have_value("")  # the example stands there, and is answered: now one types
+    first.fill("iron and steel")
     second.fill("rain and snow")
     second.press("Enter")
     expect(page.locator("#answer .asked")).to_have_text("iron and steel | rain and snow")
