@@ -232,7 +232,7 @@ class QueryView:
             with gr.Column(scale=6, min_width=320):
                 self.message = gr.HTML(visible=False, elem_id="message")
                 self.answer = gr.HTML(elem_id="answer", apply_default_css=False)
-                with gr.Accordion("Beside it: the same text, edited", open=False, elem_id="beside-it"):
+                with gr.Accordion("Beside it: the same text, edited", open=False, elem_id="beside-it") as self.edits:
                     self.edited = gr.Textbox(label="An edit of the text", max_lines=5, elem_id="edited")
                     self.beside = gr.HTML(elem_id="beside", apply_default_css=False)
         gr.Markdown("## What it retrieved: the nearest texts of the teacher's memory")
@@ -284,6 +284,7 @@ class QueryView:
         self.maps.ask.click(
             self._ask_point, [self.name, self.maps.opened, *settings], [*texts, self.edited, *shown], **LATEST
         )
+        self.edits.expand(self._begin_edit, asked[:2], self.edited, **LATEST)
         on_typing([self.edited], self._edit, [self.name, *asked, self.edited, self.text_pair, *settings], shown)
         moved = [self.k.input, self.temperature.input, self.by_gate.input]
         gr.on(moved, self._move, [self.name, *asked, *settings], shown, **LATEST)
@@ -361,10 +362,14 @@ class QueryView:
         typed = {self.text: texts[0], self.text_pair: texts[1], self.edited: texts[0]}
         return typed | self._asked(name, texts[0], texts[1], self._settings(name, *settings))
 
+    def _begin_edit(self, query: "AskedText | None", edited: "AskedText | None") -> Any:
+        """Put the text that is answered into the box, unless an edit stands there."""
+        return gr.skip() if query is None or edited is not None else _first_text(query)
+
     def _edit(
         self, name: str, query: "AskedText", _: Any, struck: dict[str, Any], edited: str, text_pair: str, *settings: Any
     ) -> dict[Any, Any]:
-        if query is None or edited in ("", query.text if isinstance(query.text, str) else query.text[0]):
+        if query is None or edited in ("", _first_text(query)):
             return {self.edited_query: None, self.beside: ""}  # the page put it there, or it is no longer an edit
         try:
             edited_query = asked_text(self.menu.get(name), edited, text_pair)
@@ -446,3 +451,7 @@ class QueryView:
             ),
             self.maps.map: query_said(name, model, explanation),
         }
+
+
+def _first_text(asked: "AskedText") -> str:
+    return asked.text if isinstance(asked.text, str) else asked.text[0]

@@ -237,7 +237,8 @@ def test_a_model_of_pairs_has_two_boxes(open_page, serve_model, toy_model):
     second.press("Enter")
     expect(page.locator("#answer .asked")).to_have_text("iron and steel | rain and snow")
     expect(page.locator("#answer .answer b")).to_have_text(model.explain(("iron and steel", "rain and snow")).label)
-    page.locator("#beside-it button").click()
+    page.locator("#beside-it button").first.click()
+    expect(page.locator("#edited textarea")).to_have_value("iron and steel")
     page.locator("#edited textarea").fill("plum and pear")
     expect(page.locator("#beside .asked")).to_have_text("plum and pear | rain and snow")
     page.locator("#edited textarea").fill("iron and steel")  # as asked: no edit

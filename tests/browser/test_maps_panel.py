@@ -134,7 +134,9 @@ def test_a_struck_out_or_relabelled_neighbour_changes_the_answer_at_once_and_can
 
 def test_an_edit_of_the_text_is_answered_beside_it(page, toy_model):
     page.locator("#text textarea").fill("iron and steel")
+    expect(page.locator("#answer .asked")).to_have_text("iron and steel")
     page.locator("#beside-it button").first.click()
+    expect(page.locator("#edited textarea")).to_have_value("iron and steel")
     page.locator("#edited textarea").fill("plum and pear")
     expect(page.locator("#beside .answer b")).to_have_text(toy_model.explain("plum and pear").label)
     expect(page.locator("#answer .asked")).to_have_text("iron and steel")
