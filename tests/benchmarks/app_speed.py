@@ -49,7 +49,7 @@ TYPE = """text => new Promise(done => {
     done(performance.now() - typed);
   });
   watch.observe(answer, {childList: true, characterData: true, subtree: true});
-  Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, 'value').set.call(box, text);
+  box.value = text;
   box.dispatchEvent(new Event('input', {bubbles: true}));
 })"""
 
