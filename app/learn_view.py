@@ -21,6 +21,7 @@ from reaugkd.lessons import (
 )
 from reaugkd.links import PageState, app_link
 from reaugkd.neighbour_table import escaped_text, neighbour_table
+from reaugkd.texts import in_one_line, two_parts
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import Explanation, ReAugKDClassifier
@@ -70,7 +71,7 @@ def asked_html(explanation: "Explanation") -> str:
         for neighbour in explanation.neighbours
     )
     return (
-        f"<blockquote>{escaped_text(_joined(explanation.text))}</blockquote><p>What is found for it in the "
+        f"<blockquote>{escaped_text(in_one_line(explanation.text))}</blockquote><p>What is found for it in the "
         f"teacher's memory, the nearest first, by cosine:</p><ol>{memories}</ol>"
     )
 
@@ -177,10 +178,6 @@ def written_for_html(task: str) -> str:
         f"<p>These tasks were written for {WRITTEN_FOR}, but they are asked of the chosen model, whose task is "
         f"<b>{escaped_text(task)}</b>: each right answer is computed from it.</p>"
     )
-
-
-def _joined(text: "str | tuple[str, str]") -> str:
-    return text if isinstance(text, str) else " | ".join(text)
 
 
 def _short(text: str) -> str:
@@ -385,7 +382,7 @@ class LearnView:
         }
 
     def _query_link(self, name: str, explanation: "Explanation") -> str:
-        text, pair = (explanation.text, "") if isinstance(explanation.text, str) else explanation.text
+        text, pair = two_parts(explanation.text)
         used = explanation.retrieval
         link = app_link(PageState(name, "query", text, pair, used.k, used.retrieval_weight), "")
         return (

@@ -15,6 +15,7 @@ from reaugkd.model_card import memory_in_words
 from reaugkd.neighbour_table import escaped_text, neighbour_table
 from reaugkd.retrieval import RetrievalSettings
 from reaugkd.snippets import query_code
+from reaugkd.texts import in_one_line, two_parts
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     import numpy as np
@@ -136,7 +137,7 @@ def answer_html(explanation: "Explanation", teacher: "NDArray[np.floating] | Non
     str
         HTML; texts in it are escaped.
     """
-    text = explanation.text if isinstance(explanation.text, str) else " | ".join(explanation.text)
+    text = in_one_line(explanation.text)
     shown = text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
     return (
         f'<p class="asked">{escaped_text(shown)}</p><p class="answer"><b>{escaped_text(explanation.label)}</b> '
@@ -364,12 +365,12 @@ class QueryView:
 
     def _begin_edit(self, query: "AskedText | None", edited: "AskedText | None") -> Any:
         """Put the text that is answered into the box, unless an edit stands there."""
-        return gr.skip() if query is None or edited is not None else _first_text(query)
+        return gr.skip() if query is None or edited is not None else two_parts(query.text)[0]
 
     def _edit(
         self, name: str, query: "AskedText", _: Any, struck: dict[str, Any], edited: str, text_pair: str, *settings: Any
     ) -> dict[Any, Any]:
-        if query is None or edited in ("", _first_text(query)):
+        if query is None or edited in ("", two_parts(query.text)[0]):
             return {self.edited_query: None, self.beside: ""}  # the page put it there, or it is no longer an edit
         try:
             edited_query = asked_text(self.menu.get(name), edited, text_pair)
@@ -451,7 +452,3 @@ class QueryView:
             ),
             self.maps.map: query_said(name, model, explanation),
         }
-
-
-def _first_text(asked: "AskedText") -> str:
-    return asked.text if isinstance(asked.text, str) else asked.text[0]

@@ -1,7 +1,7 @@
 """Boxes of text that are answered as one types."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -16,10 +16,7 @@ READ = """(...values) => {{
 
 
 def on_typing(
-    boxes: Sequence[gr.Textbox],
-    answer: Callable[..., dict[Any, Any]],
-    inputs: Sequence[Any],
-    outputs: Sequence[Any],
+    boxes: list[gr.Textbox], answer: Callable[..., dict[Any, Any]], inputs: list[Any], outputs: list[Any]
 ) -> None:
     """Answer what stands in some boxes whenever it changes, be it typed, pasted or put there by the page.
 
@@ -27,13 +24,13 @@ def on_typing(
 
     Parameters
     ----------
-    boxes : sequence of Textbox
+    boxes : list of Textbox
         The boxes, each with an ``elem_id``; all are among the inputs.
     answer : callable
         Takes the values of the inputs and returns those of outputs.
-    inputs, outputs : sequence of Component
+    inputs, outputs : list of Component
         As of any event.
     """
     places = {inputs.index(box): f"#{box.elem_id} textarea" for box in boxes}
     script = READ.format(boxes=json.dumps(places), count=len(inputs))
-    gr.on([box.change for box in boxes], answer, list(inputs), list(outputs), js=script, **LATEST)
+    gr.on([box.change for box in boxes], answer, inputs, outputs, js=script, **LATEST)

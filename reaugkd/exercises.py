@@ -19,6 +19,7 @@ from reaugkd.links import PageState
 from reaugkd.memory_audit import memory_table
 from reaugkd.retrieval import RetrievalSettings, blend
 from reaugkd.sources import SHOPTALK
+from reaugkd.texts import in_one_line, two_parts
 from reaugkd.what_if import AskedText, Strikes, explain_what_if, flipping_set
 
 NEAR_ENOUGH = 0.05
@@ -184,12 +185,8 @@ def _asked_row(model: ReAugKDClassifier, asked: EvaluationSet, row: int) -> Aske
 
 
 def _page_of(asked: AskedText, k: int, weight: float) -> PageState:
-    text, pair = (asked.text, "") if isinstance(asked.text, str) else asked.text
+    text, pair = two_parts(asked.text)
     return PageState(text=text, text_pair=pair, k=k, retrieval_weight=weight)
-
-
-def _shown(asked: AskedText) -> str:
-    return asked.text if isinstance(asked.text, str) else " | ".join(asked.text)
 
 
 def _drawn(generator: np.random.Generator, *preferred: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -238,7 +235,9 @@ def _weight_exercise(model: ReAugKDClassifier, asked: EvaluationSet, generator: 
         return Verdict(False, late)
 
     text = _asked_row(model, asked, row)
-    return Exercise(_filled(_lesson("weight"), facts), _shown(text), _page_of(text, settings.k, 0.0), (), right, judged)
+    return Exercise(
+        _filled(_lesson("weight"), facts), in_one_line(text.text), _page_of(text, settings.k, 0.0), (), right, judged
+    )
 
 
 def _memories_exercise(model: ReAugKDClassifier, asked: EvaluationSet, generator: np.random.Generator) -> Exercise:
@@ -271,7 +270,7 @@ def _memories_exercise(model: ReAugKDClassifier, asked: EvaluationSet, generator
     }
     return Exercise(
         _filled(_lesson("memories"), facts),
-        _shown(text),
+        in_one_line(text.text),
         _page_of(text, settings.k, settings.retrieval_weight),
         tuple((said, str(number)) for number, said in shown.items()),
         tuple(map(str, found)),
@@ -353,10 +352,7 @@ def _label_exercise(model: ReAugKDClassifier, asked: EvaluationSet, generator: n
     rows = pd.concat([table.head(1), drawn]).sort_values("number").set_index("number")
     top = rows.loc[table["number"].iloc[0]]
     texts = texts_of(rows, model.parts.settings.is_pair)
-    shown = {
-        number: text if isinstance(text, str) else " | ".join(text)
-        for number, text in zip(rows.index, texts, strict=True)
-    }
+    shown = {number: in_one_line(text) for number, text in zip(rows.index, texts, strict=True)}
     facts = {
         "options": len(rows),
         "text": shown[table["number"].iloc[0]],

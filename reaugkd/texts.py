@@ -16,6 +16,16 @@ Labels = NDArray[np.int64]
 """Numbers of classes, (N,)."""
 
 
+def two_parts(text: Text) -> tuple[str, str]:
+    """Return a pair as it is, and of one text the text and an empty second part."""
+    return (text, "") if isinstance(text, str) else text
+
+
+def in_one_line(text: Text) -> str:
+    """Return a text as it is, and a pair with a bar between its parts, as it is shown to people."""
+    return text if isinstance(text, str) else " | ".join(text)
+
+
 def check_texts(texts: Sequence[Text]) -> None:
     """Refuse texts that are empty or enormous.
 

@@ -3,7 +3,12 @@
 import pytest
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.texts import check_texts
+from reaugkd.texts import check_texts, in_one_line, two_parts
+
+
+def test_a_pair_and_a_text_come_apart_and_are_shown_alike():
+    assert [two_parts(text) for text in ("one", ("one", "two"))] == [("one", ""), ("one", "two")]
+    assert [in_one_line(text) for text in ("one", ("one", "two"))] == ["one", "one | two"]
 
 
 @pytest.mark.parametrize(
