@@ -1,17 +1,19 @@
 """The page that compares: two models, or two ways of answering of one, on the same text and over the same rows."""
 
 import json
-import tempfile
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import pandas as pd
+from answer import answer_html, asked_text, example_texts
 from code_box import place_code
-from errors_view import MAX_ROWS, PICK, SPLITS, listed_html
 from maps_panel import MapsPanel
-from models import LATEST, ModelMenu, evaluation_set, kept
-from query_view import answer_html, asked_text, example_texts, sentence_html
+from models import LATEST, SPLITS, ModelMenu, evaluation_set, kept
+from row_table import PICK, listed_html, row_table
+from save_button import SaveButton
+from sentence import sentence_html
 from typed_text import on_typing
 
 from reaugkd.error_tables import outcome_table
@@ -19,6 +21,7 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.links import PageState
 from reaugkd.neighbour_table import escaped_text
 from reaugkd.snippets import compare_code
+from reaugkd.texts import text_of_row, two_parts
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import Explanation, ReAugKDClassifier
@@ -32,8 +35,51 @@ AS_CHOSEN, STUDENT, MEMORY = "as chosen in training", "the student alone (λ = 0
 OWN = "a λ of its own"
 WEIGHTS: dict[str, float | None] = {AS_CHOSEN: None, STUDENT: 0.0, MEMORY: 1.0}
 DIFFERING: dict[str, Any] = {"equal": {"differs": "True"}}
-WIDTHS = {"row": 60, "text": 300, "text_pair": 320, "first_probability": 170, "second_probability": 180, "outcome": 175}
+WIDTHS = {"text": 300, "first_probability": 170, "second_probability": 180, "outcome": 175}
 UNLISTED = ("id", "split", "differs")  # the CSV has them
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the page is set to, in the order of its inputs.
+
+    Parameters
+    ----------
+    name, first_by, first_weight : str, str and float
+        The first side: its model, how it answers, and λ where that is one of its own.
+    second, second_by, second_weight : str, str and float
+        The second side.
+    split : str
+        Whose rows.
+    picked : dict
+        The arguments of a row filter that a cell or a button gave.
+    holds : str
+        What a listed text holds.
+    text, text_pair : str
+        What both answer.
+    """
+
+    name: str
+    first_by: str
+    first_weight: float
+    second: str
+    second_by: str
+    second_weight: float
+    split: str = "test"
+    picked: dict[str, Any] = field(default_factory=lambda: DIFFERING)
+    holds: str = ""
+    text: str = ""
+    text_pair: str = ""
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """What was picked and what the box says as the arguments of a row filter."""
+        return {**self.picked, "text": self.holds}
+
+    @property
+    def weights(self) -> tuple[float | None, float | None]:
+        """λ of either side; None is what was chosen in training."""
+        return WEIGHTS.get(self.first_by, self.first_weight), WEIGHTS.get(self.second_by, self.second_weight)
 
 
 @kept(4)
@@ -115,6 +161,7 @@ def listed_in_words(chosen: dict[str, Any]) -> str:
     equal, text = chosen.get("equal", {}), chosen.get("text", "").strip()
     parts = [equal["outcome"]] if "outcome" in equal else []
     parts += ["answered differently"] if "differs" in equal else []
+    parts += ["selected on the maps"] if chosen.get("rows") is not None else []
     parts += [f"“{text}” in the text"] if text else []
     return ", ".join(parts) or "all rows"
 
@@ -163,8 +210,6 @@ class CompareView:
         self.summary = gr.HTML("<p>Opens with the model.</p>", elem_id="compare-summary")
         with gr.Column(visible=False) as self.below:
             self._place_rows()
-        # Outside of what is shown and hidden again: Gradio would show it with the rest.
-        self.file = gr.DownloadButton(visible="hidden", elem_id="compare-file")
         self.code = place_code("compare-code")
         self._wire()
 
@@ -198,45 +243,42 @@ class CompareView:
             )
             self.all = gr.Button("List all rows", size="sm", elem_id="compare-all", scale=0, min_width=140)
             self.on_maps = gr.Button("Select on the maps", size="sm", elem_id="compare-on-maps", scale=0, min_width=160)
-            self.save = gr.Button("Save as CSV", size="sm", elem_id="compare-save", scale=0, min_width=140)
+            self.save = SaveButton("Save as CSV", "comparison.csv", "compare-save", size="sm", scale=0, min_width=140)
         self.rows = gr.Dataframe(interactive=False, wrap=True, max_height=420, elem_id="compare-rows")
 
     def _wire(self) -> None:
         chosen: list[Any] = [self.first_by, self.first_weight, self.second, self.second_by, self.second_weight]
-        sides = [self.name, *chosen]
-        texts, over = [self.text, self.text_pair], [*sides, self.split]
+        texts, filters = [self.text, self.text_pair], [self.picked, self.holds]
+        seen = [self.name, *chosen, self.split, *filters, *texts]
         answered = [self.message, self.verdict, self.first_answer, self.second_answer]
         listed = [self.chosen, self.rows]
         compared = [self.summary, self.below, self.outcomes, *listed]
-        self.fill_inputs: list[Any] = [*texts, self.linked]
-        self.filled = [*chosen, self.first, self.split, self.picked, self.holds, *texts, *answered, *compared]
+        self.fill_inputs: list[Any] = [*texts, self.linked, self.maps.selected]
+        self.filled = [*chosen, self.first, self.split, *filters, *texts, *answered, *compared]
+        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
         for answers_by, weight in ((self.first_by, self.first_weight), (self.second_by, self.second_weight)):
-            private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
             answers_by.input(lambda by: gr.Slider(visible=by == OWN), answers_by, weight, **private)
         self.second.focus(lambda: gr.Dropdown(choices=self.menu.names()), None, self.second, **private)
-        moved = [part.input for part in chosen]
-        gr.on(moved, self._draw, [*over, self.picked, self.holds, *texts], [*answered, *compared], **LATEST)
-        self.split.input(self._compare, [*over, self.picked, self.holds], compared, **LATEST)
-        on_typing(texts, self._ask, [*sides, *texts], answered)
-        self.outcomes.select(self._pick, [*over, self.holds], [self.picked, *listed], **LATEST)
-        self.differing.click(self._list_differing, [*over, self.holds], [self.picked, *listed], **LATEST)
-        self.all.click(self._list_all, over, [self.picked, self.holds, *listed], **LATEST)
-        self.holds.change(self._list, [*over, self.picked, self.holds], listed, **LATEST)
-        opened = self.rows.select(self._open, over, texts, **LATEST)
+        gr.on([part.input for part in chosen], self._draw, seen, [*answered, *compared], **LATEST)
+        self.split.input(self._compare, seen, compared, **LATEST)
+        on_typing(texts, self._ask, seen, answered)
+        self.outcomes.select(self._pick, seen, [self.picked, *listed], **LATEST)
+        self.differing.click(self._list_differing, seen, [self.picked, *listed], **LATEST)
+        self.all.click(self._list_all, seen, [*filters, *listed], **LATEST)
+        on_typing([self.holds], self._list, seen, listed)
+        for selected in self.maps.chosen:
+            selected.then(self._list_selected, [self.maps.selected, *seen], [self.picked, *listed], **LATEST)
+        opened = self.rows.select(self._open, seen, texts, **LATEST)
         opened.then(
             None,
             js="() => document.querySelector('#compare-text').scrollIntoView({block: 'nearest'})",
             api_visibility="private",
         )
-        self.on_maps.click(
-            self._show_on_maps, [*over, self.picked, self.holds], [self.maps.map, *self.maps.listed], **LATEST
-        )
-        saved = self.save.click(self._saved, [*over, self.picked, self.holds], self.file, **LATEST)
-        saved.then(None, js="() => document.querySelector('#compare-file').click()", api_visibility="private")
-        seen = [*over, self.picked, self.holds, *texts]
+        self.on_maps.click(self._show_on_maps, seen, [self.maps.map, *self.maps.listed], **LATEST)
+        self.save.on_click(self._save, seen)
         gr.on([part.change for part in seen], self._coded, seen, self.code, **LATEST)
 
-    def fill(self, name: str, text: str, text_pair: str, linked: PageState) -> dict[Any, Any]:
+    def fill(self, name: str, text: str, text_pair: str, linked: PageState, selected: list[int]) -> dict[Any, Any]:
         """Set a model beside its own student, and answer the text that is there, or else a row on which they differ.
 
         Where the gate is closed, the model answers as its student does, and the memory alone stands beside it. A link's
@@ -250,6 +292,8 @@ class CompareView:
             What the boxes hold.
         linked : PageState
             What the page's link asks for.
+        selected : list of int
+            The points that are selected on the maps; of test rows among them, the page lists no others.
 
         Returns
         -------
@@ -265,9 +309,9 @@ class CompareView:
             weight = linked.retrieval_weight
             by = next((way for way, known in WEIGHTS.items() if known == weight), OWN)
             other = MEMORY if by == STUDENT else STUDENT
-        sides = (name, by, weight, name, other, weight)
-        if not text or (is_pair and not text_pair):
-            text, text_pair = self._example(*sides)
+        seen = Seen(name, by, weight, name, other, weight, picked=self._picked(name, selected))
+        if not text.strip() or (is_pair and not text_pair.strip()):
+            text, text_pair = self._example(seen)
         return {
             self.first: name,
             self.first_by: by,
@@ -276,151 +320,158 @@ class CompareView:
             self.second_by: other,
             self.second_weight: gr.Slider(value=weight, visible=False),
             self.split: "test",
-            self.picked: DIFFERING,
+            self.picked: seen.picked,
             self.holds: "",
             self.text: gr.Textbox(text, label="First text" if is_pair else "Text"),
             self.text_pair: gr.Textbox(text_pair, visible=is_pair),
-            **self._draw(*sides, "test", DIFFERING, "", text, text_pair),
+            **self._drawn(replace(seen, text=text, text_pair=text_pair)),
         }
 
     def weight_of(self, answers_by: str, weight: float) -> float | None:
         """Return the λ of a way of answering; None is what was chosen in training."""
         return WEIGHTS.get(answers_by, weight)
 
-    def _example(self, *sides: Any) -> tuple[str, str]:
+    def _example(self, seen: Seen) -> tuple[str, str]:
         """Return the first text on which both differ, or any where there is none."""
         try:
-            table = comparison_of(*self._sides(*sides), "test").table
+            table = comparison_of(*self._sides(seen), seen.split).table
         except ReAugKDError:
-            text, pair = (*example_texts(self.menu.get(sides[0]))[0], "")[:2]
+            text, pair = (*example_texts(self.menu.get(seen.name))[0], "")[:2]
             return text, pair
-        return _texts(table.iloc[int(table["differs"].argmax())])
+        return two_parts(text_of_row(table.iloc[int(table["differs"].argmax())]))
 
-    def _sides(
-        self, name: str, first_by: str, first_weight: float, second: str, second_by: str, second_weight: float
-    ) -> "Sides":
+    def _sides(self, seen: Seen) -> "Sides":
         """Return both sides, checked; a model that cannot be loaded is told as one that cannot be compared."""
         from reaugkd.comparison import check_comparable
 
         try:
-            models = [self.menu.get(name), self.menu.get(second)]
+            models = [self.menu.get(seen.name), self.menu.get(seen.second)]
         except gr.Error as error:
             raise ReAugKDError(error.message) from error
         check_comparable(*models)
-        return (models[0], WEIGHTS.get(first_by, first_weight)), (models[1], WEIGHTS.get(second_by, second_weight))
+        return (models[0], seen.weights[0]), (models[1], seen.weights[1])
 
     def _draw(self, *inputs: Any) -> dict[Any, Any]:
-        """Return all that both sides say: of the text, and over the rows."""
-        sides, over, texts = inputs[:6], inputs[:9], inputs[9:]
-        return self._ask(*sides, *texts) | self._compare(*over)
+        return self._drawn(Seen(*inputs))
 
-    def _ask(self, *sides_and_texts: Any) -> dict[Any, Any]:
+    def _drawn(self, seen: Seen) -> dict[Any, Any]:
+        """Return all that both sides say: of the text, and over the rows."""
+        return self._answers(seen) | self._compared(seen)
+
+    def _ask(self, *inputs: Any) -> dict[Any, Any]:
+        return self._answers(Seen(*inputs))
+
+    def _answers(self, seen: Seen) -> dict[Any, Any]:
         """Let both sides answer the text; a sentence in the place of answers that would be of nothing."""
         try:
-            sides = self._sides(*sides_and_texts[:6])
+            sides = self._sides(seen)
         except ReAugKDError as error:
             blank = {self.verdict: "", self.first_answer: "", self.second_answer: ""}
             return {self.message: gr.HTML(sentence_html(error), visible=True)} | blank
         try:
-            answers = [explained(side, *sides_and_texts[6:]) for side in sides]
+            answers = [explained(side, seen.text, seen.text_pair) for side in sides]
         except ReAugKDError as error:
             return {self.message: gr.HTML(sentence_html(error), visible=True)}
         first, second = (answer_html(explanation, asked.teacher_probabilities) for explanation, asked in answers)
         return {
             self.message: gr.HTML("", visible=False),
             self.verdict: verdict_html(*(explanation.label for explanation, _ in answers)),
-            self.first_answer: side_html("First", first, *sides_and_texts[:3]),
-            self.second_answer: side_html("Second", second, *sides_and_texts[3:6]),
+            self.first_answer: side_html("First", first, seen.name, seen.first_by, seen.first_weight),
+            self.second_answer: side_html("Second", second, seen.second, seen.second_by, seen.second_weight),
         }
 
-    def _compare(self, *over_and_filters: Any) -> dict[Any, Any]:
+    def _compare(self, *inputs: Any) -> dict[Any, Any]:
+        return self._compared(Seen(*inputs))
+
+    def _compared(self, seen: Seen) -> dict[Any, Any]:
         """Compare both sides over all rows; a sentence where there are none, or they are not the same."""
         from reaugkd.comparison import comparison_in_words
 
         hidden = {self.below: gr.Column(visible=False)}
         try:
-            sides = self._sides(*over_and_filters[:6])
+            sides = self._sides(seen)
         except ReAugKDError:  # the place of the answers says it
             return {self.summary: '<p class="empty">There is nothing to compare.</p>'} | hidden
         try:
-            comparison = comparison_of(*sides, over_and_filters[6])
+            comparison = comparison_of(*sides, seen.split)
         except ReAugKDError as error:
             return {self.summary: sentence_html(error)} | hidden
-        metric = sides[0][0].parts.settings.metric
-        said = "".join(f"<p>{escaped_text(sentence)}</p>" for sentence in comparison_in_words(comparison, metric))
+        sentences = comparison_in_words(comparison, sides[0][0].parts.settings.metric)
         return {
-            self.summary: said,
+            self.summary: "".join(f"<p>{escaped_text(sentence)}</p>" for sentence in sentences),
             self.below: gr.Column(visible=True),
             self.outcomes: outcome_table(comparison),
-            **self._listed(comparison, *over_and_filters[7:]),
+            **self._listed(seen),
         }
 
-    def _comparison(self, *over: Any) -> "Comparison":
-        """Return the comparison behind what is shown."""
+    def _table(self, seen: Seen) -> pd.DataFrame:
+        """Return the rows behind what is shown."""
         try:
-            return comparison_of(*self._sides(*over[:6]), over[6])
+            return comparison_of(*self._sides(seen), seen.split).table
         except ReAugKDError as error:
             raise gr.Error(str(error)) from error
 
-    def _filtered(self, comparison: "Comparison", picked: dict[str, Any], holds: str) -> pd.DataFrame:
+    def _filtered(self, seen: Seen) -> pd.DataFrame:
         from reaugkd.error_analysis import RowFilter
 
-        return RowFilter(**picked, text=holds).of(comparison.table)
+        rows = seen.picked.get("rows") if seen.split == "test" else None  # the maps show the test rows
+        return RowFilter(**{**seen.chosen, "rows": rows}).of(self._table(seen))
 
-    def _listed(self, comparison: "Comparison", picked: dict[str, Any], holds: str) -> dict[Any, Any]:
-        rows = self._filtered(comparison, picked, holds)
-        shown = rows.head(MAX_ROWS).reset_index(names="row").round(2)
-        shown = shown.drop(columns=[name for name in UNLISTED if name in shown.columns])
+    def _listed(self, seen: Seen) -> dict[Any, Any]:
+        rows = self._filtered(seen)
+        shown = rows.drop(columns=[name for name in UNLISTED if name in rows.columns]).reset_index(names="row")
         return {
-            self.chosen: listed_html(listed_in_words({**picked, "text": holds}), len(rows), len(shown)),
-            self.rows: gr.Dataframe(
-                shown, visible=len(shown) > 0, column_widths=[WIDTHS.get(name, 110) for name in shown.columns]
-            ),
+            self.chosen: listed_html(listed_in_words(seen.chosen), len(rows)),
+            self.rows: row_table(shown, WIDTHS, visible=len(shown) > 0),
         }
 
-    def _list(self, *over_and_filters: Any) -> dict[Any, Any]:
-        return self._listed(self._comparison(*over_and_filters[:7]), *over_and_filters[7:])
+    def _list(self, *inputs: Any) -> dict[Any, Any]:
+        return self._listed(Seen(*inputs))
 
-    def _pick(self, event: gr.EventData, *over_and_holds: Any) -> dict[Any, Any]:
-        picked = json.loads(event.pick)
-        return {self.picked: picked} | self._list(*over_and_holds[:7], picked, over_and_holds[7])
+    def _list_picked(self, seen: Seen) -> dict[Any, Any]:
+        return {self.picked: seen.picked, **self._listed(seen)}
 
-    def _list_differing(self, *over_and_holds: Any) -> dict[Any, Any]:
-        return {self.picked: DIFFERING} | self._list(*over_and_holds[:7], DIFFERING, over_and_holds[7])
+    def _pick(self, event: gr.EventData, *inputs: Any) -> dict[Any, Any]:
+        return self._list_picked(replace(Seen(*inputs), picked=json.loads(event.pick)))
 
-    def _list_all(self, *over: Any) -> dict[Any, Any]:
-        return {self.picked: {}, self.holds: ""} | self._list(*over, {}, "")
+    def _list_differing(self, *inputs: Any) -> dict[Any, Any]:
+        return self._list_picked(replace(Seen(*inputs), picked=DIFFERING))
 
-    def _open(self, event: gr.SelectData, *over: Any) -> dict[Any, Any]:
+    def _list_all(self, *inputs: Any) -> dict[Any, Any]:
+        return {self.holds: "", **self._list_picked(replace(Seen(*inputs), picked={}, holds=""))}
+
+    def _list_selected(self, selected: list[int], *inputs: Any) -> dict[Any, Any]:
+        """List the test rows among the points that are selected on the maps; without any, those that differ."""
+        seen = replace(Seen(*inputs), picked=self._picked(inputs[0], selected))
+        if not seen.text:  # the page was never opened, and will see the selection when it is
+            return {}
+        try:
+            comparison_of(*self._sides(seen), seen.split)
+        except ReAugKDError:  # there are no rows that both answer
+            return {}
+        return self._list_picked(seen)
+
+    def _picked(self, name: str, selected: list[int]) -> dict[str, Any]:
+        return {"rows": self.maps.test_rows_of_points(name, selected)} if selected else DIFFERING
+
+    def _open(self, event: gr.SelectData, *inputs: Any) -> dict[Any, Any]:
         """Put a row's text into the boxes, whose change is then answered by both sides."""
-        text, text_pair = _texts(self._comparison(*over).table.iloc[int(event.row_value[0])])
-        return {self.text: text, self.text_pair: text_pair}
+        row = self._table(Seen(*inputs)).iloc[int(event.row_value[0])]
+        return dict(zip((self.text, self.text_pair), two_parts(text_of_row(row)), strict=True))
 
-    def _show_on_maps(self, name: str, *over_and_filters: Any) -> dict[Any, Any]:
-        """Select the listed rows on the maps, which show the test rows of the first side's model."""
-        if over_and_filters[5] != "test":
-            raise gr.Error("The maps show the test rows; choose test above.")
-        rows = self._filtered(self._comparison(name, *over_and_filters[:6]), *over_and_filters[6:])
-        return self.maps.show_points(name, self.maps.points_of_test_rows(name, rows.index.tolist()))
+    def _show_on_maps(self, *inputs: Any) -> dict[Any, Any]:
+        """Select the listed rows on the maps, which show the spaces of the first side's model."""
+        seen = Seen(*inputs)
+        return self.maps.show_rows(seen.name, seen.split, self._filtered(seen))
 
     def _coded(self, *inputs: Any) -> str:
         """Write the code of what is seen; no side answers anew."""
-        name, first_by, first_weight, second, second_by, second_weight, split, picked, holds, text, pair = inputs
-        sides = [
-            (self.menu.shown_folder(model), WEIGHTS.get(by, weight))
-            for model, by, weight in ((name, first_by, first_weight), (second, second_by, second_weight))
-        ]
-        asked = (text or "", pair or "") if self.menu.get(name).parts.settings.is_pair else text or ""
-        return compare_code(sides[0], sides[1], split, {**picked, "text": holds}, asked)
+        seen = Seen(*inputs)
+        first, second = (self.menu.shown_folder(model) for model in (seen.name, seen.second))
+        texts = (seen.text or "", seen.text_pair or "")
+        asked = texts if self.menu.get(seen.name).parts.settings.is_pair else texts[0]
+        sides = ((first, seen.weights[0]), (second, seen.weights[1]))
+        return compare_code(*sides, seen.split, seen.chosen, asked)
 
-    def _saved(self, *over_and_filters: Any) -> str:
-        """Write the listed rows to a file, which the page then downloads."""
-        path = Path(tempfile.mkdtemp(prefix="reaugkd-")) / "comparison.csv"
-        rows = self._filtered(self._comparison(*over_and_filters[:7]), *over_and_filters[7:])
-        rows.to_csv(path, index=False)
-        return str(path)
-
-
-def _texts(row: "pd.Series[Any]") -> tuple[str, str]:
-    pair = row.get("text_pair", "")
-    return row["text"], "" if pd.isna(pair) else pair
+    def _save(self, path: Path, *inputs: Any) -> None:
+        self._filtered(Seen(*inputs)).to_csv(path, index=False)

@@ -8,8 +8,8 @@ from functools import wraps
 from typing import Any
 
 import gradio as gr
-from memory_view import SHOWS, memories
-from models import ModelMenu, evaluation_set
+from memory_view import found_memories
+from models import SPLITS, ModelMenu, evaluation_set
 
 from reaugkd.errors import ReAugKDError
 
@@ -179,14 +179,12 @@ def _memory(menu: ModelMenu) -> list[Callable[..., Any]]:
         """List memories: those that look wrong, do harm, are used most or never, stand twice, or leak test rows.
 
         Args:
-            show: suspicious, harmful, most used, never used, edited, near-duplicates or leaks of the test rows.
+            show: all, suspicious, harmful, most used, never used, edited, near-duplicates or leaks of the test rows.
             text: What a text holds.
             limit: How many rows at most, up to 1000.
             model: A name that models() gives; the first one if left out.
         """
-        if show not in SHOWS:
-            raise ReAugKDError(f"{show!r} is nothing to show; choose one of {', '.join(SHOWS)}.")
-        return _rows(memories(menu.get(model), show, text), limit)
+        return _rows(found_memories(menu.get(model), show, text, []).round(2), limit)
 
     def try_edits(edits: list[dict[str, str]], model: str = "") -> dict[str, Any]:
         """Say what edits of the memory would fix and break among the test rows; nothing is saved.
@@ -195,7 +193,7 @@ def _memory(menu: ModelMenu) -> list[Callable[..., Any]]:
             edits: An object each: edit (add, relabel or remove), id, and where needed label, text and text_pair.
             model: A name that models() gives; the first one if left out.
         """
-        from reaugkd.evaluation_set import compared
+        from reaugkd.evaluation_set import changed_by_edits
         from reaugkd.patch import Edit, apply_patch
 
         try:
@@ -205,10 +203,7 @@ def _memory(menu: ModelMenu) -> list[Callable[..., Any]]:
                 f"An edit is not made of edit, id, label, text, text_pair ({error}); mend it."
             ) from error
         before = menu.get(model)
-        after = apply_patch(before, patch)
-        asked = evaluation_set(before, "test")
-        new = asked.with_classes(after.parts.settings.label_names).answered(after.memory, after.retrieval)
-        changed = compared(asked.answered(before.memory, before.retrieval), new)
+        changed = changed_by_edits(evaluation_set(before, "test"), before, apply_patch(before, patch))
         counts = changed["effect"].value_counts()
         effects = {effect: int(counts.get(effect, 0)) for effect in ("fixed", "broken", "changed")}
         return {**effects, "rows": _rows(changed, MOST_ROWS)}
@@ -217,7 +212,7 @@ def _memory(menu: ModelMenu) -> list[Callable[..., Any]]:
 
 
 def _split(split: str) -> str:
-    if split not in ("test", "validation"):
+    if split not in SPLITS:
         raise ReAugKDError(f"There are no {split!r} rows; choose test or validation.")
     return split
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from answer import answer_html
 from models import ASKING, ModelMenu, evaluation_set, kept
-from query_view import answer_html, sentence_html
+from sentence import sentence_html
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.lessons import (

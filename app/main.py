@@ -16,7 +16,7 @@ from learn_view import LearnView
 from maps_panel import MapsPanel
 from memory_view import MemoryView
 from model_job import ModelJob, train_shoptalk
-from models import ModelMenu
+from models import SETTINGS_FILE, ModelMenu
 from query_view import QueryView
 from train_view import TrainView
 from training_view import TrainingView
@@ -275,6 +275,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--mcp", action="store_true", help="offer the endpoints as MCP tools too")
     chosen = parser.parse_args(arguments)
     try:
+        if chosen.auth and chosen.mcp:
+            raise ReAugKDError("MCP tools cannot log in; leave out --mcp, or --auth and whoever is not to ask them.")
         accounts = read_accounts(chosen.auth) if chosen.auth else None
     except ReAugKDError as error:
         return _failed(str(error))
@@ -286,7 +288,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _failed(f"{str(error).splitlines()[0].rstrip('.')}; name another one with --port.")
     sys.stdout.write(f"Open {address} (Ctrl+C ends it)\n")
     sys.stdout.flush()
-    job.is_awaited.wait(HEAD_START)  # loading takes the processor: a page that is opened at once is drawn first
+    if not chosen.model or (Path(chosen.model) / SETTINGS_FILE).is_file():  # else there is a sentence to say at once
+        job.is_awaited.wait(HEAD_START)  # loading takes the processor: a page that is opened at once is drawn first
     job.start()
     if chosen.model:
         job.wait()

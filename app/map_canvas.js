@@ -188,7 +188,8 @@ function fit() {
 }
 async function load(model) {
   stopPlaying();
-  state.model = model; state.ready = false; state.codes = null;
+  Object.assign(state, {model, ready: false, codes: null, at: null});
+  context.setTransform(1, 0, 0, 1, 0, 0); context.clearRect(0, 0, canvas.width, canvas.height);
   const found = await server.points({model});
   if (state.model !== model) return;
   status.textContent = state.said = found.error || found.said;
@@ -279,10 +280,10 @@ function apply(said) {
 }
 function select(points) {
   state.selected = new Set(points); draw();
-  trigger('select', {points});
+  trigger('select', {model: state.model, points});
 }
 function open(point) {
-  trigger('open', {point});
+  trigger('open', {model: state.model, point});
   mark(point);
 }
 async function mark(point) {
@@ -355,6 +356,7 @@ canvas.addEventListener('pointerup', event => {
   }
   select(points);
 });
+canvas.addEventListener('pointercancel', () => { pressed = null; state.lasso = null; draw([]); });
 canvas.addEventListener('pointerleave', () => { if (!pressed) hover(-1, 0, 0); });
 canvas.addEventListener('wheel', event => {
   if (!state.at || !(event.ctrlKey || document.activeElement === canvas)) return;  // else the page scrolls
@@ -379,6 +381,10 @@ canvas.addEventListener('keydown', event => {
   else return;
   event.preventDefault();
 });
+/* A finger that circles must not scroll the page. */
+find('mode').addEventListener('change', event => { canvas.style.touchAction = event.target.value === 'lasso' ? 'none' : ''; });
+for (const [name, factor] of [['closer', 1.5], ['farther', 1 / 1.5]])
+  find(name).addEventListener('click', () => { state.zoom = Math.min(60, Math.max(0.5, state.zoom * factor)); draw(); });
 find('morph').addEventListener('input', event => { state.morph = Number(event.target.value); draw([0]); });
 find('lines').addEventListener('change', event => { state.lines = event.target.checked; draw(); });
 find('epoch').addEventListener('input', event => { stopPlaying(); showEpoch(Number(event.target.value)); });

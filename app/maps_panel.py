@@ -2,7 +2,6 @@
 
 import base64
 import json
-import tempfile
 import time
 from collections.abc import Callable
 from functools import wraps
@@ -14,10 +13,13 @@ import numpy as np
 import pandas as pd
 from models import ModelMenu, evaluation_set, kept
 from numpy.typing import NDArray
+from row_table import row_table
+from save_button import SaveButton
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.links import PageState
 from reaugkd.neighbour_table import escaped_text
+from reaugkd.texts import row_in_one_line, text_of_row, two_parts
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import Explanation, ReAugKDClassifier
@@ -28,10 +30,8 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
 SHOWN = [("everything", "all"), ("memories", "memory"), ("test rows", "test")]
 NEIGHBOURS = 8
 MOST_MOVED = 20
-MAX_ROWS = 300
 ASKED_OF_STUDENT = 4_000  # of more memories the student is not asked what it says: the maps would come too late
 LISTED = ["point", "kind", "text", "text_pair", "label", "teacher", "student", "answer", "effect", "moved"]
-WIDTHS = {"point": 70, "kind": 90, "text": 420, "text_pair": 320}
 OPENED = "<p>Point at a text to read it; click it to open it. Shift and drag, or choose “select”, to circle texts.</p>"
 CANVAS = Path(__file__).with_name("map_canvas.html")
 
@@ -50,6 +50,14 @@ def points_of(model: "ReAugKDClassifier") -> "MapPoints":
             texts = texts_of(model.parts.knowledge_base.rows, model.parts.settings.is_pair)
             memories = model.embed(texts)[1]
     return map_points(model, answered, memories)
+
+
+@kept(2)
+def overlap_of(model: "ReAugKDClassifier") -> dict[str, float]:
+    """Measure what a model's maps are worth, once."""
+    from reaugkd.map_points import map_overlap
+
+    return map_overlap(model)
 
 
 def said(name: str, **news: Any) -> str:
@@ -135,8 +143,8 @@ class MapsPanel:
                 self.rows = gr.Dataframe(
                     interactive=False, wrap=True, max_height=300, visible=False, elem_id="map-rows"
                 )
-                self.save = gr.DownloadButton("Save as CSV", size="sm", visible=False, elem_id="save-selection")
-        self.listed = [self.selected, self.count, self.rows, self.save]
+                self.save = SaveButton("Save as CSV", "selection.csv", "save-selection", size="sm", visible=False)
+        self.listed = [self.selected, self.count, self.rows, self.save.button]
         self.filled = [self.colour, self.shown, self.opened, self.detail, self.ask, *self.listed]
         self._wire()
 
@@ -147,12 +155,14 @@ class MapsPanel:
             "trigger_mode": "always_last",
             "concurrency_limit": None,
         }
-        self.map.select(self._select, self.name, self.listed, **live)
+        lassoed = self.map.select(self._select, self.name, self.listed, **live)
         self.map.open(self._open, self.name, [self.opened, self.detail, self.ask], **live)
         self.rows.select(self._open_row, self.name, [self.map, self.opened, self.detail, self.ask], **live)
         self.colour.input(lambda name, column: said(name, column=column), [self.name, self.colour], self.map, **live)
         self.shown.input(lambda name, shown: said(name, shown=shown), [self.name, self.shown], self.map, **live)
-        self.moved.click(self._most_moved, self.name, [self.map, *self.listed], **live)
+        moved = self.moved.click(self._most_moved, self.name, [self.map, *self.listed], **live)
+        self.chosen = (lassoed, moved)  # views that list what is selected follow these
+        self.save.on_click(self._save, [self.name, self.selected])
 
     def fill(self, name: str) -> dict[Any, Any]:
         """Set the panel up for a model; the points come by themselves.
@@ -178,14 +188,14 @@ class MapsPanel:
 
     def points(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Send the positions of all points of a model, base64 of float32; or the sentence that says why not."""
-        from reaugkd.map_points import KINDS, colour_columns, map_overlap
+        from reaugkd.map_points import KINDS, colour_columns
 
         try:
             model = self.menu.get(asked["model"])
             points = points_of(model)
         except (ReAugKDError, gr.Error) as error:
             return {"error": str(error)}
-        overlap = map_overlap(model)
+        overlap = overlap_of(model)
         worth = ", ".join(f"{share:.2f} of the {space}'s" for space, share in overlap.items())
         text = "Circles (dots where there are many) are memories, squares test rows, a star is the query. "
         if worth:
@@ -213,7 +223,7 @@ class MapsPanel:
     def describe(self, asked: dict[str, Any]) -> dict[str, str]:
         """Send what is shown of the point that one points at."""
         row = points_of(self.menu.get(asked["model"])).rows.iloc[int(asked["point"])]
-        return {"text": f"{row['text'][:200]}\n{row['kind']}, gold {row['label']}"}
+        return {"text": f"{row_in_one_line(row)[:200]}\n{row['kind']}, gold {row['label']}"}
 
     def neighbours(self, asked: dict[str, Any]) -> dict[str, list[int]]:
         """Send the numbers of the memories that are nearest to a point in full space."""
@@ -246,24 +256,24 @@ class MapsPanel:
         """
         if not selected:
             nothing = {self.selected: [], self.count: "<p>No text is selected.</p>"}
-            return nothing | {self.rows: gr.Dataframe(visible=False), self.save: gr.DownloadButton(visible=False)}
-        rows = points_of(self.menu.get(name)).rows.iloc[selected]
-        table = rows.reset_index(names="point").dropna(axis=1, how="all")
-        shown = table[[column for column in LISTED if column in table.columns]].head(MAX_ROWS).round(2)
-        path = Path(tempfile.mkdtemp(prefix="reaugkd-")) / "selection.csv"
-        table.to_csv(path, index=False)
-        counts = rows["label"].value_counts()
+            return nothing | {self.rows: gr.Dataframe(visible=False), self.save.button: gr.Button(visible=False)}
+        table = self._table(name, selected)
+        shown = table[[column for column in LISTED if column in table.columns]]
+        counts = table["label"].value_counts()
         labels = ", ".join(f"{escaped_text(str(label))} {count}" for label, count in counts.head(6).items())
         return {
             self.selected: selected,
             self.count: f"<p><b>{len(selected):,}</b> selected: {labels}.</p>",
-            self.rows: gr.Dataframe(
-                shown.astype(object).where(shown.notna(), ""),
-                visible=True,
-                column_widths=[WIDTHS.get(column, 110) for column in shown.columns],
-            ),
-            self.save: gr.DownloadButton(value=str(path), visible=True),
+            self.rows: row_table(shown, visible=True),
+            self.save.button: gr.Button(visible=True),
         }
+
+    def _table(self, name: str, selected: list[int]) -> pd.DataFrame:
+        rows = points_of(self.menu.get(name)).rows.iloc[selected]
+        return rows.reset_index(names="point").dropna(axis=1, how="all")
+
+    def _save(self, path: Path, name: str, selected: list[int]) -> None:
+        self._table(name, selected).to_csv(path, index=False)
 
     def show_points(self, name: str, selected: list[int]) -> dict[Any, Any]:
         """Select points from another view: on the canvas and in the list."""
@@ -276,10 +286,12 @@ class MapsPanel:
         count = len(points_of(self.menu.get(name)))
         return self.show_points(name, [point for point in linked.selected if point < count])
 
-    def points_of_test_rows(self, name: str, rows: list[int]) -> list[int]:
-        """Return the points of rows of the test split."""
+    def show_rows(self, name: str, split: str, rows: pd.DataFrame) -> dict[Any, Any]:
+        """Select rows of the evaluation set from another view; the maps show those of the test split alone."""
+        if split != "test":
+            raise gr.Error("The maps show the test rows; choose test above.")
         first = len(self.menu.get(name).parts.knowledge_base)
-        return [first + row for row in rows]
+        return self.show_points(name, [first + row for row in rows.index])
 
     def test_rows_of_points(self, name: str, points: list[int]) -> list[int]:
         """Return the rows of the test split among points."""
@@ -288,11 +300,11 @@ class MapsPanel:
 
     def text_of(self, name: str, point: int) -> tuple[str, str]:
         """Return a point's text, and its second text, empty where there is none."""
-        row = points_of(self.menu.get(name)).rows.iloc[point]
-        pair = row.get("text_pair", "")
-        return row["text"], "" if pd.isna(pair) else pair
+        return two_parts(text_of_row(points_of(self.menu.get(name)).rows.iloc[point]))
 
     def _select(self, event: gr.EventData, name: str) -> dict[Any, Any]:
+        if event.model != name:  # the points of another model lie there still
+            return {}
         return self.list_points(name, [int(point) for point in event.points])
 
     def _most_moved(self, name: str) -> dict[Any, Any]:
@@ -305,7 +317,7 @@ class MapsPanel:
         return {self.map: said(name, opened=point), **self._opened(name, point)}
 
     def _open(self, event: gr.EventData, name: str) -> dict[Any, Any]:
-        return self._opened(name, int(event.point))
+        return self._opened(name, int(event.point)) if event.model == name else {}
 
     def _opened(self, name: str, point: int) -> dict[Any, Any]:
         model = self.menu.get(name)
@@ -313,14 +325,13 @@ class MapsPanel:
         row = points.rows.iloc[point]
         voices = [voice for voice in ("teacher", "student", "answer") if pd.notna(row.get(voice))]
         labels = "".join(f", {voice} <b>{escaped_text(str(row[voice]))}</b>" for voice in voices)
-        text = " | ".join(filter(None, self.text_of(name, point)))
         near = "".join(
-            f"<li>{escaped_text(memory.rows['text'].iloc[number])} <b>{escaped_text(memory.rows['label'].iloc[number])}"
-            f"</b> {similarity:.2f}</li>"
+            f"<li>{escaped_text(row_in_one_line(memory.rows.iloc[number]))} "
+            f"<b>{escaped_text(memory.rows['label'].iloc[number])}</b> {similarity:.2f}</li>"
             for number, similarity in self._nearest(model, point)
         )
         html = (
-            f'<p class="asked">{escaped_text(text)}</p><p>{escaped_text(row["kind"])}, gold '
+            f'<p class="asked">{escaped_text(row_in_one_line(row))}</p><p>{escaped_text(row["kind"])}, gold '
             f"<b>{escaped_text(str(row['label']))}</b>{labels}</p><p>Nearest memories, by cosine:</p><ol>{near}</ol>"
         )
         return {self.opened: point, self.detail: html, self.ask: gr.Button(visible=True)}

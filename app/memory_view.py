@@ -2,7 +2,7 @@
 
 import itertools
 import re
-import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,15 @@ import pandas as pd
 from code_box import place_code
 from maps_panel import MapsPanel
 from models import ASKING, EACH, LATEST, ModelMenu, evaluation_set, kept
+from row_table import listed_html, row_table
+from save_button import SaveButton
+from sentence import sentence_html
+from typed_text import on_typing
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.neighbour_table import escaped_text
 from reaugkd.snippets import REFIT, memory_code
+from reaugkd.texts import row_in_one_line
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import ReAugKDClassifier
@@ -22,33 +27,31 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
 
     Patches = dict[str, Patch]
 
-SHOWS = ["suspicious", "harmful", "most used", "never used", "edited", "near-duplicates", "leaks of the test rows"]
-MAX_ROWS = 300
+SELECTED = "selected on the maps"
+ALL = "all"
+CHANGED = ("text", "text_pair", "label", "before", "after", "effect")
 NONE_PICKED = "<p>Pick a row to edit it.</p>"
 AS_CHOSEN, REFITTED, FIXED = "as chosen in training", "a gate fitted again", "the λ below for every text"
-FIRST = ["number", "text", "text_pair", "label", "teacher", "neighbours", "suspicion", "retrieved", "fixes", "breaks"]
 # What a memory fixes and breaks stays in sight on a screen of 1280 pixels.
-WIDTHS = {
-    "number": 90,
-    "text": 400,
-    "other_text": 400,
-    "text_pair": 320,
-    "suspicion": 110,
-    "retrieved": 110,
-    "fixes": 75,
-    "breaks": 85,
-}
+WIDTHS = {"number": 90, "text": 400, "other_text": 400, "suspicion": 110, "fixes": 75, "breaks": 85}
+# A search goes through all memories for some tasks, which takes seconds: nobody's text waits for it.
+SEARCHING = LATEST | {"concurrency_id": "memories"}
+DROP = """element.addEventListener('click', event => {
+  const button = event.target.closest('[data-drop]');
+  if (button) trigger('drop', {number: Number(button.dataset.drop)});
+});"""
 
 
-@kept(2)
-def audited(model: "ReAugKDClassifier") -> pd.DataFrame:
-    """Return what is known of each memory, once a model."""
-    from reaugkd.memory_audit import memory_table
+@kept(8)
+def memories_of(model: "ReAugKDClassifier", show: str) -> pd.DataFrame:
+    """List a model's memories by a question about them, once; the last eight lists stay."""
+    from reaugkd.memory_audit import memories
 
-    return memory_table(model, evaluation_set(model, "test").answered(model.memory, model.retrieval))
+    asked = None if model.parts.evaluation_rows is None else evaluation_set(model, "test")
+    return memories(model, None if asked is None else asked.answered(model.memory, model.retrieval), show)
 
 
-def memories(model: "ReAugKDClassifier", show: str, text: str) -> pd.DataFrame:
+def found_memories(model: "ReAugKDClassifier", show: str, text: str, selected: list[int]) -> pd.DataFrame:
     """List memories by a question about them.
 
     Parameters
@@ -56,9 +59,11 @@ def memories(model: "ReAugKDClassifier", show: str, text: str) -> pd.DataFrame:
     model : ReAugKDClassifier
         The model.
     show : str
-        One of :data:`SHOWS`.
+        A question as :func:`reaugkd.memory_audit.memories` takes it, or :data:`SELECTED`.
     text : str
         What a text holds.
+    selected : list of int
+        Points that are selected on the maps.
 
     Returns
     -------
@@ -66,30 +71,38 @@ def memories(model: "ReAugKDClassifier", show: str, text: str) -> pd.DataFrame:
         The rows, with the columns that matter first.
     """
     from reaugkd.error_analysis import RowFilter
-    from reaugkd.memory_audit import leaks, near_duplicates, shown_memories
 
-    if show == "near-duplicates":
-        return RowFilter(text=text).of(near_duplicates(model.memory, model.parts.settings.is_pair)).round(2)
-    if show == "leaks of the test rows":
-        answered = evaluation_set(model, "test").answered(model.memory, model.retrieval)
-        found = leaks(model.memory, answered, model.parts.settings.is_pair)
-        found = found.rename(columns={"number": "test row", "other": "number"})
-        first = ["number", "other_text", "other_label"]
-        return RowFilter(text=text).of(found[first + [name for name in found if name not in first]]).round(2)
-    found = shown_memories(audited(model), show, text)
-    first = [name for name in FIRST if name in found.columns]
-    return found[first + [name for name in found.columns if name not in first]].round(2)
+    table = memories_of(model, ALL if show == SELECTED else show)
+    if show == SELECTED:
+        table = table[table["number"].isin(selected)]
+    return RowFilter(text=text).of(table)
 
 
-def pending_html(patch: "Patch") -> str:
-    """List the edits that are not saved yet."""
+def pending_html(patch: "Patch", classes: Sequence[str] = ()) -> str:
+    """List the edits that are not saved yet, each with a button that drops it.
+
+    Parameters
+    ----------
+    patch : Patch
+        The edits.
+    classes : sequence of str
+        The model's classes; a label that is none of them is marked.
+
+    Returns
+    -------
+    str
+        HTML; texts in it are escaped.
+    """
     if not patch:
         return "<p>No edit is pending. Pick a row above to relabel or remove it, or add a text.</p>"
-    lines = []
-    for edit in patch:
+    lines = ""
+    for number, edit in enumerate(patch):
         what = {"add": "add", "relabel": f"relabel {edit.id} to", "remove": f"remove {edit.id}"}[edit.edit]
-        lines.append(f"<li>{escaped_text(' '.join(filter(None, [what, edit.label, edit.text])))}</li>")
-    return f"<p><b>{len(patch)}</b> pending:</p><ol>{''.join(lines)}</ol>"
+        new = "(a new class)" if edit.label and edit.label not in classes else ""
+        text = " | ".join(filter(None, [edit.text, edit.text_pair]))
+        said = escaped_text(" ".join(filter(None, [what, edit.label, new, text])))
+        lines += f'<li>{said} <button data-drop="{number}" title="Drop this edit">drop</button></li>'
+    return f"<p><b>{len(patch)}</b> pending:</p><ol>{lines}</ol>"
 
 
 class MemoryView:
@@ -110,79 +123,88 @@ class MemoryView:
         self.patches = gr.State({})  # by model: no edit is lost when another model, or view, is looked at
         self.row = gr.State(None)
         with gr.Row():
-            self.show = gr.Radio(SHOWS, value="suspicious", label="Which memories?", elem_id="show", scale=3)
+            self.show = gr.Radio([], label="Which memories?", elem_id="show", scale=3)
             self.search = gr.Textbox(label="Text holds", elem_id="search", max_lines=1, scale=1)
+        with gr.Row():
+            self.chosen = gr.HTML(elem_id="memories-chosen")
+            self.on_maps = gr.Button(
+                "Select on the maps", size="sm", elem_id="memories-on-maps", scale=0, min_width=160
+            )
+            self.save_list = SaveButton(
+                "Save as CSV", "memories.csv", "memories-save", size="sm", scale=0, min_width=140
+            )
         self.rows = gr.Dataframe(interactive=False, wrap=True, max_height=380, elem_id="memories")
-        self.on_maps = gr.Button("Select on the maps", size="sm", elem_id="memories-on-maps", scale=0)
         with gr.Row():
             with gr.Column(scale=1, min_width=320):
-                self.opened = gr.HTML(NONE_PICKED, elem_id="picked-memory")
-                self.label = gr.Dropdown([], label="Label", allow_custom_value=True, elem_id="new-label")
-                with gr.Row():
-                    self.relabel = gr.Button("Relabel", elem_id="relabel")
-                    self.remove = gr.Button("Remove", elem_id="remove")
-                gr.Markdown("### Add a memory; a label that is new makes a new class")
-                self.text = gr.Textbox(label="Text", elem_id="add-text", max_lines=4)
-                self.text_pair = gr.Textbox(label="Second text", visible=False, elem_id="add-text-pair", max_lines=4)
-                self.add_label = gr.Dropdown([], label="Its label", allow_custom_value=True, elem_id="add-label")
-                with gr.Row():
-                    self.add = gr.Button("Add", elem_id="add")
-                    self.upload = gr.UploadButton(
-                        "Add from CSV", file_types=[".csv"], file_count="single", elem_id="add-csv"
-                    )
+                self._place_edits()
             with gr.Column(scale=1, min_width=320):
-                self.message = gr.HTML(visible=False, elem_id="memory-message")
-                self.pending = gr.HTML(pending_html(()), elem_id="pending")
-                self.undo = gr.Button("Undo the last", size="sm", elem_id="undo")
-                self.answer_by = gr.Radio([AS_CHOSEN, REFITTED, FIXED], value=AS_CHOSEN, label="Answer by")
-                self.weight = gr.Slider(0, 1, 0.5, step=0.01, label="λ: weight of the memory", buttons=[])
-                self.try_out = gr.Button("What does it fix and break?", variant="primary", elem_id="try")
-                self.effect = gr.HTML(elem_id="patch-effect")
-                self.changed = gr.Dataframe(
-                    interactive=False, wrap=True, max_height=300, elem_id="changed", visible=False
-                )
-                self.version = gr.Textbox(label="Name of the new version", elem_id="version", max_lines=1)
-                with gr.Row():
-                    self.save = gr.Button("Save as a new version", elem_id="save-version")
-                    self.download = gr.DownloadButton("Save the patch", elem_id="save-patch")
+                self._place_pending()
         self.code = place_code("memory-code")
         self._wire()
 
+    def _place_edits(self) -> None:
+        self.opened = gr.HTML(NONE_PICKED, elem_id="picked-memory")
+        self.label = gr.Dropdown([], label="Label", allow_custom_value=True, elem_id="new-label")
+        with gr.Row():
+            self.relabel = gr.Button("Relabel", elem_id="relabel")
+            self.remove = gr.Button("Remove", elem_id="remove")
+        gr.Markdown("### Add a memory; a label that is new makes a new class")
+        self.text = gr.Textbox(label="Text", elem_id="add-text", max_lines=4)
+        self.text_pair = gr.Textbox(label="Second text", visible=False, elem_id="add-text-pair", max_lines=4)
+        self.add_label = gr.Dropdown([], label="Its label", allow_custom_value=True, elem_id="add-label")
+        with gr.Row():
+            self.add = gr.Button("Add", elem_id="add")
+            self.upload = gr.UploadButton("Add from CSV", file_types=[".csv"], file_count="single", elem_id="add-csv")
+
+    def _place_pending(self) -> None:
+        self.message = gr.HTML(visible=False, elem_id="memory-message")
+        self.pending = gr.HTML(pending_html(()), elem_id="pending", js_on_load=DROP, apply_default_css=False)
+        self.undo = gr.Button("Undo the last", size="sm", elem_id="undo")
+        self.answer_by = gr.Radio([AS_CHOSEN, REFITTED, FIXED], value=AS_CHOSEN, label="Answer by", elem_id="answer-by")
+        self.weight = gr.Slider(
+            0, 1, 0.5, step=0.01, label="λ: weight of the memory", buttons=[], elem_id="edited-weight"
+        )
+        self.try_out = gr.Button("What does it fix and break?", variant="primary", elem_id="try")
+        self.effect = gr.HTML(elem_id="patch-effect")
+        self.changed = gr.Dataframe(interactive=False, wrap=True, max_height=300, elem_id="changed", visible=False)
+        self.save_changed = SaveButton("Save as CSV", "changed.csv", "changed-save", size="sm", visible=False)
+        self.version = gr.Textbox(label="Name of the new version", elem_id="version", max_lines=1)
+        with gr.Row():
+            self.save = gr.Button("Save as a new version", elem_id="save-version")
+            self.save_patch = SaveButton("Save the patch", "patch.jsonl", "save-patch")
+
     def _wire(self) -> None:
-        edited = [self.name, self.patches]
-        edits = [self.patches, self.pending, self.message, self.download, self.effect, self.changed]
-        self.fill_inputs = [self.patches]
-        self.filled = [self.rows, self.show, self.search, self.row, self.opened, self.label, self.add_label]
-        self.filled += [self.text_pair, self.version, *edits]
-        gr.on(
-            [self.show.input, self.search.change], self._list, [self.name, self.show, self.search], self.rows, **LATEST
-        )
-        self.on_maps.click(
-            self._show_on_maps, [self.name, self.show, self.search], [self.maps.map, *self.maps.listed], **ASKING
-        )
+        edited, searched = [self.name, self.patches], [self.name, self.show, self.search, self.maps.selected]
+        tried, listed = [self.effect, self.changed, self.save_changed.button], [self.chosen, self.rows]
+        edits = [self.patches, self.pending, self.message, self.save_patch.button, *tried]
+        self.fill_inputs = [self.patches, self.maps.selected]
+        self.filled = [self.show, self.search, self.row, self.opened, self.label, self.add_label, self.text_pair]
+        self.filled += [self.answer_by, self.weight, self.version, *listed, *edits]
+        self.show.input(self._list, searched, listed, **SEARCHING)
+        on_typing([self.search], self._list, searched, listed)
+        for selected in self.maps.chosen:
+            selected.then(self._list_selected, searched, [self.show, *listed], **SEARCHING)
+        self.on_maps.click(self._show_on_maps, searched, [self.maps.map, *self.maps.listed], **SEARCHING)
+        self.save_list.on_click(self._save_list, searched)
         self.rows.select(self._open, self.name, [self.row, self.opened, self.label], **ASKING)
         self.relabel.click(self._relabel, [*edited, self.row, self.label], edits, **EACH)
         self.remove.click(self._remove, [*edited, self.row], edits, **EACH)
-        self.add.click(self._add, [*edited, self.text, self.text_pair, self.add_label], [*edits, self.text], **EACH)
+        texts = [self.text, self.text_pair]
+        self.add.click(self._add, [*edited, *texts, self.add_label], [*edits, *texts], **EACH)
         self.upload.upload(self._add_file, [*edited, self.upload], edits, **EACH)
         self.undo.click(self._undo, edited, edits, **EACH)
-        self.try_out.click(
-            self._try,
-            [*edited, self.answer_by, self.weight],
-            [self.message, self.effect, self.changed],
-            **ASKING | {"show_progress": "minimal"},
-        )
-        self.save.click(
-            self._save,
-            [*edited, self.answer_by, self.weight, self.version],
-            [self.message, self.name],
-            **ASKING | {"show_progress": "minimal"},
-        )
-        seen: list[Any] = [self.show, self.search, self.patches, self.answer_by, self.weight, self.version]
-        changed = [part.change for part in seen]
-        gr.on(changed, self._coded, [self.name, *seen], self.code, **LATEST)
+        self.pending.drop(self._drop, edited, edits, **EACH)
+        by = [self.answer_by, self.weight]
+        gr.on([self.answer_by.input, self.weight.input], lambda: self._untried(), None, tried, **LATEST)
+        slow = ASKING | {"show_progress": "minimal"}
+        self.try_out.click(self._try, [*edited, *by], [self.message, *tried], **slow)
+        self.save_changed.on_click(self._save_changed, [*edited, *by])
+        self.save.click(self._save, [*edited, *by, self.version], [self.message, self.name], **slow)
+        self.save_patch.on_click(self._save_patch, edited)
+        seen: list[Any] = [self.show, self.search, self.patches, *by, self.version, self.maps.selected]
+        gr.on([part.change for part in seen], self._coded, [self.name, *seen], self.code, **LATEST)
 
-    def fill(self, name: str, patches: "Patches") -> dict[Any, Any]:
+    def fill(self, name: str, patches: "Patches", selected: list[int]) -> dict[Any, Any]:
         """Set the page up for a model.
 
         Parameters
@@ -191,26 +213,31 @@ class MemoryView:
             The model's.
         patches : dict of str to Patch
             Pending edits by model.
+        selected : list of int
+            The points that are selected on the maps; of memories among them, the page lists no others.
 
         Returns
         -------
         dict
             Values by component, of those in ``filled``.
         """
+        from reaugkd.memory_audit import SHOWS
+
         model = self.menu.get(name)
-        if model.parts.evaluation_rows is None:
-            return {self.message: gr.HTML("<p>This model carries no evaluation rows to judge by.</p>", visible=True)}
-        names = list(model.parts.settings.label_names)
+        classes, is_judged = list(model.parts.settings.label_names), model.parts.evaluation_rows is not None
+        show = SELECTED if self._memories(name, selected) else "suspicious" if is_judged else ALL
         return {
             **self._edited(name, patches, patches.get(name, ())),
-            self.show: "suspicious",
+            **self._list(name, show, "", selected),
+            self.show: gr.Radio([*SHOWS, SELECTED], value=show),
             self.search: "",
-            self.rows: self._list(name, "suspicious", ""),
             self.row: None,
             self.opened: NONE_PICKED,
-            self.label: gr.Dropdown(names, value=names[0]),
-            self.add_label: gr.Dropdown(names, value=names[0]),
+            self.label: gr.Dropdown(classes, value=classes[0]),
+            self.add_label: gr.Dropdown(classes, value=classes[0]),
             self.text_pair: gr.Textbox(visible=model.parts.settings.is_pair),
+            self.answer_by: AS_CHOSEN,
+            self.weight: model.retrieval.retrieval_weight,
             self.version: self._free_name(name),
         }
 
@@ -220,19 +247,50 @@ class MemoryView:
         names = (f"{base}-edited" + (f"-{number}" if number > 1 else "") for number in itertools.count(1))
         return next(free for free in names if not self.menu.folder(free).exists())
 
-    def _list(self, name: str, show: str, text: str) -> Any:
-        rows = memories(self.menu.get(name), show, text).head(MAX_ROWS)
-        return gr.Dataframe(rows, column_widths=[WIDTHS.get(column, 120) for column in rows.columns])
+    def _memories(self, name: str, selected: list[int]) -> list[int]:
+        """Return the memories among selected points, which stand first among these."""
+        return [point for point in selected if point < len(self.menu.get(name).memory)]
+
+    def _list(self, name: str, show: str, text: str, selected: list[int]) -> dict[Any, Any]:
+        try:
+            rows = found_memories(self.menu.get(name), show, text, selected)
+        except ReAugKDError as error:
+            return {self.chosen: sentence_html(error), self.rows: gr.Dataframe(visible=False)}
+        which = show + (f", “{text.strip()}” in the text" if text.strip() else "")
+        return {self.chosen: listed_html(which, len(rows)), self.rows: row_table(rows, WIDTHS, visible=len(rows) > 0)}
+
+    def _list_selected(self, name: str, show: str, text: str, selected: list[int]) -> dict[Any, Any]:
+        """List the memories among the points that are selected on the maps, as long as there are any."""
+        if not show:  # the page was never opened, and will see the selection when it is
+            return {}
+        if self._memories(name, selected):
+            show = SELECTED
+        elif show == SELECTED:
+            show = ALL
+        return {self.show: show, **self._list(name, show, text, selected)}
 
     def _coded(
-        self, name: str, show: str, text: str, patches: "Patches", answer_by: str, weight: float, version: str
+        self,
+        name: str,
+        show: str,
+        text: str,
+        patches: "Patches",
+        answer_by: str,
+        weight: float,
+        version: str,
+        selected: list[int],
     ) -> str:
         by: dict[str, float | str] = {REFITTED: REFIT, FIXED: weight}
         folder, target = self.menu.shown_folder(name), self.menu.shown_folder(version or "")
-        return memory_code(folder, show, text, patches.get(name, ()), by.get(answer_by), target)
+        numbers = self._memories(name, selected) if show == SELECTED else None
+        shown = ALL if show == SELECTED else show
+        return memory_code(folder, shown, text, patches.get(name, ()), by.get(answer_by), target, numbers)
 
-    def _show_on_maps(self, name: str, show: str, text: str) -> dict[Any, Any]:
-        return self.maps.show_points(name, memories(self.menu.get(name), show, text)["number"].head(MAX_ROWS).tolist())
+    def _show_on_maps(self, name: str, *searched: Any) -> dict[Any, Any]:
+        return self.maps.show_points(name, found_memories(self.menu.get(name), *searched)["number"].tolist())
+
+    def _save_list(self, path: Path, name: str, *searched: Any) -> None:
+        found_memories(self.menu.get(name), *searched).to_csv(path, index=False)
 
     def _open(self, event: gr.SelectData, name: str) -> tuple[int, str, Any]:
         """Open the memory whose number stands first in the row."""
@@ -241,7 +299,7 @@ class MemoryView:
         number = int(event.row_value[0])
         row = memory.rows.iloc[number]
         said = (
-            f"<p><b>{escaped_text(str(row['id']))}</b>: {escaped_text(str(row['text']))}</p>"
+            f"<p><b>{escaped_text(str(row['id']))}</b>: {escaped_text(row_in_one_line(row))}</p>"
             f"<p>Gold label <b>{escaped_text(row['label'])}</b>; the teacher says "
             f"<b>{escaped_text(model.parts.settings.label_names[int(memory.soft_labels[number].argmax())])}</b> "
             f"({memory.soft_labels[number].max():.2f}).</p>"
@@ -250,36 +308,50 @@ class MemoryView:
 
     def _edited(self, name: str, patches: "Patches", patch: "Patch") -> dict[Any, Any]:
         """Return what shows a changed patch; what was tried out before is no longer true."""
-        from reaugkd.patch import write_patch
-
-        path = Path(tempfile.mkdtemp(prefix="reaugkd-")) / "patch.jsonl"
-        write_patch(patch, path)
+        classes = self.menu.get(name).parts.settings.label_names
         return {
             self.patches: patches | {name: patch},
-            self.pending: pending_html(patch),
+            self.pending: pending_html(patch, classes),
             self.message: gr.HTML("", visible=False),
-            self.download: gr.DownloadButton(value=str(path), interactive=bool(patch)),
+            self.save_patch.button: gr.Button(interactive=bool(patch)),
+            **self._untried(),
+        }
+
+    def _untried(self) -> dict[Any, Any]:
+        return {
             self.effect: "",
             self.changed: gr.Dataframe(visible=False),
+            self.save_changed.button: gr.Button(visible=False),
         }
 
     def _told(self, error: ReAugKDError) -> dict[Any, Any]:
-        return {self.message: gr.HTML(f'<p class="sentence" role="alert">{escaped_text(str(error))}</p>', visible=True)}
+        return {self.message: gr.HTML(sentence_html(error), visible=True)}
+
+    def _save_patch(self, path: Path, name: str, patches: "Patches") -> None:
+        from reaugkd.patch import write_patch
+
+        write_patch(patches.get(name, ()), path)
 
     def _with(
         self, name: str, patches: "Patches", kind: str, number: int | None, label: str | None = None
     ) -> dict[Any, Any]:
-        from reaugkd.patch import Edit, check_patch
+        from reaugkd.patch import Edit
 
         if number is None:
             return self._told(ReAugKDError("No memory is picked; click a row of the table first."))
-        model, patch = self.menu.get(name), patches.get(name, ())
+        memory, patch = self.menu.get(name).parts.knowledge_base, patches.get(name, ())
+        return self._checked(name, patches, lambda: (*patch, Edit(kind, memory.rows["id"].iloc[number], label)))
+
+    def _checked(self, name: str, patches: "Patches", make: "Callable[[], Patch]") -> dict[Any, Any]:
+        """Take a patch if the model can be edited by it, or say why not; the pending one then stays."""
+        from reaugkd.patch import check_patch
+
         try:
-            new = (*patch, Edit(kind, model.parts.knowledge_base.rows["id"].iloc[number], label))
-            check_patch(model, new)
+            patch = make()
+            check_patch(self.menu.get(name), patch)
         except ReAugKDError as error:
             return self._told(error)
-        return self._edited(name, patches, new)
+        return self._edited(name, patches, patch)
 
     def _relabel(self, name: str, patches: "Patches", number: int | None, label: str) -> dict[Any, Any]:
         return self._with(name, patches, "relabel", number, label)
@@ -290,7 +362,7 @@ class MemoryView:
     def _add(self, name: str, patches: "Patches", text: str, text_pair: str, label: str) -> dict[Any, Any]:
         rows = pd.DataFrame([{"text": text, "text_pair": text_pair or None, "label": (label or "").strip() or None}])
         added = self._added(name, patches, rows)
-        return added | ({self.text: ""} if self.patches in added else {})
+        return added | ({self.text: "", self.text_pair: ""} if self.patches in added else {})
 
     def _add_file(self, name: str, patches: "Patches", path: str) -> dict[Any, Any]:
         from reaugkd.sources import named_texts
@@ -305,18 +377,18 @@ class MemoryView:
         return self._added(name, patches, rows)
 
     def _added(self, name: str, patches: "Patches", rows: pd.DataFrame) -> dict[Any, Any]:
-        from reaugkd.patch import additions, check_patch
+        from reaugkd.patch import additions
 
         model, patch = self.menu.get(name), patches.get(name, ())
-        try:
-            new = (*patch, *additions(model, rows, patch))
-            check_patch(model, new)
-        except ReAugKDError as error:
-            return self._told(error)
-        return self._edited(name, patches, new)
+        return self._checked(name, patches, lambda: (*patch, *additions(model, rows, patch)))
 
     def _undo(self, name: str, patches: "Patches") -> dict[Any, Any]:
         return self._edited(name, patches, patches.get(name, ())[:-1])
+
+    def _drop(self, event: gr.EventData, name: str, patches: Any) -> dict[Any, Any]:
+        """Drop one edit; another that builds on it keeps it."""
+        patch, number = patches.get(name, ()), int(event.number)
+        return self._checked(name, patches, lambda: (*patch[:number], *patch[number + 1 :]))
 
     def _new_version(self, name: str, patch: "Patch", answer_by: str, weight: float) -> "ReAugKDClassifier":
         from reaugkd.patch import apply_patch
@@ -327,34 +399,36 @@ class MemoryView:
             return refit_gate(edited)
         return with_weight(edited, weight) if answer_by == FIXED else edited
 
-    def _try(self, name: str, patches: "Patches", answer_by: str, weight: float) -> dict[Any, Any]:
-        from reaugkd.evaluation_set import compared
+    def _changed(self, name: str, patches: "Patches", answer_by: str, weight: float) -> pd.DataFrame:
+        """Return the test rows that the pending edits answer otherwise."""
+        from reaugkd.evaluation_set import changed_by_edits
         from reaugkd.refit import with_weight
 
         model = self.menu.get(name)
+        edited = self._new_version(name, patches.get(name, ()), answer_by, weight)
+        before = with_weight(model, weight) if answer_by == FIXED else model
+        return changed_by_edits(evaluation_set(model, "test"), before, edited)
+
+    def _try(self, name: str, patches: "Patches", answer_by: str, weight: float) -> dict[Any, Any]:
         try:
-            edited = self._new_version(name, patches.get(name, ()), answer_by, weight)
+            changed = self._changed(name, patches, answer_by, weight)
         except ReAugKDError as error:
             return self._told(error)
-        before = with_weight(model, weight) if answer_by == FIXED else model
-        asked = evaluation_set(model, "test")
-        new = asked.with_classes(edited.parts.settings.label_names)
-        changed = compared(
-            asked.answered(before.memory, before.retrieval), new.answered(edited.memory, edited.retrieval)
-        )
-        counts = changed["effect"].value_counts()
+        counts, rows = changed["effect"].value_counts(), len(evaluation_set(self.menu.get(name), "test"))
         said = (
-            f"<p>Of {len(asked):,} test rows the edits fix <b>{counts.get('fixed', 0)}</b> and break "
+            f"<p>Of {rows:,} test rows the edits fix <b>{counts.get('fixed', 0)}</b> and break "
             f"<b>{counts.get('broken', 0)}</b>; {counts.get('changed', 0)} go from wrong to wrong.</p>"
         )
-        shown = changed[[name for name in ("text", "label", "before", "after", "effect") if name in changed.columns]]
+        shown = changed[[column for column in CHANGED if column in changed.columns]]
         return {
             self.message: gr.HTML("", visible=False),
             self.effect: said,
-            self.changed: gr.Dataframe(
-                shown, visible=len(shown) > 0, column_widths=[WIDTHS.get(column, 100) for column in shown.columns]
-            ),
+            self.changed: row_table(shown, WIDTHS, visible=len(shown) > 0),
+            self.save_changed.button: gr.Button(visible=len(shown) > 0),
         }
+
+    def _save_changed(self, path: Path, *inputs: Any) -> None:
+        self._changed(*inputs).to_csv(path, index=False)
 
     def _save(self, name: str, patches: "Patches", answer_by: str, weight: float, version: str) -> dict[Any, Any]:
         from reaugkd.patch import write_patch

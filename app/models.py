@@ -27,6 +27,7 @@ LATEST: dict[str, Any] = {**ASKING, "trigger_mode": "always_last"}  # of several
 EACH: dict[str, Any] = {**ASKING, "trigger_mode": "multiple"}  # of several quick ones none is lost
 SETTINGS_FILE = "reaugkd.json"  # as in reaugkd.model_folder, whose import takes seconds
 LOADED = 3
+SPLITS = ["test", "validation"]
 R = TypeVar("R")
 
 

@@ -1,10 +1,12 @@
 """The page that trains: choose a task, a teacher and a student, watch losses and both spaces, cancel, go on."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from models import ModelMenu
+from sentence import sentence_html
 from training_view import stages_html
 from trainings import SHIPPED_TEACHER, TrainingRequest, Trainings
 
@@ -88,7 +90,7 @@ def training_html(trainings: Trainings) -> str:
     if job.model is not None:
         return f"<p>{name} is trained. Choose it in the menu of models above to ask it.</p>{stages_html(job)}"
     if job.error:
-        return f'<p>{name}</p><p class="sentence" role="alert">{escaped_text(job.error)}</p>'
+        return f"<p>{name}</p>{sentence_html(job.error)}"
     if job.is_cancelled:
         return f"<p>{name} stops at its next report.</p>"
     return f"<p>{name} is being trained. The training goes on if you close the page.</p>{stages_html(job)}"
@@ -187,17 +189,17 @@ class TrainView:
             self._preview, self.train_file, [*columns, self.about, self.preview, self.message], **quiet
         )
         self.label_column.input(self._describe, [self.train_file, self.label_column], self.about, **quiet)
-        self.start.click(self._start, [*asked, self.name], [self.message, *drawn], **quiet)
-        self.cancel.click(self._cancel, self.name, drawn, **quiet)
-        self.resume.click(self._resume, self.name, [self.message, *drawn], **quiet)
-        self.timer.tick(self._draw, [self.drawn, self.name], drawn, **quiet)
+        self.start.click(self._start, asked, [self.message, *drawn], **quiet)
+        self.cancel.click(self._cancel, None, drawn, **quiet)
+        self.resume.click(self._resume, None, [self.message, *drawn], **quiet)
+        self.timer.tick(self._draw, self.drawn, drawn, **quiet)
 
-    def fill(self, name: str, model_name: str) -> dict[Any, Any]:
+    def fill(self, _: str, model_name: str) -> dict[Any, Any]:
         """Set the page up: it shows the training that runs, whoever started it.
 
         Parameters
         ----------
-        name : str
+        _ : str
             The model that is asked; it stays.
         model_name : str
             What the box of the new model's name holds.
@@ -208,7 +210,7 @@ class TrainView:
             Values by component, of those in ``filled``.
         """
         new = model_name or self._free_name("mine")
-        return {self.model_name: new, self.message: gr.HTML(visible=False), **self._draw((0, 0, False), name)}
+        return {self.model_name: new, self.message: gr.HTML(visible=False), **self._draw((0, 0, False))}
 
     def _free_name(self, base: str) -> str:
         number, name = 1, base
@@ -273,7 +275,6 @@ class TrainView:
         seed: int,
         keep_teacher: bool,
         second_key: bool,
-        name: str,
     ) -> dict[Any, Any]:
         by_file = source == FILE
         request = TrainingRequest(
@@ -293,26 +294,26 @@ class TrainView:
             keep_teacher=keep_teacher and teacher != SHIPPED_TEACHER,
             second_key=second_key,
         )
-        return self._started(lambda: self.trainings.start(request), name)
+        return self._started(lambda: self.trainings.start(request))
 
-    def _resume(self, name: str) -> dict[Any, Any]:
-        return self._started(self.trainings.resume, name)
+    def _resume(self) -> dict[Any, Any]:
+        return self._started(self.trainings.resume)
 
-    def _started(self, start: Any, name: str) -> dict[Any, Any]:
+    def _started(self, start: Callable[[], None]) -> dict[Any, Any]:
         try:
             start()
         except ReAugKDError as error:
             return self._told(error)
-        return {self.message: gr.HTML(visible=False), **self._draw((-1, -1, False), name)}
+        return {self.message: gr.HTML(visible=False), **self._draw((-1, -1, False))}
 
-    def _cancel(self, name: str) -> dict[Any, Any]:
+    def _cancel(self) -> dict[Any, Any]:
         self.trainings.cancel()
-        return self._draw((0, 0, False), name)
+        return self._draw((0, 0, False))
 
     def _told(self, error: ReAugKDError) -> dict[Any, Any]:
-        return {self.message: gr.HTML(f'<p class="sentence" role="alert">{escaped_text(str(error))}</p>', visible=True)}
+        return {self.message: gr.HTML(sentence_html(error), visible=True)}
 
-    def _draw(self, drawn: tuple[int, int, bool], name: str) -> dict[Any, Any]:
+    def _draw(self, drawn: tuple[int, int, bool]) -> dict[Any, Any]:
         """Show how far the training is; what this page has drawn already is not sent again."""
         job = self.trainings.job
         if job is None:
@@ -337,5 +338,5 @@ class TrainView:
             shown = {"value": epochs_figure(epochs, playable=False)} if epochs is not None else {}
             updates[self.epochs] = gr.Plot(visible=epochs is not None, **shown)
         if known[2] and not drawn[2] and job.model is not None:
-            updates[self.name] = gr.Dropdown(self.menu.names(), value=name)
+            updates[self.name] = gr.Dropdown(choices=self.menu.names())
         return updates

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from model_job import ModelJob
+from sentence import sentence_html
 
 from reaugkd.figures import loss_figure
 from reaugkd.neighbour_table import escaped_text
@@ -80,7 +81,7 @@ def status_html(job: ModelJob) -> str:
         HTML; texts in it are escaped.
     """
     if job.error:
-        return f'<p class="sentence" role="alert">{escaped_text(job.error)}</p>'
+        return sentence_html(job.error)
     if not job.is_training:
         return "<h2>Loading the model</h2><p>A few seconds: the page fills in by itself.</p>"
     return (

@@ -1,6 +1,7 @@
 """Confusion, disagreements and calibration as HTML whose cells are buttons; what a button means is in ``data-pick``."""
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -144,6 +145,24 @@ def outcome_table(comparison: "Comparison") -> str:
         f'<tr><th scope="row">first wrong</th><td class="second">{second}</td><td class="same">{neither}</td></tr>'
         "</tbody></table>"
     )
+
+
+def flip_buttons(flips: Mapping[str, int]) -> str:
+    """Say how many answers are others than they were.
+
+    Parameters
+    ----------
+    flips : mapping of str to int
+        Rows by ``fixed``, ``broken`` and ``changed``; others are left out.
+
+    Returns
+    -------
+    str
+        HTML; each count picks its rows by their ``flip``.
+    """
+    words = {"fixed": "fixed", "broken": "broken", "changed": "from wrong to wrong"}
+    said = [_button(f"{flips[kind]:,} {word}", {"equal": {"flip": kind}}) for kind, word in words.items() if flips.get(kind)]
+    return ", ".join(said) or "nothing"
 
 
 def _outcome(name: str, count: int) -> str:

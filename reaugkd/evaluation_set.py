@@ -152,16 +152,21 @@ class Answered:
             "answer": self.combined.probabilities,
         }
 
-    def table(self) -> pd.DataFrame:
+    def table(self, instead_of: "Answered | None" = None) -> pd.DataFrame:
         """Return a row for each text, to filter and to save.
+
+        Parameters
+        ----------
+        instead_of : Answered, optional
+            Other answers to the same rows, such as those by what was chosen in training.
 
         Returns
         -------
         DataFrame
             ``id`` and ``split`` where there are, ``text``, ``text_pair`` of pairs, ``label``; what ``teacher``,
             ``student``, ``retrieved`` and ``answer`` name; ``probability`` of the answer, ``student_probability`` and
-            ``teacher_probability`` of theirs; λ as ``weight``; ``effect`` of retrieval, one of :data:`EFFECTS`; then
-            further columns.
+            ``teacher_probability`` of theirs; λ as ``weight``; ``effect`` of retrieval, one of :data:`EFFECTS`; where
+            there are other answers, ``flip``: what these are instead of them, one of the same; then further columns.
         """
         names, predicted = np.asarray(self.asked.label_names), self.predicted
         found: dict[str, Any] = {voice: names[numbers] for voice, numbers in predicted.items()}
@@ -171,6 +176,8 @@ class Answered:
             found["teacher_probability"] = self.asked.teacher_probabilities.max(axis=1)
         found["weight"] = self.combined.retrieval_weights
         found["effect"] = effects(self.asked.labels, predicted["student"], predicted["answer"])
+        if instead_of is not None:
+            found["flip"] = effects(self.asked.labels, instead_of.predicted["answer"], predicted["answer"])
         return rows_with(self.asked.rows, found)
 
 

@@ -90,12 +90,13 @@ def errors_code(folder: str, split: str, retrieval: "RetrievalSettings", chosen:
     str
         Python; ``figures``, ``counts`` and ``rows`` are then the summary, the confusion matrix and the listed rows.
     """
+    instead_of = "asked.answered(model.memory, model.retrieval)" if "flip" in chosen.get("equal", {}) else ""
     return _lines(
         *_start(folder, {"reaugkd.error_analysis": ("RowFilter", "confusion", "summary"), **ROWS}),
         f"asked = EvaluationSet.of(model, held_out(model, [{split!r}]))  # the student runs here, and not again",
         f"answered = asked.answered(model.memory, model.retrieval.overridden({_settings(retrieval)}))",
         "figures = summary(answered, model.parts.settings.metric)",
-        "table = answered.table()",
+        f"table = answered.table({instead_of})",
         "counts = confusion(table, model.parts.settings.label_names)",
         f"rows = {_filter(chosen)}.of(table)",
         r"print(figures, counts, rows, sep='\n\n')",

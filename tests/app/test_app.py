@@ -12,18 +12,13 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 import pytest
+from answer import LONGEST_EXAMPLE, answer_html, asked_text, example_texts
 from main import main, read_accounts
 from maps_panel import query_said
 from model_job import ModelJob
 from ports import free_port
-from query_view import (
-    LONGEST_EXAMPLE,
-    about_html,
-    answer_html,
-    asked_text,
-    example_texts,
-    sentence_html,
-)
+from query_view import about_html
+from sentence import sentence_html
 from training_view import TrainingView, status_html, time_left
 
 from reaugkd.errors import ReAugKDError

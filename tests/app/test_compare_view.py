@@ -14,9 +14,10 @@ from compare_view import (
     side_html,
     verdict_html,
 )
-from errors_view import chosen_html, listed_html
+from errors_view import chosen_in_words
 from main import build_app
 from model_job import ModelJob
+from row_table import listed_html
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.evaluation_set import held_out
@@ -65,8 +66,8 @@ def test_labels_and_names_are_shown_as_text():
         (verdict_html(NASTY, NASTY), 1),
         (verdict_html(NASTY, "b"), 1),
         (side_html("First", "", NASTY, AS_CHOSEN, 0.5), 1),
-        (listed_html(listed_in_words({"equal": {}, "text": NASTY}), 3, 3), 1),
-        (chosen_html({"equal": {"label": NASTY}}, 3, 3), 1),
+        (listed_html(listed_in_words({"equal": {}, "text": NASTY}), 3), 1),
+        (listed_html(chosen_in_words({"equal": {"label": NASTY}}), 3), 1),
     ):
         assert "<img" not in shown
         assert "${" not in shown
@@ -97,7 +98,7 @@ def test_what_is_listed_is_said_in_words(chosen, words):
 
 
 def test_where_more_rows_are_found_than_listed_the_page_says_so():
-    assert listed_html("all rows", 1_200, 500) == (
+    assert listed_html("all rows", 1_200) == (
         "<p><b>1,200</b> rows: all rows; the first 500 are listed, the file holds all</p>"
     )
 

@@ -1,6 +1,7 @@
 """Debian's chromium, driven by Playwright, and pages for it to open. Nothing here waits for a fixed time."""
 
 import shutil
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
@@ -8,6 +9,10 @@ from main import build_app, launch
 from model_job import ModelJob
 from playwright.sync_api import expect, sync_playwright
 from ports import free_port
+
+from reaugkd.inference import ReAugKDClassifier
+from reaugkd.patch import Edit, apply_patch
+from reaugkd.retrieval import RetrievalSettings
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WAIT_MS = 60_000
@@ -91,3 +96,13 @@ def serve_model(serve, tmp_path_factory):
 def address(serve_model, toy_model):
     """The address of a page that answers by the toy model."""
     return serve_model(toy_model)
+
+
+@pytest.fixture
+def forgetful(toy_model):
+    """The toy model, its memory weighing half, some of its labels wrong: retrieval fixes and breaks answers."""
+    first, second, _ = toy_model.classes_
+    rows = toy_model.parts.knowledge_base.rows
+    wrong = rows.loc[rows["label"] == first, "id"].tolist()[::2]
+    edited = apply_patch(toy_model, tuple(Edit("relabel", name, second) for name in wrong))
+    return ReAugKDClassifier(replace(edited.parts, retrieval=RetrievalSettings(4, 0.6, 0.05)))

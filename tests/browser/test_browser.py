@@ -1,7 +1,6 @@
 """The page in a real browser: Debian's chromium, driven by Playwright. Nothing here waits for a fixed time."""
 
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -10,19 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import maps_panel
-import pandas as pd
 import pytest
+from answer import example_texts
 from model_job import ModelJob
 from playwright.sync_api import expect
 from ports import free_port
-from query_view import example_texts
 
 from reaugkd.answer_bars import what_happened
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation_set import EvaluationSet, changed_rows, held_out
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
-from reaugkd.patch import Edit, apply_patch, read_patch
 from reaugkd.recipe import train
 from reaugkd.retrieval import RetrievalSettings
 from reaugkd.what_if import AskedText, flipping_set
@@ -275,124 +271,6 @@ def test_the_memories_that_decide_an_answer_are_named_until_the_next_one(open_pa
     ask(page, "rain")
     expect(page.locator("#answer .asked")).to_have_text("rain")
     expect(page.locator("#flipped p")).to_have_count(0)
-
-
-@pytest.fixture
-def forgetful(toy_model):
-    """The toy model, its memory weighing half, some of its labels wrong: retrieval fixes and breaks answers."""
-    first, second, _ = toy_model.classes_
-    rows = toy_model.parts.knowledge_base.rows
-    wrong = rows.loc[rows["label"] == first, "id"].tolist()[::2]
-    edited = apply_patch(toy_model, tuple(Edit("relabel", name, second) for name in wrong))
-    return ReAugKDClassifier(replace(edited.parts, retrieval=RetrievalSettings(4, 0.6, 0.05)))
-
-
-def test_a_cell_a_combination_a_bin_and_a_filter_list_their_rows_and_a_row_its_neighbours(
-    open_page, serve_model, forgetful, tmp_path
-):
-    page = open_page(serve_model(forgetful))
-    page.get_by_role("tab", name="Errors").click()
-    table = EvaluationSet.of(forgetful, held_out(forgetful, ["test"])).answered(forgetful.memory, forgetful.retrieval)
-    table = table.table()
-    listed = page.locator("#chosen b")
-    expect(page.locator("#errors-summary")).to_contain_text(f"percent of {len(table)} rows")
-    expect(listed).to_have_text(str(len(table)))
-    for buttons in ("#confusion [data-pick]", "#disagreements [data-pick]", "#reliability [data-pick]"):
-        button = page.locator(buttons).first
-        count = re.findall(r"\d+", button.inner_text())[-1]
-        button.click()
-        expect(listed).to_have_text(count)
-    page.locator("#clear-filter").click()
-    expect(listed).to_have_text(str(len(table)))
-    page.locator("#errors-confidence input").click()
-    page.get_by_role("option", name="0.5 to 0.7").click()
-    expect(listed).to_have_text(str(((table["probability"] > 0.5) & (table["probability"] <= 0.7)).sum()))
-    expect(page.locator("#chosen")).to_contain_text("probability 0.5 to 0.7")
-    page.locator("#clear-filter").click()
-    expect(listed).to_have_text(str(len(table)))
-    page.locator("#effect input").click()
-    page.get_by_role("option", name="broken").click()
-    broken = table[table["effect"] == "broken"]
-    assert len(broken)
-    expect(listed).to_have_text(str(len(broken)))
-    text = broken["text"].iloc[0]
-    page.locator("#errors-text input, #errors-text textarea").fill(text[:12])
-    expect(page.locator("#chosen")).to_contain_text(f"“{text[:12]}” in the text")
-    page.locator("#errors-rows").get_by_text(text, exact=True).last.click()
-    expect(page.locator("#opened-row tbody tr")).to_have_count(4)
-    expect(page.locator("#opened-row .asked")).to_contain_text(f"answer {broken['answer'].iloc[0]}")
-    with page.expect_download() as download:
-        page.locator("#save-csv").click()
-    download.value.save_as(tmp_path / "rows.csv")
-    saved = pd.read_csv(tmp_path / "rows.csv")
-    assert saved["text"].tolist() == broken[broken["text"].str.contains(text[:12])]["text"].tolist()
-
-
-def test_a_moved_slider_answers_all_rows_anew(open_page, serve_model, forgetful):
-    page = open_page(serve_model(forgetful))
-    page.get_by_role("tab", name="Errors").click()
-    asked = EvaluationSet.of(forgetful, held_out(forgetful, ["test"]))
-    expect(page.locator("#errors-summary")).to_contain_text("percent of")
-    for weight in (0.0, 0.9):
-        page.locator("#errors-weight input[type=number]").fill(f"{weight}")
-        wanted = asked.answered(forgetful.memory, replace(forgetful.retrieval, retrieval_weight=weight))
-        right = 100 * (wanted.predicted["answer"] == asked.labels).mean()
-        expect(page.locator("#errors-summary")).to_contain_text(f"with the memory {right:.1f}")
-
-
-def test_a_memory_is_relabelled_and_added_to_tried_out_undone_and_saved_as_a_new_version(
-    open_page, serve, toy_model, toy_model_folder, tmp_path
-):
-    folder = shutil.copytree(toy_model_folder, tmp_path / "toy")
-    job = ModelJob(str(folder))
-    job.model = ReAugKDClassifier(replace(toy_model.parts, retrieval=RetrievalSettings(4, 0.9, 0.05)))
-    page = open_page(serve(job))
-    page.get_by_role("tab", name="Memory").click()
-    row = toy_model.parts.knowledge_base.rows.iloc[7]
-    other = next(name for name in toy_model.classes_ if name != row["label"])
-    page.locator("#remove").click()
-    expect(page.locator("#memory-message")).to_contain_text("No memory is picked")
-    page.locator("#search input, #search textarea").fill(row["text"])
-    page.locator("#memories").get_by_text(row["text"], exact=True).last.click()
-    expect(page.locator("#picked-memory")).to_contain_text(row["id"])
-    page.locator("#new-label input").fill(other)
-    page.locator("#new-label input").press("Enter")
-    page.locator("#relabel").click()
-    expect(page.locator("#pending")).to_contain_text(f"relabel {row['id']} to {other}")
-    page.locator("#add-text textarea").fill("the shiny gadget hums")
-    page.locator("#add-label input").fill("gadget")
-    page.locator("#add-label input").press("Enter")
-    page.locator("#add").click()
-    expect(page.locator("#pending li")).to_have_text(
-        [f"relabel {row['id']} to {other}", "add gadget the shiny gadget hums"]
-    )
-    page.locator("#remove").click()
-    page.get_by_role("tab", name="Errors").click()
-    page.get_by_role("tab", name="Memory").click()
-    expect(page.locator("#pending li")).to_have_count(3)
-    page.locator("#undo").click()
-    expect(page.locator("#pending li")).to_have_count(2)
-    patch = (Edit("relabel", row["id"], other), Edit("add", "added-1", "gadget", "the shiny gadget hums"))
-    edited = apply_patch(job.model, patch)
-    effect = changed_rows(job.model, edited, held_out(job.model, ["test"]))["effect"].value_counts()
-    page.locator("#try").click()
-    said = f"the edits fix {effect.get('fixed', 0)} and break {effect.get('broken', 0)}"
-    expect(page.locator("#patch-effect")).to_contain_text(said)
-    page.locator("#version input, #version textarea").fill("better")
-    page.locator("#save-version").click()
-    expect(page.locator("#memory-message")).to_contain_text("Saved as")
-    saved = ReAugKDClassifier.from_pretrained(tmp_path / "better")
-    assert saved.classes_.tolist() == [*toy_model.classes_, "gadget"]
-    assert read_patch(tmp_path / "better.patch.jsonl") == patch
-    page.locator("#save-version").click()
-    expect(page.locator("#memory-message")).to_contain_text("choose another one that is not there yet")
-    page.locator("#model input").click()
-    page.get_by_role("option", name="better").click()
-    expect(page.locator("#pending")).to_contain_text("No edit is pending")
-    expect(page.locator("#version input, #version textarea")).to_have_value("better-edited")
-    page.locator("#model input").click()
-    page.get_by_role("option", name="toy", exact=True).click()
-    expect(page.locator("#pending li")).to_have_count(2)
 
 
 def test_the_first_start_shows_the_training_and_then_the_page_that_answers(

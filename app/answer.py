@@ -1,0 +1,89 @@
+"""One text on a page: examples of it, the student run on it, and how its answer is shown."""
+
+from typing import TYPE_CHECKING
+
+from reaugkd.answer_bars import answer_bars, what_happened
+from reaugkd.neighbour_table import escaped_text
+from reaugkd.texts import in_one_line
+
+if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from reaugkd import Explanation, ReAugKDClassifier
+    from reaugkd.what_if import AskedText
+
+EXAMPLES = 6
+LONGEST_EXAMPLE = 60  # Gradio cuts longer ones
+LONGEST_SHOWN = 200
+
+
+def example_texts(model: "ReAugKDClassifier") -> list[list[str]]:
+    """Choose short texts that the student was not trained on, one of each of several labels.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model.
+
+    Returns
+    -------
+    list of list of str
+        Up to six texts or pairs.
+    """
+    rows = model.parts.evaluation_rows
+    rows = model.parts.knowledge_base.rows if rows is None else rows[rows["split"] == "test"]
+    columns = ["text", "text_pair"] if model.parts.settings.is_pair else ["text"]
+    short = rows[rows[columns].apply(lambda texts: texts.str.len()).sum(axis=1) <= LONGEST_EXAMPLE]
+    chosen = (rows if short.empty else short).groupby("label", sort=False).head(1).head(EXAMPLES)
+    return chosen[columns].to_numpy().tolist()
+
+
+def asked_text(model: "ReAugKDClassifier", text: str, text_pair: str = "") -> "AskedText":
+    """Run the student on one text, or on a pair where the model takes pairs.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model.
+    text, text_pair : str
+        What was typed.
+
+    Returns
+    -------
+    AskedText
+        The text with its embedding.
+
+    Raises
+    ------
+    ReAugKDError
+        If a text is empty or enormous.
+    """
+    from reaugkd.what_if import AskedText
+
+    return AskedText.of(model, (text, text_pair) if model.parts.settings.is_pair else text)
+
+
+def answer_html(explanation: "Explanation", teacher: "NDArray[np.floating] | None" = None) -> str:
+    """Say the answer, what the memory did to it, and what it adds up from.
+
+    Parameters
+    ----------
+    explanation : Explanation
+        The answer.
+    teacher : (C,) float, optional
+        The teacher's probabilities, where the model keeps its teacher.
+
+    Returns
+    -------
+    str
+        HTML; texts in it are escaped.
+    """
+    text = in_one_line(explanation.text)
+    shown = text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
+    return (
+        f'<p class="asked">{escaped_text(shown)}</p><p class="answer"><b>{escaped_text(explanation.label)}</b> '
+        f"<span>probability {max(explanation.probabilities):.2f}</span></p>"
+        f'<p class="happened">{escaped_text(what_happened(explanation))}</p>'
+        f"{answer_bars(explanation, teacher)}"
+    )

@@ -1,0 +1,59 @@
+"""How rows are listed on every page: which they are, how many, and the first of them in a table."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+
+from reaugkd.neighbour_table import escaped_text
+
+MAX_ROWS = 500
+WIDTHS = {"row": 60, "point": 70, "kind": 90, "text": 420, "text_pair": 320}
+# What a button of a table means stands in its data-pick; one listener serves all tables that come later.
+PICK = """element.addEventListener('click', event => {
+  const button = event.target.closest('[data-pick]');
+  if (button) trigger('select', {pick: button.dataset.pick});
+});"""
+
+
+def listed_html(which: str, rows: int) -> str:
+    """Say which rows are listed, and how many.
+
+    Parameters
+    ----------
+    which : str
+        Which, in words.
+    rows : int
+        How many there are.
+
+    Returns
+    -------
+    str
+        HTML; texts in it are escaped.
+    """
+    more = f"; the first {MAX_ROWS} are listed, the file holds all" if rows > MAX_ROWS else ""
+    return f"<p><b>{rows:,}</b> rows: {escaped_text(which)}{more}</p>"
+
+
+def row_table(rows: pd.DataFrame, widths: Mapping[str, int] | None = None, **options: Any) -> gr.Dataframe:
+    """Fill a table with the first rows, figures with two digits after the point; what is missing is empty.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        All rows.
+    widths : mapping of str to int, optional
+        Widths of columns in pixels, where they differ from the usual ones.
+    **options
+        As the table takes them.
+
+    Returns
+    -------
+    Dataframe
+        A new value of a table.
+    """
+    shown, width_of = rows.head(MAX_ROWS).round(2), {**WIDTHS, **(widths or {})}
+    if shown.isna().any(axis=None):
+        shown = shown.astype(object).where(shown.notna(), "")
+    return gr.Dataframe(shown, column_widths=[width_of.get(str(name), 110) for name in shown.columns], **options)

@@ -1,0 +1,58 @@
+"""A button that saves: its file is written when it is clicked, and the browser keeps it."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from models import LATEST
+
+FILES = tempfile.TemporaryDirectory(prefix="reaugkd-")  # goes with the server
+
+
+class SaveButton:
+    """A button for one file.
+
+    Parameters
+    ----------
+    label : str
+        What stands on it.
+    file_name : str
+        What the file is called when it is saved.
+    elem_id : str
+        The button's.
+    **options
+        As any button takes them.
+
+    Attributes
+    ----------
+    button : Button
+        To be shown, hidden and enabled.
+    """
+
+    def __init__(self, label: str, file_name: str, elem_id: str, **options: Any) -> None:
+        self.file_name, self.link = file_name, f"{elem_id}-file"
+        self.button = gr.Button(label, elem_id=elem_id, **options)
+
+    def on_click(self, write: Callable[..., None], inputs: list[Any]) -> None:
+        """Write the file when the button is clicked.
+
+        Call it outside of what is shown and hidden again: Gradio would show the link to the file with the rest.
+
+        Parameters
+        ----------
+        write : callable
+            Takes the file's path and the values of the inputs.
+        inputs : list of Component
+            As of any event.
+        """
+        link = gr.DownloadButton(visible="hidden", elem_id=self.link)
+
+        def written(*values: Any) -> str:
+            path = Path(tempfile.mkdtemp(dir=FILES.name)) / self.file_name
+            write(path, *values)
+            return str(path)
+
+        saved = self.button.click(written, inputs, link, **LATEST)
+        saved.then(None, js=f"() => document.querySelector('#{self.link}').click()", api_visibility="private")

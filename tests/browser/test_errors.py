@@ -1,0 +1,171 @@
+"""The page of errors in a real browser: every figure lists its rows, and what is listed is what is saved."""
+
+import re
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from playwright.sync_api import expect
+
+from reaugkd.evaluation_set import EvaluationSet, effects, held_out
+from reaugkd.inference import ReAugKDClassifier
+from reaugkd.reliability import expected_calibration_error
+
+MAPS = "canvas.map-canvas"
+
+
+@pytest.fixture
+def answered(forgetful):
+    """The answers to the test rows, as they were chosen in training."""
+    asked = EvaluationSet.of(forgetful, held_out(forgetful, ["test"]))
+    return asked.answered(forgetful.memory, forgetful.retrieval)
+
+
+@pytest.fixture
+def page(open_page, serve_model, forgetful):
+    page = open_page(serve_model(forgetful))
+    page.get_by_role("tab", name="Errors").click()
+    expect(page.locator("#chosen b")).to_have_text("36")
+    return page
+
+
+def choose(page, box, option):
+    page.locator(f"#{box} input").click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def saved_rows(page, folder):
+    with page.expect_download() as download:
+        page.locator("#save-csv").click()
+    download.value.save_as(folder / "rows.csv")
+    return pd.read_csv(folder / "rows.csv")
+
+
+def test_a_cell_a_combination_a_bin_and_a_filter_list_their_rows_and_a_row_its_neighbours(
+    open_page, serve_model, forgetful, tmp_path
+):
+    page = open_page(serve_model(forgetful))
+    page.get_by_role("tab", name="Errors").click()
+    table = EvaluationSet.of(forgetful, held_out(forgetful, ["test"])).answered(forgetful.memory, forgetful.retrieval)
+    table = table.table()
+    listed = page.locator("#chosen b")
+    expect(page.locator("#errors-summary")).to_contain_text(f"percent of {len(table)} rows")
+    expect(listed).to_have_text(str(len(table)))
+    for buttons in ("#confusion [data-pick]", "#disagreements [data-pick]", "#reliability [data-pick]"):
+        button = page.locator(buttons).first
+        count = re.findall(r"\d+", button.inner_text())[-1]
+        button.click()
+        expect(listed).to_have_text(count)
+    page.locator("#clear-filter").click()
+    expect(listed).to_have_text(str(len(table)))
+    page.locator("#errors-confidence input").click()
+    page.get_by_role("option", name="0.5 to 0.7").click()
+    expect(listed).to_have_text(str(((table["probability"] > 0.5) & (table["probability"] <= 0.7)).sum()))
+    expect(page.locator("#chosen")).to_contain_text("probability 0.5 to 0.7")
+    page.locator("#clear-filter").click()
+    expect(listed).to_have_text(str(len(table)))
+    page.locator("#effect input").click()
+    page.get_by_role("option", name="broken").click()
+    broken = table[table["effect"] == "broken"]
+    assert len(broken)
+    expect(listed).to_have_text(str(len(broken)))
+    text = broken["text"].iloc[0]
+    page.locator("#errors-text input, #errors-text textarea").fill(text[:12])
+    expect(page.locator("#chosen")).to_contain_text(f"“{text[:12]}” in the text")
+    page.locator("#errors-rows").get_by_text(text, exact=True).last.click()
+    expect(page.locator("#opened-row tbody tr")).to_have_count(4)
+    expect(page.locator("#opened-row .asked")).to_contain_text(f"answer {broken['answer'].iloc[0]}")
+    with page.expect_download() as download:
+        page.locator("#save-csv").click()
+    download.value.save_as(tmp_path / "rows.csv")
+    saved = pd.read_csv(tmp_path / "rows.csv")
+    assert saved["text"].tolist() == broken[broken["text"].str.contains(text[:12])]["text"].tolist()
+
+
+def test_a_moved_slider_answers_all_rows_anew(open_page, serve_model, forgetful):
+    page = open_page(serve_model(forgetful))
+    page.get_by_role("tab", name="Errors").click()
+    asked = EvaluationSet.of(forgetful, held_out(forgetful, ["test"]))
+    expect(page.locator("#errors-summary")).to_contain_text("percent of")
+    for weight in (0.0, 0.9):
+        page.locator("#errors-weight input[type=number]").fill(f"{weight}")
+        wanted = asked.answered(forgetful.memory, replace(forgetful.retrieval, retrieval_weight=weight))
+        right = 100 * (wanted.predicted["answer"] == asked.labels).mean()
+        expect(page.locator("#errors-summary")).to_contain_text(f"with the memory {right:.1f}")
+
+
+def test_a_value_of_a_column_narrows_the_rows_and_another_column_lets_all_pass_again(page, answered, tmp_path):
+    table, listed = answered.table(), page.locator("#chosen b")
+    topic = table["topic"].iloc[0]
+    choose(page, "errors-column", "topic")
+    choose(page, "errors-value", topic)
+    expect(page.locator("#chosen")).to_contain_text(f"topic = {topic}")
+    expect(listed).to_have_text(str((table["topic"] == topic).sum()))
+    choose(page, "errors-column", "student")
+    expect(page.locator("#chosen")).to_contain_text("all rows")
+    expect(listed).to_have_text(str(len(table)))
+    assert len(saved_rows(page, tmp_path)) == len(table)
+
+
+def test_the_answers_that_a_slider_flips_are_counted_and_listed(page, answered, forgetful):
+    expect(page.locator("#errors-summary")).to_contain_text("chosen in training: nothing.")
+    page.locator("#errors-weight input[type=number]").fill("0")
+    alone = answered.asked.answered(forgetful.memory, replace(forgetful.retrieval, retrieval_weight=0.0))
+    flips = pd.Series(effects(answered.asked.labels, answered.predicted["answer"], alone.predicted["answer"]))
+    assert {"fixed", "broken"} <= set(flips)
+    for kind in ("fixed", "broken"):
+        count = int((flips == kind).sum())
+        page.locator("#errors-summary").get_by_role("button", name=f"{count} {kind}", exact=True).click()
+        expect(page.locator("#chosen")).to_contain_text(f"{count} rows: flip = {kind}")
+
+
+def test_k_and_temperature_answer_all_rows_anew_with_their_calibration(page, answered, forgetful):
+    page.locator("#errors-k input[type=number]").fill("2")
+    page.locator("#errors-temperature input[type=number]").fill("0.5")
+    moved = answered.asked.answered(forgetful.memory, replace(forgetful.retrieval, k=2, temperature=0.5))
+    said = moved.combined.probabilities
+    error = expected_calibration_error(said.max(axis=1), said.argmax(axis=1) == moved.asked.labels)
+    answer = page.locator("#reliability figcaption").filter(has_text="answer")
+    expect(answer).to_contain_text(f"expected calibration error {100 * error:.1f} %")
+
+
+def test_the_neighbours_of_an_opened_row_go_when_they_are_no_longer_its_own(page):
+    page.locator("#errors-rows tbody tr").first.locator("td").nth(1).click()
+    expect(page.locator("#opened-row .neighbours")).to_be_visible()
+    page.locator("#errors-k input[type=number]").fill("2")
+    expect(page.locator("#opened-row .neighbours")).to_have_count(0)
+
+
+def test_rows_that_are_selected_on_the_maps_are_test_rows_and_no_others(page):
+    expect(page.locator(MAPS)).to_have_attribute("data-points", "126")
+    page.locator(".map-legend button").first.click()
+    expect(page.locator("#chosen")).to_contain_text("selected on the maps")
+    few = int(page.locator("#chosen b").inner_text())
+    assert 0 < few < 36
+    page.locator("#errors-split").get_by_label("validation").check()
+    expect(page.locator("#chosen")).to_contain_text("all rows")
+    page.locator("#errors-split").get_by_label("test").check()
+    expect(page.locator("#chosen b")).to_have_text(str(few))
+    page.locator(".map-clear").click()
+    expect(page.locator("#chosen b")).to_have_text("36")
+
+
+def test_a_selection_that_was_made_before_the_page_was_opened_is_listed(open_page, serve_model, forgetful):
+    page = open_page(serve_model(forgetful))
+    expect(page.locator(MAPS)).to_have_attribute("data-points", "126")
+    page.locator(".map-legend button").first.click()
+    expect(page.locator("#map-selected")).to_contain_text("selected")
+    page.get_by_role("tab", name="Errors").click()
+    expect(page.locator("#chosen")).to_contain_text("selected on the maps")
+
+
+def test_a_model_without_evaluation_rows_says_so_and_shows_no_other_models_figures(open_page, serve_model, forgetful):
+    bare = ReAugKDClassifier(replace(forgetful.parts, evaluation_rows=None))
+    page = open_page(serve_model(bare))
+    page.get_by_role("tab", name="Errors").click()
+    expect(page.locator("#errors-summary")).to_contain_text("carries no evaluation rows")
+    expect(page.locator("#errors-rows")).to_be_hidden()
+    expect(page.locator(MAPS)).not_to_have_attribute("data-points", "0")
+    page.locator(".map-legend button").first.click()
+    expect(page.locator("#map-selected")).to_contain_text("selected")
+    expect(page.locator(".toast-body")).to_have_count(0)

@@ -1,0 +1,189 @@
+"""The page of the memory in a real browser: what it lists, every way to edit, and what an edit does."""
+
+import shutil
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from model_job import ModelJob
+from playwright.sync_api import expect
+
+from reaugkd.evaluation_set import EvaluationSet, changed_rows, held_out
+from reaugkd.inference import ReAugKDClassifier
+from reaugkd.memory_audit import SHOWS, memories
+from reaugkd.patch import Edit, apply_patch, read_patch
+from reaugkd.refit import with_weight
+from reaugkd.retrieval import RetrievalSettings
+
+MAPS = "canvas.map-canvas"
+
+
+@pytest.fixture
+def page(open_page, serve_model, forgetful):
+    page = open_page(serve_model(forgetful))
+    page.get_by_role("tab", name="Memory").click()
+    expect(page.locator("#memories-chosen b")).to_be_visible()
+    return page
+
+
+def downloaded(page, button, folder):
+    with page.expect_download() as download:
+        page.locator(f"#{button}").click()
+    download.value.save_as(folder / download.value.suggested_filename)
+    return folder / download.value.suggested_filename
+
+
+def test_every_question_lists_its_memories_and_the_file_holds_them_all(page, forgetful, tmp_path):
+    asked = EvaluationSet.of(forgetful, held_out(forgetful, ["test"]))
+    answered = asked.answered(forgetful.memory, forgetful.retrieval)
+    for show in SHOWS:
+        wanted = memories(forgetful, answered, show)
+        page.locator("#show").get_by_label(show, exact=True).check()
+        expect(page.locator("#memories-chosen")).to_contain_text(f"{len(wanted):,} rows: {show}")
+        if len(wanted):
+            found = pd.read_csv(downloaded(page, "memories-save", tmp_path))
+            assert found["number"].tolist() == wanted["number"].tolist()
+        else:
+            expect(page.locator("#memories")).to_be_hidden()
+
+
+def test_a_memory_is_relabelled_and_added_to_tried_out_undone_and_saved_as_a_new_version(
+    open_page, serve, toy_model, toy_model_folder, tmp_path
+):
+    folder = shutil.copytree(toy_model_folder, tmp_path / "toy")
+    job = ModelJob(str(folder))
+    job.model = ReAugKDClassifier(replace(toy_model.parts, retrieval=RetrievalSettings(4, 0.9, 0.05)))
+    page = open_page(serve(job))
+    page.get_by_role("tab", name="Memory").click()
+    row = toy_model.parts.knowledge_base.rows.iloc[7]
+    other = next(name for name in toy_model.classes_ if name != row["label"])
+    page.locator("#remove").click()
+    expect(page.locator("#memory-message")).to_contain_text("No memory is picked")
+    page.locator("#search input, #search textarea").fill(row["text"])
+    page.locator("#memories").get_by_text(row["text"], exact=True).last.click()
+    expect(page.locator("#picked-memory")).to_contain_text(row["id"])
+    page.locator("#new-label input").fill(other)
+    page.locator("#new-label input").press("Enter")
+    page.locator("#relabel").click()
+    expect(page.locator("#pending")).to_contain_text(f"relabel {row['id']} to {other}")
+    page.locator("#add-text textarea").fill("the shiny gadget hums")
+    page.locator("#add-label input").fill("gadget")
+    page.locator("#add-label input").press("Enter")
+    page.locator("#add").click()
+    expect(page.locator("#pending li")).to_have_text(
+        [f"relabel {row['id']} to {other} drop", "add gadget (a new class) the shiny gadget hums drop"]
+    )
+    page.locator("#remove").click()
+    page.get_by_role("tab", name="Errors").click()
+    page.get_by_role("tab", name="Memory").click()
+    expect(page.locator("#pending li")).to_have_count(3)
+    page.locator("#undo").click()
+    expect(page.locator("#pending li")).to_have_count(2)
+    patch = (Edit("relabel", row["id"], other), Edit("add", "added-1", "gadget", "the shiny gadget hums"))
+    edited = apply_patch(job.model, patch)
+    effect = changed_rows(job.model, edited, held_out(job.model, ["test"]))["effect"].value_counts()
+    page.locator("#try").click()
+    said = f"the edits fix {effect.get('fixed', 0)} and break {effect.get('broken', 0)}"
+    expect(page.locator("#patch-effect")).to_contain_text(said)
+    page.locator("#version input, #version textarea").fill("better")
+    page.locator("#save-version").click()
+    expect(page.locator("#memory-message")).to_contain_text("Saved as")
+    saved = ReAugKDClassifier.from_pretrained(tmp_path / "better")
+    assert saved.classes_.tolist() == [*toy_model.classes_, "gadget"]
+    assert read_patch(tmp_path / "better.patch.jsonl") == patch
+    page.locator("#save-version").click()
+    expect(page.locator("#memory-message")).to_contain_text("choose another one that is not there yet")
+    page.locator("#model input").click()
+    page.get_by_role("option", name="better").click()
+    expect(page.locator("#pending")).to_contain_text("No edit is pending")
+    expect(page.locator("#version input, #version textarea")).to_have_value("better-edited")
+    page.locator("#model input").click()
+    page.get_by_role("option", name="toy", exact=True).click()
+    expect(page.locator("#pending li")).to_have_count(2)
+
+
+def test_any_pending_edit_can_be_dropped_and_the_file_holds_the_others(page, forgetful, tmp_path):
+    for text in ("iron in the rain", "plum and pear", "fog over iron"):
+        page.locator("#add-text textarea").fill(text)
+        page.locator("#add").click()
+        expect(page.locator("#pending")).to_contain_text(text)
+    page.locator("[data-drop='1']").click()
+    expect(page.locator("#pending li")).to_have_count(2)
+    patch = read_patch(downloaded(page, "save-patch", tmp_path))
+    assert [edit.text for edit in patch] == ["iron in the rain", "fog over iron"]
+    assert len(apply_patch(forgetful, patch).memory) == len(forgetful.memory) + 2
+
+
+def test_a_table_of_memories_is_added_and_a_label_that_is_new_is_a_new_class(page, tmp_path):
+    file = tmp_path / "more.csv"
+    file.write_text("text,label\nthe gadget hums,gadget\na plum in the fog,fruit\n", encoding="utf-8")
+    page.locator("#add-csv input[type=file]").set_input_files(file)
+    expect(page.locator("#pending li").first).to_contain_text("add gadget (a new class) the gadget hums")
+    expect(page.locator("#pending li")).to_have_count(2)
+
+
+def test_what_was_tried_out_goes_when_another_way_of_answering_is_chosen_and_is_tried_by_that(page, forgetful):
+    row = forgetful.parts.knowledge_base.rows.iloc[0]
+    page.locator("#show").get_by_label("all", exact=True).check()
+    page.locator("#memories").get_by_text(row["text"], exact=True).last.click()
+    expect(page.locator("#picked-memory")).to_contain_text(row["id"])
+    page.locator("#remove").click()
+    patch, rows = (Edit("remove", row["id"]),), held_out(forgetful, ["test"])
+    for weight in (None, 0.9):
+        if weight is not None:
+            page.locator("#answer-by").get_by_label("the λ below").check()
+            page.locator("#edited-weight input[type=number]").fill(str(weight))
+        expect(page.locator("#patch-effect")).not_to_contain_text("the edits fix")
+        page.locator("#try").click()
+        before, after = forgetful, apply_patch(forgetful, patch)
+        if weight is not None:
+            before, after = with_weight(before, weight), with_weight(after, weight)
+        effect = changed_rows(before, after, rows)["effect"].value_counts()
+        said = f"the edits fix {effect.get('fixed', 0)} and break {effect.get('broken', 0)}"
+        expect(page.locator("#patch-effect")).to_contain_text(said)
+
+
+def test_memories_that_are_selected_on_the_maps_are_listed(page, forgetful):
+    expect(page.locator(MAPS)).to_have_attribute("data-points", "126")
+    page.locator("#most-moved").click()
+    expect(page.locator("#memories-chosen")).to_contain_text("20 rows: selected on the maps")
+    page.locator(".map-clear").click()
+    expect(page.locator("#memories-chosen")).to_contain_text(f"{len(forgetful.memory)} rows: all")
+
+
+def test_a_model_without_evaluation_rows_can_be_browsed_and_edited(open_page, serve_model, forgetful):
+    bare = ReAugKDClassifier(replace(forgetful.parts, evaluation_rows=None))
+    page = open_page(serve_model(bare))
+    page.get_by_role("tab", name="Memory").click()
+    expect(page.locator("#memories-chosen")).to_contain_text(f"{len(bare.memory)} rows: all")
+    page.locator("#show").get_by_label("harmful").check()
+    expect(page.locator("#memories-chosen .sentence")).to_contain_text("evaluation rows")
+    page.locator("#add-text textarea").fill("iron in the rain")
+    page.locator("#add").click()
+    expect(page.locator("#pending li")).to_have_count(1)
+    page.locator("#try").click()
+    expect(page.locator("#memory-message .sentence")).to_contain_text("evaluation rows")
+
+
+def test_an_addition_without_its_second_text_is_refused_at_once(open_page, serve_model, toy_model):
+    rows = toy_model.parts.knowledge_base.rows.assign(text_pair="in the fog")
+    parts = toy_model.parts
+    pairs = ReAugKDClassifier(
+        replace(
+            parts,
+            settings=replace(parts.settings, is_pair=True),
+            knowledge_base=replace(parts.knowledge_base, rows=rows),
+            evaluation_rows=parts.evaluation_rows.assign(text_pair="in the rain"),
+        )
+    )
+    page = open_page(serve_model(pairs))
+    page.get_by_role("tab", name="Memory").click()
+    expect(page.locator("#memories")).to_contain_text("in the fog")
+    page.locator("#add-text textarea").fill("iron")
+    page.locator("#add").click()
+    expect(page.locator("#memory-message .sentence")).to_be_visible()
+    expect(page.locator("#pending li")).to_have_count(0)
+    page.locator("#add-text-pair textarea").fill("and steel")
+    page.locator("#add").click()
+    expect(page.locator("#pending li")).to_contain_text("iron | and steel")
+    expect(page.locator("#add-text-pair textarea")).to_have_value("")
