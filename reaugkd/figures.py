@@ -54,9 +54,11 @@ def probabilities_figure(explanation: "Explanation") -> go.Figure:
     Returns
     -------
     Figure
-        Horizontal bars, the likeliest class on top.
+        Horizontal bars, the likeliest class on top; the student has none for a class that it does not know.
     """
-    heights = np.stack([explanation.student_probabilities, explanation.retrieved, explanation.probabilities])
+    unknown = len(explanation.classes) - len(explanation.student_probabilities)
+    student = np.pad(explanation.student_probabilities, (0, unknown), constant_values=np.nan)
+    heights = np.stack([student, explanation.retrieved, explanation.probabilities])
     order = np.argsort(-heights[2], kind="stable")[:MAX_BARS][::-1]
     names = [_shown(explanation.classes[number]) for number in order]
     weight = explanation.retrieval.retrieval_weight
@@ -307,7 +309,7 @@ def contributions_figure(explanation: "Explanation") -> go.Figure:
     figure = go.Figure(
         go.Bar(
             x=names,
-            y=(1 - weights) * explanation.student_probabilities[order],
+            y=(1 - weights) * explanation.student_vote[order],
             name="student",
             marker_color=STUDENT_COLOUR,
         )
@@ -331,10 +333,12 @@ def contributions_figure(explanation: "Explanation") -> go.Figure:
 
 
 def _retrieval_effect(explanation: "Explanation") -> str:
-    alone = explanation.classes[int(explanation.student_probabilities.argmax())]
+    alone = explanation.student_label
     agree = sum(explanation.classes[int(n.soft_labels.argmax())] == explanation.label for n in explanation.neighbours)
     of_all = f"{agree} of {len(explanation.neighbours)} neighbours agree"
-    if alone == explanation.label:
+    if explanation.memory_alone:
+        change = f"Memory alone: “{_shown(explanation.label)}”, which the student does not know"
+    elif alone == explanation.label:
         change = f"Student and memory: “{_shown(alone)}”"
     else:
         change = f"Retrieval: “{_shown(alone)}” → “{_shown(explanation.label)}”"

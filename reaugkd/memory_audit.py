@@ -37,16 +37,16 @@ def memory_use(memory: KnowledgeBase, answered: Answered) -> pd.DataFrame:
     DataFrame
         M rows: ``retrieved``, how often it was among the k nearest; ``weight``, the sum of its λ · w; ``fixes``, how
         many answers that retrieval mended it voted right; ``breaks``, how many that retrieval spoiled it voted wrong;
-        ``gain``, by how much it moved the probability of the gold classes, in all: the sum of λ w (ȳ[gold] - ŷ[gold]).
+        ``gain``, by how much it moved the probability of the gold classes from what the student alone gives them, in
+        all: the sum of λ w (ȳ[gold] - ŷ[gold]), where for a class that the student does not know λ is 1 and ŷ is 0;
+        what it gives to such classes it takes from the others.
     """
     numbers, gold = answered.retrieved.numbers, answered.asked.labels
-    rows = np.arange(len(gold))
     predicted = answered.predicted
     right_before, right_after = predicted["student"] == gold, predicted["answer"] == gold
     votes = memory.soft_labels.argmax(axis=1)[numbers]
     weights = answered.combined.retrieval_weights[:, None] * answered.retrieved.weights
-    student = answered.combined.student_vote[rows, gold]
-    gains = weights * (memory.soft_labels[numbers, gold[:, None]] - student[:, None])
+    gains = answered.retrieved.weights * _moved(memory, answered)
     fixes = (~right_before & right_after)[:, None] & (votes == gold[:, None])
     breaks = (right_before & ~right_after)[:, None] & (votes != gold[:, None])
 
@@ -62,6 +62,18 @@ def memory_use(memory: KnowledgeBase, answered: Answered) -> pd.DataFrame:
             "gain": summed(gains),
         }
     )
+
+
+def _moved(memory: KnowledgeBase, answered: Answered) -> NDArray[np.float64]:
+    """Return by how much each neighbour (N, k), if it had all the weight, would move the gold class's probability."""
+    combined, gold, numbers = answered.combined, answered.asked.labels, answered.retrieved.numbers
+    rows, known = np.arange(len(gold)), combined.student_probabilities.shape[1]
+    unknown = combined.memory_weights.shape[1] - known
+    student = np.pad(combined.student_probabilities, ((0, 0), (0, unknown)))[rows, gold][:, None]
+    weight = combined.memory_weights[rows, gold][:, None]
+    taken = (memory.soft_labels[numbers][:, :, known:] * combined.memory_weights[:, None, known:]).sum(axis=2)
+    moved: NDArray[np.float64] = weight * (memory.soft_labels[numbers, gold[:, None]] - student)
+    return moved - (1 - weight) * taken * student
 
 
 def suspicious_rows(memory: KnowledgeBase, label_names: tuple[str, ...], use: pd.DataFrame) -> pd.DataFrame:

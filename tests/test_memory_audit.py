@@ -56,11 +56,17 @@ def test_use_is_what_a_loop_over_rows_and_neighbours_counts(spoilt, asked):
     assert found["breaks"].tolist() == breaks.tolist()
 
 
-def test_the_gain_of_all_memories_is_what_retrieval_adds_to_the_gold_classes(toy_model, asked):
-    answered = asked.answered(toy_model.memory, SETTINGS)
-    rows, gold = np.arange(len(asked)), asked.labels
-    added = answered.combined.probabilities[rows, gold] - asked.student_probabilities[rows, gold]
-    assert memory_use(toy_model.memory, answered)["gain"].sum() == pytest.approx(added.sum(), abs=1e-4)
+@pytest.mark.parametrize("weight", [0.0, 0.7])
+def test_the_gain_of_all_memories_is_what_retrieval_adds_to_the_gold_classes(toy_model, gadget_model, weight):
+    for model in (toy_model, gadget_model):
+        held = held_out(model, ["test"])
+        extra = held.head(2).assign(text=["the shiny gadget hums", "a gadget"], label=model.classes_[-1])
+        asked = EvaluationSet.of(model, pd.concat([held, extra]))
+        answered = asked.answered(model.memory, replace(SETTINGS, retrieval_weight=weight))
+        rows, gold = np.arange(len(asked)), asked.labels
+        alone = np.pad(asked.student_probabilities, ((0, 0), (0, len(model.classes_) - 3)))[rows, gold]
+        added = answered.combined.probabilities[rows, gold] - alone
+        assert memory_use(model.memory, answered)["gain"].sum() == pytest.approx(added.sum(), abs=1e-4)
 
 
 def test_planted_wrong_labels_rank_before_the_others(toy_model, asked):
