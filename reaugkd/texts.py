@@ -43,11 +43,27 @@ def check_texts(texts: Sequence[Text]) -> None:
         raise ReAugKDError("Give a list of texts, not a single text.")
     for position, text in enumerate(texts, start=1):
         for part in text if isinstance(text, tuple | list) else (text,):
-            if not isinstance(part, str):
-                raise ReAugKDError(f"Text {position} is a {type(part).__name__}, not a string; give text.")
-            if not part.strip():
-                raise ReAugKDError(f"Text {position} is empty; write at least a word.")
-            if len(part) > MAX_CHARACTERS:
-                raise ReAugKDError(
-                    f"Text {position} has {len(part):,} characters, more than {MAX_CHARACTERS:,}; shorten it."
-                )
+            check_text(part, f"Text {position}")
+
+
+def check_text(text: str, name: str) -> None:
+    """Refuse one text that is empty or enormous.
+
+    Parameters
+    ----------
+    text : str
+        The text, of a pair one of its two.
+    name : str
+        What it is called in the sentence, which begins with it.
+
+    Raises
+    ------
+    ReAugKDError
+        If it has no character but spaces, or more than 100,000 characters, or is no string.
+    """
+    if not isinstance(text, str):
+        raise ReAugKDError(f"{name} is a {type(text).__name__}, not a string; give text.")
+    if not text.strip():
+        raise ReAugKDError(f"{name} is empty; write at least a word.")
+    if len(text) > MAX_CHARACTERS:
+        raise ReAugKDError(f"{name} has {len(text):,} characters, more than {MAX_CHARACTERS:,}; shorten it.")
