@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from reaugkd.comparison import LIKELY_CHANCE, OUTCOMES, compare
 from reaugkd.error_analysis import confusion
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation_set import EvaluationSet, texts_of
+from reaugkd.evaluation_set import EvaluationSet
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.lessons import LESSONS, Lesson, lesson_settings
 from reaugkd.links import PageState
 from reaugkd.memory_audit import memory_table
 from reaugkd.retrieval import RetrievalSettings, blend
 from reaugkd.sources import SHOPTALK
-from reaugkd.texts import in_one_line, two_parts
+from reaugkd.texts import in_one_line, texts_of, two_parts
 from reaugkd.what_if import AskedText, Strikes, explain_what_if, flipping_set
 
 NEAR_ENOUGH = 0.05

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from reaugkd.model_card import METHOD_NAMES
+from reaugkd.texts import row_in_one_line
 
 if TYPE_CHECKING:  # a page that draws does not wait for torch
     from reaugkd.epochs import TrainingEpochs
@@ -105,7 +106,7 @@ def maps_figure(
     maps : ProjectionMaps
         Positions of the N memories.
     rows : DataFrame
-        N rows with ``text``, ``label`` and the column to colour by.
+        N rows with ``text``, for pairs ``text_pair``, ``label`` and the column to colour by.
     colour_by : str
         A column of ``rows``.
     explanation : Explanation, optional
@@ -125,7 +126,7 @@ def maps_figure(
     drawn = np.unique(np.concatenate([_even_part(len(rows)), np.asarray(neighbours, dtype=np.int64)]))
     panels = (("Teacher's space (z)", maps.teacher_points), ("Student's space (x)", maps.student_points))
     figure = make_subplots(rows=1, cols=2, subplot_titles=[title for title, _ in panels], horizontal_spacing=0.03)
-    hover = [_short(text) for text in rows["text"].iloc[drawn]]
+    hover = [_short(row_in_one_line(row)) for row in rows.iloc[drawn].to_dict("records")]
     groups = _colour_groups(values.iloc[drawn].tolist(), names)
     for column, (_, points) in enumerate(panels, start=1):
         for name, members in groups.items():

@@ -16,8 +16,10 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.model_folder import ModelParts, read_model, write_model
 from reaugkd.retrieval import RetrievalSettings, Retrieved, combine, retrieve
-from reaugkd.texts import Text, check_texts
+from reaugkd.texts import Text, check_texts, row_in_one_line
 from reaugkd.weights import hub_is_reachable
+
+OWN_COLUMNS = ("id", "text", "text_pair", "label")
 
 
 @dataclass(frozen=True)
@@ -432,21 +434,19 @@ class ReAugKDClassifier:
         shares = memory_weights[answer] * found.weights[0] * soft_labels[:, answer] / probabilities[answer]
         neighbours = []
         rows = memory.rows.iloc[found.numbers[0]].to_dict("records")
-        for position, (number, found_row) in enumerate(zip(found.numbers[0], rows, strict=True)):
-            row = {str(name): value for name, value in found_row.items()}
-            pair = row.pop("text_pair", None)
+        for position, (number, row) in enumerate(zip(found.numbers[0], rows, strict=True)):
             neighbours.append(
                 Neighbour(
                     rank=position + 1,
                     number=int(number),
-                    id=row.pop("id"),
-                    text=row.pop("text") + (f" | {pair}" if pair is not None else ""),
-                    label=row.pop("label"),
+                    id=row["id"],
+                    text=row_in_one_line(row),
+                    label=row["label"],
                     similarity=float(found.similarities[0, position]),
                     weight=float(found.weights[0, position]),
                     soft_labels=soft_labels[position],
                     share=float(shares[position]),
-                    columns=row,
+                    columns={str(name): value for name, value in row.items() if name not in OWN_COLUMNS},
                 )
             )
         return Explanation(

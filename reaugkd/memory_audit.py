@@ -5,10 +5,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reaugkd.error_analysis import RowFilter
-from reaugkd.evaluation_set import Answered, texts_of
+from reaugkd.evaluation_set import Answered
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.siblings import word_overlap
+from reaugkd.texts import texts_of
 
 NEIGHBOURS = 10
 NEAR_DUPLICATE = 0.8

@@ -11,11 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation_set import texts_of
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.maps import ProjectionMaps
-from reaugkd.texts import Text, check_text
+from reaugkd.texts import Text, check_text, texts_of
 
 KINDS = ("add", "relabel", "remove")
 HEADING = "## Edited after training"

@@ -1,8 +1,10 @@
 """What is classified, and as what: texts, pairs of texts, and the numbers of their classes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
@@ -24,6 +26,30 @@ def two_parts(text: Text) -> tuple[str, str]:
 def in_one_line(text: Text) -> str:
     """Return a text as it is, and a pair with a bar between its parts, as it is shown to people."""
     return text if isinstance(text, str) else " | ".join(text)
+
+
+def row_in_one_line(row: "Mapping[Any, Any] | pd.Series[Any]") -> str:
+    """Return a row's text, or both of a pair, in one line, as it is shown to people.
+
+    Parameters
+    ----------
+    row : mapping of str to Any, or Series
+        A row of a table: ``text`` and, of a pair, ``text_pair``.
+
+    Returns
+    -------
+    str
+        As :func:`in_one_line` gives it.
+    """
+    pair = row.get("text_pair")
+    return in_one_line((row["text"], pair) if isinstance(pair, str) else row["text"])
+
+
+def texts_of(rows: pd.DataFrame, is_pair: bool) -> list[Text]:
+    """Return the texts or pairs of a table with the columns ``text`` and, for pairs, ``text_pair``."""
+    if not is_pair:
+        return list(rows["text"].fillna(""))
+    return list(zip(rows["text"].fillna(""), rows["text_pair"].fillna(""), strict=True))
 
 
 def check_texts(texts: Sequence[Text]) -> None:

@@ -128,6 +128,13 @@ def test_the_maps_show_every_memory_at_its_place_in_both_panels(toy_model):
             assert list(trace.text) == rows["text"][members].tolist()
 
 
+def test_the_maps_show_both_texts_of_a_pair(toy_model):
+    rows = toy_model.parts.knowledge_base.rows
+    figure = maps_figure(toy_model.parts.maps, rows.assign(text_pair="second"))
+    shown = {text for trace in figure.data for text in trace.text}
+    assert shown == {f"{text} | second" for text in rows["text"]}
+
+
 def test_the_maps_have_the_same_axes(toy_model):
     layout = maps_figure(toy_model.parts.maps, toy_model.parts.knowledge_base.rows).layout
     assert layout.xaxis.range == layout.xaxis2.range
