@@ -8,10 +8,11 @@ from functools import wraps
 from typing import Any
 
 import gradio as gr
-from memory_view import SHOWS, memories
+from memory_view import memories
 from models import ModelMenu, evaluation_set
 
 from reaugkd.errors import ReAugKDError
+from reaugkd.memory_audit import SHOWS
 
 MOST_ROWS = 1_000
 MOST_TEXTS = 256

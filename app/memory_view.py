@@ -13,6 +13,7 @@ from maps_panel import MapsPanel
 from models import ASKING, EACH, LATEST, ModelMenu, evaluation_set, kept
 
 from reaugkd.errors import ReAugKDError
+from reaugkd.memory_audit import DUPLICATES, SHOWS
 from reaugkd.neighbour_table import escaped_text
 from reaugkd.snippets import REFIT, memory_code
 
@@ -22,11 +23,9 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
 
     Patches = dict[str, Patch]
 
-SHOWS = ["suspicious", "harmful", "most used", "never used", "edited", "near-duplicates", "leaks of the test rows"]
 MAX_ROWS = 300
 NONE_PICKED = "<p>Pick a row to edit it.</p>"
 AS_CHOSEN, REFITTED, FIXED = "as chosen in training", "a gate fitted again", "the λ below for every text"
-FIRST = ["number", "text", "text_pair", "label", "teacher", "neighbours", "suspicion", "retrieved", "fixes", "breaks"]
 # What a memory fixes and breaks stays in sight on a screen of 1280 pixels.
 WIDTHS = {
     "number": 90,
@@ -40,12 +39,14 @@ WIDTHS = {
 }
 
 
-@kept(2)
-def audited(model: "ReAugKDClassifier") -> pd.DataFrame:
-    """Return what is known of each memory, once a model."""
-    from reaugkd.memory_audit import memory_table
+@kept(8)
+def listed(model: "ReAugKDClassifier", show: str) -> pd.DataFrame:
+    """List all memories by a question about them, once; the last eight lists stay."""
+    from reaugkd.memory_audit import memories
 
-    return memory_table(model, evaluation_set(model, "test").answered(model.memory, model.retrieval))
+    if model.parts.evaluation_rows is None or show == DUPLICATES:
+        return memories(model, None, show)
+    return memories(model, evaluation_set(model, "test").answered(model.memory, model.retrieval), show)
 
 
 def memories(model: "ReAugKDClassifier", show: str, text: str) -> pd.DataFrame:
@@ -66,19 +67,8 @@ def memories(model: "ReAugKDClassifier", show: str, text: str) -> pd.DataFrame:
         The rows, with the columns that matter first.
     """
     from reaugkd.error_analysis import RowFilter
-    from reaugkd.memory_audit import leaks, near_duplicates, shown_memories
 
-    if show == "near-duplicates":
-        return RowFilter(text=text).of(near_duplicates(model.memory, model.parts.settings.is_pair)).round(2)
-    if show == "leaks of the test rows":
-        answered = evaluation_set(model, "test").answered(model.memory, model.retrieval)
-        found = leaks(model.memory, answered, model.parts.settings.is_pair)
-        found = found.rename(columns={"number": "test row", "other": "number"})
-        first = ["number", "other_text", "other_label"]
-        return RowFilter(text=text).of(found[first + [name for name in found if name not in first]]).round(2)
-    found = shown_memories(audited(model), show, text)
-    first = [name for name in FIRST if name in found.columns]
-    return found[first + [name for name in found.columns if name not in first]].round(2)
+    return RowFilter(text=text).of(listed(model, show)).round(2)
 
 
 def pending_html(patch: "Patch") -> str:
