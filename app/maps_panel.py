@@ -39,8 +39,8 @@ CANVAS = Path(__file__).with_name("map_canvas.html")
 @kept(2)
 def points_of(model: "ReAugKDClassifier") -> "MapPoints":
     """Return the points of a model's maps, once; the last two stay."""
-    from reaugkd.evaluation_set import texts_of
     from reaugkd.map_points import map_points
+    from reaugkd.texts import texts_of
 
     answered, memories = None, None
     if model.parts.maps is not None:

@@ -17,6 +17,7 @@ from sentence import sentence_html
 from typed_text import on_typing
 
 from reaugkd.errors import ReAugKDError
+from reaugkd.memory_audit import ALL, DUPLICATES, SHOWS
 from reaugkd.neighbour_table import escaped_text
 from reaugkd.snippets import REFIT, memory_code
 from reaugkd.texts import row_in_one_line
@@ -28,7 +29,6 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     Patches = dict[str, Patch]
 
 SELECTED = "selected on the maps"
-ALL = "all"
 CHANGED = ("text", "text_pair", "label", "before", "after", "effect")
 NONE_PICKED = "<p>Pick a row to edit it.</p>"
 AS_CHOSEN, REFITTED, FIXED = "as chosen in training", "a gate fitted again", "the λ below for every text"
@@ -47,8 +47,9 @@ def memories_of(model: "ReAugKDClassifier", show: str) -> pd.DataFrame:
     """List a model's memories by a question about them, once; the last eight lists stay."""
     from reaugkd.memory_audit import memories
 
-    asked = None if model.parts.evaluation_rows is None else evaluation_set(model, "test")
-    return memories(model, None if asked is None else asked.answered(model.memory, model.retrieval), show)
+    if model.parts.evaluation_rows is None or show == DUPLICATES:
+        return memories(model, None, show)
+    return memories(model, evaluation_set(model, "test").answered(model.memory, model.retrieval), show)
 
 
 def found_memories(model: "ReAugKDClassifier", show: str, text: str, selected: list[int]) -> pd.DataFrame:
@@ -72,10 +73,9 @@ def found_memories(model: "ReAugKDClassifier", show: str, text: str, selected: l
     """
     from reaugkd.error_analysis import RowFilter
 
-    table = memories_of(model, ALL if show == SELECTED else show)
     if show == SELECTED:
-        table = table[table["number"].isin(selected)]
-    return RowFilter(text=text).of(table)
+        return RowFilter(text=text, rows=selected).of(memories_of(model, ALL))
+    return RowFilter(text=text).of(memories_of(model, show))
 
 
 def pending_html(patch: "Patch", classes: Sequence[str] = ()) -> str:
@@ -123,7 +123,9 @@ class MemoryView:
         self.patches = gr.State({})  # by model: no edit is lost when another model, or view, is looked at
         self.row = gr.State(None)
         with gr.Row():
-            self.show = gr.Radio([], label="Which memories?", elem_id="show", scale=3)
+            self.show = gr.Radio(
+                [*SHOWS, SELECTED], value="suspicious", label="Which memories?", elem_id="show", scale=3
+            )
             self.search = gr.Textbox(label="Text holds", elem_id="search", max_lines=1, scale=1)
         with gr.Row():
             self.chosen = gr.HTML(elem_id="memories-chosen")
@@ -221,15 +223,13 @@ class MemoryView:
         dict
             Values by component, of those in ``filled``.
         """
-        from reaugkd.memory_audit import SHOWS
-
         model = self.menu.get(name)
         classes, is_judged = list(model.parts.settings.label_names), model.parts.evaluation_rows is not None
         show = SELECTED if self._memories(name, selected) else "suspicious" if is_judged else ALL
         return {
             **self._edited(name, patches, patches.get(name, ())),
             **self._list(name, show, "", selected),
-            self.show: gr.Radio([*SHOWS, SELECTED], value=show),
+            self.show: show,
             self.search: "",
             self.row: None,
             self.opened: NONE_PICKED,
@@ -261,8 +261,6 @@ class MemoryView:
 
     def _list_selected(self, name: str, show: str, text: str, selected: list[int]) -> dict[Any, Any]:
         """List the memories among the points that are selected on the maps, as long as there are any."""
-        if not show:  # the page was never opened, and will see the selection when it is
-            return {}
         if self._memories(name, selected):
             show = SELECTED
         elif show == SELECTED:
@@ -282,9 +280,16 @@ class MemoryView:
     ) -> str:
         by: dict[str, float | str] = {REFITTED: REFIT, FIXED: weight}
         folder, target = self.menu.shown_folder(name), self.menu.shown_folder(version or "")
-        numbers = self._memories(name, selected) if show == SELECTED else None
-        shown = ALL if show == SELECTED else show
-        return memory_code(folder, shown, text, patches.get(name, ()), by.get(answer_by), target, numbers)
+        chosen = {"text": text, "rows": self._memories(name, selected) if show == SELECTED else None}
+        return memory_code(
+            folder,
+            ALL if show == SELECTED else show,
+            chosen,
+            patches.get(name, ()),
+            by.get(answer_by),
+            target,
+            carries_rows=self.menu.get(name).parts.evaluation_rows is not None,
+        )
 
     def _show_on_maps(self, name: str, *searched: Any) -> dict[Any, Any]:
         return self.maps.show_points(name, found_memories(self.menu.get(name), *searched)["number"].tolist())

@@ -27,18 +27,19 @@ def what_happened(explanation: "Explanation") -> str:
     str
         Plain text.
     """
-    classes, answer = explanation.classes, explanation.label
-    alone = classes[int(explanation.student_probabilities.argmax())]
+    classes, answer, alone = explanation.classes, explanation.label, explanation.student_label
     memory = classes[int(explanation.retrieved.argmax())]
     weight = float(explanation.memory_weights[classes.index(answer)])
     votes = [classes[int(neighbour.soft_labels.argmax())] for neighbour in explanation.neighbours]
-    of_all = f"{votes.count(answer)} of {len(votes)} neighbours, weight {weight:.2f}"
+    naming = f"{votes.count(answer)} of {len(votes)} neighbours"
+    if explanation.memory_alone:
+        return f"The student does not know {answer}: the memory alone names it, {naming}."
     if alone != answer:
-        return f"Retrieval changed {alone} → {answer}: {of_all}."
-    if weight == 0:
+        return f"Retrieval changed {alone} → {answer}: {naming}, weight {weight:.2f}."
+    if weight == 0 and _left_to_student(explanation) == 1:
         return f"The memory has no say here (λ is 0): the student alone answers {answer}."
     if memory == answer:
-        return f"Student and memory agree on {answer}: {of_all}."
+        return f"Student and memory agree on {answer}: {naming}, weight {weight:.2f}."
     against = f"{votes.count(memory)} of {len(votes)} neighbours"
     return f"The memory says {memory} ({against}), but with weight {weight:.2f} the student's {answer} stands."
 
@@ -56,17 +57,14 @@ def answer_bars(explanation: "Explanation", teacher: NDArray[np.floating] | None
     Returns
     -------
     str
-        HTML of one table. The parts of a class c are (1 - λ) ŷ[c] and, for each neighbour k, λ w_k ȳ_k[c].
+        HTML of one table. The parts of a class c are (1 - λ) vote[c] and, for each neighbour k, λ w_k ȳ_k[c]; the
+        student's column is ŷ[c], with a dash where the student does not know the class.
     """
     heads = ["class", "student", "memory", *(["teacher"] if teacher is not None else []), "answer: all parts add up"]
     body = ""
     for number in np.argsort(-explanation.probabilities, kind="stable")[:SHOWN_CLASSES].tolist():
         voices = [explanation.student_probabilities, explanation.retrieved, *([teacher] if teacher is not None else [])]
-        cells = "".join(
-            f'<td><div class="bar {name}"><i style="width:{100 * float(voice[number]):.1f}%"></i></div>'
-            f"<span>{float(voice[number]):.2f}</span></td>"
-            for name, voice in zip(heads[1:-1], voices, strict=True)
-        )
+        cells = "".join(_bar(name, voice, number) for name, voice in zip(heads[1:-1], voices, strict=True))
         total = float(explanation.probabilities[number])
         chosen = ' class="chosen"' if explanation.classes[number] == explanation.label else ""
         body += (
@@ -91,13 +89,26 @@ def parts(explanation: "Explanation", number: int) -> tuple[float, NDArray[np.fl
     Returns
     -------
     tuple of float and (k,) float64
-        The student's (1 - λ) ŷ[c], and λ w_k ȳ_k[c] of each neighbour.
+        The student's (1 - λ) vote[c], and λ w_k ȳ_k[c] of each neighbour.
     """
     weight = float(explanation.memory_weights[number])
     of_memory = [
         weight * neighbour.weight * float(neighbour.soft_labels[number]) for neighbour in explanation.neighbours
     ]
-    return (1 - weight) * float(explanation.student_probabilities[number]), np.asarray(of_memory)
+    return (1 - weight) * float(explanation.student_vote[number]), np.asarray(of_memory)
+
+
+def _left_to_student(explanation: "Explanation") -> float:
+    """Return what the memory leaves to the classes that the student knows, exactly 1 where it leaves them all."""
+    known = len(explanation.student_probabilities)
+    return 1.0 - float(explanation.student_vote[known:].sum())
+
+
+def _bar(name: str, voice: NDArray[np.floating], number: int) -> str:
+    if number >= len(voice):
+        return "<td><span>&ndash;</span></td>"
+    value = float(voice[number])
+    return f'<td><div class="bar {name}"><i style="width:{100 * value:.1f}%"></i></div><span>{value:.2f}</span></td>'
 
 
 def _parts(explanation: "Explanation", number: int) -> str:
@@ -113,8 +124,11 @@ def _parts(explanation: "Explanation", number: int) -> str:
 def _sum(explanation: "Explanation") -> str:
     number = explanation.classes.index(explanation.label)
     weight, total = float(explanation.memory_weights[number]), float(explanation.probabilities[number])
-    student, memory = float(explanation.student_probabilities[number]), float(explanation.retrieved[number])
-    return (
-        f'<p class="sum">{escaped_text(explanation.label)}: {total:.3f} = {1 - weight:.2f} × {student:.3f} (student) + '
-        f"{weight:.2f} × {memory:.3f} (memory)</p>"
-    )
+    memory, left = f"{float(explanation.retrieved[number]):.3f} (memory)", _left_to_student(explanation)
+    if explanation.memory_alone:
+        terms = memory
+    else:
+        student = f"{float(explanation.student_probabilities[number]):.3f} (student)"
+        student += f" × {left:.3f} (what the memory leaves to the classes that the student knows)" if left < 1 else ""
+        terms = f"{1 - weight:.2f} × {student} + {weight:.2f} × {memory}"
+    return f'<p class="sum">{escaped_text(explanation.label)}: {total:.3f} = {terms}</p>'

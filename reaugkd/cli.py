@@ -288,6 +288,7 @@ def edit(
     from reaugkd.inference import ReAugKDClassifier
     from reaugkd.patch import apply_patch, read_patch
     from reaugkd.refit import refit_gate, searched_by
+    from reaugkd.texts import row_in_one_line
 
     original = ReAugKDClassifier.from_pretrained(model)
     if out is not None and out.resolve() == Path(model).resolve():
@@ -305,7 +306,8 @@ def edit(
         return
     table = Table("effect", "label", "before", "after", "text", title="test rows whose answer changes")
     for row in changed.to_dict("records"):
-        table.add_row(*(_escaped(row[name]) for name in ("effect", "label", "before", "after", "text")))
+        names = (row[name] for name in ("effect", "label", "before", "after"))
+        table.add_row(*map(_escaped, (*names, row_in_one_line(row))))
     Console().print(table)
     counts = changed["effect"].value_counts()
     _say(f"Of the test rows {counts.get('fixed', 0)} are fixed and {counts.get('broken', 0)} broken.")
@@ -453,10 +455,13 @@ def _escaped(value: Any) -> str:
 def _print_explanation(explanation: Any) -> None:
     from rich.markup import escape
 
+    from reaugkd.texts import in_one_line
+
     top = explanation.probabilities.max()
     console = Console()
     console.print(
-        f"[bold]{escape(explanation.label)}[/bold] ({top:.2f})  {escape(str(explanation.text))}", highlight=False
+        f"[bold]{escape(explanation.label)}[/bold] ({top:.2f})  {escape(in_one_line(explanation.text))}",
+        highlight=False,
     )
     table = Table("similarity", "weight", "share", "gold label", "teacher", "text")
     for neighbour in explanation.neighbours:

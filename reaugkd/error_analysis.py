@@ -11,6 +11,7 @@ from reaugkd.evaluation_set import EFFECTS, Answered
 from reaugkd.metrics import METRICS
 from reaugkd.reliability import confidence_column, expected_calibration_error, reliability
 
+TEXTS = ("text", "text_pair", "other_text", "other_text_pair")
 VOICES = ("teacher", "student", "retrieved", "answer")
 
 
@@ -25,7 +26,7 @@ class RowFilter:
     between : mapping of str to (float, float)
         By column, a lower end, which is outside, and an upper end, which is inside; a lower end of 0 is inside.
     text : str
-        What a text holds, in upper or lower case.
+        What a text holds, in upper or lower case; of pairs either text, and of two rows side by side also the other's.
     rows : collection of int, optional
         Numbers of rows by the table's index, such as those that were picked on a map; any row if left out.
     """
@@ -64,7 +65,7 @@ class RowFilter:
         for name, (low, high) in self.between.items():
             kept &= ((table[name] > low) | (low <= 0)) & (table[name] <= high)
         if self.text.strip():
-            columns = [name for name in ("text", "text_pair") if name in table.columns]
+            columns = [name for name in TEXTS if name in table.columns]
             found = [
                 table[name].astype(str).str.contains(self.text.strip(), case=False, regex=False) for name in columns
             ]

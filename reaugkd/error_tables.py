@@ -161,7 +161,9 @@ def flip_buttons(flips: Mapping[str, int]) -> str:
         HTML; each count picks its rows by their ``flip``.
     """
     words = {"fixed": "fixed", "broken": "broken", "changed": "from wrong to wrong"}
-    said = [_button(f"{flips[kind]:,} {word}", {"equal": {"flip": kind}}) for kind, word in words.items() if flips.get(kind)]
+    said = [
+        _button(f"{flips[kind]:,} {word}", {"equal": {"flip": kind}}) for kind, word in words.items() if flips.get(kind)
+    ]
     return ", ".join(said) or "nothing"
 
 

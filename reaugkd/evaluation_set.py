@@ -12,7 +12,7 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.inference import Explanation, ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.retrieval import Combined, RetrievalSettings, Retrieved, combine, retrieve
-from reaugkd.texts import Labels, Text
+from reaugkd.texts import Labels, texts_of
 
 EFFECTS = ("fixed", "broken", "changed", "none")
 """What a change did to an answer: wrong to right, right to wrong, wrong to wrong otherwise, or nothing."""
@@ -187,13 +187,6 @@ def explain_row(model: ReAugKDClassifier, asked: EvaluationSet, row: int, retrie
     return model.explain_embedding(
         text, asked.embeddings[row], asked.student_probabilities[row], retrieval, asked.query_keys[row]
     )
-
-
-def texts_of(rows: pd.DataFrame, is_pair: bool) -> list[Text]:
-    """Return the texts or pairs of a table with the columns ``text`` and, for pairs, ``text_pair``."""
-    if not is_pair:
-        return list(rows["text"].fillna(""))
-    return list(zip(rows["text"].fillna(""), rows["text_pair"].fillna(""), strict=True))
 
 
 def effects(labels: Labels, before: Labels, after: Labels) -> NDArray[np.str_]:

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from reaugkd.comparison import LIKELY_CHANCE, OUTCOMES, compare
 from reaugkd.error_analysis import confusion
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation_set import EvaluationSet, texts_of
+from reaugkd.evaluation_set import EvaluationSet
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.lessons import LESSONS, Lesson, lesson_settings
 from reaugkd.links import PageState
 from reaugkd.memory_audit import memory_table
 from reaugkd.retrieval import RetrievalSettings, blend
 from reaugkd.sources import SHOPTALK
-from reaugkd.texts import in_one_line, two_parts
+from reaugkd.texts import in_one_line, texts_of, two_parts
 from reaugkd.what_if import AskedText, Strikes, explain_what_if, flipping_set
 
 NEAR_ENOUGH = 0.05
@@ -203,6 +203,8 @@ def _weight_exercise(model: ReAugKDClassifier, asked: EvaluationSet, generator: 
     answered = asked.answered(model.memory, settings)
     student, memory, names = answered.combined.student_vote, answered.retrieved.probabilities, asked.label_names
     levels, short = flip_weights(student, memory), asked.rows["text"].str.len().to_numpy() <= SHORT
+    known = asked.student_probabilities.shape[1]
+    levels[memory[:, known:].any(axis=1)] = np.inf  # of a class that the student does not know no λ decides
     telling = (levels > 0.15) & (levels < 0.85)
     mended = memory.argmax(axis=1) == asked.labels
     row = int(_drawn(generator, telling & short & mended, telling & short, telling, levels < 1)[0])
@@ -242,9 +244,9 @@ def _weight_exercise(model: ReAugKDClassifier, asked: EvaluationSet, generator: 
 
 def _memories_exercise(model: ReAugKDClassifier, asked: EvaluationSet, generator: np.random.Generator) -> Exercise:
     """Ask for the fewest memories without which the answer is another one."""
-    settings, names = lesson_settings(model), asked.label_names
+    settings = lesson_settings(model)
     answered = asked.answered(model.memory, settings)
-    changed = answered.predicted["answer"] != answered.combined.student_vote.argmax(axis=1)
+    changed = answered.predicted["answer"] != answered.predicted["student"]
     text, (found, without) = _decided_by_few(model, asked, settings, _drawn(generator, changed))
     plain = explain_what_if(model, text, settings, Strikes())
 
@@ -262,7 +264,7 @@ def _memories_exercise(model: ReAugKDClassifier, asked: EvaluationSet, generator
     shown = {neighbour.number: neighbour.text for neighbour in plain.neighbours}
     facts = {
         "weight": settings.retrieval_weight,
-        "alone": names[int(plain.student_probabilities.argmax())],
+        "alone": plain.student_label,
         "answer": plain.label,
         "without": without,
         "count": "one memory" if len(found) == 1 else f"{len(found)} memories",

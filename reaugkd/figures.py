@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from reaugkd.model_card import METHOD_NAMES
+from reaugkd.texts import row_in_one_line
 
 if TYPE_CHECKING:  # a page that draws does not wait for torch
     from reaugkd.epochs import TrainingEpochs
@@ -54,9 +55,11 @@ def probabilities_figure(explanation: "Explanation") -> go.Figure:
     Returns
     -------
     Figure
-        Horizontal bars, the likeliest class on top.
+        Horizontal bars, the likeliest class on top; the student has none for a class that it does not know.
     """
-    heights = np.stack([explanation.student_probabilities, explanation.retrieved, explanation.probabilities])
+    unknown = len(explanation.classes) - len(explanation.student_probabilities)
+    student = np.pad(explanation.student_probabilities, (0, unknown), constant_values=np.nan)
+    heights = np.stack([student, explanation.retrieved, explanation.probabilities])
     order = np.argsort(-heights[2], kind="stable")[:MAX_BARS][::-1]
     names = [_shown(explanation.classes[number]) for number in order]
     weight = explanation.retrieval.retrieval_weight
@@ -103,7 +106,7 @@ def maps_figure(
     maps : ProjectionMaps
         Positions of the N memories.
     rows : DataFrame
-        N rows with ``text``, ``label`` and the column to colour by.
+        N rows with ``text``, for pairs ``text_pair``, ``label`` and the column to colour by.
     colour_by : str
         A column of ``rows``.
     explanation : Explanation, optional
@@ -123,7 +126,7 @@ def maps_figure(
     drawn = np.unique(np.concatenate([_even_part(len(rows)), np.asarray(neighbours, dtype=np.int64)]))
     panels = (("Teacher's space (z)", maps.teacher_points), ("Student's space (x)", maps.student_points))
     figure = make_subplots(rows=1, cols=2, subplot_titles=[title for title, _ in panels], horizontal_spacing=0.03)
-    hover = [_short(text) for text in rows["text"].iloc[drawn]]
+    hover = [_short(row_in_one_line(row)) for row in rows.iloc[drawn].to_dict("records")]
     groups = _colour_groups(values.iloc[drawn].tolist(), names)
     for column, (_, points) in enumerate(panels, start=1):
         for name, members in groups.items():
@@ -307,7 +310,7 @@ def contributions_figure(explanation: "Explanation") -> go.Figure:
     figure = go.Figure(
         go.Bar(
             x=names,
-            y=(1 - weights) * explanation.student_probabilities[order],
+            y=(1 - weights) * explanation.student_vote[order],
             name="student",
             marker_color=STUDENT_COLOUR,
         )
@@ -331,10 +334,12 @@ def contributions_figure(explanation: "Explanation") -> go.Figure:
 
 
 def _retrieval_effect(explanation: "Explanation") -> str:
-    alone = explanation.classes[int(explanation.student_probabilities.argmax())]
+    alone = explanation.student_label
     agree = sum(explanation.classes[int(n.soft_labels.argmax())] == explanation.label for n in explanation.neighbours)
     of_all = f"{agree} of {len(explanation.neighbours)} neighbours agree"
-    if alone == explanation.label:
+    if explanation.memory_alone:
+        change = f"Memory alone: “{_shown(explanation.label)}”, which the student does not know"
+    elif alone == explanation.label:
         change = f"Student and memory: “{_shown(alone)}”"
     else:
         change = f"Retrieval: “{_shown(alone)}” → “{_shown(explanation.label)}”"

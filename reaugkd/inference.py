@@ -16,8 +16,10 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.model_folder import ModelParts, read_model, write_model
 from reaugkd.retrieval import RetrievalSettings, Retrieved, combine, retrieve
-from reaugkd.texts import Text, check_texts
+from reaugkd.texts import Text, check_texts, row_in_one_line
 from reaugkd.weights import hub_is_reachable
+
+OWN_COLUMNS = ("id", "text", "text_pair", "label")
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,17 @@ class Explanation:
         The answer: the class of the highest combined probability.
     classes : tuple of str
         Names of the C classes.
-    student_probabilities, retrieved, probabilities : (C,) float64
-        ŷ (calibrated where a gate sets λ; see :func:`reaugkd.retrieval.student_vote` for classes that the student
-        does not know), r and (1 - λ) ŷ + λ r.
+    student_probabilities : (C',) float64
+        ŷ: what the student itself says of the classes it was trained on, the first of the C; calibrated where a gate
+        sets λ.
+    student_vote, retrieved, probabilities : (C,) float64
+        What goes into the blend for ŷ (the same, unless the memory gives something to classes that the student does
+        not know; see :func:`reaugkd.retrieval.student_vote`), r, and (1 - λ) vote + λ r.
     memory_weights : (C,) float64
-        λ by class: 1 for a class that the student was not trained on, of which it cannot speak.
+        λ by class: 1 for a class that the student was not trained on, of which it cannot speak; 0 there too if λ is
+        fixed at 0, since the memory is not asked then.
     student_share : float
-        The student's part (1 - λ) ŷ[c] / p[c] of the answer's class c.
+        The student's part (1 - λ) vote[c] / p[c] of the answer's class c.
     neighbours : list of Neighbour
         The nearest first.
     retrieval : RetrievalSettings
@@ -88,6 +94,7 @@ class Explanation:
     label: str
     classes: tuple[str, ...]
     student_probabilities: NDArray[np.float64]
+    student_vote: NDArray[np.float64]
     retrieved: NDArray[np.float64]
     probabilities: NDArray[np.float64]
     memory_weights: NDArray[np.float64]
@@ -96,8 +103,24 @@ class Explanation:
     retrieval: RetrievalSettings
     embedding: NDArray[np.float32]
 
+    @property
+    def student_label(self) -> str:
+        """The class that the student alone names, one of those it knows."""
+        return self.classes[int(self.student_probabilities.argmax())]
+
+    @property
+    def memory_alone(self) -> bool:
+        """Whether the answer is a class that the student does not know, so that the memory alone names it."""
+        return self.label not in self.classes[: len(self.student_probabilities)]
+
     def as_dict(self) -> dict[str, Any]:
-        """Return the answer as plain values, for JSON: probabilities by class name, neighbours without their row."""
+        """Return the answer as plain values, for JSON: probabilities by class name, neighbours without their row.
+
+        Returns
+        -------
+        dict
+            ``student`` holds what the student itself says, so it has no class that came after its training.
+        """
         return {
             "text": self.text,
             "label": self.label,
@@ -123,7 +146,8 @@ class Explanation:
         }
 
     def _by_class(self, probabilities: NDArray[np.floating]) -> dict[str, float]:
-        return {name: round(float(value), 6) for name, value in zip(self.classes, probabilities, strict=True)}
+        names = self.classes[: len(probabilities)]
+        return {name: round(float(value), 6) for name, value in zip(names, probabilities, strict=True)}
 
 
 class ReAugKDClassifier:
@@ -406,32 +430,31 @@ class ReAugKDClassifier:
         probabilities, weight = combined.probabilities[0], float(combined.retrieval_weights[0])
         answer = int(probabilities.argmax())
         soft_labels = (memory.soft_labels[found.numbers[0]] if soft_labels is None else soft_labels).astype(np.float64)
-        memory_weights = np.where(np.arange(len(probabilities)) < len(student_probabilities), weight, 1.0)
+        memory_weights = combined.memory_weights[0]
         shares = memory_weights[answer] * found.weights[0] * soft_labels[:, answer] / probabilities[answer]
         neighbours = []
         rows = memory.rows.iloc[found.numbers[0]].to_dict("records")
-        for position, (number, found_row) in enumerate(zip(found.numbers[0], rows, strict=True)):
-            row = {str(name): value for name, value in found_row.items()}
-            pair = row.pop("text_pair", None)
+        for position, (number, row) in enumerate(zip(found.numbers[0], rows, strict=True)):
             neighbours.append(
                 Neighbour(
                     rank=position + 1,
                     number=int(number),
-                    id=row.pop("id"),
-                    text=row.pop("text") + (f" | {pair}" if pair is not None else ""),
-                    label=row.pop("label"),
+                    id=row["id"],
+                    text=row_in_one_line(row),
+                    label=row["label"],
                     similarity=float(found.similarities[0, position]),
                     weight=float(found.weights[0, position]),
                     soft_labels=soft_labels[position],
                     share=float(shares[position]),
-                    columns=row,
+                    columns={str(name): value for name, value in row.items() if name not in OWN_COLUMNS},
                 )
             )
         return Explanation(
             text=text,
             label=self.parts.settings.label_names[answer],
             classes=self.parts.settings.label_names,
-            student_probabilities=combined.student_vote[0],
+            student_probabilities=combined.student_probabilities[0],
+            student_vote=combined.student_vote[0],
             retrieved=found.probabilities[0],
             probabilities=probabilities,
             memory_weights=memory_weights,

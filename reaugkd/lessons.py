@@ -103,7 +103,7 @@ def judged_guesses(explanation: "Explanation", student: str, memory: str, change
     list of Guess
         Three.
     """
-    alone = explanation.classes[int(explanation.student_probabilities.argmax())]
+    alone = explanation.student_label
     retrieved = explanation.classes[int(explanation.retrieved.argmax())]
     changed = "yes" if explanation.label != alone else "no"
     return [
@@ -128,7 +128,9 @@ def guessed_classes(explanation: "Explanation", gold: str) -> tuple[str, ...]:
     tuple of str
         In the order of the model's classes, which tells nothing.
     """
-    likely = np.maximum(explanation.student_probabilities, explanation.retrieved)
+    likely = np.array(explanation.retrieved)
+    known = len(explanation.student_probabilities)
+    likely[:known] = np.maximum(likely[:known], explanation.student_probabilities)
     named = {int(explanation.student_probabilities.argmax()), int(explanation.retrieved.argmax())}
     named.add(explanation.classes.index(gold))
     others = [number for number in np.argsort(-likely, kind="stable").tolist() if number not in named]

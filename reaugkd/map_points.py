@@ -1,6 +1,7 @@
 """What the maps show: a point for each memory and each row of an evaluation set, and the colours of the points."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ KINDS = ("memory", "test row")
 # From light to dark, evenly bright steps, to be told apart without a sense of colour too.
 STEPS = ("#FDE725", "#8FD744", "#35B779", "#21908C", "#31688E", "#443A83", "#440154")
 MEASURED_ROWS = 2_000
+NOT_KNOWN = "not known"  # "none" is a value: retrieval changed nothing
 
 
 @dataclass(frozen=True)
@@ -139,20 +141,28 @@ def point_colours(points: MapPoints, column: str) -> PointColours:
         raise ReAugKDError(f"There is no column {column!r} to colour by; choose one of {colour_columns(points)}.")
     values = points.rows[column]
     if pd.api.types.is_float_dtype(values):
-        low, high = float(values.min()), float(values.max())
-        ends = np.linspace(low, high, len(STEPS) + 1)
-        steps = np.clip(np.searchsorted(ends, values.fillna(low), side="right") - 1, 0, len(STEPS) - 1)
-        legend = [(f"{a:.2f} to {b:.2f}", colour) for a, b, colour in zip(ends, ends[1:], STEPS, strict=False)]
-        return PointColours(
-            np.where(values.isna(), len(STEPS), steps).astype(np.uint8), [*legend, ("none", OTHER_COLOUR)]
-        )
+        return _steps(values)
     names = values.dropna().astype(str)
     frequent = names.value_counts().index[: len(PALETTE)].tolist()
     kept = sorted(frequent) if names.nunique() <= len(PALETTE) else frequent
     numbers = {name: number for number, name in enumerate(kept)}
     codes = values.astype(str).where(values.notna()).map(numbers).fillna(len(kept)).astype(np.uint8)
-    other = "other" if names.nunique() > len(kept) else "none"
+    other = NOT_KNOWN
+    if names.nunique() > len(kept):
+        other = f"other or {NOT_KNOWN}" if values.isna().any() else "other"
     return PointColours(np.asarray(codes, dtype=np.uint8), [*zip(kept, PALETTE, strict=False), (other, OTHER_COLOUR)])
+
+
+def _steps(values: "pd.Series[float]") -> PointColours:
+    """Colour numbers by steps of even size, by one where all are the same."""
+    low, high = float(values.min()), float(values.max())
+    count = len(STEPS) if high > low else 1
+    ends = np.linspace(low, high, count + 1)
+    steps = np.clip(np.searchsorted(ends, values.fillna(low), side="right") - 1, 0, count - 1)
+    digits = int(max(2, np.ceil(-np.log10((high - low) / count)))) if high > low else 2  # no two ends look the same
+    names = [f"{start:.{digits}f} to {end:.{digits}f}" for start, end in pairwise(ends)]
+    legend = [*zip(names, STEPS, strict=False), (NOT_KNOWN, OTHER_COLOUR)]
+    return PointColours(np.where(values.isna(), count, steps).astype(np.uint8), legend)
 
 
 def most_moved(points: MapPoints, count: int) -> list[int]:

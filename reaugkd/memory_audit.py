@@ -1,28 +1,35 @@
 """Which memories are used, which do harm, which look wrong, and which are there twice: evidence, row by row."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reaugkd.error_analysis import RowFilter
-from reaugkd.evaluation_set import Answered, texts_of
-from reaugkd.inference import ReAugKDClassifier
-from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.errors import ReAugKDError
 from reaugkd.siblings import word_overlap
+from reaugkd.texts import texts_of
+
+if TYPE_CHECKING:  # torch takes seconds to import, and a page that names the questions does not wait for it
+    from reaugkd.evaluation_set import Answered
+    from reaugkd.inference import ReAugKDClassifier
+    from reaugkd.knowledge_base import KnowledgeBase
 
 NEIGHBOURS = 10
 NEAR_DUPLICATE = 0.8
-QUESTIONS = {
-    "suspicious": "Which labels look wrong?",
-    "harmful": "Which do harm?",
-    "most used": "Which are used most?",
-    "never used": "Which are never used?",
-    "edited": "Which were edited?",
-}
-"""What :func:`shown_memories` can be asked."""
+ALL, DUPLICATES, LEAKS = "all", "near-duplicates", "leaks of the test rows"
+SHOWS = (ALL, "suspicious", "harmful", "most used", "never used", "edited", DUPLICATES, LEAKS)
+"""What :func:`memories` can be asked."""
+UNJUDGED = (ALL, "edited", DUPLICATES)
+"""Those of them that need no answers to test rows."""
+FIRST = (
+    *("number", "text", "text_pair", "label"),
+    *("other", "other_text", "other_text_pair", "other_label", "overlap"),
+    *("teacher", "neighbours", "suspicion", "retrieved", "fixes", "breaks"),
+)
 
 
-def memory_use(memory: KnowledgeBase, answered: Answered) -> pd.DataFrame:
+def memory_use(memory: "KnowledgeBase", answered: "Answered") -> pd.DataFrame:
     """Say what each memory did for the rows of an evaluation set.
 
     Parameters
@@ -37,16 +44,16 @@ def memory_use(memory: KnowledgeBase, answered: Answered) -> pd.DataFrame:
     DataFrame
         M rows: ``retrieved``, how often it was among the k nearest; ``weight``, the sum of its λ · w; ``fixes``, how
         many answers that retrieval mended it voted right; ``breaks``, how many that retrieval spoiled it voted wrong;
-        ``gain``, by how much it moved the probability of the gold classes, in all: the sum of λ w (ȳ[gold] - ŷ[gold]).
+        ``gain``, by how much it moved the probability of the gold classes from what the student alone gives them, in
+        all: the sum of λ w (ȳ[gold] - ŷ[gold]), where for a class that the student does not know λ is 1 and ŷ is 0;
+        what it gives to such classes it takes from the others.
     """
     numbers, gold = answered.retrieved.numbers, answered.asked.labels
-    rows = np.arange(len(gold))
     predicted = answered.predicted
     right_before, right_after = predicted["student"] == gold, predicted["answer"] == gold
     votes = memory.soft_labels.argmax(axis=1)[numbers]
     weights = answered.combined.retrieval_weights[:, None] * answered.retrieved.weights
-    student = answered.combined.student_vote[rows, gold]
-    gains = weights * (memory.soft_labels[numbers, gold[:, None]] - student[:, None])
+    gains = answered.retrieved.weights * _moved(memory, answered)
     fixes = (~right_before & right_after)[:, None] & (votes == gold[:, None])
     breaks = (right_before & ~right_after)[:, None] & (votes != gold[:, None])
 
@@ -64,7 +71,19 @@ def memory_use(memory: KnowledgeBase, answered: Answered) -> pd.DataFrame:
     )
 
 
-def suspicious_rows(memory: KnowledgeBase, label_names: tuple[str, ...], use: pd.DataFrame) -> pd.DataFrame:
+def _moved(memory: "KnowledgeBase", answered: "Answered") -> NDArray[np.float64]:
+    """Return by how much each neighbour (N, k), if it had all the weight, would move the gold class's probability."""
+    combined, gold, numbers = answered.combined, answered.asked.labels, answered.retrieved.numbers
+    rows, known = np.arange(len(gold)), combined.student_probabilities.shape[1]
+    unknown = combined.memory_weights.shape[1] - known
+    student = np.pad(combined.student_probabilities, ((0, 0), (0, unknown)))[rows, gold][:, None]
+    weight = combined.memory_weights[rows, gold][:, None]
+    taken = (memory.soft_labels[numbers][:, :, known:] * combined.memory_weights[:, None, known:]).sum(axis=2)
+    moved: NDArray[np.float64] = weight * (memory.soft_labels[numbers, gold[:, None]] - student)
+    return moved - (1 - weight) * taken * student
+
+
+def suspicious_rows(memory: "KnowledgeBase", label_names: tuple[str, ...], use: pd.DataFrame) -> pd.DataFrame:
     """Rank the memories by how wrong their gold label looks, with the evidence for it.
 
     Parameters
@@ -104,7 +123,7 @@ def suspicious_rows(memory: KnowledgeBase, label_names: tuple[str, ...], use: pd
     return table.sort_values(["suspicion", "number"], ascending=[False, True], ignore_index=True)
 
 
-def memory_table(model: ReAugKDClassifier, answered: Answered) -> pd.DataFrame:
+def memory_table(model: "ReAugKDClassifier", answered: "Answered") -> pd.DataFrame:
     """Return all that is known of each memory, the most suspicious first; see :func:`suspicious_rows`.
 
     Where an untuned encoder searches the memory, neighbours still are the teacher's: it knows what belongs together.
@@ -125,25 +144,82 @@ def memory_table(model: ReAugKDClassifier, answered: Answered) -> pd.DataFrame:
     return suspicious_rows(model.parts.knowledge_base, model.parts.settings.label_names, use)
 
 
-def shown_memories(table: pd.DataFrame, show: str, text: str = "") -> pd.DataFrame:
-    """Choose and order memories by a question about them.
+def memories(model: "ReAugKDClassifier", answered: "Answered | None", show: str) -> pd.DataFrame:
+    """List memories by a question about them, with the columns that matter first.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model.
+    answered : Answered or None
+        Its answers to its test rows; those of :data:`UNJUDGED` can be listed without.
+    show : str
+        One of :data:`SHOWS`.
+
+    Returns
+    -------
+    DataFrame
+        ``number`` (row of the memory), ``text``, of pairs ``text_pair``, and ``label``. Of near-duplicates and leaks
+        then ``other`` (row of the other memory, or of the test row), its texts and its label, and the ``overlap``; of
+        all other questions what :func:`memory_table` knows, or what ``teacher`` and memory say where nothing is
+        answered. A :class:`reaugkd.error_analysis.RowFilter` finds texts in it.
+
+    Raises
+    ------
+    ReAugKDError
+        If there is no such question, or test rows are needed and there are no answers.
+    """
+    if show not in SHOWS:
+        raise ReAugKDError(f"{show!r} is nothing to show; choose one of {', '.join(SHOWS)}.")
+    is_pair = model.parts.settings.is_pair
+    if show == DUPLICATES:
+        found = near_duplicates(model.memory, is_pair)
+    elif answered is None:
+        if show not in UNJUDGED:
+            raise ReAugKDError(
+                f"There are no answers to test rows to tell {show!r} by; choose one of {', '.join(UNJUDGED)}."
+            )
+        found = shown_memories(_unjudged(model), show)
+    elif show == LEAKS:
+        found = _turned(leaks(model.memory, answered, is_pair))
+    else:
+        found = shown_memories(memory_table(model, answered), show)
+    first = [name for name in FIRST if name in found.columns]
+    return found[first + [name for name in found.columns if name not in first]]
+
+
+def _unjudged(model: "ReAugKDClassifier") -> pd.DataFrame:
+    """Return what is known of each memory before anything is answered."""
+    memory, names = model.parts.knowledge_base, np.asarray(model.parts.settings.label_names)
+    rows = memory.rows.reset_index(drop=True)
+    return rows.assign(number=np.arange(len(rows)), teacher=names[memory.soft_labels.argmax(axis=1)])
+
+
+def _turned(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Let the two of each pair change places."""
+    names = {name: f"other_{name}" for name in ("text", "text_pair", "label")} | {"number": "other"}
+    return pairs.rename(columns=names | {other: name for name, other in names.items()})
+
+
+def shown_memories(table: pd.DataFrame, show: str) -> pd.DataFrame:
+    """Choose and order memories by a question about single ones.
 
     Parameters
     ----------
     table : DataFrame
         As :func:`memory_table` gives it.
     show : str
-        A key of :data:`QUESTIONS`.
-    text : str
-        What the text of a memory holds, in upper or lower case.
+        One of :data:`SHOWS`, but for near-duplicates and leaks.
 
     Returns
     -------
     DataFrame
         Some of the rows.
     """
-    found = RowFilter(text=text).of(table)
-    if show == "edited":
+    found = table
+    if show == ALL:
+        found = found.sort_values("number")
+    elif show == "edited":
         found = found[found["edited"] != ""] if "edited" in found.columns else found.head(0)
     elif show == "most used":
         found = found.sort_values(["weight", "retrieved"], ascending=False, kind="stable")
@@ -154,8 +230,8 @@ def shown_memories(table: pd.DataFrame, show: str, text: str = "") -> pd.DataFra
     return found.reset_index(drop=True)
 
 
-def near_duplicates(memory: KnowledgeBase, is_pair: bool) -> pd.DataFrame:
-    """Find memories that share four fifths of their words with another.
+def near_duplicates(memory: "KnowledgeBase", is_pair: bool) -> pd.DataFrame:
+    """Find memories that share four fifths of their words with another; either of two can be opened.
 
     Parameters
     ----------
@@ -167,17 +243,18 @@ def near_duplicates(memory: KnowledgeBase, is_pair: bool) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row for each two: ``number`` and ``other`` (rows of the memory, the lower first), ``overlap`` (shared words by
-        all words of both), ``text`` and ``other_text``, their ``label`` and ``other_label``; the most alike first.
+        Two rows for each two, either way round: ``number`` and ``other`` (rows of the memory), ``overlap`` (shared
+        words by all words of both), ``text`` and ``other_text``, of pairs ``text_pair`` and ``other_text_pair``, their
+        ``label`` and ``other_label``; the most alike first.
     """
     if len(memory) < 2:
         return _pairs([], memory.rows, memory.rows, is_pair)
     nearest = _nearest_others(memory, min(NEIGHBOURS, len(memory) - 1))
-    pairs = {(min(row, other), max(row, other)) for row, others in enumerate(nearest.tolist()) for other in others}
-    return _pairs(sorted(pairs), memory.rows, memory.rows, is_pair)
+    pairs = {(row, other) for row, others in enumerate(nearest.tolist()) for other in others}
+    return _pairs(sorted(pairs | {pair[::-1] for pair in pairs}), memory.rows, memory.rows, is_pair)
 
 
-def leaks(memory: KnowledgeBase, answered: Answered, is_pair: bool) -> pd.DataFrame:
+def leaks(memory: "KnowledgeBase", answered: "Answered", is_pair: bool) -> pd.DataFrame:
     """Find rows of an evaluation set that the memory holds nearly word by word: their answers prove little.
 
     Parameters
@@ -199,7 +276,7 @@ def leaks(memory: KnowledgeBase, answered: Answered, is_pair: bool) -> pd.DataFr
     return _pairs(pairs, answered.asked.rows, memory.rows, is_pair)
 
 
-def _nearest_others(memory: KnowledgeBase, k: int) -> NDArray[np.int64]:
+def _nearest_others(memory: "KnowledgeBase", k: int) -> NDArray[np.int64]:
     """Return the k nearest memories (M, k) of each memory but itself."""
     _, numbers = memory.search(memory.embeddings, k + 1)
     own = numbers == np.arange(len(memory))[:, None]
@@ -217,6 +294,6 @@ def _pairs(pairs: list[tuple[int, int]], rows: pd.DataFrame, others: pd.DataFram
             found.append((number, other, overlap))
     table = pd.DataFrame(found, columns=["number", "other", "overlap"])
     for name, source, position in (("", rows, "number"), ("other_", others, "other")):
-        for column in ("text", "label"):
+        for column in ("text", "text_pair", "label") if is_pair else ("text", "label"):
             table[name + column] = source[column].to_numpy()[table[position].to_numpy(dtype=np.int64)]
     return table.sort_values(["overlap", "number", "other"], ascending=[False, True, True], ignore_index=True)

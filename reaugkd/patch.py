@@ -11,11 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation_set import texts_of
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.maps import ProjectionMaps
-from reaugkd.texts import Text
+from reaugkd.texts import Text, check_text, texts_of
 
 KINDS = ("add", "relabel", "remove")
 HEADING = "## Edited after training"
@@ -34,7 +33,7 @@ class Edit:
     id : str
         Of the row; a new one where a row is added.
     label : str or None
-        The gold class, which may be new; of an added row the teacher's answer if left out.
+        The gold class, which may be new; of an added row the teacher's answer if left out. Space around it goes.
     text, text_pair : str or None
         Of an added row.
     """
@@ -46,6 +45,11 @@ class Edit:
     text_pair: str | None = None
 
     def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if value is not None and not isinstance(value, str):
+                raise ReAugKDError(f"An edit has the {name} {value!r}, which is no text; put it in quotes.")
+        # Here, where a file and a hand alike make an edit: " metal" would be a class beside "metal".
+        object.__setattr__(self, "label", (self.label or "").strip() or None)
         if self.edit not in KINDS:
             raise ReAugKDError(f"An edit is called {self.edit!r}; it must be one of {', '.join(KINDS)}.")
         if not self.id:
@@ -128,8 +132,28 @@ def additions(model: ReAugKDClassifier, rows: pd.DataFrame, patch: Patch = ()) -
 
 
 def check_patch(model: ReAugKDClassifier, patch: Patch) -> None:
-    """Raise what :func:`apply_patch` would raise, but for an emptied memory; no network runs."""
+    """Raise what :func:`apply_patch` would raise, but for an emptied memory; no network runs.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model.
+    patch : Patch
+        The edits.
+
+    Raises
+    ------
+    ReAugKDError
+        If an edit names a row that is not there, or adds one that is, or adds one whose text, or second text of a pair,
+        is empty or enormous, or one without a label where the teacher was not kept.
+    """
     _, added = _walked(model.parts.knowledge_base.rows["id"].tolist(), patch)
+    for edit in added:
+        texts = {"text": edit.text}
+        if model.parts.settings.is_pair:
+            texts = {"first text": edit.text, "second text": edit.text_pair}
+        for name, text in texts.items():
+            check_text(text or "", f"The {name} of the added row {edit.id!r}")
     nameless = [edit.id for edit in added if edit.label is None]
     if model.parts.teacher is None and nameless:
         raise ReAugKDError(f"The added row {nameless[0]!r} has no label, and the teacher was not kept; give it one.")
@@ -157,7 +181,7 @@ def apply_patch(model: ReAugKDClassifier, patch: Patch) -> ReAugKDClassifier:
     Raises
     ------
     ReAugKDError
-        If an edit names a row that is not there, adds one that is, leaves no row, or needs a teacher that was not kept.
+        As :func:`check_patch` does, and if no row is left.
     """
     check_patch(model, patch)
     parts, memories = model.parts, model.parts.knowledge_base

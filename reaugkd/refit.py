@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 
 from reaugkd.evaluation import Encoded, choose_gate
-from reaugkd.evaluation_set import EvaluationSet, held_out, texts_of
+from reaugkd.evaluation_set import EvaluationSet, held_out
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.patch import ADDED, EDITED
 from reaugkd.second_key import SecondKey
+from reaugkd.texts import texts_of
 from reaugkd.weights import find_weights
 
 

@@ -47,6 +47,11 @@ class RetrievalSettings:
         """Whether a gate asks the memory at all; a closed one answers as the student does."""
         return self.gate is not None and not self.gate.is_closed
 
+    @property
+    def asks_memory(self) -> bool:
+        """Whether the memory is asked of classes that the student does not know: not where λ is fixed at 0."""
+        return self.gate is not None or self.retrieval_weight > 0
+
     def overridden(
         self, k: int | None = None, retrieval_weight: float | None = None, temperature: float | None = None
     ) -> "RetrievalSettings":
@@ -179,16 +184,22 @@ class Combined:
 
     Parameters
     ----------
+    student_probabilities : (N, C) float64
+        ŷ_i over the classes that the student knows, the first of the C' of the memory; calibrated where a gate sets λ.
     student_vote : (N, C') float64
-        ŷ_i over all classes of the memory; see :func:`student_vote`.
+        What goes into the blend for ŷ_i, over all classes of the memory; see :func:`student_vote`.
     retrieval_weights : (N,) float64
         λ_i.
+    memory_weights : (N, C') float64
+        λ_i by class: 1 for a class that the student does not know, and 0 there too if the memory is not asked.
     probabilities : (N, C') float64
-        (1 - λ_i) ŷ_i + λ_i r_i; rows sum to 1.
+        (1 - λ_i) vote_i + λ_i r_i; rows sum to 1.
     """
 
+    student_probabilities: NDArray[np.float64]
     student_vote: NDArray[np.float64]
     retrieval_weights: NDArray[np.float64]
+    memory_weights: NDArray[np.float64]
     probabilities: NDArray[np.float64]
 
 
@@ -207,20 +218,23 @@ def combine(student_probabilities: NDArray[np.floating], retrieved: Retrieved, s
     Returns
     -------
     Combined
-        Vote, weight and answer.
+        Student, vote, weights and answer.
     """
     gate, student = settings.gate, np.asarray(student_probabilities, dtype=np.float64)
+    known = student.shape[1]
     if gate is not None:
         student = gate.calibrate(student)
         weights = gate.retrieval_weights(student, retrieved.similarities, retrieved.probabilities)
     else:
         weights = np.full(len(student), settings.retrieval_weight)
-    if gate is not None or settings.retrieval_weight > 0:
+    if settings.asks_memory:
         vote = student_vote(student, retrieved.probabilities)
     else:
         vote = np.zeros_like(retrieved.probabilities)
-        vote[:, : student.shape[1]] = student
-    return Combined(vote, weights, blend(vote, retrieved.probabilities, weights[:, None]))
+        vote[:, :known] = student
+    by_class = np.tile(weights[:, None], vote.shape[1])
+    by_class[:, known:] = settings.asks_memory
+    return Combined(student, vote, weights, by_class, blend(vote, retrieved.probabilities, weights[:, None]))
 
 
 def student_vote(student_probabilities: NDArray[np.floating], retrieved: NDArray[np.floating]) -> NDArray[np.float64]:

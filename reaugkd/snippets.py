@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from reaugkd.links import PageState
+from reaugkd.memory_audit import DUPLICATES
 
 if TYPE_CHECKING:  # torch takes seconds to import, and no code is run here
     from reaugkd.patch import Edit, Patch
@@ -104,7 +105,13 @@ def errors_code(folder: str, split: str, retrieval: "RetrievalSettings", chosen:
 
 
 def memory_code(
-    folder: str, show: str, text: str, patch: "Patch" = (), answer_by: float | str | None = None, version: str = ""
+    folder: str,
+    show: str,
+    chosen: Mapping[str, Any],
+    patch: "Patch" = (),
+    answer_by: float | str | None = None,
+    version: str = "",
+    carries_rows: bool = True,
 ) -> str:
     """Write the code of the memories that are listed, and of the pending edits with what they fix and break.
 
@@ -113,24 +120,26 @@ def memory_code(
     folder : str
         The model's folder.
     show : str
-        As :func:`reaugkd.memory_audit.shown_memories` takes it, ``near-duplicates``, or ``leaks of the test rows``.
-    text : str
-        What a text holds.
+        One of :data:`reaugkd.memory_audit.SHOWS`.
+    chosen : mapping of str to Any
+        The arguments of a :class:`reaugkd.error_analysis.RowFilter`.
     patch : Patch
         The pending edits.
     answer_by : float or str, optional
         One λ for every text, or :data:`REFIT`; what was chosen in training if left out.
     version : str
         Folder of the edited model.
+    carries_rows : bool
+        Whether the model carries test rows; without, only some of the memories can be listed.
 
     Returns
     -------
     str
-        Python; ``memories`` is then the list and, where edits are pending, ``changed`` the answers that they change.
+        Python; ``rows`` is then the list and, where edits are pending, ``changed`` the answers that they change.
     """
-    imports, listing = _listing(show, text)
+    imports, listing = _listing(show, chosen, carries_rows)
     if not patch:
-        return _lines(*_start(folder, imports), *listing, "print(memories)")
+        return _lines(*_start(folder, imports), *listing, "print(rows)")
     before, after = "model", "apply_patch(model, patch)"
     if answer_by == REFIT:
         imports["reaugkd.refit"], after = ("refit_gate",), f"refit_gate({after})"
@@ -142,7 +151,7 @@ def memory_code(
     return _lines(
         *_start(folder, imports),
         *listing,
-        "print(memories)",
+        "print(rows)",
         "",
         "patch = (",
         *(f"    {_edit(edit)}," for edit in patch),
@@ -245,22 +254,18 @@ def _filter(chosen: Mapping[str, Any]) -> str:
     return f"RowFilter({', '.join(f'{name}={value!r}' for name, value in kept.items())})"
 
 
-def _listing(show: str, text: str) -> tuple["Imports", list[str]]:
+def _listing(show: str, chosen: Mapping[str, Any], carries_rows: bool) -> tuple["Imports", list[str]]:
     """Write the code of the listed memories, with what it imports."""
-    answered = [
-        "asked = EvaluationSet.of(model, held_out(model, ['test']))  # the student runs here, and not again",
-        "answered = asked.answered(model.memory, model.retrieval)",
-    ]
-    pairs: Imports = {"reaugkd.error_analysis": ("RowFilter",)}
-    kept = _filter({"text": text})
-    if show == "near-duplicates":
-        found = "near_duplicates(model.memory, model.parts.settings.is_pair)"
-        return pairs | {"reaugkd.memory_audit": ("near_duplicates",)}, [f"memories = {kept}.of({found})"]
-    if show == "leaks of the test rows":
-        found = "leaks(model.memory, answered, model.parts.settings.is_pair)"
-        return ROWS | pairs | {"reaugkd.memory_audit": ("leaks",)}, [*answered, f"memories = {kept}.of({found})"]
-    found = f"shown_memories(memory_table(model, answered), {show!r}, {text!r})"
-    return ROWS | {"reaugkd.memory_audit": ("memory_table", "shown_memories")}, [*answered, f"memories = {found}"]
+    imports: Imports = {"reaugkd.error_analysis": ("RowFilter",), "reaugkd.memory_audit": ("memories",)}
+    answered: list[str] = []
+    by = "None"
+    if carries_rows and show != DUPLICATES:
+        imports, by = imports | ROWS, "answered"
+        answered = [
+            "asked = EvaluationSet.of(model, held_out(model, ['test']))  # the student runs here, and not again",
+            "answered = asked.answered(model.memory, model.retrieval)",
+        ]
+    return imports, [*answered, f"rows = {_filter(chosen)}.of(memories(model, {by}, {show!r}))"]
 
 
 def _edit(edit: "Edit") -> str:

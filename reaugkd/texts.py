@@ -1,8 +1,10 @@
 """What is classified, and as what: texts, pairs of texts, and the numbers of their classes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
@@ -26,6 +28,30 @@ def in_one_line(text: Text) -> str:
     return text if isinstance(text, str) else " | ".join(text)
 
 
+def row_in_one_line(row: "Mapping[Any, Any] | pd.Series[Any]") -> str:
+    """Return a row's text, or both of a pair, in one line, as it is shown to people.
+
+    Parameters
+    ----------
+    row : mapping of str to Any, or Series
+        A row of a table: ``text`` and, of a pair, ``text_pair``.
+
+    Returns
+    -------
+    str
+        As :func:`in_one_line` gives it.
+    """
+    pair = row.get("text_pair")
+    return in_one_line((row["text"], pair) if isinstance(pair, str) else row["text"])
+
+
+def texts_of(rows: pd.DataFrame, is_pair: bool) -> list[Text]:
+    """Return the texts or pairs of a table with the columns ``text`` and, for pairs, ``text_pair``."""
+    if not is_pair:
+        return list(rows["text"].fillna(""))
+    return list(zip(rows["text"].fillna(""), rows["text_pair"].fillna(""), strict=True))
+
+
 def check_texts(texts: Sequence[Text]) -> None:
     """Refuse texts that are empty or enormous.
 
@@ -43,11 +69,27 @@ def check_texts(texts: Sequence[Text]) -> None:
         raise ReAugKDError("Give a list of texts, not a single text.")
     for position, text in enumerate(texts, start=1):
         for part in text if isinstance(text, tuple | list) else (text,):
-            if not isinstance(part, str):
-                raise ReAugKDError(f"Text {position} is a {type(part).__name__}, not a string; give text.")
-            if not part.strip():
-                raise ReAugKDError(f"Text {position} is empty; write at least a word.")
-            if len(part) > MAX_CHARACTERS:
-                raise ReAugKDError(
-                    f"Text {position} has {len(part):,} characters, more than {MAX_CHARACTERS:,}; shorten it."
-                )
+            check_text(part, f"Text {position}")
+
+
+def check_text(text: str, name: str) -> None:
+    """Refuse one text that is empty or enormous.
+
+    Parameters
+    ----------
+    text : str
+        The text, of a pair one of its two.
+    name : str
+        What it is called in the sentence, which begins with it.
+
+    Raises
+    ------
+    ReAugKDError
+        If it has no character but spaces, or more than 100,000 characters, or is no string.
+    """
+    if not isinstance(text, str):
+        raise ReAugKDError(f"{name} is a {type(text).__name__}, not a string; give text.")
+    if not text.strip():
+        raise ReAugKDError(f"{name} is empty; write at least a word.")
+    if len(text) > MAX_CHARACTERS:
+        raise ReAugKDError(f"{name} has {len(text):,} characters, more than {MAX_CHARACTERS:,}; shorten it.")

@@ -92,6 +92,11 @@ class Strikes:
     relabelled: Mapping[int, str] = field(default_factory=dict)
 
 
+NO_STRIKES = Strikes()
+Pool = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]
+"""Memories near a text: cosines (P,), row numbers (P,) and soft labels (P, C)."""
+
+
 def explain_what_if(
     model: ReAugKDClassifier, asked: AskedText, retrieval: RetrievalSettings, strikes: Strikes
 ) -> Explanation:
@@ -113,14 +118,7 @@ def explain_what_if(
     Explanation
         As :meth:`ReAugKDClassifier.explain` gives it.
     """
-    similarities, numbers = _pool(model, asked, retrieval.k + len(strikes.struck))
-    left = ~np.isin(numbers, list(strikes.struck))
-    similarities, numbers = similarities[left][: retrieval.k], numbers[left][: retrieval.k]
-    soft_labels = model.memory.soft_labels[numbers]
-    names = model.parts.settings.label_names
-    for place, number in enumerate(numbers.tolist()):
-        if number in strikes.relabelled:
-            soft_labels[place] = np.eye(len(names))[names.index(strikes.relabelled[number])]
+    similarities, numbers, soft_labels = _pool(model, asked, retrieval.k, strikes)
     found = _weighed(similarities[None, :], numbers[None, :], soft_labels[None, :, :], retrieval.temperature)
     explanation = model.explain_retrieved(
         asked.text, asked.embedding, asked.student_probabilities, retrieval, found, soft_labels
@@ -133,9 +131,9 @@ def explain_what_if(
 
 
 def flipping_set(
-    model: ReAugKDClassifier, asked: AskedText, retrieval: RetrievalSettings
+    model: ReAugKDClassifier, asked: AskedText, retrieval: RetrievalSettings, strikes: Strikes = NO_STRIKES
 ) -> tuple[list[int], str] | None:
-    """Find the smallest set of memories without which the answer would be another.
+    """Find the smallest set of memories without which the answer would be another, beyond what is thought away already.
 
     Sets of one and two are all tried, so where such a set is found none is smaller. Larger ones are found greedily,
     by always striking out the memory that costs the answer most, and then putting back whatever is not needed: none of
@@ -149,18 +147,21 @@ def flipping_set(
         The text.
     retrieval : RetrievalSettings
         k, λ or the gate, and τ_r.
+    strikes : Strikes
+        What is thought away already: the answer that is to change is the one without these.
 
     Returns
     -------
     tuple of list of int and str, or None
         Row numbers, and the answer without them; None where striking out up to 64 memories does not change it.
     """
-    similarities, numbers = _pool(model, asked, retrieval.k + RESERVE)
+    pool = _pool(model, asked, retrieval.k + RESERVE, strikes)
+    numbers = pool[1]
     names = np.asarray(model.parts.settings.label_names)
     k, most = min(retrieval.k, len(numbers)), min(RESERVE, len(numbers) - 1)
 
     def answers(sets: list[tuple[int, ...]]) -> NDArray[np.float64]:
-        return _answers_without(model, asked, retrieval, similarities, numbers, sets)
+        return _answers_without(asked, retrieval, pool, sets)
 
     answer = int(answers([()])[0].argmax())
     for size in range(1, min(TRIED_IN_FULL, most) + 1):
@@ -186,23 +187,26 @@ def flipping_set(
     return numbers[list(struck)].tolist(), str(names[answers([struck])[0].argmax()])
 
 
-def _pool(model: ReAugKDClassifier, asked: AskedText, size: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    similarities, numbers = model.memory.search(asked.key[None, :], size)
-    return similarities[0], numbers[0]
+def _pool(model: ReAugKDClassifier, asked: AskedText, size: int, strikes: Strikes) -> Pool:
+    """Return the nearest memories that are not struck out, the nearest first, with the labels thought of."""
+    similarities, numbers = (found[0] for found in model.memory.search(asked.key[None, :], size + len(strikes.struck)))
+    left = ~np.isin(numbers, list(strikes.struck))
+    similarities, numbers = similarities[left][:size], numbers[left][:size]
+    soft_labels = model.memory.soft_labels[numbers]
+    names = model.parts.settings.label_names
+    for place, number in enumerate(numbers.tolist()):
+        if number in strikes.relabelled:
+            soft_labels[place] = np.eye(len(names))[names.index(strikes.relabelled[number])]
+    return similarities, numbers, soft_labels
 
 
 def _answers_without(
-    model: ReAugKDClassifier,
-    asked: AskedText,
-    retrieval: RetrievalSettings,
-    similarities: NDArray[np.float32],
-    numbers: NDArray[np.int64],
-    sets: list[tuple[int, ...]],
+    asked: AskedText, retrieval: RetrievalSettings, pool: Pool, sets: list[tuple[int, ...]]
 ) -> NDArray[np.float64]:
     """Return the combined probabilities (S, C) without each of S sets, all of one size, of places in the pool."""
+    similarities, numbers, soft_labels = pool
     places = np.arange(len(numbers))
     kept = np.stack([np.delete(places, struck)[: retrieval.k] for struck in sets])
-    soft_labels = model.memory.soft_labels[numbers]
     found = _weighed(similarities[kept], numbers[kept], soft_labels[kept], retrieval.temperature)
     student = np.repeat(asked.student_probabilities[None, :], len(sets), axis=0)
     return combine(student, found, retrieval).probabilities

@@ -26,6 +26,7 @@ from reaugkd.data import make_task
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.patch import Edit, apply_patch
 from reaugkd.recipe import Recipe, train
+from reaugkd.retrieval import RetrievalSettings
 from reaugkd.trainer import TrainingSettings
 
 
@@ -171,6 +172,14 @@ def puzzled_model(toy_model):
     held = held.assign(label=held["label"].where(held.index % 5 > 0, others))
     edited = apply_patch(toy_model, tuple(wrong)).parts
     return ReAugKDClassifier(replace(edited, student=student, evaluation_rows=held))
+
+
+@pytest.fixture(scope="session")
+def gadget_model(toy_model):
+    """The toy model with four memories of a class that its student does not know, and without a gate."""
+    texts = ["the shiny gadget hums", "a new gadget", "some old gadget with iron", "we saw the gadget today"]
+    edited = apply_patch(toy_model, tuple(Edit("add", f"gadget-{n}", "gadget", text) for n, text in enumerate(texts)))
+    return ReAugKDClassifier(replace(edited.parts, retrieval=RetrievalSettings(8, 0.4, 0.1)))
 
 
 gc.freeze()  # the Trainer collects garbage after each run: it need not walk through torch each time

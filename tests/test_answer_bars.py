@@ -10,22 +10,52 @@ from reaugkd.answer_bars import answer_bars, parts, what_happened
 
 
 @pytest.fixture
+def with_gadget(gadget_model):
+    """Half of its neighbours are of a class that the student does not know, so all kinds of terms are there."""
+    return gadget_model.explain("iron and gadget", k=8, retrieval_weight=0.4, temperature=0.2)
+
+
+@pytest.fixture
 def explanation(toy_model):
     return toy_model.explain("iron and pear", k=5, retrieval_weight=0.4, temperature=0.2)
 
 
-def test_the_parts_of_every_class_add_up_to_its_probability(explanation):
-    for number, probability in enumerate(explanation.probabilities):
-        of_student, of_memory = parts(explanation, number)
-        assert of_student + of_memory.sum() == pytest.approx(probability, abs=1e-12)
+@pytest.mark.parametrize("weight", [0.0, 0.4, 1.0])
+def test_the_parts_of_every_class_add_up_to_its_probability(explanation, gadget_model, weight):
+    for answer in (explanation, gadget_model.explain("iron and gadget", k=8, retrieval_weight=weight)):
+        for number, probability in enumerate(answer.probabilities):
+            of_student, of_memory = parts(answer, number)
+            assert of_student + of_memory.sum() == pytest.approx(probability, abs=1e-12)
 
 
-def test_the_stacked_bar_is_as_long_as_the_probability_it_shows(explanation):
-    rows = re.findall(r'<div class="stack">(.*?)</div><span>(.*?)</span>', answer_bars(explanation))
-    assert len(rows) == len(explanation.classes)
-    for bar, said in rows:
-        width = sum(float(part) for part in re.findall(r"width:([\d.]+)%", bar))
-        assert width / 100 == pytest.approx(float(said), abs=0.011)
+def test_the_stacked_bar_is_as_long_as_the_probability_it_shows(explanation, with_gadget):
+    for answer in (explanation, with_gadget):
+        rows = re.findall(r'<div class="stack">(.*?)</div><span>(.*?)</span>', answer_bars(answer))
+        assert len(rows) == len(answer.classes)
+        for bar, said in rows:
+            width = sum(float(part) for part in re.findall(r"width:([\d.]+)%", bar))
+            assert width / 100 == pytest.approx(float(said), abs=0.011)
+
+
+def test_the_students_column_is_the_students_own_and_a_dash_where_it_does_not_know_the_class(with_gadget):
+    rows = re.findall(r"<th>(\w+)</th><td>(.*?)</td>", answer_bars(with_gadget))
+    shown = {name: re.search("<span>(.*)</span>", cell).group(1) for name, cell in rows}
+    own = with_gadget.student_probabilities
+    assert shown == {name: f"{value:.2f}" for name, value in zip(with_gadget.classes, own, strict=False)} | {
+        "gadget": "&ndash;"
+    }
+
+
+def test_the_sum_under_the_bars_is_true(explanation, with_gadget, gadget_model):
+    answers = [explanation, with_gadget, gadget_model.explain("the shiny gadget hums", k=4, retrieval_weight=0.4)]
+    answers.append(gadget_model.explain("iron and steel", k=90, retrieval_weight=0.4, temperature=1.0))
+    kinds = set()
+    for answer in answers:
+        said = re.search('class="sum">(.*)</p>', answer_bars(answer)).group(1)
+        total, terms = re.sub(r"\([^)]*\)", "", said.split(": ")[1]).split(" = ")
+        assert eval(terms.replace("×", "*")) == pytest.approx(float(total), abs=0.006)
+        kinds.add((answer.memory_alone, "leaves" in said))
+    assert kinds == {(False, False), (False, True), (True, False)}
 
 
 def test_the_teacher_stands_beside_where_it_is_known(explanation):
@@ -42,6 +72,7 @@ def changed(explanation, student, retrieved, weight):
         explanation,
         label=explanation.classes[int(combined.argmax())],
         student_probabilities=np.asarray(student),
+        student_vote=np.asarray(student),
         retrieved=np.asarray(retrieved),
         probabilities=combined,
         memory_weights=np.full(3, weight),
@@ -60,6 +91,13 @@ def test_the_sentence_says_what_the_memory_did(explanation):
     assert f"the student's {first} stands" in what_happened(stood)
     alone = changed(explanation, [0.6, 0.4, 0], [0.1, 0.9, 0], 0.0)
     assert what_happened(alone).startswith("The memory has no say here")
+
+
+def test_of_a_class_that_the_student_does_not_know_the_sentence_says_that_the_memory_alone_names_it(gadget_model):
+    answer = gadget_model.explain("the shiny gadget hums", k=2, retrieval_weight=0.4)
+    assert answer.label == "gadget"
+    said = "The student does not know gadget: the memory alone names it, 2 of 2 neighbours."
+    assert what_happened(answer) == said
 
 
 def test_names_are_shown_as_text(explanation):

@@ -58,6 +58,8 @@ def test_a_text_is_found_in_any_case_and_as_it_is_written(table):
     assert len(RowFilter(text="(many)").of(table)) == 80
     pairs = table.assign(text_pair=["second", *["other"] * 79])
     assert RowFilter(text="second").of(pairs).index.tolist() == [0]
+    beside = table.assign(other_text=["second", *["x"] * 79], other_text_pair=[*["y"] * 79, "second"])
+    assert RowFilter(text="second").of(beside).index.tolist() == [0, 79]
 
 
 def test_conditions_hold_together(table):

@@ -52,8 +52,8 @@ def many_classes():
     ]
     classes = tuple(f"class {number}" for number in range(30))
     return Explanation(
-        "a text", "class 7", classes, student, retrieved, combined, np.full(len(classes), 0.5), 0.2, neighbours,
-        RetrievalSettings(4, 0.5, 0.1), np.ones(3, dtype=np.float32),
+        "a text", "class 7", classes, student, student, retrieved, combined, np.full(len(classes), 0.5), 0.2,
+        neighbours, RetrievalSettings(4, 0.5, 0.1), np.ones(3, dtype=np.float32),
     )  # fmt: skip
 
 
@@ -91,8 +91,18 @@ def test_the_title_says_whether_retrieval_changed_the_answer(explanation, many_c
     assert "4 of 4 neighbours agree" in title
 
 
-def test_the_stacked_contributions_add_up_to_the_combined_probabilities(explanation, many_classes):
-    for answer in (explanation, many_classes):
+def test_a_class_that_the_memory_alone_knows_has_no_bar_of_the_student(gadget_model):
+    answer = gadget_model.explain("a shiny gadget hums", k=4, retrieval_weight=0.3)
+    figure = probabilities_figure(answer)
+    student = next(trace for trace in figure.data if trace.name == "student")
+    drawn = values_by_class(student, "x", "y")
+    assert np.isnan(drawn.pop("gadget"))
+    assert drawn == dict(zip(answer.classes, answer.student_probabilities, strict=False))
+    assert "Memory alone: “gadget”" in figure.layout.title.text
+
+
+def test_the_stacked_contributions_add_up_to_the_combined_probabilities(explanation, many_classes, gadget_model):
+    for answer in (explanation, many_classes, gadget_model.explain("a shiny gadget hums", k=8, retrieval_weight=0.3)):
         traces = contributions_figure(answer).data
         assert len(traces) == 1 + len(answer.neighbours)
         heights = np.sum([trace.y for trace in traces], axis=0)
@@ -116,6 +126,13 @@ def test_the_maps_show_every_memory_at_its_place_in_both_panels(toy_model):
             members = (rows["label"] == name).to_numpy()
             np.testing.assert_array_equal(np.stack([trace.x, trace.y], axis=1), points[members])
             assert list(trace.text) == rows["text"][members].tolist()
+
+
+def test_the_maps_show_both_texts_of_a_pair(toy_model):
+    rows = toy_model.parts.knowledge_base.rows
+    figure = maps_figure(toy_model.parts.maps, rows.assign(text_pair="second"))
+    shown = {text for trace in figure.data for text in trace.text}
+    assert shown == {f"{text} | second" for text in rows["text"]}
 
 
 def test_the_maps_have_the_same_axes(toy_model):

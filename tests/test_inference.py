@@ -219,12 +219,36 @@ def test_an_explanation_as_a_dict_is_json_with_the_same_numbers(toy_model):
     assert (plain["text"], plain["label"]) == (TEXTS[1], explanation.label)
     for name, values in (
         ("probabilities", explanation.probabilities),
-        ("student", explanation.student_probabilities),
+        ("student", explanation.student_vote),
         ("retrieved", explanation.retrieved),
     ):
         assert list(plain[name]) == list(explanation.classes)
         np.testing.assert_allclose(list(plain[name].values()), values, atol=1e-6)
     assert [neighbour["share"] for neighbour in plain["neighbours"]] == [n.share for n in explanation.neighbours]
+
+
+def test_what_the_student_says_is_its_own_also_where_the_memory_knows_more_classes(gadget_model, toy_model):
+    text = "the shiny gadget hums"
+    _, student = gadget_model.embed([text])
+    answer = gadget_model.explain(text, k=4, retrieval_weight=0.4)
+    np.testing.assert_allclose(answer.student_probabilities, student[0], atol=1e-6)
+    assert answer.student_label == toy_model.predict([text], retrieval_weight=0.0)[0]
+    assert answer.memory_alone
+    assert not toy_model.explain(text).memory_alone
+    said = answer.as_dict()
+    assert said["student"] == {
+        name: pytest.approx(value, abs=1e-6) for name, value in zip(toy_model.classes_, student[0], strict=True)
+    }
+    assert list(said["retrieved"]) == [*toy_model.classes_, "gadget"]
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.4, 1.0])
+def test_votes_and_weights_by_class_blend_to_the_answer_of_a_model_with_a_new_class(gadget_model, weight):
+    for text in [*TEXTS, "the shiny gadget hums"]:
+        answer = gadget_model.explain(text, k=8, retrieval_weight=weight)
+        blended = (1 - answer.memory_weights) * answer.student_vote + answer.memory_weights * answer.retrieved
+        np.testing.assert_allclose(blended, answer.probabilities, atol=1e-12)
+        assert answer.memory_weights.tolist() == [weight] * 3 + [float(weight > 0)]
 
 
 @pytest.mark.parametrize(

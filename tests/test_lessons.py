@@ -97,6 +97,36 @@ def test_guesses_are_held_against_what_student_memory_and_answer_say(puzzled_mod
     assert not Guess("The memory", "fruit", "metal").is_right
 
 
+def test_the_student_alone_is_judged_by_what_it_says_itself_and_not_by_a_class_that_it_does_not_know(gadget_model):
+    text = "the shiny gadget hums"
+    explanation = gadget_model.explain(text, k=2, retrieval_weight=0.4)
+    alone = str(gadget_model.predict([text], retrieval_weight=0.0)[0])
+    guesses = judged_guesses(explanation, alone, "gadget", "yes")
+    assert [guess.truth for guess in guesses] == [alone, "gadget", "yes"]
+    assert set(guessed_classes(explanation, alone)) == set(gadget_model.classes_)
+
+
+def gadget_rows(model):
+    rows = held_out(model, ["test"])
+    return EvaluationSet.of(model, rows.assign(text=rows["text"].where(rows.index % 3 > 0, "the shiny gadget hums")))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_tasks_about_one_text_hold_where_the_memory_knows_a_class_that_the_student_does_not(puzzled_model, seed):
+    added = (Edit("add", "gadget-0", "gadget", "the shiny gadget hums"), Edit("add", "gadget-1", "gadget", "gadget"))
+    model = apply_patch(puzzled_model, added)
+    asked = gadget_rows(model)
+    task = set_task(model, asked, "weight", seed)
+    said = [model.explain(task.text, k=8, retrieval_weight=step / 100).label for step in range(101)]
+    assert task.answer == next(number for number, label in enumerate(said) if label != said[0]) / 100
+    assert f"alone calls this {said[0]}" in task.lesson.question
+    task = set_task(model, asked, "memories", seed)
+    alone = model.predict([task.text], retrieval_weight=0.0)[0]
+    answer = model.explain(task.text, k=8, retrieval_weight=0.5).label
+    assert answer != alone
+    assert f"turns the student's {alone} into {answer}" in task.lesson.question
+
+
 def test_of_many_classes_eight_are_guessed_among_with_all_that_matter(toy_model):
     explanation = toy_model.explain("iron and rain", k=8)
     assert guessed_classes(explanation, "fruit") == tuple(toy_model.classes_)

@@ -58,9 +58,17 @@ def test_the_memories_that_moved_most_have_the_smallest_cosine(toy_model, points
 def test_up_to_ten_names_have_a_colour_each_and_missing_values_are_grey(points):
     colours = point_colours(points, "effect")
     memory = (points.rows["kind"] == "memory").to_numpy()
-    assert {colours.legend[code] for code in colours.codes[memory]} == {("none", "#B8BCC4")}
+    assert {colours.legend[code] for code in colours.codes[memory]} == {("not known", "#B8BCC4")}
     named = [colours.legend[code][0] for code in colours.codes[~memory]]
     assert named == points.rows["effect"][~memory].tolist()
+
+
+def test_every_entry_of_a_legend_has_a_name_of_its_own(points):
+    assert "none" in set(points.rows["effect"])
+    assert points.rows["effect"].isna().any()
+    for column in colour_columns(points):
+        names = [name for name, _ in point_colours(points, column).legend]
+        assert len(set(names)) == len(names), column
 
 
 def test_of_more_than_ten_names_the_most_frequent_are_coloured():
@@ -70,6 +78,8 @@ def test_of_more_than_ten_names_the_most_frequent_are_coloured():
     assert [name for name, _ in colours.legend] == [f"class {number:02}" for number in range(11, 1, -1)] + ["other"]
     assert [colours.legend[code][0] for code in colours.codes[:3]] == ["other"] * 3
     assert len({colour for _, colour in colours.legend}) == 11
+    some = pd.DataFrame({"label": [None, *names[1:]]})
+    assert point_colours(MapPoints(some, plane, plane), "label").legend[-1][0] == "other or not known"
 
 
 def test_numbers_are_coloured_by_steps_of_even_size():
@@ -80,8 +90,22 @@ def test_numbers_are_coloured_by_steps_of_even_size():
         "0.00 to 0.10",
         "0.30 to 0.40",
         "0.60 to 0.70",
-        "none",
+        "not known",
     ]
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ([0.99, 0.9907, None], ["0.9900 to 0.9901", "0.9906 to 0.9907", "not known"]),
+        ([0.5, 0.5, None], ["0.50 to 0.50", "0.50 to 0.50", "not known"]),
+    ],
+)
+def test_steps_are_named_by_as_many_digits_as_tell_them_apart(values, names):
+    plane = np.zeros((3, 2), dtype=np.float32)
+    colours = point_colours(MapPoints(pd.DataFrame({"moved": values}), plane, plane), "moved")
+    assert [colours.legend[code][0] for code in colours.codes] == names
+    assert len(dict(colours.legend)) == len(colours.legend)
 
 
 def test_every_column_can_colour_and_another_is_refused_with_a_sentence(points):

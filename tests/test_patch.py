@@ -8,10 +8,17 @@ import pytest
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.inference import ReAugKDClassifier
-from reaugkd.patch import Edit, additions, apply_patch, read_patch, write_patch
+from reaugkd.patch import Edit, additions, apply_patch, check_patch, read_patch, write_patch
 from reaugkd.second_key import SecondKey
 
 TEXT = "the shiny new gadget hums"
+
+
+class NoStudent:
+    """Stands where no network may run."""
+
+    def encode(self, texts):
+        raise AssertionError(f"{len(texts)} texts were encoded")
 
 
 @pytest.fixture
@@ -131,11 +138,38 @@ def test_additions_get_ids_that_nothing_else_has(without_teacher):
         ((Edit("relabel", "nobody", "x"),), "Edit 1 relabels a row that is not there"),
         ((Edit("add", "a", "x", "t"), Edit("add", "a", "x", "t")), "Edit 2 adds a row that is there already"),
         ((Edit("add", "a", None, "t"),), "has no label, and the teacher was not kept"),
+        ((Edit("add", "a", "  ", "t"),), "has no label, and the teacher was not kept"),
+        ((Edit("add", "long", "x", "t" * 100_001),), "text of the added row 'long' has 100,001 characters"),
     ],
 )
-def test_an_impossible_edit_is_named(without_teacher, patch, sentence):
-    with pytest.raises(ReAugKDError, match=sentence):
-        apply_patch(without_teacher, patch)
+def test_an_impossible_edit_is_named_before_anything_is_encoded(without_teacher, patch, sentence):
+    model = ReAugKDClassifier(replace(without_teacher.parts, student=NoStudent()))
+    for use in (check_patch, apply_patch):
+        with pytest.raises(ReAugKDError, match=sentence):
+            use(model, patch)
+
+
+@pytest.mark.parametrize("second", [None, "", "  "])
+def test_an_added_pair_without_a_second_text_is_named_before_anything_is_encoded(without_teacher, second):
+    settings = replace(without_teacher.parts.settings, is_pair=True)
+    pairs = ReAugKDClassifier(replace(without_teacher.parts, settings=settings, student=NoStudent()))
+    check_patch(pairs, (Edit("add", "a", "x", "one", "two"),))
+    with pytest.raises(ReAugKDError, match="The second text of the added row 'b' is empty"):
+        check_patch(pairs, (Edit("add", "a", "x", "one", "two"), Edit("add", "b", "x", "one", second)))
+
+
+def test_space_around_a_label_makes_no_new_class_however_the_edit_is_made(without_teacher, tmp_path):
+    first, second = without_teacher.classes_[:2]
+    row = without_teacher.parts.knowledge_base.rows.iloc[7]
+    (tmp_path / "patch.jsonl").write_text(
+        f'{{"edit": "add", "id": "a", "label": " {first} ", "text": "t"}}\n'
+        f'{{"edit": "relabel", "id": "{row["id"]}", "label": "{second}\\n"}}\n'
+    )
+    by_hand = (Edit("add", "a", f" {first} ", "t"), Edit("relabel", row["id"], f"{second}\n"))
+    assert read_patch(tmp_path / "patch.jsonl") == by_hand
+    edited = apply_patch(without_teacher, by_hand)
+    assert edited.classes_.tolist() == without_teacher.classes_.tolist()
+    assert edited.parts.knowledge_base.rows["label"].iloc[[7, -1]].tolist() == [second, first]
 
 
 def test_a_memory_is_not_emptied(without_teacher):
@@ -151,6 +185,8 @@ def test_a_memory_is_not_emptied(without_teacher):
         ('{"edit": "swap", "id": "a"}', "must be one of add, relabel, remove"),
         ('{"edit": "add", "id": "a", "text": " "}', "has no text"),
         ('{"edit": "relabel", "id": "a"}', "names no label"),
+        ('{"edit": "relabel", "id": "a", "label": " "}', "names no label"),
+        ('{"edit": "relabel", "id": "a", "label": 3}', "the label 3, which is no text"),
         ('{"edit": "remove", "id": ""}', "names no row"),
     ],
 )

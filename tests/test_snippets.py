@@ -11,7 +11,7 @@ from reaugkd.comparison import compare
 from reaugkd.error_analysis import RowFilter, confusion, summary
 from reaugkd.evaluation_set import EvaluationSet, changed_rows, compared, held_out
 from reaugkd.links import PageState, app_link, page_state
-from reaugkd.memory_audit import leaks, memory_table, near_duplicates, shown_memories
+from reaugkd.memory_audit import SHOWS, memories
 from reaugkd.patch import Edit, apply_patch
 from reaugkd.refit import refit_gate, with_weight
 from reaugkd.retrieval import RetrievalSettings
@@ -125,22 +125,20 @@ def test_the_code_of_the_errors_leaves_out_a_filter_that_lets_all_rows_pass(toy_
 # The memory
 
 
-@pytest.mark.parametrize("show", ["suspicious", "most used", "never used", "harmful", "edited"])
+@pytest.mark.parametrize("show", SHOWS)
 @pytest.mark.parametrize("text", ["", "iron", NASTY])
 def test_the_code_of_the_memory_lists_what_is_listed(toy_model, asked, folder, show, text):
-    wanted = shown_memories(memory_table(toy_model, asked.answered(toy_model.memory, toy_model.retrieval)), show, text)
-    pd.testing.assert_frame_equal(run(memory_code(folder, show, text))["memories"], wanted)
+    wanted = memories(toy_model, asked.answered(toy_model.memory, toy_model.retrieval), show)
+    found = run(memory_code(folder, show, text))["rows"]
+    pd.testing.assert_frame_equal(found, RowFilter(text=text).of(wanted))
 
 
-@pytest.mark.parametrize("text", ["", "iron"])
-def test_the_code_of_the_memory_finds_near_duplicates_and_leaks(toy_model, asked, folder, text):
-    answered = asked.answered(toy_model.memory, toy_model.retrieval)
-    for show, wanted in (
-        ("near-duplicates", near_duplicates(toy_model.memory, False)),
-        ("leaks of the test rows", leaks(toy_model.memory, answered, False)),
-    ):
-        found = run(memory_code(folder, show, text))["memories"]
-        pd.testing.assert_frame_equal(found, RowFilter(text=text).of(wanted))
+@pytest.mark.parametrize("show", ["edited", "near-duplicates"])
+def test_the_code_of_a_model_without_test_rows_lists_what_can_be_listed(toy_model, tmp_path, show):
+    bare = replace(apply_patch(toy_model, patch_of(toy_model)).parts, evaluation_rows=None)
+    type(toy_model)(bare).save_pretrained(tmp_path / "bare")
+    found = run(memory_code(str(tmp_path / "bare"), show, "", carries_rows=False))["rows"]
+    pd.testing.assert_frame_equal(found, memories(type(toy_model)(bare), None, show))
 
 
 def patch_of(model):

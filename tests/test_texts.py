@@ -1,14 +1,29 @@
 """What can be classified."""
 
+import pandas as pd
 import pytest
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.texts import check_texts, in_one_line, two_parts
+from reaugkd.texts import check_text, check_texts, in_one_line, row_in_one_line, texts_of, two_parts
 
 
 def test_a_pair_and_a_text_come_apart_and_are_shown_alike():
     assert [two_parts(text) for text in ("one", ("one", "two"))] == [("one", ""), ("one", "two")]
     assert [in_one_line(text) for text in ("one", ("one", "two"))] == ["one", "one | two"]
+
+
+def test_a_row_of_a_pair_is_shown_with_both_texts_and_one_without_a_second_as_one():
+    rows = pd.DataFrame({"text": ["one", "three"], "text_pair": ["two", None]})
+    for records in (rows.to_dict("records"), [row for _, row in rows.iterrows()]):
+        assert [row_in_one_line(row) for row in records] == ["one | two", "three"]
+    assert row_in_one_line({"text": "one"}) == "one"
+    assert texts_of(rows, is_pair=True) == [("one", "two"), ("three", "")]
+    assert texts_of(rows, is_pair=False) == ["one", "three"]
+
+
+def test_a_text_that_is_refused_is_called_by_its_name():
+    with pytest.raises(ReAugKDError, match="The second text is empty; write"):
+        check_text(" ", "The second text")
 
 
 @pytest.mark.parametrize(

@@ -85,5 +85,42 @@ def test_no_smaller_set_of_one_or_two_flips_the_answer_and_none_of_a_larger_can_
     assert len(numbers) <= size
 
 
+def smallest_flipping_size(model, asked, settings, strikes):
+    """By trying every set of up to two of the neighbours that are left, each by the answer itself."""
+    plain = explain_what_if(model, asked, settings, strikes)
+    for size in (1, 2):
+        for some in combinations([neighbour.number for neighbour in plain.neighbours], size):
+            beyond = Strikes((*strikes.struck, *some), strikes.relabelled)
+            if explain_what_if(model, asked, settings, beyond).label != plain.label:
+                return size
+    return None
+
+
+@pytest.mark.parametrize(
+    ("struck", "relabelled", "size"),
+    [((), {}, 1), ((0,), {}, 1), ((), {0: 1}, 2), ((), {3: 0}, None), ((0, 1), {}, 2), ((4,), {1: 1}, 1)],
+)
+def test_what_is_thought_away_already_counts_in_the_set_that_flips_the_answer(
+    toy_model, asked, struck, relabelled, size
+):
+    votes = [0, 0, 0, 1, 1, 1, 0, 1]
+    model, settings = contested(toy_model, asked, votes), RetrievalSettings(5, 1.0, 10.0)
+    near = [n.number for n in explain_what_if(model, asked, RetrievalSettings(8, 1.0, 0.1), Strikes()).neighbours]
+    named = {near[place]: str(model.classes_[vote]) for place, vote in relabelled.items()}
+    strikes = Strikes([near[place] for place in struck], named)
+    numbers, new = flipping_set(model, asked, settings, strikes)
+    assert not set(numbers) & set(strikes.struck)
+    assert explain_what_if(model, asked, settings, Strikes([*strikes.struck, *numbers], named)).label == new
+    assert new != explain_what_if(model, asked, settings, strikes).label
+    wanted = smallest_flipping_size(model, asked, settings, strikes)
+    assert wanted == size
+    assert len(numbers) == wanted if wanted else len(numbers) > 2
+
+
+def test_without_strikes_the_set_is_that_of_the_whole_memory(toy_model, asked):
+    model, settings = contested(toy_model, asked, [0, 0, 0, 1, 1]), RetrievalSettings(5, 1.0, 10.0)
+    assert flipping_set(model, asked, settings) == flipping_set(model, asked, settings, Strikes())
+
+
 def test_an_answer_that_the_memory_has_no_part_in_is_flipped_by_no_set(toy_model, asked):
     assert flipping_set(toy_model, asked, RetrievalSettings(5, 0.0, 0.1)) is None
