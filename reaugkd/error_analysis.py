@@ -95,7 +95,7 @@ def confusion(table: pd.DataFrame, label_names: tuple[str, ...], voice: str = "a
 
 
 def disagreements(table: pd.DataFrame) -> pd.DataFrame:
-    """Count every combination of gold label and voices in which not all are the same.
+    """Count every combination of gold label and voices, those in which not all are the same before the others.
 
     Parameters
     ----------
@@ -105,12 +105,13 @@ def disagreements(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``label``, the voices that there are, ``rows``; the most frequent first.
+        ``label``, the voices that there are, ``rows``; of each kind the most frequent first.
     """
     names = ["label", *(voice for voice in VOICES if voice in table.columns)]
-    differ = table[table[names].nunique(axis=1) > 1]
-    counts = differ.groupby(names, sort=True).size().reset_index(name="rows")
-    return counts.sort_values("rows", ascending=False, kind="stable", ignore_index=True)
+    counts = table.groupby(names, sort=True).size().reset_index(name="rows")
+    counts = counts.sort_values("rows", ascending=False, kind="stable")
+    differ = counts[names].nunique(axis=1) > 1
+    return pd.concat([counts[differ], counts[~differ]], ignore_index=True)
 
 
 def calibration(table: pd.DataFrame, voice: str = "answer") -> pd.DataFrame:

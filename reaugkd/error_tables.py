@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from reaugkd.neighbour_table import escaped_text
@@ -12,8 +13,7 @@ from reaugkd.reliability import confidence_column
 if TYPE_CHECKING:  # torch takes seconds to import, and no table needs it
     from reaugkd.comparison import Comparison
 
-MAX_CLASSES = 20
-MAX_COMBINATIONS = 30
+MAX_CLASSES = 100
 
 
 def confusion_table(counts: pd.DataFrame, voice: str = "answer") -> str:
@@ -22,7 +22,8 @@ def confusion_table(counts: pd.DataFrame, voice: str = "answer") -> str:
     Parameters
     ----------
     counts : DataFrame
-        As :func:`reaugkd.error_analysis.confusion` gives it; of more than 20 classes those of most errors are drawn.
+        As :func:`reaugkd.error_analysis.confusion` gives it; of more than 100 classes those of most errors are drawn,
+        the most first.
     voice : str
         Whose predictions the columns are.
 
@@ -31,19 +32,21 @@ def confusion_table(counts: pd.DataFrame, voice: str = "answer") -> str:
     str
         HTML of one table; each cell that is not empty picks its rows.
     """
-    errors = counts.copy()
-    for name in counts.index:
-        errors.loc[name, name] = 0
-    worst = (errors.sum(axis=0) + errors.sum(axis=1)).sort_values(ascending=False, kind="stable").index[:MAX_CLASSES]
-    shown = [name for name in counts.index if name in set(worst)]
-    most = max(1, int(errors.to_numpy().max()))
-    head = "".join(f'<th scope="col"><span>{escaped_text(name)}</span></th>' for name in shown)
+    matrix = counts.to_numpy()
+    errors = matrix - np.diag(matrix.diagonal())
+    shown, note = np.arange(len(counts)), ""
+    if len(counts) > MAX_CLASSES:
+        shown = np.argsort(-(errors.sum(axis=0) + errors.sum(axis=1)), kind="stable")[:MAX_CLASSES]
+        note = (
+            f"; the {MAX_CLASSES} classes of most errors, the most first; {len(counts) - MAX_CLASSES} others are left "
+            f"out: filter the rows by their label to see them"
+        )
+    names, most = counts.index[shown].tolist(), max(1, int(errors.max()))
+    head = "".join(f'<th scope="col"><span>{escaped_text(name)}</span></th>' for name in names)
     body = ""
-    for gold in shown:
-        cells = "".join(_count(int(counts.loc[gold, name]), gold, name, most, voice) for name in shown)
+    for gold, row in zip(names, matrix[np.ix_(shown, shown)].tolist(), strict=True):
+        cells = "".join(_count(count, gold, name, most, voice) for name, count in zip(names, row, strict=True))
         body += f'<tr><th scope="row">{escaped_text(gold)}</th>{cells}</tr>'
-    left_out = len(counts) - len(shown)
-    note = f"; the {len(shown)} classes of most errors, {left_out} others are left out" if left_out else ""
     return (
         f'<table class="confusion"><caption>Gold label down, {escaped_text(voice)} across{note}</caption>'
         f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>"
@@ -51,33 +54,26 @@ def confusion_table(counts: pd.DataFrame, voice: str = "answer") -> str:
 
 
 def disagreement_table(combinations: pd.DataFrame) -> str:
-    """Draw who said what where not all agree.
+    """Draw who said what: first where not all agree, then, under a line that says so, where they do.
 
     Parameters
     ----------
     combinations : DataFrame
-        As :func:`reaugkd.error_analysis.disagreements` gives it; the 30 most frequent are drawn.
+        As :func:`reaugkd.error_analysis.disagreements` gives it.
 
     Returns
     -------
     str
         HTML of one table; each count picks its rows. A name that is the gold one is marked.
     """
-    if combinations.empty:
-        return '<p class="empty">Gold label, student, memory and answer agree on every row.</p>'
     voices = [name for name in combinations.columns if name not in ("label", "rows")]
+    differ = combinations[["label", *voices]].nunique(axis=1) > 1
     head = "".join(f"<th>{name}</th>" for name in ("rows", "gold label", *voices))
-    body = ""
-    for row in combinations.head(MAX_COMBINATIONS).to_dict("records"):
-        cells = "".join(
-            f'<td class="{"right" if row[voice] == row["label"] else "wrong"}">{escaped_text(row[voice])}</td>'
-            for voice in voices
-        )
-        pick = _button(str(row["rows"]), {"equal": {name: row[name] for name in ("label", *voices)}})
-        body += f"<tr><td>{pick}</td><td>{escaped_text(row['label'])}</td>{cells}</tr>"
-    more = len(combinations) - MAX_COMBINATIONS
-    note = f'<p class="empty">and {more} rarer combinations</p>' if more > 0 else ""
-    return f'<table class="disagreements"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}'
+    body = "".join(_combination(row, voices) for row in combinations[differ].to_dict("records"))
+    body += f'<tr class="agree"><td colspan="{2 + len(voices)}">All agree</td></tr>' if not differ.all() else ""
+    body += "".join(_combination(row, voices) for row in combinations[~differ].to_dict("records"))
+    note = "" if differ.any() else '<p class="empty">Gold label, student, memory and answer agree on every row.</p>'
+    return f'{note}<table class="disagreements"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def reliability_bars(table: pd.DataFrame, voice: str, error: float) -> str:
@@ -172,6 +168,15 @@ def _outcome(name: str, count: int) -> str:
     text = f"{count:,}"
     number = _button(text, {"equal": {"outcome": name}}) if count else f"<b>{text}</b>"
     return f"{number}<span>{escaped_text(name)}</span>"
+
+
+def _combination(row: Mapping[Any, Any], voices: list[str]) -> str:
+    cells = "".join(
+        f'<td class="{"right" if row[voice] == row["label"] else "wrong"}">{escaped_text(row[voice])}</td>'
+        for voice in voices
+    )
+    pick = _button(str(row["rows"]), {"equal": {name: row[name] for name in ("label", *voices)}})
+    return f"<tr><td>{pick}</td><td>{escaped_text(row['label'])}</td>{cells}</tr>"
 
 
 def _count(count: int, gold: str, predicted: str, most: int, voice: str) -> str:

@@ -242,6 +242,29 @@ def changed_rows(before: ReAugKDClassifier, after: ReAugKDClassifier, rows: pd.D
     return compared(*answers)
 
 
+def changed_by_edits(asked: EvaluationSet, before: ReAugKDClassifier, after: ReAugKDClassifier) -> pd.DataFrame:
+    """Return the rows that two versions of one model answer differently, as :func:`changed_rows`; no network runs.
+
+    Parameters
+    ----------
+    asked : EvaluationSet
+        Rows that the student of both has been run over.
+    before, after : ReAugKDClassifier
+        The versions: the same student and second key, with memories, gates or λ of their own; the classes of the first
+        are the first of the second.
+
+    Returns
+    -------
+    DataFrame
+        As :func:`changed_rows` gives it.
+    """
+    old, new = (
+        asked.with_classes(model.parts.settings.label_names).answered(model.memory, model.retrieval)
+        for model in (before, after)
+    )
+    return compared(old, new)
+
+
 def compared(before: "Answered", after: "Answered") -> pd.DataFrame:
     """Return the rows that are answered differently, as :func:`changed_rows` does, from answers that are there."""
     old, new = before.predicted["answer"], after.predicted["answer"]

@@ -1,13 +1,21 @@
 """Links to the app that open it in an exact state: model, view, text, settings and selection."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import urlencode
 
 from reaugkd.errors import ReAugKDError
 
 VIEWS = ("query", "errors", "memory", "compare", "train", "learn")
+OF_VIEW = {
+    "errors": ("split", "effect", "column", "value", "confidence", "holds", "picked"),
+    "memory": ("show", "holds"),
+    "compare": ("second", "first_by", "second_by", "second_weight"),
+}
+"""Further settings of a view, by their names; ``holds`` is what a text holds, ``picked`` what was picked, as JSON."""
+LONGEST = 200
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,14 @@ class PageState:
         τ_r.
     selected : tuple of int
         Numbers of the points that are selected on the maps: memories first, then test rows.
+    of_view : mapping of str to str
+        Further settings of the view by name, each one of :data:`OF_VIEW`; empty ones are left out. A page has menus for
+        most: it takes its own default where the menu has no such entry.
+
+    Raises
+    ------
+    ReAugKDError
+        If the view has no such setting, or a value has more than 200 characters or is not what it should be.
     """
 
     model: str = ""
@@ -40,6 +56,16 @@ class PageState:
     retrieval_weight: float | None = None
     temperature: float | None = None
     selected: tuple[int, ...] = ()
+    of_view: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "of_view", {name: value for name, value in self.of_view.items() if value})
+        known = OF_VIEW.get(self.view, ())
+        for name, value in self.of_view.items():
+            if name not in known:
+                has = f"its settings are {', '.join(known)}" if known else "it has none of its own"
+                raise ReAugKDError(f"The view {self.view!r} has no setting {name!r}; {has}.")
+            _read(name, value, OF_VIEW_READERS.get(name, _short))
 
 
 def app_link(state: PageState, address: str = "http://127.0.0.1:7860/") -> str:
@@ -62,12 +88,20 @@ def app_link(state: PageState, address: str = "http://127.0.0.1:7860/") -> str:
     >>> app_link(PageState(text="Great, it broke on day two.", k=4))
     'http://127.0.0.1:7860/?text=Great%2C+it+broke+on+day+two.&k=4'
     """
-    found = {}
-    for field in fields(PageState):
-        value = getattr(state, field.name)
-        if value != field.default:
-            found[field.name] = ",".join(map(str, value)) if field.name == "selected" else str(value)
+    found: dict[str, str] = {}
+    for name, value in given(state).items():
+        if name == "of_view":
+            found |= value
+        else:
+            found[name] = ",".join(map(str, value)) if name == "selected" else str(value)
     return f"{address}?{urlencode(found)}" if found else address
+
+
+def given(state: PageState) -> dict[str, Any]:
+    """Return what a state says by name, without what is left as it is when the page opens."""
+    usual = PageState()
+    said = {part.name: getattr(state, part.name) for part in fields(PageState)}
+    return {name: value for name, value in said.items() if value != getattr(usual, name)}
 
 
 def page_state(query: Mapping[str, str]) -> PageState:
@@ -95,16 +129,35 @@ def page_state(query: Mapping[str, str]) -> PageState:
         "view": _view,
         "selected": _numbers,
     }
-    found: dict[str, Any] = {}
-    for field in fields(PageState):
-        if query.get(field.name):
-            try:
-                found[field.name] = readers.get(field.name, str)(query[field.name])
-            except ValueError as error:
-                raise ReAugKDError(
-                    f"The link's {field.name}={query[field.name]!r} {error}; mend or drop it."
-                ) from error
-    return PageState(**found)
+    names = [part.name for part in fields(PageState) if part.name != "of_view" and query.get(part.name)]
+    found: dict[str, Any] = {name: _read(name, query[name], readers.get(name, str)) for name in names}
+    own = OF_VIEW.get(found.get("view", ""), ())
+    return PageState(**found, of_view={name: query[name] for name in own if query.get(name)})
+
+
+def _read(name: str, text: str, reader: Callable[[str], Any]) -> Any:
+    """Read a value of a link; what is wrong with it is told in a sentence."""
+    try:
+        return reader(text)
+    except ValueError as error:
+        shown = text if len(text) <= LONGEST else f"{text[:40]}…"
+        raise ReAugKDError(f"The link's {name}={shown!r} {error}; mend or drop it.") from error
+
+
+def _short(text: str) -> str:
+    if len(text) > LONGEST:
+        raise ValueError(f"has {len(text):,} characters, more than {LONGEST}")
+    return text
+
+
+def _picked(text: str) -> str:
+    try:
+        is_object = isinstance(json.loads(_short(text)), dict)
+    except json.JSONDecodeError:
+        is_object = False
+    if not is_object:
+        raise ValueError("is no JSON object")
+    return text
 
 
 def _count(text: str) -> int:
@@ -142,3 +195,6 @@ def _numbers(text: str) -> tuple[int, ...]:
     if not all(part.isdecimal() for part in text.split(",")):
         raise ValueError("is not a list of numbers with commas")
     return tuple(map(int, text.split(",")))
+
+
+OF_VIEW_READERS: dict[str, Callable[[str], Any]] = {"second_weight": _share, "picked": _picked}

@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from reaugkd.links import PageState
+from reaugkd.links import PageState, given
 from reaugkd.memory_audit import DUPLICATES
 
 if TYPE_CHECKING:  # torch takes seconds to import, and no code is run here
@@ -245,8 +245,7 @@ def _page(folder: str, text: "Text", retrieval: "RetrievalSettings") -> str:
         retrieval_weight=weight,
         temperature=float(retrieval.temperature),
     )
-    said = [(field.name, getattr(state, field.name), field.default) for field in fields(PageState)]
-    return f"PageState({', '.join(f'{name}={value!r}' for name, value, default in said if value != default)})"
+    return f"PageState({', '.join(f'{name}={value!r}' for name, value in given(state).items())})"
 
 
 def _filter(chosen: Mapping[str, Any]) -> str:

@@ -38,14 +38,20 @@ def test_a_cell_of_the_confusion_matrix_counts_its_rows(table):
     assert counts["never"].sum() == 0
 
 
-def test_disagreements_count_every_combination_in_which_not_all_are_the_same(table):
+def test_every_combination_is_counted_and_those_in_which_not_all_are_the_same_come_first(table):
+    voices = ["teacher", "student", "retrieved", "answer"]
+    table.loc[table.index % 3 == 0, voices] = table.loc[table.index % 3 == 0, "label"]
     found = disagreements(table)
     seen = {}
-    for row in table[["label", "teacher", "student", "retrieved", "answer"]].itertuples(index=False, name=None):
-        if len(set(row)) > 1:
-            seen[row] = seen.get(row, 0) + 1
+    for row in table[["label", *voices]].itertuples(index=False, name=None):
+        seen[row] = seen.get(row, 0) + 1
     assert {tuple(row[:-1]): row[-1] for row in found.itertuples(index=False, name=None)} == seen
-    assert found["rows"].is_monotonic_decreasing
+    differ = [len(set(row[:-1])) > 1 for row in found.itertuples(index=False, name=None)]
+    first = differ.index(False)
+    assert 0 < first < len(found)
+    assert not any(differ[first:])
+    assert found["rows"][:first].is_monotonic_decreasing
+    assert found["rows"][first:].is_monotonic_decreasing
 
 
 def test_a_bin_of_the_calibration_opens_as_many_rows_as_it_counts(table):

@@ -58,17 +58,38 @@ def test_every_count_of_a_comparison_opens_its_rows_and_an_empty_one_is_no_butto
     assert "<b>0</b><span>only second right</span>" in written
 
 
-def test_of_many_classes_those_of_most_errors_are_drawn():
-    names = tuple(f"class {number:02}" for number in range(30))
-    table = table_of([*names, names[29]], [*names[:29], names[0], names[1]])
+def test_the_rows_behind_every_cell_and_every_combination_can_be_opened():
+    names = tuple(f"class {number:02}" for number in range(60))
+    table = table_of([*names, *names], [*names, *names[::-1]])
     written = confusion_table(confusion(table, names))
-    assert written.count('scope="row"') == MAX_CLASSES
-    assert {"class 29", "class 00"} <= set(re.findall(r'scope="row">([^<]*)<', written))
-    assert "10 others are left out" in written
+    assert re.findall(r'scope="row">([^<]*)<', written) == list(names)
+    assert "left out" not in written
+    for shown in (written, disagreement_table(disagreements(table))):
+        assert sum(opened for _, opened in picked(shown, table)) == len(table)
 
 
-def test_where_all_agree_there_is_a_sentence_and_no_table():
-    assert "agree on every row" in disagreement_table(disagreements(table_of(list("ab"), list("ab"))))
+def test_of_very_many_classes_those_of_most_errors_are_drawn_the_most_first():
+    names = tuple(f"class {number:03}" for number in range(130))
+    labels, answers = [*names, *[names[129]] * 3, names[64]], [*names, *[names[7]] * 3, names[7]]
+    written = confusion_table(confusion(table_of(labels, answers), names))
+    rows = re.findall(r'scope="row">([^<]*)<', written)
+    assert len(rows) == MAX_CLASSES
+    assert rows[:4] == ["class 007", "class 129", "class 064", "class 000"]
+    assert "30 others are left out" in written
+
+
+def test_where_all_agree_a_sentence_says_so_and_the_rows_can_be_opened():
+    table = table_of(list("aab"), list("aab"))
+    written = disagreement_table(disagreements(table))
+    assert "agree on every row" in written
+    assert picked(written, table) == [(2, 2), (1, 1)]
+
+
+def test_combinations_in_which_all_agree_stand_last_under_a_line_that_says_so():
+    table = table_of(list("aaabb"), list("aaaba"))
+    before, after = disagreement_table(disagreements(table)).split("All agree")
+    assert [picked(part, table) for part in (before, after)] == [[(1, 1)], [(3, 3), (1, 1)]]
+    assert "agree on every row" not in before
 
 
 def test_names_stand_in_tables_as_text():

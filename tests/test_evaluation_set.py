@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation_set import EvaluationSet, changed_rows, effects, explain_row, held_out
+from reaugkd.evaluation_set import EvaluationSet, changed_by_edits, changed_rows, effects, explain_row, held_out
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.patch import Edit, apply_patch
 from reaugkd.retrieval import RetrievalSettings
@@ -94,3 +94,25 @@ def test_changed_rows_are_those_that_both_models_answer_differently(toy_model):
     assert found["id"].tolist() == rows["id"][before != after].tolist()
     assert found["effect"].tolist() == np.where(after == rows["label"], "fixed", "broken")[before != after].tolist()
     assert len(found)
+
+
+class NoStudent:
+    """Stands where no network may run."""
+
+    def encode(self, texts):
+        raise AssertionError(f"{len(texts)} texts were encoded")
+
+
+@pytest.mark.parametrize("label", ["gadget", "weather"])
+def test_what_edits_change_is_what_both_models_answer_differently_and_no_row_is_encoded_again(toy_model, asked, label):
+    texts = asked.rows["text"].head(5)
+    patch = tuple(Edit("add", f"mine-{number}", label, text) for number, text in enumerate(texts))
+    by_memory = RetrievalSettings(2, 0.9, 0.05)
+    before, after = (
+        ReAugKDClassifier(replace(model.parts, retrieval=by_memory))
+        for model in (toy_model, apply_patch(toy_model, patch))
+    )
+    wanted = changed_rows(before, after, held_out(toy_model, ["test"]))
+    assert len(wanted)
+    silent = [ReAugKDClassifier(replace(model.parts, student=NoStudent())) for model in (before, after)]
+    pd.testing.assert_frame_equal(changed_by_edits(asked, *silent), wanted)

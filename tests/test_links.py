@@ -14,6 +14,24 @@ from reaugkd.links import PageState, app_link, page_state
         PageState(),
         PageState("toy", "errors", "what & why? = ü", "second", 4, 0.25, 0.05, (1, 20, 300)),
         PageState(retrieval_weight=0.0),
+        PageState(
+            view="errors",
+            of_view={
+                "split": "validation",
+                "effect": "fixed",
+                "column": "topic",
+                "value": "a & b = ü",
+                "confidence": "0.5 to 0.7",
+                "holds": "it's",
+                "picked": '{"equal": {"label": "metal"}}',
+            },
+        ),
+        PageState("toy", "memory", of_view={"show": "never used", "holds": "x" * 200}),
+        PageState(
+            view="compare",
+            retrieval_weight=0.5,
+            of_view={"second": "other", "first_by": "a", "second_by": "b", "second_weight": "0.25"},
+        ),
     ],
 )
 def test_a_link_opens_the_state_that_it_was_made_of(state):
@@ -23,6 +41,7 @@ def test_a_link_opens_the_state_that_it_was_made_of(state):
 def test_only_what_is_not_as_usual_stands_in_a_link():
     assert app_link(PageState(), "http://localhost:1/") == "http://localhost:1/"
     assert app_link(PageState(k=3), "") == "?k=3"
+    assert app_link(PageState(view="memory", of_view={"show": "edited", "holds": ""}), "") == "?view=memory&show=edited"
 
 
 @pytest.mark.parametrize(
@@ -36,11 +55,26 @@ def test_only_what_is_not_as_usual_stands_in_a_link():
         ({"temperature": "warm"}, "is not a number"),
         ({"view": "cellar"}, "is none of query, errors"),
         ({"selected": "1,x"}, "is not a list of numbers"),
+        ({"view": "memory", "holds": "x" * 201}, "holds='x{40}…' has 201 characters, more than 200; mend or drop it"),
+        ({"view": "compare", "second_weight": "2"}, "second_weight='2' is not between 0 and 1"),
+        ({"view": "compare", "second_weight": "much"}, "second_weight='much' is not a number"),
+        ({"view": "errors", "picked": "{"}, "picked='{' is no JSON object"),
+        ({"view": "errors", "picked": "[1]"}, r"picked='\[1\]' is no JSON object"),
+        ({"view": "errors", "picked": '{"rows": "' + "1" * 200 + '"}'}, "has 212 characters, more than 200"),
     ],
 )
 def test_a_malformed_link_is_told_in_a_sentence(query, sentence):
     with pytest.raises(ReAugKDError, match=sentence):
         page_state(query)
+
+
+def test_settings_of_another_view_are_left_alone_in_a_link_and_refused_in_a_state():
+    assert page_state({"view": "memory", "show": "edited", "split": "test"}).of_view == {"show": "edited"}
+    assert page_state({"show": "edited"}) == PageState()
+    with pytest.raises(ReAugKDError, match="The view 'memory' has no setting 'split'; its settings are show, holds"):
+        PageState(view="memory", of_view={"split": "test"})
+    with pytest.raises(ReAugKDError, match="The view 'query' has no setting 'show'; it has none of its own"):
+        PageState(of_view={"show": "edited"})
 
 
 def test_keys_of_others_are_left_alone():
