@@ -18,7 +18,7 @@ from typed_text import on_typing
 
 from reaugkd.error_tables import outcome_table
 from reaugkd.errors import ReAugKDError
-from reaugkd.links import PageState
+from reaugkd.links import PageState, short
 from reaugkd.neighbour_table import escaped_text
 from reaugkd.snippets import compare_code
 from reaugkd.texts import text_of_row, two_parts
@@ -249,7 +249,7 @@ class CompareView:
     def _wire(self) -> None:
         chosen: list[Any] = [self.first_by, self.first_weight, self.second, self.second_by, self.second_weight]
         texts, filters = [self.text, self.text_pair], [self.picked, self.holds]
-        seen = [self.name, *chosen, self.split, *filters, *texts]
+        self.seen = seen = [self.name, *chosen, self.split, *filters, *texts]
         answered = [self.message, self.verdict, self.first_answer, self.second_answer]
         listed = [self.chosen, self.rows]
         compared = [self.summary, self.below, self.outcomes, *listed]
@@ -304,32 +304,63 @@ class CompareView:
         is_pair, weight = model.parts.settings.is_pair, model.retrieval.retrieval_weight
         gate = model.retrieval.gate
         other = MEMORY if gate is not None and gate.is_closed else STUDENT  # a closed gate answers as the student does
-        by = AS_CHOSEN
-        if linked.view == "compare" and linked.model in ("", name) and linked.retrieval_weight is not None:
-            weight = linked.retrieval_weight
-            by = next((way for way, known in WEIGHTS.items() if known == weight), OWN)
-            other = MEMORY if by == STUDENT else STUDENT
-        seen = Seen(name, by, weight, name, other, weight, picked=self._picked(name, selected))
+        seen = Seen(name, AS_CHOSEN, weight, name, other, weight, picked=self._picked(name, selected))
+        if linked.view == "compare" and linked.model in ("", name):
+            seen, text, text_pair = self._linked(seen, linked), linked.text, linked.text_pair
         if not text.strip() or (is_pair and not text_pair.strip()):
             text, text_pair = self._example(seen)
         return {
             self.first: name,
-            self.first_by: by,
-            self.first_weight: gr.Slider(value=weight, visible=by == OWN),
-            self.second: gr.Dropdown(self.menu.names(), value=name),
-            self.second_by: other,
-            self.second_weight: gr.Slider(value=weight, visible=False),
-            self.split: "test",
+            self.first_by: seen.first_by,
+            self.first_weight: gr.Slider(value=seen.first_weight, visible=seen.first_by == OWN),
+            self.second: gr.Dropdown(self.menu.names(), value=seen.second),
+            self.second_by: seen.second_by,
+            self.second_weight: gr.Slider(value=seen.second_weight, visible=seen.second_by == OWN),
+            self.split: seen.split,
             self.picked: seen.picked,
-            self.holds: "",
+            self.holds: seen.holds,
             self.text: gr.Textbox(text, label="First text" if is_pair else "Text"),
             self.text_pair: gr.Textbox(text_pair, visible=is_pair),
             **self._drawn(replace(seen, text=text, text_pair=text_pair)),
         }
 
-    def weight_of(self, answers_by: str, weight: float) -> float | None:
-        """Return the λ of a way of answering; None is what was chosen in training."""
-        return WEIGHTS.get(answers_by, weight)
+    def _linked(self, seen: Seen, linked: PageState) -> Seen:
+        """Return what a link asks for in the place of what the page begins with."""
+        weight, asked = linked.retrieval_weight, linked.of_view
+        if weight is not None:
+            by = next((way for way, known in WEIGHTS.items() if known == weight), OWN)
+            seen = replace(seen, first_by=by, first_weight=weight, second_by=MEMORY if by == STUDENT else STUDENT)
+        second, by = asked.get("second", seen.second), asked.get("second_by", seen.second_by)
+        return replace(
+            seen,
+            second=second if second in self.menu.names() else seen.second,
+            second_by=by if by in (*WEIGHTS, OWN) else seen.second_by,
+            second_weight=float(asked.get("second_weight", seen.second_weight)),
+            split=asked["split"] if asked.get("split") in SPLITS else seen.split,
+            holds=asked.get("holds", ""),
+            picked=seen.picked if "rows" in seen.picked else json.loads(asked.get("picked", json.dumps(seen.picked))),
+        )
+
+    def linked_state(self, state: PageState, *inputs: Any) -> PageState:
+        """Return the state that a link to the page opens, from that of the page Query and the values of ``seen``."""
+        seen = Seen(*inputs)
+        if not seen.text:  # not filled yet
+            return replace(state, view="compare", retrieval_weight=None, temperature=None, k=None)
+        of_view = {"second": "" if seen.second == seen.name else seen.second, "second_by": seen.second_by}
+        of_view |= {"second_weight": str(seen.second_weight) if seen.second_by == OWN else "", "holds": seen.holds}
+        of_view |= {"split": "" if seen.split == SPLITS[0] else seen.split}
+        if "rows" not in seen.picked and seen.picked != DIFFERING:
+            of_view["picked"] = json.dumps(seen.picked)
+        return replace(
+            state,
+            view="compare",
+            text=seen.text,
+            text_pair=seen.text_pair or "",
+            k=None,
+            temperature=None,
+            retrieval_weight=seen.weights[0],
+            of_view=short(of_view),
+        )
 
     def _example(self, seen: Seen) -> tuple[str, str]:
         """Return the first text on which both differ, or any where there is none."""

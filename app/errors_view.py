@@ -1,6 +1,7 @@
 """The page of errors: how good all answers are, where they go wrong, and the rows behind every figure."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from typed_text import on_typing
 
 from reaugkd.error_tables import confusion_table, disagreement_table, flip_buttons, reliability_bars
 from reaugkd.errors import ReAugKDError
-from reaugkd.links import PageState
+from reaugkd.links import PageState, short
 from reaugkd.neighbour_table import escaped_text, neighbour_table
 from reaugkd.retrieval import RetrievalSettings
 from reaugkd.snippets import errors_code
@@ -26,6 +27,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.evaluation_set import Answered
 
 ANY = "any"
+EFFECTS = [ANY, "fixed", "broken", "changed", "none"]
 CONFIDENCES = {
     ANY: None,
     "up to 0.5": (0.0, 0.5),
@@ -157,9 +159,7 @@ class ErrorsView:
     def _place_rows(self) -> None:
         gr.Markdown("## The rows")
         with gr.Row():
-            self.effect = gr.Dropdown(
-                [ANY, "fixed", "broken", "changed", "none"], value=ANY, label="Effect of retrieval", elem_id="effect"
-            )
+            self.effect = gr.Dropdown(EFFECTS, value=ANY, label="Effect of retrieval", elem_id="effect")
             self.column = gr.Dropdown([ANY], value=ANY, label="Column", elem_id="errors-column")
             self.value = gr.Dropdown([ANY], value=ANY, label="Its value", elem_id="errors-value")
             self.confidence = gr.Dropdown(
@@ -176,7 +176,7 @@ class ErrorsView:
 
     def _wire(self) -> None:
         filters = [self.picked, self.effect, self.column, self.value, self.confidence, self.text]
-        seen = [self.name, self.split, *self.sliders.values, *filters]
+        self.seen = seen = [self.name, self.split, *self.sliders.values, *filters]
         listed = [self.chosen, self.rows, self.opened, self.code]
         whole = [self.summary, self.reliability, self.confusion, self.disagreements, self.value, *listed]
         self.fill_inputs: list[Any] = [self.linked, self.maps.selected]
@@ -216,33 +216,61 @@ class ErrorsView:
         if model.parts.evaluation_rows is None:
             nothing = "<p>This model carries no evaluation rows: there is nothing to analyse.</p>"
             return {self.summary: nothing, self.reliability: "", self.below: gr.Column(visible=False)}
-        retrieval = model.retrieval
-        if linked.view == "errors" and linked.model in ("", name):
-            retrieval = retrieval.overridden(linked.k, linked.retrieval_weight, linked.temperature)
+        if linked.view != "errors" or linked.model not in ("", name):
+            linked = PageState()
+        asked, retrieval = linked.of_view, model.retrieval
+        retrieval = retrieval.overridden(linked.k, linked.retrieval_weight, linked.temperature)
         own = ("id", "split", "text", "text_pair", "teacher_soft_labels")
         columns = [str(column) for column in model.parts.evaluation_rows.columns if column not in own]
         teacher = ["teacher"] if "teacher_soft_labels" in model.parts.evaluation_rows.columns else []
+        choices = [ANY, *columns, *teacher, "student", "retrieved", "answer"]
         seen = Seen(
             name,
-            "test",
+            _one_of(SPLITS, asked.get("split", "")),
             retrieval.k,
             retrieval.retrieval_weight,
             retrieval.temperature,
             retrieval.gate is not None,
-            self._picked(name, selected),
+            self._picked(name, selected) or json.loads(asked.get("picked", "{}")),
+            _one_of(EFFECTS, asked.get("effect", "")),
+            _one_of(choices, asked.get("column", "")),
+            asked.get("value", ANY),
+            _one_of(list(CONFIDENCES), asked.get("confidence", "")),
+            asked.get("holds", ""),
         )
+        try:
+            drawn = self._drawn(seen)
+        except gr.Error:  # the link picked by a column that this model's rows do not have
+            seen = replace(seen, picked={})
+            drawn = self._drawn(seen)
         return {
             **self.sliders.set_to(model, retrieval),
-            **self._drawn(seen),
+            **drawn,
             self.below: gr.Column(visible=True),
             self.split: seen.split,
             self.picked: seen.picked,
-            self.effect: ANY,
-            self.column: gr.Dropdown([ANY, *columns, *teacher, "student", "retrieved", "answer"], value=ANY),
-            self.value: gr.Dropdown([ANY], value=ANY),
-            self.confidence: ANY,
-            self.text: "",
+            self.effect: seen.effect,
+            self.column: gr.Dropdown(choices, value=seen.column),
+            self.confidence: seen.confidence,
+            self.text: seen.text,
         }
+
+    def linked_state(self, state: PageState, *inputs: Any) -> PageState:
+        """Return the state that a link to the page opens, from that of the page Query and the values of ``seen``."""
+        seen = Seen(*inputs)
+        boxes = {"effect": seen.effect, "column": seen.column, "value": seen.value, "confidence": seen.confidence}
+        of_view = {name: value for name, value in boxes.items() if value != ANY}
+        of_view |= {"split": "" if seen.split == SPLITS[0] else seen.split, "holds": seen.text}
+        if seen.picked and "rows" not in seen.picked:  # what is selected on the maps stands in every link
+            of_view["picked"] = json.dumps(seen.picked)
+        return replace(
+            state,
+            view="errors",
+            k=int(seen.k),
+            retrieval_weight=None if seen.by_gate else seen.weight,
+            temperature=seen.temperature,
+            of_view=short(of_view),
+        )
 
     def _answered(self, seen: Seen) -> "Answered":
         model = self.menu.get(seen.name)
@@ -280,7 +308,7 @@ class ErrorsView:
             if voice in table.columns
         )
         return {
-            self.summary: summary_html(figures, settings.metric, table["flip"].value_counts().to_dict()),
+            self.summary: summary_html(figures, settings.metric, dict(Counter(table["flip"]))),
             self.reliability: f'<div class="reliabilities">{reliabilities}</div>',
             self.confusion: confusion_table(confusion(table, settings.label_names)),
             self.disagreements: disagreement_table(disagreements(table)),
@@ -348,3 +376,8 @@ class ErrorsView:
         gold, student = asked.rows["label"][row], asked.label_names[answered.predicted["student"][row]]
         said = f"gold {gold}, student {student}, answer {explanation.label}"
         return f'<p class="asked"><b>{escaped_text(said)}</b></p>' + neighbour_table(explanation)
+
+
+def _one_of(choices: list[str], asked: str) -> str:
+    """Return what a link asks for if it can be chosen, or else the first choice."""
+    return asked if asked in choices else choices[0]

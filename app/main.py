@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
             with gr.Tab("Errors", id="errors") as errors_tab:
                 errors = ErrorsView(menu, name, maps, linked)
             with gr.Tab("Memory", id="memory") as memory_tab:
-                memory = MemoryView(menu, name, maps)
+                memory = MemoryView(menu, name, maps, linked)
             with gr.Tab("Compare", id="compare") as compare_tab:
                 compare = CompareView(menu, name, maps, linked)
             with gr.Tab("Train", id="train") as train_tab:
@@ -93,7 +94,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
                 tabs: gr.Tabs(visible=True, selected=state.view),
                 below: gr.Column(visible=True),
                 name: gr.Dropdown(menu.names(), value=chosen, visible=True),
-                linked: state,
+                linked: state if state.model else replace(state, model=chosen),
             }
 
         watch: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
@@ -102,6 +103,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_id": "model"}
         beside = quiet | {"concurrency_id": "maps"}
         shown = is_ready.change(show, None, [tabs, below, name, linked], **quiet)
+        name.input(PageState, None, linked, queue=False, **quiet)  # a link is of the model that it opened
         query_tab.select(lambda: "query", None, opened, queue=False, **quiet)
         for event in (shown.then, name.input):
             answered = event(query.fill, [name, *query.fill_inputs, linked], query.filled, **quiet)
@@ -116,7 +118,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
             (learn_tab, learn),
         ):
             _fill_when_opened(tab, view, name, opened, **quiet)
-        _keep_link(query, errors, compare, name, opened, **watch)
+        _keep_link(query, errors, memory, compare, name, opened, **watch)
         add_endpoints(menu)
     return page
 
@@ -131,35 +133,29 @@ def linked_state(request: gr.Request) -> PageState:
 
 
 def _keep_link(
-    query: QueryView, errors: ErrorsView, compare: CompareView, name: gr.Dropdown, opened: gr.State, **options: Any
+    query: QueryView,
+    errors: ErrorsView,
+    memory: MemoryView,
+    compare: CompareView,
+    name: gr.Dropdown,
+    opened: gr.State,
+    **options: Any,
 ) -> None:
     """Keep the page's address such that it opens what is seen."""
-    settings = [query.text, query.text_pair, query.k, query.weight, query.temperature, query.by_gate]
-    of_views = [*errors.settings, compare.first_by, compare.first_weight]
-    watched: list[Any] = [name, opened, *settings, query.maps.selected, *of_views]
+    views: dict[str, Any] = {"errors": errors, "memory": memory, "compare": compare}
+    watched: list[Any] = [name, opened, query.maps.selected, *query.seen]
+    places = {}
+    for key, view in views.items():
+        places[key] = slice(len(watched) - 3, len(watched) - 3 + len(view.seen))
+        watched += view.seen
     address = gr.Textbox(visible=False)
 
-    def link(
-        name: str,
-        view: str,
-        text: str,
-        pair: str,
-        k: int,
-        weight: float | None,
-        temperature: float,
-        gate: bool,
-        chosen: Any,
-        *of_views: Any,
-    ) -> str:
-        if view == "errors" and of_views:
-            k, weight, temperature, gate = of_views[:4]
-        if view == "compare" and of_views:
-            weight, gate = compare.weight_of(*of_views[4:]), False
-        selected, text, pair = tuple(chosen[:LONGEST_SELECTION]), text or "", pair or ""  # None before they are filled
-        if len(text) + len(pair) > LONGEST_TEXT:  # browsers send the address along, and servers refuse long ones
-            text = pair = ""
-        state = PageState(name, view, text, pair, int(k), None if gate else weight, temperature, selected)
-        return app_link(state, "")
+    def link(name: str, view: str, chosen: Any, *values: Any) -> str:
+        state = query.linked_state(*values[: len(query.seen)])
+        state = views[view].linked_state(state, *values[places[view]]) if view in views else replace(state, view=view)
+        if len(state.text) + len(state.text_pair) > LONGEST_TEXT:  # browsers send the address, servers refuse long ones
+            state = replace(state, text="", text_pair="")
+        return app_link(replace(state, model=name, selected=tuple(chosen[:LONGEST_SELECTION])), "")
 
     changed = gr.on([part.change for part in watched], link, watched, address, trigger_mode="always_last", **options)
     changed.then(None, address, js="link => { history.replaceState(null, '', link); }", api_visibility="private")

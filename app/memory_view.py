@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from sentence import sentence_html
 from typed_text import on_typing
 
 from reaugkd.errors import ReAugKDError
+from reaugkd.links import PageState, short
 from reaugkd.memory_audit import ALL, DUPLICATES, SHOWS
 from reaugkd.neighbour_table import escaped_text
 from reaugkd.snippets import REFIT, memory_code
@@ -116,10 +118,12 @@ class MemoryView:
         Holds the name of the model that is edited.
     maps : MapsPanel
         Shares its selection.
+    linked : State
+        Holds what the page's link asks for.
     """
 
-    def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel) -> None:
-        self.menu, self.name, self.maps = menu, name, maps
+    def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel, linked: gr.State) -> None:
+        self.menu, self.name, self.maps, self.linked = menu, name, maps, linked
         self.patches = gr.State({})  # by model: no edit is lost when another model, or view, is looked at
         self.row = gr.State(None)
         with gr.Row():
@@ -179,7 +183,8 @@ class MemoryView:
         edited, searched = [self.name, self.patches], [self.name, self.show, self.search, self.maps.selected]
         tried, listed = [self.effect, self.changed, self.save_changed.button], [self.chosen, self.rows]
         edits = [self.patches, self.pending, self.message, self.save_patch.button, *tried]
-        self.fill_inputs = [self.patches, self.maps.selected]
+        self.fill_inputs = [self.patches, self.linked, self.maps.selected]
+        self.seen = [self.show, self.search]
         self.filled = [self.show, self.search, self.row, self.opened, self.label, self.add_label, self.text_pair]
         self.filled += [self.answer_by, self.weight, self.version, *listed, *edits]
         self.show.input(self._list, searched, listed, **SEARCHING)
@@ -206,7 +211,7 @@ class MemoryView:
         seen: list[Any] = [self.show, self.search, self.patches, *by, self.version, self.maps.selected]
         gr.on([part.change for part in seen], self._coded, [self.name, *seen], self.code, **LATEST)
 
-    def fill(self, name: str, patches: "Patches", selected: list[int]) -> dict[Any, Any]:
+    def fill(self, name: str, patches: "Patches", linked: PageState, selected: list[int]) -> dict[Any, Any]:
         """Set the page up for a model.
 
         Parameters
@@ -215,6 +220,8 @@ class MemoryView:
             The model's.
         patches : dict of str to Patch
             Pending edits by model.
+        linked : PageState
+            What the page's link asks for.
         selected : list of int
             The points that are selected on the maps; of memories among them, the page lists no others.
 
@@ -225,12 +232,18 @@ class MemoryView:
         """
         model = self.menu.get(name)
         classes, is_judged = list(model.parts.settings.label_names), model.parts.evaluation_rows is not None
-        show = SELECTED if self._memories(name, selected) else "suspicious" if is_judged else ALL
+        asked = linked.of_view if linked.view == "memory" and linked.model in ("", name) else {}
+        show = "suspicious" if is_judged else ALL
+        if self._memories(name, selected):
+            show = SELECTED
+        elif asked.get("show") in SHOWS:
+            show = asked["show"]
+        holds = asked.get("holds", "")
         return {
             **self._edited(name, patches, patches.get(name, ())),
-            **self._list(name, show, "", selected),
+            **self._list(name, show, holds, selected),
             self.show: show,
-            self.search: "",
+            self.search: holds,
             self.row: None,
             self.opened: NONE_PICKED,
             self.label: gr.Dropdown(classes, value=classes[0]),
@@ -240,6 +253,11 @@ class MemoryView:
             self.weight: model.retrieval.retrieval_weight,
             self.version: self._free_name(name),
         }
+
+    def linked_state(self, state: PageState, show: str, holds: str) -> PageState:
+        """Return the state that a link to the page opens, from that of the page Query and the values of ``seen``."""
+        asked = {"show": "" if show == SELECTED else show, "holds": holds}
+        return replace(state, view="memory", of_view=short(asked))
 
     def _free_name(self, name: str) -> str:
         """Return a name for the next version that no folder has."""

@@ -174,7 +174,7 @@ class QueryView:
         self.table.relabel(self._relabel, [self.name, *asked, *settings], shown, **EACH)
         self.back.click(self._put_back, [self.name, *asked[:2], *settings], shown, **LATEST)
         self.flip.click(self._flip, [self.name, self.query, self.struck, *settings], self.flipped, **LATEST)
-        self.fill_inputs = texts
+        self.fill_inputs, self.seen = texts, [*texts, *settings]
         self.filled = [self.about, *texts, self.examples, *chosen, *shown]
 
     def fill(self, name: str, text: str, text_pair: str, linked: PageState) -> dict[Any, Any]:
@@ -199,8 +199,8 @@ class QueryView:
         if linked.model not in ("", name):
             linked = PageState(text=linked.text, text_pair=linked.text_pair)
         retrieval = model.retrieval.overridden(linked.k, linked.retrieval_weight, linked.temperature)
-        for texts in ((text, text_pair), (linked.text, linked.text_pair), (*samples[0], "")[:2]):
-            answered = self._asked(name, *texts, retrieval)
+        for texts in ((text, text_pair), (linked.text, linked.text_pair), ((*samples[0], "")[0], (*samples[0], "")[1])):
+            answered = self._asked(name, texts[0], texts[1], retrieval)
             if self.query in answered:  # else it cannot be asked of this model, and no other model's answer may stay
                 break
         return {
@@ -212,6 +212,18 @@ class QueryView:
             **answered,
             self.edited_pair: gr.Textbox(texts[1], visible=is_pair),
         }
+
+    def linked_state(
+        self, text: str, text_pair: str, k: float, weight: float, temperature: float, gate: bool
+    ) -> PageState:
+        """Return the state that a link to the page opens, from the values of ``seen``; None before they are filled."""
+        return PageState(
+            text=text or "",
+            text_pair=text_pair or "",
+            k=int(k),
+            retrieval_weight=None if gate else weight,
+            temperature=temperature,
+        )
 
     def _settings(self, name: str, *values: Any) -> RetrievalSettings:
         return self.sliders.settings(self.menu.get(name), *values)

@@ -12,7 +12,7 @@ VIEWS = ("query", "errors", "memory", "compare", "train", "learn")
 OF_VIEW = {
     "errors": ("split", "effect", "column", "value", "confidence", "holds", "picked"),
     "memory": ("show", "holds"),
-    "compare": ("second", "first_by", "second_by", "second_weight"),
+    "compare": ("second", "second_by", "second_weight", "split", "holds", "picked"),
 }
 """Further settings of a view, by their names; ``holds`` is what a text holds, ``picked`` what was picked, as JSON."""
 LONGEST = 200
@@ -66,6 +66,11 @@ class PageState:
                 has = f"its settings are {', '.join(known)}" if known else "it has none of its own"
                 raise ReAugKDError(f"The view {self.view!r} has no setting {name!r}; {has}.")
             _read(name, value, OF_VIEW_READERS.get(name, _short))
+
+
+def short(of_view: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings of a view that are short enough for a link."""
+    return {name: value for name, value in of_view.items() if len(value) <= LONGEST}
 
 
 def app_link(state: PageState, address: str = "http://127.0.0.1:7860/") -> str:

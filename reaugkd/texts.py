@@ -28,8 +28,8 @@ def in_one_line(text: Text) -> str:
     return text if isinstance(text, str) else " | ".join(text)
 
 
-def row_in_one_line(row: "Mapping[Any, Any] | pd.Series[Any]") -> str:
-    """Return a row's text, or both of a pair, in one line, as it is shown to people.
+def text_of_row(row: "Mapping[Any, Any] | pd.Series[Any]") -> Text:
+    """Return a row's text, or both of a pair.
 
     Parameters
     ----------
@@ -38,11 +38,16 @@ def row_in_one_line(row: "Mapping[Any, Any] | pd.Series[Any]") -> str:
 
     Returns
     -------
-    str
-        As :func:`in_one_line` gives it.
+    Text
+        A text, or a pair.
     """
-    pair = row.get("text_pair")
-    return in_one_line((row["text"], pair) if isinstance(pair, str) else row["text"])
+    text, pair = row["text"], row.get("text_pair")
+    return (text, pair) if isinstance(pair, str) else text
+
+
+def row_in_one_line(row: "Mapping[Any, Any] | pd.Series[Any]") -> str:
+    """Return a row's text, or both of a pair, in one line, as :func:`in_one_line` does."""
+    return in_one_line(text_of_row(row))
 
 
 def texts_of(rows: pd.DataFrame, is_pair: bool) -> list[Text]:
