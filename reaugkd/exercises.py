@@ -19,7 +19,7 @@ from reaugkd.links import PageState
 from reaugkd.memory_audit import memory_table
 from reaugkd.retrieval import RetrievalSettings, blend
 from reaugkd.sources import SHOPTALK
-from reaugkd.texts import in_one_line, texts_of, two_parts
+from reaugkd.texts import in_one_line, row_in_one_line, texts_of, two_parts
 from reaugkd.what_if import AskedText, Strikes, explain_what_if, flipping_set
 
 NEAR_ENOUGH = 0.05
@@ -202,7 +202,8 @@ def _weight_exercise(model: ReAugKDClassifier, asked: EvaluationSet, generator: 
     settings = lesson_settings(model)
     answered = asked.answered(model.memory, settings)
     student, memory, names = answered.combined.student_vote, answered.retrieved.probabilities, asked.label_names
-    levels, short = flip_weights(student, memory), asked.rows["text"].str.len().to_numpy() <= SHORT
+    lengths = [len(row_in_one_line(row)) for row in asked.rows.to_dict("records")]
+    levels, short = flip_weights(student, memory), np.asarray(lengths) <= SHORT
     known = asked.student_probabilities.shape[1]
     levels[memory[:, known:].any(axis=1)] = np.inf  # of a class that the student does not know no λ decides
     telling = (levels > 0.15) & (levels < 0.85)

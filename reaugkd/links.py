@@ -65,7 +65,7 @@ class PageState:
             if name not in known:
                 has = f"its settings are {', '.join(known)}" if known else "it has none of its own"
                 raise ReAugKDError(f"The view {self.view!r} has no setting {name!r}; {has}.")
-            _read(name, value, OF_VIEW_READERS.get(name, _short))
+            _read(name, _read(name, value, _short), OF_VIEW_READERS.get(name, str))
 
 
 def short(of_view: Mapping[str, str]) -> dict[str, str]:
@@ -157,7 +157,7 @@ def _short(text: str) -> str:
 
 def _picked(text: str) -> str:
     try:
-        is_object = isinstance(json.loads(_short(text)), dict)
+        is_object = isinstance(json.loads(text), dict)
     except json.JSONDecodeError:
         is_object = False
     if not is_object:

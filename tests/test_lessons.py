@@ -323,18 +323,30 @@ def test_where_memory_and_student_agree_everywhere_a_sentence_says_so(toy_model)
             set_task(toy_model, same, key)
 
 
-def test_pairs_are_asked_with_both_texts(toy_model, puzzled_model):
+@pytest.fixture
+def pairs(puzzled_model):
+    """The puzzled model as one of pairs, whose second text is the first again."""
     memory, rows = puzzled_model.parts.knowledge_base, puzzled_model.parts.evaluation_rows
-    model = changed(
+    memory_rows = memory.rows.assign(text_pair=memory.rows["text"])
+    return changed(
         puzzled_model,
         settings=replace(puzzled_model.parts.settings, is_pair=True),
-        knowledge_base=KnowledgeBase(
-            memory.rows.assign(text_pair=memory.rows["text"]), memory.embeddings, memory.soft_labels
-        ),
+        knowledge_base=KnowledgeBase(memory_rows, memory.embeddings, memory.soft_labels),
         evaluation_rows=rows.assign(text_pair=rows["text"]),
     )
-    asked = EvaluationSet.of(model, held_out(model, ["test"]))
-    task = set_task(model, asked, "weight")
+
+
+def test_pairs_are_asked_with_both_texts(pairs):
+    asked = EvaluationSet.of(pairs, held_out(pairs, ["test"]))
+    task = set_task(pairs, asked, "weight")
     assert task.text == f"{task.link.text} | {task.link.text_pair}"
     assert task.check(task.answer).is_right
-    assert all(" | " in text for text, _ in set_task(model, asked, "label").options)
+    assert all(" | " in text for text, _ in set_task(pairs, asked, "label").options)
+
+
+def test_a_pair_is_short_where_both_texts_together_are(pairs):
+    asked = EvaluationSet.of(pairs, held_out(pairs, ["test"]))
+    a_short_one = asked.rows["text"] == set_task(pairs, asked, "weight").link.text
+    second = np.where(a_short_one, "short", "x" * SHORT)
+    mixed = replace(asked, rows=asked.rows.assign(text_pair=second))
+    assert {set_task(pairs, mixed, "weight", seed).link.text_pair for seed in range(5)} == {"short"}

@@ -58,6 +58,7 @@ def test_only_what_is_not_as_usual_stands_in_a_link():
         ({"view": "memory", "holds": "x" * 201}, "holds='x{40}…' has 201 characters, more than 200; mend or drop it"),
         ({"view": "compare", "second_weight": "2"}, "second_weight='2' is not between 0 and 1"),
         ({"view": "compare", "second_weight": "much"}, "second_weight='much' is not a number"),
+        ({"view": "compare", "second_weight": "0" * 201}, "has 201 characters, more than 200"),
         ({"view": "errors", "picked": "{"}, "picked='{' is no JSON object"),
         ({"view": "errors", "picked": "[1]"}, r"picked='\[1\]' is no JSON object"),
         ({"view": "errors", "picked": '{"rows": "' + "1" * 200 + '"}'}, "has 212 characters, more than 200"),
