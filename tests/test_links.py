@@ -30,7 +30,7 @@ from reaugkd.links import PageState, app_link, page_state
         PageState(
             view="compare",
             retrieval_weight=0.5,
-            of_view={"second": "other", "first_by": "a", "second_by": "b", "second_weight": "0.25"},
+            of_view={"second": "other", "split": "validation", "second_by": "b", "second_weight": "0.25"},
         ),
     ],
 )

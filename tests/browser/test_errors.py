@@ -109,14 +109,17 @@ def test_a_value_of_a_column_narrows_the_rows_and_another_column_lets_all_pass_a
 
 def test_the_answers_that_a_slider_flips_are_counted_and_listed(page, answered, forgetful):
     expect(page.locator("#errors-summary")).to_contain_text("chosen in training: nothing.")
-    page.locator("#errors-weight input[type=number]").fill("0")
-    alone = answered.asked.answered(forgetful.memory, replace(forgetful.retrieval, retrieval_weight=0.0))
-    flips = pd.Series(effects(answered.asked.labels, answered.predicted["answer"], alone.predicted["answer"]))
-    assert {"fixed", "broken"} <= set(flips)
-    for kind in ("fixed", "broken"):
-        count = int((flips == kind).sum())
-        page.locator("#errors-summary").get_by_role("button", name=f"{count} {kind}", exact=True).click()
-        expect(page.locator("#chosen")).to_contain_text(f"{count} rows: flip = {kind}")
+    kinds = set()
+    for weight in (0.0, 1.0):
+        page.locator("#errors-weight input[type=number]").fill(str(weight))
+        moved = answered.asked.answered(forgetful.memory, replace(forgetful.retrieval, retrieval_weight=weight))
+        flips = pd.Series(effects(answered.asked.labels, answered.predicted["answer"], moved.predicted["answer"]))
+        for kind, count in flips[flips != "none"].value_counts().items():
+            words = f"{count} {'from wrong to wrong' if kind == 'changed' else kind}"
+            page.locator("#errors-summary").get_by_role("button", name=words, exact=True).click()
+            expect(page.locator("#chosen")).to_contain_text(f"{count} rows: flip = {kind}")
+            kinds.add(kind)
+    assert {"fixed", "broken"} <= kinds
 
 
 def test_k_and_temperature_answer_all_rows_anew_with_their_calibration(page, answered, forgetful):
@@ -129,8 +132,8 @@ def test_k_and_temperature_answer_all_rows_anew_with_their_calibration(page, ans
     expect(answer).to_contain_text(f"expected calibration error {100 * error:.1f} %")
 
 
-def test_the_neighbours_of_an_opened_row_go_when_they_are_no_longer_its_own(page):
-    page.locator("#errors-rows tbody tr").first.locator("td").nth(1).click()
+def test_the_neighbours_of_an_opened_row_go_when_they_are_no_longer_its_own(page, answered):
+    page.locator("#errors-rows").get_by_text(answered.table()["text"].iloc[0], exact=True).last.click()
     expect(page.locator("#opened-row .neighbours")).to_be_visible()
     page.locator("#errors-k input[type=number]").fill("2")
     expect(page.locator("#opened-row .neighbours")).to_have_count(0)
