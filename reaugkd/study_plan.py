@@ -69,6 +69,10 @@ class StudyTeacher:
     soft_labels_of: str | None = None
     methods: tuple[str, ...] | None = None
 
+    def teaches(self, method: str) -> bool:
+        """Whether the method of this name learns from it."""
+        return self.methods is None or method in self.methods
+
     def halves(self, second_key: str) -> bool:
         """Whether the recipe takes half of this encoder for the second key: all of it could as well be the teacher."""
         return self.soft_labels_of is None and self.encoder == second_key
@@ -222,6 +226,29 @@ class Study:
         """
         training = asdict(replace(recipe.projection_training, seed=seed))
         return f"{self.taught_by(teacher, seed)}-{_digest([recipe.student, training, recipe.projection_temperature])}"
+
+    def fits_head(self, teacher: StudyTeacher, seed: int, recipe: Recipe) -> bool:
+        """Return whether a method that the teacher teaches is aligned by the projection head of this recipe.
+
+        Students of the teacher that are not aligned need that head too: the key head of the second key draws to it.
+
+        Parameters
+        ----------
+        teacher : StudyTeacher
+            The teacher.
+        seed : int
+            Its seed, and the head's.
+        recipe : Recipe
+            What :meth:`projected_by` reads counts.
+
+        Returns
+        -------
+        bool
+            Whether the study fits that head.
+        """
+        wanted = self.projected_by(teacher, seed, recipe)
+        aligned = [method for method in self.methods if method.aligns and teacher.teaches(method.name)]
+        return any(self.projected_by(teacher, seed, method.recipe(teacher, seed)) == wanted for method in aligned)
 
     def _teaches(self, teacher: StudyTeacher, seed: int) -> list[dict[str, Any] | None]:
         """Return what tells a teacher from others: its settings, and those of the teacher whose soft labels it has."""

@@ -194,10 +194,81 @@ def test_no_test_label_is_read_before_everything_of_the_student_is_chosen(finish
             assert events[position - 1] == "chosen"
 
 
-def test_the_choices_are_the_same_when_the_test_labels_are_garbled(finished, tmp_path):
+@pytest.fixture(scope="session")
+def answered(finished):
+    """What the finished study answers."""
+    return study_answers(read_study(finished / "study.yaml"), finished, finished / "work")
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A copy of the finished study, for tests that change what lies there."""
+    return shutil.copytree(finished, tmp_path / "copied")
+
+
+def with_kd_of_one_epoch(plan, path):
+    path.write_text(
+        yaml.safe_dump({**plan, "methods": {**plan["methods"], "kd": {**plan["methods"]["kd"], "epochs": 1}}})
+    )
+    return read_study(path)
+
+
+def test_a_student_that_other_settings_trained_is_not_reported_and_a_record_of_todays_is(copied, plan, answered):
+    study = with_kd_of_one_epoch(plan, copied / "study.yaml")
+    assert set(study_answers(study, copied, copied / "work")["method"]) == {"student", "reaugkd"}
+    (cell, *rest) = next(found for found in cells(study) if found[0].method == "kd")
+    record = answered[answered["method"] == "student"].head(1).assign(**cell.about(study, *rest), test=0.125)
+    after = study_answers(study, copied, copied / "work", StudyRecord(record, pd.DataFrame()))
+    assert after.loc[after["method"] == "kd", "test"].tolist() == [0.125]
+    others = [table[table["method"] != "kd"].drop(columns="predicted") for table in (answered, after)]
+    pd.testing.assert_frame_equal(*(table.reset_index(drop=True) for table in others))
+
+
+def test_a_student_of_a_teacher_that_is_another_one_today_is_not_reported(copied, plan):
+    teachers = {"wide": {**plan["teachers"]["wide"], "cross_fit": 2}}
+    methods = {name: changes for name, changes in plan["methods"].items() if name != "student"}
+    changed = {**plan, "teachers": teachers, "methods": methods, "compare": []}
+    (copied / "study.yaml").write_text(yaml.safe_dump(changed))
+    assert study_answers(read_study(copied / "study.yaml"), copied, copied / "work").empty
+
+
+@pytest.mark.parametrize("lost", ["keys", "second_keys"])
+def test_a_trained_student_whose_keys_are_lost_is_told_unless_it_is_recorded(copied, answered, lost):
+    study = read_study(copied / "study.yaml")
+    shutil.rmtree(copied / "work" / lost)
+    with pytest.raises(ReAugKDError, match=f"trained, but .*/{lost}/.* run the study without --report-only"):
+        study_answers(study, copied, copied / "work")
+    again = study_answers(study, copied, copied / "work", StudyRecord(answered, pd.DataFrame()))
+    pd.testing.assert_frame_equal(again.drop(columns="predicted"), answered.drop(columns="predicted"))
+
+
+def test_a_second_key_of_another_encoder_answers_for_no_student(copied, plan):
+    second = {"encoder": plan["second_key"]["encoder"], "layers": 1}
+    (copied / "study.yaml").write_text(yaml.safe_dump({**plan, "second_key": second}))
+    with pytest.raises(
+        ReAugKDError, match="second_keys/one.npz', which it answers by, is missing or of other settings"
+    ):
+        study_answers(read_study(copied / "study.yaml"), copied, copied / "work")
+    without = {name: part for name, part in plan.items() if name != "second_key"}
+    (copied / "study.yaml").write_text(yaml.safe_dump(without))
+    found = study_answers(read_study(copied / "study.yaml"), copied, copied / "work")
+    assert not [answer for answer in found["answer"] if answer.endswith(("untuned", "second", "half"))]
+
+
+def test_a_student_that_is_not_aligned_has_its_second_key_though_the_aligned_one_is_recorded(copied, answered, trained):
+    study = read_study(copied / "study.yaml")
+    shutil.rmtree(copied / "work" / "keys")
+    known = StudyRecord(answered[answered["method"] == "reaugkd"], pd.DataFrame())
+    run_study(study, copied, copied / "work", say=lambda _: None, known=known)
+    assert trained == []
+    again = study_answers(study, copied, copied / "work", known)
+    assert again.groupby("method")["answer"].nunique().to_dict() == {"student": 8, "kd": 14, "reaugkd": 17}
+
+
+def test_the_choices_are_the_same_when_the_test_labels_are_garbled(finished, answered, tmp_path):
     write_data(tmp_path, garble=True)
     study = read_study(finished / "study.yaml")
-    honest, garbled = (study_answers(study, data, finished / "work") for data in (finished, tmp_path))
+    honest, garbled = answered, study_answers(study, tmp_path, finished / "work")
     chosen = [
         "task",
         "teacher",
@@ -214,11 +285,10 @@ def test_the_choices_are_the_same_when_the_test_labels_are_garbled(finished, tmp
     assert (honest["test"] != garbled["test"]).any()
 
 
-def test_every_way_to_answer_is_scored_for_every_student(finished):
-    scores = study_answers(read_study(finished / "study.yaml"), finished, finished / "work")
-    assert scores.groupby("method")["answer"].nunique().to_dict() == {"student": 8, "kd": 14, "reaugkd": 17}
-    one = (scores["task"] == "one") & (scores["method"] == "reaugkd") & (scores["seed"] == 0)
-    row = scores[one & (scores["teacher"] == "wide") & (scores["answer"] == "off")].iloc[0]
+def test_every_way_to_answer_is_scored_for_every_student(finished, answered):
+    assert answered.groupby("method")["answer"].nunique().to_dict() == {"student": 8, "kd": 14, "reaugkd": 17}
+    one = (answered["task"] == "one") & (answered["method"] == "reaugkd") & (answered["seed"] == 0)
+    row = answered[one & (answered["teacher"] == "wide") & (answered["answer"] == "off")].iloc[0]
     said = np.load(finished / "work/students/one/wide/reaugkd-0.npz")["test_probabilities"].argmax(axis=1)
     gold = read_study(finished / "study.yaml").tasks[0].load(finished).labels("test")
     assert row["test"] == pytest.approx((said == gold).mean())
@@ -244,11 +314,10 @@ def test_a_teacher_made_of_the_second_keys_encoder_is_offered_half_of_it(finishe
     np.testing.assert_allclose(half["test"], head.keys(found["test"][:, :3].astype(np.float32)), atol=1e-6)
 
 
-def test_comparisons_are_those_of_the_statistics_on_the_same_rows(finished):
+def test_comparisons_are_those_of_the_statistics_on_the_same_rows(finished, answered):
     study = read_study(finished / "study.yaml")
-    answers = study_answers(study, finished, finished / "work")
     gold = {task.name: task.load(finished).labels("test") for task in study.tasks}
-    table = compared(answers, gold, study.compare).set_index(["ours", "teacher", "task"])
+    table = compared(answered, gold, study.compare).set_index(["ours", "teacher", "task"])
     said = {
         method: np.stack(
             [
@@ -270,16 +339,15 @@ def test_comparisons_are_those_of_the_statistics_on_the_same_rows(finished):
     assert table.loc[("kd/off", "wide", ALL_TASKS)]["mean"] == pytest.approx((row["mean"] + two["mean"]) / 2)
 
 
-def test_a_summary_is_the_mean_over_seeds(finished):
-    scores = study_answers(read_study(finished / "study.yaml"), finished, finished / "work")
-    table = summarised(scores).set_index(["task", "teacher", "method", "answer"])
-    kd = scores[scores[["task", "teacher", "method", "answer"]].eq(["two", "closed", "kd", "off"]).all(axis=1)]
+def test_a_summary_is_the_mean_over_seeds(answered):
+    table = summarised(answered).set_index(["task", "teacher", "method", "answer"])
+    kd = answered[answered[["task", "teacher", "method", "answer"]].eq(["two", "closed", "kd", "off"]).all(axis=1)]
     assert table.loc[("two", "closed", "kd", "off")]["mean"] == pytest.approx(100 * kd["test"].mean())
 
 
-def test_alignment_is_measured_on_the_test_texts_of_every_student_that_has_a_teacher(finished):
+def test_alignment_is_measured_on_the_test_texts_of_every_student_that_has_a_teacher(finished, answered):
     study = read_study(finished / "study.yaml")
-    table = alignment_table(study_answers(study, finished, finished / "work"))
+    table = alignment_table(answered)
     assert table.groupby(["task", "teacher"])["method"].agg(list).tolist() == [["kd", "reaugkd"]] * 4
     assert set(table["seeds"]) == {2}
     wide = next(teacher for teacher in study.teachers if teacher.name == "wide")
@@ -371,9 +439,9 @@ def test_the_plot_of_new_classes_names_the_way_that_is_best_where_all_were_measu
     assert scenario_figure(pd.DataFrame(rows)).layout.title.text.startswith("New classes: best is “memory”")
 
 
-def test_what_is_recorded_is_not_trained_again_and_counts_as_if_it_were(finished, plan, trained, tmp_path):
+def test_what_is_recorded_is_not_trained_again_and_counts_as_if_it_were(finished, answered, plan, trained, tmp_path):
     study = read_study(finished / "study.yaml")
-    answers = study_answers(study, finished, finished / "work")
+    answers = answered
     record = StudyRecord(answers, pd.DataFrame())
     record.save(tmp_path)
     known = StudyRecord.load(tmp_path)
@@ -435,11 +503,13 @@ def test_a_folder_without_a_record_is_told(tmp_path):
         StudyRecord.load(tmp_path)
 
 
-def test_a_report_of_a_plan_that_compares_nothing_has_no_table_and_no_plot_of_it(finished, plan, tmp_path, monkeypatch):
+def test_a_report_of_a_plan_that_compares_nothing_has_no_table_and_no_plot_of_it(
+    finished, answered, plan, tmp_path, monkeypatch
+):
     monkeypatch.setattr(report_module, "_saved", lambda figure, path: path)
     (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, "compare": []}))
     study = read_study(tmp_path / "study.yaml")
-    known = StudyRecord(study_answers(study, finished, finished / "work"), pd.DataFrame())
+    known = StudyRecord(answered, pd.DataFrame())
     written = {path.name for path in write_report(study, finished, tmp_path / "work", known)}
     assert "summary-wide.svg" in written
     assert not [name for name in written if name.startswith("comparisons")]
