@@ -365,7 +365,7 @@ def _train_cell(
     student = distill(
         task,
         recipe,
-        scratch,
+        scratch / made_of[:12],  # an interrupted training goes on only by the settings that began it
         soft_labels=None if outputs is None else outputs.of("train")[1],
         keys=None if keys is None else keys["train"],
         on_progress=_silent,

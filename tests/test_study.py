@@ -87,6 +87,19 @@ def finished(plan, tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A copy of the finished study, for tests that change what lies there."""
+    return shutil.copytree(finished, tmp_path / "copied")
+
+
+def with_kd_of_one_epoch(plan, path):
+    path.write_text(
+        yaml.safe_dump({**plan, "methods": {**plan["methods"], "kd": {**plan["methods"]["kd"], "epochs": 1}}})
+    )
+    return read_study(path)
+
+
 def test_a_teacher_teaches_the_methods_that_it_names(plan, tmp_path):
     (tmp_path / "study.yaml").write_text(
         yaml.safe_dump({**plan, "teachers": {**plan["teachers"], "closed": {"encoder": "x", "methods": ["kd"]}}})
@@ -102,7 +115,7 @@ def trained(monkeypatch):
     original = study_module.distill
 
     def spy(*arguments, **options):
-        names.append(arguments[2].stem)
+        names.append(arguments[2].parent.stem)
         return original(*arguments, **options)
 
     monkeypatch.setattr(study_module, "distill", spy)
@@ -136,6 +149,25 @@ def test_a_changed_setting_trains_the_students_that_it_concerns(finished, traine
     (copy / "study.yaml").write_text(yaml.safe_dump(changed))
     run_study(read_study(copy / "study.yaml"), copy, copy / "work", say=lambda _: None)
     assert sorted(set(trained)) == ["kd-0", "kd-1"]
+
+
+def test_an_interrupted_student_goes_on_by_the_same_settings_only(copied, plan, monkeypatch):
+    (copied / "work" / "students" / "one" / "wide" / "kd-0.npz").unlink()
+    begun, original = [], study_module.distill
+
+    def interrupted(task, recipe, scratch, **_):
+        begun.append((recipe.epochs, scratch.is_dir()))
+        scratch.mkdir(parents=True, exist_ok=True)
+        raise InterruptedError
+
+    monkeypatch.setattr(study_module, "distill", interrupted)
+    for study in (read_study(copied / "study.yaml"),) * 2 + (with_kd_of_one_epoch(plan, copied / "other.yaml"),):
+        with pytest.raises(InterruptedError):
+            run_study(study, copied, copied / "work", say=lambda _: None)
+    assert begun == [(3, False), (3, True), (1, False)]
+    monkeypatch.setattr(study_module, "distill", original)
+    run_study(study, copied, copied / "work", say=lambda _: None)
+    assert not list((copied / "work" / "students").rglob("*.partial"))
 
 
 @pytest.mark.parametrize("change", [{"cross_fit": 2}, {"encoder": "another"}])
@@ -198,19 +230,6 @@ def test_no_test_label_is_read_before_everything_of_the_student_is_chosen(finish
 def answered(finished):
     """What the finished study answers."""
     return study_answers(read_study(finished / "study.yaml"), finished, finished / "work")
-
-
-@pytest.fixture
-def copied(finished, tmp_path):
-    """A copy of the finished study, for tests that change what lies there."""
-    return shutil.copytree(finished, tmp_path / "copied")
-
-
-def with_kd_of_one_epoch(plan, path):
-    path.write_text(
-        yaml.safe_dump({**plan, "methods": {**plan["methods"], "kd": {**plan["methods"]["kd"], "epochs": 1}}})
-    )
-    return read_study(path)
 
 
 def test_a_student_that_other_settings_trained_is_not_reported_and_a_record_of_todays_is(copied, plan, answered):
