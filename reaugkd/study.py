@@ -230,7 +230,9 @@ def run_scenarios(
             rows = list(run(task, outputs, recipe))
         named = [about | {"metric": task.metric} | row for row in rows]
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(named, indent=1, default=float) + "\n", encoding="utf-8")
+        writing = path.with_suffix(".writing")
+        writing.write_text(json.dumps(named, indent=1, default=float) + "\n", encoding="utf-8")
+        writing.replace(path)
         say(f"Scenario {path.stem}.")
 
 

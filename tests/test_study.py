@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -502,6 +503,29 @@ def test_a_scenario_that_other_settings_ran_is_not_reported_and_is_run_anew(plan
         study_module.run_scenarios(study, tmp_path, tmp_path, say=lambda _: None)
         assert scenario_rows(study, tmp_path)["all"].tolist() == [0.75]
         monkeypatch.setattr(study_module, "few_labels", lambda *_: pytest.fail("it was run before by these settings"))
+
+
+def test_a_scenario_whose_writing_was_killed_is_run_anew(plan, tmp_path, monkeypatch):
+    scenario = {"kind": "few_labels", "task": "one", "teacher": "wide", "seeds": [0]}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, "scenarios": [scenario]}))
+    study = read_study(tmp_path / "study.yaml")
+    write_data(tmp_path)
+    row = {"way": "KD", "rows_a_class": 16, "all": 0.75, "seconds": 2.0}
+    monkeypatch.setattr(study_module, "few_labels", lambda *_: [row])
+    monkeypatch.setattr(study_module, "_outputs", lambda *_: SimpleNamespace(calibrated=lambda task: task))
+    write = Path.write_text
+
+    def killed(self, text, **options):
+        write(self, text[: len(text) // 2], **options)
+        raise InterruptedError
+
+    monkeypatch.setattr(Path, "write_text", killed)
+    with pytest.raises(InterruptedError):
+        study_module.run_scenarios(study, tmp_path, tmp_path, say=lambda _: None)
+    monkeypatch.setattr(Path, "write_text", write)
+    assert scenario_rows(study, tmp_path).empty
+    study_module.run_scenarios(study, tmp_path, tmp_path, say=lambda _: None)
+    assert scenario_rows(study, tmp_path)["all"].tolist() == [0.75]
 
 
 def test_a_black_box_is_known_though_the_teacher_of_its_labels_teaches_more_methods_and_seeds(plan, tmp_path):
