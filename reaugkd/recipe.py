@@ -19,7 +19,7 @@ from transformers import AutoConfig
 from reaugkd.alignment import alignment
 from reaugkd.cross_fit import cross_fitted
 from reaugkd.data import Task
-from reaugkd.distillation import DistillationSettings, OnStudentEpoch, train_student
+from reaugkd.distillation import ALIGNING_WEIGHTS, DistillationSettings, OnStudentEpoch, train_student
 from reaugkd.encoders import TextClassifier, normalize
 from reaugkd.epochs import EpochWatch, TrainingEpochs
 from reaugkd.errors import ReAugKDError
@@ -378,9 +378,11 @@ def _epochs_by_size(rows: int, batch_size: int, few_rows: float, many_rows: floa
 
 def _ablations(settings: DistillationSettings) -> dict[str, DistillationSettings]:
     """Return the loss of each student; the one that ships comes last."""
+    no_weights: dict[str, Any] = dict.fromkeys(ALIGNING_WEIGHTS, 0.0)
+    unaligned = replace(settings, **no_weights)
     return {
-        "student": replace(settings, soft_label_weight=0.0, gold_label_weight=1.0, relational_weight=0.0),
-        "kd": replace(settings, relational_weight=0.0),
+        "student": replace(unaligned, soft_label_weight=0.0, gold_label_weight=1.0),
+        "kd": unaligned,
         "reaugkd": settings,
     }
 

@@ -15,6 +15,7 @@ from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
 
 from reaugkd.data import Task
+from reaugkd.distillation import ALIGNING_WEIGHTS
 from reaugkd.encoders import TextClassifier, normalize
 from reaugkd.evaluation import Encoded, answer, choose_gate, choose_retrieval
 from reaugkd.key_head import KeyHead, fit_key_head
@@ -120,7 +121,8 @@ def trained(task: Task, soft_labels: Floats | None, hidden: Floats | None, recip
     recipe = recipe.for_task(task)
     distillation = recipe.distillation
     if hidden is None:
-        distillation = replace(distillation, relational_weight=0.0)
+        no_weights: dict[str, Any] = dict.fromkeys(ALIGNING_WEIGHTS, 0.0)
+        distillation = replace(distillation, **no_weights)
     if soft_labels is None:
         distillation = replace(distillation, soft_label_weight=0.0, gold_label_weight=1.0)
     start = time.monotonic()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from reaugkd import scenarios
+from reaugkd.distillation import DistillationSettings
 from reaugkd.scenarios import corrected_labels, few_labels, grown_memory, new_classes, one_hot, part_of
 from reaugkd.teacher import TeacherOutputs
 
@@ -87,6 +88,22 @@ def test_the_student_of_wrong_labels_sees_a_fifth_of_them_wrong_and_only_the_mem
     np.testing.assert_array_equal(seen[1], toy_task.labels("train"))
     assert len(seen) == 2
     assert {way for way, _ in rows} >= {"student of wrong labels", "memory corrected, own", "retrained on right labels"}
+
+
+def test_a_student_without_hidden_states_is_aligned_by_no_term_of_the_loss(toy_task, recipe, monkeypatch):
+    losses = []
+    original = scenarios.distill
+    monkeypatch.setattr(
+        scenarios,
+        "distill",
+        lambda task, given, *more, **options: (
+            losses.append(given.distillation) or original(task, given, *more, **options)
+        ),
+    )
+    settings = DistillationSettings(cosine_weight=1.0, leave_one_out_weight=1.0)
+    _, soft_labels = says_gold(toy_task).of("train")
+    scenarios.trained(toy_task, soft_labels, None, replace(recipe, epochs=1, distillation=settings))
+    assert losses == [replace(settings, relational_weight=0.0, cosine_weight=0.0, leave_one_out_weight=0.0)]
 
 
 def test_a_part_of_a_task_has_the_named_rows_and_the_other_splits_whole(toy_task):
