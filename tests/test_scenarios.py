@@ -47,20 +47,28 @@ def test_a_new_class_is_learnt_by_the_memory_and_the_old_ones_stay(toy_task, rec
 
 
 def test_few_labels_are_helped_by_text_that_the_teacher_labelled(toy_task, recipe, monkeypatch):
-    monkeypatch.setattr(scenarios, "ROWS_A_CLASS", (3,))
-    rows = by_way(few_labels(toy_task, says_gold(toy_task), recipe))
-    assert set(rows) == {
-        (way, 3)
-        for way in (
-            "KD",
-            "ReAugKD, no memory",
-            "memory grown, own",
-            "memory grown, untuned",
-            "memory grown, second",
-            "plain kNN, untuned",
-        )
-    }
-    assert all(0 <= row["all"] <= 1 and row["seconds"] > 0 for row in rows.values())
+    monkeypatch.setattr(scenarios, "ROWS_A_CLASS", (3, 4))
+    outputs, sizes, original = says_gold(toy_task), [], scenarios.trained
+    monkeypatch.setattr(
+        scenarios, "trained", lambda task, *more: sizes.append(len(task.rows["train"])) or original(task, *more)
+    )
+    found = list(few_labels(toy_task, outputs, recipe))
+    by_memory = (
+        "KD",
+        "ReAugKD, no memory",
+        "memory grown, own",
+        "memory grown, untuned",
+        "plain kNN, untuned",
+        "memory grown, second",
+    )
+    retrained = "retrained on all rows (KD)"
+    ways = [*((way, count) for count in (3, 4) for way in by_memory), (retrained, 3), (retrained, 4)]
+    assert [(row["way"], row["rows_a_class"]) for row in found] == ways
+    assert all(0 <= row["all"] <= 1 and row["seconds"] > 0 for row in found)
+    assert sizes == [9, 9, 12, 12, len(toy_task.rows["train"])]
+    again = original(toy_task, outputs.of("train")[1], None, recipe).student.encode(toy_task.texts("test"))[1]
+    gold = toy_task.labels("test")
+    assert {row["all"] for row in found[-2:]} == {(again.argmax(axis=1) == gold).mean()}
 
 
 def test_a_grown_memory_is_compared_with_a_student_of_all_rows(toy_task, recipe, monkeypatch):
