@@ -98,6 +98,25 @@ def test_the_student_of_wrong_labels_sees_a_fifth_of_them_wrong_and_only_the_mem
     assert {way for way, _ in rows} >= {"student of wrong labels", "memory corrected, own", "retrained on right labels"}
 
 
+def test_the_corrected_memory_is_chosen_for_by_the_same_wrong_labels_as_before(toy_task, recipe, monkeypatch):
+    asked, memories = [], []
+    for name in ("choose_gate", "choose_retrieval"):
+        original = getattr(scenarios, name)
+
+        def spy(queries, labels, memory, *more, _original=original):
+            asked.append(labels)
+            memories.append(memory.soft_labels.argmax(axis=1))
+            return _original(queries, labels, memory, *more)
+
+        monkeypatch.setattr(scenarios, name, spy)
+    list(corrected_labels(toy_task, replace(recipe, epochs=1)))
+    clean = toy_task.labels("validation")
+    assert 0 < (asked[0] != clean).mean() < 0.5
+    assert all((labels == asked[0]).all() for labels in asked)
+    is_right = [(labels == toy_task.labels("train")).all() for labels in memories]
+    assert is_right == [False, False, True, True, True]
+
+
 def test_a_student_without_hidden_states_is_aligned_by_no_term_of_the_loss(toy_task, recipe, monkeypatch):
     losses = []
     original = scenarios.distill
