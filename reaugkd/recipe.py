@@ -45,7 +45,7 @@ MIN_STEPS = 150
 
 @dataclass(frozen=True)
 class Recipe:
-    """Every choice of a training.
+    """Every choice of a training; its epochs are validated when made, as each part's settings are.
 
     Parameters
     ----------
@@ -105,11 +105,20 @@ class Recipe:
     projection_temperature: float = field(default=0.1, kw_only=True)
     distillation: DistillationSettings = field(default=DistillationSettings(), kw_only=True)
 
+    def __post_init__(self) -> None:
+        for name in ("epochs", "teacher_epochs"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ReAugKDError(f"The setting {name} is {value}; it must be above 0, or left out.")
+
     def for_task(self, task: Task) -> "Recipe":
         """Fill in the epochs for a task's size, and the seed."""
         rows = len(task.rows["train"])
-        teacher_epochs = self.teacher_epochs or _epochs_by_size(rows, self.teacher_training.batch_size, *TEACHER_EPOCHS)
-        epochs = self.epochs or _epochs_by_size(rows, self.student_training.batch_size, *STUDENT_EPOCHS)
+        teacher_epochs, epochs = self.teacher_epochs, self.epochs
+        if teacher_epochs is None:
+            teacher_epochs = _epochs_by_size(rows, self.teacher_training.batch_size, *TEACHER_EPOCHS)
+        if epochs is None:
+            epochs = _epochs_by_size(rows, self.student_training.batch_size, *STUDENT_EPOCHS)
         return replace(
             self,
             epochs=epochs,

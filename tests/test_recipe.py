@@ -230,6 +230,13 @@ def test_the_baselines_are_aligned_by_no_term_of_the_loss(quick, toy_task, tmp_p
     assert ours == settings
 
 
+@pytest.mark.parametrize("value", [0, 0.0, -1])
+@pytest.mark.parametrize("name", ["epochs", "teacher_epochs"])
+def test_no_epochs_at_all_are_refused_and_not_taken_for_the_default(name, value):
+    with pytest.raises(ReAugKDError, match=f"The setting {name} is {value}; it must be above 0, or left out"):
+        Recipe(**{name: value})
+
+
 @pytest.mark.parametrize(("teacher", "layers"), [("toy_encoder_folder", 2), ("wide_encoder_folder", 4)])
 def test_the_second_key_has_half_the_layers_where_the_teacher_is_made_of_the_same_encoder(
     quick, toy_task, toy_encoder_folder, monkeypatch, tmp_path, request, teacher, layers
