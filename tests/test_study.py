@@ -21,11 +21,10 @@ from reaugkd.key_head import fit_key_head
 from reaugkd.significance import interval_over_seeds, mcnemar, paired_bootstrap
 from reaugkd.study import StudyFolder, cells, run_study
 from reaugkd.study_answers import study_answers
-from reaugkd.study_figures import comparison_figure, scenario_figure
+from reaugkd.study_figures import ALL_TASKS, comparison_figure, scenario_figure
 from reaugkd.study_plan import read_study
 from reaugkd.study_record import StudyRecord
 from reaugkd.study_report import (
-    ALL_TASKS,
     alignment_table,
     compared,
     in_markdown,
@@ -349,14 +348,55 @@ def test_comparisons_are_those_of_the_statistics_on_the_same_rows(finished, answ
     }
     row = table.loc[("kd/off", "wide", "one")]
     right = {method: (labels == gold["one"]).mean(axis=1) for method, labels in said.items()}
-    wanted = interval_over_seeds(100 * (right["kd"] - right["student"]))
-    assert (row["mean"], row["low"], row["high"]) == pytest.approx((wanted.mean, wanted.low, wanted.high))
+    assert row["mean"] == pytest.approx(100 * (right["kd"] - right["student"]).mean())
     drawn = paired_bootstrap(gold["one"], said["kd"], said["student"], "accuracy")
     assert (row["bootstrap_low"], row["bootstrap_high"]) == pytest.approx((100 * drawn.low, 100 * drawn.high))
     p = np.median([mcnemar(gold["one"], *pair) for pair in zip(said["kd"], said["student"], strict=True)])
     assert row["mcnemar_p"] == pytest.approx(p)
     two = table.loc[("kd/off", "wide", "two")]
     assert table.loc[("kd/off", "wide", ALL_TASKS)]["mean"] == pytest.approx((row["mean"] + two["mean"]) / 2)
+
+
+def answers_by_hand(right, tasks=("one", "two")):
+    """Answers of methods a and b to 8 test rows of class 0; ``right`` of them, by task, method and seed, are right."""
+    rows = [
+        {"task": task, "teacher": "t", "method": method, "answer": "off", "seed": seed, "metric": "accuracy"}
+        | {"test": many / 8, "predicted": np.repeat([0, 1], [many, 8 - many])}
+        for task in tasks
+        for method, by_seed in right[task].items()
+        for seed, many in enumerate(by_seed)
+    ]
+    gold = {task: np.zeros(8, dtype=np.int64) for task in ("one", "two")}
+    return compared(pd.DataFrame(rows), gold, (("a/off", "b/off"),)).set_index("task")
+
+
+def test_an_interval_over_seeds_needs_three_of_them():
+    two = answers_by_hand({"one": {"a": (6, 7), "b": (5, 6)}, "two": {"a": (6, 7), "b": (5, 5)}})
+    assert two["mean"].tolist() == [12.5, 18.75, 15.625]
+    assert two[["low", "high"]].isna().all(axis=None)
+    assert two.loc[["one", "two"], ["bootstrap_low", "bootstrap_high"]].notna().all(axis=None)
+    assert "2 seeds, without an interval" in comparison_figure(two.reset_index()).layout.title.text
+    three = answers_by_hand({"one": {"a": (6, 7, 8), "b": (5, 5, 5)}, "two": {"a": (6, 7, 8), "b": (5, 5, 5)}})
+    half = 4.302653 * 12.5 / np.sqrt(3)  # t of 2 degrees of freedom; differences of 12.5, 25 and 37.5 points
+    for _, row in three.iterrows():
+        assert (row["low"], row["high"]) == pytest.approx((25 - half, 25 + half))
+    assert "mean and 95 % interval over 3 seeds" in comparison_figure(three.reset_index()).layout.title.text
+
+
+def test_the_average_over_tasks_is_written_only_where_every_task_has_a_seed_to_share():
+    right = {"one": {"a": (6, 7), "b": (5, 6)}, "two": {"a": (6, 7), "b": (5, 5)}}
+    assert ALL_TASKS in answers_by_hand(right).index
+    assert answers_by_hand({**right, "two": {"a": (6, 7)}}).index.tolist() == ["one"]
+    assert answers_by_hand(right, tasks=("one",)).index.tolist() == ["one"]
+
+
+def test_the_average_alone_has_a_colour_of_its_own():
+    about = {"ours": "a/off", "baseline": "b/off", "mean": 1.0, "low": 0.0, "high": 2.0, "seeds": 3}
+    for tasks, others in ((["one", "two", ALL_TASKS], 1), (["one", "two"], 0)):
+        figure = comparison_figure(pd.DataFrame([about | {"task": task} for task in tasks]))
+        first, second, *average = figure.data[0].marker.color
+        assert first == second
+        assert sum(colour != first for colour in average) == others
 
 
 def test_a_summary_is_the_mean_over_seeds(answered):
