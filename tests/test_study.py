@@ -611,6 +611,9 @@ def test_the_report_writes_its_tables_and_plots(finished):
     assert "<svg" in (finished / "work" / "comparisons-wide.svg").read_text(encoding="utf-8")
 
 
+SCENARIO = {"kind": "few_labels", "task": "one", "teacher": "wide"}
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -620,18 +623,82 @@ def test_the_report_writes_its_tables_and_plots(finished):
         ({"compare": [["nothing/off", "kd/off"]]}, "compares 'nothing/off', but has no method"),
         ({"methods": {"kd": {"distillation": {"beta": 1}}}}, "methods.kd.distillation has no setting 'beta'"),
         ({"teachers": {"t": {"encoder": "x", "soft_labels_of": "y"}}}, "which is none of the teachers"),
-        ({"teachers": {"t": {"encoder": "x", "methods": ["y"]}}}, "the teacher 't' has no method 'y' to teach"),
+        ({"teachers": {"t": {"encoder": "x", "methods": ["y"]}}}, "The teacher 't' has no method 'y' to teach"),
         (
             {"scenarios": [{"kind": "x", "task": "one", "teacher": "wide"}]},
-            "the scenario 'x' on 'one' by 'wide' must be one",
+            "The scenario 'x' on 'one' by 'wide' must be one",
         ),
+        ({"scenarios": [SCENARIO | {"seeds": []}]}, r"scenarios.few_labels.seeds is \[\]; name at least one"),
+        ({"scenarios": [SCENARIO | {"seeds": 0}]}, "scenarios.few_labels.seeds is 0; it must be a list"),
+        ({"seeds": [0, 0]}, r"seeds is \[0, 0\]; name at least one, and each once"),
+        ({"seeds": [0.5]}, "seeds is .*0.5.*; it must be a list"),
+        ({"tasks": ["one"]}, r"tasks is \['one'\]; write a name and its settings"),
+        ({"tasks": {"one": {"test": "test.csv"}}}, "tasks.one has no train file; name it as train"),
+        ({"tasks": {"one": {"train": "a.csv", "metrics": "accuracy"}}}, "tasks.one has no option 'metrics'; it has"),
+        ({"tasks": {"one": {"train": 5}}}, "tasks.one.train is 5; it must be text"),
+        ({"tasks": {"one": {"train": "a.csv", "train_rows": "all"}}}, "tasks.one.train_rows is 'all'; it must be a w"),
+        ({"teachers": {"t": 5}}, "teachers has 't': 5; write a name, and its settings by name"),
+        ({"teachers": {"t": {"encoder": "x", "seeds": []}}}, "teachers.t.seeds is empty; name at least one"),
+        ({"teachers": {"t": {"encoder": "x", "seeds": 0}}}, "teachers.t.seeds is 0; it must be a list"),
+        (
+            {"teachers": {"t": {"encoder": "x", "cross_fit": 1}}},
+            "teachers.t.cross_fit is 1; it must be 0 or at least 2",
+        ),
+        ({"methods": {"kd": [1, 2]}}, r"methods has 'kd': \[1, 2\]; write a name, and its settings by name"),
+        ({"methods": {"kd": {"student_training": 5}}}, "methods.kd.student_training is 5; write its settings by name"),
+        ({"methods": {"kd": {"student_training": None}}}, "student_training is None; write its settings by name"),
+        (
+            {"methods": {"kd": {"student_training": {"learning_rate": "fast"}}}},
+            "methods.kd.student_training.learning_rate is 'fast'; it must be a number",
+        ),
+        (
+            {"methods": {"kd": {"distillation": {"embedding_head": 1}}}},
+            "distillation.embedding_head is 1; it must be true or false",
+        ),
+        ({"methods": {"kd": {"epochs": "nan"}}}, "methods.kd.epochs is nan; it must be a number"),
+        ({"methods": {"kd": {"max_length": True}}}, "methods.kd.max_length is True; it must be a whole number"),
+        ({"methods": {"kd": {"epochs": 0}}}, "The setting epochs is 0; it must be above 0, or left out"),
+        ({"second_key": "minilm"}, "second_key is 'minilm'; write its encoder"),
+        ({"second_key": {"encodr": "minilm"}}, "second_key is .*; write its encoder"),
+        (
+            {"second_key": {"encoder": "minilm", "layers": "half"}},
+            "second_key.layers is 'half'; it must be a whole num",
+        ),
+        ({"compare": [["kd/gatte", "kd/off"]]}, "compares 'kd/gatte', but kd answers by none but off, gate, fixed-own"),
+        ({"compare": [["kd/off", "kd/only-aligned"]]}, "compares 'kd/only-aligned', but kd answers by none but"),
+        ({"compare": [["kd/gate-second", "kd"]], "second_key": None}, "compares 'kd/gate-second', but kd answers by"),
+        ({"compare": [["student/gate-second", "kd"]]}, "compares 'student/gate-second', but student answers by"),
     ],
 )
 def test_a_mistake_in_the_plan_is_told_before_anything_is_trained(plan, tmp_path, change, sentence):
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump({**plan, **change}))
-    with pytest.raises(ReAugKDError, match=sentence):
+    with pytest.raises(ReAugKDError, match=sentence) as told:
         read_study(path)
+    assert str(path) in str(told.value)
+
+
+def test_a_number_that_yaml_takes_for_text_is_a_number(plan, tmp_path):
+    kd = {"student_training": {"learning_rate": "RATE"}}
+    text = yaml.safe_dump({**plan, "methods": {**plan["methods"], "kd": kd}})
+    digests = []
+    for rate in ("1e-4", "0.0001"):
+        (tmp_path / "study.yaml").write_text(text.replace("RATE", rate))
+        study = read_study(tmp_path / "study.yaml")
+        wide = next(teacher for teacher in study.teachers if teacher.name == "wide")
+        recipe = next(method for method in study.methods if method.name == "kd").recipe(wide, 0)
+        assert recipe.student_training.learning_rate == 0.0001
+        digests.append(study.made_by("one", wide, recipe, 3))
+    assert digests[0] == digests[1]
+
+
+@pytest.mark.parametrize("name", ["study", "options"])
+def test_the_plans_of_the_recorded_results_are_read_and_find_them(name):
+    results = Path(__file__).parent.parent / "results"
+    study = read_study(results / f"{name}.yaml")
+    known = StudyRecord.load(results if name == "study" else results / name)
+    found = sum(len(known.answers_of(cell.about(study, *rest))) for cell, *rest in cells(study))
+    assert found == len(known.answers) > 0
 
 
 def test_a_plan_that_is_missing_or_no_yaml_is_told(tmp_path):
