@@ -89,8 +89,9 @@ def make_task(
     """Check tables of rows and make a task of them; hold rows out of train for the splits that are missing.
 
     A missing test split takes 20 % of the train rows and a missing validation split 10 %, both stratified by
-    label. The draw has a seed of its own, so the splits stay the same when the training seed changes and a
-    teacher's saved outputs still fit.
+    label; a class whose share is less than a row gives one as long as two of its rows stay in train. The draw has a
+    seed of its own, so the splits stay the same when the training seed changes and a teacher's saved outputs still
+    fit.
 
     Parameters
     ----------
@@ -192,10 +193,18 @@ def _check_label_names(tables: dict[str, pd.DataFrame], names: tuple[str, ...]) 
 
 
 def _hold_out(train: pd.DataFrame, share: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Split rows off train, stratified by label, at least one row a class."""
+    """Split rows off train, stratified by label.
+
+    A class too rare for a row of its share gives one besides, drawn by the same seed, where two of its rows stay in
+    train; a rarer one is in train alone.
+    """
     counts = train["label"].value_counts()
     if counts.min() < 2:
         raise ReAugKDError(f"The label {counts.idxmin()!r} has a single train row, so none can be held out; add rows.")
     size = max(round(share * len(train)), len(counts))
     kept, held_out = train_test_split(train, test_size=size, random_state=seed, stratify=train["label"])
-    return kept.sort_index(), held_out.sort_index()
+    counts, is_given = kept["label"].value_counts(), np.zeros(len(kept), dtype=bool)
+    generator = np.random.default_rng(seed)
+    for label in sorted(set(counts.index[counts > 2]) - set(held_out["label"])):
+        is_given[generator.choice(np.flatnonzero(kept["label"] == label))] = True
+    return kept[~is_given].sort_index(), pd.concat([held_out, kept[is_given]]).sort_index()

@@ -19,7 +19,7 @@ from transformers import AutoConfig
 from reaugkd.alignment import alignment
 from reaugkd.cross_fit import cross_fitted
 from reaugkd.data import Task
-from reaugkd.distillation import DistillationSettings, OnStudentEpoch, train_student
+from reaugkd.distillation import ALIGNING_WEIGHTS, DistillationSettings, OnStudentEpoch, train_student
 from reaugkd.encoders import TextClassifier, normalize
 from reaugkd.epochs import EpochWatch, TrainingEpochs
 from reaugkd.errors import ReAugKDError
@@ -45,7 +45,7 @@ MIN_STEPS = 150
 
 @dataclass(frozen=True)
 class Recipe:
-    """Every choice of a training.
+    """Every choice of a training; its epochs are validated when made, as each part's settings are.
 
     Parameters
     ----------
@@ -105,11 +105,20 @@ class Recipe:
     projection_temperature: float = field(default=0.1, kw_only=True)
     distillation: DistillationSettings = field(default=DistillationSettings(), kw_only=True)
 
+    def __post_init__(self) -> None:
+        for name in ("epochs", "teacher_epochs"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ReAugKDError(f"The setting {name} is {value}; it must be above 0, or left out.")
+
     def for_task(self, task: Task) -> "Recipe":
         """Fill in the epochs for a task's size, and the seed."""
         rows = len(task.rows["train"])
-        teacher_epochs = self.teacher_epochs or _epochs_by_size(rows, self.teacher_training.batch_size, *TEACHER_EPOCHS)
-        epochs = self.epochs or _epochs_by_size(rows, self.student_training.batch_size, *STUDENT_EPOCHS)
+        teacher_epochs, epochs = self.teacher_epochs, self.epochs
+        if teacher_epochs is None:
+            teacher_epochs = _epochs_by_size(rows, self.teacher_training.batch_size, *TEACHER_EPOCHS)
+        if epochs is None:
+            epochs = _epochs_by_size(rows, self.student_training.batch_size, *STUDENT_EPOCHS)
         return replace(
             self,
             epochs=epochs,
@@ -378,9 +387,11 @@ def _epochs_by_size(rows: int, batch_size: int, few_rows: float, many_rows: floa
 
 def _ablations(settings: DistillationSettings) -> dict[str, DistillationSettings]:
     """Return the loss of each student; the one that ships comes last."""
+    no_weights: dict[str, Any] = dict.fromkeys(ALIGNING_WEIGHTS, 0.0)
+    unaligned = replace(settings, **no_weights)
     return {
-        "student": replace(settings, soft_label_weight=0.0, gold_label_weight=1.0, relational_weight=0.0),
-        "kd": replace(settings, relational_weight=0.0),
+        "student": replace(unaligned, soft_label_weight=0.0, gold_label_weight=1.0),
+        "kd": unaligned,
         "reaugkd": settings,
     }
 

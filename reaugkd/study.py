@@ -114,9 +114,8 @@ def cells(study: Study) -> Iterator[tuple[Cell, StudyTeacher, StudyMethod, int]]
             for task in study.tasks:
                 for method in study.methods:
                     if method.needs_teacher:
-                        if teacher.methods is not None and method.name not in teacher.methods:
-                            continue
-                        yield Cell(task.name, teacher.name, method.name, seed), teacher, method, teacher_seed
+                        if teacher.teaches(method.name):
+                            yield Cell(task.name, teacher.name, method.name, seed), teacher, method, teacher_seed
                     elif teacher == study.teachers[0]:
                         yield Cell(task.name, "none", method.name, seed), teacher, method, teacher_seed
 
@@ -157,12 +156,13 @@ def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say, kno
         if method.needs_teacher:
             outputs = _outputs(study, teacher, task, teacher_seed, folder, say)
             outputs = outputs.calibrated(task) if recipe.calibrate_teacher else outputs
-            if recipe.distillation.aligns:
+            if study.fits_head(teacher, teacher_seed, recipe):
                 keys_file = folder.keys(cell.task, study.projected_by(teacher, teacher_seed, recipe))
-                keys = _projected(outputs, task, recipe, teacher_seed, keys_file)
-        made_of = _made_of(task, recipe, outputs)
+                projected = _projected(outputs, task, recipe, teacher_seed, keys_file)
+                keys = projected if recipe.distillation.aligns else None
+        made_of = student_made_of(task, recipe, outputs)
         path = cell.file(folder.path)
-        if path.is_file() and str(np.load(path)["made_of"]) == made_of:
+        if is_made_of(path, made_of):
             continue
         seconds = _train_cell(task, recipe, outputs, keys, path, made_of)
         named = f"{cell.task}, {cell.teacher}, {cell.method}, seed {cell.seed}"
@@ -230,8 +230,76 @@ def run_scenarios(
             rows = list(run(task, outputs, recipe))
         named = [about | {"metric": task.metric} | row for row in rows]
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(named, indent=1, default=float) + "\n", encoding="utf-8")
+        writing = path.with_suffix(".writing")
+        writing.write_text(json.dumps(named, indent=1, default=float) + "\n", encoding="utf-8")
+        writing.replace(path)
         say(f"Scenario {path.stem}.")
+
+
+def student_made_of(task: Task, recipe: Recipe, outputs: TeacherOutputs | None) -> str:
+    """Return a digest of all that decides about a student; its file holds it.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    recipe : Recipe
+        Of the student, filled in for the task.
+    outputs : TeacherOutputs or None
+        What it learns from, calibrated if the recipe says so; None where it learns from no teacher.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    names = ["student", "student_layers", "max_length", "distillation", "student_training"]
+    if recipe.distillation.aligns:
+        names += ["projection_training", "projection_temperature"]
+    settings = asdict(recipe)
+    parts = [task.fingerprint(), repr(task.labels("train").tolist()), json.dumps([settings[name] for name in names])]
+    if outputs is not None:
+        parts.append(hashlib.sha256(outputs.soft_labels.tobytes() + outputs.hidden.tobytes()).hexdigest())
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def second_key_made_of(task: Task, about: Mapping[str, Any]) -> str:
+    """Return what decides about the second key of a task; its file holds it.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    about : mapping
+        ``encoder`` and ``layers``, as the plan names them.
+
+    Returns
+    -------
+    str
+        JSON.
+    """
+    return json.dumps([about, "all layers", task.fingerprint()])
+
+
+def is_made_of(path: Path, made_of: str) -> bool:
+    """Return whether an ``.npz`` of the study is there and was made of just that.
+
+    Parameters
+    ----------
+    path : Path
+        File of a student or of a second key.
+    made_of : str
+        What it must hold as ``made_of``.
+
+    Returns
+    -------
+    bool
+        Whether it counts.
+    """
+    if not path.is_file():
+        return False
+    with np.load(path) as found:
+        return str(found["made_of"]) == made_of
 
 
 def _outputs(
@@ -276,8 +344,8 @@ def _projected(
 
 
 def _second_keys(task: Task, about: dict[str, Any], path: Path) -> None:
-    made_of = json.dumps([about, "all layers", task.fingerprint()])
-    if path.is_file() and str(np.load(path)["made_of"]) == made_of:
+    made_of = second_key_made_of(task, about)
+    if is_made_of(path, made_of):
         return
     encoder = TextClassifier.from_pretrained(find_weights(about["encoder"]), 1, layers=about.get("layers"))
     start = time.monotonic()
@@ -299,7 +367,7 @@ def _train_cell(
     student = distill(
         task,
         recipe,
-        scratch,
+        scratch / made_of[:12],  # an interrupted training goes on only by the settings that began it
         soft_labels=None if outputs is None else outputs.of("train")[1],
         keys=None if keys is None else keys["train"],
         on_progress=_silent,
@@ -312,18 +380,6 @@ def _train_cell(
     shutil.rmtree(scratch, ignore_errors=True)
     _save(path, made_of=np.array(made_of), seconds=np.array(seconds), **said)
     return seconds
-
-
-def _made_of(task: Task, recipe: Recipe, outputs: TeacherOutputs | None) -> str:
-    """Return a digest of all that decides about a student."""
-    names = ["student", "student_layers", "max_length", "distillation", "student_training"]
-    if recipe.distillation.aligns:
-        names += ["projection_training", "projection_temperature"]
-    settings = asdict(recipe)
-    parts = [task.fingerprint(), repr(task.labels("train").tolist()), json.dumps([settings[name] for name in names])]
-    if outputs is not None:
-        parts.append(hashlib.sha256(outputs.soft_labels.tobytes() + outputs.hidden.tobytes()).hexdigest())
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _silent(_: Progress) -> None:

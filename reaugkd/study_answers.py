@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from reaugkd.alignment import alignment
 from reaugkd.data import SPLITS, Task
 from reaugkd.encoders import normalize
+from reaugkd.errors import ReAugKDError
 from reaugkd.evaluation import Encoded, answer, choose_gate, choose_retrieval
 from reaugkd.key_head import fit_key_head
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.metrics import METRICS, log_loss
+from reaugkd.recipe import Recipe
 from reaugkd.retrieval import RetrievalSettings
 from reaugkd.second_key import half_of
-from reaugkd.study import Cell, StudyFolder, cells
-from reaugkd.study_plan import Study
+from reaugkd.study import Cell, StudyFolder, cells, is_made_of, second_key_made_of, student_made_of
+from reaugkd.study_plan import Study, StudyMethod, StudyTeacher
 from reaugkd.study_record import StudyRecord
 from reaugkd.teacher import TeacherOutputs
 from reaugkd.texts import Labels
@@ -66,7 +68,7 @@ def study_answers(study: Study, data: str | Path, work: str | Path, known: Study
     work : str or Path
         Folder in which :func:`reaugkd.study.run_study` left the students' outputs.
     known : StudyRecord, optional
-        Answers that count where a student's outputs are not there.
+        Answers that count where a student's outputs are not there, or were made by other settings than today's.
 
     Returns
     -------
@@ -75,36 +77,28 @@ def study_answers(study: Study, data: str | Path, work: str | Path, known: Study
         ``log_loss`` (nats), ``seconds`` of training, and ``predicted``, the labels (N,) of the test rows; where there
         is a teacher, how near the student's space comes to it on the test texts, see
         :func:`reaugkd.alignment.alignment`.
+
+    Raises
+    ------
+    ReAugKDError
+        If a student is trained, and neither recorded nor are the keys there by which it answers.
     """
     folder = StudyFolder(Path(work))
     tasks = {task.name: task.load(Path(data)) for task in study.tasks}
     known = known or StudyRecord.load(None)
     found = []
     for cell, teacher, method, teacher_seed in cells(study):
-        path, about = cell.file(folder.path), cell.about(study, teacher, method, teacher_seed)
-        if not path.is_file():
-            found.append(known.answers_of(about))
-            continue
-        task = tasks[cell.task]
-        outputs = TeacherOutputs.load(folder.teacher_outputs(cell.task, study.taught_by(teacher, teacher_seed)))
-        recipe = method.recipe(teacher, cell.seed)
-        keys_file = folder.keys(cell.task, study.projected_by(teacher, teacher_seed, recipe))
-        keys = np.load(keys_file) if method.needs_teacher and keys_file.is_file() else None
-        given = Known(
-            outputs=outputs.calibrated(task),
-            keys=None if keys is None else keys["train"],
-            aligns=method.aligns,
-            second=folder.second_key(cell.task),
-            halves_second=study.second_key is not None and teacher.halves(study.second_key["encoder"]),
-        )
-        said = np.load(path)
-        chosen = list(cell_answers(cell, task, said, given))
-        gold = task.labels("test")  # read only now: everything is chosen
-        about["seconds"] = float(said["seconds"])
-        if keys is not None:
-            memory = KnowledgeBase(task.rows["train"].to_pandas(), keys["train"], given.outputs.of("train")[1])
-            about |= alignment(said["test_embeddings"].astype(np.float32), keys["test"], memory)
-        found.append(pd.DataFrame([about | _scored(answers, gold, task.metric) for answers in chosen]))
+        student = _Student(study, folder, tasks[cell.task], cell, teacher, method, teacher_seed)
+        about = cell.about(study, teacher, method, teacher_seed)
+        recorded, trained = known.answers_of(about), student.is_trained()
+        lacking = student.lacking() if trained else None
+        if lacking is not None and recorded.empty:
+            raise ReAugKDError(
+                f"The student {cell.method} of seed {cell.seed} on {cell.task} by {cell.teacher} is trained, but "
+                f"{str(lacking)!r}, which it answers by, is missing or of other settings; run the study without "
+                "--report-only."
+            )
+        found.append(recorded if not trained or lacking is not None else student.answers(about))
     found = [rows for rows in found if len(rows)]
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
@@ -121,8 +115,8 @@ class Known:
         z of the train rows, where there is a teacher.
     aligns : bool
         Whether the student was aligned to them.
-    second : Path
-        File of what the untuned encoder's layers make of every text; may be missing.
+    second : Path or None
+        File of what the untuned encoder's layers make of every text, where the plan names one.
     halves_second : bool
         Whether the recipe may choose only half of the second key: where the teacher is made of the same encoder.
     """
@@ -130,8 +124,74 @@ class Known:
     outputs: TeacherOutputs
     keys: NDArray[np.float32] | None
     aligns: bool
-    second: Path
+    second: Path | None
     halves_second: bool
+
+
+@dataclass(frozen=True)
+class _Student:
+    """A student of the plan, with the files that its answers are made of."""
+
+    study: Study
+    folder: StudyFolder
+    task: Task
+    cell: Cell
+    teacher: StudyTeacher
+    method: StudyMethod
+    teacher_seed: int
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.method.recipe(self.teacher, self.cell.seed).for_task(self.task)
+
+    @property
+    def outputs_file(self) -> Path:
+        return self.folder.teacher_outputs(self.task.name, self.study.taught_by(self.teacher, self.teacher_seed))
+
+    @property
+    def keys_file(self) -> Path:
+        projected_by = self.study.projected_by(self.teacher, self.teacher_seed, self.recipe)
+        return self.folder.keys(self.task.name, projected_by)
+
+    def is_trained(self) -> bool:
+        """Whether its file is there and was made by today's settings."""
+        path, recipe, outputs = self.cell.file(self.folder.path), self.recipe, None
+        if not path.is_file():
+            return False
+        if self.method.needs_teacher:
+            if not self.outputs_file.is_file():
+                return False  # the teacher is another one today
+            outputs = TeacherOutputs.load(self.outputs_file)
+            outputs.check(self.task)
+            outputs = outputs.calibrated(self.task) if recipe.calibrate_teacher else outputs
+        return is_made_of(path, student_made_of(self.task, recipe, outputs))
+
+    def lacking(self) -> Path | None:
+        """Return the file that the study makes for its answers, and that is not there or was made otherwise."""
+        fits_head = self.study.fits_head(self.teacher, self.teacher_seed, self.recipe)
+        if self.method.needs_teacher and fits_head and not self.keys_file.is_file():
+            return self.keys_file
+        second, about = self.folder.second_key(self.task.name), self.study.second_key
+        return second if about and not is_made_of(second, second_key_made_of(self.task, about)) else None
+
+    def answers(self, about: dict[str, Any]) -> pd.DataFrame:
+        """Choose every way to answer, then score it; ``about`` goes into every row."""
+        keys = np.load(self.keys_file) if self.method.needs_teacher and self.keys_file.is_file() else None
+        known = Known(
+            outputs=TeacherOutputs.load(self.outputs_file).calibrated(self.task),
+            keys=None if keys is None else keys["train"],
+            aligns=self.method.aligns,
+            second=self.folder.second_key(self.task.name) if self.study.second_key else None,
+            halves_second=self.study.second_key is not None and self.teacher.halves(self.study.second_key["encoder"]),
+        )
+        said = np.load(self.cell.file(self.folder.path))
+        chosen = list(cell_answers(self.cell, self.task, said, known))
+        gold = self.task.labels("test")  # read only now: everything is chosen
+        about = about | {"seconds": float(said["seconds"])}
+        if keys is not None:
+            memory = KnowledgeBase(self.task.rows["train"].to_pandas(), keys["train"], known.outputs.of("train")[1])
+            about |= alignment(said["test_embeddings"].astype(np.float32), keys["test"], memory)
+        return pd.DataFrame([about | _scored(answers, gold, self.task.metric) for answers in chosen])
 
 
 def cell_answers(cell: Cell, task: Task, said: Any, known: Known) -> Iterator[Answers]:
@@ -190,7 +250,7 @@ def cell_answers(cell: Cell, task: Task, said: Any, known: Known) -> Iterator[An
 
 def _independent_keys(known: Known) -> dict[str, dict[str, NDArray[np.float32]]]:
     """Return the untuned encoder's embeddings by split, and with the key head where there is a teacher to draw to."""
-    if not known.second.is_file():
+    if known.second is None:
         return {}
     found = np.load(known.second)
     layers = {split: found[split].astype(np.float32) for split in SPLITS}

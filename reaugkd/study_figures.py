@@ -7,6 +7,7 @@ from plotly.subplots import make_subplots
 
 from reaugkd.figures import PALETTE
 
+ALL_TASKS = "all tasks"
 INK, PAPER = "#22252B", "#FFFFFF"
 WIDTH = 1_000
 ROW_HEIGHT = 26
@@ -84,7 +85,7 @@ def comparison_figure(comparisons: pd.DataFrame) -> go.Figure:
     for number, (ours, theirs) in enumerate(pairs):
         line, column = number // columns + 1, number % columns + 1
         rows = comparisons[(comparisons["ours"] == ours) & (comparisons["baseline"] == theirs)]
-        colours = [PALETTE[0] if task in tasks[:-1] or len(tasks) == 1 else PALETTE[4] for task in rows["task"]]
+        colours = [PALETTE[4] if task == ALL_TASKS else PALETTE[0] for task in rows["task"]]
         figure.add_scatter(
             x=rows["mean"],
             y=rows["task"],
@@ -107,7 +108,9 @@ def comparison_figure(comparisons: pd.DataFrame) -> go.Figure:
     figure.update_annotations(font_size=12)
     first = comparisons[(comparisons["ours"] == pairs[0][0]) & (comparisons["baseline"] == pairs[0][1])].iloc[-1]
     seeds = int(comparisons["seeds"].max())
-    shown = f"mean and 95 % interval over {seeds} seeds" if seeds > 1 else "one seed, without an interval"
+    counted = f"{seeds} seeds" if seeds > 1 else "one seed"
+    without = comparisons["low"].isna().all()
+    shown = f"{counted}, without an interval" if without else f"mean and 95 % interval over {counted}"
     title = (
         f"{first['ours']} minus {first['baseline']}: {first['mean']:+.2f} points on {first['task']}"
         f"<br><sub>{shown}</sub>"
@@ -172,7 +175,7 @@ def scenario_figure(scenario: pd.DataFrame) -> go.Figure:
 
 
 def _bars(rows: pd.DataFrame) -> dict[str, object]:
-    """Return error bars; a single seed has none."""
+    """Return error bars; where there is no interval, none."""
     return {
         "type": "data",
         "symmetric": False,

@@ -2,13 +2,17 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from inspect import signature
+from math import isfinite
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin
 
 import yaml
 
-from reaugkd.data import Task
+from reaugkd.data import SPLITS, Task
 from reaugkd.distillation import DistillationSettings
 from reaugkd.errors import ReAugKDError
 from reaugkd.recipe import STUDENT_EPOCHS, TEACHER_EPOCHS, Recipe
@@ -68,6 +72,10 @@ class StudyTeacher:
     cross_fit: int = 0
     soft_labels_of: str | None = None
     methods: tuple[str, ...] | None = None
+
+    def teaches(self, method: str) -> bool:
+        """Whether the method of this name learns from it."""
+        return self.methods is None or method in self.methods
 
     def halves(self, second_key: str) -> bool:
         """Whether the recipe takes half of this encoder for the second key: all of it could as well be the teacher."""
@@ -161,6 +169,27 @@ class Study:
     second_key: dict[str, Any] | None = field(default=None)
     scenarios: tuple[StudyScenario, ...] = ()
 
+    def answers(self, method: StudyMethod) -> list[str]:
+        """Return how a method's students can answer, see :class:`reaugkd.study_answers.Answers`.
+
+        Parameters
+        ----------
+        method : StudyMethod
+            The method.
+
+        Returns
+        -------
+        list of str
+            ``off``, ``gate``, and each way by each key.
+        """
+        keys = ["aligned", "own"] if method.aligns else ["own"]
+        if self.second_key is not None:
+            keys.append("untuned")
+            keys += ["second"] if method.needs_teacher else []
+            halves = any(teacher.halves(self.second_key["encoder"]) for teacher in self.teachers)
+            keys += ["half"] if method.needs_teacher and halves else []
+        return ["off", "gate", *(f"{way}-{key}" for key in keys for way in ("fixed", "only", "gate"))]
+
     def made_by(self, task: str, teacher: StudyTeacher, recipe: Recipe, teacher_seed: int) -> str:
         """Return a digest of all settings that decide what a student, or a scenario's, answers.
 
@@ -223,6 +252,29 @@ class Study:
         training = asdict(replace(recipe.projection_training, seed=seed))
         return f"{self.taught_by(teacher, seed)}-{_digest([recipe.student, training, recipe.projection_temperature])}"
 
+    def fits_head(self, teacher: StudyTeacher, seed: int, recipe: Recipe) -> bool:
+        """Return whether a method that the teacher teaches is aligned by the projection head of this recipe.
+
+        Students of the teacher that are not aligned need that head too: the key head of the second key draws to it.
+
+        Parameters
+        ----------
+        teacher : StudyTeacher
+            The teacher.
+        seed : int
+            Its seed, and the head's.
+        recipe : Recipe
+            What :meth:`projected_by` reads counts.
+
+        Returns
+        -------
+        bool
+            Whether the study fits that head.
+        """
+        wanted = self.projected_by(teacher, seed, recipe)
+        aligned = [method for method in self.methods if method.aligns and teacher.teaches(method.name)]
+        return any(self.projected_by(teacher, seed, method.recipe(teacher, seed)) == wanted for method in aligned)
+
     def _teaches(self, teacher: StudyTeacher, seed: int) -> list[dict[str, Any] | None]:
         """Return what tells a teacher from others: its settings, and those of the teacher whose soft labels it has."""
         source = next((other for other in self.teachers if other.name == teacher.soft_labels_of), None)
@@ -252,7 +304,7 @@ def read_study(path: str | Path) -> Study:
     Raises
     ------
     ReAugKDError
-        If the file is missing, is no YAML, or names something that does not exist.
+        If the file is missing, is no YAML, names something that does not exist, or has a setting of the wrong kind.
     """
     path = Path(path)
     if not path.is_file():
@@ -271,61 +323,148 @@ def read_study(path: str | Path) -> Study:
         )
     try:
         study = Study(
-            tasks=tuple(StudyTask(name, dict(files)) for name, files in content["tasks"].items()),
-            teachers=tuple(StudyTeacher(name, **_with_tuples(about)) for name, about in content["teachers"].items()),
-            methods=tuple(StudyMethod(name, changes or {}) for name, changes in content["methods"].items()),
-            seeds=tuple(int(seed) for seed in content["seeds"]),
+            tasks=tuple(StudyTask(name, files) for name, files in _named(content, "tasks")),
+            teachers=tuple(StudyTeacher(name, **_with_tuples(about)) for name, about in _named(content, "teachers")),
+            methods=tuple(StudyMethod(name, changes) for name, changes in _named(content, "methods")),
+            seeds=tuple(content["seeds"]),
             compare=tuple((str(ours), str(theirs)) for ours, theirs in content.get("compare", ())),
             second_key=content.get("second_key"),
             scenarios=tuple(StudyScenario(**_with_tuples(about)) for about in content.get("scenarios", ())),
         )
+        _check(study)
     except (AttributeError, TypeError, ValueError) as error:
         raise ReAugKDError(f"{str(path)!r} is not laid out as a study ({error}); correct it.") from error
-    _check(study, path)
+    except ReAugKDError as error:
+        raise ReAugKDError(f"{str(path)!r}: {error}") from error
     return study
+
+
+def _named(content: dict[str, Any], part: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return a part's entries by name, each with its settings; a method may have none."""
+    entries = content[part]
+    if not isinstance(entries, dict):
+        raise ReAugKDError(f"{part} is {entries!r}; write a name and its settings for each.")
+    for name, settings in entries.items():
+        if not isinstance(name, str) or not isinstance({} if settings is None else settings, dict):
+            raise ReAugKDError(f"{part} has {name!r}: {settings!r}; write a name, and its settings by name.")
+    return [(name, settings or {}) for name, settings in entries.items()]
 
 
 def _with_tuples(about: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in about.items()}
 
 
-def _check(study: Study, path: Path) -> None:
+def _check(study: Study) -> None:
     if not (study.tasks and study.teachers and study.methods and study.seeds):
-        raise ReAugKDError(f"{str(path)!r} needs at least one task, teacher, method and seed.")
-    teachers = {teacher.name for teacher in study.teachers if teacher.soft_labels_of is None}
-    for teacher in study.teachers:
-        if teacher.soft_labels_of not in (None, *teachers):
-            raise ReAugKDError(
-                f"{str(path)!r}: the black box {teacher.name!r} takes the soft labels of {teacher.soft_labels_of!r}, "
-                f"which is none of the teachers {', '.join(sorted(teachers))}."
-            )
+        raise ReAugKDError("A study needs at least one task, teacher, method and seed.")
+    for task in study.tasks:
+        _check_task(task)
+    _check_second_key(study.second_key)
+    _check_seeds(study.seeds, "seeds")
     for method in study.methods:
         method.recipe(study.teachers[0], study.seeds[0])  # an unknown setting fails now, not after hours
-    tasks = {task.name for task in study.tasks}
-    for scenario in study.scenarios:
-        if scenario.kind not in SCENARIOS or scenario.task not in tasks or scenario.teacher not in teachers:
-            raise ReAugKDError(
-                f"{str(path)!r}: the scenario {scenario.kind!r} on {scenario.task!r} by {scenario.teacher!r} must be "
-                f"one of {', '.join(SCENARIOS)} on a task and by a teacher of the study."
-            )
-    names = {method.name for method in study.methods}
     for teacher in study.teachers:
-        unknown = sorted(set(teacher.methods or ()) - names)
-        if unknown:
-            raise ReAugKDError(f"{str(path)!r}: the teacher {teacher.name!r} has no method {unknown[0]!r} to teach.")
-    for pair in study.compare:
-        for side in pair:
-            if side.split("/")[0] not in names:
-                raise ReAugKDError(f"{str(path)!r} compares {side!r}, but has no method of that name.")
+        _check_teacher(teacher, study)
+    for scenario in study.scenarios:
+        _check_scenario(scenario, study)
+    by_name = {method.name: method for method in study.methods}
+    for side in (side for pair in study.compare for side in pair):
+        name, _, answer = side.partition("/")
+        if name not in by_name:
+            raise ReAugKDError(f"It compares {side!r}, but has no method of that name.")
+        if answer and answer not in study.answers(by_name[name]):
+            known = ", ".join(study.answers(by_name[name]))
+            raise ReAugKDError(f"It compares {side!r}, but {name} answers by none but {known}.")
 
 
-def _changed(settings: Any, changes: dict[str, Any], where: str) -> Any:
+def _check_task(task: StudyTask) -> None:
+    options = signature(load_files).parameters
+    if "train" not in task.files:
+        raise ReAugKDError(f"tasks.{task.name} has no train file; name it as train.")
+    for name, value in task.files.items():
+        if name not in options:
+            raise ReAugKDError(f"tasks.{task.name} has no option {name!r}; it has {', '.join(options)}.")
+        _fitting(value, str if name in SPLITS else options[name].annotation, f"tasks.{task.name}.{name}")
+
+
+def _check_second_key(about: Any) -> None:
+    if about is None:
+        return
+    if not isinstance(about, dict) or not {"encoder"} <= set(about) <= {"encoder", "layers"}:
+        raise ReAugKDError(f"second_key is {about!r}; write its encoder and, if not all of them, its layers.")
+    _fitting(about["encoder"], str, "second_key.encoder")
+    _fitting(about.get("layers"), int | tuple[int, ...] | None, "second_key.layers")
+
+
+def _check_teacher(teacher: StudyTeacher, study: Study) -> None:
+    where = f"teachers.{teacher.name}"
+    for entry in fields(StudyTeacher):
+        _fitting(getattr(teacher, entry.name), entry.type, f"{where}.{entry.name}")
+    if not teacher.seeds:
+        raise ReAugKDError(f"{where}.seeds is empty; name at least one.")
+    if teacher.cross_fit < 0 or teacher.cross_fit == 1:
+        raise ReAugKDError(f"{where}.cross_fit is {teacher.cross_fit}; it must be 0 or at least 2 folds.")
+    white = sorted(other.name for other in study.teachers if other.soft_labels_of is None)
+    if teacher.soft_labels_of not in (None, *white):
+        raise ReAugKDError(
+            f"The black box {teacher.name!r} takes the soft labels of {teacher.soft_labels_of!r}, which is none of the "
+            f"teachers {', '.join(white)}."
+        )
+    unknown = sorted(set(teacher.methods or ()) - {method.name for method in study.methods})
+    if unknown:
+        raise ReAugKDError(f"The teacher {teacher.name!r} has no method {unknown[0]!r} to teach.")
+
+
+def _check_scenario(scenario: StudyScenario, study: Study) -> None:
+    tasks = [task.name for task in study.tasks]
+    teachers = [teacher.name for teacher in study.teachers if teacher.soft_labels_of is None]
+    if scenario.kind not in SCENARIOS or scenario.task not in tasks or scenario.teacher not in teachers:
+        raise ReAugKDError(
+            f"The scenario {scenario.kind!r} on {scenario.task!r} by {scenario.teacher!r} must be one of "
+            f"{', '.join(SCENARIOS)} on a task and by a teacher of the study."
+        )
+    _check_seeds(scenario.seeds, f"scenarios.{scenario.kind}.seeds")
+
+
+def _check_seeds(seeds: tuple[int, ...], where: str) -> None:
+    """Refuse seeds that are none, or that would count one student twice."""
+    _fitting(seeds, tuple[int, ...], where)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ReAugKDError(f"{where} is {list(seeds)}; name at least one, and each once.")
+
+
+def _fitting(value: Any, wanted: Any, where: str) -> Any:
+    """Return a value of the wanted type, a number that YAML takes for text (1e-4) as the number it is."""
+    kinds = get_args(wanted) if isinstance(wanted, UnionType) else (wanted,)
+    if isinstance(value, str) and float in kinds and str not in kinds:
+        with suppress(ValueError):
+            value = float(value)
+    if not any(_is_of(value, kind) for kind in kinds):
+        words = [_IN_WORDS.get(get_origin(kind) or kind, kind.__name__) for kind in kinds if kind is not NoneType]
+        raise ReAugKDError(f"{where} is {value!r}; it must be {' or '.join(words)}.")
+    return value
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    if get_origin(kind) is tuple:
+        return isinstance(value, list | tuple) and all(_is_of(part, get_args(kind)[0]) for part in value)
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+_IN_WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", tuple: "a list"}
+
+
+def _changed(settings: Any, changes: Any, where: str) -> Any:
     """Return nested settings with some of them changed."""
-    known = {entry.name for entry in fields(settings)}
+    if not isinstance(changes, dict):
+        raise ReAugKDError(f"{where} is {changes!r}; write its settings by name.")
+    known = {entry.name: entry.type for entry in fields(settings)}
     found = {}
     for name, value in changes.items():
         if name not in known:
             raise ReAugKDError(f"{where} has no setting {name!r}; it has {', '.join(sorted(known))}.")
-        inner = getattr(settings, name)
-        found[name] = _changed(inner, value, f"{where}.{name}") if is_dataclass(inner) else value
+        inner, place = getattr(settings, name), f"{where}.{name}"
+        found[name] = _changed(inner, value, place) if is_dataclass(inner) else _fitting(value, known[name], place)
     return replace(settings, **found)

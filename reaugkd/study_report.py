@@ -12,12 +12,12 @@ from reaugkd.scenarios import ROWS_A_NEW_CLASS
 from reaugkd.significance import Interval, interval_over_seeds, mcnemar, paired_bootstrap
 from reaugkd.study import StudyFolder, scenario_runs
 from reaugkd.study_answers import study_answers
-from reaugkd.study_figures import comparison_figure, methods_figure, scenario_figure
+from reaugkd.study_figures import ALL_TASKS, comparison_figure, methods_figure, scenario_figure
 from reaugkd.study_plan import Study
 from reaugkd.study_record import StudyRecord
 from reaugkd.texts import Labels
 
-ALL_TASKS = "all tasks"
+FEWEST_SEEDS = 3
 ALIGNMENT = ("cosine", "cka", "overlap_at_10", "class_agreement_at_10", "within_class_cosine")
 
 
@@ -143,9 +143,10 @@ def compared(
     Returns
     -------
     DataFrame
-        A row for each pair, teacher and task, and one for the average over tasks: ``seeds``; in points ``mean``,
-        ``low``, ``high`` by Student's t over seeds, ``bootstrap_low`` and ``bootstrap_high`` over test rows; and the
-        median over seeds of McNemar's ``p``. Of the average only seeds that all tasks have count.
+        A row for each pair, teacher and task, and one for the average where all tasks are there: ``seeds``; in points
+        ``mean``, ``low``, ``high`` by Student's t over seeds, ``bootstrap_low`` and ``bootstrap_high`` over test rows;
+        and the median over seeds of McNemar's ``p``. Of the average only seeds that all tasks have count. ``low`` and
+        ``high`` are NaN for fewer than three seeds.
     """
     rows = []
     teachers = [name for name in answers["teacher"].unique() if name != "none"]
@@ -165,16 +166,11 @@ def compared(
                 p = [mcnemar(labels, one, other) for one, other in zip(predicted, baseline, strict=True)]
                 about = {"ours": ours, "baseline": theirs, "teacher": teacher, "task": task, "seeds": len(shared)}
                 ends = {"bootstrap_low": 100 * over_rows.low, "bootstrap_high": 100 * over_rows.high}
-                rows.append(
-                    about
-                    | _columns(interval_over_seeds(difference.to_numpy()))
-                    | ends
-                    | {"mcnemar_p": float(np.median(p))}
-                )
+                rows.append(about | _over_seeds(difference) | ends | {"mcnemar_p": float(np.median(p))})
             average = pd.DataFrame(by_task).dropna()
-            if len(by_task) > 1 and len(average):
+            if len(by_task) == len(gold) > 1 and len(average):
                 about = {"ours": ours, "baseline": theirs, "teacher": teacher, "task": ALL_TASKS, "seeds": len(average)}
-                rows.append(about | _columns(interval_over_seeds(average.mean(axis=1).to_numpy())))
+                rows.append(about | _over_seeds(average.mean(axis=1)))
     return pd.DataFrame(rows)
 
 
@@ -282,6 +278,12 @@ def _side(answers: pd.DataFrame, task: str, teacher: str, side: str) -> dict[int
     return {
         row["seed"]: (row["test"], np.asarray(row["predicted"], dtype=np.int64)) for row in found.to_dict("records")
     }
+
+
+def _over_seeds(differences: "pd.Series[float]") -> dict[str, Any]:
+    """Return the mean of differences with its interval; two seeds give none: that they agree can be chance."""
+    found = interval_over_seeds(differences.to_numpy())
+    return _columns(found if len(differences) >= FEWEST_SEEDS else Interval(found.mean, np.nan, np.nan))
 
 
 def _columns(found: Interval) -> dict[str, Any]:

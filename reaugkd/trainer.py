@@ -1,5 +1,6 @@
 """One training run on the Hugging Face Trainer: the settings, the batches, the progress, the resume."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -138,7 +139,8 @@ def run_trainer(
     on_progress : callable, optional
         Is told of the progress, and may raise to cancel; without it a progress bar is drawn.
     on_epoch : callable, optional
-        Is told the number of each epoch that has ended, and 0 before the first; it may run the network.
+        Is told the number of each epoch that has ended, and 0 before the first; where the last one is a part of an
+        epoch, it counts as one. It may run the network.
     """
     set_seed(settings.seed)
     arguments = TrainingArguments(
@@ -248,7 +250,7 @@ class _EachEpoch(TrainerCallback):
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        self._tell(round(state.epoch or 0), kwargs["model"])
+        self._tell(math.ceil(state.epoch or 0), kwargs["model"])  # a part of an epoch at the end counts
 
     def _tell(self, epoch: int, model: nn.Module) -> None:
         self.on_epoch(epoch)

@@ -3,6 +3,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.model_selection import train_test_split
 
 from reaugkd.data import make_task
 from reaugkd.errors import ReAugKDError
@@ -54,6 +55,37 @@ def test_each_class_keeps_a_held_out_row_even_where_ten_percent_is_fewer_rows_th
     task = make_task("t", {"train": table([(f"text {n}", label) for n, label in enumerate(labels)])})
     assert Counter(task.rows["test"]["label"]) == dict.fromkeys(range(12), 1)
     assert Counter(task.rows["validation"]["label"]) == dict.fromkeys(range(12), 1)
+
+
+def labelled_rows(**counts):
+    labels = np.random.default_rng(5).permutation([label for label, count in counts.items() for _ in range(count)])
+    return table([(f"text {number}", label) for number, label in enumerate(labels)])
+
+
+@pytest.mark.parametrize(
+    ("counts", "held_out"),
+    [
+        ({"a": 96, "b": 4}, {"train": (69, 2), "validation": (8, 1), "test": (19, 1)}),  # its share of 80 is 0.3
+        ({"a": 197, "b": 3}, {"train": (142, 2), "validation": (16, 0), "test": (39, 1)}),
+        ({"a": 98, "b": 2}, {"train": (70, 2), "validation": (8, 0), "test": (20, 0)}),
+    ],
+)
+def test_a_class_without_its_share_of_a_row_is_held_out_once_as_long_as_two_rows_stay_in_train(counts, held_out):
+    task = make_task("t", {"train": labelled_rows(**counts)})
+    assert {split: tuple(np.bincount(task.labels(split), minlength=2)) for split in task.rows} == held_out
+    assert len(set().union(*(task.rows[split]["id"] for split in task.rows))) == sum(counts.values())
+    again = make_task("t", {"train": labelled_rows(**counts)})
+    assert again.fingerprint() == task.fingerprint()
+
+
+def test_where_every_class_has_its_row_the_splits_are_those_of_scikit_learn():
+    source = uneven_table()
+    task = make_task("t", {"train": source}, split_seed=3)
+    rest, test = train_test_split(source, test_size=20, random_state=3, stratify=source["label"])
+    rest = rest.sort_index()
+    train, validation = train_test_split(rest, test_size=8, random_state=3, stratify=rest["label"])
+    for split, wanted in (("train", train), ("validation", validation), ("test", test)):
+        assert list(task.rows[split]["id"]) == wanted.sort_index()["id"].tolist()
 
 
 def test_a_row_keeps_its_id_label_and_topic_when_it_is_held_out():

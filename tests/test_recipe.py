@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from reaugkd import recipe as recipes
+from reaugkd.distillation import DistillationSettings
 from reaugkd.errors import ReAugKDError
 from reaugkd.evaluation import METHODS
 from reaugkd.inference import ReAugKDClassifier
@@ -210,6 +211,30 @@ def test_epochs_and_seed_that_are_given_are_taken(toy_task):
     filled = Recipe(epochs=3, teacher_epochs=2, seed=9).for_task(toy_task)
     assert (filled.student_training.epochs, filled.teacher_training.epochs) == (3, 2)
     assert {s.seed for s in (filled.student_training, filled.teacher_training, filled.projection_training)} == {9}
+
+
+def test_the_baselines_are_aligned_by_no_term_of_the_loss(quick, toy_task, tmp_path, monkeypatch):
+    losses = []
+    original = recipes.train_student
+    monkeypatch.setattr(
+        recipes, "train_student", lambda *given, **options: losses.append(given[3]) or original(*given, **options)
+    )
+    settings = DistillationSettings(cosine_weight=1.0, leave_one_out_weight=2.0, relational_temperature=0.2)
+    with pytest.raises(Stopped):
+        train(toy_task, replace(quick, distillation=settings), tmp_path / "model", on_progress=stop_at("Evaluation"))
+    alone, kd, ours = losses
+    for loss in (alone, kd):
+        assert (loss.relational_weight, loss.cosine_weight, loss.leave_one_out_weight) == (0, 0, 0)
+        assert loss.relational_temperature == 0.2
+    assert [(loss.soft_label_weight, loss.gold_label_weight) for loss in (alone, kd)] == [(0, 1), (1, 0)]
+    assert ours == settings
+
+
+@pytest.mark.parametrize("value", [0, 0.0, -1])
+@pytest.mark.parametrize("name", ["epochs", "teacher_epochs"])
+def test_no_epochs_at_all_are_refused_and_not_taken_for_the_default(name, value):
+    with pytest.raises(ReAugKDError, match=f"The setting {name} is {value}; it must be above 0, or left out"):
+        Recipe(**{name: value})
 
 
 @pytest.mark.parametrize(("teacher", "layers"), [("toy_encoder_folder", 2), ("wide_encoder_folder", 4)])

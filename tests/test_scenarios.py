@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from reaugkd import scenarios
+from reaugkd.distillation import DistillationSettings
 from reaugkd.scenarios import corrected_labels, few_labels, grown_memory, new_classes, one_hot, part_of
 from reaugkd.teacher import TeacherOutputs
 
@@ -46,20 +47,28 @@ def test_a_new_class_is_learnt_by_the_memory_and_the_old_ones_stay(toy_task, rec
 
 
 def test_few_labels_are_helped_by_text_that_the_teacher_labelled(toy_task, recipe, monkeypatch):
-    monkeypatch.setattr(scenarios, "ROWS_A_CLASS", (3,))
-    rows = by_way(few_labels(toy_task, says_gold(toy_task), recipe))
-    assert set(rows) == {
-        (way, 3)
-        for way in (
-            "KD",
-            "ReAugKD, no memory",
-            "memory grown, own",
-            "memory grown, untuned",
-            "memory grown, second",
-            "plain kNN, untuned",
-        )
-    }
-    assert all(0 <= row["all"] <= 1 and row["seconds"] > 0 for row in rows.values())
+    monkeypatch.setattr(scenarios, "ROWS_A_CLASS", (3, 4))
+    outputs, sizes, original = says_gold(toy_task), [], scenarios.trained
+    monkeypatch.setattr(
+        scenarios, "trained", lambda task, *more: sizes.append(len(task.rows["train"])) or original(task, *more)
+    )
+    found = list(few_labels(toy_task, outputs, recipe))
+    by_memory = (
+        "KD",
+        "ReAugKD, no memory",
+        "memory grown, own",
+        "memory grown, untuned",
+        "plain kNN, untuned",
+        "memory grown, second",
+    )
+    retrained = "retrained on all rows (KD)"
+    ways = [*((way, count) for count in (3, 4) for way in by_memory), (retrained, 3), (retrained, 4)]
+    assert [(row["way"], row["rows_a_class"]) for row in found] == ways
+    assert all(0 <= row["all"] <= 1 and row["seconds"] > 0 for row in found)
+    assert sizes == [9, 9, 12, 12, len(toy_task.rows["train"])]
+    again = original(toy_task, outputs.of("train")[1], None, recipe).student.encode(toy_task.texts("test"))[1]
+    gold = toy_task.labels("test")
+    assert {row["all"] for row in found[-2:]} == {(again.argmax(axis=1) == gold).mean()}
 
 
 def test_a_grown_memory_is_compared_with_a_student_of_all_rows(toy_task, recipe, monkeypatch):
@@ -87,6 +96,41 @@ def test_the_student_of_wrong_labels_sees_a_fifth_of_them_wrong_and_only_the_mem
     np.testing.assert_array_equal(seen[1], toy_task.labels("train"))
     assert len(seen) == 2
     assert {way for way, _ in rows} >= {"student of wrong labels", "memory corrected, own", "retrained on right labels"}
+
+
+def test_the_corrected_memory_is_chosen_for_by_the_same_wrong_labels_as_before(toy_task, recipe, monkeypatch):
+    asked, memories = [], []
+    for name in ("choose_gate", "choose_retrieval"):
+        original = getattr(scenarios, name)
+
+        def spy(queries, labels, memory, *more, _original=original):
+            asked.append(labels)
+            memories.append(memory.soft_labels.argmax(axis=1))
+            return _original(queries, labels, memory, *more)
+
+        monkeypatch.setattr(scenarios, name, spy)
+    list(corrected_labels(toy_task, replace(recipe, epochs=1)))
+    clean = toy_task.labels("validation")
+    assert 0 < (asked[0] != clean).mean() < 0.5
+    assert all((labels == asked[0]).all() for labels in asked)
+    is_right = [(labels == toy_task.labels("train")).all() for labels in memories]
+    assert is_right == [False, False, True, True, True]
+
+
+def test_a_student_without_hidden_states_is_aligned_by_no_term_of_the_loss(toy_task, recipe, monkeypatch):
+    losses = []
+    original = scenarios.distill
+    monkeypatch.setattr(
+        scenarios,
+        "distill",
+        lambda task, given, *more, **options: (
+            losses.append(given.distillation) or original(task, given, *more, **options)
+        ),
+    )
+    settings = DistillationSettings(cosine_weight=1.0, leave_one_out_weight=1.0)
+    _, soft_labels = says_gold(toy_task).of("train")
+    scenarios.trained(toy_task, soft_labels, None, replace(recipe, epochs=1, distillation=settings))
+    assert losses == [replace(settings, relational_weight=0.0, cosine_weight=0.0, leave_one_out_weight=0.0)]
 
 
 def test_a_part_of_a_task_has_the_named_rows_and_the_other_splits_whole(toy_task):

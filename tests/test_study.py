@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,11 +21,10 @@ from reaugkd.key_head import fit_key_head
 from reaugkd.significance import interval_over_seeds, mcnemar, paired_bootstrap
 from reaugkd.study import StudyFolder, cells, run_study
 from reaugkd.study_answers import study_answers
-from reaugkd.study_figures import comparison_figure, scenario_figure
+from reaugkd.study_figures import ALL_TASKS, comparison_figure, scenario_figure
 from reaugkd.study_plan import read_study
 from reaugkd.study_record import StudyRecord
 from reaugkd.study_report import (
-    ALL_TASKS,
     alignment_table,
     compared,
     in_markdown,
@@ -87,6 +87,19 @@ def finished(plan, tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A copy of the finished study, for tests that change what lies there."""
+    return shutil.copytree(finished, tmp_path / "copied")
+
+
+def with_kd_of_one_epoch(plan, path):
+    path.write_text(
+        yaml.safe_dump({**plan, "methods": {**plan["methods"], "kd": {**plan["methods"]["kd"], "epochs": 1}}})
+    )
+    return read_study(path)
+
+
 def test_a_teacher_teaches_the_methods_that_it_names(plan, tmp_path):
     (tmp_path / "study.yaml").write_text(
         yaml.safe_dump({**plan, "teachers": {**plan["teachers"], "closed": {"encoder": "x", "methods": ["kd"]}}})
@@ -102,7 +115,7 @@ def trained(monkeypatch):
     original = study_module.distill
 
     def spy(*arguments, **options):
-        names.append(arguments[2].stem)
+        names.append(arguments[2].parent.stem)
         return original(*arguments, **options)
 
     monkeypatch.setattr(study_module, "distill", spy)
@@ -136,6 +149,25 @@ def test_a_changed_setting_trains_the_students_that_it_concerns(finished, traine
     (copy / "study.yaml").write_text(yaml.safe_dump(changed))
     run_study(read_study(copy / "study.yaml"), copy, copy / "work", say=lambda _: None)
     assert sorted(set(trained)) == ["kd-0", "kd-1"]
+
+
+def test_an_interrupted_student_goes_on_by_the_same_settings_only(copied, plan, monkeypatch):
+    (copied / "work" / "students" / "one" / "wide" / "kd-0.npz").unlink()
+    begun, original = [], study_module.distill
+
+    def interrupted(task, recipe, scratch, **_):
+        begun.append((recipe.epochs, scratch.is_dir()))
+        scratch.mkdir(parents=True, exist_ok=True)
+        raise InterruptedError
+
+    monkeypatch.setattr(study_module, "distill", interrupted)
+    for study in (read_study(copied / "study.yaml"),) * 2 + (with_kd_of_one_epoch(plan, copied / "other.yaml"),):
+        with pytest.raises(InterruptedError):
+            run_study(study, copied, copied / "work", say=lambda _: None)
+    assert begun == [(3, False), (3, True), (1, False)]
+    monkeypatch.setattr(study_module, "distill", original)
+    run_study(study, copied, copied / "work", say=lambda _: None)
+    assert not list((copied / "work" / "students").rglob("*.partial"))
 
 
 @pytest.mark.parametrize("change", [{"cross_fit": 2}, {"encoder": "another"}])
@@ -194,10 +226,68 @@ def test_no_test_label_is_read_before_everything_of_the_student_is_chosen(finish
             assert events[position - 1] == "chosen"
 
 
-def test_the_choices_are_the_same_when_the_test_labels_are_garbled(finished, tmp_path):
+@pytest.fixture(scope="session")
+def answered(finished):
+    """What the finished study answers."""
+    return study_answers(read_study(finished / "study.yaml"), finished, finished / "work")
+
+
+def test_a_student_that_other_settings_trained_is_not_reported_and_a_record_of_todays_is(copied, plan, answered):
+    study = with_kd_of_one_epoch(plan, copied / "study.yaml")
+    assert set(study_answers(study, copied, copied / "work")["method"]) == {"student", "reaugkd"}
+    (cell, *rest) = next(found for found in cells(study) if found[0].method == "kd")
+    record = answered[answered["method"] == "student"].head(1).assign(**cell.about(study, *rest), test=0.125)
+    after = study_answers(study, copied, copied / "work", StudyRecord(record, pd.DataFrame()))
+    assert after.loc[after["method"] == "kd", "test"].tolist() == [0.125]
+    others = [table[table["method"] != "kd"].drop(columns="predicted") for table in (answered, after)]
+    pd.testing.assert_frame_equal(*(table.reset_index(drop=True) for table in others))
+
+
+def test_a_student_of_a_teacher_that_is_another_one_today_is_not_reported(copied, plan):
+    teachers = {"wide": {**plan["teachers"]["wide"], "cross_fit": 2}}
+    methods = {name: changes for name, changes in plan["methods"].items() if name != "student"}
+    changed = {**plan, "teachers": teachers, "methods": methods, "compare": []}
+    (copied / "study.yaml").write_text(yaml.safe_dump(changed))
+    assert study_answers(read_study(copied / "study.yaml"), copied, copied / "work").empty
+
+
+@pytest.mark.parametrize("lost", ["keys", "second_keys"])
+def test_a_trained_student_whose_keys_are_lost_is_told_unless_it_is_recorded(copied, answered, lost):
+    study = read_study(copied / "study.yaml")
+    shutil.rmtree(copied / "work" / lost)
+    with pytest.raises(ReAugKDError, match=f"trained, but .*/{lost}/.* run the study without --report-only"):
+        study_answers(study, copied, copied / "work")
+    again = study_answers(study, copied, copied / "work", StudyRecord(answered, pd.DataFrame()))
+    pd.testing.assert_frame_equal(again.drop(columns="predicted"), answered.drop(columns="predicted"))
+
+
+def test_a_second_key_of_another_encoder_answers_for_no_student(copied, plan):
+    second = {"encoder": plan["second_key"]["encoder"], "layers": 1}
+    (copied / "study.yaml").write_text(yaml.safe_dump({**plan, "second_key": second}))
+    with pytest.raises(
+        ReAugKDError, match="second_keys/one.npz', which it answers by, is missing or of other settings"
+    ):
+        study_answers(read_study(copied / "study.yaml"), copied, copied / "work")
+    without = {name: part for name, part in plan.items() if name != "second_key"}
+    (copied / "study.yaml").write_text(yaml.safe_dump(without))
+    found = study_answers(read_study(copied / "study.yaml"), copied, copied / "work")
+    assert not [answer for answer in found["answer"] if answer.endswith(("untuned", "second", "half"))]
+
+
+def test_a_student_that_is_not_aligned_has_its_second_key_though_the_aligned_one_is_recorded(copied, answered, trained):
+    study = read_study(copied / "study.yaml")
+    shutil.rmtree(copied / "work" / "keys")
+    known = StudyRecord(answered[answered["method"] == "reaugkd"], pd.DataFrame())
+    run_study(study, copied, copied / "work", say=lambda _: None, known=known)
+    assert trained == []
+    again = study_answers(study, copied, copied / "work", known)
+    assert again.groupby("method")["answer"].nunique().to_dict() == {"student": 8, "kd": 14, "reaugkd": 17}
+
+
+def test_the_choices_are_the_same_when_the_test_labels_are_garbled(finished, answered, tmp_path):
     write_data(tmp_path, garble=True)
     study = read_study(finished / "study.yaml")
-    honest, garbled = (study_answers(study, data, finished / "work") for data in (finished, tmp_path))
+    honest, garbled = answered, study_answers(study, tmp_path, finished / "work")
     chosen = [
         "task",
         "teacher",
@@ -214,11 +304,10 @@ def test_the_choices_are_the_same_when_the_test_labels_are_garbled(finished, tmp
     assert (honest["test"] != garbled["test"]).any()
 
 
-def test_every_way_to_answer_is_scored_for_every_student(finished):
-    scores = study_answers(read_study(finished / "study.yaml"), finished, finished / "work")
-    assert scores.groupby("method")["answer"].nunique().to_dict() == {"student": 8, "kd": 14, "reaugkd": 17}
-    one = (scores["task"] == "one") & (scores["method"] == "reaugkd") & (scores["seed"] == 0)
-    row = scores[one & (scores["teacher"] == "wide") & (scores["answer"] == "off")].iloc[0]
+def test_every_way_to_answer_is_scored_for_every_student(finished, answered):
+    assert answered.groupby("method")["answer"].nunique().to_dict() == {"student": 8, "kd": 14, "reaugkd": 17}
+    one = (answered["task"] == "one") & (answered["method"] == "reaugkd") & (answered["seed"] == 0)
+    row = answered[one & (answered["teacher"] == "wide") & (answered["answer"] == "off")].iloc[0]
     said = np.load(finished / "work/students/one/wide/reaugkd-0.npz")["test_probabilities"].argmax(axis=1)
     gold = read_study(finished / "study.yaml").tasks[0].load(finished).labels("test")
     assert row["test"] == pytest.approx((said == gold).mean())
@@ -244,11 +333,10 @@ def test_a_teacher_made_of_the_second_keys_encoder_is_offered_half_of_it(finishe
     np.testing.assert_allclose(half["test"], head.keys(found["test"][:, :3].astype(np.float32)), atol=1e-6)
 
 
-def test_comparisons_are_those_of_the_statistics_on_the_same_rows(finished):
+def test_comparisons_are_those_of_the_statistics_on_the_same_rows(finished, answered):
     study = read_study(finished / "study.yaml")
-    answers = study_answers(study, finished, finished / "work")
     gold = {task.name: task.load(finished).labels("test") for task in study.tasks}
-    table = compared(answers, gold, study.compare).set_index(["ours", "teacher", "task"])
+    table = compared(answered, gold, study.compare).set_index(["ours", "teacher", "task"])
     said = {
         method: np.stack(
             [
@@ -260,8 +348,7 @@ def test_comparisons_are_those_of_the_statistics_on_the_same_rows(finished):
     }
     row = table.loc[("kd/off", "wide", "one")]
     right = {method: (labels == gold["one"]).mean(axis=1) for method, labels in said.items()}
-    wanted = interval_over_seeds(100 * (right["kd"] - right["student"]))
-    assert (row["mean"], row["low"], row["high"]) == pytest.approx((wanted.mean, wanted.low, wanted.high))
+    assert row["mean"] == pytest.approx(100 * (right["kd"] - right["student"]).mean())
     drawn = paired_bootstrap(gold["one"], said["kd"], said["student"], "accuracy")
     assert (row["bootstrap_low"], row["bootstrap_high"]) == pytest.approx((100 * drawn.low, 100 * drawn.high))
     p = np.median([mcnemar(gold["one"], *pair) for pair in zip(said["kd"], said["student"], strict=True)])
@@ -270,16 +357,57 @@ def test_comparisons_are_those_of_the_statistics_on_the_same_rows(finished):
     assert table.loc[("kd/off", "wide", ALL_TASKS)]["mean"] == pytest.approx((row["mean"] + two["mean"]) / 2)
 
 
-def test_a_summary_is_the_mean_over_seeds(finished):
-    scores = study_answers(read_study(finished / "study.yaml"), finished, finished / "work")
-    table = summarised(scores).set_index(["task", "teacher", "method", "answer"])
-    kd = scores[scores[["task", "teacher", "method", "answer"]].eq(["two", "closed", "kd", "off"]).all(axis=1)]
+def answers_by_hand(right, tasks=("one", "two")):
+    """Answers of methods a and b to 8 test rows of class 0; ``right`` of them, by task, method and seed, are right."""
+    rows = [
+        {"task": task, "teacher": "t", "method": method, "answer": "off", "seed": seed, "metric": "accuracy"}
+        | {"test": many / 8, "predicted": np.repeat([0, 1], [many, 8 - many])}
+        for task in tasks
+        for method, by_seed in right[task].items()
+        for seed, many in enumerate(by_seed)
+    ]
+    gold = {task: np.zeros(8, dtype=np.int64) for task in ("one", "two")}
+    return compared(pd.DataFrame(rows), gold, (("a/off", "b/off"),)).set_index("task")
+
+
+def test_an_interval_over_seeds_needs_three_of_them():
+    two = answers_by_hand({"one": {"a": (6, 7), "b": (5, 6)}, "two": {"a": (6, 7), "b": (5, 5)}})
+    assert two["mean"].tolist() == [12.5, 18.75, 15.625]
+    assert two[["low", "high"]].isna().all(axis=None)
+    assert two.loc[["one", "two"], ["bootstrap_low", "bootstrap_high"]].notna().all(axis=None)
+    assert "2 seeds, without an interval" in comparison_figure(two.reset_index()).layout.title.text
+    three = answers_by_hand({"one": {"a": (6, 7, 8), "b": (5, 5, 5)}, "two": {"a": (6, 7, 8), "b": (5, 5, 5)}})
+    half = 4.302653 * 12.5 / np.sqrt(3)  # t of 2 degrees of freedom; differences of 12.5, 25 and 37.5 points
+    for _, row in three.iterrows():
+        assert (row["low"], row["high"]) == pytest.approx((25 - half, 25 + half))
+    assert "mean and 95 % interval over 3 seeds" in comparison_figure(three.reset_index()).layout.title.text
+
+
+def test_the_average_over_tasks_is_written_only_where_every_task_has_a_seed_to_share():
+    right = {"one": {"a": (6, 7), "b": (5, 6)}, "two": {"a": (6, 7), "b": (5, 5)}}
+    assert ALL_TASKS in answers_by_hand(right).index
+    assert answers_by_hand({**right, "two": {"a": (6, 7)}}).index.tolist() == ["one"]
+    assert answers_by_hand(right, tasks=("one",)).index.tolist() == ["one"]
+
+
+def test_the_average_alone_has_a_colour_of_its_own():
+    about = {"ours": "a/off", "baseline": "b/off", "mean": 1.0, "low": 0.0, "high": 2.0, "seeds": 3}
+    for tasks, others in ((["one", "two", ALL_TASKS], 1), (["one", "two"], 0)):
+        figure = comparison_figure(pd.DataFrame([about | {"task": task} for task in tasks]))
+        first, second, *average = figure.data[0].marker.color
+        assert first == second
+        assert sum(colour != first for colour in average) == others
+
+
+def test_a_summary_is_the_mean_over_seeds(answered):
+    table = summarised(answered).set_index(["task", "teacher", "method", "answer"])
+    kd = answered[answered[["task", "teacher", "method", "answer"]].eq(["two", "closed", "kd", "off"]).all(axis=1)]
     assert table.loc[("two", "closed", "kd", "off")]["mean"] == pytest.approx(100 * kd["test"].mean())
 
 
-def test_alignment_is_measured_on_the_test_texts_of_every_student_that_has_a_teacher(finished):
+def test_alignment_is_measured_on_the_test_texts_of_every_student_that_has_a_teacher(finished, answered):
     study = read_study(finished / "study.yaml")
-    table = alignment_table(study_answers(study, finished, finished / "work"))
+    table = alignment_table(answered)
     assert table.groupby(["task", "teacher"])["method"].agg(list).tolist() == [["kd", "reaugkd"]] * 4
     assert set(table["seeds"]) == {2}
     wide = next(teacher for teacher in study.teachers if teacher.name == "wide")
@@ -371,9 +499,9 @@ def test_the_plot_of_new_classes_names_the_way_that_is_best_where_all_were_measu
     assert scenario_figure(pd.DataFrame(rows)).layout.title.text.startswith("New classes: best is “memory”")
 
 
-def test_what_is_recorded_is_not_trained_again_and_counts_as_if_it_were(finished, plan, trained, tmp_path):
+def test_what_is_recorded_is_not_trained_again_and_counts_as_if_it_were(finished, answered, plan, trained, tmp_path):
     study = read_study(finished / "study.yaml")
-    answers = study_answers(study, finished, finished / "work")
+    answers = answered
     record = StudyRecord(answers, pd.DataFrame())
     record.save(tmp_path)
     known = StudyRecord.load(tmp_path)
@@ -417,6 +545,29 @@ def test_a_scenario_that_other_settings_ran_is_not_reported_and_is_run_anew(plan
         monkeypatch.setattr(study_module, "few_labels", lambda *_: pytest.fail("it was run before by these settings"))
 
 
+def test_a_scenario_whose_writing_was_killed_is_run_anew(plan, tmp_path, monkeypatch):
+    scenario = {"kind": "few_labels", "task": "one", "teacher": "wide", "seeds": [0]}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, "scenarios": [scenario]}))
+    study = read_study(tmp_path / "study.yaml")
+    write_data(tmp_path)
+    row = {"way": "KD", "rows_a_class": 16, "all": 0.75, "seconds": 2.0}
+    monkeypatch.setattr(study_module, "few_labels", lambda *_: [row])
+    monkeypatch.setattr(study_module, "_outputs", lambda *_: SimpleNamespace(calibrated=lambda task: task))
+    write = Path.write_text
+
+    def killed(self, text, **options):
+        write(self, text[: len(text) // 2], **options)
+        raise InterruptedError
+
+    monkeypatch.setattr(Path, "write_text", killed)
+    with pytest.raises(InterruptedError):
+        study_module.run_scenarios(study, tmp_path, tmp_path, say=lambda _: None)
+    monkeypatch.setattr(Path, "write_text", write)
+    assert scenario_rows(study, tmp_path).empty
+    study_module.run_scenarios(study, tmp_path, tmp_path, say=lambda _: None)
+    assert scenario_rows(study, tmp_path)["all"].tolist() == [0.75]
+
+
 def test_a_black_box_is_known_though_the_teacher_of_its_labels_teaches_more_methods_and_seeds(plan, tmp_path):
     stamps = []
     for about in ({}, {"seeds": [3, 4], "methods": ["kd"]}, {"cross_fit": 2}):
@@ -435,11 +586,13 @@ def test_a_folder_without_a_record_is_told(tmp_path):
         StudyRecord.load(tmp_path)
 
 
-def test_a_report_of_a_plan_that_compares_nothing_has_no_table_and_no_plot_of_it(finished, plan, tmp_path, monkeypatch):
+def test_a_report_of_a_plan_that_compares_nothing_has_no_table_and_no_plot_of_it(
+    finished, answered, plan, tmp_path, monkeypatch
+):
     monkeypatch.setattr(report_module, "_saved", lambda figure, path: path)
     (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, "compare": []}))
     study = read_study(tmp_path / "study.yaml")
-    known = StudyRecord(study_answers(study, finished, finished / "work"), pd.DataFrame())
+    known = StudyRecord(answered, pd.DataFrame())
     written = {path.name for path in write_report(study, finished, tmp_path / "work", known)}
     assert "summary-wide.svg" in written
     assert not [name for name in written if name.startswith("comparisons")]
@@ -458,6 +611,9 @@ def test_the_report_writes_its_tables_and_plots(finished):
     assert "<svg" in (finished / "work" / "comparisons-wide.svg").read_text(encoding="utf-8")
 
 
+SCENARIO = {"kind": "few_labels", "task": "one", "teacher": "wide"}
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -467,18 +623,82 @@ def test_the_report_writes_its_tables_and_plots(finished):
         ({"compare": [["nothing/off", "kd/off"]]}, "compares 'nothing/off', but has no method"),
         ({"methods": {"kd": {"distillation": {"beta": 1}}}}, "methods.kd.distillation has no setting 'beta'"),
         ({"teachers": {"t": {"encoder": "x", "soft_labels_of": "y"}}}, "which is none of the teachers"),
-        ({"teachers": {"t": {"encoder": "x", "methods": ["y"]}}}, "the teacher 't' has no method 'y' to teach"),
+        ({"teachers": {"t": {"encoder": "x", "methods": ["y"]}}}, "The teacher 't' has no method 'y' to teach"),
         (
             {"scenarios": [{"kind": "x", "task": "one", "teacher": "wide"}]},
-            "the scenario 'x' on 'one' by 'wide' must be one",
+            "The scenario 'x' on 'one' by 'wide' must be one",
         ),
+        ({"scenarios": [SCENARIO | {"seeds": []}]}, r"scenarios.few_labels.seeds is \[\]; name at least one"),
+        ({"scenarios": [SCENARIO | {"seeds": 0}]}, "scenarios.few_labels.seeds is 0; it must be a list"),
+        ({"seeds": [0, 0]}, r"seeds is \[0, 0\]; name at least one, and each once"),
+        ({"seeds": [0.5]}, "seeds is .*0.5.*; it must be a list"),
+        ({"tasks": ["one"]}, r"tasks is \['one'\]; write a name and its settings"),
+        ({"tasks": {"one": {"test": "test.csv"}}}, "tasks.one has no train file; name it as train"),
+        ({"tasks": {"one": {"train": "a.csv", "metrics": "accuracy"}}}, "tasks.one has no option 'metrics'; it has"),
+        ({"tasks": {"one": {"train": 5}}}, "tasks.one.train is 5; it must be text"),
+        ({"tasks": {"one": {"train": "a.csv", "train_rows": "all"}}}, "tasks.one.train_rows is 'all'; it must be a w"),
+        ({"teachers": {"t": 5}}, "teachers has 't': 5; write a name, and its settings by name"),
+        ({"teachers": {"t": {"encoder": "x", "seeds": []}}}, "teachers.t.seeds is empty; name at least one"),
+        ({"teachers": {"t": {"encoder": "x", "seeds": 0}}}, "teachers.t.seeds is 0; it must be a list"),
+        (
+            {"teachers": {"t": {"encoder": "x", "cross_fit": 1}}},
+            "teachers.t.cross_fit is 1; it must be 0 or at least 2",
+        ),
+        ({"methods": {"kd": [1, 2]}}, r"methods has 'kd': \[1, 2\]; write a name, and its settings by name"),
+        ({"methods": {"kd": {"student_training": 5}}}, "methods.kd.student_training is 5; write its settings by name"),
+        ({"methods": {"kd": {"student_training": None}}}, "student_training is None; write its settings by name"),
+        (
+            {"methods": {"kd": {"student_training": {"learning_rate": "fast"}}}},
+            "methods.kd.student_training.learning_rate is 'fast'; it must be a number",
+        ),
+        (
+            {"methods": {"kd": {"distillation": {"embedding_head": 1}}}},
+            "distillation.embedding_head is 1; it must be true or false",
+        ),
+        ({"methods": {"kd": {"epochs": "nan"}}}, "methods.kd.epochs is nan; it must be a number"),
+        ({"methods": {"kd": {"max_length": True}}}, "methods.kd.max_length is True; it must be a whole number"),
+        ({"methods": {"kd": {"epochs": 0}}}, "The setting epochs is 0; it must be above 0, or left out"),
+        ({"second_key": "minilm"}, "second_key is 'minilm'; write its encoder"),
+        ({"second_key": {"encodr": "minilm"}}, "second_key is .*; write its encoder"),
+        (
+            {"second_key": {"encoder": "minilm", "layers": "half"}},
+            "second_key.layers is 'half'; it must be a whole num",
+        ),
+        ({"compare": [["kd/gatte", "kd/off"]]}, "compares 'kd/gatte', but kd answers by none but off, gate, fixed-own"),
+        ({"compare": [["kd/off", "kd/only-aligned"]]}, "compares 'kd/only-aligned', but kd answers by none but"),
+        ({"compare": [["kd/gate-second", "kd"]], "second_key": None}, "compares 'kd/gate-second', but kd answers by"),
+        ({"compare": [["student/gate-second", "kd"]]}, "compares 'student/gate-second', but student answers by"),
     ],
 )
 def test_a_mistake_in_the_plan_is_told_before_anything_is_trained(plan, tmp_path, change, sentence):
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump({**plan, **change}))
-    with pytest.raises(ReAugKDError, match=sentence):
+    with pytest.raises(ReAugKDError, match=sentence) as told:
         read_study(path)
+    assert str(path) in str(told.value)
+
+
+def test_a_number_that_yaml_takes_for_text_is_a_number(plan, tmp_path):
+    kd = {"student_training": {"learning_rate": "RATE"}}
+    text = yaml.safe_dump({**plan, "methods": {**plan["methods"], "kd": kd}})
+    digests = []
+    for rate in ("1e-4", "0.0001"):
+        (tmp_path / "study.yaml").write_text(text.replace("RATE", rate))
+        study = read_study(tmp_path / "study.yaml")
+        wide = next(teacher for teacher in study.teachers if teacher.name == "wide")
+        recipe = next(method for method in study.methods if method.name == "kd").recipe(wide, 0)
+        assert recipe.student_training.learning_rate == 0.0001
+        digests.append(study.made_by("one", wide, recipe, 3))
+    assert digests[0] == digests[1]
+
+
+@pytest.mark.parametrize("name", ["study", "options"])
+def test_the_plans_of_the_recorded_results_are_read_and_find_them(name):
+    results = Path(__file__).parent.parent / "results"
+    study = read_study(results / f"{name}.yaml")
+    known = StudyRecord.load(results if name == "study" else results / name)
+    found = sum(len(known.answers_of(cell.about(study, *rest))) for cell, *rest in cells(study))
+    assert found == len(known.answers) > 0
 
 
 def test_a_plan_that_is_missing_or_no_yaml_is_told(tmp_path):

@@ -120,6 +120,14 @@ def test_the_last_step_is_reported_when_the_steps_are_no_multiple_of_five(tmp_pa
     assert reports[-1].step == 7
 
 
+@pytest.mark.parametrize(("epochs", "told"), [(0.4, [0, 1]), (2, [0, 1, 2]), (2.4, [0, 1, 2, 3]), (3.0, [0, 1, 2, 3])])
+def test_each_epoch_that_ends_is_told_once_and_a_part_at_the_end_counts_as_one(tmp_path, epochs, told):
+    ended = []
+    settings = TrainingSettings(epochs=epochs, learning_rate=0.05, batch_size=8, bf16=False)
+    run_trainer(Line(), line_rows(), settings, tmp_path, "Line", on_progress=lambda _: None, on_epoch=ended.append)
+    assert ended == told
+
+
 def test_a_short_training_writes_no_checkpoint(tmp_path):
     trained(tmp_path / "folder")
     assert not list(tmp_path.rglob("checkpoint-*"))
