@@ -80,8 +80,12 @@ def read_patch(path: str | Path) -> Patch:
     """
     if not Path(path).is_file():
         raise ReAugKDError(f"There is no file {str(path)!r}; name a patch.")
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ReAugKDError(f"{str(path)!r} is not written in UTF-8; save it as a text in UTF-8.") from error
     edits = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # splitlines would cut texts at U+2028 and its like
         if line.strip():
             try:
                 edits.append(Edit(**json.loads(line)))

@@ -116,6 +116,13 @@ def test_a_patch_file_replays_to_the_same_answers_and_the_edited_model_can_be_sa
     assert again.parts.card.count("## Edited after training") == 1
 
 
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\u0085", "\x0b", "\x1c", "\n", "\r\n"])
+def test_a_text_with_any_line_separator_comes_back_from_a_patch_file(tmp_path, mark):
+    patch = (Edit("add", "mine", "gadget", f"the gadget{mark}hums"), Edit("remove", "other"))
+    write_patch(patch, tmp_path / "patch.jsonl")
+    assert read_patch(tmp_path / "patch.jsonl") == patch
+
+
 def test_additions_get_ids_that_nothing_else_has(without_teacher):
     rows = pd.DataFrame({"text": ["one", "two"], "label": ["gadget", None]})
     first = additions(without_teacher, rows)
