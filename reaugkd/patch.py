@@ -46,6 +46,9 @@ class Edit:
     text_pair: str | None = None
 
     def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if not isinstance(value, str | None):
+                raise ReAugKDError(f"The {name} of an edit is {value!r}, not a string; put it in quotes.")
         if self.edit not in KINDS:
             raise ReAugKDError(f"An edit is called {self.edit!r}; it must be one of {', '.join(KINDS)}.")
         if not self.id:

@@ -159,11 +159,23 @@ def test_a_memory_is_not_emptied(without_teacher):
         ('{"edit": "add", "id": "a", "text": " "}', "has no text"),
         ('{"edit": "relabel", "id": "a"}', "names no label"),
         ('{"edit": "remove", "id": ""}', "names no row"),
+        ('["remove", "a"]', "Line 2 of .* is no edit"),
+        ('{"edit": ["remove"], "id": "a"}', r"The edit of an edit is \['remove'\], not a string"),
+        ('{"edit": "remove", "id": 7}', "The id of an edit is 7, not a string; put it in quotes"),
+        ('{"edit": "relabel", "id": "a", "label": 1}', "The label of an edit is 1, not a string"),
+        ('{"edit": "add", "id": "a", "text": 5}', "The text of an edit is 5, not a string"),
+        ('{"edit": "add", "id": "a", "text": "b", "text_pair": ["c"]}', r"The text_pair of an edit is \['c'\], not"),
     ],
 )
 def test_a_wrong_line_of_a_patch_file_is_named(tmp_path, line, sentence):
     (tmp_path / "patch.jsonl").write_text('{"edit": "remove", "id": "a"}\n' + line + "\n")
     with pytest.raises(ReAugKDError, match=sentence):
+        read_patch(tmp_path / "patch.jsonl")
+
+
+def test_a_patch_file_in_another_encoding_is_named(tmp_path):
+    (tmp_path / "patch.jsonl").write_bytes('{"edit": "remove", "id": "café"}'.encode("latin-1"))
+    with pytest.raises(ReAugKDError, match=r"patch\.jsonl' is not written in UTF-8; save it"):
         read_patch(tmp_path / "patch.jsonl")
 
 
