@@ -20,7 +20,7 @@ from reaugkd.texts import Text
 KINDS = ("add", "relabel", "remove")
 HEADING = "## Edited after training"
 EDITED, ADDED = "edited", "added"
-"""Column of the memory's rows that says how a row was edited, empty where it was not."""
+"""Column of the memory's rows that says how a row was edited, empty where it was not; what was added stays so."""
 
 
 @dataclass(frozen=True)
@@ -243,8 +243,9 @@ def _edited_rows(
     """Return the kept rows with their new labels, and the added ones; what nobody said of these is missing."""
     relabelled = rows["id"].map(labels)
     rows = rows.assign(label=relabelled.where(relabelled != "", rows["label"]))
-    before = rows[EDITED] if EDITED in rows.columns else ""
-    rows[EDITED] = np.where(relabelled != "", "relabelled", before)
+    before = rows[EDITED] if EDITED in rows.columns else pd.Series("", index=rows.index)
+    # That a row was added says whose its key is, and is not to be forgotten when it is relabelled.
+    rows[EDITED] = np.where((relabelled != "") & (before != ADDED), "relabelled", before)
     new = pd.DataFrame(map(asdict, added), columns=["id", "label", "text", "text_pair"]).assign(**{EDITED: ADDED})
     new = new if is_pair else new.drop(columns="text_pair")
     for name in rows.columns.difference(new.columns):

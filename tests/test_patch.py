@@ -88,6 +88,16 @@ def test_edits_of_added_rows_count_in_their_order(without_teacher):
     assert "y" not in ids(edited)
 
 
+def test_an_added_row_stays_an_added_one_when_a_later_patch_relabels_it(without_teacher):
+    first, second = without_teacher.classes_[:2]
+    edited = apply_patch(without_teacher, (Edit("add", "x", first, TEXT),))
+    old = ids(edited)[0]
+    again = apply_patch(edited, (Edit("relabel", "x", second), Edit("relabel", old, second)))
+    rows = again.parts.knowledge_base.rows.set_index("id")
+    assert rows.loc["x", ["label", "edited"]].tolist() == [second, "added"]
+    assert rows.loc[old, "edited"] == "relabelled"
+
+
 def test_the_second_key_finds_added_rows_too(without_teacher, toy_encoder_folder):
     parts = without_teacher.parts
     key = SecondKey.of(toy_encoder_folder, parts.knowledge_base, parts.knowledge_base.rows["text"].tolist(), 16)

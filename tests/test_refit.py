@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reaugkd import evaluation
+from reaugkd import evaluation, refit
 from reaugkd.errors import ReAugKDError
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.patch import Edit, apply_patch
@@ -37,6 +37,15 @@ def test_an_untuned_encoder_searches_the_memory_from_then_on(toy_model, toy_enco
     assert (nearest.text, nearest.similarity) == (text, pytest.approx(1.0, abs=1e-4))
     rekeyed.save_pretrained(tmp_path / "model")
     assert ReAugKDClassifier.from_pretrained(tmp_path / "model").parts.second_key is not None
+
+
+def test_a_key_head_is_fitted_to_the_rows_of_the_teacher_alone(toy_model, toy_encoder_folder, monkeypatch):
+    asked = []
+    original = refit.SecondKey.of
+    monkeypatch.setattr(refit.SecondKey, "of", lambda *given: asked.append(given[4]) or original(*given))
+    added = apply_patch(toy_model, (Edit("add", "mine", toy_model.classes_[0], "the shiny new gadget hums"),))
+    searched_by(apply_patch(added, (Edit("relabel", "mine", toy_model.classes_[1]),)), str(toy_encoder_folder))
+    assert asked[0].tolist() == [True] * len(toy_model.memory) + [False]
 
 
 def test_a_model_without_evaluation_rows_says_so(toy_model):
