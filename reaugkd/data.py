@@ -17,6 +17,8 @@ from reaugkd.texts import MAX_CHARACTERS, Text
 SPLITS = ("train", "validation", "test")
 VALIDATION_SHARE = 0.1
 TEST_SHARE = 0.2
+RESERVED = ("embedding", "second_key", "soft_labels", "teacher_soft_labels", "edited")
+"""Columns that a model's own tables add to a task's rows."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Task:
         A key of :data:`reaugkd.metrics.METRICS`.
     rows : DatasetDict
         The splits ``train``, ``validation`` and ``test``, each with the columns ``id``, ``text``, ``label`` and,
-        for pairs, ``text_pair``. Further columns are kept: maps can be coloured by them.
+        for pairs, ``text_pair``. Further columns are kept: maps can be coloured by them; those of :data:`RESERVED`
+        names are called ``given_...``.
     """
 
     name: str
@@ -119,7 +122,8 @@ def make_task(
     """
     if metric not in METRICS:
         raise ReAugKDError(f"There is no metric {metric!r}; choose one of {', '.join(METRICS)}.")
-    tables = {split: _with_ids(table, split) for split, table in tables.items()}
+    given = {name: f"given_{name}" for name in RESERVED}
+    tables = {split: _with_ids(table.rename(columns=given), split) for split, table in tables.items()}
     for split, table in tables.items():
         _check_rows(table, split)
     names = tuple(label_names) if label_names is not None else _sorted_names(tables["train"]["label"].unique().tolist())

@@ -122,6 +122,14 @@ def test_pairs_are_tuples_and_other_columns_are_kept():
     assert task.extra_columns == ["topic"]
 
 
+@pytest.mark.parametrize("name", ["embedding", "second_key", "soft_labels", "teacher_soft_labels", "edited"])
+def test_a_column_of_a_name_that_the_models_tables_use_is_called_given(name):
+    source = table(FOUR_ROWS, **{name: ["p", "q", "p", "q"]})
+    task = make_task("t", {"train": source, "validation": source, "test": source})
+    assert name not in task.rows["train"].column_names
+    assert list(task.rows["train"][f"given_{name}"]) == ["p", "q", "p", "q"]
+
+
 def refused(train, match, **others):
     with pytest.raises(ReAugKDError, match=match):
         make_task("t", {"train": train, **others})

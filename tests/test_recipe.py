@@ -6,12 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from toy_data import toy_rows
 
 from reaugkd import recipe as recipes
+from reaugkd.data import RESERVED, make_task
 from reaugkd.errors import ReAugKDError
 from reaugkd.evaluation import METHODS
+from reaugkd.evaluation_set import EvaluationSet, held_out
 from reaugkd.inference import ReAugKDClassifier
+from reaugkd.map_points import map_points
 from reaugkd.maps import ProjectionMaps
+from reaugkd.memory_audit import memory_table
+from reaugkd.patch import Edit, apply_patch
 from reaugkd.recipe import Recipe, teach, train
 from reaugkd.teacher import TeacherOutputs
 
@@ -111,6 +117,21 @@ def test_the_memory_holds_the_train_rows_and_nothing_of_the_others(toy_model, to
     assert rows["id"].tolist() == list(toy_task.rows["train"]["id"])
     assert rows["text"].tolist() == toy_task.texts("train")
     assert rows["label"].tolist() == [toy_task.label_names[label] for label in toy_task.labels("train")]
+
+
+def test_a_task_with_columns_of_any_names_makes_a_model_that_loads(quick, tmp_path, outputs_file):
+    names = [*RESERVED, "weight", "number", "retrieved", "harm", "split", "kind", "seconds"]
+    sizes = {"train": (30, 0), "validation": (8, 1), "test": (12, 2)}
+    tables = {split: toy_rows(*size).assign(**dict.fromkeys(names, "mine")) for split, size in sizes.items()}
+    train(make_task("toy", tables), quick, tmp_path / "model", teacher_outputs=TeacherOutputs.load(outputs_file))
+    model = ReAugKDClassifier.from_pretrained(tmp_path / "model")
+    assert (model.memory.rows[[f"given_{name}" for name in RESERVED]] == "mine").all(axis=None)
+    asked = EvaluationSet.of(model, held_out(model, ["test"])).answered(model.memory, model.retrieval)
+    assert len(memory_table(model, asked)) == len(model.memory)
+    assert len(map_points(model, asked)) == len(model.memory) + len(asked.asked)
+    again = apply_patch(model, (Edit("remove", "train-1"),))
+    again.save_pretrained(tmp_path / "edited")
+    assert len(ReAugKDClassifier.from_pretrained(tmp_path / "edited").memory) == len(model.memory) - 1
 
 
 def test_a_file_of_outputs_is_all_that_teaching_leaves(outputs_file, toy_task):
