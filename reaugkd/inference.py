@@ -73,7 +73,8 @@ class Explanation:
         ŷ (calibrated where a gate sets λ; see :func:`reaugkd.retrieval.student_vote` for classes that the student
         does not know), r and (1 - λ) ŷ + λ r.
     memory_weights : (C,) float64
-        λ by class: 1 for a class that the student was not trained on, of which it cannot speak.
+        λ by class: 1 for a class that the student was not trained on, of which it cannot speak; 0 for all where λ is
+        fixed at 0.
     student_share : float
         The student's part (1 - λ) ŷ[c] / p[c] of the answer's class c.
     neighbours : list of Neighbour
@@ -406,7 +407,7 @@ class ReAugKDClassifier:
         probabilities, weight = combined.probabilities[0], float(combined.retrieval_weights[0])
         answer = int(probabilities.argmax())
         soft_labels = (memory.soft_labels[found.numbers[0]] if soft_labels is None else soft_labels).astype(np.float64)
-        memory_weights = np.where(np.arange(len(probabilities)) < len(student_probabilities), weight, 1.0)
+        memory_weights = combined.class_weights[0]
         shares = memory_weights[answer] * found.weights[0] * soft_labels[:, answer] / probabilities[answer]
         neighbours = []
         rows = memory.rows.iloc[found.numbers[0]].to_dict("records")

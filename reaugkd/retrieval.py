@@ -185,11 +185,14 @@ class Combined:
         λ_i.
     probabilities : (N, C') float64
         (1 - λ_i) ŷ_i + λ_i r_i; rows sum to 1.
+    class_weights : (N, C') float64
+        λ_i by class: 1 for a class that the student does not know, where the memory is asked at all.
     """
 
     student_vote: NDArray[np.float64]
     retrieval_weights: NDArray[np.float64]
     probabilities: NDArray[np.float64]
+    class_weights: NDArray[np.float64]
 
 
 def combine(student_probabilities: NDArray[np.floating], retrieved: Retrieved, settings: RetrievalSettings) -> Combined:
@@ -207,7 +210,7 @@ def combine(student_probabilities: NDArray[np.floating], retrieved: Retrieved, s
     Returns
     -------
     Combined
-        Vote, weight and answer.
+        Vote, weights and answer.
     """
     gate, student = settings.gate, np.asarray(student_probabilities, dtype=np.float64)
     if gate is not None:
@@ -215,12 +218,15 @@ def combine(student_probabilities: NDArray[np.floating], retrieved: Retrieved, s
         weights = gate.retrieval_weights(student, retrieved.similarities, retrieved.probabilities)
     else:
         weights = np.full(len(student), settings.retrieval_weight)
+    known = student.shape[1]
+    class_weights = np.repeat(weights[:, None], retrieved.probabilities.shape[1], axis=1)
     if gate is not None or settings.retrieval_weight > 0:
         vote = student_vote(student, retrieved.probabilities)
+        class_weights[:, known:] = 1.0
     else:
         vote = np.zeros_like(retrieved.probabilities)
-        vote[:, : student.shape[1]] = student
-    return Combined(vote, weights, blend(vote, retrieved.probabilities, weights[:, None]))
+        vote[:, :known] = student
+    return Combined(vote, weights, blend(vote, retrieved.probabilities, weights[:, None]), class_weights)
 
 
 def student_vote(student_probabilities: NDArray[np.floating], retrieved: NDArray[np.floating]) -> NDArray[np.float64]:

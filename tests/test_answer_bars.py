@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from reaugkd.answer_bars import answer_bars, parts, what_happened
+from reaugkd.patch import Edit, apply_patch
 
 
 @pytest.fixture
@@ -18,6 +19,18 @@ def test_the_parts_of_every_class_add_up_to_its_probability(explanation):
     for number, probability in enumerate(explanation.probabilities):
         of_student, of_memory = parts(explanation, number)
         assert of_student + of_memory.sum() == pytest.approx(probability, abs=1e-12)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0, None])
+def test_the_parts_of_a_class_that_was_added_add_up_too(toy_model, weight):
+    text = "the shiny new gadget hums"
+    edited = apply_patch(toy_model, (Edit("add", "mine", "gadget", text),))
+    explanation = edited.explain(text, k=5, retrieval_weight=weight)
+    for number, probability in enumerate(explanation.probabilities):
+        of_student, of_memory = parts(explanation, number)
+        assert of_student + of_memory.sum() == pytest.approx(probability, abs=1e-12)
+    shares = sum(neighbour.share for neighbour in explanation.neighbours)
+    assert shares + explanation.student_share == pytest.approx(1)
 
 
 def test_the_stacked_bar_is_as_long_as_the_probability_it_shows(explanation):
