@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
@@ -118,7 +119,8 @@ def make_task(
     ------
     ReAugKDError
         If a text is empty or enormous, a label is missing, fewer than two classes are in train, a class has a
-        single row where rows must be held out, or another split has a label that train never had.
+        single row where rows must be held out, another split has a label that train never had, or a column holds
+        values of several kinds.
     """
     if metric not in METRICS:
         raise ReAugKDError(f"There is no metric {metric!r}; choose one of {', '.join(METRICS)}.")
@@ -131,6 +133,7 @@ def make_task(
         only = tables["train"]["label"].iloc[0]
         raise ReAugKDError(f"Every train row has the label {only!r}; a classifier needs rows of at least two classes.")
     _check_label_names(tables, names)
+    _check_kinds(tables)
     for split, share in (("test", TEST_SHARE), ("validation", VALIDATION_SHARE)):
         if split not in tables:
             tables["train"], tables[split] = _hold_out(tables["train"], share, split_seed)
@@ -170,6 +173,18 @@ def _check_rows(table: pd.DataFrame, split: str) -> None:
             raise ReAugKDError(
                 f"The {column} of {split} row {_first(enormous)} has over {MAX_CHARACTERS:,} characters; shorten it."
             )
+
+
+def _check_kinds(tables: dict[str, pd.DataFrame]) -> None:
+    """Refuse columns that Parquet cannot hold: a model keeps the rows of all splits."""
+    together = pd.concat(tables.values(), ignore_index=True)
+    for column in together.columns:
+        try:
+            pa.Array.from_pandas(together[column])
+        except (pa.ArrowException, TypeError, ValueError) as error:
+            raise ReAugKDError(
+                f"The column {str(column)!r} holds values of several kinds; make them alike or leave it out."
+            ) from error
 
 
 def _first(flags: "pd.Series[bool]") -> int:

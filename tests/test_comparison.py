@@ -27,7 +27,9 @@ def answered(said, labels="aaaabbbcc", sure=0.75, names=NAMES, **columns):
     zeros = np.zeros((count, 1), np.float32)
     asked = EvaluationSet(rows.assign(**columns), names, zeros, probabilities.astype(np.float32), zeros, None)
     retrieved = Retrieved(np.zeros((count, 1), np.int64), zeros, np.ones((count, 1)), probabilities)
-    return Answered(asked, retrieved, Combined(probabilities, np.zeros(count), probabilities, np.zeros_like(probabilities)))
+    return Answered(
+        asked, retrieved, Combined(probabilities, np.zeros(count), probabilities, np.zeros_like(probabilities))
+    )
 
 
 # Gold is aaaabbbcc. Both are right on rows 0, 1, 4, 7; only the first on 2, 5; only the second on 3; both wrong on 6
