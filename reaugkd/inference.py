@@ -17,7 +17,7 @@ from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.model_folder import ModelParts, read_model, write_model
 from reaugkd.retrieval import RetrievalSettings, Retrieved, combine, retrieve
 from reaugkd.texts import Text, check_texts
-from reaugkd.weights import hub_is_reachable
+from reaugkd.weights import hub_is_reachable, is_hub_name
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class ReAugKDClassifier:
         if Path(folder_or_name).expanduser().is_dir():
             return cls(read_model(folder_or_name))
         name = str(folder_or_name)
-        if name.count("/") == 1 and not name.startswith((".", "/", "~")) and hub_is_reachable():
+        if name.count("/") == 1 and is_hub_name(name) and hub_is_reachable():
             try:
                 return cls(read_model(huggingface_hub.snapshot_download(name)))
             except (HfHubHTTPError, OSError) as error:

@@ -275,6 +275,13 @@ def test_a_name_of_the_hub_without_a_hub_fails_at_once():
         ReAugKDClassifier.from_pretrained("someone/something")
 
 
+@pytest.mark.parametrize("name", ["my/own model", "a b/c", "some/x--y"])
+def test_a_name_that_the_hub_cannot_have_is_not_asked_of_it(name, monkeypatch):
+    monkeypatch.setattr("reaugkd.inference.hub_is_reachable", lambda: True)
+    with pytest.raises(ReAugKDError, match=f"There is no folder '{name}'"):
+        ReAugKDClassifier.from_pretrained(name)
+
+
 class FakeHub:
     """Takes the place of HfApi and keeps what it is told."""
 
