@@ -28,7 +28,14 @@ from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.maps import fit_maps
 from reaugkd.model_card import model_card
-from reaugkd.model_folder import EPOCHS_FILE, ModelParts, ModelSettings, check_target, full_disk_as_sentence
+from reaugkd.model_folder import (
+    EPOCHS_FILE,
+    ModelParts,
+    ModelSettings,
+    check_parents,
+    check_target,
+    full_disk_as_sentence,
+)
 from reaugkd.projection import fit_projection_head
 from reaugkd.projection_head import ProjectionHead
 from reaugkd.second_key import SecondKey, half_of
@@ -134,7 +141,7 @@ def teach(
     task : Task
         The task.
     recipe : Recipe
-        ``teacher``, ``teacher_epochs``, ``teacher_training``, ``max_length`` and ``seed`` count.
+        ``teacher``, ``teacher_epochs``, ``teacher_training``, ``cross_fit``, ``max_length`` and ``seed`` count.
     out : str or Path
         A Parquet file, from which :func:`train` starts without any teacher.
     on_progress : callable, optional
@@ -144,16 +151,40 @@ def teach(
     -------
     TeacherOutputs
         What was written.
+
+    Raises
+    ------
+    ReAugKDError
+        If the file cannot be written there, weights are not found or the disk is full.
     """
     out = Path(out)
-    if out.suffix != ".parquet":
-        raise ReAugKDError(f"{str(out)!r} must end in .parquet; name another file for the outputs.")
+    check_outputs_file(out)
     recipe = recipe.for_task(task)
     with _working_folder(out.with_suffix(".partial"), task, recipe) as work:
         outputs, _ = _teacher_outputs(task, recipe, work, on_progress)
         if PartialState().is_main_process:
             outputs.save(out)
     return outputs
+
+
+def check_outputs_file(out: Path) -> None:
+    """Refuse to write a teacher's outputs to what is no Parquet file.
+
+    Parameters
+    ----------
+    out : Path
+        The file.
+
+    Raises
+    ------
+    ReAugKDError
+        If it has another ending, is a folder, or lies in a file.
+    """
+    if out.suffix != ".parquet":
+        raise ReAugKDError(f"{str(out)!r} must end in .parquet; name another file for the outputs.")
+    if out.is_dir():
+        raise ReAugKDError(f"{str(out)!r} is a folder; name a file for the outputs.")
+    check_parents(out)
 
 
 def fit_head(
