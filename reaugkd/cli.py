@@ -366,7 +366,7 @@ def info(
     Console().print(table)
     if "memory" in metrics:
         _say(memory_in_words(metrics["memory"]))
-    if metrics:
+    if "methods" in metrics:
         _print_ablations(metrics)
 
 

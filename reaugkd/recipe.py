@@ -27,7 +27,7 @@ from reaugkd.evaluation import Encoded, Networks, Scored, score_methods
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.maps import fit_maps
-from reaugkd.model_card import model_card
+from reaugkd.model_card import about_memory, model_card
 from reaugkd.model_folder import (
     EPOCHS_FILE,
     ModelParts,
@@ -530,7 +530,7 @@ def _evaluate(
         "metric": task.metric,
         "methods": scored.methods,
         "alignment": aligned,
-        "memory": {"second_key": scored.by_second_key, "gate_open": scored.retrieval.gate_is_open},
+        "memory": about_memory(scored.retrieval, scored.by_second_key),
     }
     return metrics, scored, _encode(students["reaugkd"], task, "train")
 
