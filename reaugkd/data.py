@@ -50,11 +50,6 @@ class Task:
         """Whether the rows are pairs of texts."""
         return "text_pair" in self.rows["train"].column_names
 
-    @property
-    def extra_columns(self) -> list[str]:
-        """Names of the columns beyond id, text, text_pair and label."""
-        return [name for name in self.rows["train"].column_names if name not in _OWN_COLUMNS]
-
     def texts(self, split: str) -> list[Text]:
         """Return the texts of a split; pairs as tuples."""
         rows = self.rows[split]
@@ -77,9 +72,6 @@ class Task:
                 parts = (split, row_id, text) if isinstance(text, str) else (split, row_id, *text)
                 digest.update("\x1f".join(parts).encode() + b"\x1e")
         return digest.hexdigest()
-
-
-_OWN_COLUMNS = ("id", "text", "text_pair", "label")
 
 
 def make_task(
@@ -137,7 +129,7 @@ def make_task(
     for split, share in (("test", TEST_SHARE), ("validation", VALIDATION_SHARE)):
         if split not in tables:
             tables["train"], tables[split] = _hold_out(tables["train"], share, split_seed)
-    if metric in ("accuracy_and_f1", "matthews_correlation") and len(names) != 2 and metric == "accuracy_and_f1":
+    if metric == "accuracy_and_f1" and len(names) != 2:
         raise ReAugKDError(f"The metric {metric} is for two classes, this task has {len(names)}; use macro_f1.")
     rows = {}
     for split in SPLITS:

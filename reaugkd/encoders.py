@@ -20,7 +20,6 @@ from reaugkd.texts import Text
 
 CLASSIFIER_FILE = "classifier.safetensors"
 POOLING_FILE = "1_Pooling/config.json"
-POOLINGS = ("mean", "cls")
 BATCH_SIZE = 64
 
 

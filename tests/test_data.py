@@ -119,7 +119,7 @@ def test_pairs_are_tuples_and_other_columns_are_kept():
     task = make_task("t", {"train": source, "validation": source, "test": source})
     assert task.is_pair
     assert task.texts("test") == [("one", "w"), ("two", "x"), ("three", "y"), ("four", "z")]
-    assert task.extra_columns == ["topic"]
+    assert list(task.rows["test"]["topic"]) == ["p", "q", "p", "q"]
 
 
 @pytest.mark.parametrize("values", [[1, "two", 3, 4], [{"a": 1}, 2, 3, 4], [[1], "two", [3], [4]]])

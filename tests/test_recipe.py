@@ -11,12 +11,12 @@ from toy_data import toy_rows
 from reaugkd import recipe as recipes
 from reaugkd.data import RESERVED, make_task
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation import METHODS
 from reaugkd.evaluation_set import EvaluationSet, held_out
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.map_points import map_points
 from reaugkd.maps import ProjectionMaps
 from reaugkd.memory_audit import memory_table
+from reaugkd.model_card import METHOD_NAMES
 from reaugkd.patch import Edit, apply_patch
 from reaugkd.recipe import Recipe, teach, train
 from reaugkd.teacher import TeacherOutputs
@@ -88,7 +88,7 @@ def test_metrics_json_has_the_promised_shape(toy_model_folder):
     metrics = json.loads((toy_model_folder / "metrics.json").read_text())
     assert list(metrics) == ["metric", "methods", "alignment", "memory", "seconds"]
     assert metrics["metric"] == "accuracy"
-    assert tuple(metrics["methods"]) == tuple(method for method in METHODS if method != "kd_second_key")
+    assert tuple(metrics["methods"]) == tuple(method for method in METHOD_NAMES if method != "kd_second_key")
     for scores in metrics["methods"].values():
         assert sorted(scores) == ["test", "validation"]
         assert all(0 <= score <= 1 for score in scores.values())
