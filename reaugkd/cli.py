@@ -284,10 +284,11 @@ def edit(
     as_json: AsJson = False,
 ) -> None:
     """Edit a model's memory without training: show what that fixes and breaks, and save a new version."""
-    from reaugkd.evaluation_set import changed_rows, held_out
+    from reaugkd.evaluation_set import changed_rows, held_out, texts_of
     from reaugkd.inference import ReAugKDClassifier
     from reaugkd.patch import apply_patch, read_patch
     from reaugkd.refit import refit_gate, searched_by
+    from reaugkd.texts import in_one_line
 
     original = ReAugKDClassifier.from_pretrained(model)
     if out is not None and out.resolve() == Path(model).resolve():
@@ -304,7 +305,8 @@ def edit(
         typer.echo(json.dumps({"edits": edited.parts.metrics["edits"], "changed": changed.to_dict("records")}))
         return
     table = Table("effect", "label", "before", "after", "text", title="test rows whose answer changes")
-    for row in changed.to_dict("records"):
+    texts = map(in_one_line, texts_of(changed, original.parts.settings.is_pair))
+    for row in changed.assign(text=list(texts)).to_dict("records"):
         table.add_row(*(_escaped(row[name]) for name in ("effect", "label", "before", "after", "text")))
     Console().print(table)
     counts = changed["effect"].value_counts()
@@ -453,10 +455,13 @@ def _escaped(value: Any) -> str:
 def _print_explanation(explanation: Any) -> None:
     from rich.markup import escape
 
+    from reaugkd.texts import in_one_line
+
     top = explanation.probabilities.max()
     console = Console()
     console.print(
-        f"[bold]{escape(explanation.label)}[/bold] ({top:.2f})  {escape(str(explanation.text))}", highlight=False
+        f"[bold]{escape(explanation.label)}[/bold] ({top:.2f})  {escape(in_one_line(explanation.text))}",
+        highlight=False,
     )
     table = Table("similarity", "weight", "share", "gold label", "teacher", "text")
     for neighbour in explanation.neighbours:

@@ -16,7 +16,7 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.model_folder import ModelParts, read_model, write_model
 from reaugkd.retrieval import RetrievalSettings, Retrieved, combine, retrieve
-from reaugkd.texts import Text, check_texts
+from reaugkd.texts import Text, check_texts, in_one_line
 from reaugkd.weights import hub_is_reachable, is_hub_name
 
 
@@ -291,7 +291,7 @@ class ReAugKDClassifier:
         retrieval = self.retrieval.overridden(k, retrieval_weight, temperature)
         embeddings, student = self.embed(texts)
         if not len(texts):
-            return student.astype(np.float64)
+            return np.empty((0, len(self.classes_)))
         retrieved = retrieve(self.memory, self.query_keys(texts, embeddings), retrieval)
         return combine(student, retrieved, retrieval).probabilities
 
@@ -413,13 +413,13 @@ class ReAugKDClassifier:
         rows = memory.rows.iloc[found.numbers[0]].to_dict("records")
         for position, (number, found_row) in enumerate(zip(found.numbers[0], rows, strict=True)):
             row = {str(name): value for name, value in found_row.items()}
-            pair = row.pop("text_pair", None)
+            first, second = row.pop("text"), row.pop("text_pair", None)
             neighbours.append(
                 Neighbour(
                     rank=position + 1,
                     number=int(number),
                     id=row.pop("id"),
-                    text=row.pop("text") + (f" | {pair}" if pair is not None else ""),
+                    text=in_one_line(first if second is None else (first, second)),
                     label=row.pop("label"),
                     similarity=float(found.similarities[0, position]),
                     weight=float(found.weights[0, position]),
