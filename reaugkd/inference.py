@@ -407,7 +407,7 @@ class ReAugKDClassifier:
         probabilities, weight = combined.probabilities[0], float(combined.retrieval_weights[0])
         answer = int(probabilities.argmax())
         soft_labels = (memory.soft_labels[found.numbers[0]] if soft_labels is None else soft_labels).astype(np.float64)
-        memory_weights = combined.class_weights[0]
+        memory_weights = combined.memory_weights[0]
         shares = memory_weights[answer] * found.weights[0] * soft_labels[:, answer] / probabilities[answer]
         neighbours = []
         rows = memory.rows.iloc[found.numbers[0]].to_dict("records")

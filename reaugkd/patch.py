@@ -47,8 +47,8 @@ class Edit:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if not isinstance(value, str | None):
-                raise ReAugKDError(f"The {name} of an edit is {value!r}, not a string; put it in quotes.")
+            if value is not None and not isinstance(value, str):
+                raise ReAugKDError(f"An edit has the {name} {value!r}, which is no text; put it in quotes.")
         if self.edit not in KINDS:
             raise ReAugKDError(f"An edit is called {self.edit!r}; it must be one of {', '.join(KINDS)}.")
         if not self.id:

@@ -185,14 +185,14 @@ class Combined:
         λ_i.
     probabilities : (N, C') float64
         (1 - λ_i) ŷ_i + λ_i r_i; rows sum to 1.
-    class_weights : (N, C') float64
+    memory_weights : (N, C') float64
         λ_i by class: 1 for a class that the student does not know, where the memory is asked at all.
     """
 
     student_vote: NDArray[np.float64]
     retrieval_weights: NDArray[np.float64]
     probabilities: NDArray[np.float64]
-    class_weights: NDArray[np.float64]
+    memory_weights: NDArray[np.float64]
 
 
 def combine(student_probabilities: NDArray[np.floating], retrieved: Retrieved, settings: RetrievalSettings) -> Combined:
@@ -219,14 +219,14 @@ def combine(student_probabilities: NDArray[np.floating], retrieved: Retrieved, s
     else:
         weights = np.full(len(student), settings.retrieval_weight)
     known = student.shape[1]
-    class_weights = np.repeat(weights[:, None], retrieved.probabilities.shape[1], axis=1)
+    memory_weights = np.repeat(weights[:, None], retrieved.probabilities.shape[1], axis=1)
     if gate is not None or settings.retrieval_weight > 0:
         vote = student_vote(student, retrieved.probabilities)
-        class_weights[:, known:] = 1.0
+        memory_weights[:, known:] = 1.0
     else:
         vote = np.zeros_like(retrieved.probabilities)
         vote[:, :known] = student
-    return Combined(vote, weights, blend(vote, retrieved.probabilities, weights[:, None]), class_weights)
+    return Combined(vote, weights, blend(vote, retrieved.probabilities, weights[:, None]), memory_weights)
 
 
 def student_vote(student_probabilities: NDArray[np.floating], retrieved: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -170,11 +170,11 @@ def test_a_memory_is_not_emptied(without_teacher):
         ('{"edit": "relabel", "id": "a"}', "names no label"),
         ('{"edit": "remove", "id": ""}', "names no row"),
         ('["remove", "a"]', "Line 2 of .* is no edit"),
-        ('{"edit": ["remove"], "id": "a"}', r"The edit of an edit is \['remove'\], not a string"),
-        ('{"edit": "remove", "id": 7}', "The id of an edit is 7, not a string; put it in quotes"),
-        ('{"edit": "relabel", "id": "a", "label": 1}', "The label of an edit is 1, not a string"),
-        ('{"edit": "add", "id": "a", "text": 5}', "The text of an edit is 5, not a string"),
-        ('{"edit": "add", "id": "a", "text": "b", "text_pair": ["c"]}', r"The text_pair of an edit is \['c'\], not"),
+        ('{"edit": ["remove"], "id": "a"}', r"An edit has the edit \['remove'\], which is no text"),
+        ('{"edit": "remove", "id": 7}', "An edit has the id 7, which is no text; put it in quotes"),
+        ('{"edit": "relabel", "id": "a", "label": 1}', "An edit has the label 1, which is no text"),
+        ('{"edit": "add", "id": "a", "text": 5}', "An edit has the text 5, which is no text"),
+        ('{"edit": "add", "id": "a", "text": "b", "text_pair": ["c"]}', r"An edit has the text_pair \['c'\], which is no"),
     ],
 )
 def test_a_wrong_line_of_a_patch_file_is_named(tmp_path, line, sentence):
