@@ -20,7 +20,7 @@ from reaugkd.alignment import alignment
 from reaugkd.cross_fit import cross_fitted
 from reaugkd.data import Task
 from reaugkd.distillation import DistillationSettings, OnStudentEpoch, train_student
-from reaugkd.encoders import TextClassifier, normalize
+from reaugkd.encoders import TextClassifier, kept_layers, normalize
 from reaugkd.epochs import EpochWatch, TrainingEpochs
 from reaugkd.errors import ReAugKDError
 from reaugkd.evaluation import Encoded, Networks, Scored, score_methods
@@ -318,7 +318,8 @@ def train(
     Raises
     ------
     ReAugKDError
-        If the outputs do not fit the task, ``out`` holds something else, weights are not found or the disk is full.
+        If the outputs do not fit the task, ``out`` holds something else, weights are not found, the student's encoder
+        lacks layers that are asked for, or the disk is full.
     """
     out = Path(out)
     check_target(out)
@@ -330,6 +331,7 @@ def train(
             raise ReAugKDError("A teacher that is only known by its outputs cannot be kept; leave one of the two out.")
         teacher_outputs.check(task)
         recipe = replace(recipe, teacher=teacher_outputs.teacher)
+    _check_encoders(recipe, on_progress, teacher_too=teacher_outputs is None)
     with _working_folder(out.with_name(out.name + ".partial"), task, recipe, teacher_outputs) as work:
         if teacher_outputs is None:
             with _timed(seconds, "teacher"):
@@ -399,6 +401,17 @@ def train(
         if PartialState().is_main_process:
             model.save_pretrained(out)
     return model
+
+
+def _check_encoders(recipe: Recipe, on_progress: OnProgress | None, *, teacher_too: bool) -> None:
+    """Find every encoder before the first stage: what is missing for the last would else show after the training."""
+    if teacher_too:
+        find_weights(recipe.teacher, _sentence(on_progress))
+    if recipe.second_key is not None:
+        find_weights(recipe.second_key, _sentence(on_progress))
+    student = find_weights(recipe.student, _sentence(on_progress))
+    if recipe.student_layers is not None:
+        kept_layers(AutoConfig.from_pretrained(student).num_hidden_layers, recipe.student_layers)
 
 
 def _epochs_by_size(rows: int, batch_size: int, few_rows: float, many_rows: float) -> float:
@@ -562,10 +575,12 @@ def _working_folder(
 ) -> Iterator[Path]:
     """Keep finished stages for a resume; forget those of another task or recipe.
 
+    No stage that is kept depends on the second key, or on whether the teacher goes into the model: these may change.
     Under ``accelerate launch`` every process goes through the same stages, and only the main one writes.
     """
     processes = PartialState()
-    made_of = [task.fingerprint(), json.dumps(asdict(recipe), default=str), repr(task.labels("train").tolist())]
+    kept = asdict(replace(recipe, second_key=None, keep_teacher=False))
+    made_of = [task.fingerprint(), json.dumps(kept, default=str), repr(task.labels("train").tolist())]
     if teacher_outputs is not None:
         made_of.append(
             hashlib.sha256(teacher_outputs.soft_labels.tobytes() + teacher_outputs.hidden.tobytes()).hexdigest()

@@ -174,7 +174,10 @@ def test_a_memory_is_not_emptied(without_teacher):
         ('{"edit": "remove", "id": 7}', "An edit has the id 7, which is no text; put it in quotes"),
         ('{"edit": "relabel", "id": "a", "label": 1}', "An edit has the label 1, which is no text"),
         ('{"edit": "add", "id": "a", "text": 5}', "An edit has the text 5, which is no text"),
-        ('{"edit": "add", "id": "a", "text": "b", "text_pair": ["c"]}', r"An edit has the text_pair \['c'\], which is no"),
+        (
+            '{"edit": "add", "id": "a", "text": "b", "text_pair": ["c"]}',
+            r"An edit has the text_pair \['c'\], which is no",
+        ),
     ],
 )
 def test_a_wrong_line_of_a_patch_file_is_named(tmp_path, line, sentence):

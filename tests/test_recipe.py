@@ -202,6 +202,41 @@ def test_an_interrupted_training_goes_on_without_the_stages_that_were_finished(
     np.testing.assert_allclose(answers(tmp_path / "model", toy_task), answers(at_once, toy_task), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("mistake", "sentence"),
+    [
+        ({"student": "no/encoder"}, "The model 'no/encoder' is neither a folder nor cached"),
+        ({"student_layers": 9}, "A student of 9 layers cannot be cut from an encoder of 4; ask for 1 to 4"),
+        ({"student_layers": (0, 4)}, "A student of the layers 0, 4 cannot be cut from an encoder of 4"),
+        ({"second_key": "no/key"}, "The model 'no/key' is neither a folder nor cached"),
+        ({"teacher": "no/teacher"}, "The model 'no/teacher' is neither a folder nor cached"),
+    ],
+)
+def test_a_mistake_in_an_encoder_shows_before_the_first_stage_and_costs_nothing(
+    quick, toy_task, tmp_path, stages, mistake, sentence
+):
+    with pytest.raises(Stopped):
+        train(toy_task, quick, tmp_path / "model", on_progress=stop_at("Student alone"))
+    stages.clear()
+    with pytest.raises(ReAugKDError, match=sentence):
+        train(toy_task, replace(quick, **mistake), tmp_path / "model")
+    assert stages == []
+    with pytest.raises(Stopped):
+        train(toy_task, quick, tmp_path / "model", on_progress=stop_at("Evaluation"))
+    assert stages == ["fit_projection_head", *STUDENTS]
+
+
+def test_another_second_key_costs_no_training(quick, toy_task, tmp_path, stages, toy_encoder_folder):
+    with pytest.raises(Stopped):
+        train(toy_task, quick, tmp_path / "model", on_progress=stop_at("Evaluation"))
+    stages.clear()
+    recipe = replace(quick, second_key=str(toy_encoder_folder), keep_teacher=True)
+    model = train(toy_task, recipe, tmp_path / "model", on_progress=lambda _: None)
+    assert stages == ["fit_projection_head"]
+    assert "kd_second_key" in model.parts.metrics["methods"]
+    assert model.parts.teacher is not None
+
+
 def test_the_last_good_model_stays_while_a_new_training_is_interrupted(quick, toy_task, tmp_path, at_once):
     good = shutil.copytree(at_once, tmp_path / "model")
     with pytest.raises(Stopped):
