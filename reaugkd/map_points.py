@@ -13,12 +13,12 @@ from reaugkd.figures import OTHER_COLOUR, PALETTE
 from reaugkd.inference import ReAugKDClassifier
 
 KINDS = ("memory", "test row")
-# From light to dark, evenly bright steps, to be told apart without a sense of colour too.
-STEPS = ("#FDE725", "#8FD744", "#35B779", "#21908C", "#31688E", "#443A83", "#440154")
-MEASURED_ROWS = 2_000
 # What is found out of a point; a further column of such a name would be taken for it.
 FOUND = ["teacher", "teacher_probability", "student", "student_probability", "retrieved", "answer", "probability"]
 FOUND += ["weight", "effect", "moved"]
+# From light to dark, evenly bright steps, to be told apart without a sense of colour too.
+STEPS = ("#FDE725", "#8FD744", "#35B779", "#21908C", "#31688E", "#443A83", "#440154")
+MEASURED_ROWS = 2_000
 
 
 @dataclass(frozen=True)

@@ -21,18 +21,6 @@ def test_the_parts_of_every_class_add_up_to_its_probability(explanation):
         assert of_student + of_memory.sum() == pytest.approx(probability, abs=1e-12)
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0, None])
-def test_the_parts_of_a_class_that_was_added_add_up_too(toy_model, weight):
-    text = "the shiny new gadget hums"
-    edited = apply_patch(toy_model, (Edit("add", "mine", "gadget", text),))
-    explanation = edited.explain(text, k=5, retrieval_weight=weight)
-    for number, probability in enumerate(explanation.probabilities):
-        of_student, of_memory = parts(explanation, number)
-        assert of_student + of_memory.sum() == pytest.approx(probability, abs=1e-12)
-    shares = sum(neighbour.share for neighbour in explanation.neighbours)
-    assert shares + explanation.student_share == pytest.approx(1)
-
-
 def test_the_stacked_bar_is_as_long_as_the_probability_it_shows(explanation):
     rows = re.findall(r'<div class="stack">(.*?)</div><span>(.*?)</span>', answer_bars(explanation))
     assert len(rows) == len(explanation.classes)
@@ -73,6 +61,18 @@ def test_the_sentence_says_what_the_memory_did(explanation):
     assert f"the student's {first} stands" in what_happened(stood)
     alone = changed(explanation, [0.6, 0.4, 0], [0.1, 0.9, 0], 0.0)
     assert what_happened(alone).startswith("The memory has no say here")
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0, None])
+def test_the_parts_of_a_class_that_was_added_add_up_too(toy_model, weight):
+    text = "the shiny new gadget hums"
+    edited = apply_patch(toy_model, (Edit("add", "mine", "gadget", text),))
+    explanation = edited.explain(text, k=5, retrieval_weight=weight)
+    for number, probability in enumerate(explanation.probabilities):
+        of_student, of_memory = parts(explanation, number)
+        assert of_student + of_memory.sum() == pytest.approx(probability, abs=1e-12)
+    shares = sum(neighbour.share for neighbour in explanation.neighbours)
+    assert shares + explanation.student_share == pytest.approx(1)
 
 
 def test_names_are_shown_as_text(explanation):
