@@ -117,13 +117,13 @@ def black_box(
 ) -> None:
     """Make teacher outputs of a teacher whose answers alone are known, for `reaugkd train --teacher-outputs`."""
     from reaugkd.black_box import black_box_outputs, read_soft_labels
+    from reaugkd.recipe import check_outputs_file
     from reaugkd.weights import DEFAULT_ENCODER
 
     loaded = _task(
         task, train, test, validation, text_column, text_pair_column, label_column, metric, positive_label, train_rows
     )
-    if out.suffix != ".parquet":
-        raise ReAugKDError(f"{str(out)!r} must end in .parquet; name another file for the outputs.")
+    check_outputs_file(out)
     outputs = black_box_outputs(loaded, read_soft_labels(soft_labels, loaded), encoder or DEFAULT_ENCODER)
     outputs.save(out)
     _say(f"Wrote {len(outputs.ids):,} rows to {out}.")
@@ -368,7 +368,7 @@ def info(
     Console().print(table)
     if "memory" in metrics:
         _say(memory_in_words(metrics["memory"]))
-    if metrics:
+    if "methods" in metrics:
         _print_ablations(metrics)
 
 

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation_set import Answered, rows_with
+from reaugkd.evaluation_set import Answered
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.metrics import METRICS
 from reaugkd.reliability import expected_calibration_error
 from reaugkd.significance import DRAWS, Interval, mcnemar, paired_bootstrap
+from reaugkd.texts import rows_with
 
 OUTCOMES = ("both right", "only first right", "only second right", "both wrong")
 """Who names the gold label of a row."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
@@ -17,6 +18,8 @@ from reaugkd.texts import MAX_CHARACTERS, Text
 SPLITS = ("train", "validation", "test")
 VALIDATION_SHARE = 0.1
 TEST_SHARE = 0.2
+RESERVED = ("embedding", "second_key", "soft_labels", "teacher_soft_labels", "edited")
+"""Columns that a model's own tables add to a task's rows."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Task:
         A key of :data:`reaugkd.metrics.METRICS`.
     rows : DatasetDict
         The splits ``train``, ``validation`` and ``test``, each with the columns ``id``, ``text``, ``label`` and,
-        for pairs, ``text_pair``. Further columns are kept: maps can be coloured by them.
+        for pairs, ``text_pair``. Further columns are kept: maps can be coloured by them; those of :data:`RESERVED`
+        names are called ``given_...``.
     """
 
     name: str
@@ -45,11 +49,6 @@ class Task:
     def is_pair(self) -> bool:
         """Whether the rows are pairs of texts."""
         return "text_pair" in self.rows["train"].column_names
-
-    @property
-    def extra_columns(self) -> list[str]:
-        """Names of the columns beyond id, text, text_pair and label."""
-        return [name for name in self.rows["train"].column_names if name not in _OWN_COLUMNS]
 
     def texts(self, split: str) -> list[Text]:
         """Return the texts of a split; pairs as tuples."""
@@ -73,9 +72,6 @@ class Task:
                 parts = (split, row_id, text) if isinstance(text, str) else (split, row_id, *text)
                 digest.update("\x1f".join(parts).encode() + b"\x1e")
         return digest.hexdigest()
-
-
-_OWN_COLUMNS = ("id", "text", "text_pair", "label")
 
 
 def make_task(
@@ -116,11 +112,13 @@ def make_task(
     ------
     ReAugKDError
         If a text is empty or enormous, a label is missing, fewer than two classes are in train, a class has a
-        single row where rows must be held out, or another split has a label that train never had.
+        single row where rows must be held out, another split has a label that train never had, or a column holds
+        values of several kinds.
     """
     if metric not in METRICS:
         raise ReAugKDError(f"There is no metric {metric!r}; choose one of {', '.join(METRICS)}.")
-    tables = {split: _with_ids(table, split) for split, table in tables.items()}
+    given = {name: f"given_{name}" for name in RESERVED}
+    tables = {split: _with_ids(table.rename(columns=given), split) for split, table in tables.items()}
     for split, table in tables.items():
         _check_rows(table, split)
     names = tuple(label_names) if label_names is not None else _sorted_names(tables["train"]["label"].unique().tolist())
@@ -128,10 +126,11 @@ def make_task(
         only = tables["train"]["label"].iloc[0]
         raise ReAugKDError(f"Every train row has the label {only!r}; a classifier needs rows of at least two classes.")
     _check_label_names(tables, names)
+    _check_kinds(tables)
     for split, share in (("test", TEST_SHARE), ("validation", VALIDATION_SHARE)):
         if split not in tables:
             tables["train"], tables[split] = _hold_out(tables["train"], share, split_seed)
-    if metric in ("accuracy_and_f1", "matthews_correlation") and len(names) != 2 and metric == "accuracy_and_f1":
+    if metric == "accuracy_and_f1" and len(names) != 2:
         raise ReAugKDError(f"The metric {metric} is for two classes, this task has {len(names)}; use macro_f1.")
     rows = {}
     for split in SPLITS:
@@ -167,6 +166,18 @@ def _check_rows(table: pd.DataFrame, split: str) -> None:
             raise ReAugKDError(
                 f"The {column} of {split} row {_first(enormous)} has over {MAX_CHARACTERS:,} characters; shorten it."
             )
+
+
+def _check_kinds(tables: dict[str, pd.DataFrame]) -> None:
+    """Refuse columns that Parquet cannot hold: a model keeps the rows of all splits."""
+    together = pd.concat(tables.values(), ignore_index=True)
+    for column in together.columns:
+        try:
+            pa.Array.from_pandas(together[column])
+        except (pa.ArrowException, TypeError, ValueError) as error:
+            raise ReAugKDError(
+                f"The column {str(column)!r} holds values of several kinds; make them alike or leave it out."
+            ) from error
 
 
 def _first(flags: "pd.Series[bool]") -> int:

@@ -20,7 +20,6 @@ from reaugkd.texts import Text
 
 CLASSIFIER_FILE = "classifier.safetensors"
 POOLING_FILE = "1_Pooling/config.json"
-POOLINGS = ("mean", "cls")
 BATCH_SIZE = 64
 
 
@@ -295,11 +294,7 @@ def keep_layers(encoder: PreTrainedModel, layers: int | Sequence[int]) -> None:
         If it has no such layers, or its layers are not found.
     """
     total = encoder.config.num_hidden_layers
-    kept = list(range(layers)) if isinstance(layers, int) else sorted(set(layers))
-    if not kept or kept[0] < 0 or kept[-1] >= total:
-        asked = f"of {layers} layers" if isinstance(layers, int) else f"of the layers {', '.join(map(str, layers))}"
-        wanted = f"1 to {total}" if isinstance(layers, int) else f"numbers from 0 to {total - 1}"
-        raise ReAugKDError(f"A student {asked} cannot be cut from an encoder of {total}; ask for {wanted}.")
+    kept = kept_layers(total, layers)
     stacks = [module for module in encoder.modules() if isinstance(module, nn.ModuleList) and len(module) == total]
     if not stacks:
         raise ReAugKDError(
@@ -309,6 +304,34 @@ def keep_layers(encoder: PreTrainedModel, layers: int | Sequence[int]) -> None:
         if number not in kept:
             del stacks[0][number]
     encoder.config.num_hidden_layers = len(kept)
+
+
+def kept_layers(total: int, layers: int | Sequence[int]) -> list[int]:
+    """Return the numbers of the layers that :func:`keep_layers` keeps.
+
+    Parameters
+    ----------
+    total : int
+        How many the encoder has.
+    layers : int or sequence of int
+        How many of the first layers to keep, or the numbers of those to keep, counted from 0.
+
+    Returns
+    -------
+    list of int
+        In their order.
+
+    Raises
+    ------
+    ReAugKDError
+        If the encoder has no such layers.
+    """
+    kept = list(range(layers)) if isinstance(layers, int) else sorted(set(layers))
+    if not kept or kept[0] < 0 or kept[-1] >= total:
+        asked = f"of {layers} layers" if isinstance(layers, int) else f"of the layers {', '.join(map(str, layers))}"
+        wanted = f"1 to {total}" if isinstance(layers, int) else f"numbers from 0 to {total - 1}"
+        raise ReAugKDError(f"A student {asked} cannot be cut from an encoder of {total}; ask for {wanted}.")
+    return kept
 
 
 def read_pooling(folder: str | Path) -> str:

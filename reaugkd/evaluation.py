@@ -27,19 +27,6 @@ from reaugkd.siblings import siblings
 from reaugkd.significance import paired_bootstrap
 from reaugkd.texts import Labels, Text
 
-METHODS = (
-    "teacher",
-    "teacher_knn",
-    "student",
-    "kd",
-    "kd_own_memory",
-    "reaugkd_no_retrieval",
-    "retrieval_only",
-    "reaugkd_fixed_weight",
-    "kd_second_key",
-    "reaugkd",
-)
-"""Every ablation; ``kd_second_key`` where there is a second key."""
 GRID_K = (4, 8, 16, 32, 64)
 GRID_TEMPERATURE = (0.02, 0.05, 0.1, 0.2)
 GRID_PENALTY = (1.0, 0.1, 0.01)

@@ -1,6 +1,6 @@
 """Rows with gold labels, run through the student once: a slider or an edit of the memory only retrieves anew."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.inference import Explanation, ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.retrieval import Combined, RetrievalSettings, Retrieved, combine, retrieve
-from reaugkd.texts import Labels, texts_of
+from reaugkd.texts import Labels, rows_with, texts_of
 
 EFFECTS = ("fixed", "broken", "changed", "none")
 """What a change did to an answer: wrong to right, right to wrong, wrong to wrong otherwise, or nothing."""
@@ -271,23 +271,3 @@ def compared(before: "Answered", after: "Answered") -> pd.DataFrame:
     names, effect = np.asarray(after.asked.label_names), effects(after.asked.labels, old, new)
     table = rows_with(after.asked.rows, {"before": names[old], "after": names[new], "effect": effect})
     return table[old != new].reset_index(drop=True)
-
-
-def rows_with(rows: pd.DataFrame, found: Mapping[str, Any]) -> pd.DataFrame:
-    """Put what was found of N rows between their texts and labels and their further columns.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        As :class:`EvaluationSet` has them.
-    found : mapping of str to (N,) values
-        By column; of a further column of the same name it takes the place.
-
-    Returns
-    -------
-    DataFrame
-        ``id`` and ``split`` where there are, ``text``, ``text_pair`` of pairs, ``label``; what was found; the others.
-    """
-    first = [name for name in ("id", "split", "text", "text_pair", "label") if name in rows.columns]
-    columns = {name: rows[name] for name in first} | dict(found)
-    return pd.DataFrame(columns | {str(name): rows[name] for name in rows.columns if name not in columns})

@@ -17,7 +17,7 @@ from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.model_folder import ModelParts, read_model, write_model
 from reaugkd.retrieval import RetrievalSettings, Retrieved, combine, retrieve
 from reaugkd.texts import Text, check_texts, row_in_one_line
-from reaugkd.weights import hub_is_reachable
+from reaugkd.weights import hub_is_reachable, is_hub_name
 
 OWN_COLUMNS = ("id", "text", "text_pair", "label")
 
@@ -190,7 +190,7 @@ class ReAugKDClassifier:
         if Path(folder_or_name).expanduser().is_dir():
             return cls(read_model(folder_or_name))
         name = str(folder_or_name)
-        if name.count("/") == 1 and not name.startswith((".", "/", "~")) and hub_is_reachable():
+        if name.count("/") == 1 and is_hub_name(name) and hub_is_reachable():
             try:
                 return cls(read_model(huggingface_hub.snapshot_download(name)))
             except (HfHubHTTPError, OSError) as error:
@@ -314,7 +314,7 @@ class ReAugKDClassifier:
         retrieval = self.retrieval.overridden(k, retrieval_weight, temperature)
         embeddings, student = self.embed(texts)
         if not len(texts):
-            return student.astype(np.float64)
+            return np.empty((0, len(self.classes_)))
         retrieved = retrieve(self.memory, self.query_keys(texts, embeddings), retrieval)
         return combine(student, retrieved, retrieval).probabilities
 

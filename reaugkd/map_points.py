@@ -14,6 +14,9 @@ from reaugkd.figures import OTHER_COLOUR, PALETTE
 from reaugkd.inference import ReAugKDClassifier
 
 KINDS = ("memory", "test row")
+# What is found out of a point; a further column of such a name would be taken for it.
+FOUND = ["teacher", "teacher_probability", "student", "student_probability", "retrieved", "answer", "probability"]
+FOUND += ["weight", "effect", "moved"]
 # From light to dark, evenly bright steps, to be told apart without a sense of colour too.
 STEPS = ("#FDE725", "#8FD744", "#35B779", "#21908C", "#31688E", "#443A83", "#440154")
 MEASURED_ROWS = 2_000
@@ -87,7 +90,7 @@ def map_points(
     if maps is None:
         raise ReAugKDError("This model was saved without maps; train it again with maps to see them.")
     names = np.asarray(model.parts.settings.label_names)
-    stored = memory.rows.reset_index(drop=True).assign(
+    stored = memory.rows.drop(columns=FOUND, errors="ignore").assign(
         kind=KINDS[0],
         teacher=names[memory.soft_labels.argmax(axis=1)],
         teacher_probability=memory.soft_labels.max(axis=1),
@@ -99,9 +102,10 @@ def map_points(
         stored["student_probability"] = student_probabilities.max(axis=1)
     tables, places = [stored], [np.stack([maps.teacher_points, maps.student_points], axis=1)]
     if answered is not None:
-        tables.append(answered.table().assign(kind=KINDS[1]))
+        tables.append(answered.table().drop(columns="moved", errors="ignore").assign(kind=KINDS[1]))
         places.append(maps.place(answered.asked.embeddings, memory))
-    rows = pd.concat([table.reset_index(names="number") for table in tables], ignore_index=True)
+    numbered = [table.assign(number=np.arange(len(table))) for table in tables]
+    rows = pd.concat(numbered, ignore_index=True)
     for voice in ("teacher", "student", "answer"):
         if voice in rows:
             rows[f"{voice}_error"] = (

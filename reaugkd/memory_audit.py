@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.siblings import word_overlap
-from reaugkd.texts import texts_of
+from reaugkd.texts import rows_with, texts_of
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a page that names the questions does not wait for it
     from reaugkd.evaluation_set import Answered
@@ -98,11 +98,11 @@ def suspicious_rows(memory: "KnowledgeBase", label_names: tuple[str, ...], use: 
     Returns
     -------
     DataFrame
-        M rows, the most suspicious first: ``number`` (row of the memory), ``suspicion`` (from 0 to 1, the mean of the
-        three that follow), ``teacher_doubt`` (1 less the teacher's probability of the gold class),
-        ``neighbour_doubt`` (share of its 10 nearest memories of another gold class), ``harm`` (1 where it broke more
-        answers than it fixed); then the memory's own columns, what the ``teacher`` and its ``neighbours`` say, and
-        those of ``use``.
+        M rows, the most suspicious first: ids, texts and labels; ``number`` (row of the memory), ``suspicion`` (from 0
+        to 1, the mean of the three that follow), ``teacher_doubt`` (1 less the teacher's probability of the gold
+        class), ``neighbour_doubt`` (share of its 10 nearest memories of another gold class), ``harm`` (1 where it broke
+        more answers than it fixed), what the ``teacher`` and its ``neighbours`` say, the columns of ``use``; then the
+        memory's further ones.
     """
     numbers = np.arange(len(memory))
     gold = np.asarray([label_names.index(label) for label in memory.rows["label"]], dtype=np.int64)
@@ -116,10 +116,9 @@ def suspicious_rows(memory: "KnowledgeBase", label_names: tuple[str, ...], use: 
             "harm": (use["breaks"] > use["fixes"]).astype(np.float64),
         }
     )
-    table = pd.DataFrame({"number": numbers, "suspicion": evidence.mean(axis=1)}).join(evidence)
-    table = table.join(memory.rows.reset_index(drop=True))
     said = {"teacher": names[memory.soft_labels.argmax(axis=1)], "neighbours": names[votes.argmax(axis=1)]}
-    table = table.assign(**said).join(use)
+    found = {"number": numbers, "suspicion": evidence.mean(axis=1), **evidence, **said, **use}
+    table = rows_with(memory.rows.reset_index(drop=True), {str(name): column for name, column in found.items()})
     return table.sort_values(["suspicion", "number"], ascending=[False, True], ignore_index=True)
 
 

@@ -20,7 +20,7 @@ METHOD_NAMES = {
     "kd_second_key": "KD + memory by the second key, gated",
     "reaugkd": "ReAugKD, gated",
 }
-"""What each method of ``metrics.json`` is, in the order of the table."""
+"""What each method of ``metrics.json`` is, in the order of the table; one by a second key is there where that is."""
 
 
 def ablation_rows(metrics: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -85,9 +85,7 @@ The student's encoder alone loads with `transformers.AutoModel.from_pretrained`.
 
 ## Measured
 
-{settings.metric.replace("_", " ").capitalize()} in percent; k = {retrieval.k}, τ = {retrieval.temperature} and the gate
-(mean λ {retrieval.retrieval_weight}) were chosen on the validation rows, one seed ({settings.training["seed"]}).
-{memory_in_words(metrics["memory"])}
+{settings.metric.replace("_", " ").capitalize()} in percent; {choice_in_words(settings, retrieval, metrics["memory"])}
 
 | method | test | validation |
 |---|---|---|
@@ -97,22 +95,69 @@ Alignment on the test rows: {alignment_in_words(metrics["alignment"])}.
 """
 
 
-def memory_in_words(memory: dict[str, bool]) -> str:
-    """Say whether retrieval pays, as a sentence.
+def about_memory(retrieval: RetrievalSettings, by_second_key: bool) -> dict[str, Any]:
+    """Return what ``metrics.json`` says of the choice by which a model answers.
 
     Parameters
     ----------
-    memory : dict of str to bool
-        ``second_key`` and ``gate_open``.
+    retrieval : RetrievalSettings
+        The choice.
+    by_second_key : bool
+        Whether an untuned encoder searches the memory.
+
+    Returns
+    -------
+    dict
+        ``second_key``, ``gate_open`` and, where λ is set by hand in the place of a gate, ``fixed_weight``.
+    """
+    about: dict[str, Any] = {"second_key": by_second_key, "gate_open": retrieval.gate_is_open}
+    return about if retrieval.gate is not None else about | {"fixed_weight": retrieval.retrieval_weight}
+
+
+def choice_in_words(settings: "ModelSettings", retrieval: RetrievalSettings, memory: dict[str, Any]) -> str:
+    """Say by what choice a model answers, as the card does.
+
+    Parameters
+    ----------
+    settings : ModelSettings
+        What the model was made of.
+    retrieval : RetrievalSettings
+        The choice.
+    memory : dict
+        As :func:`about_memory` returns it.
+
+    Returns
+    -------
+    str
+        Sentences, from the middle of the first on.
+    """
+    seed = f"one seed ({settings.training.get('seed')})"
+    if "fixed_weight" in memory:
+        chosen = f"k = {retrieval.k} and τ = {retrieval.temperature}\nwere chosen on the validation rows, {seed}."
+    else:
+        chosen = f"k = {retrieval.k}, τ = {retrieval.temperature} and the gate\n(mean λ {retrieval.retrieval_weight}) "
+        chosen += f"were chosen on the validation rows, {seed}."
+    return f"{chosen}\n{memory_in_words(memory)}"
+
+
+def memory_in_words(memory: dict[str, Any]) -> str:
+    """Say how much the memory counts, as a sentence.
+
+    Parameters
+    ----------
+    memory : dict
+        As :func:`about_memory` returns it.
 
     Returns
     -------
     str
         The sentence.
     """
+    key = "an untuned encoder" if memory["second_key"] else "the student's own embedding"
+    if "fixed_weight" in memory:
+        return f"λ was set by hand to {memory['fixed_weight']} for every text, and the memory is searched by {key}."
     if not memory["gate_open"]:
         return "On the validation rows the memory told nothing that the student did not know: the gate is closed."
-    key = "an untuned encoder" if memory["second_key"] else "the student's own embedding"
     return f"The gate is open, and the memory is searched by {key}."
 
 

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -132,6 +133,8 @@ class ModelParts:
 def write_model(parts: ModelParts, folder: str | Path) -> None:
     """Write a model's folder: whole, or not at all; a good model that lies there stays until the new one is whole.
 
+    Files that a person has put beside that model, such as notes, stay too, unless they are called as the new one's are.
+
     Parameters
     ----------
     parts : ModelParts
@@ -153,6 +156,7 @@ def write_model(parts: ModelParts, folder: str | Path) -> None:
     ):
         new = Path(scratch) / "new"
         _write_files(parts, new)
+        _carry_over(folder, new)
         old = Path(scratch) / "old"
         if folder.exists():
             folder.rename(old)
@@ -278,13 +282,34 @@ def check_target(folder: str | Path) -> None:
     Raises
     ------
     ReAugKDError
-        If it is a file, or a folder with other things than a model.
+        If it is a file, lies in one, has no name of its own, or is a folder with other things than a model.
     """
+    if Path(folder).name in ("", ".."):
+        raise ReAugKDError(f"{str(folder)!r} gives the model's folder no name; name a folder.")
     folder = Path(folder)
+    check_parents(folder)
     if folder.is_file():
         raise ReAugKDError(f"{str(folder)!r} is a file; name another folder for the model.")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / SETTINGS_FILE).is_file():
         raise ReAugKDError(f"The folder {str(folder)!r} holds other things than a model; name another one.")
+
+
+def check_parents(path: str | Path) -> None:
+    """Refuse to write where a file stands in the way.
+
+    Parameters
+    ----------
+    path : str or Path
+        What shall be written.
+
+    Raises
+    ------
+    ReAugKDError
+        If a folder above it is a file.
+    """
+    for parent in Path(path).parents:
+        if parent.is_file():
+            raise ReAugKDError(f"{str(parent)!r} is a file, no folder; name another place than {str(path)!r}.")
 
 
 @contextmanager
@@ -348,6 +373,20 @@ def _write_files(parts: ModelParts, folder: Path) -> None:
         "files": {name: _sha256(folder / name) for name in names if name not in _EDITABLE},
     }
     _write_json(about, folder / SETTINGS_FILE)
+
+
+def _carry_over(old: Path, new: Path) -> None:
+    """Copy what is not of the old model, by its own list of files, into the new one's folder."""
+    try:
+        own = {*_EDITABLE, *read_settings_file(old)["files"]}
+    except ReAugKDError:  # no model, or one that cannot tell its files from others: nothing is lost
+        own = set()
+    for path in sorted(old.rglob("*")):
+        name = path.relative_to(old)
+        copy = new / name
+        if (path.is_file() or path.is_symlink()) and name.as_posix() not in own and not copy.exists():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, copy, follow_symlinks=False)
 
 
 def _read_retrieval(about: dict[str, Any]) -> RetrievalSettings:

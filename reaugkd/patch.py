@@ -19,7 +19,7 @@ from reaugkd.texts import Text, check_text, texts_of
 KINDS = ("add", "relabel", "remove")
 HEADING = "## Edited after training"
 EDITED, ADDED = "edited", "added"
-"""Column of the memory's rows that says how a row was edited, empty where it was not."""
+"""Column of the memory's rows that says how a row was edited, empty where it was not; what was added stays so."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,12 @@ def read_patch(path: str | Path) -> Patch:
     """
     if not Path(path).is_file():
         raise ReAugKDError(f"There is no file {str(path)!r}; name a patch.")
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ReAugKDError(f"{str(path)!r} is not written in UTF-8; save it as a text in UTF-8.") from error
     edits = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # splitlines would cut texts at U+2028 and its like
         if line.strip():
             try:
                 edits.append(Edit(**json.loads(line)))
@@ -260,8 +264,9 @@ def _edited_rows(
     """Return the kept rows with their new labels, and the added ones; what nobody said of these is missing."""
     relabelled = rows["id"].map(labels)
     rows = rows.assign(label=relabelled.where(relabelled != "", rows["label"]))
-    before = rows[EDITED] if EDITED in rows.columns else ""
-    rows[EDITED] = np.where(relabelled != "", "relabelled", before)
+    before = rows[EDITED] if EDITED in rows.columns else pd.Series("", index=rows.index)
+    # That a row was added says whose its key is, and is not to be forgotten when it is relabelled.
+    rows[EDITED] = np.where((relabelled != "") & (before != ADDED), "relabelled", before)
     new = pd.DataFrame(map(asdict, added), columns=["id", "label", "text", "text_pair"]).assign(**{EDITED: ADDED})
     new = new if is_pair else new.drop(columns="text_pair")
     for name in rows.columns.difference(new.columns):

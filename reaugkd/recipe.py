@@ -20,15 +20,22 @@ from reaugkd.alignment import alignment
 from reaugkd.cross_fit import cross_fitted
 from reaugkd.data import Task
 from reaugkd.distillation import ALIGNING_WEIGHTS, DistillationSettings, OnStudentEpoch, train_student
-from reaugkd.encoders import TextClassifier, normalize
+from reaugkd.encoders import TextClassifier, kept_layers, normalize
 from reaugkd.epochs import EpochWatch, TrainingEpochs
 from reaugkd.errors import ReAugKDError
 from reaugkd.evaluation import Encoded, Networks, Scored, score_methods
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.maps import fit_maps
-from reaugkd.model_card import model_card
-from reaugkd.model_folder import EPOCHS_FILE, ModelParts, ModelSettings, check_target, full_disk_as_sentence
+from reaugkd.model_card import about_memory, model_card
+from reaugkd.model_folder import (
+    EPOCHS_FILE,
+    ModelParts,
+    ModelSettings,
+    check_parents,
+    check_target,
+    full_disk_as_sentence,
+)
 from reaugkd.projection import fit_projection_head
 from reaugkd.projection_head import ProjectionHead
 from reaugkd.second_key import SecondKey, half_of
@@ -143,7 +150,7 @@ def teach(
     task : Task
         The task.
     recipe : Recipe
-        ``teacher``, ``teacher_epochs``, ``teacher_training``, ``max_length`` and ``seed`` count.
+        ``teacher``, ``teacher_epochs``, ``teacher_training``, ``cross_fit``, ``max_length`` and ``seed`` count.
     out : str or Path
         A Parquet file, from which :func:`train` starts without any teacher.
     on_progress : callable, optional
@@ -153,16 +160,40 @@ def teach(
     -------
     TeacherOutputs
         What was written.
+
+    Raises
+    ------
+    ReAugKDError
+        If the file cannot be written there, weights are not found or the disk is full.
     """
     out = Path(out)
-    if out.suffix != ".parquet":
-        raise ReAugKDError(f"{str(out)!r} must end in .parquet; name another file for the outputs.")
+    check_outputs_file(out)
     recipe = recipe.for_task(task)
     with _working_folder(out.with_suffix(".partial"), task, recipe) as work:
         outputs, _ = _teacher_outputs(task, recipe, work, on_progress)
         if PartialState().is_main_process:
             outputs.save(out)
     return outputs
+
+
+def check_outputs_file(out: Path) -> None:
+    """Refuse to write a teacher's outputs to what is no Parquet file.
+
+    Parameters
+    ----------
+    out : Path
+        The file.
+
+    Raises
+    ------
+    ReAugKDError
+        If it has another ending, is a folder, or lies in a file.
+    """
+    if out.suffix != ".parquet":
+        raise ReAugKDError(f"{str(out)!r} must end in .parquet; name another file for the outputs.")
+    if out.is_dir():
+        raise ReAugKDError(f"{str(out)!r} is a folder; name a file for the outputs.")
+    check_parents(out)
 
 
 def fit_head(
@@ -296,7 +327,8 @@ def train(
     Raises
     ------
     ReAugKDError
-        If the outputs do not fit the task, ``out`` holds something else, weights are not found or the disk is full.
+        If the outputs do not fit the task, ``out`` holds something else, weights are not found, the student's encoder
+        lacks layers that are asked for, or the disk is full.
     """
     out = Path(out)
     check_target(out)
@@ -308,6 +340,7 @@ def train(
             raise ReAugKDError("A teacher that is only known by its outputs cannot be kept; leave one of the two out.")
         teacher_outputs.check(task)
         recipe = replace(recipe, teacher=teacher_outputs.teacher)
+    _check_encoders(recipe, on_progress, teacher_too=teacher_outputs is None)
     with _working_folder(out.with_name(out.name + ".partial"), task, recipe, teacher_outputs) as work:
         if teacher_outputs is None:
             with _timed(seconds, "teacher"):
@@ -377,6 +410,17 @@ def train(
         if PartialState().is_main_process:
             model.save_pretrained(out)
     return model
+
+
+def _check_encoders(recipe: Recipe, on_progress: OnProgress | None, *, teacher_too: bool) -> None:
+    """Find every encoder before the first stage: what is missing for the last would else show after the training."""
+    if teacher_too:
+        find_weights(recipe.teacher, _sentence(on_progress))
+    if recipe.second_key is not None:
+        find_weights(recipe.second_key, _sentence(on_progress))
+    student = find_weights(recipe.student, _sentence(on_progress))
+    if recipe.student_layers is not None:
+        kept_layers(AutoConfig.from_pretrained(student).num_hidden_layers, recipe.student_layers)
 
 
 def _epochs_by_size(rows: int, batch_size: int, few_rows: float, many_rows: float) -> float:
@@ -510,7 +554,7 @@ def _evaluate(
         "metric": task.metric,
         "methods": scored.methods,
         "alignment": aligned,
-        "memory": {"second_key": scored.by_second_key, "gate_open": scored.retrieval.gate_is_open},
+        "memory": about_memory(scored.retrieval, scored.by_second_key),
     }
     return metrics, scored, _encode(students["reaugkd"], task, "train")
 
@@ -542,10 +586,12 @@ def _working_folder(
 ) -> Iterator[Path]:
     """Keep finished stages for a resume; forget those of another task or recipe.
 
+    No stage that is kept depends on the second key, or on whether the teacher goes into the model: these may change.
     Under ``accelerate launch`` every process goes through the same stages, and only the main one writes.
     """
     processes = PartialState()
-    made_of = [task.fingerprint(), json.dumps(asdict(recipe), default=str), repr(task.labels("train").tolist())]
+    kept = asdict(replace(recipe, second_key=None, keep_teacher=False))
+    made_of = [task.fingerprint(), json.dumps(kept, default=str), repr(task.labels("train").tolist())]
     if teacher_outputs is not None:
         made_of.append(
             hashlib.sha256(teacher_outputs.soft_labels.tobytes() + teacher_outputs.hidden.tobytes()).hexdigest()

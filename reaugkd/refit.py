@@ -8,7 +8,9 @@ from reaugkd.evaluation import Encoded, choose_gate
 from reaugkd.evaluation_set import EvaluationSet, held_out
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.model_card import about_memory, choice_in_words
 from reaugkd.patch import ADDED, EDITED
+from reaugkd.retrieval import RetrievalSettings
 from reaugkd.second_key import SecondKey
 from reaugkd.texts import texts_of
 from reaugkd.weights import find_weights
@@ -41,15 +43,12 @@ def refit_gate(model: ReAugKDClassifier) -> ReAugKDClassifier:
     queries = Encoded(asked.query_keys, asked.student_probabilities, texts)
     memory = _of_known_classes(model.memory, known)
     choice = choose_gate(queries, asked.labels, memory, model.parts.settings.metric).retrieval
-    about = model.parts.metrics.get("memory", {})
-    metrics = model.parts.metrics | {"memory": {**about, "gate_open": choice.gate_is_open}}
-    return ReAugKDClassifier(replace(model.parts, retrieval=choice, metrics=metrics))
+    return _with_choice(model, choice)
 
 
 def with_weight(model: ReAugKDClassifier, retrieval_weight: float) -> ReAugKDClassifier:
     """Return the model with one λ for every text in the place of its gate."""
-    retrieval = model.retrieval.overridden(retrieval_weight=retrieval_weight)
-    return ReAugKDClassifier(replace(model.parts, retrieval=retrieval))
+    return _with_choice(model, model.retrieval.overridden(retrieval_weight=retrieval_weight))
 
 
 def searched_by(model: ReAugKDClassifier, encoder: str) -> ReAugKDClassifier:
@@ -75,9 +74,17 @@ def searched_by(model: ReAugKDClassifier, encoder: str) -> ReAugKDClassifier:
     # An added row is keyed by the student: where the teacher would put it is not known.
     taught = (memories.rows[EDITED] != ADDED).to_numpy() if EDITED in memories.rows.columns else None
     key = SecondKey.of(find_weights(encoder), memories, texts, settings.max_length, taught)
-    about = {**model.parts.metrics.get("memory", {}), "second_key": True}
-    metrics = model.parts.metrics | {"memory": about}
-    return refit_gate(ReAugKDClassifier(replace(model.parts, second_key=key, metrics=metrics)))
+    return refit_gate(ReAugKDClassifier(replace(model.parts, second_key=key)))
+
+
+def _with_choice(model: ReAugKDClassifier, retrieval: RetrievalSettings) -> ReAugKDClassifier:
+    """Return the model with another choice, and with figures and a card that say so."""
+    parts, card = model.parts, model.parts.card
+    memory = about_memory(retrieval, parts.second_key is not None)
+    if "memory" in parts.metrics:  # what a person has written into the card in its place stays
+        before = choice_in_words(parts.settings, parts.retrieval, parts.metrics["memory"])
+        card = card.replace(before, choice_in_words(parts.settings, retrieval, memory))
+    return ReAugKDClassifier(replace(parts, retrieval=retrieval, metrics=parts.metrics | {"memory": memory}, card=card))
 
 
 def _of_known_classes(memory: KnowledgeBase, known: int) -> KnowledgeBase:

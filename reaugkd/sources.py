@@ -288,14 +288,19 @@ def _read_delimited(path: Path, **options: Any) -> pd.DataFrame:
 
 
 def _named_columns(table: pd.DataFrame, columns: dict[str, str], source: str) -> pd.DataFrame:
-    """Rename the columns to this library's names and make them text."""
-    for column in columns.values():
+    """Rename the columns to this library's names and make them text; a second text counts where it is asked for."""
+    for name, column in columns.items():
+        other = next(other for other, named in columns.items() if named == column)
+        if other != name:
+            raise ReAugKDError(f"The column {column!r} is named for both {other} and {name}; name another one.")
         if column not in table.columns:
             raise ReAugKDError(
                 f"{source} has no column {column!r}; it has {', '.join(map(repr, map(str, table.columns)))}."
             )
     taken = [name for name in columns if name in table.columns and columns[name] != name]
     table = table.drop(columns=taken).rename(columns={theirs: ours for ours, theirs in columns.items()})
+    if "text_pair" not in columns:
+        table = table.rename(columns={"text_pair": "given_text_pair"})
     for name, column in columns.items():
         if not all(pd.api.types.is_scalar(value) for value in table[name]):
             raise ReAugKDError(f"The column {column!r} of {source} holds lists or objects; give one value a row.")

@@ -57,6 +57,26 @@ def texts_of(rows: pd.DataFrame, is_pair: bool) -> list[Text]:
     return list(zip(rows["text"].fillna(""), rows["text_pair"].fillna(""), strict=True))
 
 
+def rows_with(rows: pd.DataFrame, found: Mapping[str, Any]) -> pd.DataFrame:
+    """Put what was found of N rows between their texts and labels and their further columns.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        With ``text``, ``label`` and further columns.
+    found : mapping of str to (N,) values
+        By column; of a further column of the same name it takes the place.
+
+    Returns
+    -------
+    DataFrame
+        ``id`` and ``split`` where there are, ``text``, ``text_pair`` of pairs, ``label``; what was found; the others.
+    """
+    first = [name for name in ("id", "split", "text", "text_pair", "label") if name in rows.columns]
+    columns = {name: rows[name] for name in first} | dict(found)
+    return pd.DataFrame(columns | {str(name): rows[name] for name in rows.columns if name not in columns})
+
+
 def check_texts(texts: Sequence[Text]) -> None:
     """Refuse texts that are empty or enormous.
 

@@ -13,7 +13,12 @@ from functools import cache
 from pathlib import Path
 
 import huggingface_hub
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+)
 
 from reaugkd.errors import ReAugKDError
 
@@ -107,7 +112,7 @@ def find_weights(name_or_path: str | Path, report: Callable[[str], object] | Non
     if folder.is_dir():
         return _checked_folder(folder)
     name, report = str(name_or_path), report or str
-    if name.startswith((".", "/", "~")) or name.count("/") > 1 or not name.strip():
+    if not is_hub_name(name):
         raise ReAugKDError(f"There is no folder {name!r}; name an existing folder or a model on the hub.")
     cached = cache_folder() / name.replace("/", "--")
     if cached.is_dir():
@@ -132,6 +137,15 @@ def find_weights(name_or_path: str | Path, report: Callable[[str], object] | Non
         f"The model {name!r} is neither a folder nor cached, and the hub cannot be reached; "
         f"give a folder, or one of {', '.join(PACKAGED_WEIGHTS)}."
     )
+
+
+def is_hub_name(name: str) -> bool:
+    """Return whether a model on the hub can have this name: one or two words without spaces, parted by a slash."""
+    try:
+        huggingface_hub.utils.validate_repo_id(name)  # type: ignore[attr-defined]  # public, but not marked as such
+    except HFValidationError:
+        return False
+    return True
 
 
 def cache_folder() -> Path:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from reaugkd.answer_bars import answer_bars, parts, what_happened
+from reaugkd.patch import Edit, apply_patch
 
 
 @pytest.fixture
@@ -98,6 +99,18 @@ def test_of_a_class_that_the_student_does_not_know_the_sentence_says_that_the_me
     assert answer.label == "gadget"
     said = "The student does not know gadget: the memory alone names it, 2 of 2 neighbours."
     assert what_happened(answer) == said
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0, None])
+def test_the_parts_of_a_class_that_was_added_add_up_too(toy_model, weight):
+    text = "the shiny new gadget hums"
+    edited = apply_patch(toy_model, (Edit("add", "mine", "gadget", text),))
+    explanation = edited.explain(text, k=5, retrieval_weight=weight)
+    for number, probability in enumerate(explanation.probabilities):
+        of_student, of_memory = parts(explanation, number)
+        assert of_student + of_memory.sum() == pytest.approx(probability, abs=1e-12)
+    shares = sum(neighbour.share for neighbour in explanation.neighbours)
+    assert shares + explanation.student_share == pytest.approx(1)
 
 
 def test_names_are_shown_as_text(explanation):

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,8 @@ from reaugkd.black_box import black_box_outputs
 from reaugkd.data import SPLITS
 from reaugkd.encoders import TextClassifier
 from reaugkd.errors import ReAugKDError
+from reaugkd.inference import ReAugKDClassifier
+from reaugkd.retrieval import RetrievalSettings
 from reaugkd.sources import load_files
 from reaugkd.teacher import TeacherOutputs
 from reaugkd.texts import MAX_CHARACTERS
@@ -153,6 +156,44 @@ def test_predict_prints_a_readable_table_with_the_answer(run, toy_model_folder, 
     assert status == 0
     assert toy_model.predict(["an apple [bold]and[/bold] a pear"])[0] in out
     assert "[bold]and[/bold]" in out
+
+
+@pytest.fixture
+def pair_model_folder(toy_model, tmp_path):
+    """A model of pairs whose memory alone answers; each second text is the words "second part"."""
+    parts = toy_model.parts
+    memory = parts.knowledge_base
+    ReAugKDClassifier(
+        replace(
+            parts,
+            settings=replace(parts.settings, is_pair=True),
+            knowledge_base=replace(memory, rows=memory.rows.assign(text_pair="second part")),
+            evaluation_rows=parts.evaluation_rows.assign(text_pair="second part"),
+            retrieval=RetrievalSettings(1, 1.0, 0.1),
+            teacher=None,
+        )
+    ).save_pretrained(tmp_path / "pairs")
+    return tmp_path / "pairs"
+
+
+def test_a_pair_is_printed_in_one_line_with_a_bar(run, monkeypatch, pair_model_folder):
+    monkeypatch.setenv("COLUMNS", "200")
+    status, out, error = run("predict", pair_model_folder, "an apple", "some iron")
+    assert status == 0, error
+    assert "  an apple | some iron\n" in out
+    assert " | second part" in out.partition("\n")[2]
+
+
+def test_edit_shows_both_texts_of_a_pair(run, monkeypatch, tmp_path, toy_model, pair_model_folder):
+    monkeypatch.setenv("COLUMNS", "200")
+    rows = toy_model.memory.rows
+    edits = [{"edit": "relabel", "id": name, "label": "metal"} for name in rows.loc[rows["label"] == "fruit", "id"]]
+    (tmp_path / "patch.jsonl").write_text("\n".join(map(json.dumps, edits)))
+    status, out, error = run("edit", pair_model_folder, "--patch", tmp_path / "patch.jsonl")
+    assert status == 0, error
+    shown = [line for line in out.splitlines() if "broken" in line]
+    assert shown
+    assert all(" | second part" in line for line in shown)
 
 
 def test_evaluate_prints_the_share_of_right_answers(run, tmp_path, toy_model_folder, toy_model):

@@ -151,7 +151,27 @@ def test_pairs_are_tuples_and_other_columns_are_kept():
     task = make_task("t", {"train": source, "validation": source, "test": source})
     assert task.is_pair
     assert task.texts("test") == [("one", "w"), ("two", "x"), ("three", "y"), ("four", "z")]
-    assert task.extra_columns == ["topic"]
+    assert list(task.rows["test"]["topic"]) == ["p", "q", "p", "q"]
+
+
+@pytest.mark.parametrize("values", [[1, "two", 3, 4], [{"a": 1}, 2, 3, 4], [[1], "two", [3], [4]]])
+def test_a_column_of_several_kinds_of_values_is_refused(values):
+    refused(table(FOUR_ROWS, note=values), "The column 'note' holds values of several kinds; make them alike")
+
+
+def test_a_column_of_another_kind_in_another_split_is_refused_and_one_that_is_missing_there_is_not():
+    train, test = table(FOUR_ROWS, note=[1, 2, 3, 4]), table(FOUR_ROWS, note=["a", "b", "c", "d"])
+    refused(train, "The column 'note' holds values of several kinds", test=test)
+    task = make_task("t", {"train": train, "validation": table(FOUR_ROWS), "test": table(FOUR_ROWS)})
+    assert list(task.rows["train"]["note"]) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("name", ["embedding", "second_key", "soft_labels", "teacher_soft_labels", "edited"])
+def test_a_column_of_a_name_that_the_models_tables_use_is_called_given(name):
+    source = table(FOUR_ROWS, **{name: ["p", "q", "p", "q"]})
+    task = make_task("t", {"train": source, "validation": source, "test": source})
+    assert name not in task.rows["train"].column_names
+    assert list(task.rows["train"][f"given_{name}"]) == ["p", "q", "p", "q"]
 
 
 def refused(train, match, **others):

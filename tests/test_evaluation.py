@@ -10,7 +10,6 @@ from reaugkd import evaluation
 from reaugkd.errors import ReAugKDError
 from reaugkd.evaluation import (
     GRID_RETRIEVAL_WEIGHT,
-    METHODS,
     Encoded,
     Networks,
     answer,
@@ -20,6 +19,7 @@ from reaugkd.evaluation import (
     score_methods,
 )
 from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.model_card import METHOD_NAMES
 from reaugkd.retrieval import RetrievalSettings
 from reaugkd.significance import Interval
 
@@ -88,9 +88,9 @@ def test_every_method_is_scored_on_test_and_validation_and_the_second_key_where_
     networks = four_networks(100)
     scored = score_methods(networks, labels, memory, memory, "accuracy")
     scores, retrieval = scored.methods, scored.retrieval
-    assert tuple(scores) == tuple(method for method in METHODS if method != "kd_second_key")
+    assert tuple(scores) == tuple(method for method in METHOD_NAMES if method != "kd_second_key")
     keyed = replace(networks, second_keys={"validation": random_unit(20, 8, 1), "test": random_unit(30, 8, 2)})
-    assert tuple(score_methods(keyed, labels, memory, memory, "accuracy", memory).methods) == METHODS
+    assert tuple(score_methods(keyed, labels, memory, memory, "accuracy", memory).methods) == tuple(METHOD_NAMES)
     alone = {"teacher": networks.teacher, "student": networks.student, "kd": networks.kd}
     for method, network in (alone | {"reaugkd_no_retrieval": networks.reaugkd}).items():
         for split in ("test", "validation"):

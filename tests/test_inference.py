@@ -14,6 +14,7 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.gate import Gate
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.patch import Edit, apply_patch
 from reaugkd.retrieval import RetrievalSettings
 from reaugkd.second_key import SecondKey
 from reaugkd.texts import MAX_CHARACTERS
@@ -211,6 +212,9 @@ def test_the_toy_model_has_learnt_the_task(toy_model, toy_task):
 def test_no_texts_give_no_answers(toy_model):
     assert toy_model.predict_proba([]).shape == (0, 3)
     assert toy_model.predict([]).shape == (0,)
+    edited = apply_patch(toy_model, (Edit("add", "mine", "gadget", "the shiny new gadget hums"),))
+    assert edited.predict_proba([]).shape == (0, 4)
+    assert edited.predict_proba([]).dtype == np.float64
 
 
 def test_an_explanation_as_a_dict_is_json_with_the_same_numbers(toy_model):
@@ -297,6 +301,13 @@ def test_a_folder_that_does_not_exist_is_one_sentence(tmp_path):
 def test_a_name_of_the_hub_without_a_hub_fails_at_once():
     with pytest.raises(ReAugKDError, match="There is no folder 'someone/something'"):
         ReAugKDClassifier.from_pretrained("someone/something")
+
+
+@pytest.mark.parametrize("name", ["my/own model", "a b/c", "some/x--y"])
+def test_a_name_that_the_hub_cannot_have_is_not_asked_of_it(name, monkeypatch):
+    monkeypatch.setattr("reaugkd.inference.hub_is_reachable", lambda: True)
+    with pytest.raises(ReAugKDError, match=f"There is no folder '{name}'"):
+        ReAugKDClassifier.from_pretrained(name)
 
 
 class FakeHub:

@@ -1,11 +1,14 @@
 """The points of the maps: which they are, how they are coloured, and what the maps are worth."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.evaluation_set import EvaluationSet, held_out
+from reaugkd.inference import ReAugKDClassifier
 from reaugkd.map_points import MapPoints, colour_columns, map_overlap, map_points, most_moved, point_colours
 
 
@@ -53,6 +56,19 @@ def test_a_point_tells_what_teacher_student_and_answer_say_and_which_are_wrong(t
 def test_the_memories_that_moved_most_have_the_smallest_cosine(toy_model, points):
     x, z = toy_model.parts.maps.student_embeddings, toy_model.parts.knowledge_base.embeddings
     assert most_moved(points, 5) == np.argsort((x * z).sum(axis=1), kind="stable")[:5].tolist()
+
+
+@pytest.mark.parametrize("name", ["number", "kind", "student", "answer", "weight", "effect", "moved", "teacher"])
+def test_a_further_column_of_any_name_changes_nothing_that_is_found_out(toy_model, points, name):
+    parts = toy_model.parts
+    memory = replace(parts.knowledge_base, rows=parts.knowledge_base.rows.assign(**{name: "mine"}))
+    named = replace(parts, knowledge_base=memory, evaluation_rows=parts.evaluation_rows.assign(**{name: "mine"}))
+    model = ReAugKDClassifier(named)
+    asked = EvaluationSet.of(model, held_out(model, ["test"])).answered(model.memory, model.retrieval)
+    found = map_points(model, asked, toy_model.embed(list(toy_model.memory.rows["text"]))[1]).rows
+    pd.testing.assert_frame_equal(found[points.rows.columns], points.rows)
+    without = map_points(model, None).rows
+    assert "mine" not in without.drop(columns="topic").to_numpy()
 
 
 def test_up_to_ten_names_have_a_colour_each_and_missing_values_are_grey(points):
@@ -135,10 +151,6 @@ def test_the_overlap_of_the_maps_is_that_of_brute_force(toy_model):
 
 
 def test_a_model_without_maps_has_no_points_and_says_so(toy_model, answered):
-    from dataclasses import replace
-
-    from reaugkd.inference import ReAugKDClassifier
-
     bare = ReAugKDClassifier(replace(toy_model.parts, maps=None))
     assert map_overlap(bare) == {}
     with pytest.raises(ReAugKDError, match="without maps"):

@@ -98,6 +98,15 @@ def test_planted_wrong_labels_rank_before_the_others(toy_model, asked):
     assert found["suspicion"].is_monotonic_decreasing
 
 
+@pytest.mark.parametrize("name", ["weight", "number", "retrieved", "harm", "teacher", "gain", "suspicion"])
+def test_a_further_column_of_any_name_changes_nothing_that_is_found_out(toy_model, asked, name):
+    answered = asked.answered(toy_model.memory, SETTINGS)
+    rows = toy_model.parts.knowledge_base.rows.assign(**{name: "mine"})
+    memory = replace(toy_model.parts.knowledge_base, rows=rows)
+    found = memory_table(ReAugKDClassifier(replace(toy_model.parts, knowledge_base=memory)), answered)
+    pd.testing.assert_frame_equal(found, memory_table(toy_model, answered))
+
+
 def test_the_same_text_twice_is_a_near_duplicate_and_a_leak_of_the_evaluation_set(toy_model, asked):
     text = asked.rows["text"][3]
     edited = apply_patch(toy_model, tuple(Edit("add", name, toy_model.classes_[0], text) for name in ("one", "two")))

@@ -249,6 +249,46 @@ def test_an_empty_folder_and_an_old_model_may_be_written_over(toy_model, tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
+def test_files_beside_a_model_stay_when_it_is_written_over(copy, toy_model):
+    (copy / "my_notes.txt").write_text("words")
+    (copy / "plots" / "deep").mkdir(parents=True)
+    (copy / "plots" / "deep" / "curve.svg").write_bytes(b"\x00lines")
+    (copy / "link").symlink_to("my_notes.txt")
+    write_model(replace(toy_model.parts, teacher=None), copy)
+    after = contents(copy)
+    assert (after["my_notes.txt"], after["plots/deep/curve.svg"]) == (b"words", b"\x00lines")
+    assert (copy / "link").is_symlink()
+    assert not (copy / "teacher").exists()
+    assert not {"my_notes.txt", "plots/deep/curve.svg"} & set(json.loads(after["reaugkd.json"])["files"])
+    write_model(toy_model.parts, copy.parent / "other")
+    assert set(contents(copy.parent / "other")) - set(after) == {
+        name for name in contents(copy.parent / "other") if name.startswith("teacher/")
+    }
+
+
+def test_a_damaged_model_is_written_over_and_files_beside_it_stay(copy, toy_model):
+    (copy / "my_notes.txt").write_text("words")
+    (copy / "reaugkd.json").write_text("{")
+    write_model(toy_model.parts, copy)
+    assert (copy / "my_notes.txt").read_text() == "words"
+    np.testing.assert_array_equal(
+        ReAugKDClassifier.from_pretrained(copy).predict_proba(TEXTS), toy_model.predict_proba(TEXTS)
+    )
+
+
+@pytest.mark.parametrize("where", [".", "..", "", "/"])
+def test_a_folder_without_a_name_of_its_own_is_refused(where):
+    with pytest.raises(ReAugKDError, match="gives the model's folder no name; name a folder"):
+        check_target(where)
+
+
+def test_a_folder_in_a_file_is_refused(tmp_path):
+    (tmp_path / "rows.csv").write_text("words")
+    for folder in ("rows.csv/model", "rows.csv/models/one"):
+        with pytest.raises(ReAugKDError, match=r"rows\.csv' is a file, no folder; name another place"):
+            check_target(tmp_path / folder)
+
+
 FULL_DISK = {
     "python": OSError(errno.ENOSPC, "No space left on device"),
     "quota": OSError(errno.EDQUOT, "Disk quota exceeded"),

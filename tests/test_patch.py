@@ -95,6 +95,16 @@ def test_edits_of_added_rows_count_in_their_order(without_teacher):
     assert "y" not in ids(edited)
 
 
+def test_an_added_row_stays_an_added_one_when_a_later_patch_relabels_it(without_teacher):
+    first, second = without_teacher.classes_[:2]
+    edited = apply_patch(without_teacher, (Edit("add", "x", first, TEXT),))
+    old = ids(edited)[0]
+    again = apply_patch(edited, (Edit("relabel", "x", second), Edit("relabel", old, second)))
+    rows = again.parts.knowledge_base.rows.set_index("id")
+    assert rows.loc["x", ["label", "edited"]].tolist() == [second, "added"]
+    assert rows.loc[old, "edited"] == "relabelled"
+
+
 def test_the_second_key_finds_added_rows_too(without_teacher, toy_encoder_folder):
     parts = without_teacher.parts
     key = SecondKey.of(toy_encoder_folder, parts.knowledge_base, parts.knowledge_base.rows["text"].tolist(), 16)
@@ -121,6 +131,13 @@ def test_a_patch_file_replays_to_the_same_answers_and_the_edited_model_can_be_sa
     again = apply_patch(loaded, (Edit("remove", "mine"),))
     assert again.parts.metrics["edits"] == {"added": 1, "relabelled": 0, "removed": 2}
     assert again.parts.card.count("## Edited after training") == 1
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\u0085", "\x0b", "\x1c", "\n", "\r\n"])
+def test_a_text_with_any_line_separator_comes_back_from_a_patch_file(tmp_path, mark):
+    patch = (Edit("add", "mine", "gadget", f"the gadget{mark}hums"), Edit("remove", "other"))
+    write_patch(patch, tmp_path / "patch.jsonl")
+    assert read_patch(tmp_path / "patch.jsonl") == patch
 
 
 def test_additions_get_ids_that_nothing_else_has(without_teacher):
@@ -188,11 +205,26 @@ def test_a_memory_is_not_emptied(without_teacher):
         ('{"edit": "relabel", "id": "a", "label": " "}', "names no label"),
         ('{"edit": "relabel", "id": "a", "label": 3}', "the label 3, which is no text"),
         ('{"edit": "remove", "id": ""}', "names no row"),
+        ('["remove", "a"]', "Line 2 of .* is no edit"),
+        ('{"edit": ["remove"], "id": "a"}', r"An edit has the edit \['remove'\], which is no text"),
+        ('{"edit": "remove", "id": 7}', "An edit has the id 7, which is no text; put it in quotes"),
+        ('{"edit": "relabel", "id": "a", "label": 1}', "An edit has the label 1, which is no text"),
+        ('{"edit": "add", "id": "a", "text": 5}', "An edit has the text 5, which is no text"),
+        (
+            '{"edit": "add", "id": "a", "text": "b", "text_pair": ["c"]}',
+            r"An edit has the text_pair \['c'\], which is no",
+        ),
     ],
 )
 def test_a_wrong_line_of_a_patch_file_is_named(tmp_path, line, sentence):
     (tmp_path / "patch.jsonl").write_text('{"edit": "remove", "id": "a"}\n' + line + "\n")
     with pytest.raises(ReAugKDError, match=sentence):
+        read_patch(tmp_path / "patch.jsonl")
+
+
+def test_a_patch_file_in_another_encoding_is_named(tmp_path):
+    (tmp_path / "patch.jsonl").write_bytes('{"edit": "remove", "id": "café"}'.encode("latin-1"))
+    with pytest.raises(ReAugKDError, match=r"patch\.jsonl' is not written in UTF-8; save it"):
         read_patch(tmp_path / "patch.jsonl")
 
 

@@ -6,13 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from toy_data import toy_rows
 
 from reaugkd import recipe as recipes
+from reaugkd.data import RESERVED, make_task
 from reaugkd.distillation import DistillationSettings
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation import METHODS
+from reaugkd.evaluation_set import EvaluationSet, held_out
 from reaugkd.inference import ReAugKDClassifier
+from reaugkd.map_points import map_points
 from reaugkd.maps import ProjectionMaps
+from reaugkd.memory_audit import memory_table
+from reaugkd.model_card import METHOD_NAMES
+from reaugkd.patch import Edit, apply_patch
 from reaugkd.recipe import Recipe, teach, train
 from reaugkd.teacher import TeacherOutputs
 
@@ -83,7 +89,7 @@ def test_metrics_json_has_the_promised_shape(toy_model_folder):
     metrics = json.loads((toy_model_folder / "metrics.json").read_text())
     assert list(metrics) == ["metric", "methods", "alignment", "memory", "seconds"]
     assert metrics["metric"] == "accuracy"
-    assert tuple(metrics["methods"]) == tuple(method for method in METHODS if method != "kd_second_key")
+    assert tuple(metrics["methods"]) == tuple(method for method in METHOD_NAMES if method != "kd_second_key")
     for scores in metrics["methods"].values():
         assert sorted(scores) == ["test", "validation"]
         assert all(0 <= score <= 1 for score in scores.values())
@@ -114,6 +120,21 @@ def test_the_memory_holds_the_train_rows_and_nothing_of_the_others(toy_model, to
     assert rows["label"].tolist() == [toy_task.label_names[label] for label in toy_task.labels("train")]
 
 
+def test_a_task_with_columns_of_any_names_makes_a_model_that_loads(quick, tmp_path, outputs_file):
+    names = [*RESERVED, "weight", "number", "retrieved", "harm", "split", "kind", "seconds"]
+    sizes = {"train": (30, 0), "validation": (8, 1), "test": (12, 2)}
+    tables = {split: toy_rows(*size).assign(**dict.fromkeys(names, "mine")) for split, size in sizes.items()}
+    train(make_task("toy", tables), quick, tmp_path / "model", teacher_outputs=TeacherOutputs.load(outputs_file))
+    model = ReAugKDClassifier.from_pretrained(tmp_path / "model")
+    assert (model.memory.rows[[f"given_{name}" for name in RESERVED]] == "mine").all(axis=None)
+    asked = EvaluationSet.of(model, held_out(model, ["test"])).answered(model.memory, model.retrieval)
+    assert len(memory_table(model, asked)) == len(model.memory)
+    assert len(map_points(model, asked)) == len(model.memory) + len(asked.asked)
+    again = apply_patch(model, (Edit("remove", "train-1"),))
+    again.save_pretrained(tmp_path / "edited")
+    assert len(ReAugKDClassifier.from_pretrained(tmp_path / "edited").memory) == len(model.memory) - 1
+
+
 def test_a_file_of_outputs_is_all_that_teaching_leaves(outputs_file, toy_task):
     assert [path.name for path in outputs_file.parent.iterdir()] == ["outputs.parquet"]
     TeacherOutputs.load(outputs_file).check(toy_task)
@@ -122,6 +143,15 @@ def test_a_file_of_outputs_is_all_that_teaching_leaves(outputs_file, toy_task):
 def test_outputs_go_into_a_parquet_file_only(quick, toy_task, tmp_path):
     with pytest.raises(ReAugKDError, match=r"outputs\.csv' must end in \.parquet"):
         teach(toy_task, quick, tmp_path / "outputs.csv")
+
+
+def test_outputs_cannot_take_the_place_of_a_folder_or_go_into_a_file(quick, toy_task, tmp_path):
+    (tmp_path / "folder.parquet").mkdir()
+    (tmp_path / "rows.csv").write_text("words")
+    with pytest.raises(ReAugKDError, match=r"folder\.parquet' is a folder; name a file"):
+        teach(toy_task, quick, tmp_path / "folder.parquet")
+    with pytest.raises(ReAugKDError, match=r"rows\.csv' is a file, no folder; name another place"):
+        teach(toy_task, quick, tmp_path / "rows.csv" / "outputs.parquet")
 
 
 def test_the_way_through_a_file_trains_no_teacher_and_gives_the_same_model(
@@ -171,6 +201,41 @@ def test_an_interrupted_training_goes_on_without_the_stages_that_were_finished(
     assert stages == again
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     np.testing.assert_allclose(answers(tmp_path / "model", toy_task), answers(at_once, toy_task), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "sentence"),
+    [
+        ({"student": "no/encoder"}, "The model 'no/encoder' is neither a folder nor cached"),
+        ({"student_layers": 9}, "A student of 9 layers cannot be cut from an encoder of 4; ask for 1 to 4"),
+        ({"student_layers": (0, 4)}, "A student of the layers 0, 4 cannot be cut from an encoder of 4"),
+        ({"second_key": "no/key"}, "The model 'no/key' is neither a folder nor cached"),
+        ({"teacher": "no/teacher"}, "The model 'no/teacher' is neither a folder nor cached"),
+    ],
+)
+def test_a_mistake_in_an_encoder_shows_before_the_first_stage_and_costs_nothing(
+    quick, toy_task, tmp_path, stages, mistake, sentence
+):
+    with pytest.raises(Stopped):
+        train(toy_task, quick, tmp_path / "model", on_progress=stop_at("Student alone"))
+    stages.clear()
+    with pytest.raises(ReAugKDError, match=sentence):
+        train(toy_task, replace(quick, **mistake), tmp_path / "model")
+    assert stages == []
+    with pytest.raises(Stopped):
+        train(toy_task, quick, tmp_path / "model", on_progress=stop_at("Evaluation"))
+    assert stages == ["fit_projection_head", *STUDENTS]
+
+
+def test_another_second_key_costs_no_training(quick, toy_task, tmp_path, stages, toy_encoder_folder):
+    with pytest.raises(Stopped):
+        train(toy_task, quick, tmp_path / "model", on_progress=stop_at("Evaluation"))
+    stages.clear()
+    recipe = replace(quick, second_key=str(toy_encoder_folder), keep_teacher=True)
+    model = train(toy_task, recipe, tmp_path / "model", on_progress=lambda _: None)
+    assert stages == ["fit_projection_head"]
+    assert "kd_second_key" in model.parts.metrics["methods"]
+    assert model.parts.teacher is not None
 
 
 def test_the_last_good_model_stays_while_a_new_training_is_interrupted(quick, toy_task, tmp_path, at_once):

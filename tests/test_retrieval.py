@@ -113,7 +113,10 @@ def test_a_fixed_weight_of_zero_leaves_new_classes_out_and_a_closed_gate_lets_th
     student = np.asarray([[0.8, 0.2]], dtype="f4")
     plain = combine(student, found, RetrievalSettings(2, 0.0)).probabilities
     np.testing.assert_array_equal(plain[:, :2], student.astype(np.float64))
+    np.testing.assert_array_equal(combine(student, found, RetrievalSettings(2, 0.0)).memory_weights, [[0, 0, 0]])
+    np.testing.assert_array_equal(combine(student, found, RetrievalSettings(2, 0.3)).memory_weights, [[0.3, 0.3, 1]])
     gated = combine(student, found, RetrievalSettings(2, 0.0, gate=Gate.closed(1.0)))
+    np.testing.assert_array_equal(gated.memory_weights, [[0, 0, 1]])
     assert gated.probabilities.argmax() == 2
     assert gated.retrieval_weights[0] < 1e-12
 

@@ -140,7 +140,7 @@ def test_planted_labels_do_not_change_the_fingerprint_so_the_clean_teacher_fits(
 
 def test_the_task_has_the_files_splits_and_the_topic(task, rows):
     assert task.label_names == LABELS
-    assert task.extra_columns == ["topic"]
+    assert set(task.rows["train"].column_names) == {"id", "text", "label", "topic"}
     for split in SPLITS:
         assert list(task.rows[split]["id"]) == rows.loc[rows["split"] == split, "id"].tolist()
         assert task.texts(split) == rows.loc[rows["split"] == split, "text"].tolist()

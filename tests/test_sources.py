@@ -104,6 +104,36 @@ def test_two_columns_make_pairs(tmp_path):
     assert task.texts("test") == [("A", "B"), ("C", "D")]
 
 
+@pytest.mark.parametrize("second", [["B", "D"], [1.5, 2.5]])
+def test_a_column_called_text_pair_is_a_further_one_unless_it_is_asked_for(tmp_path, second):
+    path, other = tmp_path / "rows.jsonl", tmp_path / "other.jsonl"
+    rows = pd.DataFrame({"text": ["A", "C"], "label": ["yes", "no"], "text_pair": second})
+    rows.to_json(path, orient="records", lines=True)
+    rows.drop(columns="text_pair").to_json(other, orient="records", lines=True)
+    task = load_files(path, other, path)
+    assert not task.is_pair
+    assert (task.texts("train"), task.texts("test")) == (["A", "C"], ["A", "C"])
+    assert list(task.rows["train"]["given_text_pair"]) == second
+    assert load_all_as_test(path, text_pair_column="text_pair").texts("test") == [
+        ("A", str(second[0])),
+        ("C", str(second[1])),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "roles"),
+    [
+        ({"text_column": "label"}, "'label' is named for both text and label"),
+        ({"text_pair_column": "text"}, "'text' is named for both text and text_pair"),
+        ({"text_pair_column": "label"}, "'label' is named for both label and text_pair"),
+    ],
+)
+def test_one_column_is_not_taken_for_two(tmp_path, columns, roles):
+    path = write(tmp_path / "rows.csv", "text,label\none,a\ntwo,b\n")
+    with pytest.raises(ReAugKDError, match=f"The column {roles}; name another one"):
+        load_files(path, **columns)
+
+
 def test_named_texts_renames_and_keeps_the_other_columns(tmp_path):
     path = write(tmp_path / "own.csv", "review,stars,shop\ngood,5,north\n")
     rows = named_texts(path, {"text": "review", "label": "stars"})

@@ -194,7 +194,9 @@ def test_an_unknown_name_without_a_hub_is_said_with_what_there_is(fakes):
     assert fakes.asked == ["hub cache"]
 
 
-@pytest.mark.parametrize("name", ["./absent", "/absent/encoder", "~/absent", "a/b/c", "  "])
+@pytest.mark.parametrize(
+    "name", ["./absent", "/absent/encoder", "~/absent", "a/b/c", "  ", "my model", "a b/c", "x--y"]
+)
 def test_a_path_that_does_not_exist_is_not_asked_of_the_hub(fakes, name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     fakes.hub = encoder_folder(fakes.folder / "hub")

@@ -157,7 +157,7 @@ def test_a_model_without_evaluation_rows_can_be_browsed_and_edited(open_page, se
     page.get_by_role("tab", name="Memory").click()
     expect(page.locator("#memories-chosen")).to_contain_text(f"{len(bare.memory)} rows: all")
     page.locator("#show").get_by_label("harmful").check()
-    expect(page.locator("#memories-chosen .sentence")).to_contain_text("evaluation rows")
+    expect(page.locator("#memories-chosen .sentence")).to_contain_text("no answers to test rows")
     page.locator("#add-text textarea").fill("iron in the rain")
     page.locator("#add").click()
     expect(page.locator("#pending li")).to_have_count(1)
