@@ -8,7 +8,14 @@ import pandas as pd
 
 from reaugkd.comparison import OUTCOMES, Comparison
 from reaugkd.error_analysis import RowFilter, calibration, confusion, disagreements
-from reaugkd.error_tables import MAX_CLASSES, confusion_table, disagreement_table, outcome_table, reliability_bars
+from reaugkd.error_tables import (
+    MAX_CLASSES,
+    confusion_table,
+    disagreement_table,
+    flip_buttons,
+    outcome_table,
+    reliability_bars,
+)
 from reaugkd.significance import Interval
 
 NASTY = '<img src=x onerror="alert(1)"> ${alert(2)} {{alert(3)}}'
@@ -46,6 +53,15 @@ def test_every_button_opens_as_many_rows_as_stand_on_it():
         found = picked(written, table)
         assert found
         assert all(said == opened for said, opened in found)
+
+
+def test_every_count_of_flips_opens_its_rows_and_those_of_none_are_not_named():
+    table = table_of(list("aabbcc"), list("abbbca"), [0.1, 0.2, 0.75, 0.8, 1.0, 0.05])
+    table["flip"] = ["fixed", "none", "none", "changed", "fixed", "none"]
+    written = flip_buttons(table["flip"].value_counts().to_dict())
+    assert picked(written, table) == [(2, 2), (1, 1)]
+    assert "broken" not in written
+    assert flip_buttons({"none": 6}) == "nothing"
 
 
 def test_every_count_of_a_comparison_opens_its_rows_and_an_empty_one_is_no_button():

@@ -54,6 +54,18 @@ def test_the_table_names_classes_by_who_says_so(toy_model, asked):
     assert len(table) == len(asked) == len(toy_model.parts.evaluation_rows.query("split == 'test'"))
 
 
+def test_the_table_says_what_answers_are_instead_of_others(toy_model, asked):
+    first, second = (asked.answered(toy_model.memory, RetrievalSettings(k, 1.0, 0.05)) for k in (1, 16))
+    table, before = second.table(first), first.table()["answer"]
+    for row, old in zip(table.to_dict("records"), before, strict=True):
+        right = (old == row["label"], row["answer"] == row["label"])
+        wanted = {(False, True): "fixed", (True, False): "broken"}.get(
+            right, "none" if old == row["answer"] else "changed"
+        )
+        assert row["flip"] == wanted
+    assert "flip" not in second.table()
+
+
 def test_an_effect_is_fixed_broken_changed_or_none():
     gold, before, after = np.asarray([0, 0, 0, 0, 0]), np.asarray([1, 0, 1, 0, 2]), np.asarray([0, 1, 2, 0, 2])
     assert effects(gold, before, after).tolist() == ["fixed", "broken", "changed", "none", "none"]

@@ -193,7 +193,9 @@ def test_a_text_is_found_on_either_side_of_a_list(toy_model, asked):
 @pytest.mark.parametrize("show", SHOWS)
 def test_without_answers_to_test_rows_some_lists_are_there_and_the_others_say_what_they_need(spoilt, show):
     if show not in UNJUDGED:
-        with pytest.raises(ReAugKDError, match="no answers to test rows to tell .*; choose one of edited, near-dup"):
+        with pytest.raises(
+            ReAugKDError, match="no answers to test rows to tell .*; choose one of all, edited, near-dup"
+        ):
             memories(spoilt, None, show)
         return
     found = memories(spoilt, None, show)
@@ -205,7 +207,7 @@ def test_without_answers_to_test_rows_some_lists_are_there_and_the_others_say_wh
 
 
 def test_a_question_that_is_not_there_is_named(toy_model):
-    with pytest.raises(ReAugKDError, match="'best' is nothing to show; choose one of suspicious"):
+    with pytest.raises(ReAugKDError, match="'best' is nothing to show; choose one of all, suspicious"):
         memories(toy_model, None, "best")
 
 

@@ -115,6 +115,14 @@ def test_the_code_of_the_errors_gives_figures_matrix_and_listed_rows(toy_model, 
     pd.testing.assert_frame_equal(found["rows"], RowFilter(**chosen).of(answered.table()))
 
 
+def test_the_code_of_the_answers_that_sliders_flip_lists_them(toy_model, folder):
+    retrieval, asked = RetrievalSettings(4, 1.0, 0.05), EvaluationSet.of(toy_model, held_out(toy_model, ["test"]))
+    table = asked.answered(toy_model.memory, retrieval).table(asked.answered(toy_model.memory, toy_model.retrieval))
+    for kind in ("fixed", "broken"):
+        found = run(errors_code(folder, "test", retrieval, {"equal": {"flip": kind}}))["rows"]
+        pd.testing.assert_frame_equal(found, table[table["flip"] == kind])
+
+
 def test_the_code_of_the_errors_leaves_out_a_filter_that_lets_all_rows_pass(toy_model):
     code = errors_code("runs/toy", "test", toy_model.retrieval, {"equal": {}, "between": {}, "rows": None, "text": ""})
     assert "rows = RowFilter().of(table)" in code
@@ -129,15 +137,21 @@ def test_the_code_of_the_errors_leaves_out_a_filter_that_lets_all_rows_pass(toy_
 @pytest.mark.parametrize("text", ["", "iron", NASTY])
 def test_the_code_of_the_memory_lists_what_is_listed(toy_model, asked, folder, show, text):
     wanted = memories(toy_model, asked.answered(toy_model.memory, toy_model.retrieval), show)
-    found = run(memory_code(folder, show, text))["rows"]
+    found = run(memory_code(folder, show, {"text": text}))["rows"]
     pd.testing.assert_frame_equal(found, RowFilter(text=text).of(wanted))
 
 
-@pytest.mark.parametrize("show", ["edited", "near-duplicates"])
+def test_the_code_of_memories_that_are_selected_lists_these(toy_model, folder):
+    found = run(memory_code(folder, "all", {"rows": [7, 3]}))["rows"]
+    assert found["number"].tolist() == [3, 7]
+    assert found["id"].tolist() == toy_model.memory.rows["id"].iloc[[3, 7]].tolist()
+
+
+@pytest.mark.parametrize("show", ["all", "edited", "near-duplicates"])
 def test_the_code_of_a_model_without_test_rows_lists_what_can_be_listed(toy_model, tmp_path, show):
     bare = replace(apply_patch(toy_model, patch_of(toy_model)).parts, evaluation_rows=None)
     type(toy_model)(bare).save_pretrained(tmp_path / "bare")
-    found = run(memory_code(str(tmp_path / "bare"), show, "", carries_rows=False))["rows"]
+    found = run(memory_code(str(tmp_path / "bare"), show, {}, carries_rows=False))["rows"]
     pd.testing.assert_frame_equal(found, memories(type(toy_model)(bare), None, show))
 
 
@@ -153,7 +167,7 @@ def patch_of(model):
 @pytest.mark.parametrize("answer_by", [None, 0.7, REFIT])
 def test_the_code_of_pending_edits_gives_the_rows_that_they_change(toy_model, asked, folder, answer_by):
     patch = patch_of(toy_model)
-    found = run(memory_code(folder, "suspicious", "", patch, answer_by, "runs/better"))
+    found = run(memory_code(folder, "suspicious", {}, patch, answer_by, "runs/better"))
     before, after = toy_model, apply_patch(toy_model, patch)
     if answer_by == REFIT:
         after = refit_gate(after)
@@ -169,7 +183,7 @@ def test_the_code_of_pending_edits_gives_the_rows_that_they_change(toy_model, as
 def test_the_command_that_does_the_same_is_named_with_its_options():
     patch = (Edit("remove", "s1"),)
     plain, refitted, fixed = (
-        memory_code("runs/my toy", "suspicious", "", patch, by, "runs/my toy-edited") for by in (None, REFIT, 0.5)
+        memory_code("runs/my toy", "suspicious", {}, patch, by, "runs/my toy-edited") for by in (None, REFIT, 0.5)
     )
     command = "reaugkd edit 'runs/my toy' --patch patch.jsonl --out 'runs/my toy-edited'"
     assert plain.rstrip().endswith(command)
@@ -179,7 +193,7 @@ def test_the_command_that_does_the_same_is_named_with_its_options():
 
 @pytest.mark.parametrize("name", [NASTY, "a\nb", "x'; rm -rf"])
 def test_a_name_stays_in_its_comment_and_in_its_quotes(name):
-    code = memory_code(name, "suspicious", "", (Edit("remove", "s1"),), None, name)
+    code = memory_code(name, "suspicious", {}, (Edit("remove", "s1"),), None, name)
     command = next(line for line in code.splitlines() if line.startswith("# reaugkd edit"))
     words = shlex.split(command.removeprefix("# "))
     assert words[:2] + words[3:6] == ["reaugkd", "edit", "--patch", "patch.jsonl", "--out"]

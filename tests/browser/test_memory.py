@@ -117,7 +117,9 @@ def test_any_pending_edit_can_be_dropped_and_the_file_holds_the_others(page, for
 def test_a_table_of_memories_is_added_and_a_label_that_is_new_is_a_new_class(page, tmp_path):
     file = tmp_path / "more.csv"
     file.write_text("text,label\nthe gadget hums,gadget\na plum in the fog,fruit\n", encoding="utf-8")
-    page.locator("#add-csv input[type=file]").set_input_files(file)
+    with page.expect_file_chooser() as chooser:
+        page.locator("#add-csv").click()
+    chooser.value.set_files(file)
     expect(page.locator("#pending li").first).to_contain_text("add gadget (a new class) the gadget hums")
     expect(page.locator("#pending li")).to_have_count(2)
 
