@@ -9,6 +9,7 @@ import gradio as gr
 import pandas as pd
 from answer import answer_html, asked_text, example_texts
 from code_box import place_code
+from gradio.events import Dependency
 from maps_panel import MapsPanel
 from models import LATEST, SPLITS, ModelMenu, evaluation_set, kept
 from row_table import PICK, listed_html, row_table
@@ -266,8 +267,9 @@ class CompareView:
         self.differing.click(self._list_differing, seen, [self.picked, *listed], **LATEST)
         self.all.click(self._list_all, seen, [*filters, *listed], **LATEST)
         on_typing([self.holds], self._list, seen, listed)
+        self.selected_listed = [self.picked, *listed]
         for selected in self.maps.chosen:
-            selected.then(self._list_selected, [self.maps.selected, *seen], [self.picked, *listed], **LATEST)
+            self.follow(selected)
         opened = self.rows.select(self._open, seen, texts, **LATEST)
         opened.then(
             None,
@@ -277,6 +279,10 @@ class CompareView:
         self.on_maps.click(self._show_on_maps, seen, [self.maps.map, *self.maps.listed], **LATEST)
         self.save.on_click(self._save, seen)
         gr.on([part.change for part in seen], self._coded, seen, self.code, **LATEST)
+
+    def follow(self, selected: Dependency) -> None:
+        """List the selected test rows after an event that selects points on the maps."""
+        selected.then(self._list_selected, [self.maps.selected, *self.seen], self.selected_listed, **LATEST)
 
     def fill(self, name: str, text: str, text_pair: str, linked: PageState, selected: list[int]) -> dict[Any, Any]:
         """Set a model beside its own student, and answer the text that is there, or else a row on which they differ.
@@ -473,9 +479,10 @@ class CompareView:
 
     def _list_selected(self, selected: list[int], *inputs: Any) -> dict[Any, Any]:
         """List the test rows among the points that are selected on the maps; without any, those that differ."""
-        seen = replace(Seen(*inputs), picked=self._picked(inputs[0], selected))
-        if not seen.text:  # the page was never opened, and will see the selection when it is
+        seen = Seen(*inputs)
+        if not seen.text or not (selected or "rows" in seen.picked):  # without a text the page was never opened
             return {}
+        seen = replace(seen, picked=self._picked(seen.name, selected))
         try:
             comparison_of(*self._sides(seen), seen.split)
         except ReAugKDError:  # there are no rows that both answer

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 import pandas as pd
 from code_box import place_code
+from gradio.events import Dependency
 from maps_panel import MapsPanel
 from models import LATEST, SPLITS, ModelMenu, evaluation_set
 from retrieval_sliders import RetrievalSliders
@@ -190,10 +191,15 @@ class ErrorsView:
         on_typing([self.text], self._list, seen, listed)
         self.clear.click(self._clear, seen, [*filters, *listed], **LATEST)
         self.on_maps.click(self._show_on_maps, seen, [self.maps.map, *self.maps.listed], **LATEST)
+        self.selected_listed = [self.picked, *listed]
         for chosen in self.maps.chosen:
-            chosen.then(self._list_selected, [self.maps.selected, *seen], [self.picked, *listed], **LATEST)
+            self.follow(chosen)
         self.save.on_click(self._save, seen)
         self.rows.select(self._open, seen, self.opened, **LATEST)
+
+    def follow(self, selected: Dependency) -> None:
+        """List the selected test rows after an event that selects points on the maps."""
+        selected.then(self._list_selected, [self.maps.selected, *self.seen], self.selected_listed, **LATEST)
 
     def fill(self, name: str, linked: PageState, selected: list[int]) -> dict[Any, Any]:
         """Set the page to what its link asks for, or else to what was chosen in training, and draw it.
@@ -356,10 +362,13 @@ class ErrorsView:
     def _list_selected(self, selected: list[int], *inputs: Any) -> dict[Any, Any]:
         """List the test rows among the points that are selected on the maps."""
         seen = Seen(*inputs)
-        if self.menu.get(seen.name).parts.evaluation_rows is None:
+        if self.menu.get(seen.name).parts.evaluation_rows is None or not (selected or "rows" in seen.picked):
             return {}
         seen = replace(seen, picked=self._picked(seen.name, selected))
-        return {self.picked: seen.picked, **self._listed(seen)}
+        try:
+            return {self.picked: seen.picked, **self._listed(seen)}
+        except gr.Error:  # the boxes still filter by a column of another model; the page is filled when it is opened
+            return {}
 
     def _clear(self, *inputs: Any) -> dict[Any, Any]:
         blank = {self.picked: {}, self.effect: ANY, self.column: ANY, self.confidence: ANY, self.text: ""}

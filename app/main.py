@@ -4,6 +4,7 @@ import argparse
 import importlib
 import sys
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,9 @@ def build_app(job: ModelJob) -> gr.Blocks:
             answered = event(query.fill, [name, *query.fill_inputs, linked], query.filled, **quiet)
             # The answer first, and others beside it: the maps take seconds.
             filled = answered.then(maps.fill, name, maps.filled, **beside)
-            filled.then(maps.show_link, [name, linked], [maps.map, *maps.listed], **beside)
+            selected = filled.then(maps.show_link, [name, linked], [maps.map, *maps.listed], **beside)
+            for follower in (errors, memory, compare):
+                follower.follow(selected)
         for tab, view in (
             (errors_tab, errors),
             (memory_tab, memory),
@@ -142,17 +145,18 @@ def _keep_link(
     **options: Any,
 ) -> None:
     """Keep the page's address such that it opens what is seen."""
-    views: dict[str, Any] = {"errors": errors, "memory": memory, "compare": compare}
-    watched: list[Any] = [name, opened, query.maps.selected, *query.seen]
-    places = {}
-    for key, view in views.items():
-        places[key] = slice(len(watched) - 3, len(watched) - 3 + len(view.seen))
-        watched += view.seen
+    views: dict[str, Any] = {"query": query, "errors": errors, "memory": memory, "compare": compare}
+    parts = [part for view in views.values() for part in view.seen]
+    watched: list[Any] = [name, opened, query.maps.selected, *parts]
     address = gr.Textbox(visible=False)
 
-    def link(name: str, view: str, chosen: Any, *values: Any) -> str:
-        state = query.linked_state(*values[: len(query.seen)])
-        state = views[view].linked_state(state, *values[places[view]]) if view in views else replace(state, view=view)
+    def link(name: str, opened: str, chosen: Any, *values: Any) -> str:
+        left, seen = iter(values), {}
+        for key, view in views.items():
+            seen[key] = list(islice(left, len(view.seen)))
+        state = replace(query.linked_state(*seen["query"]), view=opened)
+        if opened in ("errors", "memory", "compare"):
+            state = views[opened].linked_state(state, *seen[opened])
         if len(state.text) + len(state.text_pair) > LONGEST_TEXT:  # browsers send the address, servers refuse long ones
             state = replace(state, text="", text_pair="")
         return app_link(replace(state, model=name, selected=tuple(chosen[:LONGEST_SELECTION])), "")

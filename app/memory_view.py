@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 import pandas as pd
 from code_box import place_code
+from gradio.events import Dependency
 from maps_panel import MapsPanel
 from models import ASKING, EACH, LATEST, ModelMenu, evaluation_set, kept
 from row_table import listed_html, row_table
@@ -189,8 +190,9 @@ class MemoryView:
         self.filled += [self.answer_by, self.weight, self.version, *listed, *edits]
         self.show.input(self._list, searched, listed, **SEARCHING)
         on_typing([self.search], self._list, searched, listed)
+        self.searched, self.selected_listed = searched, [self.show, *listed]
         for selected in self.maps.chosen:
-            selected.then(self._list_selected, searched, [self.show, *listed], **SEARCHING)
+            self.follow(selected)
         self.on_maps.click(self._show_on_maps, searched, [self.maps.map, *self.maps.listed], **SEARCHING)
         self.save_list.on_click(self._save_list, searched)
         self.rows.select(self._open, self.name, [self.row, self.opened, self.label], **ASKING)
@@ -210,6 +212,10 @@ class MemoryView:
         self.save_patch.on_click(self._save_patch, edited)
         seen: list[Any] = [self.show, self.search, self.patches, *by, self.version, self.maps.selected]
         gr.on([part.change for part in seen], self._coded, [self.name, *seen], self.code, **LATEST)
+
+    def follow(self, selected: Dependency) -> None:
+        """List the selected memories after an event that selects points on the maps."""
+        selected.then(self._list_selected, self.searched, self.selected_listed, **SEARCHING)
 
     def fill(self, name: str, patches: "Patches", linked: PageState, selected: list[int]) -> dict[Any, Any]:
         """Set the page up for a model.
@@ -283,6 +289,8 @@ class MemoryView:
             show = SELECTED
         elif show == SELECTED:
             show = ALL
+        else:
+            return {}
         return {self.show: show, **self._list(name, show, text, selected)}
 
     def _coded(

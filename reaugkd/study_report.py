@@ -18,6 +18,12 @@ from reaugkd.study_record import StudyRecord
 from reaugkd.texts import Labels
 
 FEWEST_SEEDS = 3
+LEGEND = (
+    "An answer is named by its weight and its key. `off` is λ = 0, `only` λ = 1, `fixed` one λ for all texts, "
+    "`gate` a λ for each. `own` is the student's embedding among its own of the memories, `aligned` the same "
+    "among the teacher's, `untuned` that of an untuned encoder, `second` that with its key head, `half` by half "
+    "of its layers. `gate` alone is the recipe's choice."
+)
 ALIGNMENT = ("cosine", "cka", "overlap_at_10", "class_agreement_at_10", "within_class_cosine")
 
 
@@ -245,7 +251,7 @@ def in_markdown(tables: dict[str, pd.DataFrame]) -> str:
     str
         The page.
     """
-    page = ["# Tables of the study", ""]
+    page = ["# Tables of the study", "", LEGEND, ""]
     for name, table in tables.items():
         shown = table.drop(columns=["mean", "low", "high"], errors="ignore")
         if "mean" in table:

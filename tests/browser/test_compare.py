@@ -283,6 +283,31 @@ def test_a_link_opens_the_page(open_page, address):
     expect(page).to_have_url(re.compile(r"model=toy.*view=compare.*text="))
 
 
+def test_the_address_reopens_both_sides_the_text_and_the_rows(page, open_page):
+    choose(page, "#compare-second", "toy")
+    choose(page, "#compare-second-by", "a λ of its own")
+    page.locator("#compare-second-weight input[type=number]").fill("0.25")
+    page.locator("#compare-text textarea").fill("rain and iron")
+    page.locator("#compare-holds input, #compare-holds textarea").fill("a")
+    page.locator("#compare-split").get_by_label("validation").check()
+    expect(page.locator("#compare-second-answer h3")).to_have_text("Second: toy, λ = 0.25")
+    expect(page.locator("#compare-chosen")).to_contain_text("“a” in the text")
+    page.wait_for_function("location.search.includes('split=validation') && location.search.includes('holds=a')")
+    again = open_page(page.url)
+    expect(again.locator("#compare-second-answer h3")).to_have_text("Second: toy, λ = 0.25")
+    expect(again.locator("#compare-first-answer .asked")).to_have_text("rain and iron")
+    expect(again.locator("#compare-split").get_by_label("validation")).to_be_checked()
+    expect(again.locator("#compare-chosen")).to_have_text(page.locator("#compare-chosen").inner_text())
+
+
+def test_rows_that_are_selected_on_the_maps_are_listed(page):
+    expect(page.locator("canvas.map-canvas")).not_to_have_attribute("data-points", "0")
+    page.locator(".map-legend button").first.click()
+    expect(page.locator("#compare-chosen")).to_contain_text("selected on the maps")
+    page.locator(".map-clear").click()
+    expect(page.locator("#compare-chosen")).to_contain_text("answered differently")
+
+
 def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve_model, forgetful):
     parts = forgetful.parts
     names, memory = (NASTY, *parts.settings.label_names[1:]), parts.knowledge_base

@@ -162,6 +162,23 @@ def test_a_selection_that_was_made_before_the_page_was_opened_is_listed(open_pag
     expect(page.locator("#chosen")).to_contain_text("selected on the maps")
 
 
+def test_the_address_reopens_the_page_with_its_filters(page, open_page):
+    page.locator("#errors-weight input[type=number]").fill("0.3")
+    page.locator("#errors-split").get_by_label("validation").check()
+    page.locator("#confusion [data-pick]").first.click()
+    expect(page.locator("#chosen")).to_contain_text("label = ")
+    choose(page, "errors-confidence", "above 0.9")
+    page.locator("#errors-text input, #errors-text textarea").fill("a")
+    expect(page.locator("#chosen")).to_contain_text("“a” in the text")
+    chosen = page.locator("#chosen").inner_text()
+    page.wait_for_function("location.search.includes('holds=a')")
+    again = open_page(page.url)
+    expect(again.locator("#chosen")).to_have_text(chosen)
+    expect(again.locator("#errors-weight input[type=number]")).to_have_value("0.3")
+    expect(again.locator("#errors-split").get_by_label("validation")).to_be_checked()
+    expect(again.locator("#errors-confidence input")).to_have_value("above 0.9")
+
+
 def test_a_model_without_evaluation_rows_says_so_and_shows_no_other_models_figures(open_page, serve_model, forgetful):
     bare = ReAugKDClassifier(replace(forgetful.parts, evaluation_rows=None))
     page = open_page(serve_model(bare))

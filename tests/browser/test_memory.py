@@ -153,6 +153,17 @@ def test_memories_that_are_selected_on_the_maps_are_listed(page, forgetful):
     expect(page.locator("#memories-chosen")).to_contain_text(f"{len(forgetful.memory)} rows: all")
 
 
+def test_the_address_reopens_the_list(page, open_page):
+    page.locator("#show").get_by_label("most used", exact=True).check()
+    page.locator("#search input, #search textarea").fill("iron")
+    expect(page.locator("#memories-chosen")).to_contain_text("most used, “iron” in the text")
+    listed = page.locator("#memories-chosen").inner_text()
+    page.wait_for_function("location.search.includes('holds=iron')")
+    again = open_page(page.url)
+    expect(again.locator("#memories-chosen")).to_have_text(listed)
+    expect(again.locator("#show").get_by_label("most used", exact=True)).to_be_checked()
+
+
 def test_a_model_without_evaluation_rows_can_be_browsed_and_edited(open_page, serve_model, forgetful):
     bare = ReAugKDClassifier(replace(forgetful.parts, evaluation_rows=None))
     page = open_page(serve_model(bare))
