@@ -481,12 +481,12 @@ class CompareView:
         """List the test rows among the points that are selected on the maps; without any, those that differ."""
         seen = Seen(*inputs)
         if not seen.text or not (selected or "rows" in seen.picked):  # without a text the page was never opened
-            return {}
+            return gr.skip()
         seen = replace(seen, picked=self._picked(seen.name, selected))
         try:
             comparison_of(*self._sides(seen), seen.split)
         except ReAugKDError:  # there are no rows that both answer
-            return {}
+            return gr.skip()
         return self._list_picked(seen)
 
     def _picked(self, name: str, selected: list[int]) -> dict[str, Any]:

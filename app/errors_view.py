@@ -363,12 +363,12 @@ class ErrorsView:
         """List the test rows among the points that are selected on the maps."""
         seen = Seen(*inputs)
         if self.menu.get(seen.name).parts.evaluation_rows is None or not (selected or "rows" in seen.picked):
-            return {}
+            return gr.skip()
         seen = replace(seen, picked=self._picked(seen.name, selected))
         try:
             return {self.picked: seen.picked, **self._listed(seen)}
         except gr.Error:  # the boxes still filter by a column of another model; the page is filled when it is opened
-            return {}
+            return gr.skip()
 
     def _clear(self, *inputs: Any) -> dict[Any, Any]:
         blank = {self.picked: {}, self.effect: ANY, self.column: ANY, self.confidence: ANY, self.text: ""}

@@ -247,7 +247,8 @@ async function colour(column) {
   const number = ++state.asked, found = await server.colours({model: state.model, column});
   if (number !== state.asked || found.error) return;
   state.codes = bytes(found.codes, Uint8Array); state.legend = found.legend; state.column = column;
-  legend.replaceChildren(...found.legend.map(([name, shade], code) => {
+  const used = new Set(state.codes), last = found.legend.length - 1;  // the last is of what is not known
+  legend.replaceChildren(...found.legend.slice(0, used.has(last) ? last + 1 : last).map(([name, shade], code) => {
     const item = document.createElement('button'), mark = document.createElement('i');
     mark.style.background = shade; item.append(mark, name); item.type = 'button'; item.title = 'Select these points';
     item.addEventListener('click', () => {

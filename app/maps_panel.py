@@ -304,7 +304,7 @@ class MapsPanel:
 
     def _select(self, event: gr.EventData, name: str) -> dict[Any, Any]:
         if event.model != name:  # the points of another model lie there still
-            return {}
+            return gr.skip()
         return self.list_points(name, [int(point) for point in event.points])
 
     def _most_moved(self, name: str) -> dict[Any, Any]:
@@ -317,7 +317,7 @@ class MapsPanel:
         return {self.map: said(name, opened=point), **self._opened(name, point)}
 
     def _open(self, event: gr.EventData, name: str) -> dict[Any, Any]:
-        return self._opened(name, int(event.point)) if event.model == name else {}
+        return self._opened(name, int(event.point)) if event.model == name else gr.skip()
 
     def _opened(self, name: str, point: int) -> dict[Any, Any]:
         model = self.menu.get(name)

@@ -290,7 +290,7 @@ class MemoryView:
         elif show == SELECTED:
             show = ALL
         else:
-            return {}
+            return gr.skip()
         return {self.show: show, **self._list(name, show, text, selected)}
 
     def _coded(

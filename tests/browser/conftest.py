@@ -1,10 +1,14 @@
 """Debian's chromium, driven by Playwright, and pages for it to open. Nothing here waits for a fixed time."""
 
 import shutil
+import sys
 from dataclasses import replace
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
+import gradio as gr
 import pytest
+from gradio import queueing
 from main import build_app, launch
 from model_job import ModelJob
 from playwright.sync_api import expect, sync_playwright
@@ -38,9 +42,16 @@ def browser():
 
 
 @pytest.fixture
-def open_page(browser):
-    """Opens pages and fails afterwards if one threw an error or asked anyone but this machine."""
+def open_page(browser, monkeypatch):
+    """Opens pages and fails afterwards if one threw an error, or its server, or it asked anyone but this machine."""
     contexts, hosts, errors = [], set(), []
+
+    def crashed():
+        error = sys.exc_info()[1]
+        if not isinstance(error, gr.Error):  # that is a sentence for the user
+            errors.append(repr(error))
+
+    monkeypatch.setattr(queueing, "traceback", SimpleNamespace(print_exc=crashed))
 
     def open_(address, **options):
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 720}, **options})
