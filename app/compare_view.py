@@ -196,9 +196,15 @@ class CompareView:
                 self.second_by, self.second_weight = self._place_choice("second")
         with gr.Row():
             self.text = gr.Textbox(
-                label="Text", placeholder="Type a text: both answer as you type", max_lines=5, elem_id="compare-text"
+                "",
+                label="Text",
+                placeholder="Type a text: both answer as you type",
+                max_lines=5,
+                elem_id="compare-text",
             )
-            self.text_pair = gr.Textbox(label="Second text", max_lines=5, visible=False, elem_id="compare-text-pair")
+            self.text_pair = gr.Textbox(
+                "", label="Second text", max_lines=5, visible=False, elem_id="compare-text-pair"
+            )
         self.message = gr.HTML(visible=False, elem_id="compare-message")
         self.verdict = gr.HTML(elem_id="compare-verdict")
         with gr.Row():
@@ -237,7 +243,7 @@ class CompareView:
         self.outcomes = gr.HTML(elem_id="compare-outcomes", js_on_load=PICK, apply_default_css=False)
         with gr.Row():
             self.chosen = gr.HTML(elem_id="compare-chosen")
-            self.holds = gr.Textbox(label="Text holds", max_lines=1, elem_id="compare-holds")
+            self.holds = gr.Textbox("", label="Text holds", max_lines=1, elem_id="compare-holds")
         with gr.Row():
             self.differing = gr.Button(
                 "Only where they differ", size="sm", elem_id="compare-differing", scale=0, min_width=190
@@ -361,7 +367,7 @@ class CompareView:
             state,
             view="compare",
             text=seen.text,
-            text_pair=seen.text_pair or "",
+            text_pair=seen.text_pair,
             k=None,
             temperature=None,
             retrieval_weight=seen.weights[0],
@@ -506,8 +512,8 @@ class CompareView:
         """Write the code of what is seen; no side answers anew."""
         seen = Seen(*inputs)
         first, second = (self.menu.shown_folder(model) for model in (seen.name, seen.second))
-        texts = (seen.text or "", seen.text_pair or "")
-        asked = texts if self.menu.get(seen.name).parts.settings.is_pair else texts[0]
+        is_pair = self.menu.get(seen.name).parts.settings.is_pair
+        asked = (seen.text, seen.text_pair) if is_pair else seen.text
         sides = ((first, seen.weights[0]), (second, seen.weights[1]))
         return compare_code(*sides, seen.split, seen.chosen, asked)
 

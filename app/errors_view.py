@@ -166,7 +166,7 @@ class ErrorsView:
             self.confidence = gr.Dropdown(
                 list(CONFIDENCES), value=ANY, label="Confidence of the answer", elem_id="errors-confidence"
             )
-            self.text = gr.Textbox(label="Text holds", elem_id="errors-text", max_lines=1)
+            self.text = gr.Textbox("", label="Text holds", elem_id="errors-text", max_lines=1)
         with gr.Row():
             self.chosen = gr.HTML(elem_id="chosen")
             self.on_maps = gr.Button("Select on the maps", size="sm", elem_id="errors-on-maps", scale=0, min_width=160)

@@ -131,7 +131,7 @@ class MemoryView:
             self.show = gr.Radio(
                 [*SHOWS, SELECTED], value="suspicious", label="Which memories?", elem_id="show", scale=3
             )
-            self.search = gr.Textbox(label="Text holds", elem_id="search", max_lines=1, scale=1)
+            self.search = gr.Textbox("", label="Text holds", elem_id="search", max_lines=1, scale=1)
         with gr.Row():
             self.chosen = gr.HTML(elem_id="memories-chosen")
             self.on_maps = gr.Button(
@@ -156,8 +156,8 @@ class MemoryView:
             self.relabel = gr.Button("Relabel", elem_id="relabel")
             self.remove = gr.Button("Remove", elem_id="remove")
         gr.Markdown("### Add a memory; a label that is new makes a new class")
-        self.text = gr.Textbox(label="Text", elem_id="add-text", max_lines=4)
-        self.text_pair = gr.Textbox(label="Second text", visible=False, elem_id="add-text-pair", max_lines=4)
+        self.text = gr.Textbox("", label="Text", elem_id="add-text", max_lines=4)
+        self.text_pair = gr.Textbox("", label="Second text", visible=False, elem_id="add-text-pair", max_lines=4)
         self.add_label = gr.Dropdown([], label="Its label", allow_custom_value=True, elem_id="add-label")
         with gr.Row():
             self.add = gr.Button("Add", elem_id="add")
@@ -175,7 +175,7 @@ class MemoryView:
         self.effect = gr.HTML(elem_id="patch-effect")
         self.changed = gr.Dataframe(interactive=False, wrap=True, max_height=300, elem_id="changed", visible=False)
         self.save_changed = SaveButton("Save as CSV", "changed.csv", "changed-save", size="sm", visible=False)
-        self.version = gr.Textbox(label="Name of the new version", elem_id="version", max_lines=1)
+        self.version = gr.Textbox("", label="Name of the new version", elem_id="version", max_lines=1)
         with gr.Row():
             self.save = gr.Button("Save as a new version", elem_id="save-version")
             self.save_patch = SaveButton("Save the patch", "patch.jsonl", "save-patch")
@@ -305,7 +305,7 @@ class MemoryView:
         selected: list[int],
     ) -> str:
         by: dict[str, float | str] = {REFITTED: REFIT, FIXED: weight}
-        folder, target = self.menu.shown_folder(name), self.menu.shown_folder(version or "")
+        folder, target = self.menu.shown_folder(name), self.menu.shown_folder(version)
         chosen = {"text": text, "rows": self._memories(name, selected) if show == SELECTED else None}
         return memory_code(
             folder,

@@ -124,9 +124,9 @@ class QueryView:
                 self.message = gr.HTML(visible=False, elem_id="message")
                 self.answer = gr.HTML(elem_id="answer", apply_default_css=False)
                 with gr.Accordion("Beside it: the same text, edited", open=False, elem_id="beside-it") as self.edits:
-                    self.edited = gr.Textbox(label="An edit of the text", max_lines=5, elem_id="edited")
+                    self.edited = gr.Textbox("", label="An edit of the text", max_lines=5, elem_id="edited")
                     self.edited_pair = gr.Textbox(
-                        label="An edit of the second text", max_lines=5, visible=False, elem_id="edited-pair"
+                        "", label="An edit of the second text", max_lines=5, visible=False, elem_id="edited-pair"
                     )
                     self.beside = gr.HTML(elem_id="beside", apply_default_css=False)
         gr.Markdown("## What it retrieved: the nearest texts of the teacher's memory")
@@ -143,9 +143,9 @@ class QueryView:
     def _place_inputs(self) -> None:
         # Of one line, so that Enter answers; it grows with what is typed.
         self.text = gr.Textbox(
-            label="Text", placeholder="Type a text: it is answered as you type", max_lines=5, elem_id="text"
+            "", label="Text", placeholder="Type a text: it is answered as you type", max_lines=5, elem_id="text"
         )
-        self.text_pair = gr.Textbox(label="Second text", max_lines=5, visible=False, elem_id="text-pair")
+        self.text_pair = gr.Textbox("", label="Second text", max_lines=5, visible=False, elem_id="text-pair")
         self.examples = gr.Dataset(
             label="Examples the student has not seen",
             components=["textbox"],
@@ -216,10 +216,10 @@ class QueryView:
     def linked_state(
         self, text: str, text_pair: str, k: float, weight: float, temperature: float, gate: bool
     ) -> PageState:
-        """Return the state that a link to the page opens, from the values of ``seen``; None before they are filled."""
+        """Return the state that a link to the page opens, from the values of ``seen``."""
         return PageState(
-            text=text or "",
-            text_pair=text_pair or "",
+            text=text,
+            text_pair=text_pair,
             k=int(k),
             retrieval_weight=None if gate else weight,
             temperature=temperature,
@@ -256,7 +256,7 @@ class QueryView:
     def _edit(
         self, name: str, query: "AskedText", _: Any, struck: dict[str, Any], edited: str, pair: str, *settings: Any
     ) -> dict[Any, Any]:
-        if query is None or not edited or (edited, pair or "") == two_parts(query.text):
+        if query is None or not edited or (edited, pair) == two_parts(query.text):
             return {self.edited_query: None, self.beside: ""}  # the page put it there, or it is no longer an edit
         try:
             edited_query = asked_text(self.menu.get(name), edited, pair)

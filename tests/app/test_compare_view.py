@@ -106,9 +106,9 @@ def test_where_more_rows_are_found_than_listed_the_page_says_so():
 def test_a_link_to_the_page_is_kept_also_before_the_boxes_of_the_query_page_are_filled(toy_model_folder):
     page = build_app(ModelJob(str(toy_model_folder)))
     (link,) = [listener.fn for listener in page.fns.values() if getattr(listener.fn, "__name__", "") == "link"]
-    query = [None, None, 4, 0.5, 0.1, True]
+    query = ["", "", 4, 0.5, 0.1, True]
     errors = ["toy", "test", 4, 0.5, 0.1, True, {}, "any", "any", "any", "any", ""]
-    compare = ["toy", AS_CHOSEN, 0.5, "toy", STUDENT, 0.5, "test", {}, "", None, None]
+    compare = ["toy", AS_CHOSEN, 0.5, "toy", STUDENT, 0.5, "test", {}, "", "", ""]
     for view, wanted in (
         ("query", "?model=toy&k=4&temperature=0.1"),
         ("errors", "?model=toy&view=errors&k=4&temperature=0.1"),
