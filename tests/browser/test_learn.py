@@ -379,20 +379,21 @@ def test_the_code_of_the_memory_follows_the_list_and_the_pending_edits(open_page
     page, folder = open_page(f"{served}?view=memory"), str(root / "toy")
     version = str(root / "toy-edited")
     expect(page.locator("#version input, #version textarea")).to_have_value("toy-edited")
-    expect_code(page, "memory", memory_code(folder, "suspicious", ""))
+    expect_code(page, "memory", memory_code(folder, "suspicious", {}))
     row = puzzled_model.parts.knowledge_base.rows.iloc[7]
     page.locator("#show").get_by_label("most used").check()
     page.locator("#search input, #search textarea").fill(row["text"])
-    expect_code(page, "memory", memory_code(folder, "most used", row["text"]))
+    expect_code(page, "memory", memory_code(folder, "most used", {"text": row["text"]}))
     page.locator("#memories").get_by_text(row["text"], exact=True).last.click()
     expect(page.locator("#picked-memory")).to_contain_text(row["id"])
     page.locator("#remove").click()
     patch = (Edit("remove", row["id"]),)
-    expect_code(page, "memory", memory_code(folder, "most used", row["text"], patch, None, version))
+    expect_code(page, "memory", memory_code(folder, "most used", {"text": row["text"]}, patch, None, version))
     page.get_by_label("a gate fitted again").check()
-    expect_code(page, "memory", memory_code(folder, "most used", row["text"], patch, REFIT, version))
+    expect_code(page, "memory", memory_code(folder, "most used", {"text": row["text"]}, patch, REFIT, version))
     page.get_by_label("the λ below for every text").check()
-    expect_code(page, "memory", memory_code(folder, "most used", row["text"], patch, 0.5, version))
+    weight = puzzled_model.retrieval.retrieval_weight
+    expect_code(page, "memory", memory_code(folder, "most used", {"text": row["text"]}, patch, weight, version))
 
 
 def test_the_code_of_a_comparison_follows_both_sides_and_the_list(open_page, served, root):
