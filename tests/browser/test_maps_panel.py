@@ -3,10 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
+from maps_panel import points_of
 from playwright.sync_api import expect
 
 from reaugkd.inference import ReAugKDClassifier
+from reaugkd.map_points import colour_columns, map_overlap, most_moved
 from reaugkd.retrieval import RetrievalSettings
 from reaugkd.what_if import AskedText, Strikes, explain_what_if
 
@@ -18,6 +21,19 @@ def at(page, point, panel=0):
     """Where a point is drawn, in pixels of the canvas."""
     x, y = page.locator(MAPS).evaluate(f"canvas => canvas.positionOf({point}, {panel})")
     return {"x": x, "y": y}
+
+
+def lasso_the_first_map(page):
+    """Circle all that is shown on the teacher's map."""
+    page.locator(".map-mode").select_option("lasso")
+    page.locator(MAPS).scroll_into_view_if_needed()
+    box = page.locator(MAPS).bounding_box()
+    corners = [(4, 30), (box["width"] / 2 - 12, 30), (box["width"] / 2 - 12, box["height"] - 4), (4, box["height"] - 4)]
+    page.mouse.move(box["x"] + corners[0][0], box["y"] + corners[0][1])
+    page.mouse.down()
+    for x, y in corners[1:]:
+        page.mouse.move(box["x"] + x, box["y"] + y, steps=4)
+    page.mouse.up()
 
 
 @pytest.fixture
@@ -62,16 +78,7 @@ def test_the_keyboard_goes_through_the_points_opens_one_and_clears_the_selection
 def test_what_a_lasso_encloses_is_listed_and_the_errors_view_lists_its_test_rows(page, toy_model):
     page.get_by_role("tab", name="Errors").click()
     expect(page.locator("#chosen")).to_contain_text("36 rows")
-    page.locator(".map-mode").select_option("lasso")
-    box = page.locator(MAPS).bounding_box()
-    page.locator(MAPS).scroll_into_view_if_needed()
-    box = page.locator(MAPS).bounding_box()
-    corners = [(4, 30), (box["width"] / 2 - 12, 30), (box["width"] / 2 - 12, box["height"] - 4), (4, box["height"] - 4)]
-    page.mouse.move(box["x"] + corners[0][0], box["y"] + corners[0][1])
-    page.mouse.down()
-    for x, y in corners[1:]:
-        page.mouse.move(box["x"] + x, box["y"] + y, steps=4)
-    page.mouse.up()
+    lasso_the_first_map(page)
     expect(page.locator(MAPS)).to_have_attribute("data-selected", "126")
     expect(page.locator("#map-selected")).to_contain_text("126 selected")
     expect(page.locator("#chosen")).to_contain_text("36 rows: selected on the maps")
@@ -97,6 +104,66 @@ def test_the_morph_goes_from_the_teachers_space_to_the_students(page, toy_model)
     assert arrived["x"] == pytest.approx(end["x"] - (box["width"] - 16) / 2 - 16, abs=1)
     assert arrived["y"] == pytest.approx(end["y"], abs=1)
     assert np.hypot(arrived["x"] - start["x"], arrived["y"] - start["y"]) > 0
+
+
+def test_only_memories_or_only_test_rows_are_shown_when_one_asks(page):
+    drawn = {"everything": 90 + 36, "memories": 90, "test rows": 36}
+    for name, count in drawn.items():
+        page.locator("#map-shown").get_by_label(name, exact=True).check()
+        value = {"everything": "all", "memories": "memory", "test rows": "test"}[name]
+        expect(page.locator(MAPS)).to_have_attribute("data-shown", value)
+        lasso_the_first_map(page)
+        expect(page.locator("#map-selected b")).to_have_text(str(count))
+
+
+def test_every_column_colours_the_points_and_names_its_colours(page, toy_model):
+    for column in colour_columns(points_of(toy_model)):
+        page.locator("#colour input").click()
+        page.get_by_role("option", name=column, exact=True).click()
+        expect(page.locator(MAPS)).to_have_attribute("data-column", column)
+        names = page.locator(".map-legend button").all_inner_texts()
+        assert names
+        assert len(set(names)) == len(names)
+
+
+def test_lines_lead_from_each_point_to_its_place_in_the_other_space(page):
+    before = page.locator(MAPS).evaluate("canvas => canvas.toDataURL()")
+    page.locator(".map-lines").check()
+    page.wait_for_function("before => document.querySelector('.map-canvas').toDataURL() !== before", arg=before)
+    page.locator(".map-lines").uncheck()
+    page.wait_for_function("before => document.querySelector('.map-canvas').toDataURL() === before", arg=before)
+
+
+def test_the_buttons_zoom_and_all_is_shown_again(page):
+    def apart():
+        first, second = at(page, 3), at(page, 40)
+        return np.hypot(first["x"] - second["x"], first["y"] - second["y"])
+
+    before = apart()
+    page.locator(".map-closer").click()
+    assert apart() == pytest.approx(1.5 * before)
+    page.locator(".map-home").click()
+    assert apart() == pytest.approx(before)
+
+
+def test_the_page_says_what_the_maps_are_worth(page, toy_model):
+    shares = map_overlap(toy_model)
+    said = f"they keep {shares['teacher']:.2f} of the teacher's, {shares['student']:.2f} of the student's."
+    expect(page.locator(".map-status")).to_contain_text(said)
+
+
+def test_what_is_selected_is_saved_and_a_listed_text_is_opened(page, toy_model, tmp_path):
+    page.locator("#most-moved").click()
+    expect(page.locator("#map-selected b")).to_have_text("20")
+    with page.expect_download() as download:
+        page.locator("#save-selection").click()
+    download.value.save_as(tmp_path / "selection.csv")
+    wanted = most_moved(points_of(toy_model), 20)
+    assert pd.read_csv(tmp_path / "selection.csv")["point"].tolist() == wanted
+    text = toy_model.parts.knowledge_base.rows["text"].iloc[wanted[0]]
+    page.locator("#map-rows").get_by_text(text, exact=True).last.click()
+    expect(page.locator("#map-opened .asked")).to_have_text(text)
+    expect(page.locator(MAPS)).to_have_attribute("data-opened", str(wanted[0]))
 
 
 @pytest.fixture

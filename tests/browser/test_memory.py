@@ -1,5 +1,6 @@
 """The page of the memory in a real browser: what it lists, every way to edit, and what an edit does."""
 
+import re
 import shutil
 from dataclasses import replace
 
@@ -200,3 +201,17 @@ def test_an_addition_without_its_second_text_is_refused_at_once(open_page, serve
     page.locator("#add").click()
     expect(page.locator("#pending li")).to_contain_text("iron | and steel")
     expect(page.locator("#add-text-pair textarea")).to_have_value("")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_page_reads_on_a_phone_and_in_both_themes(open_page, serve_model, forgetful, theme):
+    page = open_page(f"{serve_model(forgetful)}?view=memory&__theme={theme}", viewport={"width": 390, "height": 844})
+    expect(page.locator("#memories-chosen b")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for part in ("#memories", "#pending", "#memories-chosen", "#show"):
+        box = page.locator(part).bounding_box()
+        assert box["x"] + box["width"] <= 390, part
+    colours = page.evaluate("""() => ['#memories-chosen p', '#pending p', '#picked-memory p']
+        .map(name => getComputedStyle(document.querySelector(name)).color)""")
+    brightness = [sum(map(int, re.findall(r"\d+", colour)[:3])) / 3 for colour in colours]
+    assert all(value > 180 if theme == "dark" else value < 90 for value in brightness), colours
