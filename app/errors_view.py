@@ -69,17 +69,21 @@ class Seen:
     text: str = ""
 
     @property
+    def rows(self) -> list[int] | None:
+        """The test rows that are selected on the maps, which show no others; None where nothing is selected."""
+        return self.picked.get("rows") if self.split == "test" else None
+
+    @property
     def chosen(self) -> dict[str, Any]:
         """What was picked and what the boxes say as the arguments of a row filter."""
         equal, between = dict(self.picked.get("equal", {})), dict(self.picked.get("between", {}))
         between |= {"probability": CONFIDENCES[self.confidence]} if CONFIDENCES[self.confidence] else {}
         equal |= {"effect": self.effect} if self.effect != ANY else {}
         equal |= {self.column: self.value} if ANY not in (self.column, self.value) else {}
-        rows = self.picked.get("rows") if self.split == "test" else None  # the maps show the test rows
-        return {"equal": equal, "between": between, "text": self.text, "rows": rows}
+        return {"equal": equal, "between": between, "text": self.text, "rows": self.rows}
 
 
-def summary_html(figures: dict[str, Any], metric: str, flips: dict[str, int]) -> str:
+def summary_html(figures: dict[str, Any], metric: str, flips: dict[str, int], which: str = "rows") -> str:
     """Say in a few words how good the answers are.
 
     Parameters
@@ -90,6 +94,8 @@ def summary_html(figures: dict[str, Any], metric: str, flips: dict[str, int]) ->
         The task's metric.
     flips : dict of str to int
         How many answers the sliders fix, break and change, of those chosen in training.
+    which : str
+        Which rows these are.
 
     Returns
     -------
@@ -99,7 +105,7 @@ def summary_html(figures: dict[str, Any], metric: str, flips: dict[str, int]) ->
     score, effects = figures["score"], figures["effects"]
     teacher = f", teacher <b>{100 * score['teacher']:.1f}</b>" if "teacher" in score else ""
     return (
-        f"<p>{metric.replace('_', ' ').capitalize()}, percent of {figures['rows']:,} rows: student "
+        f"<p>{metric.replace('_', ' ').capitalize()}, percent of {figures['rows']:,} {which}: student "
         f"<b>{100 * score['student']:.1f}</b>, with the memory <b>{100 * score['answer']:.1f}</b>{teacher}. Retrieval "
         f"fixed <b>{effects['fixed']}</b> answers and broke <b>{effects['broken']}</b>; {effects['changed']} went from "
         f"wrong to wrong.</p><p>What these sliders change of the answers chosen in training: {flip_buttons(flips)}.</p>"
@@ -132,7 +138,7 @@ class ErrorsView:
 
     def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel, linked: gr.State) -> None:
         self.menu, self.name, self.maps, self.linked = menu, name, maps, linked
-        self.picked = gr.State({})
+        self.picked, self.is_drawn = gr.State({}), gr.State(False)
         with gr.Row():
             with gr.Column(scale=4, min_width=300):
                 self.split = gr.Radio(SPLITS, value="test", label="Rows", elem_id="errors-split")
@@ -181,7 +187,7 @@ class ErrorsView:
         listed = [self.chosen, self.rows, self.opened, self.code]
         whole = [self.summary, self.reliability, self.confusion, self.disagreements, self.value, *listed]
         self.fill_inputs: list[Any] = [self.linked, self.maps.selected]
-        self.filled = [self.split, self.below, *self.sliders.values, *filters, *whole]
+        self.filled = [self.is_drawn, self.split, self.below, *self.sliders.values, *filters, *whole]
         self.split.input(self._draw, seen, whole, **LATEST)
         self.sliders.on_move(self._draw, seen, whole)
         for table in (self.summary, self.confusion, self.disagreements, self.reliability):
@@ -189,17 +195,18 @@ class ErrorsView:
         self.column.input(self._choose_column, seen, [self.value, *listed], **LATEST)
         gr.on([self.effect.input, self.value.input, self.confidence.input], self._list, seen, listed, **LATEST)
         on_typing([self.text], self._list, seen, listed)
-        self.clear.click(self._clear, seen, [*filters, *listed], **LATEST)
+        self.clear.click(self._clear, seen, [*filters, *whole], **LATEST)
         self.on_maps.click(self._show_on_maps, seen, [self.maps.map, *self.maps.listed], **LATEST)
-        self.selected_listed = [self.picked, *listed]
+        self.selected_drawn = [self.picked, *whole]
         for chosen in self.maps.chosen:
             self.follow(chosen)
         self.save.on_click(self._save, seen)
         self.rows.select(self._open, seen, self.opened, **LATEST)
 
     def follow(self, selected: Dependency) -> None:
-        """List the selected test rows after an event that selects points on the maps."""
-        selected.then(self._list_selected, [self.maps.selected, *self.seen], self.selected_listed, **LATEST)
+        """Draw and list the selected test rows after an event that selects points on the maps."""
+        inputs = [self.is_drawn, self.maps.selected, *self.seen]
+        selected.then(self._draw_selected, inputs, self.selected_drawn, **LATEST)
 
     def fill(self, name: str, linked: PageState, selected: list[int]) -> dict[Any, Any]:
         """Set the page to what its link asks for, or else to what was chosen in training, and draw it.
@@ -221,7 +228,8 @@ class ErrorsView:
         model = self.menu.get(name)
         if model.parts.evaluation_rows is None:
             nothing = "<p>This model carries no evaluation rows: there is nothing to analyse.</p>"
-            return {self.summary: nothing, self.reliability: "", self.below: gr.Column(visible=False)}
+            hidden = {self.reliability: "", self.below: gr.Column(visible=False)}
+            return {self.summary: nothing, self.is_drawn: False, **hidden}
         if linked.view != "errors" or linked.model not in ("", name):
             linked = PageState()
         asked, retrieval = linked.of_view, model.retrieval
@@ -252,6 +260,7 @@ class ErrorsView:
         return {
             **self.sliders.set_to(model, retrieval),
             **drawn,
+            self.is_drawn: True,
             self.below: gr.Column(visible=True),
             self.split: seen.split,
             self.picked: seen.picked,
@@ -279,15 +288,17 @@ class ErrorsView:
         )
 
     def _answered(self, seen: Seen) -> "Answered":
+        """Answer the rows of the split, or those of them that are selected."""
         model = self.menu.get(seen.name)
-        return evaluation_set(model, seen.split).answered(model.memory, self._retrieval(seen))
+        asked = evaluation_set(model, seen.split)
+        return (asked.part(seen.rows) if seen.rows else asked).answered(model.memory, self._retrieval(seen))
 
     def _retrieval(self, seen: Seen) -> RetrievalSettings:
         model = self.menu.get(seen.name)
         return self.sliders.settings(model, seen.k, seen.weight, seen.temperature, seen.by_gate)
 
     def _table(self, seen: Seen, answered: "Answered") -> pd.DataFrame:
-        """Return all rows with their answers, and what the sliders make of those that were chosen in training."""
+        """Return the rows with their answers, and what the sliders make of those that were chosen in training."""
         model = self.menu.get(seen.name)
         return answered.table(answered.asked.answered(model.memory, model.retrieval))
 
@@ -314,7 +325,12 @@ class ErrorsView:
             if voice in table.columns
         )
         return {
-            self.summary: summary_html(figures, settings.metric, dict(Counter(table["flip"]))),
+            self.summary: summary_html(
+                figures,
+                settings.metric,
+                dict(Counter(table["flip"])),
+                f"rows{' selected on the maps' * bool(seen.rows)}",
+            ),
             self.reliability: f'<div class="reliabilities">{reliabilities}</div>',
             self.confusion: confusion_table(confusion(table, settings.label_names)),
             self.disagreements: disagreement_table(disagreements(table)),
@@ -344,7 +360,10 @@ class ErrorsView:
         self._filtered(Seen(*inputs)).to_csv(path, index=False)
 
     def _pick(self, event: gr.EventData, *inputs: Any) -> dict[Any, Any]:
-        seen = replace(Seen(*inputs), picked=json.loads(event.pick))
+        """List the rows behind a figure; where rows are selected, it is one of these."""
+        seen = Seen(*inputs)
+        kept = {"rows": seen.rows} if seen.rows else {}
+        seen = replace(seen, picked={**json.loads(event.pick), **kept})
         return {self.picked: seen.picked, **self._listed(seen)}
 
     def _choose_column(self, *inputs: Any) -> dict[Any, Any]:
@@ -359,27 +378,27 @@ class ErrorsView:
     def _picked(self, name: str, selected: list[int]) -> dict[str, Any]:
         return {"rows": self.maps.test_rows_of_points(name, selected)} if selected else {}
 
-    def _list_selected(self, selected: list[int], *inputs: Any) -> dict[Any, Any]:
-        """List the test rows among the points that are selected on the maps."""
+    def _draw_selected(self, is_drawn: bool, selected: list[int], *inputs: Any) -> dict[Any, Any]:
+        """Draw and list the test rows among the points that are selected on the maps."""
         seen = Seen(*inputs)
-        if self.menu.get(seen.name).parts.evaluation_rows is None or not (selected or "rows" in seen.picked):
+        if not is_drawn or not (selected or "rows" in seen.picked):
             return gr.skip()
         seen = replace(seen, picked=self._picked(seen.name, selected))
         try:
-            return {self.picked: seen.picked, **self._listed(seen)}
+            return {self.picked: seen.picked, **self._drawn(seen)}
         except gr.Error:  # the boxes still filter by a column of another model; the page is filled when it is opened
             return gr.skip()
 
     def _clear(self, *inputs: Any) -> dict[Any, Any]:
         blank = {self.picked: {}, self.effect: ANY, self.column: ANY, self.confidence: ANY, self.text: ""}
-        return {**blank, self.value: gr.Dropdown([ANY], value=ANY), **self._listed(Seen(*inputs[:6]))}
+        return {**blank, **self._drawn(Seen(*inputs[:6]))}
 
     def _open(self, event: gr.SelectData, *inputs: Any) -> str:
         """Show the neighbours that made one row's answer."""
         from reaugkd.evaluation_set import explain_row
 
         seen = Seen(*inputs)
-        answered, row = self._answered(seen), int(event.row_value[0])
+        answered, row = self._answered(replace(seen, picked={})), int(event.row_value[0])
         asked = answered.asked
         explanation = explain_row(self.menu.get(seen.name), asked, row, self._retrieval(seen))
         gold, student = asked.rows["label"][row], asked.label_names[answered.predicted["student"][row]]

@@ -99,6 +99,19 @@ class EvaluationSet:
             teacher = np.pad(teacher, ((0, 0), (0, len(label_names) - teacher.shape[1])))
         return replace(self, label_names=label_names, teacher_probabilities=teacher)
 
+    def part(self, rows: Sequence[int]) -> "EvaluationSet":
+        """Return some of the rows, which keep their numbers as the index of the table."""
+        numbers = np.asarray(rows, dtype=np.int64)
+        teacher = self.teacher_probabilities
+        return replace(
+            self,
+            rows=self.rows.iloc[numbers],
+            embeddings=self.embeddings[numbers],
+            student_probabilities=self.student_probabilities[numbers],
+            query_keys=self.query_keys[numbers],
+            teacher_probabilities=None if teacher is None else teacher[numbers],
+        )
+
     def answered(self, memory: KnowledgeBase, retrieval: RetrievalSettings) -> "Answered":
         """Answer all rows by one memory and one setting; no network runs.
 

@@ -66,6 +66,12 @@ def test_the_table_says_what_answers_are_instead_of_others(toy_model, asked):
     assert "flip" not in second.table()
 
 
+def test_a_part_answers_its_rows_as_the_whole_does_under_the_same_numbers(toy_model, asked):
+    rows = [7, 0, 12]
+    whole, part = (some.answered(toy_model.memory, toy_model.retrieval).table() for some in (asked, asked.part(rows)))
+    pd.testing.assert_frame_equal(part, whole.loc[rows])
+
+
 def test_an_effect_is_fixed_broken_changed_or_none():
     gold, before, after = np.asarray([0, 0, 0, 0, 0]), np.asarray([1, 0, 1, 0, 2]), np.asarray([0, 1, 2, 0, 2])
     assert effects(gold, before, after).tolist() == ["fixed", "broken", "changed", "none", "none"]

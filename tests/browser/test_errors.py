@@ -145,12 +145,20 @@ def test_rows_that_are_selected_on_the_maps_are_test_rows_and_no_others(page):
     expect(page.locator("#chosen")).to_contain_text("selected on the maps")
     few = int(page.locator("#chosen b").inner_text())
     assert 0 < few < 36
+    expect(page.locator("#errors-summary")).to_contain_text(f"percent of {few} rows selected on the maps")
+    counts = [int(text) for text in page.locator("#confusion [data-pick]").all_inner_texts()]
+    assert sum(counts) == few
+    page.locator("#confusion [data-pick]").first.click()
+    expect(page.locator("#chosen b")).to_have_text(str(counts[0]))
+    page.locator(".map-legend button").first.click()
+    expect(page.locator("#chosen b")).to_have_text(str(few))
     page.locator("#errors-split").get_by_label("validation").check()
     expect(page.locator("#chosen")).to_contain_text("all rows")
     page.locator("#errors-split").get_by_label("test").check()
     expect(page.locator("#chosen b")).to_have_text(str(few))
     page.locator(".map-clear").click()
     expect(page.locator("#chosen b")).to_have_text("36")
+    expect(page.locator("#errors-summary")).to_contain_text("percent of 36 rows:")
 
 
 def test_a_selection_that_was_made_before_the_page_was_opened_is_listed(open_page, serve_model, forgetful):
