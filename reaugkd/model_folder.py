@@ -188,13 +188,8 @@ def read_model(folder: str | Path) -> ModelParts:
     """
     folder = Path(folder).expanduser()
     about = read_settings_file(folder)
+    _check_files(folder, about["files"])
     damaged = ReAugKDError(f"The model in {str(folder)!r} is damaged; train or copy it again.")
-    for name, sha256 in about["files"].items():
-        path = folder / name
-        if not path.is_file():
-            raise ReAugKDError(f"The model in {str(folder)!r} lacks its file {name}; train or copy it again.")
-        if _sha256(path) != sha256:
-            raise ReAugKDError(f"The file {name} of the model in {str(folder)!r} is damaged; train or copy it again.")
     try:
         settings = ModelSettings(**about["model"] | {"label_names": tuple(about["model"]["label_names"])})
         retrieval = _read_retrieval(about["retrieval"])
@@ -205,9 +200,8 @@ def read_model(folder: str | Path) -> ModelParts:
         knowledge_base, second_keys = _read_knowledge_base(folder / KNOWLEDGE_BASE_FILE)
         second_key = None
         if second_keys is not None:
-            encoder = TextClassifier.load(folder / SECOND_KEY_FOLDER, max_length=settings.max_length)
-            key_head = KeyHead.load(folder / SECOND_KEY_FOLDER / KEY_HEAD_FILE)
-            second_key = SecondKey(encoder, key_head, replace(knowledge_base, embeddings=second_keys))
+            keyed = replace(knowledge_base, embeddings=second_keys)
+            second_key = _read_second_key(folder / SECOND_KEY_FOLDER, keyed, settings.max_length)
         evaluation_rows = (
             pq.read_table(folder / EVALUATION_FILE).to_pandas() if EVALUATION_FILE in about["files"] else None
         )
@@ -233,6 +227,21 @@ def read_model(folder: str | Path) -> ModelParts:
         card=_read_text(folder / CARD_FILE),
         epochs=epochs,
     )
+
+
+def _check_files(folder: Path, files: dict[str, str]) -> None:
+    """Refuse a folder whose files are not those that were written, by their SHA-256."""
+    for name, sha256 in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise ReAugKDError(f"The model in {str(folder)!r} lacks its file {name}; train or copy it again.")
+        if _sha256(path) != sha256:
+            raise ReAugKDError(f"The file {name} of the model in {str(folder)!r} is damaged; train or copy it again.")
+
+
+def _read_second_key(folder: Path, knowledge_base: KnowledgeBase, max_length: int) -> SecondKey:
+    encoder = TextClassifier.load(folder, max_length=max_length)
+    return SecondKey(encoder, KeyHead.load(folder / KEY_HEAD_FILE), knowledge_base)
 
 
 def read_settings_file(folder: str | Path) -> dict[str, Any]:

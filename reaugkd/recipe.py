@@ -365,14 +365,7 @@ def train(
                 )
         with _timed(seconds, "evaluation"):
             _report(on_progress, "Evaluation")
-            second_key = None
-            if recipe.second_key is not None:
-                weights = find_weights(recipe.second_key, _sentence(on_progress))
-                depth = AutoConfig.from_pretrained(weights).num_hidden_layers
-                layers = half_of(depth) if recipe.second_key == recipe.teacher else depth
-                second_key = SecondKey.of(
-                    weights, knowledge_base, task.texts("train"), recipe.max_length, layers=layers
-                )
+            second_key = _second_key(task, recipe, knowledge_base, on_progress)
             metrics, scored, encoded_train = _evaluate(
                 task, teacher_outputs, head, knowledge_base, second_key, students
             )
@@ -380,17 +373,7 @@ def train(
             _report(on_progress, "Maps")
             maps = fit_maps(knowledge_base.embeddings, encoded_train.embeddings, recipe.seed)
         metrics["seconds"] = {stage: round(spent, 1) for stage, spent in seconds.items()}
-        settings = ModelSettings(
-            task=task.name,
-            metric=task.metric,
-            label_names=task.label_names,
-            is_pair=task.is_pair,
-            teacher=recipe.teacher,
-            student=recipe.student,
-            student_layers=students["reaugkd"].num_layers,
-            max_length=recipe.max_length,
-            training=asdict(recipe),
-        )
+        settings = _settings(task, recipe, students["reaugkd"].num_layers)
         model = ReAugKDClassifier(
             ModelParts(
                 settings=settings,
@@ -421,6 +404,33 @@ def _check_encoders(recipe: Recipe, on_progress: OnProgress | None, *, teacher_t
     student = find_weights(recipe.student, _sentence(on_progress))
     if recipe.student_layers is not None:
         kept_layers(AutoConfig.from_pretrained(student).num_hidden_layers, recipe.student_layers)
+
+
+def _second_key(
+    task: Task, recipe: Recipe, knowledge_base: KnowledgeBase, on_progress: OnProgress | None
+) -> SecondKey | None:
+    """Key the memory by the untuned encoder; by half of it where the teacher is made of the same."""
+    if recipe.second_key is None:
+        return None
+    weights = find_weights(recipe.second_key, _sentence(on_progress))
+    depth = AutoConfig.from_pretrained(weights).num_hidden_layers
+    layers = half_of(depth) if recipe.second_key == recipe.teacher else depth
+    return SecondKey.of(weights, knowledge_base, task.texts("train"), recipe.max_length, layers=layers)
+
+
+def _settings(task: Task, recipe: Recipe, student_layers: int) -> ModelSettings:
+    """Return what a model's folder says of its task and training."""
+    return ModelSettings(
+        task=task.name,
+        metric=task.metric,
+        label_names=task.label_names,
+        is_pair=task.is_pair,
+        teacher=recipe.teacher,
+        student=recipe.student,
+        student_layers=student_layers,
+        max_length=recipe.max_length,
+        training=asdict(recipe),
+    )
 
 
 def _epochs_by_size(rows: int, batch_size: int, few_rows: float, many_rows: float) -> float:
