@@ -37,6 +37,7 @@ NONE_PICKED = "<p>Pick a row to edit it.</p>"
 AS_CHOSEN, REFITTED, FIXED = "as chosen in training", "a gate fitted again", "the λ below for every text"
 # What a memory fixes and breaks stays in sight on a screen of 1280 pixels.
 WIDTHS = {"number": 90, "text": 400, "other_text": 400, "suspicion": 110, "fixes": 75, "breaks": 85}
+NARROW = {"text": 180, "text_pair": 160, "label": 102, "before": 102, "after": 102, "effect": 80}  # half a page
 # A search goes through all memories for some tasks, which takes seconds: nobody's text waits for it.
 SEARCHING = LATEST | {"concurrency_id": "memories"}
 DROP = """element.addEventListener('click', event => {
@@ -454,7 +455,7 @@ class MemoryView:
         return {
             self.message: gr.HTML("", visible=False),
             self.effect: said,
-            self.changed: row_table(shown, WIDTHS, visible=len(shown) > 0),
+            self.changed: row_table(shown, NARROW, visible=len(shown) > 0),
             self.save_changed.button: gr.Button(visible=len(shown) > 0),
         }
 
