@@ -25,6 +25,7 @@ from reaugkd.study_figures import ALL_TASKS, comparison_figure, scenario_figure
 from reaugkd.study_plan import read_study
 from reaugkd.study_record import StudyRecord
 from reaugkd.study_report import (
+    LEGEND,
     alignment_table,
     compared,
     in_markdown,
@@ -438,8 +439,9 @@ def test_tables_in_markdown_hold_every_row_and_the_interval():
         {"task": ["one", "two"], "seeds": [3, 1], "mean": [1.234, 5.0], "low": [0.5, np.nan], "high": [2.0, np.nan]}
     ).assign(seconds=[2.0, np.nan])
     page = in_markdown({"summary": table}).splitlines()
-    assert page[2] == "## Summary"
-    assert page[4:8] == [
+    assert page[2] == LEGEND
+    assert page[4] == "## Summary"
+    assert page[6:10] == [
         "| task | seeds | mean [95 % interval] | seconds |",
         "| --- | --- | --- | --- |",
         "| one | 3 | 1.23 [0.50, 2.00] | 2 |",

@@ -311,3 +311,9 @@ def test_a_file_that_names_nobody_ends_with_one_sentence(tmp_path, content, sent
         read_accounts(tmp_path / "who")
     assert main(["--auth", str(tmp_path / "who"), "--port", str(free_port())]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_tools_that_cannot_log_in_are_not_offered_where_one_must(tmp_path, capsys):
+    (tmp_path / "who").write_text("ada:one\n")
+    assert main(["--auth", str(tmp_path / "who"), "--mcp", "--port", str(free_port())]) == 1
+    assert capsys.readouterr().err.startswith("MCP tools cannot log in; leave out --mcp")

@@ -111,8 +111,8 @@ def test_edits_are_tried_out_and_nothing_is_saved(client, toy_model, answered):
     assert memory["text"] == row["text"]
     with pytest.raises(AppError, match="An edit is not made of"):
         client.predict([{"edit": "remove", "name": "x"}], api_name="/try_edits")
-    with pytest.raises(AppError, match="is nothing to show; choose one of suspicious"):
-        client.predict("all", api_name="/search_memory")
+    with pytest.raises(AppError, match="is nothing to show; choose one of all, suspicious"):
+        client.predict("best", api_name="/search_memory")
 
 
 @pytest.mark.parametrize(
