@@ -115,7 +115,7 @@ class QueryView:
     def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel) -> None:
         self.menu, self.name, self.maps = menu, name, maps
         self.query, self.edited_query = gr.State(None), gr.State(None)
-        self.struck = gr.State({"struck": [], "relabelled": {}})
+        self.struck, self.is_beside = gr.State({"struck": [], "relabelled": {}}), gr.State(False)
         self.about = gr.HTML(elem_id="about")
         with gr.Row():
             with gr.Column(scale=5, min_width=320):
@@ -163,9 +163,13 @@ class QueryView:
         asked = [self.query, self.edited_query, self.struck]
         shown = [self.sliders.weight, self.message, self.flipped, self.answer, self.beside, self.table, self.thought]
         shown += [self.back, self.code, self.maps.map, *edited, *asked]
-        on_typing(texts, self._ask, [self.name, self.query, *texts, *settings], shown)
-        self.examples.click(self._pick, [self.name, self.examples, *settings], [*texts, *shown], **LATEST)
-        self.maps.ask.click(self._ask_point, [self.name, self.maps.opened, *settings], [*texts, *shown], **LATEST)
+        beside = self.is_beside
+        on_typing(texts, self._ask, [self.name, self.query, beside, *texts, *settings], shown)
+        self.examples.click(self._pick, [self.name, beside, self.examples, *settings], [*texts, *shown], **LATEST)
+        asking = [self.name, beside, self.maps.opened, *settings]
+        self.maps.ask.click(self._ask_point, asking, [*texts, *shown], **LATEST)
+        self.edits.expand(self._begin_edit, asked[:2], [beside, *edited], **LATEST)
+        self.edits.collapse(lambda: False, None, beside, **LATEST)
         on_typing(edited, self._edit, [self.name, *asked, *edited, *settings], shown)
         self.sliders.on_move(self._move, [self.name, *asked, *settings], shown)
         chosen = [part for part in settings if part not in shown]
@@ -174,10 +178,10 @@ class QueryView:
         self.table.relabel(self._relabel, [self.name, *asked, *settings], shown, **EACH)
         self.back.click(self._put_back, [self.name, *asked[:2], *settings], shown, **LATEST)
         self.flip.click(self._flip, [self.name, self.query, self.struck, *settings], self.flipped, **LATEST)
-        self.fill_inputs, self.seen = texts, [*texts, *settings]
+        self.fill_inputs, self.seen = [*texts, beside], [*texts, *settings]
         self.filled = [self.about, *texts, self.examples, *chosen, *shown]
 
-    def fill(self, name: str, text: str, text_pair: str, linked: PageState) -> dict[Any, Any]:
+    def fill(self, name: str, text: str, text_pair: str, is_beside: bool, linked: PageState) -> dict[Any, Any]:
         """Set the view up for a model and answer the text that is there, or else a link's, or else an example.
 
         Parameters
@@ -186,6 +190,8 @@ class QueryView:
             The model's.
         text, text_pair : str
             What the boxes hold.
+        is_beside : bool
+            Whether the place of an edit is open.
         linked : PageState
             What the page's link asks for.
 
@@ -200,7 +206,7 @@ class QueryView:
             linked = PageState(text=linked.text, text_pair=linked.text_pair)
         retrieval = model.retrieval.overridden(linked.k, linked.retrieval_weight, linked.temperature)
         for texts in ((text, text_pair), (linked.text, linked.text_pair), ((*samples[0], "")[0], (*samples[0], "")[1])):
-            answered = self._asked(name, texts[0], texts[1], retrieval)
+            answered = self._asked(name, is_beside, texts[0], texts[1], retrieval)
             if self.query in answered:  # else it cannot be asked of this model, and no other model's answer may stay
                 break
         return {
@@ -210,7 +216,7 @@ class QueryView:
             self.examples: gr.Dataset(samples=[[" | ".join(sample)] for sample in samples]),
             **self.sliders.set_to(model, retrieval),
             **answered,
-            self.edited_pair: gr.Textbox(texts[1], visible=is_pair),
+            self.edited_pair: gr.Textbox(texts[1] if is_beside else "", visible=is_pair),
         }
 
     def linked_state(
@@ -228,30 +234,40 @@ class QueryView:
     def _settings(self, name: str, *values: Any) -> RetrievalSettings:
         return self.sliders.settings(self.menu.get(name), *values)
 
-    def _asked(self, name: str, text: str, text_pair: str, retrieval: RetrievalSettings) -> dict[Any, Any]:
+    def _asked(
+        self, name: str, is_beside: bool, text: str, text_pair: str, retrieval: RetrievalSettings
+    ) -> dict[Any, Any]:
         """Answer another text: what was thought away, and the edit beside it, go."""
         try:
             query = asked_text(self.menu.get(name), text, text_pair)
         except ReAugKDError as error:
             return {self.message: gr.HTML(sentence_html(error), visible=True)}
-        edits = dict(zip((self.edited, self.edited_pair), two_parts(query.text), strict=True))
+        edits = dict(zip((self.edited, self.edited_pair), two_parts(query.text), strict=True)) if is_beside else {}
         return {self.message: gr.HTML("", visible=False), **edits, **self._drawn(name, query, None, NOTHING, retrieval)}
 
-    def _ask(self, name: str, query: "AskedText | None", text: str, text_pair: str, *settings: Any) -> dict[Any, Any]:
+    def _ask(
+        self, name: str, query: "AskedText | None", is_beside: bool, text: str, text_pair: str, *settings: Any
+    ) -> dict[Any, Any]:
         if query is not None and query.text in (text, (text, text_pair)):
             return {self.message: gr.HTML("", visible=False)}  # the page put it there itself, with its answer
-        return self._asked(name, text, text_pair, self._settings(name, *settings))
+        return self._asked(name, is_beside, text, text_pair, self._settings(name, *settings))
 
-    def _pick(self, name: str, example: int, *settings: Any) -> dict[Any, Any]:
-        return self._put(name, (*example_texts(self.menu.get(name))[example], "")[:2], *settings)
+    def _pick(self, name: str, is_beside: bool, example: int, *settings: Any) -> dict[Any, Any]:
+        return self._put(name, is_beside, (*example_texts(self.menu.get(name))[example], "")[:2], *settings)
 
-    def _ask_point(self, name: str, point: int, *settings: Any) -> dict[Any, Any]:
+    def _ask_point(self, name: str, is_beside: bool, point: int, *settings: Any) -> dict[Any, Any]:
         """Ask the text that is opened on the maps."""
-        return self._put(name, self.maps.text_of(name, point), *settings)
+        return self._put(name, is_beside, self.maps.text_of(name, point), *settings)
 
-    def _put(self, name: str, texts: tuple[str, ...], *settings: Any) -> dict[Any, Any]:
+    def _put(self, name: str, is_beside: bool, texts: tuple[str, ...], *settings: Any) -> dict[Any, Any]:
         typed = {self.text: texts[0], self.text_pair: texts[1]}
-        return typed | self._asked(name, texts[0], texts[1], self._settings(name, *settings))
+        return typed | self._asked(name, is_beside, texts[0], texts[1], self._settings(name, *settings))
+
+    def _begin_edit(self, query: "AskedText | None", edited: "AskedText | None") -> dict[Any, Any]:
+        """Put the text that is answered into the boxes, unless an edit stands there."""
+        if query is None or edited is not None:
+            return {self.is_beside: True}
+        return {self.is_beside: True, **dict(zip((self.edited, self.edited_pair), two_parts(query.text), strict=True))}
 
     def _edit(
         self, name: str, query: "AskedText", _: Any, struck: dict[str, Any], edited: str, pair: str, *settings: Any

@@ -213,6 +213,16 @@ def test_an_edit_of_the_text_is_answered_beside_it(page, toy_model):
     expect(page.locator("#beside .answer b")).to_have_text(toy_model.explain("plum and pear").label)
 
 
+def test_another_text_takes_the_place_of_an_edit_that_stands_beside_it(page):
+    page.locator("#beside-it button").first.click()
+    expect(page.locator("#edited textarea")).not_to_have_value("")
+    page.locator("#edited textarea").fill("plum and pear")
+    expect(page.locator("#beside .asked")).to_have_text("plum and pear")
+    page.locator("#text textarea").fill("rain and fog")
+    expect(page.locator("#edited textarea")).to_have_value("rain and fog")
+    expect(page.locator("#beside .asked")).to_have_count(0)
+
+
 def test_the_address_reopens_text_settings_view_and_selection(page, open_page, address):
     page.locator("#text textarea").fill("iron & rain?")
     expect(page.locator("#answer .asked")).to_have_text("iron & rain?")
