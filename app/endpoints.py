@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 from memory_view import found_memories
-from models import SPLITS, ModelMenu, evaluation_set
+from models import SPLITS, ModelMenu, evaluation_set, import_analysis
 
 from reaugkd.errors import ReAugKDError
 
@@ -28,14 +28,17 @@ def add_endpoints(menu: ModelMenu) -> None:
     for make in (_answers, _errors, _memory):
         for endpoint in make(menu):
             # gradio does not list gr.api among what it exports
-            gr.api(_with_sentences(endpoint), api_name=endpoint.__name__, concurrency_id="model")  # type: ignore[attr-defined]
+            served = _with_sentences(endpoint, analyses=make is not _answers)
+            gr.api(served, api_name=endpoint.__name__, concurrency_id="model")  # type: ignore[attr-defined]
 
 
-def _with_sentences(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+def _with_sentences(endpoint: Callable[..., Any], *, analyses: bool) -> Callable[..., Any]:
     """Let an endpoint answer a user's mistake with its sentence."""
 
     @wraps(endpoint)
     def call(*arguments: Any, **named: Any) -> Any:
+        if analyses:
+            import_analysis()
         try:
             return endpoint(*arguments, **named)
         except ReAugKDError as error:

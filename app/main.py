@@ -18,7 +18,7 @@ from learn_view import LearnView
 from maps_panel import MapsPanel
 from memory_view import MemoryView
 from model_job import ModelJob, train_shoptalk
-from models import SETTINGS_FILE, ModelMenu
+from models import SETTINGS_FILE, ModelMenu, import_analysis
 from query_view import QueryView
 from train_view import TrainView
 from training_view import TrainingView
@@ -170,10 +170,12 @@ def _fill_when_opened(tab: gr.Tab, view: Any, name: gr.Dropdown, opened: gr.Stat
     filled_for = gr.State(None)
 
     def open_(name: str, now: str | None, *further: Any) -> dict[Any, Any]:
+        import_analysis()
         new = {} if name == now else view.fill(name, *further)
         return {opened: tab.id, filled_for: name} | new
 
     def change(name: str, opened: str, *further: Any) -> dict[Any, Any]:
+        import_analysis()
         return {filled_for: name} | view.fill(name, *further) if opened == tab.id else {filled_for: None}
 
     inputs = view.fill_inputs

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 import numpy as np
 import pandas as pd
-from models import ModelMenu, evaluation_set, kept
+from models import ModelMenu, evaluation_set, import_analysis, kept
 from numpy.typing import NDArray
 from row_table import row_table
 from save_button import SaveButton
@@ -177,6 +177,7 @@ class MapsPanel:
         dict
             Values by component, of those in ``filled``.
         """
+        import_analysis()
         from reaugkd.map_points import colour_columns
 
         try:
@@ -188,6 +189,7 @@ class MapsPanel:
 
     def points(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Send the positions of all points of a model, base64 of float32; or the sentence that says why not."""
+        import_analysis()
         from reaugkd.map_points import KINDS, colour_columns
 
         try:

@@ -1,5 +1,6 @@
 """The menu of models: the server's first one, and all that lie beside it; each is loaded when it is asked for."""
 
+import importlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -56,6 +57,17 @@ def kept(count: int) -> Callable[[Callable[..., R]], Callable[..., R]]:
         return call
 
     return keep
+
+
+@kept(1)
+def import_analysis() -> None:
+    """Import what Query does not need, once, while other threads wait.
+
+    scikit-learn's parts import one another: two threads that begin at different ends, such as the maps and a page that
+    a link opens, would wait for one another.
+    """
+    for name in ("comparison", "error_analysis", "exercises", "map_points", "memory_audit"):
+        importlib.import_module(f"reaugkd.{name}")
 
 
 @kept(4)

@@ -314,7 +314,8 @@ def test_the_first_start_shows_the_training_and_then_the_page_that_answers(
     expect(page.locator("#answer .asked")).to_have_text("rain and fog")
 
 
-def test_the_command_opens_a_page_within_seconds(open_page, toy_model_folder, record_property, capsys):
+@pytest.mark.parametrize("view", ["query", "errors"])
+def test_the_command_opens_a_page_within_seconds(open_page, toy_model_folder, record_property, capsys, view):
     port = free_port()
     command = [sys.executable, str(APP / "main.py"), "--model", str(toy_model_folder), "--port", str(port)]
     start = time.monotonic()
@@ -322,10 +323,13 @@ def test_the_command_opens_a_page_within_seconds(open_page, toy_model_folder, re
         try:
             line = process.stdout.readline()
             assert line == f"Open http://127.0.0.1:{port}/ (Ctrl+C ends it)\n"
-            page = open_page(f"http://127.0.0.1:{port}/")
+            page = open_page(f"http://127.0.0.1:{port}/?view={view}")
             expect(page.get_by_role("heading", level=1)).to_be_visible()
             opened = time.monotonic() - start
-            expect(page.locator(ROWS).first).to_be_visible()
+            if view == "errors":  # its figures and the maps are made at the same time, by libraries not imported yet
+                expect(page.locator("#chosen b")).to_be_visible()
+                expect(page.locator(MAPS)).not_to_have_attribute("data-points", "0")
+            expect(page.locator(ROWS).first).to_be_attached()
             answered = time.monotonic() - start
             page.close()  # while the server is there: a page that loses it reports an error
         finally:
