@@ -319,7 +319,7 @@ class MemoryView:
         )
 
     def _show_on_maps(self, name: str, *searched: Any) -> dict[Any, Any]:
-        return self.maps.show_points(name, found_memories(self.menu.get(name), *searched)["number"].tolist())
+        return self.maps.show_points(name, found_memories(self.menu.get(name), *searched)["number"].unique().tolist())
 
     def _save_list(self, path: Path, name: str, *searched: Any) -> None:
         found_memories(self.menu.get(name), *searched).to_csv(path, index=False)

@@ -10,6 +10,7 @@ from model_job import ModelJob
 from playwright.sync_api import expect
 
 from reaugkd.comparison import OUTCOMES, compare, comparison_in_words
+from reaugkd.error_analysis import RowFilter
 from reaugkd.evaluation_set import EvaluationSet, held_out
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
@@ -283,21 +284,25 @@ def test_a_link_opens_the_page(open_page, address):
     expect(page).to_have_url(re.compile(r"model=toy.*view=compare.*text="))
 
 
-def test_the_address_reopens_both_sides_the_text_and_the_rows(page, open_page):
+def test_the_address_reopens_both_sides_the_text_and_the_rows(page, open_page, forgetful, toy_model):
     choose(page, "#compare-second", "toy")
     choose(page, "#compare-second-by", "a λ of its own")
     page.locator("#compare-second-weight input[type=number]").fill("0.25")
     page.locator("#compare-text textarea").fill("rain and iron")
     page.locator("#compare-holds input, #compare-holds textarea").fill("a")
+    expect(page.locator("#compare-chosen")).to_contain_text("“a” in the text")
     page.locator("#compare-split").get_by_label("validation").check()
     expect(page.locator("#compare-second-answer h3")).to_have_text("Second: toy, λ = 0.25")
-    expect(page.locator("#compare-chosen")).to_contain_text("“a” in the text")
     page.wait_for_function("location.search.includes('split=validation') && location.search.includes('holds=a')")
     again = open_page(page.url)
     expect(again.locator("#compare-second-answer h3")).to_have_text("Second: toy, λ = 0.25")
     expect(again.locator("#compare-first-answer .asked")).to_have_text("rain and iron")
     expect(again.locator("#compare-split").get_by_label("validation")).to_be_checked()
-    expect(again.locator("#compare-chosen")).to_have_text(page.locator("#compare-chosen").inner_text())
+    expect(again.locator("#compare-chosen")).to_contain_text("answered differently, “a” in the text")
+    table = wanted(forgetful, toy_model, (None, 0.25), "validation").table
+    rows = RowFilter({"differs": "True"}, text="a").of(table)
+    for seen in (page, again):
+        expect(seen.locator("#compare-chosen b")).to_have_text(str(len(rows)))
 
 
 def test_rows_that_are_selected_on_the_maps_are_listed(page):
