@@ -37,7 +37,7 @@ OWN = "a λ of its own"
 WEIGHTS: dict[str, float | None] = {AS_CHOSEN: None, STUDENT: 0.0, MEMORY: 1.0}
 DIFFERING: dict[str, Any] = {"equal": {"differs": "True"}}
 WIDTHS = {"text": 300, "first_probability": 170, "second_probability": 180, "outcome": 175}
-UNLISTED = ("id", "split", "differs")  # the CSV has them
+UNLISTED = ["id", "split", "differs"]  # the CSV has them
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ class Seen:
     @property
     def chosen(self) -> dict[str, Any]:
         """What was picked and what the box says as the arguments of a row filter."""
-        return {**self.picked, "text": self.holds}
+        rows = self.picked.get("rows") if self.split == "test" else None  # the maps show the test rows
+        return {**self.picked, "text": self.holds, "rows": rows}
 
     @property
     def weights(self) -> tuple[float | None, float | None]:
@@ -457,12 +458,11 @@ class CompareView:
     def _filtered(self, seen: Seen) -> pd.DataFrame:
         from reaugkd.error_analysis import RowFilter
 
-        rows = seen.picked.get("rows") if seen.split == "test" else None  # the maps show the test rows
-        return RowFilter(**{**seen.chosen, "rows": rows}).of(self._table(seen))
+        return RowFilter(**seen.chosen).of(self._table(seen))
 
     def _listed(self, seen: Seen) -> dict[Any, Any]:
         rows = self._filtered(seen)
-        shown = rows.drop(columns=[name for name in UNLISTED if name in rows.columns]).reset_index(names="row")
+        shown = rows.drop(columns=UNLISTED, errors="ignore").reset_index(names="row")
         return {
             self.chosen: listed_html(listed_in_words(seen.chosen), len(rows)),
             self.rows: row_table(shown, WIDTHS, visible=len(shown) > 0),

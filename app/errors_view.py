@@ -36,7 +36,7 @@ CONFIDENCES = {
     "0.7 to 0.9": (0.7, 0.9),
     "above 0.9": (0.9, 1.0),
 }
-UNLISTED = ("id", "split", "student_probability", "teacher_probability", "weight", "flip")  # the CSV has them
+UNLISTED = ["id", "split", "student_probability", "teacher_probability", "weight", "flip"]  # the CSV has them
 
 
 @dataclass(frozen=True)
@@ -345,7 +345,7 @@ class ErrorsView:
 
     def _listed(self, seen: Seen, table: pd.DataFrame | None = None) -> dict[Any, Any]:
         rows = self._filtered(seen, table)
-        shown = rows.drop(columns=[name for name in UNLISTED if name in rows.columns]).reset_index(names="row")
+        shown = rows.drop(columns=UNLISTED, errors="ignore").reset_index(names="row")
         return {
             self.chosen: listed_html(chosen_in_words(seen.chosen), len(rows)),
             self.rows: row_table(shown),

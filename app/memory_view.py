@@ -103,7 +103,7 @@ def pending_html(patch: "Patch", classes: Sequence[str] = ()) -> str:
     for number, edit in enumerate(patch):
         what = {"add": "add", "relabel": f"relabel {edit.id} to", "remove": f"remove {edit.id}"}[edit.edit]
         new = "(a new class)" if edit.label and edit.label not in classes else ""
-        text = " | ".join(filter(None, [edit.text, edit.text_pair]))
+        text = row_in_one_line(vars(edit)) if edit.text else ""
         said = escaped_text(" ".join(filter(None, [what, edit.label, new, text])))
         lines += f'<li>{said} <button data-drop="{number}" title="Drop this edit">drop</button></li>'
     return f"<p><b>{len(patch)}</b> pending:</p><ol>{lines}</ol>"
@@ -127,7 +127,7 @@ class MemoryView:
     def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel, linked: gr.State) -> None:
         self.menu, self.name, self.maps, self.linked = menu, name, maps, linked
         self.patches = gr.State({})  # by model: no edit is lost when another model, or view, is looked at
-        self.row = gr.State(None)
+        self.row, self.is_drawn = gr.State(None), gr.State(False)
         with gr.Row():
             self.show = gr.Radio(
                 [*SHOWS, SELECTED], value="suspicious", label="Which memories?", elem_id="show", scale=3
@@ -187,7 +187,16 @@ class MemoryView:
         edits = [self.patches, self.pending, self.message, self.save_patch.button, *tried]
         self.fill_inputs = [self.patches, self.linked, self.maps.selected]
         self.seen = [self.show, self.search]
-        self.filled = [self.show, self.search, self.row, self.opened, self.label, self.add_label, self.text_pair]
+        self.filled = [
+            self.is_drawn,
+            self.show,
+            self.search,
+            self.row,
+            self.opened,
+            self.label,
+            self.add_label,
+            self.text_pair,
+        ]
         self.filled += [self.answer_by, self.weight, self.version, *listed, *edits]
         self.show.input(self._list, searched, listed, **SEARCHING)
         on_typing([self.search], self._list, searched, listed)
@@ -205,7 +214,7 @@ class MemoryView:
         self.undo.click(self._undo, edited, edits, **EACH)
         self.pending.drop(self._drop, edited, edits, **EACH)
         by = [self.answer_by, self.weight]
-        gr.on([self.answer_by.input, self.weight.input], lambda: self._untried(), None, tried, **LATEST)
+        gr.on([self.answer_by.input, self.weight.input], self._untried, None, tried, **LATEST)
         slow = ASKING | {"show_progress": "minimal"}
         self.try_out.click(self._try, [*edited, *by], [self.message, *tried], **slow)
         self.save_changed.on_click(self._save_changed, [*edited, *by])
@@ -216,7 +225,7 @@ class MemoryView:
 
     def follow(self, selected: Dependency) -> None:
         """List the selected memories after an event that selects points on the maps."""
-        selected.then(self._list_selected, self.searched, self.selected_listed, **SEARCHING)
+        selected.then(self._list_selected, [self.is_drawn, *self.searched], self.selected_listed, **SEARCHING)
 
     def fill(self, name: str, patches: "Patches", linked: PageState, selected: list[int]) -> dict[Any, Any]:
         """Set the page up for a model.
@@ -249,6 +258,7 @@ class MemoryView:
         return {
             **self._edited(name, patches, patches.get(name, ())),
             **self._list(name, show, holds, selected),
+            self.is_drawn: True,
             self.show: show,
             self.search: holds,
             self.row: None,
@@ -284,8 +294,10 @@ class MemoryView:
         which = show + (f", “{text.strip()}” in the text" if text.strip() else "")
         return {self.chosen: listed_html(which, len(rows)), self.rows: row_table(rows, WIDTHS, visible=len(rows) > 0)}
 
-    def _list_selected(self, name: str, show: str, text: str, selected: list[int]) -> dict[Any, Any]:
+    def _list_selected(self, is_drawn: bool, name: str, show: str, text: str, selected: list[int]) -> dict[Any, Any]:
         """List the memories among the points that are selected on the maps, as long as there are any."""
+        if not is_drawn:  # an audit takes seconds; the page sees the selection when it is opened
+            return gr.skip()
         if self._memories(name, selected):
             show = SELECTED
         elif show == SELECTED:
