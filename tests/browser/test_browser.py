@@ -12,6 +12,7 @@ import maps_panel
 import pytest
 from answer import example_texts
 from model_job import ModelJob
+from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 from ports import free_port
 
@@ -243,17 +244,13 @@ def test_a_model_of_pairs_has_two_boxes(open_page, serve_model, toy_model):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_page_reads_on_a_phone_and_in_both_themes(open_page, address, theme):
-    page = open_page(f"{address}?__theme={theme}", viewport={"width": 390, "height": 844})
+    page = open_page(f"{address}?__theme={theme}", viewport=PHONE)
     expect(page.locator("#answer .answer-bars")).to_be_visible()
     expect(page.locator(".map-canvas")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
     expect(page.locator("#answer td:has(.teacher)").first).to_be_visible()  # this model keeps its teacher
-    bars = page.locator("#answer .answer-bars").bounding_box()
-    assert bars["x"] + bars["width"] <= 390
-    colours = page.evaluate("""() => ['#answer b', '#answer .happened', '.neighbours td', '.map-status']
-        .map(name => getComputedStyle(document.querySelector(name)).color)""")
-    brightness = [sum(map(int, re.findall(r"\d+", colour)[:3])) / 3 for colour in colours]
-    assert all(value > 180 if theme == "dark" else value < 90 for value in brightness), colours
+    assert_it_reads(
+        page, theme, ["#answer .answer-bars"], ["#answer b", "#answer .happened", ".neighbours td", ".map-status"]
+    )
 
 
 def test_the_memories_that_decide_an_answer_are_named_until_the_next_one(open_page, serve_model, toy_model):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from model_job import ModelJob
+from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 
 from reaugkd.comparison import OUTCOMES, compare, comparison_in_words
@@ -344,16 +345,14 @@ def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve_model, forg
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_page_reads_on_a_phone_and_in_both_themes(open_page, address, theme):
-    page = open_page(f"{address}?view=compare&__theme={theme}", viewport={"width": 390, "height": 844})
+    page = open_page(f"{address}?view=compare&__theme={theme}", viewport=PHONE)
     expect(page.locator("#compare-outcomes .outcomes")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    for table in ("#compare-first-answer .answer-bars", "#compare-outcomes .outcomes"):
-        box = page.locator(table).bounding_box()
-        assert box["x"] + box["width"] <= 390
-    colours = page.evaluate("""() => ['#compare-first-answer b', '#compare-summary p', '.outcomes button',
-        '.outcomes th'].map(name => getComputedStyle(document.querySelector(name)).color)""")
-    brightness = [sum(map(int, re.findall(r"\d+", colour)[:3])) / 3 for colour in colours]
-    assert all(value > 180 if theme == "dark" else value < 90 for value in brightness), colours
+    assert_it_reads(
+        page,
+        theme,
+        ["#compare-first-answer .answer-bars", "#compare-outcomes .outcomes"],
+        ["#compare-first-answer b", "#compare-summary p", ".outcomes button", ".outcomes th"],
+    )
 
 
 def test_the_outcomes_that_the_page_names_are_those_of_the_library(page):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 
 from reaugkd.evaluation_set import EvaluationSet, effects, held_out
@@ -202,13 +203,11 @@ def test_a_model_without_evaluation_rows_says_so_and_shows_no_other_models_figur
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_page_reads_on_a_phone_and_in_both_themes(open_page, serve_model, forgetful, theme):
-    page = open_page(f"{serve_model(forgetful)}?view=errors&__theme={theme}", viewport={"width": 390, "height": 844})
+    page = open_page(f"{serve_model(forgetful)}?view=errors&__theme={theme}", viewport=PHONE)
     expect(page.locator("#chosen b")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    for part in ("#confusion", "#reliability", "#errors-rows", "#chosen"):
-        box = page.locator(part).bounding_box()
-        assert box["x"] + box["width"] <= 390, part
-    colours = page.evaluate("""() => ['#errors-summary p', '#reliability figcaption', '#confusion th', '#chosen p']
-        .map(name => getComputedStyle(document.querySelector(name)).color)""")
-    brightness = [sum(map(int, re.findall(r"\d+", colour)[:3])) / 3 for colour in colours]
-    assert all(value > 180 if theme == "dark" else value < 90 for value in brightness), colours
+    assert_it_reads(
+        page,
+        theme,
+        ["#confusion", "#reliability", "#errors-rows", "#chosen"],
+        ["#errors-summary p", "#reliability figcaption", "#confusion th", "#chosen p"],
+    )

@@ -1,12 +1,12 @@
 """The page of the memory in a real browser: what it lists, every way to edit, and what an edit does."""
 
-import re
 import shutil
 from dataclasses import replace
 
 import pandas as pd
 import pytest
 from model_job import ModelJob
+from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 
 from reaugkd.evaluation_set import EvaluationSet, changed_rows, held_out
@@ -205,13 +205,11 @@ def test_an_addition_without_its_second_text_is_refused_at_once(open_page, serve
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_page_reads_on_a_phone_and_in_both_themes(open_page, serve_model, forgetful, theme):
-    page = open_page(f"{serve_model(forgetful)}?view=memory&__theme={theme}", viewport={"width": 390, "height": 844})
+    page = open_page(f"{serve_model(forgetful)}?view=memory&__theme={theme}", viewport=PHONE)
     expect(page.locator("#memories-chosen b")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    for part in ("#memories", "#pending", "#memories-chosen", "#show"):
-        box = page.locator(part).bounding_box()
-        assert box["x"] + box["width"] <= 390, part
-    colours = page.evaluate("""() => ['#memories-chosen p', '#pending p', '#picked-memory p']
-        .map(name => getComputedStyle(document.querySelector(name)).color)""")
-    brightness = [sum(map(int, re.findall(r"\d+", colour)[:3])) / 3 for colour in colours]
-    assert all(value > 180 if theme == "dark" else value < 90 for value in brightness), colours
+    assert_it_reads(
+        page,
+        theme,
+        ["#memories", "#pending", "#memories-chosen", "#show"],
+        ["#memories-chosen p", "#pending p", "#picked-memory p"],
+    )
