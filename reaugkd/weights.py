@@ -19,6 +19,7 @@ from huggingface_hub.errors import (
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
 )
+from huggingface_hub.utils import validate_repo_id
 
 from reaugkd.errors import ReAugKDError
 
@@ -142,7 +143,7 @@ def find_weights(name_or_path: str | Path, report: Callable[[str], object] | Non
 def is_hub_name(name: str) -> bool:
     """Return whether a model on the hub can have this name: one or two words without spaces, parted by a slash."""
     try:
-        huggingface_hub.utils.validate_repo_id(name)  # type: ignore[attr-defined]  # public, but not marked as such
+        validate_repo_id(name)
     except HFValidationError:
         return False
     return True

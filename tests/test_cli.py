@@ -283,6 +283,15 @@ def test_help_does_not_wait_for_torch():
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
+def test_weights_runs_in_a_process_that_has_imported_nothing_else(toy_encoder_folder):
+    for name, status in [(toy_encoder_folder, 0), ("no such name", 1)]:
+        code = f"import sys; sys.argv = ['reaugkd', 'weights', {str(name)!r}]; import reaugkd.cli; reaugkd.cli.main()"
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert ended.returncode == status
+        assert str(name) in (ended.stderr if status else ended.stdout)
+        assert "Traceback" not in ended.stderr
+
+
 def test_edit_shows_what_changes_and_saves_a_new_version_beside_the_original(run, tmp_path, toy_model_folder):
     patch = tmp_path / "patch.jsonl"
     patch.write_text(json.dumps({"edit": "add", "id": "mine", "label": "gadget", "text": "the gadget hums"}) + "\n")
