@@ -21,8 +21,9 @@ SHIPPED, HUB, FILE = "shoptalk, which is shipped", "a data set of the hub", "a f
 TEACHERS = ["sentence-transformers/all-MiniLM-L6-v2", "sentence-transformers/all-mpnet-base-v2"]
 STUDENTS = TEACHERS[:1]
 METRICS = ["accuracy", "macro_f1", "accuracy_and_f1", "matthews_correlation"]
+OWN_METRIC = "the task's own, else accuracy"
 TABLES = [".csv", ".tsv", ".jsonl", ".parquet"]
-NO_PAIR = "none"
+ANY_TEXT, NO_PAIR, LABEL = "text or sentence", "none", "label"  # how a data set of the hub is read unless told
 PREVIEWED = 5
 NOTHING_YET = "<p>Nothing is being trained. The losses and both spaces will be drawn here.</p>"
 
@@ -124,22 +125,19 @@ class TrainView:
 
     def _place_inputs(self) -> None:
         self.source = gr.Radio([SHIPPED, HUB, FILE], value=SHIPPED, label="Train on", elem_id="train-source")
-        self.hub = gr.Textbox(
-            label="Name of the data set",
-            placeholder="glue/rte, or owner/name",
-            max_lines=1,
-            visible=False,
-            elem_id="train-hub",
-        )
-        with gr.Group(visible=False) as self.files:
+        with gr.Group(visible=False) as self.rows:
+            self.hub = gr.Textbox(
+                label="Name of the data set", placeholder="glue/rte, or owner/name", max_lines=1, elem_id="train-hub"
+            )
             self.train_file = gr.File(label="Train rows", file_types=TABLES, height=110, elem_id="train-file")
             self.about = gr.HTML(elem_id="train-about")
             self.preview = gr.Dataframe(interactive=False, wrap=True, visible=False, elem_id="train-preview")
             with gr.Row():
-                self.text_column = gr.Dropdown([], label="Text column", elem_id="train-text-column", min_width=120)
-                self.pair_column = gr.Dropdown([], label="Second text", elem_id="train-pair-column", min_width=120)
-                self.label_column = gr.Dropdown([], label="Label column", elem_id="train-label-column", min_width=120)
-            self.metric = gr.Dropdown(METRICS, value=METRICS[0], label="Metric", elem_id="train-metric")
+                self.text_column, self.pair_column, self.label_column = (
+                    gr.Dropdown([], label=label, allow_custom_value=True, elem_id=f"train-{name}-column", min_width=120)
+                    for label, name in (("Text column", "text"), ("Second text", "pair"), ("Label column", "label"))
+                )
+            self.metric = gr.Dropdown([OWN_METRIC, *METRICS], label="Metric", elem_id="train-metric")
             self.test_file = gr.File(
                 label="Test rows (a fifth of the train rows is held out without)",
                 file_types=TABLES,
@@ -180,15 +178,14 @@ class TrainView:
         drawn.append(self.name)
         self.fill_inputs = [self.model_name]
         self.filled = [self.model_name, self.message, *drawn]
-        asked = [self.model_name, self.source, self.hub, self.train_file, self.test_file, self.text_column]
-        asked += [self.pair_column, self.label_column, self.metric, self.teacher, self.student, self.layers]
-        asked += [self.epochs_wanted, self.seed, self.keep_teacher, self.second_key]
-        self.source.input(self._choose_source, self.source, [self.hub, self.files, self.teacher], **quiet)
-        columns = [self.text_column, self.pair_column, self.label_column]
-        self.train_file.change(
-            self._preview, self.train_file, [*columns, self.about, self.preview, self.message], **quiet
-        )
-        self.label_column.input(self._describe, [self.train_file, self.label_column], self.about, **quiet)
+        asked = {self.model_name, self.source, self.hub, self.train_file, self.test_file, self.text_column}
+        asked |= {self.pair_column, self.label_column, self.metric, self.teacher, self.student, self.layers}
+        asked |= {self.epochs_wanted, self.seed, self.keep_teacher, self.second_key}
+        previewed = [self.text_column, self.pair_column, self.label_column, self.about, self.preview, self.message]
+        chosen = [self.rows, self.hub, self.train_file, self.test_file, self.metric, self.teacher, *previewed]
+        self.source.input(self._choose_source, [self.source, self.train_file], chosen, **quiet)
+        self.train_file.change(self._preview, self.train_file, previewed, **quiet)
+        self.label_column.input(self._describe, [self.source, self.train_file, self.label_column], self.about, **quiet)
         self.start.click(self._start, asked, [self.message, *drawn], **quiet)
         self.cancel.click(self._cancel, None, drawn, **quiet)
         self.resume.click(self._resume, None, [self.message, *drawn], **quiet)
@@ -219,13 +216,22 @@ class TrainView:
             name = f"{base}-{number}"
         return name
 
-    def _choose_source(self, source: str) -> dict[Any, Any]:
-        shipped = source == SHIPPED
-        choices = [SHIPPED_TEACHER, *TEACHERS] if shipped else TEACHERS
+    def _choose_source(self, source: str, path: str | None) -> dict[Any, Any]:
+        """Show the boxes that the source needs; what is read of a file comes back with it."""
+        by_file = source == FILE
+        teachers = [SHIPPED_TEACHER, *TEACHERS] if source == SHIPPED else TEACHERS
+        texts, pairs, labels = ([], [], []) if by_file else ([ANY_TEXT], [NO_PAIR], [LABEL])
         return {
+            self.rows: gr.Group(visible=source != SHIPPED),
             self.hub: gr.Textbox(visible=source == HUB),
-            self.files: gr.Group(visible=source == FILE),
-            self.teacher: gr.Dropdown(choices, value=choices[0]),
+            self.train_file: gr.File(visible=by_file),
+            self.test_file: gr.File(visible=by_file),
+            self.metric: gr.Dropdown(value=METRICS[0] if by_file else OWN_METRIC),
+            self.teacher: gr.Dropdown(teachers, value=teachers[0]),
+            self.text_column: gr.Dropdown(texts, value=next(iter(texts), None)),
+            self.pair_column: gr.Dropdown(pairs, value=next(iter(pairs), None)),
+            self.label_column: gr.Dropdown(labels, value=next(iter(labels), None)),
+            **self._preview(path if by_file else None),
         }
 
     def _preview(self, path: str | None) -> dict[Any, Any]:
@@ -252,47 +258,31 @@ class TrainView:
             self.message: gr.HTML(visible=False),
         }
 
-    def _describe(self, path: str | None, label_column: str) -> str:
+    def _describe(self, source: str, path: str | None, label_column: str) -> str:
         from reaugkd.sources import read_table
 
-        return "" if path is None else file_html(read_table(path), label_column)
+        rows = read_table(path) if source == FILE and path is not None else None
+        return "" if rows is None or label_column not in rows.columns else file_html(rows, label_column)
 
-    def _start(
-        self,
-        model_name: str,
-        source: str,
-        hub: str,
-        train_file: str | None,
-        test_file: str | None,
-        text_column: str | None,
-        pair_column: str | None,
-        label_column: str | None,
-        metric: str,
-        teacher: str,
-        student: str,
-        layers: int,
-        epochs: float,
-        seed: int,
-        keep_teacher: bool,
-        second_key: bool,
-    ) -> dict[Any, Any]:
-        by_file = source == FILE
+    def _start(self, asked: dict[Any, Any]) -> dict[Any, Any]:
+        by_file = asked[self.source] == FILE
+        text_column, pair_column, metric = asked[self.text_column], asked[self.pair_column], asked[self.metric]
         request = TrainingRequest(
-            name=model_name,
-            task={SHIPPED: "shoptalk", HUB: hub}.get(source, ""),
-            train_file=(train_file or "") if by_file else "",
-            test_file=(test_file or "") if by_file else "",
-            text_column=text_column or "text",
-            text_pair_column="" if pair_column in (None, NO_PAIR) else str(pair_column),
-            label_column=(label_column or "label") if by_file else "label",
-            metric=metric if by_file else "",
-            teacher=teacher,
-            student=student,
-            student_layers=int(layers),
-            epochs=epochs or 0,
-            seed=int(seed or 0),
-            keep_teacher=keep_teacher and teacher != SHIPPED_TEACHER,
-            second_key=second_key,
+            name=asked[self.model_name],
+            task={SHIPPED: "shoptalk", HUB: asked[self.hub]}.get(asked[self.source], ""),
+            train_file=(asked[self.train_file] or "") if by_file else "",
+            test_file=(asked[self.test_file] or "") if by_file else "",
+            text_column="" if text_column in (None, ANY_TEXT) else text_column,
+            text_pair_column="" if pair_column in (None, NO_PAIR) else pair_column,
+            label_column=asked[self.label_column] or LABEL,
+            metric="" if metric in (None, OWN_METRIC) else metric,
+            teacher=asked[self.teacher],
+            student=asked[self.student],
+            student_layers=int(asked[self.layers]),
+            epochs=asked[self.epochs_wanted] or 0,
+            seed=int(asked[self.seed] or 0),
+            keep_teacher=asked[self.keep_teacher] and asked[self.teacher] != SHIPPED_TEACHER,
+            second_key=asked[self.second_key],
         )
         return self._started(lambda: self.trainings.start(request))
 

@@ -29,7 +29,8 @@ class TrainingRequest:
     train_file, test_file : str
         Tables of one's own; empty where there are none.
     text_column, text_pair_column, label_column : str
-        Columns of the files; no pair where the second is empty.
+        Columns of the rows; where the first is empty ``text`` is looked for, in a hub data set ``sentence`` too;
+        no pair where the second is empty.
     metric : str
         A key of :data:`reaugkd.metrics.METRICS`, or empty for the task's own.
     teacher : str
@@ -52,7 +53,7 @@ class TrainingRequest:
     task: str = ""
     train_file: str = ""
     test_file: str = ""
-    text_column: str = "text"
+    text_column: str = ""
     text_pair_column: str = ""
     label_column: str = "label"
     metric: str = ""
@@ -73,14 +74,20 @@ class TrainingRequest:
             return load_files(
                 self.train_file,
                 self.test_file or None,
-                text_column=self.text_column,
+                text_column=self.text_column or "text",
                 text_pair_column=self.text_pair_column or None,
                 label_column=self.label_column,
                 metric=self.metric or "accuracy",
             )
         if not self.task.strip():
             raise ReAugKDError("There is nothing to train on; name a data set of the hub, or upload a file.")
-        return load_task(self.task.strip(), label_column=self.label_column, metric=self.metric or None)
+        return load_task(
+            self.task.strip(),
+            text_column=self.text_column or None,
+            text_pair_column=self.text_pair_column or None,
+            label_column=self.label_column,
+            metric=self.metric or None,
+        )
 
     def train(self, folder: str, on_progress: "OnProgress") -> "ReAugKDClassifier":
         """Train the model into a folder, or go on where a training by the same request stopped."""

@@ -2,6 +2,7 @@
 
 import threading
 
+import pandas as pd
 import pytest
 import trainings
 from playwright.sync_api import expect
@@ -86,6 +87,70 @@ def test_a_file_is_trained_on_watched_cancelled_gone_on_with_and_asked(
     page.get_by_role("tab", name="Train").click()
     page.locator("#train-start").click()
     expect(page.locator("#train-message")).to_contain_text("is there already; choose another name")
+
+
+def test_a_file_of_pairs_with_its_own_test_rows_leaves_a_model_that_kept_its_teacher(
+    open_page, serve_model, toy_model, tmp_path, toy_encoder_folder, wide_encoder_folder
+):
+    rows = toy_rows(16, seed=5)
+    others = rows.sample(frac=1, random_state=0).reset_index(drop=True)
+    same = ["yes" if one == other else "no" for one, other in zip(rows["label"], others["label"], strict=True)]
+    pairs = pd.DataFrame({"first": rows["text"], "second": others["text"], "same": same})
+    pairs[:36].to_csv(tmp_path / "pairs.csv", index=False)
+    pairs[36:].to_csv(tmp_path / "held.csv", index=False)
+    page = open_page(serve_model(toy_model))
+    page.get_by_role("tab", name="Train").click()
+    page.get_by_label("a file of mine").check()
+    page.locator("#train-file input[type=file]").set_input_files(tmp_path / "pairs.csv")
+    expect(page.locator("#train-about")).to_contain_text("36 rows, 2 labels")
+    expect(page.locator("#train-preview")).to_contain_text(pairs["second"][0])
+    expect(page.locator("#train-text-column input")).to_have_value("first")
+    choose(page, "#train-pair-column", "second")
+    choose(page, "#train-metric", "accuracy_and_f1")
+    page.locator("#train-test-file input[type=file]").set_input_files(tmp_path / "held.csv")
+    expect(page.locator("#train-test-file")).to_contain_text("held")
+    choose(page, "#train-teacher", str(wide_encoder_folder))
+    choose(page, "#train-student", str(toy_encoder_folder))
+    page.locator("#train-epochs-wanted input").fill("1")
+    page.locator("#train-second-key input").uncheck()
+    page.locator("#train-keep input").check()
+    page.locator("#train-name input, #train-name textarea").fill("pairs")
+    page.locator("#train-start").click()
+    expect(page.locator("#train-status")).to_contain_text("pairs is trained")
+    page.locator("#model input").click()
+    page.get_by_role("option", name="pairs", exact=True).last.click()
+    page.get_by_role("tab", name="Query").click()
+    expect(page.locator("#about")).to_contain_text("Task pairs: 2 classes")
+    expect(page.locator("#text-pair textarea")).not_to_have_value("")
+    expect(page.locator("#answer .answer-bars thead")).to_contain_text("teacher")
+    page.get_by_role("tab", name="Errors").click()
+    expect(page.locator("#errors-summary")).to_contain_text("percent of 12 rows")
+
+
+def test_a_data_set_by_name_is_trained_on_by_the_columns_that_one_names(
+    open_page, serve_model, toy_model, tmp_path, toy_encoder_folder, wide_encoder_folder
+):
+    rows = toy_rows(12, seed=6).rename(columns={"text": "utterance", "label": "intent"})
+    (tmp_path / "requests").mkdir()
+    rows[::2].to_csv(tmp_path / "requests" / "train.csv", index=False)
+    rows[1::2].to_csv(tmp_path / "requests" / "test.csv", index=False)
+    page = open_page(serve_model(toy_model))
+    page.get_by_role("tab", name="Train").click()
+    expect(page.locator("#train-hub")).to_have_count(0)
+    page.get_by_label("a data set of the hub").check()
+    expect(page.locator("#train-file")).to_have_count(0)
+    page.locator("#train-hub input, #train-hub textarea").fill(str(tmp_path / "requests"))
+    choose(page, "#train-teacher", str(wide_encoder_folder))
+    choose(page, "#train-student", str(toy_encoder_folder))
+    page.locator("#train-epochs-wanted input").fill("1")
+    page.locator("#train-second-key input").uncheck()
+    page.locator("#train-name input, #train-name textarea").fill("requests")
+    page.locator("#train-start").click()
+    expect(page.locator("#train-status")).to_contain_text("name one of utterance, intent, topic as text column")
+    choose(page, "#train-text-column", "utterance")
+    choose(page, "#train-label-column", "intent")
+    page.locator("#train-start").click()
+    expect(page.locator("#train-status")).to_contain_text("requests is trained")
 
 
 def test_what_cannot_be_trained_on_is_told_in_a_sentence(open_page, serve_model, toy_model, tmp_path):
