@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio.blocks import Block
 from models import ModelMenu
 from sentence import sentence_html
 from training_view import stages_html
@@ -178,7 +179,7 @@ class TrainView:
         drawn.append(self.name)
         self.fill_inputs = [self.model_name]
         self.filled = [self.model_name, self.message, *drawn]
-        asked = {self.model_name, self.source, self.hub, self.train_file, self.test_file, self.text_column}
+        asked: set[Block] = {self.model_name, self.source, self.hub, self.train_file, self.test_file, self.text_column}
         asked |= {self.pair_column, self.label_column, self.metric, self.teacher, self.student, self.layers}
         asked |= {self.epochs_wanted, self.seed, self.keep_teacher, self.second_key}
         previewed = [self.text_column, self.pair_column, self.label_column, self.about, self.preview, self.message]
