@@ -25,11 +25,19 @@ def add_endpoints(menu: ModelMenu) -> None:
     menu : ModelMenu
         Gives the models.
     """
-    for make in (_answers, _errors, _memory):
-        for endpoint in make(menu):
-            # gradio does not list gr.api among what it exports
-            served = _with_sentences(endpoint, analyses=make is not _answers)
-            gr.api(served, api_name=endpoint.__name__, concurrency_id="model")  # type: ignore[attr-defined]
+    asked = Endpoints(menu)
+    answers: list[Callable[..., Any]] = [asked.models, asked.explain, asked.predict]
+    analyses: list[Callable[..., Any]] = [
+        asked.evaluate,
+        asked.errors,
+        asked.compare,
+        asked.search_memory,
+        asked.try_edits,
+    ]
+    for endpoint in answers + analyses:
+        served = _with_sentences(endpoint, analyses=endpoint in analyses)
+        # gradio does not list gr.api among what it exports
+        gr.api(served, api_name=endpoint.__name__, concurrency_id="model")  # type: ignore[attr-defined]
 
 
 def _with_sentences(endpoint: Callable[..., Any], *, analyses: bool) -> Callable[..., Any]:
@@ -47,12 +55,24 @@ def _with_sentences(endpoint: Callable[..., Any], *, analyses: bool) -> Callable
     return call
 
 
-def _answers(menu: ModelMenu) -> list[Callable[..., Any]]:
-    def models() -> list[str]:
+class Endpoints:
+    """The endpoints, a method each; its name, types and docstring are what a program sees.
+
+    Parameters
+    ----------
+    menu : ModelMenu
+        Gives the models.
+    """
+
+    def __init__(self, menu: ModelMenu) -> None:
+        self.menu = menu
+
+    def models(self) -> list[str]:
         """Name the models that can be asked, the server's first one first."""
-        return menu.names()
+        return self.menu.names()
 
     def explain(
+        self,
         text: str,
         text_pair: str = "",
         k: int | None = None,
@@ -73,11 +93,11 @@ def _answers(menu: ModelMenu) -> list[Callable[..., Any]]:
             temperature: τ of the neighbours' weights; as chosen in training if left out.
             model: A name that models() gives; the first one if left out.
         """
-        asked = menu.get(model)
+        asked = self.menu.get(model)
         query: Any = (text, text_pair) if asked.parts.settings.is_pair else text
         return asked.explain(query, k=k, retrieval_weight=retrieval_weight, temperature=temperature).as_dict()
 
-    def predict(texts: list[str], text_pairs: list[str] | None = None, model: str = "") -> list[dict[str, Any]]:
+    def predict(self, texts: list[str], text_pairs: list[str] | None = None, model: str = "") -> list[dict[str, Any]]:
         """Classify several texts: label and probability of each, in their order.
 
         Args:
@@ -85,7 +105,7 @@ def _answers(menu: ModelMenu) -> list[Callable[..., Any]]:
             text_pairs: As many second texts, where the model takes pairs.
             model: A name that models() gives; the first one if left out.
         """
-        asked = menu.get(model)
+        asked = self.menu.get(model)
         if len(texts) > MOST_TEXTS:
             raise ReAugKDError(f"{len(texts)} texts are too many at a time; send up to {MOST_TEXTS}.")
         queries: list[Any] = list(texts)
@@ -100,11 +120,8 @@ def _answers(menu: ModelMenu) -> list[Callable[..., Any]]:
             for number, row in zip(best, said, strict=True)
         ]
 
-    return [models, explain, predict]
-
-
-def _errors(menu: ModelMenu) -> list[Callable[..., Any]]:
     def evaluate(
+        self,
         split: str = "test",
         k: int | None = None,
         retrieval_weight: float | None = None,
@@ -122,14 +139,14 @@ def _errors(menu: ModelMenu) -> list[Callable[..., Any]]:
         """
         from reaugkd.error_analysis import summary
 
-        asked = menu.get(model)
+        asked = self.menu.get(model)
         retrieval = asked.retrieval.overridden(k, retrieval_weight, temperature)
         metric = asked.parts.settings.metric
         answered = evaluation_set(asked, _split(split)).answered(asked.memory, retrieval)
         return {"metric": metric, **summary(answered, metric)}
 
     def errors(
-        split: str = "test", effect: str = "", text: str = "", limit: int = 50, model: str = ""
+        self, split: str = "test", effect: str = "", text: str = "", limit: int = 50, model: str = ""
     ) -> list[dict[str, Any]]:
         """List rows with what teacher, student, memory and answer say of them.
 
@@ -142,12 +159,12 @@ def _errors(menu: ModelMenu) -> list[Callable[..., Any]]:
         """
         from reaugkd.error_analysis import RowFilter
 
-        asked = menu.get(model)
+        asked = self.menu.get(model)
         table = evaluation_set(asked, _split(split)).answered(asked.memory, asked.retrieval).table()
         table = table[table["answer"] != table["label"]] if not effect else table
         return _rows(RowFilter({"effect": effect} if effect else {}, text=text).of(table), limit)
 
-    def compare(first: str = "", second: str = "", split: str = "test") -> dict[str, Any]:
+    def compare(self, first: str = "", second: str = "", split: str = "test") -> dict[str, Any]:
         """Compare two models over the same rows: scores, difference with its 95 % interval, McNemar's p, counts.
 
         Args:
@@ -158,7 +175,7 @@ def _errors(menu: ModelMenu) -> list[Callable[..., Any]]:
         from reaugkd.comparison import check_comparable
         from reaugkd.comparison import compare as compared
 
-        models = [menu.get(first), menu.get(second)]
+        models = [self.menu.get(first), self.menu.get(second)]
         check_comparable(*models)
         sides = [evaluation_set(model, _split(split)).answered(model.memory, model.retrieval) for model in models]
         metric = models[0].parts.settings.metric
@@ -172,12 +189,8 @@ def _errors(menu: ModelMenu) -> list[Callable[..., Any]]:
             "counts": found.counts,
         }
 
-    return [evaluate, errors, compare]
-
-
-def _memory(menu: ModelMenu) -> list[Callable[..., Any]]:
     def search_memory(
-        show: str = "suspicious", text: str = "", limit: int = 50, model: str = ""
+        self, show: str = "suspicious", text: str = "", limit: int = 50, model: str = ""
     ) -> list[dict[str, Any]]:
         """List memories: those that look wrong, do harm, are used most or never, stand twice, or leak test rows.
 
@@ -187,9 +200,9 @@ def _memory(menu: ModelMenu) -> list[Callable[..., Any]]:
             limit: How many rows at most, up to 1000.
             model: A name that models() gives; the first one if left out.
         """
-        return _rows(found_memories(menu.get(model), show, text, []).round(2), limit)
+        return _rows(found_memories(self.menu.get(model), show, text, []).round(2), limit)
 
-    def try_edits(edits: list[dict[str, str]], model: str = "") -> dict[str, Any]:
+    def try_edits(self, edits: list[dict[str, str]], model: str = "") -> dict[str, Any]:
         """Say what edits of the memory would fix and break among the test rows; nothing is saved.
 
         Args:
@@ -205,13 +218,11 @@ def _memory(menu: ModelMenu) -> list[Callable[..., Any]]:
             raise ReAugKDError(
                 f"An edit is not made of edit, id, label, text, text_pair ({error}); mend it."
             ) from error
-        before = menu.get(model)
+        before = self.menu.get(model)
         changed = changed_by_edits(evaluation_set(before, "test"), before, apply_patch(before, patch))
         counts = changed["effect"].value_counts()
         effects = {effect: int(counts.get(effect, 0)) for effect in ("fixed", "broken", "changed")}
         return {**effects, "rows": _rows(changed, MOST_ROWS)}
-
-    return [search_memory, try_edits]
 
 
 def _split(split: str) -> str:

@@ -87,7 +87,7 @@ def probabilities_figure(explanation: "Explanation") -> go.Figure:
     legend = {"orientation": "h", "y": -55 / plot_height, "yanchor": "top", "x": 0, "traceorder": "reversed"}
     figure.update_layout(barmode="group", bargap=0.25, height=plot_height + 160, legend=legend)
     figure.update_xaxes(title="probability", range=[0, 1.08], tickvals=[0, 0.25, 0.5, 0.75, 1])
-    figure.update_yaxes(ticksuffix="  ")
+    figure.update_yaxes(title="class", ticksuffix="  ")
     return _styled(figure, _retrieval_effect(explanation), top=70)
 
 
@@ -287,6 +287,7 @@ def ablations_figure(metrics: Mapping[str, Any]) -> go.Figure:
         go.Bar(x=values, y=names, orientation="h", marker_color=colours, text=[f"{value:.1f}" for value in values])
     )
     figure.update_layout(height=380)
+    figure.update_yaxes(title="method")
     figure.update_xaxes(title=f"{metrics['metric'].replace('_', ' ')} on test, percent", rangemode="tozero")
     return _styled(figure, f"Best student: {best}, {students[best]:.1f} (teacher {scores['Teacher']:.1f})")
 
@@ -328,6 +329,7 @@ def contributions_figure(explanation: "Explanation") -> go.Figure:
         )
     figure.update_traces(name="neighbours, one box each", selector={"legendgroup": "neighbours", "showlegend": True})
     figure.update_layout(barmode="stack", height=380)
+    figure.update_xaxes(title="class")
     figure.update_yaxes(title="probability", range=[0, 1])
     share = explanation.student_share
     return _styled(figure, f"“{_shown(explanation.label)}”: {share:.0%} student, {1 - share:.0%} memory")
@@ -420,7 +422,7 @@ def points_figure(
     Parameters
     ----------
     points : (N, 2) float
-        Positions.
+        Positions, as :func:`reaugkd.maps.joint_umap` gives them.
     colourings : mapping of str to sequence of str
         By the panel's name, the group of each of the N points; a panel of its own for each.
     texts : sequence of str
@@ -454,8 +456,9 @@ def points_figure(
                 row=1,
                 col=column,
             )
-    figure.update_xaxes(showticklabels=False, zeroline=False)
+    figure.update_xaxes(showticklabels=False, zeroline=False, title="UMAP 1")
     figure.update_yaxes(showticklabels=False, zeroline=False)
+    figure.update_yaxes(title="UMAP 2", col=1)
     legend = {"orientation": "v", "x": 1.01, "groupclick": "toggleitem", "itemsizing": "constant"}
     figure.update_layout(height=600, legend=legend)
     return _styled(figure, title, top=80)

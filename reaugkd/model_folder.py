@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ class ModelSettings:
 
 @dataclass
 class ModelParts:
-    """Everything in a model's folder.
+    """Everything in a model's folder: the first four parts make a model, the others may be left out.
 
     Parameters
     ----------
@@ -120,13 +120,13 @@ class ModelParts:
     retrieval: RetrievalSettings
     student: TextClassifier
     knowledge_base: KnowledgeBase
-    second_key: SecondKey | None
-    metrics: dict[str, Any]
-    evaluation_rows: pd.DataFrame | None
-    maps: ProjectionMaps | None
-    projection_head: ProjectionHead | None
-    teacher: TextClassifier | None
-    card: str
+    second_key: SecondKey | None = None
+    metrics: dict[str, Any] = field(default_factory=dict)
+    evaluation_rows: pd.DataFrame | None = None
+    maps: ProjectionMaps | None = None
+    projection_head: ProjectionHead | None = None
+    teacher: TextClassifier | None = None
+    card: str = ""
     epochs: TrainingEpochs | None = None
 
 

@@ -287,3 +287,22 @@ def test_a_page_that_draws_anew_at_each_epoch_needs_no_frames():
     assert not figure.frames
     assert not figure.layout.sliders
     assert "before the training" in figure.layout.title.text
+
+
+def test_every_figure_has_a_title_and_names_both_axes(toy_model, explanation):
+    points = np.arange(4.0).reshape(2, 2)
+    scores = {"teacher": {"test": 0.9}, "reaugkd": {"test": 0.8}}
+    figures = [
+        probabilities_figure(explanation),
+        contributions_figure(explanation),
+        maps_figure(toy_model.parts.maps, toy_model.parts.knowledge_base.rows),
+        points_figure(points, {"label": ["a", "b"], "topic": ["c", "d"]}, ["one", "two"], "a finding"),
+        ablations_figure({"metric": "accuracy", "methods": scores}),
+        loss_figure({"Teacher": [(1, 0.5)], "Student": [(1, 0.4)]}),
+        epochs_figure(watched()),
+        histogram_figure({"": {"a": np.arange(3.0)}}, "value", "a finding"),
+        lines_figure({"a": ([1, 2], [3, 4])}, "x", "y", "a finding"),
+    ]
+    for figure in figures:
+        axes = figure.layout.title.text, figure.layout.xaxis.title.text, figure.layout.yaxis.title.text
+        assert all(axes), axes
