@@ -21,7 +21,8 @@ if TYPE_CHECKING:  # torch and pandas' readers take seconds to import: the page 
 SHIPPED, HUB, FILE = "shoptalk, which is shipped", "a data set of the hub", "a file of mine"
 TEACHERS = ["sentence-transformers/all-MiniLM-L6-v2", "sentence-transformers/all-mpnet-base-v2"]
 STUDENTS = TEACHERS[:1]
-METRICS = ["accuracy", "macro_f1", "accuracy_and_f1", "matthews_correlation"]
+ACCURACY_AND_F1 = "accuracy_and_f1"
+METRICS = ["accuracy", "macro_f1", ACCURACY_AND_F1, "matthews_correlation"]
 OWN_METRIC = "the task's own, else accuracy"
 TABLES = [".csv", ".tsv", ".jsonl", ".parquet"]
 ANY_TEXT, NO_PAIR, LABEL = "text or sentence", "none", "label"  # how a data set of the hub is read unless told
@@ -139,6 +140,9 @@ class TrainView:
                     for label, name in (("Text column", "text"), ("Second text", "pair"), ("Label column", "label"))
                 )
             self.metric = gr.Dropdown([OWN_METRIC, *METRICS], label="Metric", elem_id="train-metric")
+            self.positive = gr.Dropdown(
+                [], label="Class whose F1 counts", visible=False, allow_custom_value=True, elem_id="train-positive"
+            )
             self.test_file = gr.File(
                 label="Test rows (a fifth of the train rows is held out without)",
                 file_types=TABLES,
@@ -181,12 +185,15 @@ class TrainView:
         self.filled = [self.model_name, self.message, *drawn]
         asked: set[Block] = {self.model_name, self.source, self.hub, self.train_file, self.test_file, self.text_column}
         asked |= {self.pair_column, self.label_column, self.metric, self.teacher, self.student, self.layers}
-        asked |= {self.epochs_wanted, self.seed, self.keep_teacher, self.second_key}
-        previewed = [self.text_column, self.pair_column, self.label_column, self.about, self.preview, self.message]
+        asked |= {self.positive, self.epochs_wanted, self.seed, self.keep_teacher, self.second_key}
+        described = [self.about, self.positive]
+        previewed = [self.text_column, self.pair_column, self.label_column, *described, self.preview, self.message]
         chosen = [self.rows, self.hub, self.train_file, self.test_file, self.metric, self.teacher, *previewed]
         self.source.input(self._choose_source, [self.source, self.train_file], chosen, **quiet)
-        self.train_file.change(self._preview, self.train_file, previewed, **quiet)
-        self.label_column.input(self._describe, [self.source, self.train_file, self.label_column], self.about, **quiet)
+        self.train_file.change(self._preview, [self.train_file, self.metric], previewed, **quiet)
+        for box in (self.label_column, self.metric):
+            of_file = [self.source, self.train_file, self.label_column, self.metric]
+            box.input(self._describe, of_file, described, **quiet)
         self.start.click(self._start, asked, [self.message, *drawn], **quiet)
         self.cancel.click(self._cancel, None, drawn, **quiet)
         self.resume.click(self._resume, None, [self.message, *drawn], **quiet)
@@ -232,14 +239,14 @@ class TrainView:
             self.text_column: gr.Dropdown(texts, value=next(iter(texts), None)),
             self.pair_column: gr.Dropdown(pairs, value=next(iter(pairs), None)),
             self.label_column: gr.Dropdown(labels, value=next(iter(labels), None)),
-            **self._preview(path if by_file else None),
+            **self._preview(path if by_file else None, METRICS[0]),
         }
 
-    def _preview(self, path: str | None) -> dict[Any, Any]:
+    def _preview(self, path: str | None, metric: str) -> dict[Any, Any]:
         """Show the first rows of an uploaded file, and guess its columns."""
         from reaugkd.sources import read_table
 
-        nothing = {self.preview: gr.Dataframe(visible=False), self.about: ""}
+        nothing = {self.preview: gr.Dataframe(visible=False), **self._described(None, "", metric)}
         if path is None:
             return nothing
         try:
@@ -254,16 +261,25 @@ class TrainView:
             self.text_column: gr.Dropdown(columns, value=text),
             self.pair_column: gr.Dropdown([NO_PAIR, *columns], value=NO_PAIR),
             self.label_column: gr.Dropdown(columns, value=label),
-            self.about: file_html(rows, label),
+            **self._described(rows, label, metric),
             self.preview: gr.Dataframe(rows.head(PREVIEWED), visible=True),
             self.message: gr.HTML(visible=False),
         }
 
-    def _describe(self, source: str, path: str | None, label_column: str) -> str:
+    def _describe(self, source: str, path: str | None, label_column: str, metric: str) -> dict[Any, Any]:
         from reaugkd.sources import read_table
 
         rows = read_table(path) if source == FILE and path is not None else None
-        return "" if rows is None or label_column not in rows.columns else file_html(rows, label_column)
+        return self._described(rows, label_column, metric)
+
+    def _described(self, rows: "pd.DataFrame | None", label_column: str, metric: str) -> dict[Any, Any]:
+        """Say what labels a file has, and ask which of two counts where the metric needs to know."""
+        if rows is None or label_column not in rows.columns:
+            return {self.about: "", self.positive: gr.Dropdown([], value=None, visible=False)}
+        labels = sorted(rows[label_column].dropna().astype(str).unique().tolist())
+        needed = metric == ACCURACY_AND_F1
+        positive = gr.Dropdown(labels, value=labels[-1] if needed else None, visible=needed)
+        return {self.about: file_html(rows, label_column), self.positive: positive}
 
     def _start(self, asked: dict[Any, Any]) -> dict[Any, Any]:
         by_file = asked[self.source] == FILE
@@ -277,6 +293,7 @@ class TrainView:
             text_pair_column="" if pair_column in (None, NO_PAIR) else pair_column,
             label_column=asked[self.label_column] or LABEL,
             metric="" if metric in (None, OWN_METRIC) else metric,
+            positive_label=(asked[self.positive] or "") if by_file else "",
             teacher=asked[self.teacher],
             student=asked[self.student],
             student_layers=int(asked[self.layers]),

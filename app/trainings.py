@@ -33,6 +33,8 @@ class TrainingRequest:
         no pair where the second is empty.
     metric : str
         A key of :data:`reaugkd.metrics.METRICS`, or empty for the task's own.
+    positive_label : str
+        The class of two whose F1 counts, of the files; the last by letter or number if empty.
     teacher : str
         A pretrained encoder, or :data:`SHIPPED_TEACHER` for shoptalk.
     student : str
@@ -57,6 +59,7 @@ class TrainingRequest:
     text_pair_column: str = ""
     label_column: str = "label"
     metric: str = ""
+    positive_label: str = ""
     teacher: str = SHIPPED_TEACHER
     student: str = ""
     student_layers: int = 2
@@ -78,6 +81,7 @@ class TrainingRequest:
                 text_pair_column=self.text_pair_column or None,
                 label_column=self.label_column,
                 metric=self.metric or "accuracy",
+                positive_label=self.positive_label or None,
             )
         if not self.task.strip():
             raise ReAugKDError("There is nothing to train on; name a data set of the hub, or upload a file.")

@@ -5,8 +5,11 @@ import threading
 import pandas as pd
 import pytest
 import trainings
+from model_job import ModelJob
 from playwright.sync_api import expect
 from toy_data import toy_rows
+
+from reaugkd.inference import ReAugKDClassifier
 
 ROWS = ".neighbours tbody tr"
 
@@ -90,7 +93,7 @@ def test_a_file_is_trained_on_watched_cancelled_gone_on_with_and_asked(
 
 
 def test_a_file_of_pairs_with_its_own_test_rows_leaves_a_model_that_kept_its_teacher(
-    open_page, serve_model, toy_model, tmp_path, toy_encoder_folder, wide_encoder_folder
+    open_page, serve, toy_model, tmp_path, toy_encoder_folder, wide_encoder_folder
 ):
     rows = toy_rows(16, seed=5)
     others = rows.sample(frac=1, random_state=0).reset_index(drop=True)
@@ -98,7 +101,9 @@ def test_a_file_of_pairs_with_its_own_test_rows_leaves_a_model_that_kept_its_tea
     pairs = pd.DataFrame({"first": rows["text"], "second": others["text"], "same": same})
     pairs[:36].to_csv(tmp_path / "pairs.csv", index=False)
     pairs[36:].to_csv(tmp_path / "held.csv", index=False)
-    page = open_page(serve_model(toy_model))
+    job = ModelJob(str(tmp_path / "runs" / "toy"))
+    job.model = toy_model
+    page = open_page(serve(job))
     page.get_by_role("tab", name="Train").click()
     page.get_by_label("a file of mine").check()
     page.locator("#train-file input[type=file]").set_input_files(tmp_path / "pairs.csv")
@@ -106,7 +111,10 @@ def test_a_file_of_pairs_with_its_own_test_rows_leaves_a_model_that_kept_its_tea
     expect(page.locator("#train-preview")).to_contain_text(pairs["second"][0])
     expect(page.locator("#train-text-column input")).to_have_value("first")
     choose(page, "#train-pair-column", "second")
+    expect(page.locator("#train-positive")).to_have_count(0)
     choose(page, "#train-metric", "accuracy_and_f1")
+    expect(page.locator("#train-positive input")).to_have_value("yes")
+    choose(page, "#train-positive", "no")
     page.locator("#train-test-file input[type=file]").set_input_files(tmp_path / "held.csv")
     expect(page.locator("#train-test-file")).to_contain_text("held")
     choose(page, "#train-teacher", str(wide_encoder_folder))
@@ -125,6 +133,8 @@ def test_a_file_of_pairs_with_its_own_test_rows_leaves_a_model_that_kept_its_tea
     expect(page.locator("#answer .answer-bars thead")).to_contain_text("teacher")
     page.get_by_role("tab", name="Errors").click()
     expect(page.locator("#errors-summary")).to_contain_text("percent of 12 rows")
+    model = ReAugKDClassifier.from_pretrained(tmp_path / "runs" / "pairs")
+    assert model.parts.settings.label_names == ("yes", "no")  # the second one's F1 counts
 
 
 def test_a_data_set_by_name_is_trained_on_by_the_columns_that_one_names(
