@@ -25,8 +25,8 @@ ACCURACY_AND_F1 = "accuracy_and_f1"
 METRICS = ["accuracy", "macro_f1", ACCURACY_AND_F1, "matthews_correlation"]
 OWN_METRIC = "the task's own, else accuracy"
 TABLES = [".csv", ".tsv", ".jsonl", ".parquet"]
-ANY_TEXT, NO_PAIR, LABEL = "text or sentence", "none", "label"  # how a data set of the hub is read unless told
-PREVIEWED = 5
+ANY_TEXT, NO_PAIR, LABEL = "guessed", "none", "label"  # how a data set of the hub is read unless told
+PREVIEWED, COLUMN_WIDTH = 5, "180px"
 NOTHING_YET = "<p>Nothing is being trained. The losses and both spaces will be drawn here.</p>"
 
 
@@ -119,6 +119,14 @@ class TrainView:
                 self._place_inputs()
             with gr.Column(scale=6, min_width=320):
                 self.message = gr.HTML(visible=False, elem_id="train-message")
+                self.preview = gr.Dataframe(
+                    label="The first rows",
+                    interactive=False,
+                    wrap=True,
+                    max_chars=160,
+                    visible=False,
+                    elem_id="train-preview",
+                )
                 self.status = gr.HTML(NOTHING_YET, elem_id="train-status")
                 self.loss = gr.Plot(show_label=False, visible=False, elem_id="train-loss")
                 self.epochs = gr.Plot(show_label=False, visible=False, elem_id="train-epochs")
@@ -131,9 +139,8 @@ class TrainView:
             self.hub = gr.Textbox(
                 label="Name of the data set", placeholder="glue/rte, or owner/name", max_lines=1, elem_id="train-hub"
             )
-            self.train_file = gr.File(label="Train rows", file_types=TABLES, height=110, elem_id="train-file")
-            self.about = gr.HTML(elem_id="train-about")
-            self.preview = gr.Dataframe(interactive=False, wrap=True, visible=False, elem_id="train-preview")
+            self.train_file = gr.File(label="Train rows", file_types=TABLES, height=150, elem_id="train-file")
+            self.about = gr.HTML(visible=False, elem_id="train-about")
             with gr.Row():
                 self.text_column, self.pair_column, self.label_column = (
                     gr.Dropdown([], label=label, allow_custom_value=True, elem_id=f"train-{name}-column", min_width=120)
@@ -146,7 +153,7 @@ class TrainView:
             self.test_file = gr.File(
                 label="Test rows (a fifth of the train rows is held out without)",
                 file_types=TABLES,
-                height=110,
+                height=150,
                 elem_id="train-test-file",
             )
         self.teacher = gr.Dropdown(
@@ -194,9 +201,9 @@ class TrainView:
         for box in (self.label_column, self.metric):
             of_file = [self.source, self.train_file, self.label_column, self.metric]
             box.input(self._describe, of_file, described, **quiet)
-        self.start.click(self._start, asked, [self.message, *drawn], **quiet)
+        self.start.click(self._start, asked, [self.message, self.preview, *drawn], **quiet)
         self.cancel.click(self._cancel, None, drawn, **quiet)
-        self.resume.click(self._resume, None, [self.message, *drawn], **quiet)
+        self.resume.click(self._resume, None, [self.message, self.preview, *drawn], **quiet)
         self.timer.tick(self._draw, self.drawn, drawn, **quiet)
 
     def fill(self, _: str, model_name: str) -> dict[Any, Any]:
@@ -262,7 +269,7 @@ class TrainView:
             self.pair_column: gr.Dropdown([NO_PAIR, *columns], value=NO_PAIR),
             self.label_column: gr.Dropdown(columns, value=label),
             **self._described(rows, label, metric),
-            self.preview: gr.Dataframe(rows.head(PREVIEWED), visible=True),
+            self.preview: gr.Dataframe(rows.head(PREVIEWED), column_widths=[COLUMN_WIDTH] * len(columns), visible=True),
             self.message: gr.HTML(visible=False),
         }
 
@@ -275,11 +282,11 @@ class TrainView:
     def _described(self, rows: "pd.DataFrame | None", label_column: str, metric: str) -> dict[Any, Any]:
         """Say what labels a file has, and ask which of two counts where the metric needs to know."""
         if rows is None or label_column not in rows.columns:
-            return {self.about: "", self.positive: gr.Dropdown([], value=None, visible=False)}
+            return {self.about: gr.HTML(visible=False), self.positive: gr.Dropdown([], value=None, visible=False)}
         labels = sorted(rows[label_column].dropna().astype(str).unique().tolist())
         needed = metric == ACCURACY_AND_F1
         positive = gr.Dropdown(labels, value=labels[-1] if needed else None, visible=needed)
-        return {self.about: file_html(rows, label_column), self.positive: positive}
+        return {self.about: gr.HTML(file_html(rows, label_column), visible=True), self.positive: positive}
 
     def _start(self, asked: dict[Any, Any]) -> dict[Any, Any]:
         by_file = asked[self.source] == FILE
@@ -312,7 +319,8 @@ class TrainView:
             start()
         except ReAugKDError as error:
             return self._told(error)
-        return {self.message: gr.HTML(visible=False), **self._draw((-1, -1, False))}
+        hidden = {self.message: gr.HTML(visible=False), self.preview: gr.Dataframe(visible=False)}
+        return {**hidden, **self._draw((-1, -1, False))}
 
     def _cancel(self) -> dict[Any, Any]:
         self.trainings.cancel()
