@@ -210,6 +210,7 @@ class TextClassifier(nn.Module):
         BatchEncoding
             Lists of N lists of ids, by input name.
         """
+        texts = list(texts)  # an array or a Series has no truth value, and counts by labels of its own
         firsts = [text if isinstance(text, str) else text[0] for text in texts]
         seconds = None if not texts or isinstance(texts[0], str) else [text[1] for text in texts]
         return self.tokenizer(firsts, seconds, truncation=True, max_length=self.max_length)
@@ -304,6 +305,9 @@ def keep_layers(encoder: PreTrainedModel, layers: int | Sequence[int]) -> None:
         if number not in kept:
             del stacks[0][number]
     encoder.config.num_hidden_layers = len(kept)
+    kinds = getattr(encoder.config, "layer_types", None)  # of encoders that mix local and global attention
+    if kinds is not None:
+        encoder.config.layer_types = [kinds[number] for number in kept]
 
 
 def kept_layers(total: int, layers: int | Sequence[int]) -> list[int]:
@@ -346,11 +350,20 @@ def read_pooling(folder: str | Path) -> str:
     -------
     str
         ``"mean"`` or ``"cls"``.
+
+    Raises
+    ------
+    ReAugKDError
+        If the model pools in another way.
     """
     path = Path(folder) / POOLING_FILE
-    if path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("pooling_mode_cls_token"):
+    modes = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"pooling_mode_mean_tokens": True}
+    asked = [mode for mode, is_asked in modes.items() if mode.startswith("pooling_mode_") and is_asked is True]
+    if asked == ["pooling_mode_cls_token"]:
         return "cls"
-    return "mean"
+    if asked in ([], ["pooling_mode_mean_tokens"]):
+        return "mean"
+    raise ReAugKDError(f"{str(folder)!r} pools by {' and '.join(asked)}; name an encoder with mean or CLS pooling.")
 
 
 def write_pooling(folder: str | Path, pooling: str, width: int) -> None:

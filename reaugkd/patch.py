@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from reaugkd.epochs import TrainingEpochs
 from reaugkd.errors import ReAugKDError
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
@@ -223,9 +224,15 @@ def apply_patch(model: ReAugKDClassifier, patch: Patch) -> ReAugKDClassifier:
             metrics=metrics,
             maps=_edited_maps(parts.maps, memories, kept, embeddings),
             card=_edited_card(parts.card, metrics["edits"]),
-            epochs=None if parts.epochs is None else parts.epochs.of_rows(kept),
+            epochs=_edited_epochs(parts.epochs, kept),
         )
     )
+
+
+def _edited_epochs(epochs: TrainingEpochs | None, kept: NDArray[np.integer]) -> TrainingEpochs | None:
+    """Return what is left of the watched rows, None where nothing is."""
+    left = None if epochs is None else epochs.of_rows(kept)
+    return left if left is not None and len(left.rows) else None
 
 
 def _walked(ids: list[str], patch: Iterable[Edit]) -> tuple[dict[str, str | None], list[Edit]]:

@@ -78,7 +78,10 @@ class ContrastiveObjective(nn.Module):
         dict
             ``loss``, a scalar.
         """
-        return {"loss": supervised_contrastive_loss(self.head(teacher_hidden).float(), labels, self.temperature)}
+        embeddings = self.head(teacher_hidden).float()
+        # Similarities over a small τ need more digits than bfloat16 has.
+        with torch.autocast(embeddings.device.type, enabled=False):
+            return {"loss": supervised_contrastive_loss(embeddings, labels, self.temperature)}
 
 
 def fit_projection_head(

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from reaugkd.errors import ReAugKDError
 from reaugkd.evaluation import Encoded, choose_gate
 from reaugkd.evaluation_set import EvaluationSet, held_out
 from reaugkd.inference import ReAugKDClassifier
@@ -14,6 +15,8 @@ from reaugkd.retrieval import RetrievalSettings
 from reaugkd.second_key import SecondKey
 from reaugkd.texts import texts_of
 from reaugkd.weights import find_weights
+
+FEWEST_TAUGHT = 5  # a fifth of them chooses the penalty
 
 
 def refit_gate(model: ReAugKDClassifier) -> ReAugKDClassifier:
@@ -68,11 +71,20 @@ def searched_by(model: ReAugKDClassifier, encoder: str) -> ReAugKDClassifier:
     -------
     ReAugKDClassifier
         The model with the second key.
+
+    Raises
+    ------
+    ReAugKDError
+        If the encoder is not found, the model carries no evaluation rows, or hardly a memory is of its teacher.
     """
     memories, settings = model.parts.knowledge_base, model.parts.settings
     texts = texts_of(memories.rows, settings.is_pair)
     # An added row is keyed by the student: where the teacher would put it is not known.
     taught = (memories.rows[EDITED] != ADDED).to_numpy() if EDITED in memories.rows.columns else None
+    if (len(memories.rows) if taught is None else taught.sum()) < FEWEST_TAUGHT:
+        raise ReAugKDError(
+            f"Fewer than {FEWEST_TAUGHT} memories are the teacher's own, too few to fit a second key to; keep more."
+        )
     key = SecondKey.of(find_weights(encoder), memories, texts, settings.max_length, taught)
     return refit_gate(ReAugKDClassifier(replace(model.parts, second_key=key)))
 

@@ -37,4 +37,4 @@ def column_matrix(column: pa.ChunkedArray) -> NDArray[Any]:
         The matrix, in the column's type.
     """
     array = column.combine_chunks()
-    return array.flatten().to_numpy(zero_copy_only=False).reshape(len(array), -1)
+    return array.flatten().to_numpy(zero_copy_only=False).reshape(len(array), array.type.list_size)

@@ -88,12 +88,16 @@ def check_texts(texts: Sequence[Text]) -> None:
     Raises
     ------
     ReAugKDError
-        If a text has no character but spaces, or more than 100,000 characters, or it is one text and no list.
+        If a text has no character but spaces, or more than 100,000 characters, is neither text nor pair, or it is
+        one text and no list.
     """
     if isinstance(texts, str):
         raise ReAugKDError("Give a list of texts, not a single text.")
     for position, text in enumerate(texts, start=1):
-        for part in text if isinstance(text, tuple | list) else (text,):
+        parts = text if isinstance(text, tuple | list) else (text,)
+        if isinstance(text, tuple | list) and len(text) != 2:
+            raise ReAugKDError(f"Text {position} is no text and no pair of texts; give one or the other.")
+        for part in parts:
             check_text(part, f"Text {position}")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer, ModernBertConfig, ModernBertModel
 
 from reaugkd.encoders import TextClassifier, keep_layers, normalize, read_pooling, write_pooling
 from reaugkd.errors import ReAugKDError
@@ -75,6 +75,15 @@ def test_pooling_is_the_mean_where_the_model_says_nothing_else(toy_encoder_folde
     assert read_pooling(tmp_path) == "mean"
 
 
+@pytest.mark.parametrize("mode", ["pooling_mode_lasttoken", "pooling_mode_max_tokens"])
+def test_another_pooling_is_refused_and_not_taken_for_the_mean(tmp_path, mode):
+    write_pooling(tmp_path, "mean", 32)
+    path = tmp_path / "1_Pooling/config.json"
+    path.write_text(json.dumps({"pooling_mode_mean_tokens": False, "pooling_mode_cls_token": False, mode: True}))
+    with pytest.raises(ReAugKDError, match=f"pools by {mode}; name an encoder with mean or CLS pooling"):
+        read_pooling(tmp_path)
+
+
 @pytest.mark.parametrize("layers", [1, 2, 3])
 def test_a_cut_encoder_gives_what_the_full_one_gives_after_so_many_layers(toy_encoder_folder, layers):
     model = classifier(toy_encoder_folder, layers=layers)
@@ -101,6 +110,19 @@ def test_chosen_layers_are_kept_in_their_order(toy_encoder_folder):
         name = "encoder.layer.{}.output.dense.weight"
         assert torch.equal(cut.state_dict()[name.format(new)], full[name.format(old)])
     assert cut.config.num_hidden_layers == 2
+
+
+def test_a_cut_encoder_whose_layers_are_of_several_kinds_is_saved_and_comes_back(tmp_path):
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2}
+    full = ModernBertModel(ModernBertConfig(vocab_size=32, pad_token_id=0, **sizes))
+    kinds = list(full.config.layer_types)
+    assert len(set(kinds)) == 2
+    keep_layers(full, (0, 1, 3))
+    full.save_pretrained(tmp_path)
+    saved = AutoModel.from_pretrained(tmp_path)
+    assert list(saved.config.layer_types) == [kinds[0], kinds[1], kinds[3]]
+    ids = torch.tensor([[3, 4, 5]])
+    torch.testing.assert_close(saved(ids).last_hidden_state, full.eval()(ids).last_hidden_state)
 
 
 @pytest.mark.parametrize("layers", [(0, 4), (-1,), ()])

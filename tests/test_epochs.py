@@ -5,6 +5,7 @@ import pytest
 
 from reaugkd.distillation import DistillationSettings, train_student
 from reaugkd.epochs import WATCHED_ROWS, EpochWatch, TrainingEpochs
+from reaugkd.inference import ReAugKDClassifier
 from reaugkd.patch import Edit, apply_patch
 from reaugkd.trainer import TrainingSettings
 
@@ -84,11 +85,18 @@ def test_a_trained_model_keeps_the_epochs_of_its_student(toy_model, toy_recipe):
     assert distance[-1] < 0.7 * distance[0]
 
 
-def test_an_edited_memory_keeps_the_epochs_of_the_rows_that_are_left(toy_model):
+def test_an_edited_memory_keeps_the_epochs_of_the_rows_that_are_left(toy_model, tmp_path):
     epochs, rows = toy_model.parts.epochs, toy_model.parts.knowledge_base.rows
     edited = apply_patch(toy_model, (Edit("remove", rows["id"].iloc[0]),)).parts.epochs
     np.testing.assert_array_equal(edited.rows, np.arange(len(rows) - 1))
     np.testing.assert_array_equal(edited.student_points, epochs.student_points[:, 1:])
+    unwatched = toy_model.parts.knowledge_base.rows["id"].drop(epochs.rows)
+    assert unwatched.empty  # all are watched; so the patch below leaves none that was
+    texts = [Edit("add", f"new-{number}", toy_model.classes_[0], f"apple {number}") for number in range(3)]
+    emptied = apply_patch(toy_model, (*texts, *(Edit("remove", name) for name in rows["id"])))
+    assert emptied.parts.epochs is None
+    emptied.save_pretrained(tmp_path / "model")
+    assert ReAugKDClassifier.from_pretrained(tmp_path / "model").predict(["apple"]).tolist() == [emptied.classes_[0]]
     turned = epochs.of_rows(np.asarray([7, 5, 4]))
     np.testing.assert_array_equal(turned.rows, [2, 1, 0])
     np.testing.assert_array_equal(turned.student_points, epochs.student_points[:, [4, 5, 7]])

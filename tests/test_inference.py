@@ -272,6 +272,12 @@ def test_a_text_that_cannot_be_classified_is_refused(toy_model, text, message):
         toy_model.predict(["fine", text])
 
 
+@pytest.mark.parametrize("kind", [tuple, np.asarray, lambda texts: pd.Series(texts, index=[7, 3, 5])])
+def test_texts_may_be_a_list_a_tuple_an_array_or_a_column(toy_model, kind):
+    texts = ["iron and steel", "rain and snow", "plum and pear"]
+    np.testing.assert_array_equal(toy_model.predict_proba(kind(texts)), toy_model.predict_proba(texts))
+
+
 def test_a_single_string_in_the_place_of_a_list_is_refused(toy_model):
     with pytest.raises(ReAugKDError, match="Give a list of texts"):
         toy_model.predict("an apple")

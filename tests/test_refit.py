@@ -51,6 +51,13 @@ def test_a_key_head_is_fitted_to_the_rows_of_the_teacher_alone(toy_model, toy_en
     assert asked[0].tolist() == [True] * len(toy_model.memory) + [False]
 
 
+def test_a_key_head_is_not_fitted_to_a_handful_of_rows(toy_model, toy_encoder_folder):
+    ids = toy_model.parts.knowledge_base.rows["id"]
+    few = apply_patch(toy_model, tuple(Edit("remove", name) for name in ids[4:]))
+    with pytest.raises(ReAugKDError, match="Fewer than 5 memories are the teacher's own"):
+        searched_by(few, str(toy_encoder_folder))
+
+
 def shown(model):
     """Numbers and sentence of the card's choice, and what metrics.json says of it."""
     words = model.parts.card.split("in percent; ")[1].split("\n\n")[0].replace("\n", " ")

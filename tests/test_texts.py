@@ -32,6 +32,8 @@ def test_a_text_that_is_refused_is_called_by_its_name():
         (["fine", "   "], "Text 2 is empty"),
         (["x" * 100_001], "Text 1 has 100,001 characters, more than 100,000"),
         ([("fine", "")], "Text 1 is empty"),
+        ([("fine",)], "Text 1 is no text and no pair of texts"),
+        ([("fine", "good", "more")], "Text 1 is no text and no pair of texts"),
         (["fine", 3], "Text 2 is a int, not a string"),
     ],
 )
