@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from reaugkd.calibration import are_probabilities
-from reaugkd.data import SPLITS, Task
+from reaugkd.data import SPLITS, Task, made_up_ids
 from reaugkd.encoders import TextClassifier
 from reaugkd.errors import ReAugKDError
 from reaugkd.sources import read_table
@@ -60,7 +60,10 @@ def black_box_outputs(
         missing = [row for row in rows if row not in soft_labels]
         if missing:
             split, row_id = missing[0]
-            raise ReAugKDError(f"The {split} row {row_id!r} has no soft labels; give some to every row.")
+            raise ReAugKDError(
+                f"The {split} row {row_id!r} has no soft labels; give some to every row, and leave the column "
+                "split out where rows are held out for you."
+            )
         answers = np.stack([soft_labels[row] for row in rows]).astype(np.float32)
     wanted = (len(rows), len(task.label_names))
     if answers.shape != wanted or not are_probabilities(answers):
@@ -88,7 +91,9 @@ def read_soft_labels(path: str | Path, task: Task) -> dict[RowId, NDArray[np.flo
     Parameters
     ----------
     path : str or Path
-        CSV, TSV, JSONL or Parquet with the columns ``split``, ``id`` and one for each class, named after it.
+        CSV, TSV, JSONL or Parquet with a column for each class, named after it, and ``id`` and ``split``. Without
+        ``split`` a row is known by its id, wherever it was held out; without ``id`` too, by its place in the train
+        file, whose rows have no ids either.
     task : Task
         Whose classes are meant.
 
@@ -100,14 +105,23 @@ def read_soft_labels(path: str | Path, task: Task) -> dict[RowId, NDArray[np.flo
     Raises
     ------
     ReAugKDError
-        If a column is missing or holds something else than numbers.
+        If a column is missing or holds something else than numbers, or ids do not tell the rows apart.
     """
     table = read_table(path)
-    missing = [name for name in ("split", "id", *task.label_names) if name not in table.columns]
+    missing = [name for name in task.label_names if name not in table.columns]
     if missing:
-        raise ReAugKDError(f"{str(path)!r} has no column {missing[0]!r}; it needs split, id and one for each class.")
+        raise ReAugKDError(f"{str(path)!r} has no column {missing[0]!r}; it needs one for each class.")
     try:
         answers = table[list(task.label_names)].astype(float).to_numpy(dtype=np.float32)
     except (TypeError, ValueError, pa.ArrowException) as error:
         raise ReAugKDError(f"{str(path)!r} holds a soft label that is no number ({error}); correct it.") from error
-    return dict(zip(zip(table["split"].astype(str), table["id"].astype(str), strict=True), answers, strict=True))
+    ids = table["id"].astype(str) if "id" in table.columns else made_up_ids(table, "train")
+    if "split" in table.columns:
+        return dict(zip(zip(table["split"].astype(str), ids, strict=True), answers, strict=True))
+    if len(set(ids)) < len(ids):
+        raise ReAugKDError(f"{str(path)!r} holds an id twice; add a column split that tells the rows apart.")
+    by_id = dict(zip(ids, answers, strict=True))
+    rows = [(split, row_id) for split in SPLITS for row_id in task.rows[split]["id"]]
+    if len({row_id for _, row_id in rows}) < len(rows):
+        raise ReAugKDError(f"Rows of different splits share an id; add a column split to {str(path)!r}.")
+    return {row: by_id[row[1]] for row in rows if row[1] in by_id}

@@ -1,9 +1,12 @@
 """The command line: ``reaugkd weights | teach | black-box | train | ...``."""
 
+import io
 import json
 import logging
 import os
 import sys
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,6 +49,20 @@ MaxLength = Annotated[int, typer.Option(min=4, help="Tokens after which a text i
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+def _resumable(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command that goes on where it stopped say so when it is interrupted."""
+
+    @wraps(command)
+    def call(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except KeyboardInterrupt:
+            _say("\nreaugkd: interrupted; the same command goes on where it stopped.")
+            raise typer.Exit(130) from None
+
+    return call
+
+
 @app.command()
 def weights(name: Annotated[str, typer.Argument(help="Name of a pretrained encoder, or a folder.")]) -> None:
     """Put a pretrained encoder into the cache and print its folder."""
@@ -55,6 +72,7 @@ def weights(name: Annotated[str, typer.Argument(help="Name of a pretrained encod
 
 
 @app.command()
+@_resumable
 def teach(
     out: Annotated[Path, typer.Option(help="Parquet file for the outputs.")],
     task: TaskName = None,
@@ -100,7 +118,10 @@ def teach(
 @app.command()
 def black_box(
     soft_labels: Annotated[
-        Path, typer.Option(help="Table of the teacher's answers: split, id, and a column of probabilities a class.")
+        Path,
+        typer.Option(
+            help="Table of the teacher's answers: a column of probabilities a class; id and split tell the row."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Parquet file for the outputs.")],
     task: TaskName = None,
@@ -130,6 +151,7 @@ def black_box(
 
 
 @app.command()
+@_resumable
 def train(
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
     task: TaskName = None,
@@ -302,7 +324,10 @@ def edit(
     if out is not None:
         edited.save_pretrained(out)
     if as_json:
-        typer.echo(json.dumps({"edits": edited.parts.metrics["edits"], "changed": changed.to_dict("records")}))
+        plain = changed.to_json(orient="records", date_format="iso")  # dates, lists and missing values too
+        typer.echo(
+            json.dumps({"edits": edited.parts.metrics["edits"], "changed": json.loads(plain)}, ensure_ascii=False)
+        )
         return
     table = Table("effect", "label", "before", "after", "text", title="test rows whose answer changes")
     for row in changed.to_dict("records"):
@@ -315,6 +340,7 @@ def edit(
 
 
 @app.command()
+@_resumable
 def study(
     plan: Annotated[Path, typer.Argument(help="YAML file: tasks, teachers, methods, seeds.")],
     out: Annotated[Path, typer.Option(help="Folder for what is trained, the tables and the plots.")],
@@ -362,7 +388,7 @@ def info(
     table = Table("setting", "value", title=str(model))
     for name in ("task", "metric", "label_names", "is_pair", "teacher", "student", "student_layers", "max_length"):
         value = about["model"].get(name)
-        table.add_row(name, ", ".join(value) if isinstance(value, list) else str(value))
+        table.add_row(name, _escaped(", ".join(value) if isinstance(value, list) else str(value)))
     for name in ("k", "retrieval_weight", "temperature"):
         table.add_row(name, str(about["retrieval"][name]))
     Console().print(table)
@@ -375,15 +401,15 @@ def info(
 def main() -> None:
     """Run the command line; a user's mistake ends in one sentence on standard error and exit status 1."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a Windows console's own encoding has no λ
+            stream.reconfigure(encoding="utf-8", errors="replace")
     logging.getLogger("transformers").setLevel(logging.ERROR)
     try:
         app()
     except ReAugKDError as error:
         sys.stderr.write(f"reaugkd: {error}\n")
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("\nreaugkd: interrupted; the same command goes on where it stopped.\n")
-        sys.exit(130)
 
 
 def _task(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
@@ -18,6 +19,7 @@ from reaugkd.texts import MAX_CHARACTERS, Text
 SPLITS = ("train", "validation", "test")
 VALIDATION_SHARE = 0.1
 TEST_SHARE = 0.2
+FEWEST_TO_HOLD_OUT = 3  # rows of a class: two stay in train
 RESERVED = ("embedding", "second_key", "soft_labels", "teacher_soft_labels", "edited")
 """Columns that a model's own tables add to a task's rows."""
 
@@ -117,8 +119,7 @@ def make_task(
     """
     if metric not in METRICS:
         raise ReAugKDError(f"There is no metric {metric!r}; choose one of {', '.join(METRICS)}.")
-    given = {name: f"given_{name}" for name in RESERVED}
-    tables = {split: _with_ids(table.rename(columns=given), split) for split, table in tables.items()}
+    tables = {split: _with_ids(_with_free_names(table), split) for split, table in tables.items()}
     for split, table in tables.items():
         _check_rows(table, split)
     names = tuple(label_names) if label_names is not None else _sorted_names(tables["train"]["label"].unique().tolist())
@@ -139,15 +140,27 @@ def make_task(
     return Task(name=name, label_names=names, metric=metric, rows=DatasetDict(rows))
 
 
+def _with_free_names(table: pd.DataFrame) -> pd.DataFrame:
+    """Call columns of reserved names given_..., in the place of what was called so before; labels are text."""
+    given = {name: f"given_{name}" for name in RESERVED if name in table.columns}
+    table = table.drop(columns=[name for name in given.values() if name in table.columns]).rename(columns=given)
+    return table.assign(label=table["label"].map(str, na_action="ignore"))
+
+
 def _with_ids(table: pd.DataFrame, split: str) -> pd.DataFrame:
     """Give the rows ids such as ``train-17`` where they have none; ids survive a row's move to another split."""
     if "id" not in table.columns:
-        return table.assign(id=[f"{split}-{position}" for position in range(1, len(table) + 1)])
+        return table.assign(id=made_up_ids(table, split))
     table = table.assign(id=table["id"].astype(str))
     if table["id"].duplicated().any():
         twice = table["id"][table["id"].duplicated()].iloc[0]
         raise ReAugKDError(f"The id {twice!r} stands on two {split} rows; make the ids unique or drop the column.")
     return table
+
+
+def made_up_ids(table: pd.DataFrame, split: str) -> list[str]:
+    """Return the ids that rows without ids get, by their place in the table: ``train-1`` and so on."""
+    return [f"{split}-{position}" for position in range(1, len(table) + 1)]
 
 
 def _check_rows(table: pd.DataFrame, split: str) -> None:
@@ -173,10 +186,16 @@ def _check_kinds(tables: dict[str, pd.DataFrame]) -> None:
     together = pd.concat(tables.values(), ignore_index=True)
     for column in together.columns:
         try:
-            pa.Array.from_pandas(together[column])
+            values = pa.table({"values": pa.Array.from_pandas(together[column])})
         except (pa.ArrowException, TypeError, ValueError) as error:
             raise ReAugKDError(
                 f"The column {str(column)!r} holds values of several kinds; make them alike or leave it out."
+            ) from error
+        try:
+            pq.write_table(values, pa.BufferOutputStream())
+        except pa.ArrowException as error:
+            raise ReAugKDError(
+                f"The column {str(column)!r} holds what no Parquet file can ({error}); leave it out."
             ) from error
 
 
@@ -207,15 +226,21 @@ def _hold_out(train: pd.DataFrame, share: float, seed: int) -> tuple[pd.DataFram
     """Split rows off train, stratified by label.
 
     A class too rare for a row of its share gives one besides, drawn by the same seed, where two of its rows stay in
-    train; a rarer one is in train alone.
+    train; one of two rows is in train alone.
     """
     counts = train["label"].value_counts()
     if counts.min() < 2:
         raise ReAugKDError(f"The label {counts.idxmin()!r} has a single train row, so none can be held out; add rows.")
-    size = max(round(share * len(train)), len(counts))
+    is_rare = train["label"].map(counts) < FEWEST_TO_HOLD_OUT
+    if is_rare.all():
+        raise ReAugKDError(
+            "No label has three train rows, so none can be held out; add rows, or give the other splits."
+        )
+    rare, train = train[is_rare], train[~is_rare]
+    size = max(round(share * len(train)), train["label"].nunique())
     kept, held_out = train_test_split(train, test_size=size, random_state=seed, stratify=train["label"])
     counts, is_given = kept["label"].value_counts(), np.zeros(len(kept), dtype=bool)
     generator = np.random.default_rng(seed)
     for label in sorted(set(counts.index[counts > 2]) - set(held_out["label"])):
         is_given[generator.choice(np.flatnonzero(kept["label"] == label))] = True
-    return kept[~is_given].sort_index(), pd.concat([held_out, kept[is_given]]).sort_index()
+    return pd.concat([kept[~is_given], rare]).sort_index(), pd.concat([held_out, kept[is_given]]).sort_index()

@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoModel, AutoTokenizer, BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    BatchEncoding,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as hf_logging
 
 from reaugkd.errors import ReAugKDError
@@ -310,6 +318,28 @@ def keep_layers(encoder: PreTrainedModel, layers: int | Sequence[int]) -> None:
         encoder.config.layer_types = [kinds[number] for number in kept]
 
 
+def encoder_config(folder: str | Path) -> PreTrainedConfig:
+    """Read what an encoder is made of, without its weights.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder of the encoder.
+
+    Returns
+    -------
+    PreTrainedConfig
+        With ``hidden_size`` and ``num_hidden_layers``.
+
+    Raises
+    ------
+    ReAugKDError
+        If the folder holds no encoder that can be loaded.
+    """
+    with _failing_as_sentence(folder):
+        return AutoConfig.from_pretrained(folder, local_files_only=True)
+
+
 def kept_layers(total: int, layers: int | Sequence[int]) -> list[int]:
     """Return the numbers of the layers that :func:`keep_layers` keeps.
 
@@ -420,13 +450,16 @@ def _quiet() -> Iterator[None]:
 
 
 def _load_encoder(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    with _failing_as_sentence(folder), _quiet():
+        encoder = AutoModel.from_pretrained(folder, use_safetensors=True, dtype=torch.float32, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return encoder, tokenizer
+
+
+@contextmanager
+def _failing_as_sentence(folder: str | Path) -> Iterator[None]:
     try:
-        with _quiet():
-            encoder = AutoModel.from_pretrained(
-                folder, use_safetensors=True, dtype=torch.float32, local_files_only=True
-            )
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        yield
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
         raise ReAugKDError(f"{str(folder)!r} cannot be loaded as an encoder ({reason}); name another model.") from error
-    return encoder, tokenizer

@@ -8,7 +8,7 @@ from typing import Any
 
 import huggingface_hub
 import numpy as np
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 from numpy.typing import NDArray
 
 from reaugkd.encoders import normalize
@@ -189,13 +189,19 @@ class ReAugKDClassifier:
         """
         if Path(folder_or_name).expanduser().is_dir():
             return cls(read_model(folder_or_name))
-        name = str(folder_or_name)
-        if name.count("/") == 1 and is_hub_name(name) and hub_is_reachable():
+        name, missing = str(folder_or_name), "There is no folder"
+        if name.count("/") == 1 and is_hub_name(name):
             try:
-                return cls(read_model(huggingface_hub.snapshot_download(name)))
-            except (HfHubHTTPError, OSError) as error:
-                raise ReAugKDError(f"The hub did not deliver the model {name!r} ({error}); check the name.") from error
-        raise ReAugKDError(f"There is no folder {name!r}; train a model with `reaugkd train --out {name}`.")
+                folder = huggingface_hub.snapshot_download(name, local_files_only=not hub_is_reachable())
+            except RepositoryNotFoundError:
+                missing = "There is neither a folder nor a model on the hub called"
+            except LocalEntryNotFoundError:
+                pass  # there is no hub, and nothing of it is cached
+            except Exception as error:  # the hub's own kinds, and those of HTTP
+                raise ReAugKDError(f"The hub did not deliver the model {name!r} ({error}); try again.") from error
+            else:
+                return cls(read_model(folder))
+        raise ReAugKDError(f"{missing} {name!r}; train a model with `reaugkd train --out {name}`.")
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the model as a folder laid out as a Hugging Face repository; see :mod:`reaugkd.model_folder`."""

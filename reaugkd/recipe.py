@@ -14,13 +14,12 @@ import numpy as np
 import pandas as pd
 from accelerate import PartialState
 from numpy.typing import NDArray
-from transformers import AutoConfig
 
 from reaugkd.alignment import alignment
 from reaugkd.cross_fit import cross_fitted
 from reaugkd.data import Task
 from reaugkd.distillation import ALIGNING_WEIGHTS, DistillationSettings, OnStudentEpoch, train_student
-from reaugkd.encoders import TextClassifier, kept_layers, normalize
+from reaugkd.encoders import TextClassifier, encoder_config, kept_layers, normalize
 from reaugkd.epochs import EpochWatch, TrainingEpochs
 from reaugkd.errors import ReAugKDError
 from reaugkd.evaluation import Encoded, Networks, Scored, score_methods
@@ -117,6 +116,8 @@ class Recipe:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ReAugKDError(f"The setting {name} is {value}; it must be above 0, or left out.")
+        if self.cross_fit < 0 or self.cross_fit == 1:
+            raise ReAugKDError(f"The setting cross_fit is {self.cross_fit}; it must be 2 folds or more, or 0 for none.")
 
     def for_task(self, task: Task) -> "Recipe":
         """Fill in the epochs for a task's size, and the seed."""
@@ -169,7 +170,9 @@ def teach(
     out = Path(out)
     check_outputs_file(out)
     recipe = recipe.for_task(task)
-    with _working_folder(out.with_suffix(".partial"), task, recipe) as work:
+    _check_cross_fit(recipe, task)
+    # Not OUT.partial: that is of a model that is trained beside the file.
+    with _working_folder(out.with_name(out.stem + ".teacher.partial"), task, recipe) as work:
         outputs, _ = _teacher_outputs(task, recipe, work, on_progress)
         if PartialState().is_main_process:
             outputs.save(out)
@@ -225,7 +228,7 @@ def fit_head(
         Of eq. 2.
     """
     recipe = recipe.for_task(task)
-    width = AutoConfig.from_pretrained(find_weights(recipe.student, _sentence(on_progress))).hidden_size
+    width = encoder_config(find_weights(recipe.student, _sentence(on_progress))).hidden_size
     return fit_projection_head(
         hidden,
         task.labels("train"),
@@ -341,6 +344,8 @@ def train(
         teacher_outputs.check(task)
         recipe = replace(recipe, teacher=teacher_outputs.teacher)
     _check_encoders(recipe, on_progress, teacher_too=teacher_outputs is None)
+    if teacher_outputs is None:
+        _check_cross_fit(recipe, task)
     with _working_folder(out.with_name(out.name + ".partial"), task, recipe, teacher_outputs) as work:
         if teacher_outputs is None:
             with _timed(seconds, "teacher"):
@@ -395,6 +400,16 @@ def train(
     return model
 
 
+def _check_cross_fit(recipe: Recipe, task: Task) -> None:
+    """Refuse more folds than the rarest class has rows, before a teacher is trained."""
+    counts = np.bincount(task.labels("train"), minlength=len(task.label_names))
+    if recipe.cross_fit > counts.min():
+        raise ReAugKDError(
+            f"The setting cross_fit is {recipe.cross_fit}, but {task.label_names[counts.argmin()]!r} has "
+            f"{counts.min()} train rows; ask for as many folds at most."
+        )
+
+
 def _check_encoders(recipe: Recipe, on_progress: OnProgress | None, *, teacher_too: bool) -> None:
     """Find every encoder before the first stage: what is missing for the last would else show after the training."""
     if teacher_too:
@@ -403,7 +418,7 @@ def _check_encoders(recipe: Recipe, on_progress: OnProgress | None, *, teacher_t
         find_weights(recipe.second_key, _sentence(on_progress))
     student = find_weights(recipe.student, _sentence(on_progress))
     if recipe.student_layers is not None:
-        kept_layers(AutoConfig.from_pretrained(student).num_hidden_layers, recipe.student_layers)
+        kept_layers(encoder_config(student).num_hidden_layers, recipe.student_layers)
 
 
 def _second_key(
@@ -413,7 +428,7 @@ def _second_key(
     if recipe.second_key is None:
         return None
     weights = find_weights(recipe.second_key, _sentence(on_progress))
-    depth = AutoConfig.from_pretrained(weights).num_hidden_layers
+    depth = encoder_config(weights).num_hidden_layers
     layers = half_of(depth) if recipe.second_key == recipe.teacher else depth
     return SecondKey.of(weights, knowledge_base, task.texts("train"), recipe.max_length, layers=layers)
 

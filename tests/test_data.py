@@ -78,6 +78,16 @@ def test_a_class_without_its_share_of_a_row_is_held_out_once_as_long_as_two_rows
     assert again.fingerprint() == task.fingerprint()
 
 
+@pytest.mark.parametrize("rows", range(6, 40))
+def test_a_class_of_two_rows_stays_in_train_whatever_the_size(rows):
+    task = make_task("t", {"train": labelled_rows(a=rows, b=rows, c=2)})
+    assert [(task.labels(split) == 2).sum() for split in ("train", "validation", "test")] == [2, 0, 0]
+
+
+def test_where_no_class_has_three_rows_none_can_be_held_out():
+    refused(labelled_rows(a=2, b=2), "No label has three train rows, so none can be held out")
+
+
 def test_where_every_class_has_its_row_the_splits_are_those_of_scikit_learn():
     source = uneven_table()
     task = make_task("t", {"train": source}, split_seed=3)
@@ -164,6 +174,23 @@ def test_a_column_of_another_kind_in_another_split_is_refused_and_one_that_is_mi
     refused(train, "The column 'note' holds values of several kinds", test=test)
     task = make_task("t", {"train": train, "validation": table(FOUR_ROWS), "test": table(FOUR_ROWS)})
     assert list(task.rows["train"]["note"]) == [1, 2, 3, 4]
+
+
+def test_a_column_that_no_parquet_file_can_hold_is_refused_before_a_model_is_trained():
+    refused(table(FOUR_ROWS, meta=[{}] * 4), "The column 'meta' holds what no Parquet file can")
+
+
+def test_labels_that_are_numbers_are_text():
+    source = table([("one", 0), ("two", 1), ("three", 0), ("four", 1)])
+    task = make_task("t", {"train": source, "validation": source, "test": source})
+    assert task.label_names == ("0", "1")
+    assert len(task.fingerprint()) == 64
+
+
+def test_a_column_takes_the_place_of_one_that_is_called_given_already():
+    source = table(FOUR_ROWS, embedding=list("pqrs"), given_embedding=list("wxyz"))
+    task = make_task("t", {"train": source, "validation": source, "test": source})
+    assert list(task.rows["train"]["given_embedding"]) == list("pqrs")
 
 
 @pytest.mark.parametrize("name", ["embedding", "second_key", "soft_labels", "teacher_soft_labels", "edited"])

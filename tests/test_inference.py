@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import replace
+from unittest.mock import Mock
 
 import huggingface_hub
 import numpy as np
 import pandas as pd
 import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 
 from reaugkd.calibration import at_temperature
 from reaugkd.encoders import TextClassifier
@@ -354,7 +356,8 @@ def test_a_model_from_the_hub_is_the_one_that_was_pushed(toy_model, toy_model_fo
     monkeypatch.setattr("reaugkd.inference.hub_is_reachable", lambda: True)
     asked = []
 
-    def snapshot(name):
+    def snapshot(name, *, local_files_only):
+        assert not local_files_only
         asked.append(name)
         return str(toy_model_folder)
 
@@ -362,3 +365,29 @@ def test_a_model_from_the_hub_is_the_one_that_was_pushed(toy_model, toy_model_fo
     model = ReAugKDClassifier.from_pretrained("someone/toy")
     assert asked == ["someone/toy"]
     np.testing.assert_array_equal(model.predict_proba(TEXTS), toy_model.predict_proba(TEXTS))
+
+
+def test_offline_a_model_of_the_hub_is_taken_from_its_cache_or_named_as_missing(toy_model_folder, monkeypatch):
+    cached = {"someone/toy": str(toy_model_folder)}
+
+    def snapshot(name, *, local_files_only):
+        assert local_files_only
+        if name not in cached:
+            raise LocalEntryNotFoundError("not cached")
+        return cached[name]
+
+    monkeypatch.setattr("reaugkd.inference.hub_is_reachable", lambda: False)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    assert ReAugKDClassifier.from_pretrained("someone/toy").predict(["iron and steel"]).shape == (1,)
+    with pytest.raises(ReAugKDError, match="There is no folder 'runs/shoptlk'; train a model with"):
+        ReAugKDClassifier.from_pretrained("runs/shoptlk")
+
+
+def test_a_typing_error_is_not_answered_by_the_hubs_own_words(monkeypatch):
+    def snapshot(name, **_):
+        raise RepositoryNotFoundError("404, and many lines", response=Mock())
+
+    monkeypatch.setattr("reaugkd.inference.hub_is_reachable", lambda: True)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    with pytest.raises(ReAugKDError, match="neither a folder nor a model on the hub called 'runs/shoptlk'; train"):
+        ReAugKDClassifier.from_pretrained("runs/shoptlk")

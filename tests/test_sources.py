@@ -134,6 +134,34 @@ def test_one_column_is_not_taken_for_two(tmp_path, columns, roles):
         load_files(path, **columns)
 
 
+@pytest.mark.parametrize(
+    ("header", "named"),
+    [
+        ("text,text_pair,label", {"text_column": "text_pair", "text_pair_column": "text"}),
+        ("sentence,other,text", {"text_column": "sentence", "label_column": "text"}),
+    ],
+)
+def test_a_named_column_may_be_called_as_another_of_our_names(tmp_path, header, named):
+    write(tmp_path / "train.csv", header + "\n" + "".join(f"first {n},second {n},{'xy'[n % 2]}\n" for n in range(20)))
+    task = load_files(tmp_path / "train.csv", **named)
+    assert task.label_names == ("x", "y")
+    firsts = [text[0] if task.is_pair else text for text in task.texts("train")]
+    assert all(text.startswith("second" if task.is_pair else "first") for text in firsts)
+
+
+def test_a_whole_number_is_one_label_whatever_the_file_makes_of_it(tmp_path):
+    rows = pd.DataFrame({"text": numbered("row", 20), "label": [0, 1] * 10})
+    rows.to_parquet(tmp_path / "train.parquet")
+    rows.assign(label=rows["label"].astype(float)).to_parquet(tmp_path / "test.parquet")
+    assert load_files(tmp_path / "train.parquet", tmp_path / "test.parquet").label_names == ("0", "1")
+
+
+def test_jsonl_with_a_byte_order_mark_is_read(tmp_path):
+    lines = "".join(json.dumps({"text": f"row {n}", "label": "ab"[n % 2]}) + "\n" for n in range(20))
+    (tmp_path / "train.jsonl").write_text(lines, encoding="utf-8-sig")
+    assert load_files(tmp_path / "train.jsonl").label_names == ("a", "b")
+
+
 def test_named_texts_renames_and_keeps_the_other_columns(tmp_path):
     path = write(tmp_path / "own.csv", "review,stars,shop\ngood,5,north\n")
     rows = named_texts(path, {"text": "review", "label": "stars"})

