@@ -70,8 +70,8 @@ tags: [knowledge-distillation, retrieval-augmented]
 ---
 # {settings.task}: a retrieval-augmented student
 
-A student of {settings.student_layers} layers, cut from `{settings.student}`, with the memory of a teacher fine-tuned
-from `{settings.teacher}` (ReAugKD, Zhang et al., ACL 2023). It classifies
+A student of {settings.student_layers} layers, cut from `{settings.student}`, with the memory of a teacher,
+`{settings.teacher}` (ReAugKD, Zhang et al., ACL 2023). It classifies
 {"pairs of texts" if settings.is_pair else "texts"} into {len(settings.label_names)} classes: {labels}.
 
 ```python
