@@ -46,7 +46,7 @@ from reaugkd.weights import DEFAULT_ENCODER, find_weights
 # second as the train rows rise from 1,000 to 10,000.
 TEACHER_EPOCHS = (6.0, 3.0)
 STUDENT_EPOCHS = (10.0, 5.0)
-MIN_STEPS = 150
+MIN_STEPS = 150  # by full batches: fewer rows than one are gone over as often as if they filled it
 
 
 @dataclass(frozen=True)

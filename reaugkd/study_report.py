@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.scenarios import ROWS_A_NEW_CLASS
-from reaugkd.significance import Interval, interval_over_seeds, mcnemar, paired_bootstrap
+from reaugkd.significance import interval_over_seeds, mcnemar, paired_bootstrap
 from reaugkd.study import StudyFolder, scenario_runs
 from reaugkd.study_answers import study_answers
 from reaugkd.study_figures import ALL_TASKS, comparison_figure, methods_figure, scenario_figure
@@ -96,13 +96,14 @@ def summarised(scores: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``task``, ``teacher``, ``method``, ``answer``, ``metric``, ``seeds``; in percent ``mean``, ``low``, ``high``.
+        ``task``, ``teacher``, ``method``, ``answer``, ``metric``, ``seeds``; in percent ``mean``, ``low``, ``high``,
+        the last two NaN for fewer than three seeds.
     """
     keys = ["task", "teacher", "method", "answer", "metric"]
     rows = []
     for names, group in scores.groupby(keys, sort=False):
-        found = interval_over_seeds(100 * group["test"].to_numpy())
-        rows.append(dict(zip(keys, names, strict=True)) | {"seeds": len(group)} | _columns(found))
+        about = dict(zip(keys, names, strict=True)) | {"seeds": len(group)}
+        rows.append(about | _over_seeds(100 * group["test"]))
     return pd.DataFrame(rows)
 
 
@@ -231,7 +232,7 @@ def scenario_table(rows: pd.DataFrame) -> pd.DataFrame:
     keys = ["kind", "task", "metric", "teacher", "way", "rows_a_class"]
     means = []
     for names, group in table.groupby(keys, sort=False, dropna=False):
-        found = _columns(interval_over_seeds(100 * group["all"].to_numpy()))
+        found = _over_seeds(100 * group["all"])
         parts = {name: 100 * group[name].mean() for name in ("old", "new") if name in group}
         about = dict(zip(keys, names, strict=True))
         means.append(about | {"seeds": len(group)} | found | parts | {"seconds": group["seconds"].mean()})
@@ -286,14 +287,11 @@ def _side(answers: pd.DataFrame, task: str, teacher: str, side: str) -> dict[int
     }
 
 
-def _over_seeds(differences: "pd.Series[float]") -> dict[str, Any]:
-    """Return the mean of differences with its interval; two seeds give none: that they agree can be chance."""
-    found = interval_over_seeds(differences.to_numpy())
-    return _columns(found if len(differences) >= FEWEST_SEEDS else Interval(found.mean, np.nan, np.nan))
-
-
-def _columns(found: Interval) -> dict[str, Any]:
-    return {"mean": found.mean, "low": found.low, "high": found.high}
+def _over_seeds(figures: "pd.Series[float]") -> dict[str, Any]:
+    """Return the mean of a figure with its interval; two seeds give none: that they agree can be chance."""
+    found = interval_over_seeds(figures.to_numpy())
+    ends = (found.low, found.high) if len(figures) >= FEWEST_SEEDS else (np.nan, np.nan)
+    return {"mean": found.mean, "low": ends[0], "high": ends[1]}
 
 
 def _saved(figure: go.Figure, path: Path) -> Path:

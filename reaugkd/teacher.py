@@ -126,7 +126,10 @@ class TeacherOutputs:
             raise ReAugKDError(f"{str(path)!r} is of format {version}, not {OUTPUTS_VERSION}; make it again.")
         fits = outputs.soft_labels.shape[1] == len(outputs.label_names)
         if not (fits and are_probabilities(outputs.soft_labels) and np.isfinite(outputs.hidden).all()):
-            raise ReAugKDError(f"{str(path)!r} has rows that are no probabilities or no finite embeddings; make it again with `reaugkd teach`.")
+            raise ReAugKDError(
+                f"{str(path)!r} has rows that are no probabilities or no finite embeddings; "
+                "make it again with `reaugkd teach`."
+            )
         return outputs
 
     def save(self, path: str | Path) -> None:

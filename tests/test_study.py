@@ -457,15 +457,15 @@ def write_scenario(study, work, about, score):
 
 
 def test_scenarios_are_averaged_over_their_seeds(plan, tmp_path):
-    scenario = {"kind": "few_labels", "task": "one", "teacher": "wide", "seeds": [0, 1]}
+    scenario = {"kind": "few_labels", "task": "one", "teacher": "wide", "seeds": [0, 1, 2]}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, "scenarios": [scenario]}))
     study = read_study(tmp_path / "study.yaml")
-    for (_, _, _, about), score in zip(study_module.scenario_runs(study), (0.5, 0.7), strict=True):
+    for (_, _, _, about), score in zip(study_module.scenario_runs(study), (0.5, 0.7, 0.9), strict=True):
         write_scenario(study, tmp_path, about, score)
     (row,) = scenario_table(scenario_rows(study, tmp_path)).to_dict("records")
-    wanted = interval_over_seeds([50.0, 70.0])
+    wanted = interval_over_seeds([50.0, 70.0, 90.0])
     assert (row["mean"], row["low"], row["high"]) == pytest.approx((wanted.mean, wanted.low, wanted.high))
-    assert (row["seeds"], row["seconds"]) == (2, 2.5)
+    assert (row["seeds"], row["seconds"]) == (3, 3.0)
 
 
 def test_the_panels_of_comparisons_share_one_scale_that_holds_0_and_every_interval():
