@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.links import PageState, app_link, page_state
+from reaugkd.links import PageState, app_link, page_state, picked_of
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,7 @@ from reaugkd.links import PageState, app_link, page_state
         PageState(),
         PageState("toy", "errors", "what & why? = ü", "second", 4, 0.25, 0.05, (1, 20, 300)),
         PageState(retrieval_weight=0.0),
+        PageState(selected=(9, 3, 4, 5, 120, 121, 7)),
         PageState(
             view="errors",
             of_view={
@@ -44,6 +45,26 @@ def test_only_what_is_not_as_usual_stands_in_a_link():
     assert app_link(PageState(view="memory", of_view={"show": "edited", "holds": ""}), "") == "?view=memory&show=edited"
 
 
+def test_points_that_follow_one_another_stand_in_a_link_as_ranges_and_the_old_form_is_read():
+    assert app_link(PageState(selected=(*range(3, 91), 120)), "") == "?selected=3-90,120"
+    assert page_state({"selected": "3,4,5,120"}).selected == page_state({"selected": "3-5,120"}).selected
+
+
+@pytest.mark.parametrize(
+    ("text", "picked"),
+    [
+        ("", {}),
+        ('{"equal": 1, "between": [1], "rows": "all", "else": 3}', {}),
+        ('{"equal": {"label": "metal", "student": 1}}', {"equal": {"label": "metal"}}),
+        ('{"between": {"a": [0, 0.5], "b": [1], "c": ["0", "1"], "d": 3}}', {"between": {"a": [0.0, 0.5]}}),
+        ('{"between": {"a": [0, NaN], "b": [0, 1e999], "c": [true, 1]}, "rows": true}', {"rows": True}),
+        ('{"rows": false}', {}),
+    ],
+)
+def test_of_what_a_link_picked_all_that_is_wrong_is_left_out(text, picked):
+    assert picked_of(text) == picked
+
+
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
@@ -55,6 +76,10 @@ def test_only_what_is_not_as_usual_stands_in_a_link():
         ({"temperature": "warm"}, "is not a number"),
         ({"view": "cellar"}, "is none of query, errors"),
         ({"selected": "1,x"}, "is not a list of numbers"),
+        ({"selected": "3-x"}, "is not a list of numbers"),
+        ({"selected": "-3"}, "is not a list of numbers"),
+        ({"selected": "3-4-5"}, "is not a list of numbers"),
+        ({"selected": "0-999999999999"}, "names more than 1,000,000 points"),
         ({"view": "memory", "holds": "x" * 201}, "holds='x{40}…' has 201 characters, more than 200; mend or drop it"),
         ({"view": "compare", "second_weight": "2"}, "second_weight='2' is not between 0 and 1"),
         ({"view": "compare", "second_weight": "much"}, "second_weight='much' is not a number"),
