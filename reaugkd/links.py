@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,6 +18,7 @@ OF_VIEW = {
 }
 """Further settings of a view, by their names; ``holds`` is what a text holds, ``picked`` what was picked, as JSON."""
 LONGEST = 200
+LONGEST_PICK = 1_000  # a pick names up to five classes, and a class may have a long name
 MOST_SELECTED = 1_000_000  # a link of a few characters could name more points than fit into memory
 
 
@@ -47,7 +49,8 @@ class PageState:
     Raises
     ------
     ReAugKDError
-        If the view has no such setting, or a value has more than 200 characters or is not what it should be.
+        If the view has no such setting, or a value has more than 200 characters, ``picked`` 1,000, or is not what it
+        should be.
     """
 
     model: str = ""
@@ -67,12 +70,12 @@ class PageState:
             if name not in known:
                 has = f"its settings are {', '.join(known)}" if known else "it has none of its own"
                 raise ReAugKDError(f"The view {self.view!r} has no setting {name!r}; {has}.")
-            _read(name, _read(name, value, _short), OF_VIEW_READERS.get(name, str))
+            _read(name, _read(name, value, partial(_short, most=_longest(name))), OF_VIEW_READERS.get(name, str))
 
 
 def short(of_view: Mapping[str, str]) -> dict[str, str]:
     """Return the settings of a view that are short enough for a link."""
-    return {name: value for name, value in of_view.items() if len(value) <= LONGEST}
+    return {name: value for name, value in of_view.items() if len(value) <= _longest(name)}
 
 
 def picked_of(text: str) -> dict[str, Any]:
@@ -177,9 +180,13 @@ def _read(name: str, text: str, reader: Callable[[str], Any]) -> Any:
         raise ReAugKDError(f"The link's {name}={shown!r} {error}; mend or drop it.") from error
 
 
-def _short(text: str) -> str:
-    if len(text) > LONGEST:
-        raise ValueError(f"has {len(text):,} characters, more than {LONGEST}")
+def _longest(name: str) -> int:
+    return LONGEST_PICK if name == "picked" else LONGEST
+
+
+def _short(text: str, most: int) -> str:
+    if len(text) > most:
+        raise ValueError(f"has {len(text):,} characters, more than {most:,}")
     return text
 
 

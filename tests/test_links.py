@@ -1,11 +1,12 @@
 """Links that open the app in an exact state."""
 
+import json
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.links import PageState, app_link, page_state, picked_of
+from reaugkd.links import PageState, app_link, page_state, picked_of, short
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,14 @@ from reaugkd.links import PageState, app_link, page_state, picked_of
     ],
 )
 def test_a_link_opens_the_state_that_it_was_made_of(state):
+    assert page_state(dict(parse_qsl(urlsplit(app_link(state)).query))) == state
+
+
+def test_a_pick_of_long_class_names_stands_in_a_link():
+    picked = json.dumps({"equal": {voice: "a class of a long name" for voice in ("label", *"abcdefg")}})
+    assert len(picked) > 200
+    assert short({"picked": picked, "holds": picked}) == {"picked": picked}
+    state = PageState(view="errors", of_view={"picked": picked})
     assert page_state(dict(parse_qsl(urlsplit(app_link(state)).query))) == state
 
 
@@ -86,7 +95,7 @@ def test_of_what_a_link_picked_all_that_is_wrong_is_left_out(text, picked):
         ({"view": "compare", "second_weight": "0" * 201}, "has 201 characters, more than 200"),
         ({"view": "errors", "picked": "{"}, "picked='{' is no JSON object"),
         ({"view": "errors", "picked": "[1]"}, r"picked='\[1\]' is no JSON object"),
-        ({"view": "errors", "picked": '{"rows": "' + "1" * 200 + '"}'}, "has 212 characters, more than 200"),
+        ({"view": "errors", "picked": '{"rows": "' + "1" * 1_000 + '"}'}, "has 1,012 characters, more than 1,000"),
     ],
 )
 def test_a_malformed_link_is_told_in_a_sentence(query, sentence):
