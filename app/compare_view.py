@@ -12,7 +12,8 @@ from code_box import place_code
 from gradio.events import Dependency
 from maps_panel import MapsPanel
 from models import LATEST, SPLITS, ModelMenu, evaluation_set, kept
-from row_table import PICK, listed_html, row_table
+from picked import picked_by_link, picked_in_link
+from row_table import ALL_ROWS, PICK, listed_html, numbered, row_table
 from save_button import SaveButton
 from sentence import sentence_html
 from typed_text import on_typing
@@ -186,6 +187,7 @@ class CompareView:
     def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel, linked: gr.State) -> None:
         self.menu, self.name, self.maps, self.linked = menu, name, maps, linked
         self.picked = gr.State(DIFFERING)
+        self.drawn_for = gr.State(None)  # the name of the model that is the first side; None before that
         with gr.Row():
             with gr.Column(min_width=320):
                 self.first = gr.Textbox(
@@ -262,7 +264,7 @@ class CompareView:
         listed = [self.chosen, self.rows]
         compared = [self.summary, self.below, self.outcomes, *listed]
         self.fill_inputs: list[Any] = [*texts, self.linked, self.maps.selected]
-        self.filled = [*chosen, self.first, self.split, *filters, *texts, *answered, *compared]
+        self.filled = [self.drawn_for, *chosen, self.first, self.split, *filters, *texts, *answered, *compared]
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
         for answers_by, weight in ((self.first_by, self.first_weight), (self.second_by, self.second_weight)):
             answers_by.input(lambda by: gr.Slider(visible=by == OWN), answers_by, weight, **private)
@@ -289,7 +291,13 @@ class CompareView:
 
     def follow(self, selected: Dependency) -> None:
         """List the selected test rows after an event that selects points on the maps."""
-        selected.then(self._list_selected, [self.maps.selected, *self.seen], self.selected_listed, **LATEST)
+        inputs = [self.drawn_for, self.maps.selected, *self.seen]
+        selected.then(self._list_selected, inputs, self.selected_listed, **ALL_ROWS)
+
+    def follow_link(self, selected: Dependency) -> None:
+        """Do so after the event that selects what a link names, which may come later than the page."""
+        inputs = [self.drawn_for, self.linked, self.maps.selected, *self.seen]
+        selected.then(self._list_linked, inputs, self.selected_listed, **ALL_ROWS)
 
     def fill(self, name: str, text: str, text_pair: str, linked: PageState, selected: list[int]) -> dict[Any, Any]:
         """Set a model beside its own student, and answer the text that is there, or else a row on which they differ.
@@ -317,12 +325,19 @@ class CompareView:
         is_pair, weight = model.parts.settings.is_pair, model.retrieval.retrieval_weight
         gate = model.retrieval.gate
         other = MEMORY if gate is not None and gate.is_closed else STUDENT  # a closed gate answers as the student does
-        seen = Seen(name, AS_CHOSEN, weight, name, other, weight, picked=self._picked(name, selected))
-        if linked.view == "compare" and linked.model in ("", name):
+        seen = Seen(name, AS_CHOSEN, weight, name, other, weight, picked=self._picked(name, linked, selected))
+        if _is_own(linked, name):
             seen, text, text_pair = self._linked(seen, linked), linked.text, linked.text_pair
         if not text.strip() or (is_pair and not text_pair.strip()):
             text, text_pair = self._example(seen)
+        seen = replace(seen, text=text, text_pair=text_pair)
+        try:
+            drawn = self._drawn(seen)
+        except gr.Error:  # the link picked by a column that these rows do not have
+            seen = replace(seen, picked=self._picked(name, PageState(), selected))
+            drawn = self._drawn(seen)
         return {
+            self.drawn_for: name,
             self.first: name,
             self.first_by: seen.first_by,
             self.first_weight: gr.Slider(value=seen.first_weight, visible=seen.first_by == OWN),
@@ -334,7 +349,7 @@ class CompareView:
             self.holds: seen.holds,
             self.text: gr.Textbox(text, label="First text" if is_pair else "Text"),
             self.text_pair: gr.Textbox(text_pair, visible=is_pair),
-            **self._drawn(replace(seen, text=text, text_pair=text_pair)),
+            **drawn,
         }
 
     def _linked(self, seen: Seen, linked: PageState) -> Seen:
@@ -351,7 +366,6 @@ class CompareView:
             second_weight=float(asked.get("second_weight", seen.second_weight)),
             split=asked["split"] if asked.get("split") in SPLITS else seen.split,
             holds=asked.get("holds", ""),
-            picked=seen.picked if "rows" in seen.picked else json.loads(asked.get("picked", json.dumps(seen.picked))),
         )
 
     def linked_state(self, state: PageState, *inputs: Any) -> PageState:
@@ -362,8 +376,7 @@ class CompareView:
         of_view = {"second": "" if seen.second == seen.name else seen.second, "second_by": seen.second_by}
         of_view |= {"second_weight": str(seen.second_weight) if seen.second_by == OWN else "", "holds": seen.holds}
         of_view |= {"split": "" if seen.split == SPLITS[0] else seen.split}
-        if "rows" not in seen.picked and seen.picked != DIFFERING:
-            of_view["picked"] = json.dumps(seen.picked)
+        of_view["picked"] = picked_in_link(seen.picked, DIFFERING, bool(state.selected))
         return replace(
             state,
             view="compare",
@@ -458,11 +471,14 @@ class CompareView:
     def _filtered(self, seen: Seen) -> pd.DataFrame:
         from reaugkd.error_analysis import RowFilter
 
-        return RowFilter(**seen.chosen).of(self._table(seen))
+        try:
+            return RowFilter(**seen.chosen).of(self._table(seen))
+        except ReAugKDError as error:
+            raise gr.Error(str(error)) from error
 
     def _listed(self, seen: Seen) -> dict[Any, Any]:
         rows = self._filtered(seen)
-        shown = rows.drop(columns=UNLISTED, errors="ignore").reset_index(names="row")
+        shown = numbered(rows.drop(columns=UNLISTED, errors="ignore"), "row")
         return {
             self.chosen: listed_html(listed_in_words(seen.chosen), len(rows)),
             self.rows: row_table(shown, WIDTHS, visible=len(shown) > 0),
@@ -483,20 +499,35 @@ class CompareView:
     def _list_all(self, *inputs: Any) -> dict[Any, Any]:
         return {self.holds: "", **self._list_picked(replace(Seen(*inputs), picked={}, holds=""))}
 
-    def _list_selected(self, selected: list[int], *inputs: Any) -> dict[Any, Any]:
+    def _picked(self, name: str, linked: PageState, selected: list[int]) -> dict[str, Any]:
+        """Return what a link of this page picked, with the test rows among the points that are selected on the maps."""
+        rows = self.maps.test_rows_of_points(name, selected) if selected else []
+        return picked_by_link(linked.of_view.get("picked", "") if _is_own(linked, name) else "", DIFFERING, rows)
+
+    def _list_selected(self, drawn_for: str | None, selected: list[int], *inputs: Any) -> dict[Any, Any]:
         """List the test rows among the points that are selected on the maps; without any, those that differ."""
         seen = Seen(*inputs)
-        if not seen.text or not (selected or "rows" in seen.picked):  # without a text the page was never opened
+        if drawn_for != seen.name:  # the page is filled when it is opened
             return gr.skip()
-        seen = replace(seen, picked=self._picked(seen.name, selected))
+        picked = self._picked(seen.name, PageState(), selected)
+        return self._listed_again(seen, picked) if "rows" in (*picked, *seen.picked) else gr.skip()
+
+    def _list_linked(
+        self, drawn_for: str | None, linked: PageState, selected: list[int], *inputs: Any
+    ) -> dict[Any, Any]:
+        """List the rows that a link selects, unless something else was picked since the page opened."""
+        seen = Seen(*inputs)
+        if drawn_for != seen.name or seen.picked != self._picked(seen.name, linked, []):
+            return gr.skip()
+        picked = self._picked(seen.name, linked, selected)
+        return self._listed_again(seen, picked) if picked != seen.picked else gr.skip()
+
+    def _listed_again(self, seen: Seen, picked: dict[str, Any]) -> dict[Any, Any]:
         try:
             comparison_of(*self._sides(seen), seen.split)
         except ReAugKDError:  # there are no rows that both answer
             return gr.skip()
-        return self._list_picked(seen)
-
-    def _picked(self, name: str, selected: list[int]) -> dict[str, Any]:
-        return {"rows": self.maps.test_rows_of_points(name, selected)} if selected else DIFFERING
+        return self._list_picked(replace(seen, picked=picked))
 
     def _open(self, event: gr.SelectData, *inputs: Any) -> dict[Any, Any]:
         """Put a row's text into the boxes, whose change is then answered by both sides."""
@@ -519,3 +550,8 @@ class CompareView:
 
     def _save(self, path: Path, *inputs: Any) -> None:
         self._filtered(Seen(*inputs)).to_csv(path, index=False)
+
+
+def _is_own(linked: PageState, name: str) -> bool:
+    """Return whether a link is one of this page and model."""
+    return linked.view == "compare" and linked.model in ("", name)

@@ -12,8 +12,9 @@ from code_box import place_code
 from gradio.events import Dependency
 from maps_panel import MapsPanel
 from models import LATEST, SPLITS, ModelMenu, evaluation_set
+from picked import picked_by_link, picked_in_link
 from retrieval_sliders import RetrievalSliders
-from row_table import PICK, listed_html, row_table
+from row_table import ALL_ROWS, PICK, listed_html, numbered, row_table
 from save_button import SaveButton
 from typed_text import on_typing
 
@@ -138,7 +139,8 @@ class ErrorsView:
 
     def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel, linked: gr.State) -> None:
         self.menu, self.name, self.maps, self.linked = menu, name, maps, linked
-        self.picked, self.is_drawn = gr.State({}), gr.State(False)
+        self.picked = gr.State({})
+        self.drawn_for = gr.State(None)  # the name of the model whose rows are listed; None before that
         with gr.Row():
             with gr.Column(scale=4, min_width=300):
                 self.split = gr.Radio(SPLITS, value="test", label="Rows", elem_id="errors-split")
@@ -187,7 +189,7 @@ class ErrorsView:
         listed = [self.chosen, self.rows, self.opened, self.code]
         whole = [self.summary, self.reliability, self.confusion, self.disagreements, self.value, *listed]
         self.fill_inputs: list[Any] = [self.linked, self.maps.selected]
-        self.filled = [self.is_drawn, self.split, self.below, *self.sliders.values, *filters, *whole]
+        self.filled = [self.drawn_for, self.split, self.below, *self.sliders.values, *filters, *whole]
         self.split.input(self._draw, seen, whole, **LATEST)
         self.sliders.on_move(self._draw, seen, whole)
         for table in (self.summary, self.confusion, self.disagreements, self.reliability):
@@ -205,8 +207,13 @@ class ErrorsView:
 
     def follow(self, selected: Dependency) -> None:
         """Draw and list the selected test rows after an event that selects points on the maps."""
-        inputs = [self.is_drawn, self.maps.selected, *self.seen]
-        selected.then(self._draw_selected, inputs, self.selected_drawn, **LATEST)
+        inputs = [self.drawn_for, self.maps.selected, *self.seen]
+        selected.then(self._draw_selected, inputs, self.selected_drawn, **ALL_ROWS)
+
+    def follow_link(self, selected: Dependency) -> None:
+        """Do so after the event that selects what a link names, which may come later than the page."""
+        inputs = [self.drawn_for, self.linked, self.maps.selected, *self.seen]
+        selected.then(self._draw_linked, inputs, self.selected_drawn, **ALL_ROWS)
 
     def fill(self, name: str, linked: PageState, selected: list[int]) -> dict[Any, Any]:
         """Set the page to what its link asks for, or else to what was chosen in training, and draw it.
@@ -229,9 +236,8 @@ class ErrorsView:
         if model.parts.evaluation_rows is None:
             nothing = "<p>This model carries no evaluation rows: there is nothing to analyse.</p>"
             hidden = {self.reliability: "", self.below: gr.Column(visible=False)}
-            return {self.summary: nothing, self.is_drawn: False, **hidden}
-        if linked.view != "errors" or linked.model not in ("", name):
-            linked = PageState()
+            return {self.summary: nothing, self.drawn_for: None, **hidden}
+        linked = _own(linked, name)
         asked, retrieval = linked.of_view, model.retrieval
         retrieval = retrieval.overridden(linked.k, linked.retrieval_weight, linked.temperature)
         own = ("id", "split", "text", "text_pair", "teacher_soft_labels")
@@ -245,7 +251,7 @@ class ErrorsView:
             retrieval.retrieval_weight,
             retrieval.temperature,
             retrieval.gate is not None,
-            self._picked(name, selected) or json.loads(asked.get("picked", "{}")),
+            self._picked(name, linked, selected),
             _one_of(EFFECTS, asked.get("effect", "")),
             _one_of(choices, asked.get("column", "")),
             asked.get("value", ANY),
@@ -255,12 +261,12 @@ class ErrorsView:
         try:
             drawn = self._drawn(seen)
         except gr.Error:  # the link picked by a column that this model's rows do not have
-            seen = replace(seen, picked={})
+            seen = replace(seen, picked=self._picked(name, PageState(), selected))
             drawn = self._drawn(seen)
         return {
             **self.sliders.set_to(model, retrieval),
             **drawn,
-            self.is_drawn: True,
+            self.drawn_for: name,
             self.below: gr.Column(visible=True),
             self.split: seen.split,
             self.picked: seen.picked,
@@ -276,8 +282,7 @@ class ErrorsView:
         boxes = {"effect": seen.effect, "column": seen.column, "value": seen.value, "confidence": seen.confidence}
         of_view = {name: value for name, value in boxes.items() if value != ANY}
         of_view |= {"split": "" if seen.split == SPLITS[0] else seen.split, "holds": seen.text}
-        if seen.picked and "rows" not in seen.picked:  # what is selected on the maps stands in every link
-            of_view["picked"] = json.dumps(seen.picked)
+        of_view["picked"] = picked_in_link(seen.picked, {}, bool(state.selected))
         return replace(
             state,
             view="errors",
@@ -324,6 +329,9 @@ class ErrorsView:
             for voice in ("student", "answer", "teacher")
             if voice in table.columns
         )
+        values = self._values(seen, table)
+        if seen.value not in values:  # no row says so any more: the list goes with the box
+            seen = replace(seen, value=ANY)
         return {
             self.summary: summary_html(
                 figures,
@@ -334,18 +342,17 @@ class ErrorsView:
             self.reliability: f'<div class="reliabilities">{reliabilities}</div>',
             self.confusion: confusion_table(confusion(table, settings.label_names)),
             self.disagreements: disagreement_table(disagreements(table)),
-            self.value: self._values(seen, table),
+            self.value: gr.Dropdown(values, value=seen.value),
             **self._listed(seen, table),
         }
 
-    def _values(self, seen: Seen, table: pd.DataFrame) -> gr.Dropdown:
-        """Offer the values of the chosen column; what voices say goes with the sliders."""
-        values = [] if seen.column == ANY else sorted(table[seen.column].astype(str).unique())
-        return gr.Dropdown([ANY, *values], value=seen.value if seen.value in values else ANY)
+    def _values(self, seen: Seen, table: pd.DataFrame) -> list[str]:
+        """Return the values of the chosen column to choose from; what voices say goes with the sliders."""
+        return [ANY] if seen.column == ANY else [ANY, *sorted(table[seen.column].astype(str).unique())]
 
     def _listed(self, seen: Seen, table: pd.DataFrame | None = None) -> dict[Any, Any]:
         rows = self._filtered(seen, table)
-        shown = rows.drop(columns=UNLISTED, errors="ignore").reset_index(names="row")
+        shown = numbered(rows.drop(columns=UNLISTED, errors="ignore"), "row")
         return {
             self.chosen: listed_html(chosen_in_words(seen.chosen), len(rows)),
             self.rows: row_table(shown),
@@ -369,25 +376,37 @@ class ErrorsView:
     def _choose_column(self, *inputs: Any) -> dict[Any, Any]:
         seen = replace(Seen(*inputs), value=ANY)
         table = self._table(seen, self._answered(seen))
-        return {self.value: self._values(seen, table), **self._listed(seen, table)}
+        return {self.value: gr.Dropdown(self._values(seen, table), value=ANY), **self._listed(seen, table)}
 
     def _show_on_maps(self, *inputs: Any) -> dict[Any, Any]:
         seen = Seen(*inputs)
         return self.maps.show_rows(seen.name, seen.split, self._filtered(seen))
 
-    def _picked(self, name: str, selected: list[int]) -> dict[str, Any]:
-        return {"rows": self.maps.test_rows_of_points(name, selected)} if selected else {}
+    def _picked(self, name: str, linked: PageState, selected: list[int]) -> dict[str, Any]:
+        """Return what a link of this page picked, with the test rows among the points that are selected on the maps."""
+        rows = self.maps.test_rows_of_points(name, selected) if selected else []
+        return picked_by_link(_own(linked, name).of_view.get("picked", ""), {}, rows)
 
-    def _draw_selected(self, is_drawn: bool, selected: list[int], *inputs: Any) -> dict[Any, Any]:
-        """Draw and list the test rows among the points that are selected on the maps."""
+    def _draw_selected(self, drawn_for: str | None, selected: list[int], *inputs: Any) -> dict[Any, Any]:
+        """Draw and list the test rows among the points that are selected on the maps; without any, all."""
         seen = Seen(*inputs)
-        if not is_drawn or not (selected or "rows" in seen.picked):
+        if drawn_for != seen.name:  # the page is filled when it is opened
             return gr.skip()
-        seen = replace(seen, picked=self._picked(seen.name, selected))
-        try:
-            return {self.picked: seen.picked, **self._drawn(seen)}
-        except gr.Error:  # the boxes still filter by a column of another model; the page is filled when it is opened
+        picked = self._picked(seen.name, PageState(), selected)
+        return self._drawn_again(seen, picked) if "rows" in (*picked, *seen.picked) else gr.skip()
+
+    def _draw_linked(
+        self, drawn_for: str | None, linked: PageState, selected: list[int], *inputs: Any
+    ) -> dict[Any, Any]:
+        """Draw and list the rows that a link selects, unless something else was picked since the page opened."""
+        seen = Seen(*inputs)
+        if drawn_for != seen.name or seen.picked != self._picked(seen.name, linked, []):
             return gr.skip()
+        picked = self._picked(seen.name, linked, selected)
+        return self._drawn_again(seen, picked) if picked != seen.picked else gr.skip()
+
+    def _drawn_again(self, seen: Seen, picked: dict[str, Any]) -> dict[Any, Any]:
+        return {self.picked: picked, **self._drawn(replace(seen, picked=picked))}
 
     def _clear(self, *inputs: Any) -> dict[Any, Any]:
         blank = {self.picked: {}, self.effect: ANY, self.column: ANY, self.confidence: ANY, self.text: ""}
@@ -409,3 +428,8 @@ class ErrorsView:
 def _one_of(choices: list[str], asked: str) -> str:
     """Return what a link asks for if it can be chosen, or else the first choice."""
     return asked if asked in choices else choices[0]
+
+
+def _own(linked: PageState, name: str) -> PageState:
+    """Return a link if it is one of this page and model, or else one that asks for nothing."""
+    return linked if linked.view == "errors" and linked.model in ("", name) else PageState()

@@ -5,9 +5,12 @@ from typing import Any
 
 import gradio as gr
 import pandas as pd
+from models import LATEST
 
 from reaugkd.neighbour_table import escaped_text
 
+# Whole sets of rows take seconds: nobody's text waits for them.
+ALL_ROWS = LATEST | {"concurrency_id": "rows"}
 MAX_ROWS = 500
 WIDTHS = {"row": 60, "point": 70, "kind": 90, "text": 420, "text_pair": 320}
 # What a button of a table means stands in its data-pick; one listener serves all tables that come later.
@@ -34,6 +37,27 @@ def listed_html(which: str, rows: int) -> str:
     """
     more = f"; the first {MAX_ROWS} are listed, the file holds all" if rows > MAX_ROWS else ""
     return f"<p><b>{rows:,}</b> rows: {escaped_text(which)}{more}</p>"
+
+
+def numbered(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Put the numbers of rows into a first column.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows with their numbers as the index.
+    name : str
+        The column's name; where the rows have a column of this name, such as one of the user's file, that keeps it, and
+        "number" is put behind this one.
+
+    Returns
+    -------
+    DataFrame
+        The rows, with an index of its own.
+    """
+    while name in rows.columns:
+        name += " number"
+    return rows.reset_index(names=name)
 
 
 def row_table(rows: pd.DataFrame, widths: Mapping[str, int] | None = None, **options: Any) -> gr.Dataframe:

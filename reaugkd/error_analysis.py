@@ -52,11 +52,14 @@ class RowFilter:
         Raises
         ------
         ReAugKDError
-            If a column is not there.
+            If a column is not there, or one that is to lie between two ends holds no numbers.
         """
         missing = [name for name in (*self.equal, *self.between) if name not in table.columns]
         if missing:
             raise ReAugKDError(f"There is no column {missing[0]!r} to filter by; choose one of the table's.")
+        wordy = [name for name in self.between if not pd.api.types.is_numeric_dtype(table[name])]
+        if wordy:
+            raise ReAugKDError(f"The column {wordy[0]!r} holds no numbers to filter by; choose one that does.")
         kept = pd.Series(True, index=table.index)
         if self.rows is not None:
             kept &= table.index.isin(list(self.rows))

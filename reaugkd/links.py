@@ -1,8 +1,10 @@
 """Links to the app that open it in an exact state: model, view, text, settings and selection."""
 
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,6 +18,8 @@ OF_VIEW = {
 }
 """Further settings of a view, by their names; ``holds`` is what a text holds, ``picked`` what was picked, as JSON."""
 LONGEST = 200
+LONGEST_PICK = 1_000  # a pick names up to five classes, and a class may have a long name
+MOST_SELECTED = 1_000_000  # a link of a few characters could name more points than fit into memory
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ class PageState:
     Raises
     ------
     ReAugKDError
-        If the view has no such setting, or a value has more than 200 characters or is not what it should be.
+        If the view has no such setting, or a value has more than 200 characters, ``picked`` 1,000, or is not what it
+        should be.
     """
 
     model: str = ""
@@ -65,12 +70,38 @@ class PageState:
             if name not in known:
                 has = f"its settings are {', '.join(known)}" if known else "it has none of its own"
                 raise ReAugKDError(f"The view {self.view!r} has no setting {name!r}; {has}.")
-            _read(name, _read(name, value, _short), OF_VIEW_READERS.get(name, str))
+            _read(name, _read(name, value, partial(_short, most=_longest(name))), OF_VIEW_READERS.get(name, str))
 
 
 def short(of_view: Mapping[str, str]) -> dict[str, str]:
     """Return the settings of a view that are short enough for a link."""
-    return {name: value for name, value in of_view.items() if len(value) <= LONGEST}
+    return {name: value for name, value in of_view.items() if len(value) <= _longest(name)}
+
+
+def picked_of(text: str) -> dict[str, Any]:
+    """Read what a link picked; what is not as it should be is left out.
+
+    Parameters
+    ----------
+    text : str
+        The link's ``picked``: a JSON object, or empty.
+
+    Returns
+    -------
+    dict
+        ``equal`` and ``between`` as :class:`reaugkd.error_analysis.RowFilter` takes them, and ``rows``, True where the
+        rows that are selected on the maps count; without what the link does not say.
+
+    Examples
+    --------
+    >>> picked_of('{"equal": {"label": "metal", "student": 1}, "between": 2, "rows": true}')
+    {'equal': {'label': 'metal'}, 'rows': True}
+    """
+    said = json.loads(text) if text else {}
+    equal = {name: value for name, value in _entries(said, "equal") if isinstance(value, str)}
+    between = {name: [float(end) for end in value] for name, value in _entries(said, "between") if _is_interval(value)}
+    found = {"equal": equal, "between": between, "rows": said.get("rows") is True}
+    return {name: value for name, value in found.items() if value}
 
 
 def app_link(state: PageState, address: str = "http://127.0.0.1:7860/") -> str:
@@ -91,15 +122,15 @@ def app_link(state: PageState, address: str = "http://127.0.0.1:7860/") -> str:
     Examples
     --------
     >>> app_link(PageState(text="Great, it broke on day two.", k=4))
-    'http://127.0.0.1:7860/?text=Great%2C+it+broke+on+day+two.&k=4'
+    'http://127.0.0.1:7860/?text=Great,+it+broke+on+day+two.&k=4'
     """
     found: dict[str, str] = {}
     for name, value in given(state).items():
         if name == "of_view":
             found |= value
         else:
-            found[name] = ",".join(map(str, value)) if name == "selected" else str(value)
-    return f"{address}?{urlencode(found)}" if found else address
+            found[name] = _ranges(value) if name == "selected" else str(value)
+    return f"{address}?{urlencode(found, safe=',')}" if found else address
 
 
 def given(state: PageState) -> dict[str, Any]:
@@ -149,9 +180,13 @@ def _read(name: str, text: str, reader: Callable[[str], Any]) -> Any:
         raise ReAugKDError(f"The link's {name}={shown!r} {error}; mend or drop it.") from error
 
 
-def _short(text: str) -> str:
-    if len(text) > LONGEST:
-        raise ValueError(f"has {len(text):,} characters, more than {LONGEST}")
+def _longest(name: str) -> int:
+    return LONGEST_PICK if name == "picked" else LONGEST
+
+
+def _short(text: str, most: int) -> str:
+    if len(text) > most:
+        raise ValueError(f"has {len(text):,} characters, more than {most:,}")
     return text
 
 
@@ -196,10 +231,38 @@ def _view(text: str) -> str:
     return text
 
 
+def _ranges(numbers: Sequence[int]) -> str:
+    """Write numbers in their order, those that follow one another as a range: 3-90,120."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+
+
 def _numbers(text: str) -> tuple[int, ...]:
-    if not all(part.isdecimal() for part in text.split(",")):
-        raise ValueError("is not a list of numbers with commas")
-    return tuple(map(int, text.split(",")))
+    runs = []
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        if not (first.isdecimal() and (last.isdecimal() or not dash)):
+            raise ValueError("is not a list of numbers, or ranges of them such as 3-90, with commas")
+        runs.append(range(int(first), int(last if dash else first) + 1))
+    if sum(map(len, runs)) > MOST_SELECTED:
+        raise ValueError(f"names more than {MOST_SELECTED:,} points")
+    return tuple(number for run in runs for number in run)
+
+
+def _entries(said: dict[str, Any], name: str) -> list[tuple[str, Any]]:
+    """Return what an object of a link holds, nothing where it is none."""
+    value = said.get(name)
+    return list(value.items()) if isinstance(value, dict) else []
+
+
+def _is_interval(value: Any) -> bool:
+    is_pair = isinstance(value, list) and len(value) == 2
+    return is_pair and all(type(end) in (int, float) and math.isfinite(end) for end in value)
 
 
 OF_VIEW_READERS: dict[str, Callable[[str], Any]] = {"second_weight": _share, "picked": _picked}

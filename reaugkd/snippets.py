@@ -84,22 +84,26 @@ def errors_code(folder: str, split: str, retrieval: "RetrievalSettings", chosen:
     retrieval : RetrievalSettings
         k, λ or the gate, and τ_r.
     chosen : mapping of str to Any
-        The arguments of a :class:`reaugkd.error_analysis.RowFilter`; those that let all rows pass are left out.
+        The arguments of a :class:`reaugkd.error_analysis.RowFilter`; those that let all rows pass are left out. Where
+        it names rows, the figures too are of these.
 
     Returns
     -------
     str
         Python; ``figures``, ``counts`` and ``rows`` are then the summary, the confusion matrix and the listed rows.
     """
+    rows, further = chosen.get("rows"), {name: value for name, value in chosen.items() if name != "rows"}
+    part = [f"asked = asked.part({[int(row) for row in rows]!r})  # no others are asked"] if rows else []
     instead_of = "asked.answered(model.memory, model.retrieval)" if "flip" in chosen.get("equal", {}) else ""
     return _lines(
         *_start(folder, {"reaugkd.error_analysis": ("RowFilter", "confusion", "summary"), **ROWS}),
         f"asked = EvaluationSet.of(model, held_out(model, [{split!r}]))  # the student runs here, and not again",
+        *part,
         f"answered = asked.answered(model.memory, model.retrieval.overridden({_settings(retrieval)}))",
         "figures = summary(answered, model.parts.settings.metric)",
         f"table = answered.table({instead_of})",
         "counts = confusion(table, model.parts.settings.label_names)",
-        f"rows = {_filter(chosen)}.of(table)",
+        f"rows = {_filter(further if rows else chosen)}.of(table)",
         r"print(figures, counts, rows, sep='\n\n')",
     )
 

@@ -79,6 +79,11 @@ def test_an_unknown_column_is_named(table):
         RowFilter({"colour": "red"}).of(table)
 
 
+def test_a_column_without_numbers_lies_between_no_ends(table):
+    with pytest.raises(ReAugKDError, match="'text' holds no numbers"):
+        RowFilter(between={"text": (0, 1)}).of(table)
+
+
 def test_the_summary_counts_what_the_table_shows(answered):
     table, found = answered.table(), summary(answered, "accuracy")
     assert found["rows"] == len(table) == sum(found["effects"].values())

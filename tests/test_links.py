@@ -1,11 +1,12 @@
 """Links that open the app in an exact state."""
 
+import json
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.links import PageState, app_link, page_state
+from reaugkd.links import PageState, app_link, page_state, picked_of, short
 
 
 @pytest.mark.parametrize(
@@ -14,6 +15,7 @@ from reaugkd.links import PageState, app_link, page_state
         PageState(),
         PageState("toy", "errors", "what & why? = ü", "second", 4, 0.25, 0.05, (1, 20, 300)),
         PageState(retrieval_weight=0.0),
+        PageState(selected=(9, 3, 4, 5, 120, 121, 7)),
         PageState(
             view="errors",
             of_view={
@@ -38,10 +40,38 @@ def test_a_link_opens_the_state_that_it_was_made_of(state):
     assert page_state(dict(parse_qsl(urlsplit(app_link(state)).query))) == state
 
 
+def test_a_pick_of_long_class_names_stands_in_a_link():
+    picked = json.dumps({"equal": {voice: "a class of a long name" for voice in ("label", *"abcdefg")}})
+    assert len(picked) > 200
+    assert short({"picked": picked, "holds": picked}) == {"picked": picked}
+    state = PageState(view="errors", of_view={"picked": picked})
+    assert page_state(dict(parse_qsl(urlsplit(app_link(state)).query))) == state
+
+
 def test_only_what_is_not_as_usual_stands_in_a_link():
     assert app_link(PageState(), "http://localhost:1/") == "http://localhost:1/"
     assert app_link(PageState(k=3), "") == "?k=3"
     assert app_link(PageState(view="memory", of_view={"show": "edited", "holds": ""}), "") == "?view=memory&show=edited"
+
+
+def test_points_that_follow_one_another_stand_in_a_link_as_ranges_and_the_old_form_is_read():
+    assert app_link(PageState(selected=(*range(3, 91), 120)), "") == "?selected=3-90,120"
+    assert page_state({"selected": "3,4,5,120"}).selected == page_state({"selected": "3-5,120"}).selected
+
+
+@pytest.mark.parametrize(
+    ("text", "picked"),
+    [
+        ("", {}),
+        ('{"equal": 1, "between": [1], "rows": "all", "else": 3}', {}),
+        ('{"equal": {"label": "metal", "student": 1}}', {"equal": {"label": "metal"}}),
+        ('{"between": {"a": [0, 0.5], "b": [1], "c": ["0", "1"], "d": 3}}', {"between": {"a": [0.0, 0.5]}}),
+        ('{"between": {"a": [0, NaN], "b": [0, 1e999], "c": [true, 1]}, "rows": true}', {"rows": True}),
+        ('{"rows": false}', {}),
+    ],
+)
+def test_of_what_a_link_picked_all_that_is_wrong_is_left_out(text, picked):
+    assert picked_of(text) == picked
 
 
 @pytest.mark.parametrize(
@@ -55,13 +85,17 @@ def test_only_what_is_not_as_usual_stands_in_a_link():
         ({"temperature": "warm"}, "is not a number"),
         ({"view": "cellar"}, "is none of query, errors"),
         ({"selected": "1,x"}, "is not a list of numbers"),
+        ({"selected": "3-x"}, "is not a list of numbers"),
+        ({"selected": "-3"}, "is not a list of numbers"),
+        ({"selected": "3-4-5"}, "is not a list of numbers"),
+        ({"selected": "0-999999999999"}, "names more than 1,000,000 points"),
         ({"view": "memory", "holds": "x" * 201}, "holds='x{40}…' has 201 characters, more than 200; mend or drop it"),
         ({"view": "compare", "second_weight": "2"}, "second_weight='2' is not between 0 and 1"),
         ({"view": "compare", "second_weight": "much"}, "second_weight='much' is not a number"),
         ({"view": "compare", "second_weight": "0" * 201}, "has 201 characters, more than 200"),
         ({"view": "errors", "picked": "{"}, "picked='{' is no JSON object"),
         ({"view": "errors", "picked": "[1]"}, r"picked='\[1\]' is no JSON object"),
-        ({"view": "errors", "picked": '{"rows": "' + "1" * 200 + '"}'}, "has 212 characters, more than 200"),
+        ({"view": "errors", "picked": '{"rows": "' + "1" * 1_000 + '"}'}, "has 1,012 characters, more than 1,000"),
     ],
 )
 def test_a_malformed_link_is_told_in_a_sentence(query, sentence):

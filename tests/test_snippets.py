@@ -107,12 +107,18 @@ def test_the_comment_makes_a_link_to_the_state(text):
 )
 def test_the_code_of_the_errors_gives_figures_matrix_and_listed_rows(toy_model, folder, split, chosen):
     found = run(errors_code(folder, split, RetrievalSettings(4, 0.6, 0.05), chosen))
-    answered = EvaluationSet.of(toy_model, held_out(toy_model, [split])).answered(
-        toy_model.memory, RetrievalSettings(4, 0.6, 0.05)
-    )
+    asked = EvaluationSet.of(toy_model, held_out(toy_model, [split]))
+    asked = asked.part(chosen["rows"]) if chosen.get("rows") else asked  # as the page answers no others
+    answered = asked.answered(toy_model.memory, RetrievalSettings(4, 0.6, 0.05))
     assert found["figures"] == summary(answered, "accuracy")
     pd.testing.assert_frame_equal(found["counts"], confusion(answered.table(), tuple(toy_model.classes_)))
     pd.testing.assert_frame_equal(found["rows"], RowFilter(**chosen).of(answered.table()))
+
+
+def test_the_code_of_selected_rows_has_the_figures_of_these(folder):
+    found = run(errors_code(folder, "test", RetrievalSettings(4, 0.6, 0.05), {"rows": [0, 2, 5]}))
+    assert found["figures"]["rows"] == found["counts"].to_numpy().sum() == len(found["rows"]) == 3
+    assert found["rows"].index.tolist() == [0, 2, 5]
 
 
 def test_the_code_of_the_answers_that_sliders_flip_lists_them(toy_model, folder):

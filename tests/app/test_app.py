@@ -8,14 +8,16 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import gradio as gr
 import numpy as np
 import pytest
 from answer import LONGEST_EXAMPLE, answer_html, asked_text, example_texts
-from main import main, read_accounts
+from main import LONGEST_ADDRESS, address_of, linked_model, main, read_accounts
 from maps_panel import query_said
 from model_job import ModelJob
+from models import ModelMenu
 from ports import free_port
 from query_view import about_html
 from sentence import sentence_html
@@ -23,6 +25,7 @@ from training_view import TrainingView, status_html, time_left
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.inference import ReAugKDClassifier
+from reaugkd.links import PageState, app_link, page_state
 from reaugkd.retrieval import RetrievalSettings
 from reaugkd.trainer import Progress
 from reaugkd.what_if import Strikes, explain_what_if
@@ -248,6 +251,59 @@ def test_the_loss_is_sent_only_when_there_is_a_new_one():
     assert view.draw(0)[view.drawn] == 2
     assert view.loss in view.draw(0)
     assert view.loss not in view.draw(2)
+
+
+# Links
+
+
+@pytest.fixture
+def menu(toy_model_folder, toy_model, tmp_path):
+    """A menu of the toy model, a copy of it, and one that is damaged."""
+    for name in ("copy", "damaged"):
+        shutil.copytree(toy_model_folder, tmp_path / name)
+    (tmp_path / "damaged" / "maps.parquet").write_bytes(b"nothing")
+    job = ModelJob(str(tmp_path / "toy"))
+    job.model = toy_model
+    return ModelMenu(job)
+
+
+@pytest.mark.parametrize(
+    ("name", "answers", "sentence"),
+    [
+        ("", "toy", None),
+        ("toy", "toy", None),
+        ("copy", "copy", None),
+        ("cellar", "toy", "There is no model 'cellar'"),
+        ("damaged", "toy", "maps.parquet"),
+    ],
+)
+def test_a_link_to_a_model_that_cannot_answer_is_told(menu, monkeypatch, name, answers, sentence):
+    told = []
+    monkeypatch.setattr(gr, "Warning", told.append)
+    assert linked_model(menu, PageState(name)) == answers
+    if sentence is None:
+        assert told == []
+    else:
+        assert sentence in told[0]
+        assert "The first model, 'toy', answers in its place." in told[0]
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        PageState("toy", text="iron " * 1_000, selected=tuple(range(5_000))),
+        PageState("toy", text="rain", selected=tuple(range(0, 3_000, 2))),
+    ],
+)
+def test_the_address_keeps_long_texts_and_large_selections_whole(state):
+    assert page_state(dict(parse_qsl(address_of(state).removeprefix("?")))) == state
+
+
+def test_an_address_that_would_be_too_long_goes_without_the_selection_and_then_without_the_text():
+    many = tuple(range(0, 10_000, 2))
+    assert address_of(PageState("toy", text="iron", selected=many)) == app_link(PageState("toy", text="iron"), "")
+    assert address_of(PageState("toy", text="ü" * 5_000, k=3, selected=many)) == "?model=toy&k=3"
+    assert len(address_of(PageState("toy", text="x" * 7_900))) <= LONGEST_ADDRESS
 
 
 # The command line

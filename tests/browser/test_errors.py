@@ -1,10 +1,14 @@
 """The page of errors in a real browser: every figure lists its rows, and what is listed is what is saved."""
 
 import re
+import shutil
+import threading
 from dataclasses import replace
 
+import errors_view
 import pandas as pd
 import pytest
+from model_job import ModelJob
 from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 
@@ -169,6 +173,89 @@ def test_a_selection_that_was_made_before_the_page_was_opened_is_listed(open_pag
     expect(page.locator("#map-selected")).to_contain_text("selected")
     page.get_by_role("tab", name="Errors").click()
     expect(page.locator("#chosen")).to_contain_text("selected on the maps")
+
+
+def test_the_address_reopens_a_cell_of_selected_rows_and_all_rows_beside_a_selection(page, open_page):
+    expect(page.locator(MAPS)).to_have_attribute("data-points", "126")
+    page.locator(".map-legend button").first.click()
+    expect(page.locator("#chosen")).to_contain_text("rows: selected on the maps")
+    page.locator("#confusion [data-pick]").first.click()
+    expect(page.locator("#chosen")).to_contain_text(re.compile("label = .*, selected on the maps"))
+    page.wait_for_function("/selected=.*picked=/.test(location.search)")
+    again = open_page(page.url)
+    expect(again.locator("#chosen p")).to_have_text(page.locator("#chosen p").inner_text())
+    page.locator("#clear-filter").click()
+    expect(page.locator("#chosen")).to_have_text("36 rows: all rows")
+    page.wait_for_function("/selected=.*picked=%7B%7D/.test(location.search)")
+    again = open_page(page.url)
+    expect(again.locator("#map-selected")).to_contain_text("selected")
+    expect(again.locator("#chosen")).to_have_text("36 rows: all rows")
+
+
+@pytest.fixture
+def beside(serve, tmp_path, forgetful, toy_model_folder):
+    """The address of a page whose menu has the forgetful model, one of six test rows, and a damaged one."""
+    rows = forgetful.parts.evaluation_rows
+    few = rows[(rows["split"] != "test") | (rows.groupby("split").cumcount() < 6)]
+    ReAugKDClassifier(replace(forgetful.parts, evaluation_rows=few)).save_pretrained(tmp_path / "few")
+    shutil.copytree(toy_model_folder, tmp_path / "damaged")
+    (tmp_path / "damaged" / "maps.parquet").write_bytes(b"nothing")
+    job = ModelJob(str(tmp_path / "forgetful"))
+    job.model = forgetful
+    return serve(job)
+
+
+def test_another_model_is_listed_whole_though_points_of_the_one_before_are_selected(open_page, beside):
+    page = open_page(f"{beside}?view=errors")
+    expect(page.locator("#chosen b")).to_have_text("36")
+    expect(page.locator(MAPS)).to_have_attribute("data-points", "126")
+    page.locator("#errors-on-maps").click()
+    expect(page.locator("#chosen")).to_have_text("36 rows: all rows")
+    page.locator(".map-legend button").first.click()
+    expect(page.locator("#chosen")).to_contain_text("selected on the maps")
+    choose(page, "model", "few")
+    expect(page.locator("#chosen")).to_have_text("6 rows: all rows")
+    expect(page.locator(MAPS)).to_have_attribute("data-points", "96")
+    expect(page.locator("#map-selected")).to_contain_text("No text is selected")
+    expect(page.locator("#chosen")).to_have_text("6 rows: all rows")
+    expect(page.locator(".toast-body")).to_have_count(0)
+
+
+def test_where_a_model_cannot_be_loaded_the_menu_names_the_one_that_answers(open_page, beside):
+    page = open_page(f"{beside}?view=errors")
+    expect(page.locator("#chosen b")).to_have_text("36")
+    for answering in ("forgetful", "few"):
+        if answering != "forgetful":
+            choose(page, "model", answering)
+            expect(page.locator("#chosen b")).to_have_text("6")
+        choose(page, "model", "damaged")
+        expect(page.locator(".toast-body").filter(has_text="maps.parquet").last).to_be_visible()
+        expect(page.locator("#model input")).to_have_value(answering)
+    expect(page.locator("#chosen b")).to_have_text("6")
+
+
+def test_a_link_to_an_unknown_model_is_told(open_page, beside):
+    page = open_page(f"{beside}?model=cellar")
+    expect(page.locator(".toast-body")).to_contain_text("There is no model 'cellar'")
+    expect(page.locator("#model input")).to_have_value("forgetful")
+    expect(page.locator("#answer .answer")).to_be_visible()
+
+
+def test_a_text_is_answered_while_the_rows_are_still_coming(open_page, serve_model, forgetful, monkeypatch):
+    may_come, evaluation_set = threading.Event(), errors_view.evaluation_set
+    monkeypatch.setattr(errors_view, "evaluation_set", lambda *asked: may_come.wait(300) and evaluation_set(*asked))
+    page = open_page(f"{serve_model(forgetful)}?view=errors")
+    try:
+        page.get_by_role("tab", name="Query").click()
+        page.locator("#text textarea").fill("plum and pear")
+        expect(page.locator("#answer .asked")).to_have_text("plum and pear")
+        page.wait_for_function("location.search.includes('plum')")
+    finally:
+        may_come.set()
+    page.get_by_role("tab", name="Errors").click()
+    expect(page.locator("#chosen b")).to_have_text("36")
+    page.get_by_role("tab", name="Query").click()
+    page.wait_for_function("!location.search.includes('view=')")
 
 
 def test_the_address_reopens_the_page_with_its_filters(page, open_page):
