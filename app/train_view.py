@@ -9,7 +9,7 @@ from gradio.blocks import Block
 from models import ModelMenu
 from sentence import sentence_html
 from training_view import stages_html
-from trainings import SHIPPED_TEACHER, TrainingRequest, Trainings
+from trainings import SHIPPED_TEACHER, TrainingRequest, Trainings, partial_folder
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.figures import epochs_figure, loss_figure
@@ -226,7 +226,7 @@ class TrainView:
 
     def _free_name(self, base: str) -> str:
         number, name = 1, base
-        while self.menu.folder(name).exists():
+        while self.menu.folder(name).exists() or partial_folder(self.menu.folder(name)).exists():
             number += 1
             name = f"{base}-{number}"
         return name

@@ -1,11 +1,16 @@
 """What the page trains: one at a time, under a name that is free, of what was asked for."""
 
 import threading
+from dataclasses import replace
 
+import gradio as gr
 import pandas as pd
 import pytest
 import trainings
-from train_view import file_html, guessed_columns, training_html
+from model_job import ModelJob
+from models import ModelMenu
+from toy_data import toy_rows
+from train_view import TrainView, file_html, guessed_columns, training_html
 from trainings import SHIPPED_TEACHER, TrainingRequest, Trainings
 
 from reaugkd.errors import ReAugKDError
@@ -39,6 +44,61 @@ def test_a_second_training_waits_for_the_first(started):
     desk.resume()
     desk.job.wait()
     assert [(request.name, folder) for request, folder in asked] == [("mine", str(desk.root / "mine"))] * 2
+
+
+def test_what_is_finished_of_a_training_is_not_lost_to_one_of_other_settings_and_goes_on(started):
+    desk, go, asked = started
+    (desk.root / "mine.partial").mkdir()
+    go.set()
+    desk.job.wait()
+    stopped = desk.job
+    with pytest.raises(ReAugKDError, match="The training of 'mine' is unfinished and has other settings"):
+        desk.start(TrainingRequest("mine", task="shoptalk", seed=7))
+    assert desk.job is stopped  # so that the page still offers to go on with it
+    desk.start(TrainingRequest("mine", task="shoptalk", keep_teacher=True, second_key=False))
+    desk.job.wait()
+    desk.resume()
+    desk.job.wait()
+    assert [request.seed for request, _ in asked] == [0, 0, 0]
+
+
+def test_what_an_earlier_server_left_is_compared_by_the_training_itself(
+    tmp_path, toy_encoder_folder, wide_encoder_folder
+):
+    rows = toy_rows(12, seed=4)
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    request = TrainingRequest(
+        "mine",
+        train_file=str(tmp_path / "rows.csv"),
+        teacher=str(wide_encoder_folder),
+        student=str(toy_encoder_folder),
+        epochs=1,
+        second_key=False,
+    )
+
+    def stop(progress):
+        if progress.stage == "Student alone":
+            raise ReAugKDError("Stopped.")
+
+    with pytest.raises(ReAugKDError, match="Stopped"):
+        request.train(str(tmp_path / "mine"), stop)
+    desk = Trainings(tmp_path)
+    desk.start(replace(request, seed=7))
+    desk.job.wait()
+    assert "keeps what is finished of a training with other settings" in desk.job.error
+    assert (tmp_path / "mine.partial" / "teacher_outputs.parquet").is_file()
+    desk.start(request)
+    desk.job.wait()
+    assert desk.job.model is not None
+    assert "Teacher" not in desk.job.finished
+
+
+def test_a_name_of_an_unfinished_training_is_not_proposed(tmp_path):
+    for taken in ("mine", "mine-2.partial"):
+        (tmp_path / "runs" / taken).mkdir(parents=True)
+    with gr.Blocks():
+        view = TrainView(ModelMenu(ModelJob(str(tmp_path / "runs" / "first"))), gr.Dropdown())
+    assert view.fill("first", "")[view.model_name] == "mine-3"
 
 
 @pytest.mark.parametrize("name", ["", " ", "..", "../up", "-dash", ".hidden", "a/b"])
