@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.blocks import Block
 from models import ModelMenu
-from sentence import sentence_html
+from sentence import READ_ALOUD, sentence_html
 from training_view import stages_html
 from trainings import SHIPPED_TEACHER, TrainingRequest, Trainings, partial_folder
 
@@ -127,7 +127,7 @@ class TrainView:
                     visible=False,
                     elem_id="train-preview",
                 )
-                self.status = gr.HTML(NOTHING_YET, elem_id="train-status")
+                self.status = gr.HTML(NOTHING_YET, elem_id="train-status", js_on_load=READ_ALOUD)
                 self.loss = gr.Plot(show_label=False, visible=False, elem_id="train-loss")
                 self.epochs = gr.Plot(show_label=False, visible=False, elem_id="train-epochs")
         self.timer = gr.Timer(2, active=False)
