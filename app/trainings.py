@@ -103,6 +103,8 @@ class TrainingRequest:
         from reaugkd import Recipe, train
         from reaugkd.weights import DEFAULT_ENCODER
 
+        if not self.teacher.strip():
+            raise ReAugKDError("No teacher is named; choose one, or write the name or the folder of an encoder.")
         outputs = self._shipped_outputs()
         recipe = Recipe(
             teacher=DEFAULT_ENCODER if outputs is not None else self.teacher,
