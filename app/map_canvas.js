@@ -188,7 +188,7 @@ function fit() {
 }
 async function load(model) {
   stopPlaying();
-  Object.assign(state, {model, ready: false, codes: null, at: null});
+  Object.assign(state, {model, ready: false, codes: null, at: null, shown: 'all'});
   context.setTransform(1, 0, 0, 1, 0, 0); context.clearRect(0, 0, canvas.width, canvas.height);
   const found = await server.points({model});
   if (state.model !== model) return;
@@ -203,6 +203,7 @@ async function load(model) {
   fit();
   offerEpochs();
   await colour('label');
+  if (state.model !== model) return;
   state.ready = true;
   apply(state.waiting);
 }
@@ -244,8 +245,8 @@ function play() {
   }, 700);
 }
 async function colour(column) {
-  const number = ++state.asked, found = await server.colours({model: state.model, column});
-  if (number !== state.asked || found.error) return;
+  const number = ++state.asked, model = state.model, found = await server.colours({model, column});
+  if (number !== state.asked || state.model !== model || found.error) return;
   state.codes = bytes(found.codes, Uint8Array); state.legend = found.legend; state.column = column;
   const used = new Set(state.codes), last = found.legend.length - 1;  // the last is of what is not known
   legend.replaceChildren(...found.legend.slice(0, used.has(last) ? last + 1 : last).map(([name, shade], code) => {
@@ -289,8 +290,8 @@ function open(point) {
 }
 async function mark(point) {
   state.opened = point; state.query = null; state.near = []; draw([]);
-  const found = await server.neighbours({model: state.model, point});
-  if (state.opened === point && !state.query) { state.near = found.neighbours || []; draw([]); }
+  const model = state.model, found = await server.neighbours({model, point});
+  if (state.model === model && state.opened === point && !state.query) { state.near = found.neighbours || []; draw([]); }
 }
 function nearest(x, y, box) {
   const panel = panelAt(x, y, box);
@@ -312,7 +313,9 @@ async function hover(point, x, y) {
   tip.style.left = Math.max(0, Math.min(x + 14, wide - 270)) + 'px'; tip.style.top = y + 16 + 'px';
   if (!texts.has(point)) {
     tip.textContent = '…';
-    texts.set(point, (await server.describe({model: state.model, point})).text || '');
+    const model = state.model, found = await server.describe({model, point});
+    if (state.model !== model) return;
+    texts.set(point, found.text || '');
   }
   if (state.hovered === point) tip.textContent = texts.get(point);
 }

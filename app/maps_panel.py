@@ -241,6 +241,13 @@ class MapsPanel:
             answered = evaluation_set(model, "test").answered(model.memory, model.retrieval)
         return nearest_memories(model, points, answered, point, NEIGHBOURS)
 
+    def _points(self, name: str) -> "MapPoints":
+        """Return the points of a model's maps; the page shows the sentence where there are none."""
+        try:
+            return points_of(self.menu.get(name))
+        except ReAugKDError as error:
+            raise gr.Error(str(error)) from error
+
     def list_points(self, name: str, selected: list[int]) -> dict[Any, Any]:
         """List the selected points.
 
@@ -271,7 +278,7 @@ class MapsPanel:
         }
 
     def _table(self, name: str, selected: list[int]) -> pd.DataFrame:
-        rows = points_of(self.menu.get(name)).rows.iloc[selected]
+        rows = self._points(name).rows.iloc[selected].rename(columns={"point": "its point"})  # a column of the task
         return rows.reset_index(names="point").dropna(axis=1, how="all")
 
     def _save(self, path: Path, name: str, selected: list[int]) -> None:
@@ -285,7 +292,11 @@ class MapsPanel:
         """Select the points that a link names, of those that there are."""
         if linked.model not in ("", name) or not linked.selected:
             return {self.selected: []}
-        count = len(points_of(self.menu.get(name)))
+        try:
+            count = len(points_of(self.menu.get(name)))
+        except ReAugKDError as error:  # the rest of the link is opened all the same
+            gr.Warning(str(error))
+            return {self.selected: []}
         return self.show_points(name, [point for point in linked.selected if point < count])
 
     def show_rows(self, name: str, split: str, rows: pd.DataFrame) -> dict[Any, Any]:
@@ -302,7 +313,7 @@ class MapsPanel:
 
     def text_of(self, name: str, point: int) -> tuple[str, str]:
         """Return a point's text, and its second text, empty where there is none."""
-        return two_parts(text_of_row(points_of(self.menu.get(name)).rows.iloc[point]))
+        return two_parts(text_of_row(self._points(name).rows.iloc[point]))
 
     def _select(self, event: gr.EventData, name: str) -> dict[Any, Any]:
         if event.model != name:  # the points of another model lie there still
@@ -312,7 +323,7 @@ class MapsPanel:
     def _most_moved(self, name: str) -> dict[Any, Any]:
         from reaugkd.map_points import most_moved
 
-        return self.show_points(name, most_moved(points_of(self.menu.get(name)), MOST_MOVED))
+        return self.show_points(name, most_moved(self._points(name), MOST_MOVED))
 
     def _open_row(self, event: gr.SelectData, name: str) -> dict[Any, Any]:
         point = int(event.row_value[0])
@@ -323,7 +334,7 @@ class MapsPanel:
 
     def _opened(self, name: str, point: int) -> dict[Any, Any]:
         model = self.menu.get(name)
-        points, memory = points_of(model), model.parts.knowledge_base
+        points, memory = self._points(name), model.parts.knowledge_base
         row = points.rows.iloc[point]
         voices = [voice for voice in ("teacher", "student", "answer") if pd.notna(row.get(voice))]
         labels = "".join(f", {voice} <b>{escaped_text(str(row[voice]))}</b>" for voice in voices)

@@ -8,7 +8,7 @@ from code_box import place_code
 from maps_panel import MapsPanel, query_said
 from models import EACH, LATEST, ModelMenu
 from retrieval_sliders import RetrievalSliders
-from sentence import sentence_html
+from sentence import READ_ALOUD, sentence_html
 from typed_text import on_typing
 
 from reaugkd.errors import ReAugKDError
@@ -25,14 +25,29 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
 
 NOTHING: dict[str, Any] = {"struck": [], "relabelled": {}}
 # A row's button and menu carry the memory's number; one listener serves all tables that come later.
-STRIKE = """element.addEventListener('click', event => {
+# The table that comes takes the keyboard's place away: it goes to the control that stands there now.
+STRIKE = """let held = null;
+function hold(control, kind) {
+  held = {kind, place: [...element.querySelectorAll(kind)].indexOf(control)};
+}
+element.addEventListener('click', event => {
   const button = event.target.closest('[data-strike]');
-  if (button) trigger('strike', {number: Number(button.dataset.strike)});
+  if (!button) return;
+  hold(button, '[data-strike]');
+  trigger('strike', {number: Number(button.dataset.strike)});
 });
 element.addEventListener('change', event => {
   const menu = event.target.closest('[data-relabel]');
-  if (menu) trigger('relabel', {number: Number(menu.dataset.relabel), label: menu.value});
-});"""
+  if (!menu) return;
+  hold(menu, '[data-relabel]');
+  trigger('relabel', {number: Number(menu.dataset.relabel), label: menu.value});
+});
+new MutationObserver(() => {
+  const controls = held ? [...element.querySelectorAll(held.kind)] : [];
+  if (controls.length && document.activeElement === document.body)
+    controls[Math.min(held.place, controls.length - 1)].focus({preventScroll: true});
+}).observe(element, {childList: true, subtree: true});
+element.addEventListener('focusout', event => { if (event.relatedTarget) held = null; });"""
 
 
 def about_html(model: "ReAugKDClassifier") -> str:
@@ -122,7 +137,7 @@ class QueryView:
                 self._place_inputs()
             with gr.Column(scale=6, min_width=320):
                 self.message = gr.HTML(visible=False, elem_id="message")
-                self.answer = gr.HTML(elem_id="answer", apply_default_css=False)
+                self.answer = gr.HTML(elem_id="answer", js_on_load=READ_ALOUD, apply_default_css=False)
                 with gr.Accordion("Beside it: the same text, edited", open=False, elem_id="beside-it") as self.edits:
                     self.edited = gr.Textbox("", label="An edit of the text", max_lines=5, elem_id="edited")
                     self.edited_pair = gr.Textbox(
@@ -296,11 +311,18 @@ class QueryView:
     def _strike(self, event: gr.EventData, name: str, *asked: Any) -> dict[Any, Any]:
         query, edited, struck, *settings = asked
         struck = struck | {"struck": [*struck["struck"], int(event.number)]}
-        return self._drawn(name, query, edited, struck, self._settings(name, *settings))
+        try:
+            return self._drawn(name, query, edited, struck, self._settings(name, *settings))
+        except ReAugKDError as error:  # it is the last one
+            raise gr.Error(str(error)) from error
 
     def _relabel(self, event: gr.EventData, name: str, *asked: Any) -> dict[Any, Any]:
         query, edited, struck, *settings = asked
-        struck = struck | {"relabelled": struck["relabelled"] | {int(event.number): event.label}}
+        number = int(event.number)
+        relabelled = {other: label for other, label in struck["relabelled"].items() if int(other) != number}
+        if event.label != str(self.menu.get(name).memory.rows["label"].iloc[number]):  # else it is put back
+            relabelled[number] = event.label
+        struck = struck | {"relabelled": relabelled}
         return self._drawn(name, query, edited, struck, self._settings(name, *settings))
 
     def _put_back(self, name: str, query: "AskedText", edited: "AskedText | None", *settings: Any) -> dict[Any, Any]:

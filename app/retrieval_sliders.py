@@ -90,7 +90,7 @@ class RetrievalSliders:
         Parameters
         ----------
         model : ReAugKDClassifier
-            The model: its memory bounds k, and only where it has a gate can one be asked.
+            The model: there are no more neighbours than memories, and only where it has a gate can one be asked.
         retrieval : RetrievalSettings
             What they are to say.
 
@@ -99,9 +99,13 @@ class RetrievalSliders:
         dict
             Values by component.
         """
+        # Gradio refuses whatever comes with a value outside of its slider, and what the page is just filled with may
+        # come with the values from before: so no slider ends within those that it opens with.
+        k, temperature = min(retrieval.k, max(1, len(model.memory))), retrieval.temperature
+        low, high = min(0.01, temperature), max(0.5, temperature)
         return {
-            self.k: gr.Slider(maximum=min(max(64, retrieval.k), len(model.memory)), value=retrieval.k),
+            self.k: gr.Slider(maximum=max(64, k), value=k),
             self.weight: retrieval.retrieval_weight,
-            self.temperature: gr.Slider(maximum=max(0.5, retrieval.temperature), value=retrieval.temperature),
+            self.temperature: gr.Slider(minimum=low, maximum=high, value=temperature),
             self.by_gate: gr.Checkbox(retrieval.gate is not None, visible=model.retrieval.gate is not None),
         }

@@ -3,6 +3,9 @@
 from reaugkd.errors import ReAugKDError
 from reaugkd.neighbour_table import escaped_text
 
+# For the js_on_load of what changes while one does something else: a screen reader says it when it has time.
+READ_ALOUD = "element.setAttribute('role', 'status');"
+
 
 def sentence_html(error: ReAugKDError | str) -> str:
     """Show the one sentence that says what to mend.

@@ -1,5 +1,6 @@
 """The page that trains: choose a task, a teacher and a student, watch losses and both spaces, cancel, go on."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.blocks import Block
 from models import ModelMenu
-from sentence import sentence_html
+from sentence import READ_ALOUD, sentence_html
 from training_view import stages_html
-from trainings import SHIPPED_TEACHER, TrainingRequest, Trainings
+from trainings import SHIPPED_TEACHER, TrainingRequest, Trainings, partial_folder
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.figures import epochs_figure, loss_figure
@@ -25,7 +26,7 @@ ACCURACY_AND_F1 = "accuracy_and_f1"
 METRICS = ["accuracy", "macro_f1", ACCURACY_AND_F1, "matthews_correlation"]
 OWN_METRIC = "the task's own, else accuracy"
 TABLES = [".csv", ".tsv", ".jsonl", ".parquet"]
-ANY_TEXT, NO_PAIR, LABEL = "guessed", "none", "label"  # how a data set of the hub is read unless told
+HUB_COLUMNS = ANY_TEXT, NO_PAIR, LABEL = "guessed", "none", "label"  # how a data set of the hub is read unless told
 PREVIEWED, COLUMN_WIDTH = 5, "180px"
 NOTHING_YET = "<p>Nothing is being trained. The losses and both spaces will be drawn here.</p>"
 
@@ -70,7 +71,7 @@ def file_html(rows: "pd.DataFrame", label_column: str) -> str:
     total, kinds = (
         f"{many:,} {what}{'s' * (many != 1)}" for many, what in ((len(rows), "row"), (len(counts), "label"))
     )
-    return f"<p><b>{total}</b>, <b>{kinds}</b>: {shown}{more}.</p>"
+    return f"<p><b>{total}</b>, <b>{kinds}</b>{': ' if shown else ''}{shown}{more}.</p>"
 
 
 def training_html(trainings: Trainings) -> str:
@@ -114,11 +115,13 @@ class TrainView:
         self.menu, self.name = menu, name
         self.trainings = Trainings(menu.root)
         self.drawn = gr.State((0, 0, False))  # stages and losses, epochs, and end that this page has drawn
+        self.is_read = gr.State(False)  # whether there is a file to preview
         with gr.Row():
             with gr.Column(scale=4, min_width=320):
                 self._place_inputs()
             with gr.Column(scale=6, min_width=320):
                 self.message = gr.HTML(visible=False, elem_id="train-message")
+                self.status = gr.HTML(NOTHING_YET, elem_id="train-status", js_on_load=READ_ALOUD)
                 self.preview = gr.Dataframe(
                     label="The first rows",
                     interactive=False,
@@ -127,7 +130,6 @@ class TrainView:
                     visible=False,
                     elem_id="train-preview",
                 )
-                self.status = gr.HTML(NOTHING_YET, elem_id="train-status")
                 self.loss = gr.Plot(show_label=False, visible=False, elem_id="train-loss")
                 self.epochs = gr.Plot(show_label=False, visible=False, elem_id="train-epochs")
         self.timer = gr.Timer(2, active=False)
@@ -173,7 +175,11 @@ class TrainView:
             )
             self.seed = gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="train-seed", min_width=90)
         self.keep_teacher = gr.Checkbox(
-            False, label="Keep the teacher: its probabilities are shown beside the student's", elem_id="train-keep"
+            False,
+            label="Keep the teacher: its probabilities are shown beside the student's",
+            info="Not of the shipped outputs: they come without the teacher.",
+            interactive=False,  # those are what is chosen first
+            elem_id="train-keep",
         )
         self.second_key = gr.Checkbox(
             True, label="Search the memory by an untuned encoder too, where that tells more", elem_id="train-second-key"
@@ -187,26 +193,37 @@ class TrainView:
     def _wire(self) -> None:
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
         drawn = [self.status, self.loss, self.epochs, self.start, self.cancel, self.resume, self.drawn, self.timer]
-        drawn.append(self.name)
-        self.fill_inputs = [self.model_name]
-        self.filled = [self.model_name, self.message, *drawn]
-        asked: set[Block] = {self.model_name, self.source, self.hub, self.train_file, self.test_file, self.text_column}
+        drawn += [self.name, self.model_name, self.preview]
+        kept: list[Any] = [self.model_name, self.is_read]
+        self.fill_inputs = kept
+        self.filled = [self.message, *drawn]
+        asked: set[Block] = {
+            self.model_name,
+            self.is_read,
+            self.source,
+            self.hub,
+            self.train_file,
+            self.test_file,
+            self.text_column,
+        }
         asked |= {self.pair_column, self.label_column, self.metric, self.teacher, self.student, self.layers}
         asked |= {self.positive, self.epochs_wanted, self.seed, self.keep_teacher, self.second_key}
         described = [self.about, self.positive]
-        previewed = [self.text_column, self.pair_column, self.label_column, *described, self.preview, self.message]
+        previewed: list[Any] = [self.text_column, self.pair_column, self.label_column, *described]
+        previewed += [self.preview, self.is_read, self.message]
         chosen = [self.rows, self.hub, self.train_file, self.test_file, self.metric, self.teacher, *previewed]
         self.source.input(self._choose_source, [self.source, self.train_file], chosen, **quiet)
         self.train_file.change(self._preview, [self.train_file, self.metric], previewed, **quiet)
         for box in (self.label_column, self.metric):
             of_file = [self.source, self.train_file, self.label_column, self.metric]
-            box.input(self._describe, of_file, described, **quiet)
-        self.start.click(self._start, asked, [self.message, self.preview, *drawn], **quiet)
-        self.cancel.click(self._cancel, None, drawn, **quiet)
-        self.resume.click(self._resume, None, [self.message, self.preview, *drawn], **quiet)
-        self.timer.tick(self._draw, self.drawn, drawn, **quiet)
+            box.input(self._describe, of_file, [*described, self.message], **quiet)
+        self.teacher.change(self._choose_teacher, self.teacher, self.keep_teacher, **quiet)
+        self.start.click(self._start, asked, [self.message, *drawn], **quiet)
+        self.cancel.click(self._cancel, kept, drawn, **quiet)
+        self.resume.click(self._resume, kept, [self.message, *drawn], **quiet)
+        self.timer.tick(self._draw, [self.drawn, *kept], drawn, **quiet)
 
-    def fill(self, _: str, model_name: str) -> dict[Any, Any]:
+    def fill(self, _: str, model_name: str, is_read: bool) -> dict[Any, Any]:
         """Set the page up: it shows the training that runs, whoever started it.
 
         Parameters
@@ -215,6 +232,8 @@ class TrainView:
             The model that is asked; it stays.
         model_name : str
             What the box of the new model's name holds.
+        is_read : bool
+            Whether a file is there to preview.
 
         Returns
         -------
@@ -222,11 +241,12 @@ class TrainView:
             Values by component, of those in ``filled``.
         """
         new = model_name or self._free_name("mine")
-        return {self.model_name: new, self.message: gr.HTML(visible=False), **self._draw((0, 0, False))}
+        shown = {self.model_name: new, self.message: gr.HTML(visible=False)}
+        return shown | self._draw((0, 0, False), model_name, is_read)
 
     def _free_name(self, base: str) -> str:
         number, name = 1, base
-        while self.menu.folder(name).exists():
+        while self.menu.folder(name).exists() or partial_folder(self.menu.folder(name)).exists():
             number += 1
             name = f"{base}-{number}"
         return name
@@ -235,7 +255,10 @@ class TrainView:
         """Show the boxes that the source needs; what is read of a file comes back with it."""
         by_file = source == FILE
         teachers = [SHIPPED_TEACHER, *TEACHERS] if source == SHIPPED else TEACHERS
-        texts, pairs, labels = ([], [], []) if by_file else ([ANY_TEXT], [NO_PAIR], [LABEL])
+        read = self._preview(path if by_file else None, METRICS[0])
+        if not by_file:
+            boxes = (self.text_column, self.pair_column, self.label_column)
+            read |= {box: gr.Dropdown([one], value=one) for box, one in zip(boxes, HUB_COLUMNS, strict=True)}
         return {
             self.rows: gr.Group(visible=source != SHIPPED),
             self.hub: gr.Textbox(visible=source == HUB),
@@ -243,19 +266,24 @@ class TrainView:
             self.test_file: gr.File(visible=by_file),
             self.metric: gr.Dropdown(value=METRICS[0] if by_file else OWN_METRIC),
             self.teacher: gr.Dropdown(teachers, value=teachers[0]),
-            self.text_column: gr.Dropdown(texts, value=next(iter(texts), None)),
-            self.pair_column: gr.Dropdown(pairs, value=next(iter(pairs), None)),
-            self.label_column: gr.Dropdown(labels, value=next(iter(labels), None)),
-            **self._preview(path if by_file else None, METRICS[0]),
+            **read,
         }
+
+    def _choose_teacher(self, teacher: str | None) -> dict[Any, Any]:
+        """Offer to keep the teacher, unless it is known by its outputs alone."""
+        if teacher == SHIPPED_TEACHER:
+            return {self.keep_teacher: gr.Checkbox(False, interactive=False)}
+        return {self.keep_teacher: gr.Checkbox(interactive=True)}
 
     def _preview(self, path: str | None, metric: str) -> dict[Any, Any]:
         """Show the first rows of an uploaded file, and guess its columns."""
         from reaugkd.sources import read_table
 
-        nothing = {self.preview: gr.Dataframe(visible=False), **self._described(None, "", metric)}
+        boxes = (self.text_column, self.pair_column, self.label_column)
+        nothing = {box: gr.Dropdown([], value=None) for box in boxes} | self._described(None, "", metric)
+        nothing |= {self.preview: gr.Dataframe(visible=False), self.is_read: False}
         if path is None:
-            return nothing
+            return nothing | {self.message: gr.HTML(visible=False)}
         try:
             rows = read_table(path)
             if rows.empty:
@@ -270,13 +298,17 @@ class TrainView:
             self.label_column: gr.Dropdown(columns, value=label),
             **self._described(rows, label, metric),
             self.preview: gr.Dataframe(rows.head(PREVIEWED), column_widths=[COLUMN_WIDTH] * len(columns), visible=True),
+            self.is_read: True,
             self.message: gr.HTML(visible=False),
         }
 
     def _describe(self, source: str, path: str | None, label_column: str, metric: str) -> dict[Any, Any]:
         from reaugkd.sources import read_table
 
-        rows = read_table(path) if source == FILE and path is not None else None
+        try:
+            rows = read_table(path) if source == FILE and path is not None else None
+        except ReAugKDError as error:
+            return self._described(None, "", metric) | self._told(error)
         return self._described(rows, label_column, metric)
 
     def _described(self, rows: "pd.DataFrame | None", label_column: str, metric: str) -> dict[Any, Any]:
@@ -284,7 +316,7 @@ class TrainView:
         if rows is None or label_column not in rows.columns:
             return {self.about: gr.HTML(visible=False), self.positive: gr.Dropdown([], value=None, visible=False)}
         labels = sorted(rows[label_column].dropna().astype(str).unique().tolist())
-        needed = metric == ACCURACY_AND_F1
+        needed = metric == ACCURACY_AND_F1 and len(labels) > 0
         positive = gr.Dropdown(labels, value=labels[-1] if needed else None, visible=needed)
         return {self.about: gr.HTML(file_html(rows, label_column), visible=True), self.positive: positive}
 
@@ -301,35 +333,35 @@ class TrainView:
             label_column=asked[self.label_column] or LABEL,
             metric="" if metric in (None, OWN_METRIC) else metric,
             positive_label=(asked[self.positive] or "") if by_file else "",
-            teacher=asked[self.teacher],
-            student=asked[self.student],
+            teacher=(asked[self.teacher] or "").strip(),
+            student=(asked[self.student] or "").strip(),
             student_layers=int(asked[self.layers]),
             epochs=asked[self.epochs_wanted] or 0,
             seed=int(asked[self.seed] or 0),
             keep_teacher=asked[self.keep_teacher] and asked[self.teacher] != SHIPPED_TEACHER,
             second_key=asked[self.second_key],
         )
-        return self._started(lambda: self.trainings.start(request))
+        return self._started(lambda: self.trainings.start(request), asked[self.model_name], asked[self.is_read])
 
-    def _resume(self) -> dict[Any, Any]:
-        return self._started(self.trainings.resume)
+    def _resume(self, model_name: str, is_read: bool) -> dict[Any, Any]:
+        return self._started(self.trainings.resume, model_name, is_read)
 
-    def _started(self, start: Callable[[], None]) -> dict[Any, Any]:
+    def _started(self, start: Callable[[], None], model_name: str, is_read: bool) -> dict[Any, Any]:
         try:
             start()
         except ReAugKDError as error:
             return self._told(error)
         hidden = {self.message: gr.HTML(visible=False), self.preview: gr.Dataframe(visible=False)}
-        return {**hidden, **self._draw((-1, -1, False))}
+        return {**hidden, **self._draw((-1, -1, False), model_name, is_read)}
 
-    def _cancel(self) -> dict[Any, Any]:
+    def _cancel(self, model_name: str, is_read: bool) -> dict[Any, Any]:
         self.trainings.cancel()
-        return self._draw((0, 0, False))
+        return self._draw((0, 0, False), model_name, is_read)
 
     def _told(self, error: ReAugKDError) -> dict[Any, Any]:
         return {self.message: gr.HTML(sentence_html(error), visible=True)}
 
-    def _draw(self, drawn: tuple[int, int, bool]) -> dict[Any, Any]:
+    def _draw(self, drawn: tuple[int, int, bool], model_name: str, is_read: bool) -> dict[Any, Any]:
         """Show how far the training is; what this page has drawn already is not sent again."""
         job = self.trainings.job
         if job is None:
@@ -353,6 +385,16 @@ class TrainView:
         if known[1] != drawn[1]:
             shown = {"value": epochs_figure(epochs, playable=False)} if epochs is not None else {}
             updates[self.epochs] = gr.Plot(visible=epochs is not None, **shown)
-        if known[2] and not drawn[2] and job.model is not None:
+        if known[2] and not drawn[2]:
+            updates |= self._ended(model_name, is_read)
+        return updates
+
+    def _ended(self, model_name: str, is_read: bool) -> dict[Any, Any]:
+        """Make room for the next training: its rows are shown again, and it needs another name."""
+        job, request = self.trainings.job, self.trainings.request
+        updates: dict[Any, Any] = {self.preview: gr.Dataframe(visible=is_read)}
+        if job is not None and request is not None and job.model is not None:
             updates[self.name] = gr.Dropdown(choices=self.menu.names())
+            if model_name.strip() == request.name.strip():
+                updates[self.model_name] = self._free_name(re.sub(r"-\d+$", "", model_name.strip()))
         return updates

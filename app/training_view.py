@@ -110,14 +110,15 @@ def stages_html(job: ModelJob) -> str:
 
 
 def _stage_html(progress: "Progress") -> str:
+    stage = escaped_text(progress.stage)
     if not progress.steps:
-        return f"<li><b>{escaped_text(progress.stage)}</b> <progress></progress></li>"
+        return f'<li><b>{stage}</b> <progress aria-label="{stage}"></progress></li>'
     loss = "" if progress.loss is None else f", loss {progress.loss:.3f}"
     left = "" if progress.eta_seconds is None else f", {time_left(progress.eta_seconds)}"
     return (
-        f"<li><b>{escaped_text(progress.stage)}</b> "
-        f'<progress value="{progress.step}" max="{progress.steps}"></progress> '
-        f'<span class="figures">step {progress.step} of {progress.steps}{loss}{left}</span></li>'
+        f"<li><b>{stage}</b> "
+        f'<progress value="{progress.step}" max="{progress.steps}" aria-label="{stage}"></progress> '
+        f'<span class="figures" aria-live="off">step {progress.step} of {progress.steps}{loss}{left}</span></li>'
     )
 
 

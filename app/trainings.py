@@ -1,7 +1,7 @@
 """What the page trains: one training at a time for the whole server, while every page goes on asking."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,11 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.trainer import OnProgress
 
 SHIPPED_TEACHER = "all-mpnet-base-v2, by its shipped outputs"
+
+
+def partial_folder(folder: Path) -> Path:
+    """Return where a training of a model keeps what is finished, until the model is whole."""
+    return folder.with_name(folder.name + ".partial")
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,8 @@ class TrainingRequest:
         from reaugkd import Recipe, train
         from reaugkd.weights import DEFAULT_ENCODER
 
+        if not self.teacher.strip():
+            raise ReAugKDError("No teacher is named; choose one, or write the name or the folder of an encoder.")
         outputs = self._shipped_outputs()
         recipe = Recipe(
             teacher=DEFAULT_ENCODER if outputs is not None else self.teacher,
@@ -108,7 +115,24 @@ class TrainingRequest:
             keep_teacher=self.keep_teacher,
             second_key=DEFAULT_ENCODER if self.second_key else None,
         )
-        return train(self.load(), recipe, folder, teacher_outputs=outputs, on_progress=on_progress)
+        return train(
+            self.load(), recipe, folder, teacher_outputs=outputs, replace_unfinished=False, on_progress=on_progress
+        )
+
+    def goes_on_with(self, begun: "TrainingRequest") -> bool:
+        """Whether the finished stages of another request are this one's too.
+
+        Parameters
+        ----------
+        begun : TrainingRequest
+            What was begun.
+
+        Returns
+        -------
+        bool
+            True where they differ in nothing but the second key and whether the teacher is kept.
+        """
+        return replace(self, second_key=begun.second_key, keep_teacher=begun.keep_teacher) == begun
 
     def _shipped_outputs(self) -> "TeacherOutputs | None":
         from reaugkd import TeacherOutputs
@@ -141,6 +165,7 @@ class Trainings:
         self.root = root
         self.job: ModelJob | None = None
         self.request: TrainingRequest | None = None
+        self._begun: dict[str, TrainingRequest] = {}  # by folder: whose the unfinished work in it is
         self._lock = threading.Lock()
 
     def start(self, request: TrainingRequest) -> None:
@@ -154,7 +179,7 @@ class Trainings:
         Raises
         ------
         ReAugKDError
-            If one runs already, or the name is taken or none.
+            If one runs already, the name is taken or none, or what is finished of another training would be lost.
         """
         with self._lock:
             if self.job is not None and self.job.is_running:
@@ -165,9 +190,23 @@ class Trainings:
                 raise ReAugKDError(f"{request.name!r} is no name for a model; write a plain word.")
             if folder.exists():
                 raise ReAugKDError(f"A model of the name {request.name!r} is there already; choose another name.")
+            self._keep_unfinished(folder, request)
             self.request = request
             self.job = ModelJob(str(folder), request.train)
             self.job.start()
+
+    def _keep_unfinished(self, folder: Path, request: TrainingRequest) -> None:
+        """Refuse a request that has nothing to do with what is finished under its name.
+
+        Of what an earlier server left, the training itself finds out whether it is of the same task and recipe.
+        """
+        if not partial_folder(folder).exists():
+            self._begun[folder.name] = request
+        elif not request.goes_on_with(self._begun.get(folder.name, request)):
+            raise ReAugKDError(
+                f"The training of {folder.name!r} is unfinished and has other settings; choose another name, or go on "
+                "with it."
+            )
 
     def cancel(self) -> None:
         """Stop the training that runs; what is finished stays."""

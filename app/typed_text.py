@@ -31,6 +31,7 @@ def on_typing(
     inputs, outputs : list of Component
         As of any event.
     """
-    places = {inputs.index(box): f"#{box.elem_id} textarea" for box in boxes}
+    # Gradio draws a box of a single line as an input.
+    places = {inputs.index(box): f"#{box.elem_id} :is(textarea, input)" for box in boxes}
     script = READ.format(boxes=json.dumps(places), count=len(inputs))
     gr.on([box.change for box in boxes], answer, inputs, outputs, js=script, **LATEST)

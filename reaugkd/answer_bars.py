@@ -73,7 +73,9 @@ def answer_bars(explanation: "Explanation", teacher: NDArray[np.floating] | None
             f'<td><div class="stack">{_parts(explanation, number)}</div><span>{total:.2f}</span></td></tr>'
         )
     head = "".join(f"<th>{name}</th>" for name in heads)
-    return f'<table class="answer-bars"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{_sum(explanation)}'
+    # Not read aloud with each new answer: whoever wants the figures goes through the table.
+    table = f'<table class="answer-bars" aria-live="off"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return table + _sum(explanation)
 
 
 def parts(explanation: "Explanation", number: int) -> tuple[float, NDArray[np.float64]]:
@@ -131,4 +133,4 @@ def _sum(explanation: "Explanation") -> str:
         student = f"{float(explanation.student_probabilities[number]):.3f} (student)"
         student += f" × {left:.3f} (what the memory leaves to the classes that the student knows)" if left < 1 else ""
         terms = f"{1 - weight:.2f} × {student} + {weight:.2f} × {memory}"
-    return f'<p class="sum">{escaped_text(explanation.label)}: {total:.3f} = {terms}</p>'
+    return f'<p class="sum" aria-live="off">{escaped_text(explanation.label)}: {total:.3f} = {terms}</p>'

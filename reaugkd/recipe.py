@@ -301,6 +301,7 @@ def train(
     out: str | Path,
     *,
     teacher_outputs: TeacherOutputs | None = None,
+    replace_unfinished: bool = True,
     on_progress: OnProgress | None = None,
 ) -> ReAugKDClassifier:
     """Train teacher, projection head and students, score every ablation, and save the model.
@@ -319,6 +320,8 @@ def train(
         The model's folder.
     teacher_outputs : TeacherOutputs, optional
         Outputs of a teacher that was trained before; then none is trained.
+    replace_unfinished : bool
+        Whether the unfinished work of another task or recipe for the same ``out`` may be deleted.
     on_progress : callable, optional
         Is told of the progress, and may raise to cancel.
 
@@ -330,8 +333,9 @@ def train(
     Raises
     ------
     ReAugKDError
-        If the outputs do not fit the task, ``out`` holds something else, weights are not found, the student's encoder
-        lacks layers that are asked for, or the disk is full.
+        If the outputs do not fit the task, ``out`` holds something else, unfinished work that may not be deleted is
+        in the way, weights are not found, the student's encoder lacks layers that are asked for, more folds are asked
+        for than a class has rows, or the disk is full.
     """
     out = Path(out)
     check_target(out)
@@ -346,7 +350,8 @@ def train(
     _check_encoders(recipe, on_progress, teacher_too=teacher_outputs is None)
     if teacher_outputs is None:
         _check_cross_fit(recipe, task)
-    with _working_folder(out.with_name(out.name + ".partial"), task, recipe, teacher_outputs) as work:
+    partial = out.with_name(out.name + ".partial")
+    with _working_folder(partial, task, recipe, teacher_outputs, replace_unfinished=replace_unfinished) as work:
         if teacher_outputs is None:
             with _timed(seconds, "teacher"):
                 teacher_outputs, teacher = _teacher_outputs(task, recipe, work, on_progress)
@@ -607,9 +612,14 @@ def _evaluation_rows(task: Task, teacher_outputs: TeacherOutputs) -> pd.DataFram
 
 @contextmanager
 def _working_folder(
-    folder: Path, task: Task, recipe: Recipe, teacher_outputs: TeacherOutputs | None = None
+    folder: Path,
+    task: Task,
+    recipe: Recipe,
+    teacher_outputs: TeacherOutputs | None = None,
+    *,
+    replace_unfinished: bool = True,
 ) -> Iterator[Path]:
-    """Keep finished stages for a resume; forget those of another task or recipe.
+    """Keep finished stages for a resume; forget those of another task or recipe, unless they may not be replaced.
 
     No stage that is kept depends on the second key, or on whether the teacher goes into the model: these may change.
     Under ``accelerate launch`` every process goes through the same stages, and only the main one writes.
@@ -625,6 +635,11 @@ def _working_folder(
     key_file = folder / "key"
     if folder.exists() and not key_file.is_file():
         raise ReAugKDError(f"The folder {str(folder)!r} is needed for unfinished work but holds other things; move it.")
+    if folder.exists() and not replace_unfinished and key_file.read_text() != key:
+        raise ReAugKDError(
+            f"The folder {str(folder)!r} keeps what is finished of a training with other settings; ask for the same "
+            "settings to go on, choose another name, or delete the folder."
+        )
     processes.wait_for_everyone()
     with full_disk_as_sentence(folder):
         if processes.is_main_process:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reaugkd.errors import ReAugKDError
 from reaugkd.inference import Explanation, ReAugKDClassifier
 from reaugkd.retrieval import (
     RetrievalSettings,
@@ -117,6 +118,11 @@ def explain_what_if(
     -------
     Explanation
         As :meth:`ReAugKDClassifier.explain` gives it.
+
+    Raises
+    ------
+    ReAugKDError
+        If all memories are struck out.
     """
     similarities, numbers, soft_labels = _pool(model, asked, retrieval.k, strikes)
     found = _weighed(similarities[None, :], numbers[None, :], soft_labels[None, :, :], retrieval.temperature)
@@ -154,6 +160,11 @@ def flipping_set(
     -------
     tuple of list of int and str, or None
         Row numbers, and the answer without them; None where striking out up to 64 memories does not change it.
+
+    Raises
+    ------
+    ReAugKDError
+        If all memories are struck out already.
     """
     pool = _pool(model, asked, retrieval.k + RESERVE, strikes)
     numbers = pool[1]
@@ -191,6 +202,8 @@ def _pool(model: ReAugKDClassifier, asked: AskedText, size: int, strikes: Strike
     """Return the nearest memories that are not struck out, the nearest first, with the labels thought of."""
     similarities, numbers = (found[0] for found in model.memory.search(asked.key[None, :], size + len(strikes.struck)))
     left = ~np.isin(numbers, list(strikes.struck))
+    if not left.any():
+        raise ReAugKDError("Without any memory there is nothing to look up; leave at least one, or put some back.")
     similarities, numbers = similarities[left][:size], numbers[left][:size]
     soft_labels = model.memory.soft_labels[numbers]
     names = model.parts.settings.label_names

@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from reaugkd.errors import ReAugKDError
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.patch import Edit, apply_patch
 from reaugkd.retrieval import RetrievalSettings
@@ -44,6 +45,14 @@ def test_a_struck_memory_is_as_good_as_removed(toy_model, asked):
     np.testing.assert_allclose(found.probabilities, wanted.probabilities, atol=1e-6)
     assert [neighbour.id for neighbour in found.neighbours] == [neighbour.id for neighbour in wanted.neighbours]
     assert len(found.neighbours) == 5
+
+
+def test_the_last_memory_is_not_thought_away(toy_model, asked):
+    everything = Strikes(range(len(toy_model.memory)))
+    with pytest.raises(ReAugKDError, match="Without any memory there is nothing to look up; leave at least one"):
+        explain_what_if(toy_model, asked, SETTINGS, everything)
+    with pytest.raises(ReAugKDError, match="Without any memory"):
+        flipping_set(toy_model, asked, SETTINGS, everything)
 
 
 def test_a_relabelled_memory_votes_as_if_it_had_been_relabelled_for_good(toy_model, asked):

@@ -234,7 +234,9 @@ def test_the_status_says_stage_step_loss_and_time_left():
     job.is_training, job.finished, job.progress = True, ["Projection head"], Progress("Student", 20, 80, 0.5, 42.4)
     shown = status_html(job)
     assert "✓ Projection head" in shown
-    assert '<progress value="20" max="80">' in shown
+    assert '<progress value="20" max="80" aria-label="Student">' in shown
+    job.progress = Progress("Maps")
+    assert '<progress aria-label="Maps">' in status_html(job)
     assert "step 20 of 80, loss 0.500, about 42 s left in this stage" in shown
 
 

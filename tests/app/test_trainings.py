@@ -1,11 +1,16 @@
 """What the page trains: one at a time, under a name that is free, of what was asked for."""
 
 import threading
+from dataclasses import replace
 
+import gradio as gr
 import pandas as pd
 import pytest
 import trainings
-from train_view import file_html, guessed_columns, training_html
+from model_job import ModelJob
+from models import ModelMenu
+from toy_data import toy_rows
+from train_view import ACCURACY_AND_F1, FILE, HUB, TrainView, file_html, guessed_columns, training_html
 from trainings import SHIPPED_TEACHER, TrainingRequest, Trainings
 
 from reaugkd.errors import ReAugKDError
@@ -41,6 +46,59 @@ def test_a_second_training_waits_for_the_first(started):
     assert [(request.name, folder) for request, folder in asked] == [("mine", str(desk.root / "mine"))] * 2
 
 
+def test_what_is_finished_of_a_training_is_not_lost_to_one_of_other_settings_and_goes_on(started):
+    desk, go, asked = started
+    (desk.root / "mine.partial").mkdir()
+    go.set()
+    desk.job.wait()
+    stopped = desk.job
+    with pytest.raises(ReAugKDError, match="The training of 'mine' is unfinished and has other settings"):
+        desk.start(TrainingRequest("mine", task="shoptalk", seed=7))
+    assert desk.job is stopped  # so that the page still offers to go on with it
+    desk.start(TrainingRequest("mine", task="shoptalk", keep_teacher=True, second_key=False))
+    desk.job.wait()
+    desk.resume()
+    desk.job.wait()
+    assert [request.seed for request, _ in asked] == [0, 0, 0]
+
+
+def test_what_an_earlier_server_left_is_compared_by_the_training_itself(
+    tmp_path, toy_encoder_folder, wide_encoder_folder
+):
+    rows = toy_rows(12, seed=4)
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    request = TrainingRequest(
+        "mine",
+        train_file=str(tmp_path / "rows.csv"),
+        teacher=str(wide_encoder_folder),
+        student=str(toy_encoder_folder),
+        epochs=1,
+        second_key=False,
+    )
+
+    def stop(progress):
+        if progress.stage == "Student alone":
+            raise ReAugKDError("Stopped.")
+
+    with pytest.raises(ReAugKDError, match="Stopped"):
+        request.train(str(tmp_path / "mine"), stop)
+    desk = Trainings(tmp_path)
+    desk.start(replace(request, seed=7))
+    desk.job.wait()
+    assert "keeps what is finished of a training with other settings" in desk.job.error
+    assert (tmp_path / "mine.partial" / "teacher_outputs.parquet").is_file()
+    desk.start(request)
+    desk.job.wait()
+    assert desk.job.model is not None
+    assert "Teacher" not in desk.job.finished
+
+
+def test_a_name_of_an_unfinished_training_is_not_proposed(view, tmp_path):
+    for taken in ("mine", "mine-2.partial"):
+        (tmp_path / "runs" / taken).mkdir(parents=True)
+    assert view.fill("first", "", False)[view.model_name] == "mine-3"
+
+
 @pytest.mark.parametrize("name", ["", " ", "..", "../up", "-dash", ".hidden", "a/b"])
 def test_what_is_no_name_of_a_folder_is_refused(tmp_path, name):
     with pytest.raises(ReAugKDError, match="is no name for a model; write a plain word"):
@@ -63,6 +121,57 @@ def test_nothing_to_train_on_is_told(tmp_path):
     request = TrainingRequest("mine", teacher="any")
     with pytest.raises(ReAugKDError, match="name a data set of the hub, or upload a file"):
         request.train(str(tmp_path / "mine"), lambda _: None)
+
+
+def test_an_emptied_box_of_the_teacher_is_told(tmp_path):
+    with pytest.raises(ReAugKDError, match="No teacher is named; choose one"):
+        TrainingRequest("mine", task="shoptalk", teacher=" ").train(str(tmp_path / "mine"), lambda _: None)
+
+
+@pytest.fixture
+def view(tmp_path):
+    with gr.Blocks():
+        return TrainView(ModelMenu(ModelJob(str(tmp_path / "runs" / "first"))), gr.Dropdown())
+
+
+def test_a_file_that_cannot_be_read_takes_the_columns_of_the_one_before_away_and_no_file_its_sentence(view, tmp_path):
+    (tmp_path / "broken.parquet").write_text("none")
+    broken = view._preview(str(tmp_path / "broken.parquet"), "accuracy")
+    assert broken[view.message].visible
+    for box in (view.text_column, view.pair_column, view.label_column):
+        assert (broken[box].choices, broken[box].value) == ([], None)
+    assert view._describe(FILE, str(tmp_path / "broken.parquet"), "label", "accuracy")[view.message].visible
+    for cleared in (view._preview(None, "accuracy"), view._choose_source(HUB, str(tmp_path / "broken.parquet"))):
+        assert not cleared[view.message].visible
+
+
+def test_a_column_without_any_label_is_described_whatever_the_metric(view, tmp_path):
+    pd.DataFrame({"text": ["a", "b"], "label": [None, None]}).to_parquet(tmp_path / "rows.parquet")
+    found = view._preview(str(tmp_path / "rows.parquet"), ACCURACY_AND_F1)
+    assert found[view.about].value == "<p><b>2 rows</b>, <b>0 labels</b>.</p>"
+    assert not found[view.positive].visible
+
+
+def test_only_a_teacher_that_is_trained_can_be_kept(view):
+    assert not view.keep_teacher.interactive
+    assert view._choose_teacher("any/encoder")[view.keep_teacher].interactive
+    shipped = view._choose_teacher(SHIPPED_TEACHER)[view.keep_teacher]
+    assert (shipped.interactive, shipped.value) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"), [("mine-2", "mine-3"), ("another", None)], ids=["left as it was", "typed meanwhile"]
+)
+def test_when_a_model_is_trained_the_next_free_name_is_proposed_unless_one_typed_another(view, typed, wanted):
+    for taken in ("mine", "mine-2"):
+        (view.menu.root / taken).mkdir(parents=True)
+    view.trainings.request = TrainingRequest("mine-2")
+    view.trainings.job = ModelJob(str(view.menu.root / "mine-2"))
+    view.trainings.job.model = "a model"
+    found = view._draw((3, 0, False), typed, True)
+    assert found.get(view.model_name) == wanted
+    assert found[view.preview].visible
+    assert view.preview not in view._draw((0, 0, True), typed, True)
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,17 @@
 """The maps and the query view in a real browser: linked points, selection, strike-outs, and links."""
 
 from dataclasses import replace
+from shutil import copytree
 
 import numpy as np
 import pandas as pd
 import pytest
 from maps_panel import points_of
+from model_job import ModelJob
 from playwright.sync_api import expect
 
 from reaugkd.inference import ReAugKDClassifier
+from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.map_points import colour_columns, map_overlap, most_moved
 from reaugkd.retrieval import RetrievalSettings
 from reaugkd.what_if import AskedText, Strikes, explain_what_if
@@ -197,6 +200,115 @@ def test_a_struck_out_or_relabelled_neighbour_changes_the_answer_at_once_and_can
     page.locator("#put-back").click()
     expect(page.locator("#answer .answer b")).to_have_text(first.label)
     expect(texts).to_have_text([neighbour.text for neighbour in first.neighbours])
+
+
+def test_a_menu_that_is_set_back_to_the_rows_own_label_puts_the_memory_back(open_page, serve_model, all_memory):
+    page = open_page(serve_model(all_memory))
+    expect(page.locator(ROWS)).to_have_count(3)
+    page.locator("#text textarea").fill("iron and steel")
+    expect(page.locator("#answer .asked")).to_have_text("iron and steel")
+    plain = page.locator("#answer .sum").inner_text()
+    first = all_memory.explain("iron and steel").neighbours[0]
+    menu = page.locator(f"[data-relabel='{first.number}']")
+    menu.select_option(next(name for name in all_memory.classes_ if name != first.label))
+    expect(page.locator("#thought li")).to_have_count(1)
+    menu.select_option(first.label)
+    expect(page.locator("#thought li")).to_have_count(0)
+    expect(page.locator("#put-back")).to_be_hidden()
+    expect(page.locator("#answer .sum")).to_have_text(plain)
+
+
+def test_the_keyboard_stays_where_a_memory_is_struck_out_or_relabelled(open_page, serve_model, all_memory):
+    page = open_page(serve_model(all_memory))
+    expect(page.locator(ROWS)).to_have_count(3)
+    second = page.locator(f"{ROWS} [data-strike]").nth(1)
+    number = second.get_attribute("data-strike")
+    second.press("Enter")
+    expect(page.locator(f"[data-strike='{number}']")).to_have_count(0)
+    expect(second).to_be_focused()
+    menu = page.locator(f"{ROWS} [data-relabel]").nth(2)
+    menu.focus()
+    own = menu.input_value()
+    menu.select_option(next(name for name in all_memory.classes_ if name != own))
+    expect(page.locator("#thought li")).to_have_count(2)
+    expect(menu).to_be_focused()
+
+
+@pytest.fixture
+def two_memories(toy_model):
+    """The toy model, but for all memories but two, and without maps."""
+    memory = toy_model.parts.knowledge_base
+    few = KnowledgeBase(memory.rows[:2], memory.embeddings[:2], memory.soft_labels[:2])
+    settings = RetrievalSettings(16, 0.5, 0.005)
+    parts = replace(toy_model.parts, knowledge_base=few, second_key=None, maps=None, epochs=None, retrieval=settings)
+    return ReAugKDClassifier(parts)
+
+
+def test_a_memory_smaller_than_k_is_asked_and_its_last_text_is_not_struck_out(open_page, serve_model, two_memories):
+    page = open_page(serve_model(two_memories))
+    expect(page.locator(ROWS)).to_have_count(2)
+    page.locator("#text textarea").fill("iron and steel")
+    expect(page.locator("#answer .asked")).to_have_text("iron and steel")
+    page.locator(f"{ROWS} [data-strike]").first.click()
+    expect(page.locator(ROWS)).to_have_count(1)
+    page.locator(f"{ROWS} [data-strike]").first.click()
+    expect(page.get_by_text("Without any memory there is nothing to look up; leave at least one")).to_be_visible()
+    expect(page.locator("#thought li")).to_have_count(1)
+    page.locator("#put-back").click()
+    expect(page.locator(ROWS)).to_have_count(2)
+
+
+def test_a_model_without_maps_says_so_whatever_asks_for_its_points(open_page, serve_model, two_memories):
+    sentence = "This model was saved without maps; train it again with maps to see them."
+    page = open_page(f"{serve_model(two_memories)}?selected=0,1&k=5000")
+    expect(page.get_by_test_id("toast-body").get_by_text(sentence)).to_be_visible()
+    page.get_by_test_id("toast-close").click()
+    expect(page.get_by_test_id("toast-body")).to_have_count(0)
+    expect(page.locator(".map-status")).to_have_text(sentence)
+    page.locator("#most-moved").click()
+    expect(page.get_by_test_id("toast-body").get_by_text(sentence)).to_be_visible()
+
+
+def test_a_column_of_the_task_may_be_named_as_the_points_number(open_page, serve_model, toy_model, tmp_path):
+    memory, held = toy_model.parts.knowledge_base, toy_model.parts.evaluation_rows
+    rows = memory.rows.assign(point=[f"at {number}" for number in range(len(memory))])
+    named = KnowledgeBase(rows, memory.embeddings, memory.soft_labels)
+    model = ReAugKDClassifier(replace(toy_model.parts, knowledge_base=named, evaluation_rows=held.assign(point="")))
+    page = open_page(serve_model(model))
+    expect(page.locator(MAPS)).to_have_attribute("data-points", "126")
+    page.locator("#most-moved").click()
+    expect(page.locator("#map-selected b")).to_have_text("20")
+    with page.expect_download() as download:
+        page.locator("#save-selection").click()
+    download.value.save_as(tmp_path / "selection.csv")
+    saved = pd.read_csv(tmp_path / "selection.csv")
+    assert saved["point"].tolist() == most_moved(points_of(model), 20)
+    assert saved["its point"].tolist() == [f"at {number}" for number in saved["point"]]
+
+
+def test_another_model_is_shown_whole_whatever_was_shown_of_the_one_before(
+    open_page, serve, toy_model, toy_model_folder, tmp_path
+):
+    copytree(toy_model_folder, tmp_path / "runs" / "other")
+    job = ModelJob(str(tmp_path / "runs" / "toy"))
+    job.model = toy_model
+    page = open_page(serve(job))
+    expect(page.locator(MAPS)).to_have_attribute("data-points", "126")
+    page.locator("#map-shown").get_by_label("memories", exact=True).check()
+    expect(page.locator(MAPS)).to_have_attribute("data-shown", "memory")
+    page.locator("#model input").click()
+    page.get_by_role("option", name="other", exact=True).last.click()
+    expect(page.locator(MAPS)).to_have_attribute("data-model", "other")
+    expect(page.locator("#map-shown").get_by_label("everything", exact=True)).to_be_checked()
+    expect(page.locator(MAPS)).to_have_attribute("data-shown", "all")
+
+
+def test_what_changes_beside_the_keyboard_is_read_aloud(page):
+    expect(page.locator("#answer [role=status] .answer")).to_be_visible()
+    expect(page.locator("#answer .answer-bars")).to_have_attribute("aria-live", "off")
+    expect(page.locator(".map-tip")).to_have_attribute("aria-live", "polite")
+    page.get_by_role("tab", name="Train").click()
+    expect(page.locator("#train-status [role=status]")).to_contain_text("Nothing is being trained")
 
 
 def test_an_edit_of_the_text_is_answered_beside_it(page, toy_model):
