@@ -209,7 +209,7 @@ class Endpoints:
             edits: An object each: edit (add, relabel or remove), id, and where needed label, text and text_pair.
             model: A name that models() gives; the first one if left out.
         """
-        from reaugkd.evaluation_set import changed_by_edits
+        from reaugkd.evaluation_set import changed_by_edits, effect_counts
         from reaugkd.patch import Edit, apply_patch
 
         try:
@@ -220,9 +220,7 @@ class Endpoints:
             ) from error
         before = self.menu.get(model)
         changed = changed_by_edits(evaluation_set(before, "test"), before, apply_patch(before, patch))
-        counts = changed["effect"].value_counts()
-        effects = {effect: int(counts.get(effect, 0)) for effect in ("fixed", "broken", "changed")}
-        return {**effects, "rows": _rows(changed, MOST_ROWS)}
+        return {**effect_counts(changed), "rows": _rows(changed, MOST_ROWS)}
 
 
 def _split(split: str) -> str:

@@ -1,6 +1,5 @@
 """The page of the memory: search it, see what looks wrong, edit it, and see what an edit does before it is saved."""
 
-import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -268,19 +267,13 @@ class MemoryView:
             self.text_pair: gr.Textbox(visible=model.parts.settings.is_pair),
             self.answer_by: AS_CHOSEN,
             self.weight: model.retrieval.retrieval_weight,
-            self.version: self._free_name(name),
+            self.version: self.menu.free_name(re.sub(r"-edited(-\d+)?$", "", name) + "-edited"),
         }
 
     def linked_state(self, state: PageState, show: str, holds: str) -> PageState:
         """Return the state that a link to the page opens, from that of the page Query and the values of ``seen``."""
         asked = {"show": "" if show == SELECTED else show, "holds": holds}
         return replace(state, view="memory", of_view=short(asked))
-
-    def _free_name(self, name: str) -> str:
-        """Return a name for the next version that no folder has."""
-        base = re.sub(r"-edited(-\d+)?$", "", name)
-        names = (f"{base}-edited" + (f"-{number}" if number > 1 else "") for number in itertools.count(1))
-        return next(free for free in names if not self.menu.folder(free).exists())
 
     def _memories(self, name: str, selected: list[int]) -> list[int]:
         """Return the memories among selected points, which stand first among these."""
@@ -454,14 +447,16 @@ class MemoryView:
         return changed_by_edits(evaluation_set(model, "test"), before, edited)
 
     def _try(self, name: str, patches: "Patches", answer_by: str, weight: float) -> dict[Any, Any]:
+        from reaugkd.evaluation_set import effect_counts
+
         try:
             changed = self._changed(name, patches, answer_by, weight)
         except ReAugKDError as error:
             return self._told(error)
-        counts, rows = changed["effect"].value_counts(), len(evaluation_set(self.menu.get(name), "test"))
+        counts, rows = effect_counts(changed), len(evaluation_set(self.menu.get(name), "test"))
         said = (
-            f"<p>Of {rows:,} test rows the edits fix <b>{counts.get('fixed', 0)}</b> and break "
-            f"<b>{counts.get('broken', 0)}</b>; {counts.get('changed', 0)} go from wrong to wrong.</p>"
+            f"<p>Of {rows:,} test rows the edits fix <b>{counts['fixed']}</b> and break "
+            f"<b>{counts['broken']}</b>; {counts['changed']} go from wrong to wrong.</p>"
         )
         shown = changed[[column for column in CHANGED if column in changed.columns]]
         return {
@@ -477,14 +472,11 @@ class MemoryView:
     def _save(self, name: str, patches: "Patches", answer_by: str, weight: float, version: str) -> dict[Any, Any]:
         from reaugkd.patch import write_patch
 
-        patch, target = patches.get(name, ()), self.menu.folder(version.strip() or "-")
+        patch = patches.get(name, ())
         try:
             if not patch:
                 raise ReAugKDError("There is no edit to save; relabel, remove or add a memory first.")
-            if target.parent != self.menu.root or target.exists() or target.name.startswith(("-", ".")):
-                raise ReAugKDError(
-                    f"{version!r} is no name for a new version; choose another one that is not there yet."
-                )
+            target = self.menu.new_folder(version)
             self._new_version(name, patch, answer_by, weight).save_pretrained(target)
         except (ReAugKDError, ValueError) as error:
             return self._told(ReAugKDError(str(error)))

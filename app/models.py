@@ -1,10 +1,13 @@
 """The menu of models: the server's first one, and all that lie beside it; each is loaded when it is asked for."""
 
 import importlib
+import itertools
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from functools import lru_cache, wraps
+from concurrent.futures import Future
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,12 +31,14 @@ LATEST: dict[str, Any] = {**ASKING, "trigger_mode": "always_last"}  # of several
 EACH: dict[str, Any] = {**ASKING, "trigger_mode": "multiple"}  # of several quick ones none is lost
 SETTINGS_FILE = "reaugkd.json"  # as in reaugkd.model_folder, whose import takes seconds
 LOADED = 3
+LONGEST_NAME = 200  # bytes: file systems take 255, and what lies beside a folder has a longer name
+LONGEST_SHOWN = 40  # characters of a name in a sentence
 SPLITS = ["test", "validation"]
 R = TypeVar("R")
 
 
 def kept(count: int) -> Callable[[Callable[..., R]], Callable[..., R]]:
-    """Keep a function's last results; whoever asks for one that is being made waits for it, and makes none again.
+    """Keep a function's last results; whoever asks for one that is being made waits for it, and for no other.
 
     Parameters
     ----------
@@ -47,12 +52,30 @@ def kept(count: int) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """
 
     def keep(function: Callable[..., R]) -> Callable[..., R]:
-        lock, cached = threading.Lock(), lru_cache(maxsize=count)(function)
+        lock = threading.Lock()  # of the table alone: what is there is not kept waiting by another that is made
+        made: OrderedDict[tuple[Hashable, ...], Future[R]] = OrderedDict()
+
+        def make(args: tuple[Hashable, ...], result: "Future[R]") -> None:
+            try:
+                result.set_result(function(*args))
+            except BaseException as error:  # whoever waits is told too, and whoever asks later tries anew
+                with lock:
+                    del made[args]
+                result.set_exception(error)
+                return
+            with lock:
+                for old in [key for key, one in made.items() if one.done()][:-count]:
+                    del made[old]
 
         @wraps(function)
         def call(*args: Hashable) -> R:
             with lock:
-                return cached(*args)
+                is_new = args not in made
+                result = made.setdefault(args, Future())
+                made.move_to_end(args)
+            if is_new:
+                make(args, result)
+            return result.result()
 
         return call
 
@@ -91,8 +114,7 @@ class ModelMenu:
         self.job = job
         self.root = Path(job.folder).resolve().parent
         self.first = Path(job.folder).resolve().name
-        self._loaded: OrderedDict[str, ReAugKDClassifier] = OrderedDict()
-        self._lock = threading.Lock()
+        self._loaded = kept(LOADED)(self._load)
 
     def names(self) -> list[str]:
         """Return the names of all models, the first one first, then the newest first."""
@@ -103,6 +125,41 @@ class ModelMenu:
     def folder(self, name: str) -> Path:
         """Return a model's folder."""
         return self.root / name
+
+    def free_name(self, base: str) -> str:
+        """Return a name that no folder has: the base, or the base with the first number from 2 on that is free."""
+        names = itertools.chain([base], (f"{base}-{number}" for number in itertools.count(2)))
+        return next(name for name in names if not self.folder(name).exists())
+
+    def new_folder(self, name: str) -> Path:
+        """Return the folder for a new model of a name that somebody wrote.
+
+        Parameters
+        ----------
+        name : str
+            The name; space around it goes.
+
+        Returns
+        -------
+        Path
+            A folder beside the others that is not there yet.
+
+        Raises
+        ------
+        ReAugKDError
+            If it is no plain name of a folder, is too long, or is taken.
+        """
+        plain = name.strip()
+        shown = repr(plain if len(plain) <= LONGEST_SHOWN else f"{plain[:LONGEST_SHOWN]}…")
+        # A path of several parts would leave the folder of the models; what does not print no file system need take.
+        if not plain or plain.startswith(("-", ".")) or not plain.isprintable() or {"/", "\\"} & set(plain):
+            raise ReAugKDError(f"{shown} is no name for a model; write a plain word.")
+        if len(os.fsencode(plain)) > LONGEST_NAME:
+            raise ReAugKDError(f"{shown} is too long for a model's name; write a shorter one.")
+        folder = self.folder(plain)
+        if folder.exists():
+            raise ReAugKDError(f"A model of the name {shown} is there already; choose another name.")
+        return folder
 
     def shown_folder(self, name: str) -> str:
         """Return a model's folder as one would type it: from here, if it lies below, or else as it was given."""
@@ -134,13 +191,7 @@ class ModelMenu:
             return self.job.model
         if name not in self.names():
             raise gr.Error(f"There is no model {name!r}; there are: {', '.join(self.names())}.")
-        with self._lock:
-            if name not in self._loaded:
-                self._loaded[name] = self._load(name)
-            self._loaded.move_to_end(name)
-            while len(self._loaded) > LOADED:
-                self._loaded.popitem(last=False)
-            return self._loaded[name]
+        return self._loaded(name)
 
     def _load(self, name: str) -> "ReAugKDClassifier":
         from reaugkd import ReAugKDClassifier

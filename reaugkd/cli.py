@@ -306,7 +306,7 @@ def edit(
     as_json: AsJson = False,
 ) -> None:
     """Edit a model's memory without training: show what that fixes and breaks, and save a new version."""
-    from reaugkd.evaluation_set import changed_rows, held_out
+    from reaugkd.evaluation_set import changed_rows, effect_counts, held_out
     from reaugkd.inference import ReAugKDClassifier
     from reaugkd.patch import apply_patch, read_patch
     from reaugkd.refit import refit_gate, searched_by
@@ -334,8 +334,8 @@ def edit(
         names = (row[name] for name in ("effect", "label", "before", "after"))
         table.add_row(*map(_escaped, (*names, row_in_one_line(row))))
     Console().print(table)
-    counts = changed["effect"].value_counts()
-    _say(f"Of the test rows {counts.get('fixed', 0)} are fixed and {counts.get('broken', 0)} broken.")
+    counts = effect_counts(changed)
+    _say(f"Of the test rows {counts['fixed']} are fixed and {counts['broken']} broken.")
     _say(f"Saved the edited model in {out}." if out else "Nothing was saved; name a folder with --out for that.")
 
 

@@ -278,6 +278,22 @@ def changed_by_edits(asked: EvaluationSet, before: ReAugKDClassifier, after: ReA
     return compared(old, new)
 
 
+def effect_counts(changed: pd.DataFrame) -> dict[str, int]:
+    """Count what a change did.
+
+    Parameters
+    ----------
+    changed : DataFrame
+        As :func:`changed_rows` and :func:`changed_by_edits` give it.
+
+    Returns
+    -------
+    dict of str to int
+        How many answers are ``fixed``, ``broken`` and ``changed``, which is from wrong to wrong; 0 where none is.
+    """
+    return {effect: int((changed["effect"] == effect).sum()) for effect in EFFECTS[:3]}
+
+
 def compared(before: "Answered", after: "Answered") -> pd.DataFrame:
     """Return the rows that are answered differently, as :func:`changed_rows` does, from answers that are there."""
     old, new = before.predicted["answer"], after.predicted["answer"]

@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation_set import EvaluationSet, changed_by_edits, changed_rows, effects, explain_row, held_out
+from reaugkd.evaluation_set import (
+    EvaluationSet,
+    changed_by_edits,
+    changed_rows,
+    effect_counts,
+    effects,
+    explain_row,
+    held_out,
+)
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.patch import Edit, apply_patch
 from reaugkd.retrieval import RetrievalSettings
@@ -134,3 +142,14 @@ def test_what_edits_change_is_what_both_models_answer_differently_and_no_row_is_
     assert len(wanted)
     silent = [ReAugKDClassifier(replace(model.parts, student=NoStudent())) for model in (before, after)]
     pd.testing.assert_frame_equal(changed_by_edits(asked, *silent), wanted)
+
+
+@pytest.mark.parametrize(
+    ("found", "counts"),
+    [
+        ([], {"fixed": 0, "broken": 0, "changed": 0}),
+        (["broken", "fixed", "broken"], {"fixed": 1, "broken": 2, "changed": 0}),
+    ],
+)
+def test_effects_of_a_change_are_counted_and_those_that_it_has_not_are_none(found, counts):
+    assert effect_counts(pd.DataFrame({"effect": pd.Series(found, dtype=str)})) == counts

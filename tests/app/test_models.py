@@ -3,7 +3,15 @@
 import threading
 
 import pytest
-from models import kept
+from model_job import ModelJob
+from models import LONGEST_NAME, ModelMenu, kept
+
+from reaugkd.errors import ReAugKDError
+
+
+@pytest.fixture
+def menu(tmp_path):
+    return ModelMenu(ModelJob(str(tmp_path / "toy")))
 
 
 def test_whoever_asks_for_what_is_being_made_waits_for_it():
@@ -45,3 +53,52 @@ def test_a_failure_is_not_kept():
     with pytest.raises(ValueError, match="not yet"):
         answer()
     assert answer() == "there"
+
+
+def test_what_is_there_is_given_while_another_result_is_made():
+    begun, may_end = threading.Event(), threading.Event()
+
+    @kept(2)
+    def make(name):
+        if name == "slow":
+            begun.set()
+            may_end.wait(timeout=10)
+        return name
+
+    made = []
+    assert make("quick") == "quick"
+    slow = threading.Thread(target=lambda: made.append(make("slow")))
+    slow.start()
+    assert begun.wait(timeout=10)
+    other = threading.Thread(target=lambda: made.append(make("quick")))
+    other.start()
+    other.join(timeout=5)
+    assert made == ["quick"]
+    may_end.set()
+    slow.join()
+    assert made == ["quick", "slow"]
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", ".", "..", "../up", "-dash", ".hidden", "a/b", "a\\b", "/tmp", "a\0b", "a\nb", "\ud800"]
+)
+def test_what_is_no_name_of_a_folder_is_refused(menu, name):
+    with pytest.raises(ReAugKDError, match="is no name for a model; write a plain word"):
+        menu.new_folder(name)
+
+
+@pytest.mark.parametrize("name", ["x" * (LONGEST_NAME + 1), "ü" * 150, "x" * 5_000])
+def test_a_name_that_is_too_long_for_a_folder_is_refused(menu, name):
+    with pytest.raises(ReAugKDError, match="is too long for a model's name; write a shorter one") as said:
+        menu.new_folder(name)
+    assert len(str(said.value)) < 150
+
+
+def test_a_name_that_is_taken_is_refused_and_the_next_number_is_free(menu):
+    assert menu.free_name("mine") == "mine"
+    assert menu.new_folder(" mine ") == menu.root / "mine"
+    for taken, free in (("mine", "mine-2"), ("mine-2", "mine-3")):
+        (menu.root / taken).mkdir()
+        assert menu.free_name("mine") == free
+    with pytest.raises(ReAugKDError, match="'mine' is there already; choose another name"):
+        menu.new_folder("mine")

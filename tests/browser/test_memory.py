@@ -93,7 +93,7 @@ def test_a_memory_is_relabelled_and_added_to_tried_out_undone_and_saved_as_a_new
     assert saved.classes_.tolist() == [*toy_model.classes_, "gadget"]
     assert read_patch(tmp_path / "better.patch.jsonl") == patch
     page.locator("#save-version").click()
-    expect(page.locator("#memory-message")).to_contain_text("choose another one that is not there yet")
+    expect(page.locator("#memory-message")).to_contain_text("is there already; choose another name")
     page.locator("#model input").click()
     page.get_by_role("option", name="better").click()
     expect(page.locator("#pending")).to_contain_text("No edit is pending")
