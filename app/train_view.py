@@ -264,7 +264,7 @@ class TrainView:
             self.hub: gr.Textbox(visible=source == HUB),
             self.train_file: gr.File(visible=by_file),
             self.test_file: gr.File(visible=by_file),
-            self.metric: gr.Dropdown(value=METRICS[0] if by_file else OWN_METRIC),
+            self.metric: gr.Dropdown([OWN_METRIC, *METRICS], value=METRICS[0] if by_file else OWN_METRIC),
             self.teacher: gr.Dropdown(teachers, value=teachers[0]),
             **read,
         }

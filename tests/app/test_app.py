@@ -129,7 +129,7 @@ def test_texts_and_names_are_shown_as_text(toy_model, changed_model):
     for shown, times in (
         (answer_html(answer), 5),  # text, label, sentence, class and sum
         (about_html(model), 2),
-        (status_html(job), 2),
+        (status_html(job), 3),  # what is done, and what goes on with its bar
         (sentence_html(ReAugKDError(NASTY)), 1),
     ):
         assert "<img" not in shown
