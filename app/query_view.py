@@ -25,29 +25,14 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
 
 NOTHING: dict[str, Any] = {"struck": [], "relabelled": {}}
 # A row's button and menu carry the memory's number; one listener serves all tables that come later.
-# The table that comes takes the keyboard's place away: it goes to the control that stands there now.
-STRIKE = """let held = null;
-function hold(control, kind) {
-  held = {kind, place: [...element.querySelectorAll(kind)].indexOf(control)};
-}
-element.addEventListener('click', event => {
+STRIKE = """element.addEventListener('click', event => {
   const button = event.target.closest('[data-strike]');
-  if (!button) return;
-  hold(button, '[data-strike]');
-  trigger('strike', {number: Number(button.dataset.strike)});
+  if (button) trigger('strike', {number: Number(button.dataset.strike)});
 });
 element.addEventListener('change', event => {
   const menu = event.target.closest('[data-relabel]');
-  if (!menu) return;
-  hold(menu, '[data-relabel]');
-  trigger('relabel', {number: Number(menu.dataset.relabel), label: menu.value});
-});
-new MutationObserver(() => {
-  const controls = held ? [...element.querySelectorAll(held.kind)] : [];
-  if (controls.length && document.activeElement === document.body)
-    controls[Math.min(held.place, controls.length - 1)].focus({preventScroll: true});
-}).observe(element, {childList: true, subtree: true});
-element.addEventListener('focusout', event => { if (event.relatedTarget) held = null; });"""
+  if (menu) trigger('relabel', {number: Number(menu.dataset.relabel), label: menu.value});
+});"""
 
 
 def about_html(model: "ReAugKDClassifier") -> str:

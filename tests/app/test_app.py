@@ -1,6 +1,7 @@
 """The app without a browser: its pure functions, the model behind the page, its command line and its API."""
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -238,6 +239,17 @@ def test_the_status_says_stage_step_loss_and_time_left():
     job.progress = Progress("Maps")
     assert '<progress aria-label="Maps">' in status_html(job)
     assert "step 20 of 80, loss 0.500, about 42 s left in this stage" in shown
+
+
+def test_white_words_stand_out_from_the_colours_of_the_theme_behind_them():
+    rules = re.findall(r"background: var\(--primary-(\d+)\); color: white", (APP / "style.css").read_text("utf-8"))
+    assert rules
+    for step in rules:
+        colour = getattr(gr.themes.colors.blue, f"c{step}")
+        shares = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
+        luminance = sum(part * share for part, share in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+        assert 1.05 / (luminance + 0.05) >= 4.5  # by WCAG, for words of this size
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.2, "about 1 s"), (89, "about 89 s"), (150, "about 2 min")])
