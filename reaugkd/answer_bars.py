@@ -133,4 +133,4 @@ def _sum(explanation: "Explanation") -> str:
         student = f"{float(explanation.student_probabilities[number]):.3f} (student)"
         student += f" × {left:.3f} (what the memory leaves to the classes that the student knows)" if left < 1 else ""
         terms = f"{1 - weight:.2f} × {student} + {weight:.2f} × {memory}"
-    return f'<p class="sum" aria-live="off">{escaped_text(explanation.label)}: {total:.3f} = {terms}</p>'
+    return f'<p aria-live="off" class="sum">{escaped_text(explanation.label)}: {total:.3f} = {terms}</p>'
