@@ -1,7 +1,8 @@
 """The page of the memory: search it, see what looks wrong, edit it, and see what an edit does before it is saved."""
 
+import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,8 +29,6 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import ReAugKDClassifier
     from reaugkd.patch import Patch
 
-    Patches = dict[str, Patch]
-
 SELECTED = "selected on the maps"
 CHANGED = ("text", "text_pair", "label", "before", "after", "effect")
 NONE_PICKED = "<p>Pick a row to edit it.</p>"
@@ -39,10 +38,27 @@ WIDTHS = {"number": 90, "text": 400, "other_text": 400, "suspicion": 110, "fixes
 NARROW = {"text": 180, "text_pair": 160, "label": 102, "before": 102, "after": 102, "effect": 80}  # half a page
 # A search goes through all memories for some tasks, which takes seconds: nobody's text waits for it.
 SEARCHING = LATEST | {"concurrency_id": "memories"}
-DROP = """element.addEventListener('click', event => {
+# The browser keeps the pending edits by model: a reload and a server that forgets a page lose none.
+STORED = "reaugkd-edits"
+READ = f"""() => {{
+  try {{
+    const found = JSON.parse(localStorage.getItem('{STORED}'));
+    return JSON.stringify(found !== null && typeof found === 'object' ? found : {{}});
+  }} catch {{ return '{{}}'; }}
+}}"""
+# Of one model alone: another tab may have edited another one meanwhile.
+WRITE = f"""(name, edits) => {{
+  const all = {{...JSON.parse(({READ})()), [name]: JSON.parse(edits)[name] ?? []}};
+  try {{ localStorage.setItem('{STORED}', JSON.stringify(all)); }}
+  catch (error) {{ console.warn('The browser has no room for the pending edits; the page holds them.', error); }}
+}}"""
+READ_AGAIN = f"(name, edits) => [name, edits, ({READ})()]"
+ON_PENDING = f"""element.addEventListener('click', event => {{
   const button = event.target.closest('[data-drop]');
-  if (button) trigger('drop', {number: Number(button.dataset.drop)});
-});"""
+  if (button) trigger('drop', {{number: Number(button.dataset.drop)}});
+}});
+window.addEventListener('storage', event => {{ if (event.key === '{STORED}') trigger('elsewhere', {{}}); }});
+trigger('elsewhere', {{}});"""
 
 
 @kept(8)
@@ -81,6 +97,51 @@ def found_memories(model: "ReAugKDClassifier", show: str, text: str, selected: l
     return RowFilter(text=text).of(memories_of(model, show))
 
 
+def kept_patch(edits: str | None, name: str, model: "ReAugKDClassifier") -> "tuple[Patch, int]":
+    """Read the pending edits of a model that a browser kept; it may hold anything.
+
+    Parameters
+    ----------
+    edits : str or None
+        JSON: lists of edits by the model's name.
+    name : str
+        The model's name.
+    model : ReAugKDClassifier
+        The model, whose memory may have changed since.
+
+    Returns
+    -------
+    Patch
+        The edits that the model can take.
+    int
+        How many there are that it cannot.
+    """
+    from reaugkd.patch import Edit, fitting
+
+    found = _by_model(edits).get(name)
+    patch = []
+    for edit in found if isinstance(found, list) else []:
+        try:
+            patch.append(Edit(**edit))
+        except (ReAugKDError, TypeError):
+            continue
+    fits = fitting(model, tuple(patch))
+    return fits, len(found) - len(fits) if isinstance(found, list) else 0
+
+
+def with_patch(edits: str | None, name: str, patch: "Patch") -> str:
+    """Return what a browser keeps, the edits of one model in the place of those that it had."""
+    return json.dumps(_by_model(edits) | {name: [edit.as_dict() for edit in patch]}, ensure_ascii=False)
+
+
+def _by_model(edits: str | None) -> dict[str, Any]:
+    try:
+        found = json.loads(edits or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def pending_html(patch: "Patch", classes: Sequence[str] = ()) -> str:
     """List the edits that are not saved yet, each with a button that drops it.
 
@@ -104,7 +165,8 @@ def pending_html(patch: "Patch", classes: Sequence[str] = ()) -> str:
         new = "(a new class)" if edit.label and edit.label not in classes else ""
         text = row_in_one_line(vars(edit)) if edit.text else ""
         said = escaped_text(" ".join(filter(None, [what, edit.label, new, text])))
-        lines += f'<li>{said} <button data-drop="{number}" title="Drop this edit">drop</button></li>'
+        button = f'<button data-drop="{number}" title="Drop this edit" aria-label="Drop: {said}">drop</button>'
+        lines += f"<li>{said} {button}</li>"
     return f"<p><b>{len(patch)}</b> pending:</p><ol>{lines}</ol>"
 
 
@@ -125,8 +187,10 @@ class MemoryView:
 
     def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel, linked: gr.State) -> None:
         self.menu, self.name, self.maps, self.linked = menu, name, maps, linked
-        self.patches = gr.State({})  # by model: no edit is lost when another model, or view, is looked at
-        self.row, self.is_drawn = gr.State(None), gr.State(False)
+        self.edits = gr.Textbox("{}", visible=False)  # the pending ones of all models, as the browser keeps them
+        self.row = gr.State(None)
+        # For which model the page was filled, and of which the points are that are selected on the maps.
+        self.filled_for, self.selected_of = gr.State(None), gr.State(None)
         with gr.Row():
             self.show = gr.Radio(
                 [*SHOWS, SELECTED], value="suspicious", label="Which memories?", elem_id="show", scale=3
@@ -165,14 +229,15 @@ class MemoryView:
 
     def _place_pending(self) -> None:
         self.message = gr.HTML(visible=False, elem_id="memory-message")
-        self.pending = gr.HTML(pending_html(()), elem_id="pending", js_on_load=DROP, apply_default_css=False)
+        self.pending = gr.HTML(pending_html(()), elem_id="pending", js_on_load=ON_PENDING, apply_default_css=False)
         self.undo = gr.Button("Undo the last", size="sm", elem_id="undo")
         self.answer_by = gr.Radio([AS_CHOSEN, REFITTED, FIXED], value=AS_CHOSEN, label="Answer by", elem_id="answer-by")
         self.weight = gr.Slider(
             0, 1, 0.5, step=0.01, label="λ: weight of the memory", buttons=[], elem_id="edited-weight"
         )
         self.try_out = gr.Button("What does it fix and break?", variant="primary", elem_id="try")
-        self.effect = gr.HTML(elem_id="patch-effect")
+        # The region stays while its words change: only then they are read aloud.
+        self.effect = gr.HTML("", html_template='<div role="status">${value}</div>', elem_id="patch-effect")
         self.changed = gr.Dataframe(interactive=False, wrap=True, max_height=300, elem_id="changed", visible=False)
         self.save_changed = SaveButton("Save as CSV", "changed.csv", "changed-save", size="sm", visible=False)
         self.version = gr.Textbox("", label="Name of the new version", elem_id="version", max_lines=1)
@@ -181,13 +246,14 @@ class MemoryView:
             self.save_patch = SaveButton("Save the patch", "patch.jsonl", "save-patch")
 
     def _wire(self) -> None:
-        edited, searched = [self.name, self.patches], [self.name, self.show, self.search, self.maps.selected]
+        edited, searched = [self.name, self.edits], [self.name, self.show, self.search, self.maps.selected]
         tried, listed = [self.effect, self.changed, self.save_changed.button], [self.chosen, self.rows]
-        edits = [self.patches, self.pending, self.message, self.save_patch.button, *tried]
-        self.fill_inputs = [self.patches, self.linked, self.maps.selected]
+        shown = [self.pending, self.message, self.save_patch.button, *tried]
+        edits, texts, by = [self.edits, *shown], [self.text, self.text_pair], [self.answer_by, self.weight]
+        self.fill_inputs = [self.edits, self.linked, self.maps.selected, self.selected_of]
         self.seen = [self.show, self.search]
         self.filled = [
-            self.is_drawn,
+            self.filled_for,
             self.show,
             self.search,
             self.row,
@@ -196,49 +262,64 @@ class MemoryView:
             self.add_label,
             self.text_pair,
         ]
-        self.filled += [self.answer_by, self.weight, self.version, *listed, *edits]
+        self.filled += [self.answer_by, self.weight, self.version, *listed, *shown]
         self.show.input(self._list, searched, listed, **SEARCHING)
-        on_typing([self.search], self._list, searched, listed)
-        self.searched, self.selected_listed = searched, [self.show, *listed]
+        on_typing([self.search], self._list, searched, listed, **SEARCHING)
+        self.followed = [self.filled_for, self.linked, *searched]
+        self.selected_listed = [self.selected_of, self.show, *listed]
         for selected in self.maps.chosen:
-            self.follow(selected)
+            selected.then(self._list_selected, self.followed, self.selected_listed, **SEARCHING)
+        late = [self.selected_of, *self.followed]  # what was selected while the page was filled
+        self.filled_for.change(self._list_late, late, self.selected_listed, **SEARCHING)
         self.on_maps.click(self._show_on_maps, searched, [self.maps.map, *self.maps.listed], **SEARCHING)
         self.save_list.on_click(self._save_list, searched)
         self.rows.select(self._open, self.name, [self.row, self.opened, self.label], **ASKING)
-        self.relabel.click(self._relabel, [*edited, self.row, self.label], edits, **EACH)
-        self.remove.click(self._remove, [*edited, self.row], edits, **EACH)
-        texts = [self.text, self.text_pair]
-        self.add.click(self._add, [*edited, *texts, self.add_label], [*edits, *texts], **EACH)
-        self.upload.upload(self._add_file, [*edited, self.upload], edits, **EACH)
-        self.undo.click(self._undo, edited, edits, **EACH)
-        self.pending.drop(self._drop, edited, edits, **EACH)
-        by = [self.answer_by, self.weight]
+        seen: list[Any] = [self.show, self.search, *by, self.version, self.maps.selected]
+        coded = [self.name, self.edits, *seen]
+        changes = [part.change for part in (*seen, self.filled_for)]
+        gr.on(changes, self._coded, coded, self.code, **LATEST)
+        for event in (
+            self.relabel.click(self._relabel, [*edited, self.row, self.label], edits, **EACH),
+            self.remove.click(self._remove, [*edited, self.row], edits, **EACH),
+            self.add.click(self._add, [*edited, *texts, self.add_label], [*edits, *texts], **EACH),
+            self.upload.upload(self._add_file, [*edited, self.upload], edits, **EACH),
+            self.undo.click(self._undo, edited, edits, **EACH),
+            self.pending.drop(self._drop, edited, edits, **EACH),
+        ):
+            event.then(None, edited, js=WRITE, api_visibility="private")
+            event.then(self._coded, coded, self.code, **LATEST)
+        gr.on(js=READ, fn=None, outputs=self.edits, api_visibility="private")  # when the page is loaded
+        again = self.pending.elsewhere(self._show_again, [*edited, self.edits], edits, js=READ_AGAIN, **EACH)
+        again.then(self._coded, coded, self.code, **LATEST)
         gr.on([self.answer_by.input, self.weight.input], self._untried, None, tried, **LATEST)
         slow = ASKING | {"show_progress": "minimal"}
         self.try_out.click(self._try, [*edited, *by], [self.message, *tried], **slow)
         self.save_changed.on_click(self._save_changed, [*edited, *by])
         self.save.click(self._save, [*edited, *by, self.version], [self.message, self.name], **slow)
         self.save_patch.on_click(self._save_patch, edited)
-        seen: list[Any] = [self.show, self.search, self.patches, *by, self.version, self.maps.selected]
-        gr.on([part.change for part in seen], self._coded, [self.name, *seen], self.code, **LATEST)
 
     def follow(self, selected: Dependency) -> None:
-        """List the selected memories after an event that selects points on the maps."""
-        selected.then(self._list_selected, [self.is_drawn, *self.searched], self.selected_listed, **SEARCHING)
+        """List the selected memories after an event of the page's own that may have selected points on the maps."""
+        selected.then(self._list_linked, self.followed, self.selected_listed, **SEARCHING)
 
-    def fill(self, name: str, patches: "Patches", linked: PageState, selected: list[int]) -> dict[Any, Any]:
+    def fill(
+        self, name: str, edits: str | None, linked: PageState, selected: list[int], selected_of: str | None
+    ) -> dict[Any, Any]:
         """Set the page up for a model.
 
         Parameters
         ----------
         name : str
             The model's.
-        patches : dict of str to Patch
-            Pending edits by model.
+        edits : str or None
+            Pending edits of all models, as :func:`kept_patch` takes them.
         linked : PageState
             What the page's link asks for.
         selected : list of int
-            The points that are selected on the maps; of memories among them, the page lists no others.
+            The points that are selected on the maps; of memories among them, the page lists no others unless its link
+            asks for others.
+        selected_of : str or None
+            The model whose points these are.
 
         Returns
         -------
@@ -246,18 +327,17 @@ class MemoryView:
             Values by component, of those in ``filled``.
         """
         model = self.menu.get(name)
-        classes, is_judged = list(model.parts.settings.label_names), model.parts.evaluation_rows is not None
-        asked = linked.of_view if linked.view == "memory" and linked.model in ("", name) else {}
-        show = "suspicious" if is_judged else ALL
-        if self._memories(name, selected):
-            show = SELECTED
-        elif asked.get("show") in SHOWS:
-            show = asked["show"]
+        classes = list(model.parts.settings.label_names)
+        asked = self._asked(name, linked)
+        show = asked.get("show", "")
+        if show not in SHOWS:
+            is_chosen = selected_of == name and self._memories(name, selected)
+            show = SELECTED if is_chosen else self._usual(name)
         holds = asked.get("holds", "")
         return {
-            **self._edited(name, patches, patches.get(name, ())),
+            **self._shown_kept(name, edits),
             **self._list(name, show, holds, selected),
-            self.is_drawn: True,
+            self.filled_for: name,
             self.show: show,
             self.search: holds,
             self.row: None,
@@ -275,6 +355,14 @@ class MemoryView:
         asked = {"show": "" if show == SELECTED else show, "holds": holds}
         return replace(state, view="memory", of_view=short(asked))
 
+    def _asked(self, name: str, linked: PageState) -> Mapping[str, str]:
+        """Return what the page's link asks of this view for a model."""
+        return linked.of_view if linked.view == "memory" and linked.model in ("", name) else {}
+
+    def _usual(self, name: str) -> str:
+        """Return what is listed where nobody asked for anything."""
+        return ALL if self.menu.get(name).parts.evaluation_rows is None else "suspicious"
+
     def _memories(self, name: str, selected: list[int]) -> list[int]:
         """Return the memories among selected points, which stand first among these."""
         return [point for point in selected if point < len(self.menu.get(name).memory)]
@@ -287,24 +375,46 @@ class MemoryView:
         which = show + (f", “{text.strip()}” in the text" if text.strip() else "")
         return {self.chosen: listed_html(which, len(rows)), self.rows: row_table(rows, WIDTHS, visible=len(rows) > 0)}
 
-    def _list_selected(self, is_drawn: bool, name: str, show: str, text: str, selected: list[int]) -> dict[Any, Any]:
+    def _list_selected(
+        self,
+        filled_for: str | None,
+        _: PageState,
+        name: str,
+        show: str,
+        text: str,
+        selected: list[int],
+        otherwise: str = ALL,
+    ) -> dict[Any, Any]:
         """List the memories among the points that are selected on the maps, as long as there are any."""
-        if not is_drawn:  # an audit takes seconds; the page sees the selection when it is opened
-            return gr.skip()
+        seen: dict[Any, Any] = {self.selected_of: name}
+        if filled_for != name:  # an audit takes seconds; the page sees the selection when it is opened
+            return seen
         if self._memories(name, selected):
             show = SELECTED
         elif show == SELECTED:
-            show = ALL
+            show = otherwise
         else:
-            return gr.skip()
-        return {self.show: show, **self._list(name, show, text, selected)}
+            return seen
+        return {**seen, self.show: show, **self._list(name, show, text, selected)}
+
+    def _list_linked(
+        self, filled_for: str | None, linked: PageState, name: str, show: str, text: str, selected: list[int]
+    ) -> dict[Any, Any]:
+        """List what is selected when a page or another model is opened, unless the link asks for other memories."""
+        if self._asked(name, linked).get("show") in SHOWS:
+            return {self.selected_of: name}
+        return self._list_selected(filled_for, linked, name, show, text, selected, self._usual(name))
+
+    def _list_late(self, selected_of: str | None, filled_for: str | None, linked: PageState, *searched: Any) -> Any:
+        """List what is selected if it is of the model for which the page is filled now."""
+        return self._list_linked(filled_for, linked, *searched) if selected_of == filled_for else gr.skip()
 
     def _coded(
         self,
         name: str,
+        edits: str | None,
         show: str,
         text: str,
-        patches: "Patches",
         answer_by: str,
         weight: float,
         version: str,
@@ -317,7 +427,7 @@ class MemoryView:
             folder,
             ALL if show == SELECTED else show,
             chosen,
-            patches.get(name, ()),
+            self._patch(name, edits),
             by.get(answer_by),
             target,
             carries_rows=self.menu.get(name).parts.evaluation_rows is not None,
@@ -343,16 +453,37 @@ class MemoryView:
         )
         return number, said, row["label"]
 
-    def _edited(self, name: str, patches: "Patches", patch: "Patch") -> dict[Any, Any]:
-        """Return what shows a changed patch; what was tried out before is no longer true."""
+    def _patch(self, name: str, edits: str | None) -> "Patch":
+        """Return a model's pending edits."""
+        return kept_patch(edits, name, self.menu.get(name))[0]
+
+    def _shown(self, name: str, patch: "Patch") -> dict[Any, Any]:
+        """Return what shows a patch; what was tried out before is no longer true."""
         classes = self.menu.get(name).parts.settings.label_names
         return {
-            self.patches: patches | {name: patch},
             self.pending: pending_html(patch, classes),
             self.message: gr.HTML("", visible=False),
             self.save_patch.button: gr.Button(interactive=bool(patch)),
             **self._untried(),
         }
+
+    def _shown_kept(self, name: str, edits: str | None) -> dict[Any, Any]:
+        """Show the edits that the browser kept, and say it where some are of another memory."""
+        patch, lost = kept_patch(edits, name, self.menu.get(name))
+        shown = self._shown(name, patch)
+        if lost:
+            said = f"{lost:,} of the edits that were pending do not fit this memory any more; they are left out."
+            shown |= self._told(ReAugKDError(said))
+        return shown
+
+    def _show_again(self, name: str, edits: str | None, found: str | None) -> dict[Any, Any]:
+        """Show what the browser keeps now, where another tab has changed it."""
+        before, after = (_by_model(kept).get(name) or [] for kept in (edits, found))
+        return {self.edits: found, **({} if before == after else self._shown_kept(name, found))}
+
+    def _edited(self, name: str, edits: str | None, patch: "Patch") -> dict[Any, Any]:
+        """Take a patch as the pending one."""
+        return {self.edits: with_patch(edits, name, patch), **self._shown(name, patch)}
 
     def _untried(self) -> dict[Any, Any]:
         return {
@@ -364,22 +495,22 @@ class MemoryView:
     def _told(self, error: ReAugKDError) -> dict[Any, Any]:
         return {self.message: gr.HTML(sentence_html(error), visible=True)}
 
-    def _save_patch(self, path: Path, name: str, patches: "Patches") -> None:
+    def _save_patch(self, path: Path, name: str, edits: str | None) -> None:
         from reaugkd.patch import write_patch
 
-        write_patch(patches.get(name, ()), path)
+        write_patch(self._patch(name, edits), path)
 
     def _with(
-        self, name: str, patches: "Patches", kind: str, number: int | None, label: str | None = None
+        self, name: str, edits: str | None, kind: str, number: int | None, label: str | None = None
     ) -> dict[Any, Any]:
         from reaugkd.patch import Edit
 
         if number is None:
             return self._told(ReAugKDError("No memory is picked; click a row of the table first."))
-        memory, patch = self.menu.get(name).parts.knowledge_base, patches.get(name, ())
-        return self._checked(name, patches, lambda: (*patch, Edit(kind, memory.rows["id"].iloc[number], label)))
+        memory, patch = self.menu.get(name).parts.knowledge_base, self._patch(name, edits)
+        return self._checked(name, edits, lambda: (*patch, Edit(kind, memory.rows["id"].iloc[number], label)))
 
-    def _checked(self, name: str, patches: "Patches", make: "Callable[[], Patch]") -> dict[Any, Any]:
+    def _checked(self, name: str, edits: str | None, make: "Callable[[], Patch]") -> dict[Any, Any]:
         """Take a patch if the model can be edited by it, or say why not; the pending one then stays."""
         from reaugkd.patch import check_patch
 
@@ -388,20 +519,20 @@ class MemoryView:
             check_patch(self.menu.get(name), patch)
         except ReAugKDError as error:
             return self._told(error)
-        return self._edited(name, patches, patch)
+        return self._edited(name, edits, patch)
 
-    def _relabel(self, name: str, patches: "Patches", number: int | None, label: str) -> dict[Any, Any]:
-        return self._with(name, patches, "relabel", number, label)
+    def _relabel(self, name: str, edits: str | None, number: int | None, label: str) -> dict[Any, Any]:
+        return self._with(name, edits, "relabel", number, label)
 
-    def _remove(self, name: str, patches: "Patches", number: int | None) -> dict[Any, Any]:
-        return self._with(name, patches, "remove", number)
+    def _remove(self, name: str, edits: str | None, number: int | None) -> dict[Any, Any]:
+        return self._with(name, edits, "remove", number)
 
-    def _add(self, name: str, patches: "Patches", text: str, text_pair: str, label: str) -> dict[Any, Any]:
+    def _add(self, name: str, edits: str | None, text: str, text_pair: str, label: str) -> dict[Any, Any]:
         rows = pd.DataFrame([{"text": text, "text_pair": text_pair or None, "label": (label or "").strip() or None}])
-        added = self._added(name, patches, rows)
-        return added | ({self.text: "", self.text_pair: ""} if self.patches in added else {})
+        added = self._added(name, edits, rows)
+        return added | ({self.text: "", self.text_pair: ""} if self.edits in added else {})
 
-    def _add_file(self, name: str, patches: "Patches", path: str) -> dict[Any, Any]:
+    def _add_file(self, name: str, edits: str | None, path: str) -> dict[Any, Any]:
         from reaugkd.sources import named_texts
 
         columns = {"text": "text", "label": "label"}
@@ -411,21 +542,21 @@ class MemoryView:
             rows = named_texts(path, columns)
         except ReAugKDError as error:
             return self._told(error)
-        return self._added(name, patches, rows)
+        return self._added(name, edits, rows)
 
-    def _added(self, name: str, patches: "Patches", rows: pd.DataFrame) -> dict[Any, Any]:
+    def _added(self, name: str, edits: str | None, rows: pd.DataFrame) -> dict[Any, Any]:
         from reaugkd.patch import additions
 
-        model, patch = self.menu.get(name), patches.get(name, ())
-        return self._checked(name, patches, lambda: (*patch, *additions(model, rows, patch)))
+        model, patch = self.menu.get(name), self._patch(name, edits)
+        return self._checked(name, edits, lambda: (*patch, *additions(model, rows, patch)))
 
-    def _undo(self, name: str, patches: "Patches") -> dict[Any, Any]:
-        return self._edited(name, patches, patches.get(name, ())[:-1])
+    def _undo(self, name: str, edits: str | None) -> dict[Any, Any]:
+        return self._edited(name, edits, self._patch(name, edits)[:-1])
 
-    def _drop(self, event: gr.EventData, name: str, patches: Any) -> dict[Any, Any]:
+    def _drop(self, event: gr.EventData, name: str, edits: str | None) -> dict[Any, Any]:
         """Drop one edit; another that builds on it keeps it."""
-        patch, number = patches.get(name, ()), int(event.number)
-        return self._checked(name, patches, lambda: (*patch[:number], *patch[number + 1 :]))
+        patch, number = self._patch(name, edits), int(event.number)
+        return self._checked(name, edits, lambda: (*patch[:number], *patch[number + 1 :]))
 
     def _new_version(self, name: str, patch: "Patch", answer_by: str, weight: float) -> "ReAugKDClassifier":
         from reaugkd.patch import apply_patch
@@ -436,21 +567,21 @@ class MemoryView:
             return refit_gate(edited)
         return with_weight(edited, weight) if answer_by == FIXED else edited
 
-    def _changed(self, name: str, patches: "Patches", answer_by: str, weight: float) -> pd.DataFrame:
+    def _changed(self, name: str, edits: str | None, answer_by: str, weight: float) -> pd.DataFrame:
         """Return the test rows that the pending edits answer otherwise."""
         from reaugkd.evaluation_set import changed_by_edits
         from reaugkd.refit import with_weight
 
         model = self.menu.get(name)
-        edited = self._new_version(name, patches.get(name, ()), answer_by, weight)
+        edited = self._new_version(name, self._patch(name, edits), answer_by, weight)
         before = with_weight(model, weight) if answer_by == FIXED else model
         return changed_by_edits(evaluation_set(model, "test"), before, edited)
 
-    def _try(self, name: str, patches: "Patches", answer_by: str, weight: float) -> dict[Any, Any]:
+    def _try(self, name: str, edits: str | None, answer_by: str, weight: float) -> dict[Any, Any]:
         from reaugkd.evaluation_set import effect_counts
 
         try:
-            changed = self._changed(name, patches, answer_by, weight)
+            changed = self._changed(name, edits, answer_by, weight)
         except ReAugKDError as error:
             return self._told(error)
         counts, rows = effect_counts(changed), len(evaluation_set(self.menu.get(name), "test"))
@@ -469,10 +600,10 @@ class MemoryView:
     def _save_changed(self, path: Path, *inputs: Any) -> None:
         self._changed(*inputs).to_csv(path, index=False)
 
-    def _save(self, name: str, patches: "Patches", answer_by: str, weight: float, version: str) -> dict[Any, Any]:
+    def _save(self, name: str, edits: str | None, answer_by: str, weight: float, version: str) -> dict[Any, Any]:
         from reaugkd.patch import write_patch
 
-        patch = patches.get(name, ())
+        patch = self._patch(name, edits)
         try:
             if not patch:
                 raise ReAugKDError("There is no edit to save; relabel, remove or add a memory first.")

@@ -16,7 +16,11 @@ READ = """(...values) => {{
 
 
 def on_typing(
-    boxes: list[gr.Textbox], answer: Callable[..., dict[Any, Any]], inputs: list[Any], outputs: list[Any]
+    boxes: list[gr.Textbox],
+    answer: Callable[..., dict[Any, Any]],
+    inputs: list[Any],
+    outputs: list[Any],
+    **options: Any,
 ) -> None:
     """Answer what stands in some boxes whenever it changes, be it typed, pasted or put there by the page.
 
@@ -30,8 +34,10 @@ def on_typing(
         Takes the values of the inputs and returns those of outputs.
     inputs, outputs : list of Component
         As of any event.
+    **options
+        As of any event, where they are to be others than those of a text that the model is asked.
     """
     # Gradio draws a box of a single line as an input.
     places = {inputs.index(box): f"#{box.elem_id} :is(textarea, input)" for box in boxes}
     script = READ.format(boxes=json.dumps(places), count=len(inputs))
-    gr.on([box.change for box in boxes], answer, inputs, outputs, js=script, **LATEST)
+    gr.on([box.change for box in boxes], answer, inputs, outputs, js=script, **LATEST | options)

@@ -60,6 +60,10 @@ class Edit:
         if self.edit == "add" and not (self.text or "").strip():
             raise ReAugKDError(f"The added row {self.id!r} has no text; give it one.")
 
+    def as_dict(self) -> dict[str, str]:
+        """Return the edit by the names of its parts, without those that it has not, as a line of a patch file."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
 
 Patch = tuple[Edit, ...]
 """Edits, applied in their order; to undo the last is to leave it out."""
@@ -101,7 +105,7 @@ def read_patch(path: str | Path) -> Patch:
 
 def write_patch(patch: Patch, path: str | Path) -> None:
     """Write a patch as JSON Lines, whole or not at all."""
-    lines = [json.dumps({k: v for k, v in asdict(edit).items() if v is not None}, ensure_ascii=False) for edit in patch]
+    lines = [json.dumps(edit.as_dict(), ensure_ascii=False) for edit in patch]
     partial = Path(path).with_name(Path(path).name + ".partial")
     partial.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     partial.replace(path)
@@ -162,6 +166,33 @@ def check_patch(model: ReAugKDClassifier, patch: Patch) -> None:
     nameless = [edit.id for edit in added if edit.label is None]
     if model.parts.teacher is None and nameless:
         raise ReAugKDError(f"The added row {nameless[0]!r} has no label, and the teacher was not kept; give it one.")
+
+
+def fitting(model: ReAugKDClassifier, patch: Patch) -> Patch:
+    """Return those edits of a patch that a model can take, each after those before it; no network runs.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model, whose memory may be another than that for which the patch was made.
+    patch : Patch
+        The edits.
+
+    Returns
+    -------
+    Patch
+        All of them where :func:`check_patch` finds nothing wrong.
+    """
+
+    def extended(taken: Patch, further: Patch) -> Patch:
+        try:
+            check_patch(model, taken + further)
+        except ReAugKDError:
+            half = len(further) // 2  # halves: where few of many do not fit, few checks tell which
+            return extended(extended(taken, further[:half]), further[half:]) if half else taken
+        return taken + further
+
+    return extended((), patch)
 
 
 def apply_patch(model: ReAugKDClassifier, patch: Patch) -> ReAugKDClassifier:

@@ -8,7 +8,7 @@ import pytest
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.inference import ReAugKDClassifier
-from reaugkd.patch import Edit, additions, apply_patch, check_patch, read_patch, write_patch
+from reaugkd.patch import Edit, additions, apply_patch, check_patch, fitting, read_patch, write_patch
 from reaugkd.second_key import SecondKey
 
 TEXT = "the shiny new gadget hums"
@@ -231,3 +231,33 @@ def test_a_patch_file_in_another_encoding_is_named(tmp_path):
 def test_a_missing_patch_file_is_named(tmp_path):
     with pytest.raises(ReAugKDError, match="There is no file"):
         read_patch(tmp_path / "none.jsonl")
+
+
+def test_ids_of_any_form_and_texts_that_stand_twice_come_back_from_a_patch_file_and_edit_their_own_row(
+    without_teacher, tmp_path
+):
+    memory = without_teacher.parts.knowledge_base
+    odd = ["7", " 7", "007", "a row", "tab\there", "1e3", "nan"]
+    rows = memory.rows.assign(id=[*odd, *memory.rows["id"][len(odd) :]])
+    rows.loc[[0, 1, 2], "text"] = rows["text"][0]
+    model = ReAugKDClassifier(replace(without_teacher.parts, knowledge_base=replace(memory, rows=rows)))
+    model.save_pretrained(tmp_path / "odd")
+    model = ReAugKDClassifier.from_pretrained(tmp_path / "odd")
+    assert ids(model)[: len(odd)] == odd
+    added = additions(model, pd.DataFrame({"text": [rows["text"][0]] * 2, "label": ["fruit"] * 2}))
+    patch = (*(Edit("remove", name) for name in odd[1:]), Edit("relabel", "7", "gadget"), *added)
+    write_patch(patch, tmp_path / "odd.jsonl")
+    assert read_patch(tmp_path / "odd.jsonl") == patch
+    edited = apply_patch(model, read_patch(tmp_path / "odd.jsonl"))
+    assert ids(edited) == ["7", *rows["id"][len(odd) :], "added-1", "added-2"]
+    assert edited.parts.knowledge_base.rows["label"][0] == "gadget"
+
+
+def test_of_a_patch_the_edits_that_fit_a_memory_are_kept_in_their_order(without_teacher):
+    first, second = ids(without_teacher)[:2]
+    good = (Edit("remove", first), Edit("add", "mine", "fruit", TEXT), Edit("relabel", "mine", "metal"))
+    wrong = (Edit("remove", "gone"), Edit("relabel", first, "metal"), Edit("add", second, "fruit", TEXT))
+    assert fitting(without_teacher, good) == good
+    assert fitting(without_teacher, ()) == ()
+    assert fitting(without_teacher, wrong[:1]) == ()
+    assert fitting(without_teacher, (good[0], *wrong, *good[1:])) == good
