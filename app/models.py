@@ -37,6 +37,11 @@ SPLITS = ["test", "validation"]
 R = TypeVar("R")
 
 
+def partial_folder(folder: Path) -> Path:
+    """Return where a training of a model keeps what is finished, until the model is whole."""
+    return folder.with_name(folder.name + ".partial")
+
+
 def kept(count: int) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Keep a function's last results; whoever asks for one that is being made waits for it, and for no other.
 
@@ -127,9 +132,10 @@ class ModelMenu:
         return self.root / name
 
     def free_name(self, base: str) -> str:
-        """Return a name that no folder has: the base, or the base with the first number from 2 on that is free."""
+        """Return a name that no model and no unfinished training has: the base, or one with the first free number."""
         names = itertools.chain([base], (f"{base}-{number}" for number in itertools.count(2)))
-        return next(name for name in names if not self.folder(name).exists())
+        folders = map(self.folder, names)
+        return next(path.name for path in folders if not path.exists() and not partial_folder(path).exists())
 
     def new_folder(self, name: str) -> Path:
         """Return the folder for a new model of a name that somebody wrote.

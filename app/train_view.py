@@ -10,7 +10,7 @@ from gradio.blocks import Block
 from models import ModelMenu
 from sentence import READ_ALOUD, sentence_html
 from training_view import stages_html
-from trainings import SHIPPED_TEACHER, TrainingRequest, Trainings, partial_folder
+from trainings import SHIPPED_TEACHER, TrainingRequest, Trainings
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.figures import epochs_figure, loss_figure
@@ -113,7 +113,7 @@ class TrainView:
 
     def __init__(self, menu: ModelMenu, name: gr.Dropdown) -> None:
         self.menu, self.name = menu, name
-        self.trainings = Trainings(menu.root)
+        self.trainings = Trainings(menu)
         self.drawn = gr.State((0, 0, False))  # stages and losses, epochs, and end that this page has drawn
         self.is_read = gr.State(False)  # whether there is a file to preview
         with gr.Row():
@@ -240,16 +240,9 @@ class TrainView:
         dict
             Values by component, of those in ``filled``.
         """
-        new = model_name or self._free_name("mine")
+        new = model_name or self.menu.free_name("mine")
         shown = {self.model_name: new, self.message: gr.HTML(visible=False)}
         return shown | self._draw((0, 0, False), model_name, is_read)
-
-    def _free_name(self, base: str) -> str:
-        number, name = 1, base
-        while self.menu.folder(name).exists() or partial_folder(self.menu.folder(name)).exists():
-            number += 1
-            name = f"{base}-{number}"
-        return name
 
     def _choose_source(self, source: str, path: str | None) -> dict[Any, Any]:
         """Show the boxes that the source needs; what is read of a file comes back with it."""
@@ -396,5 +389,5 @@ class TrainView:
         if job is not None and request is not None and job.model is not None:
             updates[self.name] = gr.Dropdown(choices=self.menu.names())
             if model_name.strip() == request.name.strip():
-                updates[self.model_name] = self._free_name(re.sub(r"-\d+$", "", model_name.strip()))
+                updates[self.model_name] = self.menu.free_name(re.sub(r"-\d+$", "", model_name.strip()))
         return updates

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_job import ModelJob
+from models import ModelMenu, partial_folder
 
 from reaugkd.errors import ReAugKDError
 
@@ -14,11 +15,6 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.trainer import OnProgress
 
 SHIPPED_TEACHER = "all-mpnet-base-v2, by its shipped outputs"
-
-
-def partial_folder(folder: Path) -> Path:
-    """Return where a training of a model keeps what is finished, until the model is whole."""
-    return folder.with_name(folder.name + ".partial")
 
 
 @dataclass(frozen=True)
@@ -150,8 +146,8 @@ class Trainings:
 
     Parameters
     ----------
-    root : Path
-        Folder of the models.
+    menu : ModelMenu
+        Gives the folders of the models.
 
     Attributes
     ----------
@@ -161,8 +157,8 @@ class Trainings:
         What it was asked for.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, menu: ModelMenu) -> None:
+        self.menu = menu
         self.job: ModelJob | None = None
         self.request: TrainingRequest | None = None
         self._begun: dict[str, TrainingRequest] = {}  # by folder: whose the unfinished work in it is
@@ -185,11 +181,7 @@ class Trainings:
             if self.job is not None and self.job.is_running:
                 running = self.request.name if self.request else ""
                 raise ReAugKDError(f"The training of {running!r} runs; wait until it is done, or cancel it.")
-            folder = self.root / (request.name.strip() or "-")
-            if folder.parent != self.root or folder.name.startswith(("-", ".")):
-                raise ReAugKDError(f"{request.name!r} is no name for a model; write a plain word.")
-            if folder.exists():
-                raise ReAugKDError(f"A model of the name {request.name!r} is there already; choose another name.")
+            folder = self.menu.new_folder(request.name)
             self._keep_unfinished(folder, request)
             self.request = request
             self.job = ModelJob(str(folder), request.train)

@@ -16,6 +16,11 @@ from trainings import SHIPPED_TEACHER, TrainingRequest, Trainings
 from reaugkd.errors import ReAugKDError
 
 
+def menu_of(folder):
+    """The menu of a server whose models lie in a folder."""
+    return ModelMenu(ModelJob(str(folder / "first")))
+
+
 @pytest.fixture
 def started(monkeypatch, tmp_path):
     """Trainings that wait until they are let go, and the recipes they were asked for."""
@@ -27,7 +32,7 @@ def started(monkeypatch, tmp_path):
         raise ReAugKDError("The disk is full.")
 
     monkeypatch.setattr(trainings.TrainingRequest, "train", train)
-    desk = Trainings(tmp_path)
+    desk = Trainings(menu_of(tmp_path))
     desk.start(TrainingRequest("mine", task="shoptalk"))
     yield desk, go, asked
     go.set()
@@ -43,12 +48,12 @@ def test_a_second_training_waits_for_the_first(started):
     assert "The disk is full." in training_html(desk)
     desk.resume()
     desk.job.wait()
-    assert [(request.name, folder) for request, folder in asked] == [("mine", str(desk.root / "mine"))] * 2
+    assert [(request.name, folder) for request, folder in asked] == [("mine", str(desk.menu.root / "mine"))] * 2
 
 
 def test_what_is_finished_of_a_training_is_not_lost_to_one_of_other_settings_and_goes_on(started):
     desk, go, asked = started
-    (desk.root / "mine.partial").mkdir()
+    (desk.menu.root / "mine.partial").mkdir()
     go.set()
     desk.job.wait()
     stopped = desk.job
@@ -82,7 +87,7 @@ def test_what_an_earlier_server_left_is_compared_by_the_training_itself(
 
     with pytest.raises(ReAugKDError, match="Stopped"):
         request.train(str(tmp_path / "mine"), stop)
-    desk = Trainings(tmp_path)
+    desk = Trainings(menu_of(tmp_path))
     desk.start(replace(request, seed=7))
     desk.job.wait()
     assert "keeps what is finished of a training with other settings" in desk.job.error
@@ -102,13 +107,13 @@ def test_a_name_of_an_unfinished_training_is_not_proposed(view, tmp_path):
 @pytest.mark.parametrize("name", ["", " ", "..", "../up", "-dash", ".hidden", "a/b"])
 def test_what_is_no_name_of_a_folder_is_refused(tmp_path, name):
     with pytest.raises(ReAugKDError, match="is no name for a model; write a plain word"):
-        Trainings(tmp_path).start(TrainingRequest(name))
+        Trainings(menu_of(tmp_path)).start(TrainingRequest(name))
 
 
 def test_a_name_that_is_taken_is_refused(tmp_path):
     (tmp_path / "mine").mkdir()
     with pytest.raises(ReAugKDError, match="'mine' is there already; choose another name"):
-        Trainings(tmp_path).start(TrainingRequest("mine"))
+        Trainings(menu_of(tmp_path)).start(TrainingRequest("mine"))
 
 
 def test_the_shipped_outputs_teach_shoptalk_alone(tmp_path):
