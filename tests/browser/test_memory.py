@@ -24,6 +24,7 @@ def page(open_page, serve_model, forgetful):
     page = open_page(serve_model(forgetful))
     page.get_by_role("tab", name="Memory").click()
     expect(page.locator("#memories-chosen b")).to_be_visible()
+    page.wait_for_function("location.search.includes('view=memory')")
     return page
 
 
@@ -32,6 +33,14 @@ def downloaded(page, button, folder):
         page.locator(f"#{button}").click()
     download.value.save_as(folder / download.value.suggested_filename)
     return folder / download.value.suggested_filename
+
+
+def add(page, text):
+    """Add a memory, and wait until it is pending and the box is empty for the next one."""
+    page.locator("#add-text textarea").fill(text)
+    page.locator("#add").click()
+    expect(page.locator("#pending")).to_contain_text(text)
+    expect(page.locator("#add-text textarea")).to_have_value("")
 
 
 def test_every_question_lists_its_memories_and_the_file_holds_them_all(page, forgetful, tmp_path):
@@ -105,9 +114,7 @@ def test_a_memory_is_relabelled_and_added_to_tried_out_undone_and_saved_as_a_new
 
 def test_any_pending_edit_can_be_dropped_and_the_file_holds_the_others(page, forgetful, tmp_path):
     for text in ("iron in the rain", "plum and pear", "fog over iron"):
-        page.locator("#add-text textarea").fill(text)
-        page.locator("#add").click()
-        expect(page.locator("#pending")).to_contain_text(text)
+        add(page, text)
     page.locator("[data-drop='1']").click()
     expect(page.locator("#pending li")).to_have_count(2)
     patch = read_patch(downloaded(page, "save-patch", tmp_path))
@@ -154,6 +161,69 @@ def test_memories_that_are_selected_on_the_maps_are_listed(page, forgetful):
     expect(page.locator("#memories-chosen")).to_contain_text(f"{len(forgetful.memory)} rows: all")
 
 
+def test_pending_edits_survive_a_reload_and_a_server_that_forgot_the_page_and_can_be_saved(
+    open_page, serve, toy_model, toy_model_folder, tmp_path
+):
+    folder = shutil.copytree(toy_model_folder, tmp_path / "toy")
+    job = ModelJob(str(folder))
+    job.model = toy_model
+    address = f"{serve(job)}?view=memory"
+    page = open_page(address)
+    expect(page.locator("#pending")).to_contain_text("No edit is pending")
+    for text in ("iron in the rain", "${1} <b>fog</b> over iron"):
+        add(page, text)
+    page.wait_for_function("localStorage.getItem('reaugkd-edits').includes('fog')")
+    page.reload()
+    expect(page.locator("#pending li")).to_have_count(2)
+    for state in serve.pages[-1].state_holder.session_data.values():
+        state.state_data.clear()
+    page.get_by_role("button", name="Drop: add", exact=False).nth(1).click()
+    expect(page.locator("#pending li")).to_have_count(1)
+    page.locator("#save-version").click()
+    expect(page.locator("#memory-message")).to_contain_text("Saved as")
+    assert [edit.text for edit in read_patch(tmp_path / "toy-edited.patch.jsonl")] == ["iron in the rain"]
+    page.goto(address)
+    expect(page.locator("#pending li")).to_have_count(1)
+    for model, count in (("toy-edited", 0), ("toy", 1)):
+        page.locator("#model input").click()
+        page.get_by_role("option", name=model, exact=True).click()
+        expect(page.locator("#pending li")).to_have_count(count)
+
+
+def test_an_edit_in_another_tab_is_pending_in_this_one_too_and_neither_loses_any(page):
+    other = page.context.new_page()
+    other.goto(page.url)
+    expect(other.locator("#pending")).to_contain_text("No edit is pending")
+    add(page, "iron in the rain")
+    expect(other.locator("#pending li")).to_have_count(1)
+    add(other, "fog over iron")
+    for tab in (page, other):
+        expect(tab.locator("#pending li")).to_have_count(2)
+        expect(tab.locator("#pending")).to_contain_text("iron in the rain")
+
+
+def test_kept_edits_that_do_not_fit_the_memory_are_left_out_and_that_is_said(page, forgetful):
+    row = forgetful.parts.knowledge_base.rows.iloc[3]
+    page.evaluate(
+        """id => localStorage.setItem('reaugkd-edits', JSON.stringify({toy: [
+          {edit: 'remove', id: 'gone'}, 7, {edit: 'burn', id}, {edit: 'remove', id}], other: 'nonsense'}))""",
+        row["id"],
+    )
+    page.reload()
+    expect(page.locator("#pending li")).to_have_text([f"remove {row['id']} drop"])
+    expect(page.locator("#memory-message .sentence")).to_contain_text("3 of the edits that were pending do not fit")
+
+
+@pytest.mark.parametrize("broken", ["{", "7", "null", '{"toy": {"0": 1}}', '{"toy": [null, [], {"id": 7}]}'])
+def test_whatever_the_browser_holds_an_edit_is_made_and_kept(page, broken):
+    page.evaluate("text => localStorage.setItem('reaugkd-edits', text)", broken)
+    page.reload()
+    expect(page.locator("#pending")).to_contain_text("No edit is pending")
+    add(page, "iron in the rain")
+    expect(page.locator("#pending li")).to_have_count(1)
+    page.wait_for_function("localStorage.getItem('reaugkd-edits').includes('iron in the rain')")
+
+
 def test_the_address_reopens_the_list(page, open_page):
     page.locator("#show").get_by_label("most used", exact=True).check()
     page.locator("#search input, #search textarea").fill("iron")
@@ -172,8 +242,7 @@ def test_a_model_without_evaluation_rows_can_be_browsed_and_edited(open_page, se
     expect(page.locator("#memories-chosen")).to_contain_text(f"{len(bare.memory)} rows: all")
     page.locator("#show").get_by_label("harmful").check()
     expect(page.locator("#memories-chosen .sentence")).to_contain_text("no answers to test rows")
-    page.locator("#add-text textarea").fill("iron in the rain")
-    page.locator("#add").click()
+    add(page, "iron in the rain")
     expect(page.locator("#pending li")).to_have_count(1)
     page.locator("#try").click()
     expect(page.locator("#memory-message .sentence")).to_contain_text("evaluation rows")
