@@ -236,8 +236,8 @@ class MemoryView:
             0, 1, 0.5, step=0.01, label="λ: weight of the memory", buttons=[], elem_id="edited-weight"
         )
         self.try_out = gr.Button("What does it fix and break?", variant="primary", elem_id="try")
-        # The region stays while its words change: only then they are read aloud.
-        self.effect = gr.HTML("", html_template='<div role="status">${value}</div>', elem_id="patch-effect")
+        # A part of the value would be put there anew each time: only words of a region that stays are read aloud.
+        self.effect = gr.HTML("", js_on_load="element.setAttribute('role', 'status');", elem_id="patch-effect")
         self.changed = gr.Dataframe(interactive=False, wrap=True, max_height=300, elem_id="changed", visible=False)
         self.save_changed = SaveButton("Save as CSV", "changed.csv", "changed-save", size="sm", visible=False)
         self.version = gr.Textbox("", label="Name of the new version", elem_id="version", max_lines=1)

@@ -144,13 +144,15 @@ def test_what_was_tried_out_goes_when_another_way_of_answering_is_chosen_and_is_
             page.locator("#answer-by").get_by_label("the λ below").check()
             page.locator("#edited-weight input[type=number]").fill(str(weight))
         expect(page.locator("#patch-effect")).not_to_contain_text("the edits fix")
+        # What is read aloud must be the same element as before, with other words.
+        page.evaluate("document.querySelector('#patch-effect [role=status]').dataset.stays = 'yes'")
         page.locator("#try").click()
         before, after = forgetful, apply_patch(forgetful, patch)
         if weight is not None:
             before, after = with_weight(before, weight), with_weight(after, weight)
         effect = changed_rows(before, after, rows)["effect"].value_counts()
         said = f"the edits fix {effect.get('fixed', 0)} and break {effect.get('broken', 0)}"
-        expect(page.locator("#patch-effect")).to_contain_text(said)
+        expect(page.locator("#patch-effect [role=status][data-stays]")).to_contain_text(said)
 
 
 def test_memories_that_are_selected_on_the_maps_are_listed(page, forgetful):
@@ -233,6 +235,19 @@ def test_the_address_reopens_the_list(page, open_page):
     expect(again.locator("#memories-chosen")).to_contain_text("most used, “iron” in the text")
     expect(page.locator("#memories-chosen p")).to_have_text(again.locator("#memories-chosen p").inner_text())
     expect(again.locator("#show").get_by_label("most used", exact=True)).to_be_checked()
+
+
+def test_a_choice_made_after_a_selection_reopens_by_its_link(page, open_page):
+    expect(page.locator(MAPS)).to_have_attribute("data-points", "126")
+    page.locator("#most-moved").click()
+    expect(page.locator("#memories-chosen")).to_contain_text("20 rows: selected on the maps")
+    page.locator("#show").get_by_label("suspicious", exact=True).check()
+    expect(page.locator("#memories-chosen")).to_contain_text("rows: suspicious")
+    page.wait_for_function("location.search.includes('show=suspicious') && location.search.includes('selected=')")
+    again = open_page(page.url)
+    expect(again.locator("#map-selected")).to_contain_text("20 selected")
+    expect(again.locator("#memories-chosen")).to_contain_text("rows: suspicious")
+    expect(again.locator("#show").get_by_label("suspicious", exact=True)).to_be_checked()
 
 
 def test_a_model_without_evaluation_rows_can_be_browsed_and_edited(open_page, serve_model, forgetful):
