@@ -42,8 +42,7 @@ def on_typing(
     **options
         As of any event, where they are to be others than those of a text that the model is asked.
     """
-    # Gradio draws a box of a single line as an input.
-    places = {inputs.index(box): f"#{box.elem_id} :is(textarea, input)" for box in boxes}
+    places = {inputs.index(box): f"#{box.elem_id} textarea" for box in boxes}
     script = READ.format(boxes=json.dumps(places), count=len(inputs))
     gr.on(
         [box.change if filled else box.input for box in boxes], answer, inputs, outputs, js=script, **LATEST | options
