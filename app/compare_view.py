@@ -275,7 +275,7 @@ class CompareView:
         self.outcomes.select(self._pick, seen, [self.picked, *listed], **LATEST)
         self.differing.click(self._list_differing, seen, [self.picked, *listed], **LATEST)
         self.all.click(self._list_all, seen, [*filters, *listed], **LATEST)
-        on_typing([self.holds], self._list, seen, listed, filled=False)
+        on_typing([self.holds], self._list, seen, listed)
         self.selected_listed = [self.picked, *listed]
         for selected in self.maps.chosen:
             self.follow(selected)

@@ -196,7 +196,7 @@ class ErrorsView:
             table.select(self._pick, seen, [self.picked, *listed], **LATEST)
         self.column.input(self._choose_column, seen, [self.value, *listed], **LATEST)
         gr.on([self.effect.input, self.value.input, self.confidence.input], self._list, seen, listed, **LATEST)
-        on_typing([self.text], self._list, seen, listed, filled=False)
+        on_typing([self.text], self._list, seen, listed)
         self.clear.click(self._clear, seen, [*filters, *whole], **LATEST)
         self.on_maps.click(self._show_on_maps, seen, [self.maps.map, *self.maps.listed], **LATEST)
         self.selected_drawn = [self.picked, *whole]

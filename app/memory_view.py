@@ -264,7 +264,7 @@ class MemoryView:
         ]
         self.filled += [self.answer_by, self.weight, self.version, *listed, *shown]
         self.show.input(self._list, searched, listed, **SEARCHING)
-        on_typing([self.search], self._list, searched, listed, filled=False, **SEARCHING)
+        on_typing([self.search], self._list, searched, listed, **SEARCHING)
         self.followed = [self.filled_for, self.linked, *searched]
         self.selected_listed = [self.selected_of, self.show, *listed]
         for selected in self.maps.chosen:

@@ -20,11 +20,9 @@ def on_typing(
     answer: Callable[..., dict[Any, Any]],
     inputs: list[Any],
     outputs: list[Any],
-    *,
-    filled: bool = True,
     **options: Any,
 ) -> None:
-    """Answer what stands in some boxes whenever it is typed or pasted, or put there by the page.
+    """Answer what stands in some boxes whenever it changes, be it typed, pasted or put there by the page.
 
     Of what the page put there together with its answer, ``answer`` may return nothing.
 
@@ -36,14 +34,9 @@ def on_typing(
         Takes the values of the inputs and returns those of outputs.
     inputs, outputs : list of Component
         As of any event.
-    filled : bool
-        Whether to answer what the page puts there too. Where it shows the answer with it, it must not: such a change
-        can come with what other boxes held before.
     **options
         As of any event, where they are to be others than those of a text that the model is asked.
     """
     places = {inputs.index(box): f"#{box.elem_id} textarea" for box in boxes}
     script = READ.format(boxes=json.dumps(places), count=len(inputs))
-    gr.on(
-        [box.change if filled else box.input for box in boxes], answer, inputs, outputs, js=script, **LATEST | options
-    )
+    gr.on([box.change for box in boxes], answer, inputs, outputs, js=script, **LATEST | options)
