@@ -289,7 +289,7 @@ class MemoryView:
             event.then(None, edited, js=WRITE, api_visibility="private")
             event.then(self._coded, coded, self.code, **LATEST)
         gr.on(js=READ, fn=None, outputs=self.edits, api_visibility="private")  # when the page is loaded
-        again = self.pending.elsewhere(self._show_again, [*edited, self.edits], edits, js=READ_AGAIN, **EACH)
+        again = self.pending.elsewhere(self._show_again, [*edited, self.edits], edits, js=READ_AGAIN, **LATEST)
         again.then(self._coded, coded, self.code, **LATEST)
         gr.on([self.answer_by.input, self.weight.input], self._untried, None, tried, **LATEST)
         slow = ASKING | {"show_progress": "minimal"}
