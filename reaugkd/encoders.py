@@ -387,7 +387,7 @@ def read_pooling(folder: str | Path) -> str:
         If the model pools in another way.
     """
     path = Path(folder) / POOLING_FILE
-    modes = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"pooling_mode_mean_tokens": True}
+    modes = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     asked = [mode for mode, is_asked in modes.items() if mode.startswith("pooling_mode_") and is_asked is True]
     if asked == ["pooling_mode_cls_token"]:
         return "cls"

@@ -8,7 +8,7 @@ from typing import Any
 import datasets
 import pandas as pd
 
-from reaugkd.data import SPLITS, Task, make_task
+from reaugkd.data import SPLITS, Task, made_up_ids, make_task
 from reaugkd.errors import ReAugKDError
 from reaugkd.weights import hub_is_reachable
 
@@ -162,7 +162,7 @@ def _drawn_rows(train: pd.DataFrame, rows: int) -> pd.DataFrame:
     if not 1 <= rows <= len(train):
         raise ReAugKDError(f"{rows:,} train rows cannot be drawn from {len(train):,}; ask for fewer, at least one.")
     if "id" not in train.columns:
-        train = train.assign(id=[f"train-{position}" for position in range(1, len(train) + 1)])
+        train = train.assign(id=made_up_ids(train, "train"))
     return train.sample(n=rows, random_state=DRAW_SEED).sort_index()
 
 
