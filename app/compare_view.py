@@ -12,7 +12,7 @@ from code_box import place_code
 from gradio.events import Dependency
 from maps_panel import MapsPanel
 from models import LATEST, SPLITS, ModelMenu, evaluation_set, kept
-from picked import picked_by_link, picked_in_link
+from picked import MapsPick, picked_in_link
 from row_table import ALL_ROWS, PICK, listed_html, numbered, row_table
 from save_button import SaveButton
 from sentence import sentence_html
@@ -186,7 +186,7 @@ class CompareView:
 
     def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel, linked: gr.State) -> None:
         self.menu, self.name, self.maps, self.linked = menu, name, maps, linked
-        self.picked = gr.State(DIFFERING)
+        self.picked, self.pick = gr.State(DIFFERING), MapsPick(maps, "compare", DIFFERING)
         self.drawn_for = gr.State(None)  # the name of the model that is the first side; None before that
         with gr.Row():
             with gr.Column(min_width=320):
@@ -325,8 +325,8 @@ class CompareView:
         is_pair, weight = model.parts.settings.is_pair, model.retrieval.retrieval_weight
         gate = model.retrieval.gate
         other = MEMORY if gate is not None and gate.is_closed else STUDENT  # a closed gate answers as the student does
-        seen = Seen(name, AS_CHOSEN, weight, name, other, weight, picked=self._picked(name, linked, selected))
-        if _is_own(linked, name):
+        seen = Seen(name, AS_CHOSEN, weight, name, other, weight, picked=self.pick.of(name, linked, selected))
+        if linked.asked_of("compare", name) is linked:
             seen, text, text_pair = self._linked(seen, linked), linked.text, linked.text_pair
         if not text.strip() or (is_pair and not text_pair.strip()):
             text, text_pair = self._example(seen)
@@ -334,7 +334,7 @@ class CompareView:
         try:
             drawn = self._drawn(seen)
         except gr.Error:  # the link picked by a column that these rows do not have
-            seen = replace(seen, picked=self._picked(name, PageState(), selected))
+            seen = replace(seen, picked=self.pick.of(name, PageState(), selected))
             drawn = self._drawn(seen)
         return {
             self.drawn_for: name,
@@ -499,30 +499,21 @@ class CompareView:
     def _list_all(self, *inputs: Any) -> dict[Any, Any]:
         return {self.holds: "", **self._list_picked(replace(Seen(*inputs), picked={}, holds=""))}
 
-    def _picked(self, name: str, linked: PageState, selected: list[int]) -> dict[str, Any]:
-        """Return what a link of this page picked, with the test rows among the points that are selected on the maps."""
-        rows = self.maps.test_rows_of_points(name, selected) if selected else []
-        return picked_by_link(linked.of_view.get("picked", "") if _is_own(linked, name) else "", DIFFERING, rows)
-
     def _list_selected(self, drawn_for: str | None, selected: list[int], *inputs: Any) -> dict[Any, Any]:
         """List the test rows among the points that are selected on the maps; without any, those that differ."""
         seen = Seen(*inputs)
-        if drawn_for != seen.name:  # the page is filled when it is opened
-            return gr.skip()
-        picked = self._picked(seen.name, PageState(), selected)
-        return self._listed_again(seen, picked) if "rows" in (*picked, *seen.picked) else gr.skip()
+        return self._listed_again(seen, self.pick.by_hand(drawn_for, seen.name, seen.picked, selected))
 
     def _list_linked(
         self, drawn_for: str | None, linked: PageState, selected: list[int], *inputs: Any
     ) -> dict[Any, Any]:
-        """List the rows that a link selects, unless something else was picked since the page opened."""
+        """List the rows that a link selects."""
         seen = Seen(*inputs)
-        if drawn_for != seen.name or seen.picked != self._picked(seen.name, linked, []):
-            return gr.skip()
-        picked = self._picked(seen.name, linked, selected)
-        return self._listed_again(seen, picked) if picked != seen.picked else gr.skip()
+        return self._listed_again(seen, self.pick.by_link(drawn_for, seen.name, seen.picked, linked, selected))
 
-    def _listed_again(self, seen: Seen, picked: dict[str, Any]) -> dict[Any, Any]:
+    def _listed_again(self, seen: Seen, picked: dict[str, Any] | None) -> dict[Any, Any]:
+        if picked is None:
+            return gr.skip()
         try:
             comparison_of(*self._sides(seen), seen.split)
         except ReAugKDError:  # there are no rows that both answer
@@ -550,8 +541,3 @@ class CompareView:
 
     def _save(self, path: Path, *inputs: Any) -> None:
         self._filtered(Seen(*inputs)).to_csv(path, index=False)
-
-
-def _is_own(linked: PageState, name: str) -> bool:
-    """Return whether a link is one of this page and model."""
-    return linked.view == "compare" and linked.model in ("", name)

@@ -12,7 +12,7 @@ from code_box import place_code
 from gradio.events import Dependency
 from maps_panel import MapsPanel
 from models import LATEST, SPLITS, ModelMenu, evaluation_set
-from picked import picked_by_link, picked_in_link
+from picked import MapsPick, picked_in_link
 from retrieval_sliders import RetrievalSliders
 from row_table import ALL_ROWS, PICK, listed_html, numbered, row_table
 from save_button import SaveButton
@@ -139,7 +139,7 @@ class ErrorsView:
 
     def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel, linked: gr.State) -> None:
         self.menu, self.name, self.maps, self.linked = menu, name, maps, linked
-        self.picked = gr.State({})
+        self.picked, self.pick = gr.State({}), MapsPick(maps, "errors", {})
         self.drawn_for = gr.State(None)  # the name of the model whose rows are listed; None before that
         with gr.Row():
             with gr.Column(scale=4, min_width=300):
@@ -237,7 +237,7 @@ class ErrorsView:
             nothing = "<p>This model carries no evaluation rows: there is nothing to analyse.</p>"
             hidden = {self.reliability: "", self.below: gr.Column(visible=False)}
             return {self.summary: nothing, self.drawn_for: None, **hidden}
-        linked = _own(linked, name)
+        linked = linked.asked_of("errors", name)
         asked, retrieval = linked.of_view, model.retrieval
         retrieval = retrieval.overridden(linked.k, linked.retrieval_weight, linked.temperature)
         own = ("id", "split", "text", "text_pair", "teacher_soft_labels")
@@ -251,7 +251,7 @@ class ErrorsView:
             retrieval.retrieval_weight,
             retrieval.temperature,
             retrieval.gate is not None,
-            self._picked(name, linked, selected),
+            self.pick.of(name, linked, selected),
             _one_of(EFFECTS, asked.get("effect", "")),
             _one_of(choices, asked.get("column", "")),
             asked.get("value", ANY),
@@ -261,7 +261,7 @@ class ErrorsView:
         try:
             drawn = self._drawn(seen)
         except gr.Error:  # the link picked by a column that this model's rows do not have
-            seen = replace(seen, picked=self._picked(name, PageState(), selected))
+            seen = replace(seen, picked=self.pick.of(name, PageState(), selected))
             drawn = self._drawn(seen)
         return {
             **self.sliders.set_to(model, retrieval),
@@ -382,30 +382,21 @@ class ErrorsView:
         seen = Seen(*inputs)
         return self.maps.show_rows(seen.name, seen.split, self._filtered(seen))
 
-    def _picked(self, name: str, linked: PageState, selected: list[int]) -> dict[str, Any]:
-        """Return what a link of this page picked, with the test rows among the points that are selected on the maps."""
-        rows = self.maps.test_rows_of_points(name, selected) if selected else []
-        return picked_by_link(_own(linked, name).of_view.get("picked", ""), {}, rows)
-
     def _draw_selected(self, drawn_for: str | None, selected: list[int], *inputs: Any) -> dict[Any, Any]:
         """Draw and list the test rows among the points that are selected on the maps; without any, all."""
         seen = Seen(*inputs)
-        if drawn_for != seen.name:  # the page is filled when it is opened
-            return gr.skip()
-        picked = self._picked(seen.name, PageState(), selected)
-        return self._drawn_again(seen, picked) if "rows" in (*picked, *seen.picked) else gr.skip()
+        return self._drawn_again(seen, self.pick.by_hand(drawn_for, seen.name, seen.picked, selected))
 
     def _draw_linked(
         self, drawn_for: str | None, linked: PageState, selected: list[int], *inputs: Any
     ) -> dict[Any, Any]:
-        """Draw and list the rows that a link selects, unless something else was picked since the page opened."""
+        """Draw and list the rows that a link selects."""
         seen = Seen(*inputs)
-        if drawn_for != seen.name or seen.picked != self._picked(seen.name, linked, []):
-            return gr.skip()
-        picked = self._picked(seen.name, linked, selected)
-        return self._drawn_again(seen, picked) if picked != seen.picked else gr.skip()
+        return self._drawn_again(seen, self.pick.by_link(drawn_for, seen.name, seen.picked, linked, selected))
 
-    def _drawn_again(self, seen: Seen, picked: dict[str, Any]) -> dict[Any, Any]:
+    def _drawn_again(self, seen: Seen, picked: dict[str, Any] | None) -> dict[Any, Any]:
+        if picked is None:
+            return gr.skip()
         return {self.picked: picked, **self._drawn(replace(seen, picked=picked))}
 
     def _clear(self, *inputs: Any) -> dict[Any, Any]:
@@ -428,8 +419,3 @@ class ErrorsView:
 def _one_of(choices: list[str], asked: str) -> str:
     """Return what a link asks for if it can be chosen, or else the first choice."""
     return asked if asked in choices else choices[0]
-
-
-def _own(linked: PageState, name: str) -> PageState:
-    """Return a link if it is one of this page and model, or else one that asks for nothing."""
-    return linked if linked.view == "errors" and linked.model in ("", name) else PageState()

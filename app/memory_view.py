@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -328,7 +328,7 @@ class MemoryView:
         """
         model = self.menu.get(name)
         classes = list(model.parts.settings.label_names)
-        asked = self._asked(name, linked)
+        asked = linked.asked_of("memory", name).of_view
         show = asked.get("show", "")
         if show not in SHOWS:
             is_chosen = selected_of == name and self._memories(name, selected)
@@ -354,10 +354,6 @@ class MemoryView:
         """Return the state that a link to the page opens, from that of the page Query and the values of ``seen``."""
         asked = {"show": "" if show == SELECTED else show, "holds": holds}
         return replace(state, view="memory", of_view=short(asked))
-
-    def _asked(self, name: str, linked: PageState) -> Mapping[str, str]:
-        """Return what the page's link asks of this view for a model."""
-        return linked.of_view if linked.view == "memory" and linked.model in ("", name) else {}
 
     def _usual(self, name: str) -> str:
         """Return what is listed where nobody asked for anything."""
@@ -401,7 +397,7 @@ class MemoryView:
         self, filled_for: str | None, linked: PageState, name: str, show: str, text: str, selected: list[int]
     ) -> dict[Any, Any]:
         """List what is selected when a page or another model is opened, unless the link asks for other memories."""
-        if self._asked(name, linked).get("show") in SHOWS:
+        if linked.asked_of("memory", name).of_view.get("show") in SHOWS:
             return {self.selected_of: name}
         return self._list_selected(filled_for, linked, name, show, text, selected, self._usual(name))
 

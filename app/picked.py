@@ -3,7 +3,9 @@
 import json
 from typing import Any
 
-from reaugkd.links import picked_of
+from maps_panel import MapsPanel
+
+from reaugkd.links import PageState, picked_of
 
 
 def picked_in_link(picked: dict[str, Any], usual: dict[str, Any], is_selected: bool) -> str:
@@ -50,3 +52,60 @@ def picked_by_link(text: str, usual: dict[str, Any], rows: list[int]) -> dict[st
     picked = picked_of(text)
     counts = picked.pop("rows", False)
     return {**picked, "rows": rows} if counts and rows else picked
+
+
+class MapsPick:
+    """What is picked of a page's rows as points are selected on the maps, by hand or by a link.
+
+    Parameters
+    ----------
+    maps : MapsPanel
+        Tells which test rows are among the points.
+    view : str
+        The page, as links name it.
+    usual : dict
+        What is picked where nothing is selected and no link asks for anything.
+    """
+
+    def __init__(self, maps: MapsPanel, view: str, usual: dict[str, Any]) -> None:
+        self.maps, self.view, self.usual = maps, view, usual
+
+    def of(self, name: str, linked: PageState, selected: list[int]) -> dict[str, Any]:
+        """Return what a link of the page picked, with the test rows among the points that are selected."""
+        rows = self.maps.test_rows_of_points(name, selected) if selected else []
+        return picked_by_link(linked.asked_of(self.view, name).of_view.get("picked", ""), self.usual, rows)
+
+    def by_hand(
+        self, drawn_for: str | None, name: str, now: dict[str, Any], selected: list[int]
+    ) -> dict[str, Any] | None:
+        """Return what is picked after a selection, None where the page stays as it is; it is filled when it is opened.
+
+        Parameters
+        ----------
+        drawn_for : str or None
+            The model whose rows the page lists.
+        name : str
+            The model that is asked.
+        now : dict
+            What is picked.
+        selected : list of int
+            The points that are selected.
+
+        Returns
+        -------
+        dict or None
+            What is to be picked.
+        """
+        if drawn_for != name:
+            return None
+        picked = self.of(name, PageState(), selected)
+        return picked if "rows" in (*picked, *now) else None
+
+    def by_link(
+        self, drawn_for: str | None, name: str, now: dict[str, Any], linked: PageState, selected: list[int]
+    ) -> dict[str, Any] | None:
+        """Do so after a link's points came, unless something else was picked since the page opened."""
+        if drawn_for != name or now != self.of(name, linked, []):
+            return None
+        picked = self.of(name, linked, selected)
+        return picked if picked != now else None

@@ -72,6 +72,10 @@ class PageState:
                 raise ReAugKDError(f"The view {self.view!r} has no setting {name!r}; {has}.")
             _read(name, _read(name, value, partial(_short, most=_longest(name))), OF_VIEW_READERS.get(name, str))
 
+    def asked_of(self, view: str, model: str) -> "PageState":
+        """Return the state if it is of this view and model, or else one that asks for nothing."""
+        return self if self.view == view and self.model in ("", model) else PageState()
+
 
 def short(of_view: Mapping[str, str]) -> dict[str, str]:
     """Return the settings of a view that are short enough for a link."""

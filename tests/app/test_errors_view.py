@@ -64,7 +64,7 @@ def test_a_selection_of_memories_only_filters_no_rows(view_of, toy_model, page, 
     drawn = view.fill("toy", *more, PageState(), MEMORIES)
     assert drawn[view.picked] == usual
     assert "selected on the maps" not in drawn[view.chosen]
-    assert view._picked("toy", PageState(), MEMORIES) == usual
+    assert view.pick.of("toy", PageState(), MEMORIES) == usual
 
 
 def test_a_selection_that_held_rows_lets_all_pass_when_it_holds_memories_only(errors, compare):
