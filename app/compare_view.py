@@ -188,6 +188,7 @@ class CompareView:
         self.menu, self.name, self.maps, self.linked = menu, name, maps, linked
         self.picked, self.pick = gr.State(DIFFERING), MapsPick(maps, "compare", DIFFERING)
         self.drawn_for = gr.State(None)  # the name of the model that is the first side; None before that
+        self.shown = gr.State(None)  # what is answered and listed, as Seen; None before that
         with gr.Row():
             with gr.Column(min_width=320):
                 self.first = gr.Textbox(
@@ -261,7 +262,7 @@ class CompareView:
         texts, filters = [self.text, self.text_pair], [self.picked, self.holds]
         self.seen = seen = [self.name, *chosen, self.split, *filters, *texts]
         answered = [self.message, self.verdict, self.first_answer, self.second_answer]
-        listed = [self.chosen, self.rows]
+        listed = [self.chosen, self.rows, self.shown]
         compared = [self.summary, self.below, self.outcomes, *listed]
         self.fill_inputs: list[Any] = [*texts, self.linked, self.maps.selected]
         self.filled = [self.drawn_for, *chosen, self.first, self.split, *filters, *texts, *answered, *compared]
@@ -271,11 +272,11 @@ class CompareView:
         self.second.focus(lambda: gr.Dropdown(choices=self.menu.names()), None, self.second, **private)
         gr.on([part.input for part in chosen], self._draw, seen, [*answered, *compared], **LATEST)
         self.split.input(self._compare, seen, compared, **LATEST)
-        on_typing(texts, self._ask, seen, answered)
+        on_typing(texts, self._ask, [self.shown, *texts], [*answered, self.shown])
         self.outcomes.select(self._pick, seen, [self.picked, *listed], **LATEST)
         self.differing.click(self._list_differing, seen, [self.picked, *listed], **LATEST)
         self.all.click(self._list_all, seen, [*filters, *listed], **LATEST)
-        on_typing([self.holds], self._list, seen, listed)
+        on_typing([self.holds], self._list, [self.shown, self.holds], [self.picked, *listed])
         self.selected_listed = [self.picked, *listed]
         for selected in self.maps.chosen:
             self.follow(selected)
@@ -415,8 +416,12 @@ class CompareView:
         """Return all that both sides say: of the text, and over the rows."""
         return self._answers(seen) | self._compared(seen)
 
-    def _ask(self, *inputs: Any) -> dict[Any, Any]:
-        return self._answers(Seen(*inputs))
+    def _ask(self, shown: Seen | None, text: str, text_pair: str) -> dict[Any, Any]:
+        """Answer what was typed by the sides that are shown; the page answered what it put there itself."""
+        if shown is None or (shown.text, shown.text_pair) == (text, text_pair):
+            return gr.skip()
+        seen = replace(shown, text=text, text_pair=text_pair)
+        return {self.shown: seen, **self._answers(seen)}
 
     def _answers(self, seen: Seen) -> dict[Any, Any]:
         """Let both sides answer the text; a sentence in the place of answers that would be of nothing."""
@@ -448,11 +453,11 @@ class CompareView:
         try:
             sides = self._sides(seen)
         except ReAugKDError:  # the place of the answers says it
-            return {self.summary: '<p class="empty">There is nothing to compare.</p>'} | hidden
+            return {self.summary: '<p class="empty">There is nothing to compare.</p>', self.shown: seen} | hidden
         try:
             comparison = comparison_of(*sides, seen.split)
         except ReAugKDError as error:
-            return {self.summary: sentence_html(error)} | hidden
+            return {self.summary: sentence_html(error), self.shown: seen} | hidden
         sentences = comparison_in_words(comparison, sides[0][0].parts.settings.metric)
         return {
             self.summary: "".join(f"<p>{escaped_text(sentence)}</p>" for sentence in sentences),
@@ -482,10 +487,14 @@ class CompareView:
         return {
             self.chosen: listed_html(listed_in_words(seen.chosen), len(rows)),
             self.rows: row_table(shown, WIDTHS, visible=len(shown) > 0),
+            self.shown: seen,
         }
 
-    def _list(self, *inputs: Any) -> dict[Any, Any]:
-        return self._listed(Seen(*inputs))
+    def _list(self, shown: Seen | None, holds: str) -> dict[Any, Any]:
+        """List what was typed, of the rows that are compared; the page listed what it put there itself."""
+        if shown is None or shown.holds == holds:
+            return gr.skip()
+        return self._listed_again(replace(shown, holds=holds), shown.picked)
 
     def _list_picked(self, seen: Seen) -> dict[Any, Any]:
         return {self.picked: seen.picked, **self._listed(seen)}

@@ -141,6 +141,7 @@ class ErrorsView:
         self.menu, self.name, self.maps, self.linked = menu, name, maps, linked
         self.picked, self.pick = gr.State({}), MapsPick(maps, "errors", {})
         self.drawn_for = gr.State(None)  # the name of the model whose rows are listed; None before that
+        self.shown = gr.State(None)  # what is listed, as Seen; None before that
         with gr.Row():
             with gr.Column(scale=4, min_width=300):
                 self.split = gr.Radio(SPLITS, value="test", label="Rows", elem_id="errors-split")
@@ -186,7 +187,7 @@ class ErrorsView:
     def _wire(self) -> None:
         filters = [self.picked, self.effect, self.column, self.value, self.confidence, self.text]
         self.seen = seen = [self.name, self.split, *self.sliders.values, *filters]
-        listed = [self.chosen, self.rows, self.opened, self.code]
+        listed = [self.chosen, self.rows, self.opened, self.code, self.shown]
         whole = [self.summary, self.reliability, self.confusion, self.disagreements, self.value, *listed]
         self.fill_inputs: list[Any] = [self.linked, self.maps.selected]
         self.filled = [self.drawn_for, self.split, self.below, *self.sliders.values, *filters, *whole]
@@ -196,7 +197,7 @@ class ErrorsView:
             table.select(self._pick, seen, [self.picked, *listed], **LATEST)
         self.column.input(self._choose_column, seen, [self.value, *listed], **LATEST)
         gr.on([self.effect.input, self.value.input, self.confidence.input], self._list, seen, listed, **LATEST)
-        on_typing([self.text], self._list, seen, listed)
+        on_typing([self.text], self._list_typed, [self.shown, self.text], listed)
         self.clear.click(self._clear, seen, [*filters, *whole], **LATEST)
         self.on_maps.click(self._show_on_maps, seen, [self.maps.map, *self.maps.listed], **LATEST)
         self.selected_drawn = [self.picked, *whole]
@@ -358,10 +359,17 @@ class ErrorsView:
             self.rows: row_table(shown),
             self.opened: "",
             self.code: errors_code(self.menu.shown_folder(seen.name), seen.split, self._retrieval(seen), seen.chosen),
+            self.shown: seen,
         }
 
     def _list(self, *inputs: Any) -> dict[Any, Any]:
         return self._listed(Seen(*inputs))
+
+    def _list_typed(self, shown: Seen | None, text: str) -> dict[Any, Any]:
+        """List what was typed, of the rows that are shown; the page listed what it put there itself."""
+        if shown is None or shown.text == text:
+            return gr.skip()
+        return self._listed(replace(shown, text=text))
 
     def _save(self, path: Path, *inputs: Any) -> None:
         self._filtered(Seen(*inputs)).to_csv(path, index=False)

@@ -118,7 +118,8 @@ def build_app(job: ModelJob) -> gr.Blocks:
         # In the queue of the pages that are filled: none is filled for a model that is not there yet.
         chosen = name.input(choose, name, [name, answering, linked, maps.selected], **latest, **whole)
         chosen.failure(lambda name: name, answering, name, queue=False, **quiet)
-        query_tab.select(lambda: "query", None, opened, queue=False, **quiet)
+        # Not past the queue: a browser is told of a state's change only by events that went through it.
+        query_tab.select(lambda: "query", None, opened, **watch)
         for event in (shown.then, chosen.success):
             answered = event(query.fill, [name, *query.fill_inputs, linked], query.filled, **latest, **quiet)
             # The answer first, and others beside it: the maps take seconds.
@@ -134,7 +135,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
             (train_tab, train),
             (learn_tab, learn),
         ):
-            tab.select(partial(str, tab.id), None, opened, queue=False, **quiet)
+            tab.select(partial(str, tab.id), None, opened, **watch)
             _fill_when_opened(tab, view, name, chosen, opened, **latest, **whole)
         _keep_link(query, errors, memory, compare, name, opened, **watch)
         add_endpoints(menu)

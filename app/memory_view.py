@@ -52,7 +52,8 @@ WRITE = f"""(name, edits) => {{
   try {{ localStorage.setItem('{STORED}', JSON.stringify(all)); }}
   catch (error) {{ console.warn('The browser has no room for the pending edits; the page holds them.', error); }}
 }}"""
-READ_AGAIN = f"(name, edits) => [name, edits, ({READ})()]"
+READ_AGAIN = f"(name, pending) => [name, pending, ({READ})()]"
+LOOK_AGAIN = f"() => window.dispatchEvent(new StorageEvent('storage', {{key: '{STORED}'}}))"
 ON_PENDING = f"""element.addEventListener('click', event => {{
   const button = event.target.closest('[data-drop]');
   if (button) trigger('drop', {{number: Number(button.dataset.drop)}});
@@ -243,14 +244,14 @@ class MemoryView:
         self.version = gr.Textbox("", label="Name of the new version", elem_id="version", max_lines=1)
         with gr.Row():
             self.save = gr.Button("Save as a new version", elem_id="save-version")
-            self.save_patch = SaveButton("Save the patch", "patch.jsonl", "save-patch")
+            self.save_patch = SaveButton("Save the patch", "patch.jsonl", "save-patch", interactive=False)
 
     def _wire(self) -> None:
         edited, searched = [self.name, self.edits], [self.name, self.show, self.search, self.maps.selected]
         tried, listed = [self.effect, self.changed, self.save_changed.button], [self.chosen, self.rows]
         shown = [self.pending, self.message, self.save_patch.button, *tried]
         edits, texts, by = [self.edits, *shown], [self.text, self.text_pair], [self.answer_by, self.weight]
-        self.fill_inputs = [self.edits, self.linked, self.maps.selected, self.selected_of]
+        self.fill_inputs = [self.linked, self.maps.selected, self.selected_of]
         self.seen = [self.show, self.search]
         self.filled = [
             self.filled_for,
@@ -262,7 +263,7 @@ class MemoryView:
             self.add_label,
             self.text_pair,
         ]
-        self.filled += [self.answer_by, self.weight, self.version, *listed, *shown]
+        self.filled += [self.answer_by, self.weight, self.version, self.message, *listed, *tried]
         self.show.input(self._list, searched, listed, **SEARCHING)
         on_typing([self.search], self._list, searched, listed, **SEARCHING)
         self.followed = [self.filled_for, self.linked, *searched]
@@ -289,7 +290,11 @@ class MemoryView:
             event.then(None, edited, js=WRITE, api_visibility="private")
             event.then(self._coded, coded, self.code, **LATEST)
         gr.on(js=READ, fn=None, outputs=self.edits, api_visibility="private")  # when the page is loaded
-        again = self.pending.elsewhere(self._show_again, [*edited, self.edits], edits, js=READ_AGAIN, **LATEST)
+        # What was pending when the page began to be filled may not be what is pending when it is.
+        self.filled_for.change(None, js=LOOK_AGAIN, api_visibility="private")
+        again = self.pending.elsewhere(
+            self._show_again, [self.name, self.pending, self.edits], edits, js=READ_AGAIN, **LATEST
+        )
         again.then(self._coded, coded, self.code, **LATEST)
         gr.on([self.answer_by.input, self.weight.input], self._untried, None, tried, **LATEST)
         slow = ASKING | {"show_progress": "minimal"}
@@ -302,17 +307,13 @@ class MemoryView:
         """List the selected memories after an event of the page's own that may have selected points on the maps."""
         selected.then(self._list_linked, self.followed, self.selected_listed, **SEARCHING)
 
-    def fill(
-        self, name: str, edits: str | None, linked: PageState, selected: list[int], selected_of: str | None
-    ) -> dict[Any, Any]:
-        """Set the page up for a model.
+    def fill(self, name: str, linked: PageState, selected: list[int], selected_of: str | None) -> dict[Any, Any]:
+        """Set the page up for a model; what is pending is shown when that is done.
 
         Parameters
         ----------
         name : str
             The model's.
-        edits : str or None
-            Pending edits of all models, as :func:`kept_patch` takes them.
         linked : PageState
             What the page's link asks for.
         selected : list of int
@@ -335,7 +336,8 @@ class MemoryView:
             show = SELECTED if is_chosen else self._usual(name)
         holds = asked.get("holds", "")
         return {
-            **self._shown_kept(name, edits),
+            **self._untried(),
+            self.message: gr.HTML("", visible=False),
             **self._list(name, show, holds, selected),
             self.filled_for: name,
             self.show: show,
@@ -463,19 +465,19 @@ class MemoryView:
             **self._untried(),
         }
 
-    def _shown_kept(self, name: str, edits: str | None) -> dict[Any, Any]:
-        """Show the edits that the browser kept, and say it where some are of another memory."""
-        patch, lost = kept_patch(edits, name, self.menu.get(name))
-        shown = self._shown(name, patch)
+    def _show_again(self, name: str, pending: str, found: str | None) -> dict[Any, Any]:
+        """Show what the browser keeps now, where that is not what is pending; it says so where some do not fit.
+
+        An edit may be one of another tab, and one of another model.
+        """
+        patch, lost = kept_patch(found, name, self.menu.get(name))
+        if pending_html(patch, self.menu.get(name).parts.settings.label_names) == pending and not lost:
+            return {self.edits: found}
+        shown = {self.edits: found, **self._shown(name, patch)}
         if lost:
             said = f"{lost:,} of the edits that were pending do not fit this memory any more; they are left out."
             shown |= self._told(ReAugKDError(said))
         return shown
-
-    def _show_again(self, name: str, edits: str | None, found: str | None) -> dict[Any, Any]:
-        """Show what the browser keeps now, where another tab has changed it."""
-        before, after = (_by_model(kept).get(name) or [] for kept in (edits, found))
-        return {self.edits: found, **({} if before == after else self._shown_kept(name, found))}
 
     def _edited(self, name: str, edits: str | None, patch: "Patch") -> dict[Any, Any]:
         """Take a patch as the pending one."""

@@ -128,6 +128,27 @@ def test_where_no_row_says_the_chosen_value_any_more_box_and_list_let_all_pass(e
     assert "label = metal" in drawn[errors.chosen]
 
 
+def test_what_a_page_puts_into_a_box_is_not_answered_anew_and_what_is_typed_counts_beside_what_is_shown(
+    errors, compare
+):
+    asked = PageState(view="errors", of_view={"holds": "a", "split": "validation"})
+    drawn = errors.fill("toy", asked, [])
+    assert errors._list_typed(drawn[errors.shown], "a") == gr.skip()
+    listed = errors._list_typed(drawn[errors.shown], "iron")
+    assert listed[errors.shown] == replace(drawn[errors.shown], text="iron")
+    assert listed[errors.shown].split == "validation"
+    asked = PageState(text="rain", view="compare", of_view={"holds": "a", "split": "validation"})
+    drawn = compare.fill("toy", "", "", asked, [])
+    assert compare._list(drawn[compare.shown], "a") == compare._ask(drawn[compare.shown], "rain", "") == gr.skip()
+    listed = compare._list(drawn[compare.shown], "iron")
+    assert listed[compare.shown] == replace(drawn[compare.shown], holds="iron")
+    assert listed[compare.shown].split == "validation"
+    answered = compare._ask(drawn[compare.shown], "snow", "")
+    assert answered[compare.shown] == replace(drawn[compare.shown], text="snow")
+    assert "snow" in answered[compare.first_answer]
+    assert errors._list_typed(None, "a") == compare._list(None, "a") == compare._ask(None, "a", "") == gr.skip()
+
+
 def test_a_table_with_a_column_called_row_is_listed(view_of, toy_model):
     rows = toy_model.parts.evaluation_rows
     model = ReAugKDClassifier(replace(toy_model.parts, evaluation_rows=rows.assign(row="mine")))

@@ -62,7 +62,7 @@ def test_each_button_that_drops_an_edit_names_it():
 def test_a_choice_of_the_link_wins_over_what_is_selected_and_the_points_of_another_model_count_for_nothing(
     view, linked, selected_of, wanted
 ):
-    assert view.fill("toy", "{}", linked, [0, 3], selected_of)[view.show] == wanted
+    assert view.fill("toy", linked, [0, 3], selected_of)[view.show] == wanted
     followed = view._list_linked("toy", linked, "toy", "most used", "", [0, 3])
     assert followed.get(view.show) == (None if wanted == "harmful" else SELECTED)
 

@@ -1,8 +1,10 @@
 """The page of the memory in a real browser: what it lists, every way to edit, and what an edit does."""
 
 import shutil
+import threading
 from dataclasses import replace
 
+import memory_view
 import pandas as pd
 import pytest
 from model_job import ModelJob
@@ -202,6 +204,22 @@ def test_an_edit_in_another_tab_is_pending_in_this_one_too_and_neither_loses_any
     for tab in (page, other):
         expect(tab.locator("#pending li")).to_have_count(2)
         expect(tab.locator("#pending")).to_contain_text("iron in the rain")
+
+
+def test_an_edit_made_elsewhere_while_the_page_is_filled_stays_pending(page, monkeypatch):
+    may_come, found = threading.Event(), memory_view.found_memories
+    monkeypatch.setattr(memory_view, "found_memories", lambda *asked: may_come.wait(300) and found(*asked))
+    other = page.context.new_page()
+    try:
+        other.goto(page.url)
+        expect(other.locator("#pending")).to_contain_text("No edit is pending")
+        add(page, "iron in the rain")
+        expect(other.locator("#pending li")).to_have_count(1)
+    finally:
+        may_come.set()
+    expect(other.locator("#memories-chosen b")).to_be_visible()
+    expect(other.locator("#version input, #version textarea")).not_to_have_value("")
+    expect(other.locator("#pending li")).to_have_count(1)
 
 
 def test_kept_edits_that_do_not_fit_the_memory_are_left_out_and_that_is_said(page, forgetful):
