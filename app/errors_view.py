@@ -377,7 +377,7 @@ class ErrorsView:
     def _pick(self, event: gr.EventData, *inputs: Any) -> dict[Any, Any]:
         """List the rows behind a figure; where rows are selected, it is one of these."""
         seen = Seen(*inputs)
-        kept = {"rows": seen.rows} if seen.rows else {}
+        kept = {"rows": seen.picked["rows"]} if seen.picked.get("rows") else {}  # also while another split is shown
         seen = replace(seen, picked={**json.loads(event.pick), **kept})
         return {self.picked: seen.picked, **self._listed(seen)}
 

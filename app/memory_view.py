@@ -303,8 +303,8 @@ class MemoryView:
         self.save.click(self._save, [*edited, *by, self.version], [self.message, self.name], **slow)
         self.save_patch.on_click(self._save_patch, edited)
 
-    def follow(self, selected: Dependency) -> None:
-        """List the selected memories after an event of the page's own that may have selected points on the maps."""
+    def follow_link(self, selected: Dependency) -> None:
+        """List the selected memories after the event that selects what a link names, or after none is selected."""
         selected.then(self._list_linked, self.followed, self.selected_listed, **SEARCHING)
 
     def fill(self, name: str, linked: PageState, selected: list[int], selected_of: str | None) -> dict[Any, Any]:

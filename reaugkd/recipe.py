@@ -339,17 +339,9 @@ def train(
     """
     out = Path(out)
     check_target(out)
-    recipe = recipe.for_task(task)
+    recipe = _checked(recipe.for_task(task), task, teacher_outputs, on_progress)
     seconds: dict[str, float] = {}
     teacher = None
-    if teacher_outputs is not None:
-        if recipe.keep_teacher:
-            raise ReAugKDError("A teacher that is only known by its outputs cannot be kept; leave one of the two out.")
-        teacher_outputs.check(task)
-        recipe = replace(recipe, teacher=teacher_outputs.teacher)
-    _check_encoders(recipe, on_progress, teacher_too=teacher_outputs is None)
-    if teacher_outputs is None:
-        _check_cross_fit(recipe, task)
     partial = out.with_name(out.name + ".partial")
     with _working_folder(partial, task, recipe, teacher_outputs, replace_unfinished=replace_unfinished) as work:
         if teacher_outputs is None:
@@ -361,18 +353,7 @@ def train(
         with _timed(seconds, "projection_head"):
             head = fit_head(task, recipe, hidden, work / "projection_head", on_progress=on_progress)
         knowledge_base = KnowledgeBase(_named_rows(task, "train"), head.project(hidden), soft_labels)
-        students = {}
-        for method, distillation in _ablations(recipe.distillation).items():
-            with _timed(seconds, method):
-                students[method] = _trained_student(
-                    method,
-                    task,
-                    replace(recipe, distillation=distillation),
-                    work,
-                    soft_labels,
-                    knowledge_base.embeddings,
-                    on_progress,
-                )
+        students = _trained_students(task, recipe, knowledge_base, work, seconds, on_progress)
         with _timed(seconds, "evaluation"):
             _report(on_progress, "Evaluation")
             second_key = _second_key(task, recipe, knowledge_base, on_progress)
@@ -403,6 +384,21 @@ def train(
         if PartialState().is_main_process:
             model.save_pretrained(out)
     return model
+
+
+def _checked(
+    recipe: Recipe, task: Task, teacher_outputs: TeacherOutputs | None, on_progress: OnProgress | None
+) -> Recipe:
+    """Refuse what would end a training after hours; return the recipe with the name of the teacher that counts."""
+    if teacher_outputs is not None:
+        if recipe.keep_teacher:
+            raise ReAugKDError("A teacher that is only known by its outputs cannot be kept; leave one of the two out.")
+        teacher_outputs.check(task)
+        recipe = replace(recipe, teacher=teacher_outputs.teacher)
+    _check_encoders(recipe, on_progress, teacher_too=teacher_outputs is None)
+    if teacher_outputs is None:
+        _check_cross_fit(recipe, task)
+    return recipe
 
 
 def _check_cross_fit(recipe: Recipe, task: Task) -> None:
@@ -507,13 +503,29 @@ def _one_teacher(task: Task, recipe: Recipe, work: Path, on_progress: OnProgress
     return outputs
 
 
+def _trained_students(
+    task: Task,
+    recipe: Recipe,
+    knowledge_base: KnowledgeBase,
+    work: Path,
+    seconds: dict[str, float],
+    on_progress: OnProgress | None,
+) -> dict[str, TextClassifier]:
+    """Train the student of each ablation."""
+    students = {}
+    for method, distillation in _ablations(recipe.distillation).items():
+        with _timed(seconds, method):
+            of_method = replace(recipe, distillation=distillation)
+            students[method] = _trained_student(method, task, of_method, knowledge_base, work, on_progress)
+    return students
+
+
 def _trained_student(
     method: str,
     task: Task,
     recipe: Recipe,
+    knowledge_base: KnowledgeBase,
     work: Path,
-    soft_labels: NDArray[np.float32],
-    keys: NDArray[np.float32],
     on_progress: OnProgress | None,
 ) -> TextClassifier:
     """Train a student, or load it if an interrupted training had finished it."""
@@ -521,13 +533,13 @@ def _trained_student(
     if finished.is_file():
         return TextClassifier.load(folder, max_length=recipe.max_length)
     is_watched = method == "reaugkd" and PartialState().is_main_process
-    watch = _watched(task, keys, work / EPOCHS_FILE, on_progress) if is_watched else None
+    watch = _watched(task, knowledge_base.embeddings, work / EPOCHS_FILE, on_progress) if is_watched else None
     student = distill(
         task,
         recipe,
         work / f"{method}_checkpoints",
-        soft_labels=soft_labels,
-        keys=keys,
+        soft_labels=knowledge_base.soft_labels,
+        keys=knowledge_base.embeddings,
         stage=STAGES[method],
         on_progress=on_progress,
         on_epoch=watch,

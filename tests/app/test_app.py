@@ -14,8 +14,9 @@ from urllib.parse import parse_qsl
 import gradio as gr
 import numpy as np
 import pytest
+from address import LONGEST_ADDRESS, address_of, linked_model
 from answer import LONGEST_EXAMPLE, answer_html, asked_text, example_texts
-from main import LONGEST_ADDRESS, address_of, linked_model, main, read_accounts
+from main import main, read_accounts
 from maps_panel import query_said
 from model_job import ModelJob
 from models import ModelMenu

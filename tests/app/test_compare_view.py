@@ -15,8 +15,8 @@ from compare_view import (
     verdict_html,
 )
 from errors_view import chosen_in_words
-from main import build_app
 from model_job import ModelJob
+from page import build_app
 from row_table import listed_html
 
 from reaugkd.errors import ReAugKDError

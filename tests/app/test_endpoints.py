@@ -8,10 +8,11 @@ import httpx
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
-from main import build_app, launch
+from main import launch
 from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
 from model_job import ModelJob
+from page import build_app
 from ports import free_port
 
 from reaugkd.comparison import compare

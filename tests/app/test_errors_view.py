@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
@@ -126,6 +127,14 @@ def test_where_no_row_says_the_chosen_value_any_more_box_and_list_let_all_pass(e
     drawn = errors._draw(*errors_seen(column="label", value="metal"))
     assert drawn[errors.value].value == "metal"
     assert "label = metal" in drawn[errors.chosen]
+
+
+def test_a_cell_picked_on_another_split_keeps_the_rows_that_are_selected_on_the_maps(errors):
+    seen = errors_seen({"rows": [0, 2]})
+    seen[1] = "validation"
+    picked = errors._pick(SimpleNamespace(pick=json.dumps(CELL)), *seen)
+    assert picked[errors.picked] == {**CELL, "rows": [0, 2]}
+    assert "selected on the maps" not in picked[errors.chosen]
 
 
 def test_what_a_page_puts_into_a_box_is_not_answered_anew_and_what_is_typed_counts_beside_what_is_shown(

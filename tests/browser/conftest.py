@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 import gradio as gr
 import pytest
 from gradio import queueing
-from main import build_app, launch
+from main import launch
 from model_job import ModelJob
+from page import build_app
 from playwright.sync_api import expect, sync_playwright
 from ports import free_port
 

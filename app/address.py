@@ -1,0 +1,79 @@
+"""The page's address: what it asks for when the page is opened, and what is kept in it as the page is used."""
+
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import gradio as gr
+from models import ModelMenu
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.links import PageState, app_link, page_state
+
+LONGEST_ADDRESS = 8_000  # characters; browsers send the address, and servers refuse longer ones
+
+
+def linked_state(request: gr.Request) -> PageState:
+    """Return what the page's link asks for; a warning in the page where it is malformed."""
+    try:
+        return page_state(dict(request.query_params))
+    except ReAugKDError as error:
+        gr.Warning(str(error))
+        return PageState()
+
+
+def linked_model(menu: ModelMenu, linked: PageState) -> str:
+    """Return the model that a link names, or else the first; a warning in the page where it cannot be loaded."""
+    if not linked.model:
+        return menu.first
+    try:
+        menu.get(linked.model)
+    except gr.Error as error:
+        gr.Warning(f"{error.message} The first model, {menu.first!r}, answers in its place.")
+        return menu.first
+    return linked.model
+
+
+def address_of(state: PageState) -> str:
+    """Return the query of the address that opens a state; of one that is too long, without selection, then text."""
+    link = app_link(state, "")
+    for left_out in ({"selected": ()}, {"text": "", "text_pair": ""}):
+        if len(link) > LONGEST_ADDRESS:
+            state = replace(state, **left_out)
+            link = app_link(state, "")
+    return link
+
+
+def keep_address(
+    views: dict[str, Any], name: gr.Dropdown, opened: gr.State, selected: gr.State, **options: Any
+) -> None:
+    """Keep the page's address such that it opens what is seen.
+
+    Parameters
+    ----------
+    views : dict of str to view
+        Those that have a link, by the name that it gives them, Query first: a link holds what that is set to.
+    name : Dropdown
+        Holds the name of the model that is asked.
+    opened : State
+        Holds the name of the view that is open.
+    selected : State
+        Holds the points that are selected on the maps.
+    **options
+        As of any event.
+    """
+    parts = [part for view in views.values() for part in view.seen]
+    watched: list[Any] = [name, opened, selected, *parts]
+    address = gr.Textbox(visible=False)
+
+    def link(name: str, opened: str, selected: Any, *values: Any) -> str:
+        left, seen = iter(values), {}
+        for key, view in views.items():
+            seen[key] = list(islice(left, len(view.seen)))
+        state = replace(views["query"].linked_state(*seen["query"]), view=opened, model=name, selected=tuple(selected))
+        if opened != "query" and opened in views:
+            state = views[opened].linked_state(state, *seen[opened])
+        return address_of(state)
+
+    changed = gr.on([part.change for part in watched], link, watched, address, trigger_mode="always_last", **options)
+    changed.then(None, address, js="link => { history.replaceState(null, '', link); }", api_visibility="private")

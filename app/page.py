@@ -1,0 +1,145 @@
+"""The page: its views, how each is filled when it is opened, and how all follow the model that is chosen."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import gradio as gr
+from address import keep_address, linked_model, linked_state
+from compare_view import CompareView
+from endpoints import add_endpoints
+from errors_view import ErrorsView
+from gradio.events import Dependency
+from learn_view import LearnView
+from maps_panel import MapsPanel
+from memory_view import MemoryView
+from model_job import ModelJob
+from models import ModelMenu, import_analysis
+from query_view import QueryView
+from row_table import ALL_ROWS
+from train_view import TrainView
+from training_view import TrainingView
+
+from reaugkd.links import PageState
+
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+AT_ONCE = QUIET | {"concurrency_limit": None}
+ANSWER = QUIET | {"concurrency_id": "model"}
+LATEST: dict[str, Any] = {"trigger_mode": "always_last"}
+MAPS = QUIET | LATEST | {"concurrency_id": "maps"}
+WHOLE = QUIET | LATEST | {"concurrency_id": ALL_ROWS["concurrency_id"]}
+
+
+def build_app(job: ModelJob) -> gr.Blocks:
+    """Build the page.
+
+    Parameters
+    ----------
+    job : ModelJob
+        Gets the model.
+
+    Returns
+    -------
+    Blocks
+        The page, and the endpoints of its API.
+    """
+    menu = ModelMenu(job)
+
+    with gr.Blocks(title="ReAugKD", analytics_enabled=False) as page:
+        gr.Markdown("# A small model that looks things up in its teacher's memory")
+        training = TrainingView(job)
+        name = gr.Dropdown([menu.first], value=menu.first, label="Model", visible=False, elem_id="model")
+        linked, opened = gr.State(PageState()), gr.State("query")
+        answering = gr.State(menu.first)  # the model that was chosen last and could be loaded
+        # Outside of the tab that uses it, so that it is read before that is opened; it keeps no secret.
+        kept = gr.BrowserState({}, storage_key="reaugkd-lessons", secret="reaugkd")
+        with gr.Column(visible=False, render=False) as below:
+            maps = MapsPanel(menu, name)
+        with gr.Tabs(visible=False, elem_id="views") as tabs:
+            views = {
+                "query": _in_tab("Query", lambda: QueryView(menu, name, maps), opened),
+                "errors": _in_tab("Errors", lambda: ErrorsView(menu, name, maps, linked), opened),
+                "memory": _in_tab("Memory", lambda: MemoryView(menu, name, maps, linked), opened),
+                "compare": _in_tab("Compare", lambda: CompareView(menu, name, maps, linked), opened),
+                "train": _in_tab("Train", lambda: TrainView(menu, name), opened),
+                "learn": _in_tab("Learn", lambda: LearnView(menu, name, kept), opened),
+            }
+        below.render()
+
+        def show(request: gr.Request) -> dict[Any, Any]:
+            state = linked_state(request)
+            chosen = linked_model(menu, state)
+            return {
+                tabs: gr.Tabs(visible=True, selected=state.view),
+                below: gr.Column(visible=True),
+                name: gr.Dropdown(menu.names(), value=chosen, visible=True),
+                linked: state if state.model else replace(state, model=chosen),
+                answering: chosen,
+            }
+
+        def choose(asked: str) -> dict[Any, Any]:
+            menu.get(asked)  # no page follows a model that cannot be loaded
+            # A link is of the model that it opened, and so are the points that are selected.
+            return {name: asked, answering: asked, linked: PageState(), maps.selected: []}
+
+        is_ready = _watch_training(page, job, training)
+        shown = is_ready.change(show, None, [tabs, below, name, linked, answering], **ANSWER)
+        # In the queue of the pages that are filled: none is filled for a model that is not there yet.
+        chosen = name.input(choose, name, [name, answering, linked, maps.selected], **WHOLE)
+        chosen.failure(lambda name: name, answering, name, queue=False, **QUIET)
+        (_, query), *others = views.values()
+        for event in (shown.then, chosen.success):
+            answered = event(query.fill, [name, *query.fill_inputs, linked], query.filled, **ANSWER, **LATEST)
+            # The answer first, and others beside it: the maps take seconds.
+            filled = answered.then(maps.fill, name, maps.filled, **MAPS)
+            selected = filled.then(maps.show_link, [name, linked], [maps.map, *maps.listed], **MAPS)
+            for key in ("memory", "errors", "compare"):
+                views[key][1].follow_link(selected)
+        for tab, view in others:
+            _fill_when_opened(tab, view, name, chosen, opened)
+        linkable = {key: views[key][1] for key in ("query", "errors", "memory", "compare")}
+        keep_address(linkable, name, opened, maps.selected, **AT_ONCE)
+        add_endpoints(menu)
+    return page
+
+
+def _in_tab(title: str, make: Callable[[], Any], opened: gr.State) -> tuple[gr.Tab, Any]:
+    """Place a view in a tab of its own, which says when it is opened."""
+    with gr.Tab(title, id=title.lower()) as tab:
+        view = make()
+    # Not past the queue: a browser is told of a state's change only by events that went through it.
+    tab.select(partial(str, tab.id), None, opened, **AT_ONCE)
+    return tab, view
+
+
+def _watch_training(page: gr.Blocks, job: ModelJob, training: TrainingView) -> gr.State:
+    """Draw how far the first model is; return the state that says whether it is there."""
+    is_ready, timer = gr.State(False), gr.Timer(1)
+
+    def look(drawn: int) -> dict[Any, Any]:
+        job.is_awaited.set()
+        if job.model is not None:
+            return training.draw(drawn) | {is_ready: True, timer: gr.Timer(active=False)}
+        # Drawing the losses more often would take the processor from the training.
+        return training.draw(drawn) | ({timer: gr.Timer(3)} if job.is_training else {})
+
+    gr.on([page.load, timer.tick], look, training.drawn, [*training.outputs, is_ready, timer], **AT_ONCE)
+    return is_ready
+
+
+def _fill_when_opened(tab: gr.Tab, view: Any, name: gr.Dropdown, chosen: Dependency, opened: gr.State) -> None:
+    """Fill a view when it is opened for the first time, and again when another model is chosen."""
+    filled_for = gr.State(None)
+
+    def open_(name: str, now: str | None, *further: Any) -> dict[Any, Any]:
+        import_analysis()
+        return {filled_for: name} | ({} if name == now else view.fill(name, *further))
+
+    def change(name: str, opened: str, *further: Any) -> dict[Any, Any]:
+        import_analysis()
+        return {filled_for: name} | view.fill(name, *further) if opened == tab.id else {filled_for: None}
+
+    inputs = view.fill_inputs
+    tab.select(open_, [name, filled_for, *inputs], [filled_for, *view.filled], **WHOLE)
+    chosen.success(change, [name, opened, *inputs], [filled_for, *view.filled], **WHOLE)
