@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 from models import ModelMenu
+from settled import when_settled
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.links import PageState, app_link, page_state
@@ -75,5 +76,5 @@ def keep_address(
             state = views[opened].linked_state(state, *seen[opened])
         return address_of(state)
 
-    changed = gr.on([part.change for part in watched], link, watched, address, trigger_mode="always_last", **options)
+    changed = when_settled(watched, link, watched, address, "keep-address", **options)
     changed.then(None, address, js="link => { history.replaceState(null, '', link); }", api_visibility="private")

@@ -16,6 +16,7 @@ from picked import MapsPick, picked_in_link
 from row_table import ALL_ROWS, PICK, listed_html, numbered, row_table
 from save_button import SaveButton
 from sentence import sentence_html
+from settled import when_settled
 from typed_text import on_typing
 
 from reaugkd.error_tables import outcome_table
@@ -288,7 +289,7 @@ class CompareView:
         )
         self.on_maps.click(self._show_on_maps, seen, [self.maps.map, *self.maps.listed], **LATEST)
         self.save.on_click(self._save, seen)
-        gr.on([part.change for part in seen], self._coded, seen, self.code, **LATEST)
+        when_settled(seen, self._coded, seen, self.code, "compare-coded", **LATEST)
 
     def follow(self, selected: Dependency) -> None:
         """List the selected test rows after an event that selects points on the maps."""

@@ -16,6 +16,7 @@ from models import ASKING, EACH, LATEST, ModelMenu, evaluation_set, kept
 from row_table import listed_html, row_table
 from save_button import SaveButton
 from sentence import sentence_html
+from settled import when_settled
 from typed_text import on_typing
 
 from reaugkd.errors import ReAugKDError
@@ -277,8 +278,7 @@ class MemoryView:
         self.rows.select(self._open, self.name, [self.row, self.opened, self.label], **ASKING)
         seen: list[Any] = [self.show, self.search, *by, self.version, self.maps.selected]
         coded = [self.name, self.edits, *seen]
-        changes = [part.change for part in (*seen, self.filled_for)]
-        gr.on(changes, self._coded, coded, self.code, **LATEST)
+        when_settled([*seen, self.filled_for], self._coded, coded, self.code, "memory-coded", **LATEST)
         for event in (
             self.relabel.click(self._relabel, [*edited, self.row, self.label], edits, **EACH),
             self.remove.click(self._remove, [*edited, self.row], edits, **EACH),
