@@ -50,10 +50,15 @@ READ = f"""() => {{
 # Of one model alone: another tab may have edited another one meanwhile.
 WRITE = f"""(name, edits) => {{
   const all = {{...JSON.parse(({READ})()), [name]: JSON.parse(edits)[name] ?? []}};
-  try {{ localStorage.setItem('{STORED}', JSON.stringify(all)); }}
-  catch (error) {{ console.warn('The browser has no room for the pending edits; the page holds them.', error); }}
+  try {{
+    localStorage.setItem('{STORED}', JSON.stringify(all));
+    window.onlyPageHoldsEdits = false;
+  }} catch (error) {{
+    window.onlyPageHoldsEdits = true;
+    console.warn('The browser has no room for the pending edits; the page holds them.', error);
+  }}
 }}"""
-READ_AGAIN = f"(name, pending) => [name, pending, ({READ})()]"
+READ_AGAIN = f"(name, pending, edits) => [name, pending, window.onlyPageHoldsEdits ? edits : ({READ})()]"
 LOOK_AGAIN = f"() => window.dispatchEvent(new StorageEvent('storage', {{key: '{STORED}'}}))"
 ON_PENDING = f"""element.addEventListener('click', event => {{
   const button = event.target.closest('[data-drop]');

@@ -234,6 +234,17 @@ def test_kept_edits_that_do_not_fit_the_memory_are_left_out_and_that_is_said(pag
     expect(page.locator("#memory-message .sentence")).to_contain_text("3 of the edits that were pending do not fit")
 
 
+def test_edits_for_which_the_browser_has_no_room_stay_in_the_page(page):
+    page.evaluate("() => { Storage.prototype.setItem = () => { throw new Error('full'); }; }")
+    add(page, "iron in the rain")
+    page.wait_for_function("window.onlyPageHoldsEdits")
+    with page.expect_event("requestfinished", lambda request: "/queue/data" in request.url):
+        page.evaluate(memory_view.LOOK_AGAIN)
+    expect(page.locator("#pending li")).to_have_count(1)
+    add(page, "fog over iron")
+    expect(page.locator("#pending li")).to_have_count(2)
+
+
 @pytest.mark.parametrize("broken", ["{", "7", "null", '{"toy": {"0": 1}}', '{"toy": [null, [], {"id": 7}]}'])
 def test_whatever_the_browser_holds_an_edit_is_made_and_kept(page, broken):
     page.evaluate("text => localStorage.setItem('reaugkd-edits', text)", broken)
