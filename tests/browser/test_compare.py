@@ -333,6 +333,7 @@ def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve_model, forg
     page = open_page(serve_model(model))
     open_tab(page)
     page.locator("#compare-all").click()
+    expect(page.locator("#compare-chosen")).to_contain_text("all rows")
     expect(page.locator("#compare-rows")).to_contain_text(NASTY)
     page.locator("#compare-holds input, #compare-holds textarea").fill(NASTY)
     expect(page.locator("#compare-chosen")).to_contain_text(f"“{NASTY}” in the text")
