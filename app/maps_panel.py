@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 import numpy as np
 import pandas as pd
-from models import ModelMenu, evaluation_set, import_analysis, kept
+from models import AT_ONCE, ModelMenu, evaluation_set, import_analysis, kept
 from numpy.typing import NDArray
 from row_table import row_table
 from save_button import SaveButton
@@ -149,12 +149,7 @@ class MapsPanel:
         self._wire()
 
     def _wire(self) -> None:
-        live: dict[str, Any] = {
-            "api_visibility": "private",
-            "show_progress": "hidden",
-            "trigger_mode": "always_last",
-            "concurrency_limit": None,
-        }
+        live = AT_ONCE | {"trigger_mode": "always_last"}
         lassoed = self.map.select(self._select, self.name, self.listed, **live)
         self.map.open(self._open, self.name, [self.opened, self.detail, self.ask], **live)
         self.rows.select(self._open_row, self.name, [self.map, self.opened, self.detail, self.ask], **live)

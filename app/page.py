@@ -15,7 +15,7 @@ from learn_view import LearnView
 from maps_panel import MapsPanel
 from memory_view import MemoryView
 from model_job import ModelJob
-from models import ModelMenu, import_analysis
+from models import ASKING, AT_ONCE, LATEST, ModelMenu, import_analysis
 from query_view import QueryView
 from row_table import ALL_ROWS
 from train_view import TrainView
@@ -23,12 +23,7 @@ from training_view import TrainingView
 
 from reaugkd.links import PageState
 
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-AT_ONCE = QUIET | {"concurrency_limit": None}
-ANSWER = QUIET | {"concurrency_id": "model"}
-LATEST: dict[str, Any] = {"trigger_mode": "always_last"}
-MAPS = QUIET | LATEST | {"concurrency_id": "maps"}
-WHOLE = QUIET | LATEST | {"concurrency_id": ALL_ROWS["concurrency_id"]}
+MAPS = LATEST | {"concurrency_id": "maps"}
 
 
 def build_app(job: ModelJob) -> gr.Blocks:
@@ -84,13 +79,13 @@ def build_app(job: ModelJob) -> gr.Blocks:
             return {name: asked, answering: asked, linked: PageState(), maps.selected: []}
 
         is_ready = _watch_training(page, job, training)
-        shown = is_ready.change(show, None, [tabs, below, name, linked, answering], **ANSWER)
+        shown = is_ready.change(show, None, [tabs, below, name, linked, answering], **ASKING)
         # In the queue of the pages that are filled: none is filled for a model that is not there yet.
-        chosen = name.input(choose, name, [name, answering, linked, maps.selected], **WHOLE)
-        chosen.failure(lambda name: name, answering, name, queue=False, **QUIET)
+        chosen = name.input(choose, name, [name, answering, linked, maps.selected], **ALL_ROWS)
+        chosen.failure(lambda name: name, answering, name, queue=False, **AT_ONCE)
         (_, query), *others = views.values()
         for event in (shown.then, chosen.success):
-            answered = event(query.fill, [name, *query.fill_inputs, linked], query.filled, **ANSWER, **LATEST)
+            answered = event(query.fill, [name, *query.fill_inputs, linked], query.filled, **LATEST)
             # The answer first, and others beside it: the maps take seconds.
             filled = answered.then(maps.fill, name, maps.filled, **MAPS)
             selected = filled.then(maps.show_link, [name, linked], [maps.map, *maps.listed], **MAPS)
@@ -141,5 +136,5 @@ def _fill_when_opened(tab: gr.Tab, view: Any, name: gr.Dropdown, chosen: Depende
         return {filled_for: name} | view.fill(name, *further) if opened == tab.id else {filled_for: None}
 
     inputs = view.fill_inputs
-    tab.select(open_, [name, filled_for, *inputs], [filled_for, *view.filled], **WHOLE)
-    chosen.success(change, [name, opened, *inputs], [filled_for, *view.filled], **WHOLE)
+    tab.select(open_, [name, filled_for, *inputs], [filled_for, *view.filled], **ALL_ROWS)
+    chosen.success(change, [name, opened, *inputs], [filled_for, *view.filled], **ALL_ROWS)
