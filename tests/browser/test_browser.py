@@ -253,6 +253,31 @@ def test_the_page_reads_on_a_phone_and_in_both_themes(open_page, address, theme)
     )
 
 
+def test_on_a_phone_the_names_of_classes_and_the_figures_of_an_answer_are_whole(open_page, serve_model, toy_model):
+    parts = toy_model.parts
+    names = ("suggestion", "comparison", *parts.settings.label_names[2:])
+    renamed = dict(zip(parts.settings.label_names, names, strict=True))
+    memory = parts.knowledge_base
+    relabelled = memory.rows.assign(label=memory.rows["label"].replace(renamed))
+    model = ReAugKDClassifier(
+        replace(
+            parts,
+            settings=replace(parts.settings, label_names=names),
+            knowledge_base=KnowledgeBase(relabelled, memory.embeddings, memory.soft_labels),
+            evaluation_rows=None,
+            teacher=None,
+        )
+    )
+    page = open_page(serve_model(model), viewport=PHONE)
+    table = page.locator("#answer .answer-bars")
+    expect(table).to_be_visible()
+    for name in names[:2]:
+        box = table.locator("th", has_text=name).bounding_box()
+        assert box["height"] < 40, f"{name} is broken"
+    figures = [figure.bounding_box() for figure in table.locator("td span").all()]
+    assert max(box["x"] + box["width"] for box in figures) <= PHONE["width"]
+
+
 def test_the_memories_that_decide_an_answer_are_named_until_the_next_one(open_page, serve_model, toy_model):
     model = ReAugKDClassifier(replace(toy_model.parts, retrieval=RetrievalSettings(3, 1.0, 0.05)))
     page = open_page(serve_model(model))
