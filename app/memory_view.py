@@ -200,7 +200,12 @@ class MemoryView:
         self.filled_for, self.selected_of = gr.State(None), gr.State(None)
         with gr.Row():
             self.show = gr.Radio(
-                [*SHOWS, SELECTED], value="suspicious", label="Which memories?", elem_id="show", scale=3
+                [*SHOWS, SELECTED],
+                value="suspicious",
+                label="Which memories?",
+                elem_id="show",
+                scale=3,
+                min_width=260,  # on a phone a row of its own
             )
             self.search = gr.Textbox("", label="Text holds", elem_id="search", max_lines=1, scale=1)
         with gr.Row():
