@@ -23,7 +23,7 @@ LOOKS: dict[str, Any] = {
         primary_hue="blue",
         font=("system-ui", "sans-serif"),
         font_mono=("ui-monospace", "monospace"),
-    ),
+    ).set(body_text_color_subdued="*neutral_500"),  # Gradio's own grey is too light on white to read
     "css_paths": sorted(Path(__file__).parent.glob("*.css")),
 }
 
