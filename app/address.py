@@ -35,14 +35,15 @@ def linked_model(menu: ModelMenu, linked: PageState) -> str:
     return linked.model
 
 
-def address_of(state: PageState) -> str:
-    """Return the query of the address that opens a state; of one that is too long, without selection, then text."""
-    link = app_link(state, "")
-    for left_out in ({"selected": ()}, {"text": "", "text_pair": ""}):
-        if len(link) > LONGEST_ADDRESS:
-            state = replace(state, **left_out)
+def address_of(state: PageState) -> tuple[str, str]:
+    """Return the query of the address that opens a state, and what of it was left out since it would be too long."""
+    link, missing, usual = app_link(state, ""), [], PageState()
+    for names, called in ((("selected",), "selection"), (("text", "text_pair"), "text")):
+        if len(link) > LONGEST_ADDRESS and any(getattr(state, name) for name in names):
+            state = replace(state, **{name: getattr(usual, name) for name in names})
             link = app_link(state, "")
-    return link
+            missing.append(called)
+    return link, " and ".join(missing)
 
 
 def keep_address(
@@ -66,15 +67,20 @@ def keep_address(
     parts = [part for view in views.values() for part in view.seen]
     watched: list[Any] = [name, opened, selected, *parts]
     address = gr.Textbox(visible=False)
+    missing = gr.State("")
 
-    def link(name: str, opened: str, selected: Any, *values: Any) -> str:
+    def link(name: str, opened: str, selected: Any, told: str, *values: Any) -> tuple[str, str]:
         left, seen = iter(values), {}
         for key, view in views.items():
             seen[key] = list(islice(left, len(view.seen)))
         state = replace(views["query"].linked_state(*seen["query"]), view=opened, model=name, selected=tuple(selected))
         if opened != "query" and opened in views:
             state = views[opened].linked_state(state, *seen[opened])
-        return address_of(state)
+        kept, lacking = address_of(state)
+        if lacking and lacking != told:
+            gr.Info(f"The page's address would be too long with the {lacking}: it opens the page without.")
+        return kept, lacking
 
-    changed = when_settled(watched, link, watched, address, "keep-address", **options)
+    inputs = [name, opened, selected, missing, *parts]
+    changed = when_settled(watched, link, inputs, [address, missing], "keep-address", **options)
     changed.then(None, address, js="link => { history.replaceState(null, '', link); }", api_visibility="private")

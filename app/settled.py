@@ -20,7 +20,7 @@ def when_settled(
     parts: list[Any],
     answer: Callable[..., Any],
     inputs: list[Any],
-    output: Any,
+    outputs: Any,
     elem_id: str,
     **options: Any,
 ) -> Dependency:
@@ -31,11 +31,9 @@ def when_settled(
     parts : list of Component
         Those that change.
     answer : callable
-        Takes the values of the inputs and returns that of the output.
-    inputs : list of Component
+        Takes the values of the inputs and returns those of the outputs.
+    inputs, outputs : list of Component, or one
         As of any event.
-    output : Component
-        What follows.
     elem_id : str
         Of the hidden button; it must be in the page when they change.
     **options
@@ -49,4 +47,4 @@ def when_settled(
     button = gr.Button(visible="hidden", elem_id=elem_id)
     script = START_CLOCK.format(button=elem_id, still=STILL)
     gr.on([part.change for part in parts], None, js=script, trigger_mode="multiple", api_visibility="private")
-    return button.click(answer, inputs, output, **options | {"trigger_mode": "always_last"})
+    return button.click(answer, inputs, outputs, **options | {"trigger_mode": "always_last"})

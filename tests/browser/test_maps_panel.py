@@ -261,12 +261,12 @@ def test_a_memory_smaller_than_k_is_asked_and_its_last_text_is_not_struck_out(op
 def test_a_model_without_maps_says_so_whatever_asks_for_its_points(open_page, serve_model, two_memories):
     sentence = "This model was saved without maps; train it again with maps to see them."
     page = open_page(f"{serve_model(two_memories)}?selected=0,1&k=5000")
-    expect(page.get_by_test_id("toast-body").get_by_text(sentence)).to_be_visible()
+    expect(page.locator(".toast-body").get_by_text(sentence)).to_be_visible()
     page.get_by_test_id("toast-close").click()
-    expect(page.get_by_test_id("toast-body")).to_have_count(0)
+    expect(page.locator(".toast-body")).to_have_count(0)
     expect(page.locator(".map-status")).to_have_text(sentence)
     page.locator("#most-moved").click()
-    expect(page.get_by_test_id("toast-body").get_by_text(sentence)).to_be_visible()
+    expect(page.locator(".toast-body").get_by_text(sentence)).to_be_visible()
 
 
 def test_a_column_of_the_task_may_be_named_as_the_points_number(open_page, serve_model, toy_model, tmp_path):
@@ -352,6 +352,13 @@ def test_the_address_reopens_text_settings_view_and_selection(page, open_page, a
     expect(again.locator(MAPS)).to_have_attribute("data-selected", "20")
     errors = open_page(f"{address}?view=errors")
     expect(errors.locator("#errors-summary")).to_contain_text("of 36 rows")
+
+
+def test_one_is_told_that_a_text_is_too_long_for_the_address(page):
+    page.locator("#text textarea").fill("iron " * 2_000)
+    expect(page.locator(".toast-body")).to_contain_text("would be too long with the text")
+    page.locator("#text textarea").fill("iron")
+    page.wait_for_function("/text=iron&/.test(location.search)")
 
 
 def test_a_malformed_link_is_told_in_a_sentence(open_page, address):
