@@ -110,6 +110,22 @@ def address(serve_model, toy_model):
     return serve_model(toy_model)
 
 
+@pytest.fixture(scope="session")
+def swayed(puzzled_model):
+    """A model whose memory sways answers: it fixes some and breaks others, and τ counts; one memory is a test row."""
+    parts, held = puzzled_model.parts, puzzled_model.parts.evaluation_rows
+    leak = Edit("add", "leak", held["label"].iloc[0], held["text"].iloc[0])
+    parts = replace(apply_patch(puzzled_model, (leak,)).parts, retrieval=RetrievalSettings(4, 0.6, 0.05))
+    model = ReAugKDClassifier(parts)
+    said = [model.explain(text) for text in held["text"]]
+    changed = [number for number, one in enumerate(said) if one.label != one.student_label]
+    fixed = changed[::2]
+    labels = [said[number].label if number in fixed else label for number, label in enumerate(held["label"])]
+    labels = [said[number].student_label if number in changed[1::2] else label for number, label in enumerate(labels)]
+    assert len(changed) >= 4
+    return ReAugKDClassifier(replace(parts, evaluation_rows=held.assign(label=labels)))
+
+
 @pytest.fixture
 def forgetful(toy_model):
     """The toy model, its memory weighing half, some of its labels wrong: retrieval fixes and breaks answers."""
