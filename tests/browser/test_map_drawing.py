@@ -1,0 +1,194 @@
+"""What the maps draw, read from the canvas's own pixels."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from maps_panel import points_of
+from playwright.sync_api import expect
+
+from benchmarks.app_speed import grown
+from reaugkd.map_points import most_moved, point_colours
+
+MAPS = "canvas.map-canvas"
+GREY = (154, 160, 168)
+LIT, DIM = range(202, 207), range(62, 67)  # alpha of a point that counts, and of one that is context
+GAP, RING = 16, 9  # pixels between the maps, and from a point to the ring that is drawn around it
+APART = 5  # pixels: of points that far from any other the middle is covered by none
+
+
+@pytest.fixture(scope="module")
+def spread(toy_model):
+    """The toy model, its points a little apart."""
+    return grown(toy_model, 90)
+
+
+@pytest.fixture(scope="module")
+def address(serve_model, spread):
+    return serve_model(spread)
+
+
+@pytest.fixture
+def page(open_page, address):
+    return drawn(open_page(address), 126)
+
+
+def drawn(page, count):
+    """Wait until the maps and the first answer are there; its star and lines go, which would lie over points."""
+    expect(page.locator(".neighbours tbody tr").first).to_be_visible()
+    expect(page.locator(MAPS)).to_have_attribute("data-points", str(count))
+    expect(page.locator(MAPS)).to_have_attribute("data-query", re.compile("[0-9]"))
+    return page
+
+
+def positions(page, count, panel=0):
+    """Where all points are drawn, (N, 2) pixels of the canvas."""
+    script = f"canvas => Array.from({{length: {count}}}, (_, point) => canvas.positionOf(point, {panel}))"
+    return np.asarray(page.locator(MAPS).evaluate(script))
+
+
+def pixels(page, places):
+    """The red, green, blue and alpha of some pixels of the canvas, (N, 4)."""
+    script = """(canvas, places) => places.map(([x, y]) => {
+        const ratio = window.devicePixelRatio || 1;
+        return [...canvas.getContext('2d').getImageData(Math.round(x * ratio), Math.round(y * ratio), 1, 1).data];
+    })"""
+    return np.asarray(page.locator(MAPS).evaluate(script, np.asarray(places).tolist()))
+
+
+def rgb(shade):
+    """Red, green and blue of #RRGGBB."""
+    return [int(shade[place : place + 2], 16) for place in (1, 3, 5)]
+
+
+def shown_legend(page):
+    """The colours of the legend by name, as #RRGGBB."""
+    found = {}
+    for button in page.locator(".map-legend button").all():
+        shade = button.locator("i").evaluate("mark => getComputedStyle(mark).backgroundColor")
+        found[button.inner_text()] = "#{:02x}{:02x}{:02x}".format(*map(int, re.findall(r"\d+", shade)[:3]))
+    return found
+
+
+def alone(page, count, panel=0):
+    """Numbers of the points that no other covers."""
+    at = positions(page, count, panel)
+    distances = np.linalg.norm(at[:, None] - at[None], axis=2) + np.diag(np.full(count, np.inf))
+    return np.flatnonzero(distances.min(axis=1) > APART)
+
+
+def wait_for_paint(page):
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def plain(page, count, panel=0):
+    """Numbers and pixels of the points that nothing else is drawn over, such as a line to a neighbour."""
+    points = alone(page, count, panel)
+    found = pixels(page, positions(page, count, panel)[points])
+    clean = np.isin(found[:, 3], [*LIT, *DIM])
+    assert clean.sum() >= 5
+    return points[clean], found[clean]
+
+
+@pytest.mark.parametrize("column", ["label", "topic", "effect", "probability"])
+def test_a_point_has_its_values_colour_of_the_legend(page, spread, column):
+    choose_colour(page, column)
+    wanted = point_colours(points_of(spread), column)
+    assert shown_legend(page).items() <= {(name, shade.lower()) for name, shade in wanted.legend}
+    points, found = plain(page, 126)
+    shades = [wanted.legend[code][1] for code in wanted.codes[points]]
+    np.testing.assert_allclose(found[:, :3], [rgb(shade) for shade in shades], atol=2)
+
+
+def choose_colour(page, column):
+    page.locator("#colour input").click()
+    page.get_by_role("option", name=column, exact=True).click()
+    expect(page.locator(MAPS)).to_have_attribute("data-column", column)
+    wait_for_paint(page)
+
+
+def test_what_is_not_selected_stays_as_grey_context(page, spread):
+    page.locator(".map-legend button").first.click()
+    expect(page.locator(MAPS)).not_to_have_attribute("data-selected", "0")
+    wait_for_paint(page)
+    codes = point_colours(points_of(spread), "label").codes
+    points, found = plain(page, 126)
+    lit = codes[points] == 0
+    assert lit.any()
+    assert (~lit).any()
+    assert set(found[lit, 3]) <= set(LIT)
+    assert set(found[~lit, 3]) <= set(DIM)
+    np.testing.assert_allclose(found[~lit, :3], np.tile(GREY, (int((~lit).sum()), 1)), atol=3)
+
+
+def test_the_text_under_the_pointer_is_ringed_on_both_maps(page):
+    point = int(alone(page, 126)[0])
+    places = [positions(page, 126, panel)[point] + [RING, 0] for panel in (0, 1)]
+    before = pixels(page, places)
+    x, y = positions(page, 126)[point]
+    page.locator(MAPS).hover(position={"x": x, "y": y})
+    expect(page.locator(MAPS)).to_have_attribute("data-hovered", str(point))
+    wait_for_paint(page)
+    after = pixels(page, places)
+    assert (np.abs(after - before).max(axis=1) > 60).all()
+    np.testing.assert_allclose(after[0], after[1], atol=60)
+
+
+def test_a_line_leads_from_a_points_place_to_its_place_in_the_other_space(page, spread):
+    page.locator("#most-moved").click()
+    expect(page.locator(MAPS)).to_have_attribute("data-selected", "20")
+    at, to = positions(page, 126), positions(page, 126, panel=1)
+    width = page.locator(MAPS).bounding_box()["width"]
+    moved = np.asarray(most_moved(points_of(spread), 20))
+    middles = (at[moved] + to[moved] - [(width + GAP) / 2, 0]) / 2
+    around = np.asarray([(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1)])
+
+    def darkest():
+        wait_for_paint(page)
+        return pixels(page, (middles[:, None] + around).reshape(-1, 2))[:, 3].reshape(20, 9).max(axis=1)
+
+    before = darkest()
+    page.locator(".map-lines").check()
+    between = before < 30  # nothing lies there but a line
+    assert between.sum() >= 5
+    assert (darkest()[between] > 70).all()
+
+
+def test_a_lasso_selects_what_lies_within_and_nothing_else(page, tmp_path):
+    at = positions(page, 126)
+    middle = float(np.median(at[:, 0]))
+    box = page.locator(MAPS).bounding_box()
+    page.locator(".map-mode").select_option("lasso")
+    page.locator(MAPS).scroll_into_view_if_needed()
+    box = page.locator(MAPS).bounding_box()
+    corners = [(4, 30), (middle, 30), (middle, box["height"] - 4), (4, box["height"] - 4)]
+    page.mouse.move(box["x"] + corners[0][0], box["y"] + corners[0][1])
+    page.mouse.down()
+    for x, y in corners[1:]:
+        page.mouse.move(box["x"] + x, box["y"] + y, steps=4)
+    page.mouse.up()
+    wanted = np.flatnonzero(at[:, 0] < middle).tolist()
+    assert 0 < len(wanted) < 126
+    expect(page.locator("#map-selected b")).to_have_text(str(len(wanted)))
+    with page.expect_download() as download:
+        page.locator("#save-selection").click()
+    download.value.save_as(tmp_path / "selection.csv")
+    assert pd.read_csv(tmp_path / "selection.csv")["point"].tolist() == wanted
+
+
+def test_twenty_thousand_points_are_drawn_read_circled_and_morphed(open_page, serve_model, toy_model):
+    model = grown(toy_model, 20_000)
+    count = 20_000 + 36  # the test rows
+    page = drawn(open_page(serve_model(model)), count)
+    at, codes = positions(page, count), point_colours(points_of(model), "label").codes
+    lonely = np.argmax(at[:20_000, 0])  # at the border, where few lie
+    page.locator(MAPS).hover(position={"x": at[lonely, 0], "y": at[lonely, 1]})
+    expect(page.locator(".map-tip")).to_contain_text(model.memory.rows["text"].iloc[lonely])
+    page.locator(".map-legend button").first.click()
+    expect(page.locator("#map-selected b")).to_have_text(f"{int((codes == 0).sum()):,}")
+    page.locator(".map-morph").fill("1")
+    expect(page.locator(MAPS)).to_have_attribute("data-morph", "1")
+    width = page.locator(MAPS).bounding_box()["width"]
+    arrived = positions(page, count) + [(width + GAP) / 2, 0]
+    np.testing.assert_allclose(arrived, positions(page, count, panel=1), atol=1)
