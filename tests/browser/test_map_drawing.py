@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from benchmarks.app_speed import grown
 from maps_panel import points_of
 from playwright.sync_api import expect
 
-from benchmarks.app_speed import grown
 from reaugkd.map_points import most_moved, point_colours
 
 MAPS = "canvas.map-canvas"
@@ -190,5 +190,5 @@ def test_twenty_thousand_points_are_drawn_read_circled_and_morphed(open_page, se
     page.locator(".map-morph").fill("1")
     expect(page.locator(MAPS)).to_have_attribute("data-morph", "1")
     width = page.locator(MAPS).bounding_box()["width"]
-    arrived = positions(page, count) + [(width + GAP) / 2, 0]
-    np.testing.assert_allclose(arrived, positions(page, count, panel=1), atol=1)
+    shift = np.asarray([(width + GAP) / 2, 0])
+    np.testing.assert_allclose(positions(page, count) + shift, positions(page, count, panel=1), atol=1)
