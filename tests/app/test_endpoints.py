@@ -3,9 +3,11 @@
 import asyncio
 import json
 import shutil
+import threading
 
 import httpx
 import pytest
+from benchmarks.app_speed import asked
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from main import launch
@@ -140,7 +142,7 @@ def test_it_is_said_that_the_model_is_not_there_yet(tmp_path):
 
 
 def test_the_same_are_mcp_tools_with_a_description_of_every_argument(address, toy_model):
-    async def asked():
+    async def asked_a_tool():
         async with (
             streamablehttp_client(f"{address}gradio_api/mcp/") as (read, write, _),
             ClientSession(read, write) as session,
@@ -150,7 +152,7 @@ def test_the_same_are_mcp_tools_with_a_description_of_every_argument(address, to
             explain = next(tool.name for tool in tools if tool.name.endswith("explain"))
             return tools, await session.call_tool(explain, {"text": "iron and rain"})
 
-    tools, answer = asyncio.run(asked())
+    tools, answer = asyncio.run(asked_a_tool())
     assert [next(name for name in ENDPOINTS if tool.name.endswith(name)) for tool in tools] == ENDPOINTS
     for tool in tools:
         assert all(about.get("description") for about in tool.inputSchema["properties"].values()), tool.name
@@ -168,3 +170,23 @@ def test_only_those_who_are_named_are_let_in(toy_model, tmp_path):
     known = Client(address, verbose=False, auth=("ada", "secret"))
     assert known.predict(api_name="/models") == ["toy"]
     page.close()
+
+
+def test_a_file_that_is_too_large_is_not_taken(address):
+    for size, status in ((1_000, 200), (51 * 2**20, 413)):
+        with httpx.Client(timeout=60) as client:
+            sent = client.post(f"{address}gradio_api/upload", files={"files": ("rows.csv", b"a" * size)})
+        assert sent.status_code == status
+
+
+@pytest.mark.slow
+def test_twenty_programs_at_once_are_answered_for_a_minute_without_an_error(address, toy_model):
+    texts = toy_model.parts.evaluation_rows["text"].tolist()
+    times, errors = [], []
+    users = [threading.Thread(target=asked, args=(address, texts, 60, times, errors)) for _ in range(20)]
+    for user in users:
+        user.start()
+    for user in users:
+        user.join()
+    assert errors == []
+    assert len(times) >= 20

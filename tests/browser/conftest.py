@@ -58,10 +58,11 @@ def open_page(browser, monkeypatch):
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 720}, **options})
         context.set_default_timeout(WAIT_MS)
         contexts.append(context)
+        # Of the context, and so of every tab that a test or a link opens.
+        context.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
+        context.on("weberror", lambda error: errors.append(str(error.error)))
         page = context.new_page()
-        page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
         page.on("websocket", lambda socket: hosts.add(urlsplit(socket.url).hostname))
-        page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(address)
         return page
 
@@ -111,7 +112,7 @@ def address(serve_model, toy_model):
 
 
 @pytest.fixture(scope="session")
-def swayed(puzzled_model):
+def forgetful(puzzled_model):
     """A model whose memory sways answers: it fixes some and breaks others, and τ counts; one memory is a test row."""
     parts, held = puzzled_model.parts, puzzled_model.parts.evaluation_rows
     leak = Edit("add", "leak", held["label"].iloc[0], held["text"].iloc[0])
@@ -119,13 +120,8 @@ def swayed(puzzled_model):
     model = ReAugKDClassifier(parts)
     said = [model.explain(text) for text in held["text"]]
     changed = [number for number, one in enumerate(said) if one.label != one.student_label]
-    fixed = changed[::2]
-    labels = [said[number].label if number in fixed else label for number, label in enumerate(held["label"])]
-    labels = [said[number].student_label if number in changed[1::2] else label for number, label in enumerate(labels)]
     assert len(changed) >= 4
+    labels = held["label"].tolist()
+    for place, number in enumerate(changed):
+        labels[number] = said[number].student_label if place % 2 else said[number].label
     return ReAugKDClassifier(replace(parts, evaluation_rows=held.assign(label=labels)))
-
-
-@pytest.fixture
-def forgetful(swayed):
-    return swayed

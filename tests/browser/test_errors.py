@@ -12,7 +12,7 @@ from model_job import ModelJob
 from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 
-from reaugkd.evaluation_set import EvaluationSet, effects, held_out
+from reaugkd.evaluation_set import EvaluationSet, effects, explain_row, held_out
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.reliability import expected_calibration_error
 
@@ -127,14 +127,51 @@ def test_the_answers_that_a_slider_flips_are_counted_and_listed(page, answered, 
     assert {"fixed", "broken"} <= kinds
 
 
-def test_k_and_temperature_answer_all_rows_anew_with_their_calibration(page, answered, forgetful):
-    page.locator("#errors-k input[type=number]").fill("2")
-    page.locator("#errors-temperature input[type=number]").fill("0.5")
-    moved = answered.asked.answered(forgetful.memory, replace(forgetful.retrieval, k=2, temperature=0.5))
-    said = moved.combined.probabilities
-    error = expected_calibration_error(said.max(axis=1), said.argmax(axis=1) == moved.asked.labels)
-    answer = page.locator("#reliability figcaption").filter(has_text="answer")
-    expect(answer).to_contain_text(f"expected calibration error {100 * error:.1f} %")
+@pytest.mark.parametrize("effect", ["fixed", "broken"])
+def test_what_the_memory_fixed_or_broke_opens_the_neighbours_that_did_it(page, answered, forgetful, effect, tmp_path):
+    table = answered.table()
+    rows = table[table["effect"] == effect]
+    assert len(rows)
+    choose(page, "effect", effect)
+    expect(page.locator("#chosen")).to_contain_text(f"{len(rows)} rows: effect = {effect}")
+    assert saved_rows(page, tmp_path)["text"].tolist() == rows["text"].tolist()
+    page.locator("#errors-rows").get_by_text(rows["text"].iloc[0], exact=True).last.click()
+    said = explain_row(forgetful, answered.asked, int(rows.index[0]), forgetful.retrieval)
+    expect(page.locator("#opened-row td.text")).to_have_text([neighbour.text for neighbour in said.neighbours])
+
+
+def test_a_cell_where_two_classes_are_mixed_up_lists_those_rows(page, answered, tmp_path):
+    table = answered.table()
+    wrong = table[table["label"] != table["answer"]]
+    gold, said = wrong.iloc[0][["label", "answer"]]
+    page.locator(f"#confusion [data-pick*='{gold}'][data-pick*='{said}']").first.click()
+    expect(page.locator("#chosen")).to_contain_text(f"label = {gold}, answer = {said}")
+    wanted = wrong[(wrong["label"] == gold) & (wrong["answer"] == said)]["text"].tolist()
+    assert saved_rows(page, tmp_path)["text"].tolist() == wanted
+
+
+def test_each_voice_has_its_diagram_and_calibration_error_and_k_and_temperature_move_the_answers(
+    page, answered, forgetful
+):
+    captions = page.locator("#reliability figcaption")
+
+    def error(said):
+        return f"{100 * expected_calibration_error(said.max(axis=1), said.argmax(axis=1) == answered.asked.labels):.1f}"
+
+    for voice in ("student", "answer", "teacher"):
+        expect(captions.filter(has_text=voice)).to_contain_text(
+            f"expected calibration error {error(answered.probabilities[voice])} %"
+        )
+    seen = {error(answered.probabilities["answer"])}
+    for box, value, retrieval in (
+        ("temperature", "0.5", replace(forgetful.retrieval, temperature=0.5)),
+        ("k", "2", replace(forgetful.retrieval, temperature=0.5, k=2)),
+    ):
+        page.locator(f"#errors-{box} input[type=number]").fill(value)
+        wanted = error(answered.asked.answered(forgetful.memory, retrieval).combined.probabilities)
+        expect(captions.filter(has_text="answer")).to_contain_text(f"expected calibration error {wanted} %")
+        seen.add(wanted)
+    assert len(seen) == 3
 
 
 def test_the_neighbours_of_an_opened_row_go_when_they_are_no_longer_its_own(page, answered):
@@ -145,7 +182,7 @@ def test_the_neighbours_of_an_opened_row_go_when_they_are_no_longer_its_own(page
 
 
 def test_rows_that_are_selected_on_the_maps_are_test_rows_and_no_others(page):
-    expect(page.locator(MAPS)).to_have_attribute("data-points", "126")
+    expect(page.locator(MAPS)).to_have_attribute("data-points", "127")
     page.locator(".map-legend button").first.click()
     expect(page.locator("#chosen")).to_contain_text("selected on the maps")
     few = int(page.locator("#chosen b").inner_text())
@@ -153,6 +190,8 @@ def test_rows_that_are_selected_on_the_maps_are_test_rows_and_no_others(page):
     expect(page.locator("#errors-summary")).to_contain_text(f"percent of {few} rows selected on the maps")
     counts = [int(text) for text in page.locator("#confusion [data-pick]").all_inner_texts()]
     assert sum(counts) == few
+    for diagram in page.locator("#reliability .reliability").all():
+        assert sum(int(text) for text in diagram.locator("[data-pick]").all_inner_texts()) == few
     page.locator("#confusion [data-pick]").first.click()
     expect(page.locator("#chosen b")).to_have_text(str(counts[0]))
     page.locator(".map-legend button").first.click()
@@ -168,7 +207,7 @@ def test_rows_that_are_selected_on_the_maps_are_test_rows_and_no_others(page):
 
 def test_a_selection_that_was_made_before_the_page_was_opened_is_listed(open_page, serve_model, forgetful):
     page = open_page(serve_model(forgetful))
-    expect(page.locator(MAPS)).to_have_attribute("data-points", "126")
+    expect(page.locator(MAPS)).to_have_attribute("data-points", "127")
     page.locator(".map-legend button").first.click()
     expect(page.locator("#map-selected")).to_contain_text("selected")
     page.get_by_role("tab", name="Errors").click()
@@ -176,7 +215,7 @@ def test_a_selection_that_was_made_before_the_page_was_opened_is_listed(open_pag
 
 
 def test_the_address_reopens_a_cell_of_selected_rows_and_all_rows_beside_a_selection(page, open_page):
-    expect(page.locator(MAPS)).to_have_attribute("data-points", "126")
+    expect(page.locator(MAPS)).to_have_attribute("data-points", "127")
     page.locator(".map-legend button").first.click()
     expect(page.locator("#chosen")).to_contain_text("rows: selected on the maps")
     page.locator("#confusion [data-pick]").first.click()
@@ -208,14 +247,14 @@ def beside(serve, tmp_path, forgetful, toy_model_folder):
 def test_another_model_is_listed_whole_though_points_of_the_one_before_are_selected(open_page, beside):
     page = open_page(f"{beside}?view=errors")
     expect(page.locator("#chosen b")).to_have_text("36")
-    expect(page.locator(MAPS)).to_have_attribute("data-points", "126")
+    expect(page.locator(MAPS)).to_have_attribute("data-points", "127")
     page.locator("#errors-on-maps").click()
     expect(page.locator("#chosen")).to_have_text("36 rows: all rows")
     page.locator(".map-legend button").first.click()
     expect(page.locator("#chosen")).to_contain_text("selected on the maps")
     choose(page, "model", "few")
     expect(page.locator("#chosen")).to_have_text("6 rows: all rows")
-    expect(page.locator(MAPS)).to_have_attribute("data-points", "96")
+    expect(page.locator(MAPS)).to_have_attribute("data-points", "97")
     expect(page.locator("#map-selected")).to_contain_text("No text is selected")
     expect(page.locator("#chosen")).to_have_text("6 rows: all rows")
     expect(page.locator(".toast-body")).to_have_count(0)
@@ -232,6 +271,16 @@ def test_where_a_model_cannot_be_loaded_the_menu_names_the_one_that_answers(open
         expect(page.locator(".toast-body").filter(has_text="maps.parquet").last).to_be_visible()
         expect(page.locator("#model input")).to_have_value(answering)
     expect(page.locator("#chosen b")).to_have_text("6")
+
+
+def test_a_link_reopens_a_model_that_is_not_the_first(open_page, beside):
+    page = open_page(f"{beside}?view=errors")
+    choose(page, "model", "few")
+    expect(page.locator("#chosen")).to_have_text("6 rows: all rows")
+    page.wait_for_function("location.search.includes('model=few')")
+    again = open_page(page.url)
+    expect(again.locator("#chosen")).to_have_text("6 rows: all rows")
+    expect(again.locator("#model input")).to_have_value("few")
 
 
 def test_a_link_to_an_unknown_model_is_told(open_page, beside):

@@ -37,6 +37,11 @@ def downloaded(page, button, folder):
     return folder / download.value.suggested_filename
 
 
+def contents(folder):
+    """The bytes of every file of a folder."""
+    return {str(file): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
 def add(page, text):
     """Add a memory, and wait until it is pending and the box is empty for the next one."""
     page.locator("#add-text textarea").fill(text)
@@ -59,10 +64,24 @@ def test_every_question_lists_its_memories_and_the_file_holds_them_all(page, for
             expect(page.locator("#memories")).to_be_hidden()
 
 
+def test_a_suspicious_memory_stands_beside_its_evidence_and_a_leak_beside_the_test_row(page, forgetful):
+    asked = EvaluationSet.of(forgetful, held_out(forgetful, ["test"]))
+    answered = asked.answered(forgetful.memory, forgetful.retrieval)
+    first = memories(forgetful, answered, "suspicious").iloc[0]
+    assert first["label"] != first["neighbours"]
+    row = page.locator("#memories tbody tr").filter(has_text=first["text"]).last
+    for column in ("label", "teacher", "neighbours"):
+        expect(row).to_contain_text(first[column])
+    expect(row).to_contain_text(f"{first['suspicion']:.2f}".rstrip("0"))
+    page.locator("#show").get_by_label("leaks of the test rows", exact=True).check()
+    expect(page.locator("#memories")).to_contain_text(asked.rows["text"].iloc[0])
+
+
 def test_a_memory_is_relabelled_and_added_to_tried_out_undone_and_saved_as_a_new_version(
     open_page, serve, toy_model, toy_model_folder, tmp_path
 ):
     folder = shutil.copytree(toy_model_folder, tmp_path / "toy")
+    before = contents(folder)
     job = ModelJob(str(folder))
     job.model = ReAugKDClassifier(replace(toy_model.parts, retrieval=RetrievalSettings(4, 0.9, 0.05)))
     page = open_page(serve(job))
@@ -93,15 +112,22 @@ def test_a_memory_is_relabelled_and_added_to_tried_out_undone_and_saved_as_a_new
     expect(page.locator("#pending li")).to_have_count(2)
     patch = (Edit("relabel", row["id"], other), Edit("add", "added-1", "gadget", "the shiny gadget hums"))
     edited = apply_patch(job.model, patch)
-    effect = changed_rows(job.model, edited, held_out(job.model, ["test"]))["effect"].value_counts()
+    effects = changed_rows(job.model, edited, held_out(job.model, ["test"]))
+    effect, rows = effects["effect"].value_counts(), effects[effects["effect"] != "none"]
     page.locator("#try").click()
     said = f"the edits fix {effect.get('fixed', 0)} and break {effect.get('broken', 0)}"
     expect(page.locator("#patch-effect")).to_contain_text(said)
+    assert len(rows)
+    for text in rows["text"]:
+        expect(page.locator("#changed")).to_contain_text(text)
+    assert pd.read_csv(downloaded(page, "changed-save", tmp_path))["text"].tolist() == rows["text"].tolist()
     page.locator("#version input, #version textarea").fill("better")
     page.locator("#save-version").click()
     expect(page.locator("#memory-message")).to_contain_text("Saved as")
     saved = ReAugKDClassifier.from_pretrained(tmp_path / "better")
     assert saved.classes_.tolist() == [*toy_model.classes_, "gadget"]
+    assert saved.memory.rows.set_index("id").loc[row["id"], "label"] == other
+    assert contents(folder) == before
     assert read_patch(tmp_path / "better.patch.jsonl") == patch
     page.locator("#save-version").click()
     expect(page.locator("#memory-message")).to_contain_text("is there already; choose another name")
@@ -109,6 +135,12 @@ def test_a_memory_is_relabelled_and_added_to_tried_out_undone_and_saved_as_a_new
     page.get_by_role("option", name="better").click()
     expect(page.locator("#pending")).to_contain_text("No edit is pending")
     expect(page.locator("#version input, #version textarea")).to_have_value("better-edited")
+    page.get_by_role("tab", name="Query").click()
+    page.locator("#text textarea").fill("the shiny gadget hums")
+    expect(page.locator("#answer .asked")).to_have_text("the shiny gadget hums")
+    expect(page.locator("#answer .answer b")).to_have_text(saved.explain("the shiny gadget hums").label)
+    expect(page.locator(".neighbours td.text").first).to_have_text("the shiny gadget hums")
+    page.get_by_role("tab", name="Memory").click()
     page.locator("#model input").click()
     page.get_by_role("option", name="toy", exact=True).click()
     expect(page.locator("#pending li")).to_have_count(2)
@@ -132,6 +164,11 @@ def test_a_table_of_memories_is_added_and_a_label_that_is_new_is_a_new_class(pag
     chooser.value.set_files(file)
     expect(page.locator("#pending li").first).to_contain_text("add gadget (a new class) the gadget hums")
     expect(page.locator("#pending li")).to_have_count(2)
+    page.locator("#try").click()
+    expect(page.locator("#patch-effect")).to_contain_text("the edits fix")
+    page.locator("#version input, #version textarea").fill("more")
+    page.locator("#save-version").click()
+    expect(page.locator("#memory-message")).to_contain_text("Saved as")
 
 
 def test_what_was_tried_out_goes_when_another_way_of_answering_is_chosen_and_is_tried_by_that(page, forgetful):
@@ -158,7 +195,7 @@ def test_what_was_tried_out_goes_when_another_way_of_answering_is_chosen_and_is_
 
 
 def test_memories_that_are_selected_on_the_maps_are_listed(page, forgetful):
-    expect(page.locator(MAPS)).to_have_attribute("data-points", "126")
+    expect(page.locator(MAPS)).to_have_attribute("data-points", "127")
     page.locator("#most-moved").click()
     expect(page.locator("#memories-chosen")).to_contain_text("20 rows: selected on the maps")
     page.locator(".map-clear").click()
@@ -267,7 +304,7 @@ def test_the_address_reopens_the_list(page, open_page):
 
 
 def test_a_choice_made_after_a_selection_reopens_by_its_link(page, open_page):
-    expect(page.locator(MAPS)).to_have_attribute("data-points", "126")
+    expect(page.locator(MAPS)).to_have_attribute("data-points", "127")
     page.locator("#most-moved").click()
     expect(page.locator("#memories-chosen")).to_contain_text("20 rows: selected on the maps")
     page.locator("#show").get_by_label("suspicious", exact=True).check()

@@ -15,14 +15,14 @@ CELLS = ".neighbours tbody tr"
 
 
 @pytest.fixture(scope="module")
-def address(serve_model, swayed):
-    return serve_model(swayed)
+def address(serve_model, forgetful):
+    return serve_model(forgetful)
 
 
 @pytest.fixture(scope="module")
-def text(swayed):
+def text(forgetful):
     """A text whose answer the memory changes."""
-    said = map(swayed.explain, swayed.parts.evaluation_rows["text"])
+    said = map(forgetful.explain, forgetful.parts.evaluation_rows["text"])
     return next(one.text for one in said if one.label != one.student_label)
 
 
@@ -44,8 +44,8 @@ def figures(values):
     return [f"{value:.2f}" for value in values]
 
 
-def test_a_changed_answer_is_told_and_each_voice_stands_by_its_classes(page, swayed, text):
-    said = swayed.explain(text)
+def test_a_changed_answer_is_told_and_each_voice_stands_by_its_classes(page, forgetful, text):
+    said = forgetful.explain(text)
     assert what_happened(said).startswith(f"Retrieval changed {said.student_label} → {said.label}: ")
     expect(page.locator("#answer .happened")).to_have_text(what_happened(said))
     order = sorted(range(3), key=lambda number: -said.probabilities[number])
@@ -53,8 +53,8 @@ def test_a_changed_answer_is_told_and_each_voice_stands_by_its_classes(page, swa
         expect(page.locator(f"{BARS} > :nth-child({column + 1}) > span")).to_have_text(figures(voice[order]))
 
 
-def test_the_parts_of_the_bar_are_as_long_as_the_answer_is_likely(page, swayed, text):
-    said = swayed.explain(text)
+def test_the_parts_of_the_bar_are_as_long_as_the_answer_is_likely(page, forgetful, text):
+    said = forgetful.explain(text)
     number = list(said.classes).index(said.label)
     stack = page.locator("#answer .chosen .stack")
     parts = [part.bounding_box()["width"] for part in stack.locator("i").all()]
@@ -65,59 +65,59 @@ def test_the_parts_of_the_bar_are_as_long_as_the_answer_is_likely(page, swayed, 
     assert parts[0] == pytest.approx(student * whole, abs=1)
 
 
-def test_each_neighbour_has_its_similarity_weight_and_share(page, swayed, text):
-    for row, neighbour in zip(page.locator(CELLS).all(), swayed.explain(text).neighbours, strict=True):
+def test_each_neighbour_has_its_similarity_weight_and_share(page, forgetful, text):
+    for row, neighbour in zip(page.locator(CELLS).all(), forgetful.explain(text).neighbours, strict=True):
         cells = [cell.inner_text() for cell in row.locator("td").all()]
         assert cells[:3] == [str(neighbour.rank), neighbour.text, neighbour.label]
         assert cells[5:8] == [f"{neighbour.similarity:.3f}", f"{neighbour.weight:.3f}", f"{neighbour.share:.1%}"]
 
 
-def test_the_temperature_alone_moves_weights_and_answer(page, swayed, text):
-    flat = swayed.explain(text, temperature=0.5)
+def test_the_temperature_alone_moves_weights_and_answer(page, forgetful, text):
+    flat = forgetful.explain(text, temperature=0.5)
     weights = [f"{neighbour.weight:.3f}" for neighbour in flat.neighbours]
-    assert weights != [f"{neighbour.weight:.3f}" for neighbour in swayed.explain(text).neighbours]
+    assert weights != [f"{neighbour.weight:.3f}" for neighbour in forgetful.explain(text).neighbours]
     page.locator("#temperature input[type=number]").fill("0.5")
     expect(page.locator(f"{CELLS} td:nth-child(7)")).to_have_text(weights)
     expect(page.locator("#answer .answer")).to_contain_text(f"{flat.probabilities.max():.2f}")
 
 
-def test_the_answer_follows_while_one_types(page, swayed):
+def test_the_answer_follows_while_one_types(page, forgetful):
     box = page.locator("#text textarea")
     box.fill("")
     box.press_sequentially("rain and plum", delay=30)
     expect(page.locator("#answer .asked")).to_have_text("rain and plum")
-    expect(page.locator("#answer .happened")).to_have_text(what_happened(swayed.explain("rain and plum")))
+    expect(page.locator("#answer .happened")).to_have_text(what_happened(forgetful.explain("rain and plum")))
 
 
-def test_a_struck_out_memory_changes_the_answer(page, swayed, text):
-    before = swayed.explain(text)
+def test_a_struck_out_memory_changes_the_answer(page, forgetful, text):
+    before = forgetful.explain(text)
     first = before.neighbours[0].number
-    without = explain_what_if(swayed, AskedText.of(swayed, text), swayed.retrieval, Strikes((first,), {}))
+    without = explain_what_if(forgetful, AskedText.of(forgetful, text), forgetful.retrieval, Strikes((first,), {}))
     expect(page.locator("#answer .sum")).to_contain_text(f"{before.probabilities.max():.3f} = ")
     page.locator(f"[data-strike='{first}']").click()
     expect(page.locator("#answer .sum")).to_contain_text(f"{without.probabilities.max():.3f} = ")
     expect(page.locator("#answer .happened")).to_have_text(what_happened(without))
 
 
-def test_sliders_and_strikes_move_the_answer_beside_too(page, swayed, text):
+def test_sliders_and_strikes_move_the_answer_beside_too(page, forgetful, text):
     edit = f"{text} plum"
     page.locator("#beside-it button").first.click()
     expect(page.locator("#edited textarea")).to_have_value(text)
     page.locator("#edited textarea").fill(edit)
     expect(page.locator("#beside .asked")).to_have_text(edit)
     page.locator("#weight input[type=number]").fill("0.9")
-    moved = swayed.explain(edit, retrieval_weight=0.9)
+    moved = forgetful.explain(edit, retrieval_weight=0.9)
     expect(page.locator("#beside .sum")).to_contain_text(f"{moved.probabilities.max():.3f} = 0.10 × ")
-    nearest = swayed.explain(text).neighbours[0].number
+    nearest = forgetful.explain(text).neighbours[0].number
     page.locator(f"[data-strike='{nearest}']").click()
     expect(page.locator("#thought")).not_to_be_empty()
-    retrieval = replace(swayed.retrieval, retrieval_weight=0.9, gate=None)
-    without = explain_what_if(swayed, AskedText.of(swayed, edit), retrieval, Strikes((nearest,), {}))
+    retrieval = replace(forgetful.retrieval, retrieval_weight=0.9, gate=None)
+    without = explain_what_if(forgetful, AskedText.of(forgetful, edit), retrieval, Strikes((nearest,), {}))
     expect(page.locator("#beside .sum")).to_contain_text(f"{without.probabilities.max():.3f} = ")
 
 
-def test_either_text_of_a_pair_can_be_edited(open_page, serve_model, swayed):
-    parts, rows, memory = swayed.parts, swayed.parts.evaluation_rows, swayed.memory
+def test_either_text_of_a_pair_can_be_edited(open_page, serve_model, forgetful):
+    parts, rows, memory = forgetful.parts, forgetful.parts.evaluation_rows, forgetful.memory
     pairs = memory.rows.assign(text_pair=memory.rows["text"].iloc[::-1].tolist())
     model = ReAugKDClassifier(
         replace(
@@ -138,9 +138,9 @@ def test_either_text_of_a_pair_can_be_edited(open_page, serve_model, swayed):
     expect(page.locator("#beside .answer b")).to_have_text(model.explain((kept, "plum and pear")).label)
 
 
-def test_the_gate_is_asked_or_not_as_its_box_says(open_page, serve_model, swayed, toy_model, text):
+def test_the_gate_is_asked_or_not_as_its_box_says(open_page, serve_model, forgetful, toy_model, text):
     gate = toy_model.retrieval.gate
-    model = ReAugKDClassifier(replace(swayed.parts, retrieval=replace(swayed.retrieval, gate=gate)))
+    model = ReAugKDClassifier(replace(forgetful.parts, retrieval=replace(forgetful.retrieval, gate=gate)))
     page = open_page(serve_model(model))
     expect(page.locator(BARS).first).to_be_visible()
     ask(page, text)

@@ -6,10 +6,13 @@ import pandas as pd
 import pytest
 import trainings
 from model_job import ModelJob
+from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 from toy_data import toy_rows
 
+from reaugkd.errors import ReAugKDError
 from reaugkd.inference import ReAugKDClassifier
+from reaugkd.weights import DEFAULT_ENCODER
 
 ROWS = ".neighbours tbody tr"
 
@@ -34,6 +37,11 @@ def rows_file(tmp_path):
     rows = toy_rows(12, seed=4).rename(columns={"text": "review", "label": "kind"})
     rows.to_csv(tmp_path / "reviews.csv", index=False)
     return tmp_path / "reviews.csv"
+
+
+def choose_model(page, name):
+    page.locator("#model input").click()
+    page.get_by_role("option", name=name, exact=True).last.click()
 
 
 def choose(page, box, value):
@@ -75,6 +83,7 @@ def test_a_file_is_trained_on_watched_cancelled_gone_on_with_and_asked(
     expect(other.locator("#answer .asked")).to_have_text("iron and steel")
     other.get_by_role("tab", name="Train").click()
     expect(other.locator("#train-status")).to_contain_text("✓ Projection head")
+    expect(other.locator("#train-start")).to_be_disabled()  # one training at a time
     expect(page.locator("#train-preview")).to_be_hidden()
     page.locator("#train-cancel").click()
     expect(status).to_contain_text("stops at its next report")
@@ -86,8 +95,7 @@ def test_a_file_is_trained_on_watched_cancelled_gone_on_with_and_asked(
     page.locator("#train-resume").click()
     expect(status).to_contain_text("reviews is trained")
     expect(page.locator("#train-epochs")).to_contain_text("after epoch 3")
-    page.locator("#model input").click()
-    page.get_by_role("option", name="reviews", exact=True).last.click()
+    choose_model(page, "reviews")
     page.get_by_role("tab", name="Query").click()
     expect(page.locator("#about")).to_contain_text("Task reviews: 3 classes")
     page.locator("#text textarea").fill("plum and pear")
@@ -134,8 +142,7 @@ def test_a_file_of_pairs_with_its_own_test_rows_leaves_a_model_that_kept_its_tea
     page.locator("#train-name input, #train-name textarea").fill("pairs")
     page.locator("#train-start").click()
     expect(page.locator("#train-status")).to_contain_text("pairs is trained")
-    page.locator("#model input").click()
-    page.get_by_role("option", name="pairs", exact=True).last.click()
+    choose_model(page, "pairs")
     page.get_by_role("tab", name="Query").click()
     expect(page.locator("#about")).to_contain_text("Task pairs: 2 classes")
     expect(page.locator("#text-pair textarea")).not_to_have_value("")
@@ -168,8 +175,41 @@ def test_a_data_set_by_name_is_trained_on_by_the_columns_that_one_names(
     expect(page.locator("#train-status")).to_contain_text("name one of utterance, intent, topic as text column")
     choose(page, "#train-text-column", "utterance")
     choose(page, "#train-label-column", "intent")
+    page.locator("#train-layers input[type=number]").fill("1")
     page.locator("#train-start").click()
     expect(page.locator("#train-status")).to_contain_text("requests is trained")
+    choose_model(page, "requests")
+    page.get_by_role("tab", name="Query").click()
+    expect(page.locator("#about")).to_contain_text("A student of 1 layer answers")
+
+
+def test_the_shipped_task_is_trained_as_the_page_says(open_page, serve_model, toy_model, monkeypatch):
+    asked = []
+
+    def train(request, folder, on_progress):
+        asked.append(request)
+        raise ReAugKDError("The disk is full; free some space.")
+
+    monkeypatch.setattr(trainings.TrainingRequest, "train", train)
+    page = open_page(serve_model(toy_model))
+    page.get_by_role("tab", name="Train").click()
+    expect(page.get_by_label("shoptalk, which is shipped")).to_be_checked()
+    page.locator("#train-seed input").fill("7")
+    page.locator("#train-start").click()
+    expect(page.locator("#train-status")).to_contain_text("The disk is full; free some space.")
+    (request,) = asked
+    assert (request.task, request.teacher) == ("shoptalk", trainings.SHIPPED_TEACHER)
+    assert (request.student, request.student_layers) == (DEFAULT_ENCODER, 2)
+    assert (request.seed, request.epochs, request.second_key) == (7, 0, True)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_page_reads_on_a_phone_and_in_both_themes(open_page, serve_model, toy_model, rows_file, theme):
+    page = open_page(f"{serve_model(toy_model)}?view=train&__theme={theme}", viewport=PHONE)
+    page.get_by_label("a file of mine").check()
+    page.locator("#train-file input[type=file]").set_input_files(rows_file)
+    expect(page.locator("#train-about")).to_contain_text("36 rows")
+    assert_it_reads(page, theme, ["#train-about", "#train-start"], ["#train-about p", "#train-status"])
 
 
 def test_what_cannot_be_trained_on_is_told_in_a_sentence(open_page, serve_model, toy_model, tmp_path):

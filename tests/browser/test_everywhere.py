@@ -1,0 +1,48 @@
+"""What holds on every page: its width, its link, who is let in, and what may be uploaded."""
+
+import pytest
+from main import launch
+from model_job import ModelJob
+from page import build_app
+from phone import PAGES
+from playwright.sync_api import expect
+from ports import free_port
+
+from reaugkd.links import VIEWS
+
+MAPS = "canvas.map-canvas"
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_nothing_is_wider_than_a_small_laptop(open_page, address, view):
+    page = open_page(f"{address}?view={view}", viewport={"width": 1280, "height": 720})
+    expect(page.locator(MAPS)).not_to_have_attribute("data-points", "0")
+    assert page.get_by_role("tab").filter(visible=True).count() == len(PAGES)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+
+
+def test_who_is_named_logs_in_by_the_page_and_sees_answers_and_maps(open_page, toy_model, tmp_path):
+    job = ModelJob(str(tmp_path / "toy"))
+    job.model = toy_model
+    app = build_app(job)
+    page = open_page(launch(app, "127.0.0.1", free_port(), accounts=[("ada", "secret")]))
+    for password in ("wrong", "secret"):
+        page.get_by_label("username").fill("ada")
+        page.get_by_label("password").fill(password)
+        page.get_by_role("button", name="Login").click()
+        if password == "wrong":
+            expect(page.get_by_text("Incorrect Credentials")).to_be_visible()
+    expect(page.locator("#answer .answer")).to_be_visible()
+    expect(page.locator(MAPS)).to_have_attribute("data-points", "126")
+    page.close()
+    app.close()
+
+
+def test_a_file_of_another_kind_is_refused_in_a_sentence(open_page, address, tmp_path):
+    (tmp_path / "tool.exe").write_bytes(b"MZ")
+    page = open_page(f"{address}?view=train")
+    page.get_by_label("a file of mine").check()
+    page.locator("#train-file input[type=file]").set_input_files(tmp_path / "tool.exe")
+    expect(page.locator(".toast-body")).to_contain_text("tool.exe")
+    expect(page.locator("#train-preview")).to_be_hidden()
+    expect(page.get_by_text("Traceback")).to_have_count(0)
