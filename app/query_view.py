@@ -50,9 +50,10 @@ def about_html(model: "ReAugKDClassifier") -> str:
     """
     settings, memory = model.parts.settings, model.parts.metrics.get("memory")
     gate = f" {escaped_text(memory_in_words(memory))}" if memory else ""
+    depth = "1 layer" if settings.student_layers == 1 else f"{settings.student_layers} layers"
     return (
-        f"<p>Task <b>{escaped_text(settings.task)}</b>: {len(settings.label_names)} classes. A student of "
-        f"{settings.student_layers} layers answers with the memory of its teacher, {escaped_text(settings.teacher)}: "
+        f"<p>Task <b>{escaped_text(settings.task)}</b>: {len(settings.label_names)} classes. A student of {depth} "
+        f"answers with the memory of its teacher, {escaped_text(settings.teacher)}: "
         f"{len(model.parts.knowledge_base):,} texts with what the teacher thought of each.{gate}</p>"
     )
 
