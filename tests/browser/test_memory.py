@@ -69,7 +69,7 @@ def test_a_suspicious_memory_stands_beside_its_evidence_and_a_leak_beside_the_te
     answered = asked.answered(forgetful.memory, forgetful.retrieval)
     first = memories(forgetful, answered, "suspicious").iloc[0]
     assert first["label"] != first["neighbours"]
-    row = page.locator("#memories tbody tr").filter(has_text=first["text"]).last
+    row = page.locator("#memories .virtual-row").filter(has_text=first["text"]).first
     for column in ("label", "teacher", "neighbours"):
         expect(row).to_contain_text(first[column])
     expect(row).to_contain_text(f"{first['suspicion']:.2f}".rstrip("0"))
