@@ -115,7 +115,8 @@ def address(serve_model, toy_model):
 def forgetful(puzzled_model):
     """A model whose memory sways answers: it fixes some and breaks others, and τ counts; one memory is a test row."""
     parts, held = puzzled_model.parts, puzzled_model.parts.evaluation_rows
-    leak = Edit("add", "leak", held["label"].iloc[0], held["text"].iloc[0])
+    leaked = held[held["split"] == "test"].iloc[0]
+    leak = Edit("add", "leak", leaked["label"], leaked["text"])
     parts = replace(apply_patch(puzzled_model, (leak,)).parts, retrieval=RetrievalSettings(4, 0.6, 0.05))
     model = ReAugKDClassifier(parts)
     said = [model.explain(text) for text in held["text"]]
