@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import gradio as gr
+import numpy as np
 import pytest
 from gradio import queueing
 from main import launch
@@ -115,14 +116,16 @@ def address(serve_model, toy_model):
 def forgetful(puzzled_model):
     """A model whose memory sways answers: it fixes some and breaks others, and τ counts; one memory is a test row."""
     parts, held = puzzled_model.parts, puzzled_model.parts.evaluation_rows
-    leaked = held[held["split"] == "test"].iloc[0]
+    leaked = held[held["split"] == "test"].iloc[20]
     leak = Edit("add", "leak", leaked["label"], leaked["text"])
     parts = replace(apply_patch(puzzled_model, (leak,)).parts, retrieval=RetrievalSettings(4, 0.6, 0.05))
     model = ReAugKDClassifier(parts)
-    said = [model.explain(text) for text in held["text"]]
-    changed = [number for number, one in enumerate(said) if one.label != one.student_label]
-    assert len(changed) >= 4
     labels = held["label"].tolist()
-    for place, number in enumerate(changed):
-        labels[number] = said[number].student_label if place % 2 else said[number].label
+    said = {row: model.explain(held["text"].iloc[row]) for row in np.flatnonzero(held["split"] == "test").tolist()}
+    changed = [(row, one) for row, one in said.items() if one.label != one.student_label]
+    for row, one in changed[::2]:
+        labels[row] = one.label  # fixed
+    for row, one in changed[1::2]:
+        labels[row] = one.student_label  # broken
+    assert len(changed) > 1
     return ReAugKDClassifier(replace(parts, evaluation_rows=held.assign(label=labels)))
