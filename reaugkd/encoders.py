@@ -102,7 +102,7 @@ class TextClassifier(nn.Module):
         Raises
         ------
         ReAugKDError
-            If the folder cannot be loaded or has fewer layers than asked for.
+            If the folder cannot be loaded, has no tokenizer, or has fewer layers than asked for.
         """
         encoder, tokenizer = _load_encoder(folder)
         if layers is not None:
@@ -453,6 +453,12 @@ def _load_encoder(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokeni
     with _failing_as_sentence(folder), _quiet():
         encoder = AutoModel.from_pretrained(folder, use_safetensors=True, dtype=torch.float32, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    # Where its files are missing, transformers makes one of special tokens alone, and every text would be the same.
+    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+        raise ReAugKDError(
+            f"{str(folder)!r} cannot be loaded as an encoder (its tokenizer's files are missing, and so it knows no "
+            "word); save the tokenizer there too."
+        )
     return encoder, tokenizer
 
 

@@ -253,6 +253,12 @@ def test_a_folder_without_an_encoder_is_refused(tmp_path):
         TextClassifier.from_pretrained(tmp_path, 3)
 
 
+def test_an_encoder_without_its_tokenizers_files_is_refused(toy_encoder_folder, tmp_path):
+    AutoModel.from_pretrained(toy_encoder_folder).save_pretrained(tmp_path)
+    with pytest.raises(ReAugKDError, match=r"its tokenizer's files are missing.*save the tokenizer there too"):
+        TextClassifier.from_pretrained(tmp_path, 3)
+
+
 def test_pickled_weights_are_not_loaded(toy_encoder_folder, tmp_path):
     folder = shutil.copytree(toy_encoder_folder, tmp_path / "pickled")
     torch.save(AutoModel.from_pretrained(folder).state_dict(), folder / "pytorch_model.bin")
