@@ -19,7 +19,7 @@ from reaugkd.alignment import alignment
 from reaugkd.cross_fit import cross_fitted
 from reaugkd.data import Task
 from reaugkd.distillation import ALIGNING_WEIGHTS, DistillationSettings, OnStudentEpoch, train_student
-from reaugkd.encoders import TextClassifier, encoder_config, kept_layers, normalize
+from reaugkd.encoders import TextClassifier, check_encoder, encoder_config, normalize
 from reaugkd.epochs import EpochWatch, TrainingEpochs
 from reaugkd.errors import ReAugKDError
 from reaugkd.evaluation import Encoded, Networks, Scored, score_methods
@@ -46,6 +46,7 @@ from reaugkd.weights import DEFAULT_ENCODER, find_weights
 # second as the train rows rise from 1,000 to 10,000.
 TEACHER_EPOCHS = (6.0, 3.0)
 STUDENT_EPOCHS = (10.0, 5.0)
+CHECKED_TEXTS = 100
 MIN_STEPS = 150  # by full batches: fewer rows than one are gone over as often as if they filled it
 
 
@@ -165,11 +166,12 @@ def teach(
     Raises
     ------
     ReAugKDError
-        If the file cannot be written there, weights are not found or the disk is full.
+        If the file cannot be written there, weights are not found or cannot encode the texts, or the disk is full.
     """
     out = Path(out)
     check_outputs_file(out)
     recipe = recipe.for_task(task)
+    _check_teacher(recipe, task, on_progress)
     _check_cross_fit(recipe, task)
     # Not OUT.partial: that is of a model that is trained beside the file.
     with _working_folder(out.with_name(out.stem + ".teacher.partial"), task, recipe) as work:
@@ -334,8 +336,8 @@ def train(
     ------
     ReAugKDError
         If the outputs do not fit the task, ``out`` holds something else, unfinished work that may not be deleted is
-        in the way, weights are not found, the student's encoder lacks layers that are asked for, more folds are asked
-        for than a class has rows, or the disk is full.
+        in the way, weights are not found, an encoder cannot encode the texts or lacks layers that are asked for, more
+        folds are asked for than a class has rows, or the disk is full.
     """
     out = Path(out)
     check_target(out)
@@ -395,7 +397,7 @@ def _checked(
             raise ReAugKDError("A teacher that is only known by its outputs cannot be kept; leave one of the two out.")
         teacher_outputs.check(task)
         recipe = replace(recipe, teacher=teacher_outputs.teacher)
-    _check_encoders(recipe, on_progress, teacher_too=teacher_outputs is None)
+    _check_encoders(recipe, task, on_progress, teacher_too=teacher_outputs is None)
     if teacher_outputs is None:
         _check_cross_fit(recipe, task)
     return recipe
@@ -411,15 +413,22 @@ def _check_cross_fit(recipe: Recipe, task: Task) -> None:
         )
 
 
-def _check_encoders(recipe: Recipe, on_progress: OnProgress | None, *, teacher_too: bool) -> None:
-    """Find every encoder before the first stage: what is missing for the last would else show after the training."""
+def _check_encoders(recipe: Recipe, task: Task, on_progress: OnProgress | None, *, teacher_too: bool) -> None:
+    """Try every encoder before the first stage: what the last one needs would else show after the training."""
+    texts = task.texts("train")[:CHECKED_TEXTS]
     if teacher_too:
-        find_weights(recipe.teacher, _sentence(on_progress))
+        _check_teacher(recipe, task, on_progress)
     if recipe.second_key is not None:
-        find_weights(recipe.second_key, _sentence(on_progress))
+        second_key = find_weights(recipe.second_key, _sentence(on_progress))
+        layers = _second_key_layers(recipe, second_key)
+        check_encoder(second_key, texts, layers=layers, max_length=recipe.max_length, every_layer=True)
     student = find_weights(recipe.student, _sentence(on_progress))
-    if recipe.student_layers is not None:
-        kept_layers(encoder_config(student).num_hidden_layers, recipe.student_layers)
+    check_encoder(student, texts, layers=recipe.student_layers, max_length=recipe.max_length)
+
+
+def _check_teacher(recipe: Recipe, task: Task, on_progress: OnProgress | None) -> None:
+    weights = find_weights(recipe.teacher, _sentence(on_progress))
+    check_encoder(weights, task.texts("train")[:CHECKED_TEXTS], max_length=recipe.max_length)
 
 
 def _second_key(
@@ -429,9 +438,13 @@ def _second_key(
     if recipe.second_key is None:
         return None
     weights = find_weights(recipe.second_key, _sentence(on_progress))
-    depth = encoder_config(weights).num_hidden_layers
-    layers = half_of(depth) if recipe.second_key == recipe.teacher else depth
+    layers = _second_key_layers(recipe, weights)
     return SecondKey.of(weights, knowledge_base, task.texts("train"), recipe.max_length, layers=layers)
+
+
+def _second_key_layers(recipe: Recipe, weights: Path) -> int:
+    depth = int(encoder_config(weights).num_hidden_layers)
+    return half_of(depth) if recipe.second_key == recipe.teacher else depth
 
 
 def _settings(task: Task, recipe: Recipe, student_layers: int) -> ModelSettings:

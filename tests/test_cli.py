@@ -70,6 +70,8 @@ def assert_one_sentence(result, *fragments):
         (["--task", "shoptalk", "--teacher", "a", "--teacher-outputs", "b.parquet"], ["exclude each other"]),
         (["--task", "shoptalk", "--teacher-outputs", "b.parquet"], ["There is no file", "b.parquet"]),
         (["--task", "shoptalk", "--epochs", "-1"], ["epochs is -1"]),
+        (["--task", "shoptalk", "--student-layers", "0"], ["--student-layers is '0'; give a number from 1, or all"]),
+        (["--task", "shoptalk", "--student-layers", "few"], ["--student-layers is 'few'"]),
         (["--task", "shoptalk", "--positive-label", "x"], ["--positive-label and --train-rows go with --train"]),
     ],
 )
@@ -77,6 +79,21 @@ def test_a_training_that_cannot_start_says_why_and_leaves_nothing(run, tmp_path,
     out = tmp_path / "model"
     assert_one_sentence(run("train", *options, "--out", out), *fragments)
     assert not out.exists()
+
+
+@pytest.mark.parametrize(("asked", "layers"), [("all", None), ("3", 3)])
+def test_some_or_all_layers_of_the_students_encoder_can_be_asked_for(
+    run, monkeypatch, tmp_path, train_file, asked, layers
+):
+    recipes = []
+
+    def stopped(task, recipe, *arguments, **options):
+        recipes.append(recipe)
+        raise ReAugKDError("Stopped.")
+
+    monkeypatch.setattr(recipe, "train", stopped)
+    run("train", "--train", train_file, "--student-layers", asked, "--out", tmp_path / "model")
+    assert [made.student_layers for made in recipes] == [layers]
 
 
 def test_a_missing_column_is_named_with_those_that_exist(run, tmp_path, train_file):

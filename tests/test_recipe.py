@@ -5,8 +5,10 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from toy_data import toy_rows
+from transformers import AlbertConfig, AlbertModel, T5Config, T5Model
 
 from reaugkd import recipe as recipes
 from reaugkd.data import RESERVED, make_task
@@ -235,6 +237,75 @@ def test_a_broken_folder_of_a_student_is_told_before_the_first_stage(quick, toy_
     (tmp_path / "encoder" / "model.safetensors").touch()
     with pytest.raises(ReAugKDError, match="encoder' cannot be loaded as an encoder"):
         train(toy_task, replace(quick, student=str(tmp_path / "encoder")), tmp_path / "model")
+
+
+def with_tokenizer_of(encoder, folder, model):
+    """A random model of another architecture, with the toy encoder's tokenizer."""
+    model.save_pretrained(folder)
+    for file in encoder.glob("token*"):
+        shutil.copy(file, folder)
+    return str(folder)
+
+
+@pytest.fixture
+def albert(toy_encoder_folder, tmp_path):
+    """All layers of ALBERT are one layer, so none can be cut off."""
+    sizes = {"hidden_size": 32, "embedding_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
+    model = AlbertModel(AlbertConfig(num_hidden_layers=3, vocab_size=200, **sizes))
+    return with_tokenizer_of(toy_encoder_folder, tmp_path / "albert", model)
+
+
+@pytest.fixture
+def t5(toy_encoder_folder, tmp_path):
+    """An encoder with a decoder."""
+    model = T5Model(T5Config(d_model=32, d_kv=16, d_ff=32, num_layers=4, num_heads=2, vocab_size=200))
+    return with_tokenizer_of(toy_encoder_folder, tmp_path / "t5", model)
+
+
+@pytest.fixture
+def max_pooled(toy_encoder_folder, tmp_path):
+    folder = shutil.copytree(toy_encoder_folder, tmp_path / "max_pooled")
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_max_tokens": true}')
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("role", "encoder", "sentence"),
+    [
+        ("student", "albert", "does not show its 3 layers as a list, so none can be left out; ask for all of them"),
+        ("student", "max_pooled", "pools by pooling_mode_max_tokens; name an encoder with mean or CLS pooling"),
+        ("second_key", "max_pooled", "pools by pooling_mode_max_tokens; name an encoder with mean or CLS pooling"),
+        ("second_key", "t5", r"t5' cannot encode a text \(.*\); name another encoder"),
+        ("teacher", "t5", r"t5' cannot encode a text \(.*\); name another encoder"),
+    ],
+)
+def test_an_encoder_that_cannot_do_its_part_is_told_before_the_first_stage(
+    quick, toy_task, tmp_path, stages, request, role, encoder, sentence
+):
+    recipe = replace(quick, **{role: request.getfixturevalue(encoder)})
+    with pytest.raises(ReAugKDError, match=sentence) as caught:
+        train(toy_task, recipe, tmp_path / "model", on_progress=stop_at("Teacher"))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "model.partial").exists()
+
+
+def test_a_teacher_that_cannot_encode_is_told_before_it_is_taught(quick, toy_task, tmp_path, t5):
+    with pytest.raises(ReAugKDError, match="t5' cannot encode a text"):
+        teach(toy_task, replace(quick, teacher=t5), tmp_path / "outputs.parquet", on_progress=stop_at("Teacher"))
+
+
+def test_an_encoder_that_cannot_be_cut_serves_with_all_of_its_layers(quick, toy_task, tmp_path, albert):
+    recipe = replace(quick, student=albert, student_layers=None, second_key=albert)
+    with pytest.raises(Stopped):
+        train(toy_task, recipe, tmp_path / "model", on_progress=stop_at("Teacher"))
+
+
+def test_a_tokenizer_that_knows_no_word_of_the_task_is_told_before_the_first_stage(quick, tmp_path):
+    rows = pd.DataFrame({"text": ["слово", "и ещё", "другое", "снова"], "label": ["a", "b"] * 2})
+    task = make_task("far", dict.fromkeys(("train", "validation", "test"), rows))
+    with pytest.raises(ReAugKDError, match="toy-bert' knows no word of the texts; name an encoder of their language"):
+        train(task, quick, tmp_path / "model", on_progress=stop_at("Teacher"))
 
 
 @pytest.mark.parametrize("folds", [-1, 1])
