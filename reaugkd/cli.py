@@ -441,6 +441,7 @@ def _task(
             label_column=label_column,
             metric=metric,
             planted_errors=planted_errors,
+            say=_say,
         )
     if planted_errors:
         raise ReAugKDError("--planted-errors goes with --task shoptalk only; leave it out.")

@@ -1,6 +1,7 @@
 """Where tasks come from: the shipped one, the hub, local files."""
 
 import csv
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pandas as pd
 
 from reaugkd.data import SPLITS, Task, made_up_ids, make_task
 from reaugkd.errors import ReAugKDError
+from reaugkd.texts import MAX_CHARACTERS
 from reaugkd.weights import hub_is_reachable
 
 SHOPTALK = Path(__file__).parent / "shoptalk"
@@ -45,8 +47,12 @@ def load_task(
     label_column: str = "label",
     metric: str | None = None,
     planted_errors: bool = False,
+    say: Callable[[str], object] | None = None,
 ) -> Task:
     """Load a task by name.
+
+    Nobody can mend the rows of a hub's data set: those without a label or a text are left out, texts over the limit
+    are cut, and ids that repeat are replaced.
 
     Parameters
     ----------
@@ -62,6 +68,8 @@ def load_task(
         A key of :data:`reaugkd.metrics.METRICS`; GLUE's own, or accuracy, if left out.
     planted_errors : bool
         Plant shoptalk's 40 wrong labels in its train split, for exercises in error analysis.
+    say : callable, optional
+        Is told in a sentence what was left out or cut of a hub's data set; standard error if left out.
 
     Returns
     -------
@@ -94,7 +102,8 @@ def load_task(
     if text_pair_column:
         columns["text_pair"] = text_pair_column
     tables = {split: _named_columns(table, columns, f"{name}, {split}") for split, table in tables.items()}
-    return make_task(name, _shown_labels(tables, label_names), label_names=label_names, metric=metric or "accuracy")
+    tables = _mended(_shown_labels(tables, label_names), name, say or _on_standard_error)
+    return make_task(name, tables, label_names=label_names, metric=metric or "accuracy")
 
 
 def load_files(
@@ -267,6 +276,29 @@ def _shown_labels(tables: dict[str, pd.DataFrame], names: list[str] | None) -> d
         return tables
     shown = {str(number): name for number, name in enumerate(names)}  # a hidden label, -1, becomes a missing one
     return {split: table.assign(label=table["label"].map(shown)) for split, table in tables.items()}
+
+
+def _mended(tables: dict[str, pd.DataFrame], name: str, say: Callable[[str], object]) -> dict[str, pd.DataFrame]:
+    """Make a data set that nobody here can mend one of whole rows, and tell how many were not."""
+    mended, left_out, cut = {}, 0, 0
+    for split, table in tables.items():
+        if "id" not in table.columns or table["id"].astype(str).duplicated().any():
+            table = table.assign(id=made_up_ids(table, split))
+        columns = [column for column in ("text", "text_pair") if column in table.columns]
+        is_blank = table[["label", *columns]].fillna("").apply(lambda values: values.str.strip() == "")
+        whole = table[~is_blank.any(axis=1)]
+        left_out += len(table) - len(whole)
+        cut += int(whole[columns].apply(lambda values: values.str.len() > MAX_CHARACTERS).any(axis=1).sum())
+        mended[split] = whole.assign(**{column: whole[column].str.slice(stop=MAX_CHARACTERS) for column in columns})
+    if left_out:
+        say(f"Left out {left_out:,} rows of {name} that lack a label or a text.")
+    if cut:
+        say(f"Cut the texts of {cut:,} rows of {name} to {MAX_CHARACTERS:,} characters.")
+    return mended
+
+
+def _on_standard_error(sentence: str) -> None:
+    sys.stderr.write(sentence + "\n")
 
 
 def _text_column(table: pd.DataFrame, wanted: str | None, name: str) -> str:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from reaugkd import sources
+from reaugkd.data import SPLITS
 from reaugkd.errors import ReAugKDError
 from reaugkd.sources import GLUE, load_files, load_task, named_texts, read_table
 
@@ -304,6 +305,57 @@ def test_a_data_set_without_a_train_split_is_refused(csv_folder):
     write(csv_folder / "test.csv", "text,label\none,a\ntwo,b\n")
     with pytest.raises(ReAugKDError, match="has no train split, only test"):
         load_task(str(csv_folder))
+
+
+def pairs_of(*labels, texts=None, **columns):
+    count = len(labels)
+    rows = {"premise": texts or numbered("premise", count), "hypothesis": numbered("so", count), "label": list(labels)}
+    return rows | columns
+
+
+def load_pairs(tmp_path, rows, names):
+    """Load a data set of one table in all its splits; return the task and what was said."""
+    folder, said = write_parquet_dataset(tmp_path / "own", dict.fromkeys(SPLITS, rows), names), []
+    columns = {"text_column": "premise", "text_pair_column": "hypothesis"}
+    return load_task(str(folder), **columns, say=said.append), said
+
+
+def test_rows_of_the_hub_without_a_label_are_left_out_and_counted(tmp_path):
+    task, said = load_pairs(tmp_path, pairs_of(0, 1, -1, 2, -1), ["yes", "maybe", "no"])
+    assert shown(task) == ["yes", "maybe", "no"]
+    assert [text for text, _ in task.texts("train")] == ["premise 0", "premise 1", "premise 3"]
+    assert list(task.rows["train"]["id"]) == ["train-1", "train-2", "train-4"]  # by their place in the data set
+    assert said == [f"Left out 6 rows of {tmp_path / 'own'} that lack a label or a text."]
+
+
+@pytest.mark.parametrize("blank", ["", "  ", None])
+@pytest.mark.parametrize("column", ["premise", "hypothesis"])
+def test_rows_of_the_hub_without_a_text_are_left_out(tmp_path, column, blank):
+    rows = pairs_of(0, 1, 0, 1)
+    rows[column][2] = blank
+    task, said = load_pairs(tmp_path, rows, ["yes", "no"])
+    assert shown(task) == ["yes", "no", "no"]
+    assert said == [f"Left out 3 rows of {tmp_path / 'own'} that lack a label or a text."]
+
+
+def test_ids_of_the_hub_that_repeat_are_replaced_and_others_stay(tmp_path):
+    task, said = load_pairs(tmp_path, pairs_of(0, 1, 0, 1, id=["a", "a", "b", "b"]), ["yes", "no"])
+    assert list(task.rows["train"]["id"]) == [f"train-{place}" for place in (1, 2, 3, 4)]
+    other, _ = load_pairs(tmp_path / "other", pairs_of(0, 1, id=["p", "q"]), ["yes", "no"])
+    assert list(other.rows["train"]["id"]) == ["p", "q"]
+    assert said == []
+
+
+def test_texts_of_the_hub_over_the_limit_are_cut(tmp_path):
+    task, said = load_pairs(tmp_path, pairs_of(0, 1, texts=["x" * 100_001, "y" * 100_000]), ["yes", "no"])
+    assert [len(text) for text, _ in task.texts("train")] == [100_000, 100_000]
+    assert said == [f"Cut the texts of 3 rows of {tmp_path / 'own'} to 100,000 characters."]
+
+
+def test_what_is_left_out_is_told_on_standard_error_where_nobody_else_is_told(tmp_path, capsys):
+    rows = {"text": ["one", "", "two"], "label": [0, 1, 1]}
+    load_task(str(write_parquet_dataset(tmp_path / "own", dict.fromkeys(SPLITS, rows), ["a", "b"])))
+    assert "Left out 3 rows of " in capsys.readouterr().err
 
 
 # GLUE, by a small imitation of its layout
