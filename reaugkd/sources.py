@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 import pandas as pd
 
 from reaugkd.data import SPLITS, Task, made_up_ids, make_task
@@ -18,6 +19,7 @@ SHOPTALK = Path(__file__).parent / "shoptalk"
 SHOPTALK_TEACHER_OUTPUTS = SHOPTALK / "teacher_outputs.parquet"
 
 DRAW_SEED = 0
+ROWS_TO_KEEP = 2  # of each class, where a draw of train rows leaves it with fewer than are needed
 GLUE_REPOSITORY = "nyu-mll/glue"
 # Columns and metric of each GLUE task (Wang et al. 2019, table 1); STS-B is a regression and so left out.
 GLUE = {
@@ -133,7 +135,8 @@ def load_files(
     positive_label : str, optional
         The class of two whose F1 counts; the last by letter or number if left out.
     train_rows : int, optional
-        Draw so many train rows, with a seed of its own; all if left out.
+        Draw so many train rows, with a seed of its own; all if left out. Where the draw by itself would make no
+        task, for want of rows of a class, each class first gets two of its rows, as far as the number goes.
 
     Returns
     -------
@@ -152,7 +155,7 @@ def load_files(
     tables = {split: _named_columns(read_table(path), columns, str(path)) for split, path in paths.items()}
     label_names = None if positive_label is None else _ordered_names(tables["train"], positive_label)
     if train_rows is not None:
-        tables["train"] = _drawn_rows(tables["train"], train_rows)
+        tables["train"] = _drawn_rows(tables, train_rows)
     return make_task(Path(train).stem, tables, label_names=label_names, metric=metric)
 
 
@@ -167,12 +170,25 @@ def _ordered_names(train: pd.DataFrame, positive_label: str) -> list[str]:
     return [*others, positive_label]
 
 
-def _drawn_rows(train: pd.DataFrame, rows: int) -> pd.DataFrame:
+def _drawn_rows(tables: dict[str, pd.DataFrame], rows: int) -> pd.DataFrame:
+    train = tables["train"]
     if not 1 <= rows <= len(train):
         raise ReAugKDError(f"{rows:,} train rows cannot be drawn from {len(train):,}; ask for fewer, at least one.")
     if "id" not in train.columns:
         train = train.assign(id=made_up_ids(train, "train"))
-    return train.sample(n=rows, random_state=DRAW_SEED).sort_index()
+    order = train.sample(frac=1, random_state=DRAW_SEED)
+    if not _has_enough(order[:rows], tables):
+        nth_of_class = order.groupby("label", dropna=False).cumcount().clip(upper=ROWS_TO_KEEP)
+        order = order.iloc[np.argsort(nth_of_class, kind="stable")]
+    return order[:rows].sort_index()
+
+
+def _has_enough(drawn: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> bool:
+    """Return whether drawn train rows make a task: with all labels of the other splits, and rows to hold out."""
+    counts = drawn["label"].value_counts()
+    fewest = 1 if len(tables) == len(SPLITS) else ROWS_TO_KEEP
+    others = {label for split in tables.keys() - {"train"} for label in tables[split]["label"]}
+    return len(counts) > 1 and counts.min() >= fewest and others <= set(counts.index)
 
 
 def read_table(path: str | Path) -> pd.DataFrame:

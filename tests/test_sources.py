@@ -435,3 +435,43 @@ def test_drawn_train_rows_keep_the_ids_of_the_whole_file_and_are_the_same_each_t
     assert all(row["id"] == f"train-{row['text'].split()[1]}" for row in drawn)
     with pytest.raises(ReAugKDError, match="101 train rows cannot be drawn from 100"):
         load_files(path, train_rows=101)
+
+
+def long_tail(tmp_path):
+    """1,000 rows of 40 classes, the n-th with 1/n of the rows of the first."""
+    sizes = 1 / np.arange(1, 41)
+    labels = np.random.default_rng(0).choice(40, size=1_000, p=sizes / sizes.sum())
+    labels[:80] = np.arange(40).repeat(2)  # each has two rows at least
+    rows = pd.DataFrame({"text": numbered("row", 1_000), "label": [f"c{label:02}" for label in labels]})
+    path = tmp_path / "long_tail.csv"
+    rows.to_csv(path, index=False)
+    return path, rows
+
+
+@pytest.mark.parametrize("others", [0, 1, 2])
+def test_a_draw_keeps_two_rows_of_each_class_where_it_would_make_no_task(tmp_path, others):
+    path, rows = long_tail(tmp_path)
+    task = load_files(path, *[path] * others, train_rows=200)
+    train = [row for split in ("train", "validation", "test")[: 3 - others] for row in task.rows[split]]
+    assert len(train) == 200
+    assert np.bincount([row["label"] for row in train], minlength=40).min() >= 2
+    today = set(rows.sample(n=200, random_state=0)["text"])
+    kept = len(today & {row["text"] for row in train})
+    assert 200 - 2 * 40 < kept < 200  # only what the rare classes need is exchanged
+
+
+def test_a_draw_that_makes_a_task_is_a_plain_sample(tmp_path):
+    path, rows = long_tail(tmp_path)
+    common = rows[rows["label"] < "c05"].reset_index(drop=True)
+    common.to_csv(path, index=False)
+    wanted = common.sample(n=200, random_state=0).sort_index()["text"].tolist()
+    assert load_files(path, path, path, train_rows=200).texts("train") == wanted
+
+
+def test_a_class_that_no_other_split_has_may_be_missing_from_a_plain_sample(tmp_path):
+    path, rows = long_tail(tmp_path)
+    other = rows[rows["label"] == "c00"]
+    other.to_csv(tmp_path / "other.csv", index=False)
+    task = load_files(path, tmp_path / "other.csv", tmp_path / "other.csv", train_rows=100)
+    assert task.texts("train") == rows.sample(n=100, random_state=0).sort_index()["text"].tolist()
+    assert len(task.label_names) < 40
