@@ -13,7 +13,7 @@ from reaugkd.encoders import TextClassifier
 from reaugkd.errors import ReAugKDError
 from reaugkd.sources import read_table
 from reaugkd.teacher import TeacherOutputs
-from reaugkd.texts import Text
+from reaugkd.texts import Text, label_text
 from reaugkd.weights import find_weights
 
 RowId = tuple[str, str]
@@ -107,7 +107,7 @@ def read_soft_labels(path: str | Path, task: Task) -> dict[RowId, NDArray[np.flo
     ReAugKDError
         If a column is missing or holds something else than numbers, or ids do not tell the rows apart.
     """
-    table = read_table(path)
+    table = read_table(path).rename(columns=label_text)
     missing = [name for name in task.label_names if name not in table.columns]
     if missing:
         raise ReAugKDError(f"{str(path)!r} has no column {missing[0]!r}; it needs one for each class.")

@@ -14,7 +14,7 @@ from sklearn.model_selection import train_test_split
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.metrics import METRICS
-from reaugkd.texts import MAX_CHARACTERS, Text
+from reaugkd.texts import MAX_CHARACTERS, Text, label_text
 
 SPLITS = ("train", "validation", "test")
 VALIDATION_SHARE = 0.1
@@ -97,8 +97,8 @@ def make_task(
     name : str
         Name of the task.
     tables : dict of str to DataFrame
-        ``train`` and optionally ``validation`` and ``test``; columns ``text``, ``label`` (a name, as str) and
-        optionally ``id``, ``text_pair`` and others.
+        ``train`` and optionally ``validation`` and ``test``; columns ``text``, ``label`` (a name; spaces around it do
+        not count, and 1.0 is 1) and optionally ``id``, ``text_pair`` and others.
     label_names : sequence of str, optional
         Names of the classes in their order; those found in train, sorted, if left out.
     metric : str
@@ -123,7 +123,11 @@ def make_task(
     tables = {split: _with_ids(_with_free_names(table), split) for split, table in tables.items()}
     for split, table in tables.items():
         _check_rows(table, split)
-    names = tuple(label_names) if label_names is not None else _sorted_names(tables["train"]["label"].unique().tolist())
+    names = (
+        tuple(map(label_text, label_names))
+        if label_names is not None
+        else _sorted_names(tables["train"]["label"].unique().tolist())
+    )
     if tables["train"]["label"].nunique() < 2:
         only = tables["train"]["label"].iloc[0]
         raise ReAugKDError(f"Every train row has the label {only!r}; a classifier needs rows of at least two classes.")
@@ -145,7 +149,7 @@ def _with_free_names(table: pd.DataFrame) -> pd.DataFrame:
     """Call columns of reserved names given_..., in the place of what was called so before; labels are text."""
     given = {name: f"given_{name}" for name in RESERVED if name in table.columns}
     table = table.drop(columns=[name for name in given.values() if name in table.columns]).rename(columns=given)
-    return table.assign(label=table["label"].map(str, na_action="ignore"))
+    return table.assign(label=table["label"].map(label_text, na_action="ignore"))
 
 
 def _with_ids(table: pd.DataFrame, split: str) -> pd.DataFrame:

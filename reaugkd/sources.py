@@ -12,7 +12,7 @@ import pandas as pd
 
 from reaugkd.data import SPLITS, Task, made_up_ids, make_task
 from reaugkd.errors import ReAugKDError
-from reaugkd.texts import MAX_CHARACTERS
+from reaugkd.texts import MAX_CHARACTERS, as_text, label_text
 from reaugkd.weights import hub_is_reachable
 
 SHOPTALK = Path(__file__).parent / "shoptalk"
@@ -153,7 +153,7 @@ def load_files(
         columns["text_pair"] = text_pair_column
     paths = {split: path for split, path in zip(SPLITS, (train, validation, test), strict=True) if path is not None}
     tables = {split: _named_columns(read_table(path), columns, str(path)) for split, path in paths.items()}
-    label_names = None if positive_label is None else _ordered_names(tables["train"], positive_label)
+    label_names = None if positive_label is None else _ordered_names(tables["train"], label_text(positive_label))
     if train_rows is not None:
         tables["train"] = _drawn_rows(tables, train_rows)
     return make_task(Path(train).stem, tables, label_names=label_names, metric=metric)
@@ -352,11 +352,6 @@ def _named_columns(table: pd.DataFrame, columns: dict[str, str], source: str) ->
     for name, column in columns.items():
         if not all(pd.api.types.is_scalar(value) for value in table[name]):
             raise ReAugKDError(f"The column {column!r} of {source} holds lists or objects; give one value a row.")
-        missing = table[name].isna()
-        table[name] = [None if lacks else _as_text(value) for lacks, value in zip(missing, table[name], strict=True)]
+        missing, written = table[name].isna(), label_text if name == "label" else as_text
+        table[name] = [None if lacks else written(value) for lacks, value in zip(missing, table[name], strict=True)]
     return table
-
-
-def _as_text(value: Any) -> str:
-    """Write a value as text; a whole number is one also where pandas made it a float, as beside a missing value."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

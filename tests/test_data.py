@@ -199,6 +199,20 @@ def test_labels_that_are_numbers_are_text():
     assert len(task.fingerprint()) == 64
 
 
+def test_spaces_around_a_label_make_no_class_of_their_own():
+    source = table([("one", "a"), ("two", "b "), ("three", " a"), ("four", "b")])
+    task = make_task("t", {"train": source, "validation": source, "test": source})
+    assert task.label_names == ("a", "b")
+    named = make_task("t", {"train": source, "validation": source, "test": source}, label_names=["b ", "a"])
+    assert named.label_names == ("b", "a")
+
+
+@pytest.mark.parametrize("kind", ["float64", "float32", "Int64"])
+def test_a_whole_number_is_one_label_whatever_pandas_made_of_it(kind):
+    source = table([("one", 0), ("two", 1), ("three", 0), ("four", 1)]).astype({"label": kind})
+    assert make_task("t", dict.fromkeys(("train", "validation", "test"), source)).label_names == ("0", "1")
+
+
 def test_a_column_takes_the_place_of_one_that_is_called_given_already():
     source = table(FOUR_ROWS, embedding=list("pqrs"), given_embedding=list("wxyz"))
     task = make_task("t", {"train": source, "validation": source, "test": source})
