@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ from reaugkd.projection import fit_projection_head
 from reaugkd.projection_head import ProjectionHead
 from reaugkd.second_key import SecondKey, half_of
 from reaugkd.teacher import TeacherOutputs, fine_tune_teacher
-from reaugkd.trainer import OnProgress, Progress, TrainingSettings
+from reaugkd.trainer import OnProgress, Progress, TrainingSettings, check_seed
 from reaugkd.weights import DEFAULT_ENCODER, find_weights
 
 # A network learns from a small task by going over it more often: epochs fall from the first figure to the
@@ -52,7 +53,7 @@ MIN_STEPS = 150  # by full batches: fewer rows than one are gone over as often a
 
 @dataclass(frozen=True)
 class Recipe:
-    """Every choice of a training; its epochs are validated when made, as each part's settings are.
+    """Every choice of a training; its epochs and seed are validated when made, as each part's settings are.
 
     Parameters
     ----------
@@ -115,8 +116,9 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("epochs", "teacher_epochs"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ReAugKDError(f"The setting {name} is {value}; it must be above 0, or left out.")
+            if value is not None and not 0 < value < inf:
+                raise ReAugKDError(f"The setting {name} is {value}; it must be above 0 and finite, or left out.")
+        check_seed(self.seed)
         if self.cross_fit < 0 or self.cross_fit == 1:
             raise ReAugKDError(f"The setting cross_fit is {self.cross_fit}; it must be 2 folds or more, or 0 for none.")
 

@@ -70,6 +70,8 @@ def assert_one_sentence(result, *fragments):
         (["--task", "shoptalk", "--teacher", "a", "--teacher-outputs", "b.parquet"], ["exclude each other"]),
         (["--task", "shoptalk", "--teacher-outputs", "b.parquet"], ["There is no file", "b.parquet"]),
         (["--task", "shoptalk", "--epochs", "-1"], ["epochs is -1"]),
+        (["--task", "shoptalk", "--epochs", "nan"], ["epochs is nan"]),
+        (["--task", "shoptalk", "--seed", "-1"], ["seed is -1"]),
         (["--task", "shoptalk", "--student-layers", "0"], ["--student-layers is '0'; give a number from 1, or all"]),
         (["--task", "shoptalk", "--student-layers", "few"], ["--student-layers is 'few'"]),
         (["--task", "shoptalk", "--positive-label", "x"], ["--positive-label and --train-rows go with --train"]),
@@ -78,7 +80,7 @@ def assert_one_sentence(result, *fragments):
 def test_a_training_that_cannot_start_says_why_and_leaves_nothing(run, tmp_path, options, fragments):
     out = tmp_path / "model"
     assert_one_sentence(run("train", *options, "--out", out), *fragments)
-    assert not out.exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("asked", "layers"), [("all", None), ("3", 3)])

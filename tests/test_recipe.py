@@ -394,10 +394,18 @@ def test_the_baselines_are_aligned_by_no_term_of_the_loss(quick, toy_task, tmp_p
     assert ours == settings
 
 
-@pytest.mark.parametrize("value", [0, 0.0, -1])
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_no_generator_takes_is_refused(seed):
+    with pytest.raises(ReAugKDError, match=f"The setting seed is {seed}; it must be from 0 to 4,294,967,295"):
+        Recipe(seed=seed)
+
+
+@pytest.mark.parametrize("value", [0, 0.0, -1, float("nan"), float("inf")])
 @pytest.mark.parametrize("name", ["epochs", "teacher_epochs"])
 def test_no_epochs_at_all_are_refused_and_not_taken_for_the_default(name, value):
-    with pytest.raises(ReAugKDError, match=f"The setting {name} is {value}; it must be above 0, or left out"):
+    with pytest.raises(
+        ReAugKDError, match=f"The setting {name} is {value}; it must be above 0 and finite, or left out"
+    ):
         Recipe(**{name: value})
 
 
