@@ -227,7 +227,7 @@ def train(
     if relational_weight is not None:
         recipe = replace(recipe, distillation=replace(recipe.distillation, relational_weight=relational_weight))
     outputs = TeacherOutputs.load(teacher_outputs) if teacher_outputs else None
-    model = recipes.train(loaded, recipe, out, teacher_outputs=outputs)
+    model = recipes.train(loaded, recipe, out, teacher_outputs=outputs, say=_say)
     if not PartialState().is_main_process:
         return
     _print_ablations(model.parts.metrics)

@@ -366,6 +366,29 @@ def check_encoder(
         )
 
 
+def share_cut(folder: str | Path, texts: Sequence[Text], max_length: int) -> float:
+    """Return which share of texts has more tokens than are read, so that their ends are cut off.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder of the encoder.
+    texts : sequence of Text
+        N texts or pairs.
+    max_length : int
+        Tokens after which a text is cut.
+
+    Returns
+    -------
+    float
+        From 0 to 1.
+    """
+    model = TextClassifier.from_pretrained(folder, 1, max_length=max_length)
+    limit = model.max_length
+    model.max_length = limit + 1
+    return float(np.mean([len(ids) > limit for ids in model.tokenize(texts)["input_ids"]]))
+
+
 def _characters(text: Text) -> int:
     return len("".join(two_parts(text)))
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from math import inf
@@ -20,7 +20,7 @@ from reaugkd.alignment import alignment
 from reaugkd.cross_fit import cross_fitted
 from reaugkd.data import Task
 from reaugkd.distillation import ALIGNING_WEIGHTS, DistillationSettings, OnStudentEpoch, train_student
-from reaugkd.encoders import TextClassifier, check_encoder, encoder_config, normalize
+from reaugkd.encoders import TextClassifier, check_encoder, encoder_config, normalize, share_cut
 from reaugkd.epochs import EpochWatch, TrainingEpochs
 from reaugkd.errors import ReAugKDError
 from reaugkd.evaluation import Encoded, Networks, Scored, score_methods
@@ -48,6 +48,8 @@ from reaugkd.weights import DEFAULT_ENCODER, find_weights
 TEACHER_EPOCHS = (6.0, 3.0)
 STUDENT_EPOCHS = (10.0, 5.0)
 CHECKED_TEXTS = 100
+TEXTS_TO_COUNT = 1_000  # of the train texts, to tell which share is cut
+MANY_CUT = 0.05
 MIN_STEPS = 150  # by full batches: fewer rows than one are gone over as often as if they filled it
 
 
@@ -307,6 +309,7 @@ def train(
     teacher_outputs: TeacherOutputs | None = None,
     replace_unfinished: bool = True,
     on_progress: OnProgress | None = None,
+    say: Callable[[str], object] | None = None,
 ) -> ReAugKDClassifier:
     """Train teacher, projection head and students, score every ablation, and save the model.
 
@@ -328,6 +331,9 @@ def train(
         Whether the unfinished work of another task or recipe for the same ``out`` may be deleted.
     on_progress : callable, optional
         Is told of the progress, and may raise to cancel.
+    say : callable, optional
+        Is told in a sentence, before the first stage, of texts that stand in train and in another split, and of many
+        that are cut.
 
     Returns
     -------
@@ -344,6 +350,8 @@ def train(
     out = Path(out)
     check_target(out)
     recipe = _checked(recipe.for_task(task), task, teacher_outputs, on_progress)
+    if say is not None and PartialState().is_main_process:
+        _tell_of_texts(task, recipe, say)
     seconds: dict[str, float] = {}
     teacher = None
     partial = out.with_name(out.name + ".partial")
@@ -403,6 +411,20 @@ def _checked(
     if teacher_outputs is None:
         _check_cross_fit(recipe, task)
     return recipe
+
+
+def _tell_of_texts(task: Task, recipe: Recipe, say: Callable[[str], object]) -> None:
+    """Tell what makes the scores of a task better, or worse, than one may think."""
+    known = set(task.texts("train"))
+    shares = {split: np.mean([text in known for text in task.texts(split)]) for split in ("test", "validation")}
+    repeated = " and ".join(f"{100 * share:.3g} % of the {split} texts" for split, share in shares.items() if share)
+    if repeated:
+        say(f"{repeated} stand word for word in train, so the scores on them flatter the model.")
+    texts = task.texts("train")
+    cut = share_cut(find_weights(recipe.student), texts[:: -(-len(texts) // TEXTS_TO_COUNT)], recipe.max_length)
+    if cut > MANY_CUT:
+        length = f"max_length ({recipe.max_length} tokens)"
+        say(f"About {100 * cut:.0f} % of the train texts are longer than {length} and are cut.")
 
 
 def _check_cross_fit(recipe: Recipe, task: Task) -> None:

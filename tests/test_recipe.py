@@ -308,6 +308,34 @@ def test_a_tokenizer_that_knows_no_word_of_the_task_is_told_before_the_first_sta
         train(task, quick, tmp_path / "model", on_progress=stop_at("Teacher"))
 
 
+def told(task, recipe, folder):
+    said = []
+    with pytest.raises(Stopped):
+        train(task, recipe, folder, on_progress=stop_at("Teacher"), say=said.append)
+    return said
+
+
+def test_texts_that_stand_in_train_too_are_told_with_their_share(quick, tmp_path):
+    texts, labels = [f"apple {number}" for number in range(8)], ["a", "b"] * 4
+    rows = pd.DataFrame({"text": texts, "label": labels})
+    test = rows.assign(text=["apple 1", "apple 2", *(f"iron {number}" for number in range(6))])
+    other = rows.assign(text=[f"rain {number}" for number in range(8)])
+    said = told(make_task("t", {"train": rows, "validation": other, "test": test}), quick, tmp_path / "one")
+    assert said == ["25 % of the test texts stand word for word in train, so the scores on them flatter the model."]
+    said = told(make_task("t", {"train": rows, "validation": rows, "test": test}), quick, tmp_path / "two")
+    assert said[0].startswith("25 % of the test texts and 100 % of the validation texts stand word for word in train")
+    assert told(make_task("t", {"train": rows, "validation": other, "test": other}), quick, tmp_path / "three") == []
+
+
+@pytest.mark.parametrize(("long", "said"), [(1, []), (2, ["About 10 % of the train texts are longer than max_length"])])
+def test_it_is_told_where_many_train_texts_are_cut(quick, tmp_path, long, said):
+    texts = ["apple " * 14] * (20 - long) + ["apple " * 15] * long  # with the first and last token 16 and 17
+    train = pd.DataFrame({"text": texts, "label": ["a", "b"] * 10})
+    other = pd.DataFrame({"text": ["iron", "rain"], "label": ["a", "b"]})
+    found = told(make_task("t", {"train": train, "validation": other, "test": other}), quick, tmp_path / "model")
+    assert [sentence[: len(said[0])] for sentence in found] == said
+
+
 @pytest.mark.parametrize("folds", [-1, 1])
 def test_a_number_of_folds_that_makes_none_is_refused(folds):
     with pytest.raises(ReAugKDError, match=f"The setting cross_fit is {folds}; it must be 2 folds or more"):
