@@ -7,15 +7,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from reaugkd.calibration import are_probabilities
+from reaugkd.calibration import ROUNDING
 from reaugkd.data import SPLITS, Task, made_up_ids
 from reaugkd.encoders import TextClassifier
 from reaugkd.errors import ReAugKDError
 from reaugkd.sources import read_table
 from reaugkd.teacher import TeacherOutputs
-from reaugkd.texts import Text
+from reaugkd.texts import Text, label_text
 from reaugkd.weights import find_weights
 
+# By how much a sum may differ from 1: each class adds half of a second decimal.
+ROUNDED_OFF = 0.02
+ROUNDED_OFF_A_CLASS = 0.005
 RowId = tuple[str, str]
 SoftLabels = Callable[[list[Text]], NDArray[np.floating]] | Mapping[RowId, NDArray[np.floating]]
 """A function from texts to (N, C) probabilities, or the (C,) probabilities of each (split, id)."""
@@ -34,7 +37,8 @@ def black_box_outputs(
     task : Task
         The task.
     soft_labels : callable or mapping
-        The teacher's probabilities, columns in the order of ``task.label_names``.
+        The teacher's probabilities, columns in the order of ``task.label_names``; those that were rounded are scaled
+        to sum to 1.
     encoder : str
         Name or folder of the open encoder.
     layers : int, optional
@@ -50,7 +54,7 @@ def black_box_outputs(
     Raises
     ------
     ReAugKDError
-        If a row has no probabilities, or they do not sum to 1.
+        If a row has no probabilities, or they do not sum to 1 but for what two or three decimals round off.
     """
     texts = [text for split in SPLITS for text in task.texts(split)]
     rows = [(split, row_id) for split in SPLITS for row_id in task.rows[split]["id"]]
@@ -66,11 +70,12 @@ def black_box_outputs(
             )
         answers = np.stack([soft_labels[row] for row in rows]).astype(np.float32)
     wanted = (len(rows), len(task.label_names))
-    if answers.shape != wanted or not are_probabilities(answers):
+    if answers.shape != wanted:
         raise ReAugKDError(
             f"Soft labels of shape {answers.shape} are no probabilities of {wanted[0]} rows over {wanted[1]} classes; "
             "give each row numbers from 0 that sum to 1."
         )
+    answers = _summing_to_one(answers, rows)
     hidden, _ = TextClassifier.from_pretrained(find_weights(encoder), 1, layers=layers, max_length=max_length).encode(
         texts
     )
@@ -83,6 +88,23 @@ def black_box_outputs(
         teacher=f"black box, embeddings of {encoder}",
         fingerprint=task.fingerprint(),
     )
+
+
+def _summing_to_one(answers: NDArray[np.float32], rows: list[RowId]) -> NDArray[np.float32]:
+    """Scale the rows of (N, C) that were rounded, and leave the others as they are to the bit."""
+    sums = answers.astype(np.float64).sum(axis=1)
+    allowed = max(ROUNDED_OFF, ROUNDED_OFF_A_CLASS * answers.shape[1])
+    is_near = (sums > 0) & (np.abs(sums - 1) <= allowed + 1e-6)  # of many classes all may be rounded to 0
+    wrong = ~(is_near & (answers >= 0).all(axis=1))
+    if wrong.any():
+        first = int(wrong.argmax())
+        split, row_id = rows[first]
+        raise ReAugKDError(
+            f"The soft labels of the {split} row {row_id!r} are no probabilities (they sum to {sums[first]:.4g}, the "
+            f"lowest is {answers[first].min():.4g}); give numbers from 0 that sum to 1."
+        )
+    is_rounded = np.abs(sums - 1) > ROUNDING
+    return np.where(is_rounded[:, None], answers / sums[:, None], answers).astype(np.float32)
 
 
 def read_soft_labels(path: str | Path, task: Task) -> dict[RowId, NDArray[np.float32]]:
@@ -107,7 +129,7 @@ def read_soft_labels(path: str | Path, task: Task) -> dict[RowId, NDArray[np.flo
     ReAugKDError
         If a column is missing or holds something else than numbers, or ids do not tell the rows apart.
     """
-    table = read_table(path)
+    table = read_table(path).rename(columns=label_text)
     missing = [name for name in task.label_names if name not in table.columns]
     if missing:
         raise ReAugKDError(f"{str(path)!r} has no column {missing[0]!r}; it needs one for each class.")

@@ -8,11 +8,13 @@ from scipy.special import log_softmax, softmax
 from reaugkd.texts import Labels
 
 LOWEST, HIGHEST = 0.1, 10.0
+ROUNDING = 1e-3
+"""By how much the sum of float16 numbers may differ from 1."""
 
 
 def are_probabilities(rows: NDArray[np.floating]) -> bool:
     """Return whether each row of (N, C) holds finite numbers from 0 that sum to 1, but for what float16 rounds off."""
-    return bool(np.isfinite(rows).all() and (rows >= 0).all() and np.allclose(rows.sum(axis=1), 1, atol=1e-3))
+    return bool(np.isfinite(rows).all() and (rows >= 0).all() and np.allclose(rows.sum(axis=1), 1, atol=ROUNDING))
 
 
 def at_temperature(probabilities: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:

@@ -170,7 +170,7 @@ def train(
         Path | None, typer.Option(help="File that `reaugkd teach` wrote; then no teacher is trained.")
     ] = None,
     student: Annotated[str | None, typer.Option(help="Pretrained encoder that the student starts from.")] = None,
-    student_layers: Annotated[int | None, typer.Option(min=1, help="Layers to keep of it.")] = 2,
+    student_layers: Annotated[str, typer.Option(help="Layers to keep of it: the first so many, or all.")] = "2",
     epochs: Annotated[float | None, typer.Option(help="Passes over the train rows, for each student.")] = None,
     teacher_epochs: Annotated[float | None, typer.Option(help="The same for the teacher.")] = None,
     relational_weight: Annotated[float | None, typer.Option(help="β, the weight of the relational loss.")] = None,
@@ -216,7 +216,7 @@ def train(
     recipe = recipes.Recipe(
         teacher=teacher or DEFAULT_ENCODER,
         student=student or DEFAULT_ENCODER,
-        student_layers=student_layers,
+        student_layers=_layers(student_layers),
         epochs=epochs,
         teacher_epochs=teacher_epochs,
         second_key=None if second_key == "none" else second_key or DEFAULT_ENCODER,
@@ -227,7 +227,7 @@ def train(
     if relational_weight is not None:
         recipe = replace(recipe, distillation=replace(recipe.distillation, relational_weight=relational_weight))
     outputs = TeacherOutputs.load(teacher_outputs) if teacher_outputs else None
-    model = recipes.train(loaded, recipe, out, teacher_outputs=outputs)
+    model = recipes.train(loaded, recipe, out, teacher_outputs=outputs, say=_say)
     if not PartialState().is_main_process:
         return
     _print_ablations(model.parts.metrics)
@@ -441,6 +441,7 @@ def _task(
             label_column=label_column,
             metric=metric,
             planted_errors=planted_errors,
+            say=_say,
         )
     if planted_errors:
         raise ReAugKDError("--planted-errors goes with --task shoptalk only; leave it out.")
@@ -455,6 +456,12 @@ def _task(
         positive_label=positive_label,
         train_rows=train_rows,
     )
+
+
+def _layers(asked: str) -> int | None:
+    if asked != "all" and not (asked.isdecimal() and int(asked)):
+        raise ReAugKDError(f"--student-layers is {asked!r}; give a number from 1, or all.")
+    return None if asked == "all" else int(asked)
 
 
 def _say(sentence: str) -> None:

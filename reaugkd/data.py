@@ -14,7 +14,7 @@ from sklearn.model_selection import train_test_split
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.metrics import METRICS
-from reaugkd.texts import MAX_CHARACTERS, Text
+from reaugkd.texts import MAX_CHARACTERS, Text, label_text
 
 SPLITS = ("train", "validation", "test")
 VALIDATION_SHARE = 0.1
@@ -87,7 +87,8 @@ def make_task(
     """Check tables of rows and make a task of them; hold rows out of train for the splits that are missing.
 
     A missing test split takes 20 % of the train rows and a missing validation split 10 %, both stratified by
-    label; a class whose share is less than a row gives one as long as two of its rows stay in train. The draw has a
+    label; a class whose share is less than a row gives one as long as two of its rows stay in train, and one of fewer
+    rows than three gives none. The draw has a
     seed of its own, so the splits stay the same when the training seed changes and a teacher's saved outputs still
     fit.
 
@@ -96,8 +97,8 @@ def make_task(
     name : str
         Name of the task.
     tables : dict of str to DataFrame
-        ``train`` and optionally ``validation`` and ``test``; columns ``text``, ``label`` (a name, as str) and
-        optionally ``id``, ``text_pair`` and others.
+        ``train`` and optionally ``validation`` and ``test``; columns ``text``, ``label`` (a name; spaces around it do
+        not count, and 1.0 is 1) and optionally ``id``, ``text_pair`` and others.
     label_names : sequence of str, optional
         Names of the classes in their order; those found in train, sorted, if left out.
     metric : str
@@ -113,16 +114,20 @@ def make_task(
     Raises
     ------
     ReAugKDError
-        If a text is empty or enormous, a label is missing, fewer than two classes are in train, a class has a
-        single row where rows must be held out, another split has a label that train never had, or a column holds
-        values of several kinds.
+        If a text is empty or enormous, a label is missing, fewer than two classes are in train, no class has three
+        rows where rows must be held out, another split has a label that train never had, or a column holds values of
+        several kinds.
     """
     if metric not in METRICS:
         raise ReAugKDError(f"There is no metric {metric!r}; choose one of {', '.join(METRICS)}.")
     tables = {split: _with_ids(_with_free_names(table), split) for split, table in tables.items()}
     for split, table in tables.items():
         _check_rows(table, split)
-    names = tuple(label_names) if label_names is not None else _sorted_names(tables["train"]["label"].unique().tolist())
+    names = (
+        tuple(map(label_text, label_names))
+        if label_names is not None
+        else _sorted_names(tables["train"]["label"].unique().tolist())
+    )
     if tables["train"]["label"].nunique() < 2:
         only = tables["train"]["label"].iloc[0]
         raise ReAugKDError(f"Every train row has the label {only!r}; a classifier needs rows of at least two classes.")
@@ -130,7 +135,7 @@ def make_task(
     _check_kinds(tables)
     for split, share in (("test", TEST_SHARE), ("validation", VALIDATION_SHARE)):
         if split not in tables:
-            tables["train"], tables[split] = _hold_out(tables["train"], share, split_seed)
+            tables["train"], tables[split] = _hold_out(tables["train"], split, share, split_seed)
     if metric == "accuracy_and_f1" and len(names) != 2:
         raise ReAugKDError(f"The metric {metric} is for two classes, this task has {len(names)}; use macro_f1.")
     rows = {}
@@ -144,7 +149,7 @@ def _with_free_names(table: pd.DataFrame) -> pd.DataFrame:
     """Call columns of reserved names given_..., in the place of what was called so before; labels are text."""
     given = {name: f"given_{name}" for name in RESERVED if name in table.columns}
     table = table.drop(columns=[name for name in given.values() if name in table.columns]).rename(columns=given)
-    return table.assign(label=table["label"].map(str, na_action="ignore"))
+    return table.assign(label=table["label"].map(label_text, na_action="ignore"))
 
 
 def _with_ids(table: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -222,19 +227,18 @@ def _check_label_names(tables: dict[str, pd.DataFrame], names: tuple[str, ...]) 
             )
 
 
-def _hold_out(train: pd.DataFrame, share: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _hold_out(train: pd.DataFrame, split: str, share: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split rows off train, stratified by label.
 
     A class too rare for a row of its share gives one besides, drawn by the same seed, where two of its rows stay in
-    train; one of two rows is in train alone.
+    train; one of fewer rows than three is in train alone.
     """
     counts = train["label"].value_counts()
-    if counts.min() < 2:
-        raise ReAugKDError(f"The label {counts.idxmin()!r} has a single train row, so none can be held out; add rows.")
     is_rare = train["label"].map(counts) < FEWEST_TO_HOLD_OUT
     if is_rare.all():
         raise ReAugKDError(
-            "No label has three train rows, so none can be held out; add rows, or give the other splits."
+            f"No label has three rows left in train, so no {split} rows can be held out; "
+            f"add rows, or give {split} rows of their own."
         )
     rare, train = train[is_rare], train[~is_rare]
     size = max(round(share * len(train)), train["label"].nunique())

@@ -4,6 +4,7 @@ import json
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from transformers import (
 from transformers.utils import logging as hf_logging
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.texts import Text
+from reaugkd.texts import Text, two_parts
 
 CLASSIFIER_FILE = "classifier.safetensors"
 POOLING_FILE = "1_Pooling/config.json"
@@ -102,7 +103,7 @@ class TextClassifier(nn.Module):
         Raises
         ------
         ReAugKDError
-            If the folder cannot be loaded or has fewer layers than asked for.
+            If the folder cannot be loaded, has no tokenizer, or has fewer layers than asked for.
         """
         encoder, tokenizer = _load_encoder(folder)
         if layers is not None:
@@ -303,11 +304,14 @@ def keep_layers(encoder: PreTrainedModel, layers: int | Sequence[int]) -> None:
         If it has no such layers, or its layers are not found.
     """
     total = encoder.config.num_hidden_layers
-    kept = kept_layers(total, layers)
+    kept = _kept_layers(total, layers)
+    if len(kept) == total:
+        return
     stacks = [module for module in encoder.modules() if isinstance(module, nn.ModuleList) and len(module) == total]
     if not stacks:
         raise ReAugKDError(
-            f"{type(encoder).__name__} does not show its layers as a list; leave the number of layers out."
+            f"{type(encoder).__name__} does not show its {total} layers as a list, so none can be left out; "
+            "ask for all of them (--student-layers all)."
         )
     for number in reversed(range(total)):
         if number not in kept:
@@ -316,6 +320,77 @@ def keep_layers(encoder: PreTrainedModel, layers: int | Sequence[int]) -> None:
     kinds = getattr(encoder.config, "layer_types", None)  # of encoders that mix local and global attention
     if kinds is not None:
         encoder.config.layer_types = [kinds[number] for number in kept]
+
+
+def check_encoder(
+    folder: str | Path,
+    texts: Sequence[Text],
+    *,
+    layers: int | Sequence[int] | None = None,
+    max_length: int = 128,
+    every_layer: bool = False,
+) -> None:
+    """Refuse an encoder that cannot do what will be asked of it, before hours are spent on others.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder of the encoder.
+    texts : sequence of Text
+        Some texts or pairs of the task; the shortest and the longest are encoded.
+    layers : int or sequence of int, optional
+        As :meth:`TextClassifier.from_pretrained` takes them.
+    max_length : int
+        Tokens after which a text is cut.
+    every_layer : bool
+        Whether each layer's output is needed, not the last alone.
+
+    Raises
+    ------
+    ReAugKDError
+        If it cannot be loaded or cut, fails at a text, or its tokenizer knows nothing of the texts.
+    """
+    asked = [min(texts, key=_characters), max(texts, key=_characters)]
+    try:
+        model = TextClassifier.from_pretrained(folder, 1, layers=layers, max_length=max_length)
+        known = set(chain.from_iterable(model.tokenize(texts)["input_ids"])) - set(model.tokenizer.all_special_ids)
+        _ = model.encode_layers(asked) if every_layer else model.encode(asked)
+    except ReAugKDError:
+        raise
+    except Exception as error:  # each architecture fails in a way of its own
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise ReAugKDError(f"{str(folder)!r} cannot encode a text ({reason}); name another encoder.") from error
+    if not known:
+        raise ReAugKDError(
+            f"The tokenizer of {str(folder)!r} knows no word of the texts; name an encoder of their language."
+        )
+
+
+def share_cut(folder: str | Path, texts: Sequence[Text], max_length: int) -> float:
+    """Return which share of texts has more tokens than are read, so that their ends are cut off.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder of the encoder.
+    texts : sequence of Text
+        N texts or pairs.
+    max_length : int
+        Tokens after which a text is cut.
+
+    Returns
+    -------
+    float
+        From 0 to 1.
+    """
+    model = TextClassifier.from_pretrained(folder, 1, max_length=max_length)
+    limit = model.max_length
+    model.max_length = limit + 1
+    return float(np.mean([len(ids) > limit for ids in model.tokenize(texts)["input_ids"]]))
+
+
+def _characters(text: Text) -> int:
+    return len("".join(two_parts(text)))
 
 
 def encoder_config(folder: str | Path) -> PreTrainedConfig:
@@ -340,26 +415,8 @@ def encoder_config(folder: str | Path) -> PreTrainedConfig:
         return AutoConfig.from_pretrained(folder, local_files_only=True)
 
 
-def kept_layers(total: int, layers: int | Sequence[int]) -> list[int]:
-    """Return the numbers of the layers that :func:`keep_layers` keeps.
-
-    Parameters
-    ----------
-    total : int
-        How many the encoder has.
-    layers : int or sequence of int
-        How many of the first layers to keep, or the numbers of those to keep, counted from 0.
-
-    Returns
-    -------
-    list of int
-        In their order.
-
-    Raises
-    ------
-    ReAugKDError
-        If the encoder has no such layers.
-    """
+def _kept_layers(total: int, layers: int | Sequence[int]) -> list[int]:
+    """Return the numbers of the layers that are kept, in their order."""
     kept = list(range(layers)) if isinstance(layers, int) else sorted(set(layers))
     if not kept or kept[0] < 0 or kept[-1] >= total:
         asked = f"of {layers} layers" if isinstance(layers, int) else f"of the layers {', '.join(map(str, layers))}"
@@ -453,6 +510,12 @@ def _load_encoder(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokeni
     with _failing_as_sentence(folder), _quiet():
         encoder = AutoModel.from_pretrained(folder, use_safetensors=True, dtype=torch.float32, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    # Where its files are missing, transformers makes one of special tokens alone, and every text would be the same.
+    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+        raise ReAugKDError(
+            f"{str(folder)!r} cannot be loaded as an encoder (its tokenizer's files are missing, and so it knows no "
+            "word); save the tokenizer there too."
+        )
     return encoder, tokenizer
 
 

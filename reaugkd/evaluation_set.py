@@ -12,7 +12,7 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.inference import Explanation, ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.retrieval import Combined, RetrievalSettings, Retrieved, combine, retrieve
-from reaugkd.texts import Labels, rows_with, texts_of
+from reaugkd.texts import Labels, label_text, rows_with, texts_of
 
 EFFECTS = ("fixed", "broken", "changed", "none")
 """What a change did to an answer: wrong to right, right to wrong, wrong to wrong otherwise, or nothing."""
@@ -54,7 +54,8 @@ class EvaluationSet:
         model : ReAugKDClassifier
             The model.
         rows : DataFrame
-            ``text``, ``label`` and, for pairs, ``text_pair``; ``teacher_soft_labels`` where the teacher's are known.
+            ``text``, ``label`` (a name or, where names are numbers, a number) and, for pairs, ``text_pair``;
+            ``teacher_soft_labels`` where the teacher's are known.
 
         Returns
         -------
@@ -69,7 +70,9 @@ class EvaluationSet:
         settings = model.parts.settings
         if rows.empty:
             raise ReAugKDError("There are no rows to evaluate on; give a table with at least one.")
-        unknown = sorted({str(label) for label in rows["label"]} - set(settings.label_names))
+        names = set(settings.label_names)
+        rows = rows.assign(label=[label if label in names else label_text(label) for label in rows["label"]])
+        unknown = sorted(set(rows["label"]) - names)
         if unknown:
             raise ReAugKDError(
                 f"The model has no class {unknown[0]!r}; its classes are {', '.join(settings.label_names)}."

@@ -4,9 +4,10 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from reaugkd.alignment import alignment
 from reaugkd.cross_fit import cross_fitted
 from reaugkd.data import Task
 from reaugkd.distillation import ALIGNING_WEIGHTS, DistillationSettings, OnStudentEpoch, train_student
-from reaugkd.encoders import TextClassifier, encoder_config, kept_layers, normalize
+from reaugkd.encoders import TextClassifier, check_encoder, encoder_config, normalize, share_cut
 from reaugkd.epochs import EpochWatch, TrainingEpochs
 from reaugkd.errors import ReAugKDError
 from reaugkd.evaluation import Encoded, Networks, Scored, score_methods
@@ -39,19 +40,22 @@ from reaugkd.projection import fit_projection_head
 from reaugkd.projection_head import ProjectionHead
 from reaugkd.second_key import SecondKey, half_of
 from reaugkd.teacher import TeacherOutputs, fine_tune_teacher
-from reaugkd.trainer import OnProgress, Progress, TrainingSettings
+from reaugkd.trainer import OnProgress, Progress, TrainingSettings, check_seed
 from reaugkd.weights import DEFAULT_ENCODER, find_weights
 
 # A network learns from a small task by going over it more often: epochs fall from the first figure to the
 # second as the train rows rise from 1,000 to 10,000.
 TEACHER_EPOCHS = (6.0, 3.0)
 STUDENT_EPOCHS = (10.0, 5.0)
+CHECKED_TEXTS = 100
+TEXTS_TO_COUNT = 1_000  # of the train texts, to tell which share is cut
+MANY_CUT = 0.05
 MIN_STEPS = 150  # by full batches: fewer rows than one are gone over as often as if they filled it
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Every choice of a training; its epochs are validated when made, as each part's settings are.
+    """Every choice of a training; its epochs and seed are validated when made, as each part's settings are.
 
     Parameters
     ----------
@@ -114,8 +118,9 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("epochs", "teacher_epochs"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ReAugKDError(f"The setting {name} is {value}; it must be above 0, or left out.")
+            if value is not None and not 0 < value < inf:
+                raise ReAugKDError(f"The setting {name} is {value}; it must be above 0 and finite, or left out.")
+        check_seed(self.seed)
         if self.cross_fit < 0 or self.cross_fit == 1:
             raise ReAugKDError(f"The setting cross_fit is {self.cross_fit}; it must be 2 folds or more, or 0 for none.")
 
@@ -165,11 +170,12 @@ def teach(
     Raises
     ------
     ReAugKDError
-        If the file cannot be written there, weights are not found or the disk is full.
+        If the file cannot be written there, weights are not found or cannot encode the texts, or the disk is full.
     """
     out = Path(out)
     check_outputs_file(out)
     recipe = recipe.for_task(task)
+    _check_teacher(recipe, task, on_progress)
     _check_cross_fit(recipe, task)
     # Not OUT.partial: that is of a model that is trained beside the file.
     with _working_folder(out.with_name(out.stem + ".teacher.partial"), task, recipe) as work:
@@ -303,6 +309,7 @@ def train(
     teacher_outputs: TeacherOutputs | None = None,
     replace_unfinished: bool = True,
     on_progress: OnProgress | None = None,
+    say: Callable[[str], object] | None = None,
 ) -> ReAugKDClassifier:
     """Train teacher, projection head and students, score every ablation, and save the model.
 
@@ -324,6 +331,9 @@ def train(
         Whether the unfinished work of another task or recipe for the same ``out`` may be deleted.
     on_progress : callable, optional
         Is told of the progress, and may raise to cancel.
+    say : callable, optional
+        Is told in a sentence, before the first stage, of texts that stand in train and in another split, and of many
+        that are cut.
 
     Returns
     -------
@@ -334,12 +344,14 @@ def train(
     ------
     ReAugKDError
         If the outputs do not fit the task, ``out`` holds something else, unfinished work that may not be deleted is
-        in the way, weights are not found, the student's encoder lacks layers that are asked for, more folds are asked
-        for than a class has rows, or the disk is full.
+        in the way, weights are not found, an encoder cannot encode the texts or lacks layers that are asked for, more
+        folds are asked for than a class has rows, or the disk is full.
     """
     out = Path(out)
     check_target(out)
     recipe = _checked(recipe.for_task(task), task, teacher_outputs, on_progress)
+    if say is not None and PartialState().is_main_process:
+        _tell_of_texts(task, recipe, say)
     seconds: dict[str, float] = {}
     teacher = None
     partial = out.with_name(out.name + ".partial")
@@ -395,10 +407,24 @@ def _checked(
             raise ReAugKDError("A teacher that is only known by its outputs cannot be kept; leave one of the two out.")
         teacher_outputs.check(task)
         recipe = replace(recipe, teacher=teacher_outputs.teacher)
-    _check_encoders(recipe, on_progress, teacher_too=teacher_outputs is None)
+    _check_encoders(recipe, task, on_progress, teacher_too=teacher_outputs is None)
     if teacher_outputs is None:
         _check_cross_fit(recipe, task)
     return recipe
+
+
+def _tell_of_texts(task: Task, recipe: Recipe, say: Callable[[str], object]) -> None:
+    """Tell what makes the scores of a task better, or worse, than one may think."""
+    known = set(task.texts("train"))
+    shares = {split: np.mean([text in known for text in task.texts(split)]) for split in ("test", "validation")}
+    repeated = " and ".join(f"{100 * share:.3g} % of the {split} texts" for split, share in shares.items() if share)
+    if repeated:
+        say(f"{repeated} stand word for word in train, so the scores on them flatter the model.")
+    texts = task.texts("train")
+    cut = share_cut(find_weights(recipe.student), texts[:: -(-len(texts) // TEXTS_TO_COUNT)], recipe.max_length)
+    if cut > MANY_CUT:
+        length = f"max_length ({recipe.max_length} tokens)"
+        say(f"About {100 * cut:.0f} % of the train texts are longer than {length} and are cut.")
 
 
 def _check_cross_fit(recipe: Recipe, task: Task) -> None:
@@ -411,15 +437,22 @@ def _check_cross_fit(recipe: Recipe, task: Task) -> None:
         )
 
 
-def _check_encoders(recipe: Recipe, on_progress: OnProgress | None, *, teacher_too: bool) -> None:
-    """Find every encoder before the first stage: what is missing for the last would else show after the training."""
+def _check_encoders(recipe: Recipe, task: Task, on_progress: OnProgress | None, *, teacher_too: bool) -> None:
+    """Try every encoder before the first stage: what the last one needs would else show after the training."""
+    texts = task.texts("train")[:CHECKED_TEXTS]
     if teacher_too:
-        find_weights(recipe.teacher, _sentence(on_progress))
+        _check_teacher(recipe, task, on_progress)
     if recipe.second_key is not None:
-        find_weights(recipe.second_key, _sentence(on_progress))
+        second_key = find_weights(recipe.second_key, _sentence(on_progress))
+        layers = _second_key_layers(recipe, second_key)
+        check_encoder(second_key, texts, layers=layers, max_length=recipe.max_length, every_layer=True)
     student = find_weights(recipe.student, _sentence(on_progress))
-    if recipe.student_layers is not None:
-        kept_layers(encoder_config(student).num_hidden_layers, recipe.student_layers)
+    check_encoder(student, texts, layers=recipe.student_layers, max_length=recipe.max_length)
+
+
+def _check_teacher(recipe: Recipe, task: Task, on_progress: OnProgress | None) -> None:
+    weights = find_weights(recipe.teacher, _sentence(on_progress))
+    check_encoder(weights, task.texts("train")[:CHECKED_TEXTS], max_length=recipe.max_length)
 
 
 def _second_key(
@@ -429,9 +462,13 @@ def _second_key(
     if recipe.second_key is None:
         return None
     weights = find_weights(recipe.second_key, _sentence(on_progress))
-    depth = encoder_config(weights).num_hidden_layers
-    layers = half_of(depth) if recipe.second_key == recipe.teacher else depth
+    layers = _second_key_layers(recipe, weights)
     return SecondKey.of(weights, knowledge_base, task.texts("train"), recipe.max_length, layers=layers)
+
+
+def _second_key_layers(recipe: Recipe, weights: Path) -> int:
+    depth = int(encoder_config(weights).num_hidden_layers)
+    return half_of(depth) if recipe.second_key == recipe.teacher else depth
 
 
 def _settings(task: Task, recipe: Recipe, student_layers: int) -> ModelSettings:

@@ -35,8 +35,11 @@ class RetrievalSettings:
     gate: "Gate | None" = None
 
     def __post_init__(self) -> None:
-        if self.k < 1:
+        if not self.k >= 1:
             raise ReAugKDError(f"k is {self.k}; it must be at least 1.")
+        if self.k % 1:
+            raise ReAugKDError(f"k is {self.k}; it must be a whole number.")
+        object.__setattr__(self, "k", int(self.k))  # FAISS and JSON take no NumPy number
         if not 0 <= self.retrieval_weight <= 1:
             raise ReAugKDError(f"retrieval_weight is {self.retrieval_weight}; it must be from 0 to 1.")
         if not self.temperature > 0:

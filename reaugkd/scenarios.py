@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from reaugkd.data import Task
 from reaugkd.distillation import ALIGNING_WEIGHTS
 from reaugkd.encoders import TextClassifier, normalize
+from reaugkd.errors import ReAugKDError
 from reaugkd.evaluation import Encoded, answer, choose_gate, choose_retrieval
 from reaugkd.key_head import KeyHead, fit_key_head
 from reaugkd.knowledge_base import KnowledgeBase
@@ -184,7 +185,17 @@ def new_classes(
     dict
         ``way``, ``rows_a_class``, ``old``, ``new`` and ``all`` (accuracy on the test rows of those classes) and
         ``seconds`` that the change took.
+
+    Raises
+    ------
+    ReAugKDError
+        If fewer than two classes would be left.
     """
+    if len(task.label_names) < left_out + 2:
+        raise ReAugKDError(
+            f"To leave {left_out} classes out of training, a task needs {left_out + 2}; {task.name!r} has "
+            f"{len(task.label_names)}: take the scenario new_classes out, or choose another task."
+        )
     generator = np.random.default_rng(recipe.seed)
     newcomers = np.sort(generator.choice(len(task.label_names), left_out, replace=False))
     ordered = [number for number in range(len(task.label_names)) if number not in newcomers] + newcomers.tolist()

@@ -1,21 +1,25 @@
 """Where tasks come from: the shipped one, the hub, local files."""
 
 import csv
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 import pandas as pd
 
 from reaugkd.data import SPLITS, Task, made_up_ids, make_task
 from reaugkd.errors import ReAugKDError
+from reaugkd.texts import MAX_CHARACTERS, as_text, label_text
 from reaugkd.weights import hub_is_reachable
 
 SHOPTALK = Path(__file__).parent / "shoptalk"
 SHOPTALK_TEACHER_OUTPUTS = SHOPTALK / "teacher_outputs.parquet"
 
 DRAW_SEED = 0
+ROWS_TO_KEEP = 2  # of each class, where a draw of train rows leaves it with fewer than are needed
 GLUE_REPOSITORY = "nyu-mll/glue"
 # Columns and metric of each GLUE task (Wang et al. 2019, table 1); STS-B is a regression and so left out.
 GLUE = {
@@ -45,8 +49,12 @@ def load_task(
     label_column: str = "label",
     metric: str | None = None,
     planted_errors: bool = False,
+    say: Callable[[str], object] | None = None,
 ) -> Task:
     """Load a task by name.
+
+    Nobody can mend the rows of a hub's data set: those without a label or a text are left out, texts over the limit
+    are cut, and ids that repeat are replaced.
 
     Parameters
     ----------
@@ -62,6 +70,8 @@ def load_task(
         A key of :data:`reaugkd.metrics.METRICS`; GLUE's own, or accuracy, if left out.
     planted_errors : bool
         Plant shoptalk's 40 wrong labels in its train split, for exercises in error analysis.
+    say : callable, optional
+        Is told in a sentence what was left out or cut of a hub's data set; standard error if left out.
 
     Returns
     -------
@@ -94,7 +104,8 @@ def load_task(
     if text_pair_column:
         columns["text_pair"] = text_pair_column
     tables = {split: _named_columns(table, columns, f"{name}, {split}") for split, table in tables.items()}
-    return make_task(name, _shown_labels(tables, label_names), label_names=label_names, metric=metric or "accuracy")
+    tables = _mended(_shown_labels(tables, label_names), name, say or _on_standard_error)
+    return make_task(name, tables, label_names=label_names, metric=metric or "accuracy")
 
 
 def load_files(
@@ -124,7 +135,8 @@ def load_files(
     positive_label : str, optional
         The class of two whose F1 counts; the last by letter or number if left out.
     train_rows : int, optional
-        Draw so many train rows, with a seed of its own; all if left out.
+        Draw so many train rows, with a seed of its own; all if left out. Where the draw by itself would make no
+        task, for want of rows of a class, each class first gets two of its rows, as far as the number goes.
 
     Returns
     -------
@@ -141,9 +153,9 @@ def load_files(
         columns["text_pair"] = text_pair_column
     paths = {split: path for split, path in zip(SPLITS, (train, validation, test), strict=True) if path is not None}
     tables = {split: _named_columns(read_table(path), columns, str(path)) for split, path in paths.items()}
-    label_names = None if positive_label is None else _ordered_names(tables["train"], positive_label)
+    label_names = None if positive_label is None else _ordered_names(tables["train"], label_text(positive_label))
     if train_rows is not None:
-        tables["train"] = _drawn_rows(tables["train"], train_rows)
+        tables["train"] = _drawn_rows(tables, train_rows)
     return make_task(Path(train).stem, tables, label_names=label_names, metric=metric)
 
 
@@ -158,12 +170,25 @@ def _ordered_names(train: pd.DataFrame, positive_label: str) -> list[str]:
     return [*others, positive_label]
 
 
-def _drawn_rows(train: pd.DataFrame, rows: int) -> pd.DataFrame:
+def _drawn_rows(tables: dict[str, pd.DataFrame], rows: int) -> pd.DataFrame:
+    train = tables["train"]
     if not 1 <= rows <= len(train):
         raise ReAugKDError(f"{rows:,} train rows cannot be drawn from {len(train):,}; ask for fewer, at least one.")
     if "id" not in train.columns:
         train = train.assign(id=made_up_ids(train, "train"))
-    return train.sample(n=rows, random_state=DRAW_SEED).sort_index()
+    order = train.sample(frac=1, random_state=DRAW_SEED)
+    if not _has_enough(order[:rows], tables):
+        nth_of_class = order.groupby("label", dropna=False).cumcount().clip(upper=ROWS_TO_KEEP)
+        order = order.iloc[np.argsort(nth_of_class, kind="stable")]
+    return order[:rows].sort_index()
+
+
+def _has_enough(drawn: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> bool:
+    """Return whether drawn train rows make a task: with all labels of the other splits, and rows to hold out."""
+    counts = drawn["label"].value_counts()
+    fewest = 1 if len(tables) == len(SPLITS) else ROWS_TO_KEEP
+    others = {label for split in tables.keys() - {"train"} for label in tables[split]["label"]}
+    return len(counts) > 1 and counts.min() >= fewest and others <= set(counts.index)
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
@@ -269,6 +294,29 @@ def _shown_labels(tables: dict[str, pd.DataFrame], names: list[str] | None) -> d
     return {split: table.assign(label=table["label"].map(shown)) for split, table in tables.items()}
 
 
+def _mended(tables: dict[str, pd.DataFrame], name: str, say: Callable[[str], object]) -> dict[str, pd.DataFrame]:
+    """Make a data set that nobody here can mend one of whole rows, and tell how many were not."""
+    mended, left_out, cut = {}, 0, 0
+    for split, table in tables.items():
+        if "id" not in table.columns or table["id"].astype(str).duplicated().any():
+            table = table.assign(id=made_up_ids(table, split))
+        columns = [column for column in ("text", "text_pair") if column in table.columns]
+        is_blank = table[["label", *columns]].fillna("").apply(lambda values: values.str.strip() == "")
+        whole = table[~is_blank.any(axis=1)]
+        left_out += len(table) - len(whole)
+        cut += int(whole[columns].apply(lambda values: values.str.len() > MAX_CHARACTERS).any(axis=1).sum())
+        mended[split] = whole.assign(**{column: whole[column].str.slice(stop=MAX_CHARACTERS) for column in columns})
+    if left_out:
+        say(f"Left out {left_out:,} rows of {name} that lack a label or a text.")
+    if cut:
+        say(f"Cut the texts of {cut:,} rows of {name} to {MAX_CHARACTERS:,} characters.")
+    return mended
+
+
+def _on_standard_error(sentence: str) -> None:
+    sys.stderr.write(sentence + "\n")
+
+
 def _text_column(table: pd.DataFrame, wanted: str | None, name: str) -> str:
     if wanted:
         return wanted
@@ -304,11 +352,6 @@ def _named_columns(table: pd.DataFrame, columns: dict[str, str], source: str) ->
     for name, column in columns.items():
         if not all(pd.api.types.is_scalar(value) for value in table[name]):
             raise ReAugKDError(f"The column {column!r} of {source} holds lists or objects; give one value a row.")
-        missing = table[name].isna()
-        table[name] = [None if lacks else _as_text(value) for lacks, value in zip(missing, table[name], strict=True)]
+        missing, written = table[name].isna(), label_text if name == "label" else as_text
+        table[name] = [None if lacks else written(value) for lacks, value in zip(missing, table[name], strict=True)]
     return table
-
-
-def _as_text(value: Any) -> str:
-    """Write a value as text; a whole number is one also where pandas made it a float, as beside a missing value."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

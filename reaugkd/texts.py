@@ -18,6 +18,17 @@ Labels = NDArray[np.int64]
 """Numbers of classes, (N,)."""
 
 
+def as_text(value: Any) -> str:
+    """Write a value as text; a whole number is one also where pandas made it a float, as beside a missing value."""
+    is_whole = isinstance(value, float | np.floating) and float(value).is_integer()
+    return str(int(value)) if is_whole else str(value)
+
+
+def label_text(value: Any) -> str:
+    """Write a label as text, without spaces around it."""
+    return as_text(value).strip()
+
+
 def two_parts(text: Text) -> tuple[str, str]:
     """Return a pair as it is, and of one text the text and an empty second part."""
     return (text, "") if isinstance(text, str) else text
@@ -88,8 +99,8 @@ def check_texts(texts: Sequence[Text]) -> None:
     Raises
     ------
     ReAugKDError
-        If a text has no character but spaces, or more than 100,000 characters, is neither text nor pair, or it is
-        one text and no list.
+        If a text has no character but spaces, more than 100,000 characters, or half a character, is neither text nor
+        pair, or it is one text and no list.
     """
     if isinstance(texts, str):
         raise ReAugKDError("Give a list of texts, not a single text.")
@@ -114,7 +125,7 @@ def check_text(text: str, name: str) -> None:
     Raises
     ------
     ReAugKDError
-        If it has no character but spaces, or more than 100,000 characters, or is no string.
+        If it has no character but spaces, more than 100,000 characters, or half a character, or is no string.
     """
     if not isinstance(text, str):
         raise ReAugKDError(f"{name} is a {type(text).__name__}, not a string; give text.")
@@ -122,3 +133,7 @@ def check_text(text: str, name: str) -> None:
         raise ReAugKDError(f"{name} is empty; write at least a word.")
     if len(text) > MAX_CHARACTERS:
         raise ReAugKDError(f"{name} has {len(text):,} characters, more than {MAX_CHARACTERS:,}; shorten it.")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ReAugKDError(f"{name} holds half a character, a lone surrogate; write it whole or take it out.") from None

@@ -30,6 +30,23 @@ SECONDS_BETWEEN_CHECKPOINTS = 60
 REFERENCE_WIDTH = 384
 
 
+def check_seed(seed: int) -> None:
+    """Refuse a seed that the generators of random numbers do not take.
+
+    Parameters
+    ----------
+    seed : int
+        The seed.
+
+    Raises
+    ------
+    ReAugKDError
+        If it is below 0 or above 4,294,967,295.
+    """
+    if not 0 <= seed < 2**32:
+        raise ReAugKDError(f"The setting seed is {seed}; it must be from 0 to {2**32 - 1:,}.")
+
+
 @dataclass(frozen=True)
 class TrainingSettings:
     """How one network is trained; validated when made.
@@ -68,11 +85,12 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "learning_rate", "batch_size", "gradient_accumulation_steps"):
-            if getattr(self, name) <= 0:
-                raise ReAugKDError(f"The setting {name} is {getattr(self, name)}; it must be above 0.")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ReAugKDError(f"The setting {name} is {getattr(self, name)}; it must be above 0 and finite.")
         for name in ("warmup_share", "weight_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ReAugKDError(f"The setting {name} is {getattr(self, name)}; it must be from 0 to below 1.")
+        check_seed(self.seed)
 
     def for_width(self, width: int) -> "TrainingSettings":
         """Return the settings for an encoder of another width: a wider one takes proportionally smaller steps."""

@@ -13,7 +13,7 @@ import pytest
 
 from reaugkd import cli, recipe
 from reaugkd.black_box import black_box_outputs, read_soft_labels
-from reaugkd.data import SPLITS
+from reaugkd.data import SPLITS, make_task
 from reaugkd.encoders import TextClassifier
 from reaugkd.errors import ReAugKDError
 from reaugkd.inference import ReAugKDClassifier
@@ -70,13 +70,32 @@ def assert_one_sentence(result, *fragments):
         (["--task", "shoptalk", "--teacher", "a", "--teacher-outputs", "b.parquet"], ["exclude each other"]),
         (["--task", "shoptalk", "--teacher-outputs", "b.parquet"], ["There is no file", "b.parquet"]),
         (["--task", "shoptalk", "--epochs", "-1"], ["epochs is -1"]),
+        (["--task", "shoptalk", "--epochs", "nan"], ["epochs is nan"]),
+        (["--task", "shoptalk", "--seed", "-1"], ["seed is -1"]),
+        (["--task", "shoptalk", "--student-layers", "0"], ["--student-layers is '0'; give a number from 1, or all"]),
+        (["--task", "shoptalk", "--student-layers", "few"], ["--student-layers is 'few'"]),
         (["--task", "shoptalk", "--positive-label", "x"], ["--positive-label and --train-rows go with --train"]),
     ],
 )
 def test_a_training_that_cannot_start_says_why_and_leaves_nothing(run, tmp_path, options, fragments):
     out = tmp_path / "model"
     assert_one_sentence(run("train", *options, "--out", out), *fragments)
-    assert not out.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("asked", "layers"), [("all", None), ("3", 3)])
+def test_some_or_all_layers_of_the_students_encoder_can_be_asked_for(
+    run, monkeypatch, tmp_path, train_file, asked, layers
+):
+    recipes = []
+
+    def stopped(task, recipe, *arguments, **options):
+        recipes.append(recipe)
+        raise ReAugKDError("Stopped.")
+
+    monkeypatch.setattr(recipe, "train", stopped)
+    run("train", "--train", train_file, "--student-layers", asked, "--out", tmp_path / "model")
+    assert [made.student_layers for made in recipes] == [layers]
 
 
 def test_a_missing_column_is_named_with_those_that_exist(run, tmp_path, train_file):
@@ -288,6 +307,38 @@ def test_a_black_box_can_be_a_function(train_file, toy_encoder_folder):
     assert outputs.soft_labels.shape == (40, 2)
     with pytest.raises(ReAugKDError, match=r"Soft labels of shape \(40, 3\) are no probabilities of 40 rows over 2"):
         black_box_outputs(task, lambda texts: np.full((len(texts), 3), 1 / 3), str(toy_encoder_folder))
+
+
+@pytest.mark.parametrize(("classes", "decimals"), [(3, 2), (77, 2), (77, 3)])
+def test_rounded_answers_of_a_black_box_are_scaled_and_others_stay(toy_encoder_folder, classes, decimals):
+    labels = [f"c{number:02}" for number in range(classes)] * 3
+    rows = pd.DataFrame({"text": [f"text {number}" for number in range(len(labels))], "label": labels})
+    task = make_task("many", dict.fromkeys(SPLITS, rows))
+    exact = np.random.default_rng(0).dirichlet([0.3] * classes, size=3 * len(rows)).astype("f4")
+    given = exact.round(decimals)
+    given[::2] = exact[::2]
+    found = black_box_outputs(task, lambda texts: given, str(toy_encoder_folder)).soft_labels
+    np.testing.assert_array_equal(found[::2], exact[::2])
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1.1e-3)
+    np.testing.assert_allclose(found[1::2], given[1::2] / given[1::2].sum(axis=1, keepdims=True), atol=1e-3)
+
+
+@pytest.mark.parametrize("wrong", [[0.5, 0.47], [1.2, -0.2], [np.nan, 1.0]])
+def test_the_first_row_whose_soft_labels_are_no_probabilities_is_named(train_file, toy_encoder_folder, wrong):
+    task = load_files(train_file)
+    named = {(split, row): np.asarray([0.25, 0.75]) for split in SPLITS for row in task.rows[split]["id"]}
+    third = task.rows["train"]["id"][2]
+    named["train", third] = np.asarray(wrong)
+    with pytest.raises(ReAugKDError, match=f"The soft labels of the train row '{third}' are no probabilities"):
+        black_box_outputs(task, named, str(toy_encoder_folder))
+
+
+def test_a_row_whose_many_probabilities_were_all_rounded_to_nothing_is_named(toy_encoder_folder):
+    labels = [f"c{number:03}" for number in range(250)]
+    rows = pd.DataFrame({"text": [f"text {number}" for number in range(250)], "label": labels})
+    task = make_task("many", dict.fromkeys(SPLITS, rows))
+    with pytest.raises(ReAugKDError, match="train row 'train-1' are no probabilities \\(they sum to 0"):
+        black_box_outputs(task, lambda texts: np.zeros((len(texts), 250)), str(toy_encoder_folder))
 
 
 def test_a_study_is_run_from_its_plan_and_told_what_is_wrong_with_it(run, tmp_path):

@@ -84,8 +84,20 @@ def test_a_class_of_two_rows_stays_in_train_whatever_the_size(rows):
     assert [(task.labels(split) == 2).sum() for split in ("train", "validation", "test")] == [2, 0, 0]
 
 
+def test_a_class_of_a_single_row_stays_in_train_and_the_other_rows_are_held_out_as_without_it():
+    lonely = make_task("t", {"train": pd.concat([uneven_table(), table([("alone", "z")], id=["z1"], topic=[0])])})
+    assert [(lonely.labels(split) == 3).sum() for split in ("train", "validation", "test")] == [1, 0, 0]
+    without = make_task("t", {"train": uneven_table()})
+    for split in ("validation", "test"):
+        assert lonely.texts(split) == without.texts(split)
+
+
 def test_where_no_class_has_three_rows_none_can_be_held_out():
-    refused(labelled_rows(a=2, b=2), "No label has three train rows, so none can be held out")
+    refused(labelled_rows(a=2, b=2), "No label has three rows left in train, so no test rows can be held out")
+
+
+def test_where_the_test_split_took_the_third_row_none_is_held_out_for_validation():
+    refused(labelled_rows(a=3, b=3), "No label has three rows left in train, so no validation rows can be held out")
 
 
 def test_where_every_class_has_its_row_the_splits_are_those_of_scikit_learn():
@@ -187,6 +199,20 @@ def test_labels_that_are_numbers_are_text():
     assert len(task.fingerprint()) == 64
 
 
+def test_spaces_around_a_label_make_no_class_of_their_own():
+    source = table([("one", "a"), ("two", "b "), ("three", " a"), ("four", "b")])
+    task = make_task("t", {"train": source, "validation": source, "test": source})
+    assert task.label_names == ("a", "b")
+    named = make_task("t", {"train": source, "validation": source, "test": source}, label_names=["b ", "a"])
+    assert named.label_names == ("b", "a")
+
+
+@pytest.mark.parametrize("kind", ["float64", "float32", "Int64"])
+def test_a_whole_number_is_one_label_whatever_pandas_made_of_it(kind):
+    source = table([("one", 0), ("two", 1), ("three", 0), ("four", 1)]).astype({"label": kind})
+    assert make_task("t", dict.fromkeys(("train", "validation", "test"), source)).label_names == ("0", "1")
+
+
 def test_a_column_takes_the_place_of_one_that_is_called_given_already():
     source = table(FOUR_ROWS, embedding=list("pqrs"), given_embedding=list("wxyz"))
     task = make_task("t", {"train": source, "validation": source, "test": source})
@@ -244,12 +270,6 @@ def test_a_label_outside_the_given_names_is_refused():
 
 def test_duplicate_ids_are_refused():
     refused(table(FOUR_ROWS, id=["i", "j", "j", "k"]), "id 'j' stands on two train rows; make the ids unique")
-
-
-def test_a_class_of_a_single_row_is_refused_where_rows_must_be_held_out():
-    lonely = table([*FOUR_ROWS, ("five", "c")])
-    refused(lonely, "label 'c' has a single train row, so none can be held out")
-    make_task("t", {"train": lonely, "validation": table(FOUR_ROWS), "test": table(FOUR_ROWS)})
 
 
 def test_a_table_without_rows_is_refused():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import AutoModel, AutoTokenizer, ModernBertConfig, ModernBertModel
+from transformers import AlbertConfig, AlbertModel, AutoModel, AutoTokenizer, ModernBertConfig, ModernBertModel
 
 from reaugkd.encoders import TextClassifier, keep_layers, normalize, read_pooling, write_pooling
 from reaugkd.errors import ReAugKDError
@@ -123,6 +123,15 @@ def test_a_cut_encoder_whose_layers_are_of_several_kinds_is_saved_and_comes_back
     assert list(saved.config.layer_types) == [kinds[0], kinds[1], kinds[3]]
     ids = torch.tensor([[3, 4, 5]])
     torch.testing.assert_close(saved(ids).last_hidden_state, full.eval()(ids).last_hidden_state)
+
+
+def test_all_layers_are_kept_where_the_encoder_does_not_show_them():
+    sizes = {"hidden_size": 16, "embedding_size": 16, "intermediate_size": 16, "num_attention_heads": 2}
+    encoder = AlbertModel(AlbertConfig(vocab_size=32, num_hidden_layers=3, **sizes))
+    keep_layers(encoder, 3)
+    assert encoder.config.num_hidden_layers == 3
+    with pytest.raises(ReAugKDError, match="AlbertModel does not show its 3 layers as a list"):
+        keep_layers(encoder, 2)
 
 
 @pytest.mark.parametrize("layers", [(0, 4), (-1,), ()])
@@ -250,6 +259,12 @@ def test_normalized_rows_have_length_one_and_zeros_stay():
 def test_a_folder_without_an_encoder_is_refused(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ReAugKDError, match="cannot be loaded as an encoder"):
+        TextClassifier.from_pretrained(tmp_path, 3)
+
+
+def test_an_encoder_without_its_tokenizers_files_is_refused(toy_encoder_folder, tmp_path):
+    AutoModel.from_pretrained(toy_encoder_folder).save_pretrained(tmp_path)
+    with pytest.raises(ReAugKDError, match=r"its tokenizer's files are missing.*save the tokenizer there too"):
         TextClassifier.from_pretrained(tmp_path, 3)
 
 

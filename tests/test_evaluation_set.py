@@ -107,6 +107,14 @@ def test_rows_that_cannot_be_evaluated_are_named(toy_model, rows, sentence):
         EvaluationSet.of(toy_model, pd.DataFrame(rows))
 
 
+@pytest.mark.parametrize("labels", [[1, 0], [1.0, 0.0], ["1 ", " 0"]])
+def test_labels_of_any_kind_are_the_classes_whose_names_they_are(toy_model, labels):
+    settings = replace(toy_model.parts.settings, label_names=("0", "1", "2"))
+    numbered = ReAugKDClassifier(replace(toy_model.parts, settings=settings))
+    asked = EvaluationSet.of(numbered, pd.DataFrame({"text": ["apple", "iron"], "label": labels}))
+    assert asked.labels.tolist() == [1, 0]
+
+
 def test_changed_rows_are_those_that_both_models_answer_differently(toy_model):
     rows = held_out(toy_model, ["test"])
     first, second = toy_model.classes_[:2]

@@ -191,6 +191,13 @@ def test_a_lambda_of_one_is_the_plain_knn(toy_model):
     assert explanation.student_share == 0
 
 
+def test_a_k_that_numpy_or_pandas_gives_is_the_same_number(toy_model):
+    wanted = toy_model.explain(TEXTS[0], k=8).as_dict()
+    for k in (np.int64(8), 8.0):
+        assert json.dumps(toy_model.explain(TEXTS[0], k=k).as_dict()) == json.dumps(wanted)
+        assert toy_model.predict(TEXTS, k=k).tolist() == toy_model.predict(TEXTS, k=8).tolist()
+
+
 def test_more_neighbours_than_memories_are_all_memories(toy_model):
     assert sorted(neighbour.number for neighbour in toy_model.explain("fog", k=500).neighbours) == list(range(90))
 

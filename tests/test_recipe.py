@@ -5,8 +5,10 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from toy_data import toy_rows
+from transformers import AlbertConfig, AlbertModel, T5Config, T5Model
 
 from reaugkd import recipe as recipes
 from reaugkd.data import RESERVED, make_task
@@ -237,6 +239,103 @@ def test_a_broken_folder_of_a_student_is_told_before_the_first_stage(quick, toy_
         train(toy_task, replace(quick, student=str(tmp_path / "encoder")), tmp_path / "model")
 
 
+def with_tokenizer_of(encoder, folder, model):
+    """A random model of another architecture, with the toy encoder's tokenizer."""
+    model.save_pretrained(folder)
+    for file in encoder.glob("token*"):
+        shutil.copy(file, folder)
+    return str(folder)
+
+
+@pytest.fixture
+def albert(toy_encoder_folder, tmp_path):
+    """All layers of ALBERT are one layer, so none can be cut off."""
+    sizes = {"hidden_size": 32, "embedding_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
+    model = AlbertModel(AlbertConfig(num_hidden_layers=3, vocab_size=200, **sizes))
+    return with_tokenizer_of(toy_encoder_folder, tmp_path / "albert", model)
+
+
+@pytest.fixture
+def t5(toy_encoder_folder, tmp_path):
+    """An encoder with a decoder."""
+    model = T5Model(T5Config(d_model=32, d_kv=16, d_ff=32, num_layers=4, num_heads=2, vocab_size=200))
+    return with_tokenizer_of(toy_encoder_folder, tmp_path / "t5", model)
+
+
+@pytest.fixture
+def max_pooled(toy_encoder_folder, tmp_path):
+    folder = shutil.copytree(toy_encoder_folder, tmp_path / "max_pooled")
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_max_tokens": true}')
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("role", "encoder", "sentence"),
+    [
+        ("student", "albert", "does not show its 3 layers as a list, so none can be left out; ask for all of them"),
+        ("student", "max_pooled", "pools by pooling_mode_max_tokens; name an encoder with mean or CLS pooling"),
+        ("second_key", "max_pooled", "pools by pooling_mode_max_tokens; name an encoder with mean or CLS pooling"),
+        ("second_key", "t5", r"t5' cannot encode a text \(.*\); name another encoder"),
+        ("teacher", "t5", r"t5' cannot encode a text \(.*\); name another encoder"),
+    ],
+)
+def test_an_encoder_that_cannot_do_its_part_is_told_before_the_first_stage(
+    quick, toy_task, tmp_path, stages, request, role, encoder, sentence
+):
+    recipe = replace(quick, **{role: request.getfixturevalue(encoder)})
+    with pytest.raises(ReAugKDError, match=sentence) as caught:
+        train(toy_task, recipe, tmp_path / "model", on_progress=stop_at("Teacher"))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "model.partial").exists()
+
+
+def test_a_teacher_that_cannot_encode_is_told_before_it_is_taught(quick, toy_task, tmp_path, t5):
+    with pytest.raises(ReAugKDError, match="t5' cannot encode a text"):
+        teach(toy_task, replace(quick, teacher=t5), tmp_path / "outputs.parquet", on_progress=stop_at("Teacher"))
+
+
+def test_an_encoder_that_cannot_be_cut_serves_with_all_of_its_layers(quick, toy_task, tmp_path, albert):
+    recipe = replace(quick, student=albert, student_layers=None, second_key=albert)
+    with pytest.raises(Stopped):
+        train(toy_task, recipe, tmp_path / "model", on_progress=stop_at("Teacher"))
+
+
+def test_a_tokenizer_that_knows_no_word_of_the_task_is_told_before_the_first_stage(quick, tmp_path):
+    rows = pd.DataFrame({"text": ["слово", "и ещё", "другое", "снова"], "label": ["a", "b"] * 2})
+    task = make_task("far", dict.fromkeys(("train", "validation", "test"), rows))
+    with pytest.raises(ReAugKDError, match="toy-bert' knows no word of the texts; name an encoder of their language"):
+        train(task, quick, tmp_path / "model", on_progress=stop_at("Teacher"))
+
+
+def told(task, recipe, folder):
+    said = []
+    with pytest.raises(Stopped):
+        train(task, recipe, folder, on_progress=stop_at("Teacher"), say=said.append)
+    return said
+
+
+def test_texts_that_stand_in_train_too_are_told_with_their_share(quick, tmp_path):
+    texts, labels = [f"apple {number}" for number in range(8)], ["a", "b"] * 4
+    rows = pd.DataFrame({"text": texts, "label": labels})
+    test = rows.assign(text=["apple 1", "apple 2", *(f"iron {number}" for number in range(6))])
+    other = rows.assign(text=[f"rain {number}" for number in range(8)])
+    said = told(make_task("t", {"train": rows, "validation": other, "test": test}), quick, tmp_path / "one")
+    assert said == ["25 % of the test texts stand word for word in train, so the scores on them flatter the model."]
+    said = told(make_task("t", {"train": rows, "validation": rows, "test": test}), quick, tmp_path / "two")
+    assert said[0].startswith("25 % of the test texts and 100 % of the validation texts stand word for word in train")
+    assert told(make_task("t", {"train": rows, "validation": other, "test": other}), quick, tmp_path / "three") == []
+
+
+@pytest.mark.parametrize(("long", "said"), [(1, []), (2, ["About 10 % of the train texts are longer than max_length"])])
+def test_it_is_told_where_many_train_texts_are_cut(quick, tmp_path, long, said):
+    texts = ["apple " * 14] * (20 - long) + ["apple " * 15] * long  # with the first and last token 16 and 17
+    train = pd.DataFrame({"text": texts, "label": ["a", "b"] * 10})
+    other = pd.DataFrame({"text": ["iron", "rain"], "label": ["a", "b"]})
+    found = told(make_task("t", {"train": train, "validation": other, "test": other}), quick, tmp_path / "model")
+    assert [sentence[: len(said[0])] for sentence in found] == said
+
+
 @pytest.mark.parametrize("folds", [-1, 1])
 def test_a_number_of_folds_that_makes_none_is_refused(folds):
     with pytest.raises(ReAugKDError, match=f"The setting cross_fit is {folds}; it must be 2 folds or more"):
@@ -323,10 +422,18 @@ def test_the_baselines_are_aligned_by_no_term_of_the_loss(quick, toy_task, tmp_p
     assert ours == settings
 
 
-@pytest.mark.parametrize("value", [0, 0.0, -1])
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_no_generator_takes_is_refused(seed):
+    with pytest.raises(ReAugKDError, match=f"The setting seed is {seed}; it must be from 0 to 4,294,967,295"):
+        Recipe(seed=seed)
+
+
+@pytest.mark.parametrize("value", [0, 0.0, -1, float("nan"), float("inf")])
 @pytest.mark.parametrize("name", ["epochs", "teacher_epochs"])
 def test_no_epochs_at_all_are_refused_and_not_taken_for_the_default(name, value):
-    with pytest.raises(ReAugKDError, match=f"The setting {name} is {value}; it must be above 0, or left out"):
+    with pytest.raises(
+        ReAugKDError, match=f"The setting {name} is {value}; it must be above 0 and finite, or left out"
+    ):
         Recipe(**{name: value})
 
 

@@ -79,6 +79,9 @@ def test_a_lambda_of_one_is_the_plain_knn_to_the_bit(arrays):
     ("settings", "message"),
     [
         ({"k": 0}, "k is 0; it must be at least 1"),
+        ({"k": 2.5}, r"k is 2\.5; it must be a whole number"),
+        ({"k": float("nan")}, "k is nan; it must be at least 1"),
+        ({"k": float("inf")}, "k is inf; it must be a whole number"),
         ({"retrieval_weight": -0.1}, r"retrieval_weight is -0\.1; it must be from 0 to 1"),
         ({"retrieval_weight": 1.1}, r"retrieval_weight is 1\.1; it must be from 0 to 1"),
         ({"retrieval_weight": float("nan")}, "retrieval_weight is nan"),

@@ -7,6 +7,7 @@ import pytest
 
 from reaugkd import scenarios
 from reaugkd.distillation import DistillationSettings
+from reaugkd.errors import ReAugKDError
 from reaugkd.scenarios import corrected_labels, few_labels, grown_memory, new_classes, one_hot, part_of
 from reaugkd.teacher import TeacherOutputs
 
@@ -44,6 +45,11 @@ def test_a_new_class_is_learnt_by_the_memory_and_the_old_ones_stay(toy_task, rec
     gold = np.bincount(toy_task.labels("test")) / len(toy_task.labels("test"))
     for row in rows.values():  # the share of all is the shares of both parts, weighted by their sizes
         assert any(row["all"] == pytest.approx((1 - part) * row["old"] + part * row["new"]) for part in gold)
+
+
+def test_a_task_of_too_few_classes_to_leave_some_out_is_told_before_a_teacher_is_taught(toy_task, recipe):
+    with pytest.raises(ReAugKDError, match="To leave 15 classes out of training, a task needs 17; 'toy' has 3"):
+        list(new_classes(toy_task, pytest.fail, recipe))
 
 
 def test_few_labels_are_helped_by_text_that_the_teacher_labelled(toy_task, recipe, monkeypatch):

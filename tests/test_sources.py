@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from reaugkd import sources
+from reaugkd.data import SPLITS
 from reaugkd.errors import ReAugKDError
 from reaugkd.sources import GLUE, load_files, load_task, named_texts, read_table
 
@@ -306,6 +307,57 @@ def test_a_data_set_without_a_train_split_is_refused(csv_folder):
         load_task(str(csv_folder))
 
 
+def pairs_of(*labels, texts=None, **columns):
+    count = len(labels)
+    rows = {"premise": texts or numbered("premise", count), "hypothesis": numbered("so", count), "label": list(labels)}
+    return rows | columns
+
+
+def load_pairs(tmp_path, rows, names):
+    """Load a data set of one table in all its splits; return the task and what was said."""
+    folder, said = write_parquet_dataset(tmp_path / "own", dict.fromkeys(SPLITS, rows), names), []
+    columns = {"text_column": "premise", "text_pair_column": "hypothesis"}
+    return load_task(str(folder), **columns, say=said.append), said
+
+
+def test_rows_of_the_hub_without_a_label_are_left_out_and_counted(tmp_path):
+    task, said = load_pairs(tmp_path, pairs_of(0, 1, -1, 2, -1), ["yes", "maybe", "no"])
+    assert shown(task) == ["yes", "maybe", "no"]
+    assert [text for text, _ in task.texts("train")] == ["premise 0", "premise 1", "premise 3"]
+    assert list(task.rows["train"]["id"]) == ["train-1", "train-2", "train-4"]  # by their place in the data set
+    assert said == [f"Left out 6 rows of {tmp_path / 'own'} that lack a label or a text."]
+
+
+@pytest.mark.parametrize("blank", ["", "  ", None])
+@pytest.mark.parametrize("column", ["premise", "hypothesis"])
+def test_rows_of_the_hub_without_a_text_are_left_out(tmp_path, column, blank):
+    rows = pairs_of(0, 1, 0, 1)
+    rows[column][2] = blank
+    task, said = load_pairs(tmp_path, rows, ["yes", "no"])
+    assert shown(task) == ["yes", "no", "no"]
+    assert said == [f"Left out 3 rows of {tmp_path / 'own'} that lack a label or a text."]
+
+
+def test_ids_of_the_hub_that_repeat_are_replaced_and_others_stay(tmp_path):
+    task, said = load_pairs(tmp_path, pairs_of(0, 1, 0, 1, id=["a", "a", "b", "b"]), ["yes", "no"])
+    assert list(task.rows["train"]["id"]) == [f"train-{place}" for place in (1, 2, 3, 4)]
+    other, _ = load_pairs(tmp_path / "other", pairs_of(0, 1, id=["p", "q"]), ["yes", "no"])
+    assert list(other.rows["train"]["id"]) == ["p", "q"]
+    assert said == []
+
+
+def test_texts_of_the_hub_over_the_limit_are_cut(tmp_path):
+    task, said = load_pairs(tmp_path, pairs_of(0, 1, texts=["x" * 100_001, "y" * 100_000]), ["yes", "no"])
+    assert [len(text) for text, _ in task.texts("train")] == [100_000, 100_000]
+    assert said == [f"Cut the texts of 3 rows of {tmp_path / 'own'} to 100,000 characters."]
+
+
+def test_what_is_left_out_is_told_on_standard_error_where_nobody_else_is_told(tmp_path, capsys):
+    rows = {"text": ["one", "", "two"], "label": [0, 1, 1]}
+    load_task(str(write_parquet_dataset(tmp_path / "own", dict.fromkeys(SPLITS, rows), ["a", "b"])))
+    assert "Left out 3 rows of " in capsys.readouterr().err
+
+
 # GLUE, by a small imitation of its layout
 
 
@@ -383,3 +435,43 @@ def test_drawn_train_rows_keep_the_ids_of_the_whole_file_and_are_the_same_each_t
     assert all(row["id"] == f"train-{row['text'].split()[1]}" for row in drawn)
     with pytest.raises(ReAugKDError, match="101 train rows cannot be drawn from 100"):
         load_files(path, train_rows=101)
+
+
+def long_tail(tmp_path):
+    """1,000 rows of 40 classes, the n-th with 1/n of the rows of the first."""
+    sizes = 1 / np.arange(1, 41)
+    labels = np.random.default_rng(0).choice(40, size=1_000, p=sizes / sizes.sum())
+    labels[:80] = np.arange(40).repeat(2)  # each has two rows at least
+    rows = pd.DataFrame({"text": numbered("row", 1_000), "label": [f"c{label:02}" for label in labels]})
+    path = tmp_path / "long_tail.csv"
+    rows.to_csv(path, index=False)
+    return path, rows
+
+
+@pytest.mark.parametrize("others", [0, 1, 2])
+def test_a_draw_keeps_two_rows_of_each_class_where_it_would_make_no_task(tmp_path, others):
+    path, rows = long_tail(tmp_path)
+    task = load_files(path, *[path] * others, train_rows=200)
+    train = [row for split in ("train", "validation", "test")[: 3 - others] for row in task.rows[split]]
+    assert len(train) == 200
+    assert np.bincount([row["label"] for row in train], minlength=40).min() >= 2
+    today = set(rows.sample(n=200, random_state=0)["text"])
+    kept = len(today & {row["text"] for row in train})
+    assert 200 - 2 * 40 < kept < 200  # only what the rare classes need is exchanged
+
+
+def test_a_draw_that_makes_a_task_is_a_plain_sample(tmp_path):
+    path, rows = long_tail(tmp_path)
+    common = rows[rows["label"] < "c05"].reset_index(drop=True)
+    common.to_csv(path, index=False)
+    wanted = common.sample(n=200, random_state=0).sort_index()["text"].tolist()
+    assert load_files(path, path, path, train_rows=200).texts("train") == wanted
+
+
+def test_a_class_that_no_other_split_has_may_be_missing_from_a_plain_sample(tmp_path):
+    path, rows = long_tail(tmp_path)
+    other = rows[rows["label"] == "c00"]
+    other.to_csv(tmp_path / "other.csv", index=False)
+    task = load_files(path, tmp_path / "other.csv", tmp_path / "other.csv", train_rows=100)
+    assert task.texts("train") == rows.sample(n=100, random_state=0).sort_index()["text"].tolist()
+    assert len(task.label_names) < 40

@@ -659,7 +659,7 @@ SCENARIO = {"kind": "few_labels", "task": "one", "teacher": "wide"}
         ),
         ({"methods": {"kd": {"epochs": "nan"}}}, "methods.kd.epochs is nan; it must be a number"),
         ({"methods": {"kd": {"max_length": True}}}, "methods.kd.max_length is True; it must be a whole number"),
-        ({"methods": {"kd": {"epochs": 0}}}, "The setting epochs is 0; it must be above 0, or left out"),
+        ({"methods": {"kd": {"epochs": 0}}}, "The setting epochs is 0; it must be above 0 and finite, or left out"),
         ({"second_key": "minilm"}, "second_key is 'minilm'; write its encoder"),
         ({"second_key": {"encodr": "minilm"}}, "second_key is .*; write its encoder"),
         (

@@ -34,6 +34,7 @@ def test_a_text_that_is_refused_is_called_by_its_name():
         ([("fine", "")], "Text 1 is empty"),
         ([("fine",)], "Text 1 is no text and no pair of texts"),
         ([("fine", "good", "more")], "Text 1 is no text and no pair of texts"),
+        (["fine", "half \ud83d"], "Text 2 holds half a character, a lone surrogate; write it whole or take it out"),
         (["fine", 3], "Text 2 is a int, not a string"),
     ],
 )

@@ -47,6 +47,8 @@ def trained(folder, settings=SETTINGS, on_progress=lambda _: None):
     ("name", "value", "wanted"),
     [
         ("epochs", 0, "must be above 0"),
+        ("epochs", float("nan"), "must be above 0 and finite"),
+        ("seed", -1, "must be from 0 to 4,294,967,295"),
         ("learning_rate", -1e-4, "must be above 0"),
         ("batch_size", 0, "must be above 0"),
         ("gradient_accumulation_steps", 0, "must be above 0"),
