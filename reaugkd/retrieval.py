@@ -52,6 +52,23 @@ class RetrievalSettings:
         """Whether the memory is asked of classes that the student does not know: not where λ is fixed at 0."""
         return self.gate is not None or self.retrieval_weight > 0
 
+    def needs_memory(self, known: int, classes: int) -> bool:
+        """Whether an answer depends on the memory at all.
+
+        Parameters
+        ----------
+        known, classes : int
+            How many classes the student knows, and the memory.
+
+        Returns
+        -------
+        bool
+            Not where λ is 0 for every text and the student knows every class.
+        """
+        if self.gate is not None and self.gate.is_closed:
+            return classes > known
+        return self.asks_memory
+
     def overridden(
         self, k: int | None = None, retrieval_weight: float | None = None, temperature: float | None = None
     ) -> "RetrievalSettings":
@@ -84,6 +101,12 @@ class Retrieved:
     similarities: NDArray[np.float32]
     weights: NDArray[np.float64]
     probabilities: NDArray[np.float64]
+
+    @classmethod
+    def nothing(cls, queries: int, classes: int) -> "Retrieved":
+        """Return what stands for a memory that need not be asked: neighbours and a prediction that weigh nothing."""
+        one = np.zeros((queries, 1))
+        return cls(one.astype(np.int64), one.astype(np.float32), one, np.zeros((queries, classes)))
 
 
 def retrieve(
