@@ -228,6 +228,21 @@ def test_a_mistake_in_an_encoder_shows_before_the_first_stage_and_costs_nothing(
     assert stages == ["fit_projection_head", *STUDENTS]
 
 
+@pytest.mark.parametrize(
+    ("training", "stage"), [("teacher_training", "Teacher"), ("student_training", "Student alone")]
+)
+def test_a_network_that_diverges_leaves_nothing_in_the_way_of_a_smaller_learning_rate(
+    quick, toy_task, tmp_path, training, stage
+):
+    diverging = replace(quick, **{training: replace(getattr(quick, training), learning_rate=1e30)})
+    for _ in range(2):
+        with pytest.raises(ReAugKDError, match=f"The loss of the stage '{stage}' is no number any more"):
+            train(toy_task, diverging, tmp_path / "model", on_progress=lambda _: None)
+        assert not (tmp_path / "model").exists()
+    train(toy_task, quick, tmp_path / "model", on_progress=lambda _: None)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
 @pytest.mark.parametrize("config", ["{}", "no json"])
 def test_a_broken_folder_of_a_student_is_told_before_the_first_stage(quick, toy_task, tmp_path, config):
     (tmp_path / "encoder").mkdir()
