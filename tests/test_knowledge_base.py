@@ -93,7 +93,7 @@ def test_the_approximate_search_finds_nearly_what_the_exact_one_finds():
 
 
 def test_among_many_memories_whose_classes_are_points_far_from_the_queries_the_nearest_are_found():
-    """Collapsed to cosine 0.99 within a class, and 0.5 from a query to its class: a graph of neighbours leads nowhere."""
+    """Cosine 0.99 within a class, 0.5 from a query to its class: a graph of neighbours leads to a class nearby."""
     random = np.random.default_rng(4)
     classes = random.normal(size=(40, 16))
     classes /= np.linalg.norm(classes, axis=1, keepdims=True)
