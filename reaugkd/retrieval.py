@@ -13,6 +13,9 @@ if TYPE_CHECKING:  # a page that has sliders for these settings does not wait fo
     from reaugkd.knowledge_base import KnowledgeBase
 
 
+GATHERED = 2**22  # soft labels at a time, 32 MB: of all queries, neighbours and classes at once they would be gigabytes
+
+
 @dataclass(frozen=True)
 class RetrievalSettings:
     """How much of the memory goes into an answer; validated when made.
@@ -157,7 +160,12 @@ def weighed(
         The neighbours, their weights and their prediction.
     """
     weights = neighbour_weights(similarities, temperature)
-    probabilities = retrieved_probabilities(weights, knowledge_base.soft_labels[numbers])
+    soft_labels = knowledge_base.soft_labels
+    probabilities = np.empty((len(numbers), soft_labels.shape[1]))
+    queries = max(1, GATHERED // (numbers.shape[1] * soft_labels.shape[1]))
+    for start in range(0, len(numbers), queries):
+        block = slice(start, start + queries)
+        probabilities[block] = retrieved_probabilities(weights[block], soft_labels[numbers[block]])
     return Retrieved(numbers, similarities, weights, probabilities)
 
 
