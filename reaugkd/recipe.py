@@ -22,7 +22,7 @@ from reaugkd.distillation import ALIGNING_WEIGHTS, DistillationSettings, OnStude
 from reaugkd.encoders import TextClassifier, encoder_config, kept_layers, normalize
 from reaugkd.epochs import EpochWatch, TrainingEpochs
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation import Encoded, Networks, Scored, score_methods
+from reaugkd.evaluation import Encoded, Networks, Scored, score_methods, too_few_for_a_gate
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.maps import fit_maps
@@ -596,7 +596,7 @@ def _evaluate(
         "metric": task.metric,
         "methods": scored.methods,
         "alignment": aligned,
-        "memory": about_memory(scored.retrieval, scored.by_second_key),
+        "memory": about_memory(scored.retrieval, scored.by_second_key, too_few_for_a_gate(len(labels["validation"]))),
     }
     return metrics, scored, _encode(students["reaugkd"], task, "train")
 
