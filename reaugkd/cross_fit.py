@@ -26,8 +26,8 @@ def cross_fitted(
     """Replace a teacher's outputs for the train rows by those of teachers that were not trained on them.
 
     Spaces of different teachers have nothing in common, so each fold's hidden states are turned into the whole
-    teacher's space by :func:`aligned_to`. It is fitted on the validation rows, which neither teacher was trained on, and
-    on the train rows that both were: a small task has fewer validation rows than the rotation has dimensions.
+    teacher's space by :func:`aligned_to`. It is fitted on the validation rows, which neither teacher was trained on,
+    and on the train rows that both were: a small task has fewer validation rows than the rotation has dimensions.
 
     Parameters
     ----------
