@@ -32,7 +32,7 @@ TrainFile = Annotated[
 TestFile = Annotated[Path | None, typer.Option("--test", help="Test rows; 20 % of train are held out if left out.")]
 ValidationFile = Annotated[
     Path | None,
-    typer.Option("--validation", help="Rows to choose k, λ and τ on; 10 % of train are held out if left out."),
+    typer.Option("--validation", help="Rows to choose k, λ and τ on; 10 % or 50 of train are held out if left out."),
 ]
 TextColumn = Annotated[str | None, typer.Option(help="Column of the text.")]
 TextPairColumn = Annotated[str | None, typer.Option(help="Column of the second text, for pairs.")]

@@ -26,7 +26,8 @@ def cross_fitted(
     """Replace a teacher's outputs for the train rows by those of teachers that were not trained on them.
 
     Spaces of different teachers have nothing in common, so each fold's hidden states are turned into the whole
-    teacher's space by :func:`aligned_to`, which is fitted on the validation rows: neither teacher was trained on them.
+    teacher's space by :func:`aligned_to`. It is fitted on the validation rows, which neither teacher was trained on,
+    and on the train rows that both were: a small task has fewer validation rows than the rotation has dimensions.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ def cross_fitted(
     labels = task.labels("train")
     train = np.flatnonzero(np.asarray(outputs.splits) == "train")
     hidden, soft_labels = outputs.hidden.astype(np.float32), outputs.soft_labels.copy()
-    whole, _ = outputs.of("validation")
+    of_train, of_validation = outputs.of("train")[0], outputs.of("validation")[0]
     splitter = StratifiedKFold(folds, shuffle=True, random_state=SPLIT_SEED)
     for number, (seen, unseen) in enumerate(splitter.split(labels, labels)):
         # The unseen rows take the place of the test rows, which no fold's teacher needs to see.
@@ -55,7 +56,9 @@ def cross_fitted(
         fold = replace(task, rows=DatasetDict({split: rows.get(split, task.rows[split]) for split in SPLITS}))
         said = teach(fold, number)
         fold_hidden, fold_soft_labels = said.of("test")
-        hidden[train[unseen]] = aligned_to(whole, said.of("validation")[0], fold_hidden)
+        whole = np.concatenate([of_validation, of_train[seen]])
+        known = np.concatenate([said.of("validation")[0], said.of("train")[0]])
+        hidden[train[unseen]] = aligned_to(whole, known, fold_hidden)
         soft_labels[train[unseen]] = fold_soft_labels
     return replace(outputs, hidden=hidden, soft_labels=soft_labels)
 

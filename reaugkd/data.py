@@ -18,6 +18,7 @@ from reaugkd.texts import MAX_CHARACTERS, Text, label_text
 
 SPLITS = ("train", "validation", "test")
 VALIDATION_SHARE = 0.1
+FEWEST_VALIDATION = 50  # rows; fewer cannot show whether a memory pays, so no gate is tried on them
 TEST_SHARE = 0.2
 FEWEST_TO_HOLD_OUT = 3  # rows of a class: two stay in train
 RESERVED = ("embedding", "second_key", "soft_labels", "teacher_soft_labels", "edited")
@@ -87,10 +88,10 @@ def make_task(
     """Check tables of rows and make a task of them; hold rows out of train for the splits that are missing.
 
     A missing test split takes 20 % of the train rows and a missing validation split 10 %, both stratified by
-    label; a class whose share is less than a row gives one as long as two of its rows stay in train, and one of fewer
-    rows than three gives none. The draw has a
-    seed of its own, so the splits stay the same when the training seed changes and a teacher's saved outputs still
-    fit.
+    label; where 10 % are fewer than 50 rows, 50, if they are no more than a quarter of the train rows. A class whose
+    share is less than a row gives one as long as two of its rows stay in train, and one of fewer rows than three gives
+    none. The draw has a seed of its own, so the splits stay the same when the training seed changes and a teacher's
+    saved outputs still fit.
 
     Parameters
     ----------
@@ -133,9 +134,9 @@ def make_task(
         raise ReAugKDError(f"Every train row has the label {only!r}; a classifier needs rows of at least two classes.")
     _check_label_names(tables, names)
     _check_kinds(tables)
-    for split, share in (("test", TEST_SHARE), ("validation", VALIDATION_SHARE)):
+    for split, share, fewest in (("test", TEST_SHARE, 0), ("validation", VALIDATION_SHARE, FEWEST_VALIDATION)):
         if split not in tables:
-            tables["train"], tables[split] = _hold_out(tables["train"], split, share, split_seed)
+            tables["train"], tables[split] = _hold_out(tables["train"], split, share, split_seed, fewest)
     if metric == "accuracy_and_f1" and len(names) != 2:
         raise ReAugKDError(f"The metric {metric} is for two classes, this task has {len(names)}; use macro_f1.")
     rows = {}
@@ -227,12 +228,16 @@ def _check_label_names(tables: dict[str, pd.DataFrame], names: tuple[str, ...]) 
             )
 
 
-def _hold_out(train: pd.DataFrame, split: str, share: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _hold_out(
+    train: pd.DataFrame, split: str, share: float, seed: int, fewest: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split rows off train, stratified by label.
 
     A class too rare for a row of its share gives one besides, drawn by the same seed, where two of its rows stay in
-    train; one of fewer rows than three is in train alone.
+    train; one of fewer rows than three is in train alone. Where the share is less than the fewest rows that are of
+    use, these are taken, unless they are more than a quarter.
     """
+    share_is_enough = share * len(train) >= fewest
     counts = train["label"].value_counts()
     is_rare = train["label"].map(counts) < FEWEST_TO_HOLD_OUT
     if is_rare.all():
@@ -241,7 +246,8 @@ def _hold_out(train: pd.DataFrame, split: str, share: float, seed: int) -> tuple
             f"add rows, or give {split} rows of their own."
         )
     rare, train = train[is_rare], train[~is_rare]
-    size = max(round(share * len(train)), train["label"].nunique())
+    least = 0 if share_is_enough or 4 * fewest > len(train) else fewest
+    size = max(round(share * len(train)), train["label"].nunique(), least)
     kept, held_out = train_test_split(train, test_size=size, random_state=seed, stratify=train["label"])
     counts, is_given = kept["label"].value_counts(), np.zeros(len(kept), dtype=bool)
     generator = np.random.default_rng(seed)

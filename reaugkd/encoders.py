@@ -30,6 +30,7 @@ from reaugkd.texts import Text, two_parts
 CLASSIFIER_FILE = "classifier.safetensors"
 POOLING_FILE = "1_Pooling/config.json"
 BATCH_SIZE = 64
+TOKENIZED = 50_000  # texts at a time: the tokens of a million would take many gigabytes
 
 
 class TextClassifier(nn.Module):
@@ -278,14 +279,15 @@ class TextClassifier(nn.Module):
         if self.training:  # to say so to every layer again takes a millisecond
             self.eval()
         device = self.classifier.weight.device
-        tokens = self.tokenize(texts) if len(texts) else {"input_ids": []}
-        order = np.argsort([len(ids) for ids in tokens["input_ids"]], kind="stable")
-        for start in range(0, len(texts), batch_size):
-            rows = order[start : start + batch_size]
-            batch = self.tokenizer.pad(
-                {name: [values[row] for row in rows] for name, values in tokens.items()}, return_tensors="pt"
-            )
-            yield rows, batch.to(device)
+        for first in range(0, len(texts), TOKENIZED):
+            tokens = self.tokenize(texts[first : first + TOKENIZED])
+            order = np.argsort([len(ids) for ids in tokens["input_ids"]], kind="stable")
+            for start in range(0, len(order), batch_size):
+                rows = order[start : start + batch_size]
+                batch = self.tokenizer.pad(
+                    {name: [values[row] for row in rows] for name, values in tokens.items()}, return_tensors="pt"
+                )
+                yield first + rows, batch.to(device)
 
 
 def keep_layers(encoder: PreTrainedModel, layers: int | Sequence[int]) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
 from reaugkd.calibration import at_temperature, fit_temperature
+from reaugkd.data import FEWEST_VALIDATION
 from reaugkd.evaluation_set import EvaluationSet
 from reaugkd.gate import Gate, fit_gate, gain_is_certain, gate_features
 from reaugkd.inference import ReAugKDClassifier
@@ -31,7 +32,7 @@ GRID_K = (4, 8, 16, 32, 64)
 GRID_TEMPERATURE = (0.02, 0.05, 0.1, 0.2)
 GRID_PENALTY = (1.0, 0.1, 0.01)
 FOLDS = 5
-MIN_GATE_ROWS = 50
+MIN_GATE_ROWS = FEWEST_VALIDATION
 GATE_CONFIDENCE, GATE_DRAWS = 0.8, 300  # a tenth of the draws lies below
 BEYOND_DOUBT = 2.58  # standard errors: chance goes so far once in two hundred times
 ONE_ERROR = 1.0  # standard error by which a log loss must be lower before more memories are taken for it
@@ -133,6 +134,22 @@ def _retrieved_by_settings(queries: Encoded, knowledge_base: KnowledgeBase) -> I
             yield k, temperature, weighed(knowledge_base, similarities[:, :k], numbers[:, :k], temperature)
 
 
+def too_few_for_a_gate(rows: int) -> int | None:
+    """Return the number of validation rows where they are too few to try a gate on.
+
+    Parameters
+    ----------
+    rows : int
+        How many there are.
+
+    Returns
+    -------
+    int or None
+        The same, or None where they are enough.
+    """
+    return rows if rows < MIN_GATE_ROWS else None
+
+
 @dataclass(frozen=True)
 class GateChoice:
     """A fitted gate with its k and τ_r.
@@ -180,7 +197,7 @@ def choose_gate(queries: Encoded, labels: Labels, knowledge_base: KnowledgeBase,
     temperature = fit_temperature(queries.probabilities, labels)
     student = at_temperature(queries.probabilities, temperature)
     closed, by_student = Gate.closed(temperature), log_loss(labels, student)
-    if len(labels) < MIN_GATE_ROWS:
+    if too_few_for_a_gate(len(labels)) is not None:
         return GateChoice(RetrievalSettings(GRID_K[0], 0.0, gate=closed), by_student)
     tried = _best_by_k(queries, student, labels, knowledge_base)
     best = min(tried, key=lambda one: one.log_loss)

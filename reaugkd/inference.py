@@ -321,7 +321,10 @@ class ReAugKDClassifier:
         embeddings, student = self.embed(texts)
         if not len(texts):
             return np.empty((0, len(self.classes_)))
-        retrieved = retrieve(self.memory, self.query_keys(texts, embeddings), retrieval)
+        if retrieval.needs_memory(student.shape[1], len(self.classes_)):
+            retrieved = retrieve(self.memory, self.query_keys(texts, embeddings), retrieval)
+        else:  # neither the second key's encoder nor the search runs for what weighs nothing
+            retrieved = Retrieved.nothing(len(texts), len(self.classes_))
         return combine(student, retrieved, retrieval).probabilities
 
     def predict(

@@ -95,7 +95,7 @@ Alignment on the test rows: {alignment_in_words(metrics["alignment"])}.
 """
 
 
-def about_memory(retrieval: RetrievalSettings, by_second_key: bool) -> dict[str, Any]:
+def about_memory(retrieval: RetrievalSettings, by_second_key: bool, too_few_rows: int | None = None) -> dict[str, Any]:
     """Return what ``metrics.json`` says of the choice by which a model answers.
 
     Parameters
@@ -104,14 +104,19 @@ def about_memory(retrieval: RetrievalSettings, by_second_key: bool) -> dict[str,
         The choice.
     by_second_key : bool
         Whether an untuned encoder searches the memory.
+    too_few_rows : int, optional
+        Number of validation rows where :func:`reaugkd.evaluation.too_few_for_a_gate` says so.
 
     Returns
     -------
     dict
-        ``second_key``, ``gate_open`` and, where λ is set by hand in the place of a gate, ``fixed_weight``.
+        ``second_key``, ``gate_open`` and, where λ is set by hand in the place of a gate, ``fixed_weight``, or, where
+        no gate could be tried, ``too_few_rows``.
     """
     about: dict[str, Any] = {"second_key": by_second_key, "gate_open": retrieval.gate_is_open}
-    return about if retrieval.gate is not None else about | {"fixed_weight": retrieval.retrieval_weight}
+    if retrieval.gate is None:
+        return about | {"fixed_weight": retrieval.retrieval_weight}
+    return about if too_few_rows is None or retrieval.gate_is_open else about | {"too_few_rows": too_few_rows}
 
 
 def choice_in_words(settings: "ModelSettings", retrieval: RetrievalSettings, memory: dict[str, Any]) -> str:
@@ -134,6 +139,8 @@ def choice_in_words(settings: "ModelSettings", retrieval: RetrievalSettings, mem
     seed = f"one seed ({settings.training.get('seed')})"
     if "fixed_weight" in memory:
         chosen = f"k = {retrieval.k} and τ = {retrieval.temperature}\nwere chosen on the validation rows, {seed}."
+    elif "too_few_rows" in memory:
+        chosen = f"k = {retrieval.k} and τ = {retrieval.temperature}\nwere not chosen on any rows, {seed}."
     else:
         chosen = f"k = {retrieval.k}, τ = {retrieval.temperature} and the gate\n(mean λ {retrieval.retrieval_weight}) "
         chosen += f"were chosen on the validation rows, {seed}."
@@ -156,6 +163,8 @@ def memory_in_words(memory: dict[str, Any]) -> str:
     key = "an untuned encoder" if memory["second_key"] else "the student's own embedding"
     if "fixed_weight" in memory:
         return f"λ was set by hand to {memory['fixed_weight']} for every text, and the memory is searched by {key}."
+    if "too_few_rows" in memory:
+        return f"There were too few validation rows ({memory['too_few_rows']}) to try it: the gate is closed."
     if not memory["gate_open"]:
         return "On the validation rows the memory told nothing that the student did not know: the gate is closed."
     return f"The gate is open, and the memory is searched by {key}."

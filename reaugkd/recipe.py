@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -23,7 +24,7 @@ from reaugkd.distillation import ALIGNING_WEIGHTS, DistillationSettings, OnStude
 from reaugkd.encoders import TextClassifier, check_encoder, encoder_config, normalize, share_cut
 from reaugkd.epochs import EpochWatch, TrainingEpochs
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation import Encoded, Networks, Scored, score_methods
+from reaugkd.evaluation import Encoded, Networks, Scored, score_methods, too_few_for_a_gate
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.maps import fit_maps
@@ -51,6 +52,10 @@ CHECKED_TEXTS = 100
 TEXTS_TO_COUNT = 1_000  # of the train texts, to tell which share is cut
 MANY_CUT = 0.05
 MIN_STEPS = 150  # by full batches: fewer rows than one are gone over as often as if they filled it
+KEY_FILE = "key"
+EMPTIED = ""  # the key of a working folder that is being emptied
+TEACHING = "teaching"
+"""The teacher's part of a working folder."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +184,7 @@ def teach(
     _check_cross_fit(recipe, task)
     # Not OUT.partial: that is of a model that is trained beside the file.
     with _working_folder(out.with_name(out.stem + ".teacher.partial"), task, recipe) as work:
-        outputs, _ = _teacher_outputs(task, recipe, work, on_progress)
+        outputs = _teacher_outputs(task, recipe, work / TEACHING, on_progress)
         if PartialState().is_main_process:
             outputs.save(out)
     return outputs
@@ -315,7 +320,7 @@ def train(
 
     An interrupted training goes on where it stopped when it is called again with the same task and recipe: each
     finished stage lies in ``OUT.partial``, which goes when the model is whole. A good model in ``out`` stays until
-    then.
+    then. With other settings of the students, a teacher that is finished is not trained again.
 
     Parameters
     ----------
@@ -358,7 +363,9 @@ def train(
     with _working_folder(partial, task, recipe, teacher_outputs, replace_unfinished=replace_unfinished) as work:
         if teacher_outputs is None:
             with _timed(seconds, "teacher"):
-                teacher_outputs, teacher = _teacher_outputs(task, recipe, work, on_progress)
+                teacher_outputs = _teacher_outputs(task, recipe, work / TEACHING, on_progress)
+            if recipe.keep_teacher:
+                teacher = TextClassifier.load(work / TEACHING / "teacher", max_length=recipe.max_length)
         if recipe.calibrate_teacher:
             teacher_outputs = teacher_outputs.calibrated(task)
         hidden, soft_labels = teacher_outputs.of("train")
@@ -388,7 +395,7 @@ def train(
                 evaluation_rows=_evaluation_rows(task, teacher_outputs),
                 maps=maps,
                 projection_head=head,
-                teacher=teacher if recipe.keep_teacher else None,
+                teacher=teacher,
                 card=model_card(settings, scored.retrieval, metrics),
                 epochs=TrainingEpochs.load(work / EPOCHS_FILE),
             )
@@ -503,19 +510,16 @@ def _ablations(settings: DistillationSettings) -> dict[str, DistillationSettings
     }
 
 
-def _teacher_outputs(
-    task: Task, recipe: Recipe, work: Path, on_progress: OnProgress | None
-) -> tuple[TeacherOutputs, TextClassifier]:
+def _teacher_outputs(task: Task, recipe: Recipe, work: Path, on_progress: OnProgress | None) -> TeacherOutputs:
     """Fine-tune the teacher, and those of the folds, or load them if an interrupted training had finished them."""
     outputs = _one_teacher(task, recipe, work, on_progress)
-    teacher = TextClassifier.load(work / "teacher", max_length=recipe.max_length)
     if recipe.cross_fit:
 
         def teach_fold(fold: Task, number: int) -> TeacherOutputs:
             return _one_teacher(fold, recipe, work / f"fold_{number}", on_progress)
 
         outputs = cross_fitted(task, outputs, recipe.cross_fit, teach_fold)
-    return outputs, teacher
+    return outputs
 
 
 def _one_teacher(task: Task, recipe: Recipe, work: Path, on_progress: OnProgress | None) -> TeacherOutputs:
@@ -633,7 +637,7 @@ def _evaluate(
         "metric": task.metric,
         "methods": scored.methods,
         "alignment": aligned,
-        "memory": about_memory(scored.retrieval, scored.by_second_key),
+        "memory": about_memory(scored.retrieval, scored.by_second_key, too_few_for_a_gate(len(labels["validation"]))),
     }
     return metrics, scored, _encode(students["reaugkd"], task, "train")
 
@@ -670,21 +674,15 @@ def _working_folder(
 ) -> Iterator[Path]:
     """Keep finished stages for a resume; forget those of another task or recipe, unless they may not be replaced.
 
-    No stage that is kept depends on the second key, or on whether the teacher goes into the model: these may change.
+    The teacher's stages have a folder and a key of their own: other settings of a student leave them as they are. No
+    stage that is kept depends on the second key, or on whether the teacher goes into the model: these may change.
     Under ``accelerate launch`` every process goes through the same stages, and only the main one writes.
     """
     processes = PartialState()
-    kept = asdict(replace(recipe, second_key=None, keep_teacher=False))
-    made_of = [task.fingerprint(), json.dumps(kept, default=str), repr(task.labels("train").tolist())]
-    if teacher_outputs is not None:
-        made_of.append(
-            hashlib.sha256(teacher_outputs.soft_labels.tobytes() + teacher_outputs.hidden.tobytes()).hexdigest()
-        )
-    key = hashlib.sha256("\n".join(made_of).encode()).hexdigest()
-    key_file = folder / "key"
-    if folder.exists() and not key_file.is_file():
+    key, known = _key(task, recipe, teacher_outputs), _known_key(folder)
+    if known is None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ReAugKDError(f"The folder {str(folder)!r} is needed for unfinished work but holds other things; move it.")
-    if folder.exists() and not replace_unfinished and key_file.read_text() != key:
+    if known not in (None, EMPTIED, key) and not replace_unfinished:
         raise ReAugKDError(
             f"The folder {str(folder)!r} keeps what is finished of a training with other settings; ask for the same "
             "settings to go on, choose another name, or delete the folder."
@@ -692,15 +690,75 @@ def _working_folder(
     processes.wait_for_everyone()
     with full_disk_as_sentence(folder):
         if processes.is_main_process:
-            if folder.exists() and key_file.read_text() != key:
-                shutil.rmtree(folder)
-            folder.mkdir(parents=True, exist_ok=True)
-            key_file.write_text(key)
+            _claim(folder, key, kept=TEACHING)
+            if teacher_outputs is None:
+                _claim(folder / TEACHING, _teacher_key(task, recipe))
         processes.wait_for_everyone()
         yield folder
     processes.wait_for_everyone()
     if processes.is_main_process:
-        shutil.rmtree(folder)
+        _remove(folder)
+
+
+def _key(task: Task, recipe: Recipe, teacher_outputs: TeacherOutputs | None) -> str:
+    """Return a digest of all that decides about the students."""
+    kept = asdict(replace(recipe, second_key=None, keep_teacher=False))
+    made_of = [task.fingerprint(), json.dumps(kept, default=str)]
+    # The validation labels calibrate the soft labels.
+    made_of += [repr(task.labels(split).tolist()) for split in ("train", "validation")]
+    if teacher_outputs is not None:
+        made_of.append(
+            hashlib.sha256(teacher_outputs.soft_labels.tobytes() + teacher_outputs.hidden.tobytes()).hexdigest()
+        )
+    return hashlib.sha256("\n".join(made_of).encode()).hexdigest()
+
+
+def _teacher_key(task: Task, recipe: Recipe) -> str:
+    """Return a digest of all that decides about the teacher, and about those of the folds."""
+    settings = asdict(recipe)
+    kept = {name: settings[name] for name in ("teacher", "teacher_training", "max_length", "cross_fit")}
+    made_of = [task.fingerprint(), json.dumps(kept, default=str), repr(task.labels("train").tolist())]
+    return hashlib.sha256("\n".join(made_of).encode()).hexdigest()
+
+
+def _known_key(folder: Path) -> str | None:
+    """Return the key of what a working folder keeps; None where it keeps nothing of ours."""
+    return (folder / KEY_FILE).read_text() if (folder / KEY_FILE).is_file() else None
+
+
+def _claim(folder: Path, key: str, kept: str | None = None) -> None:
+    """Make a working folder; of what it holds by another key, only a folder that is named stays."""
+    if _known_key(folder) not in (None, key):
+        _empty(folder, kept)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / KEY_FILE).write_text(key)
+
+
+def _empty(folder: Path, kept: str | None = None) -> None:
+    """Remove what a working folder holds; whoever finds it half emptied sees by its key that nothing there is whole."""
+    (folder / KEY_FILE).write_text(EMPTIED)
+    for path in folder.iterdir():
+        if path.name in (KEY_FILE, kept):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _remove(folder: Path) -> None:
+    """Remove a working folder, its key last; where Windows holds a file that is still in use, say so and go on."""
+    try:
+        for part in (folder / TEACHING, folder):
+            if part.is_dir():
+                _empty(part)
+                (part / KEY_FILE).unlink()
+                part.rmdir()
+    except OSError as error:
+        warnings.warn(
+            f"All is finished, but its working folder {str(folder)!r} cannot be removed ({error}); delete it.",
+            stacklevel=2,
+        )
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation import Encoded, choose_gate
+from reaugkd.evaluation import Encoded, choose_gate, too_few_for_a_gate
 from reaugkd.evaluation_set import EvaluationSet, held_out
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.knowledge_base import KnowledgeBase
@@ -46,7 +46,7 @@ def refit_gate(model: ReAugKDClassifier) -> ReAugKDClassifier:
     queries = Encoded(asked.query_keys, asked.student_probabilities, texts)
     memory = _of_known_classes(model.memory, known)
     choice = choose_gate(queries, asked.labels, memory, model.parts.settings.metric).retrieval
-    return _with_choice(model, choice)
+    return _with_choice(model, choice, too_few_for_a_gate(len(asked.labels)))
 
 
 def with_weight(model: ReAugKDClassifier, retrieval_weight: float) -> ReAugKDClassifier:
@@ -89,10 +89,12 @@ def searched_by(model: ReAugKDClassifier, encoder: str) -> ReAugKDClassifier:
     return refit_gate(ReAugKDClassifier(replace(model.parts, second_key=key)))
 
 
-def _with_choice(model: ReAugKDClassifier, retrieval: RetrievalSettings) -> ReAugKDClassifier:
+def _with_choice(
+    model: ReAugKDClassifier, retrieval: RetrievalSettings, too_few_rows: int | None = None
+) -> ReAugKDClassifier:
     """Return the model with another choice, and with figures and a card that say so."""
     parts, card = model.parts, model.parts.card
-    memory = about_memory(retrieval, parts.second_key is not None)
+    memory = about_memory(retrieval, parts.second_key is not None, too_few_rows)
     if "memory" in parts.metrics:  # what a person has written into the card in its place stays
         before = choice_in_words(parts.settings, parts.retrieval, parts.metrics["memory"])
         card = card.replace(before, choice_in_words(parts.settings, retrieval, memory))

@@ -13,6 +13,9 @@ if TYPE_CHECKING:  # a page that has sliders for these settings does not wait fo
     from reaugkd.knowledge_base import KnowledgeBase
 
 
+GATHERED = 2**22  # soft labels at a time, 32 MB: of all queries, neighbours and classes at once they would be gigabytes
+
+
 @dataclass(frozen=True)
 class RetrievalSettings:
     """How much of the memory goes into an answer; validated when made.
@@ -55,6 +58,23 @@ class RetrievalSettings:
         """Whether the memory is asked of classes that the student does not know: not where λ is fixed at 0."""
         return self.gate is not None or self.retrieval_weight > 0
 
+    def needs_memory(self, known: int, classes: int) -> bool:
+        """Whether an answer depends on the memory at all.
+
+        Parameters
+        ----------
+        known, classes : int
+            How many classes the student knows, and the memory.
+
+        Returns
+        -------
+        bool
+            Not where λ is 0 for every text and the student knows every class.
+        """
+        if self.gate is not None and self.gate.is_closed:
+            return classes > known
+        return self.asks_memory
+
     def overridden(
         self, k: int | None = None, retrieval_weight: float | None = None, temperature: float | None = None
     ) -> "RetrievalSettings":
@@ -87,6 +107,12 @@ class Retrieved:
     similarities: NDArray[np.float32]
     weights: NDArray[np.float64]
     probabilities: NDArray[np.float64]
+
+    @classmethod
+    def nothing(cls, queries: int, classes: int) -> "Retrieved":
+        """Return what stands for a memory that need not be asked: neighbours and a prediction that weigh nothing."""
+        one = np.zeros((queries, 1))
+        return cls(one.astype(np.int64), one.astype(np.float32), one, np.zeros((queries, classes)))
 
 
 def retrieve(
@@ -137,7 +163,12 @@ def weighed(
         The neighbours, their weights and their prediction.
     """
     weights = neighbour_weights(similarities, temperature)
-    probabilities = retrieved_probabilities(weights, knowledge_base.soft_labels[numbers])
+    soft_labels = knowledge_base.soft_labels
+    probabilities = np.empty((len(numbers), soft_labels.shape[1]))
+    queries = max(1, GATHERED // (numbers.shape[1] * soft_labels.shape[1]))
+    for start in range(0, len(numbers), queries):
+        block = slice(start, start + queries)
+        probabilities[block] = retrieved_probabilities(weights[block], soft_labels[numbers[block]])
     return Retrieved(numbers, similarities, weights, probabilities)
 
 

@@ -87,8 +87,8 @@ class SecondKey:
         """
         encoder = TextClassifier.from_pretrained(weights, 1, layers=layers, max_length=max_length)
         pooled = encoder.encode_layers(texts)
-        taught = np.ones(len(pooled), dtype=bool) if taught is None else taught
-        head = fit_key_head(pooled[taught], knowledge_base.embeddings[taught])
+        rows = slice(None) if taught is None else taught  # a slice copies nothing
+        head = fit_key_head(pooled[rows], knowledge_base.embeddings[rows])
         return cls(encoder, head, replace(knowledge_base, embeddings=head.keys(pooled)))
 
     def embed(self, texts: Sequence[Text]) -> NDArray[np.float32]:

@@ -159,6 +159,11 @@ def run_trainer(
     on_epoch : callable, optional
         Is told the number of each epoch that has ended, and 0 before the first; where the last one is a part of an
         epoch, it counts as one. It may run the network.
+
+    Raises
+    ------
+    ReAugKDError
+        At the first loss that is no finite number.
     """
     set_seed(settings.seed)
     arguments = TrainingArguments(
@@ -184,7 +189,8 @@ def run_trainer(
         report_to="none",
         disable_tqdm=True,  # the bar is drawn by the callback below
     )
-    trainer = Trainer(
+    trainer = _WatchfulTrainer(
+        stage,
         model=objective,
         args=arguments,
         train_dataset=dataset,
@@ -239,6 +245,23 @@ def _last_whole_checkpoint(folder: Path) -> str | None:
             continue  # it was being written when the training stopped
         return str(checkpoint)
     return None
+
+
+class _WatchfulTrainer(Trainer):
+    """Stop at the first loss that is no number: nothing that is learnt after it is worth keeping."""
+
+    def __init__(self, stage: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.stage = stage
+
+    def training_step(self, *arguments: Any, **options: Any) -> Tensor:
+        loss = super().training_step(*arguments, **options)
+        if not torch.isfinite(loss).all():
+            raise ReAugKDError(
+                f"The loss of the stage {self.stage!r} is no number any more after {self.state.global_step} steps; "
+                "choose a smaller learning rate."
+            )
+        return loss
 
 
 class _CheckpointByTime(TrainerCallback):

@@ -1,6 +1,9 @@
 """Every train row is labelled by a teacher that was not trained on it, in the whole teacher's space."""
 
+from dataclasses import replace
+
 import numpy as np
+from datasets import DatasetDict
 
 from reaugkd.cross_fit import aligned_to, cross_fitted
 from reaugkd.data import SPLITS
@@ -42,6 +45,20 @@ def test_each_row_is_labelled_by_the_fold_that_left_it_out_and_turned_back_into_
     for split in ("validation", "test"):
         np.testing.assert_array_equal(found.of(split)[1], whole.of(split)[1])
     found.check(toy_task)
+
+
+def test_with_fewer_validation_rows_than_dimensions_the_folds_spaces_are_turned_back_all_the_same(toy_task):
+    generator = np.random.default_rng(2)
+    rows = toy_task.rows | {"validation": toy_task.rows["validation"].select(range(6))}
+    task = replace(toy_task, rows=DatasetDict(rows))
+    hidden_of = {row_id: generator.normal(size=16) for split in SPLITS for row_id in task.rows[split]["id"]}
+    whole = outputs_of(task, hidden_of, 0.99)
+
+    def teach(fold, number):
+        rotation = np.linalg.qr(generator.normal(size=(16, 16)))[0]
+        return outputs_of(fold, {row_id: values @ rotation for row_id, values in hidden_of.items()}, 0.6)
+
+    np.testing.assert_allclose(cross_fitted(task, whole, 3, teach).hidden, whole.hidden, atol=1e-4)
 
 
 def test_a_rotated_scaled_and_moved_space_is_found_again():

@@ -57,6 +57,33 @@ def test_each_class_keeps_a_held_out_row_even_where_ten_percent_is_fewer_rows_th
     assert Counter(task.rows["validation"]["label"]) == dict.fromkeys(range(12), 1)
 
 
+@pytest.mark.parametrize(
+    ("train", "wanted"),
+    [(80, 8), (199, 20), (200, 50), (300, 50), (499, 50), (500, 50), (505, 50), (620, 62), (1_000, 100)],
+)
+def test_fifty_validation_rows_are_held_out_where_they_are_no_more_than_a_quarter_and_else_ten_percent(train, wanted):
+    given = labelled_rows(a=train // 2, b=train - train // 2)
+    task = make_task("t", {"train": given, "test": table([("new", "a")])})
+    assert len(task.rows["validation"]) == wanted
+    assert len(task.rows["train"]) == train - wanted
+    share = np.bincount(task.labels("validation")) / wanted
+    np.testing.assert_allclose(share, 0.5, atol=0.07)
+
+
+def test_from_500_rows_on_the_validation_rows_are_the_tenth_of_scikit_learn_also_where_rare_classes_leave_fewer():
+    given = labelled_rows(a=250, b=240, **{f"rare{number}": 2 for number in range(5)})
+    task = make_task("t", {"train": given, "test": table([("new", "a")])})
+    common = given[given["label"].isin(["a", "b"])]
+    _, wanted = train_test_split(common, test_size=49, random_state=0, stratify=common["label"])
+    assert list(task.rows["validation"]["text"]) == wanted.sort_index()["text"].tolist()
+
+
+def test_of_few_rows_beside_many_of_rare_classes_no_fifty_are_taken():
+    given = labelled_rows(a=30, b=30, **{f"rare{number}": 2 for number in range(80)})
+    task = make_task("t", {"train": given, "test": table([("new", "a")])})
+    assert np.bincount(task.labels("validation")).tolist() == [3, 3]
+
+
 def labelled_rows(**counts):
     labels = np.random.default_rng(5).permutation([label for label, count in counts.items() for _ in range(count)])
     return table([(f"text {number}", label) for number, label in enumerate(labels)])

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import AlbertConfig, AlbertModel, AutoModel, AutoTokenizer, ModernBertConfig, ModernBertModel
 
+from reaugkd import encoders
 from reaugkd.encoders import TextClassifier, keep_layers, normalize, read_pooling, write_pooling
 from reaugkd.errors import ReAugKDError
 
@@ -170,6 +171,18 @@ def test_encoding_depends_neither_on_the_order_nor_on_the_batches(toy_encoder_fo
     again = model.encode([TEXTS[position] for position in shuffled], batch_size=batch_size)
     np.testing.assert_allclose(again[0], hidden[shuffled], atol=1e-5)
     np.testing.assert_allclose(again[1], probabilities[shuffled], atol=1e-5)
+
+
+def test_texts_are_tokenized_a_part_at_a_time_and_encoded_as_all_at_once_are(toy_encoder_folder, monkeypatch):
+    model = classifier(toy_encoder_folder)
+    at_once, at_a_time = model.encode(TEXTS * 3), []
+    monkeypatch.setattr(encoders, "TOKENIZED", 4)
+    tokenize = model.tokenize
+    monkeypatch.setattr(model, "tokenize", lambda texts: at_a_time.append(len(texts)) or tokenize(texts))
+    for found, wanted in zip(model.encode(TEXTS * 3), at_once, strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
+    assert max(at_a_time) <= 4
+    assert sum(at_a_time) == len(TEXTS * 3)
 
 
 def test_encoding_no_texts_gives_no_rows(toy_encoder_folder):

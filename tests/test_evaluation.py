@@ -17,6 +17,7 @@ from reaugkd.evaluation import (
     choose_retrieval,
     evaluate_model,
     score_methods,
+    too_few_for_a_gate,
 )
 from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.model_card import METHOD_NAMES
@@ -208,6 +209,15 @@ def test_the_second_key_is_chosen_where_it_tells_more_than_the_students():
     scored = score_methods(networks, labels, memory, memory, "accuracy", memory)
     assert scored.by_second_key
     assert scored.methods["reaugkd"]["test"] == scored.methods["kd_second_key"]["test"] == 1.0
+
+
+@pytest.mark.parametrize(("rows", "few"), [(49, 49), (50, None)])
+def test_a_gate_is_tried_from_fifty_rows_on_and_who_asks_is_told_so(rows, few):
+    gold = np.arange(rows) % 2
+    unsure = Encoded(np.eye(2, dtype="f4")[gold], np.full((rows, 2), 0.5, dtype="f4"))
+    choice = choose_gate(unsure, gold, memory_of(np.eye(2), np.eye(2)), "accuracy")
+    assert choice.retrieval.gate_is_open == (few is None)
+    assert too_few_for_a_gate(rows) == few
 
 
 def test_kd_with_its_own_memory_searches_that_memory(memory):

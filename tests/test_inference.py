@@ -182,6 +182,23 @@ def test_a_lambda_of_zero_is_the_plain_student_to_the_bit(toy_model):
     np.testing.assert_array_equal(toy_model.explain(TEXTS[0], retrieval_weight=0.0).student_share, 1.0)
 
 
+def test_a_memory_that_weighs_nothing_is_not_searched_and_the_answers_are_those_of_a_search(
+    second_key_model, gadget_model, monkeypatch
+):
+    closed = RetrievalSettings(4, 0.0, 0.1, Gate.closed(1.5))
+    shut, grown = (
+        ReAugKDClassifier(replace(model.parts, retrieval=closed)) for model in (second_key_model, gadget_model)
+    )
+    asked = [(second_key_model, 0.0), (shut, None), (gadget_model, 0.0)]
+    wanted = [[model.explain(text, retrieval_weight=weight).probabilities for text in TEXTS] for model, weight in asked]
+    search = Mock(side_effect=AssertionError("the memory was searched"))
+    monkeypatch.setattr(KnowledgeBase, "search", search)
+    for (model, weight), by_search in zip(asked, wanted, strict=True):
+        np.testing.assert_allclose(model.predict_proba(TEXTS, retrieval_weight=weight), by_search, atol=1e-6)
+    with pytest.raises(AssertionError, match="the memory was searched"):
+        grown.predict_proba(TEXTS)  # only the memory knows gadgets
+
+
 def test_a_lambda_of_one_is_the_plain_knn(toy_model):
     found = toy_model.predict_proba(TEXTS, retrieval_weight=1.0, k=5, temperature=0.1)
     wanted = np.stack([by_hand(toy_model, text, 5, 1.0, 0.1)[4] for text in TEXTS])

@@ -1,8 +1,10 @@
 """The key head: ridge regression in closed form, keys of length 1, and what an untuned key alone cannot tell."""
 
 import numpy as np
+import pytest
 from sklearn.model_selection import ShuffleSplit
 
+from reaugkd import key_head
 from reaugkd.key_head import PENALTIES, KeyHead, fit_key_head
 
 
@@ -37,6 +39,18 @@ def test_the_layer_is_the_ridge_solution_of_the_best_penalty_and_the_mean_counts
     np.testing.assert_allclose(
         drawn - added, np.tile(np.sqrt((added**2).sum(axis=1).mean()) * common, (60, 1)), atol=1e-5
     )
+
+
+@pytest.mark.parametrize(("most", "fitted"), [(40, 40), (60, 60)])
+def test_of_more_rows_than_memory_allows_so_many_are_drawn_and_else_all_are_taken(monkeypatch, most, fitted):
+    random = np.random.default_rng(4)
+    layers, z = random.normal(size=(60, 2, 3)), unit(random.normal(size=(60, 4)))
+    monkeypatch.setattr(key_head, "MOST_ROWS", most)
+    head = fit_key_head(layers, z)
+    monkeypatch.setattr(key_head, "MOST_ROWS", 1_000)
+    drawn = np.sort(np.random.default_rng(0).choice(60, fitted, replace=False))
+    np.testing.assert_array_equal(head.weight, fit_key_head(layers[drawn], z[drawn]).weight)
+    np.testing.assert_array_equal(fit_key_head(layers, z).weight == head.weight, most == 60)
 
 
 def test_a_product_of_keys_is_half_the_cosine_of_the_last_layers_and_half_that_of_what_is_drawn():

@@ -92,6 +92,21 @@ def test_the_approximate_search_finds_nearly_what_the_exact_one_finds():
     assert isinstance(approximate.index, faiss.IndexHNSWFlat)
 
 
+def test_among_many_memories_whose_classes_are_points_far_from_the_queries_the_nearest_are_found():
+    """Cosine 0.99 within a class, 0.5 from a query to its class: a graph of neighbours leads to a class nearby."""
+    random = np.random.default_rng(4)
+    classes = random.normal(size=(40, 16))
+    classes /= np.linalg.norm(classes, axis=1, keepdims=True)
+    labels = np.arange(52_000) % 40
+    keys = classes[labels] + 0.025 * random.normal(size=(52_000, 16))
+    asked = classes[:30] + 0.43 * random.normal(size=(30, 16))
+    rows = pd.DataFrame({"id": labels.astype(str), "text": "words", "label": "fruit"})
+    similarities, numbers = KnowledgeBase(rows, keys, np.full((52_000, 2), 0.5)).search(asked, 4)
+    wanted, wanted_numbers = brute_force(keys, asked, 4)
+    np.testing.assert_allclose(similarities, wanted, atol=1e-6)
+    assert (numbers == wanted_numbers).mean() > 0.95  # float32 may swap what lies as near
+
+
 def test_a_large_memory_is_searched_approximately_and_a_small_one_exactly(monkeypatch):
     monkeypatch.setattr(module, "MAX_EXACT", 100)
     assert make(rows=100).exact is True

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from datasets import DatasetDict
 from toy_data import toy_rows
 from transformers import AlbertConfig, AlbertModel, T5Config, T5Model
 
@@ -230,6 +231,21 @@ def test_a_mistake_in_an_encoder_shows_before_the_first_stage_and_costs_nothing(
     assert stages == ["fit_projection_head", *STUDENTS]
 
 
+@pytest.mark.parametrize(
+    ("training", "stage"), [("teacher_training", "Teacher"), ("student_training", "Student alone")]
+)
+def test_a_network_that_diverges_leaves_nothing_in_the_way_of_a_smaller_learning_rate(
+    quick, toy_task, tmp_path, training, stage
+):
+    diverging = replace(quick, **{training: replace(getattr(quick, training), learning_rate=1e30)})
+    for _ in range(2):
+        with pytest.raises(ReAugKDError, match=f"The loss of the stage '{stage}' is no number any more"):
+            train(toy_task, diverging, tmp_path / "model", on_progress=lambda _: None)
+        assert not (tmp_path / "model").exists()
+    train(toy_task, quick, tmp_path / "model", on_progress=lambda _: None)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
 @pytest.mark.parametrize("config", ["{}", "no json"])
 def test_a_broken_folder_of_a_student_is_told_before_the_first_stage(quick, toy_task, tmp_path, config):
     (tmp_path / "encoder").mkdir()
@@ -367,6 +383,115 @@ def test_another_seed_starts_anew_after_an_interruption(quick, toy_task, tmp_pat
     with pytest.raises(Stopped):
         train(toy_task, replace(quick, seed=7), tmp_path / "model", on_progress=stop_at("Evaluation"))
     assert stages == ["fine_tune_teacher", "fit_projection_head", *STUDENTS]
+
+
+def settings_of(recipe, part, **changes):
+    return replace(recipe, **{part: replace(getattr(recipe, part), **changes)})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda recipe: replace(recipe, epochs=2),
+        lambda recipe: replace(recipe, student_layers=1),
+        lambda recipe: settings_of(recipe, "student_training", learning_rate=1e-3),
+        lambda recipe: settings_of(recipe, "projection_training", learning_rate=1e-3),
+        lambda recipe: settings_of(recipe, "distillation", cosine_weight=1.0),
+    ],
+    ids=["epochs", "layers", "student", "projection", "loss"],
+)
+def test_with_other_settings_of_the_student_a_finished_teacher_is_not_trained_again(
+    quick, toy_task, tmp_path, stages, change
+):
+    with pytest.raises(Stopped):
+        train(toy_task, quick, tmp_path / "model", on_progress=stop_at("Student by soft labels (KD)"))
+    stages.clear()
+    with pytest.raises(Stopped):
+        train(toy_task, change(quick), tmp_path / "model", on_progress=stop_at("Student by soft labels (KD)"))
+    assert stages == ["fit_projection_head", *STUDENTS[:2]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda recipe: replace(recipe, teacher_epochs=2),
+        lambda recipe: replace(recipe, max_length=12),
+        lambda recipe: settings_of(recipe, "teacher_training", learning_rate=1e-3),
+    ],
+    ids=["epochs", "length", "training"],
+)
+def test_with_other_settings_of_the_teacher_it_is_trained_again(quick, toy_task, tmp_path, stages, change):
+    with pytest.raises(Stopped):
+        train(toy_task, quick, tmp_path / "model", on_progress=stop_at("Student alone"))
+    stages.clear()
+    with pytest.raises(Stopped):
+        train(toy_task, change(quick), tmp_path / "model", on_progress=stop_at("Student alone"))
+    assert stages[0] == "fine_tune_teacher"
+
+
+@pytest.mark.parametrize(
+    ("split", "again"),
+    [
+        ("train", ["fine_tune_teacher", "fit_projection_head", *STUDENTS]),
+        ("validation", ["fit_projection_head", *STUDENTS]),  # they calibrate the soft labels, no more
+    ],
+)
+def test_with_other_labels_all_that_learnt_from_them_is_trained_again(quick, toy_task, tmp_path, stages, split, again):
+    with pytest.raises(Stopped):
+        train(toy_task, quick, tmp_path / "model", on_progress=stop_at("Evaluation"))
+    stages.clear()
+    labels = np.roll(toy_task.labels(split), 1).tolist()
+    rows = toy_task.rows[split].remove_columns("label").add_column("label", labels)
+    other = replace(toy_task, rows=DatasetDict({**toy_task.rows, split: rows}))
+    with pytest.raises(Stopped):
+        train(other, quick, tmp_path / "model", on_progress=stop_at("Evaluation"))
+    assert stages == again
+
+
+def test_a_teacher_is_loaded_again_only_where_the_model_keeps_it(quick, toy_task, tmp_path, monkeypatch):
+    loaded = []
+    original = recipes.TextClassifier.load
+    monkeypatch.setattr(
+        recipes.TextClassifier, "load", lambda *given, **options: loaded.append(given[0]) or original(*given, **options)
+    )
+    train(toy_task, quick, tmp_path / "without", on_progress=lambda _: None)
+    assert loaded == []
+    train(toy_task, replace(quick, keep_teacher=True), tmp_path / "with", on_progress=lambda _: None)
+    assert [path.name for path in loaded] == ["teacher"]
+
+
+def test_a_working_folder_that_cannot_be_removed_costs_a_warning_and_not_the_model(
+    quick, toy_task, tmp_path, at_once, stages, monkeypatch
+):
+    original = shutil.rmtree
+
+    def rmtree(path, *given, **options):
+        if "model.partial" in str(path):
+            raise PermissionError("a file is in use")
+        original(path, *given, **options)
+
+    with monkeypatch.context() as held:
+        held.setattr(recipes.shutil, "rmtree", rmtree)
+        with pytest.warns(UserWarning, match=r"model.partial' cannot be removed \(a file is in use\); delete it"):
+            train(toy_task, quick, tmp_path / "model", on_progress=lambda _: None)
+    np.testing.assert_allclose(answers(tmp_path / "model", toy_task), answers(at_once, toy_task), atol=1e-6)
+    stages.clear()
+    train(toy_task, quick, tmp_path / "model", replace_unfinished=False, on_progress=lambda _: None)
+    assert stages[0] == "fine_tune_teacher"  # what is left of it is half removed, and counts for nothing
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("left", ["nothing", "an emptied key"])
+def test_what_an_interrupted_removal_leaves_is_not_taken_for_somebody_elses(quick, toy_task, tmp_path, left):
+    work = tmp_path / "model.partial"
+    work.mkdir()
+    if left == "an emptied key":
+        (work / "key").touch()
+        (work / "student").mkdir()
+        (work / "student" / "finished").touch()
+    with pytest.raises(Stopped):
+        train(toy_task, quick, tmp_path / "model", replace_unfinished=False, on_progress=stop_at("Teacher"))
+    assert not (work / "student").exists()
 
 
 def test_unfinished_work_of_another_recipe_is_kept_where_one_asks_and_the_same_recipe_goes_on(

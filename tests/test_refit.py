@@ -93,6 +93,19 @@ def test_figures_and_card_state_the_choice_that_is_fitted_again(toy_model, toy_e
         assert "## Edited after training" in model.parts.card
 
 
+def test_where_the_validation_rows_were_too_few_to_try_a_gate_figures_and_card_say_just_that(toy_model, monkeypatch):
+    for model in (toy_model, refit_gate(toy_model)):
+        words, memory = shown(model)
+        assert memory == {"second_key": False, "gate_open": False, "too_few_rows": 24}
+        assert words.startswith("k = 4 and τ = 0.1 were not chosen on any rows, one seed")
+        assert words.endswith("There were too few validation rows (24) to try it: the gate is closed.")
+        assert "told nothing" not in model.parts.card
+    monkeypatch.setattr(evaluation, "MIN_GATE_ROWS", 24)
+    words, memory = shown(refit_gate(toy_model))
+    assert "too_few_rows" not in memory
+    assert "were chosen on the validation rows" in words
+
+
 def test_a_card_in_a_persons_own_words_is_left_alone(toy_model):
     own = ReAugKDClassifier(replace(toy_model.parts, card="My own words.", metrics={}))
     assert with_weight(own, 0.7).parts.card == "My own words."

@@ -1,8 +1,12 @@
 """The weights and the blend against NumPy."""
 
+import tracemalloc
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from reaugkd import retrieval
 from reaugkd.errors import ReAugKDError
 from reaugkd.gate import Gate
 from reaugkd.retrieval import (
@@ -13,6 +17,7 @@ from reaugkd.retrieval import (
     neighbour_weights,
     retrieved_probabilities,
     student_vote,
+    weighed,
 )
 
 
@@ -55,6 +60,27 @@ def test_the_retrieved_prediction_is_the_weighted_sum_of_the_soft_labels(arrays)
         wanted = sum(weights[i, k] * arrays["soft_labels"][i, k] for k in range(4))
         np.testing.assert_allclose(retrieved[i], wanted, rtol=1e-12)
     np.testing.assert_allclose(retrieved.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("gathered", [1, 100, 700, 2**22])
+def test_the_prediction_is_the_same_to_the_bit_however_many_queries_are_gathered_at_a_time(monkeypatch, gathered):
+    random = np.random.default_rng(1)
+    memory = SimpleNamespace(soft_labels=random.dirichlet(np.ones(7), size=50).astype(np.float32))
+    similarities, numbers = random.uniform(size=(33, 5)).astype(np.float32), random.integers(50, size=(33, 5))
+    monkeypatch.setattr(retrieval, "GATHERED", gathered)
+    found = weighed(memory, similarities, numbers, 0.1)
+    weights = neighbour_weights(similarities, 0.1)
+    np.testing.assert_array_equal(found.probabilities, retrieved_probabilities(weights, memory.soft_labels[numbers]))
+
+
+def test_many_queries_over_many_classes_do_not_take_gigabytes():
+    memory = SimpleNamespace(soft_labels=np.full((10, 500), 0.002, dtype=np.float32))
+    similarities, numbers = np.zeros((2_000, 64), dtype=np.float32), np.zeros((2_000, 64), dtype=np.int64)
+    tracemalloc.start()
+    weighed(memory, similarities, numbers, 0.1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100 * 2**20  # soft labels of all neighbours would be 770 MB
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 0.5, 1.0])

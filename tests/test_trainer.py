@@ -172,6 +172,26 @@ def test_a_checkpoint_that_is_half_written_does_not_stop_the_resume(tmp_path, mo
     assert steps[-1] == 20
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_ends_the_training_at_that_step_by_a_sentence(tmp_path, monkeypatch, value):
+    monkeypatch.setattr(trainer, "SECONDS_BETWEEN_CHECKPOINTS", 0)
+    losses, steps = iter([1.0] * 7 + [value] * 13), []
+
+    class Diverging(Line):
+        def forward(self, x, labels):
+            return {"loss": super().forward(x, labels)["loss"] * next(losses)}
+
+    def diverge():
+        run_trainer(Diverging(), line_rows(), SETTINGS, tmp_path, "Line", on_progress=lambda p: steps.append(p.step))
+
+    with pytest.raises(ReAugKDError, match=r"stage 'Line' is no number any more after 7 steps; choose a smaller"):
+        diverge()
+    assert steps == [0, 5]
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-7"]  # of the last good step
+    with pytest.raises(ReAugKDError, match="is no number any more after 7 steps"):
+        diverge()
+
+
 def test_the_trainer_leaves_the_module_in_evaluation_mode(tmp_path):
     objective = Line()
     run_trainer(objective, line_rows(), SETTINGS, tmp_path, "Line", on_progress=lambda _: None)

@@ -91,7 +91,7 @@ def test_what_an_earlier_server_left_is_compared_by_the_training_itself(
     desk.start(replace(request, seed=7))
     desk.job.wait()
     assert "keeps what is finished of a training with other settings" in desk.job.error
-    assert (tmp_path / "mine.partial" / "teacher_outputs.parquet").is_file()
+    assert (tmp_path / "mine.partial" / "teaching" / "teacher_outputs.parquet").is_file()
     desk.start(request)
     desk.job.wait()
     assert desk.job.model is not None
