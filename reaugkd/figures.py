@@ -230,12 +230,9 @@ def epochs_figure(epochs: "TrainingEpochs", *, playable: bool = True) -> go.Figu
     figure.update_yaxes(title="second axis", col=1)
     figure.update_layout(height=460 + 90 * playable)
     away = np.linalg.norm(epochs.student_points - epochs.teacher_points, axis=2).mean(axis=1)
-    return _styled(
-        figure,
-        f"From x to z it is {away[last]:.2f} on average {_after(last)}, {away[0]:.2f} before the training "
-        f"(two axes, {epochs.explained:.0%} of the variance)",
-        top=80,
-    )
+    before = f", {away[0]:.2f} before" if last else ""
+    finding = f"Mean distance of x to z: {away[last]:.2f} {_after(last)}{before} (two axes, {epochs.explained:.0%} of variance)"
+    return _styled(figure, finding, top=80)
 
 
 def _after(epoch: int) -> str:

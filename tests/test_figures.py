@@ -269,7 +269,7 @@ def test_the_training_is_drawn_on_axes_that_stay_and_its_title_tells_the_distanc
     np.testing.assert_array_equal(drawn["x", "a"], epochs.teacher_points[[0, 2]])
     np.testing.assert_array_equal(drawn["x2", ESCAPED], epochs.student_points[2][[1, 3]])
     away = np.linalg.norm(epochs.student_points[0] - epochs.teacher_points, axis=1).mean()
-    assert f"0.00 on average after epoch 2, {away:.2f} before the training" in figure.layout.title.text
+    assert f"0.00 after epoch 2, {away:.2f} before" in figure.layout.title.text
     assert figure.layout.xaxis.range == figure.layout.xaxis2.range
     assert [frame.name for frame in figure.frames] == ["0", "1", "2"]
     moved = {
