@@ -231,8 +231,8 @@ def epochs_figure(epochs: "TrainingEpochs", *, playable: bool = True) -> go.Figu
     figure.update_layout(height=460 + 90 * playable)
     away = np.linalg.norm(epochs.student_points - epochs.teacher_points, axis=2).mean(axis=1)
     before = f", {away[0]:.2f} before" if last else ""
-    finding = f"Mean distance of x to z: {away[last]:.2f} {_after(last)}{before} (two axes, {epochs.explained:.0%} of variance)"
-    return _styled(figure, finding, top=80)
+    seen = f"(two axes, {epochs.explained:.0%} of variance)"
+    return _styled(figure, f"Mean distance of x to z: {away[last]:.2f} {_after(last)}{before} {seen}", top=80)
 
 
 def _after(epoch: int) -> str:
