@@ -144,7 +144,7 @@ def test_a_cell_where_two_classes_are_mixed_up_lists_those_rows(page, answered, 
     table = answered.table()
     wrong = table[table["label"] != table["answer"]]
     gold, said = wrong.iloc[0][["label", "answer"]]
-    page.locator(f"#confusion [data-pick*='{gold}'][data-pick*='{said}']").first.click()
+    page.locator(f"""#confusion [data-pick*='"label": "{gold}", "answer": "{said}"']""").click()
     expect(page.locator("#chosen")).to_contain_text(f"label = {gold}, answer = {said}")
     wanted = wrong[(wrong["label"] == gold) & (wrong["answer"] == said)]["text"].tolist()
     assert saved_rows(page, tmp_path)["text"].tolist() == wanted
