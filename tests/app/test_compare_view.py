@@ -115,4 +115,4 @@ def test_a_link_to_the_page_is_kept_also_before_the_boxes_of_the_query_page_are_
         ("memory", "?model=toy&view=memory&k=4&temperature=0.1&show=suspicious"),
         ("compare", "?model=toy&view=compare"),
     ):
-        assert link("toy", view, [], *query, *errors, "suspicious", "", *compare) == wanted
+        assert link("toy", view, [], "", *query, *errors, "suspicious", "", *compare) == (wanted, "")

@@ -2,6 +2,8 @@
 
 import re
 
+from playwright.sync_api import expect
+
 PAGES = ("Query", "Errors", "Memory", "Compare", "Train", "Learn")
 PHONE = {"width": 390, "height": 844}
 
@@ -9,7 +11,7 @@ PHONE = {"width": 390, "height": 844}
 def assert_it_reads(page, theme, parts, texts):
     """Check that nothing is wider than a phone, every page has its tab, and texts stand out from the background."""
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    assert page.get_by_role("tab").filter(visible=True).count() == len(PAGES)
+    expect(page.get_by_role("tab").filter(visible=True)).to_have_count(len(PAGES))
     for part in parts:
         box = page.locator(part).bounding_box()
         assert box["x"] + box["width"] <= PHONE["width"], part
