@@ -193,6 +193,7 @@ def test_the_shipped_task_is_trained_as_the_page_says(open_page, serve_model, to
     monkeypatch.setattr(trainings.TrainingRequest, "train", train)
     page = open_page(serve_model(toy_model))
     page.get_by_role("tab", name="Train").click()
+    expect(page.locator("#train-name input, #train-name textarea")).not_to_have_value("")  # the page is filled
     expect(page.get_by_label("shoptalk, which is shipped")).to_be_checked()
     page.locator("#train-seed input").fill("7")
     page.locator("#train-start").click()
@@ -220,6 +221,7 @@ def test_what_cannot_be_trained_on_is_told_in_a_sentence(open_page, serve_model,
     def opened(source):
         page = open_page(address)
         page.get_by_role("tab", name="Train").click()
+        expect(page.locator("#train-name input, #train-name textarea")).not_to_have_value("")  # the page is filled
         page.get_by_label(source).check()
         return page
 
