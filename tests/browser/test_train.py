@@ -39,6 +39,10 @@ def rows_file(tmp_path):
     return tmp_path / "reviews.csv"
 
 
+def wait_until_filled(page):
+    expect(page.locator("#train-name input, #train-name textarea")).not_to_have_value("")
+
+
 def choose_model(page, name):
     page.locator("#model input").click()
     page.get_by_role("option", name=name, exact=True).last.click()
@@ -193,7 +197,7 @@ def test_the_shipped_task_is_trained_as_the_page_says(open_page, serve_model, to
     monkeypatch.setattr(trainings.TrainingRequest, "train", train)
     page = open_page(serve_model(toy_model))
     page.get_by_role("tab", name="Train").click()
-    expect(page.locator("#train-name input, #train-name textarea")).not_to_have_value("")  # the page is filled
+    wait_until_filled(page)
     expect(page.get_by_label("shoptalk, which is shipped")).to_be_checked()
     page.locator("#train-seed input").fill("7")
     page.locator("#train-start").click()
@@ -207,6 +211,7 @@ def test_the_shipped_task_is_trained_as_the_page_says(open_page, serve_model, to
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_page_reads_on_a_phone_and_in_both_themes(open_page, serve_model, toy_model, rows_file, theme):
     page = open_page(f"{serve_model(toy_model)}?view=train&__theme={theme}", viewport=PHONE)
+    wait_until_filled(page)
     page.get_by_label("a file of mine").check()
     page.locator("#train-file input[type=file]").set_input_files(rows_file)
     expect(page.locator("#train-about")).to_contain_text("36 rows")
@@ -221,7 +226,7 @@ def test_what_cannot_be_trained_on_is_told_in_a_sentence(open_page, serve_model,
     def opened(source):
         page = open_page(address)
         page.get_by_role("tab", name="Train").click()
-        expect(page.locator("#train-name input, #train-name textarea")).not_to_have_value("")  # the page is filled
+        wait_until_filled(page)
         page.get_by_label(source).check()
         return page
 
