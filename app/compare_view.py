@@ -75,10 +75,19 @@ class Seen:
     text_pair: str = ""
 
     @property
+    def rows(self) -> list[int] | None:
+        """The test rows that are selected on the maps, which show no others; None where nothing is selected."""
+        return self.picked.get("rows") if self.split == "test" else None
+
+    @property
     def chosen(self) -> dict[str, Any]:
         """What was picked and what the box says as the arguments of a row filter."""
-        rows = self.picked.get("rows") if self.split == "test" else None  # the maps show the test rows
-        return {**self.picked, "text": self.holds, "rows": rows}
+        return {**self.picked, "text": self.holds, "rows": self.rows}
+
+    def picking(self, picked: dict[str, Any]) -> "Seen":
+        """Return this with another pick; where rows are selected, it is one of these."""
+        kept = {"rows": self.picked["rows"]} if self.picked.get("rows") else {}  # also while another split is shown
+        return replace(self, picked={**picked, **kept})
 
     @property
     def weights(self) -> tuple[float | None, float | None]:
@@ -93,13 +102,14 @@ def asked_once(model: "ReAugKDClassifier", text: str, text_pair: str) -> "AskedT
 
 
 @kept(4)
-def comparison_of(first: "Side", second: "Side", split: str) -> "Comparison":
-    """Compare two sides over a split of their evaluation rows, once; the last four stay."""
+def comparison_of(first: "Side", second: "Side", split: str, rows: tuple[int, ...] = ()) -> "Comparison":
+    """Compare two sides over a split of their evaluation rows, or some rows of it, once; the last four stay."""
     from reaugkd.comparison import compare
 
+    asked = [evaluation_set(model, split) for model, _ in (first, second)]
     sides = [
-        evaluation_set(model, split).answered(model.memory, model.retrieval.overridden(retrieval_weight=weight))
-        for model, weight in (first, second)
+        (each.part(rows) if rows else each).answered(model.memory, model.retrieval.overridden(retrieval_weight=weight))
+        for each, (model, weight) in zip(asked, (first, second), strict=True)
     ]
     return compare(sides[0], sides[1], first[0].parts.settings.metric)
 
@@ -276,9 +286,9 @@ class CompareView:
         on_typing(texts, self._ask, [self.shown, *texts], [*answered, self.shown])
         self.outcomes.select(self._pick, seen, [self.picked, *listed], **LATEST)
         self.differing.click(self._list_differing, seen, [self.picked, *listed], **LATEST)
-        self.all.click(self._list_all, seen, [*filters, *listed], **LATEST)
-        on_typing([self.holds], self._list, [self.shown, self.holds], [self.picked, *listed])
-        self.selected_listed = [self.picked, *listed]
+        self.all.click(self._list_all, seen, [*filters, *compared], **LATEST)
+        on_typing([self.holds], self._list, [self.shown, self.holds], listed)
+        self.selected_compared = [self.picked, *compared]
         for selected in self.maps.chosen:
             self.follow(selected)
         opened = self.rows.select(self._open, seen, texts, **LATEST)
@@ -292,14 +302,14 @@ class CompareView:
         when_settled(seen, self._coded, seen, self.code, "compare-coded", **LATEST)
 
     def follow(self, selected: Dependency) -> None:
-        """List the selected test rows after an event that selects points on the maps."""
+        """Compare over the selected test rows after an event that selects points on the maps."""
         inputs = [self.drawn_for, self.maps.selected, *self.seen]
-        selected.then(self._list_selected, inputs, self.selected_listed, **ALL_ROWS)
+        selected.then(self._compare_selected, inputs, self.selected_compared, **ALL_ROWS)
 
     def follow_link(self, selected: Dependency) -> None:
         """Do so after the event that selects what a link names, which may come later than the page."""
         inputs = [self.drawn_for, self.linked, self.maps.selected, *self.seen]
-        selected.then(self._list_linked, inputs, self.selected_listed, **ALL_ROWS)
+        selected.then(self._compare_linked, inputs, self.selected_compared, **ALL_ROWS)
 
     def fill(self, name: str, text: str, text_pair: str, linked: PageState, selected: list[int]) -> dict[Any, Any]:
         """Set a model beside its own student, and answer the text that is there, or else a row on which they differ.
@@ -393,7 +403,7 @@ class CompareView:
     def _example(self, seen: Seen) -> tuple[str, str]:
         """Return the first text on which both differ, or any where there is none."""
         try:
-            table = comparison_of(*self._sides(seen), seen.split).table
+            table = self._comparison(seen).table
         except ReAugKDError:
             text, pair = (*example_texts(self.menu.get(seen.name))[0], "")[:2]
             return text, pair
@@ -447,19 +457,20 @@ class CompareView:
         return self._compared(Seen(*inputs))
 
     def _compared(self, seen: Seen) -> dict[Any, Any]:
-        """Compare both sides over all rows; a sentence where there are none, or they are not the same."""
+        """Compare both sides over all rows or those selected; a sentence where there are none, or not the same."""
         from reaugkd.comparison import comparison_in_words
 
         hidden = {self.below: gr.Column(visible=False)}
         try:
-            sides = self._sides(seen)
+            self._sides(seen)
         except ReAugKDError:  # the place of the answers says it
             return {self.summary: '<p class="empty">There is nothing to compare.</p>', self.shown: seen} | hidden
         try:
-            comparison = comparison_of(*sides, seen.split)
+            comparison = self._comparison(seen)
         except ReAugKDError as error:
             return {self.summary: sentence_html(error), self.shown: seen} | hidden
-        sentences = comparison_in_words(comparison, sides[0][0].parts.settings.metric)
+        metric, which = self.menu.get(seen.name).parts.settings.metric, f"rows{' selected on the maps' * bool(seen.rows)}"
+        sentences = comparison_in_words(comparison, metric, which)
         return {
             self.summary: "".join(f"<p>{escaped_text(sentence)}</p>" for sentence in sentences),
             self.below: gr.Column(visible=True),
@@ -467,10 +478,13 @@ class CompareView:
             **self._listed(seen),
         }
 
+    def _comparison(self, seen: Seen) -> "Comparison":
+        return comparison_of(*self._sides(seen), seen.split, tuple(seen.rows or ()))
+
     def _table(self, seen: Seen) -> pd.DataFrame:
         """Return the rows behind what is shown."""
         try:
-            return comparison_of(*self._sides(seen), seen.split).table
+            return self._comparison(seen).table
         except ReAugKDError as error:
             raise gr.Error(str(error)) from error
 
@@ -495,44 +509,40 @@ class CompareView:
         """List what was typed, of the rows that are compared; the page listed what it put there itself."""
         if shown is None or shown.holds == holds:
             return gr.skip()
-        return self._listed_again(replace(shown, holds=holds), shown.picked)
+        return self._listed(replace(shown, holds=holds))
 
     def _list_picked(self, seen: Seen) -> dict[Any, Any]:
         return {self.picked: seen.picked, **self._listed(seen)}
 
     def _pick(self, event: gr.EventData, *inputs: Any) -> dict[Any, Any]:
-        return self._list_picked(replace(Seen(*inputs), picked=json.loads(event.pick)))
+        return self._list_picked(Seen(*inputs).picking(json.loads(event.pick)))
 
     def _list_differing(self, *inputs: Any) -> dict[Any, Any]:
-        return self._list_picked(replace(Seen(*inputs), picked=DIFFERING))
+        return self._list_picked(Seen(*inputs).picking(DIFFERING))
 
     def _list_all(self, *inputs: Any) -> dict[Any, Any]:
-        return {self.holds: "", **self._list_picked(replace(Seen(*inputs), picked={}, holds=""))}
+        return {self.holds: "", self.picked: {}, **self._compared(replace(Seen(*inputs), picked={}, holds=""))}
 
-    def _list_selected(self, drawn_for: str | None, selected: list[int], *inputs: Any) -> dict[Any, Any]:
-        """List the test rows among the points that are selected on the maps; without any, those that differ."""
+    def _compare_selected(self, drawn_for: str | None, selected: list[int], *inputs: Any) -> dict[Any, Any]:
+        """Compare over the test rows among the points that are selected on the maps; without any, over all."""
         seen = Seen(*inputs)
-        return self._listed_again(seen, self.pick.by_hand(drawn_for, seen.name, seen.picked, selected))
+        return self._compared_again(seen, self.pick.by_hand(drawn_for, seen.name, seen.picked, selected))
 
-    def _list_linked(
+    def _compare_linked(
         self, drawn_for: str | None, linked: PageState, selected: list[int], *inputs: Any
     ) -> dict[Any, Any]:
-        """List the rows that a link selects."""
+        """Compare over the rows that a link selects."""
         seen = Seen(*inputs)
-        return self._listed_again(seen, self.pick.by_link(drawn_for, seen.name, seen.picked, linked, selected))
+        return self._compared_again(seen, self.pick.by_link(drawn_for, seen.name, seen.picked, linked, selected))
 
-    def _listed_again(self, seen: Seen, picked: dict[str, Any] | None) -> dict[Any, Any]:
+    def _compared_again(self, seen: Seen, picked: dict[str, Any] | None) -> dict[Any, Any]:
         if picked is None:
             return gr.skip()
-        try:
-            comparison_of(*self._sides(seen), seen.split)
-        except ReAugKDError:  # there are no rows that both answer
-            return gr.skip()
-        return self._list_picked(replace(seen, picked=picked))
+        return {self.picked: picked, **self._compared(replace(seen, picked=picked))}
 
     def _open(self, event: gr.SelectData, *inputs: Any) -> dict[Any, Any]:
         """Put a row's text into the boxes, whose change is then answered by both sides."""
-        row = self._table(Seen(*inputs)).iloc[int(event.row_value[0])]
+        row = self._table(replace(Seen(*inputs), picked={})).iloc[int(event.row_value[0])]
         return dict(zip((self.text, self.text_pair), two_parts(text_of_row(row)), strict=True))
 
     def _show_on_maps(self, *inputs: Any) -> dict[Any, Any]:

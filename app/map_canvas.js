@@ -278,7 +278,8 @@ function apply(said) {
   if ('selected' in said) state.selected = new Set(said.selected);
   if ('shown' in said) state.shown = said.shown;
   if ('opened' in said) mark(said.opened);
-  if (said.column && said.column !== state.column) colour(said.column); else draw();
+  if (said.column && said.column !== state.column) colour(said.column);
+  else draw('selected' in said || 'shown' in said ? [0, 1] : []);  // a query is a mark: the points stay as they are
 }
 function select(points) {
   state.selected = new Set(points); draw();

@@ -129,7 +129,7 @@ def check_comparable(first: ReAugKDClassifier, second: ReAugKDClassifier) -> Non
     _all_classes(first.parts.settings.label_names, second.parts.settings.label_names)
 
 
-def comparison_in_words(comparison: Comparison, metric: str) -> list[str]:
+def comparison_in_words(comparison: Comparison, metric: str, which: str = "rows") -> list[str]:
     """Say how good both are, whether the difference may be chance, and how far their confidence can be trusted.
 
     Parameters
@@ -138,6 +138,8 @@ def comparison_in_words(comparison: Comparison, metric: str) -> list[str]:
         The two.
     metric : str
         The metric of its scores.
+    which : str
+        What its rows are called.
 
     Returns
     -------
@@ -147,7 +149,7 @@ def comparison_in_words(comparison: Comparison, metric: str) -> list[str]:
     first, second = (f"{100 * score:.1f}" for score in comparison.scores)
     errors = [f"{100 * error:.1f}" for error in comparison.calibration_errors]
     return [
-        f"{metric.replace('_', ' ').capitalize()}, percent of {len(comparison.table):,} rows: first {first}, second "
+        f"{metric.replace('_', ' ').capitalize()}, percent of {len(comparison.table):,} {which}: first {first}, second "
         f"{second}; {_lead(comparison.difference)}.",
         _chance(comparison),
         f"Their confidence misses their accuracy by {errors[0]} points for the first and {errors[1]} for the second "

@@ -92,8 +92,7 @@ def errors_code(folder: str, split: str, retrieval: "RetrievalSettings", chosen:
     str
         Python; ``figures``, ``counts`` and ``rows`` are then the summary, the confusion matrix and the listed rows.
     """
-    rows, further = chosen.get("rows"), {name: value for name, value in chosen.items() if name != "rows"}
-    part = [f"asked = asked.part({[int(row) for row in rows]!r})  # no others are asked"] if rows else []
+    part, further = _part(chosen)
     instead_of = "asked.answered(model.memory, model.retrieval)" if "flip" in chosen.get("equal", {}) else ""
     return _lines(
         *_start(folder, {"reaugkd.error_analysis": ("RowFilter", "confusion", "summary"), **ROWS}),
@@ -103,7 +102,7 @@ def errors_code(folder: str, split: str, retrieval: "RetrievalSettings", chosen:
         "figures = summary(answered, model.parts.settings.metric)",
         f"table = answered.table({instead_of})",
         "counts = confusion(table, model.parts.settings.label_names)",
-        f"rows = {_filter(further if rows else chosen)}.of(table)",
+        f"rows = {_filter(further)}.of(table)",
         r"print(figures, counts, rows, sep='\n\n')",
     )
 
@@ -184,7 +183,8 @@ def compare_code(
     split : str
         ``test`` or ``validation``.
     chosen : mapping of str to Any
-        The arguments of a :class:`reaugkd.error_analysis.RowFilter`.
+        The arguments of a :class:`reaugkd.error_analysis.RowFilter`. Where it names rows, the comparison too is of
+        these.
     text : Text
         The text or pair that both answer.
 
@@ -198,6 +198,7 @@ def compare_code(
         "reaugkd.error_analysis": ("RowFilter",),
         **ROWS,
     }
+    part, further = _part(chosen)
     weights = [None if weight is None else float(weight) for _, weight in (first, second)]
     other = "first" if first[0] == second[0] else f"ReAugKDClassifier.from_pretrained({second[0]!r})"
     return _lines(
@@ -207,11 +208,12 @@ def compare_code(
         "answered = []",
         "for model, weight in sides:",
         f"    asked = EvaluationSet.of(model, held_out(model, [{split!r}]))",
+        *(f"    {line}" for line in part),
         "    answered.append(asked.answered(model.memory, model.retrieval.overridden(retrieval_weight=weight)))",
         "metric = first.parts.settings.metric",
         "comparison = compare(*answered, metric)",
         r"print(*comparison_in_words(comparison, metric), sep='\n')",
-        f"rows = {_filter(chosen)}.of(comparison.table)",
+        f"rows = {_filter(further)}.of(comparison.table)",
         "print(rows)",
         "",
         f"text = {text!r}",
@@ -255,6 +257,15 @@ def _page(folder: str, text: "Text", retrieval: "RetrievalSettings") -> str:
 def _filter(chosen: Mapping[str, Any]) -> str:
     kept = {name: value for name, value in chosen.items() if value not in (None, "", {})}
     return f"RowFilter({', '.join(f'{name}={value!r}' for name, value in kept.items())})"
+
+
+def _part(chosen: Mapping[str, Any]) -> tuple[list[str], Mapping[str, Any]]:
+    """Write the code that asks only the rows that a filter names, if any; return it with what else the filter says."""
+    rows = chosen.get("rows")
+    if not rows:
+        return [], chosen
+    part = f"asked = asked.part({[int(row) for row in rows]!r})  # no others are asked"
+    return [part], {name: value for name, value in chosen.items() if name != "rows"}
 
 
 def _listing(show: str, chosen: Mapping[str, Any], carries_rows: bool) -> tuple["Imports", list[str]]:

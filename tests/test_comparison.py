@@ -195,11 +195,11 @@ def test_models_of_one_task_can_be_compared_and_others_cannot(toy_model):
 # Words
 
 
-def in_words(outcomes, mean=0.0, low=0.0, high=0.0, p_value=1.0, differs=None):
+def in_words(outcomes, mean=0.0, low=0.0, high=0.0, p_value=1.0, differs=None, **which):
     differs = [name in OUTCOMES[1:3] for name in outcomes] if differs is None else differs
     table = pd.DataFrame({"outcome": outcomes, "differs": differs})
     return comparison_in_words(
-        Comparison((0.885, 0.875), Interval(mean, low, high), p_value, (0.042, 0.081), table), "macro_f1"
+        Comparison((0.885, 0.875), Interval(mean, low, high), p_value, (0.042, 0.081), table), "macro_f1", **which
     )
 
 
@@ -211,6 +211,7 @@ def test_whoever_is_ahead_has_a_positive_lead():
     assert in_words(["both right"], -0.01, -0.025, 0.005)[0].endswith(
         "the second is ahead by 1.0 points (95 % interval of the second's lead: -0.5 to 2.5)."
     )
+    assert "percent of 2 rows of the moon: first" in in_words(["both right"] * 2, which="rows of the moon")[0]
     level = in_words(["both right"], 0.0001, -0.002, 0.002)[0]
     assert level.endswith("they are level (95 % interval of the first's lead: -0.2 to 0.2).")
 

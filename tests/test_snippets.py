@@ -238,3 +238,15 @@ def test_the_code_of_a_comparison_loads_both_models(toy_model, folder, tmp_path)
     assert found["second"].classes_.tolist() == [*toy_model.classes_, "gadget"]
     assert len(found["rows"]) == 24
     assert "second = first" in compare_code((folder, None), (folder, 0.0), "test", {}, "iron")
+
+
+def test_the_code_of_a_comparison_over_selected_rows_compares_these_alone(toy_model, folder, asked):
+    chosen, further = {"rows": [9, 2, 17, 30], "text": ""}, {"equal": {"differs": "False"}}
+    found = run(compare_code((folder, None), (folder, 0.0), "test", chosen | further, "iron"))
+    part = asked.part(chosen["rows"])
+    sides = [part.answered(toy_model.memory, toy_model.retrieval.overridden(retrieval_weight=by)) for by in (None, 0.0)]
+    wanted = compare(*sides, "accuracy")
+    assert found["comparison"].scores == wanted.scores
+    assert found["comparison"].difference == wanted.difference
+    assert found["comparison"].table.index.tolist() == chosen["rows"]
+    pd.testing.assert_frame_equal(found["rows"], RowFilter(**further).of(wanted.table))

@@ -27,14 +27,13 @@ def changed(model, **parts):
     return ReAugKDClassifier(replace(model.parts, **parts))
 
 
-def wanted(first, second, weights=(None, 0.0), split="test"):
-    """What the library says of two models."""
-    answers = [
-        EvaluationSet.of(model, held_out(model, [split])).answered(
-            model.memory, model.retrieval.overridden(retrieval_weight=weight)
-        )
-        for model, weight in zip((first, second), weights, strict=True)
-    ]
+def wanted(first, second, weights=(None, 0.0), split="test", rows=None):
+    """What the library says of two models, over all rows or some."""
+    answers = []
+    for model, weight in zip((first, second), weights, strict=True):
+        asked = EvaluationSet.of(model, held_out(model, [split]))
+        asked = asked if rows is None else asked.part(rows)
+        answers.append(asked.answered(model.memory, model.retrieval.overridden(retrieval_weight=weight)))
     return compare(*answers, "accuracy")
 
 
@@ -109,12 +108,12 @@ def choose(page, box, option):
     page.get_by_role("option", name=option, exact=True).click()
 
 
-def shown_as(page, comparison):
-    """The page shows this comparison."""
-    expect(page.locator("#compare-summary p")).to_have_text(comparison_in_words(comparison, "accuracy"))
+def shown_as(page, comparison, which="rows", listed=None):
+    """The page shows this comparison, and lists the rows that are answered differently, or so many."""
+    expect(page.locator("#compare-summary p")).to_have_text(comparison_in_words(comparison, "accuracy", which))
     counts = [str(count) for count in comparison.counts.values()]
     expect(page.locator("#compare-outcomes td > button, #compare-outcomes td > b")).to_have_text(counts)
-    expect(page.locator(LISTED)).to_have_text(str(comparison.differing))
+    expect(page.locator(LISTED)).to_have_text(str(comparison.differing if listed is None else listed))
 
 
 def test_a_model_stands_beside_its_own_student_when_the_page_opens(page, forgetful):
@@ -306,12 +305,42 @@ def test_the_address_reopens_both_sides_the_text_and_the_rows(page, open_page, f
         expect(seen.locator("#compare-chosen b")).to_have_text(str(len(rows)))
 
 
-def test_rows_that_are_selected_on_the_maps_are_listed(page):
-    expect(page.locator("canvas.map-canvas")).not_to_have_attribute("data-points", "0")
-    page.locator(".map-legend button").first.click()
-    expect(page.locator("#compare-chosen")).to_contain_text("selected on the maps")
+def test_rows_that_are_selected_on_the_maps_are_compared_and_listed(page, open_page, forgetful):
+    expect(page.locator(MAPS)).not_to_have_attribute("data-points", "0")
+    of_class = page.locator(".map-legend button").first
+    label = of_class.inner_text()
+    of_class.click()
+    rows = held_out(forgetful, ["test"])
+    rows = [number for number, gold in enumerate(rows["label"]) if gold == label]
+    comparison = wanted(forgetful, forgetful, rows=rows)
+    assert 0 < comparison.differing < len(rows) < 36
+    chosen, which = page.locator("#compare-chosen"), "rows selected on the maps"
+    shown_as(page, comparison, which, len(rows))
+    expect(chosen).to_have_text(f"{len(rows)} rows: selected on the maps")
+    page.locator("#compare-differing").click()
+    expect(chosen).to_have_text(f"{comparison.differing} rows: answered differently, selected on the maps")
+    outcome, count = max(comparison.counts.items(), key=lambda entry: entry[1])
+    page.locator(f"#compare-outcomes td:has-text('{outcome}') > button").click()
+    expect(chosen).to_have_text(f"{count} rows: {outcome}, selected on the maps")
+    page.wait_for_function("location.search.includes('outcome') && location.search.includes('selected=')")
+    again = open_page(page.url)
+    expect(again.locator("#compare-chosen")).to_have_text(f"{count} rows: {outcome}, selected on the maps")
+    shown_as(again, comparison, which, count)
+    row = comparison.table[comparison.table["outcome"] == outcome].iloc[-1]
+    page.locator("#compare-rows").get_by_text(row["text"], exact=True).last.click()
+    expect(page.locator("#compare-first-answer .asked")).to_have_text(row["text"])
+    page.locator("#compare-split").get_by_label("validation").check()  # the maps show none of these
+    everywhere = wanted(forgetful, forgetful, split="validation")
+    shown_as(page, everywhere, listed=everywhere.counts[outcome])
+    page.locator("#compare-split").get_by_label("test").check()
+    shown_as(page, comparison, which, count)
+    page.locator("#compare-all").click()
+    shown_as(page, wanted(forgetful, forgetful), listed=36)
     page.locator(".map-clear").click()
-    expect(page.locator("#compare-chosen")).to_contain_text("answered differently")
+    of_class.click()
+    shown_as(page, comparison, which, len(rows))
+    page.locator(".map-clear").click()
+    shown_as(page, wanted(forgetful, forgetful))
 
 
 def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve_model, forgetful):
