@@ -11,7 +11,7 @@ from answer import answer_html, asked_text, example_texts
 from code_box import place_code
 from gradio.events import Dependency
 from maps_panel import MapsPanel
-from models import LATEST, SPLITS, ModelMenu, evaluation_set, kept
+from models import AT_ONCE, LATEST, SPLITS, ModelMenu, evaluation_set, kept
 from picked import MapsPick, picked_in_link
 from row_table import ALL_ROWS, PICK, listed_html, numbered, row_table
 from save_button import SaveButton
@@ -277,7 +277,7 @@ class CompareView:
         compared = [self.summary, self.below, self.outcomes, *listed]
         self.fill_inputs: list[Any] = [*texts, self.linked, self.maps.selected]
         self.filled = [self.drawn_for, *chosen, self.first, self.split, *filters, *texts, *answered, *compared]
-        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+        private = AT_ONCE | {"queue": False}
         for answers_by, weight in ((self.first_by, self.first_weight), (self.second_by, self.second_weight)):
             answers_by.input(lambda by: gr.Slider(visible=by == OWN), answers_by, weight, **private)
         self.second.focus(lambda: gr.Dropdown(choices=self.menu.names()), None, self.second, **private)
@@ -469,7 +469,10 @@ class CompareView:
             comparison = self._comparison(seen)
         except ReAugKDError as error:
             return {self.summary: sentence_html(error), self.shown: seen} | hidden
-        metric, which = self.menu.get(seen.name).parts.settings.metric, f"rows{' selected on the maps' * bool(seen.rows)}"
+        metric, which = (
+            self.menu.get(seen.name).parts.settings.metric,
+            f"rows{' selected on the maps' * bool(seen.rows)}",
+        )
         sentences = comparison_in_words(comparison, metric, which)
         return {
             self.summary: "".join(f"<p>{escaped_text(sentence)}</p>" for sentence in sentences),

@@ -307,7 +307,7 @@ class MemoryView:
         )
         again.then(self._coded, coded, self.code, **LATEST)
         gr.on([self.answer_by.input, self.weight.input], self._untried, None, tried, **LATEST)
-        slow = ASKING | {"show_progress": "minimal"}
+        slow = ASKING | {"show_progress": "minimal", "show_progress_on": None}
         self.try_out.click(self._try, [*edited, *by], [self.message, *tried], **slow)
         self.save_changed.on_click(self._save_changed, [*edited, *by])
         self.save.click(self._save, [*edited, *by, self.version], [self.message, self.name], **slow)

@@ -26,6 +26,7 @@ ASKING: dict[str, Any] = {
     "concurrency_limit": 1,
     "api_visibility": "private",
     "show_progress": "hidden",
+    "show_progress_on": [],  # else the page copies all that every output holds, before it asks and after
 }
 LATEST: dict[str, Any] = {**ASKING, "trigger_mode": "always_last"}  # of several quick ones the last counts
 EACH: dict[str, Any] = {**ASKING, "trigger_mode": "multiple"}  # of several quick ones none is lost

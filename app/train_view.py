@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio.blocks import Block
-from models import ModelMenu
+from models import AT_ONCE, ModelMenu
 from sentence import READ_ALOUD, sentence_html
 from training_view import stages_html
 from trainings import SHIPPED_TEACHER, TrainingRequest, Trainings
@@ -191,7 +191,7 @@ class TrainView:
             self.resume = gr.Button("Go on", visible=False, elem_id="train-resume", min_width=90)
 
     def _wire(self) -> None:
-        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+        quiet = AT_ONCE | {"queue": False}
         drawn = [self.status, self.loss, self.epochs, self.start, self.cancel, self.resume, self.drawn, self.timer]
         drawn += [self.name, self.model_name, self.preview]
         kept: list[Any] = [self.model_name, self.is_read]
