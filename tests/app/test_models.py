@@ -5,6 +5,7 @@ import threading
 import pytest
 from model_job import ModelJob
 from models import LONGEST_NAME, ModelMenu, kept
+from page import build_app
 
 from reaugkd.errors import ReAugKDError
 
@@ -102,3 +103,13 @@ def test_a_name_that_is_taken_is_refused_and_the_next_number_is_free(menu):
         assert menu.free_name("mine") == free
     with pytest.raises(ReAugKDError, match="'mine' is there already; choose another name"):
         menu.new_folder("mine")
+
+
+def test_what_shows_no_progress_names_no_component_for_it(tmp_path):
+    """The page would copy all that each of them holds, before it asks and after."""
+    page = build_app(ModelJob(str(tmp_path / "toy")))
+    asking = [function for function in page.fns.values() if function.fn is not None]
+    quiet = [function for function in asking if function.show_progress == "hidden"]
+    by_page = [function for function in quiet if function.api_visibility == "private"]
+    assert len(by_page) > 50
+    assert {function.name for function in by_page if function.show_progress_on != []} == set()
