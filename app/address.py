@@ -11,6 +11,7 @@ from settled import when_settled
 from reaugkd.errors import ReAugKDError
 from reaugkd.links import PageState, app_link, page_state
 
+EDIT = ("edited", "edited_pair")
 LONGEST_ADDRESS = 8_000  # characters; browsers send the address, and servers refuse longer ones
 
 
@@ -37,11 +38,17 @@ def linked_model(menu: ModelMenu, linked: PageState) -> str:
 
 def address_of(state: PageState) -> tuple[str, str]:
     """Return the query of the address that opens a state, and what of it was left out since it would be too long."""
-    link, missing, usual = app_link(state, ""), [], PageState()
-    for names, called in ((("selected",), "selection"), (("text", "text_pair"), "text")):
-        if len(link) > LONGEST_ADDRESS and any(getattr(state, name) for name in names):
-            state = replace(state, **{name: getattr(usual, name) for name in names})
-            link = app_link(state, "")
+    link, missing = app_link(state, ""), []
+    unedited = {name: value for name, value in state.of_view.items() if name not in EDIT}
+    without: dict[str, dict[str, Any]] = {
+        "selection": {"selected": ()},
+        "edit": {"of_view": unedited},
+        "text": {"text": "", "text_pair": ""},
+    }
+    for called, parts in without.items():
+        lighter = replace(state, **parts)
+        if len(link) > LONGEST_ADDRESS and lighter != state:
+            state, link = lighter, app_link(lighter, "")
             missing.append(called)
     return link, " and ".join(missing)
 
@@ -73,7 +80,9 @@ def keep_address(
         left, seen = iter(values), {}
         for key, view in views.items():
             seen[key] = list(islice(left, len(view.seen)))
-        state = replace(views["query"].linked_state(*seen["query"]), view=opened, model=name, selected=tuple(selected))
+        asked = views["query"].linked_state(*seen["query"])
+        of_view = asked.of_view if opened == "query" else {}
+        state = replace(asked, view=opened, model=name, selected=tuple(selected), of_view=of_view)
         if opened != "query" and opened in views:
             state = views[opened].linked_state(state, *seen[opened])
         kept, lacking = address_of(state)

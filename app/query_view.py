@@ -1,5 +1,6 @@
 """The page that answers: a text, what the student retrieved for it, and how that changed the answer."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -12,7 +13,7 @@ from sentence import READ_ALOUD, sentence_html
 from typed_text import on_typing
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.links import PageState
+from reaugkd.links import PageState, short, struck_in_link, struck_of
 from reaugkd.model_card import memory_in_words
 from reaugkd.neighbour_table import escaped_text, neighbour_table
 from reaugkd.retrieval import RetrievalSettings
@@ -179,8 +180,8 @@ class QueryView:
         self.table.relabel(self._relabel, [self.name, *asked, *settings], shown, **EACH)
         self.back.click(self._put_back, [self.name, *asked[:2], *settings], shown, **LATEST)
         self.flip.click(self._flip, [self.name, self.query, self.struck, *settings], self.flipped, **LATEST)
-        self.fill_inputs, self.seen = [*texts, beside], [*texts, *settings]
-        self.filled = [self.about, *texts, self.examples, *chosen, *shown]
+        self.fill_inputs, self.seen = [*texts, beside], [*texts, *settings, *edited, beside, self.struck]
+        self.filled = [self.about, *texts, self.examples, *chosen, *shown, self.edits, beside]
 
     def fill(self, name: str, text: str, text_pair: str, is_beside: bool, linked: PageState) -> dict[Any, Any]:
         """Set the view up for a model and answer the text that is there, or else a link's, or else an example.
@@ -205,11 +206,16 @@ class QueryView:
         is_pair, samples = model.parts.settings.is_pair, example_texts(model)
         if linked.model not in ("", name):
             linked = PageState(text=linked.text, text_pair=linked.text_pair)
+        is_beside = is_beside or bool(linked.of_view.get("edited"))
         retrieval = model.retrieval.overridden(linked.k, linked.retrieval_weight, linked.temperature)
         for texts in ((text, text_pair), (linked.text, linked.text_pair), ((*samples[0], "")[0], (*samples[0], "")[1])):
             answered = self._asked(name, is_beside, texts[0], texts[1], retrieval)
             if self.query in answered:  # else it cannot be asked of this model, and no other model's answer may stay
                 break
+        edit = answered.get(self.edited, ""), answered.get(self.edited_pair, "")
+        if linked.of_view:
+            edit = linked.of_view.get("edited", edit[0]), linked.of_view.get("edited_pair", edit[1])
+            answered |= self._linked(name, answered[self.query], edit, linked, retrieval)
         return {
             self.about: about_html(model),
             self.text: gr.Textbox(texts[0], label="First text" if is_pair else "Text"),
@@ -217,19 +223,44 @@ class QueryView:
             self.examples: gr.Dataset(samples=[[" | ".join(sample)] for sample in samples]),
             **self.sliders.set_to(model, retrieval),
             **answered,
-            self.edited_pair: gr.Textbox(texts[1] if is_beside else "", visible=is_pair),
+            self.edited: edit[0],
+            self.edited_pair: gr.Textbox(edit[1], visible=is_pair),
+            self.edits: gr.Accordion(open=is_beside),
+            self.is_beside: is_beside,
         }
 
+    def _linked(
+        self, name: str, query: "AskedText", edit: tuple[str, str], linked: PageState, retrieval: RetrievalSettings
+    ) -> dict[Any, Any]:
+        """Answer as if the memory were as a link thinks it, with the link's edit beside; what cannot be is left out."""
+        model, (numbers, labels) = self.menu.get(name), struck_of(linked.of_view)
+        memories, classes = range(len(model.memory)), model.classes_.tolist()
+        struck = {
+            "struck": [number for number in numbers if number in memories],
+            "relabelled": {at: label for at, label in labels.items() if at in memories and label in classes},
+        }
+        edited = None
+        with suppress(ReAugKDError):
+            edited = asked_text(model, *edit) if edit != two_parts(query.text) else None
+        try:
+            return self._drawn(name, query, edited, struck, retrieval)
+        except ReAugKDError:  # nothing would be left of the memory
+            return self._drawn(name, query, edited, NOTHING, retrieval)
+
     def linked_state(
-        self, text: str, text_pair: str, k: float, weight: float, temperature: float, gate: bool
+        self, text: str, text_pair: str, k: float, weight: float, temperature: float, gate: bool, *thought: Any
     ) -> PageState:
         """Return the state that a link to the page opens, from the values of ``seen``."""
+        edited, edited_pair, is_beside, struck = thought
+        of_view = {"edited": edited, "edited_pair": edited_pair} if is_beside else {}
+        of_view |= struck_in_link(struck["struck"], struck["relabelled"])
         return PageState(
             text=text,
             text_pair=text_pair,
             k=int(k),
             retrieval_weight=None if gate else weight,
             temperature=temperature,
+            of_view=short(of_view),
         )
 
     def _settings(self, name: str, *values: Any) -> RetrievalSettings:
@@ -271,10 +302,19 @@ class QueryView:
         return {self.is_beside: True, **dict(zip((self.edited, self.edited_pair), two_parts(query.text), strict=True))}
 
     def _edit(
-        self, name: str, query: "AskedText", _: Any, struck: dict[str, Any], edited: str, pair: str, *settings: Any
+        self,
+        name: str,
+        query: "AskedText | None",
+        known: "AskedText | None",
+        struck: dict[str, Any],
+        edited: str,
+        pair: str,
+        *settings: Any,
     ) -> dict[Any, Any]:
         if query is None or not edited or (edited, pair) == two_parts(query.text):
             return {self.edited_query: None, self.beside: ""}  # the page put it there, or it is no longer an edit
+        if known is not None and (edited, pair) == two_parts(known.text):
+            return gr.skip()  # a link put it there, with its answer
         try:
             edited_query = asked_text(self.menu.get(name), edited, pair)
         except ReAugKDError as error:

@@ -12,13 +12,17 @@ from reaugkd.errors import ReAugKDError
 
 VIEWS = ("query", "errors", "memory", "compare", "train", "learn")
 OF_VIEW = {
+    "query": ("edited", "edited_pair", "struck", "relabelled"),
     "errors": ("split", "effect", "column", "value", "confidence", "holds", "picked"),
     "memory": ("show", "holds"),
     "compare": ("second", "second_by", "second_weight", "split", "holds", "picked"),
 }
-"""Further settings of a view, by their names; ``holds`` is what a text holds, ``picked`` what was picked, as JSON."""
+"""Further settings of a view, by their names; ``holds`` is what a text holds, ``picked`` what was picked, as JSON,
+``edited`` the text that stands beside the one that is asked, ``struck`` and ``relabelled`` as
+:func:`struck_in_link` gives them."""
 LONGEST = 200
-LONGEST_PICK = 1_000  # a pick names up to five classes, and a class may have a long name
+# A pick names up to five classes, and a class may have a long name; an edit is a text.
+LONGEST_OF = {"picked": 1_000, "struck": 1_000, "relabelled": 1_000, "edited": 8_000, "edited_pair": 8_000}
 MOST_SELECTED = 1_000_000  # a link of a few characters could name more points than fit into memory
 
 
@@ -49,8 +53,8 @@ class PageState:
     Raises
     ------
     ReAugKDError
-        If the view has no such setting, or a value has more than 200 characters, ``picked`` 1,000, or is not what it
-        should be.
+        If the view has no such setting, or a value has more than 200 characters, those of :data:`LONGEST_OF` more than
+        is said there, or is not what it should be.
     """
 
     model: str = ""
@@ -70,7 +74,11 @@ class PageState:
             if name not in known:
                 has = f"its settings are {', '.join(known)}" if known else "it has none of its own"
                 raise ReAugKDError(f"The view {self.view!r} has no setting {name!r}; {has}.")
-            _read(name, _read(name, value, partial(_short, most=_longest(name))), OF_VIEW_READERS.get(name, str))
+            _read(
+                name,
+                _read(name, value, partial(_short, most=LONGEST_OF.get(name, LONGEST))),
+                OF_VIEW_READERS.get(name, str),
+            )
 
     def asked_of(self, view: str, model: str) -> "PageState":
         """Return the state if it is of this view and model, or else one that asks for nothing."""
@@ -79,7 +87,7 @@ class PageState:
 
 def short(of_view: Mapping[str, str]) -> dict[str, str]:
     """Return the settings of a view that are short enough for a link."""
-    return {name: value for name, value in of_view.items() if len(value) <= _longest(name)}
+    return {name: value for name, value in of_view.items() if len(value) <= LONGEST_OF.get(name, LONGEST)}
 
 
 def picked_of(text: str) -> dict[str, Any]:
@@ -106,6 +114,48 @@ def picked_of(text: str) -> dict[str, Any]:
     between = {name: [float(end) for end in value] for name, value in _entries(said, "between") if _is_interval(value)}
     found = {"equal": equal, "between": between, "rows": said.get("rows") is True}
     return {name: value for name, value in found.items() if value}
+
+
+def struck_in_link(struck: Sequence[int], relabelled: Mapping[int, str]) -> dict[str, str]:
+    """Write what is thought away from the memory into a link.
+
+    Parameters
+    ----------
+    struck : sequence of int
+        Row numbers of memories that are not there.
+    relabelled : mapping of int to str
+        Row numbers of memories, and the class for which each votes.
+
+    Returns
+    -------
+    dict of str to str
+        Settings of the view Query; :func:`struck_of` reads them.
+
+    Examples
+    --------
+    >>> struck_in_link([7, 8, 2], {4: "metal"})
+    {'struck': '7-8,2', 'relabelled': '{"4": "metal"}'}
+    """
+    return {"struck": _ranges(struck), "relabelled": json.dumps(dict(relabelled)) if relabelled else ""}
+
+
+def struck_of(of_view: Mapping[str, str]) -> tuple[list[int], dict[int, str]]:
+    """Read what a link thinks away from the memory; what is not as it should be is left out.
+
+    Parameters
+    ----------
+    of_view : mapping of str to str
+        The link's settings of the view Query.
+
+    Returns
+    -------
+    tuple of list of int and dict of int to str
+        The memories that are struck out, and those that have another label, by row number.
+    """
+    said = json.loads(of_view.get("relabelled", "") or "{}")
+    relabelled = {int(number): label for number, label in said.items() if number.isdecimal() and isinstance(label, str)}
+    struck = of_view.get("struck", "")
+    return list(_numbers(struck)) if struck else [], relabelled
 
 
 def app_link(state: PageState, address: str = "http://127.0.0.1:7860/") -> str:
@@ -171,7 +221,7 @@ def page_state(query: Mapping[str, str]) -> PageState:
     }
     names = [part.name for part in fields(PageState) if part.name != "of_view" and query.get(part.name)]
     found: dict[str, Any] = {name: _read(name, query[name], readers.get(name, str)) for name in names}
-    own = OF_VIEW.get(found.get("view", ""), ())
+    own = OF_VIEW.get(found.get("view", PageState.view), ())
     return PageState(**found, of_view={name: query[name] for name in own if query.get(name)})
 
 
@@ -184,17 +234,13 @@ def _read(name: str, text: str, reader: Callable[[str], Any]) -> Any:
         raise ReAugKDError(f"The link's {name}={shown!r} {error}; mend or drop it.") from error
 
 
-def _longest(name: str) -> int:
-    return LONGEST_PICK if name == "picked" else LONGEST
-
-
 def _short(text: str, most: int) -> str:
     if len(text) > most:
         raise ValueError(f"has {len(text):,} characters, more than {most:,}")
     return text
 
 
-def _picked(text: str) -> str:
+def _object(text: str) -> str:
     try:
         is_object = isinstance(json.loads(text), dict)
     except json.JSONDecodeError:
@@ -269,4 +315,9 @@ def _is_interval(value: Any) -> bool:
     return is_pair and all(type(end) in (int, float) and math.isfinite(end) for end in value)
 
 
-OF_VIEW_READERS: dict[str, Callable[[str], Any]] = {"second_weight": _share, "picked": _picked}
+OF_VIEW_READERS: dict[str, Callable[[str], Any]] = {
+    "second_weight": _share,
+    "picked": _object,
+    "relabelled": _object,
+    "struck": _numbers,
+}

@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from reaugkd.links import PageState, given
+from reaugkd.links import PageState, given, short, struck_in_link
 from reaugkd.memory_audit import DUPLICATES
 
 if TYPE_CHECKING:  # torch takes seconds to import, and no code is run here
@@ -68,7 +68,7 @@ def query_code(
         "    print(neighbour.similarity, neighbour.share, neighbour.label, neighbour.text)",
         "",
         "# A link that opens the app in this state (both names are in reaugkd.links):",
-        f"# app_link({_page(folder, text, retrieval)})",
+        f"# app_link({_page(folder, text, retrieval, short(struck_in_link(struck, relabelled or {})))})",
     )
 
 
@@ -239,7 +239,7 @@ def _settings(retrieval: "RetrievalSettings") -> str:
     return f"k={int(retrieval.k)}, {weight}temperature={float(retrieval.temperature)!r}"
 
 
-def _page(folder: str, text: "Text", retrieval: "RetrievalSettings") -> str:
+def _page(folder: str, text: "Text", retrieval: "RetrievalSettings", of_view: Mapping[str, str]) -> str:
     """Write the state of the page as a call, without what is left at its default."""
     first, second = (text, "") if isinstance(text, str) else text
     weight = None if retrieval.gate is not None else float(retrieval.retrieval_weight)
@@ -250,6 +250,7 @@ def _page(folder: str, text: "Text", retrieval: "RetrievalSettings") -> str:
         k=int(retrieval.k),
         retrieval_weight=weight,
         temperature=float(retrieval.temperature),
+        of_view=of_view,
     )
     return f"PageState({', '.join(f'{name}={value!r}' for name, value in given(state).items())})"
 

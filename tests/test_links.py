@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.links import PageState, app_link, page_state, picked_of, short
+from reaugkd.links import PageState, app_link, page_state, picked_of, short, struck_in_link, struck_of
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,7 @@ from reaugkd.links import PageState, app_link, page_state, picked_of, short
                 "picked": '{"equal": {"label": "metal"}}',
             },
         ),
+        PageState(text="it rains", of_view={"edited": "it pours & rains", **struck_in_link((4, 5, 2), {7: "ü"})}),
         PageState("toy", "memory", of_view={"show": "never used", "holds": "x" * 200}),
         PageState(
             view="compare",
@@ -45,6 +46,19 @@ def test_a_pick_of_long_class_names_stands_in_a_link():
     assert len(picked) > 200
     assert short({"picked": picked, "holds": picked}) == {"picked": picked}
     state = PageState(view="errors", of_view={"picked": picked})
+    assert page_state(dict(parse_qsl(urlsplit(app_link(state)).query))) == state
+
+
+def test_what_is_thought_away_is_read_as_it_was_written():
+    struck, relabelled = [9, 10, 11, 3], {5: "metal", 70: 'a "class" = ü'}
+    assert struck_of(struck_in_link(struck, relabelled)) == (struck, relabelled)
+    assert struck_of({}) == ([], {})
+    assert PageState(of_view=struck_in_link([], {})) == PageState()
+    assert struck_of({"relabelled": '{"x": "metal", "-3": "metal", "4": 5, "6": "metal"}'}) == ([], {6: "metal"})
+
+
+def test_a_long_edit_stands_in_a_link_as_a_long_text_does():
+    state = PageState(text="x" * 3_000, of_view={"edited": "y" * 3_000})
     assert page_state(dict(parse_qsl(urlsplit(app_link(state)).query))) == state
 
 
@@ -93,6 +107,9 @@ def test_of_what_a_link_picked_all_that_is_wrong_is_left_out(text, picked):
         ({"view": "compare", "second_weight": "2"}, "second_weight='2' is not between 0 and 1"),
         ({"view": "compare", "second_weight": "much"}, "second_weight='much' is not a number"),
         ({"view": "compare", "second_weight": "0" * 201}, "has 201 characters, more than 200"),
+        ({"struck": "1,x"}, "struck='1,x' is not a list of numbers"),
+        ({"relabelled": "[4]"}, r"relabelled='\[4\]' is no JSON object"),
+        ({"edited": "x" * 8_001}, "has 8,001 characters, more than 8,000"),
         ({"view": "errors", "picked": "{"}, "picked='{' is no JSON object"),
         ({"view": "errors", "picked": "[1]"}, r"picked='\[1\]' is no JSON object"),
         ({"view": "errors", "picked": '{"rows": "' + "1" * 1_000 + '"}'}, "has 1,012 characters, more than 1,000"),
@@ -108,8 +125,8 @@ def test_settings_of_another_view_are_left_alone_in_a_link_and_refused_in_a_stat
     assert page_state({"show": "edited"}) == PageState()
     with pytest.raises(ReAugKDError, match="The view 'memory' has no setting 'split'; its settings are show, holds"):
         PageState(view="memory", of_view={"split": "test"})
-    with pytest.raises(ReAugKDError, match="The view 'query' has no setting 'show'; it has none of its own"):
-        PageState(of_view={"show": "edited"})
+    with pytest.raises(ReAugKDError, match="The view 'train' has no setting 'show'; it has none of its own"):
+        PageState(view="train", of_view={"show": "edited"})
 
 
 def test_keys_of_others_are_left_alone():

@@ -10,7 +10,7 @@ import pytest
 from reaugkd.comparison import compare
 from reaugkd.error_analysis import RowFilter, confusion, summary
 from reaugkd.evaluation_set import EvaluationSet, changed_rows, compared, held_out
-from reaugkd.links import PageState, app_link, page_state
+from reaugkd.links import PageState, app_link, page_state, struck_in_link
 from reaugkd.memory_audit import SHOWS, memories
 from reaugkd.patch import Edit, apply_patch
 from reaugkd.refit import refit_gate, with_weight
@@ -88,6 +88,9 @@ def test_the_comment_makes_a_link_to_the_state(text):
     state = eval(call.removeprefix("app_link(")[:-1], {"PageState": PageState})
     assert state == PageState("toy", "query", first, second, 3, 0.25, 0.1)
     assert page_state({"k": query["k"], "retrieval_weight": query["retrieval_weight"]}).k == 3
+    code = query_code("runs/toy", text, RetrievalSettings(3, 0.25, 0.1), (9, 4), {2: NASTY})
+    call = code.rstrip().splitlines()[-1].removeprefix("# app_link(")[:-1]
+    assert eval(call, {"PageState": PageState}) == replace(state, of_view=struck_in_link((9, 4), {2: NASTY}))
 
 
 # All rows

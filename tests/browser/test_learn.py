@@ -350,7 +350,12 @@ def test_the_code_of_an_answer_follows_text_sliders_and_strikes(open_page, serve
     other = next(name for name in puzzled_model.classes_.tolist() if name != second.label)
     page.locator(f"[data-relabel='{second.number}']").select_option(other)
     expect_code(page, "query", query_code(folder, text, moved, (first.number,), {second.number: other}))
-    expect(page.locator("#query-code").get_by_role("button", name="copy")).to_be_visible()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("#query-code").get_by_role("button", name="copy").click()
+    page.wait_for_function(
+        "async code => (await navigator.clipboard.readText()).trimEnd() === code.trimEnd()",
+        arg=query_code(folder, text, moved, (first.number,), {second.number: other}),
+    )
 
 
 def test_the_code_of_the_errors_follows_sliders_and_filters(open_page, served, root, puzzled_model):

@@ -116,6 +116,47 @@ def test_sliders_and_strikes_move_the_answer_beside_too(page, forgetful, text):
     expect(page.locator("#beside .sum")).to_contain_text(f"{without.probabilities.max():.3f} = ")
 
 
+def test_the_address_reopens_what_is_thought_away_and_the_edit_beside(page, open_page, forgetful, text):
+    edit = f"{text} plum & pear"
+    first, second = (neighbour.number for neighbour in forgetful.explain(text).neighbours[:2])
+    other = next(name for name in forgetful.classes_ if name != forgetful.memory.rows["label"].iloc[second])
+    page.locator(f"[data-strike='{first}']").click()
+    expect(page.locator("#thought li")).to_have_count(1)
+    page.locator(f"[data-relabel='{second}']").select_option(str(other))
+    expect(page.locator("#thought li")).to_have_count(2)
+    page.locator("#beside-it button").first.click()
+    expect(page.locator("#edited textarea")).to_have_value(text)
+    page.locator("#edited textarea").fill(edit)
+    expect(page.locator("#beside .asked")).to_have_text(edit)
+    page.wait_for_function(
+        "['edited', 'struck', 'relabelled'].every(part => new URLSearchParams(location.search).has(part))"
+        " && new URLSearchParams(location.search).get('edited').endsWith('pear')"
+    )
+    again, strikes = open_page(page.url), Strikes((first,), {second: str(other)})
+    for seen in (page, again):
+        expect(seen.locator("#edited textarea")).to_have_value(edit)
+        for place, asked in (("answer", text), ("beside", edit)):
+            said = explain_what_if(forgetful, AskedText.of(forgetful, asked), forgetful.retrieval, strikes)
+            expect(seen.locator(f"#{place} .asked")).to_have_text(asked)
+            expect(seen.locator(f"#{place} .sum")).to_contain_text(f"{said.probabilities.max():.3f} = ")
+        expect(seen.locator(f"[data-strike='{first}']")).to_have_count(0)
+        expect(seen.locator(f"[data-relabel='{second}']")).to_have_value(str(other))
+    again.locator("#put-back").click()
+    expect(again.locator("#answer .sum")).to_contain_text(f"{forgetful.explain(text).probabilities.max():.3f} = ")
+    again.locator("#beside-it button").first.click()
+    again.wait_for_function("!/edited|struck|relabelled/.test(location.search)")
+
+
+@pytest.mark.parametrize("wrong", ["struck=0-99999", 'relabelled={"0":"nowhere"}', 'relabelled={"9999":"x"}'])
+def test_of_what_a_link_thinks_away_all_that_cannot_be_is_left_out(open_page, address, forgetful, wrong):
+    page = open_page(f"{address}?text=iron+and+rain&{wrong}")
+    expect(page.locator("#answer .asked")).to_have_text("iron and rain")
+    probability = forgetful.explain("iron and rain").probabilities.max()
+    expect(page.locator("#answer .sum")).to_contain_text(f"{probability:.3f} = ")
+    expect(page.locator("#thought")).to_be_empty()
+    expect(page.locator("#put-back")).to_be_hidden()
+
+
 def test_either_text_of_a_pair_can_be_edited(open_page, serve_model, forgetful):
     parts, rows, memory = forgetful.parts, forgetful.parts.evaluation_rows, forgetful.memory
     pairs = memory.rows.assign(text_pair=memory.rows["text"].iloc[::-1].tolist())
