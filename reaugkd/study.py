@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from reaugkd.black_box import black_box_outputs
 from reaugkd.data import SPLITS, Task
 from reaugkd.encoders import TextClassifier, normalize
+from reaugkd.errors import ReAugKDError
 from reaugkd.recipe import Recipe, distill, fit_head, teach
 from reaugkd.scenarios import corrected_labels, few_labels, grown_memory, new_classes
 from reaugkd.study_plan import Study, StudyMethod, StudyScenario, StudyTeacher
@@ -87,6 +88,11 @@ class StudyFolder:
         rows = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
         return [row for row in rows if row.get("made_by") == about["made_by"]]
 
+    @property
+    def data(self) -> Path:
+        """Return the JSON file of each task's digest of rows and labels."""
+        return self.path / "data.json"
+
     def second_key(self, task: str) -> Path:
         """Return the file of what the untuned encoder's layers make of every text."""
         return self.path / "second_keys" / f"{task}.npz"
@@ -139,10 +145,11 @@ def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say, kno
     Raises
     ------
     ReAugKDError
-        If a file of the data is missing, or weights are not found.
+        If a file of the data is missing, weights are not found, or the folder was made of other rows or labels.
     """
     folder = StudyFolder(Path(work))
     tasks = {task.name: task.load(Path(data)) for task in study.tasks}
+    _check_data(tasks, folder.data)
     if study.second_key:
         for name, task in tasks.items():
             _second_keys(task, study.second_key, folder.second_key(name))
@@ -257,7 +264,7 @@ def student_made_of(task: Task, recipe: Recipe, outputs: TeacherOutputs | None) 
     if recipe.distillation.aligns:
         names += ["projection_training", "projection_temperature"]
     settings = asdict(recipe)
-    parts = [task.fingerprint(), repr(task.labels("train").tolist()), json.dumps([settings[name] for name in names])]
+    parts = [*_seen(task), json.dumps([settings[name] for name in names])]
     if outputs is not None:
         parts.append(hashlib.sha256(outputs.soft_labels.tobytes() + outputs.hidden.tobytes()).hexdigest())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -300,6 +307,25 @@ def is_made_of(path: Path, made_of: str) -> bool:
         return False
     with np.load(path) as found:
         return str(found["made_of"]) == made_of
+
+
+def _seen(task: Task) -> list[str]:
+    """Return what a network that is trained on a task depends on, of the task."""
+    return [task.fingerprint(), repr(task.labels("train").tolist())]
+
+
+def _check_data(tasks: Mapping[str, Task], path: Path) -> None:
+    """Refuse other rows or labels than those that the study's folder was made of: its teachers are of the old ones."""
+    today = {name: hashlib.sha256("\n".join(_seen(task)).encode()).hexdigest() for name, task in tasks.items()}
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    changed = [repr(name) for name, digest in today.items() if known.get(name, digest) != digest]
+    if changed:
+        raise ReAugKDError(
+            f"The rows or train labels of {', '.join(changed)} are others than those that {str(path.parent)!r} was "
+            "made of, and so are its teachers; name a new folder with --out."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(known | today, indent=1) + "\n", encoding="utf-8")
 
 
 def _outputs(

@@ -143,6 +143,19 @@ def test_a_finished_study_trains_nothing_again_and_a_lost_student_alone_is_made_
     np.testing.assert_allclose(before["test_probabilities"], after["test_probabilities"], atol=1e-5)
 
 
+@pytest.mark.parametrize("column", ["label", "text"])
+def test_a_folder_that_was_made_of_other_rows_or_labels_is_refused(copied, trained, column):
+    study, before = read_study(copied / "study.yaml"), (copied / "work" / "data.json").read_text()
+    path = copied / study.tasks[0].files["train"]
+    rows = pd.read_csv(path)
+    rows.loc[:3, column] = rows[column].iloc[-1]
+    rows.to_csv(path, index=False)
+    with pytest.raises(ReAugKDError, match="train labels of 'one' are others .* name a new folder with --out"):
+        run_study(study, copied, copied / "work", say=lambda _: None)
+    assert trained == []
+    assert (copied / "work" / "data.json").read_text() == before
+
+
 def test_a_changed_setting_trains_the_students_that_it_concerns(finished, trained, plan, tmp_path):
     copy = tmp_path / "study"
     shutil.copytree(finished, copy)
