@@ -91,13 +91,14 @@ def training_html(trainings: Trainings) -> str:
     if job is None or request is None:
         return NOTHING_YET
     name = f"<b>{escaped_text(request.name)}</b>"
+    so_far = "".join(f"<p>{escaped_text(note)}</p>" for note in trainings.notes) + stages_html(job)
     if job.model is not None:
-        return f"<p>{name} is trained. Choose it in the menu of models above to ask it.</p>{stages_html(job)}"
+        return f"<p>{name} is trained. Choose it in the menu of models above to ask it.</p>{so_far}"
     if job.error:
         return f"<p>{name}</p>{sentence_html(job.error)}"
     if job.is_cancelled:
         return f"<p>{name} stops at its next report.</p>"
-    return f"<p>{name} is being trained. The training goes on if you close the page.</p>{stages_html(job)}"
+    return f"<p>{name} is being trained. The training goes on if you close the page.</p>{so_far}"
 
 
 class TrainView:
@@ -240,9 +241,8 @@ class TrainView:
         dict
             Values by component, of those in ``filled``.
         """
-        new = model_name or self.menu.free_name("mine")
-        shown = {self.model_name: new, self.message: gr.HTML(visible=False)}
-        return shown | self._draw((0, 0, False), model_name, is_read)
+        named = {} if model_name else {self.model_name: self.menu.free_name("mine")}
+        return named | self._draw((0, 0, False), model_name, is_read)  # what is written or told there meanwhile stays
 
     def _choose_source(self, source: str, path: str | None) -> dict[Any, Any]:
         """Show the boxes that the source needs; what is read of a file comes back with it."""

@@ -1,7 +1,9 @@
 """What the page trains: one training at a time for the whole server, while every page goes on asking."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,8 +96,30 @@ class TrainingRequest:
             metric=self.metric or None,
         )
 
-    def train(self, folder: str, on_progress: "OnProgress") -> "ReAugKDClassifier":
-        """Train the model into a folder, or go on where a training by the same request stopped."""
+    def train(
+        self, folder: str, on_progress: "OnProgress", *, say: Callable[[str], object] | None = None
+    ) -> "ReAugKDClassifier":
+        """Train the model into a folder, or go on where a training by the same request stopped.
+
+        Parameters
+        ----------
+        folder : str
+            The model's.
+        on_progress : callable
+            As :func:`reaugkd.train` takes it.
+        say : callable, optional
+            Is told what makes the scores of the task better, or worse, than one may think.
+
+        Returns
+        -------
+        ReAugKDClassifier
+            The model.
+
+        Raises
+        ------
+        ReAugKDError
+            If the rows, an encoder or a setting are not right.
+        """
         from reaugkd import Recipe, train
         from reaugkd.weights import DEFAULT_ENCODER
 
@@ -112,7 +136,13 @@ class TrainingRequest:
             second_key=DEFAULT_ENCODER if self.second_key else None,
         )
         return train(
-            self.load(), recipe, folder, teacher_outputs=outputs, replace_unfinished=False, on_progress=on_progress
+            self.load(),
+            recipe,
+            folder,
+            teacher_outputs=outputs,
+            replace_unfinished=False,
+            on_progress=on_progress,
+            say=say,
         )
 
     def goes_on_with(self, begun: "TrainingRequest") -> bool:
@@ -155,10 +185,13 @@ class Trainings:
         The training that runs or ran last.
     request : TrainingRequest or None
         What it was asked for.
+    notes : list of str
+        What it told of its texts.
     """
 
     def __init__(self, menu: ModelMenu) -> None:
         self.menu = menu
+        self.notes: list[str] = []
         self.job: ModelJob | None = None
         self.request: TrainingRequest | None = None
         self._begun: dict[str, TrainingRequest] = {}  # by folder: whose the unfinished work in it is
@@ -184,7 +217,8 @@ class Trainings:
             folder = self.menu.new_folder(request.name)
             self._keep_unfinished(folder, request)
             self.request = request
-            self.job = ModelJob(str(folder), request.train)
+            self.notes = []
+            self.job = ModelJob(str(folder), partial(request.train, say=self.notes.append))
             self.job.start()
 
     def _keep_unfinished(self, folder: Path, request: TrainingRequest) -> None:

@@ -1,6 +1,7 @@
 """What the page trains: one at a time, under a name that is free, of what was asked for."""
 
 import threading
+import time
 from dataclasses import replace
 
 import gradio as gr
@@ -26,7 +27,8 @@ def started(monkeypatch, tmp_path):
     """Trainings that wait until they are let go, and the recipes they were asked for."""
     go, asked = threading.Event(), []
 
-    def train(request, folder, on_progress):
+    def train(request, folder, on_progress, *, say):
+        say("About 30 % of the <i>train</i> texts are cut.")
         asked.append((request, folder))
         assert go.wait(60)
         raise ReAugKDError("The disk is full.")
@@ -37,6 +39,19 @@ def started(monkeypatch, tmp_path):
     yield desk, go, asked
     go.set()
     desk.job.wait()
+
+
+def test_what_is_told_of_the_texts_stands_with_the_training_and_is_told_once(started):
+    desk, go, _ = started
+    note = "<p>About 30 % of the &lt;i&gt;train&lt;/i&gt; texts are cut.</p>"
+    while not desk.notes:
+        time.sleep(0.01)
+    assert training_html(desk).count(note) == 1
+    go.set()
+    desk.job.wait()
+    desk.resume()
+    desk.job.wait()
+    assert len(desk.notes) == 1
 
 
 def test_a_second_training_waits_for_the_first(started):

@@ -1,7 +1,11 @@
 """Debian's chromium, driven by Playwright, and pages for it to open. Nothing here waits for a fixed time."""
 
+import asyncio
 import shutil
 import sys
+import threading
+import time
+from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -74,21 +78,54 @@ def open_page(browser, monkeypatch):
     assert hosts - {None} == {"127.0.0.1"}  # None: data: and blob: addresses, which reach nobody
 
 
+@pytest.fixture(scope="session")
+def while_no_listener_runs():
+    """A context; of what a listener makes while a page is built, Gradio would think that it belongs to that page."""
+    running, paused, call = set(), threading.Event(), gr.Blocks.call_function
+
+    async def counted(*arguments, **options):
+        task = asyncio.current_task()
+        running.add(task)
+        while paused.is_set():
+            running.discard(task)
+            await asyncio.sleep(0.01)
+            running.add(task)
+        try:
+            return await call(*arguments, **options)
+        finally:
+            running.discard(task)
+
+    @contextmanager
+    def paused_listeners():
+        paused.set()
+        while running:
+            time.sleep(0.01)
+        try:
+            yield
+        finally:
+            paused.clear()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gr.Blocks, "call_function", counted)
+        yield paused_listeners
+
+
 class Server:
     """Serves pages of this process."""
 
-    def __init__(self):
-        self.pages = []
+    def __init__(self, while_no_listener_runs):
+        self.pages, self.while_no_listener_runs = [], while_no_listener_runs
 
     def __call__(self, job):
-        page = build_app(job)
+        with self.while_no_listener_runs():
+            page = build_app(job)
         self.pages.append(page)
         return launch(page, "127.0.0.1", free_port())
 
 
 @pytest.fixture(scope="module")
-def serve():
-    server = Server()
+def serve(while_no_listener_runs):
+    server = Server(while_no_listener_runs)
     yield server
     for page in server.pages:
         page.close()

@@ -190,7 +190,7 @@ def test_a_data_set_by_name_is_trained_on_by_the_columns_that_one_names(
 def test_the_shipped_task_is_trained_as_the_page_says(open_page, serve_model, toy_model, monkeypatch):
     asked = []
 
-    def train(request, folder, on_progress):
+    def train(request, folder, on_progress, *, say):
         asked.append(request)
         raise ReAugKDError("The disk is full; free some space.")
 
