@@ -197,7 +197,7 @@ class TrainView:
         drawn += [self.name, self.model_name, self.preview]
         kept: list[Any] = [self.model_name, self.is_read]
         self.fill_inputs = kept
-        self.filled = [self.message, *drawn]
+        self.filled = drawn
         asked: set[Block] = {
             self.model_name,
             self.is_read,
