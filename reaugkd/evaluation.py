@@ -32,7 +32,6 @@ GRID_K = (4, 8, 16, 32, 64)
 GRID_TEMPERATURE = (0.02, 0.05, 0.1, 0.2)
 GRID_PENALTY = (1.0, 0.1, 0.01)
 FOLDS = 5
-MIN_GATE_ROWS = FEWEST_VALIDATION
 GATE_CONFIDENCE, GATE_DRAWS = 0.8, 300  # a tenth of the draws lies below
 BEYOND_DOUBT = 2.58  # standard errors: chance goes so far once in two hundred times
 ONE_ERROR = 1.0  # standard error by which a log loss must be lower before more memories are taken for it
@@ -147,7 +146,7 @@ def too_few_for_a_gate(rows: int) -> int | None:
     int or None
         The same, or None where they are enough.
     """
-    return rows if rows < MIN_GATE_ROWS else None
+    return rows if rows < FEWEST_VALIDATION else None
 
 
 @dataclass(frozen=True)

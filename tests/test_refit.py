@@ -23,7 +23,7 @@ def test_a_model_that_was_not_edited_is_chosen_as_it_was(toy_model):
 
 
 def test_a_gate_is_fitted_on_the_classes_that_the_student_knows(toy_model, monkeypatch):
-    monkeypatch.setattr(evaluation, "MIN_GATE_ROWS", 10)
+    monkeypatch.setattr(evaluation, "FEWEST_VALIDATION", 10)
     edited = apply_patch(toy_model, (Edit("add", "mine", "gadget", "the shiny new gadget hums"),))
     refitted = refit_gate(edited)
     assert refitted.classes_.tolist() == edited.classes_.tolist()
@@ -100,7 +100,7 @@ def test_where_the_validation_rows_were_too_few_to_try_a_gate_figures_and_card_s
         assert words.startswith("k = 4 and τ = 0.1 were not chosen on any rows, one seed")
         assert words.endswith("There were too few validation rows (24) to try it: the gate is closed.")
         assert "told nothing" not in model.parts.card
-    monkeypatch.setattr(evaluation, "MIN_GATE_ROWS", 24)
+    monkeypatch.setattr(evaluation, "FEWEST_VALIDATION", 24)
     words, memory = shown(refit_gate(toy_model))
     assert "too_few_rows" not in memory
     assert "were chosen on the validation rows" in words
