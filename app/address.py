@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Any
 
 import gradio as gr
+from maps_panel import MapsPanel
 from models import ModelMenu
 from settled import when_settled
 
@@ -53,36 +54,35 @@ def address_of(state: PageState) -> tuple[str, str]:
     return link, " and ".join(missing)
 
 
-def keep_address(
-    views: dict[str, Any], name: gr.Dropdown, opened: gr.State, selected: gr.State, **options: Any
-) -> None:
+def keep_address(views: dict[str, Any], maps: MapsPanel, name: gr.Dropdown, opened: gr.State, **options: Any) -> None:
     """Keep the page's address such that it opens what is seen.
 
     Parameters
     ----------
     views : dict of str to view
         Those that have a link, by the name that it gives them, Query first: a link holds what that is set to.
+    maps : MapsPanel
+        The maps under them; a link holds what these show.
     name : Dropdown
         Holds the name of the model that is asked.
     opened : State
         Holds the name of the view that is open.
-    selected : State
-        Holds the points that are selected on the maps.
     **options
         As of any event.
     """
     parts = [part for view in views.values() for part in view.seen]
-    watched: list[Any] = [name, opened, selected, *parts]
+    watched: list[Any] = [name, opened, *maps.seen, *parts]
     address = gr.Textbox(visible=False)
     missing = gr.State("")
 
-    def link(name: str, opened: str, selected: Any, told: str, *values: Any) -> tuple[str, str]:
+    def link(name: str, opened: str, told: str, *values: Any) -> tuple[str, str]:
         left, seen = iter(values), {}
+        on_maps = list(islice(left, len(maps.seen)))
         for key, view in views.items():
             seen[key] = list(islice(left, len(view.seen)))
         asked = views["query"].linked_state(*seen["query"])
         of_view = asked.of_view if opened == "query" else {}
-        state = replace(asked, view=opened, model=name, selected=tuple(selected), of_view=of_view)
+        state = maps.linked_state(replace(asked, view=opened, model=name, of_view=of_view), *on_maps)
         if opened != "query" and opened in views:
             state = views[opened].linked_state(state, *seen[opened])
         kept, lacking = address_of(state)
@@ -90,6 +90,6 @@ def keep_address(
             gr.Info(f"The page's address would be too long with the {lacking}: it opens the page without.")
         return kept, lacking
 
-    inputs = [name, opened, selected, missing, *parts]
+    inputs = [name, opened, missing, *maps.seen, *parts]
     changed = when_settled(watched, link, inputs, [address, missing], "keep-address", **options)
     changed.then(None, address, js="link => { history.replaceState(null, '', link); }", api_visibility="private")

@@ -4,6 +4,7 @@ import base64
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,6 +146,7 @@ class MapsPanel:
                 )
                 self.save = SaveButton("Save as CSV", "selection.csv", "save-selection", size="sm", visible=False)
         self.listed = [self.selected, self.count, self.rows, self.save.button]
+        self.seen = [self.selected, self.colour, self.shown]
         self.filled = [self.colour, self.shown, self.opened, self.detail, self.ask, *self.listed]
         self._wire()
 
@@ -159,13 +161,15 @@ class MapsPanel:
         self.chosen = (lassoed, moved)  # views that list what is selected follow these
         self.save.on_click(self._save, [self.name, self.selected])
 
-    def fill(self, name: str) -> dict[Any, Any]:
+    def fill(self, name: str, linked: PageState) -> dict[Any, Any]:
         """Set the panel up for a model; the points come by themselves.
 
         Parameters
         ----------
         name : str
             The model's.
+        linked : PageState
+            What the page's link asks for.
 
         Returns
         -------
@@ -173,14 +177,31 @@ class MapsPanel:
             Values by component, of those in ``filled``.
         """
         import_analysis()
+        columns, asked = self._columns(name), self._asked(name, linked)
+        colour = gr.Dropdown(columns, value=asked.get("column", "label"))
+        shown = {self.colour: colour, self.shown: asked.get("shown", SHOWN[0][1]), self.opened: None}
+        return shown | {self.detail: OPENED, self.ask: gr.Button(visible=False)} | self.list_points(name, [])
+
+    def linked_state(self, state: PageState, selected: list[int], colour: str, shown: str) -> PageState:
+        """Return a page's state with what the maps show."""
+        column = "" if colour == "label" else colour
+        return replace(state, selected=tuple(selected), colour=column, shown="" if shown == SHOWN[0][1] else shown)
+
+    def _columns(self, name: str) -> list[str]:
+        """Return the columns by which a model's points can be coloured."""
         from reaugkd.map_points import colour_columns
 
         try:
-            columns = colour_columns(points_of(self.menu.get(name)))
+            return colour_columns(points_of(self.menu.get(name)))
         except ReAugKDError:
-            columns = ["label"]
-        shown = {self.colour: gr.Dropdown(columns, value="label"), self.shown: "all", self.opened: None}
-        return shown | {self.detail: OPENED, self.ask: gr.Button(visible=False)} | self.list_points(name, [])
+            return ["label"]
+
+    def _asked(self, name: str, linked: PageState) -> dict[str, str]:
+        """Return what the canvas is told of a link; what these maps do not have is left out."""
+        if linked.model not in ("", name):
+            return {}
+        column = {"column": linked.colour} if linked.colour in self._columns(name) else {}
+        return column | ({"shown": linked.shown} if linked.shown in dict(SHOWN).values() else {})
 
     def points(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Send the positions of all points of a model, base64 of float32; or the sentence that says why not."""
@@ -279,20 +300,21 @@ class MapsPanel:
     def _save(self, path: Path, name: str, selected: list[int]) -> None:
         self._table(name, selected).to_csv(path, index=False)
 
-    def show_points(self, name: str, selected: list[int]) -> dict[Any, Any]:
+    def show_points(self, name: str, selected: list[int], **news: Any) -> dict[Any, Any]:
         """Select points from another view: on the canvas and in the list."""
-        return {self.map: said(name, selected=selected), **self.list_points(name, selected)}
+        return {self.map: said(name, selected=selected, **news), **self.list_points(name, selected)}
 
     def show_link(self, name: str, linked: PageState) -> dict[Any, Any]:
-        """Select the points that a link names, of those that there are."""
-        if linked.model not in ("", name) or not linked.selected:
+        """Colour the points and select those that a link names, of those that there are."""
+        asked = self._asked(name, linked)
+        if linked.model not in ("", name) or not (linked.selected or asked):
             return {self.selected: []}
         try:
             count = len(points_of(self.menu.get(name)))
         except ReAugKDError as error:  # the rest of the link is opened all the same
             gr.Warning(str(error))
             return {self.selected: []}
-        return self.show_points(name, [point for point in linked.selected if point < count])
+        return self.show_points(name, [point for point in linked.selected if point < count], **asked)
 
     def show_rows(self, name: str, split: str, rows: pd.DataFrame) -> dict[Any, Any]:
         """Select rows of the evaluation set from another view; the maps show those of the test split alone."""

@@ -87,14 +87,14 @@ def build_app(job: ModelJob) -> gr.Blocks:
         for event in (shown.then, chosen.success):
             answered = event(query.fill, [name, *query.fill_inputs, linked], query.filled, **LATEST)
             # The answer first, and others beside it: the maps take seconds.
-            filled = answered.then(maps.fill, name, maps.filled, **MAPS)
+            filled = answered.then(maps.fill, [name, linked], maps.filled, **MAPS)
             selected = filled.then(maps.show_link, [name, linked], [maps.map, *maps.listed], **MAPS)
             for key in ("memory", "errors", "compare"):
                 views[key][1].follow_link(selected)
         for tab, view in others:
             _fill_when_opened(tab, view, name, chosen, opened)
         linkable = {key: views[key][1] for key in ("query", "errors", "memory", "compare")}
-        keep_address(linkable, name, opened, maps.selected, **AT_ONCE)
+        keep_address(linkable, maps, name, opened, **AT_ONCE)
         add_endpoints(menu)
     return page
 

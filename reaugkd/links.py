@@ -46,6 +46,10 @@ class PageState:
         τ_r.
     selected : tuple of int
         Numbers of the points that are selected on the maps: memories first, then test rows.
+    colour : str
+        Column by which the maps are coloured.
+    shown : str
+        Which points the maps show: ``memory`` or ``test`` alone.
     of_view : mapping of str to str
         Further settings of the view by name, each one of :data:`OF_VIEW`; empty ones are left out. A page has menus for
         most: it takes its own default where the menu has no such entry.
@@ -53,8 +57,8 @@ class PageState:
     Raises
     ------
     ReAugKDError
-        If the view has no such setting, or a value has more than 200 characters, those of :data:`LONGEST_OF` more than
-        is said there, or is not what it should be.
+        If the view has no such setting, or a value or the colour has more than 200 characters, those of
+        :data:`LONGEST_OF` more than is said there, or is not what it should be.
     """
 
     model: str = ""
@@ -65,10 +69,13 @@ class PageState:
     retrieval_weight: float | None = None
     temperature: float | None = None
     selected: tuple[int, ...] = ()
+    colour: str = ""
+    shown: str = ""
     of_view: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "of_view", {name: value for name, value in self.of_view.items() if value})
+        _read("colour", self.colour, partial(_short, most=LONGEST))
         known = OF_VIEW.get(self.view, ())
         for name, value in self.of_view.items():
             if name not in known:

@@ -15,6 +15,7 @@ from reaugkd.links import PageState, app_link, page_state, picked_of, short, str
         PageState(),
         PageState("toy", "errors", "what & why? = ü", "second", 4, 0.25, 0.05, (1, 20, 300)),
         PageState(retrieval_weight=0.0),
+        PageState("toy", "memory", selected=(3,), colour="retrieval's effect", shown="test"),
         PageState(selected=(9, 3, 4, 5, 120, 121, 7)),
         PageState(
             view="errors",
@@ -107,6 +108,7 @@ def test_of_what_a_link_picked_all_that_is_wrong_is_left_out(text, picked):
         ({"view": "compare", "second_weight": "2"}, "second_weight='2' is not between 0 and 1"),
         ({"view": "compare", "second_weight": "much"}, "second_weight='much' is not a number"),
         ({"view": "compare", "second_weight": "0" * 201}, "has 201 characters, more than 200"),
+        ({"colour": "x" * 201}, "has 201 characters, more than 200"),
         ({"struck": "1,x"}, "struck='1,x' is not a list of numbers"),
         ({"relabelled": "[4]"}, r"relabelled='\[4\]' is no JSON object"),
         ({"edited": "x" * 8_001}, "has 8,001 characters, more than 8,000"),

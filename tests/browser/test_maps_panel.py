@@ -387,3 +387,27 @@ def test_the_training_is_played_on_axes_that_stay_and_the_maps_come_back(page, t
     expect(said).to_have_text("maps")
     expect(canvas).to_have_attribute("data-epoch", "")
     assert at(page, 3) == on_maps
+
+
+def test_the_address_reopens_what_the_maps_show(page, open_page):
+    page.locator("#colour input").click()
+    page.get_by_role("option", name="effect", exact=True).click()
+    expect(page.locator(MAPS)).to_have_attribute("data-column", "effect")
+    page.locator("#map-shown").get_by_label("test rows").check()
+    expect(page.locator(MAPS)).to_have_attribute("data-shown", "test")
+    page.wait_for_function("/colour=effect/.test(location.search) && /shown=test/.test(location.search)")
+    again = open_page(page.url)
+    expect(again.locator(MAPS)).to_have_attribute("data-column", "effect")
+    expect(again.locator(MAPS)).to_have_attribute("data-shown", "test")
+    expect(again.locator("#colour input")).to_have_value("effect")
+    expect(again.locator("#map-shown").get_by_label("test rows")).to_be_checked()
+    again.locator("#map-shown").get_by_label("everything").check()
+    again.wait_for_function("!location.search.includes('shown=')")
+
+
+def test_what_a_link_asks_of_the_maps_and_they_do_not_have_is_left_out(open_page, address):
+    page = open_page(f"{address}?colour=nowhere&shown=cellar&selected=3-5")
+    expect(page.locator(MAPS)).to_have_attribute("data-selected", "3")
+    expect(page.locator(MAPS)).to_have_attribute("data-column", "label")
+    expect(page.locator(MAPS)).to_have_attribute("data-shown", "all")
+    expect(page.locator("#colour input")).to_have_value("label")
