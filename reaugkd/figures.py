@@ -187,7 +187,6 @@ def loss_figure(losses: Mapping[str, Sequence[tuple[int, float]]]) -> go.Figure:
     figure.update_xaxes(title="step", rangemode="tozero")
     figure.update_yaxes(rangemode="tozero")
     figure.update_yaxes(title="training loss", col=1)
-    figure.update_annotations(font_size=12)
     figure.update_layout(height=300)
     return _styled(figure, "Training loss by stage", top=80)
 
@@ -404,8 +403,10 @@ def _styled(figure: go.Figure, title: str, top: int = 60) -> go.Figure:
         plot_bgcolor="rgba(0,0,0,0)",
         margin={"l": 10, "r": 20, "t": top, "b": 40},
     )
-    figure.update_xaxes(gridcolor=GRID_COLOUR, zerolinecolor=GRID_COLOUR, automargin=True)
-    figure.update_yaxes(gridcolor=GRID_COLOUR, zerolinecolor=GRID_COLOUR, automargin=True)
+    axis = {"gridcolor": GRID_COLOUR, "zerolinecolor": GRID_COLOUR, "automargin": True, "title_font_size": 12}
+    figure.update_xaxes(axis)
+    figure.update_yaxes(axis)
+    figure.update_annotations(font_size=12)  # of panels; nothing is larger than the title, which says the finding
     if figure.layout.legend.orientation is None:
         figure.update_layout(legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0})
     return figure
