@@ -106,7 +106,7 @@ def test_where_more_rows_are_found_than_listed_the_page_says_so():
 def test_a_link_to_the_page_is_kept_also_before_the_boxes_of_the_query_page_are_filled(toy_model_folder):
     page = build_app(ModelJob(str(toy_model_folder)))
     (link,) = [listener.fn for listener in page.fns.values() if getattr(listener.fn, "__name__", "") == "link"]
-    query = ["", "", 4, 0.5, 0.1, True]
+    maps, query = [[], "label", "all"], ["", "", 4, 0.5, 0.1, True, "", "", False, {"struck": [], "relabelled": {}}]
     errors = ["toy", "test", 4, 0.5, 0.1, True, {}, "any", "any", "any", "any", ""]
     compare = ["toy", AS_CHOSEN, 0.5, "toy", STUDENT, 0.5, "test", {}, "", "", ""]
     for view, wanted in (
@@ -115,4 +115,4 @@ def test_a_link_to_the_page_is_kept_also_before_the_boxes_of_the_query_page_are_
         ("memory", "?model=toy&view=memory&k=4&temperature=0.1&show=suspicious"),
         ("compare", "?model=toy&view=compare"),
     ):
-        assert link("toy", view, [], "", *query, *errors, "suspicious", "", *compare) == (wanted, "")
+        assert link("toy", view, "", *maps, *query, *errors, "suspicious", "", *compare) == (wanted, "")

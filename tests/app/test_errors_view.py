@@ -72,7 +72,7 @@ def test_a_selection_that_held_rows_lets_all_pass_when_it_holds_memories_only(er
     drawn = errors._draw_selected("toy", MEMORIES, *errors_seen({"rows": [0]}))
     assert drawn[errors.picked] == {}
     assert "<b>36</b> rows: all rows" in drawn[errors.chosen]
-    drawn = compare._list_selected("toy", MEMORIES, *compare_seen({"rows": [0]}))
+    drawn = compare._compare_selected("toy", MEMORIES, *compare_seen({"rows": [0]}))
     assert drawn[compare.picked] == DIFFERING
 
 
@@ -81,10 +81,10 @@ def test_pages_that_another_model_filled_are_not_drawn_when_points_are_selected(
     for drawn_for in (None, "before"):
         assert errors._draw_selected(drawn_for, points, *seen) == gr.skip()
         assert errors._draw_linked(drawn_for, PageState(), points, *seen) == gr.skip()
-        assert compare._list_selected(drawn_for, points, *compare_seen(DIFFERING)) == gr.skip()
-        assert compare._list_linked(drawn_for, PageState(), points, *compare_seen(DIFFERING)) == gr.skip()
+        assert compare._compare_selected(drawn_for, points, *compare_seen(DIFFERING)) == gr.skip()
+        assert compare._compare_linked(drawn_for, PageState(), points, *compare_seen(DIFFERING)) == gr.skip()
     assert errors._draw_selected("toy", points, *errors_seen())[errors.picked] == {"rows": [0, 2, 5]}
-    assert compare._list_selected("toy", points, *compare_seen({}))[compare.picked] == {"rows": [0, 2, 5]}
+    assert compare._compare_selected("toy", points, *compare_seen({}))[compare.picked] == {"rows": [0, 2, 5]}
 
 
 @pytest.mark.parametrize("picked", [{}, CELL, {"rows": [0, 2, 5]}, {**CELL, "rows": [0, 2, 5]}])
@@ -102,14 +102,14 @@ def test_a_link_reopens_compare_with_its_pick_whether_the_maps_come_before_or_af
     linked = compare.linked_state(PageState("toy", selected=tuple(points)), *compare_seen(picked))
     assert compare.fill("toy", "", "", linked, points)[compare.picked] == picked
     early = compare.fill("toy", "", "", linked, [])[compare.picked]
-    late = compare._list_linked("toy", linked, points, *compare_seen(early))
+    late = compare._compare_linked("toy", linked, points, *compare_seen(early))
     assert (early if late == gr.skip() else late[compare.picked]) == picked
 
 
 def test_what_is_picked_before_a_links_points_come_stays(errors, compare, points):
     linked = PageState("toy", "errors", selected=tuple(points))
     assert errors._draw_linked("toy", linked, points, *errors_seen(CELL)) == gr.skip()
-    assert compare._list_linked("toy", replace(linked, view="compare"), points, *compare_seen({})) == gr.skip()
+    assert compare._compare_linked("toy", replace(linked, view="compare"), points, *compare_seen({})) == gr.skip()
 
 
 @pytest.mark.parametrize("asked", [{"equal": 1}, {"equal": {"nowhere": "x"}}, {"between": {"text": [0, 1]}}])
