@@ -12,7 +12,7 @@ from code_box import place_code
 from gradio.events import Dependency
 from maps_panel import MapsPanel
 from models import AT_ONCE, LATEST, SPLITS, ModelMenu, evaluation_set, kept
-from picked import MapsPick, picked_in_link
+from picked import MapsPick, picked_in_link, rows_in_words, selected_rows, within_selection
 from row_table import ALL_ROWS, PICK, listed_html, numbered, row_table
 from save_button import SaveButton
 from sentence import sentence_html
@@ -76,8 +76,8 @@ class Seen:
 
     @property
     def rows(self) -> list[int] | None:
-        """The test rows that are selected on the maps, which show no others; None where nothing is selected."""
-        return self.picked.get("rows") if self.split == "test" else None
+        """The rows that are selected on the maps; None where nothing is selected."""
+        return selected_rows(self.picked, self.split)
 
     @property
     def chosen(self) -> dict[str, Any]:
@@ -86,8 +86,7 @@ class Seen:
 
     def picking(self, picked: dict[str, Any]) -> "Seen":
         """Return this with another pick; where rows are selected, it is one of these."""
-        kept = {"rows": self.picked["rows"]} if self.picked.get("rows") else {}  # also while another split is shown
-        return replace(self, picked={**picked, **kept})
+        return replace(self, picked=within_selection(picked, self.picked))
 
     @property
     def weights(self) -> tuple[float | None, float | None]:
@@ -403,7 +402,7 @@ class CompareView:
     def _example(self, seen: Seen) -> tuple[str, str]:
         """Return the first text on which both differ, or any where there is none."""
         try:
-            table = self._comparison(seen).table
+            table = self._comparison(self._sides(seen), seen).table
         except ReAugKDError:
             text, pair = (*example_texts(self.menu.get(seen.name))[0], "")[:2]
             return text, pair
@@ -462,18 +461,15 @@ class CompareView:
 
         hidden = {self.below: gr.Column(visible=False)}
         try:
-            self._sides(seen)
+            sides = self._sides(seen)
         except ReAugKDError:  # the place of the answers says it
             return {self.summary: '<p class="empty">There is nothing to compare.</p>', self.shown: seen} | hidden
         try:
-            comparison = self._comparison(seen)
+            comparison = self._comparison(sides, seen)
         except ReAugKDError as error:
             return {self.summary: sentence_html(error), self.shown: seen} | hidden
-        metric, which = (
-            self.menu.get(seen.name).parts.settings.metric,
-            f"rows{' selected on the maps' * bool(seen.rows)}",
-        )
-        sentences = comparison_in_words(comparison, metric, which)
+        metric = sides[0][0].parts.settings.metric
+        sentences = comparison_in_words(comparison, metric, rows_in_words(seen.rows))
         return {
             self.summary: "".join(f"<p>{escaped_text(sentence)}</p>" for sentence in sentences),
             self.below: gr.Column(visible=True),
@@ -481,13 +477,13 @@ class CompareView:
             **self._listed(seen),
         }
 
-    def _comparison(self, seen: Seen) -> "Comparison":
-        return comparison_of(*self._sides(seen), seen.split, tuple(seen.rows or ()))
+    def _comparison(self, sides: "Sides", seen: Seen) -> "Comparison":
+        return comparison_of(*sides, seen.split, tuple(seen.rows or ()))
 
     def _table(self, seen: Seen) -> pd.DataFrame:
         """Return the rows behind what is shown."""
         try:
-            return self._comparison(seen).table
+            return self._comparison(self._sides(seen), seen).table
         except ReAugKDError as error:
             raise gr.Error(str(error)) from error
 

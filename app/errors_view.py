@@ -12,7 +12,7 @@ from code_box import place_code
 from gradio.events import Dependency
 from maps_panel import MapsPanel
 from models import LATEST, SPLITS, ModelMenu, evaluation_set
-from picked import MapsPick, picked_in_link
+from picked import MapsPick, picked_in_link, rows_in_words, selected_rows, within_selection
 from retrieval_sliders import RetrievalSliders
 from row_table import ALL_ROWS, PICK, listed_html, numbered, row_table
 from save_button import SaveButton
@@ -71,8 +71,8 @@ class Seen:
 
     @property
     def rows(self) -> list[int] | None:
-        """The test rows that are selected on the maps, which show no others; None where nothing is selected."""
-        return self.picked.get("rows") if self.split == "test" else None
+        """The rows that are selected on the maps; None where nothing is selected."""
+        return selected_rows(self.picked, self.split)
 
     @property
     def chosen(self) -> dict[str, Any]:
@@ -338,7 +338,7 @@ class ErrorsView:
                 figures,
                 settings.metric,
                 dict(Counter(table["flip"])),
-                f"rows{' selected on the maps' * bool(seen.rows)}",
+                rows_in_words(seen.rows),
             ),
             self.reliability: f'<div class="reliabilities">{reliabilities}</div>',
             self.confusion: confusion_table(confusion(table, settings.label_names)),
@@ -377,8 +377,7 @@ class ErrorsView:
     def _pick(self, event: gr.EventData, *inputs: Any) -> dict[Any, Any]:
         """List the rows behind a figure; where rows are selected, it is one of these."""
         seen = Seen(*inputs)
-        kept = {"rows": seen.picked["rows"]} if seen.picked.get("rows") else {}  # also while another split is shown
-        seen = replace(seen, picked={**json.loads(event.pick), **kept})
+        seen = replace(seen, picked=within_selection(json.loads(event.pick), seen.picked))
         return {self.picked: seen.picked, **self._listed(seen)}
 
     def _choose_column(self, *inputs: Any) -> dict[Any, Any]:

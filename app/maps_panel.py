@@ -177,7 +177,7 @@ class MapsPanel:
             Values by component, of those in ``filled``.
         """
         import_analysis()
-        columns, asked = self._columns(name), self._asked(name, linked)
+        columns, asked = self._columns(name), self._asked(name, linked.of_model(name))
         colour = gr.Dropdown(columns, value=asked.get("column", "label"))
         shown = {self.colour: colour, self.shown: asked.get("shown", SHOWN[0][1]), self.opened: None}
         return shown | {self.detail: OPENED, self.ask: gr.Button(visible=False)} | self.list_points(name, [])
@@ -198,8 +198,6 @@ class MapsPanel:
 
     def _asked(self, name: str, linked: PageState) -> dict[str, str]:
         """Return what the canvas is told of a link; what these maps do not have is left out."""
-        if linked.model not in ("", name):
-            return {}
         column = {"column": linked.colour} if linked.colour in self._columns(name) else {}
         return column | ({"shown": linked.shown} if linked.shown in dict(SHOWN).values() else {})
 
@@ -306,8 +304,9 @@ class MapsPanel:
 
     def show_link(self, name: str, linked: PageState) -> dict[Any, Any]:
         """Colour the points and select those that a link names, of those that there are."""
+        linked = linked.of_model(name)
         asked = self._asked(name, linked)
-        if linked.model not in ("", name) or not (linked.selected or asked):
+        if not (linked.selected or asked):
             return {self.selected: []}
         try:
             count = len(points_of(self.menu.get(name)))

@@ -8,6 +8,21 @@ from maps_panel import MapsPanel
 from reaugkd.links import PageState, picked_of
 
 
+def selected_rows(picked: dict[str, Any], split: str) -> list[int] | None:
+    """Return the test rows that are selected on the maps, which show no others; None where nothing is selected."""
+    return picked.get("rows") if split == "test" else None
+
+
+def rows_in_words(rows: list[int] | None) -> str:
+    """Say of which rows the figures of a page are."""
+    return "rows selected on the maps" if rows else "rows"
+
+
+def within_selection(picked: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """Return another pick than now; where rows are selected, also while another split is shown, it is one of these."""
+    return {**picked, "rows": now["rows"]} if now.get("rows") else picked
+
+
 def picked_in_link(picked: dict[str, Any], usual: dict[str, Any], is_selected: bool) -> str:
     """Write what is picked into a link; which rows are selected stands in every link, so here only that they count.
 

@@ -75,26 +75,26 @@ class PageState:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "of_view", {name: value for name, value in self.of_view.items() if value})
-        _read("colour", self.colour, partial(_short, most=LONGEST))
+        _read_short("colour", self.colour)
         known = OF_VIEW.get(self.view, ())
         for name, value in self.of_view.items():
             if name not in known:
                 has = f"its settings are {', '.join(known)}" if known else "it has none of its own"
                 raise ReAugKDError(f"The view {self.view!r} has no setting {name!r}; {has}.")
-            _read(
-                name,
-                _read(name, value, partial(_short, most=LONGEST_OF.get(name, LONGEST))),
-                OF_VIEW_READERS.get(name, str),
-            )
+            _read(name, _read_short(name, value), OF_VIEW_READERS.get(name, str))
+
+    def of_model(self, model: str) -> "PageState":
+        """Return the state if it is of this model, or else one that asks for nothing."""
+        return self if self.model in ("", model) else PageState()
 
     def asked_of(self, view: str, model: str) -> "PageState":
         """Return the state if it is of this view and model, or else one that asks for nothing."""
-        return self if self.view == view and self.model in ("", model) else PageState()
+        return self.of_model(model) if self.view == view else PageState()
 
 
 def short(of_view: Mapping[str, str]) -> dict[str, str]:
     """Return the settings of a view that are short enough for a link."""
-    return {name: value for name, value in of_view.items() if len(value) <= LONGEST_OF.get(name, LONGEST)}
+    return {name: value for name, value in of_view.items() if len(value) <= _longest(name)}
 
 
 def picked_of(text: str) -> dict[str, Any]:
@@ -239,6 +239,14 @@ def _read(name: str, text: str, reader: Callable[[str], Any]) -> Any:
     except ValueError as error:
         shown = text if len(text) <= LONGEST else f"{text[:40]}…"
         raise ReAugKDError(f"The link's {name}={shown!r} {error}; mend or drop it.") from error
+
+
+def _longest(name: str) -> int:
+    return LONGEST_OF.get(name, LONGEST)
+
+
+def _read_short(name: str, text: str) -> Any:
+    return _read(name, text, partial(_short, most=_longest(name)))
 
 
 def _short(text: str, most: int) -> str:

@@ -236,10 +236,7 @@ def run_scenarios(
             outputs = _outputs(study, teacher, task, teacher_seed, folder, say).calibrated(task)
             rows = list(run(task, outputs, recipe))
         named = [about | {"metric": task.metric} | row for row in rows]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        writing = path.with_suffix(".writing")
-        writing.write_text(json.dumps(named, indent=1, default=float) + "\n", encoding="utf-8")
-        writing.replace(path)
+        _save_json(path, named)
         say(f"Scenario {path.stem}.")
 
 
@@ -324,8 +321,15 @@ def _check_data(tasks: Mapping[str, Task], path: Path) -> None:
             f"The rows or train labels of {', '.join(changed)} are others than those that {str(path.parent)!r} was "
             "made of, and so are its teachers; name a new folder with --out."
         )
+    _save_json(path, known | today)
+
+
+def _save_json(path: Path, made: Any) -> None:
+    """Write a file that is whole whenever it is there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(known | today, indent=1) + "\n", encoding="utf-8")
+    writing = path.with_suffix(".writing")
+    writing.write_text(json.dumps(made, indent=1, default=float) + "\n", encoding="utf-8")
+    writing.replace(path)
 
 
 def _outputs(

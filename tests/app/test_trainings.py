@@ -44,7 +44,8 @@ def started(monkeypatch, tmp_path):
 def test_what_is_told_of_the_texts_stands_with_the_training_and_is_told_once(started):
     desk, go, _ = started
     note = "<p>About 30 % of the &lt;i&gt;train&lt;/i&gt; texts are cut.</p>"
-    while not desk.notes:
+    end = time.monotonic() + 60
+    while not desk.notes and time.monotonic() < end:
         time.sleep(0.01)
     assert training_html(desk).count(note) == 1
     go.set()
