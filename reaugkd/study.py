@@ -114,9 +114,9 @@ def cells(study: Study) -> Iterator[tuple[Cell, StudyTeacher, StudyMethod, int]]
     tuple
         :class:`Cell`, :class:`~reaugkd.study_plan.StudyTeacher`, :class:`~reaugkd.study_plan.StudyMethod`, seed.
     """
-    for position, seed in enumerate(study.seeds):
+    for seed in study.seeds:
         for teacher in study.teachers:
-            teacher_seed = teacher.seeds[position % len(teacher.seeds)]
+            teacher_seed = study.teacher_seed(teacher, seed)
             for task in study.tasks:
                 for method in study.methods:
                     if method.needs_teacher:
@@ -195,7 +195,7 @@ def scenario_runs(study: Study) -> Iterator[tuple[StudyScenario, StudyTeacher, i
     for position in range(most):
         for scenario in [scenario for scenario in study.scenarios if position < len(scenario.seeds)]:
             teacher, seed = teachers[scenario.teacher], scenario.seeds[position]
-            teacher_seed = teacher.seeds[position % len(teacher.seeds)]
+            teacher_seed = study.teacher_seed(teacher, seed)
             made_by = study.made_by(scenario.task, teacher, Recipe(teacher=teacher.encoder, seed=seed), teacher_seed)
             about = {"kind": scenario.kind, "task": scenario.task, "teacher": teacher.name, "seed": seed}
             yield scenario, teacher, teacher_seed, about | {"made_by": made_by}

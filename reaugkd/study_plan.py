@@ -130,7 +130,7 @@ class StudyScenario:
     teacher : str
         Name of the teacher.
     seeds : tuple of int
-        Seeds of the students and of what is drawn.
+        Seeds of the students and of what is drawn, each one of the study's.
     """
 
     kind: str
@@ -189,6 +189,18 @@ class Study:
             halves = any(teacher.halves(self.second_key["encoder"]) for teacher in self.teachers)
             keys += ["half"] if method.needs_teacher and halves else []
         return ["off", "gate", *(f"{way}-{key}" for key in keys for way in ("fixed", "only", "gate"))]
+
+    def teacher_seed(self, teacher: StudyTeacher, seed: int) -> int:
+        """Return the seed of the teacher that teaches a student: the study's seeds take a teacher's in turn.
+
+        Parameters
+        ----------
+        teacher : StudyTeacher
+            The teacher.
+        seed : int
+            The student's, one of :attr:`seeds`.
+        """
+        return teacher.seeds[self.seeds.index(seed) % len(teacher.seeds)]
 
     def made_by(self, task: str, teacher: StudyTeacher, recipe: Recipe, teacher_seed: int) -> str:
         """Return a digest of all settings that decide what a student, or a scenario's, answers.
@@ -424,6 +436,12 @@ def _check_scenario(scenario: StudyScenario, study: Study) -> None:
             f"{', '.join(SCENARIOS)} on a task and by a teacher of the study."
         )
     _check_seeds(scenario.seeds, f"scenarios.{scenario.kind}.seeds")
+    unknown = [seed for seed in scenario.seeds if seed not in study.seeds]
+    if unknown:
+        raise ReAugKDError(
+            f"scenarios.{scenario.kind}.seeds has {unknown[0]}, which is none of the study's seeds {list(study.seeds)}; "
+            "add it there, so that a student of that seed has its teacher."
+        )
 
 
 def _check_seeds(seeds: tuple[int, ...], where: str) -> None:

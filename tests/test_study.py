@@ -471,7 +471,7 @@ def write_scenario(study, work, about, score):
 
 def test_scenarios_are_averaged_over_their_seeds(plan, tmp_path):
     scenario = {"kind": "few_labels", "task": "one", "teacher": "wide", "seeds": [0, 1, 2]}
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, "scenarios": [scenario]}))
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, "seeds": [0, 1, 2], "scenarios": [scenario]}))
     study = read_study(tmp_path / "study.yaml")
     for (_, _, _, about), score in zip(study_module.scenario_runs(study), (0.5, 0.7, 0.9), strict=True):
         write_scenario(study, tmp_path, about, score)
@@ -530,6 +530,19 @@ def test_what_is_recorded_is_not_trained_again_and_counts_as_if_it_were(finished
     (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, "methods": {**plan["methods"], "kd": other_rate}}))
     changed = study_answers(read_study(tmp_path / "study.yaml"), finished, tmp_path / "empty", known)
     assert set(changed["method"]) == {"student", "reaugkd"}
+
+
+def test_a_scenario_has_the_teacher_that_the_students_of_its_seed_have(plan, tmp_path):
+    teachers = {"wide": plan["teachers"]["wide"] | {"seeds": [7, 7, 8]}}
+    scenario = {"kind": "few_labels", "task": "one", "teacher": "wide", "seeds": [2, 0]}
+    (tmp_path / "study.yaml").write_text(
+        yaml.safe_dump({**plan, "teachers": teachers, "seeds": [0, 1, 2], "scenarios": [scenario]})
+    )
+    study = read_study(tmp_path / "study.yaml")
+    of_students = {cell.seed: seed for cell, _, _, seed in study_module.cells(study)}
+    of_scenarios = {about["seed"]: seed for _, _, seed, about in study_module.scenario_runs(study)}
+    assert of_students == {0: 7, 1: 7, 2: 8}
+    assert of_scenarios == {0: 7, 2: 8}
 
 
 def test_recorded_scenarios_are_not_run_again(plan, tmp_path):
@@ -645,6 +658,7 @@ SCENARIO = {"kind": "few_labels", "task": "one", "teacher": "wide"}
         ),
         ({"scenarios": [SCENARIO | {"seeds": []}]}, r"scenarios.few_labels.seeds is \[\]; name at least one"),
         ({"scenarios": [SCENARIO | {"seeds": 0}]}, "scenarios.few_labels.seeds is 0; it must be a list"),
+        ({"scenarios": [SCENARIO | {"seeds": [1, 9]}]}, r"few_labels.seeds has 9, which is none of the study's .*0, 1"),
         ({"seeds": [0, 0]}, r"seeds is \[0, 0\]; name at least one, and each once"),
         ({"seeds": [0.5]}, "seeds is .*0.5.*; it must be a list"),
         ({"tasks": ["one"]}, r"tasks is \['one'\]; write a name and its settings"),
