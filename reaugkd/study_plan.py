@@ -439,8 +439,8 @@ def _check_scenario(scenario: StudyScenario, study: Study) -> None:
     unknown = [seed for seed in scenario.seeds if seed not in study.seeds]
     if unknown:
         raise ReAugKDError(
-            f"scenarios.{scenario.kind}.seeds has {unknown[0]}, which is none of the study's seeds {list(study.seeds)}; "
-            "add it there, so that a student of that seed has its teacher."
+            f"scenarios.{scenario.kind}.seeds has {unknown[0]}, none of the study's seeds {list(study.seeds)}: "
+            "add it there, which says what teacher it has."
         )
 
 

@@ -658,7 +658,7 @@ SCENARIO = {"kind": "few_labels", "task": "one", "teacher": "wide"}
         ),
         ({"scenarios": [SCENARIO | {"seeds": []}]}, r"scenarios.few_labels.seeds is \[\]; name at least one"),
         ({"scenarios": [SCENARIO | {"seeds": 0}]}, "scenarios.few_labels.seeds is 0; it must be a list"),
-        ({"scenarios": [SCENARIO | {"seeds": [1, 9]}]}, r"few_labels.seeds has 9, which is none of the study's .*0, 1"),
+        ({"scenarios": [SCENARIO | {"seeds": [1, 9]}]}, r"few_labels.seeds has 9, none of the study's .*0, 1"),
         ({"seeds": [0, 0]}, r"seeds is \[0, 0\]; name at least one, and each once"),
         ({"seeds": [0.5]}, "seeds is .*0.5.*; it must be a list"),
         ({"tasks": ["one"]}, r"tasks is \['one'\]; write a name and its settings"),
