@@ -75,7 +75,7 @@ def answer(queries: Encoded, knowledge_base: KnowledgeBase, retrieval: Retrieval
     (N, C) float64
         Rows sum to 1.
     """
-    retrieved = retrieve(knowledge_base, queries.embeddings, retrieval)
+    retrieved = retrieve(knowledge_base, queries.embeddings, retrieval, queries.probabilities.shape[1])
     return combine(queries.probabilities, retrieved, retrieval).probabilities
 
 
@@ -128,9 +128,10 @@ def _retrieved_by_settings(queries: Encoded, knowledge_base: KnowledgeBase) -> I
         order = np.argsort(-similarities, axis=1, kind="stable")
         similarities = np.take_along_axis(similarities, order, axis=1)
         numbers = np.take_along_axis(numbers, order, axis=1)
+    known = queries.probabilities.shape[1]
     for k in sorted({min(k, len(knowledge_base)) for k in GRID_K}):
         for temperature in GRID_TEMPERATURE:
-            yield k, temperature, weighed(knowledge_base, similarities[:, :k], numbers[:, :k], temperature)
+            yield k, temperature, weighed(knowledge_base, similarities[:, :k], numbers[:, :k], temperature, known)
 
 
 def too_few_for_a_gate(rows: int) -> int | None:

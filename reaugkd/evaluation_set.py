@@ -130,7 +130,7 @@ class EvaluationSet:
         Answered
             The answers.
         """
-        retrieved = retrieve(memory, self.query_keys, retrieval)
+        retrieved = retrieve(memory, self.query_keys, retrieval, self.student_probabilities.shape[1])
         return Answered(self, retrieved, combine(self.student_probabilities, retrieved, retrieval))
 
 

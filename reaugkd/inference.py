@@ -322,7 +322,7 @@ class ReAugKDClassifier:
         if not len(texts):
             return np.empty((0, len(self.classes_)))
         if retrieval.needs_memory(student.shape[1], len(self.classes_)):
-            retrieved = retrieve(self.memory, self.query_keys(texts, embeddings), retrieval)
+            retrieved = retrieve(self.memory, self.query_keys(texts, embeddings), retrieval, student.shape[1])
         else:  # neither the second key's encoder nor the search runs for what weighs nothing
             retrieved = Retrieved.nothing(len(texts), len(self.classes_))
         return combine(student, retrieved, retrieval).probabilities
@@ -400,7 +400,7 @@ class ReAugKDClassifier:
         """
         if query_key is None:
             query_key = self.query_keys([text], embedding[None, :])[0]
-        found = retrieve(self.memory, query_key[None, :], retrieval)
+        found = retrieve(self.memory, query_key[None, :], retrieval, len(student_probabilities))
         return self.explain_retrieved(text, embedding, student_probabilities, retrieval, found)
 
     def explain_retrieved(

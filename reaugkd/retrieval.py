@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # a page that has sliders for these settings does not wait fo
     from reaugkd.knowledge_base import KnowledgeBase
 
 
+DECIDE_ABOUT_NEW = 2  # memories; chosen by classes left out of train, see new_class_weights
 GATHERED = 2**22  # soft labels at a time, 32 MB: of all queries, neighbours and classes at once they would be gigabytes
 
 
@@ -116,7 +117,10 @@ class Retrieved:
 
 
 def retrieve(
-    knowledge_base: "KnowledgeBase", embeddings: NDArray[np.floating], settings: RetrievalSettings
+    knowledge_base: "KnowledgeBase",
+    embeddings: NDArray[np.floating],
+    settings: RetrievalSettings,
+    known: int | None = None,
 ) -> Retrieved:
     """Search the memory and blend the neighbours' soft labels.
 
@@ -128,6 +132,9 @@ def retrieve(
         The queries x_i.
     settings : RetrievalSettings
         Its k and τ_r count; λ does not.
+    known : int, optional
+        How many of the memory's classes, the first of them, the student knows; all, if left out. See
+        :func:`new_class_weights`.
 
     Returns
     -------
@@ -135,7 +142,7 @@ def retrieve(
         Neighbours, their weights and their prediction.
     """
     similarities, numbers = knowledge_base.search(embeddings, settings.k)
-    return weighed(knowledge_base, similarities, numbers, settings.temperature)
+    return weighed(knowledge_base, similarities, numbers, settings.temperature, known)
 
 
 def weighed(
@@ -143,6 +150,7 @@ def weighed(
     similarities: NDArray[np.float32],
     numbers: NDArray[np.int64],
     temperature: float,
+    known: int | None = None,
 ) -> Retrieved:
     """Blend the soft labels of neighbours that are already found.
 
@@ -156,6 +164,8 @@ def weighed(
         Row numbers of the neighbours.
     temperature : float
         τ_r.
+    known : int, optional
+        As :func:`retrieve` takes it.
 
     Returns
     -------
@@ -168,7 +178,9 @@ def weighed(
     queries = max(1, GATHERED // (numbers.shape[1] * soft_labels.shape[1]))
     for start in range(0, len(numbers), queries):
         block = slice(start, start + queries)
-        probabilities[block] = retrieved_probabilities(weights[block], soft_labels[numbers[block]])
+        gathered = soft_labels[numbers[block]]
+        weights[block] = new_class_weights(weights[block], gathered, known)
+        probabilities[block] = retrieved_probabilities(weights[block], gathered)
     return Retrieved(numbers, similarities, weights, probabilities)
 
 
@@ -190,6 +202,47 @@ def neighbour_weights(similarities: NDArray[np.floating], temperature: float) ->
     scaled = np.asarray(similarities, dtype=np.float64) / temperature
     exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def new_class_weights(
+    weights: NDArray[np.float64], neighbour_soft_labels: NDArray[np.floating], known: int | None
+) -> NDArray[np.float64]:
+    r"""Let the two nearest memories decide how much of the weight goes to classes that the student does not know.
+
+    A class that was added has few rows, which among many neighbours are outvoted however near they are; k was chosen
+    where every class had many. With n_k the part of neighbour k's soft label that is of new classes:
+
+    .. math:: u = \sum_k w_k n_k, \quad v = \frac{w_1 n_1 + w_2 n_2}{w_1 + w_2}, \quad
+              w'_k = w_k \left( n_k \frac{v}{u} + (1 - n_k) \frac{1 - v}{1 - u} \right)
+
+    Parameters
+    ----------
+    weights : (N, k) float64
+        As :func:`neighbour_weights` gives them, the nearest first.
+    neighbour_soft_labels : (N, k, C) float
+        Soft labels of each query's neighbours.
+    known : int or None
+        How many of the C classes, the first of them, the student knows; None for all.
+
+    Returns
+    -------
+    (N, k) float64
+        Rows sum to 1; they are as they were where no neighbour is of a new class.
+    """
+    if known is None or known >= neighbour_soft_labels.shape[2]:
+        return weights
+    new = neighbour_soft_labels[:, :, known:].sum(axis=2, dtype=np.float64)
+    of_new, of_known = weights * new, weights * (1.0 - new)
+    nearest = slice(0, DECIDE_ABOUT_NEW)
+    share = of_new[:, nearest].sum(axis=1, keepdims=True) / weights[:, nearest].sum(axis=1, keepdims=True)
+
+    def scaled_to(wanted: NDArray[np.float64], part: NDArray[np.float64]) -> NDArray[np.float64]:
+        total = part.sum(axis=1, keepdims=True)
+        return part * np.divide(wanted, total, out=np.zeros_like(total), where=total > 0)
+
+    return np.where(
+        of_new.any(axis=1, keepdims=True), scaled_to(share, of_new) + scaled_to(1.0 - share, of_known), weights
+    )
 
 
 def retrieved_probabilities(

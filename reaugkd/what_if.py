@@ -15,6 +15,7 @@ from reaugkd.retrieval import (
     Retrieved,
     combine,
     neighbour_weights,
+    new_class_weights,
     retrieved_probabilities,
 )
 from reaugkd.texts import Text
@@ -125,7 +126,8 @@ def explain_what_if(
         If all memories are struck out.
     """
     similarities, numbers, soft_labels = _pool(model, asked, retrieval.k, strikes)
-    found = _weighed(similarities[None, :], numbers[None, :], soft_labels[None, :, :], retrieval.temperature)
+    known = len(asked.student_probabilities)
+    found = _weighed(similarities[None, :], numbers[None, :], soft_labels[None, :, :], retrieval.temperature, known)
     explanation = model.explain_retrieved(
         asked.text, asked.embedding, asked.student_probabilities, retrieval, found, soft_labels
     )
@@ -220,13 +222,17 @@ def _answers_without(
     similarities, numbers, soft_labels = pool
     places = np.arange(len(numbers))
     kept = np.stack([np.delete(places, struck)[: retrieval.k] for struck in sets])
-    found = _weighed(similarities[kept], numbers[kept], soft_labels[kept], retrieval.temperature)
     student = np.repeat(asked.student_probabilities[None, :], len(sets), axis=0)
+    found = _weighed(similarities[kept], numbers[kept], soft_labels[kept], retrieval.temperature, student.shape[1])
     return combine(student, found, retrieval).probabilities
 
 
 def _weighed(
-    similarities: NDArray[np.float32], numbers: NDArray[np.int64], soft_labels: NDArray[Any], temperature: float
+    similarities: NDArray[np.float32],
+    numbers: NDArray[np.int64],
+    soft_labels: NDArray[Any],
+    temperature: float,
+    known: int,
 ) -> Retrieved:
-    weights = neighbour_weights(similarities, temperature)
+    weights = new_class_weights(neighbour_weights(similarities, temperature), soft_labels, known)
     return Retrieved(numbers, similarities, weights, retrieved_probabilities(weights, soft_labels))

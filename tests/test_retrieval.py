@@ -15,6 +15,7 @@ from reaugkd.retrieval import (
     blend,
     combine,
     neighbour_weights,
+    new_class_weights,
     retrieved_probabilities,
     student_vote,
     weighed,
@@ -81,6 +82,39 @@ def test_many_queries_over_many_classes_do_not_take_gigabytes():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 100 * 2**20  # soft labels of all neighbours would be 770 MB
+
+
+def test_the_weight_of_new_classes_is_what_the_two_nearest_give_them_and_each_kind_shares_its_own_by_similarity(arrays):
+    weights, known = neighbour_weights(arrays["similarities"], 0.5), 2
+    found = new_class_weights(weights, arrays["soft_labels"], known)
+    for i in range(5):
+        new = [sum(arrays["soft_labels"][i, k, known:]) for k in range(4)]
+        u = sum(weights[i, k] * new[k] for k in range(4))
+        v = (weights[i, 0] * new[0] + weights[i, 1] * new[1]) / (weights[i, 0] + weights[i, 1])
+        wanted = [weights[i, k] * (new[k] * v / u + (1 - new[k]) * (1 - v) / (1 - u)) for k in range(4)]
+        np.testing.assert_allclose(found[i], wanted, rtol=1e-12)
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-12)
+
+
+def test_without_a_memory_of_a_new_class_among_the_neighbours_the_weights_stay_as_they_are_to_the_bit(arrays):
+    weights = neighbour_weights(arrays["similarities"], 0.1)
+    of_known = np.pad(arrays["soft_labels"], ((0, 0), (0, 0), (0, 2)))
+    for soft_labels, known in ((of_known, 3), (arrays["soft_labels"], 3), (arrays["soft_labels"], None)):
+        np.testing.assert_array_equal(new_class_weights(weights, soft_labels, known), weights)
+
+
+@pytest.mark.parametrize("k", [2, 4, 16, 64])
+@pytest.mark.parametrize(("new_rows", "wins"), [((0, 1), True), ((0, 1, 2), True), ((2, 3, 5), False)])
+def test_a_class_of_a_few_rows_wins_where_the_two_nearest_are_its_and_only_there_however_large_k_is(k, new_rows, wins):
+    labels = np.zeros(64, dtype=np.int64)
+    labels[[row for row in new_rows if row < k]] = 2
+    memory = SimpleNamespace(soft_labels=np.eye(3, dtype=np.float32)[labels])
+    similarities = np.linspace(0.9, 0.5, 64, dtype=np.float32)[None, :k]
+    found = weighed(memory, similarities, np.arange(k)[None, :], 0.2, known=2)
+    shut = RetrievalSettings(k, 0.0, 0.2, gate=Gate.closed(1.0))
+    answered = combine(np.asarray([[0.99, 0.01]]), found, shut).probabilities
+    assert (answered.argmax() == 2) == wins
+    np.testing.assert_allclose(found.weights.sum(), 1)
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 0.5, 1.0])
