@@ -37,7 +37,8 @@ class Neighbour:
     similarity : float
         Cosine similarity of the query's embedding and the memory's key, from -1 to 1, higher is nearer.
     weight : float
-        w_ik; the weights of all neighbours sum to 1.
+        w_ik; the weights of all neighbours sum to 1. See :func:`reaugkd.retrieval.neighbour_weights` and, where the
+        memory holds classes that the student does not know, :func:`reaugkd.retrieval.new_class_weights`.
     soft_labels : (C,) float64
         What the teacher thought of it, in the order of the classes.
     share : float

@@ -99,7 +99,7 @@ class Retrieved:
     similarities : (N, k) float32
         Cosine of query and key.
     weights : (N, k) float64
-        w_ik; rows sum to 1.
+        w_ik, or w'_ik where the memory holds classes that the student does not know; rows sum to 1.
     probabilities : (N, C) float64
         r_i = Σ_k w_ik ȳ_k; rows sum to 1.
     """
