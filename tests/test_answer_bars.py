@@ -8,6 +8,7 @@ import pytest
 
 from reaugkd.answer_bars import answer_bars, parts, what_happened
 from reaugkd.patch import Edit, apply_patch
+from reaugkd.retrieval import RetrievalSettings, weighed
 
 
 @pytest.fixture
@@ -47,9 +48,18 @@ def test_the_students_column_is_the_students_own_and_a_dash_where_it_does_not_kn
     }
 
 
+def of_two_kinds(gadget_model):
+    """A known class wins, though the second nearest memory is of one that the student does not know."""
+    memory, retrieval = gadget_model.memory, RetrievalSettings(2, 0.4, 0.2)
+    numbers = np.asarray([[0, len(memory) - 1]])
+    found = weighed(memory, np.asarray([[0.9, 0.6]], dtype=np.float32), numbers, 0.2, known=3)
+    student = np.roll([0.1, 0.8, 0.1], int(memory.soft_labels[0].argmax()) - 1)
+    return gadget_model.explain_retrieved("", np.zeros(2, dtype=np.float32), student, retrieval, found)
+
+
 def test_the_sum_under_the_bars_is_true(explanation, with_gadget, gadget_model):
     answers = [explanation, with_gadget, gadget_model.explain("the shiny gadget hums", k=4, retrieval_weight=0.4)]
-    answers.append(gadget_model.explain("iron and steel", k=90, retrieval_weight=0.4, temperature=1.0))
+    answers.append(of_two_kinds(gadget_model))
     kinds = set()
     for answer in answers:
         said = re.search('class="sum">(.*)</p>', answer_bars(answer)).group(1)
