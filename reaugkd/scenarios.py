@@ -25,6 +25,7 @@ from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.metrics import METRICS
 from reaugkd.projection_head import ProjectionHead
 from reaugkd.recipe import Recipe, distill, fit_head
+from reaugkd.retrieval import retrieve
 from reaugkd.teacher import TeacherOutputs
 from reaugkd.texts import Labels, Text
 from reaugkd.weights import DEFAULT_ENCODER, find_weights
@@ -247,7 +248,8 @@ def new_classes(
             found = answer(queries[key], grown, chosen[key].retrieval)
             yield {"way": f"memory, {key}", "rows_a_class": shown, "seconds": seconds} | scored(found.argmax(axis=1))
             if key == "untuned":
-                found = answer(queries[key], grown, nearest)
+                # No student, so no class that it does not know: all neighbours count alike.
+                found = retrieve(grown, queries[key].embeddings, nearest).probabilities
                 yield {"way": "plain kNN, untuned", "rows_a_class": shown, "seconds": seconds} | scored(
                     found.argmax(axis=1)
                 )
