@@ -128,10 +128,9 @@ def _retrieved_by_settings(queries: Encoded, knowledge_base: KnowledgeBase) -> I
         order = np.argsort(-similarities, axis=1, kind="stable")
         similarities = np.take_along_axis(similarities, order, axis=1)
         numbers = np.take_along_axis(numbers, order, axis=1)
-    known = queries.probabilities.shape[1]
     for k in sorted({min(k, len(knowledge_base)) for k in GRID_K}):
         for temperature in GRID_TEMPERATURE:
-            yield k, temperature, weighed(knowledge_base, similarities[:, :k], numbers[:, :k], temperature, known)
+            yield k, temperature, weighed(knowledge_base, similarities[:, :k], numbers[:, :k], temperature)
 
 
 def too_few_for_a_gate(rows: int) -> int | None:
