@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reaugkd.neighbour_table import escaped_text
+from reaugkd.retrieval import DECIDE_ABOUT_NEW
 
 if TYPE_CHECKING:
     from reaugkd.inference import Explanation
@@ -33,7 +34,8 @@ def what_happened(explanation: "Explanation") -> str:
     votes = [classes[int(neighbour.soft_labels.argmax())] for neighbour in explanation.neighbours]
     naming = f"{votes.count(answer)} of {len(votes)} neighbours"
     if explanation.memory_alone:
-        return f"The student does not know {answer}: the memory alone names it, {naming}."
+        decide = f"the {DECIDE_ABOUT_NEW} nearest decide about new classes"
+        return f"The student does not know {answer}: the memory alone names it, {naming}; {decide}."
     if alone != answer:
         return f"Retrieval changed {alone} → {answer}: {naming}, weight {weight:.2f}."
     if weight == 0 and _left_to_student(explanation) == 1:

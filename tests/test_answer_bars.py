@@ -107,7 +107,8 @@ def test_the_sentence_says_what_the_memory_did(explanation):
 def test_of_a_class_that_the_student_does_not_know_the_sentence_says_that_the_memory_alone_names_it(gadget_model):
     answer = gadget_model.explain("the shiny gadget hums", k=2, retrieval_weight=0.4)
     assert answer.label == "gadget"
-    said = "The student does not know gadget: the memory alone names it, 2 of 2 neighbours."
+    said = "The student does not know gadget: the memory alone names it, 2 of 2 neighbours; "
+    said += "the 2 nearest decide about new classes."
     assert what_happened(answer) == said
 
 
