@@ -36,11 +36,14 @@ class MapPoints:
     teacher_points, student_points : (P, 2) float32
         Positions among the teacher's embeddings and among the student's. Of an evaluated row the teacher's embedding
         is not known: both are places of its x, among the z_i and among the x_i.
+    classes : tuple of str
+        The model's classes in their order, which sets their colours: those of an answer's bars.
     """
 
     rows: pd.DataFrame
     teacher_points: NDArray[np.float32]
     student_points: NDArray[np.float32]
+    classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -112,7 +115,8 @@ def map_points(
                 (rows[voice] != rows["label"]).map({True: "wrong", False: "right"}).where(rows[voice].notna())
             )
     points = np.concatenate(places)
-    return MapPoints(rows.drop(columns="teacher_soft_labels", errors="ignore"), points[:, 0], points[:, 1])
+    rows = rows.drop(columns="teacher_soft_labels", errors="ignore")
+    return MapPoints(rows, points[:, 0], points[:, 1], tuple(names.tolist()))
 
 
 def colour_columns(points: MapPoints) -> list[str]:
@@ -148,7 +152,11 @@ def point_colours(points: MapPoints, column: str) -> PointColours:
         return _steps(values)
     names = values.dropna().astype(str)
     frequent = names.value_counts().index[: len(PALETTE)].tolist()
-    kept = sorted(frequent) if names.nunique() <= len(PALETTE) else frequent
+    if names.nunique() <= len(PALETTE):
+        places = {name: place for place, name in enumerate(points.classes)}
+        kept = sorted(frequent, key=lambda name: (places.get(name, len(places)), name))
+    else:
+        kept = frequent
     numbers = {name: number for number, name in enumerate(kept)}
     codes = values.astype(str).where(values.notna()).map(numbers).fillna(len(kept)).astype(np.uint8)
     other = NOT_KNOWN

@@ -8,8 +8,10 @@ import pytest
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.evaluation_set import EvaluationSet, held_out
+from reaugkd.figures import PALETTE
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.map_points import MapPoints, colour_columns, map_overlap, map_points, most_moved, point_colours
+from reaugkd.patch import Edit, apply_patch
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +87,14 @@ def test_every_entry_of_a_legend_has_a_name_of_its_own(points):
     for column in colour_columns(points):
         names = [name for name, _ in point_colours(points, column).legend]
         assert len(set(names)) == len(names), column
+
+
+def test_a_class_that_was_added_last_has_the_last_colour_as_in_the_bars_of_an_answer(toy_model):
+    edited = apply_patch(toy_model, (Edit("add", "mine", "a class before all", "the shiny gadget hums"),))
+    classes = list(edited.parts.settings.label_names)
+    assert classes[-1] == "a class before all"
+    legend = point_colours(map_points(edited, None), "label").legend
+    assert legend[: len(classes)] == list(zip(classes, PALETTE, strict=False))
 
 
 def test_of_more_than_ten_names_the_most_frequent_are_coloured():
