@@ -34,8 +34,8 @@ def what_happened(explanation: "Explanation") -> str:
     votes = [classes[int(neighbour.soft_labels.argmax())] for neighbour in explanation.neighbours]
     naming = f"{votes.count(answer)} of {len(votes)} neighbours"
     if explanation.memory_alone:
-        decide = f"the {DECIDE_ABOUT_NEW} nearest decide about new classes"
-        return f"The student does not know {answer}: the memory alone names it, {naming}; {decide}."
+        decide = f"; the {DECIDE_ABOUT_NEW} nearest decide about new classes" if len(votes) >= DECIDE_ABOUT_NEW else ""
+        return f"The student does not know {answer}: the memory alone names it, {naming}{decide}."
     if alone != answer:
         return f"Retrieval changed {alone} → {answer}: {naming}, weight {weight:.2f}."
     if weight == 0 and _left_to_student(explanation) == 1:

@@ -37,7 +37,7 @@ class MapPoints:
         Positions among the teacher's embeddings and among the student's. Of an evaluated row the teacher's embedding
         is not known: both are places of its x, among the z_i and among the x_i.
     classes : tuple of str
-        The model's classes in their order, which sets their colours: those of an answer's bars.
+        The model's classes in their order, which sets the colour of each in every column: that of an answer's bars.
     """
 
     rows: pd.DataFrame
@@ -151,18 +151,19 @@ def point_colours(points: MapPoints, column: str) -> PointColours:
     if pd.api.types.is_float_dtype(values):
         return _steps(values)
     names = values.dropna().astype(str)
-    frequent = names.value_counts().index[: len(PALETTE)].tolist()
-    if names.nunique() <= len(PALETTE):
-        places = {name: place for place, name in enumerate(points.classes)}
-        kept = sorted(frequent, key=lambda name: (places.get(name, len(places)), name))
+    present = set(names)
+    if len(points.classes) <= len(PALETTE) and present <= set(points.classes):
+        named = [both for both in zip(points.classes, PALETTE, strict=False) if both[0] in present]
     else:
-        kept = frequent
+        frequent = names.value_counts().index[: len(PALETTE)].tolist()
+        named = [*zip(sorted(frequent) if len(present) <= len(PALETTE) else frequent, PALETTE, strict=False)]
+    kept = [name for name, _ in named]
     numbers = {name: number for number, name in enumerate(kept)}
     codes = values.astype(str).where(values.notna()).map(numbers).fillna(len(kept)).astype(np.uint8)
     other = NOT_KNOWN
-    if names.nunique() > len(kept):
+    if len(present) > len(kept):
         other = f"other or {NOT_KNOWN}" if values.isna().any() else "other"
-    return PointColours(np.asarray(codes, dtype=np.uint8), [*zip(kept, PALETTE, strict=False), (other, OTHER_COLOUR)])
+    return PointColours(np.asarray(codes, dtype=np.uint8), [*named, (other, OTHER_COLOUR)])
 
 
 def _steps(values: "pd.Series[float]") -> PointColours:

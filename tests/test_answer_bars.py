@@ -110,6 +110,8 @@ def test_of_a_class_that_the_student_does_not_know_the_sentence_says_that_the_me
     said = "The student does not know gadget: the memory alone names it, 2 of 2 neighbours; "
     said += "the 2 nearest decide about new classes."
     assert what_happened(answer) == said
+    only = gadget_model.explain("the shiny gadget hums", k=1, retrieval_weight=0.4)
+    assert what_happened(only) == "The student does not know gadget: the memory alone names it, 1 of 1 neighbours."
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0, None])

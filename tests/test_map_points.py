@@ -97,6 +97,14 @@ def test_a_class_that_was_added_last_has_the_last_colour_as_in_the_bars_of_an_an
     assert legend[: len(classes)] == list(zip(classes, PALETTE, strict=False))
 
 
+def test_a_class_that_a_column_lacks_takes_no_colour_from_the_others(points):
+    first, _, third = points.classes
+    rows = pd.DataFrame({"student": [third, first, third]})
+    colours = point_colours(replace(points, rows=rows), "student")
+    assert colours.legend[:2] == [(first, PALETTE[0]), (third, PALETTE[2])]
+    assert [colours.legend[code][0] for code in colours.codes] == [third, first, third]
+
+
 def test_of_more_than_ten_names_the_most_frequent_are_coloured():
     names = [f"class {number:02}" for number in range(12) for _ in range(number + 1)]
     plane = np.zeros((len(names), 2), dtype=np.float32)
