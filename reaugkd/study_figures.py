@@ -165,10 +165,14 @@ def scenario_figure(scenario: pd.DataFrame) -> go.Figure:
         index=["task", "rows_a_class"], columns="way", values="new" if by_part else "mean"
     )
     shared = settings.dropna()
-    best = (settings if shared.empty else shared).mean().idxmax()
-    seeds = int(scenario["seeds"].max())
+    shared = settings if shared.empty else shared
+    best, compared = shared.mean().idxmax(), set(shared.index.unique("task"))
+    tasks = [task for task in scenario["task"].unique() if task in compared]
+    where = "" if len(tasks) == scenario["task"].nunique() else f" on {', '.join(tasks)}"
+    fewest, most = int(scenario["seeds"].min()), int(scenario["seeds"].max())
+    seeds = f"{most} seed{'s' * (most > 1)}" if fewest == most else f"{fewest} to {most} seeds"
     shown = kind.replace("_", " ").capitalize()
-    title = f"{shown}: best is “{best}”<br><sub>mean over {seeds} seed{'s' * (seeds > 1)}</sub>"
+    title = f"{shown}: best{where} is “{best}”<br><sub>mean over {seeds}</sub>"
     figure = _styled(figure, title, 12)
     figure.update_layout(legend={"y": -0.25})
     return figure

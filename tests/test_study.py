@@ -514,6 +514,18 @@ def test_the_plot_of_new_classes_names_the_way_that_is_best_where_all_were_measu
     assert scenario_figure(pd.DataFrame(rows)).layout.title.text.startswith("New classes: best is “memory”")
 
 
+def test_the_plot_of_a_scenario_says_on_which_tasks_its_best_way_is_best_and_how_many_seeds_there_are():
+    about = {"kind": "few_labels", "metric": "accuracy", "rows_a_class": 16, "low": 0.0, "high": 0.0}
+    rows = [
+        about | {"task": task, "way": way, "mean": mean, "seeds": seeds}
+        for task, way, mean, seeds in (("one", "KD", 50.0, 2), ("one", "retrained", 80.0, 1), ("two", "KD", 60.0, 1))
+    ]
+    title = scenario_figure(pd.DataFrame(rows)).layout.title.text
+    assert title == "Few labels: best on one is “retrained”<br><sub>mean over 1 to 2 seeds</sub>"
+    alike = pd.DataFrame(rows)[lambda table: table["way"] == "KD"].assign(seeds=2)
+    assert scenario_figure(alike).layout.title.text == "Few labels: best is “KD”<br><sub>mean over 2 seeds</sub>"
+
+
 def test_what_is_recorded_is_not_trained_again_and_counts_as_if_it_were(finished, answered, plan, trained, tmp_path):
     study = read_study(finished / "study.yaml")
     answers = answered
