@@ -73,7 +73,9 @@ def build_app(job: ModelJob) -> gr.Blocks:
                 answering: chosen,
             }
 
-        def choose(asked: str) -> dict[Any, Any]:
+        def choose(asked: str, now: str) -> dict[Any, Any]:
+            if asked == now:  # the menu also tells of being left: what follows a choice would take back what was done
+                raise gr.Error(f"{asked} answers already.", visible=False, print_exception=False)
             menu.get(asked)  # no page follows a model that cannot be loaded
             # A link is of the model that it opened, and so are the points that are selected.
             return {name: asked, answering: asked, linked: PageState(), maps.selected: []}
@@ -81,7 +83,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
         is_ready = _watch_training(page, job, training)
         shown = is_ready.change(show, None, [tabs, below, name, linked, answering], **ASKING)
         # In the queue of the pages that are filled: none is filled for a model that is not there yet.
-        chosen = name.input(choose, name, [name, answering, linked, maps.selected], **ALL_ROWS)
+        chosen = name.input(choose, [name, answering], [name, answering, linked, maps.selected], **ALL_ROWS)
         chosen.failure(lambda name: name, answering, name, queue=False, **AT_ONCE)
         (_, query), *others = views.values()
         for event in (shown.then, chosen.success):

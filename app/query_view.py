@@ -216,10 +216,12 @@ class QueryView:
         if linked.of_view:
             edit = linked.of_view.get("edited", edit[0]), linked.of_view.get("edited_pair", edit[1])
             answered |= self._linked(name, answered[self.query], edit, linked, retrieval)
+        # What the boxes hold is not put there again: more may have been typed since.
+        put = [{} if here == there else {"value": here} for here, there in zip(texts, (text, text_pair), strict=True)]
         return {
             self.about: about_html(model),
-            self.text: gr.Textbox(texts[0], label="First text" if is_pair else "Text"),
-            self.text_pair: gr.Textbox(texts[1], visible=is_pair),
+            self.text: gr.Textbox(label="First text" if is_pair else "Text", **put[0]),
+            self.text_pair: gr.Textbox(visible=is_pair, **put[1]),
             self.examples: gr.Dataset(samples=[[" | ".join(sample)] for sample in samples]),
             **self.sliders.set_to(model, retrieval),
             **answered,

@@ -8,6 +8,7 @@ from dataclasses import replace
 import errors_view
 import pandas as pd
 import pytest
+import query_view
 from model_job import ModelJob
 from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
@@ -271,6 +272,42 @@ def test_where_a_model_cannot_be_loaded_the_menu_names_the_one_that_answers(open
         expect(page.locator(".toast-body").filter(has_text="maps.parquet").last).to_be_visible()
         expect(page.locator("#model input")).to_have_value(answering)
     expect(page.locator("#chosen b")).to_have_text("6")
+
+
+def test_a_model_is_filled_in_once_when_it_is_chosen_and_not_when_its_menu_is_left(open_page, beside, monkeypatch):
+    filled, about_html = [], query_view.about_html
+    monkeypatch.setattr(query_view, "about_html", lambda model: filled.append(len(model.memory)) or about_html(model))
+    page = open_page(f"{beside}?view=errors")
+    expect(page.locator("#chosen b")).to_have_text("36")
+    for chosen, rows in (("few", "6"), ("forgetful", "36")):
+        page.locator("#model input").focus()
+        page.locator("#model input").blur()
+        page.locator("#model input").click()
+        page.get_by_role("option", name=chosen, exact=True).last.click()
+        expect(page.locator("#chosen b")).to_have_text(rows)
+    assert len(filled) == 3  # when the page is opened, and by each choice
+    expect(page.locator(".toast-body")).to_have_count(0)
+
+
+def test_what_is_typed_while_a_model_is_coming_stays_and_is_answered(open_page, beside, monkeypatch):
+    page = open_page(beside)
+    expect(page.locator("#answer .asked")).to_be_visible()
+    is_coming, may_come, about_html = threading.Event(), threading.Event(), query_view.about_html
+
+    def held(model):
+        is_coming.set()
+        assert may_come.wait(300)
+        return about_html(model)
+
+    monkeypatch.setattr(query_view, "about_html", held)
+    try:
+        choose(page, "model", "few")
+        assert is_coming.wait(60)
+        page.locator("#text textarea").fill("plum and pear")
+    finally:
+        may_come.set()
+    expect(page.locator("#answer .asked")).to_have_text("plum and pear")
+    expect(page.locator("#text textarea")).to_have_value("plum and pear")
 
 
 def test_a_link_reopens_a_model_that_is_not_the_first(open_page, beside):
