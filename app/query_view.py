@@ -217,7 +217,8 @@ class QueryView:
             edit = linked.of_view.get("edited", edit[0]), linked.of_view.get("edited_pair", edit[1])
             answered |= self._linked(name, answered[self.query], edit, linked, retrieval)
         # What the boxes hold is not put there again: more may have been typed since.
-        put = [{} if here == there else {"value": here} for here, there in zip(texts, (text, text_pair), strict=True)]
+        boxes = zip(texts, (text, text_pair), strict=True)
+        put: list[dict[str, Any]] = [{} if wanted == there else {"value": wanted} for wanted, there in boxes]
         return {
             self.about: about_html(model),
             self.text: gr.Textbox(label="First text" if is_pair else "Text", **put[0]),
