@@ -195,7 +195,7 @@ class ErrorsView:
         self.sliders.on_move(self._draw, seen, whole)
         for table in (self.summary, self.confusion, self.disagreements, self.reliability):
             table.select(self._pick, seen, [self.picked, *listed], **LATEST)
-        self.column.input(self._choose_column, seen, [self.value, *listed], **LATEST)
+        self.column.input(self._choose_column, [self.shown, *seen], [self.value, *listed], **LATEST)
         gr.on([self.effect.input, self.value.input, self.confidence.input], self._list, seen, listed, **LATEST)
         on_typing([self.text], self._list_typed, [self.shown, self.text], listed)
         self.clear.click(self._clear, seen, [*filters, *whole], **LATEST)
@@ -380,8 +380,10 @@ class ErrorsView:
         seen = replace(seen, picked=within_selection(json.loads(event.pick), seen.picked))
         return {self.picked: seen.picked, **self._listed(seen)}
 
-    def _choose_column(self, *inputs: Any) -> dict[Any, Any]:
+    def _choose_column(self, shown: Seen | None, *inputs: Any) -> dict[Any, Any]:
         seen = replace(Seen(*inputs), value=ANY)
+        if shown is not None and shown.column == seen.column:
+            return gr.skip()  # the menu also tells of being left, and the value that was chosen stays
         table = self._table(seen, self._answered(seen))
         return {self.value: gr.Dropdown(self._values(seen, table), value=ANY), **self._listed(seen, table)}
 

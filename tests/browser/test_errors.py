@@ -107,6 +107,15 @@ def test_a_value_of_a_column_narrows_the_rows_and_another_column_lets_all_pass_a
     choose(page, "errors-value", topic)
     expect(page.locator("#chosen")).to_contain_text(f"topic = {topic}")
     expect(listed).to_have_text(str((table["topic"] == topic).sum()))
+    with page.expect_response(lambda response: "/queue/join" in response.url):  # the menu tells of being left
+        page.locator("#errors-column input").focus()
+        page.locator("#errors-column input").blur()
+    page.locator("#errors-text input, #errors-text textarea").fill("a")  # is answered after that
+    expect(page.locator("#chosen")).to_contain_text("“a” in the text")
+    expect(page.locator("#chosen")).to_contain_text(f"topic = {topic}")
+    expect(page.locator("#errors-value input")).to_have_value(topic)
+    page.locator("#errors-text input, #errors-text textarea").fill("")
+    expect(listed).to_have_text(str((table["topic"] == topic).sum()))
     choose(page, "errors-column", "student")
     expect(page.locator("#chosen")).to_contain_text("all rows")
     expect(listed).to_have_text(str(len(table)))
