@@ -505,25 +505,42 @@ def test_the_last_panel_of_every_column_of_comparisons_names_its_axis():
 
 
 def test_the_plot_of_new_classes_names_the_way_that_is_best_where_all_were_measured():
-    found = {"memory": {0: 0.0, 5: 50.0, 20: 80.0}, "trained again": {5: 45.0, 20: 70.0}}
+    found = {"memory": {0: 0.0, 5: 50.0, 20: 80.0}, "plain kNN": {5: 45.0, 20: 70.0}}
     rows = [
         {"kind": "new_classes", "task": "one", "way": way, "rows_a_class": many, "old": 90.0, "new": new, "seeds": 1}
         for way, by_rows in found.items()
         for many, new in by_rows.items()
     ]
-    assert scenario_figure(pd.DataFrame(rows)).layout.title.text.startswith("New classes: best is “memory”")
+    title = scenario_figure(pd.DataFrame(rows)).layout.title.text
+    assert title.startswith("New classes: best without training again is “memory”")
 
 
 def test_the_plot_of_a_scenario_says_on_which_tasks_its_best_way_is_best_and_how_many_seeds_there_are():
     about = {"kind": "few_labels", "metric": "accuracy", "rows_a_class": 16, "low": 0.0, "high": 0.0}
     rows = [
         about | {"task": task, "way": way, "mean": mean, "seeds": seeds}
-        for task, way, mean, seeds in (("one", "KD", 50.0, 2), ("one", "retrained", 80.0, 1), ("two", "KD", 60.0, 1))
+        for task, way, mean, seeds in (("one", "KD", 50.0, 2), ("one", "memory", 80.0, 1), ("two", "KD", 60.0, 1))
     ]
     title = scenario_figure(pd.DataFrame(rows)).layout.title.text
-    assert title == "Few labels: best on one is “retrained”<br><sub>mean over 1 to 2 seeds</sub>"
+    assert title == "Few labels: best without training again on one is “memory”<br><sub>mean over 1 to 2 seeds</sub>"
     alike = pd.DataFrame(rows)[lambda table: table["way"] == "KD"].assign(seeds=2)
-    assert scenario_figure(alike).layout.title.text == "Few labels: best is “KD”<br><sub>mean over 2 seeds</sub>"
+    title = scenario_figure(alike).layout.title.text
+    assert title == "Few labels: best without training again is “KD”<br><sub>mean over 2 seeds</sub>"
+
+
+def test_on_the_plot_of_a_scenario_what_is_trained_anew_is_a_dashed_measure_and_not_the_best_of_memories():
+    about = {"kind": "few_labels", "metric": "accuracy", "rows_a_class": 16, "low": 0.0, "high": 0.0, "seeds": 1}
+    rows = [
+        about | {"task": "one", "way": way, "mean": mean}
+        for way, mean in (("KD", 50.0), ("memory", 70.0), ("retrained on all rows (KD)", 80.0))
+    ]
+    figure = scenario_figure(pd.DataFrame(rows))
+    assert figure.layout.title.text.startswith("Few labels: best without training again is “memory”")
+    assert {line.name: line.line.dash for line in figure.data} == {
+        "KD": "solid",
+        "memory": "solid",
+        "retrained on all rows (KD)": "dash",
+    }
 
 
 def test_what_is_recorded_is_not_trained_again_and_counts_as_if_it_were(finished, answered, plan, trained, tmp_path):
