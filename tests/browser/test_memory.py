@@ -86,6 +86,7 @@ def test_a_memory_is_relabelled_and_added_to_tried_out_undone_and_saved_as_a_new
     job.model = ReAugKDClassifier(replace(toy_model.parts, retrieval=RetrievalSettings(4, 0.9, 0.05)))
     page = open_page(serve(job))
     page.get_by_role("tab", name="Memory").click()
+    expect(page.locator("#memories-chosen b")).to_be_visible()  # the page that is filled tells nothing of before
     row = toy_model.parts.knowledge_base.rows.iloc[7]
     other = next(name for name in toy_model.classes_ if name != row["label"])
     page.locator("#remove").click()

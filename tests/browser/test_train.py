@@ -228,6 +228,7 @@ def test_what_cannot_be_trained_on_is_told_in_a_sentence(open_page, serve_model,
         page.get_by_role("tab", name="Train").click()
         wait_until_filled(page)
         page.get_by_label(source).check()
+        expect(page.locator("#train-text-column")).to_be_visible()  # the source's boxes come with its teachers
         return page
 
     page = opened("a data set of the hub")
