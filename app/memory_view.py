@@ -58,7 +58,7 @@ WRITE = f"""(name, edits) => {{
     console.warn('The browser has no room for the pending edits; the page holds them.', error);
   }}
 }}"""
-READ_AGAIN = f"(name, pending, edits) => [name, pending, window.onlyPageHoldsEdits ? edits : ({READ})()]"
+READ_AGAIN = f"edits => window.onlyPageHoldsEdits ? edits : ({READ})()"
 LOOK_AGAIN = f"() => window.dispatchEvent(new StorageEvent('storage', {{key: '{STORED}'}}))"
 ON_PENDING = f"""element.addEventListener('click', event => {{
   const button = event.target.closest('[data-drop]');
@@ -302,9 +302,11 @@ class MemoryView:
         gr.on(js=READ, fn=None, outputs=self.edits, api_visibility="private")  # when the page is loaded
         # What was pending when the page began to be filled may not be what is pending when it is.
         self.filled_for.change(None, js=LOOK_AGAIN, api_visibility="private")
-        again = self.pending.elsewhere(
-            self._show_again, [self.name, self.pending, self.edits], edits, js=READ_AGAIN, **LATEST
+        # Taken by the browser itself: an answer that comes late would take back what was edited meanwhile.
+        taken = self.pending.elsewhere(
+            None, self.edits, self.edits, js=READ_AGAIN, trigger_mode="multiple", api_visibility="private"
         )
+        again = taken.then(self._show_again, [self.name, self.pending, self.edits], shown, **LATEST)
         again.then(self._coded, coded, self.code, **LATEST)
         gr.on([self.answer_by.input, self.weight.input], self._untried, None, tried, **LATEST)
         slow = ASKING | {"show_progress": "minimal", "show_progress_on": None}
@@ -475,15 +477,15 @@ class MemoryView:
             **self._untried(),
         }
 
-    def _show_again(self, name: str, pending: str, found: str | None) -> dict[Any, Any]:
+    def _show_again(self, name: str, pending: str, edits: str | None) -> Any:
         """Show what the browser keeps now, where that is not what is pending; it says so where some do not fit.
 
         An edit may be one of another tab, and one of another model.
         """
-        patch, lost = kept_patch(found, name, self.menu.get(name))
+        patch, lost = kept_patch(edits, name, self.menu.get(name))
         if pending_html(patch, self.menu.get(name).parts.settings.label_names) == pending and not lost:
-            return {self.edits: found}
-        shown = {self.edits: found, **self._shown(name, patch)}
+            return gr.skip()
+        shown = self._shown(name, patch)
         if lost:
             said = f"{lost:,} of the edits that were pending do not fit this memory any more; they are left out."
             shown |= self._told(ReAugKDError(said))
