@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from reaugkd.evaluation_set import EvaluationSet, changed_rows, held_out
 from reaugkd.inference import ReAugKDClassifier
 from reaugkd.memory_audit import SHOWS, memories
-from reaugkd.patch import Edit, apply_patch, read_patch
+from reaugkd.patch import Edit, additions, apply_patch, read_patch
 from reaugkd.refit import with_weight
 from reaugkd.retrieval import RetrievalSettings
 
@@ -258,6 +258,28 @@ def test_an_edit_made_elsewhere_while_the_page_is_filled_stays_pending(page, mon
     expect(other.locator("#memories-chosen b")).to_be_visible()
     expect(other.locator("#version input, #version textarea")).not_to_have_value("")
     expect(other.locator("#pending li")).to_have_count(1)
+
+
+def test_a_look_at_what_the_browser_keeps_while_an_edit_is_made_takes_it_not_back(page, monkeypatch):
+    is_asked, may_come = threading.Event(), threading.Event()
+
+    def held(*asked):
+        is_asked.set()
+        assert may_come.wait(300)
+        return additions(*asked)
+
+    monkeypatch.setattr("reaugkd.patch.additions", held)
+    try:
+        page.locator("#add-text textarea").fill("iron in the rain")
+        page.locator("#add").click()
+        assert is_asked.wait(60)
+        with page.expect_event("requestfinished", lambda request: "/queue/join" in request.url):
+            page.evaluate(memory_view.LOOK_AGAIN)
+    finally:
+        may_come.set()
+    expect(page.locator("#add-text textarea")).to_have_value("")
+    add(page, "fog over iron")
+    expect(page.locator("#pending li")).to_have_count(2)
 
 
 def test_kept_edits_that_do_not_fit_the_memory_are_left_out_and_that_is_said(page, forgetful):
