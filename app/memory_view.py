@@ -49,6 +49,7 @@ READ = f"""() => {{
 }}"""
 # Of one model alone: another tab may have edited another one meanwhile.
 WRITE = f"""(name, edits) => {{
+  window.unwrittenEdits -= 1;
   const all = {{...JSON.parse(({READ})()), [name]: JSON.parse(edits)[name] ?? []}};
   try {{
     localStorage.setItem('{STORED}', JSON.stringify(all));
@@ -57,8 +58,12 @@ WRITE = f"""(name, edits) => {{
     window.onlyPageHoldsEdits = true;
     console.warn('The browser has no room for the pending edits; the page holds them.', error);
   }}
+  window.dispatchEvent(new StorageEvent('storage', {{key: '{STORED}'}}));
 }}"""
-READ_AGAIN = f"edits => window.onlyPageHoldsEdits ? edits : ({READ})()"
+ASK = "(...values) => { window.unwrittenEdits = (window.unwrittenEdits ?? 0) + 1; return values; }"
+FAIL = "() => { window.unwrittenEdits -= 1; }"
+# Nothing while an edit is on its way to the browser: what is kept is older than it, and is looked at when it is there.
+READ_AGAIN = f"() => window.onlyPageHoldsEdits || window.unwrittenEdits > 0 ? undefined : ({READ})()"
 LOOK_AGAIN = f"() => window.dispatchEvent(new StorageEvent('storage', {{key: '{STORED}'}}))"
 ON_PENDING = f"""element.addEventListener('click', event => {{
   const button = event.target.closest('[data-drop]');
@@ -290,21 +295,21 @@ class MemoryView:
         coded = [self.name, self.edits, *seen]
         when_settled([*seen, self.filled_for], self._coded, coded, self.code, "memory-coded", **LATEST)
         for event in (
-            self.relabel.click(self._relabel, [*edited, self.row, self.label], edits, **EACH),
-            self.remove.click(self._remove, [*edited, self.row], edits, **EACH),
-            self.add.click(self._add, [*edited, *texts, self.add_label], [*edits, *texts], **EACH),
-            self.upload.upload(self._add_file, [*edited, self.upload], edits, **EACH),
-            self.undo.click(self._undo, edited, edits, **EACH),
-            self.pending.drop(self._drop, edited, edits, **EACH),
+            self.relabel.click(self._relabel, [*edited, self.row, self.label], edits, js=ASK, **EACH),
+            self.remove.click(self._remove, [*edited, self.row], edits, js=ASK, **EACH),
+            self.add.click(self._add, [*edited, *texts, self.add_label], [*edits, *texts], js=ASK, **EACH),
+            self.upload.upload(self._add_file, [*edited, self.upload], edits, js=ASK, **EACH),
+            self.undo.click(self._undo, edited, edits, js=ASK, **EACH),
+            self.pending.drop(self._drop, edited, edits, js=ASK, **EACH),
         ):
             event.then(None, edited, js=WRITE, api_visibility="private")
-            event.then(self._coded, coded, self.code, **LATEST)
+            event.failure(None, js=FAIL, api_visibility="private")
         gr.on(js=READ, fn=None, outputs=self.edits, api_visibility="private")  # when the page is loaded
         # What was pending when the page began to be filled may not be what is pending when it is.
         self.filled_for.change(None, js=LOOK_AGAIN, api_visibility="private")
         # Taken by the browser itself: an answer that comes late would take back what was edited meanwhile.
         taken = self.pending.elsewhere(
-            None, self.edits, self.edits, js=READ_AGAIN, trigger_mode="multiple", api_visibility="private"
+            None, None, self.edits, js=READ_AGAIN, trigger_mode="multiple", api_visibility="private"
         )
         again = taken.then(self._show_again, [self.name, self.pending, self.edits], shown, **LATEST)
         again.then(self._coded, coded, self.code, **LATEST)
