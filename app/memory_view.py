@@ -47,9 +47,12 @@ READ = f"""() => {{
     return JSON.stringify(found !== null && typeof found === 'object' ? found : {{}});
   }} catch {{ return '{{}}'; }}
 }}"""
+LOOK_AGAIN = f"() => window.dispatchEvent(new StorageEvent('storage', {{key: '{STORED}'}}))"
+ASKED = "(...values) => { window.unwrittenEdits = (window.unwrittenEdits ?? 0) + 1; return values; }"
+ENDED = "() => { window.unwrittenEdits -= 1; }"
 # Of one model alone: another tab may have edited another one meanwhile.
 WRITE = f"""(name, edits) => {{
-  window.unwrittenEdits -= 1;
+  ({ENDED})();
   const all = {{...JSON.parse(({READ})()), [name]: JSON.parse(edits)[name] ?? []}};
   try {{
     localStorage.setItem('{STORED}', JSON.stringify(all));
@@ -58,13 +61,10 @@ WRITE = f"""(name, edits) => {{
     window.onlyPageHoldsEdits = true;
     console.warn('The browser has no room for the pending edits; the page holds them.', error);
   }}
-  window.dispatchEvent(new StorageEvent('storage', {{key: '{STORED}'}}));
+  ({LOOK_AGAIN})();
 }}"""
-ASK = "(...values) => { window.unwrittenEdits = (window.unwrittenEdits ?? 0) + 1; return values; }"
-FAIL = "() => { window.unwrittenEdits -= 1; }"
 # Nothing while an edit is on its way to the browser: what is kept is older than it, and is looked at when it is there.
 READ_AGAIN = f"() => window.onlyPageHoldsEdits || window.unwrittenEdits > 0 ? undefined : ({READ})()"
-LOOK_AGAIN = f"() => window.dispatchEvent(new StorageEvent('storage', {{key: '{STORED}'}}))"
 ON_PENDING = f"""element.addEventListener('click', event => {{
   const button = event.target.closest('[data-drop]');
   if (button) trigger('drop', {{number: Number(button.dataset.drop)}});
@@ -295,15 +295,15 @@ class MemoryView:
         coded = [self.name, self.edits, *seen]
         when_settled([*seen, self.filled_for], self._coded, coded, self.code, "memory-coded", **LATEST)
         for event in (
-            self.relabel.click(self._relabel, [*edited, self.row, self.label], edits, js=ASK, **EACH),
-            self.remove.click(self._remove, [*edited, self.row], edits, js=ASK, **EACH),
-            self.add.click(self._add, [*edited, *texts, self.add_label], [*edits, *texts], js=ASK, **EACH),
-            self.upload.upload(self._add_file, [*edited, self.upload], edits, js=ASK, **EACH),
-            self.undo.click(self._undo, edited, edits, js=ASK, **EACH),
-            self.pending.drop(self._drop, edited, edits, js=ASK, **EACH),
+            self.relabel.click(self._relabel, [*edited, self.row, self.label], edits, js=ASKED, **EACH),
+            self.remove.click(self._remove, [*edited, self.row], edits, js=ASKED, **EACH),
+            self.add.click(self._add, [*edited, *texts, self.add_label], [*edits, *texts], js=ASKED, **EACH),
+            self.upload.upload(self._add_file, [*edited, self.upload], edits, js=ASKED, **EACH),
+            self.undo.click(self._undo, edited, edits, js=ASKED, **EACH),
+            self.pending.drop(self._drop, edited, edits, js=ASKED, **EACH),
         ):
             event.then(None, edited, js=WRITE, api_visibility="private")
-            event.failure(None, js=FAIL, api_visibility="private")
+            event.failure(None, js=ENDED, api_visibility="private")
         gr.on(js=READ, fn=None, outputs=self.edits, api_visibility="private")  # when the page is loaded
         # What was pending when the page began to be filled may not be what is pending when it is.
         self.filled_for.change(None, js=LOOK_AGAIN, api_visibility="private")
