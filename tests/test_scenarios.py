@@ -101,7 +101,20 @@ def test_the_student_of_wrong_labels_sees_a_fifth_of_them_wrong_and_only_the_mem
     assert 0.08 < (seen[0] != toy_task.labels("train")).mean() < 0.35
     np.testing.assert_array_equal(seen[1], toy_task.labels("train"))
     assert len(seen) == 2
-    assert {way for way, _ in rows} >= {"student of wrong labels", "memory corrected, own", "retrained on right labels"}
+    corrected = {f"memory corrected, {key}" for key in ("own", "untuned", "second")}
+    nearest = {f"plain kNN {state}, untuned" for state in ("of wrong labels", "corrected")}
+    assert {way for way, _ in rows} >= {"student of wrong labels", *corrected, *nearest, "retrained on right labels"}
+
+
+def test_the_key_head_knows_the_wrong_labels_alone(toy_task, recipe, monkeypatch):
+    drawn_to, fit_key_head = [], scenarios.fit_key_head
+    monkeypatch.setattr(
+        scenarios, "fit_key_head", lambda layers, wanted: drawn_to.append(wanted) or fit_key_head(layers, wanted)
+    )
+    list(corrected_labels(toy_task, replace(recipe, epochs=1)))
+    assert len(drawn_to) == 1
+    is_wrong = drawn_to[0].argmax(axis=1) != toy_task.labels("train")
+    assert 0.08 < is_wrong.mean() < 0.35
 
 
 def test_the_corrected_memory_is_chosen_for_by_the_same_wrong_labels_as_before(toy_task, recipe, monkeypatch):
@@ -120,7 +133,7 @@ def test_the_corrected_memory_is_chosen_for_by_the_same_wrong_labels_as_before(t
     assert 0 < (asked[0] != clean).mean() < 0.5
     assert all((labels == asked[0]).all() for labels in asked)
     is_right = [(labels == toy_task.labels("train")).all() for labels in memories]
-    assert is_right == [False, False, True, True, True]
+    assert is_right == [False] * 5 + [True] * 5
 
 
 def test_a_student_without_hidden_states_is_aligned_by_no_term_of_the_loss(toy_task, recipe, monkeypatch):
