@@ -17,7 +17,7 @@ from row_table import ALL_ROWS, PICK, listed_html, numbered, row_table
 from save_button import SaveButton
 from sentence import sentence_html
 from settled import when_settled
-from typed_text import on_typing
+from typed_text import filled_boxes, on_typing
 
 from reaugkd.error_tables import outcome_table
 from reaugkd.errors import ReAugKDError
@@ -214,10 +214,11 @@ class CompareView:
                 label="Text",
                 placeholder="Type a text: both answer as you type",
                 max_lines=5,
+                interactive=False,
                 elem_id="compare-text",
             )
             self.text_pair = gr.Textbox(
-                "", label="Second text", max_lines=5, visible=False, elem_id="compare-text-pair"
+                "", label="Second text", max_lines=5, visible=False, interactive=False, elem_id="compare-text-pair"
             )
         self.message = gr.HTML(visible=False, elem_id="compare-message")
         self.verdict = gr.HTML(elem_id="compare-verdict")
@@ -282,7 +283,8 @@ class CompareView:
         self.second.focus(lambda: gr.Dropdown(choices=self.menu.names()), None, self.second, **private)
         gr.on([part.input for part in chosen], self._draw, seen, [*answered, *compared], **LATEST)
         self.split.input(self._compare, seen, compared, **LATEST)
-        on_typing(texts, self._ask, [self.shown, *texts], [*answered, self.shown])
+        # In the queue of the filling: the answer of another model that comes would stand over that of what was typed.
+        on_typing(texts, self._ask, [self.shown, *texts], [*answered, self.shown], **ALL_ROWS)
         self.outcomes.select(self._pick, seen, [self.picked, *listed], **LATEST)
         self.differing.click(self._list_differing, seen, [self.picked, *listed], **LATEST)
         self.all.click(self._list_all, seen, [*filters, *compared], **LATEST)
@@ -332,7 +334,7 @@ class CompareView:
         dict
             Values by component, of those in ``filled``.
         """
-        model = self.menu.get(name)
+        model, held = self.menu.get(name), (text, text_pair)
         is_pair, weight = model.parts.settings.is_pair, model.retrieval.retrieval_weight
         gate = model.retrieval.gate
         other = MEMORY if gate is not None and gate.is_closed else STUDENT  # a closed gate answers as the student does
@@ -358,8 +360,7 @@ class CompareView:
             self.split: seen.split,
             self.picked: seen.picked,
             self.holds: seen.holds,
-            self.text: gr.Textbox(text, label="First text" if is_pair else "Text"),
-            self.text_pair: gr.Textbox(text_pair, visible=is_pair),
+            **filled_boxes((self.text, self.text_pair), held, (text, text_pair), is_pair),
             **drawn,
         }
 

@@ -10,7 +10,7 @@ from maps_panel import MapsPanel, query_said
 from models import EACH, LATEST, ModelMenu
 from retrieval_sliders import RetrievalSliders
 from sentence import READ_ALOUD, sentence_html
-from typed_text import on_typing
+from typed_text import filled_boxes, on_typing
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.links import PageState, short, struck_in_link, struck_of
@@ -145,9 +145,16 @@ class QueryView:
     def _place_inputs(self) -> None:
         # Of one line, so that Enter answers; it grows with what is typed.
         self.text = gr.Textbox(
-            "", label="Text", placeholder="Type a text: it is answered as you type", max_lines=5, elem_id="text"
+            "",
+            label="Text",
+            placeholder="Type a text: it is answered as you type",
+            max_lines=5,
+            interactive=False,
+            elem_id="text",
         )
-        self.text_pair = gr.Textbox("", label="Second text", max_lines=5, visible=False, elem_id="text-pair")
+        self.text_pair = gr.Textbox(
+            "", label="Second text", max_lines=5, visible=False, interactive=False, elem_id="text-pair"
+        )
         self.examples = gr.Dataset(
             label="Examples the student has not seen",
             components=["textbox"],
@@ -216,13 +223,9 @@ class QueryView:
         if linked.of_view:
             edit = linked.of_view.get("edited", edit[0]), linked.of_view.get("edited_pair", edit[1])
             answered |= self._linked(name, answered[self.query], edit, linked, retrieval)
-        # What the boxes hold is not put there again: more may have been typed since.
-        boxes = zip(texts, (text, text_pair), strict=True)
-        put: list[dict[str, Any]] = [{} if wanted == there else {"value": wanted} for wanted, there in boxes]
         return {
             self.about: about_html(model),
-            self.text: gr.Textbox(label="First text" if is_pair else "Text", **put[0]),
-            self.text_pair: gr.Textbox(visible=is_pair, **put[1]),
+            **filled_boxes((self.text, self.text_pair), (text, text_pair), texts, is_pair),
             self.examples: gr.Dataset(samples=[[" | ".join(sample)] for sample in samples]),
             **self.sliders.set_to(model, retrieval),
             **answered,

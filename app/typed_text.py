@@ -40,3 +40,34 @@ def on_typing(
     places = {inputs.index(box): f"#{box.elem_id} textarea" for box in boxes}
     script = READ.format(boxes=json.dumps(places), count=len(inputs))
     gr.on([box.change for box in boxes], answer, inputs, outputs, js=script, **LATEST | options)
+
+
+def filled_boxes(
+    boxes: tuple[gr.Textbox, gr.Textbox], held: tuple[str, str], wanted: tuple[str, str], is_pair: bool
+) -> dict[Any, Any]:
+    """Open the boxes of a text for typing and put texts into them, but for what they hold: more may be typed since.
+
+    Parameters
+    ----------
+    boxes : tuple of Textbox
+        Of the text and of the second one. Until they are filled for the first time nobody types there, since that
+        would be overwritten.
+    held : tuple of str
+        What stood there when the filling was asked for.
+    wanted : tuple of str
+        What is to stand there.
+    is_pair : bool
+        Whether a text has two parts.
+
+    Returns
+    -------
+    dict
+        An update of either box.
+    """
+    put: list[dict[str, Any]] = [
+        {} if text == there else {"value": text} for text, there in zip(wanted, held, strict=True)
+    ]
+    return {
+        boxes[0]: gr.Textbox(**put[0], label="First text" if is_pair else "Text", interactive=True),
+        boxes[1]: gr.Textbox(**put[1], visible=is_pair, interactive=True),
+    }

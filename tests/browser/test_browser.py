@@ -31,7 +31,6 @@ MAPS = "canvas.map-canvas"
 
 
 def ask(page, text):
-    expect(page.locator(ROWS).first).to_be_visible()  # what is typed before the first answer would be overwritten by it
     box = page.locator("#text textarea")
     box.fill(text)
     box.press("Enter")

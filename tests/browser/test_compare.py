@@ -2,8 +2,10 @@
 
 import re
 import shutil
+import threading
 from dataclasses import replace
 
+import compare_view
 import pandas as pd
 import pytest
 from model_job import ModelJob
@@ -114,6 +116,50 @@ def shown_as(page, comparison, which="rows", listed=None):
     counts = [str(count) for count in comparison.counts.values()]
     expect(page.locator("#compare-outcomes td > button, #compare-outcomes td > b")).to_have_text(counts)
     expect(page.locator(LISTED)).to_have_text(str(comparison.differing if listed is None else listed))
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """Makes the comparisons of the page wait; returns what says that one is asked for, and what lets them go on."""
+    is_asked, may_come, comparison_of = threading.Event(), threading.Event(), compare_view.comparison_of
+
+    def waiting(*asked):
+        is_asked.set()
+        assert may_come.wait(300)
+        return comparison_of(*asked)
+
+    def hold():
+        is_asked.clear()
+        may_come.clear()
+        monkeypatch.setattr(compare_view, "comparison_of", waiting)
+        return is_asked, may_come
+
+    yield hold
+    may_come.set()
+
+
+def test_the_box_opens_with_the_first_answers_which_would_overwrite_what_was_typed_before(open_page, served, held):
+    is_asked, may_come = held()
+    page = open_page(f"{served}?view=compare")
+    box = page.locator("#compare-text textarea")
+    assert is_asked.wait(60)
+    expect(box).to_be_disabled()
+    may_come.set()
+    box.fill("plum and pear")
+    expect(page.locator("#compare-first-answer .asked")).to_have_text("plum and pear")
+    expect(box).to_have_value("plum and pear")
+
+
+def test_what_is_typed_while_another_model_is_coming_stays_and_is_answered_by_it(page, held):
+    is_asked, may_come = held()
+    choose(page, "#model", "toy")
+    assert is_asked.wait(60)
+    box = page.locator("#compare-text textarea")
+    box.fill("plum and pear")
+    may_come.set()
+    expect(page.locator("#compare-first-answer h3")).to_contain_text("First: toy")
+    expect(page.locator("#compare-first-answer .asked")).to_have_text("plum and pear")
+    expect(box).to_have_value("plum and pear")
 
 
 def test_a_model_stands_beside_its_own_student_when_the_page_opens(page, forgetful):

@@ -1,8 +1,10 @@
 """What the page Query shows where the memory sways an answer."""
 
+import threading
 from dataclasses import replace
 
 import pytest
+import query_view
 from playwright.sync_api import expect
 
 from reaugkd.answer_bars import what_happened
@@ -42,6 +44,22 @@ def ask(page, text):
 
 def figures(values):
     return [f"{value:.2f}" for value in values]
+
+
+def test_the_box_opens_with_the_first_answer_which_would_overwrite_what_was_typed_before(
+    open_page, serve_model, forgetful, monkeypatch
+):
+    may_come, about_html = threading.Event(), query_view.about_html
+    monkeypatch.setattr(query_view, "about_html", lambda model: may_come.wait(300) and about_html(model))
+    page = open_page(serve_model(forgetful))
+    box = page.locator("#text textarea")
+    try:
+        expect(box).to_be_visible()
+        expect(box).to_be_disabled()
+    finally:
+        may_come.set()
+    ask(page, "plum and pear")
+    expect(box).to_have_value("plum and pear")
 
 
 def test_a_changed_answer_is_told_and_each_voice_stands_by_its_classes(page, forgetful, text):
