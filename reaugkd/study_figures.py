@@ -50,8 +50,7 @@ def methods_figure(summary: pd.DataFrame) -> go.Figure:
                 row=1,
                 col=column,
             )
-        metric = shown.loc[shown["task"] == task, "metric"].iloc[0].replace("_", " ")
-        figure.update_xaxes(title=f"{metric}, %", row=1, col=column)
+        figure.update_xaxes(title=_percent_of(_metric(shown, task)), row=1, col=column)
     figure.update_yaxes(categoryorder="array", categoryarray=ways)
     seeds = int(summary["seeds"].max())
     title = f"Best on average: {winner}<br><sub>mean and 95 % interval over {seeds} seed{'s' * (seeds > 1)}</sub>"
@@ -130,23 +129,27 @@ def scenario_figure(scenario: pd.DataFrame) -> go.Figure:
     Returns
     -------
     Figure
-        Points, one colour a way, dashed lines where a student is trained anew; the title says which other way is best.
+        Points: over the counts of rows, a colour a way, where there are several, or else below one another. What is
+        trained anew is dashed; the title says which other way is best.
     """
-    kind = str(scenario["kind"].iloc[0])
-    by_part = kind == "new_classes"
+    counts = scenario.groupby("task")["rows_a_class"].nunique().max()
+    figure = _over_counts(scenario) if counts > 1 else _below_one_another(scenario)
+    figure.update_layout(title_text=_scenario_title(scenario))
+    return figure
+
+
+def _over_counts(scenario: pd.DataFrame) -> go.Figure:
+    by_part = scenario["kind"].iloc[0] == "new_classes"
     panels = ["new", "old"] if by_part else list(scenario["task"].unique())
     titles = ["accuracy on the new classes", "accuracy on the old classes"] if by_part else panels
-    counted = scenario["rows_a_class"].notna().all()
-    ways = list(scenario["way"].unique())
     figure = make_subplots(1, len(panels), subplot_titles=titles, horizontal_spacing=0.08)
     for column, panel in enumerate(panels, start=1):
-        for number, way in enumerate(ways):
+        for number, way in enumerate(scenario["way"].unique()):
             rows = scenario[scenario["way"] == way]
             rows = rows if by_part else rows[rows["task"] == panel]
-            values = rows[panel] if by_part else rows["mean"]
             figure.add_scatter(
-                x=rows["rows_a_class"].astype(int).astype(str) if counted else [way] * len(rows),
-                y=values,
+                x=rows["rows_a_class"].astype(int).astype(str),
+                y=rows[panel] if by_part else rows["mean"],
                 error_y=None if by_part else _bars(rows),
                 mode="lines+markers",
                 marker={"color": PALETTE[number % len(PALETTE)], "size": 9},
@@ -157,14 +160,41 @@ def scenario_figure(scenario: pd.DataFrame) -> go.Figure:
                 row=1,
                 col=column,
             )
-        figure.update_xaxes(title="rows a class" if counted else None, type="category", row=1, col=column)
-        if not counted:
-            figure.update_xaxes(showticklabels=False, row=1, col=column)
-        metric = "accuracy" if by_part else scenario.loc[scenario["task"] == panel, "metric"].iloc[0].replace("_", " ")
-        figure.update_yaxes(title=f"{metric}, %", row=1, col=column)
-    # Ways are ranked where all were measured: a memory without a row of the new classes finds none of them.
+        figure.update_xaxes(title="rows a class", type="category", row=1, col=column)
+        figure.update_yaxes(title=_percent_of("accuracy" if by_part else _metric(scenario, panel)), row=1, col=column)
+    figure = _styled(figure, "", 12)
+    figure.update_layout(legend={"y": -0.25})
+    return figure
+
+
+def _below_one_another(scenario: pd.DataFrame) -> go.Figure:
+    ways, tasks = list(scenario["way"].unique()), list(scenario["task"].unique())
+    figure = make_subplots(1, len(tasks), shared_yaxes=True, subplot_titles=tasks, horizontal_spacing=0.03)
+    for column, task in enumerate(tasks, start=1):
+        rows = scenario[scenario["task"] == task]
+        figure.add_scatter(
+            x=rows["mean"],
+            y=rows["way"],
+            error_x=_bars(rows),
+            mode="markers",
+            marker={"color": PALETTE[0], "size": 9},
+            showlegend=False,
+            row=1,
+            col=column,
+        )
+        for again in rows.loc[rows["way"].str.startswith(AGAIN), "mean"]:
+            figure.add_vline(again, line={"dash": "dash", "color": PALETTE[1]}, row=1, col=column)
+        figure.update_xaxes(title=_percent_of(_metric(scenario, task)), row=1, col=column)
+    figure.update_yaxes(categoryorder="array", categoryarray=ways[::-1])
+    return _styled(figure, "", len(ways))
+
+
+def _scenario_title(scenario: pd.DataFrame) -> str:
+    """Rank the ways where all were measured: a memory without a row of the new classes finds none of them."""
+    kind = str(scenario["kind"].iloc[0])
     ranked = scenario[~scenario["way"].str.startswith(AGAIN)].fillna({"rows_a_class": 0})
-    settings = ranked.pivot_table(index=["task", "rows_a_class"], columns="way", values="new" if by_part else "mean")
+    values = "new" if kind == "new_classes" else "mean"
+    settings = ranked.pivot_table(index=["task", "rows_a_class"], columns="way", values=values)
     shared = settings.dropna()
     shared = settings if shared.empty else shared
     best, compared = shared.mean().idxmax(), set(shared.index.unique("task"))
@@ -173,10 +203,15 @@ def scenario_figure(scenario: pd.DataFrame) -> go.Figure:
     fewest, most = int(scenario["seeds"].min()), int(scenario["seeds"].max())
     seeds = f"{most} seed{'s' * (most > 1)}" if fewest == most else f"{fewest} to {most} seeds"
     shown = kind.replace("_", " ").capitalize()
-    title = f"{shown}: best without training again{where} is “{best}”<br><sub>mean over {seeds}</sub>"
-    figure = _styled(figure, title, 12)
-    figure.update_layout(legend={"y": -0.25})
-    return figure
+    return f"{shown}: best without training again{where} is “{best}”<br><sub>mean over {seeds}</sub>"
+
+
+def _metric(rows: pd.DataFrame, task: str) -> str:
+    return str(rows.loc[rows["task"] == task, "metric"].iloc[0])
+
+
+def _percent_of(metric: str) -> str:
+    return f"{metric.replace('_', ' ')}, %"
 
 
 def _bars(rows: pd.DataFrame) -> dict[str, object]:

@@ -528,11 +528,15 @@ def test_the_plot_of_a_scenario_says_on_which_tasks_its_best_way_is_best_and_how
     assert title == "Few labels: best without training again is “KD”<br><sub>mean over 2 seeds</sub>"
 
 
+MEASURED = {"kind": "few_labels", "task": "one", "metric": "accuracy", "low": 0.0, "high": 0.0, "seeds": 1}
+MEANS = {"KD": 50.0, "memory": 70.0, "retrained on all rows (KD)": 80.0}
+
+
 def test_on_the_plot_of_a_scenario_what_is_trained_anew_is_a_dashed_measure_and_not_the_best_of_memories():
-    about = {"kind": "few_labels", "metric": "accuracy", "rows_a_class": 16, "low": 0.0, "high": 0.0, "seeds": 1}
     rows = [
-        about | {"task": "one", "way": way, "mean": mean}
-        for way, mean in (("KD", 50.0), ("memory", 70.0), ("retrained on all rows (KD)", 80.0))
+        MEASURED | {"way": way, "mean": mean, "rows_a_class": count}
+        for way, mean in MEANS.items()
+        for count in (16, 64)
     ]
     figure = scenario_figure(pd.DataFrame(rows))
     assert figure.layout.title.text.startswith("Few labels: best without training again is “memory”")
@@ -541,6 +545,17 @@ def test_on_the_plot_of_a_scenario_what_is_trained_anew_is_a_dashed_measure_and_
         "memory": "solid",
         "retrained on all rows (KD)": "dash",
     }
+
+
+@pytest.mark.parametrize("count", [16, None])
+def test_where_a_scenario_has_one_count_of_rows_its_ways_stand_below_one_another(count):
+    rows = [MEASURED | {"way": way, "mean": mean, "rows_a_class": count} for way, mean in MEANS.items()]
+    figure = scenario_figure(pd.DataFrame(rows))
+    (points,) = figure.data
+    assert dict(zip(points.y, points.x, strict=True)) == MEANS
+    assert list(figure.layout.yaxis.categoryarray) == list(MEANS)[::-1]  # Plotly begins below
+    (again,) = figure.layout.shapes
+    assert (again.x0, again.x1, again.line.dash) == (80.0, 80.0, "dash")
 
 
 def test_what_is_recorded_is_not_trained_again_and_counts_as_if_it_were(finished, answered, plan, trained, tmp_path):
