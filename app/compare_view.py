@@ -17,7 +17,7 @@ from row_table import ALL_ROWS, PICK, listed_html, numbered, row_table
 from save_button import SaveButton
 from sentence import sentence_html
 from settled import when_settled
-from typed_text import filled_boxes, on_typing
+from typed_text import filled_boxes, on_typing, place_boxes
 
 from reaugkd.error_tables import outcome_table
 from reaugkd.errors import ReAugKDError
@@ -209,17 +209,7 @@ class CompareView:
                 self.second = gr.Dropdown([menu.first], value=menu.first, label="Second", elem_id="compare-second")
                 self.second_by, self.second_weight = self._place_choice("second")
         with gr.Row():
-            self.text = gr.Textbox(
-                "",
-                label="Text",
-                placeholder="Type a text: both answer as you type",
-                max_lines=5,
-                interactive=False,
-                elem_id="compare-text",
-            )
-            self.text_pair = gr.Textbox(
-                "", label="Second text", max_lines=5, visible=False, interactive=False, elem_id="compare-text-pair"
-            )
+            self.text, self.text_pair = place_boxes("Type a text: both answer as you type", "compare-text")
         self.message = gr.HTML(visible=False, elem_id="compare-message")
         self.verdict = gr.HTML(elem_id="compare-verdict")
         with gr.Row():

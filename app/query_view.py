@@ -10,7 +10,7 @@ from maps_panel import MapsPanel, query_said
 from models import EACH, LATEST, ModelMenu
 from retrieval_sliders import RetrievalSliders
 from sentence import READ_ALOUD, sentence_html
-from typed_text import filled_boxes, on_typing
+from typed_text import filled_boxes, on_typing, place_boxes
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.links import PageState, short, struck_in_link, struck_of
@@ -143,18 +143,7 @@ class QueryView:
         self._wire()
 
     def _place_inputs(self) -> None:
-        # Of one line, so that Enter answers; it grows with what is typed.
-        self.text = gr.Textbox(
-            "",
-            label="Text",
-            placeholder="Type a text: it is answered as you type",
-            max_lines=5,
-            interactive=False,
-            elem_id="text",
-        )
-        self.text_pair = gr.Textbox(
-            "", label="Second text", max_lines=5, visible=False, interactive=False, elem_id="text-pair"
-        )
+        self.text, self.text_pair = place_boxes("Type a text: it is answered as you type", "text")
         self.examples = gr.Dataset(
             label="Examples the student has not seen",
             components=["textbox"],

@@ -42,6 +42,28 @@ def on_typing(
     gr.on([box.change for box in boxes], answer, inputs, outputs, js=script, **LATEST | options)
 
 
+def place_boxes(placeholder: str, elem_id: str) -> tuple[gr.Textbox, gr.Textbox]:
+    """Place the boxes of a text and of a second one; nobody types there until :func:`filled_boxes` opens them.
+
+    What is typed before the page's own first text comes would be overwritten by it.
+
+    Parameters
+    ----------
+    placeholder : str
+        What an empty box says.
+    elem_id : str
+        Of the first one; the other's ends in ``-pair``.
+
+    Returns
+    -------
+    tuple of Textbox
+        Of one line, so that Enter answers; they grow with what is typed. The second one is hidden.
+    """
+    closed: dict[str, Any] = {"max_lines": 5, "interactive": False}
+    text = gr.Textbox("", label="Text", placeholder=placeholder, elem_id=elem_id, **closed)
+    return text, gr.Textbox("", label="Second text", visible=False, elem_id=f"{elem_id}-pair", **closed)
+
+
 def filled_boxes(
     boxes: tuple[gr.Textbox, gr.Textbox], held: tuple[str, str], wanted: tuple[str, str], is_pair: bool
 ) -> dict[Any, Any]:
@@ -50,8 +72,7 @@ def filled_boxes(
     Parameters
     ----------
     boxes : tuple of Textbox
-        Of the text and of the second one. Until they are filled for the first time nobody types there, since that
-        would be overwritten.
+        As :func:`place_boxes` placed them.
     held : tuple of str
         What stood there when the filling was asked for.
     wanted : tuple of str
