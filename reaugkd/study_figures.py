@@ -52,8 +52,7 @@ def methods_figure(summary: pd.DataFrame) -> go.Figure:
             )
         figure.update_xaxes(title=_percent_of(_metric(shown, task)), row=1, col=column)
     figure.update_yaxes(categoryorder="array", categoryarray=ways)
-    seeds = int(summary["seeds"].max())
-    title = f"Best on average: {winner}<br><sub>mean and 95 % interval over {seeds} seed{'s' * (seeds > 1)}</sub>"
+    title = f"Best on average: {winner}<br><sub>mean and 95 % interval over {_counted(summary)}</sub>"
     return _styled(figure, title, len(ways))
 
 
@@ -107,9 +106,7 @@ def comparison_figure(comparisons: pd.DataFrame) -> go.Figure:
     figure.update_yaxes(categoryorder="array", categoryarray=tasks[::-1], range=[-0.5, len(tasks) - 0.3])
     figure.update_annotations(font_size=12)
     first = comparisons[(comparisons["ours"] == pairs[0][0]) & (comparisons["baseline"] == pairs[0][1])].iloc[-1]
-    seeds = int(comparisons["seeds"].max())
-    counted = f"{seeds} seeds" if seeds > 1 else "one seed"
-    without = comparisons["low"].isna().all()
+    counted, without = _counted(comparisons), comparisons["low"].isna().all()
     shown = f"{counted}, without an interval" if without else f"mean and 95 % interval over {counted}"
     title = (
         f"{first['ours']} minus {first['baseline']}: {first['mean']:+.2f} points on {first['task']}"
@@ -200,10 +197,13 @@ def _scenario_title(scenario: pd.DataFrame) -> str:
     best, compared = shared.mean().idxmax(), set(shared.index.unique("task"))
     tasks = [task for task in scenario["task"].unique() if task in compared]
     where = "" if len(tasks) == scenario["task"].nunique() else f" on {', '.join(tasks)}"
-    fewest, most = int(scenario["seeds"].min()), int(scenario["seeds"].max())
-    seeds = f"{most} seed{'s' * (most > 1)}" if fewest == most else f"{fewest} to {most} seeds"
     shown = kind.replace("_", " ").capitalize()
-    return f"{shown}: best without training again{where} is “{best}”<br><sub>mean over {seeds}</sub>"
+    return f"{shown}: best without training again{where} is “{best}”<br><sub>mean over {_counted(scenario)}</sub>"
+
+
+def _counted(rows: pd.DataFrame) -> str:
+    fewest, most = int(rows["seeds"].min()), int(rows["seeds"].max())
+    return f"{most} seed{'s' * (most > 1)}" if fewest == most else f"{fewest} to {most} seeds"
 
 
 def _metric(rows: pd.DataFrame, task: str) -> str:
