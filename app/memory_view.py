@@ -294,13 +294,14 @@ class MemoryView:
         seen: list[Any] = [self.show, self.search, *by, self.version, self.maps.selected]
         coded = [self.name, self.edits, *seen]
         when_settled([*seen, self.filled_for], self._coded, coded, self.code, "memory-coded", **LATEST)
+        editing = EACH | {"js": ASKED}
         for event in (
-            self.relabel.click(self._relabel, [*edited, self.row, self.label], edits, js=ASKED, **EACH),
-            self.remove.click(self._remove, [*edited, self.row], edits, js=ASKED, **EACH),
-            self.add.click(self._add, [*edited, *texts, self.add_label], [*edits, *texts], js=ASKED, **EACH),
-            self.upload.upload(self._add_file, [*edited, self.upload], edits, js=ASKED, **EACH),
-            self.undo.click(self._undo, edited, edits, js=ASKED, **EACH),
-            self.pending.drop(self._drop, edited, edits, js=ASKED, **EACH),
+            self.relabel.click(self._relabel, [*edited, self.row, self.label], edits, **editing),
+            self.remove.click(self._remove, [*edited, self.row], edits, **editing),
+            self.add.click(self._add, [*edited, *texts, self.add_label], [*edits, *texts], **editing),
+            self.upload.upload(self._add_file, [*edited, self.upload], edits, **editing),
+            self.undo.click(self._undo, edited, edits, **editing),
+            self.pending.drop(self._drop, edited, edits, **editing),
         ):
             event.then(None, edited, js=WRITE, api_visibility="private")
             event.failure(None, js=ENDED, api_visibility="private")

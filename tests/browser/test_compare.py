@@ -129,8 +129,6 @@ def held(monkeypatch):
         return comparison_of(*asked)
 
     def hold():
-        is_asked.clear()
-        may_come.clear()
         monkeypatch.setattr(compare_view, "comparison_of", waiting)
         return is_asked, may_come
 
