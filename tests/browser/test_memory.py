@@ -298,7 +298,7 @@ def test_edits_for_which_the_browser_has_no_room_stay_in_the_page(page):
     page.evaluate("() => { Storage.prototype.setItem = () => { throw new Error('full'); }; }")
     add(page, "iron in the rain")
     page.wait_for_function("window.onlyPageHoldsEdits")
-    with page.expect_event("requestfinished", lambda request: "/queue/data" in request.url):
+    with page.expect_event("requestfinished", lambda request: "/queue/join" in request.url):
         page.evaluate(memory_view.LOOK_AGAIN)
     expect(page.locator("#pending li")).to_have_count(1)
     add(page, "fog over iron")
