@@ -337,9 +337,9 @@ def _outputs(
 ) -> TeacherOutputs:
     """Load the outputs of one of the plan's teachers, or make them first."""
     path = folder.teacher_outputs(task.name, study.taught_by(teacher, seed))
-    if teacher.soft_labels_of is not None:
-        source = next(other for other in study.teachers if other.name == teacher.soft_labels_of)
-        known = _outputs(study, source, task, source.seeds[0], folder, say)
+    source = study.source_of(teacher)
+    if source is not None:
+        known = _outputs(study, source, task, seed, folder, say)
         if not path.is_file():
             by_id = dict(zip(zip(known.splits, known.ids, strict=True), known.soft_labels, strict=True))
             black_box_outputs(task, by_id, teacher.encoder).save(path)

@@ -57,7 +57,8 @@ class StudyTeacher:
     encoder : str
         The pretrained encoder that is fine-tuned; of a black box, the open encoder that gives the embeddings.
     seeds : tuple of int
-        Seeds to train it with; the n-th seed of the study takes the n-th of them, going round.
+        Seeds to train it with; the n-th seed of the study takes the n-th of them, going round. A black box has those
+        of the teacher whose soft labels it takes.
     cross_fit : int
         Folds of :mod:`reaugkd.cross_fit`; 0 for a plain teacher.
     soft_labels_of : str or None
@@ -193,6 +194,8 @@ class Study:
     def teacher_seed(self, teacher: StudyTeacher, seed: int) -> int:
         """Return the seed of the teacher that teaches a student: the study's seeds take a teacher's in turn.
 
+        A black box is not trained: its seed is that of the teacher whose soft labels it takes.
+
         Parameters
         ----------
         teacher : StudyTeacher
@@ -200,7 +203,12 @@ class Study:
         seed : int
             The student's, one of :attr:`seeds`.
         """
-        return teacher.seeds[self.seeds.index(seed) % len(teacher.seeds)]
+        trained = self.source_of(teacher) or teacher
+        return trained.seeds[self.seeds.index(seed) % len(trained.seeds)]
+
+    def source_of(self, teacher: StudyTeacher) -> StudyTeacher | None:
+        """Return the teacher whose soft labels a black box takes; of another teacher, None."""
+        return next((other for other in self.teachers if other.name == teacher.soft_labels_of), None)
 
     def made_by(self, task: str, teacher: StudyTeacher, recipe: Recipe, teacher_seed: int) -> str:
         """Return a digest of all settings that decide what a student, or a scenario's, answers.
@@ -289,11 +297,9 @@ class Study:
 
     def _teaches(self, teacher: StudyTeacher, seed: int) -> list[dict[str, Any] | None]:
         """Return what tells a teacher from others: its settings, and those of the teacher whose soft labels it has."""
-        source = next((other for other in self.teachers if other.name == teacher.soft_labels_of), None)
-        return [
-            asdict(teacher) | {"seeds": seed, "methods": None},
-            None if source is None else asdict(source) | {"seeds": source.seeds[0], "methods": None},
-        ]
+        source = self.source_of(teacher)
+        alone = {"seeds": seed, "methods": None}
+        return [asdict(teacher) | alone, None if source is None else asdict(source) | alone]
 
 
 def _digest(settings: Any) -> str:
@@ -421,6 +427,11 @@ def _check_teacher(teacher: StudyTeacher, study: Study) -> None:
         raise ReAugKDError(
             f"The black box {teacher.name!r} takes the soft labels of {teacher.soft_labels_of!r}, which is none of the "
             f"teachers {', '.join(white)}."
+        )
+    if teacher.soft_labels_of is not None and teacher.seeds != StudyTeacher.seeds:
+        raise ReAugKDError(
+            f"{where}.seeds is {list(teacher.seeds)}, but a black box is not trained: leave them out, it has those of "
+            f"{teacher.soft_labels_of!r}."
         )
     unknown = sorted(set(teacher.methods or ()) - {method.name for method in study.methods})
     if unknown:

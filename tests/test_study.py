@@ -440,7 +440,9 @@ def test_alignment_is_measured_on_the_test_texts_of_every_student_that_has_a_tea
 def test_a_black_box_gives_the_soft_labels_of_the_other_teacher_and_the_open_encoders_width(finished):
     study, folder = read_study(finished / "study.yaml"), StudyFolder(finished / "work")
     white, black = (
-        study_module.TeacherOutputs.load(folder.teacher_outputs("one", study.taught_by(teacher, teacher.seeds[0])))
+        study_module.TeacherOutputs.load(
+            folder.teacher_outputs("one", study.taught_by(teacher, study.teacher_seed(teacher, 0)))
+        )
         for teacher in sorted(study.teachers, key=lambda teacher: teacher.soft_labels_of is not None)
     )
     np.testing.assert_array_equal(black.soft_labels, white.soft_labels)
@@ -640,6 +642,19 @@ def test_a_scenario_whose_writing_was_killed_is_run_anew(plan, tmp_path, monkeyp
     assert scenario_rows(study, tmp_path)["all"].tolist() == [0.75]
 
 
+def test_every_seed_of_a_black_box_takes_the_soft_labels_of_the_teacher_that_teaches_the_others_of_that_seed(
+    plan, tmp_path
+):
+    teachers = {**plan["teachers"], "wide": {**plan["teachers"]["wide"], "seeds": [3, 4]}}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, "teachers": teachers}))
+    taught = {
+        (cell.teacher, cell.seed, teacher_seed)
+        for cell, _, _, teacher_seed in cells(read_study(tmp_path / "study.yaml"))
+    }
+    assert {found for found in taught if found[0] == "closed"} == {("closed", 0, 3), ("closed", 1, 4)}
+    assert {("wide", 0, 3), ("wide", 1, 4)} <= taught
+
+
 def test_a_black_box_is_known_though_the_teacher_of_its_labels_teaches_more_methods_and_seeds(plan, tmp_path):
     stamps = []
     for about in ({}, {"seeds": [3, 4], "methods": ["kd"]}, {"cross_fit": 2}):
@@ -711,6 +726,10 @@ SCENARIO = {"kind": "few_labels", "task": "one", "teacher": "wide"}
         ({"tasks": {"one": {"train": 5}}}, "tasks.one.train is 5; it must be text"),
         ({"tasks": {"one": {"train": "a.csv", "train_rows": "all"}}}, "tasks.one.train_rows is 'all'; it must be a w"),
         ({"teachers": {"t": 5}}, "teachers has 't': 5; write a name, and its settings by name"),
+        (
+            {"teachers": {"t": {"encoder": "x"}, "u": {"encoder": "x", "soft_labels_of": "t", "seeds": [1]}}},
+            r"teachers.u.seeds is \[1\], but a black box is not trained: .* those of 't'",
+        ),
         ({"teachers": {"t": {"encoder": "x", "seeds": []}}}, "teachers.t.seeds is empty; name at least one"),
         ({"teachers": {"t": {"encoder": "x", "seeds": 0}}}, "teachers.t.seeds is 0; it must be a list"),
         (
