@@ -271,14 +271,14 @@ class CompareView:
         for answers_by, weight in ((self.first_by, self.first_weight), (self.second_by, self.second_weight)):
             answers_by.input(lambda by: gr.Slider(visible=by == OWN), answers_by, weight, **private)
         self.second.focus(lambda: gr.Dropdown(choices=self.menu.names()), None, self.second, **private)
-        gr.on([part.input for part in chosen], self._draw, seen, [*answered, *compared], **LATEST)
-        self.split.input(self._compare, seen, compared, **LATEST)
-        # In the queue of the filling: the answer of another model that comes would stand over that of what was typed.
+        # All in the queue of the filling: what a model says that comes late would stand over what was asked meanwhile.
+        gr.on([part.input for part in chosen], self._draw, [self.shown, *chosen], [*answered, *compared], **ALL_ROWS)
+        self.split.input(self._compare, seen, compared, **ALL_ROWS)
         on_typing(texts, self._ask, [self.shown, *texts], [*answered, self.shown], **ALL_ROWS)
-        self.outcomes.select(self._pick, seen, [self.picked, *listed], **LATEST)
-        self.differing.click(self._list_differing, seen, [self.picked, *listed], **LATEST)
-        self.all.click(self._list_all, seen, [*filters, *compared], **LATEST)
-        on_typing([self.holds], self._list, [self.shown, self.holds], listed)
+        self.outcomes.select(self._pick, seen, [self.picked, *listed], **ALL_ROWS)
+        self.differing.click(self._list_differing, seen, [self.picked, *listed], **ALL_ROWS)
+        self.all.click(self._list_all, seen, [*filters, *compared], **ALL_ROWS)
+        on_typing([self.holds], self._list, [self.shown, self.holds], listed, **ALL_ROWS)
         self.selected_compared = [self.picked, *compared]
         for selected in self.maps.chosen:
             self.follow(selected)
@@ -410,8 +410,27 @@ class CompareView:
         check_comparable(*models)
         return (models[0], seen.weights[0]), (models[1], seen.weights[1])
 
-    def _draw(self, *inputs: Any) -> dict[Any, Any]:
-        return self._drawn(Seen(*inputs))
+    def _draw(
+        self,
+        shown: Seen | None,
+        first_by: str,
+        first_weight: float,
+        second: str,
+        second_by: str,
+        second_weight: float,
+    ) -> dict[Any, Any]:
+        """Let the sides that were chosen answer what is shown: what is typed meanwhile stays."""
+        if shown is None:
+            return gr.skip()
+        seen = replace(
+            shown,
+            first_by=first_by,
+            first_weight=first_weight,
+            second=second,
+            second_by=second_by,
+            second_weight=second_weight,
+        )
+        return gr.skip() if seen == shown else self._drawn(seen)  # the menus also tell of being left
 
     def _drawn(self, seen: Seen) -> dict[Any, Any]:
         """Return all that both sides say: of the text, and over the rows."""

@@ -196,7 +196,8 @@ class ErrorsView:
         for table in (self.summary, self.confusion, self.disagreements, self.reliability):
             table.select(self._pick, seen, [self.picked, *listed], **LATEST)
         self.column.input(self._choose_column, [self.shown, *seen], [self.value, *listed], **LATEST)
-        gr.on([self.effect.input, self.value.input, self.confidence.input], self._list, seen, listed, **LATEST)
+        menus = [self.effect, self.value, self.confidence]
+        gr.on([menu.input for menu in menus], self._list_chosen, [self.shown, *menus], listed, **LATEST)
         on_typing([self.text], self._list_typed, [self.shown, self.text], listed)
         self.clear.click(self._clear, seen, [*filters, *whole], **LATEST)
         self.on_maps.click(self._show_on_maps, seen, [self.maps.map, *self.maps.listed], **LATEST)
@@ -362,8 +363,11 @@ class ErrorsView:
             self.shown: seen,
         }
 
-    def _list(self, *inputs: Any) -> dict[Any, Any]:
-        return self._listed(Seen(*inputs))
+    def _list_chosen(self, shown: Seen | None, effect: str, value: str, confidence: str) -> dict[Any, Any]:
+        """List what was chosen, of the rows that are shown: what is typed meanwhile stays."""
+        if shown is None or (shown.effect, shown.value, shown.confidence) == (effect, value, confidence):
+            return gr.skip()  # the menus also tell of being left
+        return self._listed(replace(shown, effect=effect, value=value, confidence=confidence))
 
     def _list_typed(self, shown: Seen | None, text: str) -> dict[Any, Any]:
         """List what was typed, of the rows that are shown; the page listed what it put there itself."""

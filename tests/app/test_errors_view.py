@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import gradio as gr
 import pytest
-from compare_view import AS_CHOSEN, DIFFERING, STUDENT, CompareView
+from compare_view import AS_CHOSEN, DIFFERING, MEMORY, STUDENT, CompareView
 from errors_view import ANY, ErrorsView
 from maps_panel import MapsPanel
 from model_job import ModelJob
@@ -146,6 +146,9 @@ def test_what_a_page_puts_into_a_box_is_not_answered_anew_and_what_is_typed_coun
     listed = errors._list_typed(drawn[errors.shown], "iron")
     assert listed[errors.shown] == replace(drawn[errors.shown], text="iron")
     assert listed[errors.shown].split == "validation"
+    chosen = errors._list_chosen(listed[errors.shown], "fixed", ANY, ANY)
+    assert chosen[errors.shown] == replace(listed[errors.shown], effect="fixed")
+    assert errors._list_chosen(chosen[errors.shown], "fixed", ANY, ANY) == gr.skip()
     asked = PageState(text="rain", view="compare", of_view={"holds": "a", "split": "validation"})
     drawn = compare.fill("toy", "", "", asked, [])
     assert compare._list(drawn[compare.shown], "a") == compare._ask(drawn[compare.shown], "rain", "") == gr.skip()
@@ -155,7 +158,13 @@ def test_what_a_page_puts_into_a_box_is_not_answered_anew_and_what_is_typed_coun
     answered = compare._ask(drawn[compare.shown], "snow", "")
     assert answered[compare.shown] == replace(drawn[compare.shown], text="snow")
     assert "snow" in answered[compare.first_answer]
+    sides = (AS_CHOSEN, 0.5, "toy", MEMORY, 0.5)
+    redrawn = compare._draw(answered[compare.shown], *sides)
+    assert (redrawn[compare.shown].text, redrawn[compare.shown].second_by) == ("snow", MEMORY)
+    assert "snow" in redrawn[compare.second_answer]
+    assert compare._draw(redrawn[compare.shown], *sides) == gr.skip()
     assert errors._list_typed(None, "a") == compare._list(None, "a") == compare._ask(None, "a", "") == gr.skip()
+    assert errors._list_chosen(None, ANY, ANY, ANY) == compare._draw(None, *sides) == gr.skip()
 
 
 def test_a_table_with_a_column_called_row_is_listed(view_of, toy_model):

@@ -160,6 +160,19 @@ def test_what_is_typed_while_another_model_is_coming_stays_and_is_answered_by_it
     expect(box).to_have_value("plum and pear")
 
 
+def test_what_is_typed_while_another_second_is_coming_stays_and_is_answered_by_it(page, held):
+    is_asked, may_come = held()
+    choose(page, "#compare-second", "toy")
+    assert is_asked.wait(60)
+    page.locator("#compare-text textarea").fill("plum and pear")
+    page.locator("#compare-holds input, #compare-holds textarea").fill("iron")
+    may_come.set()
+    expect(page.locator("#compare-chosen")).to_contain_text("“iron” in the text")
+    for side, name in (("first", "forgetful"), ("second", "toy")):
+        expect(page.locator(f"#compare-{side}-answer h3")).to_contain_text(name)
+        expect(page.locator(f"#compare-{side}-answer .asked")).to_have_text("plum and pear")
+
+
 def test_a_model_stands_beside_its_own_student_when_the_page_opens(page, forgetful):
     comparison = wanted(forgetful, forgetful)
     assert comparison.differing
