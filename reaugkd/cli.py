@@ -86,7 +86,6 @@ def teach(
     positive_label: PositiveLabel = None,
     train_rows: TrainRows = None,
     teacher: Teacher = None,
-    cross_fit: Annotated[int, typer.Option(min=0, help="Further teachers for the train rows; 0 for none.")] = 0,
     epochs: Annotated[float | None, typer.Option(help="Passes over the train rows.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     max_length: MaxLength = 128,
@@ -98,14 +97,10 @@ def teach(
     from reaugkd import recipe as recipes
     from reaugkd.weights import DEFAULT_ENCODER
 
-    if cross_fit == 1:
-        raise ReAugKDError("--cross-fit 1 leaves no row to train on; ask for 2 folds or more, or 0.")
     loaded = _task(
         task, train, test, validation, text_column, text_pair_column, label_column, metric, positive_label, train_rows
     )
-    recipe = recipes.Recipe(
-        teacher=teacher or DEFAULT_ENCODER, teacher_epochs=epochs, cross_fit=cross_fit, max_length=max_length, seed=seed
-    )
+    recipe = recipes.Recipe(teacher=teacher or DEFAULT_ENCODER, teacher_epochs=epochs, max_length=max_length, seed=seed)
     if learning_rate is not None:
         recipe = replace(recipe, teacher_training=replace(recipe.teacher_training, learning_rate=learning_rate))
     outputs = recipes.teach(loaded, recipe, out)

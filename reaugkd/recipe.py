@@ -18,7 +18,6 @@ from accelerate import PartialState
 from numpy.typing import NDArray
 
 from reaugkd.alignment import alignment
-from reaugkd.cross_fit import cross_fitted
 from reaugkd.data import Task
 from reaugkd.distillation import ALIGNING_WEIGHTS, DistillationSettings, OnStudentEpoch, train_student
 from reaugkd.encoders import TextClassifier, check_encoder, encoder_config, normalize, share_cut
@@ -84,9 +83,6 @@ class Recipe:
         answer itself; see :func:`reaugkd.second_key.half_of`.
     calibrate_teacher : bool
         Set the temperature of the soft labels on the validation rows.
-    cross_fit : int
-        Number of further teachers, each trained on all but one fold of the train rows, from which the outputs for
-        the train rows come; 0 takes them from the one teacher. See :mod:`reaugkd.cross_fit`.
     keep_teacher : bool
         Keep the teacher in the model's folder; it is not needed to answer.
     teacher_training, projection_training, student_training : TrainingSettings
@@ -106,7 +102,6 @@ class Recipe:
     seed: int = 0
     second_key: str | None = DEFAULT_ENCODER
     calibrate_teacher: bool = True
-    cross_fit: int = 0
     keep_teacher: bool = False
     teacher_training: TrainingSettings = field(
         default=TrainingSettings(epochs=6, learning_rate=1e-4, batch_size=32), kw_only=True
@@ -126,8 +121,6 @@ class Recipe:
             if value is not None and not 0 < value < inf:
                 raise ReAugKDError(f"The setting {name} is {value}; it must be above 0 and finite, or left out.")
         check_seed(self.seed)
-        if self.cross_fit < 0 or self.cross_fit == 1:
-            raise ReAugKDError(f"The setting cross_fit is {self.cross_fit}; it must be 2 folds or more, or 0 for none.")
 
     def for_task(self, task: Task) -> "Recipe":
         """Fill in the epochs for a task's size, and the seed."""
@@ -161,7 +154,7 @@ def teach(
     task : Task
         The task.
     recipe : Recipe
-        ``teacher``, ``teacher_epochs``, ``teacher_training``, ``cross_fit``, ``max_length`` and ``seed`` count.
+        ``teacher``, ``teacher_epochs``, ``teacher_training``, ``max_length`` and ``seed`` count.
     out : str or Path
         A Parquet file, from which :func:`train` starts without any teacher.
     on_progress : callable, optional
@@ -181,7 +174,6 @@ def teach(
     check_outputs_file(out)
     recipe = recipe.for_task(task)
     _check_teacher(recipe, task, on_progress)
-    _check_cross_fit(recipe, task)
     # Not OUT.partial: that is of a model that is trained beside the file.
     with _working_folder(out.with_name(out.stem + ".teacher.partial"), task, recipe) as work:
         outputs = _teacher_outputs(task, recipe, work / TEACHING, on_progress)
@@ -349,8 +341,8 @@ def train(
     ------
     ReAugKDError
         If the outputs do not fit the task, ``out`` holds something else, unfinished work that may not be deleted is
-        in the way, weights are not found, an encoder cannot encode the texts or lacks layers that are asked for, more
-        folds are asked for than a class has rows, or the disk is full.
+        in the way, weights are not found, an encoder cannot encode the texts or lacks layers that are asked for, or
+        the disk is full.
     """
     out = Path(out)
     check_target(out)
@@ -415,8 +407,6 @@ def _checked(
         teacher_outputs.check(task)
         recipe = replace(recipe, teacher=teacher_outputs.teacher)
     _check_encoders(recipe, task, on_progress, teacher_too=teacher_outputs is None)
-    if teacher_outputs is None:
-        _check_cross_fit(recipe, task)
     return recipe
 
 
@@ -432,16 +422,6 @@ def _tell_of_texts(task: Task, recipe: Recipe, say: Callable[[str], object]) -> 
     if cut > MANY_CUT:
         length = f"max_length ({recipe.max_length} tokens)"
         say(f"About {100 * cut:.0f} % of the train texts are longer than {length} and are cut.")
-
-
-def _check_cross_fit(recipe: Recipe, task: Task) -> None:
-    """Refuse more folds than the rarest class has rows, before a teacher is trained."""
-    counts = np.bincount(task.labels("train"), minlength=len(task.label_names))
-    if recipe.cross_fit > counts.min():
-        raise ReAugKDError(
-            f"The setting cross_fit is {recipe.cross_fit}, but {task.label_names[counts.argmin()]!r} has "
-            f"{counts.min()} train rows; ask for as many folds at most."
-        )
 
 
 def _check_encoders(recipe: Recipe, task: Task, on_progress: OnProgress | None, *, teacher_too: bool) -> None:
@@ -511,18 +491,7 @@ def _ablations(settings: DistillationSettings) -> dict[str, DistillationSettings
 
 
 def _teacher_outputs(task: Task, recipe: Recipe, work: Path, on_progress: OnProgress | None) -> TeacherOutputs:
-    """Fine-tune the teacher, and those of the folds, or load them if an interrupted training had finished them."""
-    outputs = _one_teacher(task, recipe, work, on_progress)
-    if recipe.cross_fit:
-
-        def teach_fold(fold: Task, number: int) -> TeacherOutputs:
-            return _one_teacher(fold, recipe, work / f"fold_{number}", on_progress)
-
-        outputs = cross_fitted(task, outputs, recipe.cross_fit, teach_fold)
-    return outputs
-
-
-def _one_teacher(task: Task, recipe: Recipe, work: Path, on_progress: OnProgress | None) -> TeacherOutputs:
+    """Fine-tune the teacher, or load its outputs if an interrupted training had finished them."""
     path = work / "teacher_outputs.parquet"
     if path.is_file():
         return TeacherOutputs.load(path)
@@ -714,9 +683,9 @@ def _key(task: Task, recipe: Recipe, teacher_outputs: TeacherOutputs | None) -> 
 
 
 def _teacher_key(task: Task, recipe: Recipe) -> str:
-    """Return a digest of all that decides about the teacher, and about those of the folds."""
+    """Return a digest of all that decides about the teacher."""
     settings = asdict(recipe)
-    kept = {name: settings[name] for name in ("teacher", "teacher_training", "max_length", "cross_fit")}
+    kept = {name: settings[name] for name in ("teacher", "teacher_training", "max_length")}
     made_of = [task.fingerprint(), json.dumps(kept, default=str), repr(task.labels("train").tolist())]
     return hashlib.sha256("\n".join(made_of).encode()).hexdigest()
 

@@ -344,7 +344,7 @@ def _outputs(
             by_id = dict(zip(zip(known.splits, known.ids, strict=True), known.soft_labels, strict=True))
             black_box_outputs(task, by_id, teacher.encoder).save(path)
         return TeacherOutputs.load(path)
-    recipe = Recipe(teacher=teacher.encoder, seed=seed, cross_fit=teacher.cross_fit)
+    recipe = Recipe(teacher=teacher.encoder, seed=seed)
     return _taught(task, recipe, path, say)
 
 

@@ -59,8 +59,6 @@ class StudyTeacher:
     seeds : tuple of int
         Seeds to train it with; the n-th seed of the study takes the n-th of them, going round. A black box has those
         of the teacher whose soft labels it takes.
-    cross_fit : int
-        Folds of :mod:`reaugkd.cross_fit`; 0 for a plain teacher.
     soft_labels_of : str or None
         Makes it a black box: only the soft labels of that other teacher are known.
     methods : tuple of str or None
@@ -70,7 +68,6 @@ class StudyTeacher:
     name: str
     encoder: str
     seeds: tuple[int, ...] = (0,)
-    cross_fit: int = 0
     soft_labels_of: str | None = None
     methods: tuple[str, ...] | None = None
 
@@ -420,8 +417,6 @@ def _check_teacher(teacher: StudyTeacher, study: Study) -> None:
         _fitting(getattr(teacher, entry.name), entry.type, f"{where}.{entry.name}")
     if not teacher.seeds:
         raise ReAugKDError(f"{where}.seeds is empty; name at least one.")
-    if teacher.cross_fit < 0 or teacher.cross_fit == 1:
-        raise ReAugKDError(f"{where}.cross_fit is {teacher.cross_fit}; it must be 0 or at least 2 folds.")
     white = sorted(other.name for other in study.teachers if other.soft_labels_of is None)
     if teacher.soft_labels_of not in (None, *white):
         raise ReAugKDError(

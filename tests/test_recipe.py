@@ -214,7 +214,6 @@ def test_an_interrupted_training_goes_on_without_the_stages_that_were_finished(
         ({"student_layers": (0, 4)}, "A student of the layers 0, 4 cannot be cut from an encoder of 4"),
         ({"second_key": "no/key"}, "The model 'no/key' is neither a folder nor cached"),
         ({"teacher": "no/teacher"}, "The model 'no/teacher' is neither a folder nor cached"),
-        ({"cross_fit": 1_000}, "The setting cross_fit is 1000, but 'fruit' has .* train rows; ask for as many folds"),
     ],
 )
 def test_a_mistake_in_an_encoder_shows_before_the_first_stage_and_costs_nothing(
@@ -350,12 +349,6 @@ def test_it_is_told_where_many_train_texts_are_cut(quick, tmp_path, long, said):
     other = pd.DataFrame({"text": ["iron", "rain"], "label": ["a", "b"]})
     found = told(make_task("t", {"train": train, "validation": other, "test": other}), quick, tmp_path / "model")
     assert [sentence[: len(said[0])] for sentence in found] == said
-
-
-@pytest.mark.parametrize("folds", [-1, 1])
-def test_a_number_of_folds_that_makes_none_is_refused(folds):
-    with pytest.raises(ReAugKDError, match=f"The setting cross_fit is {folds}; it must be 2 folds or more"):
-        Recipe(cross_fit=folds)
 
 
 def test_another_second_key_costs_no_training(quick, toy_task, tmp_path, stages, toy_encoder_folder):

@@ -184,11 +184,8 @@ def test_an_interrupted_student_goes_on_by_the_same_settings_only(copied, plan, 
     assert not list((copied / "work" / "students").rglob("*.partial"))
 
 
-@pytest.mark.parametrize("change", [{"cross_fit": 2}, {"encoder": "another"}])
-def test_a_teacher_of_other_settings_is_trained_anew_though_it_has_the_same_name(
-    finished, plan, tmp_path, monkeypatch, change
-):
-    teachers = {"wide": {**plan["teachers"]["wide"], **change}}
+def test_a_teacher_of_other_settings_is_trained_anew_though_it_has_the_same_name(finished, plan, tmp_path, monkeypatch):
+    teachers = {"wide": {**plan["teachers"]["wide"], "encoder": "another"}}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, "teachers": teachers}))
     before, after = read_study(finished / "study.yaml"), read_study(tmp_path / "study.yaml")
     same, other = (next(one for one in study.teachers if one.name == "wide") for study in (before, after))
@@ -197,13 +194,13 @@ def test_a_teacher_of_other_settings_is_trained_anew_though_it_has_the_same_name
     taught = []
 
     def teach(task, recipe, path, **_):
-        taught.append((task.name, recipe.teacher, recipe.cross_fit))
+        taught.append((task.name, recipe.teacher))
         raise InterruptedError
 
     monkeypatch.setattr(study_module, "teach", teach)
     with pytest.raises(InterruptedError):
         run_study(after, finished, finished / "work", say=lambda _: None)
-    assert taught == [("one", other.encoder, other.cross_fit)]
+    assert taught == [("one", "another")]
 
 
 def test_methods_of_other_projection_heads_share_no_keys(finished, plan, trained, tmp_path):
@@ -258,7 +255,7 @@ def test_a_student_that_other_settings_trained_is_not_reported_and_a_record_of_t
 
 
 def test_a_student_of_a_teacher_that_is_another_one_today_is_not_reported(copied, plan):
-    teachers = {"wide": {**plan["teachers"]["wide"], "cross_fit": 2}}
+    teachers = {"wide": {**plan["teachers"]["wide"], "encoder": "another"}}
     methods = {name: changes for name, changes in plan["methods"].items() if name != "student"}
     changed = {**plan, "teachers": teachers, "methods": methods, "compare": []}
     (copied / "study.yaml").write_text(yaml.safe_dump(changed))
@@ -657,7 +654,7 @@ def test_every_seed_of_a_black_box_takes_the_soft_labels_of_the_teacher_that_tea
 
 def test_a_black_box_is_known_though_the_teacher_of_its_labels_teaches_more_methods_and_seeds(plan, tmp_path):
     stamps = []
-    for about in ({}, {"seeds": [3, 4], "methods": ["kd"]}, {"cross_fit": 2}):
+    for about in ({}, {"seeds": [3, 4], "methods": ["kd"]}, {"encoder": "another"}):
         teachers = {**plan["teachers"], "wide": {**plan["teachers"]["wide"], **about}}
         (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, "teachers": teachers}))
         study = read_study(tmp_path / "study.yaml")
@@ -732,10 +729,6 @@ SCENARIO = {"kind": "few_labels", "task": "one", "teacher": "wide"}
         ),
         ({"teachers": {"t": {"encoder": "x", "seeds": []}}}, "teachers.t.seeds is empty; name at least one"),
         ({"teachers": {"t": {"encoder": "x", "seeds": 0}}}, "teachers.t.seeds is 0; it must be a list"),
-        (
-            {"teachers": {"t": {"encoder": "x", "cross_fit": 1}}},
-            "teachers.t.cross_fit is 1; it must be 0 or at least 2",
-        ),
         ({"methods": {"kd": [1, 2]}}, r"methods has 'kd': \[1, 2\]; write a name, and its settings by name"),
         ({"methods": {"kd": {"student_training": 5}}}, "methods.kd.student_training is 5; write its settings by name"),
         ({"methods": {"kd": {"student_training": None}}}, "student_training is None; write its settings by name"),
