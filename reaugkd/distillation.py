@@ -1,4 +1,4 @@
-"""Step 3: distillation, by soft labels and by the losses that align the student's space with the teacher's."""
+"""Step 3: distillation, by soft labels and by the loss that aligns the student's space with the teacher's."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,22 +14,20 @@ from transformers import set_seed
 from reaugkd.data import Task
 from reaugkd.encoders import TextClassifier
 from reaugkd.errors import ReAugKDError
-from reaugkd.losses import cosine_loss, leave_one_out_loss, relational_loss, soft_label_cross_entropy
+from reaugkd.losses import relational_loss, soft_label_cross_entropy
 from reaugkd.teacher import token_rows
 from reaugkd.trainer import OnProgress, TrainingSettings, run_trainer
 
 OnStudentEpoch = Callable[[int, TextClassifier], None]
 CANDIDATES = ("batch", "memory")
-KL_DIRECTIONS = ("teacher_student", "student_teacher")
-ALIGNING_WEIGHTS = ("relational_weight", "cosine_weight", "leave_one_out_weight")
 
 
 @dataclass(frozen=True)
 class DistillationSettings:
     """Weights and temperatures of the student's loss; validated when made.
 
-    The loss is ``soft_label_weight`` · CE(ȳ, ŷ) + ``gold_label_weight`` · CE(y, ŷ) + ``relational_weight`` · KL(q‖p)
-    + ``cosine_weight`` · (1 - x · z) + ``leave_one_out_weight`` · CE(ȳ, r); see :mod:`reaugkd.losses`.
+    The loss is ``soft_label_weight`` · CE(ȳ, ŷ) + ``gold_label_weight`` · CE(y, ŷ) + ``relational_weight`` · KL(q‖p);
+    see :mod:`reaugkd.losses`.
 
     Parameters
     ----------
@@ -39,18 +37,12 @@ class DistillationSettings:
         Weight of the cross-entropy with the gold labels.
     relational_weight : float
         β, the weight of the relational loss; 0 is plain distillation.
-    cosine_weight : float
-        Weight of the direct pull of x_i to z_i.
-    leave_one_out_weight : float
-        Weight of the cross-entropy of what the student retrieves with itself left out.
     distillation_temperature : float
         Temperature that softens both sides of the soft-label term.
     relational_temperature : float
-        τ of the similarities, also of those by which a text retrieves in training.
+        τ of the similarities.
     candidates : str
         Whose similarities are compared: the ``"batch"``, as in the paper, or the whole ``"memory"``.
-    kl_direction : str
-        ``"teacher_student"``, KL(q‖p) as in the paper, or ``"student_teacher"``, KL(p‖q).
     embedding_head : bool
         Align the student's pooled output through a linear layer of its own, so that the classifier's space is left
         alone; without it, as in the paper, the pooled output itself is drawn to the teacher's space.
@@ -59,16 +51,13 @@ class DistillationSettings:
     soft_label_weight: float = 1.0
     gold_label_weight: float = 0.0
     relational_weight: float = 5.0
-    cosine_weight: float = 0.0
-    leave_one_out_weight: float = 0.0
     distillation_temperature: float = 1.0
     relational_temperature: float = 0.1
     candidates: str = "memory"
-    kl_direction: str = "teacher_student"
     embedding_head: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("soft_label_weight", "gold_label_weight", *ALIGNING_WEIGHTS):
+        for name in ("soft_label_weight", "gold_label_weight", "relational_weight"):
             if getattr(self, name) < 0:
                 raise ReAugKDError(f"The setting {name} is {getattr(self, name)}; it must not be below 0.")
         if self.soft_label_weight + self.gold_label_weight == 0:
@@ -78,16 +67,15 @@ class DistillationSettings:
         for name in ("distillation_temperature", "relational_temperature"):
             if getattr(self, name) <= 0:
                 raise ReAugKDError(f"The setting {name} is {getattr(self, name)}; it must be above 0.")
-        for name, choices in (("candidates", CANDIDATES), ("kl_direction", KL_DIRECTIONS)):
-            if getattr(self, name) not in choices:
-                raise ReAugKDError(
-                    f"The setting {name} is {getattr(self, name)!r}; it must be one of {', '.join(choices)}."
-                )
+        if self.candidates not in CANDIDATES:
+            raise ReAugKDError(
+                f"The setting candidates is {self.candidates!r}; it must be one of {', '.join(CANDIDATES)}."
+            )
 
     @property
     def aligns(self) -> bool:
-        """Whether any term needs the teacher's embeddings."""
-        return any(getattr(self, name) for name in ALIGNING_WEIGHTS)
+        """Whether the student is drawn to the teacher's embeddings."""
+        return self.relational_weight > 0
 
 
 class DistillationObjective(nn.Module):
@@ -101,33 +89,22 @@ class DistillationObjective(nn.Module):
         Weights and temperatures.
     memory : (M, d) float, optional
         z_j of all train rows, the candidates; those of the batch if left out.
-    memory_soft_labels : (M, C) float, optional
-        ȳ_j of all train rows; needed where ``leave_one_out_weight`` is above 0.
     """
 
     accepts_loss_kwargs = False
 
-    def __init__(
-        self,
-        student: TextClassifier,
-        settings: DistillationSettings,
-        memory: Tensor | None = None,
-        memory_soft_labels: Tensor | None = None,
-    ) -> None:
+    def __init__(self, student: TextClassifier, settings: DistillationSettings, memory: Tensor | None = None) -> None:
         super().__init__()
         self.student = student
         self.settings = settings
         self.memory: Tensor | None
-        self.memory_soft_labels: Tensor | None
         self.register_buffer("memory", memory, persistent=False)
-        self.register_buffer("memory_soft_labels", memory_soft_labels, persistent=False)
 
     def forward(
         self,
         labels: Tensor,
         soft_labels: Tensor | None = None,
         teacher_embeddings: Tensor | None = None,
-        memory_rows: Tensor | None = None,
         **tokens: Tensor,
     ) -> dict[str, Tensor]:
         """Return the loss of a batch.
@@ -139,9 +116,7 @@ class DistillationObjective(nn.Module):
         soft_labels : (N, C) float, optional
             The teacher's probabilities; needed where ``soft_label_weight`` is above 0.
         teacher_embeddings : (N, d) float, optional
-            z_i; needed where a term that aligns is above 0.
-        memory_rows : (N,) int64, optional
-            Row of each text in the memory; needed where ``leave_one_out_weight`` is above 0.
+            z_i; needed where ``relational_weight`` is above 0.
         **tokens : Tensor
             Inputs of the encoder, each (N, L).
 
@@ -161,40 +136,16 @@ class DistillationObjective(nn.Module):
             loss = loss + settings.soft_label_weight * soft
         if settings.aligns and teacher_embeddings is not None:
             student_embeddings = nn.functional.normalize(pooled.float(), dim=-1)
-            # Similarities over a small τ need more digits than bfloat16 has.
-            with torch.autocast(pooled.device.type, enabled=False):
-                loss = loss + self._alignment(student_embeddings, teacher_embeddings, soft_labels, memory_rows)
-        return {"loss": loss}
-
-    def _alignment(
-        self,
-        student_embeddings: Tensor,
-        teacher_embeddings: Tensor,
-        soft_labels: Tensor | None,
-        memory_rows: Tensor | None,
-    ) -> Tensor:
-        settings, temperature = self.settings, self.settings.relational_temperature
-        loss = student_embeddings.new_zeros(())
-        if settings.relational_weight:
             candidates = teacher_embeddings
             if settings.candidates == "memory" and self.memory is not None:
                 candidates = self.memory
-            relational = relational_loss(
-                student_embeddings, teacher_embeddings, candidates, temperature, settings.kl_direction
-            )
+            # Similarities over a small τ need more digits than bfloat16 has.
+            with torch.autocast(pooled.device.type, enabled=False):
+                relational = relational_loss(
+                    student_embeddings, teacher_embeddings, candidates, settings.relational_temperature
+                )
             loss = loss + settings.relational_weight * relational
-        if settings.cosine_weight:
-            loss = loss + settings.cosine_weight * cosine_loss(student_embeddings, teacher_embeddings)
-        if settings.leave_one_out_weight:
-            assert soft_labels is not None
-            assert memory_rows is not None
-            assert self.memory is not None
-            assert self.memory_soft_labels is not None
-            retrieval = leave_one_out_loss(
-                student_embeddings, soft_labels, self.memory, self.memory_soft_labels, memory_rows, temperature
-            )
-            loss = loss + settings.leave_one_out_weight * retrieval
-        return loss
+        return {"loss": loss}
 
 
 def train_student(
@@ -253,7 +204,7 @@ def train_student(
         student's.
     """
     for weight, needed, name in (
-        (distillation.soft_label_weight or distillation.leave_one_out_weight, soft_labels, "soft_labels"),
+        (distillation.soft_label_weight, soft_labels, "soft_labels"),
         (distillation.aligns, teacher_embeddings, "teacher_embeddings"),
     ):
         if weight and needed is None:
@@ -270,18 +221,15 @@ def train_student(
     if settings.freeze_word_embeddings:
         student.freeze_word_embeddings()
     columns: dict[str, NDArray[np.generic]] = {"labels": task.labels("train")}
-    memory = memory_soft_labels = None
-    if soft_labels is not None and (distillation.soft_label_weight or distillation.leave_one_out_weight):
+    memory = None
+    if soft_labels is not None and distillation.soft_label_weight:
         columns["soft_labels"] = soft_labels
     if teacher_embeddings is not None and distillation.aligns:
         columns["teacher_embeddings"] = teacher_embeddings
         memory = torch.as_tensor(teacher_embeddings)
-    if distillation.leave_one_out_weight and soft_labels is not None:
-        columns["memory_rows"] = np.arange(len(soft_labels))
-        memory_soft_labels = torch.as_tensor(soft_labels)
     tokens = token_rows(student, task.texts("train"))
     rows = Dataset.from_dict({**tokens.to_dict(), **columns}).with_format("torch")
-    objective = DistillationObjective(student, distillation, memory, memory_soft_labels)
+    objective = DistillationObjective(student, distillation, memory)
     settings = settings.for_width(student.embedding_width)
     run_trainer(
         objective,

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from reaugkd.alignment import alignment
 from reaugkd.data import Task
-from reaugkd.distillation import ALIGNING_WEIGHTS, DistillationSettings, OnStudentEpoch, train_student
+from reaugkd.distillation import DistillationSettings, OnStudentEpoch, train_student
 from reaugkd.encoders import TextClassifier, check_encoder, encoder_config, normalize, share_cut
 from reaugkd.epochs import EpochWatch, TrainingEpochs
 from reaugkd.errors import ReAugKDError
@@ -481,8 +481,7 @@ def _epochs_by_size(rows: int, batch_size: int, few_rows: float, many_rows: floa
 
 def _ablations(settings: DistillationSettings) -> dict[str, DistillationSettings]:
     """Return the loss of each student; the one that ships comes last."""
-    no_weights: dict[str, Any] = dict.fromkeys(ALIGNING_WEIGHTS, 0.0)
-    unaligned = replace(settings, **no_weights)
+    unaligned = replace(settings, relational_weight=0.0)
     return {
         "student": replace(unaligned, soft_label_weight=0.0, gold_label_weight=1.0),
         "kd": unaligned,

@@ -16,7 +16,6 @@ from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
 
 from reaugkd.data import Task
-from reaugkd.distillation import ALIGNING_WEIGHTS
 from reaugkd.encoders import TextClassifier, normalize
 from reaugkd.errors import ReAugKDError
 from reaugkd.evaluation import Encoded, answer, choose_gate, choose_retrieval
@@ -124,8 +123,7 @@ def trained(task: Task, soft_labels: Floats | None, hidden: Floats | None, recip
     recipe = recipe.for_task(task)
     distillation = recipe.distillation
     if hidden is None:
-        no_weights: dict[str, Any] = dict.fromkeys(ALIGNING_WEIGHTS, 0.0)
-        distillation = replace(distillation, **no_weights)
+        distillation = replace(distillation, relational_weight=0.0)
     if soft_labels is None:
         distillation = replace(distillation, soft_label_weight=0.0, gold_label_weight=1.0)
     start = time.monotonic()
