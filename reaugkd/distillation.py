@@ -1,6 +1,6 @@
 """Step 3: distillation, by soft labels and by the loss that aligns the student's space with the teacher's."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -158,7 +158,7 @@ def train_student(
     *,
     soft_labels: NDArray[np.float32] | None = None,
     teacher_embeddings: NDArray[np.float32] | None = None,
-    layers: int | Sequence[int] | None = None,
+    layers: int | None = None,
     max_length: int = 128,
     on_progress: OnProgress | None = None,
     on_epoch: OnStudentEpoch | None = None,
@@ -183,8 +183,8 @@ def train_student(
         The teacher's probabilities of the train rows.
     teacher_embeddings : (N, d) float32, optional
         z_i of the train rows; d is the student's width.
-    layers : int or sequence of int, optional
-        Keep only the first so many layers, or those of these numbers.
+    layers : int, optional
+        Keep only the first so many layers.
     max_length : int
         Tokens after which a text is cut.
     on_progress : callable, optional

@@ -81,7 +81,7 @@ class TextClassifier(nn.Module):
 
     @classmethod
     def from_pretrained(
-        cls, folder: str | Path, num_labels: int, *, layers: int | Sequence[int] | None = None, max_length: int = 128
+        cls, folder: str | Path, num_labels: int, *, layers: int | None = None, max_length: int = 128
     ) -> "TextClassifier":
         """Load an encoder and put a fresh classifier on it.
 
@@ -91,8 +91,8 @@ class TextClassifier(nn.Module):
             A local folder, as :func:`reaugkd.weights.find_weights` returns it.
         num_labels : int
             Number of classes.
-        layers : int or sequence of int, optional
-            Keep only the first so many transformer layers, or those of these numbers; see :func:`keep_layers`.
+        layers : int, optional
+            Keep only the first so many transformer layers; see :func:`keep_layers`.
         max_length : int
             Tokens after which a text is cut.
 
@@ -290,24 +290,27 @@ class TextClassifier(nn.Module):
                 yield first + rows, batch.to(device)
 
 
-def keep_layers(encoder: PreTrainedModel, layers: int | Sequence[int]) -> None:
-    """Cut an encoder to some of its transformer layers, in place.
+def keep_layers(encoder: PreTrainedModel, layers: int) -> None:
+    """Cut an encoder to the first of its transformer layers, in place.
 
     Parameters
     ----------
     encoder : PreTrainedModel
         The encoder.
-    layers : int or sequence of int
-        How many of the first layers to keep, or the numbers of those to keep, counted from 0.
+    layers : int
+        How many to keep.
 
     Raises
     ------
     ReAugKDError
-        If it has no such layers, or its layers are not found.
+        If it has fewer, none would be left, or its layers are not found.
     """
     total = encoder.config.num_hidden_layers
-    kept = _kept_layers(total, layers)
-    if len(kept) == total:
+    if not 1 <= layers <= total:
+        raise ReAugKDError(
+            f"A student of {layers} layers cannot be cut from an encoder of {total}; ask for 1 to {total}."
+        )
+    if layers == total:
         return
     stacks = [module for module in encoder.modules() if isinstance(module, nn.ModuleList) and len(module) == total]
     if not stacks:
@@ -315,20 +318,18 @@ def keep_layers(encoder: PreTrainedModel, layers: int | Sequence[int]) -> None:
             f"{type(encoder).__name__} does not show its {total} layers as a list, so none can be left out; "
             "ask for all of them (--student-layers all)."
         )
-    for number in reversed(range(total)):
-        if number not in kept:
-            del stacks[0][number]
-    encoder.config.num_hidden_layers = len(kept)
+    del stacks[0][layers:]
+    encoder.config.num_hidden_layers = layers
     kinds = getattr(encoder.config, "layer_types", None)  # of encoders that mix local and global attention
     if kinds is not None:
-        encoder.config.layer_types = [kinds[number] for number in kept]
+        encoder.config.layer_types = kinds[:layers]
 
 
 def check_encoder(
     folder: str | Path,
     texts: Sequence[Text],
     *,
-    layers: int | Sequence[int] | None = None,
+    layers: int | None = None,
     max_length: int = 128,
     every_layer: bool = False,
 ) -> None:
@@ -340,8 +341,8 @@ def check_encoder(
         Folder of the encoder.
     texts : sequence of Text
         Some texts or pairs of the task; the shortest and the longest are encoded.
-    layers : int or sequence of int, optional
-        As :meth:`TextClassifier.from_pretrained` takes them.
+    layers : int, optional
+        As :meth:`TextClassifier.from_pretrained` takes it.
     max_length : int
         Tokens after which a text is cut.
     every_layer : bool
@@ -415,16 +416,6 @@ def encoder_config(folder: str | Path) -> PreTrainedConfig:
     """
     with _failing_as_sentence(folder):
         return AutoConfig.from_pretrained(folder, local_files_only=True)
-
-
-def _kept_layers(total: int, layers: int | Sequence[int]) -> list[int]:
-    """Return the numbers of the layers that are kept, in their order."""
-    kept = list(range(layers)) if isinstance(layers, int) else sorted(set(layers))
-    if not kept or kept[0] < 0 or kept[-1] >= total:
-        asked = f"of {layers} layers" if isinstance(layers, int) else f"of the layers {', '.join(map(str, layers))}"
-        wanted = f"1 to {total}" if isinstance(layers, int) else f"numbers from 0 to {total - 1}"
-        raise ReAugKDError(f"A student {asked} cannot be cut from an encoder of {total}; ask for {wanted}.")
-    return kept
 
 
 def read_pooling(folder: str | Path) -> str:

@@ -66,8 +66,8 @@ class Recipe:
     teacher, student : str
         Pretrained encoders: folders, or names that :func:`reaugkd.weights.find_weights` finds. A student can start
         from a tuned teacher: name the folder ``teacher`` of a model that kept it.
-    student_layers : int, sequence of int or None
-        The first so many layers of the student's encoder, or the layers of these numbers; None keeps all.
+    student_layers : int or None
+        Only the first so many layers of the student's encoder; None keeps all.
     max_length : int
         Tokens after which a text is cut.
     epochs : float or None
@@ -95,7 +95,7 @@ class Recipe:
 
     teacher: str = DEFAULT_ENCODER
     student: str = DEFAULT_ENCODER
-    student_layers: int | tuple[int, ...] | None = 2
+    student_layers: int | None = 2
     max_length: int = 128
     epochs: float | None = None
     teacher_epochs: float | None = None

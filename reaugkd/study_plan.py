@@ -154,7 +154,7 @@ class Study:
     compare : tuple of (str, str)
         Which answers are compared, ``"method/answer"`` each, the baseline second.
     second_key : dict or None
-        ``encoder`` and ``layers`` of an untuned encoder by which the memory is searched too.
+        ``encoder`` and number of ``layers`` of an untuned encoder by which the memory is searched too.
     scenarios : tuple of StudyScenario
         What is done with a memory after training.
     """
@@ -406,9 +406,9 @@ def _check_second_key(about: Any) -> None:
     if about is None:
         return
     if not isinstance(about, dict) or not {"encoder"} <= set(about) <= {"encoder", "layers"}:
-        raise ReAugKDError(f"second_key is {about!r}; write its encoder and, if not all of them, its layers.")
+        raise ReAugKDError(f"second_key is {about!r}; write its encoder and, if not all of them, how many layers.")
     _fitting(about["encoder"], str, "second_key.encoder")
-    _fitting(about.get("layers"), int | tuple[int, ...] | None, "second_key.layers")
+    _fitting(about.get("layers"), int | None, "second_key.layers")
 
 
 def _check_teacher(teacher: StudyTeacher, study: Study) -> None:

@@ -101,15 +101,6 @@ def test_cutting_keeps_the_weights_of_the_first_layers(toy_encoder_folder):
     state = cut.state_dict()
     assert {name.split(".")[2] for name in state if name.startswith("encoder.layer.")} == {"0", "1"}
     assert all(torch.equal(value, full[name]) for name, value in state.items() if not name.startswith("pooler"))
-
-
-def test_chosen_layers_are_kept_in_their_order(toy_encoder_folder):
-    full = AutoModel.from_pretrained(toy_encoder_folder).state_dict()
-    cut = AutoModel.from_pretrained(toy_encoder_folder)
-    keep_layers(cut, (3, 1))
-    for new, old in ((0, 1), (1, 3)):
-        name = "encoder.layer.{}.output.dense.weight"
-        assert torch.equal(cut.state_dict()[name.format(new)], full[name.format(old)])
     assert cut.config.num_hidden_layers == 2
 
 
@@ -117,11 +108,11 @@ def test_a_cut_encoder_whose_layers_are_of_several_kinds_is_saved_and_comes_back
     sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2}
     full = ModernBertModel(ModernBertConfig(vocab_size=32, pad_token_id=0, **sizes))
     kinds = list(full.config.layer_types)
-    assert len(set(kinds)) == 2
-    keep_layers(full, (0, 1, 3))
+    assert len(set(kinds[:2])) == 2
+    keep_layers(full, 2)
     full.save_pretrained(tmp_path)
     saved = AutoModel.from_pretrained(tmp_path)
-    assert list(saved.config.layer_types) == [kinds[0], kinds[1], kinds[3]]
+    assert list(saved.config.layer_types) == kinds[:2]
     ids = torch.tensor([[3, 4, 5]])
     torch.testing.assert_close(saved(ids).last_hidden_state, full.eval()(ids).last_hidden_state)
 
@@ -133,12 +124,6 @@ def test_all_layers_are_kept_where_the_encoder_does_not_show_them():
     assert encoder.config.num_hidden_layers == 3
     with pytest.raises(ReAugKDError, match="AlbertModel does not show its 3 layers as a list"):
         keep_layers(encoder, 2)
-
-
-@pytest.mark.parametrize("layers", [(0, 4), (-1,), ()])
-def test_layers_that_are_not_there_are_refused(toy_encoder_folder, layers):
-    with pytest.raises(ReAugKDError, match=r"cannot be cut from an encoder of 4; ask for numbers from 0 to 3"):
-        classifier(toy_encoder_folder, layers=layers)
 
 
 def test_an_embedding_head_is_the_identity_at_first_and_leaves_the_classifier_alone(toy_encoder_folder, tmp_path):
@@ -157,9 +142,11 @@ def test_an_embedding_head_is_the_identity_at_first_and_leaves_the_classifier_al
     np.testing.assert_allclose(again[1], probabilities, atol=1e-6)
 
 
-@pytest.mark.parametrize("layers", [0, 5])
+@pytest.mark.parametrize("layers", [-1, 0, 5])
 def test_cutting_to_a_wrong_number_of_layers_is_refused(toy_encoder_folder, layers):
-    with pytest.raises(ReAugKDError, match=f"A student of {layers} layers cannot be cut from an encoder of 4"):
+    with pytest.raises(
+        ReAugKDError, match=f"A student of {layers} layers cannot be cut from an encoder of 4; ask for 1 to 4"
+    ):
         classifier(toy_encoder_folder, layers=layers)
 
 

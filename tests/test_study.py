@@ -742,12 +742,20 @@ SCENARIO = {"kind": "few_labels", "task": "one", "teacher": "wide"}
         ),
         ({"methods": {"kd": {"epochs": "nan"}}}, "methods.kd.epochs is nan; it must be a number"),
         ({"methods": {"kd": {"max_length": True}}}, "methods.kd.max_length is True; it must be a whole number"),
+        (
+            {"methods": {"kd": {"student_layers": [0, 5]}}},
+            r"methods.kd.student_layers is \[0, 5\]; it must be a whole number",
+        ),
         ({"methods": {"kd": {"epochs": 0}}}, "The setting epochs is 0; it must be above 0 and finite, or left out"),
         ({"second_key": "minilm"}, "second_key is 'minilm'; write its encoder"),
         ({"second_key": {"encodr": "minilm"}}, "second_key is .*; write its encoder"),
         (
             {"second_key": {"encoder": "minilm", "layers": "half"}},
             "second_key.layers is 'half'; it must be a whole num",
+        ),
+        (
+            {"second_key": {"encoder": "minilm", "layers": [0, 5]}},
+            r"second_key.layers is \[0, 5\]; it must be a whole number",
         ),
         ({"compare": [["kd/gatte", "kd/off"]]}, "compares 'kd/gatte', but kd answers by none but off, gate, fixed-own"),
         ({"compare": [["kd/off", "kd/only-aligned"]]}, "compares 'kd/only-aligned', but kd answers by none but"),
