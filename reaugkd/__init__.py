@@ -4,9 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from reaugkd.classifier import ReAugKDClassifier
     from reaugkd.errors import ReAugKDError
-    from reaugkd.inference import Explanation, Neighbour, ReAugKDClassifier
-    from reaugkd.knowledge_base import KnowledgeBase
+    from reaugkd.explanation import Explanation, Neighbour
+    from reaugkd.memory import Memory
+    from reaugkd.pool import Pool
     from reaugkd.recipe import Recipe, teach, train
     from reaugkd.sources import load_files, load_task
     from reaugkd.teacher import TeacherOutputs
@@ -15,10 +17,11 @@ __version__ = "0.1.0"
 
 _HOME = {
     "ReAugKDError": "errors",
-    "Explanation": "inference",
-    "Neighbour": "inference",
-    "ReAugKDClassifier": "inference",
-    "KnowledgeBase": "knowledge_base",
+    "ReAugKDClassifier": "classifier",
+    "Explanation": "explanation",
+    "Neighbour": "explanation",
+    "Memory": "memory",
+    "Pool": "pool",
     "Recipe": "recipe",
     "teach": "recipe",
     "train": "recipe",
@@ -28,8 +31,9 @@ _HOME = {
 }
 __all__ = [
     "Explanation",
-    "KnowledgeBase",
+    "Memory",
     "Neighbour",
+    "Pool",
     "ReAugKDClassifier",
     "ReAugKDError",
     "Recipe",

@@ -4,13 +4,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reaugkd.encoders import normalize
-from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.memory import TEACHER, Memory
 
 
 def alignment(
     student_embeddings: NDArray[np.floating],
     teacher_embeddings: NDArray[np.floating],
-    knowledge_base: KnowledgeBase,
+    memory: Memory,
     k: int = 10,
 ) -> dict[str, float]:
     """Measure how near the student's embeddings of held-out texts land to the teacher's.
@@ -21,7 +21,7 @@ def alignment(
         x_i of texts that neither was trained on.
     teacher_embeddings : (N, d) float
         z_i of the same texts.
-    knowledge_base : KnowledgeBase
+    memory : Memory
         The memory that both search.
     k : int
         Neighbours to compare.
@@ -34,17 +34,17 @@ def alignment(
         ``cosine``: mean of x_i · z_i, -1 to 1. ``within_class_cosine``: see :func:`within_class_cosine`; where it
         is near 1 a class has collapsed to a point, its memories are equally near, and the overlap says little.
     """
-    _, by_student = knowledge_base.search(student_embeddings, k)
-    _, by_teacher = knowledge_base.search(teacher_embeddings, k)
+    _, by_student = memory.search(TEACHER, student_embeddings, k)
+    _, by_teacher = memory.search(TEACHER, teacher_embeddings, k)
     shared = [len(set(mine) & set(theirs)) / len(mine) for mine, theirs in zip(by_student, by_teacher, strict=True)]
     cosines = (normalize(student_embeddings) * normalize(teacher_embeddings)).sum(axis=1)
-    names, classes = np.unique(knowledge_base.rows["label"], return_inverse=True)
+    names, classes = np.unique(memory.rows["label"], return_inverse=True)
     return {
         f"overlap_at_{k}": float(np.mean(shared)),
         f"class_agreement_at_{k}": class_agreement(classes[by_student], classes[by_teacher], len(names)),
         "cka": cka(student_embeddings, teacher_embeddings),
         "cosine": float(cosines.mean()),
-        "within_class_cosine": within_class_cosine(knowledge_base),
+        "within_class_cosine": within_class_cosine(memory),
     }
 
 
@@ -92,12 +92,12 @@ def cka(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
     return float(np.linalg.norm(y.T @ x) ** 2 / scale) if scale else 0.0
 
 
-def within_class_cosine(knowledge_base: KnowledgeBase) -> float:
+def within_class_cosine(memory: Memory) -> float:
     """Return the mean cosine of two memories of one class, averaged over the classes; 1 is a collapsed space.
 
     Parameters
     ----------
-    knowledge_base : KnowledgeBase
+    memory : Memory
         The memory; classes of a single row do not count.
 
     Returns
@@ -106,8 +106,8 @@ def within_class_cosine(knowledge_base: KnowledgeBase) -> float:
         From -1 to 1; NaN if every class has a single row.
     """
     cosines = []
-    for _, rows in knowledge_base.rows.reset_index(drop=True).groupby("label"):
+    for _, rows in memory.rows.reset_index(drop=True).groupby("label"):
         if len(rows) > 1:
-            total = knowledge_base.embeddings[rows.index].sum(axis=0, dtype=np.float64)
+            total = memory.teacher_embeddings[rows.index].sum(axis=0, dtype=np.float64)
             cosines.append((total @ total - len(rows)) / (len(rows) * (len(rows) - 1)))
     return float(np.mean(cosines)) if cosines else float("nan")

@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from reaugkd.calibration import ROUNDING
-from reaugkd.data import SPLITS, Task, made_up_ids
+from reaugkd.data import Task, made_up_ids
 from reaugkd.encoders import TextClassifier
 from reaugkd.errors import ReAugKDError
 from reaugkd.sources import read_table
@@ -56,8 +56,8 @@ def black_box_outputs(
     ReAugKDError
         If a row has no probabilities, or they do not sum to 1 but for what two or three decimals round off.
     """
-    texts = [text for split in SPLITS for text in task.texts(split)]
-    rows = [(split, row_id) for split in SPLITS for row_id in task.rows[split]["id"]]
+    texts = [text for split in task.splits for text in task.texts(split)]
+    rows = [(split, row_id) for split in task.splits for row_id in task.rows[split]["id"]]
     if callable(soft_labels):
         answers = np.asarray(soft_labels(texts), dtype=np.float32)
     else:
@@ -143,7 +143,7 @@ def read_soft_labels(path: str | Path, task: Task) -> dict[RowId, NDArray[np.flo
     if len(set(ids)) < len(ids):
         raise ReAugKDError(f"{str(path)!r} holds an id twice; add a column split that tells the rows apart.")
     by_id = dict(zip(ids, answers, strict=True))
-    rows = [(split, row_id) for split in SPLITS for row_id in task.rows[split]["id"]]
+    rows = [(split, row_id) for split in task.splits for row_id in task.rows[split]["id"]]
     if len({row_id for _, row_id in rows}) < len(rows):
         raise ReAugKDError(f"Rows of different splits share an id; add a column split to {str(path)!r}.")
     return {row: by_id[row[1]] for row in rows if row[1] in by_id}

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -14,14 +14,20 @@ from sklearn.model_selection import train_test_split
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.metrics import METRICS
-from reaugkd.texts import MAX_CHARACTERS, Text, label_text
+from reaugkd.siblings import have_siblings
+from reaugkd.texts import MAX_CHARACTERS, Text, label_text, texts_of
 
 SPLITS = ("train", "validation", "test")
+UNLABELLED = "unlabelled"
+"""The split, which a task may have, of texts that only the teacher labels."""
 VALIDATION_SHARE = 0.1
 FEWEST_VALIDATION = 50  # rows; fewer cannot show whether a memory pays, so no gate is tried on them
 TEST_SHARE = 0.2
 FEWEST_TO_HOLD_OUT = 3  # rows of a class: two stay in train
-RESERVED = ("embedding", "second_key", "soft_labels", "teacher_soft_labels", "edited")
+RESERVED = (
+    *("teacher_embedding", "key_aligned", "key_text", "key_encoder", "soft_labels", "teacher_soft_labels"),
+    *("edited", "labelled_by"),
+)
 """Columns that a model's own tables add to a task's rows."""
 
 
@@ -40,7 +46,8 @@ class Task:
     rows : DatasetDict
         The splits ``train``, ``validation`` and ``test``, each with the columns ``id``, ``text``, ``label`` and,
         for pairs, ``text_pair``. Further columns are kept: maps can be coloured by them; those of :data:`RESERVED`
-        names are called ``given_...``.
+        names are called ``given_...``. There may be a split ``unlabelled``, without labels: see
+        :func:`with_unlabelled`.
     """
 
     name: str
@@ -52,6 +59,21 @@ class Task:
     def is_pair(self) -> bool:
         """Whether the rows are pairs of texts."""
         return "text_pair" in self.rows["train"].column_names
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that there are, in the order in which a teacher's outputs hold them."""
+        return (*SPLITS, UNLABELLED) if UNLABELLED in self.rows else SPLITS
+
+    @property
+    def taught_splits(self) -> tuple[str, ...]:
+        """The splits from which a student learns by soft labels, and which the memory holds."""
+        return ("train", UNLABELLED) if UNLABELLED in self.rows else ("train",)
+
+    @property
+    def taught_texts(self) -> list[Text]:
+        """The texts of :attr:`taught_splits`, the train texts first."""
+        return [text for split in self.taught_splits for text in self.texts(split)]
 
     def texts(self, split: str) -> list[Text]:
         """Return the texts of a split; pairs as tuples."""
@@ -70,7 +92,7 @@ class Task:
         Gold labels are left out: wrong labels may be planted in rows that a teacher has already seen clean.
         """
         digest = hashlib.sha256("\x1f".join(self.label_names).encode())
-        for split in SPLITS:
+        for split in self.splits:
             for row_id, text in zip(self.rows[split]["id"], self.texts(split), strict=True):
                 parts = (split, row_id, text) if isinstance(text, str) else (split, row_id, *text)
                 digest.update("\x1f".join(parts).encode() + b"\x1e")
@@ -146,6 +168,45 @@ def make_task(
     return Task(name=name, label_names=names, metric=metric, rows=DatasetDict(rows))
 
 
+def with_unlabelled(task: Task, table: pd.DataFrame) -> tuple[Task, int]:
+    """Give a task texts without labels: the teacher's soft labels of them teach the student and fill the memory.
+
+    Left out are texts that stand word for word in another split, and siblings of validation rows: what is chosen on
+    these would be chosen on texts that the student half knows.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    table : DataFrame
+        ``text``, for pairs ``text_pair``, optionally ``id`` and others; a column ``label`` does not count.
+
+    Returns
+    -------
+    tuple of Task and int
+        The task with the split ``unlabelled``, and how many rows were left out.
+
+    Raises
+    ------
+    ReAugKDError
+        If a text is empty or enormous, the texts are no pairs where the task's are, or no row is left.
+    """
+    columns = ["text", "text_pair"] if task.is_pair else ["text"]
+    if not set(columns) <= set(table.columns):
+        raise ReAugKDError(f"The task {task.name!r} has pairs of texts; give the unlabelled rows a second text too.")
+    table = _with_free_names(table.assign(label="")).drop(columns="label")
+    table = _with_ids(table if task.is_pair else table.drop(columns="text_pair", errors="ignore"), UNLABELLED)
+    _check_texts(table, UNLABELLED)
+    texts = texts_of(table, task.is_pair)
+    known = {text for split in SPLITS for text in task.texts(split)}
+    kept = np.asarray([text not in known for text in texts], dtype=bool)
+    kept &= ~table.duplicated(columns).to_numpy() & ~have_siblings(texts, task.texts("validation"))
+    if not kept.any():
+        raise ReAugKDError("Every unlabelled text stands in another split too; give texts that are new.")
+    rows = Dataset.from_pandas(table[kept], preserve_index=False)
+    return replace(task, rows=DatasetDict({**task.rows, UNLABELLED: rows})), int((~kept).sum())
+
+
 def _with_free_names(table: pd.DataFrame) -> pd.DataFrame:
     """Call columns of reserved names given_..., in the place of what was called so before; labels are text."""
     given = {name: f"given_{name}" for name in RESERVED if name in table.columns}
@@ -175,6 +236,10 @@ def _check_rows(table: pd.DataFrame, split: str) -> None:
     missing = table["label"].isna() | (table["label"].astype(str).str.strip() == "")
     if missing.any():
         raise ReAugKDError(f"The {split} row {_first(missing)} has no label; fill it in or delete the row.")
+    _check_texts(table, split)
+
+
+def _check_texts(table: pd.DataFrame, split: str) -> None:
     for column in [name for name in ("text", "text_pair") if name in table.columns]:
         texts = table[column].fillna("")
         empty = texts.str.strip() == ""

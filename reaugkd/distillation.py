@@ -19,6 +19,8 @@ from reaugkd.teacher import token_rows
 from reaugkd.trainer import OnProgress, TrainingSettings, run_trainer
 
 OnStudentEpoch = Callable[[int, TextClassifier], None]
+NO_LABEL = -100
+"""In the place of the gold label of a text that has none."""
 CANDIDATES = ("batch", "memory")
 
 
@@ -112,7 +114,7 @@ class DistillationObjective(nn.Module):
         Parameters
         ----------
         labels : (N,) int64
-            Gold labels.
+            Gold labels; :data:`NO_LABEL` where there is none.
         soft_labels : (N, C) float, optional
             The teacher's probabilities; needed where ``soft_label_weight`` is above 0.
         teacher_embeddings : (N, d) float, optional
@@ -130,7 +132,8 @@ class DistillationObjective(nn.Module):
         logits = logits.float()
         loss = logits.new_zeros(())
         if settings.gold_label_weight:
-            loss = loss + settings.gold_label_weight * nn.functional.cross_entropy(logits, labels)
+            by_gold = nn.functional.cross_entropy(logits, labels, ignore_index=NO_LABEL, reduction="sum")
+            loss = loss + settings.gold_label_weight * by_gold / (labels != NO_LABEL).sum().clamp(min=1)
         if settings.soft_label_weight and soft_labels is not None:
             soft = soft_label_cross_entropy(soft_labels, logits, settings.distillation_temperature)
             loss = loss + settings.soft_label_weight * soft
@@ -165,6 +168,8 @@ def train_student(
 ) -> TextClassifier:
     """Train a student on the train rows: alone, by soft labels, or with the relational loss too.
 
+    Where it learns from a teacher, it learns from the task's unlabelled texts too.
+
     Parameters
     ----------
     weights : str or Path
@@ -180,9 +185,9 @@ def train_student(
     stage : str
         Name of the run, shown with its progress.
     soft_labels : (N, C) float32, optional
-        The teacher's probabilities of the train rows.
+        The teacher's probabilities of the task's taught texts.
     teacher_embeddings : (N, d) float32, optional
-        z_i of the train rows; d is the student's width.
+        z_i of the same texts; d is the student's width.
     layers : int, optional
         Keep only the first so many layers.
     max_length : int
@@ -220,14 +225,17 @@ def train_student(
         student.add_embedding_head()
     if settings.freeze_word_embeddings:
         student.freeze_word_embeddings()
-    columns: dict[str, NDArray[np.generic]] = {"labels": task.labels("train")}
+    by_teacher = distillation.soft_label_weight > 0 or distillation.aligns
+    texts, gold = task.taught_texts if by_teacher else task.texts("train"), task.labels("train")
+    unlabelled = np.full(len(texts) - len(gold), NO_LABEL)
+    columns: dict[str, NDArray[np.generic]] = {"labels": np.concatenate([gold, unlabelled])}
     memory = None
     if soft_labels is not None and distillation.soft_label_weight:
         columns["soft_labels"] = soft_labels
     if teacher_embeddings is not None and distillation.aligns:
         columns["teacher_embeddings"] = teacher_embeddings
         memory = torch.as_tensor(teacher_embeddings)
-    tokens = token_rows(student, task.texts("train"))
+    tokens = token_rows(student, texts)
     rows = Dataset.from_dict({**tokens.to_dict(), **columns}).with_format("torch")
     objective = DistillationObjective(student, distillation, memory)
     settings = settings.for_width(student.embedding_width)

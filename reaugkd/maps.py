@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reaugkd.encoders import normalize
-from reaugkd.knowledge_base import KnowledgeBase
-from reaugkd.retrieval import neighbour_weights
+from reaugkd.memory import TEACHER, Memory
+from reaugkd.pool import neighbour_weights
 
 PLACING_NEIGHBOURS = 8
 PLACING_TEMPERATURE = 0.02
@@ -41,14 +41,14 @@ class ProjectionMaps:
         index.add(self.student_embeddings)
         return index
 
-    def place(self, queries: NDArray[np.floating], knowledge_base: KnowledgeBase) -> NDArray[np.float32]:
+    def place(self, queries: NDArray[np.floating], memory: Memory) -> NDArray[np.float32]:
         """Place queries in both maps, from the coordinates of their nearest memories there; umap is not needed.
 
         Parameters
         ----------
         queries : (d,) or (M, d) float
             The student's embeddings of one query or of several.
-        knowledge_base : KnowledgeBase
+        memory : Memory
             The memories that the maps show.
 
         Returns
@@ -57,8 +57,8 @@ class ProjectionMaps:
             Position in the teacher's map and in the student's.
         """
         one, queries = queries.ndim == 1, normalize(np.atleast_2d(queries))
-        k = min(PLACING_NEIGHBOURS, len(knowledge_base))
-        similarities, numbers = knowledge_base.search(queries, k)
+        k = min(PLACING_NEIGHBOURS, len(memory))
+        similarities, numbers = memory.search(TEACHER, queries, k)
         in_student_space, nearest = self.student_index.search(queries, k)
         places = ((similarities, self.teacher_points[numbers]), (in_student_space, self.student_points[nearest]))
         placed = [(neighbour_weights(near, PLACING_TEMPERATURE)[:, None, :] @ at)[:, 0] for near, at in places]

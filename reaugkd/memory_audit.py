@@ -7,13 +7,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
+from reaugkd.memory import TEACHER
 from reaugkd.siblings import word_overlap
 from reaugkd.texts import rows_with, texts_of
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a page that names the questions does not wait for it
     from reaugkd.evaluation_set import Answered
     from reaugkd.inference import ReAugKDClassifier
-    from reaugkd.knowledge_base import KnowledgeBase
+    from reaugkd.memory import Memory
 
 NEIGHBOURS = 10
 NEAR_DUPLICATE = 0.8
@@ -29,12 +30,12 @@ FIRST = (
 )
 
 
-def memory_use(memory: "KnowledgeBase", answered: "Answered") -> pd.DataFrame:
+def memory_use(memory: "Memory", answered: "Answered") -> pd.DataFrame:
     """Say what each memory did for the rows of an evaluation set.
 
     Parameters
     ----------
-    memory : KnowledgeBase
+    memory : Memory
         M rows.
     answered : Answered
         Answers by that memory.
@@ -71,7 +72,7 @@ def memory_use(memory: "KnowledgeBase", answered: "Answered") -> pd.DataFrame:
     )
 
 
-def _moved(memory: "KnowledgeBase", answered: "Answered") -> NDArray[np.float64]:
+def _moved(memory: "Memory", answered: "Answered") -> NDArray[np.float64]:
     """Return by how much each neighbour (N, k), if it had all the weight, would move the gold class's probability."""
     combined, gold, numbers = answered.combined, answered.asked.labels, answered.retrieved.numbers
     rows, known = np.arange(len(gold)), combined.student_probabilities.shape[1]
@@ -83,12 +84,12 @@ def _moved(memory: "KnowledgeBase", answered: "Answered") -> NDArray[np.float64]
     return moved - (1 - weight) * taken * student
 
 
-def suspicious_rows(memory: "KnowledgeBase", label_names: tuple[str, ...], use: pd.DataFrame) -> pd.DataFrame:
+def suspicious_rows(memory: "Memory", label_names: tuple[str, ...], use: pd.DataFrame) -> pd.DataFrame:
     """Rank the memories by how wrong their gold label looks, with the evidence for it.
 
     Parameters
     ----------
-    memory : KnowledgeBase
+    memory : Memory
         M rows, keyed by the teacher.
     label_names : tuple of str
         The C classes.
@@ -140,7 +141,7 @@ def memory_table(model: "ReAugKDClassifier", answered: "Answered") -> pd.DataFra
         A row a memory.
     """
     use = memory_use(model.memory, answered)
-    return suspicious_rows(model.parts.knowledge_base, model.parts.settings.label_names, use)
+    return suspicious_rows(model.parts.memory, model.parts.settings.label_names, use)
 
 
 def memories(model: "ReAugKDClassifier", answered: "Answered | None", show: str) -> pd.DataFrame:
@@ -189,7 +190,7 @@ def memories(model: "ReAugKDClassifier", answered: "Answered | None", show: str)
 
 def _unjudged(model: "ReAugKDClassifier") -> pd.DataFrame:
     """Return what is known of each memory before anything is answered."""
-    memory, names = model.parts.knowledge_base, np.asarray(model.parts.settings.label_names)
+    memory, names = model.parts.memory, np.asarray(model.parts.settings.label_names)
     rows = memory.rows.reset_index(drop=True)
     return rows.assign(number=np.arange(len(rows)), teacher=names[memory.soft_labels.argmax(axis=1)])
 
@@ -229,12 +230,12 @@ def shown_memories(table: pd.DataFrame, show: str) -> pd.DataFrame:
     return found.reset_index(drop=True)
 
 
-def near_duplicates(memory: "KnowledgeBase", is_pair: bool) -> pd.DataFrame:
+def near_duplicates(memory: "Memory", is_pair: bool) -> pd.DataFrame:
     """Find memories that share four fifths of their words with another; either of two can be opened.
 
     Parameters
     ----------
-    memory : KnowledgeBase
+    memory : Memory
         M rows; a row is compared with the 10 nearest to it.
     is_pair : bool
         Whether the rows are pairs.
@@ -253,12 +254,12 @@ def near_duplicates(memory: "KnowledgeBase", is_pair: bool) -> pd.DataFrame:
     return _pairs(sorted(pairs | {pair[::-1] for pair in pairs}), memory.rows, memory.rows, is_pair)
 
 
-def leaks(memory: "KnowledgeBase", answered: "Answered", is_pair: bool) -> pd.DataFrame:
+def leaks(memory: "Memory", answered: "Answered", is_pair: bool) -> pd.DataFrame:
     """Find rows of an evaluation set that the memory holds nearly word by word: their answers prove little.
 
     Parameters
     ----------
-    memory : KnowledgeBase
+    memory : Memory
         The memory.
     answered : Answered
         Answers by it; a row is compared with its k nearest memories.
@@ -275,9 +276,9 @@ def leaks(memory: "KnowledgeBase", answered: "Answered", is_pair: bool) -> pd.Da
     return _pairs(pairs, answered.asked.rows, memory.rows, is_pair)
 
 
-def _nearest_others(memory: "KnowledgeBase", k: int) -> NDArray[np.int64]:
+def _nearest_others(memory: "Memory", k: int) -> NDArray[np.int64]:
     """Return the k nearest memories (M, k) of each memory but itself."""
-    _, numbers = memory.search(memory.embeddings, k + 1)
+    _, numbers = memory.search(TEACHER, memory.teacher_embeddings, k + 1)
     own = numbers == np.arange(len(memory))[:, None]
     own[:, -1] |= ~own.any(axis=1)  # among equals a memory may not find itself: then the farthest goes
     return numbers[~own].reshape(len(memory), -1)

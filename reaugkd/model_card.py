@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from reaugkd.retrieval import RetrievalSettings
+from reaugkd.pool import Pool
 
 if TYPE_CHECKING:
     from reaugkd.model_folder import ModelSettings
@@ -13,17 +13,16 @@ METHOD_NAMES = {
     "teacher_knn": "Teacher, kNN over its memory",
     "student": "Student, fine-tuned without a teacher",
     "kd": "KD: student by soft labels",
-    "kd_own_memory": "KD + memory in its own, unaligned space",
-    "reaugkd_no_retrieval": "ReAugKD, not retrieving (λ = 0)",
-    "retrieval_only": "ReAugKD, retrieval alone (λ = 1)",
-    "reaugkd_fixed_weight": "ReAugKD, one λ for all",
-    "kd_second_key": "KD + memory by the second key, gated",
-    "reaugkd": "ReAugKD, gated",
+    "kd_memory": "KD + memory, pooled",
+    "reaugkd_no_retrieval": "ReAugKD, not retrieving",
+    "reaugkd_linear": "ReAugKD, aligned key alone, linear blend",
+    "reaugkd": "ReAugKD, pooled",
 }
-"""What each method of ``metrics.json`` is, in the order of the table; one by a second key is there where that is."""
+"""What each method of ``metrics.json`` is, in the order of the table."""
+COLUMNS = ("method", "test", "validation", "test log loss")
 
 
-def ablation_rows(metrics: dict[str, Any]) -> list[tuple[str, str, str]]:
+def ablation_rows(metrics: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     """Return the table of ablations as text.
 
     Parameters
@@ -34,25 +33,29 @@ def ablation_rows(metrics: dict[str, Any]) -> list[tuple[str, str, str]]:
     Returns
     -------
     list of tuple of str
-        Method, test score and validation score, both in percent.
+        As :data:`COLUMNS` say: method, test score and validation score in percent, and log loss on the test rows in
+        nats, lower is better.
     """
     scores = metrics["methods"]
     return [
-        (name, f"{100 * scores[method]['test']:.1f}", f"{100 * scores[method]['validation']:.1f}")
+        (
+            name,
+            f"{100 * scores[method]['test']:.1f}",
+            f"{100 * scores[method]['validation']:.1f}",
+            f"{scores[method]['test_log_loss']:.3f}",
+        )
         for method, name in METHOD_NAMES.items()
         if method in scores
     ]
 
 
-def model_card(settings: "ModelSettings", retrieval: RetrievalSettings, metrics: dict[str, Any]) -> str:
+def model_card(settings: "ModelSettings", metrics: dict[str, Any]) -> str:
     """Write a model card.
 
     Parameters
     ----------
     settings : ModelSettings
         What the model was made of.
-    retrieval : RetrievalSettings
-        The chosen k, λ and τ_r.
     metrics : dict
         The content of ``metrics.json``.
 
@@ -61,7 +64,7 @@ def model_card(settings: "ModelSettings", retrieval: RetrievalSettings, metrics:
     str
         Markdown, with the hub's YAML header.
     """
-    table = "\n".join(f"| {name} | {test} | {validation} |" for name, test, validation in ablation_rows(metrics))
+    table = "\n".join(f"| {' | '.join(row)} |" for row in ablation_rows(metrics))
     labels = ", ".join(settings.label_names)
     return f"""---
 library_name: reaugkd
@@ -85,49 +88,51 @@ The student's encoder alone loads with `transformers.AutoModel.from_pretrained`.
 
 ## Measured
 
-{settings.metric.replace("_", " ").capitalize()} in percent; {choice_in_words(settings, retrieval, metrics["memory"])}
+{settings.metric.replace("_", " ").capitalize()} in percent, log loss in nats (less is better);
+{choice_in_words(settings, metrics["memory"])}
 
-| method | test | validation |
-|---|---|---|
+| {" | ".join(COLUMNS)} |
+|---|---|---|---|
 {table}
 
 Alignment on the test rows: {alignment_in_words(metrics["alignment"])}.
 """
 
 
-def about_memory(retrieval: RetrievalSettings, by_second_key: bool, too_few_rows: int | None = None) -> dict[str, Any]:
+def about_memory(pool: Pool, too_few_rows: bool = False) -> dict[str, Any]:
     """Return what ``metrics.json`` says of the choice by which a model answers.
 
     Parameters
     ----------
-    retrieval : RetrievalSettings
+    pool : Pool
         The choice.
-    by_second_key : bool
-        Whether an untuned encoder searches the memory.
-    too_few_rows : int, optional
-        Number of validation rows where :func:`reaugkd.evaluation.too_few_for_a_gate` says so.
+    too_few_rows : bool
+        Whether there were too few validation rows to choose on.
 
     Returns
     -------
     dict
-        ``second_key``, ``gate_open`` and, where λ is set by hand in the place of a gate, ``fixed_weight``, or, where
-        no gate could be tried, ``too_few_rows``.
+        ``student_weight`` and ``key_weights``, those that count; ``retrieval_weight``, λ; ``set_by_hand``, whether λ
+        was; ``new_class_key``; ``too_few_rows``.
     """
-    about: dict[str, Any] = {"second_key": by_second_key, "gate_open": retrieval.gate_is_open}
-    if retrieval.gate is None:
-        return about | {"fixed_weight": retrieval.retrieval_weight}
-    return about if too_few_rows is None or retrieval.gate_is_open else about | {"too_few_rows": too_few_rows}
+    student, keys = pool.weights
+    return {
+        "student_weight": round(student, 3),
+        "key_weights": {name: round(weight, 3) for name, weight in keys.items()},
+        "retrieval_weight": round(pool.fitted_weight if pool.retrieval_weight is None else pool.retrieval_weight, 3),
+        "set_by_hand": pool.retrieval_weight is not None,
+        "new_class_key": pool.new_class_key,
+        "too_few_rows": too_few_rows,
+    }
 
 
-def choice_in_words(settings: "ModelSettings", retrieval: RetrievalSettings, memory: dict[str, Any]) -> str:
+def choice_in_words(settings: "ModelSettings", memory: dict[str, Any]) -> str:
     """Say by what choice a model answers, as the card does.
 
     Parameters
     ----------
     settings : ModelSettings
         What the model was made of.
-    retrieval : RetrievalSettings
-        The choice.
     memory : dict
         As :func:`about_memory` returns it.
 
@@ -137,18 +142,12 @@ def choice_in_words(settings: "ModelSettings", retrieval: RetrievalSettings, mem
         Sentences, from the middle of the first on.
     """
     seed = f"one seed ({settings.training.get('seed')})"
-    if "fixed_weight" in memory:
-        chosen = f"k = {retrieval.k} and τ = {retrieval.temperature}\nwere chosen on the validation rows, {seed}."
-    elif "too_few_rows" in memory:
-        chosen = f"k = {retrieval.k} and τ = {retrieval.temperature}\nwere not chosen on any rows, {seed}."
-    else:
-        chosen = f"k = {retrieval.k}, τ = {retrieval.temperature} and the gate\n(mean λ {retrieval.retrieval_weight}) "
-        chosen += f"were chosen on the validation rows, {seed}."
-    return f"{chosen}\n{memory_in_words(memory)}"
+    chosen = "no weight could be chosen" if memory["too_few_rows"] else "all weights were chosen on the validation rows"
+    return f"{chosen}, {seed}.\n{memory_in_words(memory)}"
 
 
 def memory_in_words(memory: dict[str, Any]) -> str:
-    """Say how much the memory counts, as a sentence.
+    """Say how much the memory counts, as a sentence or two.
 
     Parameters
     ----------
@@ -158,16 +157,18 @@ def memory_in_words(memory: dict[str, Any]) -> str:
     Returns
     -------
     str
-        The sentence.
+        Plain text.
     """
-    key = "an untuned encoder" if memory["second_key"] else "the student's own embedding"
-    if "fixed_weight" in memory:
-        return f"λ was set by hand to {memory['fixed_weight']} for every text, and the memory is searched by {key}."
-    if "too_few_rows" in memory:
-        return f"There were too few validation rows ({memory['too_few_rows']}) to try it: the gate is closed."
-    if not memory["gate_open"]:
-        return "On the validation rows the memory told nothing that the student did not know: the gate is closed."
-    return f"The gate is open, and the memory is searched by {key}."
+    weights = {name: weight for name, weight in memory["key_weights"].items() if weight > 0}
+    share = f"{100 * memory['retrieval_weight']:.0f} % of the weight"
+    by_key = " and ".join(f"{weight:.2f} by the {name} key" for name, weight in weights.items())
+    if memory["set_by_hand"]:
+        return f"λ was set by hand: the memory has {share}."
+    if memory["too_few_rows"]:
+        return "There were too few validation rows to tell whether the memory pays: the student answers alone."
+    if not weights:
+        return "On the validation rows the memory told nothing that the student did not know: it has no weight."
+    return f"The memory has {share} in the answer: {by_key}, beside {memory['student_weight']:.2f} for the student."
 
 
 def alignment_in_words(aligned: dict[str, float]) -> str:

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +19,31 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from reaugkd.encoder_key import EncoderKey
 from reaugkd.encoders import TextClassifier
 from reaugkd.epochs import TrainingEpochs
 from reaugkd.errors import ReAugKDError
-from reaugkd.gate import Gate
-from reaugkd.key_head import KeyHead
-from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.keys import ALIGNED, ENCODER, NAMES, TEXT, AlignedKey, Key
 from reaugkd.maps import ProjectionMaps
+from reaugkd.memory import Memory
+from reaugkd.pool import KeySettings, Pool
 from reaugkd.projection_head import ProjectionHead
-from reaugkd.retrieval import RetrievalSettings
-from reaugkd.second_key import SecondKey
 from reaugkd.tables import column_matrix, matrix_column
+from reaugkd.text_key import TextKey
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 SETTINGS_FILE = "reaugkd.json"
 METRICS_FILE = "metrics.json"
 CARD_FILE = "README.md"
-KNOWLEDGE_BASE_FILE = "knowledge_base.parquet"
+MEMORY_FILE = "memory.parquet"
+KEYS_FOLDER = "keys"
 EVALUATION_FILE = "evaluation.parquet"
 MAPS_FILE = "maps.parquet"
 EPOCHS_FILE = "epochs.parquet"
 PROJECTION_FILE = "projection_head.safetensors"
 TEACHER_FOLDER = "teacher"
-SECOND_KEY_FOLDER = "second_key"
-KEY_HEAD_FILE = "key_head.safetensors"
+KEY_COLUMN = "key_"
+"""Begins the columns of the memory's file that hold what a key searches."""
 # These files a person may edit; all others are checked by their SHA-256 when a model is loaded.
 _EDITABLE = {SETTINGS_FILE, METRICS_FILE, CARD_FILE}
 
@@ -86,20 +87,20 @@ class ModelSettings:
 
 @dataclass
 class ModelParts:
-    """Everything in a model's folder: the first four parts make a model, the others may be left out.
+    """Everything in a model's folder: the first five parts make a model, the others may be left out.
 
     Parameters
     ----------
     settings : ModelSettings
         What it was made of.
-    retrieval : RetrievalSettings
-        The chosen k, τ_r and gate.
+    pool : Pool
+        How student and memory make one answer: k, τ_r and weight of each key.
     student : TextClassifier
         The student.
-    knowledge_base : KnowledgeBase
-        The teacher's memory, keyed by z_i.
-    second_key : SecondKey or None
-        An independent key into the same memory, which is then searched by it.
+    memory : Memory
+        The teacher's memory.
+    keys : dict of str to Key
+        What makes of a text a query of the memory, by name.
     metrics : dict
         The measured figures, empty if none.
     evaluation_rows : DataFrame or None
@@ -117,10 +118,10 @@ class ModelParts:
     """
 
     settings: ModelSettings
-    retrieval: RetrievalSettings
+    pool: Pool
     student: TextClassifier
-    knowledge_base: KnowledgeBase
-    second_key: SecondKey | None = None
+    memory: Memory
+    keys: dict[str, Key]
     metrics: dict[str, Any] = field(default_factory=dict)
     evaluation_rows: pd.DataFrame | None = None
     maps: ProjectionMaps | None = None
@@ -192,16 +193,13 @@ def read_model(folder: str | Path) -> ModelParts:
     damaged = ReAugKDError(f"The model in {str(folder)!r} is damaged; train or copy it again.")
     try:
         settings = ModelSettings(**about["model"] | {"label_names": tuple(about["model"]["label_names"])})
-        retrieval = _read_retrieval(about["retrieval"])
+        pool = _read_pool(about["pool"])
         metrics = json.loads(_read_text(folder / METRICS_FILE) or "{}")
         student = TextClassifier.load(folder, max_length=settings.max_length)
         has_teacher = f"{TEACHER_FOLDER}/config.json" in about["files"]
         teacher = TextClassifier.load(folder / TEACHER_FOLDER, max_length=settings.max_length) if has_teacher else None
-        knowledge_base, second_keys = _read_knowledge_base(folder / KNOWLEDGE_BASE_FILE)
-        second_key = None
-        if second_keys is not None:
-            keyed = replace(knowledge_base, embeddings=second_keys)
-            second_key = _read_second_key(folder / SECOND_KEY_FOLDER, keyed, settings.max_length)
+        memory = _read_memory(folder / MEMORY_FILE, settings.label_names)
+        keys = _read_keys(folder / KEYS_FOLDER, list(memory.keys), student, settings.max_length)
         evaluation_rows = (
             pq.read_table(folder / EVALUATION_FILE).to_pandas() if EVALUATION_FILE in about["files"] else None
         )
@@ -210,15 +208,15 @@ def read_model(folder: str | Path) -> ModelParts:
         epochs = TrainingEpochs.load(folder / EPOCHS_FILE) if EPOCHS_FILE in about["files"] else None
     except (KeyError, TypeError, ValueError, OSError, pa.ArrowException, SafetensorError) as error:
         raise damaged from error
-    classes = len(settings.label_names)  # the student may know fewer: classes can be added to the memory alone
-    if knowledge_base.soft_labels.shape[1] != classes or student.classifier.out_features > classes:
+    # The student may know fewer classes than the memory, to which some can be added alone.
+    if student.classifier.out_features > len(settings.label_names) or set(pool.keys) != set(keys):
         raise damaged
     return ModelParts(
         settings=settings,
-        retrieval=retrieval,
+        pool=pool,
         student=student,
-        knowledge_base=knowledge_base,
-        second_key=second_key,
+        memory=memory,
+        keys=keys,
         metrics=metrics,
         evaluation_rows=evaluation_rows,
         maps=maps,
@@ -239,9 +237,19 @@ def _check_files(folder: Path, files: dict[str, str]) -> None:
             raise ReAugKDError(f"The file {name} of the model in {str(folder)!r} is damaged; train or copy it again.")
 
 
-def _read_second_key(folder: Path, knowledge_base: KnowledgeBase, max_length: int) -> SecondKey:
-    encoder = TextClassifier.load(folder, max_length=max_length)
-    return SecondKey(encoder, KeyHead.load(folder / KEY_HEAD_FILE), knowledge_base)
+def _read_keys(folder: Path, names: list[str], student: TextClassifier, max_length: int) -> dict[str, Key]:
+    """Read the keys that the memory has; the text key reads texts by the student's tokenizer."""
+    keys: dict[str, Key] = {}
+    for name in names:
+        if name == ALIGNED:
+            keys[name] = AlignedKey.load(folder)
+        elif name == TEXT:
+            keys[name] = TextKey.load(folder, student.tokenizer)
+        elif name == ENCODER:
+            keys[name] = EncoderKey.load(folder, max_length=max_length)
+        else:
+            raise KeyError(f"{name} is none of the keys {', '.join(NAMES)}")
+    return keys
 
 
 def read_settings_file(folder: str | Path) -> dict[str, Any]:
@@ -255,7 +263,7 @@ def read_settings_file(folder: str | Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``format_version``, ``model``, ``retrieval`` and ``files``.
+        ``format_version``, ``model``, ``pool`` and ``files``.
 
     Raises
     ------
@@ -268,7 +276,8 @@ def read_settings_file(folder: str | Path) -> dict[str, Any]:
     try:
         about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         version = about["format_version"]
-        about["model"], about["retrieval"], about["files"].items()
+        if version == FORMAT_VERSION:
+            about["model"], about["pool"], about["files"].items()
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ReAugKDError(
             f"The file {SETTINGS_FILE} in {str(folder)!r} is damaged; train or copy the model again."
@@ -362,10 +371,10 @@ def _write_files(parts: ModelParts, folder: Path) -> None:
     if parts.projection_head is not None:
         state = {name: value.contiguous() for name, value in parts.projection_head.state_dict().items()}
         save_file(state, folder / PROJECTION_FILE)
-    if parts.second_key is not None:
-        parts.second_key.encoder.save(folder / SECOND_KEY_FOLDER)
-        parts.second_key.head.save(folder / SECOND_KEY_FOLDER / KEY_HEAD_FILE)
-    _write_knowledge_base(parts, folder / KNOWLEDGE_BASE_FILE)
+    (folder / KEYS_FOLDER).mkdir()
+    for key in parts.keys.values():
+        key.save(folder / KEYS_FOLDER)
+    _write_memory(parts.memory, folder / MEMORY_FILE)
     if parts.evaluation_rows is not None:
         pq.write_table(pa.Table.from_pandas(parts.evaluation_rows, preserve_index=False), folder / EVALUATION_FILE)
     if parts.maps is not None:
@@ -378,7 +387,7 @@ def _write_files(parts: ModelParts, folder: Path) -> None:
     about = {
         "format_version": FORMAT_VERSION,
         "model": asdict(parts.settings),
-        "retrieval": asdict(parts.retrieval),
+        "pool": asdict(parts.pool),
         "files": {name: _sha256(folder / name) for name in names if name not in _EDITABLE},
     }
     _write_json(about, folder / SETTINGS_FILE)
@@ -398,32 +407,30 @@ def _carry_over(old: Path, new: Path) -> None:
             shutil.copy2(path, copy, follow_symlinks=False)
 
 
-def _read_retrieval(about: dict[str, Any]) -> RetrievalSettings:
-    gate = about.get("gate")
-    if gate is not None:
-        known: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in gate.items()
-        }
-        gate = Gate(**known)
-    return RetrievalSettings(**{**about, "gate": gate})
+def _read_pool(about: dict[str, Any]) -> Pool:
+    keys = {name: KeySettings(**settings) for name, settings in about["keys"].items()}
+    return Pool(**{**about, "keys": keys})
 
 
-def _write_knowledge_base(parts: ModelParts, path: Path) -> None:
-    knowledge_base = parts.knowledge_base
-    table = pa.Table.from_pandas(knowledge_base.rows, preserve_index=False)
-    table = table.append_column("embedding", matrix_column(knowledge_base.embeddings))
-    if parts.second_key is not None:
-        table = table.append_column("second_key", matrix_column(parts.second_key.knowledge_base.embeddings))
-    table = table.append_column("soft_labels", matrix_column(knowledge_base.soft_labels))
-    pq.write_table(table, path)
+def _write_memory(memory: Memory, path: Path) -> None:
+    table = pa.Table.from_pandas(memory.rows, preserve_index=False)
+    table = table.append_column("teacher_embedding", matrix_column(memory.teacher_embeddings))
+    for name, key in memory.keys.items():
+        table = table.append_column(KEY_COLUMN + name, matrix_column(key))
+    pq.write_table(table.append_column("soft_labels", matrix_column(memory.soft_labels)), path)
 
 
-def _read_knowledge_base(path: Path) -> tuple[KnowledgeBase, NDArray[np.float32] | None]:
+def _read_memory(path: Path, classes: tuple[str, ...]) -> Memory:
     table = pq.read_table(path)
-    ours = [name for name in ("embedding", "second_key", "soft_labels") if name in table.column_names]
-    second_keys = _floats(table["second_key"]) if "second_key" in ours else None
-    rows = table.drop_columns(ours).to_pandas()
-    return KnowledgeBase(rows, _floats(table["embedding"]), _floats(table["soft_labels"])), second_keys
+    keys = [name for name in table.column_names if name.startswith(KEY_COLUMN)]
+    rows = table.drop_columns(["teacher_embedding", "soft_labels", *keys]).to_pandas()
+    return Memory(
+        rows,
+        classes,
+        _floats(table["soft_labels"]),
+        _floats(table["teacher_embedding"]),
+        {name.removeprefix(KEY_COLUMN): _floats(table[name]) for name in keys},
+    )
 
 
 def _write_maps(maps: ProjectionMaps, path: Path) -> None:

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.epochs import TrainingEpochs
 from reaugkd.errors import ReAugKDError
-from reaugkd.inference import ReAugKDClassifier
-from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.maps import ProjectionMaps
-from reaugkd.texts import Text, check_text, texts_of
+from reaugkd.memory import LABELLED_BY, Memory
+from reaugkd.texts import check_text, texts_of
 
 KINDS = ("add", "relabel", "remove")
 HEADING = "## Edited after training"
@@ -128,7 +128,7 @@ def additions(model: ReAugKDClassifier, rows: pd.DataFrame, patch: Patch = ()) -
     Patch
         One edit a row.
     """
-    taken = {*model.parts.knowledge_base.rows["id"], *(edit.id for edit in patch)}
+    taken = {*model.memory.rows["id"], *(edit.id for edit in patch)}
     edits: list[Edit] = []
     number = 1
     for row in rows.to_dict("records"):
@@ -156,7 +156,7 @@ def check_patch(model: ReAugKDClassifier, patch: Patch) -> None:
         If an edit names a row that is not there, or adds one that is, or adds one whose text, or second text of a pair,
         is empty or enormous, or one without a label where the teacher was not kept.
     """
-    _, added = _walked(model.parts.knowledge_base.rows["id"].tolist(), patch)
+    _, added = _walked(model.memory.rows["id"].tolist(), patch)
     for edit in added:
         texts = {"text": edit.text}
         if model.parts.settings.is_pair:
@@ -198,7 +198,7 @@ def fitting(model: ReAugKDClassifier, patch: Patch) -> Patch:
 def apply_patch(model: ReAugKDClassifier, patch: Patch) -> ReAugKDClassifier:
     """Return a model with the edited memory; the given one stays as it is, and nothing is trained.
 
-    An added row is keyed by the student, so no teacher is needed. Its soft labels are the teacher's where the model
+    An added row is keyed as a query is, so no teacher is needed. Its soft labels are the teacher's where the model
     keeps it and it names the same class, else 1 for the gold class; those of a relabelled row are 1 for its new class.
     A label that the model does not have becomes a new class, which the memory alone knows.
 
@@ -212,7 +212,7 @@ def apply_patch(model: ReAugKDClassifier, patch: Patch) -> ReAugKDClassifier:
     Returns
     -------
     ReAugKDClassifier
-        The edited model. Its gate, k and τ_r are those of the model; its measured figures are from before.
+        The edited model. Its pool is that of the model; its measured figures are from before.
 
     Raises
     ------
@@ -220,11 +220,13 @@ def apply_patch(model: ReAugKDClassifier, patch: Patch) -> ReAugKDClassifier:
         As :func:`check_patch` does, and if no row is left.
     """
     check_patch(model, patch)
-    parts, memories = model.parts, model.parts.knowledge_base
+    parts, memories = model.parts, model.memory
     labels, added = _walked(memories.rows["id"].tolist(), patch)
     kept = np.flatnonzero([labels[name] is not None for name in memories.rows["id"]])
     texts = texts_of(pd.DataFrame(map(asdict, added)), parts.settings.is_pair) if added else []
-    embeddings, said = _taught(model, texts)
+    encoded = model.encode(texts)
+    embeddings, teacher = encoded.embeddings, parts.teacher
+    said = teacher.encode(texts)[1] if teacher is not None and texts else np.zeros_like(encoded.student_probabilities)
     known = parts.settings.label_names
     added = [
         edit if edit.label else replace(edit, label=known[int(row.argmax())])
@@ -232,16 +234,13 @@ def apply_patch(model: ReAugKDClassifier, patch: Patch) -> ReAugKDClassifier:
     ]
     new_labels = [label for label in labels.values() if label] + [str(edit.label) for edit in added]
     names = tuple(dict.fromkeys([*known, *new_labels]))
-    edited = KnowledgeBase(
+    edited = Memory(
         _edited_rows(memories.rows.iloc[kept], labels, added, parts.settings.is_pair),
-        np.concatenate([memories.embeddings[kept], embeddings]),
+        names,
         _edited_soft_labels(memories, kept, labels, added, said, names),
+        np.concatenate([memories.teacher_embeddings[kept], embeddings]),
+        {name: np.concatenate([key[kept], encoded.queries[name]]) for name, key in memories.keys.items()},
     )
-    second_key = parts.second_key
-    if second_key is not None:
-        keys = second_key.knowledge_base.embeddings[kept]
-        keys = np.concatenate([keys, second_key.embed(texts)]) if texts else keys
-        second_key = replace(second_key, knowledge_base=replace(edited, embeddings=keys))
     relabelled = sum(bool(label) for label in labels.values())
     counts = {"added": len(added), "relabelled": relabelled, "removed": len(memories) - len(kept)}
     before = parts.metrics.get("edits", {})
@@ -250,8 +249,7 @@ def apply_patch(model: ReAugKDClassifier, patch: Patch) -> ReAugKDClassifier:
         replace(
             parts,
             settings=replace(parts.settings, label_names=names),
-            knowledge_base=edited,
-            second_key=second_key,
+            memory=edited,
             metrics=metrics,
             maps=_edited_maps(parts.maps, memories, kept, embeddings),
             card=_edited_card(parts.card, metrics["edits"]),
@@ -287,15 +285,6 @@ def _walked(ids: list[str], patch: Iterable[Edit]) -> tuple[dict[str, str | None
     return labels, list(added.values())
 
 
-def _taught(model: ReAugKDClassifier, texts: list[Text]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return x of the added texts, and what the teacher says of them: nothing but zeros where it was not kept."""
-    memories, teacher = model.parts.knowledge_base, model.parts.teacher
-    if not texts:
-        return np.empty((0, memories.embeddings.shape[1]), np.float32), np.empty((0, 0), np.float32)
-    embeddings, student = model.embed(texts)
-    return embeddings, np.zeros_like(student) if teacher is None else teacher.encode(texts)[1]
-
-
 def _edited_rows(
     rows: pd.DataFrame, labels: Mapping[str, str | None], added: list[Edit], is_pair: bool
 ) -> pd.DataFrame:
@@ -305,6 +294,8 @@ def _edited_rows(
     before = rows[EDITED] if EDITED in rows.columns else pd.Series("", index=rows.index)
     # That a row was added says whose its key is, and is not to be forgotten when it is relabelled.
     rows[EDITED] = np.where((relabelled != "") & (before != ADDED), "relabelled", before)
+    if LABELLED_BY in rows.columns:  # who relabels a row has read it: its label is a person's from now on
+        rows[LABELLED_BY] = np.where(relabelled != "", "", rows[LABELLED_BY])
     new = pd.DataFrame(map(asdict, added), columns=["id", "label", "text", "text_pair"]).assign(**{EDITED: ADDED})
     new = new if is_pair else new.drop(columns="text_pair")
     for name in rows.columns.difference(new.columns):
@@ -313,7 +304,7 @@ def _edited_rows(
 
 
 def _edited_soft_labels(
-    memories: KnowledgeBase,
+    memories: Memory,
     kept: NDArray[np.intp],
     labels: Mapping[str, str | None],
     added: list[Edit],
@@ -337,7 +328,7 @@ def _sure(names: tuple[str, ...], label: str) -> NDArray[np.float32]:
 
 
 def _edited_maps(
-    maps: ProjectionMaps | None, memories: KnowledgeBase, kept: NDArray[np.intp], embeddings: NDArray[np.float32]
+    maps: ProjectionMaps | None, memories: Memory, kept: NDArray[np.intp], embeddings: NDArray[np.float32]
 ) -> ProjectionMaps | None:
     """Return the maps without the removed rows; an added row lies where a query of the same text would."""
     if maps is None:

@@ -18,15 +18,19 @@ from accelerate import PartialState
 from numpy.typing import NDArray
 
 from reaugkd.alignment import alignment
-from reaugkd.data import Task
+from reaugkd.answers import EncodedTexts
+from reaugkd.choice import too_few_rows
+from reaugkd.classifier import ReAugKDClassifier
+from reaugkd.data import UNLABELLED, Task
 from reaugkd.distillation import DistillationSettings, OnStudentEpoch, train_student
 from reaugkd.encoders import TextClassifier, check_encoder, encoder_config, normalize, share_cut
 from reaugkd.epochs import EpochWatch, TrainingEpochs
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation import Encoded, Networks, Scored, score_methods, too_few_for_a_gate
-from reaugkd.inference import ReAugKDClassifier
-from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.evaluation import Networks, score_methods
+from reaugkd.key_fitting import UntunedEncoder, fit_keys
+from reaugkd.keys import ENCODER, Key
 from reaugkd.maps import fit_maps
+from reaugkd.memory import LABELLED_BY, TEACHER, Memory
 from reaugkd.model_card import about_memory, model_card
 from reaugkd.model_folder import (
     EPOCHS_FILE,
@@ -36,9 +40,9 @@ from reaugkd.model_folder import (
     check_target,
     full_disk_as_sentence,
 )
+from reaugkd.pool import Pool
 from reaugkd.projection import fit_projection_head
 from reaugkd.projection_head import ProjectionHead
-from reaugkd.second_key import SecondKey, half_of
 from reaugkd.teacher import TeacherOutputs, fine_tune_teacher
 from reaugkd.trainer import OnProgress, Progress, TrainingSettings, check_seed
 from reaugkd.weights import DEFAULT_ENCODER, find_weights
@@ -76,11 +80,11 @@ class Recipe:
         The same for the teacher.
     seed : int
         Seed of all trainings.
-    second_key : str or None
-        A pretrained encoder, left untuned, by whose layers the memory is searched where that tells
-        more than the student's own; see :func:`reaugkd.evaluation.choose_gate`. It runs beside the student for every
-        answer, so only half of its layers are taken where the teacher is made of the same encoder and could as well
-        answer itself; see :func:`reaugkd.second_key.half_of`.
+    encoder_key : str or None
+        A pretrained encoder, left untuned, by whose layers the memory is searched too, beside the keys that cost no
+        network; none by default. It runs beside the student for every text; see :mod:`reaugkd.encoder_key`.
+    encoder_key_layers : int or None
+        Only the first so many of its layers; None keeps all.
     calibrate_teacher : bool
         Set the temperature of the soft labels on the validation rows.
     keep_teacher : bool
@@ -100,7 +104,8 @@ class Recipe:
     epochs: float | None = None
     teacher_epochs: float | None = None
     seed: int = 0
-    second_key: str | None = DEFAULT_ENCODER
+    encoder_key: str | None = None
+    encoder_key_layers: int | None = None
     calibrate_teacher: bool = True
     keep_teacher: bool = False
     teacher_training: TrainingSettings = field(
@@ -124,12 +129,12 @@ class Recipe:
 
     def for_task(self, task: Task) -> "Recipe":
         """Fill in the epochs for a task's size, and the seed."""
-        rows = len(task.rows["train"])
+        rows, taught = len(task.rows["train"]), len(task.taught_texts)
         teacher_epochs, epochs = self.teacher_epochs, self.epochs
         if teacher_epochs is None:
             teacher_epochs = _epochs_by_size(rows, self.teacher_training.batch_size, *TEACHER_EPOCHS)
         if epochs is None:
-            epochs = _epochs_by_size(rows, self.student_training.batch_size, *STUDENT_EPOCHS)
+            epochs = _epochs_by_size(taught, self.student_training.batch_size, *STUDENT_EPOCHS)
         return replace(
             self,
             epochs=epochs,
@@ -360,35 +365,36 @@ def train(
                 teacher = TextClassifier.load(work / TEACHING / "teacher", max_length=recipe.max_length)
         if recipe.calibrate_teacher:
             teacher_outputs = teacher_outputs.calibrated(task)
-        hidden, soft_labels = teacher_outputs.of("train")
         with _timed(seconds, "projection_head"):
+            hidden = teacher_outputs.of("train")[0]
             head = fit_head(task, recipe, hidden, work / "projection_head", on_progress=on_progress)
-        knowledge_base = KnowledgeBase(_named_rows(task, "train"), head.project(hidden), soft_labels)
-        students = _trained_students(task, recipe, knowledge_base, work, seconds, on_progress)
+        memory = _memory(task, teacher_outputs, head)
+        students = _trained_students(task, recipe, memory, work, seconds, on_progress)
+        with _timed(seconds, "keys"):
+            _report(on_progress, "Keys of the memory")
+            keyed = _Keyed.fit(task, recipe, memory, students["reaugkd"], on_progress)
         with _timed(seconds, "evaluation"):
             _report(on_progress, "Evaluation")
-            second_key = _second_key(task, recipe, knowledge_base, on_progress)
-            metrics, scored, encoded_train = _evaluate(
-                task, teacher_outputs, head, knowledge_base, second_key, students
-            )
+            metrics, pool = _evaluate(task, teacher_outputs, head, keyed, students)
         with _timed(seconds, "maps"):
             _report(on_progress, "Maps")
-            maps = fit_maps(knowledge_base.embeddings, encoded_train.embeddings, recipe.seed)
+            embeddings = normalize(students["reaugkd"].encode(task.taught_texts)[0])
+            maps = fit_maps(memory.teacher_embeddings, embeddings, recipe.seed)
         metrics["seconds"] = {stage: round(spent, 1) for stage, spent in seconds.items()}
         settings = _settings(task, recipe, students["reaugkd"].num_layers)
         model = ReAugKDClassifier(
             ModelParts(
                 settings=settings,
-                retrieval=scored.retrieval,
+                pool=pool,
                 student=students["reaugkd"],
-                knowledge_base=knowledge_base,
-                second_key=second_key if scored.by_second_key else None,
+                memory=keyed.memory,
+                keys=keyed.keys,
                 metrics=metrics,
                 evaluation_rows=_evaluation_rows(task, teacher_outputs),
                 maps=maps,
                 projection_head=head,
                 teacher=teacher,
-                card=model_card(settings, scored.retrieval, metrics),
+                card=model_card(settings, metrics),
                 epochs=TrainingEpochs.load(work / EPOCHS_FILE),
             )
         )
@@ -429,10 +435,9 @@ def _check_encoders(recipe: Recipe, task: Task, on_progress: OnProgress | None, 
     texts = task.texts("train")[:CHECKED_TEXTS]
     if teacher_too:
         _check_teacher(recipe, task, on_progress)
-    if recipe.second_key is not None:
-        second_key = find_weights(recipe.second_key, _sentence(on_progress))
-        layers = _second_key_layers(recipe, second_key)
-        check_encoder(second_key, texts, layers=layers, max_length=recipe.max_length, every_layer=True)
+    if recipe.encoder_key is not None:
+        encoder, layers = find_weights(recipe.encoder_key, _sentence(on_progress)), recipe.encoder_key_layers
+        check_encoder(encoder, texts, layers=layers, max_length=recipe.max_length, every_layer=True)
     student = find_weights(recipe.student, _sentence(on_progress))
     check_encoder(student, texts, layers=recipe.student_layers, max_length=recipe.max_length)
 
@@ -442,20 +447,47 @@ def _check_teacher(recipe: Recipe, task: Task, on_progress: OnProgress | None) -
     check_encoder(weights, task.texts("train")[:CHECKED_TEXTS], max_length=recipe.max_length)
 
 
-def _second_key(
-    task: Task, recipe: Recipe, knowledge_base: KnowledgeBase, on_progress: OnProgress | None
-) -> SecondKey | None:
-    """Key the memory by the untuned encoder; by half of it where the teacher is made of the same."""
-    if recipe.second_key is None:
-        return None
-    weights = find_weights(recipe.second_key, _sentence(on_progress))
-    layers = _second_key_layers(recipe, weights)
-    return SecondKey.of(weights, knowledge_base, task.texts("train"), recipe.max_length, layers=layers)
+def _memory(task: Task, teacher_outputs: TeacherOutputs, head: ProjectionHead) -> Memory:
+    """Return the memory of all taught texts, without keys; one that has no gold label has the teacher's."""
+    hidden, soft_labels = teacher_outputs.of(*task.taught_splits)
+    rows = _named_rows(task, "train")
+    if UNLABELLED in task.rows:
+        further = task.rows[UNLABELLED].to_pandas()
+        names = np.asarray(task.label_names)[soft_labels[len(rows) :].argmax(axis=1)]
+        further = further.assign(label=names, **{LABELLED_BY: TEACHER})
+        rows = pd.concat([rows.assign(**{LABELLED_BY: ""}), further], ignore_index=True)
+    return Memory(rows, task.label_names, soft_labels, head.project(hidden), {})
 
 
-def _second_key_layers(recipe: Recipe, weights: Path) -> int:
-    depth = int(encoder_config(weights).num_hidden_layers)
-    return half_of(depth) if recipe.second_key == recipe.teacher else depth
+@dataclass(frozen=True)
+class _Keyed:
+    """A memory with its keys, and the same as what is chosen on validation rows must see it."""
+
+    keys: dict[str, Key]
+    memory: Memory
+    keys_to_choose: dict[str, Key]
+    memory_to_choose: Memory
+
+    @classmethod
+    def fit(
+        cls, task: Task, recipe: Recipe, memory: Memory, student: TextClassifier, on_progress: OnProgress | None
+    ) -> "_Keyed":
+        texts, encoder = task.taught_texts, None
+        if recipe.encoder_key is not None:
+            weights = find_weights(recipe.encoder_key, _sentence(on_progress))
+            encoder = UntunedEncoder.of(weights, texts, layers=recipe.encoder_key_layers, max_length=recipe.max_length)
+        keys, keyed = fit_keys(memory, texts, student.tokenizer, encoder=encoder)
+        held_out = task.texts("validation")
+        return cls(keys, keyed, *fit_keys(memory, texts, student.tokenizer, encoder=encoder, held_out=held_out))
+
+    def encode(self, student: TextClassifier, task: Task, split: str) -> EncodedTexts:
+        """Run a student over a split; validation rows are asked by the keys to choose by."""
+        texts = task.texts(split)
+        hidden, probabilities = student.encode(texts)
+        embeddings = normalize(hidden)
+        keys = self.keys_to_choose if split == "validation" else self.keys
+        queries = {name: key.embed(texts, embeddings) for name, key in keys.items()}
+        return EncodedTexts(texts, embeddings, probabilities, queries)
 
 
 def _settings(task: Task, recipe: Recipe, student_layers: int) -> ModelSettings:
@@ -515,7 +547,7 @@ def _teacher_outputs(task: Task, recipe: Recipe, work: Path, on_progress: OnProg
 def _trained_students(
     task: Task,
     recipe: Recipe,
-    knowledge_base: KnowledgeBase,
+    memory: Memory,
     work: Path,
     seconds: dict[str, float],
     on_progress: OnProgress | None,
@@ -525,7 +557,7 @@ def _trained_students(
     for method, distillation in _ablations(recipe.distillation).items():
         with _timed(seconds, method):
             of_method = replace(recipe, distillation=distillation)
-            students[method] = _trained_student(method, task, of_method, knowledge_base, work, on_progress)
+            students[method] = _trained_student(method, task, of_method, memory, work, on_progress)
     return students
 
 
@@ -533,7 +565,7 @@ def _trained_student(
     method: str,
     task: Task,
     recipe: Recipe,
-    knowledge_base: KnowledgeBase,
+    memory: Memory,
     work: Path,
     on_progress: OnProgress | None,
 ) -> TextClassifier:
@@ -542,13 +574,13 @@ def _trained_student(
     if finished.is_file():
         return TextClassifier.load(folder, max_length=recipe.max_length)
     is_watched = method == "reaugkd" and PartialState().is_main_process
-    watch = _watched(task, knowledge_base.embeddings, work / EPOCHS_FILE, on_progress) if is_watched else None
+    watch = _watched(task, memory, work / EPOCHS_FILE, on_progress) if is_watched else None
     student = distill(
         task,
         recipe,
         work / f"{method}_checkpoints",
-        soft_labels=knowledge_base.soft_labels,
-        keys=knowledge_base.embeddings,
+        soft_labels=memory.soft_labels,
+        keys=memory.teacher_embeddings,
         stage=STAGES[method],
         on_progress=on_progress,
         on_epoch=watch,
@@ -559,10 +591,10 @@ def _trained_student(
     return student
 
 
-def _watched(task: Task, keys: NDArray[np.float32], path: Path, on_progress: OnProgress | None) -> OnStudentEpoch:
+def _watched(task: Task, memory: Memory, path: Path, on_progress: OnProgress | None) -> OnStudentEpoch:
     """Return what follows some train texts through the training of the student."""
-    watch = EpochWatch(keys, np.asarray(task.label_names)[task.labels("train")])
-    every = task.texts("train")
+    watch = EpochWatch(memory.teacher_embeddings, memory.rows["label"].to_numpy(dtype=str))
+    every = task.taught_texts
     texts = [every[row] for row in watch.rows]
 
     def on_epoch(epoch: int, student: TextClassifier) -> None:
@@ -580,40 +612,24 @@ def _evaluate(
     task: Task,
     teacher_outputs: TeacherOutputs,
     head: ProjectionHead,
-    knowledge_base: KnowledgeBase,
-    second_key: SecondKey | None,
+    keyed: _Keyed,
     students: dict[str, TextClassifier],
-) -> tuple[dict[str, Any], Scored, Encoded]:
+) -> tuple[dict[str, Any], Pool]:
     splits = ("validation", "test")
-    encoded: dict[str, dict[str, Encoded]] = {"teacher": {}}
+    encoded: dict[str, dict[str, EncodedTexts]] = {"teacher": {}}
     for split in splits:
         hidden, soft_labels = teacher_outputs.of(split)
-        encoded["teacher"][split] = Encoded(head.project(hidden), soft_labels, task.texts(split))
+        z = head.project(hidden)
+        encoded["teacher"][split] = EncodedTexts(task.texts(split), z, soft_labels, {TEACHER: z})
     for method, student in students.items():
-        encoded[method] = {split: _encode(student, task, split) for split in splits}
-    kd_train = _encode(students["kd"], task, "train")
-    kd_memory = KnowledgeBase(knowledge_base.rows, kd_train.embeddings, knowledge_base.soft_labels)
+        encoded[method] = {split: keyed.encode(student, task, split) for split in splits}
     labels = {split: task.labels(split) for split in splits}
-    second_keys = second_base = None
-    if second_key is not None:
-        second_keys = {split: second_key.embed(task.texts(split)) for split in splits}
-        second_base = second_key.knowledge_base
-    networks = Networks(**encoded, second_keys=second_keys)
-    scored = score_methods(networks, labels, knowledge_base, kd_memory, task.metric, second_base)
-    aligned = alignment(encoded["reaugkd"]["test"].embeddings, encoded["teacher"]["test"].embeddings, knowledge_base)
-    metrics = {
-        "metric": task.metric,
-        "methods": scored.methods,
-        "alignment": aligned,
-        "memory": about_memory(scored.retrieval, scored.by_second_key, too_few_for_a_gate(len(labels["validation"]))),
-    }
-    return metrics, scored, _encode(students["reaugkd"], task, "train")
-
-
-def _encode(student: TextClassifier, task: Task, split: str) -> Encoded:
-    texts = task.texts(split)
-    hidden, probabilities = student.encode(texts)
-    return Encoded(normalize(hidden), probabilities, texts)
+    methods, pool = score_methods(Networks(**encoded), labels, keyed.memory, keyed.memory_to_choose, task.metric)
+    if ENCODER in keyed.keys:  # it finds new classes best
+        pool = replace(pool, new_class_key=ENCODER)
+    aligned = alignment(encoded["reaugkd"]["test"].embeddings, encoded["teacher"]["test"].embeddings, keyed.memory)
+    about = about_memory(pool, too_few_rows(len(labels["validation"])))
+    return {"metric": task.metric, "methods": methods, "alignment": aligned, "memory": about}, pool
 
 
 def _named_rows(task: Task, split: str) -> pd.DataFrame:
@@ -643,7 +659,7 @@ def _working_folder(
     """Keep finished stages for a resume; forget those of another task or recipe, unless they may not be replaced.
 
     The teacher's stages have a folder and a key of their own: other settings of a student leave them as they are. No
-    stage that is kept depends on the second key, or on whether the teacher goes into the model: these may change.
+    stage that is kept depends on the encoder key, or on whether the teacher goes into the model: these may change.
     Under ``accelerate launch`` every process goes through the same stages, and only the main one writes.
     """
     processes = PartialState()
@@ -670,7 +686,7 @@ def _working_folder(
 
 def _key(task: Task, recipe: Recipe, teacher_outputs: TeacherOutputs | None) -> str:
     """Return a digest of all that decides about the students."""
-    kept = asdict(replace(recipe, second_key=None, keep_teacher=False))
+    kept = asdict(replace(recipe, encoder_key=None, encoder_key_layers=None, keep_teacher=False))
     made_of = [task.fingerprint(), json.dumps(kept, default=str)]
     # The validation labels calibrate the soft labels.
     made_of += [repr(task.labels(split).tolist()) for split in ("train", "validation")]

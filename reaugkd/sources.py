@@ -10,7 +10,7 @@ import datasets
 import numpy as np
 import pandas as pd
 
-from reaugkd.data import SPLITS, Task, made_up_ids, make_task
+from reaugkd.data import SPLITS, Task, made_up_ids, make_task, with_unlabelled
 from reaugkd.errors import ReAugKDError
 from reaugkd.texts import MAX_CHARACTERS, as_text, label_text
 from reaugkd.weights import hub_is_reachable
@@ -48,6 +48,7 @@ def load_task(
     text_pair_column: str | None = None,
     label_column: str = "label",
     metric: str | None = None,
+    unlabelled: str | Path | None = None,
     planted_errors: bool = False,
     say: Callable[[str], object] | None = None,
 ) -> Task:
@@ -68,10 +69,12 @@ def load_task(
         Column of the gold label.
     metric : str, optional
         A key of :data:`reaugkd.metrics.METRICS`; GLUE's own, or accuracy, if left out.
+    unlabelled : str or Path, optional
+        A table of texts without labels, as :func:`load_files` takes it.
     planted_errors : bool
         Plant shoptalk's 40 wrong labels in its train split, for exercises in error analysis.
     say : callable, optional
-        Is told in a sentence what was left out or cut of a hub's data set; standard error if left out.
+        Takes a sentence about what was left out or cut; standard error if left out.
 
     Returns
     -------
@@ -84,8 +87,10 @@ def load_task(
     ReAugKDError
         If the task is unknown, cannot be fetched, or lacks a column.
     """
+    say = say or _on_standard_error
     if name == "shoptalk":
-        return _load_shoptalk(planted_errors)
+        columns = {"text": text_column or "text"}
+        return _with_unlabelled_file(_load_shoptalk(planted_errors), unlabelled, columns, say)
     if planted_errors:
         raise ReAugKDError(f"Only shoptalk has planted errors, not {name!r}; leave the option out.")
     if "/" not in name:
@@ -104,8 +109,9 @@ def load_task(
     if text_pair_column:
         columns["text_pair"] = text_pair_column
     tables = {split: _named_columns(table, columns, f"{name}, {split}") for split, table in tables.items()}
-    tables = _mended(_shown_labels(tables, label_names), name, say or _on_standard_error)
-    return make_task(name, tables, label_names=label_names, metric=metric or "accuracy")
+    tables = _mended(_shown_labels(tables, label_names), name, say)
+    task = make_task(name, tables, label_names=label_names, metric=metric or "accuracy")
+    return _with_unlabelled_file(task, unlabelled, columns, say)
 
 
 def load_files(
@@ -119,6 +125,8 @@ def load_files(
     metric: str = "accuracy",
     positive_label: str | None = None,
     train_rows: int | None = None,
+    unlabelled: str | Path | None = None,
+    say: Callable[[str], object] | None = None,
 ) -> Task:
     """Load a task from local CSV, TSV (tabs, no quoting), JSONL or Parquet files.
 
@@ -137,6 +145,10 @@ def load_files(
     train_rows : int, optional
         Draw so many train rows, with a seed of its own; all if left out. Where the draw by itself would make no
         task, for want of rows of a class, each class first gets two of its rows, as far as the number goes.
+    unlabelled : str or Path, optional
+        Texts without labels, by the same names of columns; see :func:`reaugkd.data.with_unlabelled`.
+    say : callable, optional
+        Takes a sentence about unlabelled rows that were left out; standard error if left out.
 
     Returns
     -------
@@ -156,7 +168,24 @@ def load_files(
     label_names = None if positive_label is None else _ordered_names(tables["train"], label_text(positive_label))
     if train_rows is not None:
         tables["train"] = _drawn_rows(tables, train_rows)
-    return make_task(Path(train).stem, tables, label_names=label_names, metric=metric)
+    task = make_task(Path(train).stem, tables, label_names=label_names, metric=metric)
+    return _with_unlabelled_file(task, unlabelled, columns, say or _on_standard_error)
+
+
+def _with_unlabelled_file(
+    task: Task, path: str | Path | None, columns: dict[str, str], say: Callable[[str], object]
+) -> Task:
+    """Give a task the texts of a file that has no labels, or has some that do not count."""
+    if path is None:
+        return task
+    table = read_table(path)
+    label = columns.get("label")
+    table = table.drop(columns=[label] if label in table.columns else [])
+    texts = {name: column for name, column in columns.items() if name != "label"}
+    task, left_out = with_unlabelled(task, _named_columns(table, texts, str(path)))
+    if left_out:
+        say(f"Left out {left_out:,} unlabelled texts that are known, or nearly, from another split.")
+    return task
 
 
 def _ordered_names(train: pd.DataFrame, positive_label: str) -> list[str]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import set_seed
 
 from reaugkd.calibration import are_probabilities, at_temperature, fit_temperature
-from reaugkd.data import SPLITS, Task
+from reaugkd.data import Task
 from reaugkd.encoders import TextClassifier
 from reaugkd.errors import ReAugKDError
 from reaugkd.tables import column_matrix, matrix_column
@@ -30,7 +30,7 @@ class TeacherOutputs:
     Parameters
     ----------
     ids : list of str
-        Row ids: those of train, then validation, then test.
+        Row ids: those of train, then validation, then test, then, where there are, unlabelled rows.
     splits : list of str
         Split of each row.
     hidden : (N, H_t) float16 or float32
@@ -71,11 +71,11 @@ class TeacherOutputs:
         TeacherOutputs
             Hidden states as float16.
         """
-        texts: list[Text] = [text for split in SPLITS for text in task.texts(split)]
+        texts: list[Text] = [text for split in task.splits for text in task.texts(split)]
         hidden, soft_labels = teacher.encode(texts)
         return cls(
-            ids=[row_id for split in SPLITS for row_id in task.rows[split]["id"]],
-            splits=[split for split in SPLITS for _ in range(len(task.rows[split]))],
+            ids=[row_id for split in task.splits for row_id in task.rows[split]["id"]],
+            splits=[split for split in task.splits for _ in range(len(task.rows[split]))],
             hidden=hidden.astype(np.float16),
             soft_labels=soft_labels,
             label_names=task.label_names,
@@ -163,9 +163,9 @@ class TeacherOutputs:
         finally:
             partial.unlink(missing_ok=True)
 
-    def of(self, split: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return hidden states (N, H_t) and soft labels (N, C), both float32, of one split."""
-        rows = np.asarray(self.splits) == split
+    def of(self, *splits: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return hidden states (N, H_t) and soft labels (N, C), both float32, of one split or several."""
+        rows = np.isin(self.splits, splits)
         return self.hidden[rows].astype(np.float32), self.soft_labels[rows]
 
     def calibrated(self, task: Task) -> "TeacherOutputs":

@@ -1,91 +1,31 @@
-"""What one answer would be without some of its memories, or with other labels on them; nothing is changed for good."""
+"""What would one answer be without some of its memories, or if some had another label? No network runs."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reaugkd.answers import EncodedTexts, answer
+from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.errors import ReAugKDError
-from reaugkd.inference import Explanation, ReAugKDClassifier
-from reaugkd.retrieval import (
-    RetrievalSettings,
-    Retrieved,
-    combine,
-    neighbour_weights,
-    new_class_weights,
-    retrieved_probabilities,
-)
-from reaugkd.texts import Text
+from reaugkd.explanation import Explanation, explain
+from reaugkd.memory import Memory
+from reaugkd.pool import Pool, pooled, weighed
 
 RESERVE = 64
 TRIED_IN_FULL = 2
 
 
 @dataclass(frozen=True)
-class AskedText:
-    """A text that the student has embedded: a slider or a struck-out memory needs no second encoding.
-
-    Parameters
-    ----------
-    text : Text
-        The text or pair.
-    embedding : (d,) float32
-        x.
-    student_probabilities : (C,) float32
-        ŷ.
-    key : (d',) float32
-        What the memory is searched with.
-    teacher_probabilities : (C,) float32 or None
-        The teacher's own, where the model keeps its teacher.
-    """
-
-    text: Text
-    embedding: NDArray[np.float32]
-    student_probabilities: NDArray[np.float32]
-    key: NDArray[np.float32]
-    teacher_probabilities: NDArray[np.float32] | None = None
-
-    @classmethod
-    def of(cls, model: ReAugKDClassifier, text: Text) -> "AskedText":
-        """Run a model's student on one text, and its second key and its teacher where it keeps them.
-
-        Parameters
-        ----------
-        model : ReAugKDClassifier
-            The model.
-        text : Text
-            A text or pair.
-
-        Returns
-        -------
-        AskedText
-            The embedded text.
-
-        Raises
-        ------
-        ReAugKDError
-            If a text is empty or enormous, or a pair where the model takes single texts, or the other way round.
-        """
-        embeddings, probabilities = model.embed([text])
-        keys, teacher = model.query_keys([text], embeddings), model.parts.teacher
-        said = None
-        if teacher is not None:
-            known = teacher.encode([text])[1][0]
-            said = np.pad(known, (0, len(model.classes_) - len(known)))  # of classes added since it cannot speak
-        return cls(text, embeddings[0], probabilities[0], keys[0], said)
-
-
-@dataclass(frozen=True)
 class Strikes:
-    """What is thought away from a memory.
+    """Changes of a memory that are tried on one question.
 
     Parameters
     ----------
     struck : collection of int
-        Row numbers of memories that are not there; the next nearest take their places.
+        Row numbers of memories that are passed over; the next nearest take their places.
     relabelled : mapping of int to str
         Row numbers of memories, and the class for which each is to vote with all its weight.
     """
@@ -95,25 +35,21 @@ class Strikes:
 
 
 NO_STRIKES = Strikes()
-Pool = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]
-"""Memories near a text: cosines (P,), row numbers (P,) and soft labels (P, C)."""
 
 
-def explain_what_if(
-    model: ReAugKDClassifier, asked: AskedText, retrieval: RetrievalSettings, strikes: Strikes
-) -> Explanation:
+def explain_what_if(model: ReAugKDClassifier, encoded: EncodedTexts, pool: Pool, strikes: Strikes) -> Explanation:
     """Answer a text as if some memories were not there, or had another label.
 
     Parameters
     ----------
     model : ReAugKDClassifier
         The model, which stays as it is.
-    asked : AskedText
-        The text.
-    retrieval : RetrievalSettings
-        k, λ or the gate, and τ_r.
+    encoded : EncodedTexts
+        The text, by :meth:`ReAugKDClassifier.encode`.
+    pool : Pool
+        k, τ_r and weights.
     strikes : Strikes
-        What is thought away.
+        What is changed.
 
     Returns
     -------
@@ -125,38 +61,29 @@ def explain_what_if(
     ReAugKDError
         If all memories are struck out.
     """
-    similarities, numbers, soft_labels = _pool(model, asked, retrieval.k, strikes)
-    known = len(asked.student_probabilities)
-    found = _weighed(similarities[None, :], numbers[None, :], soft_labels[None, :, :], retrieval.temperature, known)
-    explanation = model.explain_retrieved(
-        asked.text, asked.embedding, asked.student_probabilities, retrieval, found, soft_labels
-    )
-    neighbours = [
-        replace(neighbour, label=strikes.relabelled.get(neighbour.number, neighbour.label))
-        for neighbour in explanation.neighbours
-    ]
-    return replace(explanation, neighbours=neighbours)
+    memory = _relabelled(model.memory, strikes.relabelled)
+    return explain(answer(encoded, memory, pool, struck=strikes.struck))
 
 
 def flipping_set(
-    model: ReAugKDClassifier, asked: AskedText, retrieval: RetrievalSettings, strikes: Strikes = NO_STRIKES
+    model: ReAugKDClassifier, encoded: EncodedTexts, pool: Pool, strikes: Strikes = NO_STRIKES
 ) -> tuple[list[int], str] | None:
-    """Find the smallest set of memories without which the answer would be another, beyond what is thought away already.
+    """Find the smallest set of memories without which the answer would be another.
 
     Sets of one and two are all tried, so where such a set is found none is smaller. Larger ones are found greedily,
     by always striking out the memory that costs the answer most, and then putting back whatever is not needed: none of
-    its members can be left out, but another, smaller set may exist.
+    its members can be left out, but another, smaller set may exist. A memory that several keys find is struck from all.
 
     Parameters
     ----------
     model : ReAugKDClassifier
         The model.
-    asked : AskedText
+    encoded : EncodedTexts
         The text.
-    retrieval : RetrievalSettings
-        k, λ or the gate, and τ_r.
+    pool : Pool
+        k, τ_r and weights.
     strikes : Strikes
-        What is thought away already: the answer that is to change is the one without these.
+        What is changed already: the answer that is to flip is the one with these changes.
 
     Returns
     -------
@@ -168,71 +95,96 @@ def flipping_set(
     ReAugKDError
         If all memories are struck out already.
     """
-    pool = _pool(model, asked, retrieval.k + RESERVE, strikes)
-    numbers = pool[1]
-    names = np.asarray(model.parts.settings.label_names)
-    k, most = min(retrieval.k, len(numbers)), min(RESERVE, len(numbers) - 1)
+    memory = _relabelled(model.memory, strikes.relabelled)
+    near = _near(encoded, memory, pool, strikes.struck)
+    left = len(memory) - len(set(strikes.struck))
+    if left < 1:
+        raise ReAugKDError("Without any memory there is nothing to look up; leave at least one, or put some back.")
+    most = min(RESERVE, left - 1)
+    names = np.asarray(memory.classes)
 
     def answers(sets: list[tuple[int, ...]]) -> NDArray[np.float64]:
-        return _answers_without(asked, retrieval, pool, sets)
+        return _answers_without(encoded, memory, pool, near, sets)
 
-    answer = int(answers([()])[0].argmax())
+    def nearest(struck: tuple[int, ...]) -> list[int]:
+        """Return the memories that have a say when some are struck."""
+        found = [
+            number
+            for name, (_, numbers) in near.items()
+            for number in numbers[~np.isin(numbers, struck)][: pool.keys[name].k].tolist()
+        ]
+        return list(dict.fromkeys(found))
+
+    answer_now = int(answers([()])[0].argmax())
     for size in range(1, min(TRIED_IN_FULL, most) + 1):
-        sets = list(combinations(range(k), size))
-        flipped = np.flatnonzero(answers(sets).argmax(axis=1) != answer)
+        sets = list(combinations(nearest(()), size))
+        if not sets:
+            continue
+        flipped = np.flatnonzero(answers(sets).argmax(axis=1) != answer_now)
         if len(flipped):
             chosen = sets[int(flipped[0])]
-            return numbers[list(chosen)].tolist(), str(names[answers([chosen])[0].argmax()])
+            return list(chosen), str(names[answers([chosen])[0].argmax()])
     struck: tuple[int, ...] = ()
     while len(struck) < most:
-        left = [place for place in range(min(len(numbers), k + len(struck))) if place not in struck]
-        found = answers([(*struck, place) for place in left])
-        margins = found[:, answer] - np.delete(found, answer, axis=1).max(axis=1)
-        struck = (*struck, left[int(margins.argmin())])
+        candidates = nearest(struck)
+        if not candidates:
+            return None
+        found = answers([(*struck, number) for number in candidates])
+        margins = found[:, answer_now] - np.delete(found, answer_now, axis=1).max(axis=1)
+        struck = (*struck, candidates[int(margins.argmin())])
         if margins.min() < 0:
             break
     else:
         return None
-    for place in struck:
-        fewer = tuple(other for other in struck if other != place)
-        if answers([fewer])[0].argmax() != answer:
+    for number in struck:
+        fewer = tuple(other for other in struck if other != number)
+        if answers([fewer])[0].argmax() != answer_now:
             struck = fewer
-    return numbers[list(struck)].tolist(), str(names[answers([struck])[0].argmax()])
+    return list(struck), str(names[answers([struck])[0].argmax()])
 
 
-def _pool(model: ReAugKDClassifier, asked: AskedText, size: int, strikes: Strikes) -> Pool:
-    """Return the nearest memories that are not struck out, the nearest first, with the labels thought of."""
-    similarities, numbers = (found[0] for found in model.memory.search(asked.key[None, :], size + len(strikes.struck)))
-    left = ~np.isin(numbers, list(strikes.struck))
-    if not left.any():
-        raise ReAugKDError("Without any memory there is nothing to look up; leave at least one, or put some back.")
-    similarities, numbers = similarities[left][:size], numbers[left][:size]
-    soft_labels = model.memory.soft_labels[numbers]
-    names = model.parts.settings.label_names
-    for place, number in enumerate(numbers.tolist()):
-        if number in strikes.relabelled:
-            soft_labels[place] = np.eye(len(names))[names.index(strikes.relabelled[number])]
-    return similarities, numbers, soft_labels
+def _relabelled(memory: Memory, labels: Mapping[int, str]) -> Memory:
+    """Return the memory with some rows that vote for another class."""
+    if not labels:
+        return memory
+    soft_labels, rows = memory.soft_labels.copy(), memory.rows["label"].to_list()
+    for number, label in labels.items():
+        soft_labels[number] = np.eye(len(memory.classes))[memory.classes.index(label)]
+        rows[number] = label
+    changed = replace(memory, soft_labels=soft_labels, rows=memory.rows.assign(label=rows))
+    changed._indexes.update(memory._indexes)  # the keys are the same
+    return changed
+
+
+Near = dict[str, tuple[NDArray[np.float32], NDArray[np.int64]]]
+
+
+def _near(encoded: EncodedTexts, memory: Memory, pool: Pool, struck: Collection[int]) -> Near:
+    """Return, by each key that has a say, cosines (P,) and row numbers (P,) of memories that are not struck out."""
+    found = {}
+    for name in pool.searched(encoded.known, len(memory.classes)):
+        size = pool.keys[name].k + RESERVE
+        similarities, numbers = (
+            part[0] for part in memory.search(name, encoded.queries[name][:1], size + len(set(struck)))
+        )
+        left = ~np.isin(numbers, list(struck))
+        found[name] = similarities[left][:size], numbers[left][:size]
+    return found
 
 
 def _answers_without(
-    asked: AskedText, retrieval: RetrievalSettings, pool: Pool, sets: list[tuple[int, ...]]
+    encoded: EncodedTexts, memory: Memory, pool: Pool, near: Near, sets: list[tuple[int, ...]]
 ) -> NDArray[np.float64]:
-    """Return the combined probabilities (S, C) without each of S sets, all of one size, of places in the pool."""
-    similarities, numbers, soft_labels = pool
-    places = np.arange(len(numbers))
-    kept = np.stack([np.delete(places, struck)[: retrieval.k] for struck in sets])
-    student = np.repeat(asked.student_probabilities[None, :], len(sets), axis=0)
-    found = _weighed(similarities[kept], numbers[kept], soft_labels[kept], retrieval.temperature, student.shape[1])
-    return combine(student, found, retrieval).probabilities
-
-
-def _weighed(
-    similarities: NDArray[np.float32],
-    numbers: NDArray[np.int64],
-    soft_labels: NDArray[Any],
-    temperature: float,
-    known: int,
-) -> Retrieved:
-    weights = new_class_weights(neighbour_weights(similarities, temperature), soft_labels, known)
-    return Retrieved(numbers, similarities, weights, retrieved_probabilities(weights, soft_labels))
+    """Return the probabilities (S, C) without each of S sets, all of one size, of row numbers."""
+    retrieved, decided = {}, None
+    for name, (similarities, numbers) in near.items():
+        struck = np.stack([np.isin(numbers, without) for without in sets])
+        k = min(pool.keys[name].k, int((~struck).sum(axis=1).min()))
+        places = np.argsort(struck, axis=1, kind="stable")[:, :k]
+        retrieved[name] = weighed(
+            memory.soft_labels, similarities[places], numbers[places], pool.keys[name].temperature
+        )
+        if name == pool.new_class_key:
+            decided = memory.soft_labels[numbers[places]]
+    student = np.repeat(encoded.student_probabilities[:1], len(sets), axis=0)
+    return pooled(student, retrieved, pool, len(memory.classes), decided).probabilities

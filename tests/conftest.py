@@ -23,10 +23,10 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, Roberta
 
 from reaugkd import weights
 from reaugkd.data import make_task
-from reaugkd.inference import ReAugKDClassifier
+from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.patch import Edit, apply_patch
 from reaugkd.recipe import Recipe, train
-from reaugkd.retrieval import RetrievalSettings
+from reaugkd.pool import KeySettings, Pool
 from reaugkd.trainer import TrainingSettings
 
 
@@ -132,7 +132,6 @@ def toy_recipe(toy_encoder_folder, wide_encoder_folder):
         teacher=str(wide_encoder_folder),
         student=str(toy_encoder_folder),
         student_layers=2,
-        second_key=None,
         max_length=16,
         epochs=8,
         teacher_epochs=6,
@@ -161,7 +160,7 @@ def toy_model(toy_model_folder):
 def puzzled_model(toy_model):
     """The toy model, less sure of itself, some labels of memories and test rows wrong: something for each task."""
     first, second, third = toy_model.classes_
-    rows = toy_model.parts.knowledge_base.rows
+    rows = toy_model.memory.rows
     wrong = [Edit("relabel", name, second) for name in rows.loc[rows["label"] == first, "id"].tolist()[::2]]
     wrong += [Edit("relabel", name, first) for name in rows.loc[rows["label"] == third, "id"].tolist()[::3]]
     student, held = copy.deepcopy(toy_model.parts.student), toy_model.parts.evaluation_rows
@@ -176,10 +175,11 @@ def puzzled_model(toy_model):
 
 @pytest.fixture(scope="session")
 def gadget_model(toy_model):
-    """The toy model with four memories of a class that its student does not know, and without a gate."""
+    """The toy model with four memories of a class that its student does not know, which it finds by its x."""
     texts = ["the shiny gadget hums", "a new gadget", "some old gadget with iron", "we saw the gadget today"]
     edited = apply_patch(toy_model, tuple(Edit("add", f"gadget-{n}", "gadget", text) for n, text in enumerate(texts)))
-    return ReAugKDClassifier(replace(edited.parts, retrieval=RetrievalSettings(8, 0.4, 0.1)))
+    pool = Pool({"aligned": KeySettings(8, 0.1, 0.4), "text": KeySettings(8, 0.1, 0.3)}, 0.7)
+    return ReAugKDClassifier(replace(edited.parts, pool=pool))
 
 
 gc.freeze()  # the Trainer collects garbage after each run: it need not walk through torch each time

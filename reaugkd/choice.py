@@ -1,0 +1,241 @@
+"""Choose on held-out rows how the memory is searched, and how much each key counts."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import log_softmax
+from sklearn.model_selection import KFold
+
+from reaugkd.answers import EncodedTexts
+from reaugkd.calibration import at_temperature, fit_temperature
+from reaugkd.data import FEWEST_VALIDATION
+from reaugkd.memory import Memory
+from reaugkd.metrics import METRICS, log_loss
+from reaugkd.pool import KeySettings, Pool, log_pool, smoothed, weighed
+from reaugkd.siblings import siblings
+from reaugkd.texts import Labels
+
+GRID_K = (4, 8, 16, 32, 64)
+GRID_TEMPERATURE = (0.02, 0.05, 0.1, 0.2, 0.4, 1.0)
+GRID_RETRIEVAL_WEIGHT = tuple(round(0.1 * step, 1) for step in range(1, 10))
+SEARCHED = 2 * max(GRID_K)  # enough are left when siblings are left out
+FOLDS = 5
+PULL = 0.01
+
+
+@dataclass(frozen=True)
+class PoolChoice:
+    """A pool that was chosen, and what it answered to rows that it was not fitted to.
+
+    Parameters
+    ----------
+    pool : Pool
+        The choice.
+    unseen : (N, C) float64
+        Probabilities of the held-out rows, each by weights that were fitted on the other folds.
+    """
+
+    pool: Pool
+    unseen: NDArray[np.float64]
+
+
+def too_few_rows(rows: int) -> bool:
+    """Return whether held-out rows are too few to tell whether a memory pays: under 50."""
+    return rows < FEWEST_VALIDATION
+
+
+def choose_pool(encoded: EncodedTexts, labels: Labels, memory: Memory, keys: Sequence[str]) -> PoolChoice:
+    """Choose k and τ_r of each key and the weights of a logarithmic pool, by the log loss over five folds.
+
+    Each key is first pooled with the student alone. Of the k whose log loss lies within a standard error of the lowest,
+    the smallest is taken (the one-standard-error rule of Breiman et al., *Classification and Regression Trees*, 1984,
+    with the error of the paired difference): a class that is added later has few rows, and among 64 neighbours they
+    would be outvoted. Then the keys join the pool in the order of their log loss, each if it lowers the pool's on rows
+    that its weights were not fitted to; any other has weight 0 and costs nothing.
+
+    Parameters
+    ----------
+    encoded : EncodedTexts
+        Validation rows, never test rows. Their siblings in the memory are left out of the search.
+    labels : (N,) int64
+        Their gold labels.
+    memory : Memory
+        Its keys must not have been fitted to siblings of these rows; see :func:`reaugkd.key_fitting.fit_keys`.
+    keys : sequence of str
+        Names of the keys to choose from.
+
+    Returns
+    -------
+    PoolChoice
+        The student alone where there are fewer than 50 rows.
+    """
+    temperature = fit_temperature(encoded.student_probabilities, labels)
+    student = at_temperature(encoded.student_probabilities, temperature)
+    settings = {name: KeySettings(GRID_K[0]) for name in keys}
+    if too_few_rows(len(labels)):
+        return PoolChoice(Pool(settings, student_temperature=temperature), student)
+    folds = list(KFold(FOLDS, shuffle=True, random_state=0).split(labels))
+    tried = {name: _best_settings(encoded, student, labels, memory, name, folds) for name in keys}
+    settings = {name: one.settings for name, one in tried.items()}
+    joined: dict[str, NDArray[np.float64]] = {}
+    unseen, lowest = student, log_loss(labels, student)
+    for name in sorted(keys, key=lambda name: log_loss(labels, tried[name].unseen)):
+        with_it = joined | {name: tried[name].memory}
+        answers = _by_other_folds(student, with_it, labels, folds)
+        if log_loss(labels, answers) < lowest:
+            joined, unseen, lowest = with_it, answers, log_loss(labels, answers)
+    weights = fit_weights(student, joined, labels)
+    of_keys = dict(zip(joined, weights[1:].tolist(), strict=True))
+    chosen = {name: KeySettings(one.k, one.temperature, of_keys.get(name, 0.0)) for name, one in settings.items()}
+    return PoolChoice(Pool(chosen, float(weights[0]), temperature), unseen)
+
+
+def fit_weights(
+    student: NDArray[np.floating], memory: Mapping[str, NDArray[np.floating]], labels: Labels, pull: float = PULL
+) -> NDArray[np.float64]:
+    r"""Fit the weights of a logarithmic pool by the log loss of its answers.
+
+    .. math:: \min_{a > 0, \, b \ge 0} \; -\frac{1}{N} \sum_i \log p_i(y_i) + \frac{\pi}{2} \| (a - 1, b) \|^2
+
+    The loss is convex in the weights. The weak pull to the student alone, π, decides where rows do not.
+
+    Parameters
+    ----------
+    student : (N, C) float
+        ŷ_i, calibrated.
+    memory : mapping of str to (N, C) float
+        r̃_i of each key.
+    labels : (N,) int64
+        Gold labels.
+    pull : float
+        π.
+
+    Returns
+    -------
+    (1 + J,) float64
+        a, then b_j in the order of the keys.
+    """
+    logs = np.stack([np.log(np.asarray(said, dtype=np.float64).clip(1e-12)) for said in (student, *memory.values())])
+    rows, start = np.arange(len(labels)), np.zeros(len(logs))
+    start[0] = 1.0
+    of_gold = logs[:, rows, labels]
+
+    def objective(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        answers = log_softmax(np.tensordot(weights, logs, axes=1), axis=1)
+        expected = np.einsum("nc,jnc->jn", np.exp(answers), logs)
+        distance = weights - start
+        loss = -answers[rows, labels].mean() + pull * (distance @ distance) / 2
+        return float(loss), -(of_gold - expected).mean(axis=1) + pull * distance
+
+    bounds = [(1e-3, None), *[(0.0, None)] * len(memory)]
+    weights: NDArray[np.float64] = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    return weights
+
+
+def choose_linear(
+    encoded: EncodedTexts,
+    labels: Labels,
+    memory: Memory,
+    key: str,
+    metric: str,
+    retrieval_weights: Sequence[float] = GRID_RETRIEVAL_WEIGHT,
+) -> Pool:
+    """Choose k, λ and τ_r of the paper's linear blend by one key: the best metric, among equals the lowest log loss.
+
+    Parameters
+    ----------
+    encoded : EncodedTexts
+        Validation rows, never test rows.
+    labels : (N,) int64
+        Their gold labels.
+    memory : Memory
+        The memory.
+    key : str
+        Name of the key.
+    metric : str
+        A key of :data:`reaugkd.metrics.METRICS`.
+    retrieval_weights : sequence of float
+        The λ to choose from; ``(1.0,)`` for the memory alone.
+
+    Returns
+    -------
+    Pool
+        Of the kind ``linear``.
+    """
+    best: tuple[tuple[float, float], Pool] | None = None
+    student = encoded.student_probabilities.astype(np.float64)
+    for settings, retrieved in _retrieved_by_settings(encoded, memory, key):
+        for weight in retrieval_weights:
+            answers = (1.0 - weight) * student + weight * retrieved
+            score = METRICS[metric](labels, answers.argmax(axis=1))
+            rank = (round(score, 9), -log_loss(labels, answers))
+            if best is None or rank > best[0]:
+                best = rank, Pool({key: settings}, kind="linear", retrieval_weight=weight)
+    assert best is not None
+    return best[1]
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """Settings of a key, what it says by them, and what it answered with the student to unseen folds."""
+
+    settings: KeySettings
+    memory: NDArray[np.float64]
+    unseen: NDArray[np.float64]
+
+
+Folds = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
+
+
+def _best_settings(
+    encoded: EncodedTexts, student: NDArray[np.float64], labels: Labels, memory: Memory, key: str, folds: Folds
+) -> _Tried:
+    """Return the smallest k that is as good as the best within a standard error, with its best τ_r."""
+    best: dict[int, _Tried] = {}
+    for settings, retrieved in _retrieved_by_settings(encoded, memory, key):
+        said = smoothed(retrieved, encoded.known)
+        one = _Tried(settings, said, _by_other_folds(student, {key: said}, labels, folds))
+        before = best.get(settings.k)
+        if before is None or log_loss(labels, one.unseen) < log_loss(labels, before.unseen):
+            best[settings.k] = one
+    lowest = min(best.values(), key=lambda one: log_loss(labels, one.unseen))
+    return next(one for one in best.values() if not _is_worse(one.unseen, lowest.unseen, labels))
+
+
+def _is_worse(answers: NDArray[np.float64], best: NDArray[np.float64], labels: Labels) -> bool:
+    """Return whether the log loss is higher than the best by more than a standard error of the paired difference."""
+    rows = np.arange(len(labels))
+    lost = np.log(best[rows, labels].clip(1e-12)) - np.log(answers[rows, labels].clip(1e-12))
+    return bool(lost.mean() > lost.std(ddof=1) / np.sqrt(len(labels)))
+
+
+def _by_other_folds(
+    student: NDArray[np.float64], memory: Mapping[str, NDArray[np.float64]], labels: Labels, folds: Folds
+) -> NDArray[np.float64]:
+    """Return each row's answer by weights that were fitted on the other folds."""
+    answers = np.empty_like(student)
+    for fitted, unseen in folds:
+        weights = fit_weights(student[fitted], {name: said[fitted] for name, said in memory.items()}, labels[fitted])
+        of_unseen = {name: said[unseen] for name, said in memory.items()}
+        answers[unseen] = np.exp(log_pool(student[unseen], of_unseen, weights))
+    return answers
+
+
+def _retrieved_by_settings(
+    encoded: EncodedTexts, memory: Memory, key: str
+) -> Iterator[tuple[KeySettings, NDArray[np.float64]]]:
+    """Yield every k and τ_r, the smallest k first, and r by them; siblings of the texts are left out."""
+    similarities, numbers = memory.search(key, encoded.queries[key], SEARCHED)
+    left_out = siblings(encoded.texts, memory.rows, numbers)
+    left_out[:, -1] &= ~left_out.all(axis=1)  # a text that finds siblings only keeps the farthest
+    similarities = np.where(left_out, -np.inf, similarities)
+    order = np.argsort(-similarities, axis=1, kind="stable")
+    similarities = np.take_along_axis(similarities, order, axis=1)
+    numbers = np.take_along_axis(numbers, order, axis=1)
+    for k in sorted({min(k, len(memory)) for k in GRID_K}):
+        for temperature in GRID_TEMPERATURE:
+            found = weighed(memory.soft_labels, similarities[:, :k], numbers[:, :k], temperature)
+            yield KeySettings(k, temperature), found.probabilities
