@@ -22,11 +22,11 @@ from toy_data import CLASS_WORDS, FILLER, toy_rows
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, RobertaConfig, RobertaModel
 
 from reaugkd import weights
-from reaugkd.data import make_task
 from reaugkd.classifier import ReAugKDClassifier
+from reaugkd.data import make_task
 from reaugkd.patch import Edit, apply_patch
-from reaugkd.recipe import Recipe, train
 from reaugkd.pool import KeySettings, Pool
+from reaugkd.recipe import Recipe, train
 from reaugkd.trainer import TrainingSettings
 
 
@@ -174,12 +174,17 @@ def puzzled_model(toy_model):
 
 
 @pytest.fixture(scope="session")
-def gadget_model(toy_model):
-    """The toy model with four memories of a class that its student does not know, which it finds by its x."""
-    texts = ["the shiny gadget hums", "a new gadget", "some old gadget with iron", "we saw the gadget today"]
-    edited = apply_patch(toy_model, tuple(Edit("add", f"gadget-{n}", "gadget", text) for n, text in enumerate(texts)))
+def pooled_model(toy_model):
+    """The toy model with a pool in which the student and both keys have a weight."""
     pool = Pool({"aligned": KeySettings(8, 0.1, 0.4), "text": KeySettings(8, 0.1, 0.3)}, 0.7)
-    return ReAugKDClassifier(replace(edited.parts, pool=pool))
+    return ReAugKDClassifier(replace(toy_model.parts, pool=pool))
+
+
+@pytest.fixture(scope="session")
+def gadget_model(pooled_model):
+    """The pooled model with four memories of a class that its student does not know."""
+    texts = ["the shiny gadget hums", "a new gadget", "some old gadget with iron", "we saw the gadget today"]
+    return apply_patch(pooled_model, tuple(Edit("add", f"gadget-{n}", "gadget", text) for n, text in enumerate(texts)))
 
 
 gc.freeze()  # the Trainer collects garbage after each run: it need not walk through torch each time
