@@ -9,7 +9,7 @@ TOLERANCE = 1e-3
 
 
 def sparse_ridge(
-    features: csr_matrix, targets: NDArray[np.float32], penalty: float, start: NDArray[np.float32] | None = None
+    features: csr_matrix, targets: NDArray[np.float32], penalty: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     r"""Fit a linear layer by conjugate gradients, all targets at once.
 
@@ -25,8 +25,6 @@ def sparse_ridge(
         Y.
     penalty : float
         α, above 0.
-    start : (V, w) float32, optional
-        A W to begin with, such as that of another penalty.
 
     Returns
     -------
@@ -43,10 +41,9 @@ def sparse_ridge(
         return turned @ said - np.outer(mean, said.sum(axis=0)) + penalty * weight
 
     right = turned @ (targets - centre)
-    weight = np.zeros_like(right) if start is None else start.copy()
-    residual = right - left(weight) if start is not None else right.copy()
-    direction, size = residual.copy(), (residual**2).sum(axis=0)
-    enough = TOLERANCE**2 * (right**2).sum(axis=0)
+    weight, residual, direction = np.zeros_like(right), right.copy(), right.copy()
+    size = (residual**2).sum(axis=0)
+    enough = TOLERANCE**2 * size
     for _ in range(STEPS):
         if (size <= enough).all():
             break
