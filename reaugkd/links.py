@@ -39,11 +39,11 @@ class PageState:
     text, text_pair : str
         What is asked.
     k : int or None
-        Number of neighbours.
+        Number of neighbours by every key; None is as chosen in training.
     retrieval_weight : float or None
-        λ in the place of the gate's.
+        λ; None is as fitted.
     temperature : float or None
-        τ_r.
+        τ_r of every key; None is as chosen in training.
     selected : tuple of int
         Numbers of the points that are selected on the maps: memories first, then test rows.
     colour : str
@@ -124,7 +124,7 @@ def picked_of(text: str) -> dict[str, Any]:
 
 
 def struck_in_link(struck: Sequence[int], relabelled: Mapping[int, str]) -> dict[str, str]:
-    """Write what is thought away from the memory into a link.
+    """Write what is struck from the memory, or votes for another class, into a link.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def struck_in_link(struck: Sequence[int], relabelled: Mapping[int, str]) -> dict
 
 
 def struck_of(of_view: Mapping[str, str]) -> tuple[list[int], dict[int, str]]:
-    """Read what a link thinks away from the memory; what is not as it should be is left out.
+    """Read what a link strikes from the memory or relabels; what is not as it should be is left out.
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ def _read(name: str, text: str, reader: Callable[[str], Any]) -> Any:
         return reader(text)
     except ValueError as error:
         shown = text if len(text) <= LONGEST else f"{text[:40]}…"
-        raise ReAugKDError(f"The link's {name}={shown!r} {error}; mend or drop it.") from error
+        raise ReAugKDError(f"The link's {name}={shown!r} {error}; correct or drop it.") from error
 
 
 def _longest(name: str) -> int:

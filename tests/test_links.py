@@ -50,7 +50,7 @@ def test_a_pick_of_long_class_names_stands_in_a_link():
     assert page_state(dict(parse_qsl(urlsplit(app_link(state)).query))) == state
 
 
-def test_what_is_thought_away_is_read_as_it_was_written():
+def test_what_is_struck_or_relabelled_is_read_as_it_was_written():
     struck, relabelled = [9, 10, 11, 3], {5: "metal", 70: 'a "class" = ü'}
     assert struck_of(struck_in_link(struck, relabelled)) == (struck, relabelled)
     assert struck_of({}) == ([], {})
@@ -104,7 +104,10 @@ def test_of_what_a_link_picked_all_that_is_wrong_is_left_out(text, picked):
         ({"selected": "-3"}, "is not a list of numbers"),
         ({"selected": "3-4-5"}, "is not a list of numbers"),
         ({"selected": "0-999999999999"}, "names more than 1,000,000 points"),
-        ({"view": "memory", "holds": "x" * 201}, "holds='x{40}…' has 201 characters, more than 200; mend or drop it"),
+        (
+            {"view": "memory", "holds": "x" * 201},
+            "holds='x{40}…' has 201 characters, more than 200; correct or drop it",
+        ),
         ({"view": "compare", "second_weight": "2"}, "second_weight='2' is not between 0 and 1"),
         ({"view": "compare", "second_weight": "much"}, "second_weight='much' is not a number"),
         ({"view": "compare", "second_weight": "0" * 201}, "has 201 characters, more than 200"),
