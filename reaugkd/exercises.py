@@ -9,18 +9,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from reaugkd.answers import EncodedTexts
+from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.comparison import LIKELY_CHANCE, OUTCOMES, compare
 from reaugkd.error_analysis import confusion
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation_set import EvaluationSet
-from reaugkd.inference import ReAugKDClassifier
 from reaugkd.lessons import LESSONS, Lesson, lesson_settings
 from reaugkd.links import PageState
 from reaugkd.memory_audit import memory_table
-from reaugkd.retrieval import RetrievalSettings, blend
+from reaugkd.pool import Pool
 from reaugkd.sources import SHOPTALK
-from reaugkd.texts import in_one_line, row_in_one_line, texts_of, two_parts
-from reaugkd.what_if import AskedText, Strikes, explain_what_if, flipping_set
+from reaugkd.texts import Text, in_one_line, texts_of, two_parts
+from reaugkd.what_if import NO_STRIKES, Strikes, explain_what_if, flipping_set
 
 NEAR_ENOUGH = 0.05
 SHORT = 160  # characters that a learner reads at a glance
@@ -106,15 +106,15 @@ class Exercise:
         return self.lesson.kind == "several"
 
 
-def exercise(model: ReAugKDClassifier, asked: EvaluationSet, key: str, seed: int = 0) -> Exercise:
+def exercise(model: ReAugKDClassifier, encoded: EncodedTexts, key: str, seed: int = 0) -> Exercise:
     """Set a task for a model; its right answer is computed, so it holds for any model.
 
     Parameters
     ----------
     model : ReAugKDClassifier
         The model.
-    asked : EvaluationSet
-        Its test rows.
+    encoded : EncodedTexts
+        Its test rows, by :meth:`ReAugKDClassifier.encode_rows`.
     key : str
         Of one of :data:`reaugkd.lessons.LESSONS`.
     seed : int
@@ -139,18 +139,18 @@ def exercise(model: ReAugKDClassifier, asked: EvaluationSet, key: str, seed: int
     }
     if key not in setters:
         raise ReAugKDError(f"There is no task {key!r}; choose one of {', '.join(setters)}.")
-    return setters[key](model, asked, np.random.default_rng(seed))
+    return setters[key](model, encoded, np.random.default_rng(seed))
 
 
-def flip_weights(student_vote: NDArray[np.floating], retrieved: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the λ above which an answer is no longer the student's.
+def flip_weights(student: NDArray[np.floating], retrieved: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the λ above which a linear blend is no longer the student's answer.
 
-    The answer leaves the student's class s where another class c is level with it, at λ = a / (a + b) with
-    a = ŷ[s] - ŷ[c] and b = r[c] - r[s], and it never comes back.
+    It leaves the student's class s where another class c is level with it, at λ = a / (a + b) with
+    a = ŷ[s] - ŷ[c] and b = r[c] - r[s], and never comes back.
 
     Parameters
     ----------
-    student_vote : (N, C) float
+    student : (N, C) float
         ŷ_i.
     retrieved : (N, C) float
         r_i.
@@ -160,8 +160,8 @@ def flip_weights(student_vote: NDArray[np.floating], retrieved: NDArray[np.float
     (N,) float64
         From 0 to 1; infinite where the student's class stays at every λ.
     """
-    rows, own = np.arange(len(student_vote)), student_vote.argmax(axis=1)
-    ahead = (student_vote[rows, own][:, None] - student_vote).astype(np.float64)
+    rows, own = np.arange(len(student)), student.argmax(axis=1)
+    ahead = (student[rows, own][:, None] - student).astype(np.float64)
     behind = (retrieved - retrieved[rows, own][:, None]).astype(np.float64)
     levels = np.divide(ahead, ahead + behind, out=np.full_like(ahead, np.inf), where=behind > 0)
     found: NDArray[np.float64] = levels.min(axis=1)
@@ -178,15 +178,9 @@ def _lesson(key: str) -> Lesson:
     return next(lesson for lesson in LESSONS if lesson.key == key)
 
 
-def _asked_row(model: ReAugKDClassifier, asked: EvaluationSet, row: int) -> AskedText:
-    """Return a row of an evaluation set as a text that the student has embedded."""
-    text = texts_of(asked.rows.iloc[[row]], model.parts.settings.is_pair)[0]
-    return AskedText(text, asked.embeddings[row], asked.student_probabilities[row], asked.query_keys[row])
-
-
-def _page_of(asked: AskedText, k: int, weight: float) -> PageState:
-    text, pair = two_parts(asked.text)
-    return PageState(text=text, text_pair=pair, k=k, retrieval_weight=weight)
+def _page_of(text: Text) -> PageState:
+    first, second = two_parts(text)
+    return PageState(text=first, text_pair=second)
 
 
 def _drawn(generator: np.random.Generator, *preferred: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -197,22 +191,22 @@ def _drawn(generator: np.random.Generator, *preferred: NDArray[np.bool_]) -> NDA
     raise ReAugKDError("On no test row does the memory outvote the student; choose another model for this task.")
 
 
-def _weight_exercise(model: ReAugKDClassifier, asked: EvaluationSet, generator: np.random.Generator) -> Exercise:
-    """Ask for the λ from which on the memory outvotes the student."""
-    settings = lesson_settings(model)
-    answered = asked.answered(model.memory, settings)
-    student, memory, names = answered.combined.student_vote, answered.retrieved.probabilities, asked.label_names
-    lengths = [len(row_in_one_line(row)) for row in asked.rows.to_dict("records")]
-    levels, short = flip_weights(student, memory), np.asarray(lengths) <= SHORT
-    known = asked.student_probabilities.shape[1]
-    levels[memory[:, known:].any(axis=1)] = np.inf  # of a class that the student does not know no λ decides
+def _weight_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator: np.random.Generator) -> Exercise:
+    """Ask for the λ from which on the memory outvotes the student in a linear blend."""
+    pool = lesson_settings(model)
+    key, names = pool.new_class_key, model.memory.classes
+    answers = model.answer(encoded, pool)
+    student, memory = answers.pooled.student, answers.pooled.memory[key]
+    levels = flip_weights(student, memory)
+    levels[answers.pooled.new > 0] = np.inf  # of a class that the student does not know no λ decides
+    short = np.asarray([len(in_one_line(text)) for text in encoded.texts]) <= SHORT
     telling = (levels > 0.15) & (levels < 0.85)
-    mended = memory.argmax(axis=1) == asked.labels
-    row = int(_drawn(generator, telling & short & mended, telling & short, telling, levels < 1)[0])
-    own, level = int(student[row].argmax()), float(levels[row])
+    right_by_memory = memory.argmax(axis=1) == answers.labels
+    row = int(_drawn(generator, telling & short & right_by_memory, telling & short, telling, levels < 1)[0])
+    own, level, one = int(student[row].argmax()), float(levels[row]), model.answer(encoded.part([row]), pool)
 
     def answer_at(weight: float) -> str:
-        return names[int(blend(student[[row]], memory[[row]], weight).argmax())]
+        return names[int(one.at(weight).pooled.probabilities.argmax())]
 
     steps = [step / 100 for step in range(101)]
     right = next(step for step in steps if answer_at(step) != names[own])
@@ -221,8 +215,12 @@ def _weight_exercise(model: ReAugKDClassifier, asked: EvaluationSet, generator: 
         "alone": names[own],
         "memory": names[int(memory[row].argmax())],
         "new": names[new],
-        "k": settings.k,
+        "k": pool.keys[key].k,
         "weight": right,
+        "student_alone": student[row, own],
+        "student_new": student[row, new],
+        "memory_alone": memory[row, own],
+        "memory_new": memory[row, new],
         "ahead": student[row, own] - student[row, new],
         "behind": memory[row, new] - memory[row, own],
         "level": level,
@@ -237,25 +235,21 @@ def _weight_exercise(model: ReAugKDClassifier, asked: EvaluationSet, generator: 
         )
         return Verdict(False, late)
 
-    text = _asked_row(model, asked, row)
-    return Exercise(
-        _filled(_lesson("weight"), facts), in_one_line(text.text), _page_of(text, settings.k, 0.0), (), right, judged
-    )
+    text = encoded.texts[row]
+    return Exercise(_filled(_lesson("weight"), facts), in_one_line(text), _page_of(text), (), right, judged)
 
 
-def _memories_exercise(model: ReAugKDClassifier, asked: EvaluationSet, generator: np.random.Generator) -> Exercise:
+def _memories_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator: np.random.Generator) -> Exercise:
     """Ask for the fewest memories without which the answer is another one."""
-    settings = lesson_settings(model)
-    answered = asked.answered(model.memory, settings)
-    changed = answered.predicted["answer"] != answered.predicted["student"]
-    text, (found, without) = _decided_by_few(model, asked, settings, _drawn(generator, changed))
-    plain = explain_what_if(model, text, settings, Strikes())
-
-    def answer_without(numbers: Collection[int]) -> str:
-        return explain_what_if(model, text, settings, Strikes(tuple(numbers))).label
+    pool = lesson_settings(model)
+    predicted = model.answer(encoded, pool).predicted
+    rows = _drawn(generator, predicted["answer"] != predicted["student"])
+    one, (found, without) = _decided_by_few(model, encoded, pool, rows)
+    plain = explain_what_if(model, one, pool, NO_STRIKES)
 
     def judged(given: Collection[str]) -> Verdict:
-        struck, label = [int(number) for number in given], answer_without([int(number) for number in given])
+        struck = tuple(int(number) for number in given)
+        label = explain_what_if(model, one, pool, Strikes(struck)).label
         if label == plain.label:
             return Verdict(False, f"Without {_so_many(len(struck))} the answer is {label} still.")
         if len(struck) > len(found):
@@ -264,7 +258,7 @@ def _memories_exercise(model: ReAugKDClassifier, asked: EvaluationSet, generator
 
     shown = {neighbour.number: neighbour.text for neighbour in plain.neighbours}
     facts = {
-        "weight": settings.retrieval_weight,
+        "weight": pool.retrieval_weight,
         "alone": plain.student_label,
         "answer": plain.label,
         "without": without,
@@ -273,8 +267,8 @@ def _memories_exercise(model: ReAugKDClassifier, asked: EvaluationSet, generator
     }
     return Exercise(
         _filled(_lesson("memories"), facts),
-        in_one_line(text.text),
-        _page_of(text, settings.k, settings.retrieval_weight),
+        in_one_line(one.texts[0]),
+        _page_of(one.texts[0]),
         tuple((said, str(number)) for number, said in shown.items()),
         tuple(map(str, found)),
         judged,
@@ -286,18 +280,18 @@ def _so_many(count: int) -> str:
 
 
 def _decided_by_few(
-    model: ReAugKDClassifier, asked: EvaluationSet, settings: RetrievalSettings, rows: NDArray[np.int64]
-) -> tuple[AskedText, tuple[list[int], str]]:
+    model: ReAugKDClassifier, encoded: EncodedTexts, pool: Pool, rows: NDArray[np.int64]
+) -> tuple[EncodedTexts, tuple[list[int], str]]:
     """Return the first text whose answer hangs on one or two memories, or else on the fewest; all are listed ones."""
-    fewest: tuple[AskedText, tuple[list[int], str]] | None = None
+    fewest: tuple[EncodedTexts, tuple[list[int], str]] | None = None
     for row in rows.tolist():
-        text = _asked_row(model, asked, row)
-        flipped = flipping_set(model, text, settings)
-        nearest = {neighbour.number for neighbour in explain_what_if(model, text, settings, Strikes()).neighbours}
+        one = encoded.part([row])
+        flipped = flipping_set(model, one, pool)
+        nearest = {neighbour.number for neighbour in explain_what_if(model, one, pool, NO_STRIKES).neighbours}
         if flipped is None or not nearest.issuperset(flipped[0]):
             continue
         if fewest is None or len(flipped[0]) < len(fewest[1][0]):
-            fewest = text, flipped
+            fewest = one, flipped
         if len(flipped[0]) <= FEW:
             break
     if fewest is None:
@@ -305,12 +299,11 @@ def _decided_by_few(
     return fewest
 
 
-def _classes_exercise(model: ReAugKDClassifier, asked: EvaluationSet, generator: np.random.Generator) -> Exercise:
+def _classes_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator: np.random.Generator) -> Exercise:
     """Ask which two classes the student confuses most."""
     del generator  # nothing is drawn: the pairs are the most frequent ones, by name
-    table = asked.answered(model.memory, lesson_settings(model, 0.0)).table()
-    counts = confusion(table, asked.label_names, "student").to_numpy()
-    names = asked.label_names
+    names = model.memory.classes
+    counts = confusion(model.answer(encoded).table(), names, "student").to_numpy()
     both = {pair: int(counts[pair] + counts[pair[::-1]]) for pair in combinations(range(len(names)), 2)}
     often = sorted(both, key=lambda pair: -both[pair])[:PAIRS]
     most, errors = both[often[0]], int(counts.sum() - counts.trace())
@@ -347,9 +340,9 @@ def _paired(names: tuple[str, ...], pair: tuple[int, int]) -> str:
     return f"{names[pair[0]]} and {names[pair[1]]}"
 
 
-def _label_exercise(model: ReAugKDClassifier, asked: EvaluationSet, generator: np.random.Generator) -> Exercise:
+def _label_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator: np.random.Generator) -> Exercise:
     """Ask which of five memories has the most suspicious label; the others are of the calmer half."""
-    table = memory_table(model, asked.answered(model.memory, model.retrieval))
+    table = memory_table(model, model.answer(encoded))
     calm = table.iloc[max(1, len(table) // 2) :]
     drawn = calm.iloc[generator.choice(len(calm), min(OPTIONS - 1, len(calm)), replace=False)]
     rows = pd.concat([table.head(1), drawn]).sort_values("number").set_index("number")
@@ -393,13 +386,11 @@ def _is_planted(model: ReAugKDClassifier, row: "pd.Series[Any]") -> bool:
     return bool(((planted["id"] == row["id"]) & (planted["wrong_label"] == row["label"])).any())
 
 
-def _difference_exercise(model: ReAugKDClassifier, asked: EvaluationSet, generator: np.random.Generator) -> Exercise:
+def _difference_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator: np.random.Generator) -> Exercise:
     """Ask whether the memory alone is better than the student alone, and whether that is more than chance."""
     del generator  # nothing is drawn: all rows count
-    memory, student = (
-        asked.answered(model.memory, model.retrieval.overridden(retrieval_weight=weight)) for weight in (1.0, 0.0)
-    )
-    comparison = compare(memory, student, model.parts.settings.metric)
+    answers = model.answer(encoded)
+    comparison = compare(answers.at(1.0), answers.at(0.0), model.parts.settings.metric)
     first, second = comparison.counts[OUTCOMES[1]], comparison.counts[OUTCOMES[2]]
     ahead = "memory" if first > second else "student" if second > first else "neither"
     is_real = comparison.p_value < LIKELY_CHANCE

@@ -6,35 +6,40 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from reaugkd.pool import KeySettings, Pool
+
 if TYPE_CHECKING:  # torch takes seconds to import, and a page that shows these words does not wait for it
-    from reaugkd.evaluation_set import Answered
-    from reaugkd.inference import Explanation, ReAugKDClassifier
-    from reaugkd.retrieval import RetrievalSettings
+    from reaugkd.answers import Answers
+    from reaugkd.classifier import ReAugKDClassifier
+    from reaugkd.explanation import Explanation
 
 NEIGHBOURS = 8
 WEIGHT = 0.5
 GUESSED_CLASSES = 8
 
 
-def lesson_settings(model: "ReAugKDClassifier", retrieval_weight: float = WEIGHT) -> "RetrievalSettings":
-    """Return how texts are answered on the Learn page: 8 neighbours, one λ for all, τ_r as chosen in training.
+def lesson_settings(model: "ReAugKDClassifier", retrieval_weight: float = WEIGHT) -> Pool:
+    """Return how texts are answered on the Learn page: by the paper's linear blend, with 8 neighbours by one key.
 
     Parameters
     ----------
     model : ReAugKDClassifier
-        The model; its gate, which may be closed, does not count.
+        The model; the key is the one that its own pool gives most weight, among equals the first.
     retrieval_weight : float
         λ.
 
     Returns
     -------
-    RetrievalSettings
-        The settings.
+    Pool
+        Of the kind ``linear``; τ_r is as chosen in training.
     """
-    return model.retrieval.overridden(min(NEIGHBOURS, len(model.memory)), retrieval_weight)
+    keys = model.pool.keys
+    name = max(keys, key=lambda name: keys[name].weight)
+    settings = KeySettings(min(NEIGHBOURS, len(model.memory)), keys[name].temperature)
+    return Pool({name: settings}, kind="linear", retrieval_weight=retrieval_weight)
 
 
-def teaching_order(answered: "Answered", seed: int = 0) -> NDArray[np.int64]:
+def teaching_order(answers: "Answers", seed: int = 0) -> NDArray[np.int64]:
     """Order rows such that four in a row teach: two on which student and memory differ, an error of both, one plain.
 
     Student, memory, answer and gold label all agree on the plain rows alone: where student and memory name the same
@@ -42,8 +47,8 @@ def teaching_order(answered: "Answered", seed: int = 0) -> NDArray[np.int64]:
 
     Parameters
     ----------
-    answered : Answered
-        Answers to N rows, by any λ.
+    answers : Answers
+        Answers to N rows with gold labels, by any λ.
     seed : int
         Seed of the draw.
 
@@ -53,9 +58,9 @@ def teaching_order(answered: "Answered", seed: int = 0) -> NDArray[np.int64]:
         Numbers of all rows, each once.
     """
     generator = np.random.default_rng(seed)
-    rows = generator.permutation(len(answered.asked))
-    student, memory = answered.predicted["student"][rows], answered.predicted["retrieved"][rows]
-    differ, wrong = student != memory, student != answered.asked.labels[rows]
+    rows, predicted = generator.permutation(len(answers.encoded)), answers.predicted
+    student, memory = predicted["student"][rows], predicted["memory"][rows]
+    differ, wrong = student != memory, student != answers.labels[rows]
     blocks = np.empty(len(rows))
     for kind, a_block in ((differ, 2), (~differ & wrong, 1), (~differ & ~wrong, 1)):
         blocks[kind] = np.arange(kind.sum()) // a_block
@@ -104,11 +109,10 @@ def judged_guesses(explanation: "Explanation", student: str, memory: str, change
         Three.
     """
     alone = explanation.student_label
-    retrieved = explanation.classes[int(explanation.retrieved.argmax())]
     changed = "yes" if explanation.label != alone else "no"
     return [
         Guess("The student alone", student, alone),
-        Guess("The memory", memory, retrieved),
+        Guess("The memory", memory, explanation.memory_label),
         Guess("Retrieval changes the answer", changes, changed),
     ]
 
@@ -128,11 +132,10 @@ def guessed_classes(explanation: "Explanation", gold: str) -> tuple[str, ...]:
     tuple of str
         In the order of the model's classes, which tells nothing.
     """
-    likely = np.array(explanation.retrieved)
+    likely = np.array(explanation.memory_probabilities)
     known = len(explanation.student_probabilities)
     likely[:known] = np.maximum(likely[:known], explanation.student_probabilities)
-    named = {int(explanation.student_probabilities.argmax()), int(explanation.retrieved.argmax())}
-    named.add(explanation.classes.index(gold))
+    named = {explanation.classes.index(name) for name in (explanation.student_label, explanation.memory_label, gold)}
     others = [number for number in np.argsort(-likely, kind="stable").tolist() if number not in named]
     kept = sorted([*named, *others[: GUESSED_CLASSES - len(named)]])
     return tuple(explanation.classes[number] for number in kept)
@@ -172,30 +175,35 @@ LESSONS = (
         "weight",
         "When does the memory win?",
         "number",
-        "The student alone calls this {alone}; its {k} nearest memories call it {memory}. Open the text and move λ: "
-        "what is the smallest λ on the slider at which the answer is no longer {alone}? Within 0.05 is right.",
+        "The student alone calls this {alone}; its {k} nearest memories call it {memory}. The student gives "
+        "ŷ[{alone}] = {student_alone:.3f} and ŷ[{new}] = {student_new:.3f}, the memory r[{alone}] = "
+        "{memory_alone:.3f} and r[{new}] = {memory_new:.3f}. What is the smallest λ, in steps of 0.01, at which the "
+        "linear blend no longer answers {alone}? Within 0.05 is right. The page Query answers by the logarithmic pool, "
+        "which may turn at another λ.",
         "p = (1 − λ) ŷ + λ r",
         (
-            "λ = 0 is the student alone, λ = 1 the memory alone. Try 0.5. If the answer still is {alone}, λ must be "
-            "larger, else smaller: halve what is left, and halve again.",
-            "The answer turns where two bars are level: (1 − λ) ŷ[{alone}] + λ r[{alone}] = (1 − λ) ŷ[{new}] + "
-            "λ r[{new}]. The columns student (ŷ) and memory (r) give you the four numbers.",
+            "λ = 0 is the student alone, λ = 1 the memory alone. Try 0.5: what is said of it tells whether λ must be "
+            "larger or smaller. Halve what is left, and halve again.",
+            "The answer turns where both classes are level: (1 − λ) ŷ[{alone}] + λ r[{alone}] = (1 − λ) ŷ[{new}] + "
+            "λ r[{new}]. Solve it for λ.",
         ),
         "λ = {weight:.2f}. The student is ahead by a = ŷ[{alone}] − ŷ[{new}] = {ahead:.3f}, the memory leads the other "
-        "way by b = r[{new}] − r[{alone}] = {behind:.3f}. The bars are level at a / (a + b) = {level:.3f}, and at the "
-        "next step of the slider the answer is {new}.",
+        "way by b = r[{new}] − r[{alone}] = {behind:.3f}. The classes are level at a / (a + b) = {level:.3f}, and at "
+        "the next step the answer is {new}.",
     ),
     Lesson(
         "memories",
         "Which memories decide it?",
         "several",
-        "With λ = {weight:g} retrieval turns the student's {alone} into {answer}. Without which memories would the "
-        "answer be another one? Take as few as you can. On the page each memory has a button that strikes it out.",
+        "With λ = {weight:g} the linear blend turns the student's {alone} into {answer}. These are the memories that "
+        "it averages. Without which of them would the answer be another one? Take as few as you can; an answer may be "
+        "checked as often as you like. The page Query strikes memories out of the logarithmic pool.",
         "r = Σₖ wₖ ȳₖ",
         (
             "When a memory is struck out, the next nearest takes its place, so the answer may well stay. Begin with "
-            "the memory that has the largest share of the answer, and put all back before you try another.",
-            "It takes {count}. The button “Which memories decide it?” under the table names such a set.",
+            "the nearest memories that speak for {answer}: they have the largest share of it.",
+            "It takes {count}. On the page Query, the button “Which memories decide it?” names such a set for the "
+            "logarithmic pool.",
         ),
         "Without {listed} the answer is {without}.",
     ),
@@ -219,7 +227,7 @@ LESSONS = (
         "label",
         "Whose label looks wrong?",
         "one",
-        "A memory with a wrong label misleads everyone who retrieves it. Here are {options} memories with their gold "
+        "A memory with a wrong label misleads everyone who retrieves it. Here are {options} memories with their "
         "labels. One is more suspicious than the others. Which? The link selects them on the maps under the page.",
         "suspicion = (1 − ȳ[label] + share of the 10 nearest with another label + harm) / 3",
         (

@@ -8,23 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 from reaugkd.links import PageState, given, short, struck_in_link
 from reaugkd.memory_audit import DUPLICATES
+from reaugkd.texts import two_parts
 
 if TYPE_CHECKING:  # torch takes seconds to import, and no code is run here
     from reaugkd.patch import Edit, Patch
-    from reaugkd.retrieval import RetrievalSettings
     from reaugkd.texts import Text
 
     Imports = dict[str, tuple[str, ...]]  # names by module
 
 REFIT = "refit"
-"""In the place of a λ: a gate that is fitted again to the edited memory."""
-ROWS: "Imports" = {"reaugkd.evaluation_set": ("EvaluationSet", "held_out")}
+"""In the place of a λ: a pool that is fitted again to the edited memory."""
+ENCODED = "encoded = model.encode_rows(model.held_out([{!r}]))  # the student runs here, and not again"
 
 
 def query_code(
     folder: str,
     text: "Text",
-    retrieval: "RetrievalSettings",
+    k: int | None,
+    retrieval_weight: float | None,
+    temperature: float | None,
     struck: tuple[int, ...] = (),
     relabelled: Mapping[int, str] | None = None,
 ) -> str:
@@ -36,43 +38,49 @@ def query_code(
         The model's folder.
     text : Text
         The text or pair.
-    retrieval : RetrievalSettings
-        k, λ or the gate, and τ_r.
+    k, retrieval_weight, temperature : int, float and float, or None
+        As :meth:`reaugkd.pool.Pool.overridden` takes them; None is as chosen in training, and is left out.
     struck : tuple of int
-        Memories that are thought away, by row number.
+        Memories that are struck out, by row number.
     relabelled : mapping of int to str, optional
-        Memories that are thought of as of another class.
+        Memories that vote for another class, by row number.
 
     Returns
     -------
     str
         Python; ``explanation`` is then the answer, and a comment says how to make a link to it.
     """
-    settings = _settings(retrieval)
+    settings = _settings(k, retrieval_weight, temperature)
     imports: Imports = {}
-    answer = [f"explanation = model.explain({text!r}, {settings})"]
-    thought = [f"struck={struck!r}"] if struck else []
-    thought += [f"relabelled={dict(relabelled)!r}"] if relabelled else []
-    if thought:
-        imports["reaugkd.what_if"] = ("AskedText", "Strikes", "explain_what_if")
+    answer = [f"explanation = model.explain({', '.join([repr(text), *settings])})"]
+    strikes = [f"struck={struck!r}"] if struck else []
+    strikes += [f"relabelled={dict(relabelled)!r}"] if relabelled else []
+    if strikes:
+        imports["reaugkd.what_if"] = ("Strikes", "explain_what_if")
         answer = [
-            f"asked = AskedText.of(model, {text!r})  # the student runs here, and not again",
-            f"retrieval = model.retrieval.overridden({settings})",
-            f"explanation = explain_what_if(model, asked, retrieval, Strikes({', '.join(thought)}))",
+            f"encoded = model.encode([{text!r}])  # the student runs here, and not again",
+            f"explanation = explain_what_if(model, encoded, {_pool(settings)}, Strikes({', '.join(strikes)}))",
         ]
     return _lines(
         *_start(folder, imports),
         *answer,
-        "print(explanation.label, explanation.probabilities.max())",
+        "print(explanation.label, explanation.probabilities.max(), explanation.parts)",
         "for neighbour in explanation.neighbours:",
         "    print(neighbour.similarity, neighbour.share, neighbour.label, neighbour.text)",
         "",
         "# A link that opens the app in this state (both names are in reaugkd.links):",
-        f"# app_link({_page(folder, text, retrieval, short(struck_in_link(struck, relabelled or {})))})",
+        f"# app_link({_page(folder, text, settings, short(struck_in_link(struck, relabelled or {})))})",
     )
 
 
-def errors_code(folder: str, split: str, retrieval: "RetrievalSettings", chosen: Mapping[str, Any]) -> str:
+def errors_code(
+    folder: str,
+    split: str,
+    k: int | None,
+    retrieval_weight: float | None,
+    temperature: float | None,
+    chosen: Mapping[str, Any],
+) -> str:
     """Write the code of the figures over a split, and of the rows that are listed.
 
     Parameters
@@ -81,8 +89,8 @@ def errors_code(folder: str, split: str, retrieval: "RetrievalSettings", chosen:
         The model's folder.
     split : str
         ``test`` or ``validation``.
-    retrieval : RetrievalSettings
-        k, λ or the gate, and τ_r.
+    k, retrieval_weight, temperature : int, float and float, or None
+        As :meth:`reaugkd.pool.Pool.overridden` takes them; None is as chosen in training, and is left out.
     chosen : mapping of str to Any
         The arguments of a :class:`reaugkd.error_analysis.RowFilter`; those that let all rows pass are left out. Where
         it names rows, the figures too are of these.
@@ -93,15 +101,16 @@ def errors_code(folder: str, split: str, retrieval: "RetrievalSettings", chosen:
         Python; ``figures``, ``counts`` and ``rows`` are then the summary, the confusion matrix and the listed rows.
     """
     part, further = _part(chosen)
-    instead_of = "asked.answered(model.memory, model.retrieval)" if "flip" in chosen.get("equal", {}) else ""
+    instead_of = "model.answer(encoded)" if "flip" in chosen.get("equal", {}) else ""
+    settings = _settings(k, retrieval_weight, temperature)
     return _lines(
-        *_start(folder, {"reaugkd.error_analysis": ("RowFilter", "confusion", "summary"), **ROWS}),
-        f"asked = EvaluationSet.of(model, held_out(model, [{split!r}]))  # the student runs here, and not again",
+        *_start(folder, {"reaugkd.error_analysis": ("RowFilter", "confusion", "summary")}),
+        ENCODED.format(split),
         *part,
-        f"answered = asked.answered(model.memory, model.retrieval.overridden({_settings(retrieval)}))",
-        "figures = summary(answered, model.parts.settings.metric)",
-        f"table = answered.table({instead_of})",
-        "counts = confusion(table, model.parts.settings.label_names)",
+        f"answers = model.answer(encoded, {_pool(settings)})",
+        "figures = summary(answers, model.parts.settings.metric)",
+        f"table = answers.table({instead_of})",
+        "counts = confusion(table, model.memory.classes)",
         f"rows = {_filter(further)}.of(table)",
         r"print(figures, counts, rows, sep='\n\n')",
     )
@@ -140,17 +149,20 @@ def memory_code(
     str
         Python; ``rows`` is then the list and, where edits are pending, ``changed`` the answers that they change.
     """
-    imports, listing = _listing(show, chosen, carries_rows)
+    imports: Imports = {"reaugkd.error_analysis": ("RowFilter",), "reaugkd.memory_audit": ("memories",)}
+    answered = carries_rows and show != DUPLICATES
+    listed = f"memories(model, {'model.answer(encoded)' if answered else None}, {show!r})"
+    listing = [*[ENCODED.format("test")] * bool(answered or patch), f"rows = {_filter(chosen)}.of({listed})"]
     if not patch:
         return _lines(*_start(folder, imports), *listing, "print(rows)")
-    before, after = "model", "apply_patch(model, patch)"
+    before, after = "model.answer(encoded)", "apply_patch(model, patch)"
     if answer_by == REFIT:
-        imports["reaugkd.refit"], after = ("refit_gate",), f"refit_gate({after})"
+        imports["reaugkd.refit"], after = ("refit_pool",), f"refit_pool({after})"
     elif answer_by is not None:
-        imports["reaugkd.refit"] = ("with_weight",)
-        before, after = (f"with_weight({of}, {float(answer_by)!r})" for of in (before, after))
-    imports["reaugkd.patch"] = ("Edit", "apply_patch")
-    imports["reaugkd.evaluation_set"] = tuple({"changed_rows", "held_out", *imports.get("reaugkd.evaluation_set", ())})
+        weight = float(answer_by)
+        imports["reaugkd.refit"], after = ("with_weight",), f"with_weight({after}, {weight!r})"
+        before = f"{before}.at({weight!r})"
+    imports |= {"reaugkd.answers": ("changed_answers",), "reaugkd.patch": ("Edit", "apply_patch")}
     return _lines(
         *_start(folder, imports),
         *listing,
@@ -160,7 +172,7 @@ def memory_code(
         *(f"    {_edit(edit)}," for edit in patch),
         ")",
         f"edited = {after}",
-        f"changed = changed_rows({before}, edited, held_out(model, ['test']))",
+        f"changed = changed_answers({before}, edited.answer(encoded))",
         "print(changed['effect'].value_counts(), changed)",
         "",
         *_saving(folder, version, answer_by),
@@ -191,12 +203,12 @@ def compare_code(
     Returns
     -------
     str
-        Python; ``comparison`` and ``rows`` are then the comparison and the listed rows, ``answers`` both answers.
+        Python; ``comparison`` and ``rows`` are then the comparison and the listed rows, ``explanations`` both answers
+        to the text.
     """
     imports = {
         "reaugkd.comparison": ("compare", "comparison_in_words"),
         "reaugkd.error_analysis": ("RowFilter",),
-        **ROWS,
     }
     part, further = _part(chosen)
     weights = [None if weight is None else float(weight) for _, weight in (first, second)]
@@ -205,20 +217,20 @@ def compare_code(
         *_start(folder=first[0], imports=imports, name="first"),
         f"second = {other}",
         f"sides = ((first, {weights[0]!r}), (second, {weights[1]!r}))  # who answers, and its λ; None: as in training",
-        "answered = []",
+        "answers = []",
         "for model, weight in sides:",
-        f"    asked = EvaluationSet.of(model, held_out(model, [{split!r}]))",
+        f"    encoded = model.encode_rows(model.held_out([{split!r}]))",
         *(f"    {line}" for line in part),
-        "    answered.append(asked.answered(model.memory, model.retrieval.overridden(retrieval_weight=weight)))",
+        "    answers.append(model.answer(encoded, model.pool.overridden(retrieval_weight=weight)))",
         "metric = first.parts.settings.metric",
-        "comparison = compare(*answered, metric)",
+        "comparison = compare(*answers, metric)",
         r"print(*comparison_in_words(comparison, metric), sep='\n')",
         f"rows = {_filter(further)}.of(comparison.table)",
         "print(rows)",
         "",
         f"text = {text!r}",
-        "answers = [model.explain(text, retrieval_weight=weight) for model, weight in sides]",
-        "print([answer.label for answer in answers])",
+        "explanations = [model.explain(text, retrieval_weight=weight) for model, weight in sides]",
+        "print([explanation.label for explanation in explanations])",
     )
 
 
@@ -233,26 +245,26 @@ def _start(folder: str, imports: "Imports", name: str = "model") -> list[str]:
     return ["from reaugkd import ReAugKDClassifier", *found, "", loaded]
 
 
-def _settings(retrieval: "RetrievalSettings") -> str:
-    """Write k, τ_r and λ as arguments; where the gate sets λ none is given, since it would silence the gate."""
-    weight = "" if retrieval.gate is not None else f"retrieval_weight={float(retrieval.retrieval_weight)!r}, "
-    return f"k={int(retrieval.k)}, {weight}temperature={float(retrieval.temperature)!r}"
+def _settings(k: int | None, retrieval_weight: float | None, temperature: float | None) -> list[str]:
+    """Write those settings that are not as chosen in training, as arguments."""
+    said = {
+        "k": None if k is None else int(k),
+        "retrieval_weight": None if retrieval_weight is None else float(retrieval_weight),
+        "temperature": None if temperature is None else float(temperature),
+    }
+    return [f"{name}={value!r}" for name, value in said.items() if value is not None]
 
 
-def _page(folder: str, text: "Text", retrieval: "RetrievalSettings", of_view: Mapping[str, str]) -> str:
+def _pool(settings: list[str]) -> str:
+    return f"model.pool.overridden({', '.join(settings)})" if settings else "model.pool"
+
+
+def _page(folder: str, text: "Text", settings: list[str], of_view: Mapping[str, str]) -> str:
     """Write the state of the page as a call, without what is left at its default."""
-    first, second = (text, "") if isinstance(text, str) else text
-    weight = None if retrieval.gate is not None else float(retrieval.retrieval_weight)
-    state = PageState(
-        PurePath(folder).name,
-        text=first,
-        text_pair=second,
-        k=int(retrieval.k),
-        retrieval_weight=weight,
-        temperature=float(retrieval.temperature),
-        of_view=of_view,
-    )
-    return f"PageState({', '.join(f'{name}={value!r}' for name, value in given(state).items())})"
+    first, second = two_parts(text)
+    state = PageState(PurePath(folder).name, text=first, text_pair=second, of_view=of_view)
+    said = [f"{name}={value!r}" for name, value in given(state).items()]
+    return f"PageState({', '.join([*said, *settings])})"
 
 
 def _filter(chosen: Mapping[str, Any]) -> str:
@@ -261,26 +273,12 @@ def _filter(chosen: Mapping[str, Any]) -> str:
 
 
 def _part(chosen: Mapping[str, Any]) -> tuple[list[str], Mapping[str, Any]]:
-    """Write the code that asks only the rows that a filter names, if any; return it with what else the filter says."""
+    """Write the code that keeps only the rows that a filter names, if any; return it with what else the filter says."""
     rows = chosen.get("rows")
     if not rows:
         return [], chosen
-    part = f"asked = asked.part({[int(row) for row in rows]!r})  # no others are asked"
+    part = f"encoded = encoded.part({[int(row) for row in rows]!r})  # no others are answered"
     return [part], {name: value for name, value in chosen.items() if name != "rows"}
-
-
-def _listing(show: str, chosen: Mapping[str, Any], carries_rows: bool) -> tuple["Imports", list[str]]:
-    """Write the code of the listed memories, with what it imports."""
-    imports: Imports = {"reaugkd.error_analysis": ("RowFilter",), "reaugkd.memory_audit": ("memories",)}
-    answered: list[str] = []
-    by = "None"
-    if carries_rows and show != DUPLICATES:
-        imports, by = imports | ROWS, "answered"
-        answered = [
-            "asked = EvaluationSet.of(model, held_out(model, ['test']))  # the student runs here, and not again",
-            "answered = asked.answered(model.memory, model.retrieval)",
-        ]
-    return imports, [*answered, f"rows = {_filter(chosen)}.of(memories(model, {by}, {show!r}))"]
 
 
 def _edit(edit: "Edit") -> str:
