@@ -1,5 +1,6 @@
 """One text on a page: examples of it, the student run on it, and how its answer is shown."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reaugkd.answer_bars import answer_bars, what_happened
@@ -11,7 +12,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from numpy.typing import NDArray
 
     from reaugkd import Explanation, ReAugKDClassifier
-    from reaugkd.what_if import AskedText
+    from reaugkd.answers import EncodedTexts
 
 EXAMPLES = 6
 LONGEST_EXAMPLE = 60  # Gradio cuts longer ones
@@ -32,15 +33,15 @@ def example_texts(model: "ReAugKDClassifier") -> list[list[str]]:
         Up to six texts or pairs.
     """
     rows = model.parts.evaluation_rows
-    rows = model.parts.knowledge_base.rows if rows is None else rows[rows["split"] == "test"]
+    rows = model.memory.rows if rows is None else rows[rows["split"] == "test"]
     columns = ["text", "text_pair"] if model.parts.settings.is_pair else ["text"]
     short = rows[rows[columns].apply(lambda texts: texts.str.len()).sum(axis=1) <= LONGEST_EXAMPLE]
     chosen = (rows if short.empty else short).groupby("label", sort=False).head(1).head(EXAMPLES)
     return chosen[columns].to_numpy().tolist()
 
 
-def asked_text(model: "ReAugKDClassifier", text: str, text_pair: str = "") -> "AskedText":
-    """Run the student on one text, or on a pair where the model takes pairs.
+def asked_text(model: "ReAugKDClassifier", text: str, text_pair: str = "") -> "EncodedTexts":
+    """Run the student on one text, or on a pair where the model takes pairs; the teacher too where it was kept.
 
     Parameters
     ----------
@@ -51,17 +52,21 @@ def asked_text(model: "ReAugKDClassifier", text: str, text_pair: str = "") -> "A
 
     Returns
     -------
-    AskedText
-        The text with its embedding.
+    EncodedTexts
+        Of the one text.
 
     Raises
     ------
     ReAugKDError
         If a text is empty or enormous.
     """
-    from reaugkd.what_if import AskedText
+    encoded, teacher = model.encode([(text, text_pair) if model.parts.settings.is_pair else text]), model.parts.teacher
+    return encoded if teacher is None else replace(encoded, teacher_probabilities=teacher.encode(encoded.texts)[1])
 
-    return AskedText.of(model, (text, text_pair) if model.parts.settings.is_pair else text)
+
+def teacher_of(asked: "EncodedTexts") -> "NDArray[np.float32] | None":
+    """Return the teacher's probabilities (C,) of an asked text, None where it was not kept."""
+    return None if asked.teacher_probabilities is None else asked.teacher_probabilities[0]
 
 
 def answer_html(explanation: "Explanation", teacher: "NDArray[np.floating] | None" = None) -> str:
@@ -72,7 +77,7 @@ def answer_html(explanation: "Explanation", teacher: "NDArray[np.floating] | Non
     explanation : Explanation
         The answer.
     teacher : (C,) float, optional
-        The teacher's probabilities, where the model keeps its teacher.
+        As :func:`teacher_of` gives it.
 
     Returns
     -------

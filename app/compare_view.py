@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import pandas as pd
-from answer import answer_html, asked_text, example_texts
+from answer import answer_html, asked_text, example_texts, teacher_of
 from code_box import place_code
 from gradio.events import Dependency
 from maps_panel import MapsPanel
-from models import AT_ONCE, LATEST, SPLITS, ModelMenu, evaluation_set, kept
+from models import AT_ONCE, LATEST, SPLITS, ModelMenu, encoded_rows, kept
 from picked import MapsPick, picked_in_link, rows_in_words, selected_rows, within_selection
 from row_table import ALL_ROWS, PICK, listed_html, numbered, row_table
 from save_button import SaveButton
@@ -28,15 +28,15 @@ from reaugkd.texts import text_of_row, two_parts
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import Explanation, ReAugKDClassifier
+    from reaugkd.answers import Answers, EncodedTexts
     from reaugkd.comparison import Comparison
-    from reaugkd.what_if import AskedText
 
-    Side = tuple[ReAugKDClassifier, float | None]  # who answers, and by which λ in the place of the chosen one
+    Side = tuple[ReAugKDClassifier, float | None]  # who answers, and by which λ in the place of the fitted one
     Sides = tuple[Side, Side]
 
-AS_CHOSEN, STUDENT, MEMORY = "as chosen in training", "the student alone (λ = 0)", "the memory alone (λ = 1)"
+AS_FITTED, STUDENT, MEMORY = "λ as fitted", "the student alone (λ = 0)", "the memory alone (λ = 1)"
 OWN = "a λ of its own"
-WEIGHTS: dict[str, float | None] = {AS_CHOSEN: None, STUDENT: 0.0, MEMORY: 1.0}
+WEIGHTS: dict[str, float | None] = {AS_FITTED: None, STUDENT: 0.0, MEMORY: 1.0}
 DIFFERING: dict[str, Any] = {"equal": {"differs": "True"}}
 WIDTHS = {"text": 300, "first_probability": 170, "second_probability": 180, "outcome": 175}
 UNLISTED = ["id", "split", "differs"]  # the CSV has them
@@ -90,12 +90,12 @@ class Seen:
 
     @property
     def weights(self) -> tuple[float | None, float | None]:
-        """λ of either side; None is what was chosen in training."""
+        """λ of either side; None is the fitted one."""
         return WEIGHTS.get(self.first_by, self.first_weight), WEIGHTS.get(self.second_by, self.second_weight)
 
 
 @kept(4)
-def asked_once(model: "ReAugKDClassifier", text: str, text_pair: str) -> "AskedText":
+def asked_once(model: "ReAugKDClassifier", text: str, text_pair: str) -> "EncodedTexts":
     """Run the student on a text once, also where both sides, or a slider, ask it again; the last four stay."""
     return asked_text(model, text, text_pair)
 
@@ -105,36 +105,37 @@ def comparison_of(first: "Side", second: "Side", split: str, rows: tuple[int, ..
     """Compare two sides over a split of their evaluation rows, or some rows of it, once; the last four stay."""
     from reaugkd.comparison import compare
 
-    asked = [evaluation_set(model, split) for model, _ in (first, second)]
-    sides = [
-        (each.part(rows) if rows else each).answered(model.memory, model.retrieval.overridden(retrieval_weight=weight))
-        for each, (model, weight) in zip(asked, (first, second), strict=True)
-    ]
-    return compare(sides[0], sides[1], first[0].parts.settings.metric)
+    def answers(side: "Side") -> "Answers":
+        encoded = encoded_rows(side[0], split)
+        return _answered(side, encoded.part(rows) if rows else encoded)
+
+    return compare(answers(first), answers(second), first[0].parts.settings.metric)
 
 
-def explained(side: "Side", text: str, text_pair: str) -> "tuple[Explanation, AskedText]":
+def _answered(side: "Side", encoded: "EncodedTexts") -> "Answers":
+    model, weight = side
+    return model.answer(encoded, model.pool.overridden(retrieval_weight=weight))
+
+
+def explained(side: "Side", text: str, text_pair: str) -> "tuple[Explanation, EncodedTexts]":
     """Let one side answer a text.
 
     Parameters
     ----------
     side : tuple of ReAugKDClassifier and float or None
-        Who answers, and by which λ; None is what was chosen in training.
+        Who answers, and by which λ; None is the fitted one.
     text, text_pair : str
         What was typed.
 
     Returns
     -------
-    tuple of Explanation and AskedText
-        The answer, and the text with its embedding.
+    tuple of Explanation and EncodedTexts
+        The answer, and the text.
     """
-    model, weight = side
-    asked = asked_once(model, text, text_pair)
-    retrieval = model.retrieval.overridden(retrieval_weight=weight)
-    explanation = model.explain_embedding(
-        asked.text, asked.embedding, asked.student_probabilities, retrieval, asked.key
-    )
-    return explanation, asked
+    from reaugkd.explanation import explain
+
+    asked = asked_once(side[0], text, text_pair)
+    return explain(_answered(side, asked)), asked
 
 
 def verdict_html(first: str, second: str) -> str:
@@ -152,7 +153,7 @@ def side_html(place: str, answer: str, name: str, answers_by: str, weight: float
     place : str
         First or second.
     answer : str
-        As :func:`query_view.answer_html` gives it.
+        As :func:`answer.answer_html` gives it.
     name : str
         The model's.
     answers_by : str
@@ -227,8 +228,8 @@ class CompareView:
 
     def _place_choice(self, side: str) -> tuple[gr.Dropdown, gr.Slider]:
         answers_by = gr.Dropdown(
-            [AS_CHOSEN, STUDENT, MEMORY, OWN],
-            value=AS_CHOSEN,
+            [AS_FITTED, STUDENT, MEMORY, OWN],
+            value=AS_FITTED,
             label=f"The {side} answers by",
             elem_id=f"compare-{side}-by",
         )
@@ -305,8 +306,8 @@ class CompareView:
     def fill(self, name: str, text: str, text_pair: str, linked: PageState, selected: list[int]) -> dict[Any, Any]:
         """Set a model beside its own student, and answer the text that is there, or else a row on which they differ.
 
-        Where the gate is closed, the model answers as its student does, and the memory alone stands beside it. A link's
-        λ is the first side's.
+        Where no key has a weight, the model answers as its student does, and the memory alone stands beside it. A
+        link's λ is the first side's.
 
         Parameters
         ----------
@@ -325,10 +326,10 @@ class CompareView:
             Values by component, of those in ``filled``.
         """
         model, held = self.menu.get(name), (text, text_pair)
-        is_pair, weight = model.parts.settings.is_pair, model.retrieval.retrieval_weight
-        gate = model.retrieval.gate
-        other = MEMORY if gate is not None and gate.is_closed else STUDENT  # a closed gate answers as the student does
-        seen = Seen(name, AS_CHOSEN, weight, name, other, weight, picked=self.pick.of(name, linked, selected))
+        is_pair, (_, weights) = model.parts.settings.is_pair, model.pool.weights
+        other = STUDENT if any(weights.values()) else MEMORY
+        weight = round(model.pool.fitted_weight, 2)
+        seen = Seen(name, AS_FITTED, weight, name, other, weight, picked=self.pick.of(name, linked, selected))
         if linked.asked_of("compare", name) is linked:
             seen, text, text_pair = self._linked(seen, linked), linked.text, linked.text_pair
         if not text.strip() or (is_pair and not text_pair.strip()):
@@ -454,7 +455,7 @@ class CompareView:
             answers = [explained(side, seen.text, seen.text_pair) for side in sides]
         except ReAugKDError as error:
             return {self.message: gr.HTML(sentence_html(error), visible=True)}
-        first, second = (answer_html(explanation, asked.teacher_probabilities) for explanation, asked in answers)
+        first, second = (answer_html(explanation, teacher_of(asked)) for explanation, asked in answers)
         return {
             self.message: gr.HTML("", visible=False),
             self.verdict: verdict_html(*(explanation.label for explanation, _ in answers)),

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 from memory_view import found_memories
-from models import SPLITS, ModelMenu, evaluation_set, import_analysis
+from models import SPLITS, ModelMenu, answered_rows, encoded_rows, import_analysis
 
 from reaugkd.errors import ReAugKDError
 
@@ -82,14 +82,15 @@ class Endpoints:
     ) -> dict[str, Any]:
         """Answer a text and say what the answer is made of.
 
-        The label, the class probabilities (combined, student, retrieved), the student's share, the k, λ and τ that
-        were used, and the neighbours with similarity, weight, share and the teacher's soft labels.
+        The label and the runner-up, the class probabilities (answer, student, memory), λ, the parts of the student and
+        of each key, which sum to the log-odds of the label against the runner-up, and each key's weight, k, τ and
+        neighbours with similarity, weight, shares and the teacher's soft labels.
 
         Args:
             text: The text to classify.
             text_pair: The second text, where the model takes pairs.
-            k: How many memories to retrieve; as chosen in training if left out.
-            retrieval_weight: λ from 0 (the student alone) to 1 (the memory alone); the gate's if left out.
+            k: How many memories to retrieve by each key; as chosen in training if left out.
+            retrieval_weight: λ from 0 (the student alone) to 1 (the memory alone); as fitted if left out.
             temperature: τ of the neighbours' weights; as chosen in training if left out.
             model: A name that models() gives; the first one if left out.
         """
@@ -132,18 +133,16 @@ class Endpoints:
 
         Args:
             split: test or validation.
-            k: How many memories to retrieve; as chosen in training if left out.
-            retrieval_weight: λ from 0 to 1; the gate's if left out.
+            k: How many memories to retrieve by each key; as chosen in training if left out.
+            retrieval_weight: λ from 0 to 1; as fitted if left out.
             temperature: τ of the neighbours' weights; as chosen in training if left out.
             model: A name that models() gives; the first one if left out.
         """
         from reaugkd.error_analysis import summary
 
         asked = self.menu.get(model)
-        retrieval = asked.retrieval.overridden(k, retrieval_weight, temperature)
-        metric = asked.parts.settings.metric
-        answered = evaluation_set(asked, _split(split)).answered(asked.memory, retrieval)
-        return {"metric": metric, **summary(answered, metric)}
+        pool, metric = asked.pool.overridden(k, retrieval_weight, temperature), asked.parts.settings.metric
+        return {"metric": metric, **summary(asked.answer(encoded_rows(asked, _split(split)), pool), metric)}
 
     def errors(
         self, split: str = "test", effect: str = "", text: str = "", limit: int = 50, model: str = ""
@@ -159,8 +158,7 @@ class Endpoints:
         """
         from reaugkd.error_analysis import RowFilter
 
-        asked = self.menu.get(model)
-        table = evaluation_set(asked, _split(split)).answered(asked.memory, asked.retrieval).table()
+        table = answered_rows(self.menu.get(model), _split(split)).table()
         table = table[table["answer"] != table["label"]] if not effect else table
         return _rows(RowFilter({"effect": effect} if effect else {}, text=text).of(table), limit)
 
@@ -177,7 +175,7 @@ class Endpoints:
 
         models = [self.menu.get(first), self.menu.get(second)]
         check_comparable(*models)
-        sides = [evaluation_set(model, _split(split)).answered(model.memory, model.retrieval) for model in models]
+        sides = [answered_rows(model, _split(split)) for model in models]
         metric = models[0].parts.settings.metric
         found = compared(sides[0], sides[1], metric)
         ends = {"mean": found.difference.mean, "low": found.difference.low, "high": found.difference.high}
@@ -209,17 +207,18 @@ class Endpoints:
             edits: An object each: edit (add, relabel or remove), id, and where needed label, text and text_pair.
             model: A name that models() gives; the first one if left out.
         """
-        from reaugkd.evaluation_set import changed_by_edits, effect_counts
+        from reaugkd.answers import changed_answers, effect_counts
         from reaugkd.patch import Edit, apply_patch
 
         try:
             patch = tuple(Edit(**edit) for edit in edits)
         except TypeError as error:
             raise ReAugKDError(
-                f"An edit is not made of edit, id, label, text, text_pair ({error}); mend it."
+                f"An edit is not made of edit, id, label, text, text_pair ({error}); correct it."
             ) from error
-        before = self.menu.get(model)
-        changed = changed_by_edits(evaluation_set(before, "test"), before, apply_patch(before, patch))
+        asked = self.menu.get(model)
+        before, edited = answered_rows(asked, "test"), apply_patch(asked, patch)
+        changed = changed_answers(before, edited.answer(before.encoded))
         return {**effect_counts(changed), "rows": _rows(changed, MOST_ROWS)}
 
 

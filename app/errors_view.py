@@ -11,9 +11,9 @@ import pandas as pd
 from code_box import place_code
 from gradio.events import Dependency
 from maps_panel import MapsPanel
-from models import LATEST, SPLITS, ModelMenu, evaluation_set
+from models import LATEST, SPLITS, ModelMenu, encoded_rows
 from picked import MapsPick, picked_in_link, rows_in_words, selected_rows, within_selection
-from retrieval_sliders import RetrievalSliders
+from retrieval_sliders import RetrievalSliders, moves, moves_of_link
 from row_table import ALL_ROWS, PICK, listed_html, numbered, row_table
 from save_button import SaveButton
 from typed_text import on_typing
@@ -22,11 +22,11 @@ from reaugkd.error_tables import confusion_table, disagreement_table, flip_butto
 from reaugkd.errors import ReAugKDError
 from reaugkd.links import PageState, short
 from reaugkd.neighbour_table import escaped_text, neighbour_table
-from reaugkd.retrieval import RetrievalSettings
 from reaugkd.snippets import errors_code
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
-    from reaugkd.evaluation_set import Answered
+    from reaugkd.answers import Answers
+    from reaugkd.pool import Pool
 
 ANY = "any"
 EFFECTS = [ANY, "fixed", "broken", "changed", "none"]
@@ -37,7 +37,7 @@ CONFIDENCES = {
     "0.7 to 0.9": (0.7, 0.9),
     "above 0.9": (0.9, 1.0),
 }
-UNLISTED = ["id", "split", "student_probability", "teacher_probability", "weight", "flip"]  # the CSV has them
+UNLISTED = ["id", "split", "student_probability", "teacher_probability", "flip"]  # the CSV has them
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Seen:
     ----------
     name, split : str
         The model's, and whose rows.
-    k, weight, temperature, by_gate : float and bool
-        The sliders.
+    k, weight, temperature, as_fitted, as_chosen : float and bool
+        The sliders and their boxes.
     picked : dict
         The arguments of a row filter that a cell, a bin or the maps gave.
     effect, column, value, confidence, text : str
@@ -61,13 +61,19 @@ class Seen:
     k: float
     weight: float
     temperature: float
-    by_gate: bool
+    as_fitted: bool
+    as_chosen: bool
     picked: dict[str, Any] = field(default_factory=dict)
     effect: str = ANY
     column: str = ANY
     value: str = ANY
     confidence: str = ANY
     text: str = ""
+
+    @property
+    def moved(self) -> dict[str, Any]:
+        """What the sliders ask for."""
+        return moves(self.k, self.weight, self.temperature, self.as_fitted, self.as_chosen)
 
     @property
     def rows(self) -> list[int] | None:
@@ -145,7 +151,7 @@ class ErrorsView:
         with gr.Row():
             with gr.Column(scale=4, min_width=300):
                 self.split = gr.Radio(SPLITS, value="test", label="Rows", elem_id="errors-split")
-                self.sliders = RetrievalSliders("errors-")
+                self.sliders = RetrievalSliders(self.menu, self.name, "errors-")
             with gr.Column(scale=7, min_width=320):
                 self.summary = gr.HTML(
                     "<p>Opens with the model.</p>", elem_id="errors-summary", js_on_load=PICK, apply_default_css=False
@@ -240,25 +246,21 @@ class ErrorsView:
             hidden = {self.reliability: "", self.below: gr.Column(visible=False)}
             return {self.summary: nothing, self.drawn_for: None, **hidden}
         linked = linked.asked_of("errors", name)
-        asked, retrieval = linked.of_view, model.retrieval
-        retrieval = retrieval.overridden(linked.k, linked.retrieval_weight, linked.temperature)
+        asked, sliders = linked.of_view, self.sliders.set_to(model, **moves_of_link(linked))
         own = ("id", "split", "text", "text_pair", "teacher_soft_labels")
         columns = [str(column) for column in model.parts.evaluation_rows.columns if column not in own]
         teacher = ["teacher"] if "teacher_soft_labels" in model.parts.evaluation_rows.columns else []
-        choices = [ANY, *columns, *teacher, "student", "retrieved", "answer"]
+        choices = [ANY, *columns, *teacher, "student", "memory", "answer"]
         seen = Seen(
             name,
             _one_of(SPLITS, asked.get("split", "")),
-            retrieval.k,
-            retrieval.retrieval_weight,
-            retrieval.temperature,
-            retrieval.gate is not None,
-            self.pick.of(name, linked, selected),
-            _one_of(EFFECTS, asked.get("effect", "")),
-            _one_of(choices, asked.get("column", "")),
-            asked.get("value", ANY),
-            _one_of(list(CONFIDENCES), asked.get("confidence", "")),
-            asked.get("holds", ""),
+            *self.sliders.values_of(sliders),
+            picked=self.pick.of(name, linked, selected),
+            effect=_one_of(EFFECTS, asked.get("effect", "")),
+            column=_one_of(choices, asked.get("column", "")),
+            value=asked.get("value", ANY),
+            confidence=_one_of(list(CONFIDENCES), asked.get("confidence", "")),
+            text=asked.get("holds", ""),
         )
         try:
             drawn = self._drawn(seen)
@@ -266,7 +268,7 @@ class ErrorsView:
             seen = replace(seen, picked=self.pick.of(name, PageState(), selected))
             drawn = self._drawn(seen)
         return {
-            **self.sliders.set_to(model, retrieval),
+            **sliders,
             **drawn,
             self.drawn_for: name,
             self.below: gr.Column(visible=True),
@@ -288,32 +290,28 @@ class ErrorsView:
         return replace(
             state,
             view="errors",
-            k=int(seen.k),
-            retrieval_weight=None if seen.by_gate else seen.weight,
-            temperature=seen.temperature,
+            **seen.moved,
             of_view=short(of_view),
         )
 
-    def _answered(self, seen: Seen) -> "Answered":
+    def _answers(self, seen: Seen) -> "Answers":
         """Answer the rows of the split, or those of them that are selected."""
         model = self.menu.get(seen.name)
-        asked = evaluation_set(model, seen.split)
-        return (asked.part(seen.rows) if seen.rows else asked).answered(model.memory, self._retrieval(seen))
+        encoded = encoded_rows(model, seen.split)
+        return model.answer(encoded.part(seen.rows) if seen.rows else encoded, self._pool(seen))
 
-    def _retrieval(self, seen: Seen) -> RetrievalSettings:
-        model = self.menu.get(seen.name)
-        return self.sliders.settings(model, seen.k, seen.weight, seen.temperature, seen.by_gate)
+    def _pool(self, seen: Seen) -> "Pool":
+        return self.menu.get(seen.name).pool.overridden(**seen.moved)
 
-    def _table(self, seen: Seen, answered: "Answered") -> pd.DataFrame:
+    def _table(self, seen: Seen, answers: "Answers") -> pd.DataFrame:
         """Return the rows with their answers, and what the sliders make of those that were chosen in training."""
-        model = self.menu.get(seen.name)
-        return answered.table(answered.asked.answered(model.memory, model.retrieval))
+        return answers.table(self.menu.get(seen.name).answer(answers.encoded))
 
     def _filtered(self, seen: Seen, table: pd.DataFrame | None = None) -> pd.DataFrame:
         from reaugkd.error_analysis import RowFilter
 
         try:
-            return RowFilter(**seen.chosen).of(self._table(seen, self._answered(seen)) if table is None else table)
+            return RowFilter(**seen.chosen).of(self._table(seen, self._answers(seen)) if table is None else table)
         except ReAugKDError as error:  # a filter by a column of the model that was chosen before
             raise gr.Error(str(error)) from error
 
@@ -324,8 +322,8 @@ class ErrorsView:
         """Return all figures, and the rows."""
         from reaugkd.error_analysis import calibration, confusion, disagreements, summary
 
-        settings, answered = self.menu.get(seen.name).parts.settings, self._answered(seen)
-        table, figures = self._table(seen, answered), summary(answered, settings.metric)
+        settings, answers = self.menu.get(seen.name).parts.settings, self._answers(seen)
+        table, figures = self._table(seen, answers), summary(answers, settings.metric)
         reliabilities = "".join(
             reliability_bars(calibration(table, voice), voice, figures["calibration_error"][voice])
             for voice in ("student", "answer", "teacher")
@@ -359,7 +357,7 @@ class ErrorsView:
             self.chosen: listed_html(chosen_in_words(seen.chosen), len(rows)),
             self.rows: row_table(shown),
             self.opened: "",
-            self.code: errors_code(self.menu.shown_folder(seen.name), seen.split, self._retrieval(seen), seen.chosen),
+            self.code: errors_code(self.menu.shown_folder(seen.name), seen.split, **seen.moved, chosen=seen.chosen),
             self.shown: seen,
         }
 
@@ -388,7 +386,7 @@ class ErrorsView:
         seen = replace(Seen(*inputs), value=ANY)
         if shown is not None and shown.column == seen.column:
             return gr.skip()  # the menu also tells of being left, and the value that was chosen stays
-        table = self._table(seen, self._answered(seen))
+        table = self._table(seen, self._answers(seen))
         return {self.value: gr.Dropdown(self._values(seen, table), value=ANY), **self._listed(seen, table)}
 
     def _show_on_maps(self, *inputs: Any) -> dict[Any, Any]:
@@ -414,18 +412,18 @@ class ErrorsView:
 
     def _clear(self, *inputs: Any) -> dict[Any, Any]:
         blank = {self.picked: {}, self.effect: ANY, self.column: ANY, self.confidence: ANY, self.text: ""}
-        return {**blank, **self._drawn(Seen(*inputs[:6]))}
+        return {**blank, **self._drawn(Seen(*inputs[:7]))}
 
     def _open(self, event: gr.SelectData, *inputs: Any) -> str:
         """Show the neighbours that made one row's answer."""
-        from reaugkd.evaluation_set import explain_row
+        from reaugkd.explanation import explain
 
         seen = Seen(*inputs)
-        answered, row = self._answered(replace(seen, picked={})), int(event.row_value[0])
-        asked = answered.asked
-        explanation = explain_row(self.menu.get(seen.name), asked, row, self._retrieval(seen))
-        gold, student = asked.rows["label"][row], asked.label_names[answered.predicted["student"][row]]
-        said = f"gold {gold}, student {student}, answer {explanation.label}"
+        model = self.menu.get(seen.name)
+        encoded = encoded_rows(model, seen.split).part([int(event.row_value[0])])
+        explanation = explain(model.answer(encoded, self._pool(seen)))
+        gold = encoded.table["label"].iloc[0]
+        said = f"gold {gold}, student {explanation.student_label}, answer {explanation.label}"
         return f'<p class="asked"><b>{escaped_text(said)}</b></p>' + neighbour_table(explanation)
 
 

@@ -94,7 +94,7 @@ def read_accounts(path: str | Path) -> list[tuple[str, str]]:
         if line.strip() and not line.startswith("#"):
             name, colon, password = line.strip().partition(":")
             if not (name and colon and password):
-                raise ReAugKDError(f"Line {number} of {str(path)!r} is not of the form name:password; mend it.")
+                raise ReAugKDError(f"Line {number} of {str(path)!r} is not of the form name:password; correct it.")
             accounts.append((name, password))
     if not accounts:
         raise ReAugKDError(f"The file {str(path)!r} names nobody; write name:password on each of its lines.")
@@ -123,7 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         if chosen.auth and chosen.mcp:
-            raise ReAugKDError("MCP tools cannot log in; leave out --mcp, or --auth and whoever is not to ask them.")
+            raise ReAugKDError("MCP tools cannot log in; leave out --mcp or --auth.")
         accounts = read_accounts(chosen.auth) if chosen.auth else None
     except ReAugKDError as error:
         return _failed(str(error))

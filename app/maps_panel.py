@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 import numpy as np
 import pandas as pd
-from models import AT_ONCE, ModelMenu, evaluation_set, import_analysis, kept
+from models import AT_ONCE, ModelMenu, answered_rows, import_analysis, kept
 from numpy.typing import NDArray
-from row_table import row_table
+from row_table import row_table, whose_label
 from save_button import SaveButton
 
 from reaugkd.errors import ReAugKDError
@@ -24,8 +24,8 @@ from reaugkd.texts import row_in_one_line, text_of_row, two_parts
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import Explanation, ReAugKDClassifier
+    from reaugkd.answers import Answers
     from reaugkd.epochs import TrainingEpochs
-    from reaugkd.evaluation_set import Answered
     from reaugkd.map_points import MapPoints
 
 SHOWN = [("everything", "all"), ("memories", "memory"), ("test rows", "test")]
@@ -46,10 +46,10 @@ def points_of(model: "ReAugKDClassifier") -> "MapPoints":
     answered, memories = None, None
     if model.parts.maps is not None:
         if model.parts.evaluation_rows is not None:
-            answered = evaluation_set(model, "test").answered(model.memory, model.retrieval)
+            answered = answered_rows(model, "test")
         if len(model.memory) <= ASKED_OF_STUDENT:
-            texts = texts_of(model.parts.knowledge_base.rows, model.parts.settings.is_pair)
-            memories = model.embed(texts)[1]
+            texts = texts_of(model.memory.rows, model.parts.settings.is_pair)
+            memories = model.parts.student.encode(texts)[1]
     return map_points(model, answered, memories)
 
 
@@ -71,7 +71,7 @@ def query_said(name: str, model: "ReAugKDClassifier", explanation: "Explanation"
     maps = model.parts.maps
     if maps is None:
         return said(name)
-    places = maps.place(explanation.embedding, model.parts.knowledge_base).tolist()
+    places = maps.place(explanation.embedding, model.memory).tolist()
     return said(
         name, query={"places": places, "neighbours": [neighbour.number for neighbour in explanation.neighbours]}
     )
@@ -239,7 +239,7 @@ class MapsPanel:
     def describe(self, asked: dict[str, Any]) -> dict[str, str]:
         """Send what is shown of the point that one points at."""
         row = points_of(self.menu.get(asked["model"])).rows.iloc[int(asked["point"])]
-        return {"text": f"{row_in_one_line(row)[:200]}\n{row['kind']}, gold {row['label']}"}
+        return {"text": f"{row_in_one_line(row)[:200]}\n{row['kind']}, {whose_label(row)} {row['label']}"}
 
     def neighbours(self, asked: dict[str, Any]) -> dict[str, list[int]]:
         """Send the numbers of the memories that are nearest to a point in full space."""
@@ -250,9 +250,9 @@ class MapsPanel:
         from reaugkd.map_points import nearest_memories
 
         points = points_of(model)
-        answered: Answered | None = None
+        answered: Answers | None = None
         if points.rows["kind"][point] != "memory":
-            answered = evaluation_set(model, "test").answered(model.memory, model.retrieval)
+            answered = answered_rows(model, "test")
         return nearest_memories(model, points, answered, point, NEIGHBOURS)
 
     def _points(self, name: str) -> "MapPoints":
@@ -319,12 +319,12 @@ class MapsPanel:
         """Select rows of the evaluation set from another view; the maps show those of the test split alone."""
         if split != "test":
             raise gr.Error("The maps show the test rows; choose test above.")
-        first = len(self.menu.get(name).parts.knowledge_base)
+        first = len(self.menu.get(name).memory)
         return self.show_points(name, [first + row for row in rows.index])
 
     def test_rows_of_points(self, name: str, points: list[int]) -> list[int]:
         """Return the rows of the test split among points."""
-        first = len(self.menu.get(name).parts.knowledge_base)
+        first = len(self.menu.get(name).memory)
         return [point - first for point in points if point >= first]
 
     def text_of(self, name: str, point: int) -> tuple[str, str]:
@@ -350,7 +350,7 @@ class MapsPanel:
 
     def _opened(self, name: str, point: int) -> dict[Any, Any]:
         model = self.menu.get(name)
-        points, memory = self._points(name), model.parts.knowledge_base
+        points, memory = self._points(name), model.memory
         row = points.rows.iloc[point]
         voices = [voice for voice in ("teacher", "student", "answer") if pd.notna(row.get(voice))]
         labels = "".join(f", {voice} <b>{escaped_text(str(row[voice]))}</b>" for voice in voices)
@@ -360,7 +360,8 @@ class MapsPanel:
             for number, similarity in self._nearest(model, point)
         )
         html = (
-            f'<p class="asked">{escaped_text(row_in_one_line(row))}</p><p>{escaped_text(row["kind"])}, gold '
-            f"<b>{escaped_text(str(row['label']))}</b>{labels}</p><p>Nearest memories, by cosine:</p><ol>{near}</ol>"
+            f'<p class="asked">{escaped_text(row_in_one_line(row))}</p>'
+            f"<p>{escaped_text(row['kind'])}, {whose_label(row)} <b>{escaped_text(str(row['label']))}</b>{labels}</p>"
+            f"<p>Nearest memories, by cosine:</p><ol>{near}</ol>"
         )
         return {self.opened: point, self.detail: html, self.ask: gr.Button(visible=True)}

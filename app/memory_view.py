@@ -12,8 +12,8 @@ import pandas as pd
 from code_box import place_code
 from gradio.events import Dependency
 from maps_panel import MapsPanel
-from models import ASKING, EACH, LATEST, ModelMenu, evaluation_set, kept
-from row_table import listed_html, row_table
+from models import ASKING, EACH, LATEST, ModelMenu, answered_rows, encoded_rows, kept
+from row_table import listed_html, row_table, whose_label
 from save_button import SaveButton
 from sentence import sentence_html
 from settled import when_settled
@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
 SELECTED = "selected on the maps"
 CHANGED = ("text", "text_pair", "label", "before", "after", "effect")
 NONE_PICKED = "<p>Pick a row to edit it.</p>"
-AS_CHOSEN, REFITTED, FIXED = "as chosen in training", "a gate fitted again", "the λ below for every text"
+AS_CHOSEN, REFITTED, FIXED = "as chosen in training", "fit the pool again", "the λ below"
 # What a memory fixes and breaks stays in sight on a screen of 1280 pixels.
 WIDTHS = {"number": 90, "text": 400, "other_text": 400, "suspicion": 110, "fixes": 75, "breaks": 85}
 NARROW = {"text": 180, "text_pair": 160, "label": 102, "before": 102, "after": 102, "effect": 80}  # half a page
@@ -80,7 +80,7 @@ def memories_of(model: "ReAugKDClassifier", show: str) -> pd.DataFrame:
 
     if model.parts.evaluation_rows is None or show == DUPLICATES:
         return memories(model, None, show)
-    return memories(model, evaluation_set(model, "test").answered(model.memory, model.retrieval), show)
+    return memories(model, answered_rows(model, "test"), show)
 
 
 def found_memories(model: "ReAugKDClassifier", show: str, text: str, selected: list[int]) -> pd.DataFrame:
@@ -366,7 +366,7 @@ class MemoryView:
             self.add_label: gr.Dropdown(classes, value=classes[0]),
             self.text_pair: gr.Textbox(visible=model.parts.settings.is_pair),
             self.answer_by: AS_CHOSEN,
-            self.weight: model.retrieval.retrieval_weight,
+            self.weight: round(model.pool.fitted_weight, 2),
             self.version: self.menu.free_name(re.sub(r"-edited(-\d+)?$", "", name) + "-edited"),
         }
 
@@ -458,14 +458,13 @@ class MemoryView:
     def _open(self, event: gr.SelectData, name: str) -> tuple[int, str, Any]:
         """Open the memory whose number stands first in the row."""
         model = self.menu.get(name)
-        memory = model.parts.knowledge_base
-        number = int(event.row_value[0])
-        row = memory.rows.iloc[number]
+        memory, number = model.memory, int(event.row_value[0])
+        row, soft_labels = memory.rows.iloc[number], memory.soft_labels[number]
+        label = f"{whose_label(row)} <b>{escaped_text(row['label'])}</b>"
         said = (
             f"<p><b>{escaped_text(str(row['id']))}</b>: {escaped_text(row_in_one_line(row))}</p>"
-            f"<p>Gold label <b>{escaped_text(row['label'])}</b>; the teacher says "
-            f"<b>{escaped_text(model.parts.settings.label_names[int(memory.soft_labels[number].argmax())])}</b> "
-            f"({memory.soft_labels[number].max():.2f}).</p>"
+            f"<p>{label[0].upper()}{label[1:]}; the teacher says "
+            f"<b>{escaped_text(memory.classes[int(soft_labels.argmax())])}</b> ({soft_labels.max():.2f}).</p>"
         )
         return number, said, row["label"]
 
@@ -523,7 +522,7 @@ class MemoryView:
 
         if number is None:
             return self._told(ReAugKDError("No memory is picked; click a row of the table first."))
-        memory, patch = self.menu.get(name).parts.knowledge_base, self._patch(name, edits)
+        memory, patch = self.menu.get(name).memory, self._patch(name, edits)
         return self._checked(name, edits, lambda: (*patch, Edit(kind, memory.rows["id"].iloc[number], label)))
 
     def _checked(self, name: str, edits: str | None, make: "Callable[[], Patch]") -> dict[Any, Any]:
@@ -576,31 +575,31 @@ class MemoryView:
 
     def _new_version(self, name: str, patch: "Patch", answer_by: str, weight: float) -> "ReAugKDClassifier":
         from reaugkd.patch import apply_patch
-        from reaugkd.refit import refit_gate, with_weight
+        from reaugkd.refit import refit_pool, with_weight
 
         edited = apply_patch(self.menu.get(name), patch)
         if answer_by == REFITTED:
-            return refit_gate(edited)
+            return refit_pool(edited)
         return with_weight(edited, weight) if answer_by == FIXED else edited
 
     def _changed(self, name: str, edits: str | None, answer_by: str, weight: float) -> pd.DataFrame:
         """Return the test rows that the pending edits answer otherwise."""
-        from reaugkd.evaluation_set import changed_by_edits
-        from reaugkd.refit import with_weight
+        from reaugkd.answers import changed_answers
 
         model = self.menu.get(name)
         edited = self._new_version(name, self._patch(name, edits), answer_by, weight)
-        before = with_weight(model, weight) if answer_by == FIXED else model
-        return changed_by_edits(evaluation_set(model, "test"), before, edited)
+        encoded = encoded_rows(model, "test")  # the edited model has the same networks and keys
+        before = model.pool.overridden(retrieval_weight=weight if answer_by == FIXED else None)
+        return changed_answers(model.answer(encoded, before), edited.answer(encoded))
 
     def _try(self, name: str, edits: str | None, answer_by: str, weight: float) -> dict[Any, Any]:
-        from reaugkd.evaluation_set import effect_counts
+        from reaugkd.answers import effect_counts
 
         try:
             changed = self._changed(name, edits, answer_by, weight)
         except ReAugKDError as error:
             return self._told(error)
-        counts, rows = effect_counts(changed), len(evaluation_set(self.menu.get(name), "test"))
+        counts, rows = effect_counts(changed), len(encoded_rows(self.menu.get(name), "test"))
         said = (
             f"<p>Of {rows:,} test rows the edits fix <b>{counts['fixed']}</b> and break "
             f"<b>{counts['broken']}</b>; {counts['changed']} go from wrong to wrong.</p>"

@@ -18,7 +18,7 @@ from reaugkd.errors import ReAugKDError
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import ReAugKDClassifier
-    from reaugkd.evaluation_set import EvaluationSet
+    from reaugkd.answers import Answers, EncodedTexts
 
 # How a listener asks the model: one question at a time, not offered to programs, and nothing fades meanwhile.
 ASKING: dict[str, Any] = {
@@ -45,7 +45,7 @@ def partial_folder(folder: Path) -> Path:
 
 
 def kept(count: int) -> Callable[[Callable[..., R]], Callable[..., R]]:
-    """Keep a function's last results; whoever asks for one that is being made waits for it, and for no other.
+    """Keep a function's last results; a caller waits only for the result that it asks for.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def kept(count: int) -> Callable[[Callable[..., R]], Callable[..., R]]:
         def make(args: tuple[Hashable, ...], result: "Future[R]") -> None:
             try:
                 result.set_result(function(*args))
-            except BaseException as error:  # whoever waits is told too, and whoever asks later tries anew
+            except BaseException as error:  # callers that wait are told too, and later ones try anew
                 with lock:
                     del made[args]
                 result.set_exception(error)
@@ -101,11 +101,14 @@ def import_analysis() -> None:
 
 
 @kept(4)
-def evaluation_set(model: "ReAugKDClassifier", split: str) -> "EvaluationSet":
+def encoded_rows(model: "ReAugKDClassifier", split: str) -> "EncodedTexts":
     """Run the student over a split of the model's evaluation rows, once; the last four stay."""
-    from reaugkd.evaluation_set import EvaluationSet, held_out
+    return model.encode_rows(model.held_out([split]))
 
-    return EvaluationSet.of(model, held_out(model, [split]))
+
+def answered_rows(model: "ReAugKDClassifier", split: str) -> "Answers":
+    """Answer a split of the model's evaluation rows as was chosen in training."""
+    return model.answer(encoded_rows(model, split))
 
 
 class ModelMenu:

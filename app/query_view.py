@@ -4,11 +4,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from answer import answer_html, asked_text, example_texts
+from answer import answer_html, asked_text, example_texts, teacher_of
 from code_box import place_code
 from maps_panel import MapsPanel, query_said
 from models import EACH, LATEST, ModelMenu
-from retrieval_sliders import RetrievalSliders
+from retrieval_sliders import RetrievalSliders, moves, moves_of_link
 from sentence import READ_ALOUD, sentence_html
 from typed_text import filled_boxes, on_typing, place_boxes
 
@@ -16,14 +16,15 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.links import PageState, short, struck_in_link, struck_of
 from reaugkd.model_card import memory_in_words
 from reaugkd.neighbour_table import escaped_text, neighbour_table
-from reaugkd.retrieval import RetrievalSettings
 from reaugkd.snippets import query_code
 from reaugkd.texts import row_in_one_line, two_parts
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import ReAugKDClassifier
-    from reaugkd.what_if import AskedText, Strikes
+    from reaugkd.answers import EncodedTexts
+    from reaugkd.what_if import Strikes
 
+UNMOVED = moves_of_link(PageState())
 NOTHING: dict[str, Any] = {"struck": [], "relabelled": {}}
 # A row's button and menu carry the memory's number; one listener serves all tables that come later.
 STRIKE = """element.addEventListener('click', event => {
@@ -50,12 +51,12 @@ def about_html(model: "ReAugKDClassifier") -> str:
         HTML; names in it are escaped.
     """
     settings, memory = model.parts.settings, model.parts.metrics.get("memory")
-    gate = f" {escaped_text(memory_in_words(memory))}" if memory else ""
+    counts = f" {escaped_text(memory_in_words(memory))}" if memory else ""
     depth = "1 layer" if settings.student_layers == 1 else f"{settings.student_layers} layers"
     return (
         f"<p>Task <b>{escaped_text(settings.task)}</b>: {len(settings.label_names)} classes. A student of {depth} "
         f"answers with the memory of its teacher, {escaped_text(settings.teacher)}: "
-        f"{len(model.parts.knowledge_base):,} texts with what the teacher thought of each.{gate}</p>"
+        f"{len(model.memory):,} texts with what the teacher thought of each.{counts}</p>"
     )
 
 
@@ -84,14 +85,14 @@ def flipped_html(model: "ReAugKDClassifier", flipped: tuple[list[int], str] | No
 
 
 def strikes_of(struck: dict[str, Any]) -> "Strikes":
-    """Return what the page keeps of the memories that are thought away."""
+    """Return what the page keeps of the memories that are struck out or relabelled."""
     from reaugkd.what_if import Strikes
 
     return Strikes(tuple(struck["struck"]), {int(number): label for number, label in struck["relabelled"].items()})
 
 
-def thought_html(model: "ReAugKDClassifier", strikes: "Strikes") -> str:
-    """List what is thought away from the memory, empty if nothing is."""
+def changes_html(model: "ReAugKDClassifier", strikes: "Strikes") -> str:
+    """List what is struck out and relabelled, empty if nothing is."""
     rows = model.memory.rows
     lines = [f"without “{row_in_one_line(rows.iloc[number])}”" for number in strikes.struck]
     lines += [f"“{row_in_one_line(rows.iloc[number])}” as {label}" for number, label in strikes.relabelled.items()]
@@ -134,7 +135,7 @@ class QueryView:
         gr.Markdown("## What it retrieved: the nearest texts of the teacher's memory")
         self.table = gr.HTML(elem_id="neighbours", js_on_load=STRIKE, apply_default_css=False)
         with gr.Row():
-            self.thought = gr.HTML(elem_id="thought", apply_default_css=False)
+            self.changes = gr.HTML(elem_id="memory-changes", apply_default_css=False)
             self.back = gr.Button("Put all back", size="sm", elem_id="put-back", visible=False, scale=0, min_width=140)
         with gr.Row():
             self.flip = gr.Button("Which memories decide it?", size="sm", elem_id="flip", scale=0, min_width=220)
@@ -152,14 +153,14 @@ class QueryView:
             elem_id="examples",
         )
         with gr.Group():
-            self.sliders = RetrievalSliders()
+            self.sliders = RetrievalSliders(self.menu, self.name)
         self.reset = gr.Button("Reset to what was chosen in training", size="sm", elem_id="reset")
 
     def _wire(self) -> None:
         settings = self.sliders.values
         texts, edited = [self.text, self.text_pair], [self.edited, self.edited_pair]
         asked = [self.query, self.edited_query, self.struck]
-        shown = [self.sliders.weight, self.message, self.flipped, self.answer, self.beside, self.table, self.thought]
+        shown: list[Any] = [self.message, self.flipped, self.answer, self.beside, self.table, self.changes]
         shown += [self.back, self.code, self.maps.map, *edited, *asked]
         beside = self.is_beside
         on_typing(texts, self._ask, [self.name, self.query, beside, *texts, *settings], shown)
@@ -170,14 +171,13 @@ class QueryView:
         self.edits.collapse(lambda: False, None, beside, **LATEST)
         on_typing(edited, self._edit, [self.name, *asked, *edited, *settings], shown)
         self.sliders.on_move(self._move, [self.name, *asked, *settings], shown)
-        chosen = [part for part in settings if part not in shown]
-        self.reset.click(self._reset, [self.name, *asked], [*chosen, *shown], **LATEST)
+        self.reset.click(self._reset, [self.name, *asked], [*settings, *shown], **LATEST)
         self.table.strike(self._strike, [self.name, *asked, *settings], shown, **EACH)
         self.table.relabel(self._relabel, [self.name, *asked, *settings], shown, **EACH)
         self.back.click(self._put_back, [self.name, *asked[:2], *settings], shown, **LATEST)
         self.flip.click(self._flip, [self.name, self.query, self.struck, *settings], self.flipped, **LATEST)
         self.fill_inputs, self.seen = [*texts, beside], [*texts, *settings, *edited, beside, self.struck]
-        self.filled = [self.about, *texts, self.examples, *chosen, *shown, self.edits, beside]
+        self.filled = [self.about, *texts, self.examples, *settings, *shown, self.edits, beside]
 
     def fill(self, name: str, text: str, text_pair: str, is_beside: bool, linked: PageState) -> dict[Any, Any]:
         """Set the view up for a model and answer the text that is there, or else a link's, or else an example.
@@ -203,20 +203,20 @@ class QueryView:
         if linked.model not in ("", name):
             linked = PageState(text=linked.text, text_pair=linked.text_pair)
         is_beside = is_beside or bool(linked.of_view.get("edited"))
-        retrieval = model.retrieval.overridden(linked.k, linked.retrieval_weight, linked.temperature)
+        moved = moves_of_link(linked)
         for texts in ((text, text_pair), (linked.text, linked.text_pair), ((*samples[0], "")[0], (*samples[0], "")[1])):
-            answered = self._asked(name, is_beside, texts[0], texts[1], retrieval)
+            answered = self._asked(name, is_beside, texts[0], texts[1], moved)
             if self.query in answered:  # else it cannot be asked of this model, and no other model's answer may stay
                 break
         edit = answered.get(self.edited, ""), answered.get(self.edited_pair, "")
         if linked.of_view:
             edit = linked.of_view.get("edited", edit[0]), linked.of_view.get("edited_pair", edit[1])
-            answered |= self._linked(name, answered[self.query], edit, linked, retrieval)
+            answered |= self._linked(name, answered[self.query], edit, linked, moved)
         return {
             self.about: about_html(model),
             **filled_boxes((self.text, self.text_pair), (text, text_pair), texts, is_pair),
             self.examples: gr.Dataset(samples=[[" | ".join(sample)] for sample in samples]),
-            **self.sliders.set_to(model, retrieval),
+            **self.sliders.set_to(model, **moved),
             **answered,
             self.edited: edit[0],
             self.edited_pair: gr.Textbox(edit[1], visible=is_pair),
@@ -225,9 +225,9 @@ class QueryView:
         }
 
     def _linked(
-        self, name: str, query: "AskedText", edit: tuple[str, str], linked: PageState, retrieval: RetrievalSettings
+        self, name: str, query: "EncodedTexts", edit: tuple[str, str], linked: PageState, moved: dict[str, Any]
     ) -> dict[Any, Any]:
-        """Answer as if the memory were as a link thinks it, with the link's edit beside; what cannot be is left out."""
+        """Answer by the memory with a link's changes, its edit of the text beside; what cannot be is left out."""
         model, (numbers, labels) = self.menu.get(name), struck_of(linked.of_view)
         memories, classes = range(len(model.memory)), model.classes_.tolist()
         struck = {
@@ -236,48 +236,51 @@ class QueryView:
         }
         edited = None
         with suppress(ReAugKDError):
-            edited = asked_text(model, *edit) if edit != two_parts(query.text) else None
+            edited = asked_text(model, *edit) if edit != two_parts(query.texts[0]) else None
         try:
-            return self._drawn(name, query, edited, struck, retrieval)
+            return self._drawn(name, query, edited, struck, moved)
         except ReAugKDError:  # nothing would be left of the memory
-            return self._drawn(name, query, edited, NOTHING, retrieval)
+            return self._drawn(name, query, edited, NOTHING, moved)
 
     def linked_state(
-        self, text: str, text_pair: str, k: float, weight: float, temperature: float, gate: bool, *thought: Any
+        self,
+        text: str,
+        text_pair: str,
+        k: float,
+        weight: float,
+        temperature: float,
+        as_fitted: bool,
+        as_chosen: bool,
+        edited: str,
+        edited_pair: str,
+        is_beside: bool,
+        struck: dict[str, Any],
     ) -> PageState:
         """Return the state that a link to the page opens, from the values of ``seen``."""
-        edited, edited_pair, is_beside, struck = thought
         of_view = {"edited": edited, "edited_pair": edited_pair} if is_beside else {}
         of_view |= struck_in_link(struck["struck"], struck["relabelled"])
         return PageState(
             text=text,
             text_pair=text_pair,
-            k=int(k),
-            retrieval_weight=None if gate else weight,
-            temperature=temperature,
+            **moves(k, weight, temperature, as_fitted, as_chosen),
             of_view=short(of_view),
         )
 
-    def _settings(self, name: str, *values: Any) -> RetrievalSettings:
-        return self.sliders.settings(self.menu.get(name), *values)
-
-    def _asked(
-        self, name: str, is_beside: bool, text: str, text_pair: str, retrieval: RetrievalSettings
-    ) -> dict[Any, Any]:
-        """Answer another text: what was thought away, and the edit beside it, go."""
+    def _asked(self, name: str, is_beside: bool, text: str, text_pair: str, moved: dict[str, Any]) -> dict[Any, Any]:
+        """Answer another text: what was struck out, and the edit beside it, go."""
         try:
             query = asked_text(self.menu.get(name), text, text_pair)
         except ReAugKDError as error:
             return {self.message: gr.HTML(sentence_html(error), visible=True)}
-        edits = dict(zip((self.edited, self.edited_pair), two_parts(query.text), strict=True)) if is_beside else {}
-        return {self.message: gr.HTML("", visible=False), **edits, **self._drawn(name, query, None, NOTHING, retrieval)}
+        edits = dict(zip((self.edited, self.edited_pair), two_parts(query.texts[0]), strict=True)) if is_beside else {}
+        return {self.message: gr.HTML("", visible=False), **edits, **self._drawn(name, query, None, NOTHING, moved)}
 
     def _ask(
-        self, name: str, query: "AskedText | None", is_beside: bool, text: str, text_pair: str, *settings: Any
+        self, name: str, query: "EncodedTexts | None", is_beside: bool, text: str, text_pair: str, *settings: Any
     ) -> dict[Any, Any]:
-        if query is not None and query.text in (text, (text, text_pair)):
+        if query is not None and query.texts[0] in (text, (text, text_pair)):
             return {self.message: gr.HTML("", visible=False)}  # the page put it there itself, with its answer
-        return self._asked(name, is_beside, text, text_pair, self._settings(name, *settings))
+        return self._asked(name, is_beside, text, text_pair, moves(*settings))
 
     def _pick(self, name: str, is_beside: bool, example: int, *settings: Any) -> dict[Any, Any]:
         return self._put(name, is_beside, (*example_texts(self.menu.get(name))[example], "")[:2], *settings)
@@ -288,52 +291,53 @@ class QueryView:
 
     def _put(self, name: str, is_beside: bool, texts: tuple[str, ...], *settings: Any) -> dict[Any, Any]:
         typed = {self.text: texts[0], self.text_pair: texts[1]}
-        return typed | self._asked(name, is_beside, texts[0], texts[1], self._settings(name, *settings))
+        return typed | self._asked(name, is_beside, texts[0], texts[1], moves(*settings))
 
-    def _begin_edit(self, query: "AskedText | None", edited: "AskedText | None") -> dict[Any, Any]:
+    def _begin_edit(self, query: "EncodedTexts | None", edited: "EncodedTexts | None") -> dict[Any, Any]:
         """Put the text that is answered into the boxes, unless an edit stands there."""
         if query is None or edited is not None:
             return {self.is_beside: True}
-        return {self.is_beside: True, **dict(zip((self.edited, self.edited_pair), two_parts(query.text), strict=True))}
+        return {
+            self.is_beside: True,
+            **dict(zip((self.edited, self.edited_pair), two_parts(query.texts[0]), strict=True)),
+        }
 
     def _edit(
         self,
         name: str,
-        query: "AskedText | None",
-        known: "AskedText | None",
+        query: "EncodedTexts | None",
+        known: "EncodedTexts | None",
         struck: dict[str, Any],
         edited: str,
         pair: str,
         *settings: Any,
     ) -> dict[Any, Any]:
-        if query is None or not edited or (edited, pair) == two_parts(query.text):
+        if query is None or not edited or (edited, pair) == two_parts(query.texts[0]):
             return {self.edited_query: None, self.beside: ""}  # the page put it there, or it is no longer an edit
-        if known is not None and (edited, pair) == two_parts(known.text):
+        if known is not None and (edited, pair) == two_parts(known.texts[0]):
             return gr.skip()  # a link put it there, with its answer
         try:
             edited_query = asked_text(self.menu.get(name), edited, pair)
         except ReAugKDError as error:
             return {self.edited_query: None, self.beside: sentence_html(error)}
-        return self._drawn(name, query, edited_query, struck, self._settings(name, *settings))
+        return self._drawn(name, query, edited_query, struck, moves(*settings))
 
     def _move(
-        self, name: str, query: "AskedText", edited: "AskedText | None", struck: dict[str, Any], *settings: Any
+        self, name: str, query: "EncodedTexts", edited: "EncodedTexts | None", struck: dict[str, Any], *settings: Any
     ) -> dict[Any, Any]:
-        return self._drawn(name, query, edited, struck, self._settings(name, *settings))
+        return self._drawn(name, query, edited, struck, moves(*settings))
 
     def _reset(
-        self, name: str, query: "AskedText", edited: "AskedText | None", struck: dict[str, Any]
+        self, name: str, query: "EncodedTexts", edited: "EncodedTexts | None", struck: dict[str, Any]
     ) -> dict[Any, Any]:
-        model = self.menu.get(name)
-        shown = self._drawn(name, query, edited, struck, model.retrieval)
-        return self.sliders.set_to(model, model.retrieval) | shown
+        return self.sliders.set_to(self.menu.get(name)) | self._drawn(name, query, edited, struck, UNMOVED)
 
     # Gradio resolves the annotations of these two, so none may be of a module that is not imported.
     def _strike(self, event: gr.EventData, name: str, *asked: Any) -> dict[Any, Any]:
         query, edited, struck, *settings = asked
         struck = struck | {"struck": [*struck["struck"], int(event.number)]}
         try:
-            return self._drawn(name, query, edited, struck, self._settings(name, *settings))
+            return self._drawn(name, query, edited, struck, moves(*settings))
         except ReAugKDError as error:  # it is the last one
             raise gr.Error(str(error)) from error
 
@@ -344,50 +348,53 @@ class QueryView:
         if event.label != str(self.menu.get(name).memory.rows["label"].iloc[number]):  # else it is put back
             relabelled[number] = event.label
         struck = struck | {"relabelled": relabelled}
-        return self._drawn(name, query, edited, struck, self._settings(name, *settings))
+        return self._drawn(name, query, edited, struck, moves(*settings))
 
-    def _put_back(self, name: str, query: "AskedText", edited: "AskedText | None", *settings: Any) -> dict[Any, Any]:
-        return self._drawn(name, query, edited, NOTHING, self._settings(name, *settings))
+    def _put_back(
+        self, name: str, query: "EncodedTexts", edited: "EncodedTexts | None", *settings: Any
+    ) -> dict[Any, Any]:
+        return self._drawn(name, query, edited, NOTHING, moves(*settings))
 
-    def _flip(self, name: str, query: "AskedText", struck: dict[str, Any], *settings: Any) -> str:
+    def _flip(self, name: str, query: "EncodedTexts", struck: dict[str, Any], *settings: Any) -> str:
         """Say without which further memories the answer would be another."""
         from reaugkd.what_if import flipping_set
 
         model = self.menu.get(name)
-        flipped = flipping_set(model, query, self._settings(name, *settings), strikes_of(struck))
+        flipped = flipping_set(model, query, model.pool.overridden(**moves(*settings)), strikes_of(struck))
         return flipped_html(model, flipped)
 
     def _drawn(
         self,
         name: str,
-        query: "AskedText",
-        edited: "AskedText | None",
+        query: "EncodedTexts",
+        edited: "EncodedTexts | None",
         struck: dict[str, Any],
-        retrieval: RetrievalSettings,
+        moved: dict[str, Any],
     ) -> dict[Any, Any]:
-        """Return all that an answer shows; what is wrong with the text in the box stays said until that is mended."""
+        """Return all that an answer shows; what is wrong with the text in the box stays said until it is corrected."""
         from reaugkd.what_if import explain_what_if
 
         model, strikes = self.menu.get(name), strikes_of(struck)
-        explanation = explain_what_if(model, query, retrieval, strikes)
-        beside = (
-            ""
-            if edited is None
-            else answer_html(explain_what_if(model, edited, retrieval, strikes), edited.teacher_probabilities)
-        )
+        pool = model.pool.overridden(**moved)
+        explanation, beside = explain_what_if(model, query, pool, strikes), ""
+        if edited is not None:
+            beside = answer_html(explain_what_if(model, edited, pool, strikes), teacher_of(edited))
         return {
             self.query: query,
             self.edited_query: edited,
             self.struck: struck,
-            self.sliders.weight: round(explanation.retrieval.retrieval_weight, 2),
             self.flipped: "",
-            self.answer: answer_html(explanation, query.teacher_probabilities),
+            self.answer: answer_html(explanation, teacher_of(query)),
             self.beside: beside,
             self.table: neighbour_table(explanation, explanation.classes),
-            self.thought: thought_html(model, strikes),
+            self.changes: changes_html(model, strikes),
             self.back: gr.Button(visible=bool(strikes.struck or strikes.relabelled)),
             self.code: query_code(
-                self.menu.shown_folder(name), query.text, retrieval, tuple(strikes.struck), strikes.relabelled
+                self.menu.shown_folder(name),
+                query.texts[0],
+                **moved,
+                struck=tuple(strikes.struck),
+                relabelled=strikes.relabelled,
             ),
             self.maps.map: query_said(name, model, explanation),
         }

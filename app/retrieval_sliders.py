@@ -1,40 +1,75 @@
-"""The sliders that move retrieval, wherever a view has them: k, λ or the gate, and τ."""
+"""The sliders that move retrieval, wherever a view has them: k, λ and τ, and the boxes that leave them as trained."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from models import LATEST
+from models import AT_ONCE, LATEST, ModelMenu
 
-from reaugkd.retrieval import RetrievalSettings
+from reaugkd.links import PageState
+from reaugkd.pool import KeySettings, Pool
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import ReAugKDClassifier
 
-# The box of the gate is still checked in the page when λ's first move is sent.
-WITHOUT_GATE = "(...values) => values.slice(0, {count}).map((value, place) => place === {gate} ? false : value)"
+# A box is still checked in the page when the first move of its slider is sent.
+UNCHECKED = "(...values) => values.slice(0, {count}).map((value, place) => place === {box} ? false : value)"
 
 
-class RetrievalSliders:
-    """k, λ, τ, and whether the gate sets λ.
+def shown_key(pool: Pool) -> KeySettings:
+    """Return the settings of the key with the largest weight, of the first key where none has a weight."""
+    return max(pool.keys.values(), key=lambda key: key.weight)
+
+
+def moves(k: float, weight: float, temperature: float, as_fitted: bool, as_chosen: bool) -> dict[str, Any]:
+    """Return what the sliders ask for by the names that pools and links give it; None is the model's own.
 
     Parameters
     ----------
+    k, weight, temperature : float
+        The sliders.
+    as_fitted : bool
+        Whether λ is the model's own.
+    as_chosen : bool
+        Whether each key has its own k and τ.
+
+    Returns
+    -------
+    dict
+        ``k``, ``retrieval_weight`` and ``temperature``.
+    """
+    return {
+        "k": None if as_chosen else int(k),
+        "retrieval_weight": None if as_fitted else weight,
+        "temperature": None if as_chosen else temperature,
+    }
+
+
+def moves_of_link(linked: PageState) -> dict[str, Any]:
+    """Return what a link asks for, as :func:`moves` does."""
+    return {name: getattr(linked, name) for name in ("k", "retrieval_weight", "temperature")}
+
+
+class RetrievalSliders:
+    """k, λ and τ, and whether each is as the model has it.
+
+    Parameters
+    ----------
+    menu : ModelMenu
+        Gives the model.
+    name : Component
+        Holds the name of the model.
     place : str
         Begins the elements' ids, so that a page may hold the sliders twice.
 
     Attributes
     ----------
     values : list of Component
-        The four, in the order in which :meth:`settings` takes their values.
+        The five, in the order in which :func:`moves` takes their values.
     """
 
-    def __init__(self, place: str = "") -> None:
+    def __init__(self, menu: ModelMenu, name: gr.Dropdown, place: str = "") -> None:
         self.k = gr.Slider(1, 64, 16, step=1, label="k: how many neighbours", elem_id=f"{place}k", buttons=[])
-        self.weight = gr.Slider(
-            0, 1, 0.5, step=0.01, label="λ: weight of the memory", elem_id=f"{place}weight", buttons=[]
-        )
-        self.by_gate = gr.Checkbox(True, label="The gate sets λ for each text", elem_id=f"{place}by-gate")
         self.temperature = gr.Slider(
             0.01,
             0.5,
@@ -44,68 +79,76 @@ class RetrievalSliders:
             elem_id=f"{place}temperature",
             buttons=[],
         )
-        self.values = [self.k, self.weight, self.temperature, self.by_gate]
-        # Another slider that is moved before the answer comes would ask the gate otherwise.
-        self.weight.input(None, None, self.by_gate, js="() => false", api_visibility="private")
+        self.as_chosen = gr.Checkbox(True, label="k and τ as chosen for each key", elem_id=f"{place}as-chosen")
+        self.weight = gr.Slider(
+            0, 1, 0.5, step=0.01, label="λ: weight of the memory", elem_id=f"{place}weight", buttons=[]
+        )
+        self.as_fitted = gr.Checkbox(True, label="λ as fitted", elem_id=f"{place}as-fitted")
+        self.values = [self.k, self.weight, self.temperature, self.as_fitted, self.as_chosen]
+        self._boxes = {self.k: self.as_chosen, self.temperature: self.as_chosen, self.weight: self.as_fitted}
+        for slider, box in self._boxes.items():
+            # Another slider that is moved before the answer comes would ask by the box otherwise.
+            slider.input(None, None, box, js="() => false", api_visibility="private")
+        for box, sliders in ((self.as_chosen, [self.k, self.temperature]), (self.as_fitted, [self.weight])):
+
+            def show(name: str, checked: bool, sliders: list[gr.Slider] = sliders) -> dict[Any, Any]:
+                model = menu.get(name)
+                return {slider: self.set_to(model)[slider] for slider in sliders} if checked else {}
+
+            box.input(show, [name, box], sliders, **AT_ONCE)
 
     def on_move(self, answer: Callable[..., dict[Any, Any]], inputs: list[Any], outputs: list[Any]) -> None:
-        """Answer anew whenever one of them is moved; whoever moves λ does not mean the gate.
+        """Answer anew whenever one of them is moved; a slider that is moved counts in the place of what was chosen.
 
         Parameters
         ----------
         answer : callable
             Takes the values of the inputs and returns those of outputs.
         inputs, outputs : list of Component
-            As of any event; all four are among the inputs.
+            As of any event; all five are among the inputs.
         """
-        gr.on([self.k.input, self.temperature.input, self.by_gate.input], answer, inputs, outputs, **LATEST)
-        script = WITHOUT_GATE.format(count=len(inputs), gate=inputs.index(self.by_gate))
-        self.weight.input(answer, inputs, outputs, js=script, **LATEST)
+        gr.on([self.as_chosen.input, self.as_fitted.input], answer, inputs, outputs, **LATEST)
+        for slider, box in self._boxes.items():
+            script = UNCHECKED.format(count=len(inputs), box=inputs.index(box))
+            slider.input(answer, inputs, outputs, js=script, **LATEST)
 
-    @staticmethod
-    def settings(
-        model: "ReAugKDClassifier", k: float, weight: float, temperature: float, by_gate: bool
-    ) -> RetrievalSettings:
-        """Return what the sliders say: their λ, or the model's gate.
-
-        Parameters
-        ----------
-        model : ReAugKDClassifier
-            The model.
-        k, weight, temperature : float
-            The sliders.
-        by_gate : bool
-            Whether the gate sets λ; without effect where the model has none.
-
-        Returns
-        -------
-        RetrievalSettings
-            What answers.
-        """
-        return RetrievalSettings(int(k), weight, temperature, model.retrieval.gate if by_gate else None)
-
-    def set_to(self, model: "ReAugKDClassifier", retrieval: RetrievalSettings) -> dict[Any, Any]:
+    def set_to(
+        self,
+        model: "ReAugKDClassifier",
+        k: int | None = None,
+        retrieval_weight: float | None = None,
+        temperature: float | None = None,
+    ) -> dict[Any, Any]:
         """Set the sliders, with room for what is set.
 
         Parameters
         ----------
         model : ReAugKDClassifier
-            The model: there are no more neighbours than memories, and only where it has a gate can one be asked.
-        retrieval : RetrievalSettings
-            What they are to say.
+            The model: there are no more neighbours than memories.
+        k, retrieval_weight, temperature : float, optional
+            What they are to say; what the model has if left out.
 
         Returns
         -------
         dict
             Values by component.
         """
+        pool, key = model.pool, shown_key(model.pool)
+        as_fitted, as_chosen = retrieval_weight is None, k is None and temperature is None
+        k, temperature = min(k or key.k, len(model.memory)), temperature or key.temperature
+        weight = pool.retrieval_weight if retrieval_weight is None else retrieval_weight
         # Gradio refuses whatever comes with a value outside of its slider, and what the page is just filled with may
         # come with the values from before: so no slider ends within those that it opens with.
-        k, temperature = min(retrieval.k, max(1, len(model.memory))), retrieval.temperature
         low, high = min(0.01, temperature), max(0.5, temperature)
         return {
             self.k: gr.Slider(maximum=max(64, k), value=k),
-            self.weight: retrieval.retrieval_weight,
+            self.weight: round(pool.fitted_weight if weight is None else weight, 2),
             self.temperature: gr.Slider(minimum=low, maximum=high, value=temperature),
-            self.by_gate: gr.Checkbox(retrieval.gate is not None, visible=model.retrieval.gate is not None),
+            self.as_fitted: as_fitted,
+            self.as_chosen: as_chosen,
         }
+
+    def values_of(self, updates: dict[Any, Any]) -> tuple[float, float, float, bool, bool]:
+        """Return what :meth:`set_to` sets, in the order of ``values``."""
+        k, weight, temperature = (updates[part] for part in (self.k, self.weight, self.temperature))
+        return k.value, weight, temperature.value, updates[self.as_fitted], updates[self.as_chosen]

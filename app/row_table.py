@@ -1,13 +1,16 @@
 """How rows are listed on every page: which they are, how many, and the first of them in a table."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import pandas as pd
 from models import LATEST
 
 from reaugkd.neighbour_table import escaped_text
+
+if TYPE_CHECKING:
+    Row = Mapping[Any, Any] | pd.Series[Any]
 
 # Whole sets of rows take seconds: nobody's text waits for them.
 ALL_ROWS = LATEST | {"concurrency_id": "rows"}
@@ -37,6 +40,11 @@ def listed_html(which: str, rows: int) -> str:
     """
     more = f"; the first {MAX_ROWS} are listed, the file holds all" if rows > MAX_ROWS else ""
     return f"<p><b>{rows:,}</b> rows: {escaped_text(which)}{more}</p>"
+
+
+def whose_label(row: "Row") -> str:
+    """Say whose the label of a row is: a person's, or the teacher's where the row came without one."""
+    return "labelled by the teacher" if row.get("labelled_by") == "teacher" else "gold label"
 
 
 def numbered(rows: pd.DataFrame, name: str) -> pd.DataFrame:

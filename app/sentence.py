@@ -8,7 +8,7 @@ READ_ALOUD = "element.setAttribute('role', 'status');"
 
 
 def sentence_html(error: ReAugKDError | str) -> str:
-    """Show the one sentence that says what to mend.
+    """Show the one sentence that says what to correct.
 
     Parameters
     ----------

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # torch and pandas' readers take seconds to import: the page 
 SHIPPED, HUB, FILE = "shoptalk, which is shipped", "a data set of the hub", "a file of mine"
 TEACHERS = ["sentence-transformers/all-MiniLM-L6-v2", "sentence-transformers/all-mpnet-base-v2"]
 STUDENTS = TEACHERS[:1]
+NO_ENCODER = "none"
 ACCURACY_AND_F1 = "accuracy_and_f1"
 METRICS = ["accuracy", "macro_f1", ACCURACY_AND_F1, "matthews_correlation"]
 OWN_METRIC = "the task's own, else accuracy"
@@ -159,6 +160,12 @@ class TrainView:
                 height=150,
                 elem_id="train-test-file",
             )
+            self.unlabelled_file = gr.File(
+                label="Texts without labels, in columns of the same names: the teacher labels them",
+                file_types=TABLES,
+                height=150,
+                elem_id="train-unlabelled-file",
+            )
         self.teacher = gr.Dropdown(
             [SHIPPED_TEACHER, *TEACHERS],
             value=SHIPPED_TEACHER,
@@ -182,8 +189,13 @@ class TrainView:
             interactive=False,  # those are what is chosen first
             elem_id="train-keep",
         )
-        self.second_key = gr.Checkbox(
-            True, label="Search the memory by an untuned encoder too, where that tells more", elem_id="train-second-key"
+        self.encoder_key = gr.Dropdown(
+            [NO_ENCODER, *TEACHERS],
+            value=NO_ENCODER,
+            label="Search the memory by an untuned encoder too",
+            info="Finds classes that are added later better, and runs beside the student for every text.",
+            allow_custom_value=True,
+            elem_id="train-encoder-key",
         )
         self.model_name = gr.Textbox("", label="Name of the model", max_lines=1, elem_id="train-name")
         with gr.Row():
@@ -205,10 +217,11 @@ class TrainView:
             self.hub,
             self.train_file,
             self.test_file,
+            self.unlabelled_file,
             self.text_column,
         }
         asked |= {self.pair_column, self.label_column, self.metric, self.teacher, self.student, self.layers}
-        asked |= {self.positive, self.epochs_wanted, self.seed, self.keep_teacher, self.second_key}
+        asked |= {self.positive, self.epochs_wanted, self.seed, self.keep_teacher, self.encoder_key}
         described = [self.about, self.positive]
         previewed: list[Any] = [self.text_column, self.pair_column, self.label_column, *described]
         previewed += [self.preview, self.is_read, self.message]
@@ -225,7 +238,7 @@ class TrainView:
         self.timer.tick(self._draw, [self.drawn, *kept], drawn, **quiet)
 
     def fill(self, _: str, model_name: str, is_read: bool) -> dict[Any, Any]:
-        """Set the page up: it shows the training that runs, whoever started it.
+        """Set the page up: it shows the training that runs, also one that another page started.
 
         Parameters
         ----------
@@ -316,11 +329,13 @@ class TrainView:
     def _start(self, asked: dict[Any, Any]) -> dict[Any, Any]:
         by_file = asked[self.source] == FILE
         text_column, pair_column, metric = asked[self.text_column], asked[self.pair_column], asked[self.metric]
+        encoder_key = (asked[self.encoder_key] or NO_ENCODER).strip()
         request = TrainingRequest(
             name=asked[self.model_name],
             task={SHIPPED: "shoptalk", HUB: asked[self.hub]}.get(asked[self.source], ""),
             train_file=(asked[self.train_file] or "") if by_file else "",
             test_file=(asked[self.test_file] or "") if by_file else "",
+            unlabelled_file=(asked[self.unlabelled_file] or "") if asked[self.source] != SHIPPED else "",
             text_column="" if text_column in (None, ANY_TEXT) else text_column,
             text_pair_column="" if pair_column in (None, NO_PAIR) else pair_column,
             label_column=asked[self.label_column] or LABEL,
@@ -332,7 +347,7 @@ class TrainView:
             epochs=asked[self.epochs_wanted] or 0,
             seed=int(asked[self.seed] or 0),
             keep_teacher=asked[self.keep_teacher] and asked[self.teacher] != SHIPPED_TEACHER,
-            second_key=asked[self.second_key],
+            encoder_key="" if encoder_key == NO_ENCODER else encoder_key,
         )
         return self._started(lambda: self.trainings.start(request), asked[self.model_name], asked[self.is_read])
 

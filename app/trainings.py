@@ -29,8 +29,8 @@ class TrainingRequest:
         Folder of the model, beside the first model's.
     task : str
         ``shoptalk`` or the name of a hub data set; empty where files are given.
-    train_file, test_file : str
-        Tables of one's own; empty where there are none.
+    train_file, test_file, unlabelled_file : str
+        Tables of one's own, the last of texts that only the teacher labels; empty where there are none.
     text_column, text_pair_column, label_column : str
         Columns of the rows; where the first is empty ``text`` is looked for, in a hub data set ``sentence`` too;
         no pair where the second is empty.
@@ -50,14 +50,15 @@ class TrainingRequest:
         Seed of all trainings.
     keep_teacher : bool
         Keep the teacher in the model's folder.
-    second_key : bool
-        Offer an untuned encoder as a second key into the memory.
+    encoder_key : str
+        A pretrained encoder, left untuned, by which the memory is searched too; empty for none.
     """
 
     name: str
     task: str = ""
     train_file: str = ""
     test_file: str = ""
+    unlabelled_file: str = ""
     text_column: str = ""
     text_pair_column: str = ""
     label_column: str = "label"
@@ -69,9 +70,9 @@ class TrainingRequest:
     epochs: float = 0
     seed: int = 0
     keep_teacher: bool = False
-    second_key: bool = True
+    encoder_key: str = ""
 
-    def load(self) -> "Task":
+    def load(self, say: Callable[[str], object] | None = None) -> "Task":
         """Load the task; a sentence is raised where its files or columns are not right."""
         from reaugkd import load_task
         from reaugkd.sources import load_files
@@ -85,6 +86,8 @@ class TrainingRequest:
                 label_column=self.label_column,
                 metric=self.metric or "accuracy",
                 positive_label=self.positive_label or None,
+                unlabelled=self.unlabelled_file or None,
+                say=say,
             )
         if not self.task.strip():
             raise ReAugKDError("There is nothing to train on; name a data set of the hub, or upload a file.")
@@ -94,6 +97,8 @@ class TrainingRequest:
             text_pair_column=self.text_pair_column or None,
             label_column=self.label_column,
             metric=self.metric or None,
+            unlabelled=self.unlabelled_file or None,
+            say=say,
         )
 
     def train(
@@ -133,10 +138,10 @@ class TrainingRequest:
             epochs=self.epochs or None,
             seed=self.seed,
             keep_teacher=self.keep_teacher,
-            second_key=DEFAULT_ENCODER if self.second_key else None,
+            encoder_key=self.encoder_key or None,
         )
         return train(
-            self.load(),
+            self.load(say),
             recipe,
             folder,
             teacher_outputs=outputs,
@@ -156,9 +161,9 @@ class TrainingRequest:
         Returns
         -------
         bool
-            True where they differ in nothing but the second key and whether the teacher is kept.
+            True where they differ at most in the encoder key and in whether the teacher is kept.
         """
-        return replace(self, second_key=begun.second_key, keep_teacher=begun.keep_teacher) == begun
+        return replace(self, encoder_key=begun.encoder_key, keep_teacher=begun.keep_teacher) == begun
 
     def _shipped_outputs(self) -> "TeacherOutputs | None":
         from reaugkd import TeacherOutputs

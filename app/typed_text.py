@@ -67,7 +67,9 @@ def place_boxes(placeholder: str, elem_id: str) -> tuple[gr.Textbox, gr.Textbox]
 def filled_boxes(
     boxes: tuple[gr.Textbox, gr.Textbox], held: tuple[str, str], wanted: tuple[str, str], is_pair: bool
 ) -> dict[Any, Any]:
-    """Open the boxes of a text for typing and put texts into them, but for what they hold: more may be typed since.
+    """Open the boxes of a text for typing and put texts into them.
+
+    A box that holds its text already is let alone: more may be typed since.
 
     Parameters
     ----------
