@@ -1,13 +1,13 @@
 """Who is right where, and is the difference real? Two models, or two ways of answering of one, over the same rows."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from reaugkd.answers import Answers
+from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation_set import Answered
-from reaugkd.inference import ReAugKDClassifier
 from reaugkd.metrics import METRICS
 from reaugkd.reliability import expected_calibration_error
 from reaugkd.significance import DRAWS, Interval, mcnemar, paired_bootstrap
@@ -62,12 +62,12 @@ class Comparison:
         return int((self.table["differs"] & (self.table["outcome"] == OUTCOMES[3])).sum())
 
 
-def compare(first: Answered, second: Answered, metric: str, *, draws: int = DRAWS) -> Comparison:
+def compare(first: Answers, second: Answers, metric: str, *, draws: int = DRAWS) -> Comparison:
     """Compare the answers of two models, or of one model in two ways, to the same rows.
 
     Parameters
     ----------
-    first, second : Answered
+    first, second : Answers
         The answers to N rows, with the same texts and gold labels in the same order. The classes of one begin with
         those of the other, as those of an edited model begin with the classes that were there before.
     metric : str
@@ -85,11 +85,11 @@ def compare(first: Answered, second: Answered, metric: str, *, draws: int = DRAW
     ReAugKDError
         If the classes or the rows are others.
     """
-    names = _all_classes(first.asked.label_names, second.asked.label_names)
-    _check_rows(first.asked.rows, second.asked.rows)
-    sides = [replace(side, asked=side.asked.with_classes(names)) for side in (first, second)]
-    gold, predicted = sides[0].asked.labels, [side.predicted["answer"] for side in sides]
-    sure, right = [side.probabilities["answer"].max(axis=1) for side in sides], [said == gold for said in predicted]
+    names = _all_classes(first.memory.classes, second.memory.classes)
+    _check_rows(first.encoded.table, second.encoded.table)
+    gold, said = first.encoded.labels(names), [side.pooled.probabilities for side in (first, second)]
+    predicted, sure = [side.argmax(axis=1) for side in said], [side.max(axis=1) for side in said]
+    right = [numbers == gold for numbers in predicted]
     found = {
         "first": np.asarray(names)[predicted[0]],
         "second": np.asarray(names)[predicted[1]],
@@ -106,7 +106,7 @@ def compare(first: Answered, second: Answered, metric: str, *, draws: int = DRAW
             expected_calibration_error(sure[0], right[0]),
             expected_calibration_error(sure[1], right[1]),
         ),
-        table=rows_with(first.asked.rows, found),
+        table=rows_with(first.encoded.table, found),
     )
 
 
@@ -126,7 +126,7 @@ def check_comparable(first: ReAugKDClassifier, second: ReAugKDClassifier) -> Non
     if first.parts.settings.is_pair != second.parts.settings.is_pair:
         takes = ["pairs of texts" if model.parts.settings.is_pair else "single texts" for model in (first, second)]
         raise ReAugKDError(f"The first model takes {takes[0]}, the second {takes[1]}; compare two models of one task.")
-    _all_classes(first.parts.settings.label_names, second.parts.settings.label_names)
+    _all_classes(first.memory.classes, second.memory.classes)
 
 
 def comparison_in_words(comparison: Comparison, metric: str, which: str = "rows") -> list[str]:

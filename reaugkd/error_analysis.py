@@ -6,13 +6,13 @@ from typing import Any
 
 import pandas as pd
 
+from reaugkd.answers import EFFECTS, Answers, effects
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation_set import EFFECTS, Answered
 from reaugkd.metrics import METRICS
 from reaugkd.reliability import confidence_column, expected_calibration_error, reliability
 
 TEXTS = ("text", "text_pair", "other_text", "other_text_pair")
-VOICES = ("teacher", "student", "retrieved", "answer")
+VOICES = ("teacher", "student", "memory", "answer")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class RowFilter:
         Parameters
         ----------
         table : DataFrame
-            As :meth:`reaugkd.evaluation_set.Answered.table` gives it.
+            As :meth:`reaugkd.answers.Answers.table` gives it.
 
         Returns
         -------
@@ -82,7 +82,7 @@ def confusion(table: pd.DataFrame, label_names: tuple[str, ...], voice: str = "a
     Parameters
     ----------
     table : DataFrame
-        As :meth:`reaugkd.evaluation_set.Answered.table` gives it.
+        As :meth:`reaugkd.answers.Answers.table` gives it.
     label_names : tuple of str
         The C classes.
     voice : str
@@ -103,7 +103,7 @@ def disagreements(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table : DataFrame
-        As :meth:`reaugkd.evaluation_set.Answered.table` gives it.
+        As :meth:`reaugkd.answers.Answers.table` gives it.
 
     Returns
     -------
@@ -122,13 +122,13 @@ def calibration(table: pd.DataFrame, voice: str = "answer") -> pd.DataFrame:
     return reliability(table[confidence_column(voice)].to_numpy(), (table[voice] == table["label"]).to_numpy())
 
 
-def summary(answered: Answered, metric: str) -> dict[str, Any]:
+def summary(answers: Answers, metric: str) -> dict[str, Any]:
     """Say in figures how good the answers are.
 
     Parameters
     ----------
-    answered : Answered
-        The answers.
+    answers : Answers
+        Answers to rows with gold labels.
     metric : str
         A key of :data:`reaugkd.metrics.METRICS`.
 
@@ -136,17 +136,18 @@ def summary(answered: Answered, metric: str) -> dict[str, Any]:
     -------
     dict
         ``rows``; ``score`` and ``calibration_error`` by voice, from 0 to 1; and ``effects``: how many rows
-        have each of :data:`reaugkd.evaluation_set.EFFECTS`.
+        have each of :data:`reaugkd.answers.EFFECTS`.
     """
-    gold, predicted, table = answered.asked.labels, answered.predicted, answered.table()
-    errors = {}
-    for voice in predicted:
-        confidences = answered.probabilities[voice].max(axis=1)
-        errors[voice] = expected_calibration_error(confidences, predicted[voice] == gold)
-    counts = table["effect"].value_counts()
+    gold, probabilities = answers.labels, answers.probabilities
+    predicted = {voice: said.argmax(axis=1) for voice, said in probabilities.items()}
+    errors = {
+        voice: expected_calibration_error(said.max(axis=1), predicted[voice] == gold)
+        for voice, said in probabilities.items()
+    }
+    found = effects(gold, predicted["student"], predicted["answer"])
     return {
-        "rows": len(table),
+        "rows": len(gold),
         "score": {voice: METRICS[metric](gold, numbers) for voice, numbers in predicted.items()},
         "calibration_error": errors,
-        "effects": {effect: int(counts.get(effect, 0)) for effect in EFFECTS},
+        "effects": {effect: int((found == effect).sum()) for effect in EFFECTS},
     }

@@ -8,15 +8,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
+from reaugkd.answers import Answers
+from reaugkd.classifier import ReAugKDClassifier
+from reaugkd.error_analysis import VOICES
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation_set import Answered
 from reaugkd.figures import OTHER_COLOUR, PALETTE
-from reaugkd.inference import ReAugKDClassifier
+from reaugkd.memory import LABELLED_BY, TEACHER
 
 KINDS = ("memory", "test row")
 # What is found out of a point; a further column of such a name would be taken for it.
-FOUND = ["teacher", "teacher_probability", "student", "student_probability", "retrieved", "answer", "probability"]
-FOUND += ["weight", "effect", "moved"]
+FOUND = ["teacher", "teacher_probability", "student", "student_probability", "memory", "answer", "probability"]
+FOUND += ["effect", "moved"]
 # From light to dark, evenly bright steps, to be told apart without a sense of colour too.
 STEPS = ("#FDE725", "#8FD744", "#35B779", "#21908C", "#31688E", "#443A83", "#440154")
 MEASURED_ROWS = 2_000
@@ -31,8 +33,9 @@ class MapPoints:
     ----------
     rows : DataFrame
         P rows: ``kind``, one of :data:`KINDS`; ``number`` in the memory or the evaluation set; ``id``, ``text``,
-        ``label``; what ``teacher``, ``student`` and ``answer`` say where that is known; ``moved``, 1 - cos(x_i, z_i) of
-        a memory; further columns. What is not known of a point is missing.
+        ``label``; what ``teacher``, ``student``, ``memory`` and ``answer`` say where that is known, and whether it is
+        ``right`` or ``wrong`` by a gold label; ``moved``, 1 - cos(x_i, z_i) of a memory; ``labelled_by``, ``gold`` or
+        ``teacher``, where the teacher labelled some; further columns. What is not known of a point is missing.
     teacher_points, student_points : (P, 2) float32
         Positions among the teacher's embeddings and among the student's. Of an evaluated row the teacher's embedding
         is not known: both are places of its x, among the z_i and among the x_i.
@@ -66,7 +69,7 @@ class PointColours:
 
 
 def map_points(
-    model: ReAugKDClassifier, answered: Answered | None, student_probabilities: NDArray[np.floating] | None = None
+    model: ReAugKDClassifier, answers: Answers | None, student_probabilities: NDArray[np.floating] | None = None
 ) -> MapPoints:
     """Gather the points of a model's maps.
 
@@ -74,7 +77,7 @@ def map_points(
     ----------
     model : ReAugKDClassifier
         The model.
-    answered : Answered or None
+    answers : Answers or None
         Its answers to an evaluation set, to be shown among the memories.
     student_probabilities : (N, C) float, optional
         What the student says of the memories; left out, that is missing.
@@ -89,31 +92,34 @@ def map_points(
     ReAugKDError
         If the model was saved without maps.
     """
-    maps, memory = model.parts.maps, model.parts.knowledge_base
+    maps, memory = model.parts.maps, model.memory
     if maps is None:
         raise ReAugKDError("This model was saved without maps; train it again with maps to see them.")
-    names = np.asarray(model.parts.settings.label_names)
+    names = model.classes_
     stored = memory.rows.drop(columns=FOUND, errors="ignore").assign(
         kind=KINDS[0],
         teacher=names[memory.soft_labels.argmax(axis=1)],
         teacher_probability=memory.soft_labels.max(axis=1),
     )
-    if maps.student_embeddings.shape == memory.embeddings.shape:
-        stored["moved"] = 1 - (maps.student_embeddings * memory.embeddings).sum(axis=1)
+    if maps.student_embeddings.shape == memory.teacher_embeddings.shape:
+        stored["moved"] = 1 - (maps.student_embeddings * memory.teacher_embeddings).sum(axis=1)
     if student_probabilities is not None:
         stored["student"] = names[student_probabilities.argmax(axis=1)]
         stored["student_probability"] = student_probabilities.max(axis=1)
     tables, places = [stored], [np.stack([maps.teacher_points, maps.student_points], axis=1)]
-    if answered is not None:
-        tables.append(answered.table().drop(columns="moved", errors="ignore").assign(kind=KINDS[1]))
-        places.append(maps.place(answered.asked.embeddings, memory))
+    if answers is not None:
+        tables.append(answers.table().drop(columns="moved", errors="ignore").assign(kind=KINDS[1]))
+        places.append(maps.place(answers.encoded.embeddings, memory))
     numbered = [table.assign(number=np.arange(len(table))) for table in tables]
     rows = pd.concat(numbered, ignore_index=True)
-    for voice in ("teacher", "student", "answer"):
+    is_gold = pd.Series(True, index=rows.index)
+    if LABELLED_BY in rows:
+        is_gold = rows[LABELLED_BY] != TEACHER
+        rows[LABELLED_BY] = np.where(is_gold, "gold", TEACHER)
+    for voice in VOICES:
         if voice in rows:
-            rows[f"{voice}_error"] = (
-                (rows[voice] != rows["label"]).map({True: "wrong", False: "right"}).where(rows[voice].notna())
-            )
+            error = (rows[voice] != rows["label"]).map({True: "wrong", False: "right"})
+            rows[f"{voice}_error"] = error.where(rows[voice].notna() & is_gold)
     points = np.concatenate(places)
     rows = rows.drop(columns="teacher_soft_labels", errors="ignore")
     return MapPoints(rows, points[:, 0], points[:, 1], tuple(names.tolist()))
@@ -200,12 +206,12 @@ def map_overlap(model: ReAugKDClassifier, k: int = 10) -> dict[str, float]:
     dict of str to float
         ``teacher`` and ``student``, 0 to 1, over at most 2,000 memories, evenly drawn.
     """
-    maps, memory = model.parts.maps, model.parts.knowledge_base
+    maps, memory = model.parts.maps, model.memory
     if maps is None or len(memory) <= k:
         return {}
     rows = np.unique(np.linspace(0, len(memory) - 1, min(len(memory), MEASURED_ROWS)).astype(np.int64))
     spaces = {
-        "teacher": (memory.embeddings, maps.teacher_points),
+        "teacher": (memory.teacher_embeddings, maps.teacher_points),
         "student": (maps.student_embeddings, maps.student_points),
     }
     return {name: _shared(full, plane, rows, k) for name, (full, plane) in spaces.items()}
@@ -227,7 +233,7 @@ def _shared(full: NDArray[np.floating], plane: NDArray[np.floating], rows: NDArr
 
 
 def nearest_memories(
-    model: ReAugKDClassifier, points: MapPoints, answered: Answered | None, point: int, k: int
+    model: ReAugKDClassifier, points: MapPoints, answers: Answers | None, point: int, k: int
 ) -> list[tuple[int, float]]:
     """Return the memories nearest to a point in full space, by the teacher's z for a memory and by x for a test row.
 
@@ -237,8 +243,8 @@ def nearest_memories(
         The model.
     points : MapPoints
         Its points.
-    answered : Answered or None
-        The evaluation set among them.
+    answers : Answers or None
+        The answers to the test rows among them.
     point : int
         Number of the point.
     k : int
@@ -249,11 +255,14 @@ def nearest_memories(
     list of (int, float)
         Row numbers in the memory and cosines, the nearest first.
     """
-    memory, number = model.parts.knowledge_base, int(points.rows["number"][point])
+    memory, number = model.memory, int(points.rows["number"][point])
     is_memory = points.rows["kind"][point] == KINDS[0]
-    if not is_memory and answered is None:
-        raise ReAugKDError(f"Point {point} is a test row; give the answered evaluation set that it is of.")
-    key = memory.embeddings[number] if is_memory or answered is None else answered.asked.embeddings[number]
-    similarities, numbers = memory.search(key[None, :], k + 1)
+    if is_memory:
+        query = memory.teacher_embeddings[number]
+    elif answers is not None:
+        query = answers.encoded.embeddings[number]
+    else:
+        raise ReAugKDError(f"Point {point} is a test row; give the answers that it is of.")
+    similarities, numbers = memory.search(TEACHER, query[None, :], k + 1)
     found = list(zip(numbers[0].tolist(), similarities[0].tolist(), strict=True))
     return [(other, similarity) for other, similarity in found if not (is_memory and other == number)][:k]
