@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,28 +26,97 @@ app = typer.Typer(
     help="Retrieval-augmented knowledge distillation for text classification (ReAugKD, ACL 2023).",
 )
 
-TaskName = Annotated[str | None, typer.Option(help="shoptalk, glue/TASK, or OWNER/NAME[:CONFIG] of a hub data set.")]
-TrainFile = Annotated[
-    Path | None, typer.Option("--train", help="Local CSV, TSV, JSONL or Parquet file, in place of --task.")
-]
-TestFile = Annotated[Path | None, typer.Option("--test", help="Test rows; 20 % of train are held out if left out.")]
-ValidationFile = Annotated[
-    Path | None,
-    typer.Option("--validation", help="Rows to choose k, λ and τ on; 10 % or 50 of train are held out if left out."),
-]
 TextColumn = Annotated[str | None, typer.Option(help="Column of the text.")]
 TextPairColumn = Annotated[str | None, typer.Option(help="Column of the second text, for pairs.")]
 LabelColumn = Annotated[str, typer.Option(help="Column of the gold label.")]
-Metric = Annotated[str | None, typer.Option(help="accuracy, accuracy_and_f1, macro_f1 or matthews_correlation.")]
-PositiveLabel = Annotated[str | None, typer.Option(help="Of two classes, the one whose F1 counts (with --train).")]
-TrainRows = Annotated[int | None, typer.Option(min=1, help="Draw so many train rows (with --train).")]
-PlantedErrors = Annotated[
-    bool, typer.Option("--planted-errors", help="Plant shoptalk's wrong labels in its train rows.")
-]
 Teacher = Annotated[str | None, typer.Option(help="Pretrained encoder to fine-tune as teacher: a name or a folder.")]
 Seed = Annotated[int, typer.Option(help="Seed of all trainings.")]
 MaxLength = Annotated[int, typer.Option(min=4, help="Tokens after which a text is cut.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+EncoderKey = Annotated[
+    str | None, typer.Option(help="Untuned encoder that searches the memory too: a name or a folder.")
+]
+EncoderKeyLayers = Annotated[int | None, typer.Option(min=1, help="Layers to keep of it, the first so many.")]
+
+
+def _task(
+    task: Annotated[
+        str | None, typer.Option(help="shoptalk, glue/TASK, or OWNER/NAME[:CONFIG] of a hub data set.")
+    ] = None,
+    train: Annotated[
+        Path | None, typer.Option("--train", help="Local CSV, TSV, JSONL or Parquet file, in place of --task.")
+    ] = None,
+    test: Annotated[Path | None, typer.Option(help="Test rows; 20 % of train are held out if left out.")] = None,
+    validation: Annotated[
+        Path | None, typer.Option(help="Rows to choose k, λ and τ on; 10 % or 50 of train are held out if left out.")
+    ] = None,
+    unlabelled: Annotated[
+        Path | None, typer.Option(help="Texts that only the teacher labels: they teach the student, fill the memory.")
+    ] = None,
+    text_column: TextColumn = None,
+    text_pair_column: TextPairColumn = None,
+    label_column: LabelColumn = "label",
+    metric: Annotated[
+        str | None, typer.Option(help="accuracy, accuracy_and_f1, macro_f1 or matthews_correlation.")
+    ] = None,
+    positive_label: Annotated[
+        str | None, typer.Option(help="Of two classes, the one whose F1 counts (with --train).")
+    ] = None,
+    train_rows: Annotated[int | None, typer.Option(min=1, help="Draw so many train rows (with --train).")] = None,
+    planted_errors: Annotated[
+        bool, typer.Option("--planted-errors", help="Plant shoptalk's wrong labels in its train rows.")
+    ] = False,
+) -> Any:
+    """Load the task that these options name."""
+    from reaugkd.sources import load_files, load_task
+
+    if (task is None) == (train is None):
+        raise ReAugKDError("Name either a --task or a --train file, and not both.")
+    if train is None:
+        if test or validation:
+            raise ReAugKDError("--test and --validation go with --train; a --task has its own splits.")
+        if positive_label or train_rows:
+            raise ReAugKDError("--positive-label and --train-rows go with --train; leave them out.")
+        return load_task(
+            str(task),
+            text_column=text_column,
+            text_pair_column=text_pair_column,
+            label_column=label_column,
+            metric=metric,
+            unlabelled=unlabelled,
+            planted_errors=planted_errors,
+            say=_say,
+        )
+    if planted_errors:
+        raise ReAugKDError("--planted-errors goes with --task shoptalk only; leave it out.")
+    return load_files(
+        train,
+        test,
+        validation,
+        text_column=text_column or "text",
+        text_pair_column=text_pair_column,
+        label_column=label_column,
+        metric=metric or "accuracy",
+        positive_label=positive_label,
+        train_rows=train_rows,
+        unlabelled=unlabelled,
+        say=_say,
+    )
+
+
+def _on_task(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of :func:`_task`, and first the task that they name."""
+    options, (_, *own) = signature(_task).parameters, signature(command).parameters.values()
+
+    @wraps(command)
+    def call(**given: Any) -> None:
+        loaded = _task(**{name: given[name] for name in options})
+        command(loaded, **{parameter.name: given[parameter.name] for parameter in own})
+
+    every = [*options.values(), *(parameter for parameter in own if parameter.name not in options)]
+    keywords = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in every]
+    call.__signature__ = Signature(keywords)  # type: ignore[attr-defined]  # typer reads it
+    return call
 
 
 def _resumable(command: Callable[..., None]) -> Callable[..., None]:
@@ -73,18 +143,10 @@ def weights(name: Annotated[str, typer.Argument(help="Name of a pretrained encod
 
 @app.command()
 @_resumable
+@_on_task
 def teach(
+    loaded: Any,
     out: Annotated[Path, typer.Option(help="Parquet file for the outputs.")],
-    task: TaskName = None,
-    train: TrainFile = None,
-    test: TestFile = None,
-    validation: ValidationFile = None,
-    text_column: TextColumn = None,
-    text_pair_column: TextPairColumn = None,
-    label_column: LabelColumn = "label",
-    metric: Metric = None,
-    positive_label: PositiveLabel = None,
-    train_rows: TrainRows = None,
     teacher: Teacher = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the train rows.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
@@ -97,9 +159,6 @@ def teach(
     from reaugkd import recipe as recipes
     from reaugkd.weights import DEFAULT_ENCODER
 
-    loaded = _task(
-        task, train, test, validation, text_column, text_pair_column, label_column, metric, positive_label, train_rows
-    )
     recipe = recipes.Recipe(teacher=teacher or DEFAULT_ENCODER, teacher_epochs=epochs, max_length=max_length, seed=seed)
     if learning_rate is not None:
         recipe = replace(recipe, teacher_training=replace(recipe.teacher_training, learning_rate=learning_rate))
@@ -111,7 +170,9 @@ def teach(
 
 
 @app.command()
+@_on_task
 def black_box(
+    loaded: Any,
     soft_labels: Annotated[
         Path,
         typer.Option(
@@ -119,16 +180,6 @@ def black_box(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Parquet file for the outputs.")],
-    task: TaskName = None,
-    train: TrainFile = None,
-    test: TestFile = None,
-    validation: ValidationFile = None,
-    text_column: TextColumn = None,
-    text_pair_column: TextPairColumn = None,
-    label_column: LabelColumn = "label",
-    metric: Metric = None,
-    positive_label: PositiveLabel = None,
-    train_rows: TrainRows = None,
     encoder: Annotated[str | None, typer.Option(help="Open encoder that gives the embeddings.")] = None,
 ) -> None:
     """Make teacher outputs of a teacher whose answers alone are known, for `reaugkd train --teacher-outputs`."""
@@ -136,9 +187,6 @@ def black_box(
     from reaugkd.recipe import check_outputs_file
     from reaugkd.weights import DEFAULT_ENCODER
 
-    loaded = _task(
-        task, train, test, validation, text_column, text_pair_column, label_column, metric, positive_label, train_rows
-    )
     check_outputs_file(out)
     outputs = black_box_outputs(loaded, read_soft_labels(soft_labels, loaded), encoder or DEFAULT_ENCODER)
     outputs.save(out)
@@ -147,19 +195,11 @@ def black_box(
 
 @app.command()
 @_resumable
+@_on_task
 def train(
+    loaded: Any,
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
-    task: TaskName = None,
-    train: TrainFile = None,
-    test: TestFile = None,
-    validation: ValidationFile = None,
-    text_column: TextColumn = None,
-    text_pair_column: TextPairColumn = None,
-    label_column: LabelColumn = "label",
-    metric: Metric = None,
-    positive_label: PositiveLabel = None,
-    train_rows: TrainRows = None,
-    planted_errors: PlantedErrors = False,
+    task: str | None,
     teacher: Teacher = None,
     teacher_outputs: Annotated[
         Path | None, typer.Option(help="File that `reaugkd teach` wrote; then no teacher is trained.")
@@ -169,9 +209,8 @@ def train(
     epochs: Annotated[float | None, typer.Option(help="Passes over the train rows, for each student.")] = None,
     teacher_epochs: Annotated[float | None, typer.Option(help="The same for the teacher.")] = None,
     relational_weight: Annotated[float | None, typer.Option(help="β, the weight of the relational loss.")] = None,
-    second_key: Annotated[
-        str | None, typer.Option(help="Untuned encoder that searches the memory where that tells more, or none.")
-    ] = None,
+    encoder_key: EncoderKey = None,
+    encoder_key_layers: EncoderKeyLayers = None,
     keep_teacher: Annotated[
         bool, typer.Option("--keep-teacher", help="Keep the teacher in the model's folder.")
     ] = False,
@@ -193,19 +232,6 @@ def train(
 
     if teacher and teacher_outputs:
         raise ReAugKDError("--teacher and --teacher-outputs exclude each other; leave one of them out.")
-    loaded = _task(
-        task,
-        train,
-        test,
-        validation,
-        text_column,
-        text_pair_column,
-        label_column,
-        metric,
-        positive_label,
-        train_rows,
-        planted_errors,
-    )
     if task == "shoptalk" and not teacher:
         teacher_outputs = teacher_outputs or SHOPTALK_TEACHER_OUTPUTS
     recipe = recipes.Recipe(
@@ -214,7 +240,8 @@ def train(
         student_layers=_layers(student_layers),
         epochs=epochs,
         teacher_epochs=teacher_epochs,
-        second_key=None if second_key == "none" else second_key or DEFAULT_ENCODER,
+        encoder_key=encoder_key,
+        encoder_key_layers=encoder_key_layers,
         keep_teacher=keep_teacher,
         max_length=max_length,
         seed=seed,
@@ -239,8 +266,8 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Score a trained model on rows of your own."""
+    from reaugkd.classifier import ReAugKDClassifier
     from reaugkd.evaluation import evaluate_model
-    from reaugkd.inference import ReAugKDClassifier
     from reaugkd.sources import named_texts
 
     classifier = ReAugKDClassifier.from_pretrained(model)
@@ -261,15 +288,15 @@ def evaluate(
 def predict(
     model: Annotated[str, typer.Argument(help="Folder of a trained model.")],
     texts: Annotated[list[str], typer.Argument(help="Texts; for pairs, first and second in turn.")],
-    k: Annotated[int | None, typer.Option(help="Neighbours to retrieve.")] = None,
+    k: Annotated[int | None, typer.Option(help="Neighbours by every key.")] = None,
     retrieval_weight: Annotated[
-        float | None, typer.Option(help="λ: 0 is the student alone, 1 the memory alone.")
+        float | None, typer.Option(help="λ, from 0, the student alone, to 1, the memory alone.")
     ] = None,
     temperature: Annotated[float | None, typer.Option(help="τ of the neighbours' weights.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Classify texts and show the memories behind each answer."""
-    from reaugkd.inference import ReAugKDClassifier
+    """Classify texts; show what student and memory add to each answer, and the nearest memories."""
+    from reaugkd.classifier import ReAugKDClassifier
 
     classifier = ReAugKDClassifier.from_pretrained(model)
     queries: list[Any] = list(texts)
@@ -294,28 +321,30 @@ def edit(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the edited model; without it only its effect is shown.")
     ] = None,
-    second_key: Annotated[
-        str | None, typer.Option(help="Untuned encoder that searches the memory from now on; fits the gate again.")
-    ] = None,
-    refit: Annotated[bool, typer.Option("--refit", help="Fit the gate again on the validation rows.")] = False,
+    encoder_key: EncoderKey = None,
+    encoder_key_layers: EncoderKeyLayers = None,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="Fit the pool again on the validation rows, as --encoder-key does.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Edit a model's memory without training: show what that fixes and breaks, and save a new version."""
-    from reaugkd.evaluation_set import changed_rows, effect_counts, held_out
-    from reaugkd.inference import ReAugKDClassifier
+    from reaugkd.answers import changed_answers, effect_counts
+    from reaugkd.classifier import ReAugKDClassifier
     from reaugkd.patch import apply_patch, read_patch
-    from reaugkd.refit import refit_gate, searched_by
+    from reaugkd.refit import refit_pool, with_encoder_key
     from reaugkd.texts import row_in_one_line
 
     original = ReAugKDClassifier.from_pretrained(model)
     if out is not None and out.resolve() == Path(model).resolve():
         raise ReAugKDError("--out is the model itself; name another folder, the original stays.")
     edited = apply_patch(original, read_patch(patch))
-    if second_key is not None:
-        edited = searched_by(edited, second_key)
+    if encoder_key is not None:
+        edited = with_encoder_key(edited, encoder_key, encoder_key_layers)
     elif refit:
-        edited = refit_gate(edited)
-    changed = changed_rows(original, edited, held_out(original, ["test"]))
+        edited = refit_pool(edited)
+    rows = original.held_out(["test"])
+    changed = changed_answers(*(version.answer(version.encode_rows(rows)) for version in (original, edited)))
     if out is not None:
         edited.save_pretrained(out)
     if as_json:
@@ -374,18 +403,19 @@ def info(
     metrics_path = Path(model) / METRICS_FILE
     metrics = json.loads(metrics_path.read_text(encoding="utf-8")) if metrics_path.is_file() else {}
     if as_json:
-        typer.echo(
-            json.dumps(
-                {"model": about["model"], "retrieval": about["retrieval"], "metrics": metrics}, ensure_ascii=False
-            )
-        )
+        shown = {"model": about["model"], "pool": about["pool"], "metrics": metrics}
+        typer.echo(json.dumps(shown, ensure_ascii=False))
         return
     table = Table("setting", "value", title=str(model))
     for name in ("task", "metric", "label_names", "is_pair", "teacher", "student", "student_layers", "max_length"):
         value = about["model"].get(name)
         table.add_row(name, _escaped(", ".join(value) if isinstance(value, list) else str(value)))
-    for name in ("k", "retrieval_weight", "temperature"):
-        table.add_row(name, str(about["retrieval"][name]))
+    Console().print(table)
+    pool = about["pool"]
+    table = Table("", "weight", "k", "τ", title="student and keys of the memory")
+    table.add_row("student", f"{pool['student_weight']:.2f}")
+    for name, key in pool["keys"].items():
+        table.add_row(name, f"{key['weight']:.2f}", str(key["k"]), f"{key['temperature']:g}")
     Console().print(table)
     if "memory" in metrics:
         _say(memory_in_words(metrics["memory"]))
@@ -407,52 +437,6 @@ def main() -> None:
         sys.exit(1)
 
 
-def _task(
-    task: str | None,
-    train: Path | None,
-    test: Path | None,
-    validation: Path | None,
-    text_column: str | None,
-    text_pair_column: str | None,
-    label_column: str,
-    metric: str | None,
-    positive_label: str | None = None,
-    train_rows: int | None = None,
-    planted_errors: bool = False,
-) -> Any:
-    from reaugkd.sources import load_files, load_task
-
-    if (task is None) == (train is None):
-        raise ReAugKDError("Name either a --task or a --train file, and not both.")
-    if train is None:
-        if test or validation:
-            raise ReAugKDError("--test and --validation go with --train; a --task has its own splits.")
-        if positive_label or train_rows:
-            raise ReAugKDError("--positive-label and --train-rows go with --train; leave them out.")
-        return load_task(
-            str(task),
-            text_column=text_column,
-            text_pair_column=text_pair_column,
-            label_column=label_column,
-            metric=metric,
-            planted_errors=planted_errors,
-            say=_say,
-        )
-    if planted_errors:
-        raise ReAugKDError("--planted-errors goes with --task shoptalk only; leave it out.")
-    return load_files(
-        train,
-        test,
-        validation,
-        text_column=text_column or "text",
-        text_pair_column=text_pair_column,
-        label_column=label_column,
-        metric=metric or "accuracy",
-        positive_label=positive_label,
-        train_rows=train_rows,
-    )
-
-
 def _layers(asked: str) -> int | None:
     if asked != "all" and not (asked.isdecimal() and int(asked)):
         raise ReAugKDError(f"--student-layers is {asked!r}; give a number from 1, or all.")
@@ -464,12 +448,11 @@ def _say(sentence: str) -> None:
 
 
 def _print_ablations(metrics: dict[str, Any]) -> None:
-    from reaugkd.model_card import ablation_rows, alignment_in_words
+    from reaugkd.model_card import COLUMNS, ablation_rows, alignment_in_words
 
-    title = f"{metrics['metric'].replace('_', ' ')}, percent"
-    table = Table("method", "test", "validation", title=title)
-    for method, test, validation in ablation_rows(metrics):
-        table.add_row(method, test, validation)
+    table = Table(*COLUMNS, title=f"{metrics['metric'].replace('_', ' ')}, percent; log loss, nats")
+    for row in ablation_rows(metrics):
+        table.add_row(*row)
     Console().print(table)
     _say(f"Alignment: {alignment_in_words(metrics['alignment'])}.")
 
@@ -481,25 +464,31 @@ def _escaped(value: Any) -> str:
 
 
 def _print_explanation(explanation: Any) -> None:
-    from rich.markup import escape
-
+    from reaugkd.explanation import NEW_CLASSES
     from reaugkd.texts import in_one_line
 
-    top = explanation.probabilities.max()
+    said = dict(zip(explanation.classes, explanation.probabilities, strict=True))
     console = Console()
-    console.print(
-        f"[bold]{escape(explanation.label)}[/bold] ({top:.2f})  {escape(in_one_line(explanation.text))}",
-        highlight=False,
-    )
-    table = Table("similarity", "weight", "share", "gold label", "teacher", "text")
-    for neighbour in explanation.neighbours:
+    label, runner_up, text = map(_escaped, (explanation.label, explanation.runner_up, in_one_line(explanation.text)))
+    console.print(f"[bold]{label}[/bold] ({said[explanation.label]:.2f})  {text}", highlight=False)
+    console.print(f"runner-up: {runner_up} ({said[explanation.runner_up]:.2f})", highlight=False)
+    parts = {name: part for name, part in explanation.parts.items() if part or name != NEW_CLASSES}
+    unit = "log-odds" if explanation.pool.kind == "logarithmic" else "difference of probability"
+    table = Table("part", "adds", title=f"{unit} of the answer against the runner-up", title_justify="left")
+    for name, part in {**parts, "sum": explanation.lead}.items():
+        table.add_row(name, f"{part:+.2f}")
+    console.print(table)
+    key = explanation.leading_key
+    heads = ("similarity", "weight", "share", "label", "teacher", "text")
+    table = Table(*heads, title=f"nearest memories by the {key.name} key", title_justify="left")
+    for neighbour in key.neighbours:
         says = int(neighbour.soft_labels.argmax())
         table.add_row(
             f"{neighbour.similarity:.2f}",
             f"{neighbour.weight:.2f}",
             f"{neighbour.share:.0%}",
-            escape(neighbour.label),
-            escape(f"{explanation.classes[says]} {neighbour.soft_labels[says]:.2f}"),
-            escape(neighbour.text),
+            _escaped(neighbour.label),
+            _escaped(f"{explanation.classes[says]} {neighbour.soft_labels[says]:.2f}"),
+            _escaped(neighbour.text),
         )
     console.print(table)

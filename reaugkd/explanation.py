@@ -157,9 +157,14 @@ class Explanation:
         return float(sum(self.parts.values()))
 
     @property
+    def leading_key(self) -> KeyPart:
+        """The key that adds most, in whichever direction; the one named first among equals."""
+        return max(self.keys, key=lambda key: abs(key.part))
+
+    @property
     def neighbours(self) -> list[Neighbour]:
-        """The neighbours by the key that adds most, in whichever direction; the key named first among equals."""
-        return max(self.keys, key=lambda key: abs(key.part)).neighbours
+        """The neighbours by the leading key."""
+        return self.leading_key.neighbours
 
     def table(self) -> pd.DataFrame:
         """Return all parts in one table that adds up.
