@@ -12,12 +12,16 @@ import pandas as pd
 import pytest
 
 from reaugkd import cli, recipe
+from reaugkd.answers import changed_answers
 from reaugkd.black_box import black_box_outputs, read_soft_labels
+from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.data import SPLITS, make_task
 from reaugkd.encoders import TextClassifier
 from reaugkd.errors import ReAugKDError
-from reaugkd.inference import ReAugKDClassifier
-from reaugkd.retrieval import RetrievalSettings
+from reaugkd.model_card import METHOD_NAMES
+from reaugkd.patch import apply_patch, read_patch
+from reaugkd.pool import KeySettings, Pool
+from reaugkd.refit import with_encoder_key
 from reaugkd.sources import load_files
 from reaugkd.teacher import TeacherOutputs
 from reaugkd.texts import MAX_CHARACTERS
@@ -83,10 +87,17 @@ def test_a_training_that_cannot_start_says_why_and_leaves_nothing(run, tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("asked", "layers"), [("all", None), ("3", 3)])
-def test_some_or_all_layers_of_the_students_encoder_can_be_asked_for(
-    run, monkeypatch, tmp_path, train_file, asked, layers
-):
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ([], {"student_layers": 2, "encoder_key": None, "encoder_key_layers": None}),
+        (["--student-layers", "all"], {"student_layers": None}),
+        (["--student-layers", "3"], {"student_layers": 3}),
+        (["--encoder-key", "some/encoder"], {"encoder_key": "some/encoder", "encoder_key_layers": None}),
+        (["--encoder-key", "e", "--encoder-key-layers", "4"], {"encoder_key": "e", "encoder_key_layers": 4}),
+    ],
+)
+def test_the_options_of_a_training_are_those_of_its_recipe(run, monkeypatch, tmp_path, train_file, options, wanted):
     recipes = []
 
     def stopped(task, recipe, *arguments, **options):
@@ -94,8 +105,32 @@ def test_some_or_all_layers_of_the_students_encoder_can_be_asked_for(
         raise ReAugKDError("Stopped.")
 
     monkeypatch.setattr(recipe, "train", stopped)
-    run("train", "--train", train_file, "--student-layers", asked, "--out", tmp_path / "model")
-    assert [made.student_layers for made in recipes] == [layers]
+    run("train", "--train", train_file, *options, "--out", tmp_path / "model")
+    assert [{name: getattr(made, name) for name in wanted} for made in recipes] == [wanted]
+
+
+@pytest.mark.parametrize("command", ["train", "teach"])
+def test_unlabelled_texts_come_with_the_task_without_those_that_are_known(
+    run, monkeypatch, tmp_path, train_file, command
+):
+    tasks = []
+
+    def stopped(task, *arguments, **options):
+        tasks.append(task)
+        raise ReAugKDError("Stopped.")
+
+    monkeypatch.setattr(recipe, command, stopped)
+    pd.DataFrame({"text": ["something quite new", "row 3 of many"]}).to_csv(tmp_path / "more.csv", index=False)
+    options = ["--train", train_file, "--unlabelled", tmp_path / "more.csv", "--out", tmp_path / "out"]
+    _, _, error = run(command, *options)
+    assert tasks[0].texts("unlabelled") == ["something quite new"]
+    assert error.startswith("Left out 1 unlabelled texts that are known")
+
+
+def test_the_shipped_outputs_do_not_hold_unlabelled_texts_of_ones_own(run, tmp_path):
+    (tmp_path / "more.csv").write_text("text\nThe left shoe squeaks at night.\n")
+    options = ["--task", "shoptalk", "--unlabelled", tmp_path / "more.csv", "--out", tmp_path / "model"]
+    assert_one_sentence(run("train", *options), "reaugkd teach")
 
 
 def test_a_missing_column_is_named_with_those_that_exist(run, tmp_path, train_file):
@@ -150,8 +185,9 @@ def test_a_damaged_model_is_named_with_its_damaged_file(run, tmp_path, toy_model
 def test_a_model_of_another_version_is_refused(run, tmp_path, toy_model_folder):
     copy = shutil.copytree(toy_model_folder, tmp_path / "copy")
     settings = json.loads((copy / "reaugkd.json").read_text())
-    (copy / "reaugkd.json").write_text(json.dumps(settings | {"format_version": 99}))
-    assert_one_sentence(run("predict", copy, "an apple"), "of format 99")
+    (copy / "reaugkd.json").write_text(json.dumps(settings | {"format_version": 4}))
+    for command in (["predict", copy, "an apple"], ["info", copy]):
+        assert_one_sentence(run(*command), "is of format 4, this library reads 5; train it again")
 
 
 @pytest.mark.parametrize(("text", "fragment"), [(" ", "is empty"), ("x" * (MAX_CHARACTERS + 1), "shorten it")])
@@ -167,29 +203,70 @@ def test_predict_prints_the_numbers_of_explain_as_json(run, toy_model_folder, to
     assert answer["label"] == explanation.label
     assert list(answer["probabilities"].values()) == pytest.approx(explanation.probabilities, abs=1e-6)
     assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
-    assert sum(n["share"] for n in answer["neighbours"]) + answer["student_share"] == pytest.approx(1)
-    assert [n["id"] for n in answer["neighbours"]] == [n.id for n in explanation.neighbours]
+    lead = np.log(answer["probabilities"][answer["label"]] / answer["probabilities"][answer["runner_up"]])
+    assert sum(answer["parts"].values()) == pytest.approx(lead, abs=1e-3)
+    found = {key["key"]: [neighbour["id"] for neighbour in key["neighbours"]] for key in answer["keys"]}
+    assert found == {key.name: [neighbour.id for neighbour in key.neighbours] for key in explanation.keys}
 
 
-def test_predict_prints_a_readable_table_with_the_answer(run, toy_model_folder, toy_model):
-    status, out, _ = run("predict", toy_model_folder, "an apple [bold]and[/bold] a pear")
-    assert status == 0
-    assert toy_model.predict(["an apple [bold]and[/bold] a pear"])[0] in out
-    assert "[bold]and[/bold]" in out
+def cells(printed):
+    """The rows of all tables that were printed, as lists of their cells."""
+    lines = [line for line in printed.splitlines() if line.startswith("│")]
+    return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
+
+
+def test_predict_prints_answer_runner_up_parts_and_neighbours(run, monkeypatch, tmp_path, gadget_model):
+    monkeypatch.setenv("COLUMNS", "200")
+    gadget_model.save_pretrained(tmp_path / "model")
+    text = "an apple [bold]and[/bold] a pear"
+    status, out, error = run("predict", tmp_path / "model", text, "--k", 3)
+    assert status == 0, error
+    probabilities = gadget_model.predict_proba([text], k=3)[0]
+    first, second = np.argsort(-probabilities)[:2]
+    names = gadget_model.classes_
+    assert out.splitlines()[:2] == [
+        f"{names[first]} ({probabilities[first]:.2f})  {text}",
+        f"runner-up: {names[second]} ({probabilities[second]:.2f})",
+    ]
+    explanation = gadget_model.explain(text, k=3)
+    parts = {name: float(said) for name, said in cells(out)[:4]}
+    assert list(parts) == ["student", "aligned", "text", "sum"]
+    assert parts["sum"] == pytest.approx(np.log(probabilities[first] / probabilities[second]), abs=0.0051)
+    assert parts["student"] + parts["aligned"] + parts["text"] == pytest.approx(parts["sum"], abs=0.021)
+    leading = max(explanation.keys, key=lambda key: abs(parts[key.name]))
+    assert f"nearest memories by the {leading.name} key" in out
+    shown = [(row[2], row[5]) for row in cells(out)[4:]]
+    assert shown == [(f"{neighbour.share:.0%}", neighbour.text) for neighbour in leading.neighbours]
+
+
+def test_predict_prints_what_the_decision_on_new_classes_adds(run, monkeypatch, tmp_path, gadget_model):
+    monkeypatch.setenv("COLUMNS", "200")
+    gadget_model.save_pretrained(tmp_path / "model")
+    status, out, error = run("predict", tmp_path / "model", "the shiny gadget hums")
+    assert status == 0, error
+    assert out.startswith("gadget (")
+    parts = dict(cells(out)[:5])
+    assert list(parts) == ["student", "aligned", "text", "new classes", "sum"]
+    assert parts["new classes"] == parts["sum"]
+
+
+def by_memory_alone(pool, k):
+    """A pool of the same keys in which the aligned one alone has a say."""
+    keys = {name: KeySettings(k, 0.1, float(name == "aligned")) for name in pool.keys}
+    return Pool(keys, retrieval_weight=1.0)
 
 
 @pytest.fixture
 def pair_model_folder(toy_model, tmp_path):
     """A model of pairs whose memory alone answers; each second text is the words "second part"."""
-    parts = toy_model.parts
-    memory = parts.knowledge_base
+    parts, memory = toy_model.parts, toy_model.memory
     ReAugKDClassifier(
         replace(
             parts,
             settings=replace(parts.settings, is_pair=True),
-            knowledge_base=replace(memory, rows=memory.rows.assign(text_pair="second part")),
+            memory=replace(memory, rows=memory.rows.assign(text_pair="second part")),
             evaluation_rows=parts.evaluation_rows.assign(text_pair="second part"),
-            retrieval=RetrievalSettings(1, 1.0, 0.1),
+            pool=by_memory_alone(parts.pool, 1),
             teacher=None,
         )
     ).save_pretrained(tmp_path / "pairs")
@@ -224,8 +301,9 @@ def test_evaluate_prints_the_share_of_right_answers(run, tmp_path, toy_model_fol
     scores = json.loads(out)
     assert status == 0
     assert scores["rows"] == 3
-    right = (toy_model.predict(rows["words"].tolist()) == rows["kind"].to_numpy()).mean()
-    assert scores["methods"]["reaugkd"] == pytest.approx(right)
+    for method, weight in (("student", 0.0), ("memory", 1.0), ("reaugkd", None)):
+        said = toy_model.predict(rows["words"].tolist(), retrieval_weight=weight)
+        assert scores["methods"][method] == pytest.approx((said == rows["kind"].to_numpy()).mean())
 
 
 def test_evaluate_refuses_a_class_that_the_model_lacks(run, tmp_path, toy_model_folder):
@@ -240,6 +318,31 @@ def test_info_prints_the_measured_figures_as_json(run, toy_model_folder):
     assert status == 0
     assert about["model"]["label_names"] == ["fruit", "metal", "weather"]
     assert about["metrics"] == json.loads((toy_model_folder / "metrics.json").read_text())
+    assert about["pool"] == json.loads((toy_model_folder / "reaugkd.json").read_text())["pool"]
+
+
+def test_info_prints_a_row_for_the_student_and_each_key_and_how_much_the_memory_counts(
+    run, monkeypatch, tmp_path, toy_model
+):
+    monkeypatch.setenv("COLUMNS", "200")
+    pool = Pool({"aligned": KeySettings(4, 0.02, 0.25), "text": KeySettings(32, 0.1, 0.5)}, student_weight=0.75)
+    about = {"student_weight": 0.75, "key_weights": {"aligned": 0.25, "text": 0.5}, "retrieval_weight": 0.5}
+    about |= {"set_by_hand": False, "new_class_key": "aligned", "too_few_rows": False}
+    metrics = toy_model.parts.metrics | {"memory": about}
+    ReAugKDClassifier(replace(toy_model.parts, pool=pool, metrics=metrics)).save_pretrained(tmp_path / "model")
+    status, out, error = run("info", tmp_path / "model")
+    assert status == 0
+    rows = cells(out)
+    assert ["student", "0.75", "", ""] in rows
+    assert ["aligned", "0.25", "4", "0.02"] in rows
+    assert ["text", "0.50", "32", "0.1"] in rows
+    assert "The memory has 50 % of the weight in the answer: 0.25 by the aligned key and 0.50 by the text key" in error
+    for method, scores in metrics["methods"].items():
+        assert [METHOD_NAMES[method], *figures_of(scores)] in rows
+
+
+def figures_of(scores):
+    return [f"{100 * scores['test']:.1f}", f"{100 * scores['validation']:.1f}", f"{scores['test_log_loss']:.3f}"]
 
 
 def test_training_ends_with_the_table_that_metrics_json_holds(run, tmp_path, toy_encoder_folder):
@@ -253,9 +356,9 @@ def test_training_ends_with_the_table_that_metrics_json_holds(run, tmp_path, toy
     )
     metrics = json.loads((out / "metrics.json").read_text())
     assert status == 0
-    lines = [line for line in printed.splitlines() if line.startswith("│")]
-    scores = [[cell.strip() for cell in line.strip("│").split("│")][1:] for line in lines]
-    assert scores == [[f"{100 * s['test']:.1f}", f"{100 * s['validation']:.1f}"] for s in metrics["methods"].values()]
+    assert {name: figures for name, *figures in cells(printed)} == {
+        METHOD_NAMES[method]: figures_of(scores) for method, scores in metrics["methods"].items()
+    }
 
 
 def test_the_answers_of_a_black_box_become_teacher_outputs(run, tmp_path, train_file, toy_encoder_folder):
@@ -366,7 +469,7 @@ def test_weights_runs_in_a_process_that_has_imported_nothing_else(toy_encoder_fo
 def test_edit_shows_what_changes_and_saves_a_new_version_beside_the_original(run, tmp_path, toy_model_folder):
     patch = tmp_path / "patch.jsonl"
     patch.write_text(json.dumps({"edit": "add", "id": "mine", "label": "gadget", "text": "the gadget hums"}) + "\n")
-    before = (toy_model_folder / "knowledge_base.parquet").read_bytes()
+    before = (toy_model_folder / "memory.parquet").read_bytes()
     status, printed, error = run(
         "edit", toy_model_folder, "--patch", patch, "--out", tmp_path / "new", "--refit", "--json"
     )
@@ -375,15 +478,32 @@ def test_edit_shows_what_changes_and_saves_a_new_version_beside_the_original(run
     assert found["edits"] == {"added": 1, "relabelled": 0, "removed": 0}
     assert {row["effect"] for row in found["changed"]} <= {"fixed", "broken", "changed"}
     assert "gadget" in json.loads((tmp_path / "new" / "reaugkd.json").read_text())["model"]["label_names"]
-    assert (toy_model_folder / "knowledge_base.parquet").read_bytes() == before
+    assert (toy_model_folder / "memory.parquet").read_bytes() == before
+
+
+def test_edit_lets_an_encoder_search_the_memory_too(run, tmp_path, toy_model_folder, toy_model, toy_encoder_folder):
+    patch = tmp_path / "patch.jsonl"
+    patch.write_text(json.dumps({"edit": "add", "id": "mine", "label": "gadget", "text": "the gadget hums"}) + "\n")
+    options = ["--patch", patch, "--out", tmp_path / "new", "--json"]
+    options += ["--encoder-key", toy_encoder_folder, "--encoder-key-layers", 1]
+    status, printed, error = run("edit", toy_model_folder, *options)
+    assert status == 0, error
+    new = ReAugKDClassifier.from_pretrained(tmp_path / "new")
+    assert list(new.memory.keys) == ["aligned", "text", "encoder"]
+    assert new.pool.new_class_key == "encoder"
+    wanted = with_encoder_key(apply_patch(toy_model, read_patch(patch)), str(toy_encoder_folder), 1)
+    np.testing.assert_allclose(new.memory.keys["encoder"], wanted.memory.keys["encoder"], atol=1e-5)
+    rows = toy_model.held_out(["test"])
+    changed = changed_answers(*(model.answer(model.encode_rows(rows)) for model in (toy_model, new)))
+    assert [row["text"] for row in json.loads(printed)["changed"]] == changed["text"].tolist()
 
 
 def test_edits_as_json_hold_columns_of_any_kind(run, tmp_path, toy_model):
     rows = toy_model.parts.evaluation_rows
     odd = rows.assign(seen=pd.Timestamp("2026-01-02"), tags=[["a", "b"]] * len(rows))
-    by_memory = replace(toy_model.parts, evaluation_rows=odd, retrieval=RetrievalSettings(4, 1.0, 0.05))
+    by_memory = replace(toy_model.parts, evaluation_rows=odd, pool=by_memory_alone(toy_model.pool, 4))
     ReAugKDClassifier(by_memory).save_pretrained(tmp_path / "model")
-    ids = toy_model.parts.knowledge_base.rows["id"]
+    ids = toy_model.memory.rows["id"]
     label = toy_model.classes_[0]
     patch = "".join(json.dumps({"edit": "relabel", "id": name, "label": label}) + "\n" for name in ids)
     (tmp_path / "patch.jsonl").write_text(patch)
