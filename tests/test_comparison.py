@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from reaugkd.answers import Answers, EncodedTexts, changed_answers
+from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.comparison import OUTCOMES, Comparison, check_comparable, compare, comparison_in_words
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation_set import Answered, EvaluationSet, compared, held_out
-from reaugkd.inference import ReAugKDClassifier
+from reaugkd.memory import Memory
 from reaugkd.patch import Edit, apply_patch
-from reaugkd.retrieval import Combined, RetrievalSettings, Retrieved
+from reaugkd.pool import KeySettings, Pool, Pooled
 from reaugkd.significance import Interval
 
 NAMES = ("a", "b", "c")
@@ -24,14 +25,11 @@ def answered(said, labels="aaaabbbcc", sure=0.75, names=NAMES, **columns):
     rows = pd.DataFrame({"text": [f"text {n}" for n in range(count)], "label": list(labels), "n": range(count)})
     probabilities = np.full((count, classes), (1 - sure) / (classes - 1))
     probabilities[np.arange(count), [names.index(name) for name in said]] = sure
-    zeros = np.zeros((count, 1), np.float32)
-    asked = EvaluationSet(rows.assign(**columns), names, zeros, probabilities.astype(np.float32), zeros, None)
-    retrieved = Retrieved(np.zeros((count, 1), np.int64), zeros, np.ones((count, 1)), probabilities)
-    return Answered(
-        asked,
-        retrieved,
-        Combined(probabilities, probabilities, np.zeros(count), np.zeros_like(probabilities), probabilities),
-    )
+    student = probabilities.astype(np.float32)
+    encoded = EncodedTexts(list(rows["text"]), np.zeros((count, 1), np.float32), student, {}, rows.assign(**columns))
+    memory = Memory(pd.DataFrame({"text": ["a memory"]}), tuple(names), np.eye(1, classes), np.ones((1, 1)), {})
+    pooled = Pooled(probabilities, {}, np.zeros(count), probabilities)
+    return Answers(encoded, memory, Pool({"aligned": KeySettings()}), {}, pooled)
 
 
 # Gold is aaaabbbcc. Both are right on rows 0, 1, 4, 7; only the first on 2, 5; only the second on 3; both wrong on 6
@@ -144,39 +142,28 @@ def test_of_many_classes_the_sentence_names_a_few():
 # Real models
 
 
-def test_a_models_answers_are_set_beside_its_own_students(toy_model):
-    asked = EvaluationSet.of(toy_model, held_out(toy_model, ["test"]))
-    first, second = (
-        asked.answered(toy_model.memory, replace(toy_model.retrieval, gate=None, retrieval_weight=weight))
-        for weight in (1.0, 0.0)
-    )
-    found = compare(first, second, toy_model.parts.settings.metric, draws=5)
-    texts = asked.rows["text"].tolist()
-    assert found.table["first"].tolist() == toy_model.predict(texts, retrieval_weight=1.0).tolist()
-    assert found.table["second"].tolist() == toy_model.predict(texts, retrieval_weight=0.0).tolist()
-    assert len(found.table) == len(asked)
+def test_a_models_answers_are_set_beside_its_own_students(pooled_model):
+    answers = pooled_model.answer(pooled_model.encode_rows(pooled_model.held_out(["test"])))
+    found = compare(answers.at(1.0), answers.at(0.0), pooled_model.parts.settings.metric, draws=5)
+    texts = answers.encoded.texts
+    assert found.table["first"].tolist() == pooled_model.predict(texts, retrieval_weight=1.0).tolist()
+    assert found.table["second"].tolist() == pooled_model.predict(texts, retrieval_weight=0.0).tolist()
+    assert len(found.table) == len(texts)
 
 
-def test_the_rows_that_differ_are_those_that_an_edit_changes(toy_model):
-    first, second = toy_model.classes_[:2]
-    rows = toy_model.parts.knowledge_base.rows
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_rows_that_differ_are_those_that_an_edit_changes(pooled_model, turned):
+    first, second = pooled_model.classes_[:2]
+    rows = pooled_model.memory.rows
     patch = [Edit("relabel", name, second) for name in rows.loc[rows["label"] == first, "id"]]
-    edited = apply_patch(toy_model, (*patch, Edit("add", "mine", "gadget", "the shiny gadget hums")))
-    by_memory = RetrievalSettings(4, 1.0, 0.1)
-    before, after = (
-        EvaluationSet.of(model, held_out(model, ["test"])).answered(model.memory, by_memory)
-        for model in (toy_model, edited)
-    )
-    changed = compared(
-        EvaluationSet.of(toy_model, held_out(toy_model, ["test"]))
-        .with_classes(edited.parts.settings.label_names)
-        .answered(toy_model.memory, by_memory),
-        after,
-    )
-    table = compare(before, after, "accuracy", draws=5).table
+    edited = apply_patch(pooled_model, (*patch, Edit("add", "mine", "gadget", "the shiny gadget hums")))
+    encoded = pooled_model.encode_rows(pooled_model.held_out(["test"]))
+    before, after = (model.answer(encoded, model.pool.overridden(4, 1.0)) for model in (pooled_model, edited))
+    changed = changed_answers(before, after)
+    table = compare(*((after, before) if turned else (before, after)), "accuracy", draws=5).table
     assert len(changed)
     assert table[table["differs"]]["id"].tolist() == changed["id"].tolist()
-    assert table[table["differs"]]["second"].tolist() == changed["after"].tolist()
+    assert table[table["differs"]]["first" if turned else "second"].tolist() == changed["after"].tolist()
 
 
 def test_models_of_one_task_can_be_compared_and_others_cannot(toy_model):
@@ -187,9 +174,11 @@ def test_models_of_one_task_can_be_compared_and_others_cannot(toy_model):
     pairs = ReAugKDClassifier(replace(toy_model.parts, settings=replace(settings, is_pair=True)))
     with pytest.raises(ReAugKDError, match="The first model takes single texts, the second pairs of texts"):
         check_comparable(toy_model, pairs)
-    named = ReAugKDClassifier(replace(toy_model.parts, settings=replace(settings, label_names=("x", "y", "z"))))
+    numbered = dict(zip(toy_model.classes_, "xyz", strict=True))
+    rows = toy_model.memory.rows.assign(label=toy_model.memory.rows["label"].map(numbered))
+    memory = replace(toy_model.memory, rows=rows, classes=("x", "y", "z"))
     with pytest.raises(ReAugKDError, match="the second x, y, z; compare two models of one task"):
-        check_comparable(toy_model, named)
+        check_comparable(toy_model, ReAugKDClassifier(replace(toy_model.parts, memory=memory)))
 
 
 # Words

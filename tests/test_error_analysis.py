@@ -6,8 +6,6 @@ import pytest
 
 from reaugkd.error_analysis import RowFilter, calibration, confusion, disagreements, summary
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation_set import EvaluationSet, held_out
-from reaugkd.retrieval import RetrievalSettings
 
 NAMES = ("a", "b", "c")
 
@@ -15,15 +13,16 @@ NAMES = ("a", "b", "c")
 @pytest.fixture
 def table():
     generator = np.random.default_rng(2)
-    voices = {name: generator.choice(NAMES, 80) for name in ("label", "teacher", "student", "retrieved", "answer")}
+    voices = {name: generator.choice(NAMES, 80) for name in ("label", "teacher", "student", "memory", "answer")}
     texts = [f"Row {number} of (many)" for number in range(80)]
     return pd.DataFrame({"text": texts, **voices, "probability": generator.uniform(0.2, 1, 80)})
 
 
-@pytest.fixture
-def answered(toy_model):
-    asked = EvaluationSet.of(toy_model, held_out(toy_model, ["test"]))
-    return asked.answered(toy_model.memory, RetrievalSettings(4, 0.6, 0.1))
+@pytest.fixture(scope="module")
+def answers(puzzled_model):
+    """Answers of which retrieval fixed, broke and changed some."""
+    pool = puzzled_model.pool.overridden(1, 1.0)
+    return puzzled_model.answer(puzzled_model.encode_rows(puzzled_model.held_out()), pool)
 
 
 def test_a_cell_of_the_confusion_matrix_counts_its_rows(table):
@@ -39,7 +38,7 @@ def test_a_cell_of_the_confusion_matrix_counts_its_rows(table):
 
 
 def test_every_combination_is_counted_and_those_in_which_not_all_are_the_same_come_first(table):
-    voices = ["teacher", "student", "retrieved", "answer"]
+    voices = ["teacher", "student", "memory", "answer"]
     table.loc[table.index % 3 == 0, voices] = table.loc[table.index % 3 == 0, "label"]
     found = disagreements(table)
     seen = {}
@@ -84,15 +83,22 @@ def test_a_column_without_numbers_lies_between_no_ends(table):
         RowFilter(between={"text": (0, 1)}).of(table)
 
 
-def test_the_summary_counts_what_the_table_shows(answered):
-    table, found = answered.table(), summary(answered, "accuracy")
+def test_the_summary_counts_what_the_table_shows(answers):
+    table, found = answers.table(), summary(answers, "accuracy")
     assert found["rows"] == len(table) == sum(found["effects"].values())
+    assert all(found["effects"].values())
+    assert list(found["score"]) == list(found["calibration_error"]) == ["teacher", "student", "memory", "answer"]
     for voice, score in found["score"].items():
         assert score == pytest.approx((table[voice] == table["label"]).mean())
-    assert (
-        found["effects"]["fixed"] == ((table["student"] != table["label"]) & (table["answer"] == table["label"])).sum()
-    )
-    assert set(found["calibration_error"]) == {"teacher", "student", "retrieved", "answer"}
+    before, after = table["student"] == table["label"], table["answer"] == table["label"]
+    assert found["effects"]["fixed"] == (~before & after).sum()
+    assert found["effects"]["broken"] == (before & ~after).sum()
+    assert found["effects"]["changed"] == (~before & ~after & (table["student"] != table["answer"])).sum()
+    for voice in ("teacher", "student", "answer"):
+        bins, gap = calibration(table, voice), 0.0
+        for _, _, rows, confidence, accuracy in bins.itertuples(index=False):
+            gap += rows * abs(accuracy - confidence) if rows else 0.0
+        assert found["calibration_error"][voice] == pytest.approx(gap / len(table))
 
 
 def test_rows_can_be_named_by_their_number():

@@ -6,68 +6,96 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation_set import EvaluationSet, held_out
 from reaugkd.figures import PALETTE
-from reaugkd.inference import ReAugKDClassifier
-from reaugkd.map_points import MapPoints, colour_columns, map_overlap, map_points, most_moved, point_colours
+from reaugkd.map_points import (
+    MapPoints,
+    colour_columns,
+    map_overlap,
+    map_points,
+    most_moved,
+    nearest_memories,
+    point_colours,
+)
 from reaugkd.patch import Edit, apply_patch
 
 
 @pytest.fixture(scope="module")
-def answered(toy_model):
-    return EvaluationSet.of(toy_model, held_out(toy_model, ["test"])).answered(toy_model.memory, toy_model.retrieval)
+def answers(toy_model):
+    return toy_model.answer(toy_model.encode_rows(toy_model.held_out(["test"])))
 
 
 @pytest.fixture(scope="module")
-def points(toy_model, answered):
-    return map_points(toy_model, answered, toy_model.embed(list(toy_model.memory.rows["text"]))[1])
+def of_memories(toy_model):
+    """What the student says of the memories."""
+    return toy_model.encode(list(toy_model.memory.rows["text"])).student_probabilities
+
+
+@pytest.fixture(scope="module")
+def points(toy_model, answers, of_memories):
+    return map_points(toy_model, answers, of_memories)
 
 
 def test_memories_come_first_then_the_evaluated_rows_where_a_query_of_the_same_text_would_lie(
-    toy_model, answered, points
+    toy_model, answers, points
 ):
-    memory, maps = toy_model.parts.knowledge_base, toy_model.parts.maps
-    assert points.rows["kind"].tolist() == ["memory"] * len(memory) + ["test row"] * len(answered.asked)
+    memory, maps = toy_model.memory, toy_model.parts.maps
+    assert points.rows["kind"].tolist() == ["memory"] * len(memory) + ["test row"] * len(answers.encoded)
     np.testing.assert_array_equal(points.teacher_points[: len(memory)], maps.teacher_points)
     np.testing.assert_array_equal(points.student_points[: len(memory)], maps.student_points)
     for row in (0, 5):
-        query = maps.place(answered.asked.embeddings[row], memory)
+        query = maps.place(answers.encoded.embeddings[row], memory)
         number = len(memory) + row
         np.testing.assert_allclose(points.teacher_points[number], query[0], atol=1e-5)
         np.testing.assert_allclose(points.student_points[number], query[1], atol=1e-5)
         assert points.rows["number"][number] == row
 
 
-def test_a_point_tells_what_teacher_student_and_answer_say_and_which_are_wrong(toy_model, answered, points):
-    memory, names = toy_model.parts.knowledge_base, toy_model.classes_
+def test_a_point_tells_what_teacher_student_and_answer_say_and_which_are_wrong(toy_model, answers, points):
+    memory, names = toy_model.memory, toy_model.classes_
     rows = points.rows[points.rows["kind"] == "memory"]
     assert rows["teacher"].tolist() == names[memory.soft_labels.argmax(axis=1)].tolist()
-    assert (
-        rows["student"].tolist()
-        == names[toy_model.parts.student.encode(list(memory.rows["text"]))[1].argmax(1)].tolist()
-    )
+    said = toy_model.parts.student.encode(list(memory.rows["text"]))[1]
+    assert rows["student"].tolist() == names[said.argmax(axis=1)].tolist()
     assert rows["answer"].isna().all()
     asked = points.rows[points.rows["kind"] == "test row"]
-    said = names[answered.predicted["answer"]]
-    wrong = np.where(said == asked["label"], "right", "wrong")
-    assert asked["answer"].tolist() == said.tolist()
-    assert asked["answer_error"].tolist() == wrong.tolist()
+    for voice, numbers in answers.predicted.items():
+        said = names[numbers]
+        assert asked[voice].tolist() == said.tolist()
+        assert asked[f"{voice}_error"].tolist() == np.where(said == asked["label"], "right", "wrong").tolist()
+
+
+def test_a_point_tells_who_labelled_it_and_the_teachers_label_makes_no_error(puzzled_model):
+    rows = puzzled_model.memory.rows
+    by_teacher = np.arange(len(rows)) % 3 == 0
+    rows = rows.assign(labelled_by=np.where(by_teacher, "teacher", ""))
+    model = ReAugKDClassifier(replace(puzzled_model.parts, memory=replace(puzzled_model.memory, rows=rows)))
+    answers = model.answer(model.encode_rows(model.held_out(["test"])))
+    found = map_points(model, answers)
+    of_test = ["gold"] * len(answers.encoded)
+    assert found.rows["labelled_by"].tolist() == np.where(by_teacher, "teacher", "gold").tolist() + of_test
+    assert [name for name, _ in point_colours(found, "labelled_by").legend[:-1]] == ["gold", "teacher"]
+    error = found.rows["teacher_error"][: len(rows)]
+    assert error.isna().tolist() == by_teacher.tolist()
+    without = map_points(puzzled_model, answers)
+    assert "labelled_by" not in without.rows
+    assert error[~by_teacher].tolist() == without.rows["teacher_error"][: len(rows)][~by_teacher].tolist()
 
 
 def test_the_memories_that_moved_most_have_the_smallest_cosine(toy_model, points):
-    x, z = toy_model.parts.maps.student_embeddings, toy_model.parts.knowledge_base.embeddings
+    x, z = toy_model.parts.maps.student_embeddings, toy_model.memory.teacher_embeddings
     assert most_moved(points, 5) == np.argsort((x * z).sum(axis=1), kind="stable")[:5].tolist()
 
 
-@pytest.mark.parametrize("name", ["number", "kind", "student", "answer", "weight", "effect", "moved", "teacher"])
-def test_a_further_column_of_any_name_changes_nothing_that_is_found_out(toy_model, points, name):
+@pytest.mark.parametrize("name", ["number", "kind", "student", "answer", "memory", "effect", "moved", "teacher"])
+def test_a_further_column_of_any_name_changes_nothing_that_is_found_out(toy_model, points, of_memories, name):
     parts = toy_model.parts
-    memory = replace(parts.knowledge_base, rows=parts.knowledge_base.rows.assign(**{name: "mine"}))
-    named = replace(parts, knowledge_base=memory, evaluation_rows=parts.evaluation_rows.assign(**{name: "mine"}))
+    memory = replace(parts.memory, rows=parts.memory.rows.assign(**{name: "mine"}))
+    named = replace(parts, memory=memory, evaluation_rows=parts.evaluation_rows.assign(**{name: "mine"}))
     model = ReAugKDClassifier(named)
-    asked = EvaluationSet.of(model, held_out(model, ["test"])).answered(model.memory, model.retrieval)
-    found = map_points(model, asked, toy_model.embed(list(toy_model.memory.rows["text"]))[1]).rows
+    answers = model.answer(model.encode_rows(model.held_out(["test"])))
+    found = map_points(model, answers, of_memories).rows
     pd.testing.assert_frame_equal(found[points.rows.columns], points.rows)
     without = map_points(model, None).rows
     assert "mine" not in without.drop(columns="topic").to_numpy()
@@ -91,7 +119,7 @@ def test_every_entry_of_a_legend_has_a_name_of_its_own(points):
 
 def test_a_class_that_was_added_last_has_the_last_colour_as_in_the_bars_of_an_answer(toy_model):
     edited = apply_patch(toy_model, (Edit("add", "mine", "a class before all", "the shiny gadget hums"),))
-    classes = list(edited.parts.settings.label_names)
+    classes = list(edited.classes_)
     assert classes[-1] == "a class before all"
     legend = point_colours(map_points(edited, None), "label").legend
     assert legend[: len(classes)] == list(zip(classes, PALETTE, strict=False))
@@ -153,7 +181,7 @@ def test_every_column_can_colour_and_another_is_refused_with_a_sentence(points):
 
 
 def test_the_overlap_of_the_maps_is_that_of_brute_force(toy_model):
-    maps, memory = toy_model.parts.maps, toy_model.parts.knowledge_base
+    maps, memory = toy_model.parts.maps, toy_model.memory
 
     def nearest(space):
         distances = np.linalg.norm(space[:, None].astype(np.float64) - space[None], axis=2)
@@ -161,15 +189,29 @@ def test_the_overlap_of_the_maps_is_that_of_brute_force(toy_model):
         return [set(row) for row in np.argsort(distances, axis=1)[:, :10]]
 
     for name, full, plane in (
-        ("teacher", memory.embeddings, maps.teacher_points),
+        ("teacher", memory.teacher_embeddings, maps.teacher_points),
         ("student", maps.student_embeddings, maps.student_points),
     ):
         shared = [len(one & other) / 10 for one, other in zip(nearest(full), nearest(plane), strict=True)]
         assert map_overlap(toy_model)[name] == pytest.approx(np.mean(shared), abs=0.02)
 
 
-def test_a_model_without_maps_has_no_points_and_says_so(toy_model, answered):
+def test_the_nearest_memories_of_a_point_are_those_of_brute_force_in_the_teachers_space(toy_model, answers, points):
+    z, x = toy_model.memory.teacher_embeddings, answers.encoded.embeddings
+    of_memory = [number for number in np.argsort(-(z @ z[4])) if number != 4][:5]
+    found = nearest_memories(toy_model, points, answers, 4, 5)
+    np.testing.assert_allclose([cosine for _, cosine in found], (z @ z[4])[of_memory], atol=1e-5)
+    assert 4 not in [number for number, _ in found]
+    of_row = np.sort(z @ x[2])[::-1][:5]
+    found = nearest_memories(toy_model, points, answers, len(z) + 2, 5)
+    np.testing.assert_allclose([cosine for _, cosine in found], of_row, atol=1e-5)
+    np.testing.assert_allclose([z[number] @ x[2] for number, _ in found], of_row, atol=1e-5)
+    with pytest.raises(ReAugKDError, match="is a test row; give the answers that it is of"):
+        nearest_memories(toy_model, points, None, len(z), 5)
+
+
+def test_a_model_without_maps_has_no_points_and_says_so(toy_model, answers):
     bare = ReAugKDClassifier(replace(toy_model.parts, maps=None))
     assert map_overlap(bare) == {}
     with pytest.raises(ReAugKDError, match="without maps"):
-        map_points(bare, answered)
+        map_points(bare, answers)
