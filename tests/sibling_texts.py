@@ -1,5 +1,7 @@
 """Texts that say nothing of their labels, in families of siblings that share one label, and the vote of neighbours."""
 
+from itertools import chain
+
 import numpy as np
 from memories import unit
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -13,7 +15,7 @@ TELLING = [[first + rest for rest in ("ento", "iste", "oral", "ume")] for first 
 
 def word_tokenizer():
     """One number a word, one for all others."""
-    numbers = {word: number for number, word in enumerate(["[PAD]", "[UNK]", *WORDS, *sum(TELLING, [])])}
+    numbers = {word: number for number, word in enumerate(["[PAD]", "[UNK]", *WORDS, *chain(*TELLING)])}
     tokenizer = Tokenizer(models.WordLevel(numbers, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]")

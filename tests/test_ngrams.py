@@ -7,7 +7,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from reaugkd import ngrams
-from reaugkd.ngrams import NGrams, ngram_counts
+from reaugkd.ngrams import LONGEST, NGrams, ngram_counts
 
 TEXTS = ["rain and snow and rain", "iron", "Iron-rain, unheardof!", "snow and snow and snow and snow", "the iron fog"]
 PAIRS = [
@@ -24,9 +24,10 @@ def tokenizer(toy_encoder_folder):
 
 
 def counted(tokenizer, text):
-    """How often a text holds each n-gram of one or two subwords, as tuples of the tokenizer's numbers."""
+    """How often a text holds each n-gram, as tuples of the tokenizer's numbers."""
     numbers = tokenizer.convert_tokens_to_ids(tokenizer.tokenize(text))
-    return Counter([(number,) for number in numbers] + list(zip(numbers, numbers[1:], strict=False)))
+    spans = ((start, start + length) for length in range(1, LONGEST + 1) for start in range(len(numbers) - length + 1))
+    return Counter(tuple(numbers[start:end]) for start, end in spans)
 
 
 def counted_pair(tokenizer, pair):
@@ -40,7 +41,7 @@ def number_of(tokenizer, gram):
     """Its number in the base of the vocabulary and one more, 0 being no subword."""
     base = len(tokenizer) + 1
     kind, gram = ({"both": 1, "one": 2}[gram[0]], gram[1:]) if isinstance(gram[0], str) else (0, gram)
-    return sum((subword + 1) * base**place for place, subword in enumerate(reversed(gram))) + kind * base**2
+    return sum((subword + 1) * base**place for place, subword in enumerate(reversed(gram))) + kind * base**LONGEST
 
 
 def by_hand(tokenizer, texts):
