@@ -21,7 +21,7 @@ from typed_text import on_typing
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.links import PageState, short
-from reaugkd.memory_audit import ALL, DUPLICATES, SHOWS
+from reaugkd.memory_questions import ALL, DUPLICATES, SHOWS
 from reaugkd.neighbour_table import escaped_text
 from reaugkd.snippets import REFIT, memory_code
 from reaugkd.texts import row_in_one_line

@@ -11,22 +11,18 @@ from reaugkd.answers import effects
 from reaugkd.errors import ReAugKDError
 from reaugkd.keys import TEXT
 from reaugkd.memory import LABELLED_BY, TEACHER
+from reaugkd.memory_questions import ALL, DUPLICATES, LEAKS, SHOWS, SUSPICIOUS, UNJUDGED
 from reaugkd.pool import GATHERED, SMOOTHING
 from reaugkd.siblings import word_overlap
 from reaugkd.texts import rows_with, texts_of
 
-if TYPE_CHECKING:  # torch takes seconds to import, and a page that names the questions does not wait for it
+if TYPE_CHECKING:
     from reaugkd.answers import Answers
     from reaugkd.classifier import ReAugKDClassifier
     from reaugkd.memory import Memory
 
 NEIGHBOURS = 10
 NEAR_DUPLICATE = 0.8
-ALL, SUSPICIOUS, DUPLICATES, LEAKS = "all", "suspicious", "near-duplicates", "leaks of the test rows"
-SHOWS = (ALL, SUSPICIOUS, "harmful", "most used", "never used", "edited", DUPLICATES, LEAKS)
-"""What :func:`memories` can be asked."""
-UNJUDGED = (ALL, "edited", DUPLICATES)
-"""Those of them that need no answers to test rows."""
 FIRST = (
     *("number", "text", "text_pair", "label", LABELLED_BY),
     *("other", "other_text", "other_text_pair", "other_label", "overlap"),

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from sklearn.model_selection import KFold, StratifiedKFold
 
 from reaugkd.texts import Labels, Text
 
@@ -106,6 +105,8 @@ def folds_apart(texts: Sequence[Text], labels: Labels, folds: int, seed: int = 0
     (N,) int64
         Number of each row's fold, from 0.
     """
+    from sklearn.model_selection import KFold, StratifiedKFold  # takes long to import: only who fits pays for it
+
     families, members = np.unique(_longest_holders(texts), return_inverse=True)
     folds = min(folds, len(families))
     if folds < 2:

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from reaugkd.links import PageState, given, short, struck_in_link
-from reaugkd.memory_audit import DUPLICATES
+from reaugkd.memory_questions import DUPLICATES
 from reaugkd.texts import two_parts
 
 if TYPE_CHECKING:  # torch takes seconds to import, and no code is run here

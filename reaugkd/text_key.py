@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_matrix
-from sklearn.decomposition import PCA
 from transformers import PreTrainedTokenizerBase
 
 from reaugkd.encoders import normalize
@@ -87,6 +86,8 @@ class TextKey:
         tuple of TextKey and (N, w + 1) float32
             The key, and the keys of the texts, of length 1.
         """
+        from sklearn.decomposition import PCA  # takes long to import: only who fits pays for it
+
         ngrams = NGrams.of(tokenizer, texts)
         features = ngrams.matrix(tokenizer, texts)
         width = key_width(teacher_embeddings, classes)
