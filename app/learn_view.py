@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from answer import answer_html
-from models import ASKING, ModelMenu, evaluation_set, kept
+from models import ASKING, ModelMenu, encoded_rows, kept
 from sentence import sentence_html
 
 from reaugkd.errors import ReAugKDError
@@ -35,15 +35,17 @@ LONGEST_OPTION = 140  # of a radio's or checkbox's text; the views show the whol
 START: dict[str, Any] = {"place": 0, "revealed": False, "right": 0, "guessed": 0}
 INTRODUCTION = (
     "The student answers alone (ŷ), its nearest memories vote (r), and the answer blends both: "
-    "**p = (1 − λ) ŷ + λ r**. Guess what each will say, then reveal it. Texts are test rows, which the student has not "
-    "seen; many are chosen because student, memory and gold label do not all agree."
+    "**p = (1 − λ) ŷ + λ r**. This is the paper's linear blend, by one key of the memory, with which this page begins; "
+    "elsewhere the answer is the logarithmic pool of student and keys, **log p = a log ŷ + Σ b log r − log Z**. Guess "
+    "what each will say, then reveal it. Texts are test rows, which the student has not seen; many are chosen because "
+    "student, memory and gold label do not all agree."
 )
 
 
 @kept(2)
 def texts_to_guess(model: "ReAugKDClassifier") -> list[int]:
     """Return the test rows in the order in which they teach, once a model."""
-    return teaching_order(evaluation_set(model, "test").answered(model.memory, lesson_settings(model))).tolist()
+    return teaching_order(model.answer(encoded_rows(model, "test"), lesson_settings(model))).tolist()
 
 
 @kept(16)
@@ -51,7 +53,7 @@ def exercise_of(model: "ReAugKDClassifier", key: str) -> "Exercise":
     """Set a task for a model, once."""
     from reaugkd.exercises import exercise
 
-    return exercise(model, evaluation_set(model, "test"), key)
+    return exercise(model, encoded_rows(model, "test"), key)
 
 
 def asked_html(explanation: "Explanation") -> str:
@@ -304,11 +306,8 @@ class LearnView:
         except ReAugKDError as error:
             return {self.message: gr.HTML(sentence_html(error), visible=True), self.whole: gr.Column(visible=False)}
         key = next((lesson.key for lesson in LESSONS if not done.get(lesson.key, {}).get("solved")), LESSONS[0].key)
-        settings = lesson_settings(model)
-        about = (
-            f"<p>k = {settings.k}, τ = {settings.temperature:g}. The gate, which may be closed on a task, is left out "
-            "here: the λ that you set counts for every text.</p>"
-        )
+        ((key_name, settings),) = lesson_settings(model).keys.items()
+        about = f"<p>Memories are found by the {key_name} key, k = {settings.k}, τ = {settings.temperature:g}.</p>"
         return {
             self.message: gr.HTML(visible=False),
             self.whole: gr.Column(visible=True),
@@ -322,12 +321,12 @@ class LearnView:
 
     def _explained(self, name: str, quiz: dict[str, Any], weight: float) -> "tuple[Explanation, str]":
         """Return the answer to the text at a place in the order, and its gold label; no network runs."""
-        from reaugkd.evaluation_set import explain_row
+        from reaugkd.explanation import explain
 
         model = self.menu.get(name)
-        rows, asked = texts_to_guess(model), evaluation_set(model, "test")
-        row = rows[quiz["place"] % len(rows)]
-        return explain_row(model, asked, row, lesson_settings(model, weight)), str(asked.rows["label"][row])
+        rows = texts_to_guess(model)
+        encoded = encoded_rows(model, "test").part([rows[quiz["place"] % len(rows)]])
+        return explain(model.answer(encoded, lesson_settings(model, weight))), str(encoded.table["label"].iloc[0])
 
     def _asked(self, name: str, quiz: dict[str, Any]) -> dict[Any, Any]:
         """Ask for guesses of the text at a place in the order."""
@@ -383,12 +382,10 @@ class LearnView:
         }
 
     def _query_link(self, name: str, explanation: "Explanation") -> str:
-        text, pair = two_parts(explanation.text)
-        used = explanation.retrieval
-        link = app_link(PageState(name, "query", text, pair, used.k, used.retrieval_weight), "")
+        link = app_link(PageState(name, "query", *two_parts(explanation.text)), "")
         return (
             f'<p><a href="{escaped_text(link)}" target="_blank" rel="noopener">Open this text on the page Query</a>, '
-            "in a new tab: move λ, strike memories out</p>"
+            "in a new tab: what the logarithmic pool answers</p>"
         )
 
     def _done(self, kept: "Kept", name: str) -> dict[str, dict[str, Any]]:

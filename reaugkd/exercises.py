@@ -342,7 +342,7 @@ def _paired(names: tuple[str, ...], pair: tuple[int, int]) -> str:
 
 def _label_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator: np.random.Generator) -> Exercise:
     """Ask which of five memories has the most suspicious label; the others are of the calmer half."""
-    table = memory_table(model, model.answer(encoded))
+    table = memory_table(model.answer(encoded))
     calm = table.iloc[max(1, len(table) // 2) :]
     drawn = calm.iloc[generator.choice(len(calm), min(OPTIONS - 1, len(calm)), replace=False)]
     rows = pd.concat([table.head(1), drawn]).sort_values("number").set_index("number")
