@@ -49,9 +49,7 @@ def test_the_length_of_a_key_does_not_matter(key):
         teacher_embeddings=memory.teacher_embeddings * lengths,
         keys={name: part * lengths for name, part in memory.keys.items()},
     )
-    np.testing.assert_array_equal(
-        longer.search(key, queries_of(key), 5)[1], memory.search(key, queries_of(key), 5)[1]
-    )
+    np.testing.assert_array_equal(longer.search(key, queries_of(key), 5)[1], memory.search(key, queries_of(key), 5)[1])
     np.testing.assert_allclose(np.linalg.norm(unit(searched(longer, key)), axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(searched(longer, key), unit(searched(memory, key)), atol=1e-6)
 
