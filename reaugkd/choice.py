@@ -24,6 +24,7 @@ GRID_RETRIEVAL_WEIGHT = tuple(round(0.1 * step, 1) for step in range(1, 10))
 SEARCHED = 2 * max(GRID_K)  # enough are left when siblings are left out
 FOLDS = 5
 PULL = 0.01
+STUDENT = "student"
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,9 @@ def choose_pool(encoded: EncodedTexts, labels: Labels, memory: Memory, keys: Seq
     """Choose k and τ_r of each key and the weights of a logarithmic pool, by the log loss over five folds.
 
     Each key is first pooled with the student alone. Of the k whose log loss lies within a standard error of the lowest,
-    the smallest is taken (the one-standard-error rule of Breiman et al., *Classification and Regression Trees*, 1984,
-    with the error of the paired difference): a class that is added later has few rows, and among 64 neighbours they
-    would be outvoted. Then the keys join the pool in the order of their log loss, each if it lowers the pool's on rows
-    that its weights were not fitted to; any other has weight 0 and costs nothing.
+    the largest is taken, the smoothest model that is as good (the one-standard-error rule of Breiman et al.,
+    *Classification and Regression Trees*, 1984, with the error of the paired difference). Then
+    :func:`choose_weights` lets the keys into the pool.
 
     Parameters
     ----------
@@ -77,20 +77,44 @@ def choose_pool(encoded: EncodedTexts, labels: Labels, memory: Memory, keys: Seq
     settings = {name: KeySettings(GRID_K[0]) for name in keys}
     if too_few_rows(len(labels)):
         return PoolChoice(Pool(settings, student_temperature=temperature), student)
-    folds = list(KFold(FOLDS, shuffle=True, random_state=0).split(labels))
-    tried = {name: _best_settings(encoded, student, labels, memory, name, folds) for name in keys}
-    settings = {name: one.settings for name, one in tried.items()}
+    tried = {name: _best_settings(encoded, student, labels, memory, name) for name in keys}
+    weights, unseen = choose_weights(student, {name: one.memory for name, one in tried.items()}, labels)
+    chosen = {name: KeySettings(one.settings.k, one.settings.temperature, weights[name]) for name, one in tried.items()}
+    return PoolChoice(Pool(chosen, weights[STUDENT], temperature), unseen)
+
+
+def choose_weights(
+    student: NDArray[np.float64], experts: Mapping[str, NDArray[np.float64]], labels: Labels
+) -> tuple[dict[str, float], NDArray[np.float64]]:
+    """Let experts into a logarithmic pool with the student, and fit its weights.
+
+    The experts come in the order of their log loss with the student alone, each if it lowers the pool's log loss on
+    rows that its weights were not fitted to; any other has weight 0 and costs nothing.
+
+    Parameters
+    ----------
+    student : (N, C) float64
+        ŷ_i of held-out rows, calibrated.
+    experts : mapping of str to (N, C) float64
+        What others say of the same rows, such as r̃_i of a key.
+    labels : (N,) int64
+        Gold labels.
+
+    Returns
+    -------
+    tuple of dict of str to float and (N, C) float64
+        The weights, the student's under the name ``student``, and each row's answer by weights of the other folds.
+    """
     joined: dict[str, NDArray[np.float64]] = {}
     unseen, lowest = student, log_loss(labels, student)
-    for name in sorted(keys, key=lambda name: log_loss(labels, tried[name].unseen)):
-        with_it = joined | {name: tried[name].memory}
-        answers = _by_other_folds(student, with_it, labels, folds)
+    alone = {name: log_loss(labels, _by_other_folds(student, {name: said}, labels)) for name, said in experts.items()}
+    for name in sorted(experts, key=lambda name: alone[name]):
+        with_it = joined | {name: experts[name]}
+        answers = _by_other_folds(student, with_it, labels)
         if log_loss(labels, answers) < lowest:
             joined, unseen, lowest = with_it, answers, log_loss(labels, answers)
-    weights = fit_weights(student, joined, labels)
-    of_keys = dict(zip(joined, weights[1:].tolist(), strict=True))
-    chosen = {name: KeySettings(one.k, one.temperature, of_keys.get(name, 0.0)) for name, one in settings.items()}
-    return PoolChoice(Pool(chosen, float(weights[0]), temperature), unseen)
+    fitted = dict(zip([STUDENT, *joined], fit_weights(student, joined, labels).tolist(), strict=True))
+    return {name: fitted.get(name, 0.0) for name in (STUDENT, *experts)}, unseen
 
 
 def fit_weights(
@@ -187,22 +211,19 @@ class _Tried:
     unseen: NDArray[np.float64]
 
 
-Folds = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
-
-
 def _best_settings(
-    encoded: EncodedTexts, student: NDArray[np.float64], labels: Labels, memory: Memory, key: str, folds: Folds
+    encoded: EncodedTexts, student: NDArray[np.float64], labels: Labels, memory: Memory, key: str
 ) -> _Tried:
-    """Return the smallest k that is as good as the best within a standard error, with its best τ_r."""
+    """Return the largest k that is as good as the best within a standard error, with its best τ_r."""
     best: dict[int, _Tried] = {}
     for settings, retrieved in _retrieved_by_settings(encoded, memory, key):
         said = smoothed(retrieved, encoded.known)
-        one = _Tried(settings, said, _by_other_folds(student, {key: said}, labels, folds))
+        one = _Tried(settings, said, _by_other_folds(student, {key: said}, labels))
         before = best.get(settings.k)
         if before is None or log_loss(labels, one.unseen) < log_loss(labels, before.unseen):
             best[settings.k] = one
     lowest = min(best.values(), key=lambda one: log_loss(labels, one.unseen))
-    return next(one for one in best.values() if not _is_worse(one.unseen, lowest.unseen, labels))
+    return next(one for one in reversed(best.values()) if not _is_worse(one.unseen, lowest.unseen, labels))
 
 
 def _is_worse(answers: NDArray[np.float64], best: NDArray[np.float64], labels: Labels) -> bool:
@@ -213,11 +234,11 @@ def _is_worse(answers: NDArray[np.float64], best: NDArray[np.float64], labels: L
 
 
 def _by_other_folds(
-    student: NDArray[np.float64], memory: Mapping[str, NDArray[np.float64]], labels: Labels, folds: Folds
+    student: NDArray[np.float64], memory: Mapping[str, NDArray[np.float64]], labels: Labels
 ) -> NDArray[np.float64]:
     """Return each row's answer by weights that were fitted on the other folds."""
     answers = np.empty_like(student)
-    for fitted, unseen in folds:
+    for fitted, unseen in KFold(FOLDS, shuffle=True, random_state=0).split(labels):
         weights = fit_weights(student[fitted], {name: said[fitted] for name, said in memory.items()}, labels[fitted])
         of_unseen = {name: said[unseen] for name, said in memory.items()}
         answers[unseen] = np.exp(log_pool(student[unseen], of_unseen, weights))

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from reaugkd.texts import Text
 
-LONGEST = 2  # subwords of an n-gram
+LONGEST = 3  # subwords of an n-gram
 MOST_NGRAMS = 300_000  # of more, those of the most texts are kept
 WORDS_AT_A_TIME = 50_000  # texts: the subwords of a million would take gigabytes
 # Of a pair: whatever either text holds, what both hold, and what one of them holds alone.
@@ -21,7 +21,7 @@ EITHER, BOTH, ONE = range(3)
 class NGrams:
     r"""The n-grams of some texts, and how rare each is.
 
-    An n-gram of one or two subwords is a number in the base of the tokenizer's vocabulary, so that no text has to be
+    An n-gram of one to three subwords is a number in the base of the tokenizer's vocabulary, so that no text has to be
     kept and languages without spaces are read too. A text becomes a sparse row:
 
     .. math:: \frac{(1 + \log n_g) \, \mathrm{idf}_g}{\| \cdot \|}, \quad
