@@ -7,16 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from reaugkd.answers import changed_answers
 from reaugkd.comparison import compare
 from reaugkd.error_analysis import RowFilter, confusion, summary
-from reaugkd.evaluation_set import EvaluationSet, changed_rows, compared, held_out
 from reaugkd.links import PageState, app_link, page_state, struck_in_link
 from reaugkd.memory_audit import SHOWS, memories
 from reaugkd.patch import Edit, apply_patch
-from reaugkd.refit import refit_gate, with_weight
-from reaugkd.retrieval import RetrievalSettings
+from reaugkd.pool import KeySettings, Pool
+from reaugkd.refit import refit_pool, with_weight
 from reaugkd.snippets import REFIT, compare_code, errors_code, memory_code, query_code
-from reaugkd.what_if import AskedText, Strikes, explain_what_if
+from reaugkd.what_if import Strikes, explain_what_if
 
 NASTY = "it's \"odd\" \\ {x} ${y} `z`\nimport os; os.abort() # ''' \u2028 λ"
 
@@ -28,58 +28,76 @@ def run(code):
     return names
 
 
-@pytest.fixture
-def folder(toy_model_folder):
-    return str(toy_model_folder)
+@pytest.fixture(scope="module")
+def model(toy_model):
+    """The toy model, whose memory has a say by two keys."""
+    keys = {"aligned": KeySettings(8, 0.1, 0.6), "text": KeySettings(5, 0.2, 0.5)}
+    return type(toy_model)(replace(toy_model.parts, pool=Pool(keys, 0.7)))
 
 
-@pytest.fixture
-def asked(toy_model):
-    return EvaluationSet.of(toy_model, held_out(toy_model, ["test"]))
+@pytest.fixture(scope="module")
+def folder(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "toy"
+    model.save_pretrained(path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def encoded(model):
+    return rows_of(model, "test")
+
+
+def rows_of(model, split):
+    return model.encode_rows(model.held_out([split]))
 
 
 # One answer
 
 
-@pytest.mark.parametrize("weight", [None, 0.0, 0.3, 1.0])
+@pytest.mark.parametrize("settings", [(None, None, None), (5, 0.0, 0.07), (None, 0.3, None), (2, 1.0, 0.3)])
 @pytest.mark.parametrize("text", ["iron and rain", NASTY])
-def test_the_code_of_an_answer_gives_that_answer(toy_model, folder, text, weight, capsys):
-    retrieval = toy_model.retrieval.overridden(5, weight, 0.07)
-    answer = run(query_code(folder, text, retrieval))["explanation"]
-    wanted = toy_model.explain(text, k=5, retrieval_weight=weight, temperature=0.07)
+def test_the_code_of_an_answer_gives_that_answer(model, folder, text, settings, capsys):
+    answer = run(query_code(folder, text, *settings))["explanation"]
+    k, weight, temperature = settings
+    wanted = model.explain(text, k=k, retrieval_weight=weight, temperature=temperature)
     assert answer.as_dict() == wanted.as_dict()
     printed = capsys.readouterr().out
     assert printed.splitlines()[0].startswith(wanted.label)
-    assert len(printed.splitlines()) == 6
+    assert len(printed.splitlines()) == 1 + len(wanted.neighbours)
 
 
-def test_the_code_of_an_answer_with_struck_out_memories_gives_that_answer(toy_model, folder):
-    retrieval = RetrievalSettings(4, 0.8, 0.1)
-    near = toy_model.explain("iron and rain", k=4, retrieval_weight=0.8, temperature=0.1).neighbours
-    struck, relabelled = (near[0].number, near[2].number), {near[1].number: str(toy_model.classes_[0])}
+@pytest.mark.parametrize("settings", [(4, 0.8, 0.1), (None, None, None)])
+def test_the_code_of_an_answer_with_struck_out_memories_gives_that_answer(model, folder, settings):
+    pool, query = model.pool.overridden(*settings), model.encode(["iron and rain"])
+    near = model.answer(query, pool).retrieved["aligned"].numbers[0].tolist()
+    struck, relabelled = (near[0], near[2]), {near[1]: str(model.classes_[0])}
     for gone, otherwise in ((struck, {}), ((), relabelled), (struck, relabelled)):
-        answer = run(query_code(folder, "iron and rain", retrieval, gone, otherwise))["explanation"]
-        query = AskedText.of(toy_model, "iron and rain")
-        wanted = explain_what_if(toy_model, query, retrieval, Strikes(gone, otherwise))
+        answer = run(query_code(folder, "iron and rain", *settings, gone, otherwise))["explanation"]
+        wanted = explain_what_if(model, query, pool, Strikes(gone, otherwise))
         assert answer.as_dict() == wanted.as_dict()
 
 
-def test_numbers_of_numpy_are_written_as_plain_ones(folder, toy_model):
-    code = query_code(folder, "iron", RetrievalSettings(np.int64(3), np.float64(0.5), np.float64(0.1)))
+def test_numbers_of_numpy_are_written_as_plain_ones(folder):
+    code = query_code(folder, "iron", np.int64(3), np.float64(0.5), np.float64(0.1))
     assert "np." not in code
     assert "explain('iron', k=3, retrieval_weight=0.5, temperature=0.1)" in code
 
 
-def test_where_the_gate_sets_the_weight_none_is_given(toy_model):
-    gated = query_code("runs/toy", "iron", toy_model.retrieval)
-    assert toy_model.retrieval.gate is not None
-    assert "retrieval_weight" not in gated
-    assert "from_pretrained('runs/toy')" in gated
+def test_what_is_as_chosen_is_left_out():
+    code = query_code("runs/toy", "iron", None, None, None)
+    assert "explanation = model.explain('iron')\n" in code
+    assert "# app_link(PageState(model='toy', text='iron'))\n" in code
+    assert "from_pretrained('runs/toy')" in code
+    assert "explain('iron', temperature=0.2)" in query_code("runs/toy", "iron", None, None, 0.2)
+    assert "answers = model.answer(encoded, model.pool)\n" in errors_code("runs/toy", "test", None, None, None, {})
+    code = errors_code("runs/toy", "test", 4, None, None, {"equal": {}, "between": {}, "rows": None, "text": ""})
+    assert "model.answer(encoded, model.pool.overridden(k=4))" in code
+    assert "rows = RowFilter().of(table)" in code
 
 
 @pytest.mark.parametrize("text", ["iron", NASTY, ("iron", NASTY)])
 def test_the_comment_makes_a_link_to_the_state(text):
-    code = query_code("runs/toy", text, RetrievalSettings(3, 0.25, 0.1))
+    code = query_code("runs/toy", text, 3, 0.25, 0.1)
     call = code.rstrip().splitlines()[-1].removeprefix("# ")
     link = eval(call, {"app_link": app_link, "PageState": PageState})
     query = dict(pair.split("=") for pair in link.partition("?")[2].split("&"))
@@ -88,7 +106,7 @@ def test_the_comment_makes_a_link_to_the_state(text):
     state = eval(call.removeprefix("app_link(")[:-1], {"PageState": PageState})
     assert state == PageState("toy", "query", first, second, 3, 0.25, 0.1)
     assert page_state({"k": query["k"], "retrieval_weight": query["retrieval_weight"]}).k == 3
-    code = query_code("runs/toy", text, RetrievalSettings(3, 0.25, 0.1), (9, 4), {2: NASTY})
+    code = query_code("runs/toy", text, 3, 0.25, 0.1, (9, 4), {2: NASTY})
     call = code.rstrip().splitlines()[-1].removeprefix("# app_link(")[:-1]
     assert eval(call, {"PageState": PageState}) == replace(state, of_view=struck_in_link((9, 4), {2: NASTY}))
 
@@ -108,35 +126,27 @@ def test_the_comment_makes_a_link_to_the_state(text):
         {"text": NASTY},
     ],
 )
-def test_the_code_of_the_errors_gives_figures_matrix_and_listed_rows(toy_model, folder, split, chosen):
-    found = run(errors_code(folder, split, RetrievalSettings(4, 0.6, 0.05), chosen))
-    asked = EvaluationSet.of(toy_model, held_out(toy_model, [split]))
-    asked = asked.part(chosen["rows"]) if chosen.get("rows") else asked  # as the page answers no others
-    answered = asked.answered(toy_model.memory, RetrievalSettings(4, 0.6, 0.05))
-    assert found["figures"] == summary(answered, "accuracy")
-    pd.testing.assert_frame_equal(found["counts"], confusion(answered.table(), tuple(toy_model.classes_)))
-    pd.testing.assert_frame_equal(found["rows"], RowFilter(**chosen).of(answered.table()))
+def test_the_code_of_the_errors_gives_figures_matrix_and_listed_rows(model, folder, split, chosen):
+    found = run(errors_code(folder, split, 4, 0.6, 0.05, chosen))
+    encoded = rows_of(model, split)
+    encoded = encoded.part(chosen["rows"]) if chosen.get("rows") else encoded  # as the page answers no others
+    answers = model.answer(encoded, model.pool.overridden(4, 0.6, 0.05))
+    assert found["figures"] == summary(answers, "accuracy")
+    pd.testing.assert_frame_equal(found["counts"], confusion(answers.table(), tuple(model.classes_)))
+    pd.testing.assert_frame_equal(found["rows"], RowFilter(**chosen).of(answers.table()))
 
 
 def test_the_code_of_selected_rows_has_the_figures_of_these(folder):
-    found = run(errors_code(folder, "test", RetrievalSettings(4, 0.6, 0.05), {"rows": [0, 2, 5]}))
+    found = run(errors_code(folder, "test", 4, 0.6, 0.05, {"rows": [0, 2, 5]}))
     assert found["figures"]["rows"] == found["counts"].to_numpy().sum() == len(found["rows"]) == 3
     assert found["rows"].index.tolist() == [0, 2, 5]
 
 
-def test_the_code_of_the_answers_that_sliders_flip_lists_them(toy_model, folder):
-    retrieval, asked = RetrievalSettings(4, 1.0, 0.05), EvaluationSet.of(toy_model, held_out(toy_model, ["test"]))
-    table = asked.answered(toy_model.memory, retrieval).table(asked.answered(toy_model.memory, toy_model.retrieval))
+def test_the_code_of_the_answers_that_sliders_flip_lists_them(model, folder, encoded):
+    table = model.answer(encoded, model.pool.overridden(4, 1.0, 0.05)).table(model.answer(encoded))
     for kind in ("fixed", "broken"):
-        found = run(errors_code(folder, "test", retrieval, {"equal": {"flip": kind}}))["rows"]
+        found = run(errors_code(folder, "test", 4, 1.0, 0.05, {"equal": {"flip": kind}}))["rows"]
         pd.testing.assert_frame_equal(found, table[table["flip"] == kind])
-
-
-def test_the_code_of_the_errors_leaves_out_a_filter_that_lets_all_rows_pass(toy_model):
-    code = errors_code("runs/toy", "test", toy_model.retrieval, {"equal": {}, "between": {}, "rows": None, "text": ""})
-    assert "rows = RowFilter().of(table)" in code
-    k, temperature = toy_model.retrieval.k, float(toy_model.retrieval.temperature)
-    assert f"overridden(k={k}, temperature={temperature!r})" in code
 
 
 # The memory
@@ -144,28 +154,28 @@ def test_the_code_of_the_errors_leaves_out_a_filter_that_lets_all_rows_pass(toy_
 
 @pytest.mark.parametrize("show", SHOWS)
 @pytest.mark.parametrize("text", ["", "iron", NASTY])
-def test_the_code_of_the_memory_lists_what_is_listed(toy_model, asked, folder, show, text):
-    wanted = memories(toy_model, asked.answered(toy_model.memory, toy_model.retrieval), show)
+def test_the_code_of_the_memory_lists_what_is_listed(model, encoded, folder, show, text):
+    wanted = memories(model, model.answer(encoded), show)
     found = run(memory_code(folder, show, {"text": text}))["rows"]
     pd.testing.assert_frame_equal(found, RowFilter(text=text).of(wanted))
 
 
-def test_the_code_of_memories_that_are_selected_lists_these(toy_model, folder):
+def test_the_code_of_memories_that_are_selected_lists_these(model, folder):
     found = run(memory_code(folder, "all", {"rows": [7, 3]}))["rows"]
     assert found["number"].tolist() == [3, 7]
-    assert found["id"].tolist() == toy_model.memory.rows["id"].iloc[[3, 7]].tolist()
+    assert found["id"].tolist() == model.memory.rows["id"].iloc[[3, 7]].tolist()
 
 
 @pytest.mark.parametrize("show", ["all", "edited", "near-duplicates"])
-def test_the_code_of_a_model_without_test_rows_lists_what_can_be_listed(toy_model, tmp_path, show):
-    bare = replace(apply_patch(toy_model, patch_of(toy_model)).parts, evaluation_rows=None)
-    type(toy_model)(bare).save_pretrained(tmp_path / "bare")
+def test_the_code_of_a_model_without_test_rows_lists_what_can_be_listed(model, tmp_path, show):
+    bare = replace(apply_patch(model, patch_of(model)).parts, evaluation_rows=None)
+    type(model)(bare).save_pretrained(tmp_path / "bare")
     found = run(memory_code(str(tmp_path / "bare"), show, {}, carries_rows=False))["rows"]
-    pd.testing.assert_frame_equal(found, memories(type(toy_model)(bare), None, show))
+    pd.testing.assert_frame_equal(found, memories(type(model)(bare), None, show))
 
 
 def patch_of(model):
-    rows = model.parts.knowledge_base.rows
+    rows = model.memory.rows
     return (
         Edit("relabel", rows["id"].iloc[7], "weather"),
         Edit("remove", rows["id"].iloc[3]),
@@ -173,20 +183,20 @@ def patch_of(model):
     )
 
 
+@pytest.mark.parametrize("show", ["suspicious", "near-duplicates"])
 @pytest.mark.parametrize("answer_by", [None, 0.7, REFIT])
-def test_the_code_of_pending_edits_gives_the_rows_that_they_change(toy_model, asked, folder, answer_by):
-    patch = patch_of(toy_model)
-    found = run(memory_code(folder, "suspicious", {}, patch, answer_by, "runs/better"))
-    before, after = toy_model, apply_patch(toy_model, patch)
+def test_the_code_of_pending_edits_gives_the_rows_that_they_change(model, encoded, folder, answer_by, show):
+    patch = patch_of(model)
+    found = run(memory_code(folder, show, {}, patch, answer_by, "runs/better"))
+    before, after = model, apply_patch(model, patch)
     if answer_by == REFIT:
-        after = refit_gate(after)
+        after = refit_pool(after)
     elif answer_by is not None:
         before, after = with_weight(before, answer_by), with_weight(after, answer_by)
     assert found["patch"] == patch
-    pd.testing.assert_frame_equal(found["changed"], changed_rows(before, after, held_out(toy_model, ["test"])))
-    new = asked.with_classes(after.parts.settings.label_names)
-    shown = compared(asked.answered(before.memory, before.retrieval), new.answered(after.memory, after.retrieval))
-    assert found["changed"]["after"].tolist() == shown["after"].tolist()
+    assert found["edited"].pool == after.pool
+    answers = [version.answer(rows_of(version, "test")) for version in (before, after)]
+    pd.testing.assert_frame_equal(found["changed"], changed_answers(*answers))
 
 
 def test_the_command_that_does_the_same_is_named_with_its_options():
@@ -215,39 +225,32 @@ def test_a_name_stays_in_its_comment_and_in_its_quotes(name):
 
 @pytest.mark.parametrize("weights", [(None, 0.0), (1.0, 0.25)])
 @pytest.mark.parametrize("chosen", [{}, {"equal": {"differs": "True"}}, {"equal": {}, "text": NASTY}])
-def test_the_code_of_a_comparison_gives_that_comparison(toy_model, folder, asked, weights, chosen):
+def test_the_code_of_a_comparison_gives_that_comparison(model, folder, encoded, weights, chosen):
     found = run(compare_code((folder, weights[0]), (folder, weights[1]), "test", chosen, "iron and rain"))
-    wanted = compare(
-        *(
-            asked.answered(toy_model.memory, toy_model.retrieval.overridden(retrieval_weight=weight))
-            for weight in weights
-        ),
-        "accuracy",
-    )
+    sides = [model.answer(encoded, model.pool.overridden(retrieval_weight=weight)) for weight in weights]
+    wanted = compare(*sides, "accuracy")
     assert found["comparison"].scores == wanted.scores
     assert found["comparison"].difference == wanted.difference
     assert found["comparison"].p_value == wanted.p_value
     pd.testing.assert_frame_equal(found["rows"], RowFilter(**chosen).of(wanted.table))
-    assert [answer.as_dict() for answer in found["answers"]] == [
-        toy_model.explain("iron and rain", retrieval_weight=weight).as_dict() for weight in weights
+    assert [explanation.as_dict() for explanation in found["explanations"]] == [
+        model.explain("iron and rain", retrieval_weight=weight).as_dict() for weight in weights
     ]
 
 
-def test_the_code_of_a_comparison_loads_both_models(toy_model, folder, tmp_path):
-    edited = apply_patch(toy_model, patch_of(toy_model))
-    edited = replace(edited.parts, retrieval=RetrievalSettings(4, 0.9, 0.05))
-    type(toy_model)(edited).save_pretrained(tmp_path / "other")
+def test_the_code_of_a_comparison_loads_both_models(model, folder, tmp_path):
+    apply_patch(model, patch_of(model)).save_pretrained(tmp_path / "other")
     found = run(compare_code((folder, None), (str(tmp_path / "other"), None), "validation", {}, NASTY))
-    assert found["second"].classes_.tolist() == [*toy_model.classes_, "gadget"]
+    assert found["second"].classes_.tolist() == [*model.classes_, "gadget"]
     assert len(found["rows"]) == 24
     assert "second = first" in compare_code((folder, None), (folder, 0.0), "test", {}, "iron")
 
 
-def test_the_code_of_a_comparison_over_selected_rows_compares_these_alone(toy_model, folder, asked):
+def test_the_code_of_a_comparison_over_selected_rows_compares_these_alone(model, folder, encoded):
     chosen, further = {"rows": [9, 2, 17, 30], "text": ""}, {"equal": {"differs": "False"}}
     found = run(compare_code((folder, None), (folder, 0.0), "test", chosen | further, "iron"))
-    part = asked.part(chosen["rows"])
-    sides = [part.answered(toy_model.memory, toy_model.retrieval.overridden(retrieval_weight=by)) for by in (None, 0.0)]
+    part = encoded.part(chosen["rows"])
+    sides = [model.answer(part, model.pool.overridden(retrieval_weight=by)) for by in (None, 0.0)]
     wanted = compare(*sides, "accuracy")
     assert found["comparison"].scores == wanted.scores
     assert found["comparison"].difference == wanted.difference
