@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote_plus
 
 import gradio as gr
 import pytest
@@ -22,7 +23,8 @@ from model_job import ModelJob
 from models import ModelMenu
 
 from reaugkd.exercises import Verdict
-from reaugkd.lessons import LESSONS, Guess
+from reaugkd.explanation import explain
+from reaugkd.lessons import LESSONS, Guess, lesson_settings
 from reaugkd.links import PageState
 
 NASTY = '<img src=x onerror="alert(1)"> ${alert(2)} {{alert(3)}}'
@@ -37,13 +39,18 @@ def view(puzzled_model, tmp_path):
         return LearnView(ModelMenu(job), gr.Dropdown(), gr.BrowserState({}))
 
 
+def told(model, text):
+    return explain(model.answer(model.encode([text]), lesson_settings(model)))
+
+
 def test_texts_names_and_sentences_are_shown_as_text(puzzled_model):
-    explanation = puzzled_model.explain("iron", k=3)
-    near = [replace(neighbour, text=NASTY) for neighbour in explanation.neighbours]
+    explanation = told(puzzled_model, "iron")
+    (key,) = explanation.keys
+    near = replace(key, neighbours=[replace(neighbour, text=NASTY) for neighbour in key.neighbours[:3]])
     task = exercise_of(puzzled_model, "weight")
     lesson = replace(task.lesson, question=NASTY, title=NASTY, formula=NASTY, hints=(NASTY, NASTY), solution=NASTY)
     for shown, times in (
-        (asked_html(replace(explanation, text=NASTY, neighbours=near)), 4),
+        (asked_html(replace(explanation, text=NASTY, keys=[near])), 4),
         (guesses_html([Guess(NASTY, NASTY, "so")], NASTY), 3),
         (task_html(replace(task, lesson=lesson, text=NASTY), "toy"), 4),
         (verdict_html(Verdict(True, NASTY)), 1),
@@ -56,7 +63,7 @@ def test_texts_names_and_sentences_are_shown_as_text(puzzled_model):
 
 
 def test_before_it_is_revealed_no_label_and_no_share_is_shown(puzzled_model):
-    shown = asked_html(puzzled_model.explain("glass and wood", k=8))
+    shown = asked_html(told(puzzled_model, "glass and wood"))
     assert not any(label in shown for label in puzzled_model.classes_)
     assert "%" not in shown
 
@@ -83,6 +90,24 @@ def test_guesses_count_once_and_none_may_be_missing(view, puzzled_model):
     assert list(view._reveal("toy", told[view.quiz], 0.5, "fruit", "fruit", "yes")) == [view.missing]
     again = view._next("toy", told[view.quiz])[view.quiz]
     assert (again["place"], again["revealed"], again["guessed"]) == (1, False, 9)
+
+
+def test_an_answer_is_blended_by_the_weight_that_is_set_and_its_link_asks_for_the_models_own(view, puzzled_model):
+    quiz = {"place": 0, "revealed": False, "right": 0, "guessed": 0}
+    row = texts_to_guess(puzzled_model)[0]
+    encoded = puzzled_model.encode_rows(puzzled_model.held_out(["test"])).part([row])
+    ends = [
+        puzzled_model.answer(encoded, lesson_settings(puzzled_model, end)).pooled.probabilities[0] for end in (0, 1)
+    ]
+    explanation, gold = view._explained("toy", quiz, 0.3)
+    assert gold == encoded.table["label"].iloc[0]
+    assert explanation.probabilities == pytest.approx(0.7 * ends[0] + 0.3 * ends[1], abs=1e-6)
+    shown = view._reveal("toy", quiz, 0.3, "fruit", "fruit", "yes")[view.guessed]
+    assert f'href="?model=toy&amp;text={quote_plus(encoded.texts[0])}"' in shown
+
+
+def test_the_page_says_by_which_key_it_finds_memories(view):
+    assert "by the aligned key, k = 8, τ = 0.1." in view.fill("toy", {})[view.about]
 
 
 def test_after_the_last_text_comes_the_first(view, puzzled_model):
