@@ -35,7 +35,8 @@ class Neighbour:
     soft_labels : (C,) float64
         What the teacher thought of it, in the order of the classes.
     share, runner_up_share : float
-        Its part of what the key gives to the answer, and to the runner-up; with the key's smoothing they sum to 1.
+        Its part of what the key gives to the answer, and to the runner-up; with the key's smoothing they sum to 1, but
+        all are 0 where the key gives a class nothing.
     columns : dict
         Further columns of the row, such as its topic.
     """
@@ -162,9 +163,15 @@ class Explanation:
         return max(self.keys, key=lambda key: abs(key.part))
 
     @property
+    def keys_by_part(self) -> list[KeyPart]:
+        """The keys, the one that decided on new classes before the one that adds most, in whichever direction."""
+        decides = self.pool.new_class_key if self.new_classes_part else None
+        return sorted(self.keys, key=lambda key: (key.name == decides, abs(key.part)), reverse=True)
+
+    @property
     def neighbours(self) -> list[Neighbour]:
-        """The neighbours by the leading key."""
-        return self.leading_key.neighbours
+        """The neighbours by the first of :attr:`keys_by_part`; the key named first among equals."""
+        return self.keys_by_part[0].neighbours
 
     def table(self) -> pd.DataFrame:
         """Return all parts in one table that adds up.
