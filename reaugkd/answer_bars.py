@@ -1,18 +1,21 @@
-"""An answer in one sentence and one table of bars that add up, as HTML; every text in it is shown as text."""
+"""An answer in one sentence, in bars by class, and in parts that add up, as HTML; every text in it is shown as text."""
 
+from dataclasses import dataclass
+from math import exp
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reaugkd.neighbour_table import escaped_text
-from reaugkd.retrieval import DECIDE_ABOUT_NEW
+from reaugkd.neighbour_table import NO_SAY, adds, escaped_text, signed, what_it_adds
+from reaugkd.pool import DECIDE_ABOUT_NEW
 
 if TYPE_CHECKING:
-    from reaugkd.inference import Explanation
+    from reaugkd.explanation import Explanation
 
 SHOWN_CLASSES = 8
-SHORTEST = 0.0005  # shares under half a thousandth are too short to see
+MOST_ODDS = 1_000
+ROUNDING = 1e-9
 
 
 def what_happened(explanation: "Explanation") -> str:
@@ -28,26 +31,28 @@ def what_happened(explanation: "Explanation") -> str:
     str
         Plain text.
     """
-    classes, answer, alone = explanation.classes, explanation.label, explanation.student_label
-    memory = classes[int(explanation.retrieved.argmax())]
-    weight = float(explanation.memory_weights[classes.index(answer)])
-    votes = [classes[int(neighbour.soft_labels.argmax())] for neighbour in explanation.neighbours]
-    naming = f"{votes.count(answer)} of {len(votes)} neighbours"
+    answer, alone, memory = explanation.label, explanation.student_label, explanation.memory_label
+    number, (of_student, of_keys) = explanation.classes.index(answer), explanation.pool.weights
+    weight = sum(of_keys.values()) / (of_student + sum(of_keys.values()))
     if explanation.memory_alone:
-        decide = f"; the {DECIDE_ABOUT_NEW} nearest decide about new classes" if len(votes) >= DECIDE_ABOUT_NEW else ""
-        return f"The student does not know {answer}: the memory alone names it, {naming}{decide}."
+        key = explanation.keys_by_part[0]
+        nearest = min(DECIDE_ABOUT_NEW, len(key.neighbours))
+        by = f"{nearest} nearest memories" if nearest > 1 else "nearest memory"
+        return f"The student does not know {answer}: the memory alone names it, by the {by} of the {key.name} key."
+    if weight == 0 and explanation.new == 0:
+        return f"The memory has no weight here: the student alone answers {answer}."
+    by_memory, by_student = explanation.memory_probabilities[number], explanation.student_probabilities[number]
     if alone != answer:
-        return f"Retrieval changed {alone} → {answer}: {naming}, weight {weight:.2f}."
-    if weight == 0 and _left_to_student(explanation) == 1:
-        return f"The memory has no say here (λ is 0): the student alone answers {answer}."
+        gives = f"the memory gives {answer} {by_memory:.2f}, the student {by_student:.2f}"
+        return f"Retrieval changed {alone} → {answer}: {gives}; the memory's weight is {weight:.2f}."
     if memory == answer:
-        return f"Student and memory agree on {answer}: {naming}, weight {weight:.2f}."
-    against = f"{votes.count(memory)} of {len(votes)} neighbours"
-    return f"The memory says {memory} ({against}), but with weight {weight:.2f} the student's {answer} stands."
+        gives = f"the student gives it {by_student:.2f}, the memory {by_memory:.2f}"
+        return f"Student and memory agree on {answer}: {gives}; the memory's weight is {weight:.2f}."
+    return f"The memory says {memory}, but with weight {weight:.2f} the student's {answer} stands."
 
 
 def answer_bars(explanation: "Explanation", teacher: NDArray[np.floating] | None = None) -> str:
-    """Draw student, memory and answer by class; the answer's bar is stacked of the parts that it is the sum of.
+    """Draw what student, memory and answer say of each class, and the parts that make the answer's lead.
 
     Parameters
     ----------
@@ -59,53 +64,25 @@ def answer_bars(explanation: "Explanation", teacher: NDArray[np.floating] | None
     Returns
     -------
     str
-        HTML of one table. The parts of a class c are (1 - λ) vote[c] and, for each neighbour k, λ w_k ȳ_k[c]; the
-        student's column is ŷ[c], with a dash where the student does not know the class.
+        HTML of a table of classes, a table of :attr:`Explanation.parts` as bars to the right or, where a part speaks
+        for the runner-up, to the left, and their sum. The student has a dash where it does not know a class.
     """
-    heads = ["class", "student", "memory", *(["teacher"] if teacher is not None else []), "answer: all parts add up"]
+    voices: dict[str, NDArray[np.floating]] = {
+        "student": explanation.student_probabilities,
+        "memory": explanation.memory_probabilities,
+        **({} if teacher is None else {"teacher": teacher}),
+        "answer": explanation.probabilities,
+    }
     body = ""
     for number in np.argsort(-explanation.probabilities, kind="stable")[:SHOWN_CLASSES].tolist():
-        voices = [explanation.student_probabilities, explanation.retrieved, *([teacher] if teacher is not None else [])]
-        cells = "".join(_bar(name, voice, number) for name, voice in zip(heads[1:-1], voices, strict=True))
-        total = float(explanation.probabilities[number])
-        chosen = ' class="chosen"' if explanation.classes[number] == explanation.label else ""
-        body += (
-            f"<tr{chosen}>"
-            f"<th>{escaped_text(explanation.classes[number])}</th>{cells}"
-            f'<td><div class="stack">{_parts(explanation, number)}</div><span>{total:.2f}</span></td></tr>'
-        )
-    head = "".join(f"<th>{name}</th>" for name in heads)
-    # Not read aloud with each new answer: whoever wants the figures goes through the table.
+        name = explanation.classes[number]
+        cells = "".join(_bar(voice, said, number) for voice, said in voices.items())
+        chosen = ' class="chosen"' if name == explanation.label else ""
+        body += f"<tr{chosen}><th>{escaped_text(name)}</th>{cells}</tr>"
+    head = "".join(f"<th>{name}</th>" for name in ("class", *voices))
+    # Not read aloud with each new answer: the figures are there to be gone through.
     table = f'<table class="answer-bars" aria-live="off"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-    return table + _sum(explanation)
-
-
-def parts(explanation: "Explanation", number: int) -> tuple[float, NDArray[np.float64]]:
-    """Return the parts that a class's probability is the sum of.
-
-    Parameters
-    ----------
-    explanation : Explanation
-        The answer.
-    number : int
-        Number of the class c.
-
-    Returns
-    -------
-    tuple of float and (k,) float64
-        The student's (1 - λ) vote[c], and λ w_k ȳ_k[c] of each neighbour.
-    """
-    weight = float(explanation.memory_weights[number])
-    of_memory = [
-        weight * neighbour.weight * float(neighbour.soft_labels[number]) for neighbour in explanation.neighbours
-    ]
-    return (1 - weight) * float(explanation.student_vote[number]), np.asarray(of_memory)
-
-
-def _left_to_student(explanation: "Explanation") -> float:
-    """Return what the memory leaves to the classes that the student knows, exactly 1 where it leaves them all."""
-    known = len(explanation.student_probabilities)
-    return 1.0 - float(explanation.student_vote[known:].sum())
+    return table + _parts(explanation) + _sum(explanation)
 
 
 def _bar(name: str, voice: NDArray[np.floating], number: int) -> str:
@@ -115,24 +92,54 @@ def _bar(name: str, voice: NDArray[np.floating], number: int) -> str:
     return f'<td><div class="bar {name}"><i style="width:{100 * value:.1f}%"></i></div><span>{value:.2f}</span></td>'
 
 
-def _parts(explanation: "Explanation", number: int) -> str:
-    of_student, of_memory = parts(explanation, number)
-    bars = f'<i class="student" style="width:{100 * of_student:.2f}%" title="student {of_student:.3f}"></i>'
-    for neighbour, part in zip(explanation.neighbours, of_memory, strict=True):
-        if part >= SHORTEST:
-            said = escaped_text(f"neighbour {neighbour.rank}: {part:.3f}, {neighbour.text[:80]}")
-            bars += f'<i class="memory" style="width:{100 * part:.2f}%" title="{said}"></i>'
-    return bars
+@dataclass(frozen=True)
+class _Part:
+    kind: str
+    name: str
+    weight: float
+    part: float
+    said: str
+
+
+def _listed(explanation: "Explanation") -> list[_Part]:
+    """Return the parts as they are shown."""
+    weight, of_student, of_new = explanation.pool.weights[0], explanation.student_part, explanation.new_classes_part
+    listed = [_Part("student", "student", weight, of_student, adds(explanation, of_student) if weight else NO_SAY)]
+    for key in explanation.keys:
+        said = what_it_adds(explanation, key)
+        listed.append(_Part(key.name, f"{key.name} key", key.settings.weight, key.part, said))
+    if abs(of_new) > ROUNDING:
+        listed.append(_Part("new-classes", "decision on new classes", 0.0, of_new, adds(explanation, of_new)))
+    return listed
+
+
+def _parts(explanation: "Explanation") -> str:
+    """Draw the parts as bars from the middle; the longest fills its half."""
+    listed = _listed(explanation)
+    longest = max(abs(part.part) for part in listed) or 1.0
+    body = ""
+    for part in listed:
+        width = 50 * abs(part.part) / longest
+        left = 50.0 if part.part >= 0 else 50.0 - width
+        body += (
+            f"<tr><th>{escaped_text(part.name)}</th><td>{f'weight {part.weight:.2f}' if part.weight else ''}</td>"
+            f'<td><div class="diverging"><i class="{part.kind}" style="left:{left:.1f}%;width:{width:.1f}%"></i></div>'
+            f"</td><td>{escaped_text(part.said)}</td></tr>"
+        )
+    unit = "Points of probability" if explanation.pool.kind == "linear" else "Log-odds"
+    caption = f"{unit} of {escaped_text(explanation.label)} against {escaped_text(explanation.runner_up)}"
+    return f'<table class="answer-parts" aria-live="off"><caption>{caption}</caption><tbody>{body}</tbody></table>'
 
 
 def _sum(explanation: "Explanation") -> str:
-    number = explanation.classes.index(explanation.label)
-    weight, total = float(explanation.memory_weights[number]), float(explanation.probabilities[number])
-    memory, left = f"{float(explanation.retrieved[number]):.3f} (memory)", _left_to_student(explanation)
-    if explanation.memory_alone:
-        terms = memory
+    lead = signed(explanation, explanation.lead)
+    terms = [f"{part.name} {signed(explanation, part.part)}" for part in _listed(explanation) if part.part]
+    total = f" = {', '.join(terms) or lead}"
+    if explanation.pool.kind == "linear":
+        said = f"{lead} points of probability{total}."
     else:
-        student = f"{float(explanation.student_probabilities[number]):.3f} (student)"
-        student += f" × {left:.3f} (what the memory leaves to the classes that the student knows)" if left < 1 else ""
-        terms = f"{1 - weight:.2f} × {student} + {weight:.2f} × {memory}"
-    return f'<p aria-live="off" class="sum">{escaped_text(explanation.label)}: {total:.3f} = {terms}</p>'
+        odds = exp(explanation.lead)
+        shown = f"more than {MOST_ODDS:,}" if odds > MOST_ODDS else f"{odds:.1f}"
+        said = f"{lead}{total}; odds e^{lead[1:]} = {shown} to 1."
+    said = f"{explanation.label} against {explanation.runner_up}: {said}"
+    return f'<p aria-live="off" class="sum">{escaped_text(said)}</p>'

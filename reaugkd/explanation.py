@@ -158,11 +158,6 @@ class Explanation:
         return float(sum(self.parts.values()))
 
     @property
-    def leading_key(self) -> KeyPart:
-        """The key that adds most, in whichever direction; the one named first among equals."""
-        return max(self.keys, key=lambda key: abs(key.part))
-
-    @property
     def keys_by_part(self) -> list[KeyPart]:
         """The keys, the one that decided on new classes before the one that adds most, in whichever direction."""
         decides = self.pool.new_class_key if self.new_classes_part else None

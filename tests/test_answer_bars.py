@@ -1,72 +1,58 @@
-"""An answer in a sentence and in bars that add up."""
+"""An answer in a sentence, in bars by class, and in parts that add up."""
 
+import html
 import re
 from dataclasses import replace
+from itertools import pairwise
+from math import exp, log
 
 import numpy as np
 import pytest
 
-from reaugkd.answer_bars import answer_bars, parts, what_happened
-from reaugkd.patch import Edit, apply_patch
-from reaugkd.retrieval import RetrievalSettings, weighed
+from reaugkd.answer_bars import answer_bars, what_happened
+from reaugkd.answers import answer
+from reaugkd.explanation import explain
+
+TEXT = "iron and pear"
+
+
+def linear(model, text, weight):
+    pool = replace(model.pool, kind="linear", retrieval_weight=weight)
+    return explain(answer(model.encode([text]), model.memory, pool))
+
+
+def shown(written):
+    """What a reader sees: the cells of each class, those of each part, and the sum."""
+    rows = re.findall(r"<tr.*?</tr>", written)
+    cells = [
+        [html.unescape(re.sub("<.*?>", "", cell)) for cell in re.findall(r"<t[hd]>.*?</t[hd]>", row)] for row in rows
+    ]
+    classes = len(re.findall("<tr", written.split('class="answer-parts"')[0]))
+    said = html.unescape(re.search('class="sum">(.*)</p>', written).group(1))
+    return cells[:classes], cells[classes:], said
 
 
 @pytest.fixture
-def with_gadget(gadget_model):
-    """Half of its neighbours are of a class that the student does not know, so all kinds of terms are there."""
-    return gadget_model.explain("iron and gadget", k=8, retrieval_weight=0.4, temperature=0.2)
+def explanation(pooled_model):
+    """The student speaks for one class, both keys for another."""
+    return pooled_model.explain(TEXT)
 
 
-@pytest.fixture
-def explanation(toy_model):
-    return toy_model.explain("iron and pear", k=5, retrieval_weight=0.4, temperature=0.2)
+def test_the_table_holds_the_probabilities_of_student_memory_and_answer_the_likeliest_first(explanation):
+    (head, *rows), _, _ = shown(answer_bars(explanation))
+    assert head == ["class", "student", "memory", "answer"]
+    voices = explanation.student_probabilities, explanation.memory_probabilities, explanation.probabilities
+    order = sorted(range(3), key=lambda number: -explanation.probabilities[number])
+    assert rows == [[explanation.classes[number], *(f"{voice[number]:.2f}" for voice in voices)] for number in order]
+    widths = [float(width) for width in re.findall(r'bar answer"><i style="width:([\d.]+)%', answer_bars(explanation))]
+    assert widths == [pytest.approx(100 * explanation.probabilities[number], abs=0.06) for number in order]
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.4, 1.0])
-def test_the_parts_of_every_class_add_up_to_its_probability(explanation, gadget_model, weight):
-    for answer in (explanation, gadget_model.explain("iron and gadget", k=8, retrieval_weight=weight)):
-        for number, probability in enumerate(answer.probabilities):
-            of_student, of_memory = parts(answer, number)
-            assert of_student + of_memory.sum() == pytest.approx(probability, abs=1e-12)
-
-
-def test_the_stacked_bar_is_as_long_as_the_probability_it_shows(explanation, with_gadget):
-    for answer in (explanation, with_gadget):
-        rows = re.findall(r'<div class="stack">(.*?)</div><span>(.*?)</span>', answer_bars(answer))
-        assert len(rows) == len(answer.classes)
-        for bar, said in rows:
-            width = sum(float(part) for part in re.findall(r"width:([\d.]+)%", bar))
-            assert width / 100 == pytest.approx(float(said), abs=0.011)
-
-
-def test_the_students_column_is_the_students_own_and_a_dash_where_it_does_not_know_the_class(with_gadget):
-    rows = re.findall(r"<th>(\w+)</th><td>(.*?)</td>", answer_bars(with_gadget))
-    shown = {name: re.search("<span>(.*)</span>", cell).group(1) for name, cell in rows}
-    own = with_gadget.student_probabilities
-    assert shown == {name: f"{value:.2f}" for name, value in zip(with_gadget.classes, own, strict=False)} | {
-        "gadget": "&ndash;"
-    }
-
-
-def of_two_kinds(gadget_model):
-    """A known class wins, though the second nearest memory is of one that the student does not know."""
-    memory, retrieval = gadget_model.memory, RetrievalSettings(2, 0.4, 0.2)
-    numbers = np.asarray([[0, len(memory) - 1]])
-    found = weighed(memory, np.asarray([[0.9, 0.6]], dtype=np.float32), numbers, 0.2, known=3)
-    student = np.roll([0.1, 0.8, 0.1], int(memory.soft_labels[0].argmax()) - 1)
-    return gadget_model.explain_retrieved("", np.zeros(2, dtype=np.float32), student, retrieval, found)
-
-
-def test_the_sum_under_the_bars_is_true(explanation, with_gadget, gadget_model):
-    answers = [explanation, with_gadget, gadget_model.explain("the shiny gadget hums", k=4, retrieval_weight=0.4)]
-    answers.append(of_two_kinds(gadget_model))
-    kinds = set()
-    for answer in answers:
-        said = re.search('class="sum">(.*)</p>', answer_bars(answer)).group(1)
-        total, terms = re.sub(r"\([^)]*\)", "", said.split(": ")[1]).split(" = ")
-        assert eval(terms.replace("×", "*")) == pytest.approx(float(total), abs=0.006)
-        kinds.add((answer.memory_alone, "leaves" in said))
-    assert kinds == {(False, False), (False, True), (True, False)}
+def test_the_student_has_a_dash_where_it_does_not_know_the_class(gadget_model):
+    found = gadget_model.explain("iron and gadget")
+    (_, *rows), _, _ = shown(answer_bars(found))
+    own = {name: f"{value:.2f}" for name, value in zip(found.classes, found.student_probabilities, strict=False)}
+    assert {name: student for name, student, *_ in rows} == own | {"gadget": "–"}
 
 
 def test_the_teacher_stands_beside_where_it_is_known(explanation):
@@ -77,56 +63,155 @@ def test_the_teacher_stands_beside_where_it_is_known(explanation):
     assert "teacher" not in answer_bars(explanation)
 
 
-def changed(explanation, student, retrieved, weight):
-    combined = (1 - weight) * np.asarray(student) + weight * np.asarray(retrieved)
+def numbers(text):
+    return [float(number) for number in re.findall(r"[+-]\d+\.\d+", text)]
+
+
+def test_the_parts_are_the_log_odds_of_student_and_keys_and_the_sum_is_true(explanation):
+    _, parts, said = shown(answer_bars(explanation))
+    best, second = explanation.label, explanation.runner_up
+    student = dict(zip(explanation.classes, explanation.student_probabilities, strict=True))
+    of_student = 0.7 * log(student[best] / student[second])
+    wanted = [("student", "weight 0.70", of_student)]
+    for (name, weight), key in zip((("aligned key", 0.4), ("text key", 0.3)), explanation.keys, strict=True):
+        of_class = {c: 0.98 * r + 0.02 / 3 for c, r in zip(explanation.classes, key.retrieved, strict=True)}
+        wanted.append((name, f"weight {weight:.2f}", weight * log(of_class[best] / of_class[second])))
+    assert [tuple(row[:2]) for row in parts] == [row[:2] for row in wanted]
+    assert [numbers(row[3])[0] for row in parts] == [pytest.approx(row[2], abs=0.0051) for row in wanted]
+    assert of_student < 0
+    assert parts[0][3].endswith(f": speaks for {second}")
+    assert ":" not in parts[1][3]
+    probability = dict(zip(explanation.classes, explanation.probabilities, strict=True))
+    lead, *terms = numbers(said)
+    assert lead == pytest.approx(log(probability[best] / probability[second]), abs=0.0051)
+    assert terms == [numbers(row[3])[0] for row in parts]
+    assert said.startswith(f"{best} against {second}: {lead:+.2f} = student {terms[0]:+.2f}, aligned key ")
+    odds = re.search(r"; odds e\^([\d.]+) = ([\d.]+) to 1\.$", said)
+    assert float(odds.group(1)) == lead
+    assert float(odds.group(2)) == pytest.approx(probability[best] / probability[second], abs=0.051)
+
+
+def test_each_bar_goes_from_the_middle_to_the_side_of_its_class_as_far_as_its_part(explanation):
+    written = answer_bars(explanation)
+    bars = re.findall(r'diverging"><i class="([\w-]+)" style="left:([\d.]+)%;width:([\d.]+)%', written)
+    parts = {name: part for name, part in explanation.parts.items() if name != "new classes"}
+    assert [kind for kind, _, _ in bars] == list(parts) == ["student", "aligned", "text"]
+    longest = max(abs(part) for part in parts.values())
+    for part, (_, left, width) in zip(parts.values(), bars, strict=True):
+        ends = sorted((50.0, 50.0 + 50 * part / longest))
+        assert float(left) == pytest.approx(ends[0], abs=0.06)
+        assert float(left) + float(width) == pytest.approx(ends[1], abs=0.11)
+    assert 'style="left:0.0%' in written or any(float(width) == 50.0 for _, _, width in bars)
+
+
+def test_in_a_linear_pool_the_parts_are_points_of_probability(pooled_model):
+    found = linear(pooled_model, TEXT, 0.4)
+    _, parts, said = shown(answer_bars(found))
+    best, second = (found.classes.index(name) for name in (found.label, found.runner_up))
+    wanted = [60 * (found.student_probabilities[best] - found.student_probabilities[second])]
+    wanted += [
+        100 * weight * (key.retrieved[best] - key.retrieved[second])
+        for weight, key in zip((0.4 * 4 / 7, 0.4 * 3 / 7), found.keys, strict=True)
+    ]
+    lead, *terms = numbers(said)
+    assert terms == [pytest.approx(part, abs=0.051) for part in wanted]
+    assert [numbers(row[3])[0] for row in parts] == terms
+    assert lead == pytest.approx(100 * (found.probabilities[best] - found.probabilities[second]), abs=0.051)
+    assert "points of probability = student" in said
+    assert "odds" not in said
+
+
+def test_the_decision_on_new_classes_is_a_part_only_where_it_decides(gadget_model):
+    found = gadget_model.explain("iron and gadget")
+    assert found.label == "gadget"
+    _, parts, said = shown(answer_bars(found))
+    ratio = found.probabilities[found.classes.index("gadget")] / sorted(found.probabilities)[-2]
+    assert parts[-1][0] == "decision on new classes"
+    assert numbers(parts[-1][3]) == [pytest.approx(log(ratio), abs=0.0051)]
+    assert parts[1][3] == "decides about new classes"
+    assert re.sub(r"[+-]?\d+\.\d+", "", said) == "gadget against metal:  = decision on new classes ; odds e^ =  to 1."
+    known = gadget_model.explain("apple plum and grape")
+    assert known.label != "gadget" != known.runner_up
+    assert "new" not in answer_bars(known)
+
+
+def test_what_has_no_weight_has_no_say(pooled_model):
+    _, alone, said = shown(answer_bars(pooled_model.explain(TEXT, retrieval_weight=0.0)))
+    assert [row[1] for row in alone] == ["weight 1.40", "", ""]
+    assert [row[3] for row in alone[1:]] == ["has no say"] * 2
+    assert "key" not in said
+    _, (student, *keys), said = shown(answer_bars(pooled_model.explain(TEXT, retrieval_weight=1.0)))
+    assert student == ["student", "", "", "has no say"]
+    assert [row[1] for row in keys] == ["weight 0.80", "weight 0.60"]
+    assert "student" not in said
+
+
+def test_very_long_odds_are_not_written_out(explanation):
+    sure = replace(explanation, student_part=27.0)
+    assert "; odds e^" in shown(answer_bars(sure))[2]
+    assert shown(answer_bars(sure))[2].endswith("= more than 1,000 to 1.")
+    assert exp(sure.lead) > 1_000
+
+
+def said_by(explanation, student, memory, answered, weight, new=0.0):
+    names = explanation.classes
     return replace(
         explanation,
-        label=explanation.classes[int(combined.argmax())],
+        label=names[int(np.argmax(answered))],
         student_probabilities=np.asarray(student),
-        student_vote=np.asarray(student),
-        retrieved=np.asarray(retrieved),
-        probabilities=combined,
-        memory_weights=np.full(3, weight),
-        neighbours=[replace(n, soft_labels=np.asarray(retrieved)) for n in explanation.neighbours],
+        memory_probabilities=np.asarray(memory),
+        probabilities=np.asarray(answered),
+        pool=replace(explanation.pool, retrieval_weight=weight),
+        new=new,
     )
 
 
 def test_the_sentence_says_what_the_memory_did(explanation):
     first, second, _ = explanation.classes
-    flipped = changed(explanation, [0.6, 0.4, 0], [0.1, 0.9, 0], 0.8)
-    assert what_happened(flipped) == f"Retrieval changed {first} → {second}: 5 of 5 neighbours, weight 0.80."
-    agreed = changed(explanation, [0.6, 0.4, 0], [0.9, 0.1, 0], 0.8)
-    assert what_happened(agreed) == f"Student and memory agree on {first}: 5 of 5 neighbours, weight 0.80."
-    stood = changed(explanation, [0.6, 0.4, 0], [0.1, 0.9, 0], 0.1)
-    assert f"The memory says {second} (5 of 5 neighbours)" in what_happened(stood)
-    assert f"the student's {first} stands" in what_happened(stood)
-    alone = changed(explanation, [0.6, 0.4, 0], [0.1, 0.9, 0], 0.0)
-    assert what_happened(alone).startswith("The memory has no say here")
+    changed = said_by(explanation, [0.6, 0.4, 0], [0.1, 0.9, 0], [0.2, 0.8, 0], 0.75)
+    assert what_happened(changed) == (
+        f"Retrieval changed {first} → {second}: the memory gives {second} 0.90, the student 0.40; the memory's weight "
+        "is 0.75."
+    )
+    agreed = said_by(explanation, [0.6, 0.4, 0], [0.9, 0.1, 0], [0.8, 0.2, 0], None)
+    assert what_happened(agreed) == (
+        f"Student and memory agree on {first}: the student gives it 0.60, the memory 0.90; the memory's weight is 0.50."
+    )
+    stands = said_by(explanation, [0.6, 0.4, 0], [0.1, 0.9, 0], [0.55, 0.45, 0], 0.125)
+    assert what_happened(stands) == (f"The memory says {second}, but with weight 0.12 the student's {first} stands.")
+    alone = said_by(explanation, [0.6, 0.4, 0], [0.1, 0.9, 0], [0.6, 0.4, 0], 0.0)
+    assert what_happened(alone) == f"The memory has no weight here: the student alone answers {first}."
 
 
-def test_of_a_class_that_the_student_does_not_know_the_sentence_says_that_the_memory_alone_names_it(gadget_model):
-    answer = gadget_model.explain("the shiny gadget hums", k=2, retrieval_weight=0.4)
-    assert answer.label == "gadget"
-    said = "The student does not know gadget: the memory alone names it, 2 of 2 neighbours; "
-    said += "the 2 nearest decide about new classes."
-    assert what_happened(answer) == said
-    only = gadget_model.explain("the shiny gadget hums", k=1, retrieval_weight=0.4)
-    assert what_happened(only) == "The student does not know gadget: the memory alone names it, 1 of 1 neighbours."
+def test_a_pool_of_which_no_key_has_a_weight_says_that_the_student_answers_alone(pooled_model):
+    keys = {name: replace(key, weight=0.0) for name, key in pooled_model.pool.keys.items()}
+    found = explain(answer(pooled_model.encode([TEXT]), pooled_model.memory, replace(pooled_model.pool, keys=keys)))
+    assert what_happened(found) == f"The memory has no weight here: the student alone answers {found.student_label}."
 
 
-@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0, None])
-def test_the_parts_of_a_class_that_was_added_add_up_too(toy_model, weight):
-    text = "the shiny new gadget hums"
-    edited = apply_patch(toy_model, (Edit("add", "mine", "gadget", text),))
-    explanation = edited.explain(text, k=5, retrieval_weight=weight)
-    for number, probability in enumerate(explanation.probabilities):
-        of_student, of_memory = parts(explanation, number)
-        assert of_student + of_memory.sum() == pytest.approx(probability, abs=1e-12)
-    shares = sum(neighbour.share for neighbour in explanation.neighbours)
-    assert shares + explanation.student_share == pytest.approx(1)
+@pytest.mark.parametrize("key", ["aligned", "text"])
+def test_of_a_class_that_the_student_does_not_know_the_sentence_names_the_key_that_found_it(gadget_model, key):
+    encoded = gadget_model.encode(["the shiny gadget hums"])
+    said = "The student does not know gadget: the memory alone names it, by the "
+    for k, by in ((8, f"2 nearest memories of the {key} key."), (1, f"nearest memory of the {key} key.")):
+        pool = replace(gadget_model.pool.overridden(k=k), new_class_key=key)
+        assert what_happened(explain(gadget_model.answer(encoded, pool))) == said + by
+
+
+def test_of_many_classes_the_likeliest_are_drawn(explanation):
+    classes = tuple(f"class {number}" for number in range(12))
+    even = np.arange(12.0) / 66
+    many = replace(
+        explanation, classes=classes, label="class 11", runner_up="class 10", student_probabilities=even,
+        memory_probabilities=even, probabilities=even,
+    )  # fmt: skip
+    (_, *rows), _, _ = shown(answer_bars(many))
+    assert [row[0] for row in rows] == [f"class {number}" for number in range(11, 3, -1)]
+    assert all(float(one[3]) >= float(other[3]) for one, other in pairwise(rows))
 
 
 def test_names_are_shown_as_text(explanation):
-    nasty = replace(explanation, classes=("<b>${x}", *explanation.classes[1:]), label=explanation.classes[1])
-    assert "<b>" not in answer_bars(nasty)
-    assert "${" not in answer_bars(nasty)
+    nasty = replace(explanation, classes=("<b>${x}", *explanation.classes[1:]), label="<b>${x}", runner_up="<i>{y}")
+    written = answer_bars(nasty)
+    assert not re.search(r"<b>|[{}$]|<i>", written)
+    assert "&lt;b&gt;" in written
