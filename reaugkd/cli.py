@@ -473,12 +473,11 @@ def _print_explanation(explanation: Any) -> None:
     console.print(f"[bold]{label}[/bold] ({said[explanation.label]:.2f})  {text}", highlight=False)
     console.print(f"runner-up: {runner_up} ({said[explanation.runner_up]:.2f})", highlight=False)
     parts = {name: part for name, part in explanation.parts.items() if part or name != NEW_CLASSES}
-    unit = "log-odds" if explanation.pool.kind == "logarithmic" else "difference of probability"
-    table = Table("part", "adds", title=f"{unit} of the answer against the runner-up", title_justify="left")
+    table = Table("part", "log-odds" if explanation.pool.kind == "logarithmic" else "probability")
     for name, part in {**parts, "sum": explanation.lead}.items():
         table.add_row(name, f"{part:+.2f}")
     console.print(table)
-    key = explanation.leading_key
+    key = explanation.keys_by_part[0]
     heads = ("similarity", "weight", "share", "label", "teacher", "text")
     table = Table(*heads, title=f"nearest memories by the {key.name} key", title_justify="left")
     for neighbour in key.neighbours:
