@@ -39,22 +39,22 @@ class EncoderKey:
 
     Parameters
     ----------
-    encoder : TextClassifier
-        The untuned encoder; its classifier is not used.
+    encoder : TextClassifier or None
+        The untuned encoder; its classifier is not used. None where all texts are encoded already.
     weight : ((L + 1) d', d) float32
         W, transposed: from all layers, each of the encoder's width, to the teacher's embedding.
     bias : (d,) float32
         b.
     """
 
-    encoder: TextClassifier
+    encoder: TextClassifier | None
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
 
     @classmethod
     def fit(
         cls,
-        encoder: TextClassifier,
+        encoder: TextClassifier | None,
         pooled: NDArray[np.floating],
         texts: Sequence[Text],
         teacher_embeddings: NDArray[np.floating],
@@ -64,8 +64,8 @@ class EncoderKey:
 
         Parameters
         ----------
-        encoder : TextClassifier
-            The untuned encoder.
+        encoder : TextClassifier or None
+            The untuned encoder, which embeds and saves.
         pooled : (N, L + 1, d') float
             What its layers make of the texts.
         texts : sequence of Text
@@ -95,6 +95,7 @@ class EncoderKey:
     ) -> NDArray[np.float32]:
         """Return what the memory is searched with, (N, d' + d) of length 1; x is not read."""
         del student_embeddings
+        assert self.encoder is not None
         return self.keys(self.encoder.encode_layers(texts))
 
     def keys(self, pooled: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -106,13 +107,14 @@ class EncoderKey:
             As :meth:`reaugkd.encoders.TextClassifier.encode_layers` gives them.
         """
         # By torch: the threads of NumPy's product would spin on, and keep those of the next text's encoder waiting.
-        features = torch.from_numpy(np.asarray(pooled, dtype=np.float32).reshape(len(pooled), -1))
+        features = torch.from_numpy(np.asarray(pooled, dtype=np.float32)).flatten(1)
         drawn = normalize(torch.addmm(torch.from_numpy(self.bias), features, torch.from_numpy(self.weight)).numpy())
         parts = [np.sqrt(1 - TEACHER_SHARE) * normalize(pooled[:, -1]), np.sqrt(TEACHER_SHARE) * drawn]
         return normalize(np.concatenate(parts, axis=1))
 
     def save(self, folder: str | Path) -> None:
         """Write the encoder into ``encoder``, and ``encoder_key.safetensors`` beside its files."""
+        assert self.encoder is not None
         self.encoder.save(Path(folder) / ENCODER)
         save_file({"weight": self.weight, "bias": self.bias}, Path(folder) / ENCODER / HEAD_FILE)
 

@@ -91,6 +91,7 @@ def test_a_product_of_keys_is_half_the_cosine_of_the_last_layers_and_half_that_o
     keys = key.keys(layers)
     np.testing.assert_allclose(keys @ keys.T, (e @ e.T + u @ u.T) / 2, atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(keys, axis=1), 1, atol=1e-6)
+    assert key.keys(layers[:0]).shape == (0, 9)
 
 
 def test_what_decides_the_class_is_found_where_only_an_earlier_layer_tells_it():

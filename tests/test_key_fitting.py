@@ -6,6 +6,7 @@ from memories import memory_of, unit
 from sibling_texts import TELLING, WORDS, share_right, shuffled_families, word_tokenizer
 
 from reaugkd import key_fitting
+from reaugkd.encoder_key import EncoderKey
 from reaugkd.encoders import TextClassifier
 from reaugkd.key_fitting import UntunedEncoder, fit_keys
 from reaugkd.keys import AlignedKey
@@ -114,8 +115,11 @@ def test_an_encoder_is_run_once_and_keys_the_memory_too(toy_encoder_folder, toy_
     assert untuned.pooled.shape == (90, 3, 32)
     monkeypatch.setattr(TextClassifier, "encode_layers", lambda *_: pytest.fail("the encoder ran again"))
     held_out = toy_task.texts("validation")
+    keys, keyed = fit_keys(memory, texts, untuned.encoder.tokenizer, encoder=untuned)
+    wanted = EncoderKey.fit(untuned.encoder, untuned.pooled, texts, memory.teacher_embeddings, memory.labels)[1]
+    np.testing.assert_allclose(keyed.keys["encoder"], wanted, atol=1e-6)
     keys, keyed = fit_keys(memory, texts, untuned.encoder.tokenizer, encoder=untuned, held_out=held_out)
-    assert list(keyed.keys) == ["aligned", "text", "encoder"]
+    assert list(keys) == list(keyed.keys) == ["aligned", "text", "encoder"]
     siblings = have_siblings(texts, held_out)
     assert siblings.any()
     np.testing.assert_allclose(
