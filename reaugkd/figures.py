@@ -14,13 +14,13 @@ from reaugkd.texts import row_in_one_line
 
 if TYPE_CHECKING:  # a page that draws does not wait for torch
     from reaugkd.epochs import TrainingEpochs
-    from reaugkd.inference import Explanation
+    from reaugkd.explanation import Explanation
     from reaugkd.maps import ProjectionMaps
 
 # Colours that colour-blind readers can tell apart (Okabe and Ito 2008), then four more for a tenth class and on.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8F7A00", "#7B61A8", "#A05A2C", "#5F7A61")
 OTHER_COLOUR = "#B8BCC4"
-STUDENT_COLOUR, RETRIEVED_COLOUR, COMBINED_COLOUR = "#56B4E9", "#E69F00", "#0072B2"
+STUDENT_COLOUR, MEMORY_COLOUR, ANSWER_COLOUR = "#56B4E9", "#E69F00", "#0072B2"
 # One grey that reads on white and on near-black: the figures are transparent and serve light and dark pages.
 TEXT_COLOUR = "#767B84"
 GRID_COLOUR = "rgba(128, 135, 146, 0.25)"
@@ -45,7 +45,7 @@ def class_colours(names: Sequence[str]) -> dict[str, str]:
 
 
 def probabilities_figure(explanation: "Explanation") -> go.Figure:
-    """Draw the student's, the retrieved and the combined class probabilities side by side.
+    """Draw the class probabilities of the student, of the memory alone (λ = 1) and of the answer side by side.
 
     Parameters
     ----------
@@ -59,14 +59,13 @@ def probabilities_figure(explanation: "Explanation") -> go.Figure:
     """
     unknown = len(explanation.classes) - len(explanation.student_probabilities)
     student = np.pad(explanation.student_probabilities, (0, unknown), constant_values=np.nan)
-    heights = np.stack([student, explanation.retrieved, explanation.probabilities])
+    heights = np.stack([student, explanation.memory_probabilities, explanation.probabilities])
     order = np.argsort(-heights[2], kind="stable")[:MAX_BARS][::-1]
     names = [_shown(explanation.classes[number]) for number in order]
-    weight = explanation.retrieval.retrieval_weight
     figure = go.Figure()
     bars = (
-        (f"{1 - weight:.2g} · student + {weight:.2g} · retrieved", heights[2], COMBINED_COLOUR),
-        ("retrieved", heights[1], RETRIEVED_COLOUR),
+        ("answer", heights[2], ANSWER_COLOUR),
+        ("memory", heights[1], MEMORY_COLOUR),
         ("student", heights[0], STUDENT_COLOUR),
     )
     for name, values, colour in bars:
@@ -180,9 +179,7 @@ def loss_figure(losses: Mapping[str, Sequence[tuple[int, float]]]) -> go.Figure:
     figure = make_subplots(rows=1, cols=len(stages), subplot_titles=stages, horizontal_spacing=0.28 / len(stages))
     for column, stage in enumerate(losses, start=1):
         steps, values = zip(*losses[stage], strict=True) if losses[stage] else ((), ())
-        line = go.Scatter(
-            x=steps, y=values, mode="lines", line={"color": COMBINED_COLOUR}, name=stage, showlegend=False
-        )
+        line = go.Scatter(x=steps, y=values, mode="lines", line={"color": ANSWER_COLOUR}, name=stage, showlegend=False)
         figure.add_trace(line, row=1, col=column)
     figure.update_xaxes(title="step", rangemode="tozero")
     figure.update_yaxes(rangemode="tozero")
@@ -277,7 +274,7 @@ def ablations_figure(metrics: Mapping[str, Any]) -> go.Figure:
     students = {name: score for name, score in scores.items() if not name.startswith("Teacher")}
     best = max(students, key=lambda name: students[name])
     names = list(scores)[::-1]
-    colours = [COMBINED_COLOUR if name == best else OTHER_COLOUR for name in names]
+    colours = [ANSWER_COLOUR if name == best else OTHER_COLOUR for name in names]
     values = [scores[name] for name in names]
     figure = go.Figure(
         go.Bar(x=values, y=names, orientation="h", marker_color=colours, text=[f"{value:.1f}" for value in values])
@@ -289,7 +286,7 @@ def ablations_figure(metrics: Mapping[str, Any]) -> go.Figure:
 
 
 def contributions_figure(explanation: "Explanation") -> go.Figure:
-    """Draw what each class's combined probability is made of: the student's part and each neighbour's.
+    """Draw what the student and each key add to the lead of the answer over the runner-up.
 
     Parameters
     ----------
@@ -299,48 +296,42 @@ def contributions_figure(explanation: "Explanation") -> go.Figure:
     Returns
     -------
     Figure
-        Stacked bars that add up to the combined probabilities; of more than ten classes the likeliest ten.
+        Horizontal bars of the parts and of their sum: log-odds, or in a linear pool differences of probability. To the
+        left of zero a part speaks for the runner-up.
     """
-    order = np.argsort(-explanation.probabilities, kind="stable")[:MAX_BARS]
-    names = [_shown(explanation.classes[number]) for number in order]
-    weights = explanation.memory_weights[order]
+    bars = [("student", explanation.student_part, STUDENT_COLOUR)]
+    bars += [(f"{key.name} key", key.part, MEMORY_COLOUR) for key in explanation.keys]
+    if explanation.new_classes_part:
+        bars.append(("new classes", explanation.new_classes_part, MEMORY_COLOUR))
+    names, values, colours = zip(*reversed([*bars, ("sum", explanation.lead, ANSWER_COLOUR)]), strict=True)
+    text = [f"{value:+.2f}" for value in values]
     figure = go.Figure(
-        go.Bar(
-            x=names,
-            y=(1 - weights) * explanation.student_vote[order],
-            name="student",
-            marker_color=STUDENT_COLOUR,
-        )
-    )
-    for neighbour in explanation.neighbours:
-        figure.add_bar(
-            x=names,
-            y=weights * neighbour.weight * neighbour.soft_labels[order],
-            name=f"{neighbour.rank}",
-            marker={"color": RETRIEVED_COLOUR, "line": {"color": "rgba(255, 255, 255, 0.7)", "width": 0.5}},
-            showlegend=neighbour.rank == 1,
-            legendgroup="neighbours",
-            hovertext=_short(neighbour.text),
-            hovertemplate=f"neighbour {neighbour.rank}: %{{y:.3f}}<br>%{{hovertext}}<extra></extra>",
-        )
-    figure.update_traces(name="neighbours, one box each", selector={"legendgroup": "neighbours", "showlegend": True})
-    figure.update_layout(barmode="stack", height=380)
-    figure.update_xaxes(title="class")
-    figure.update_yaxes(title="probability", range=[0, 1])
-    share = explanation.student_share
-    return _styled(figure, f"“{_shown(explanation.label)}”: {share:.0%} student, {1 - share:.0%} memory")
+        go.Bar(x=values, y=names, orientation="h", marker_color=colours, text=text, textposition="outside",
+               cliponaxis=False, hovertemplate="%{y}: %{x:+.3f}<extra></extra>")
+    )  # fmt: skip
+    unit = "difference of probability" if explanation.pool.kind == "linear" else "log-odds"
+    pair = f"“{_shown(explanation.label)}” against “{_shown(explanation.runner_up)}”"
+    figure.update_layout(height=160 + 36 * len(names))
+    figure.update_xaxes(title=unit)
+    figure.update_yaxes(title="part", ticksuffix="  ")
+    return _styled(figure, f"{pair}: {explanation.lead:+.2f}")
 
 
 def _retrieval_effect(explanation: "Explanation") -> str:
-    alone = explanation.student_label
-    agree = sum(explanation.classes[int(n.soft_labels.argmax())] == explanation.label for n in explanation.neighbours)
-    of_all = f"{agree} of {len(explanation.neighbours)} neighbours agree"
+    alone, answer, memory = (
+        f"“{_shown(name)}”" for name in (explanation.student_label, explanation.label, explanation.memory_label)
+    )
+    key = explanation.keys_by_part[0]
+    agree = sum(explanation.classes[int(n.soft_labels.argmax())] == explanation.label for n in key.neighbours)
+    of_all = f"{agree} of {len(key.neighbours)} neighbours by the {key.name} key agree"
     if explanation.memory_alone:
-        change = f"Memory alone: “{_shown(explanation.label)}”, which the student does not know"
-    elif alone == explanation.label:
-        change = f"Student and memory: “{_shown(alone)}”"
+        change = f"Memory alone: {answer}, which the student does not know"
+    elif alone != answer:
+        change = f"Retrieval: {alone} → {answer}"
+    elif memory != answer:
+        change = f"Student: {answer}, against the memory's {memory}"
     else:
-        change = f"Retrieval: “{_shown(alone)}” → “{_shown(explanation.label)}”"
+        change = f"Student and memory: {answer}"
     return f'{change}<br><span style="font-size:12px">{of_all}</span>'
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from reaugkd.epochs import TrainingEpochs
+from reaugkd.explanation import Explanation, KeyPart, Neighbour
 from reaugkd.figures import (
     MAX_BARS,
     MAX_MAP_POINTS,
@@ -23,38 +24,46 @@ from reaugkd.figures import (
     points_figure,
     probabilities_figure,
 )
-from reaugkd.inference import Explanation, Neighbour
 from reaugkd.maps import ProjectionMaps
 from reaugkd.model_card import METHOD_NAMES
-from reaugkd.retrieval import RetrievalSettings
+from reaugkd.pool import KeySettings, Pool
 
 NASTY = "<b onclick=alert(1)>%{x} & ${y}</b>"
 ESCAPED = "&lt;b onclick=alert(1)&gt;%{x} &amp; ${y}&lt;/b&gt;"
 
 
 @pytest.fixture(scope="module")
-def explanation(toy_model):
-    return toy_model.explain("iron and steel with rain", k=5, retrieval_weight=0.3, temperature=0.1)
+def explanation(pooled_model):
+    return pooled_model.explain("iron and pear")
 
 
 @pytest.fixture(scope="module")
 def many_classes():
-    """An answer among 30 classes, made by hand; class 7 is the likeliest."""
+    """An answer among 30 classes, made by hand; the memory names class 7, the student class 3."""
     random = np.random.default_rng(0)
-    soft_labels, student = random.dirichlet(np.ones(30), 4), random.dirichlet(np.ones(30))
-    soft_labels[:, 7] += 3
-    soft_labels /= soft_labels.sum(axis=1, keepdims=True)
-    weights = np.array([0.4, 0.3, 0.2, 0.1])
-    retrieved = weights @ soft_labels
-    combined = 0.5 * student + 0.5 * retrieved
+    student, retrieved = random.dirichlet(np.ones(30)), random.dirichlet(np.ones(30))
+    student[3], retrieved[7] = 1.0, 4.0
+    student, retrieved = student / student.sum(), retrieved / retrieved.sum()
+    soft_label = np.eye(30)[7]
     neighbours = [
-        Neighbour(n + 1, n, f"t{n}", f"text {n}", "class 7", 0.9, weights[n], soft_labels[n], 0.1, {}) for n in range(4)
+        Neighbour(n + 1, n, f"t{n}", f"text {n}", "class 7", 0.9, 0.25, soft_label, 0.25, 0.25, {}) for n in range(4)
     ]
-    classes = tuple(f"class {number}" for number in range(30))
+    settings = KeySettings(4, 0.1, 0.5)
     return Explanation(
-        "a text", "class 7", classes, student, student, retrieved, combined, np.full(len(classes), 0.5), 0.2,
-        neighbours, RetrievalSettings(4, 0.5, 0.1), np.ones(3, dtype=np.float32),
-    )  # fmt: skip
+        text="a text",
+        label="class 7",
+        runner_up="class 3",
+        classes=tuple(f"class {number}" for number in range(30)),
+        student_probabilities=student,
+        memory_probabilities=retrieved,
+        probabilities=0.2 * student + 0.8 * retrieved,
+        new=0.0,
+        pool=Pool({"text": settings}),
+        student_part=-1.5,
+        new_classes_part=0.0,
+        keys=[KeyPart("text", settings, retrieved, 3.5, neighbours, 0.0, 0.0)],
+        embedding=np.ones(3, dtype=np.float32),
+    )
 
 
 def values_by_class(trace, values, names):
@@ -66,8 +75,8 @@ def test_the_bars_are_the_three_probabilities_of_every_class(explanation):
     traces = {trace.name: values_by_class(trace, "x", "y") for trace in figure.data}
     wanted = {
         "student": explanation.student_probabilities,
-        "retrieved": explanation.retrieved,
-        "0.7 · student + 0.3 · retrieved": explanation.probabilities,
+        "memory": explanation.memory_probabilities,
+        "answer": explanation.probabilities,
     }
     assert traces == {name: dict(zip(explanation.classes, values, strict=True)) for name, values in wanted.items()}
 
@@ -82,17 +91,20 @@ def test_of_many_classes_the_ten_likeliest_are_drawn(many_classes):
     assert list(drawn) == [f"class {number}" for number in likeliest[::-1]]
 
 
-def test_the_title_says_whether_retrieval_changed_the_answer(explanation, many_classes):
-    kept = replace(explanation, student_probabilities=explanation.probabilities)
-    assert f"Student and memory: “{explanation.label}”" in probabilities_figure(kept).layout.title.text
-    alone = f"class {many_classes.student_probabilities.argmax()}"
+def test_the_title_says_what_the_memory_did_to_the_answer(many_classes):
     title = probabilities_figure(many_classes).layout.title.text
-    assert f"Retrieval: “{alone}” → “class 7”" in title
-    assert "4 of 4 neighbours agree" in title
+    assert title.startswith("Retrieval: “class 3” → “class 7”")
+    assert "4 of 4 neighbours by the text key agree" in title
+    agreed = replace(many_classes, student_probabilities=many_classes.memory_probabilities)
+    assert probabilities_figure(agreed).layout.title.text.startswith("Student and memory: “class 7”")
+    stands = replace(many_classes, label="class 3")
+    title = probabilities_figure(stands).layout.title.text
+    assert title.startswith("Student: “class 3”, against the memory's “class 7”")
+    assert "0 of 4 neighbours" in title
 
 
 def test_a_class_that_the_memory_alone_knows_has_no_bar_of_the_student(gadget_model):
-    answer = gadget_model.explain("a shiny gadget hums", k=4, retrieval_weight=0.3)
+    answer = gadget_model.explain("the shiny gadget hums")
     figure = probabilities_figure(answer)
     student = next(trace for trace in figure.data if trace.name == "student")
     drawn = values_by_class(student, "x", "y")
@@ -101,24 +113,30 @@ def test_a_class_that_the_memory_alone_knows_has_no_bar_of_the_student(gadget_mo
     assert "Memory alone: “gadget”" in figure.layout.title.text
 
 
-def test_the_stacked_contributions_add_up_to_the_combined_probabilities(explanation, many_classes, gadget_model):
-    for answer in (explanation, many_classes, gadget_model.explain("a shiny gadget hums", k=8, retrieval_weight=0.3)):
-        traces = contributions_figure(answer).data
-        assert len(traces) == 1 + len(answer.neighbours)
-        heights = np.sum([trace.y for trace in traces], axis=0)
-        order = [answer.classes.index(name) for name in traces[0].x]
-        np.testing.assert_allclose(heights, answer.probabilities[order], rtol=0, atol=1e-12)
+def test_the_contributions_are_the_parts_and_their_sum_the_lead(explanation, many_classes, gadget_model):
+    for answer in (explanation, many_classes, gadget_model.explain("the shiny gadget hums")):
+        (bars,) = contributions_figure(answer).data
+        drawn = values_by_class(bars, "x", "y")
+        best, second = np.sort(answer.probabilities)[:-3:-1]
+        if answer is not many_classes:  # its parts are made up
+            assert drawn["sum"] == pytest.approx(np.log(best / second))
+        assert drawn.pop("sum") == pytest.approx(sum(drawn.values()))
+        assert drawn.pop("student") == answer.student_part
+        assert drawn.pop("new classes", 0.0) == answer.new_classes_part
+        assert drawn == {f"{key.name} key": key.part for key in answer.keys}
+    figure = contributions_figure(many_classes)
+    assert figure.data[0].y == ("sum", "text key", "student")  # from below
+    assert figure.layout.title.text == "“class 7” against “class 3”: +2.00"
+    assert figure.layout.xaxis.title.text == "log-odds"
 
 
-def test_each_box_is_what_its_neighbour_adds(explanation):
-    for trace, neighbour in zip(contributions_figure(explanation).data[1:], explanation.neighbours, strict=True):
-        for name, height in values_by_class(trace, "y", "x").items():
-            soft_label = neighbour.soft_labels[explanation.classes.index(name)]
-            assert height == pytest.approx(0.3 * neighbour.weight * soft_label, abs=1e-12)
+def test_in_a_linear_pool_the_contributions_are_differences_of_probability(many_classes):
+    pool = replace(many_classes.pool, kind="linear", retrieval_weight=0.5)
+    assert contributions_figure(replace(many_classes, pool=pool)).layout.xaxis.title.text == "difference of probability"
 
 
 def test_the_maps_show_every_memory_at_its_place_in_both_panels(toy_model):
-    maps, rows = toy_model.parts.maps, toy_model.parts.knowledge_base.rows
+    maps, rows = toy_model.parts.maps, toy_model.memory.rows
     figure = maps_figure(maps, rows)
     for axis, points in (("x", maps.teacher_points), ("x2", maps.student_points)):
         for name in toy_model.classes_:
@@ -129,27 +147,27 @@ def test_the_maps_show_every_memory_at_its_place_in_both_panels(toy_model):
 
 
 def test_the_maps_show_both_texts_of_a_pair(toy_model):
-    rows = toy_model.parts.knowledge_base.rows
+    rows = toy_model.memory.rows
     figure = maps_figure(toy_model.parts.maps, rows.assign(text_pair="second"))
     shown = {text for trace in figure.data for text in trace.text}
     assert shown == {f"{text} | second" for text in rows["text"]}
 
 
 def test_the_maps_have_the_same_axes(toy_model):
-    layout = maps_figure(toy_model.parts.maps, toy_model.parts.knowledge_base.rows).layout
+    layout = maps_figure(toy_model.parts.maps, toy_model.memory.rows).layout
     assert layout.xaxis.range == layout.xaxis2.range
     assert layout.yaxis.range == layout.yaxis2.range
 
 
 def test_the_maps_can_be_coloured_by_another_column(toy_model):
-    figure = maps_figure(toy_model.parts.maps, toy_model.parts.knowledge_base.rows, "topic")
+    figure = maps_figure(toy_model.parts.maps, toy_model.memory.rows, "topic")
     assert {trace.name for trace in figure.data} == {"home", "work"}
 
 
 def test_the_query_and_lines_to_its_neighbours_are_in_both_maps(toy_model, explanation):
     parts = toy_model.parts
-    places = parts.maps.place(explanation.embedding, parts.knowledge_base)
-    figure = maps_figure(parts.maps, parts.knowledge_base.rows, explanation=explanation, query_points=places)
+    places = parts.maps.place(explanation.embedding, parts.memory)
+    figure = maps_figure(parts.maps, parts.memory.rows, explanation=explanation, query_points=places)
     both = ((parts.maps.teacher_points, "x"), (parts.maps.student_points, "x2"))
     for place, (points, axis) in zip(places, both, strict=True):
         (star,) = [t for t in figure.data if t.name == "the query" and t.xaxis == axis]
@@ -166,8 +184,9 @@ def test_of_many_memories_an_even_part_and_every_neighbour_is_drawn(many_classes
     points = np.random.default_rng(1).normal(size=(total, 2)).astype(np.float32)
     maps = ProjectionMaps(points, points, points)
     rows = pd.DataFrame({"text": "a", "label": [f"class {number % 30}" for number in range(total)]})
-    neighbours = [replace(many_classes.neighbours[0], number=number) for number in (5, 7)]
-    answer = replace(many_classes, neighbours=neighbours)
+    (key,) = many_classes.keys
+    neighbours = [replace(key.neighbours[0], number=number) for number in (5, 7)]
+    answer = replace(many_classes, keys=[replace(key, neighbours=neighbours)])
     figure = maps_figure(maps, rows, explanation=answer, query_points=points[:2])
     memories = [t for t in figure.data if t.mode == "markers" and t.name != "the query" and t.xaxis == "x"]
     drawn = {float(x) for trace in memories for x in trace.x}
@@ -181,8 +200,7 @@ def test_of_many_memories_an_even_part_and_every_neighbour_is_drawn(many_classes
 
 def test_texts_and_names_stand_in_figures_as_text(explanation):
     classes = (NASTY, *explanation.classes[1:])
-    neighbours = [replace(neighbour, text=NASTY) for neighbour in explanation.neighbours]
-    answer = replace(explanation, classes=classes, label=NASTY, neighbours=neighbours)
+    answer = replace(explanation, classes=classes, label=NASTY)
     points = np.arange(8, dtype=np.float32).reshape(4, 2)
     rows = pd.DataFrame({"text": [NASTY] * 4, "label": [NASTY] * 4, NASTY: ["a", "b", "c", NASTY]})
     figures = (
@@ -217,7 +235,7 @@ def test_the_ablations_show_every_test_score_and_name_the_best_student():
     (bars,) = figure.data
     wanted = {METHOD_NAMES[method]: pytest.approx(100 * score["test"]) for method, score in methods.items()}
     assert values_by_class(bars, "x", "y") == wanted
-    assert figure.layout.title.text == "Best student: ReAugKD, gated, 59.0 (teacher 99.0)"
+    assert figure.layout.title.text == "Best student: ReAugKD, pooled, 57.0 (teacher 99.0)"
     assert figure.layout.xaxis.title.text == "macro f1 on test, percent"
 
 
@@ -295,7 +313,7 @@ def test_every_figure_has_a_title_and_names_both_axes(toy_model, explanation):
     figures = [
         probabilities_figure(explanation),
         contributions_figure(explanation),
-        maps_figure(toy_model.parts.maps, toy_model.parts.knowledge_base.rows),
+        maps_figure(toy_model.parts.maps, toy_model.memory.rows),
         points_figure(points, {"label": ["a", "b"], "topic": ["c", "d"]}, ["one", "two"], "a finding"),
         ablations_figure({"metric": "accuracy", "methods": scores}),
         loss_figure({"Teacher": [(1, 0.5)], "Student": [(1, 0.4)]}),
