@@ -15,7 +15,7 @@ import gradio as gr
 import numpy as np
 import pytest
 from address import LONGEST_ADDRESS, address_of, linked_model
-from answer import LONGEST_EXAMPLE, answer_html, asked_text, example_texts
+from answer import LONGEST_EXAMPLE, answer_html, asked_text, example_texts, teacher_of
 from main import main, read_accounts
 from maps_panel import query_said
 from model_job import ModelJob
@@ -25,10 +25,9 @@ from query_view import about_html
 from sentence import sentence_html
 from training_view import TrainingView, status_html, time_left
 
+from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.errors import ReAugKDError
-from reaugkd.inference import ReAugKDClassifier
 from reaugkd.links import PageState, app_link, page_state
-from reaugkd.retrieval import RetrievalSettings
 from reaugkd.trainer import Progress
 from reaugkd.what_if import Strikes, explain_what_if
 
@@ -75,15 +74,21 @@ def test_a_moved_slider_answers_as_the_library_does_without_encoding_again(toy_m
     query = asked_text(toy_model, "iron and rain")
     wanted = toy_model.explain("iron and rain", k=7, retrieval_weight=0.2, temperature=0.05)
     monkeypatch.setattr(toy_model.parts.student, "encode", no_training)
-    answer = explain_what_if(toy_model, query, RetrievalSettings(7, 0.2, 0.05), Strikes())
+    answer = explain_what_if(toy_model, query, toy_model.pool.overridden(7, 0.2, 0.05), Strikes())
     assert answer.as_dict() == wanted.as_dict()
 
 
 def test_a_pair_is_asked_of_a_model_for_pairs(changed_model, toy_model):
     pairs = changed_model(settings=replace(toy_model.parts.settings, is_pair=True))
     query = asked_text(pairs, "iron", "rain")
-    assert query.text == ("iron", "rain")
-    np.testing.assert_array_equal(query.embedding, pairs.embed([("iron", "rain")])[0][0])
+    assert query.texts == [("iron", "rain")]
+    np.testing.assert_array_equal(query.embeddings, pairs.encode([("iron", "rain")]).embeddings)
+
+
+def test_a_teacher_that_was_kept_says_what_it_thinks_of_a_text_and_no_other_does(toy_model, changed_model):
+    said = teacher_of(asked_text(toy_model, "iron and rain"))
+    np.testing.assert_array_equal(said, toy_model.parts.teacher.encode(["iron and rain"])[1][0])
+    assert teacher_of(asked_text(changed_model(teacher=None), "iron and rain")) is None
 
 
 def test_examples_are_short_unseen_texts_one_of_each_label(toy_model):
@@ -104,15 +109,13 @@ def test_where_all_texts_are_long_examples_are_long(toy_model, changed_model):
 
 def test_a_model_without_evaluation_rows_takes_examples_from_its_memory(toy_model, changed_model):
     (first,), *_ = example_texts(changed_model(evaluation_rows=None))
-    assert first == toy_model.parts.knowledge_base.rows["text"].iloc[0]
+    assert first == toy_model.memory.rows["text"].iloc[0]
 
 
 def test_the_query_stands_in_the_maps_where_the_library_places_it(toy_model):
     explanation = toy_model.explain("iron and rain", k=3)
     query = json.loads(query_said("toy", toy_model, explanation))["query"]
-    np.testing.assert_allclose(
-        query["places"], toy_model.parts.maps.place(explanation.embedding, toy_model.parts.knowledge_base)
-    )
+    np.testing.assert_allclose(query["places"], toy_model.parts.maps.place(explanation.embedding, toy_model.memory))
     assert query["neighbours"] == [neighbour.number for neighbour in explanation.neighbours]
 
 
@@ -129,7 +132,7 @@ def test_texts_and_names_are_shown_as_text(toy_model, changed_model):
     job = ModelJob("nowhere")
     job.is_training, job.finished, job.progress = True, [NASTY], Progress(NASTY, 1, 2)
     for shown, times in (
-        (answer_html(answer), 5),  # text, label, sentence, class and sum
+        (answer_html(answer), 6),  # text, label, sentence, class, what the parts are of, and sum
         (about_html(model), 2),
         (status_html(job), 3),  # what is done, and what goes on with its bar
         (sentence_html(ReAugKDError(NASTY)), 1),

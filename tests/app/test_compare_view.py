@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from compare_view import (
-    AS_CHOSEN,
+    AS_FITTED,
     OWN,
     STUDENT,
     comparison_of,
@@ -19,9 +19,8 @@ from model_job import ModelJob
 from page import build_app
 from row_table import listed_html
 
+from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation_set import held_out
-from reaugkd.inference import ReAugKDClassifier
 
 NASTY = '<img src=x onerror="alert(1)"> ${alert(2)} {{alert(3)}}'
 SHOWN = "&lt;img src=x onerror=&quot;alert(1)&quot;&gt; &#36;&#123;alert(2)&#125; &#123;&#123;alert(3)&#125;&#125;"
@@ -31,7 +30,7 @@ SHOWN = "&lt;img src=x onerror=&quot;alert(1)&quot;&gt; &#36;&#123;alert(2)&#125
 def test_a_side_answers_as_the_library_does(toy_model, weight):
     explanation, asked = explained((toy_model, weight), "iron and rain", "")
     assert explanation.as_dict() == toy_model.explain("iron and rain", retrieval_weight=weight).as_dict()
-    np.testing.assert_array_equal(asked.embedding, toy_model.embed(["iron and rain"])[0][0])
+    np.testing.assert_array_equal(asked.embeddings, toy_model.encode(["iron and rain"]).embeddings)
 
 
 def test_two_sides_and_a_slider_encode_a_text_once(toy_model, monkeypatch):
@@ -49,7 +48,7 @@ def test_a_pair_is_asked_of_a_model_for_pairs(toy_model):
 
 def test_a_split_is_compared_once_and_as_the_library_predicts(toy_model):
     found = comparison_of((toy_model, 1.0), (toy_model, 0.0), "validation")
-    texts = held_out(toy_model, ["validation"])["text"].tolist()
+    texts = toy_model.held_out(["validation"])["text"].tolist()
     assert found.table["first"].tolist() == toy_model.predict(texts, retrieval_weight=1.0).tolist()
     assert found.table["second"].tolist() == toy_model.predict(texts, retrieval_weight=0.0).tolist()
     assert comparison_of((toy_model, 1.0), (toy_model, 0.0), "validation") is found
@@ -65,7 +64,7 @@ def test_labels_and_names_are_shown_as_text():
     for shown, times in (
         (verdict_html(NASTY, NASTY), 1),
         (verdict_html(NASTY, "b"), 1),
-        (side_html("First", "", NASTY, AS_CHOSEN, 0.5), 1),
+        (side_html("First", "", NASTY, AS_FITTED, 0.5), 1),
         (listed_html(listed_in_words({"equal": {}, "text": NASTY}), 3), 1),
         (listed_html(chosen_in_words({"equal": {"label": NASTY}}), 3), 1),
     ):
@@ -106,12 +105,13 @@ def test_where_more_rows_are_found_than_listed_the_page_says_so():
 def test_a_link_to_the_page_is_kept_also_before_the_boxes_of_the_query_page_are_filled(toy_model_folder):
     page = build_app(ModelJob(str(toy_model_folder)))
     (link,) = [listener.fn for listener in page.fns.values() if getattr(listener.fn, "__name__", "") == "link"]
-    maps, query = [[], "label", "all"], ["", "", 4, 0.5, 0.1, True, "", "", False, {"struck": [], "relabelled": {}}]
-    errors = ["toy", "test", 4, 0.5, 0.1, True, {}, "any", "any", "any", "any", ""]
-    compare = ["toy", AS_CHOSEN, 0.5, "toy", STUDENT, 0.5, "test", {}, "", "", ""]
+    maps, beside = [[], "label", "all"], ["", "", False, {"struck": [], "relabelled": {}}]
+    query = ["", "", 4, 0.5, 0.1, True, False, *beside]
+    errors = ["toy", "test", 4, 0.5, 0.1, False, True, {}, "any", "any", "any", "any", ""]
+    compare = ["toy", AS_FITTED, 0.5, "toy", STUDENT, 0.5, "test", {}, "", "", ""]
     for view, wanted in (
         ("query", "?model=toy&k=4&temperature=0.1"),
-        ("errors", "?model=toy&view=errors&k=4&temperature=0.1"),
+        ("errors", "?model=toy&view=errors&retrieval_weight=0.5"),
         ("memory", "?model=toy&view=memory&k=4&temperature=0.1&show=suspicious"),
         ("compare", "?model=toy&view=compare"),
     ):

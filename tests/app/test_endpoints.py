@@ -19,7 +19,6 @@ from ports import free_port
 
 from reaugkd.comparison import compare
 from reaugkd.error_analysis import summary
-from reaugkd.evaluation_set import EvaluationSet, held_out
 from reaugkd.patch import Edit, apply_patch
 
 ENDPOINTS = ["models", "explain", "predict", "evaluate", "errors", "compare", "search_memory", "try_edits"]
@@ -50,7 +49,7 @@ def client(address):
 
 @pytest.fixture(scope="module")
 def answered(toy_model):
-    return EvaluationSet.of(toy_model, held_out(toy_model, ["test"])).answered(toy_model.memory, toy_model.retrieval)
+    return toy_model.answer(toy_model.encode_rows(toy_model.held_out(["test"])))
 
 
 def test_the_public_endpoints_are_these_and_each_is_documented(client):
@@ -104,10 +103,10 @@ def test_two_models_are_compared(client, answered):
 
 
 def test_edits_are_tried_out_and_nothing_is_saved(client, toy_model, answered):
-    row = toy_model.parts.knowledge_base.rows.iloc[3]
+    row = toy_model.memory.rows.iloc[3]
     edits = [{"edit": "remove", "id": row["id"]}, {"edit": "add", "id": "mine", "label": "gadget", "text": "it hums"}]
     edited = apply_patch(toy_model, tuple(Edit(**edit) for edit in edits))
-    new = answered.asked.with_classes(edited.parts.settings.label_names).answered(edited.memory, edited.retrieval)
+    new = edited.answer(answered.encoded)
     found = client.predict(edits, api_name="/try_edits")
     assert len(found["rows"]) == (new.predicted["answer"] != answered.predicted["answer"]).sum()
     (memory,) = client.predict("most used", row["text"], 1, api_name="/search_memory")

@@ -6,13 +6,13 @@ from types import SimpleNamespace
 
 import gradio as gr
 import pytest
-from compare_view import AS_CHOSEN, DIFFERING, MEMORY, STUDENT, CompareView
+from compare_view import AS_FITTED, DIFFERING, MEMORY, STUDENT, CompareView
 from errors_view import ANY, ErrorsView
 from maps_panel import MapsPanel
 from model_job import ModelJob
 from models import ModelMenu
 
-from reaugkd.inference import ReAugKDClassifier
+from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.links import PageState, app_link
 
 MEMORIES = [0, 1, 2]
@@ -46,16 +46,16 @@ def compare(view_of, toy_model):
 @pytest.fixture
 def points(toy_model):
     """The points of three test rows, and of a memory."""
-    first = len(toy_model.parts.knowledge_base)
+    first = len(toy_model.memory)
     return [0, first, first + 2, first + 5]
 
 
 def errors_seen(picked=None, *, column=ANY, value=ANY):
-    return ["toy", "test", 4, 0.6, 0.05, False, picked or {}, ANY, column, value, ANY, ""]
+    return ["toy", "test", 4, 0.6, 0.05, False, False, picked or {}, ANY, column, value, ANY, ""]
 
 
 def compare_seen(picked):
-    return ["toy", AS_CHOSEN, 0.5, "toy", STUDENT, 0.5, "test", picked, "", "iron", ""]
+    return ["toy", AS_FITTED, 0.5, "toy", STUDENT, 0.5, "test", picked, "", "iron", ""]
 
 
 @pytest.mark.parametrize(("page", "usual"), [(ErrorsView, {}), (CompareView, DIFFERING)])
@@ -158,7 +158,7 @@ def test_what_a_page_puts_into_a_box_is_not_answered_anew_and_what_is_typed_coun
     answered = compare._ask(drawn[compare.shown], "snow", "")
     assert answered[compare.shown] == replace(drawn[compare.shown], text="snow")
     assert "snow" in answered[compare.first_answer]
-    sides = (AS_CHOSEN, 0.5, "toy", MEMORY, 0.5)
+    sides = (AS_FITTED, 0.5, "toy", MEMORY, 0.5)
     redrawn = compare._draw(answered[compare.shown], *sides)
     assert (redrawn[compare.shown].text, redrawn[compare.shown].second_by) == ("snow", MEMORY)
     assert "snow" in redrawn[compare.second_answer]
@@ -172,7 +172,7 @@ def test_a_table_with_a_column_called_row_is_listed(view_of, toy_model):
     model = ReAugKDClassifier(replace(toy_model.parts, evaluation_rows=rows.assign(row="mine")))
     for page, more in ((ErrorsView, []), (CompareView, ["", ""])):
         view = view_of(page, model)
-        listed = view.fill("toy", *more, PageState(), [len(model.parts.knowledge_base)])[view.rows].value
+        listed = view.fill("toy", *more, PageState(), [len(model.memory)])[view.rows].value
         assert listed["headers"][0] == "row number"
         assert "row" in listed["headers"]
         assert [row[0] for row in listed["data"]] == [0]

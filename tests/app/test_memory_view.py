@@ -23,7 +23,7 @@ def view(toy_model, tmp_path):
 
 
 def test_pending_edits_of_ids_of_any_form_come_back_from_the_browser_by_model(toy_model):
-    rows = toy_model.parts.knowledge_base.rows
+    rows = toy_model.memory.rows
     patch = (Edit("remove", rows["id"][0]), Edit("add", " 7 ", "fruit", rows["text"][1]), Edit("remove", " 7 "))
     kept = with_patch(with_patch(None, "other", patch[:1]), "toy", patch)
     assert kept_patch(kept, "toy", toy_model) == (patch, 0)
@@ -38,7 +38,7 @@ def test_what_is_no_list_of_edits_is_none(toy_model, kept):
 
 
 def test_edits_that_do_not_fit_the_memory_are_counted(toy_model):
-    good = Edit("remove", toy_model.parts.knowledge_base.rows["id"][0])
+    good = Edit("remove", toy_model.memory.rows["id"][0])
     kept = json.dumps({"toy": [good.as_dict(), good.as_dict(), None, {"edit": "burn", "id": "a"}, {"what": 1}]})
     assert kept_patch(kept, "toy", toy_model) == ((good,), 4)
 

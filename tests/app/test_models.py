@@ -15,7 +15,7 @@ def menu(tmp_path):
     return ModelMenu(ModelJob(str(tmp_path / "toy")))
 
 
-def test_whoever_asks_for_what_is_being_made_waits_for_it():
+def test_callers_that_ask_for_what_is_being_made_wait_for_it():
     made, may_end = [], threading.Event()
 
     @kept(2)

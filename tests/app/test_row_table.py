@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from row_table import numbered
+from row_table import numbered, whose_label
 
 
 @pytest.mark.parametrize(
@@ -15,3 +15,8 @@ def test_the_numbers_of_rows_come_first_and_a_column_of_that_name_keeps_it(colum
     assert found.columns.tolist() == [first, *columns]
     assert found[first].tolist() == [7, 9]
     assert found[columns].to_numpy().tolist() == rows.to_numpy().tolist()
+
+
+def test_a_label_that_a_teacher_gave_is_not_called_gold():
+    assert whose_label({"label": "metal"}) == whose_label(pd.Series({"labelled_by": ""})) == "gold label"
+    assert whose_label(pd.Series({"labelled_by": "teacher"})) == "labelled by the teacher"

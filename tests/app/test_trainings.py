@@ -14,6 +14,7 @@ from toy_data import toy_rows
 from train_view import ACCURACY_AND_F1, FILE, HUB, TrainView, file_html, guessed_columns, training_html
 from trainings import SHIPPED_TEACHER, TrainingRequest, Trainings
 
+import reaugkd
 from reaugkd.errors import ReAugKDError
 
 
@@ -76,7 +77,7 @@ def test_what_is_finished_of_a_training_is_not_lost_to_one_of_other_settings_and
     with pytest.raises(ReAugKDError, match="The training of 'mine' is unfinished and has other settings"):
         desk.start(TrainingRequest("mine", task="shoptalk", seed=7))
     assert desk.job is stopped  # so that the page still offers to go on with it
-    desk.start(TrainingRequest("mine", task="shoptalk", keep_teacher=True, second_key=False))
+    desk.start(TrainingRequest("mine", task="shoptalk", keep_teacher=True, encoder_key="any/encoder"))
     desk.job.wait()
     desk.resume()
     desk.job.wait()
@@ -94,7 +95,6 @@ def test_what_an_earlier_server_left_is_compared_by_the_training_itself(
         teacher=str(wide_encoder_folder),
         student=str(toy_encoder_folder),
         epochs=1,
-        second_key=False,
     )
 
     def stop(progress):
@@ -142,6 +142,26 @@ def test_nothing_to_train_on_is_told(tmp_path):
     request = TrainingRequest("mine", teacher="any")
     with pytest.raises(ReAugKDError, match="name a data set of the hub, or upload a file"):
         request.train(str(tmp_path / "mine"), lambda _: None)
+
+
+def test_texts_without_labels_are_read_by_the_names_of_the_train_rows_columns_and_what_is_left_out_is_told(tmp_path):
+    toy_rows(12, seed=4).rename(columns={"text": "review", "label": "kind"}).to_csv(tmp_path / "rows.csv", index=False)
+    pd.DataFrame({"review": ["gadgets hum", "gadgets hum"]}).to_csv(tmp_path / "more.csv", index=False)
+    files = {"train_file": str(tmp_path / "rows.csv"), "unlabelled_file": str(tmp_path / "more.csv")}
+    told = []
+    task = TrainingRequest("mine", text_column="review", label_column="kind", **files).load(told.append)
+    assert task.texts("unlabelled") == ["gadgets hum"]
+    assert told == ["Left out 1 unlabelled texts that are known, or nearly, from another split."]
+
+
+@pytest.mark.parametrize(("asked", "wanted"), [("", None), ("any/encoder", "any/encoder")])
+def test_the_memory_is_searched_by_an_untuned_encoder_where_one_is_named(tmp_path, monkeypatch, asked, wanted):
+    recipes = []
+    monkeypatch.setattr(reaugkd, "train", lambda task, recipe, *_, **__: recipes.append(recipe), raising=False)
+    toy_rows(12, seed=4).to_csv(tmp_path / "rows.csv", index=False)
+    request = TrainingRequest("mine", train_file=str(tmp_path / "rows.csv"), teacher="any", encoder_key=asked)
+    request.train(str(tmp_path / "mine"), lambda _: None)
+    assert [recipe.encoder_key for recipe in recipes] == [wanted]
 
 
 def test_an_emptied_box_of_the_teacher_is_told(tmp_path):

@@ -19,9 +19,9 @@ import numpy as np
 from gradio_client import Client
 from playwright.sync_api import sync_playwright
 
-from reaugkd.inference import ReAugKDClassifier
-from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.maps import ProjectionMaps
+from reaugkd.memory import Memory
 
 APP = Path(__file__).parents[2] / "app" / "main.py"
 PORT = 7899
@@ -59,24 +59,20 @@ TYPE = """text => new Promise(done => {
 def grown(model, rows):
     """Return the model with its memory repeated until it has so many rows; nothing else is changed."""
     random = np.random.default_rng(0)
-    parts, memory, maps = model.parts, model.parts.knowledge_base, model.parts.maps
+    parts, memory, maps = model.parts, model.memory, model.parts.maps
     numbers = np.arange(rows) % len(memory)
 
     def noisy(matrix, size):
         return (matrix[numbers] + size * random.normal(size=(rows, matrix.shape[1]))).astype(np.float32)
 
     table = memory.rows.iloc[numbers].assign(id=[f"row-{number}" for number in range(rows)]).reset_index(drop=True)
-    second_key = parts.second_key
-    base = KnowledgeBase(table, noisy(memory.embeddings, 0.01), memory.soft_labels[numbers])
-    if second_key is not None:
-        keys = noisy(second_key.knowledge_base.embeddings, 0.01)
-        second_key = replace(second_key, knowledge_base=replace(base, embeddings=keys))
+    keys = {name: noisy(key, 0.01) for name, key in memory.keys.items()}
+    embeddings = noisy(memory.teacher_embeddings, 0.01)
+    grown_memory = Memory(table, memory.classes, memory.soft_labels[numbers], embeddings, keys)
     spread = ProjectionMaps(
         noisy(maps.teacher_points, 0.3), noisy(maps.student_points, 0.3), noisy(maps.student_embeddings, 0.01)
     )
-    return ReAugKDClassifier(
-        replace(parts, knowledge_base=base, second_key=second_key, maps=spread, epochs=None, teacher=None)
-    )
+    return ReAugKDClassifier(replace(parts, memory=grown_memory, maps=spread, epochs=None, teacher=None))
 
 
 def explained(model, texts):
@@ -134,7 +130,7 @@ def in_browser(browser, address, start, say):
     times = []
     for number in range(20):
         times.append(page.evaluate(TYPE, f"{texts[number % 4]} {number}") / 1000)  # without what the driver takes
-        page.wait_for_timeout(800)  # whoever types reads before the next word
+        page.wait_for_timeout(800)  # a person reads before the next word
     say(f"a typed query until its answer and its place on the maps are shown: {percentiles(times)}")
 
 
@@ -178,7 +174,7 @@ def main():
         with sync_playwright() as playwright:
             found = shutil.which("chromium") or shutil.which("chromium-browser")
             browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
-            browser.new_page().goto("about:blank")  # whoever starts the app has a browser running already
+            browser.new_page().goto("about:blank")  # who starts the app has a browser running already
             start = time.monotonic()
             with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
                 try:
