@@ -20,9 +20,9 @@ from page import build_app
 from playwright.sync_api import expect, sync_playwright
 from ports import free_port
 
-from reaugkd.inference import ReAugKDClassifier
+from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.patch import Edit, apply_patch
-from reaugkd.retrieval import RetrievalSettings
+from reaugkd.pool import KeySettings, Pool
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WAIT_MS = 60_000
@@ -151,11 +151,12 @@ def address(serve_model, toy_model):
 
 @pytest.fixture(scope="session")
 def forgetful(puzzled_model):
-    """A model whose memory sways answers: it fixes some and breaks others, and τ counts; one memory is a test row."""
+    """A model whose memory sways answers by two keys: it fixes some and breaks others; one memory is a test row."""
     parts, held = puzzled_model.parts, puzzled_model.parts.evaluation_rows
     leaked = held[held["split"] == "test"].iloc[20]
     leak = Edit("add", "leak", leaked["label"], leaked["text"])
-    parts = replace(apply_patch(puzzled_model, (leak,)).parts, retrieval=RetrievalSettings(4, 0.6, 0.05))
+    pool = Pool({"aligned": KeySettings(4, 0.05, 1.0), "text": KeySettings(4, 0.05, 0.5)})
+    parts = replace(apply_patch(puzzled_model, (leak,)).parts, pool=pool)
     model = ReAugKDClassifier(parts)
     labels = held["label"].tolist()
     said = {row: model.explain(held["text"].iloc[row]) for row in np.flatnonzero(held["split"] == "test").tolist()}

@@ -3,17 +3,17 @@
 import threading
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import query_view
 from playwright.sync_api import expect
 
 from reaugkd.answer_bars import what_happened
-from reaugkd.inference import ReAugKDClassifier
-from reaugkd.knowledge_base import KnowledgeBase
-from reaugkd.what_if import AskedText, Strikes, explain_what_if
+from reaugkd.classifier import ReAugKDClassifier
+from reaugkd.what_if import Strikes, explain_what_if
 
 BARS = "#answer .answer-bars tbody tr"
-CELLS = ".neighbours tbody tr"
+PARTS = "#answer .answer-parts tbody tr"
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,11 @@ def figures(values):
     return [f"{value:.2f}" for value in values]
 
 
+def lead_of(explanation):
+    """How the page begins the sum of the parts."""
+    return f"{explanation.label} against {explanation.runner_up}: {explanation.lead:+.2f} = "
+
+
 def test_the_box_opens_with_the_first_answer_which_would_overwrite_what_was_typed_before(
     open_page, serve_model, forgetful, monkeypatch
 ):
@@ -67,36 +72,48 @@ def test_a_changed_answer_is_told_and_each_voice_stands_by_its_classes(page, for
     assert what_happened(said).startswith(f"Retrieval changed {said.student_label} → {said.label}: ")
     expect(page.locator("#answer .happened")).to_have_text(what_happened(said))
     order = sorted(range(3), key=lambda number: -said.probabilities[number])
-    for column, voice in ((1, said.student_probabilities), (2, said.retrieved), (4, said.probabilities)):
+    for column, voice in ((1, said.student_probabilities), (2, said.memory_probabilities), (4, said.probabilities)):
         expect(page.locator(f"{BARS} > :nth-child({column + 1}) > span")).to_have_text(figures(voice[order]))
 
 
-def test_the_parts_of_the_bar_are_as_long_as_the_answer_is_likely(page, forgetful, text):
+def test_each_part_is_a_bar_from_the_middle_as_long_as_what_it_adds_and_they_add_up(page, forgetful, text):
     said = forgetful.explain(text)
-    number = list(said.classes).index(said.label)
-    stack = page.locator("#answer .chosen .stack")
-    parts = [part.bounding_box()["width"] for part in stack.locator("i").all()]
-    assert len(parts) == 1 + sum(neighbour.soft_labels[number] > 0.01 for neighbour in said.neighbours)
-    whole = stack.bounding_box()["width"]
-    assert sum(parts) == pytest.approx(said.probabilities[number] * whole, abs=2)
-    student = (1 - said.memory_weights[number]) * said.student_probabilities[number]
-    assert parts[0] == pytest.approx(student * whole, abs=1)
+    parts = [said.student_part, *(key.part for key in said.keys)]
+    assert sum(parts) == pytest.approx(np.log(said.probabilities.max() / sorted(said.probabilities)[-2]), abs=1e-6)
+    expect(page.locator("#answer .sum")).to_contain_text(lead_of(said))
+    expect(page.locator(f"{PARTS} th")).to_have_text(["student", *(f"{key.name} key" for key in said.keys)])
+    longest = max(map(abs, parts))
+    for row, part in zip(page.locator(PARTS).all(), parts, strict=True):
+        expect(row.locator("td").last).to_contain_text(f"adds {part:+.2f}")
+        whole, bar = row.locator(".diverging").bounding_box(), row.locator(".diverging i").bounding_box()
+        assert bar["width"] == pytest.approx(abs(part) / longest * whole["width"] / 2, abs=1)
+        middle, end = whole["x"] + whole["width"] / 2, bar["x"] + (bar["width"] if part < 0 else 0)
+        assert end == pytest.approx(middle, abs=1)
 
 
-def test_each_neighbour_has_its_similarity_weight_and_share(page, forgetful, text):
-    for row, neighbour in zip(page.locator(CELLS).all(), forgetful.explain(text).neighbours, strict=True):
-        cells = [cell.inner_text() for cell in row.locator("td").all()]
-        assert cells[:3] == [str(neighbour.rank), neighbour.text, neighbour.label]
-        assert cells[5:8] == [f"{neighbour.similarity:.3f}", f"{neighbour.weight:.3f}", f"{neighbour.share:.1%}"]
+def test_every_key_has_a_table_of_its_neighbours_with_similarity_weight_and_both_shares(page, forgetful, text):
+    for key in forgetful.explain(text).keys:
+        table = page.locator(f".neighbours[data-key='{key.name}']")
+        expect(table.locator("caption")).to_contain_text(f"{key.name} key: 4 nearest, τ 0.05")
+        for row, neighbour in zip(table.locator("tbody tr").all(), key.neighbours, strict=True):
+            cells = [cell.inner_text() for cell in row.locator("td").all()]
+            assert cells[:3] == [str(neighbour.rank), neighbour.text, neighbour.label]
+            shares = f"{neighbour.share:.1%}", f"{neighbour.runner_up_share:.1%}"
+            assert cells[5:9] == [f"{neighbour.similarity:.3f}", f"{neighbour.weight:.3f}", *shares]
 
 
 def test_the_temperature_alone_moves_weights_and_answer(page, forgetful, text):
     flat = forgetful.explain(text, temperature=0.5)
-    weights = [f"{neighbour.weight:.3f}" for neighbour in flat.neighbours]
-    assert weights != [f"{neighbour.weight:.3f}" for neighbour in forgetful.explain(text).neighbours]
+    for key, before in zip(flat.keys, forgetful.explain(text).keys, strict=True):
+        assert not np.allclose(
+            *([neighbour.weight for neighbour in one.neighbours] for one in (key, before)), atol=1e-3
+        )
     page.locator("#temperature input[type=number]").fill("0.5")
-    expect(page.locator(f"{CELLS} td:nth-child(7)")).to_have_text(weights)
-    expect(page.locator("#answer .answer")).to_contain_text(f"{flat.probabilities.max():.2f}")
+    for key in flat.keys:
+        weights = [f"{neighbour.weight:.3f}" for neighbour in key.neighbours]
+        expect(page.locator(f".neighbours[data-key='{key.name}'] td:nth-child(7)")).to_have_text(weights)
+    expect(page.locator("#answer p.answer")).to_contain_text(f"{flat.probabilities.max():.2f}")
+    expect(page.locator("#answer .sum")).to_contain_text(lead_of(flat))
 
 
 def test_the_answer_follows_while_one_types(page, forgetful):
@@ -110,10 +127,10 @@ def test_the_answer_follows_while_one_types(page, forgetful):
 def test_a_struck_out_memory_changes_the_answer(page, forgetful, text):
     before = forgetful.explain(text)
     first = before.neighbours[0].number
-    without = explain_what_if(forgetful, AskedText.of(forgetful, text), forgetful.retrieval, Strikes((first,), {}))
-    expect(page.locator("#answer .sum")).to_contain_text(f"{before.probabilities.max():.3f} = ")
-    page.locator(f"[data-strike='{first}']").click()
-    expect(page.locator("#answer .sum")).to_contain_text(f"{without.probabilities.max():.3f} = ")
+    without = explain_what_if(forgetful, forgetful.encode([text]), forgetful.pool, Strikes((first,), {}))
+    expect(page.locator("#answer .sum")).to_contain_text(lead_of(before))
+    page.locator(f"[data-strike='{first}']").first.click()
+    expect(page.locator("#answer .sum")).to_contain_text(lead_of(without))
     expect(page.locator("#answer .happened")).to_have_text(what_happened(without))
 
 
@@ -125,23 +142,23 @@ def test_sliders_and_strikes_move_the_answer_beside_too(page, forgetful, text):
     expect(page.locator("#beside .asked")).to_have_text(edit)
     page.locator("#weight input[type=number]").fill("0.9")
     moved = forgetful.explain(edit, retrieval_weight=0.9)
-    expect(page.locator("#beside .sum")).to_contain_text(f"{moved.probabilities.max():.3f} = 0.10 × ")
+    expect(page.locator("#beside .sum")).to_contain_text(lead_of(moved))
     nearest = forgetful.explain(text).neighbours[0].number
-    page.locator(f"[data-strike='{nearest}']").click()
-    expect(page.locator("#thought")).not_to_be_empty()
-    retrieval = replace(forgetful.retrieval, retrieval_weight=0.9, gate=None)
-    without = explain_what_if(forgetful, AskedText.of(forgetful, edit), retrieval, Strikes((nearest,), {}))
-    expect(page.locator("#beside .sum")).to_contain_text(f"{without.probabilities.max():.3f} = ")
+    page.locator(f"[data-strike='{nearest}']").first.click()
+    expect(page.locator("#memory-changes")).not_to_be_empty()
+    pool = forgetful.pool.overridden(retrieval_weight=0.9)
+    without = explain_what_if(forgetful, forgetful.encode([edit]), pool, Strikes((nearest,), {}))
+    expect(page.locator("#beside .sum")).to_contain_text(lead_of(without))
 
 
-def test_the_address_reopens_what_is_thought_away_and_the_edit_beside(page, open_page, forgetful, text):
+def test_the_address_reopens_what_is_struck_out_and_the_edit_beside(page, open_page, forgetful, text):
     edit = f"{text} plum & pear"
     first, second = (neighbour.number for neighbour in forgetful.explain(text).neighbours[:2])
     other = next(name for name in forgetful.classes_ if name != forgetful.memory.rows["label"].iloc[second])
-    page.locator(f"[data-strike='{first}']").click()
-    expect(page.locator("#thought li")).to_have_count(1)
-    page.locator(f"[data-relabel='{second}']").select_option(str(other))
-    expect(page.locator("#thought li")).to_have_count(2)
+    page.locator(f"[data-strike='{first}']").first.click()
+    expect(page.locator("#memory-changes li")).to_have_count(1)
+    page.locator(f"[data-relabel='{second}']").first.select_option(str(other))
+    expect(page.locator("#memory-changes li")).to_have_count(2)
     page.locator("#beside-it button").first.click()
     expect(page.locator("#edited textarea")).to_have_value(text)
     page.locator("#edited textarea").fill(edit)
@@ -154,24 +171,23 @@ def test_the_address_reopens_what_is_thought_away_and_the_edit_beside(page, open
     for seen in (page, again):
         expect(seen.locator("#edited textarea")).to_have_value(edit)
         for place, asked in (("answer", text), ("beside", edit)):
-            said = explain_what_if(forgetful, AskedText.of(forgetful, asked), forgetful.retrieval, strikes)
+            said = explain_what_if(forgetful, forgetful.encode([asked]), forgetful.pool, strikes)
             expect(seen.locator(f"#{place} .asked")).to_have_text(asked)
-            expect(seen.locator(f"#{place} .sum")).to_contain_text(f"{said.probabilities.max():.3f} = ")
+            expect(seen.locator(f"#{place} .sum")).to_contain_text(lead_of(said))
         expect(seen.locator(f"[data-strike='{first}']")).to_have_count(0)
-        expect(seen.locator(f"[data-relabel='{second}']")).to_have_value(str(other))
+        expect(seen.locator(f"[data-relabel='{second}']").first).to_have_value(str(other))
     again.locator("#put-back").click()
-    expect(again.locator("#answer .sum")).to_contain_text(f"{forgetful.explain(text).probabilities.max():.3f} = ")
+    expect(again.locator("#answer .sum")).to_contain_text(lead_of(forgetful.explain(text)))
     again.locator("#beside-it button").first.click()
     again.wait_for_function("!/edited|struck|relabelled/.test(location.search)")
 
 
 @pytest.mark.parametrize("wrong", ["struck=0-99999", 'relabelled={"0":"nowhere"}', 'relabelled={"9999":"x"}'])
-def test_of_what_a_link_thinks_away_all_that_cannot_be_is_left_out(open_page, address, forgetful, wrong):
+def test_of_what_a_link_strikes_all_that_cannot_be_is_left_out(open_page, address, forgetful, wrong):
     page = open_page(f"{address}?text=iron+and+rain&{wrong}")
     expect(page.locator("#answer .asked")).to_have_text("iron and rain")
-    probability = forgetful.explain("iron and rain").probabilities.max()
-    expect(page.locator("#answer .sum")).to_contain_text(f"{probability:.3f} = ")
-    expect(page.locator("#thought")).to_be_empty()
+    expect(page.locator("#answer .sum")).to_contain_text(lead_of(forgetful.explain("iron and rain")))
+    expect(page.locator("#memory-changes")).to_be_empty()
     expect(page.locator("#put-back")).to_be_hidden()
 
 
@@ -182,7 +198,7 @@ def test_either_text_of_a_pair_can_be_edited(open_page, serve_model, forgetful):
         replace(
             parts,
             settings=replace(parts.settings, is_pair=True),
-            knowledge_base=KnowledgeBase(pairs, memory.embeddings, memory.soft_labels),
+            memory=replace(memory, rows=pairs),
             evaluation_rows=rows.assign(text_pair=rows["text"]),
         )
     )
@@ -197,16 +213,25 @@ def test_either_text_of_a_pair_can_be_edited(open_page, serve_model, forgetful):
     expect(page.locator("#beside .answer b")).to_have_text(model.explain((kept, "plum and pear")).label)
 
 
-def test_the_gate_is_asked_or_not_as_its_box_says(open_page, serve_model, forgetful, toy_model, text):
-    gate = toy_model.retrieval.gate
-    model = ReAugKDClassifier(replace(forgetful.parts, retrieval=replace(forgetful.retrieval, gate=gate)))
-    page = open_page(serve_model(model))
-    expect(page.locator(BARS).first).to_be_visible()
-    ask(page, text)
-    by_gate = model.explain(text).retrieval.retrieval_weight
-    expect(page.locator("#answer .sum")).to_contain_text(f"= {1 - by_gate:.2f} × ")
-    page.locator("#weight input[type=number]").fill("0.6")
-    expect(page.locator("#answer .sum")).to_contain_text("= 0.40 × ")
-    page.locator("#by-gate input").check()
-    expect(page.locator("#answer .sum")).to_contain_text(f"= {1 - by_gate:.2f} × ")
-    expect(page.locator("#weight input[type=number]")).to_have_value(f"{by_gate:.2g}")
+def test_a_slider_that_is_moved_unchecks_its_box_and_a_box_that_is_checked_sets_its_sliders(page, forgetful, text):
+    weight, k, temperature = (page.locator(f"#{box} input[type=number]") for box in ("weight", "k", "temperature"))
+    fitted, chosen = page.locator("#as-fitted input"), page.locator("#as-chosen input")
+    lead = page.locator("#answer .sum")
+    as_trained = lead.inner_text()
+    expect(weight).to_have_value(f"{forgetful.pool.fitted_weight:.2g}")
+    weight.fill("0.1")
+    expect(fitted).not_to_be_checked()
+    expect(chosen).to_be_checked()
+    expect(lead).not_to_have_text(as_trained)
+    fitted.check()
+    expect(weight).to_have_value(f"{forgetful.pool.fitted_weight:.2g}")
+    expect(lead).to_have_text(as_trained)
+    for box, value in ((k, "2"), (temperature, "0.4")):
+        shown = box.input_value()
+        box.fill(value)
+        expect(chosen).not_to_be_checked()
+        expect(fitted).to_be_checked()
+        expect(lead).not_to_have_text(as_trained)
+        chosen.check()
+        expect(box).to_have_value(shown)
+        expect(lead).to_have_text(as_trained)
