@@ -15,7 +15,6 @@ from reaugkd.memory import Memory
 from reaugkd.pool import Pool, pooled, weighed
 
 RESERVE = 64
-TRIED_IN_FULL = 2
 
 
 @dataclass(frozen=True)
@@ -115,10 +114,12 @@ def flipping_set(
         ]
         return list(dict.fromkeys(found))
 
-    answer_now = int(answers([()])[0].argmax())
-    for size in range(1, min(TRIED_IN_FULL, most) + 1):
-        sets = list(combinations(nearest(()), size))
-        if not sets:
+    answer_now, found = int(answers([()])[0].argmax()), nearest(())
+    singles: list[tuple[int, ...]] = [(number,) for number in found]
+    # The second of a pair may have a say only once the first is struck.
+    come = [(number, other) for number in found for other in nearest((number,)) if other not in found]
+    for size, sets in enumerate((singles, [*combinations(found, 2), *come]), start=1):
+        if not sets or size > most:
             continue
         flipped = np.flatnonzero(answers(sets).argmax(axis=1) != answer_now)
         if len(flipped):
@@ -129,8 +130,8 @@ def flipping_set(
         candidates = nearest(struck)
         if not candidates:
             return None
-        found = answers([(*struck, number) for number in candidates])
-        margins = found[:, answer_now] - np.delete(found, answer_now, axis=1).max(axis=1)
+        left_over = answers([(*struck, number) for number in candidates])
+        margins = left_over[:, answer_now] - np.delete(left_over, answer_now, axis=1).max(axis=1)
         struck = (*struck, candidates[int(margins.argmin())])
         if margins.min() < 0:
             break

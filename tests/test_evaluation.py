@@ -1,232 +1,150 @@
-"""Choices are made on validation alone; every ablation is scored."""
-
-from dataclasses import replace
+"""Every ablation is scored, each by its own network, memory and choice; no choice sees a test row."""
 
 import numpy as np
 import pandas as pd
 import pytest
+from memories import random_memory, unit
 
-from reaugkd import evaluation
+from reaugkd import choice
+from reaugkd.answers import EncodedTexts, answer
+from reaugkd.choice import choose_linear, choose_pool
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation import (
-    GRID_RETRIEVAL_WEIGHT,
-    Encoded,
-    Networks,
-    answer,
-    choose_gate,
-    choose_retrieval,
-    evaluate_model,
-    score_methods,
-    too_few_for_a_gate,
-)
-from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.evaluation import Networks, evaluate_model, score_methods
+from reaugkd.memory import TEACHER
 from reaugkd.model_card import METHOD_NAMES
-from reaugkd.retrieval import RetrievalSettings
-from reaugkd.significance import Interval
+
+KEYS = ["aligned", "text"]
+LABELS = {"validation": np.arange(80) % 3, "test": np.arange(90) % 3}
+METHODS = ["teacher", "student", "kd", "reaugkd_no_retrieval", "teacher_knn", "reaugkd_linear", "kd_memory", "reaugkd"]
 
 
-def memory_of(embeddings, soft_labels):
-    rows = pd.DataFrame({"id": [str(n) for n in range(len(embeddings))], "text": "t", "label": "l"})
-    return KnowledgeBase(rows, np.asarray(embeddings, np.float32), np.asarray(soft_labels, np.float32))
+@pytest.fixture(scope="module", autouse=True)
+def _coarse_grid():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choice, "GRID_K", (4, 16))
+        patch.setattr(choice, "GRID_TEMPERATURE", (0.1, 1.0))
+        yield
 
 
-def random_unit(rows, width, seed):
-    vectors = np.random.default_rng(seed).normal(size=(rows, width))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def memory():
-    soft_labels = np.random.default_rng(5).dirichlet([0.5] * 3, size=60)
-    return memory_of(random_unit(60, 8, 4), soft_labels)
+    return random_memory(rows=60)
 
 
-def encoded(rows, seed):
-    return Encoded(random_unit(rows, 8, seed), np.random.default_rng(seed).dirichlet([1.0] * 3, size=rows).astype("f4"))
+def encoded(rows, seed, *keys):
+    random = np.random.default_rng(seed)
+    widths = {"aligned": 8, "text": 9, TEACHER: 16}
+    queries = {key: random.normal(size=(rows, widths[key])).astype("f4") for key in keys}
+    student = random.dirichlet([1.0] * 3, size=rows).astype("f4")
+    return EncodedTexts([f"asked {seed} {n}" for n in range(rows)], np.zeros((rows, 2), "f4"), student, queries)
 
 
-def test_answer_equals_the_formulas_worked_out_row_by_row(memory):
-    queries = encoded(5, 1)
-    found = answer(queries, memory, RetrievalSettings(k=4, retrieval_weight=0.3, temperature=0.2))
-    for row in range(5):
-        similarities = memory.embeddings.astype(np.float64) @ queries.embeddings[row].astype(np.float64)
-        nearest = np.argsort(-similarities)[:4]
-        weights = np.exp(similarities[nearest] / 0.2) / np.exp(similarities[nearest] / 0.2).sum()
-        retrieved = sum(w * memory.soft_labels[n].astype(np.float64) for w, n in zip(weights, nearest, strict=True))
-        expected = 0.7 * queries.probabilities[row].astype(np.float64) + 0.3 * retrieved
-        np.testing.assert_allclose(found[row], expected, rtol=1e-5)
-
-
-def test_a_perfect_memory_and_a_wrong_student_choose_the_largest_retrieval_weight():
-    points = np.eye(3, dtype=np.float32)
-    memory = memory_of(np.repeat(points, 4, axis=0), np.repeat(np.eye(3), 4, axis=0))
-    labels = np.asarray([0, 1, 2] * 5)
-    wrong = np.full((15, 3), 0.05, dtype=np.float32)
-    wrong[np.arange(15), (labels + 1) % 3] = 0.9
-    chosen = choose_retrieval(Encoded(points[labels], wrong), labels, memory, "accuracy")
-    assert chosen.retrieval_weight == max(GRID_RETRIEVAL_WEIGHT)
-    assert chosen.k == 4  # of the grid, the only k that stays within a class
-
-
-def test_a_perfect_student_and_a_misleading_memory_choose_the_smallest_retrieval_weight():
-    points = np.eye(3, dtype=np.float32)
-    memory = memory_of(np.repeat(points, 64, axis=0), np.repeat(np.roll(np.eye(3), 1, axis=1), 64, axis=0))
-    labels = np.asarray([0, 1, 2] * 5)
-    right = np.full((15, 3), 0.01, dtype=np.float32)
-    right[np.arange(15), labels] = 0.98
-    chosen = choose_retrieval(Encoded(points[labels], right), labels, memory, "accuracy")
-    assert chosen.retrieval_weight == min(GRID_RETRIEVAL_WEIGHT)
-
-
-def four_networks(test_seed):
+def networks(test_seed=0):
+    keys = {"teacher": [TEACHER], "student": KEYS, "kd": KEYS, "reaugkd": KEYS}
     return Networks(
-        *({"validation": encoded(20, seed), "test": encoded(30, test_seed + seed)} for seed in (11, 12, 13, 14))
+        **{
+            name: {"validation": encoded(80, seed, *own), "test": encoded(90, test_seed + 100 + seed, *own)}
+            for seed, (name, own) in enumerate(keys.items())
+        }
     )
 
 
-def test_every_method_is_scored_on_test_and_validation_and_the_second_key_where_there_is_one(memory):
-    labels = {"validation": np.arange(20) % 3, "test": np.arange(30) % 3}
-    networks = four_networks(100)
-    scored = score_methods(networks, labels, memory, memory, "accuracy")
-    scores, retrieval = scored.methods, scored.retrieval
-    assert tuple(scores) == tuple(method for method in METHOD_NAMES if method != "kd_second_key")
-    keyed = replace(networks, second_keys={"validation": random_unit(20, 8, 1), "test": random_unit(30, 8, 2)})
-    assert tuple(score_methods(keyed, labels, memory, memory, "accuracy", memory).methods) == tuple(METHOD_NAMES)
-    alone = {"teacher": networks.teacher, "student": networks.student, "kd": networks.kd}
-    for method, network in (alone | {"reaugkd_no_retrieval": networks.reaugkd}).items():
+def accuracy(probabilities, split):
+    return (probabilities.argmax(axis=1) == LABELS[split]).mean()
+
+
+@pytest.fixture(scope="module")
+def scored(memory):
+    return score_methods(networks(), LABELS, memory, memory, "accuracy")
+
+
+def test_every_method_is_scored_on_test_and_validation(scored):
+    methods, _ = scored
+    assert list(methods) == METHODS
+    assert set(METHOD_NAMES) == set(METHODS)
+    for scores in methods.values():
+        assert sorted(scores) == ["test", "test_log_loss", "validation"]
+        assert all(np.isfinite(list(scores.values())))
+
+
+def test_a_network_alone_scores_as_it_says_and_its_log_loss_is_at_the_best_temperature(scored):
+    given = networks()
+    alone = {"teacher": given.teacher, "student": given.student, "kd": given.kd, "reaugkd_no_retrieval": given.reaugkd}
+    for method, network in alone.items():
         for split in ("test", "validation"):
-            right = (network[split].probabilities.argmax(axis=1) == labels[split]).mean()
-            assert scores[method][split] == pytest.approx(right)
-    combined = answer(networks.reaugkd["test"], memory, retrieval).argmax(axis=1)
-    assert scores["reaugkd"]["test"] == pytest.approx((combined == labels["test"]).mean())
+            assert scored[0][method][split] == pytest.approx(accuracy(network[split].student_probabilities, split))
+
+        def loss(log_temperature, split, network=network):
+            logs = np.log(network[split].student_probabilities.astype(float)) / np.exp(log_temperature)
+            answers = np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True)
+            return -np.log(answers[np.arange(len(answers)), LABELS[split]])
+
+        # With a standard normal prior on log T that weighs as much as a row.
+        grid = np.linspace(-2, 2.3, 4_301)
+        best = min(grid, key=lambda t: loss(t, "validation").sum() + t**2 / 2)
+        assert scored[0][method]["test_log_loss"] == pytest.approx(loss(best, "test").mean(), abs=1e-3)
 
 
-def test_the_choice_does_not_depend_on_any_test_row(memory):
-    validation = np.arange(20) % 3
-    one = score_methods(
-        four_networks(100), {"validation": validation, "test": np.arange(30) % 3}, memory, memory, "accuracy"
-    )
+def test_the_pooled_methods_score_as_their_pools_answer_and_on_validation_by_weights_of_other_folds(memory, scored):
+    given = networks()
+    for method, network in (("kd_memory", given.kd), ("reaugkd", given.reaugkd)):
+        chosen = choose_pool(network["validation"], LABELS["validation"], memory, KEYS)
+        found = answer(network["test"], memory, chosen.pool).pooled.probabilities
+        assert scored[0][method]["test"] == pytest.approx(accuracy(found, "test"))
+        gold = found[np.arange(90), LABELS["test"]]
+        assert scored[0][method]["test_log_loss"] == pytest.approx(-np.log(gold).mean(), rel=1e-6)
+        assert scored[0][method]["validation"] == pytest.approx(accuracy(chosen.unseen, "validation"))
+    assert scored[1] == choose_pool(given.reaugkd["validation"], LABELS["validation"], memory, KEYS).pool
+
+
+def test_the_linear_methods_are_the_papers_blend_by_the_aligned_key_and_the_teachers_own_neighbours(memory, scored):
+    given = networks()
+    linear = choose_linear(given.reaugkd["validation"], LABELS["validation"], memory, "aligned", "accuracy")
+    knn = choose_linear(given.teacher["validation"], LABELS["validation"], memory, TEACHER, "accuracy", (1.0,))
+    for method, network, pool in (("reaugkd_linear", given.reaugkd, linear), ("teacher_knn", given.teacher, knn)):
+        (name, settings), weight = next(iter(pool.keys.items())), pool.retrieval_weight
+        searched = memory.teacher_embeddings if name == TEACHER else memory.keys[name]
+        for split in ("test", "validation"):
+            cosines = unit(network[split].queries[name]) @ unit(searched).T
+            nearest = np.argsort(-cosines, axis=1)[:, : settings.k]
+            shares = np.exp(np.take_along_axis(cosines, nearest, axis=1) / settings.temperature)
+            shares /= shares.sum(axis=1, keepdims=True)
+            said = np.einsum("nk,nkc->nc", shares, memory.soft_labels[nearest].astype(float))
+            found = (1 - weight) * network[split].student_probabilities + weight * said
+            assert scored[0][method][split] == pytest.approx(accuracy(found, split))
+
+
+def test_no_choice_and_no_validation_score_depends_on_any_test_row(memory, scored):
     other = score_methods(
-        four_networks(500), {"validation": validation, "test": np.zeros(30, int)}, memory, memory, "accuracy"
+        networks(500), {"validation": LABELS["validation"], "test": np.zeros(90, int)}, memory, memory, "accuracy"
     )
-    assert one.retrieval == other.retrieval
-    assert [s["validation"] for s in one.methods.values()] == [s["validation"] for s in other.methods.values()]
-    assert [s["test"] for s in one.methods.values()] != [s["test"] for s in other.methods.values()]
+    assert other[1] == scored[1]
+    assert [one["validation"] for one in other[0].values()] == [one["validation"] for one in scored[0].values()]
+    assert [one["test"] for one in other[0].values()] != [one["test"] for one in scored[0].values()]
 
 
-def student_that_is_right(share, labels, seed):
-    """Probabilities 0.9 for the gold class in so many of the rows, else for the other of two."""
-    says = np.where(np.random.default_rng(seed).random(len(labels)) < share, labels, 1 - labels)
-    return np.where(np.arange(2) == says[:, None], 0.9, 0.1).astype("f4")
+def test_what_is_chosen_is_chosen_on_the_memory_to_choose_on_and_tested_on_the_other(memory, scored):
+    to_choose = random_memory(rows=60, seed=9)
+    changed, pool = score_methods(networks(), LABELS, memory, to_choose, "accuracy")
+    assert pool == choose_pool(networks().reaugkd["validation"], LABELS["validation"], to_choose, KEYS).pool
+    found = answer(networks().reaugkd["test"], memory, pool).pooled.probabilities
+    assert changed["reaugkd"]["test"] == pytest.approx(accuracy(found, "test"))
+    for method in ("teacher", "student", "kd", "reaugkd_no_retrieval"):
+        assert changed[method] == scored[0][method]
 
 
-def test_the_gate_opens_for_a_memory_that_errs_elsewhere_and_lifts_unseen_rows():
-    memory = memory_of(np.eye(2), np.eye(2))
-    labels = np.arange(1200) % 2
-    student = student_that_is_right(0.8, labels, 1)
-    found_by = np.where(np.random.default_rng(2).random(1200) < 0.9, labels, 1 - labels)
-    queries = np.eye(2, dtype=np.float32)[found_by]
-    held_out, test = slice(0, 400), slice(400, 1200)
-    choice = choose_gate(Encoded(queries[held_out], student[held_out]), labels[held_out], memory, "accuracy")
-    assert not choice.retrieval.gate.is_closed
-    answers = answer(Encoded(queries[test], student[test]), memory, choice.retrieval).argmax(axis=1)
-    assert (answers == labels[test]).mean() > (student[test].argmax(axis=1) == labels[test]).mean() + 0.05
-
-
-def test_the_gate_stays_closed_for_a_memory_that_only_repeats_the_student():
-    memory = memory_of(np.eye(2), np.eye(2))
-    labels = np.arange(400) % 2
-    student = student_that_is_right(0.8, labels, 1)
-    queries = Encoded(np.eye(2, dtype=np.float32)[student.argmax(axis=1)], student)
-    choice = choose_gate(queries, labels, memory, "accuracy")
-    assert choice.retrieval.gate.is_closed
-    np.testing.assert_array_equal(answer(queries, memory, choice.retrieval).argmax(axis=1), student.argmax(axis=1))
-
-
-@pytest.mark.parametrize(
-    ("errors", "low", "mean", "is_open"),
-    [
-        (2.0, 0.0, 0.01, True),  # certain in both
-        (2.0, -0.01, 0.01, False),  # the metric may have fallen by chance
-        (3.5, -0.01, 0.01, True),  # the log loss leaves no doubt
-        (3.5, -0.03, -0.01, False),  # and yet the metric fell
-        (1.0, 0.01, 0.02, False),  # the log loss may have fallen by chance
-    ],
-)
-def test_the_gate_opens_for_a_certain_gain_or_one_beyond_doubt_that_does_not_lower_the_metric(
-    monkeypatch, errors, low, mean, is_open
-):
-    monkeypatch.setattr(evaluation, "gain_is_certain", lambda *given: errors > (*given, 1.645)[3])
-    monkeypatch.setattr(evaluation, "paired_bootstrap", lambda *_, **__: Interval(mean, low, 1.0))
-    generator = np.random.default_rng(0)
-    queries = Encoded(random_unit(60, 4, 0), generator.dirichlet([1, 1], size=60).astype(np.float32))
-    memory = memory_of(np.eye(4), [[1, 0], [0, 1], [1, 0], [0, 1]])
-    choice = choose_gate(queries, generator.integers(0, 2, 60), memory, "accuracy")
-    assert choice.retrieval.gate.is_closed != is_open
-
-
-@pytest.mark.parametrize(("right", "k"), [(0.93, 4), (0.65, 64)])
-def test_few_memories_are_chosen_unless_more_of_them_are_better_by_over_a_standard_error(monkeypatch, right, k):
-    generator = np.random.default_rng(2)
-
-    def near(places):
-        angles = np.pi / 2 * places + generator.uniform(-0.1, 0.1, len(places))
-        return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-
-    places, labels = np.repeat(np.arange(2), 100), np.arange(600) % 2
-    memory = memory_of(near(places), np.eye(2)[np.where(generator.random(200) < right, places, 1 - places)])
-    found = near(np.where(generator.random(600) < 0.85, labels, 1 - labels))
-    asked = Encoded(found, student_that_is_right(0.8, labels, 1)), labels, memory, "accuracy"
-    assert choose_gate(*asked).retrieval.k == k
-    monkeypatch.setattr(evaluation, "ONE_ERROR", -np.inf)
-    assert choose_gate(*asked).retrieval.k == 64
-
-
-def test_the_gate_opens_by_the_smallest_k_that_opens_it_among_those_alike(monkeypatch):
-    opens = iter([False, True, False, False, False])  # k of 4, 8, 16, 32 and 64
-    monkeypatch.setattr(evaluation, "_pays", lambda *_: next(opens))
-    monkeypatch.setattr(evaluation, "ONE_ERROR", np.inf)
-    memory, labels = memory_of(random_unit(80, 4, 1), np.eye(2)[np.arange(80) % 2]), np.arange(60) % 2
-    choice = choose_gate(
-        Encoded(random_unit(60, 4, 0), student_that_is_right(0.8, labels, 1)), labels, memory, "accuracy"
+def test_evaluate_model_scores_the_student_the_memory_and_the_answer(pooled_model):
+    rows = pooled_model.held_out(["test"])
+    rows = rows.assign(label=np.roll(rows["label"], 5))  # so that not all is right
+    found = evaluate_model(pooled_model, rows)
+    assert (found["metric"], found["rows"], list(found["methods"])) == (
+        "accuracy",
+        36,
+        ["student", "memory", "reaugkd"],
     )
-    assert (choice.retrieval.k, choice.retrieval.gate.is_closed) == (8, False)
-
-
-def test_the_gate_stays_closed_where_too_few_rows_are_held_out():
-    memory, labels = memory_of(np.eye(2), np.eye(2)), np.arange(20) % 2
-    queries = Encoded(np.eye(2, dtype=np.float32)[labels], student_that_is_right(0.5, labels, 3))
-    assert choose_gate(queries, labels, memory, "accuracy").retrieval.gate.is_closed
-
-
-def test_the_second_key_is_chosen_where_it_tells_more_than_the_students():
-    memory = memory_of(np.eye(2), np.eye(2))
-    labels = {"validation": np.arange(300) % 2, "test": np.arange(200) % 2}
-    says = {split: student_that_is_right(0.8, gold, 4) for split, gold in labels.items()}
-    repeats = {split: Encoded(np.eye(2, dtype="f4")[p.argmax(axis=1)], p) for split, p in says.items()}
-    knows = {split: np.eye(2, dtype="f4")[gold] for split, gold in labels.items()}
-    networks = Networks(repeats, repeats, repeats, repeats, second_keys=knows)
-    scored = score_methods(networks, labels, memory, memory, "accuracy", memory)
-    assert scored.by_second_key
-    assert scored.methods["reaugkd"]["test"] == scored.methods["kd_second_key"]["test"] == 1.0
-
-
-@pytest.mark.parametrize(("rows", "few"), [(49, 49), (50, None)])
-def test_a_gate_is_tried_from_fifty_rows_on_and_who_asks_is_told_so(rows, few):
-    gold = np.arange(rows) % 2
-    unsure = Encoded(np.eye(2, dtype="f4")[gold], np.full((rows, 2), 0.5, dtype="f4"))
-    choice = choose_gate(unsure, gold, memory_of(np.eye(2), np.eye(2)), "accuracy")
-    assert choice.retrieval.gate_is_open == (few is None)
-    assert too_few_for_a_gate(rows) == few
-
-
-def test_kd_with_its_own_memory_searches_that_memory(memory):
-    labels = {"validation": np.arange(20) % 3, "test": np.arange(30) % 3}
-    own = memory_of(random_unit(60, 8, 77), np.roll(memory.soft_labels, 1, axis=1))
-    with_own = score_methods(four_networks(100), labels, memory, own, "accuracy").methods
-    with_teachers = score_methods(four_networks(100), labels, memory, memory, "accuracy").methods
-    changed = {method for method in with_own if with_own[method] != with_teachers[method]}
-    assert changed == {"kd_own_memory"}
+    for method, weight in (("student", 0.0), ("memory", 1.0), ("reaugkd", None)):
+        right = pooled_model.predict(rows["text"], retrieval_weight=weight) == rows["label"]
+        assert found["methods"][method] == pytest.approx(right.mean())
 
 
 def test_evaluate_model_refuses_rows_that_are_not_there(toy_model):
