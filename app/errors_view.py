@@ -13,7 +13,7 @@ from gradio.events import Dependency
 from maps_panel import MapsPanel
 from models import LATEST, SPLITS, ModelMenu, encoded_rows
 from picked import MapsPick, picked_in_link, rows_in_words, selected_rows, within_selection
-from retrieval_sliders import RetrievalSliders, moves, moves_of_link
+from retrieval_sliders import RetrievalSliders, moves, moves_of_link, values_for
 from row_table import ALL_ROWS, PICK, listed_html, numbered, row_table
 from save_button import SaveButton
 from typed_text import on_typing
@@ -246,7 +246,7 @@ class ErrorsView:
             hidden = {self.reliability: "", self.below: gr.Column(visible=False)}
             return {self.summary: nothing, self.drawn_for: None, **hidden}
         linked = linked.asked_of("errors", name)
-        asked, sliders = linked.of_view, self.sliders.set_to(model, **moves_of_link(linked))
+        asked, values = linked.of_view, values_for(model, **moves_of_link(linked))
         own = ("id", "split", "text", "text_pair", "teacher_soft_labels")
         columns = [str(column) for column in model.parts.evaluation_rows.columns if column not in own]
         teacher = ["teacher"] if "teacher_soft_labels" in model.parts.evaluation_rows.columns else []
@@ -254,7 +254,7 @@ class ErrorsView:
         seen = Seen(
             name,
             _one_of(SPLITS, asked.get("split", "")),
-            *self.sliders.values_of(sliders),
+            *values,
             picked=self.pick.of(name, linked, selected),
             effect=_one_of(EFFECTS, asked.get("effect", "")),
             column=_one_of(choices, asked.get("column", "")),
@@ -268,7 +268,7 @@ class ErrorsView:
             seen = replace(seen, picked=self.pick.of(name, PageState(), selected))
             drawn = self._drawn(seen)
         return {
-            **sliders,
+            **self.sliders.set_to(*values),
             **drawn,
             self.drawn_for: name,
             self.below: gr.Column(visible=True),

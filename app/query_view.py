@@ -8,7 +8,7 @@ from answer import answer_html, asked_text, example_texts, teacher_of
 from code_box import place_code
 from maps_panel import MapsPanel, query_said
 from models import EACH, LATEST, ModelMenu
-from retrieval_sliders import RetrievalSliders, moves, moves_of_link
+from retrieval_sliders import RetrievalSliders, moves, moves_of_link, values_for
 from sentence import READ_ALOUD, sentence_html
 from typed_text import filled_boxes, on_typing, place_boxes
 
@@ -216,7 +216,7 @@ class QueryView:
             self.about: about_html(model),
             **filled_boxes((self.text, self.text_pair), (text, text_pair), texts, is_pair),
             self.examples: gr.Dataset(samples=[[" | ".join(sample)] for sample in samples]),
-            **self.sliders.set_to(model, **moved),
+            **self.sliders.set_to(*values_for(model, **moved)),
             **answered,
             self.edited: edit[0],
             self.edited_pair: gr.Textbox(edit[1], visible=is_pair),
@@ -330,7 +330,7 @@ class QueryView:
     def _reset(
         self, name: str, query: "EncodedTexts", edited: "EncodedTexts | None", struck: dict[str, Any]
     ) -> dict[Any, Any]:
-        return self.sliders.set_to(self.menu.get(name)) | self._drawn(name, query, edited, struck, UNMOVED)
+        return self.sliders.set_to(*values_for(self.menu.get(name))) | self._drawn(name, query, edited, struck, UNMOVED)
 
     # Gradio resolves the annotations of these two, so none may be of a module that is not imported.
     def _strike(self, event: gr.EventData, name: str, *asked: Any) -> dict[Any, Any]:

@@ -50,6 +50,37 @@ def moves_of_link(linked: PageState) -> dict[str, Any]:
     return {name: getattr(linked, name) for name in ("k", "retrieval_weight", "temperature")}
 
 
+def values_for(
+    model: "ReAugKDClassifier",
+    k: int | None = None,
+    retrieval_weight: float | None = None,
+    temperature: float | None = None,
+) -> tuple[int, float, float, bool, bool]:
+    """Return what sliders and boxes say where this is asked for, such that :func:`moves` asks for the same.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model.
+    k, retrieval_weight, temperature : float, optional
+        What is asked for; what the model has if left out. There are no more neighbours than memories.
+
+    Returns
+    -------
+    tuple
+        In the order of :attr:`RetrievalSliders.values`.
+    """
+    pool, key = model.pool, shown_key(model.pool)
+    weight = pool.retrieval_weight if retrieval_weight is None else retrieval_weight
+    return (
+        min(k or key.k, len(model.memory)),
+        round(pool.fitted_weight if weight is None else weight, 2),
+        temperature or key.temperature,
+        retrieval_weight is None,
+        k is None and temperature is None,
+    )
+
+
 class RetrievalSliders:
     """k, λ and τ, and whether each is as the model has it.
 
@@ -92,8 +123,8 @@ class RetrievalSliders:
         for box, sliders in ((self.as_chosen, [self.k, self.temperature]), (self.as_fitted, [self.weight])):
 
             def show(name: str, checked: bool, sliders: list[gr.Slider] = sliders) -> dict[Any, Any]:
-                model = menu.get(name)
-                return {slider: self.set_to(model)[slider] for slider in sliders} if checked else {}
+                updates = self.set_to(*values_for(menu.get(name))) if checked else {}
+                return {slider: updates[slider] for slider in sliders if checked}
 
             box.input(show, [name, box], sliders, **AT_ONCE)
 
@@ -112,43 +143,15 @@ class RetrievalSliders:
             script = UNCHECKED.format(count=len(inputs), box=inputs.index(box))
             slider.input(answer, inputs, outputs, js=script, **LATEST)
 
-    def set_to(
-        self,
-        model: "ReAugKDClassifier",
-        k: int | None = None,
-        retrieval_weight: float | None = None,
-        temperature: float | None = None,
-    ) -> dict[Any, Any]:
-        """Set the sliders, with room for what is set.
-
-        Parameters
-        ----------
-        model : ReAugKDClassifier
-            The model: there are no more neighbours than memories.
-        k, retrieval_weight, temperature : float, optional
-            What they are to say; what the model has if left out.
-
-        Returns
-        -------
-        dict
-            Values by component.
-        """
-        pool, key = model.pool, shown_key(model.pool)
-        as_fitted, as_chosen = retrieval_weight is None, k is None and temperature is None
-        k, temperature = min(k or key.k, len(model.memory)), temperature or key.temperature
-        weight = pool.retrieval_weight if retrieval_weight is None else retrieval_weight
+    def set_to(self, k: int, weight: float, temperature: float, as_fitted: bool, as_chosen: bool) -> dict[Any, Any]:
+        """Return updates of the sliders to values as :func:`values_for` gives them, with room for these."""
         # Gradio refuses whatever comes with a value outside of its slider, and what the page is just filled with may
         # come with the values from before: so no slider ends within those that it opens with.
         low, high = min(0.01, temperature), max(0.5, temperature)
         return {
             self.k: gr.Slider(maximum=max(64, k), value=k),
-            self.weight: round(pool.fitted_weight if weight is None else weight, 2),
+            self.weight: weight,
             self.temperature: gr.Slider(minimum=low, maximum=high, value=temperature),
             self.as_fitted: as_fitted,
             self.as_chosen: as_chosen,
         }
-
-    def values_of(self, updates: dict[Any, Any]) -> tuple[float, float, float, bool, bool]:
-        """Return what :meth:`set_to` sets, in the order of ``values``."""
-        k, weight, temperature = (updates[part] for part in (self.k, self.weight, self.temperature))
-        return k.value, weight, temperature.value, updates[self.as_fitted], updates[self.as_chosen]

@@ -6,7 +6,7 @@ import gradio as gr
 import pytest
 from model_job import ModelJob
 from models import ModelMenu
-from retrieval_sliders import RetrievalSliders, moves
+from retrieval_sliders import RetrievalSliders, moves, values_for
 
 from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.memory import Memory
@@ -34,7 +34,7 @@ def pooled(model, aligned, text, **options):
 @pytest.mark.parametrize("memories", [1, 3, 80])
 @pytest.mark.parametrize(("k", "temperature"), [(16, 0.1), (5_000, 0.002)])
 def test_what_is_set_lies_between_the_ends_of_its_slider(toy_model, sliders, memories, k, temperature):
-    found = sliders.set_to(cut_to(toy_model, memories), k, 0.5, temperature)
+    found = sliders.set_to(*values_for(cut_to(toy_model, memories), k, 0.5, temperature))
     assert found[sliders.k].value == min(k, memories)
     assert found[sliders.temperature].value == temperature
     for slider in (found[sliders.k], found[sliders.temperature]):
@@ -46,25 +46,25 @@ def test_what_is_set_lies_between_the_ends_of_its_slider(toy_model, sliders, mem
     ("weights", "wanted"), [((0.2, 0.6), (32, 0.44, 0.05)), ((0.6, 0.2), (8, 0.44, 0.2)), ((0.0, 0.0), (8, 0.0, 0.2))]
 )
 def test_what_is_not_asked_for_is_that_of_the_key_with_the_largest_weight_and_the_fitted_weight(
-    toy_model, sliders, weights, wanted
+    toy_model, weights, wanted
 ):
     aligned, text = KeySettings(8, 0.2, weights[0]), KeySettings(32, 0.05, weights[1])
     model = pooled(toy_model, aligned, text, student_weight=1.0)
-    values = sliders.values_of(sliders.set_to(model))
+    values = values_for(model)
     assert values == (*wanted, True, True)
     assert model.pool.overridden(**moves(*values)) == model.pool
 
 
-def test_a_weight_that_was_set_by_hand_is_shown_and_stays(toy_model, sliders):
+def test_a_weight_that_was_set_by_hand_is_shown_and_stays(toy_model):
     model = pooled(toy_model, KeySettings(8, 0.2, 0.5), KeySettings(32, 0.05), retrieval_weight=0.9)
-    values = sliders.values_of(sliders.set_to(model))
+    values = values_for(model)
     assert values == (8, 0.9, 0.2, True, True)
     assert model.pool.overridden(**moves(*values)).retrieval_weight == 0.9
 
 
-def test_k_alone_in_a_link_holds_for_every_key_with_the_temperature_that_is_shown(toy_model, sliders):
+def test_k_alone_in_a_link_holds_for_every_key_with_the_temperature_that_is_shown(toy_model):
     model = pooled(toy_model, KeySettings(8, 0.2, 0.5), KeySettings(32, 0.05))
-    values = sliders.values_of(sliders.set_to(model, k=4))
+    values = values_for(model, k=4)
     assert values == (4, 0.33, 0.2, True, False)
     assert moves(*values) == {"k": 4, "retrieval_weight": None, "temperature": 0.2}
 

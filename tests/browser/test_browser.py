@@ -17,17 +17,26 @@ from playwright.sync_api import expect
 from ports import free_port
 
 from reaugkd.answer_bars import what_happened
+from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.errors import ReAugKDError
-from reaugkd.inference import ReAugKDClassifier
-from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.pool import KeySettings, Pool
 from reaugkd.recipe import train
-from reaugkd.retrieval import RetrievalSettings
-from reaugkd.what_if import AskedText, flipping_set
+from reaugkd.what_if import flipping_set
 
 APP = Path(__file__).parents[2] / "app"
 NASTY = "<img src=x onerror=\"window.ran='img'\"> ${window.ran='dollar'} {{window.ran='curly'}} <b>bold</b>"
 ROWS = ".neighbours tbody tr"
 MAPS = "canvas.map-canvas"
+
+
+def neighbours_of(model):
+    """How many rows the tables of its keys have."""
+    return sum(min(key.k, len(model.memory)) for key in model.pool.keys.values())
+
+
+def lead_of(explanation):
+    """How the page begins the sum of the parts."""
+    return f"{explanation.label} against {explanation.runner_up}: {explanation.lead:+.2f} = "
 
 
 def ask(page, text):
@@ -42,10 +51,10 @@ def test_a_typed_query_is_answered_with_neighbours_and_both_maps(open_page, addr
     wanted = toy_model.explain("iron and steel with rain")
     expect(page.locator("#answer .asked")).to_have_text("iron and steel with rain")
     expect(page.locator("#answer .answer b")).to_have_text(wanted.label)
-    expect(page.locator("#answer .answer")).to_contain_text(f"{wanted.probabilities.max():.2f}")
-    expect(page.locator(ROWS)).to_have_count(wanted.retrieval.k)
-    expect(page.locator(f"{ROWS} td.text")).to_have_text([neighbour.text for neighbour in wanted.neighbours])
-    places = toy_model.parts.maps.place(wanted.embedding, toy_model.parts.knowledge_base)
+    expect(page.locator("#answer p.answer")).to_contain_text(f"{wanted.probabilities.max():.2f}")
+    found = [neighbour.text for key in wanted.keys_by_part for neighbour in key.neighbours]
+    expect(page.locator(f"{ROWS} td.text")).to_have_text(found)
+    places = toy_model.parts.maps.place(wanted.embedding, toy_model.memory)
     expect(page.locator(MAPS)).to_have_attribute("data-query", " ".join(f"{value:.3f}" for value in places.flat))
     expect(page.locator("#answer .answer-bars tbody tr")).to_have_count(3)
     expect(page.locator("#answer .happened")).to_have_text(what_happened(wanted))
@@ -59,7 +68,7 @@ def test_a_typed_query_is_answered_with_neighbours_and_both_maps(open_page, addr
 
 def test_the_page_is_never_empty_an_example_is_answered_when_it_opens(open_page, address, toy_model):
     page = open_page(address)
-    expect(page.locator(ROWS)).to_have_count(toy_model.retrieval.k)
+    expect(page.locator(ROWS)).to_have_count(neighbours_of(toy_model))
     asked = page.locator("#answer .asked").inner_text()
     expect(page.locator("#text textarea")).to_have_value(asked)
     expect(page.locator("#answer .answer b")).to_have_text(toy_model.explain(asked).label)
@@ -102,45 +111,44 @@ def test_an_example_is_answered_when_it_is_clicked(open_page, address, toy_model
 
 def test_moving_k_changes_the_number_of_rows(open_page, address, toy_model):
     page = open_page(address)
-    k = toy_model.retrieval.k
-    expect(page.locator(ROWS)).to_have_count(k)
-    step, wanted = ("ArrowRight", k + 1) if k < 64 else ("ArrowLeft", k - 1)
-    page.locator("#k input[type=range]").press(step)
-    expect(page.locator(ROWS)).to_have_count(wanted)
+    expect(page.locator(ROWS)).to_have_count(neighbours_of(toy_model))
+    k, keys = int(page.locator("#k input[type=number]").input_value()), len(toy_model.pool.keys)
+    page.locator("#k input[type=range]").press("ArrowLeft")
+    expect(page.locator(ROWS)).to_have_count(keys * (k - 1))
     page.locator("#k input[type=number]").fill("3")
-    expect(page.locator(ROWS)).to_have_count(3)
+    expect(page.locator(ROWS)).to_have_count(keys * 3)
 
 
 def test_sliders_answer_without_encoding_again_and_reset_goes_back(open_page, address, toy_model, monkeypatch):
     page = open_page(address)
     ask(page, "plum and pear")
     expect(page.locator("#answer .asked")).to_have_text("plum and pear")
-    expect(page.locator(ROWS)).to_have_count(toy_model.retrieval.k)
+    expect(page.locator(ROWS)).to_have_count(neighbours_of(toy_model))
 
     def encode(texts):
         raise AssertionError("encoded again")
 
-    answer = page.locator("#answer .answer")
-    by_gate = toy_model.explain("plum and pear")
+    half = toy_model.explain("plum and pear", retrieval_weight=0.5)
     monkeypatch.setattr(toy_model.parts.student, "encode", encode)
-    chosen = toy_model.retrieval
+    temperature = page.locator("#temperature input[type=number]")
+    chosen = temperature.input_value()
     page.locator("#weight input[type=number]").fill("0.5")
-    expect(page.locator("#answer .sum")).to_contain_text("= 0.50 × ")
-    expect(page.locator("#by-gate input")).not_to_be_checked()
-    page.locator("#temperature input[type=number]").fill("0.5")
+    expect(page.locator("#answer .sum")).to_contain_text(lead_of(half))
+    expect(page.locator("#as-fitted input")).not_to_be_checked()
+    temperature.fill("0.5")
+    expect(page.locator("#as-chosen input")).not_to_be_checked()
     page.locator("#reset").click()
-    expect(page.locator("#by-gate input")).to_be_checked()
-    weight = by_gate.retrieval.retrieval_weight
-    expect(page.locator("#answer .sum")).to_contain_text(f"= {1 - weight:.2f} × ")
-    expect(page.locator("#weight input[type=number]")).to_have_value(f"{weight:.2g}")
-    expect(page.locator("#temperature input[type=number]")).to_have_value(f"{chosen.temperature:g}")
+    for box in ("as-fitted", "as-chosen"):
+        expect(page.locator(f"#{box} input")).to_be_checked()
+    expect(page.locator("#weight input[type=number]")).to_have_value(f"{toy_model.pool.fitted_weight:.2g}")
+    expect(temperature).to_have_value(chosen)
     monkeypatch.undo()
-    expect(answer).to_contain_text(f"{toy_model.explain('plum and pear').probabilities.max():.2f}")
+    expect(page.locator("#answer .sum")).to_contain_text(lead_of(toy_model.explain("plum and pear")))
 
 
 def test_a_weight_stays_when_another_slider_is_moved_at_once(open_page, address, toy_model):
     page = open_page(address)
-    expect(page.locator(ROWS)).to_have_count(toy_model.retrieval.k)
+    expect(page.locator(ROWS)).to_have_count(neighbours_of(toy_model))
     page.evaluate("""() => {
       for (const [id, value] of [['weight', '0.5'], ['k', '3']]) {
         const number = document.querySelector(`#${id} input[type=number]`);
@@ -148,9 +156,13 @@ def test_a_weight_stays_when_another_slider_is_moved_at_once(open_page, address,
         number.dispatchEvent(new Event('input', {bubbles: true}));
       }
     }""")
-    expect(page.locator(ROWS)).to_have_count(3)
-    expect(page.locator("#answer .sum")).to_contain_text("= 0.50 × ")
-    expect(page.locator("#by-gate input")).not_to_be_checked()
+    expect(page.locator(ROWS)).to_have_count(3 * len(toy_model.pool.keys))
+    text = page.locator("#answer .asked").inner_text()
+    temperature = float(page.locator("#temperature input[type=number]").input_value())
+    moved = toy_model.explain(text, k=3, retrieval_weight=0.5, temperature=temperature)
+    expect(page.locator("#answer .sum")).to_contain_text(lead_of(moved))
+    for box in ("as-fitted", "as-chosen"):
+        expect(page.locator(f"#{box} input")).not_to_be_checked()
 
 
 def test_the_maps_are_coloured_by_topic_when_one_asks(open_page, address):
@@ -165,16 +177,16 @@ def test_the_maps_are_coloured_by_topic_when_one_asks(open_page, address):
 @pytest.mark.parametrize(
     ("text", "sentence"), [("", "Text 1 is empty"), ("  \n ", "Text 1 is empty"), ("a" * 100_001, "100,001 characters")]
 )
-def test_bad_input_is_told_in_a_sentence_until_it_is_mended_and_the_sliders_go_on(
+def test_bad_input_is_told_in_a_sentence_until_it_is_corrected_and_the_sliders_go_on(
     open_page, address, toy_model, text, sentence
 ):
     page = open_page(address)
-    expect(page.locator(ROWS)).to_have_count(toy_model.retrieval.k)
+    expect(page.locator(ROWS)).to_have_count(neighbours_of(toy_model))
     ask(page, text)
     expect(page.locator("#message")).to_contain_text(sentence)
     expect(page.get_by_text("Traceback")).to_have_count(0)
     page.locator("#k input[type=number]").fill("2")
-    expect(page.locator(ROWS)).to_have_count(2)
+    expect(page.locator(ROWS)).to_have_count(2 * len(toy_model.pool.keys))
     expect(page.locator("#message")).to_contain_text(sentence)
     ask(page, "plum and pear")
     expect(page.locator("#message")).to_be_hidden()
@@ -183,7 +195,7 @@ def test_bad_input_is_told_in_a_sentence_until_it_is_mended_and_the_sliders_go_o
 
 def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve_model, toy_model):
     parts = toy_model.parts
-    memory, rows = parts.knowledge_base, parts.knowledge_base.rows
+    memory, rows = parts.memory, parts.memory.rows
     labels, renamed = (NASTY, *parts.settings.label_names[1:]), {parts.settings.label_names[0]: NASTY}
     nasty_rows = rows.assign(text=NASTY, topic=[NASTY if number % 2 else "home" for number in range(len(rows))])
     nasty_rows["label"] = rows["label"].replace(renamed)
@@ -191,15 +203,15 @@ def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve_model, toy_
     model = ReAugKDClassifier(
         replace(
             parts,
-            knowledge_base=KnowledgeBase(nasty_rows, memory.embeddings, memory.soft_labels),
+            memory=replace(memory, rows=nasty_rows, classes=labels),
             evaluation_rows=evaluation_rows,
             settings=replace(parts.settings, label_names=labels, task=NASTY, teacher=NASTY),
         )
     )
     page = open_page(serve_model(model))
-    expect(page.locator(ROWS)).to_have_count(model.retrieval.k)
+    expect(page.locator(ROWS)).to_have_count(neighbours_of(model))
     page.locator("#k input[type=number]").fill("3")
-    expect(page.locator(f"{ROWS} td.text")).to_have_text([NASTY] * 3)
+    expect(page.locator(f"{ROWS} td.text")).to_have_text([NASTY] * 3 * len(model.pool.keys))
     ask(page, f"iron {NASTY}")
     expect(page.locator("#answer .asked")).to_have_text(f"iron {NASTY}")
     expect(page.locator("#about")).to_contain_text(f"Task {NASTY}: 3 classes")
@@ -213,18 +225,18 @@ def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve_model, toy_
 
 def test_a_model_of_pairs_has_two_boxes(open_page, serve_model, toy_model):
     settings = replace(toy_model.parts.settings, is_pair=True)
-    rows, memory = toy_model.parts.evaluation_rows, toy_model.parts.knowledge_base
-    memory = KnowledgeBase(memory.rows.assign(text_pair=memory.rows["text"]), memory.embeddings, memory.soft_labels)
+    rows, memory = toy_model.parts.evaluation_rows, toy_model.memory
+    memory = replace(memory, rows=memory.rows.assign(text_pair=memory.rows["text"]))
     model = ReAugKDClassifier(
         replace(
             toy_model.parts,
             settings=settings,
-            knowledge_base=memory,
+            memory=memory,
             evaluation_rows=rows.assign(text_pair=rows["text"]),
         )
     )
     page = open_page(serve_model(model))
-    expect(page.locator(ROWS)).to_have_count(model.retrieval.k)
+    expect(page.locator(ROWS)).to_have_count(neighbours_of(model))
     first, second = page.locator("#text textarea"), page.locator("#text-pair textarea")
     for box in (first, second):
         expect(box).not_to_have_value("")  # the example stands there, and is answered: now one types
@@ -248,7 +260,10 @@ def test_the_page_reads_on_a_phone_and_in_both_themes(open_page, address, theme)
     expect(page.locator(".map-canvas")).to_be_visible()
     expect(page.locator("#answer td:has(.teacher)").first).to_be_visible()  # this model keeps its teacher
     assert_it_reads(
-        page, theme, ["#answer .answer-bars"], ["#answer b", "#answer .happened", ".neighbours td", ".map-status"]
+        page,
+        theme,
+        ["#answer .answer-bars", "#answer .answer-parts"],
+        ["#answer b", "#answer .happened", "#answer .answer-parts td", ".neighbours td", ".map-status"],
     )
 
 
@@ -256,13 +271,13 @@ def test_on_a_phone_the_names_of_classes_and_the_figures_of_an_answer_are_whole(
     parts = toy_model.parts
     names = ("suggestion", "comparison", *parts.settings.label_names[2:])
     renamed = dict(zip(parts.settings.label_names, names, strict=True))
-    memory = parts.knowledge_base
+    memory = parts.memory
     relabelled = memory.rows.assign(label=memory.rows["label"].replace(renamed))
     model = ReAugKDClassifier(
         replace(
             parts,
             settings=replace(parts.settings, label_names=names),
-            knowledge_base=KnowledgeBase(relabelled, memory.embeddings, memory.soft_labels),
+            memory=replace(memory, rows=relabelled, classes=names),
             evaluation_rows=None,
             teacher=None,
         )
@@ -278,12 +293,13 @@ def test_on_a_phone_the_names_of_classes_and_the_figures_of_an_answer_are_whole(
 
 
 def test_the_memories_that_decide_an_answer_are_named_until_the_next_one(open_page, serve_model, toy_model):
-    model = ReAugKDClassifier(replace(toy_model.parts, retrieval=RetrievalSettings(3, 1.0, 0.05)))
+    pool = Pool({"aligned": KeySettings(3, 0.05)}, retrieval_weight=1.0)
+    model = ReAugKDClassifier(replace(toy_model.parts, pool=pool))
     page = open_page(serve_model(model))
     ask(page, "iron and pear")
     expect(page.locator("#answer .asked")).to_have_text("iron and pear")
     page.locator("#flip").click()
-    flipped = flipping_set(model, AskedText.of(model, "iron and pear"), model.retrieval)
+    flipped = flipping_set(model, model.encode(["iron and pear"]), model.pool)
     if flipped is None:
         expect(page.locator("#flipped")).to_contain_text("The answer stays what it is")
     else:
@@ -330,7 +346,7 @@ def test_the_first_start_shows_the_training_and_then_the_page_that_answers(
             page.reload()
     seen.set()
     expect(page.locator("#status")).to_be_hidden()
-    expect(page.locator(ROWS)).to_have_count(ReAugKDClassifier.from_pretrained(job.folder).retrieval.k)
+    expect(page.locator(ROWS)).to_have_count(neighbours_of(ReAugKDClassifier.from_pretrained(job.folder)))
     ask(page, "rain and fog")
     expect(page.locator("#answer .asked")).to_have_text("rain and fog")
 
