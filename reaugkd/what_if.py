@@ -115,10 +115,10 @@ def flipping_set(
         return list(dict.fromkeys(found))
 
     answer_now, found = int(answers([()])[0].argmax()), nearest(())
-    singles: list[tuple[int, ...]] = [(number,) for number in found]
     # The second of a pair may have a say only once the first is struck.
-    come = [(number, other) for number in found for other in nearest((number,)) if other not in found]
-    for size, sets in enumerate((singles, [*combinations(found, 2), *come]), start=1):
+    come = ((number, other) for number in found for other in nearest((number,)) if other not in found)
+    tried: list[list[tuple[int, ...]]] = [[(number,) for number in found], [*combinations(found, 2), *come]]
+    for size, sets in enumerate(tried, start=1):
         if not sets or size > most:
             continue
         flipped = np.flatnonzero(answers(sets).argmax(axis=1) != answer_now)
