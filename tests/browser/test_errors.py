@@ -13,8 +13,9 @@ from model_job import ModelJob
 from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 
-from reaugkd.evaluation_set import EvaluationSet, effects, explain_row, held_out
-from reaugkd.inference import ReAugKDClassifier
+from reaugkd.answers import effects
+from reaugkd.classifier import ReAugKDClassifier
+from reaugkd.explanation import explain
 from reaugkd.reliability import expected_calibration_error
 
 MAPS = "canvas.map-canvas"
@@ -23,8 +24,7 @@ MAPS = "canvas.map-canvas"
 @pytest.fixture
 def answered(forgetful):
     """The answers to the test rows, as they were chosen in training."""
-    asked = EvaluationSet.of(forgetful, held_out(forgetful, ["test"]))
-    return asked.answered(forgetful.memory, forgetful.retrieval)
+    return forgetful.answer(forgetful.encode_rows(forgetful.held_out(["test"])))
 
 
 @pytest.fixture
@@ -48,12 +48,11 @@ def saved_rows(page, folder):
 
 
 def test_a_cell_a_combination_a_bin_and_a_filter_list_their_rows_and_a_row_its_neighbours(
-    open_page, serve_model, forgetful, tmp_path
+    open_page, serve_model, forgetful, answered, tmp_path
 ):
     page = open_page(serve_model(forgetful))
     page.get_by_role("tab", name="Errors").click()
-    table = EvaluationSet.of(forgetful, held_out(forgetful, ["test"])).answered(forgetful.memory, forgetful.retrieval)
-    table = table.table()
+    table = answered.table()
     listed = page.locator("#chosen b")
     expect(page.locator("#errors-summary")).to_contain_text(f"percent of {len(table)} rows")
     expect(listed).to_have_text(str(len(table)))
@@ -79,7 +78,7 @@ def test_a_cell_a_combination_a_bin_and_a_filter_list_their_rows_and_a_row_its_n
     page.locator("#errors-text input, #errors-text textarea").fill(text[:12])
     expect(page.locator("#chosen")).to_contain_text(f"“{text[:12]}” in the text")
     page.locator("#errors-rows").get_by_text(text, exact=True).last.click()
-    expect(page.locator("#opened-row tbody tr")).to_have_count(4)
+    expect(page.locator("#opened-row tbody tr")).to_have_count(4 * len(forgetful.pool.keys))
     expect(page.locator("#opened-row .asked")).to_contain_text(f"answer {broken['answer'].iloc[0]}")
     with page.expect_download() as download:
         page.locator("#save-csv").click()
@@ -88,15 +87,13 @@ def test_a_cell_a_combination_a_bin_and_a_filter_list_their_rows_and_a_row_its_n
     assert saved["text"].tolist() == broken[broken["text"].str.contains(text[:12])]["text"].tolist()
 
 
-def test_a_moved_slider_answers_all_rows_anew(open_page, serve_model, forgetful):
+def test_a_moved_slider_answers_all_rows_anew(open_page, serve_model, forgetful, answered):
     page = open_page(serve_model(forgetful))
     page.get_by_role("tab", name="Errors").click()
-    asked = EvaluationSet.of(forgetful, held_out(forgetful, ["test"]))
     expect(page.locator("#errors-summary")).to_contain_text("percent of")
     for weight in (0.0, 0.9):
         page.locator("#errors-weight input[type=number]").fill(f"{weight}")
-        wanted = asked.answered(forgetful.memory, replace(forgetful.retrieval, retrieval_weight=weight))
-        right = 100 * (wanted.predicted["answer"] == asked.labels).mean()
+        right = 100 * (answered.at(weight).predicted["answer"] == answered.labels).mean()
         expect(page.locator("#errors-summary")).to_contain_text(f"with the memory {right:.1f}")
 
 
@@ -127,8 +124,8 @@ def test_the_answers_that_a_slider_flips_are_counted_and_listed(page, answered, 
     kinds = set()
     for weight in (0.0, 1.0):
         page.locator("#errors-weight input[type=number]").fill(str(weight))
-        moved = answered.asked.answered(forgetful.memory, replace(forgetful.retrieval, retrieval_weight=weight))
-        flips = pd.Series(effects(answered.asked.labels, answered.predicted["answer"], moved.predicted["answer"]))
+        moved = answered.at(weight)
+        flips = pd.Series(effects(answered.labels, answered.predicted["answer"], moved.predicted["answer"]))
         for kind, count in flips[flips != "none"].value_counts().items():
             words = f"{count} {'from wrong to wrong' if kind == 'changed' else kind}"
             page.locator("#errors-summary").get_by_role("button", name=words, exact=True).click()
@@ -146,8 +143,9 @@ def test_what_the_memory_fixed_or_broke_opens_the_neighbours_that_did_it(page, a
     expect(page.locator("#chosen")).to_contain_text(f"{len(rows)} rows: effect = {effect}")
     assert saved_rows(page, tmp_path)["text"].tolist() == rows["text"].tolist()
     page.locator("#errors-rows").get_by_text(rows["text"].iloc[0], exact=True).last.click()
-    said = explain_row(forgetful, answered.asked, int(rows.index[0]), forgetful.retrieval)
-    expect(page.locator("#opened-row td.text")).to_have_text([neighbour.text for neighbour in said.neighbours])
+    said = explain(answered, int(rows.index[0]))
+    found = [neighbour.text for key in said.keys_by_part for neighbour in key.neighbours]
+    expect(page.locator("#opened-row td.text")).to_have_text(found)
 
 
 def test_a_cell_where_two_classes_are_mixed_up_lists_those_rows(page, answered, tmp_path):
@@ -166,19 +164,19 @@ def test_each_voice_has_its_diagram_and_calibration_error_and_k_and_temperature_
     captions = page.locator("#reliability figcaption")
 
     def error(said):
-        return f"{100 * expected_calibration_error(said.max(axis=1), said.argmax(axis=1) == answered.asked.labels):.1f}"
+        return f"{100 * expected_calibration_error(said.max(axis=1), said.argmax(axis=1) == answered.labels):.1f}"
 
     for voice in ("student", "answer", "teacher"):
         expect(captions.filter(has_text=voice)).to_contain_text(
             f"expected calibration error {error(answered.probabilities[voice])} %"
         )
     seen = {error(answered.probabilities["answer"])}
-    for box, value, retrieval in (
-        ("temperature", "0.5", replace(forgetful.retrieval, temperature=0.5)),
-        ("k", "2", replace(forgetful.retrieval, temperature=0.5, k=2)),
+    for box, value, pool in (
+        ("temperature", "0.5", forgetful.pool.overridden(k=4, temperature=0.5)),
+        ("k", "2", forgetful.pool.overridden(k=2, temperature=0.5)),
     ):
         page.locator(f"#errors-{box} input[type=number]").fill(value)
-        wanted = error(answered.asked.answered(forgetful.memory, retrieval).combined.probabilities)
+        wanted = error(forgetful.answer(answered.encoded, pool).pooled.probabilities)
         expect(captions.filter(has_text="answer")).to_contain_text(f"expected calibration error {wanted} %")
         seen.add(wanted)
     assert len(seen) == 3
@@ -186,7 +184,7 @@ def test_each_voice_has_its_diagram_and_calibration_error_and_k_and_temperature_
 
 def test_the_neighbours_of_an_opened_row_go_when_they_are_no_longer_its_own(page, answered):
     page.locator("#errors-rows").get_by_text(answered.table()["text"].iloc[0], exact=True).last.click()
-    expect(page.locator("#opened-row .neighbours")).to_be_visible()
+    expect(page.locator("#opened-row .neighbours").first).to_be_visible()
     page.locator("#errors-k input[type=number]").fill("2")
     expect(page.locator("#opened-row .neighbours")).to_have_count(0)
 
@@ -333,12 +331,12 @@ def test_a_link_to_an_unknown_model_is_told(open_page, beside):
     page = open_page(f"{beside}?model=cellar")
     expect(page.locator(".toast-body")).to_contain_text("There is no model 'cellar'")
     expect(page.locator("#model input")).to_have_value("forgetful")
-    expect(page.locator("#answer .answer")).to_be_visible()
+    expect(page.locator("#answer p.answer")).to_be_visible()
 
 
 def test_a_text_is_answered_while_the_rows_are_still_coming(open_page, serve_model, forgetful, monkeypatch):
-    may_come, evaluation_set = threading.Event(), errors_view.evaluation_set
-    monkeypatch.setattr(errors_view, "evaluation_set", lambda *asked: may_come.wait(300) and evaluation_set(*asked))
+    may_come, encoded_rows = threading.Event(), errors_view.encoded_rows
+    monkeypatch.setattr(errors_view, "encoded_rows", lambda *asked: may_come.wait(300) and encoded_rows(*asked))
     page = open_page(f"{serve_model(forgetful)}?view=errors")
     try:
         page.get_by_role("tab", name="Query").click()
