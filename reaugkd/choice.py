@@ -77,7 +77,7 @@ def choose_pool(encoded: EncodedTexts, labels: Labels, memory: Memory, keys: Seq
     settings = {name: KeySettings(GRID_K[0]) for name in keys}
     if too_few_rows(len(labels)):
         return PoolChoice(Pool(settings, student_temperature=temperature), student)
-    tried = {name: _best_settings(encoded, student, labels, memory, name) for name in keys}
+    tried = {name: best_settings(encoded, student, labels, memory, name) for name in keys}
     weights, unseen = choose_weights(student, {name: one.memory for name, one in tried.items()}, labels)
     chosen = {name: KeySettings(one.settings.k, one.settings.temperature, weights[name]) for name, one in tried.items()}
     return PoolChoice(Pool(chosen, weights[STUDENT], temperature), unseen)
@@ -203,22 +203,51 @@ def choose_linear(
 
 
 @dataclass(frozen=True)
-class _Tried:
-    """Settings of a key, what it says by them, and what it answered with the student to unseen folds."""
+class Tried:
+    """Settings of a key on held-out rows.
+
+    Parameters
+    ----------
+    settings : KeySettings
+        k and τ_r.
+    memory : (N, C) float64
+        r̃_i by them.
+    unseen : (N, C) float64
+        Answers of student and key by weights that were fitted on the other folds.
+    """
 
     settings: KeySettings
     memory: NDArray[np.float64]
     unseen: NDArray[np.float64]
 
 
-def _best_settings(
+def best_settings(
     encoded: EncodedTexts, student: NDArray[np.float64], labels: Labels, memory: Memory, key: str
-) -> _Tried:
-    """Return the largest k that is as good as the best within a standard error, with its best τ_r."""
-    best: dict[int, _Tried] = {}
+) -> Tried:
+    """Choose k and τ_r of one key, pooled with the student alone; see :func:`choose_pool`.
+
+    Parameters
+    ----------
+    encoded : EncodedTexts
+        Held-out rows.
+    student : (N, C) float64
+        ŷ_i, calibrated.
+    labels : (N,) int64
+        Gold labels.
+    memory : Memory
+        The memory.
+    key : str
+        Name of the key.
+
+    Returns
+    -------
+    Tried
+        The largest k that is as good as the best within a standard error, with its best τ_r.
+    """
+    best: dict[int, Tried] = {}
     for settings, retrieved in _retrieved_by_settings(encoded, memory, key):
         said = smoothed(retrieved, encoded.known)
-        one = _Tried(settings, said, _by_other_folds(student, {key: said}, labels))
+        one = Tried(settings, said, _by_other_folds(student, {key: said}, labels))
         before = best.get(settings.k)
         if before is None or log_loss(labels, one.unseen) < log_loss(labels, before.unseen):
             best[settings.k] = one

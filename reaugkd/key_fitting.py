@@ -73,11 +73,7 @@ def fit_keys(
     tuple of dict of str to Key and Memory
         The keys by name, and the memory with what each searches.
     """
-    fitted = np.ones(len(memory), dtype=bool) if taught is None else taught.copy()
-    if len(held_out):
-        fitted &= ~have_siblings(texts, held_out)
-    if fitted.sum() < 2:  # hardly a text without a sibling is left: better a key of siblings than none
-        fitted = np.ones(len(memory), dtype=bool) if taught is None else taught
+    fitted = fit_rows(texts, held_out, taught)
     kept, others = np.flatnonzero(fitted), np.flatnonzero(~fitted)
     kept_texts, other_texts = ([texts[row] for row in rows.tolist()] for rows in (kept, others))
     z, labels = memory.teacher_embeddings, memory.labels[kept]
@@ -86,10 +82,53 @@ def fit_keys(
     keys: dict[str, Key] = {ALIGNED: aligned, TEXT: text}
     found = {ALIGNED: aligned.embed(texts, z), TEXT: _merged(kept, text_keys, others, text.embed(other_texts))}
     if encoder is not None:
-        by_encoder, its_keys = EncoderKey.fit(encoder.encoder, encoder.pooled[kept], kept_texts, z[kept], labels)
-        keys[ENCODER] = by_encoder
-        found[ENCODER] = _merged(kept, its_keys, others, by_encoder.keys(encoder.pooled[others]))
+        keys[ENCODER], found[ENCODER] = keyed_by(encoder.encoder, encoder.pooled, memory, texts, fitted)
     return keys, memory.with_keys(found)
+
+
+def fit_rows(
+    texts: Sequence[Text], held_out: Sequence[Text], taught: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
+    """Return which rows (M,) a key may be fitted to; the arguments are those of :func:`fit_keys`."""
+    fitted = np.ones(len(texts), dtype=bool) if taught is None else taught.copy()
+    if len(held_out):
+        fitted &= ~have_siblings(texts, held_out)
+    if fitted.sum() < 2:  # hardly a text without a sibling is left: better a key of siblings than none
+        return np.ones(len(texts), dtype=bool) if taught is None else taught
+    return fitted
+
+
+def keyed_by(
+    encoder: TextClassifier | None,
+    pooled: NDArray[np.floating],
+    memory: Memory,
+    texts: Sequence[Text],
+    fitted: NDArray[np.bool_],
+) -> tuple[EncoderKey, NDArray[np.float32]]:
+    """Fit the encoder key to some rows of a memory, and key all of them.
+
+    Parameters
+    ----------
+    encoder : TextClassifier or None
+        The untuned encoder; None where all texts are encoded already.
+    pooled : (M, L + 1, d') float
+        What its layers make of the memory's texts.
+    memory : Memory
+        Its z and labels count.
+    texts : sequence of Text
+        Its M texts or pairs.
+    fitted : (M,) bool
+        Which rows the key is fitted to; the others are keyed as a query is.
+
+    Returns
+    -------
+    tuple of EncoderKey and (M, d' + d) float32
+        The key and the keys of all rows.
+    """
+    kept, others = np.flatnonzero(fitted), np.flatnonzero(~fitted)
+    kept_texts = [texts[row] for row in kept.tolist()]
+    key, keys = EncoderKey.fit(encoder, pooled[kept], kept_texts, memory.teacher_embeddings[kept], memory.labels[kept])
+    return key, _merged(kept, keys, others, key.keys(pooled[others]))
 
 
 def _merged(

@@ -70,6 +70,7 @@ def paired_bootstrap(
     confidence: float = 0.95,
     draws: int = DRAWS,
     seed: int = 0,
+    over_seeds: bool = False,
 ) -> Interval:
     """Return how much better predictions are than a baseline, with an interval over the examples.
 
@@ -90,6 +91,8 @@ def paired_bootstrap(
         Number of draws.
     seed : int
         Seed of the draws.
+    over_seeds : bool
+        Let each draw take S of the S seeds with replacement too.
 
     Returns
     -------
@@ -101,6 +104,23 @@ def paired_bootstrap(
     ReAugKDError
         If the shapes differ.
     """
+    mean, drawn = drawn_differences(
+        labels, predictions, baseline, metric, draws=draws, seed=seed, over_seeds=over_seeds
+    )
+    return percentiles(mean, drawn, confidence)
+
+
+def drawn_differences(
+    labels: Labels,
+    predictions: NDArray[np.integer],
+    baseline: NDArray[np.integer],
+    metric: str,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    over_seeds: bool = False,
+) -> tuple[float, NDArray[np.float64]]:
+    """Return the difference of :func:`paired_bootstrap`, and that of each draw, (D,); the arguments are its own."""
     predictions, baseline = np.atleast_2d(predictions), np.atleast_2d(baseline)
     if not predictions.shape == baseline.shape == (len(predictions), len(labels)):
         raise ReAugKDError(
@@ -109,16 +129,28 @@ def paired_bootstrap(
         )
     classes = max(2, 1 + max(int(values.max()) for values in (labels, predictions, baseline)))
     cells = labels * classes + np.concatenate([predictions, baseline])
+    seeds = np.arange(len(predictions))
 
-    def difference(rows: NDArray[np.int64]) -> float:
+    def difference(rows: NDArray[np.int64], taken: NDArray[np.int64]) -> float:
         ours, theirs = np.split(METRICS_OF_COUNTS[metric](counted(cells[:, rows], classes)), 2)
-        return float(np.mean(ours - theirs))
+        return float(np.mean((ours - theirs)[taken]))
 
     generator = np.random.default_rng(seed)
-    drawn = [difference(generator.integers(len(labels), size=len(labels))) for _ in range(draws)]
+    drawn = [
+        difference(
+            generator.integers(len(labels), size=len(labels)),
+            generator.integers(len(seeds), size=len(seeds)) if over_seeds else seeds,
+        )
+        for _ in range(draws)
+    ]
+    return difference(np.arange(len(labels)), seeds), np.asarray(drawn)
+
+
+def percentiles(mean: float, drawn: NDArray[np.floating], confidence: float = 0.95) -> Interval:
+    """Return a mean with the percentiles of its draws (D,) as the interval."""
     outside = 50 * (1 - confidence)
     low, high = np.percentile(drawn, [outside, 100 - outside])
-    return Interval(difference(np.arange(len(labels))), float(low), float(high))
+    return Interval(mean, float(low), float(high))
 
 
 def mcnemar(labels: Labels, predictions: NDArray[np.integer], baseline: NDArray[np.integer]) -> float:

@@ -21,7 +21,7 @@ from reaugkd.data import SPLITS, Task
 from reaugkd.encoders import TextClassifier, normalize
 from reaugkd.errors import ReAugKDError
 from reaugkd.recipe import Recipe, distill, fit_head, teach
-from reaugkd.scenarios import corrected_labels, few_labels, grown_memory, new_classes
+from reaugkd.scenarios import corrected_labels, few_labels, grown_memory, new_classes, unlabelled_text
 from reaugkd.study_plan import Study, StudyMethod, StudyScenario, StudyTeacher
 from reaugkd.study_record import StudyRecord
 from reaugkd.teacher import TeacherOutputs
@@ -93,9 +93,9 @@ class StudyFolder:
         """Return the JSON file of each task's digest of rows and labels."""
         return self.path / "data.json"
 
-    def second_key(self, task: str) -> Path:
+    def encoder_layers(self, task: str) -> Path:
         """Return the file of what the untuned encoder's layers make of every text."""
-        return self.path / "second_keys" / f"{task}.npz"
+        return self.path / "encoder_layers" / f"{task}.npz"
 
 
 def cells(study: Study) -> Iterator[tuple[Cell, StudyTeacher, StudyMethod, int]]:
@@ -150,9 +150,9 @@ def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say, kno
     folder = StudyFolder(Path(work))
     tasks = {task.name: task.load(Path(data)) for task in study.tasks}
     _check_data(tasks, folder.data)
-    if study.second_key:
+    if study.encoder_key:
         for name, task in tasks.items():
-            _second_keys(task, study.second_key, folder.second_key(name))
+            _encode_layers(task, study.encoder_key, folder.encoder_layers(name))
     everything = list(cells(study))
     for number, (cell, teacher, method, teacher_seed) in enumerate(everything, start=1):
         if known is not None and len(known.answers_of(cell.about(study, teacher, method, teacher_seed))):
@@ -232,7 +232,9 @@ def run_scenarios(
             taught = folder.teacher_outputs(f"{task.name}-old-classes", study.taught_by(teacher, seed))
             rows = list(new_classes(task, partial(_taught, recipe=recipe, path=taught, say=say), recipe))
         else:
-            run = {"few_labels": few_labels, "grown_memory": grown_memory}[scenario.kind]
+            run = {"few_labels": few_labels, "grown_memory": grown_memory, "unlabelled_text": unlabelled_text}[
+                scenario.kind
+            ]
             outputs = _outputs(study, teacher, task, teacher_seed, folder, say).calibrated(task)
             rows = list(run(task, outputs, recipe))
         named = [about | {"metric": task.metric} | row for row in rows]
@@ -267,22 +269,22 @@ def student_made_of(task: Task, recipe: Recipe, outputs: TeacherOutputs | None) 
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def second_key_made_of(task: Task, about: Mapping[str, Any]) -> str:
-    """Return what decides about the second key of a task; its file holds it.
+def layers_made_of(task: Task, about: Mapping[str, Any]) -> str:
+    """Return what decides about the untuned encoder's layers on a task; their file holds it.
 
     Parameters
     ----------
     task : Task
         The task.
     about : mapping
-        ``encoder`` and ``layers``, as the plan names them.
+        ``encoder``, as the plan names it.
 
     Returns
     -------
     str
         JSON.
     """
-    return json.dumps([about, "all layers", task.fingerprint()])
+    return json.dumps([about["encoder"], task.fingerprint()])
 
 
 def is_made_of(path: Path, made_of: str) -> bool:
@@ -291,7 +293,7 @@ def is_made_of(path: Path, made_of: str) -> bool:
     Parameters
     ----------
     path : Path
-        File of a student or of a second key.
+        File of a student or of an encoder's layers.
     made_of : str
         What it must hold as ``made_of``.
 
@@ -373,14 +375,13 @@ def _projected(
     return {split: found[split] for split in SPLITS}
 
 
-def _second_keys(task: Task, about: dict[str, Any], path: Path) -> None:
-    made_of = second_key_made_of(task, about)
+def _encode_layers(task: Task, about: dict[str, Any], path: Path) -> None:
+    made_of = layers_made_of(task, about)
     if is_made_of(path, made_of):
         return
-    encoder = TextClassifier.from_pretrained(find_weights(about["encoder"]), 1, layers=about.get("layers"))
-    start = time.monotonic()
+    encoder = TextClassifier.from_pretrained(find_weights(about["encoder"]), 1)
     layers = {split: encoder.encode_layers(task.texts(split)).astype(np.float16) for split in SPLITS}
-    _save(path, made_of=np.array(made_of), seconds=np.array(time.monotonic() - start), **layers)
+    _save(path, made_of=np.array(made_of), **layers)
 
 
 def _train_cell(

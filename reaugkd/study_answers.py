@@ -1,32 +1,38 @@
 """What a study found: for every student, each way to answer is chosen on validation rows, then scored on test rows."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from transformers import AutoTokenizer
 
 from reaugkd.alignment import alignment
-from reaugkd.data import SPLITS, Task
-from reaugkd.encoders import normalize
+from reaugkd.answers import EncodedTexts, answer
+from reaugkd.calibration import at_temperature, fit_temperature
+from reaugkd.choice import best_settings, choose_linear, choose_weights
+from reaugkd.controls import gold_classifier, words_classifier
+from reaugkd.data import Task
+from reaugkd.encoder_key import EncoderKey
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation import Encoded, answer, choose_gate, choose_retrieval
-from reaugkd.key_head import fit_key_head
-from reaugkd.knowledge_base import KnowledgeBase
+from reaugkd.key_fitting import fit_keys, fit_rows, keyed_by
+from reaugkd.keys import ALIGNED, Key
+from reaugkd.memory import Memory
 from reaugkd.metrics import METRICS, log_loss
+from reaugkd.pool import log_pool, retrieve, smoothed
 from reaugkd.recipe import Recipe
-from reaugkd.retrieval import RetrievalSettings
-from reaugkd.second_key import half_of
-from reaugkd.study import Cell, StudyFolder, cells, is_made_of, second_key_made_of, student_made_of
-from reaugkd.study_plan import Study, StudyMethod, StudyTeacher
+from reaugkd.study import Cell, StudyFolder, cells, is_made_of, layers_made_of, student_made_of
+from reaugkd.study_plan import POOLS, Study, StudyMethod, StudyTeacher
 from reaugkd.study_record import StudyRecord
 from reaugkd.teacher import TeacherOutputs
-from reaugkd.texts import Labels
+from reaugkd.weights import find_weights
 
-ALONE = RetrievalSettings(k=1, retrieval_weight=0.0)
+Probabilities = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -35,25 +41,22 @@ class Answers:
 
     Parameters
     ----------
-    cell : Cell
-        The student.
     answer : str
-        ``off``; or ``fixed``, ``gate`` or ``only`` with the key after a hyphen: ``aligned`` (the teacher's z, asked
-        with x), ``own`` (the student's own x), ``untuned`` (the untuned encoder), ``second`` (the same with its key
-        head), ``half`` (that of its first half of layers); or ``gate``, the recipe's choice.
-    retrieval : RetrievalSettings
-        k, λ or the gate, and τ_r, chosen on the validation rows.
-    validation : float
-        The metric on the validation rows.
-    probabilities : (N, C) float64
+        ``off``, the student at the temperature of the validation rows; ``linear``, the paper's blend by the aligned
+        key; one of :data:`reaugkd.study_plan.POOLS`, of which ``pool`` is the recipe's; ``memory``, the recipe's
+        keys alone (λ = 1); ``pool+encoderL``, the recipe's with the first L layers of the untuned encoder as a key.
+    chosen : dict
+        Weights, and k and τ_r of each key.
+    validation : (V, C) float64
+        Of the validation rows, where something is fitted by what was fitted on other folds.
+    test : (N, C) float64
         Of the test rows.
     """
 
-    cell: Cell
     answer: str
-    retrieval: RetrievalSettings
-    validation: float
-    probabilities: NDArray[np.float64]
+    chosen: dict[str, Any]
+    validation: Probabilities
+    test: Probabilities
 
 
 def study_answers(study: Study, data: str | Path, work: str | Path, known: StudyRecord | None = None) -> pd.DataFrame:
@@ -68,64 +71,104 @@ def study_answers(study: Study, data: str | Path, work: str | Path, known: Study
     work : str or Path
         Folder in which :func:`reaugkd.study.run_study` left the students' outputs.
     known : StudyRecord, optional
-        Answers that count where a student's outputs are not there, or were made by other settings than today's.
+        Answers that count where a student's outputs are not there, or were made by other settings than today's; those
+        that count are not chosen again.
 
     Returns
     -------
     DataFrame
-        A row for each task, teacher, method, seed and answer: ``made_by``, metric, choice, ``validation``, ``test``,
-        ``log_loss`` (nats), ``seconds`` of training, and ``predicted``, the labels (N,) of the test rows; where there
-        is a teacher, how near the student's space comes to it on the test texts, see
-        :func:`reaugkd.alignment.alignment`.
+        A row for each task, teacher, method, seed and answer: ``made_by``, metric, choice (JSON), ``validation``,
+        ``test``, ``log_loss`` (nats), ``seconds`` of training, and of the N test rows ``predicted``, the labels, and
+        ``gold_log_probability``; where there is a teacher, its own ``teacher`` score and how near the student's space
+        comes to its, see :func:`reaugkd.alignment.alignment`.
 
     Raises
     ------
     ReAugKDError
-        If a student is trained, and neither recorded nor are the keys there by which it answers.
+        If a student is trained, and neither recorded nor are the files there by which it answers.
     """
     folder = StudyFolder(Path(work))
     tasks = {task.name: task.load(Path(data)) for task in study.tasks}
     known = known or StudyRecord.load(None)
     found = []
+    searched: dict[str, Searched] = {}
     for cell, teacher, method, teacher_seed in cells(study):
         student = _Student(study, folder, tasks[cell.task], cell, teacher, method, teacher_seed)
         about = cell.about(study, teacher, method, teacher_seed)
-        recorded, trained = known.answers_of(about), student.is_trained()
-        lacking = student.lacking() if trained else None
-        if lacking is not None and recorded.empty:
+        recorded = known.answers_of(about)
+        if len(recorded) or not student.is_trained():
+            found.append(recorded)
+            continue
+        lacking = student.lacking()
+        if lacking is not None:
             raise ReAugKDError(
                 f"The student {cell.method} of seed {cell.seed} on {cell.task} by {cell.teacher} is trained, but "
                 f"{str(lacking)!r}, which it answers by, is missing or of other settings; run the study without "
                 "--report-only."
             )
-        found.append(recorded if not trained or lacking is not None else student.answers(about))
+        found.append(student.answers(about, searched))
     found = [rows for rows in found if len(rows)]
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 
 @dataclass(frozen=True)
-class Known:
-    """What a student's answers are made of besides itself.
+class Searched:
+    """A teacher's memory on a task, with its keys and the controls: one for all students of that teacher.
 
     Parameters
     ----------
+    task : Task
+        The task.
+    keys, keys_to_choose : dict of str to Key
+        Fitted to all train rows, and apart from the validation rows' siblings.
+    memory, memory_to_choose : Memory
+        What each searches.
+    layers : dict of str to (N, L + 1, d') float16, or None
+        What an untuned encoder's layers make of each split.
     outputs : TeacherOutputs
-        For the soft labels of the memory, calibrated.
-    keys : (M, d) float32 or None
-        z of the train rows, where there is a teacher.
-    aligns : bool
-        Whether the student was aligned to them.
-    second : Path or None
-        File of what the untuned encoder's layers make of every text, where the plan names one.
-    halves_second : bool
-        Whether the recipe may choose only half of the second key: where the teacher is made of the same encoder.
+        The teacher's, calibrated.
+    tokenizer : Any
+        The student's.
     """
 
+    task: Task
+    keys: dict[str, Key]
+    memory: Memory
+    keys_to_choose: dict[str, Key]
+    memory_to_choose: Memory
+    layers: Mapping[str, NDArray[np.float16]] | None
     outputs: TeacherOutputs
-    keys: NDArray[np.float32] | None
-    aligns: bool
-    second: Path | None
-    halves_second: bool
+    tokenizer: Any
+
+    def encoded(self, said: Mapping[str, NDArray[Any]], split: str) -> EncodedTexts:
+        """Return a student's recorded outputs for a split with the queries of every key."""
+        texts, keys = self.task.texts(split), self.keys_to_choose if split == "validation" else self.keys
+        embeddings = said[f"{split}_embeddings"].astype(np.float32)
+        queries = {}
+        for name, key in keys.items():
+            if isinstance(key, EncoderKey):
+                assert self.layers is not None
+                depth = key.weight.shape[0] // self.layers[split].shape[2]
+                queries[name] = key.keys(self.layers[split][:, :depth].astype(np.float32))
+            else:
+                queries[name] = key.embed(texts, embeddings)
+        return EncodedTexts(texts, embeddings, said[f"{split}_probabilities"], queries)
+
+    @cached_property
+    def controls(self) -> dict[str, dict[str, Probabilities]]:
+        """What the classifiers without a memory say of the validation rows and of the test rows."""
+        texts, labels = self.task.texts("train"), self.task.labels("train")
+        soft_labels = self.outputs.of("train")[1]
+        held_out, test = self.task.texts("validation"), self.task.texts("test")
+        apart = fit_rows(texts, held_out)
+        fits = {"validation": (np.flatnonzero(apart), held_out), "test": (np.arange(len(texts)), test)}
+        found: dict[str, dict[str, Probabilities]] = {"words": {}, "gold words": {}}
+        for split, (rows, asked) in fits.items():
+            kept = [texts[row] for row in rows.tolist()]
+            found["words"][split] = words_classifier(self.tokenizer, kept, soft_labels[rows], [asked])[0]
+            classes = len(self.task.label_names)
+            found["gold words"][split] = gold_classifier(self.tokenizer, kept, labels[rows], classes, [asked])[0]
+        return found
 
 
 @dataclass(frozen=True)
@@ -153,128 +196,146 @@ class _Student:
         projected_by = self.study.projected_by(self.teacher, self.teacher_seed, self.recipe)
         return self.folder.keys(self.task.name, projected_by)
 
+    @property
+    def layers_file(self) -> Path | None:
+        """Return the file of the untuned encoder's layers, where this student's answers need it."""
+        return self.folder.encoder_layers(self.task.name) if self.study.encoder_layers(self.method) else None
+
+    def outputs(self) -> TeacherOutputs:
+        outputs = TeacherOutputs.load(self.outputs_file)
+        outputs.check(self.task)
+        return outputs.calibrated(self.task) if self.recipe.calibrate_teacher else outputs
+
     def is_trained(self) -> bool:
         """Whether its file is there and was made by today's settings."""
-        path, recipe, outputs = self.cell.file(self.folder.path), self.recipe, None
+        path, outputs = self.cell.file(self.folder.path), None
         if not path.is_file():
             return False
         if self.method.needs_teacher:
             if not self.outputs_file.is_file():
                 return False  # the teacher is another one today
-            outputs = TeacherOutputs.load(self.outputs_file)
-            outputs.check(self.task)
-            outputs = outputs.calibrated(self.task) if recipe.calibrate_teacher else outputs
-        return is_made_of(path, student_made_of(self.task, recipe, outputs))
+            outputs = self.outputs()
+        return is_made_of(path, student_made_of(self.task, self.recipe, outputs))
 
     def lacking(self) -> Path | None:
         """Return the file that the study makes for its answers, and that is not there or was made otherwise."""
-        fits_head = self.study.fits_head(self.teacher, self.teacher_seed, self.recipe)
-        if self.method.needs_teacher and fits_head and not self.keys_file.is_file():
+        if self.method.needs_teacher and not self.keys_file.is_file():
             return self.keys_file
-        second, about = self.folder.second_key(self.task.name), self.study.second_key
-        return second if about and not is_made_of(second, second_key_made_of(self.task, about)) else None
+        about, layers = self.study.encoder_key, self.layers_file
+        if layers is None or about is None:
+            return None
+        return None if is_made_of(layers, layers_made_of(self.task, about)) else layers
 
-    def answers(self, about: dict[str, Any]) -> pd.DataFrame:
+    def answers(self, about: dict[str, Any], known: dict[str, Searched]) -> pd.DataFrame:
         """Choose every way to answer, then score it; ``about`` goes into every row."""
-        keys = np.load(self.keys_file) if self.method.needs_teacher and self.keys_file.is_file() else None
-        known = Known(
-            outputs=TeacherOutputs.load(self.outputs_file).calibrated(self.task),
-            keys=None if keys is None else keys["train"],
-            aligns=self.method.aligns,
-            second=self.folder.second_key(self.task.name) if self.study.second_key else None,
-            halves_second=self.study.second_key is not None and self.teacher.halves(self.study.second_key["encoder"]),
-        )
         said = np.load(self.cell.file(self.folder.path))
-        chosen = list(cell_answers(self.cell, self.task, said, known))
+        searched = None
+        if self.method.needs_teacher:
+            name = f"{self.keys_file}, {self.recipe.calibrate_teacher}, {self.study.encoder_layers(self.method)}"
+            if name not in known:
+                known.clear()  # seeds and teachers come one after the other, and a memory with its keys is large
+                known[name] = self.searched()
+            searched = known[name]
+        chosen = cell_answers(self.task, said, searched, self.study.encoder_layers(self.method))
         gold = self.task.labels("test")  # read only now: everything is chosen
         about = about | {"seconds": float(said["seconds"])}
-        if keys is not None:
-            memory = KnowledgeBase(self.task.rows["train"].to_pandas(), keys["train"], known.outputs.of("train")[1])
-            about |= alignment(said["test_embeddings"].astype(np.float32), keys["test"], memory)
-        return pd.DataFrame([about | _scored(answers, gold, self.task.metric) for answers in chosen])
+        if searched is not None:
+            z, teacher = np.load(self.keys_file)["test"], searched.outputs.of("test")[1]
+            about |= alignment(said["test_embeddings"].astype(np.float32), z, searched.memory)
+            about["teacher_test"] = METRICS[self.task.metric](gold, teacher.argmax(axis=1))
+        return pd.DataFrame([about | _scored(answers, self.task) for answers in chosen])
+
+    def searched(self) -> Searched:
+        """Fit the keys to the teacher's memory."""
+        task, outputs = self.task, self.outputs()
+        tokenizer = AutoTokenizer.from_pretrained(find_weights(self.recipe.student))
+        rows = task.rows["train"].to_pandas()
+        rows = rows.assign(label=[task.label_names[number] for number in rows["label"]])
+        memory = Memory(rows, task.label_names, outputs.of("train")[1], np.load(self.keys_file)["train"], {})
+        texts, held_out = task.texts("train"), task.texts("validation")
+        sides: list[Any] = []
+        layers = None if self.layers_file is None else dict(np.load(self.layers_file))
+        for apart in ([], held_out):
+            keys, keyed = fit_keys(memory, texts, tokenizer, held_out=apart)
+            for count in self.study.encoder_layers(self.method):
+                assert layers is not None
+                pooled = layers["train"][:, : count + 1].astype(np.float32)
+                key, made = keyed_by(None, pooled, memory, texts, fit_rows(texts, apart))
+                keys, keyed = keys | {f"encoder{count}": key}, keyed.with_keys({**keyed.keys, f"encoder{count}": made})
+            sides += [keys, keyed]
+        return Searched(task, sides[0], sides[1], sides[2], sides[3], layers, outputs, tokenizer)
 
 
-def cell_answers(cell: Cell, task: Task, said: Any, known: Known) -> Iterator[Answers]:
+def cell_answers(
+    task: Task, said: Any, searched: Searched | None, encoder_layers: list[int] | None = None
+) -> list[Answers]:
     """Choose every way of one student to answer on the validation rows; no test label is read.
 
     Parameters
     ----------
-    cell : Cell
-        The student.
     task : Task
         The task.
     said : mapping
         What the student says of each split: ``{split}_embeddings`` and ``{split}_probabilities``.
-    known : Known
-        The teacher's outputs and the keys.
+    searched : Searched or None
+        Its teacher's memory; None where there is no teacher.
+    encoder_layers : list of int, optional
+        By how many layers of an untuned encoder it searches too.
 
-    Yields
-    ------
-    Answers
+    Returns
+    -------
+    list of Answers
         One for each way.
     """
-    labels, metric = task.labels("validation"), task.metric
-    student = {
-        split: Encoded(
-            said[f"{split}_embeddings"].astype(np.float32), said[f"{split}_probabilities"], task.texts(split)
+    labels = task.labels("validation")
+    temperature = fit_temperature(said["validation_probabilities"], labels)
+    student = {split: at_temperature(said[f"{split}_probabilities"], temperature) for split in ("validation", "test")}
+    found = [Answers("off", {"student_temperature": temperature}, student["validation"], student["test"])]
+    if searched is None:
+        return found
+    held_out, test = searched.encoded(said, "validation"), searched.encoded(said, "test")
+    linear = choose_linear(held_out, labels, searched.memory_to_choose, ALIGNED, task.metric)
+    found.append(
+        Answers(
+            "linear",
+            asdict(linear.keys[ALIGNED]) | {"retrieval_weight": linear.retrieval_weight},
+            answer(held_out, searched.memory_to_choose, linear).pooled.probabilities,
+            answer(test, searched.memory, linear).pooled.probabilities,
         )
-        for split in ("train", "validation", "test")
-    }
-    soft_labels = known.outputs.of("train")[1]
-    rows = task.rows["train"].to_pandas()
-
-    def made(name: str, queries: dict[str, Encoded], memory: KnowledgeBase, settings: RetrievalSettings) -> Answers:
-        validation = METRICS[metric](labels, answer(queries["validation"], memory, settings).argmax(axis=1))
-        return Answers(cell, name, settings, validation, answer(queries["test"], memory, settings))
-
-    own = KnowledgeBase(rows, student["train"].embeddings, soft_labels)
-    yield made("off", student, own, ALONE)
-    keyed = {"own": (student, own)}
-    if known.aligns and known.keys is not None:
-        keyed["aligned"] = student, KnowledgeBase(rows, known.keys, soft_labels)
-    for key, embeddings in _independent_keys(known).items():
-        queries = {split: replace(student[split], embeddings=embeddings[split]) for split in ("validation", "test")}
-        keyed[key] = queries, KnowledgeBase(rows, embeddings["train"], soft_labels)
-    choices = {}
-    for key, (queries, memory) in keyed.items():
-        held_out = queries["validation"]
-        yield made(f"fixed-{key}", queries, memory, choose_retrieval(held_out, labels, memory, metric))
-        yield made(f"only-{key}", queries, memory, choose_retrieval(held_out, labels, memory, metric, (1.0,)))
-        choices[key] = choose_gate(held_out, labels, memory, metric)
-        yield made(f"gate-{key}", queries, memory, choices[key].retrieval)
-    independent = "half" if known.halves_second else "second" if "second" in keyed else "untuned"
-    offered = ["aligned" if "aligned" in keyed else "own", *(key for key in (independent,) if key in keyed)]
-    best = min(offered, key=lambda key: choices[key].log_loss)
-    yield made("gate", *keyed[best], choices[best].retrieval)
+    )
+    experts, settings = {split: {n: s[split] for n, s in searched.controls.items()} for split in student}, {}
+    for name in searched.keys:
+        best = best_settings(held_out, student["validation"], labels, searched.memory_to_choose, name)
+        settings[name] = {"k": best.settings.k, "temperature": best.settings.temperature}
+        experts["validation"][name] = best.memory
+        retrieved = retrieve(searched.memory, name, test.queries[name], best.settings)
+        experts["test"][name] = smoothed(retrieved.probabilities, test.known)
+    encoders = {f"pool+encoder{count}": (*POOLS["pool"], f"encoder{count}") for count in encoder_layers or ()}
+    for way, names in (POOLS | encoders).items():
+        some = {split: {name: experts[split][name] for name in names} for split in student}
+        weights, unseen = choose_weights(student["validation"], some["validation"], labels)
+        values = np.asarray(list(weights.values()))
+        about: dict[str, Any] = {"weights": weights}
+        about |= {name: settings[name] for name in names if name in settings}
+        found.append(Answers(way, about, unseen, np.exp(log_pool(student["test"], some["test"], values))))
+        if way == "pool":  # where no key has a weight, all have equal shares of λ
+            alone = np.append(0.0, values[1:] if values[1:].any() else np.ones(len(names)) / len(names))
+            by_split = {split: np.exp(log_pool(student[split], some[split], alone)) for split in student}
+            found.append(Answers("memory", about, by_split["validation"], by_split["test"]))
+    return found
 
 
-def _independent_keys(known: Known) -> dict[str, dict[str, NDArray[np.float32]]]:
-    """Return the untuned encoder's embeddings by split, and with the key head where there is a teacher to draw to."""
-    if known.second is None:
-        return {}
-    found = np.load(known.second)
-    layers = {split: found[split].astype(np.float32) for split in SPLITS}
-    keys = {"untuned": {split: normalize(layers[split][:, -1]) for split in SPLITS}}
-    if known.keys is not None:
-        depth = layers["train"].shape[1] - 1
-        depths = {"second": depth, "half": half_of(depth)} if known.halves_second else {"second": depth}
-        for key, count in depths.items():
-            head = fit_key_head(layers["train"][:, : count + 1], known.keys)
-            keys[key] = {split: head.keys(layers[split][:, : count + 1]) for split in SPLITS}
-    return keys
-
-
-def _scored(found: Answers, gold: Labels, metric: str) -> dict[str, Any]:
-    retrieval, predicted = found.retrieval, found.probabilities.argmax(axis=1)
+def _scored(found: Answers, task: Task) -> dict[str, Any]:
+    gold, predicted = task.labels("test"), found.test.argmax(axis=1)
+    of_gold = np.log(found.test[np.arange(len(gold)), gold].clip(1e-12))
     return {
         "answer": found.answer,
-        "metric": metric,
-        "k": retrieval.k,
-        "retrieval_weight": retrieval.retrieval_weight,
-        "temperature": retrieval.temperature,
-        "gate": "none" if retrieval.gate is None else "open" if retrieval.gate_is_open else "closed",
-        "validation": found.validation,
-        "test": METRICS[metric](gold, predicted),
-        "log_loss": log_loss(gold, found.probabilities),
+        "metric": task.metric,
+        "chosen": json.dumps(found.chosen),
+        "validation": METRICS[task.metric](task.labels("validation"), found.validation.argmax(axis=1)),
+        "validation_log_loss": log_loss(task.labels("validation"), found.validation),
+        "test": METRICS[task.metric](gold, predicted),
+        "log_loss": log_loss(gold, found.test),
         "predicted": predicted.astype(np.int16),
+        "gold_log_probability": of_gold.astype(np.float16),
     }

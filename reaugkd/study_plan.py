@@ -12,16 +12,27 @@ from typing import Any, get_args, get_origin
 
 import yaml
 
-from reaugkd.data import SPLITS, Task
+from reaugkd.data import SPLITS, UNLABELLED, Task
 from reaugkd.distillation import DistillationSettings
 from reaugkd.errors import ReAugKDError
 from reaugkd.recipe import STUDENT_EPOCHS, TEACHER_EPOCHS, Recipe
 from reaugkd.sources import load_files
 from reaugkd.weights import DEFAULT_ENCODER
 
-# Goes up when the second key or the rules by which k, τ and the gate are chosen change: recorded answers are then old.
-CHOICES = 4
-SCENARIOS = ("new_classes", "few_labels", "grown_memory", "corrected_labels")
+# Goes up when the keys or the rules by which the pool is chosen change: recorded answers are then old.
+CHOICES = 5
+POOLS = {
+    "pool": ("aligned", "text"),
+    "aligned": ("aligned",),
+    "text": ("text",),
+    "words": ("words",),
+    "text+words": ("text", "words"),
+    "gold words": ("gold words",),
+    "text+gold words": ("text", "gold words"),
+}
+"""Which experts a logarithmic pool may take beside the student, by the name of the answer: keys of the memory, and the
+classifiers of :mod:`reaugkd.controls`, which have no memory."""
+SCENARIOS = ("new_classes", "few_labels", "grown_memory", "unlabelled_text", "corrected_labels")
 
 
 @dataclass(frozen=True)
@@ -41,7 +52,7 @@ class StudyTask:
 
     def load(self, data: Path) -> Task:
         """Load the task; ``data`` is the folder from which its paths start."""
-        paths = {split: data / self.files[split] for split in ("train", "validation", "test") if split in self.files}
+        paths = {split: data / self.files[split] for split in (*SPLITS, UNLABELLED) if split in self.files}
         options = {name: value for name, value in self.files.items() if name not in paths}
         return replace(load_files(**paths, **options), name=self.name)
 
@@ -74,10 +85,6 @@ class StudyTeacher:
     def teaches(self, method: str) -> bool:
         """Whether the method of this name learns from it."""
         return self.methods is None or method in self.methods
-
-    def halves(self, second_key: str) -> bool:
-        """Whether the recipe takes half of this encoder for the second key: all of it could as well be the teacher."""
-        return self.soft_labels_of is None and self.encoder == second_key
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,7 @@ class StudyScenario:
     Parameters
     ----------
     kind : str
-        Name of its function: ``new_classes``, ``few_labels``, ``grown_memory`` or ``corrected_labels``.
+        Name of its function, one of :data:`SCENARIOS`.
     task : str
         Name of the task.
     teacher : str
@@ -153,8 +160,9 @@ class Study:
         Seeds of the students.
     compare : tuple of (str, str)
         Which answers are compared, ``"method/answer"`` each, the baseline second.
-    second_key : dict or None
-        ``encoder`` and number of ``layers`` of an untuned encoder by which the memory is searched too.
+    encoder_key : dict or None
+        ``encoder``, and the list ``layers``: by the first so many of them the memory is searched too, each number a key
+        of its own; ``methods``, if not all, names those that have it.
     scenarios : tuple of StudyScenario
         What is done with a memory after training.
     """
@@ -164,29 +172,21 @@ class Study:
     methods: tuple[StudyMethod, ...]
     seeds: tuple[int, ...]
     compare: tuple[tuple[str, str], ...] = ()
-    second_key: dict[str, Any] | None = field(default=None)
+    encoder_key: dict[str, Any] | None = field(default=None)
     scenarios: tuple[StudyScenario, ...] = ()
 
+    def encoder_layers(self, method: StudyMethod) -> list[int]:
+        """Return by how many layers of the untuned encoder a method's students search too, a key each."""
+        about = self.encoder_key or {}
+        names = about.get("methods")
+        return list(about.get("layers", ())) if names is None or method.name in names else []
+
     def answers(self, method: StudyMethod) -> list[str]:
-        """Return how a method's students can answer, see :class:`reaugkd.study_answers.Answers`.
-
-        Parameters
-        ----------
-        method : StudyMethod
-            The method.
-
-        Returns
-        -------
-        list of str
-            ``off``, ``gate``, and each way by each key.
-        """
-        keys = ["aligned", "own"] if method.aligns else ["own"]
-        if self.second_key is not None:
-            keys.append("untuned")
-            keys += ["second"] if method.needs_teacher else []
-            halves = any(teacher.halves(self.second_key["encoder"]) for teacher in self.teachers)
-            keys += ["half"] if method.needs_teacher and halves else []
-        return ["off", "gate", *(f"{way}-{key}" for key in keys for way in ("fixed", "only", "gate"))]
+        """Return how a method's students can answer, see :class:`reaugkd.study_answers.Answers`."""
+        if not method.needs_teacher:
+            return ["off"]
+        encoders = [f"pool+encoder{layers}" for layers in self.encoder_layers(method)]
+        return ["off", "linear", *POOLS, "memory", *encoders]
 
     def teacher_seed(self, teacher: StudyTeacher, seed: int) -> int:
         """Return the seed of the teacher that teaches a student: the study's seeds take a teacher's in turn.
@@ -227,7 +227,7 @@ class Study:
             Twelve hexadecimal digits.
         """
         files = next(entry.files for entry in self.tasks if entry.name == task)
-        made_of = [files, asdict(recipe), *self._teaches(teacher, teacher_seed), self.second_key]
+        made_of = [files, asdict(recipe), *self._teaches(teacher, teacher_seed), self.encoder_key]
         return _digest([*made_of, CHOICES, STUDENT_EPOCHS, TEACHER_EPOCHS])
 
     def taught_by(self, teacher: StudyTeacher, seed: int) -> str:
@@ -272,7 +272,7 @@ class Study:
     def fits_head(self, teacher: StudyTeacher, seed: int, recipe: Recipe) -> bool:
         """Return whether a method that the teacher teaches is aligned by the projection head of this recipe.
 
-        Students of the teacher that are not aligned need that head too: the key head of the second key draws to it.
+        Students of the teacher that are not aligned need that head too: their keys draw to it.
 
         Parameters
         ----------
@@ -343,7 +343,7 @@ def read_study(path: str | Path) -> Study:
             methods=tuple(StudyMethod(name, changes) for name, changes in _named(content, "methods")),
             seeds=tuple(content["seeds"]),
             compare=tuple((str(ours), str(theirs)) for ours, theirs in content.get("compare", ())),
-            second_key=content.get("second_key"),
+            encoder_key=content.get("encoder_key"),
             scenarios=tuple(StudyScenario(**_with_tuples(about)) for about in content.get("scenarios", ())),
         )
         _check(study)
@@ -374,7 +374,7 @@ def _check(study: Study) -> None:
         raise ReAugKDError("A study needs at least one task, teacher, method and seed.")
     for task in study.tasks:
         _check_task(task)
-    _check_second_key(study.second_key)
+    _check_encoder_key(study)
     _check_seeds(study.seeds, "seeds")
     for method in study.methods:
         method.recipe(study.teachers[0], study.seeds[0])  # an unknown setting fails now, not after hours
@@ -399,16 +399,20 @@ def _check_task(task: StudyTask) -> None:
     for name, value in task.files.items():
         if name not in options:
             raise ReAugKDError(f"tasks.{task.name} has no option {name!r}; it has {', '.join(options)}.")
-        _fitting(value, str if name in SPLITS else options[name].annotation, f"tasks.{task.name}.{name}")
+        _fitting(value, str if name in (*SPLITS, UNLABELLED) else options[name].annotation, f"tasks.{task.name}.{name}")
 
 
-def _check_second_key(about: Any) -> None:
+def _check_encoder_key(study: Study) -> None:
+    about = study.encoder_key
     if about is None:
         return
-    if not isinstance(about, dict) or not {"encoder"} <= set(about) <= {"encoder", "layers"}:
-        raise ReAugKDError(f"second_key is {about!r}; write its encoder and, if not all of them, how many layers.")
-    _fitting(about["encoder"], str, "second_key.encoder")
-    _fitting(about.get("layers"), int | None, "second_key.layers")
+    if not isinstance(about, dict) or not {"encoder", "layers"} <= set(about) <= {"encoder", "layers", "methods"}:
+        raise ReAugKDError(f"encoder_key is {about!r}; write its encoder, its layers and, if not all, its methods.")
+    _fitting(about["encoder"], str, "encoder_key.encoder")
+    _fitting(about["layers"], tuple[int, ...], "encoder_key.layers")
+    unknown = sorted(set(about.get("methods", ())) - {method.name for method in study.methods})
+    if unknown:
+        raise ReAugKDError(f"encoder_key names the method {unknown[0]!r}, which the study does not have.")
 
 
 def _check_teacher(teacher: StudyTeacher, study: Study) -> None:

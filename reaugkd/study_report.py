@@ -1,15 +1,17 @@
 """What a study says: means with intervals, paired comparisons, and a plot of each."""
 
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.scenarios import ROWS_A_NEW_CLASS
-from reaugkd.significance import interval_over_seeds, mcnemar, paired_bootstrap
+from reaugkd.significance import drawn_differences, interval_over_seeds, percentiles
 from reaugkd.study import StudyFolder, scenario_runs
 from reaugkd.study_answers import study_answers
 from reaugkd.study_figures import ALL_TASKS, comparison_figure, methods_figure, scenario_figure
@@ -19,10 +21,11 @@ from reaugkd.texts import Labels
 
 FEWEST_SEEDS = 3
 LEGEND = (
-    "An answer is named by its weight and its key. `off` is λ = 0, `only` λ = 1, `fixed` one λ for all texts, "
-    "`gate` a λ for each. `own` is the student's embedding among its own of the memories, `aligned` the same "
-    "among the teacher's, `untuned` that of an untuned encoder, `second` that with its key head, `half` by half "
-    "of its layers. `gate` alone is the recipe's choice."
+    "`off` is the student alone, calibrated. `pool` is the recipe: student, aligned key and text key in a logarithmic "
+    "pool; `aligned` and `text` have one key alone, `memory` both keys without the student. `linear` is the paper's "
+    "blend by the aligned key. `words` and `gold words` are classifiers of the same n-grams without a memory, in the "
+    "pool with the student, by the teacher's soft labels and by the gold labels. `pool+encoderL` has L layers of an "
+    "untuned encoder as a further key."
 )
 ALIGNMENT = ("cosine", "cka", "overlap_at_10", "class_agreement_at_10", "within_class_cosine")
 
@@ -68,7 +71,7 @@ def write_report(study: Study, data: str | Path, work: str | Path, known: StudyR
     tables = {name: table for name, table in found.items() if not table.empty}
     work.mkdir(parents=True, exist_ok=True)
     written = [*StudyRecord(answers, rows).save(work), work / "scores.csv"]
-    answers.drop(columns="predicted").to_csv(written[-1], index=False, float_format="%.6g")
+    answers.drop(columns=["predicted", "gold_log_probability"]).to_csv(written[-1], index=False, float_format="%.6g")
     for name, table in tables.items():
         written.append(work / f"{name}.csv")
         table.to_csv(written[-1], index=False, float_format="%.5g")
@@ -97,13 +100,13 @@ def summarised(scores: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         ``task``, ``teacher``, ``method``, ``answer``, ``metric``, ``seeds``; in percent ``mean``, ``low``, ``high``,
-        the last two NaN for fewer than three seeds.
+        the last two NaN for fewer than three seeds; ``log_loss`` in nats.
     """
     keys = ["task", "teacher", "method", "answer", "metric"]
     rows = []
     for names, group in scores.groupby(keys, sort=False):
         about = dict(zip(keys, names, strict=True)) | {"seeds": len(group)}
-        rows.append(about | _over_seeds(100 * group["test"]))
+        rows.append(about | _over_seeds(100 * group["test"]) | {"log_loss": group["log_loss"].mean()})
     return pd.DataFrame(rows)
 
 
@@ -151,34 +154,60 @@ def compared(
     -------
     DataFrame
         A row for each pair, teacher and task, and one for the average where all tasks are there: ``seeds``; in points
-        ``mean``, ``low``, ``high`` by Student's t over seeds, ``bootstrap_low`` and ``bootstrap_high`` over test rows;
-        and the median over seeds of McNemar's ``p``. Of the average only seeds that all tasks have count. ``low`` and
-        ``high`` are NaN for fewer than three seeds.
+        ``mean``, ``low``, ``high``, a 95 % interval by a bootstrap over seeds and test rows together; ``log_loss`` with
+        its interval in nats, below 0 where the first is better.
     """
     rows = []
     teachers = [name for name in answers["teacher"].unique() if name != "none"]
     for ours, theirs in pairs:
         for teacher in teachers:
-            by_task: dict[str, pd.Series] = {}
+            found = {}
             for task, labels in gold.items():
                 sides = [_side(answers, task, teacher, side) for side in (ours, theirs)]
                 shared = sorted(set(sides[0]) & set(sides[1]))
-                if not shared:
-                    continue
-                difference = pd.Series({seed: 100 * (sides[0][seed][0] - sides[1][seed][0]) for seed in shared})
-                by_task[task] = difference
-                metric = answers.loc[answers["task"] == task, "metric"].iloc[0]
-                predicted, baseline = (np.stack([side[seed][1] for seed in shared]) for side in sides)
-                over_rows = paired_bootstrap(labels, predicted, baseline, metric)
-                p = [mcnemar(labels, one, other) for one, other in zip(predicted, baseline, strict=True)]
-                about = {"ours": ours, "baseline": theirs, "teacher": teacher, "task": task, "seeds": len(shared)}
-                ends = {"bootstrap_low": 100 * over_rows.low, "bootstrap_high": 100 * over_rows.high}
-                rows.append(about | _over_seeds(difference) | ends | {"mcnemar_p": float(np.median(p))})
-            average = pd.DataFrame(by_task).dropna()
-            if len(by_task) == len(gold) > 1 and len(average):
-                about = {"ours": ours, "baseline": theirs, "teacher": teacher, "task": ALL_TASKS, "seeds": len(average)}
-                rows.append(about | _over_seeds(average.mean(axis=1)))
+                if shared:
+                    about = {"ours": ours, "baseline": theirs, "teacher": teacher, "task": task, "seeds": len(shared)}
+                    metric = answers.loc[answers["task"] == task, "metric"].iloc[0]
+                    found[task] = _compared([[side[seed] for seed in shared] for side in sides], labels, metric)
+                    rows.append(about | found[task].as_row())
+            if len(found) == len(gold) > 1:
+                average = _Compared(
+                    *(sum(parts) / len(parts) for parts in zip(*map(astuple, found.values()), strict=True))
+                )
+                seeds = min(row["seeds"] for row in rows[-len(found) :])
+                about = {"ours": ours, "baseline": theirs, "teacher": teacher, "task": ALL_TASKS, "seeds": seeds}
+                rows.append(about | average.as_row())
     return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """A difference of two answers, of the metric in points and of the log loss in nats, and those of the draws."""
+
+    mean: float
+    drawn: NDArray[np.float64]
+    log_loss: float
+    log_loss_drawn: NDArray[np.float64]
+
+    def as_row(self) -> dict[str, float]:
+        points, nats = percentiles(self.mean, self.drawn), percentiles(self.log_loss, self.log_loss_drawn)
+        found = {"mean": points.mean, "low": points.low, "high": points.high}
+        return found | {"log_loss": nats.mean, "log_loss_low": nats.low, "log_loss_high": nats.high}
+
+
+def _compared(sides: list[list[dict[str, Any]]], labels: Labels, metric: str) -> _Compared:
+    """Compare two lists of answers, seed by seed, over draws of seeds and rows together."""
+    predicted = [np.stack([row["predicted"] for row in side]).astype(np.int64) for side in sides]
+    mean, drawn = drawn_differences(labels, predicted[0], predicted[1], metric, over_seeds=True)
+    of_gold = [np.stack([row["gold_log_probability"] for row in side]).astype(np.float64) for side in sides]
+    lost, generator = of_gold[1] - of_gold[0], np.random.default_rng(0)
+    losses = [
+        lost[generator.integers(len(lost), size=len(lost))][
+            :, generator.integers(lost.shape[1], size=lost.shape[1])
+        ].mean()
+        for _ in range(len(drawn))
+    ]
+    return _Compared(100 * mean, 100 * drawn, float(lost.mean()), np.asarray(losses))
 
 
 def scenario_rows(study: Study, work: str | Path, known: StudyRecord | None = None) -> pd.DataFrame:
@@ -277,14 +306,12 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-def _side(answers: pd.DataFrame, task: str, teacher: str, side: str) -> dict[int, tuple[float, Labels]]:
-    """Return score and predictions of one way to answer, by seed."""
+def _side(answers: pd.DataFrame, task: str, teacher: str, side: str) -> dict[int, dict[str, Any]]:
+    """Return the rows of one way to answer, by seed."""
     method, _, answer = side.partition("/")
     same = (answers["task"] == task) & (answers["method"] == method) & (answers["answer"] == (answer or "off"))
     found = answers[same & answers["teacher"].isin([teacher, "none"])]
-    return {
-        row["seed"]: (row["test"], np.asarray(row["predicted"], dtype=np.int64)) for row in found.to_dict("records")
-    }
+    return {row["seed"]: {str(name): value for name, value in row.items()} for row in found.to_dict("records")}
 
 
 def _over_seeds(figures: "pd.Series[float]") -> dict[str, Any]:

@@ -93,10 +93,8 @@ class TextKey:
         width = key_width(teacher_embeddings, classes)
         targets = PCA(width, random_state=0).fit_transform(np.asarray(teacher_embeddings, dtype=np.float32))
         folds = folds_apart(texts, labels, FOLDS)
-        penalty = _best_penalty(features, targets, folds)
-        unseen = _unseen(features, targets, folds, penalty)
+        (weight, bias), unseen = fit_apart(features, targets, folds)
         spread = float(np.sqrt((unseen**2).sum(axis=1).mean()))
-        weight, bias = sparse_ridge(features, targets, penalty)
         weight = weight.astype(np.float16).astype(np.float32)  # as it is saved
         return cls(tokenizer, ngrams, weight, bias, spread), _with_spread(unseen, spread)
 
@@ -130,6 +128,29 @@ class TextKey:
 
 def _with_spread(drawn: NDArray[np.floating], spread: float) -> NDArray[np.float32]:
     return normalize(np.column_stack([drawn, np.full(len(drawn), spread, dtype=np.float32)]))
+
+
+def fit_apart(
+    features: csr_matrix, targets: NDArray[np.float32], folds: NDArray[np.int64]
+) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]:
+    """Fit a ridge whose penalty is chosen over folds, and say what ridges of the other folds make of each row.
+
+    Parameters
+    ----------
+    features : sparse (N, V) float32
+        N-grams.
+    targets : (N, w) float32
+        What they are drawn to.
+    folds : (N,) int64
+        Number of each row's fold.
+
+    Returns
+    -------
+    tuple
+        W (V, w) and b (w,) of all rows, and the (N, w) predictions of each by the other folds, all float32.
+    """
+    penalty = _best_penalty(features, targets, folds)
+    return sparse_ridge(features, targets, penalty), _unseen(features, targets, folds, penalty)
 
 
 def _best_penalty(features: csr_matrix, targets: NDArray[np.float32], folds: NDArray[np.int64]) -> float:

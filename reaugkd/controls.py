@@ -1,0 +1,92 @@
+"""Controls: classifiers of the same n-grams that enter the pool without any memory, to tell what the memory adds."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from transformers import PreTrainedTokenizerBase
+
+from reaugkd.ngrams import NGrams
+from reaugkd.siblings import folds_apart
+from reaugkd.text_key import FOLDS, fit_apart
+from reaugkd.texts import Labels, Text
+
+CLIP = 0.01
+"""The least probability of a soft label whose logarithm is a target: below, the logarithm is all that counts."""
+STRENGTHS = (1.0, 10.0, 100.0)
+
+
+def words_classifier(
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[Text],
+    soft_labels: NDArray[np.floating],
+    asked: Sequence[Sequence[Text]],
+) -> list[NDArray[np.float64]]:
+    r"""Classify by a ridge from n-grams to the teacher's log soft labels, :math:`\log \max(\bar y, 0.01)`.
+
+    Parameters
+    ----------
+    tokenizer : PreTrainedTokenizerBase
+        The student's.
+    texts : sequence of Text
+        N texts or pairs to learn from.
+    soft_labels : (N, C) float
+        The teacher's.
+    asked : sequence of sequences of Text
+        Texts to classify.
+
+    Returns
+    -------
+    list of (M, C) float64
+        Probabilities of each of the asked.
+    """
+    ngrams = NGrams.of(tokenizer, texts)
+    folds = folds_apart(texts, soft_labels.argmax(axis=1), FOLDS)
+    targets = np.log(np.maximum(soft_labels, CLIP)).astype(np.float32)
+    (weight, bias), _ = fit_apart(ngrams.matrix(tokenizer, texts), targets, folds)
+    return [softmax((ngrams.matrix(tokenizer, some) @ weight + bias).astype(np.float64), axis=1) for some in asked]
+
+
+def gold_classifier(
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[Text],
+    labels: Labels,
+    classes: int,
+    asked: Sequence[Sequence[Text]],
+) -> list[NDArray[np.float64]]:
+    """Classify by a logistic regression from n-grams to the gold labels, its strength chosen over three folds.
+
+    Parameters
+    ----------
+    tokenizer : PreTrainedTokenizerBase
+        The student's.
+    texts : sequence of Text
+        N texts or pairs to learn from.
+    labels : (N,) int64
+        Gold labels.
+    classes : int
+        C.
+    asked : sequence of sequences of Text
+        Texts to classify.
+
+    Returns
+    -------
+    list of (M, C) float64
+        Probabilities of each of the asked; 0 for a class without a row.
+    """
+    ngrams = NGrams.of(tokenizer, texts)
+    search = GridSearchCV(
+        LogisticRegression(max_iter=300),
+        {"C": STRENGTHS},
+        scoring="neg_log_loss",
+        cv=StratifiedKFold(3, shuffle=True, random_state=0),
+    ).fit(ngrams.matrix(tokenizer, texts), labels)
+    found = []
+    for some in asked:
+        said = np.zeros((len(some), classes))
+        said[:, search.classes_] = search.predict_proba(ngrams.matrix(tokenizer, some))
+        found.append(said)
+    return found
