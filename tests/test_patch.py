@@ -6,10 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from reaugkd.answers import changed_answers
+from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.errors import ReAugKDError
-from reaugkd.inference import ReAugKDClassifier
+from reaugkd.key_fitting import UntunedEncoder, fit_keys
+from reaugkd.memory import LABELLED_BY
 from reaugkd.patch import Edit, additions, apply_patch, check_patch, fitting, read_patch, write_patch
-from reaugkd.second_key import SecondKey
+from reaugkd.pool import KeySettings, Pool
 
 TEXT = "the shiny new gadget hums"
 
@@ -22,12 +25,12 @@ class NoStudent:
 
 
 @pytest.fixture
-def without_teacher(toy_model):
-    return ReAugKDClassifier(replace(toy_model.parts, teacher=None))
+def without_teacher(pooled_model):
+    return ReAugKDClassifier(replace(pooled_model.parts, teacher=None))
 
 
 def ids(model):
-    return model.parts.knowledge_base.rows["id"].tolist()
+    return model.memory.rows["id"].tolist()
 
 
 def test_an_empty_patch_changes_no_answer_and_no_row(toy_model, toy_task):
@@ -39,40 +42,64 @@ def test_an_empty_patch_changes_no_answer_and_no_row(toy_model, toy_task):
 
 def test_a_removed_row_is_never_retrieved_and_the_given_model_keeps_it(toy_model, toy_task):
     text = toy_task.texts("train")[5]
-    nearest = toy_model.explain(text, k=1, retrieval_weight=1.0).neighbours[0].id
+    nearest = toy_model.explain(text, k=1).neighbours[0].id
     edited = apply_patch(toy_model, (Edit("remove", nearest),))
-    assert nearest not in {neighbour.id for neighbour in edited.explain(text, k=80).neighbours}
+    found = {neighbour.id for key in edited.explain(text, k=89).keys for neighbour in key.neighbours}
+    assert found == set(ids(toy_model)) - {nearest}
     assert nearest in ids(toy_model)
-    assert len(edited.parts.knowledge_base) == len(toy_model.parts.knowledge_base) - 1
+    np.testing.assert_array_equal(
+        edited.memory.keys["text"], np.delete(toy_model.memory.keys["text"], ids(toy_model).index(nearest), axis=0)
+    )
     for points in (edited.parts.maps.teacher_points, edited.parts.maps.student_embeddings):
-        assert len(points) == len(edited.parts.knowledge_base)
+        assert len(points) == len(edited.memory)
 
 
 def test_a_relabelled_row_votes_for_its_new_class_with_all_its_weight(toy_model):
-    row = toy_model.parts.knowledge_base.rows.iloc[7]
+    row = toy_model.memory.rows.iloc[7]
     other = next(name for name in toy_model.classes_ if name != row["label"])
     edited = apply_patch(toy_model, (Edit("relabel", row["id"], other),))
-    changed = edited.parts.knowledge_base.soft_labels[7]
-    assert edited.parts.knowledge_base.rows.loc[7, ["label", "edited"]].tolist() == [other, "relabelled"]
+    changed = edited.memory.soft_labels[7]
+    assert edited.memory.rows.loc[7, ["label", "edited"]].tolist() == [other, "relabelled"]
     np.testing.assert_array_equal(changed, toy_model.classes_ == other)
     np.testing.assert_array_equal(
-        np.delete(edited.parts.knowledge_base.soft_labels, 7, axis=0),
-        np.delete(toy_model.parts.knowledge_base.soft_labels, 7, axis=0),
+        np.delete(edited.memory.soft_labels, 7, axis=0),
+        np.delete(toy_model.memory.soft_labels, 7, axis=0),
     )
 
 
-def test_an_added_row_is_found_by_its_own_text_and_keyed_by_the_student(without_teacher):
+def test_an_added_row_is_found_by_its_own_text_and_keyed_as_a_query_is(without_teacher):
     edited = apply_patch(without_teacher, (Edit("add", "mine", without_teacher.classes_[1], TEXT),))
-    nearest = edited.explain(TEXT, k=1).neighbours[0]
-    assert (nearest.id, nearest.text, nearest.columns["edited"]) == ("mine", TEXT, "added")
-    assert nearest.similarity == pytest.approx(1.0, abs=1e-5)
-    np.testing.assert_allclose(edited.parts.knowledge_base.embeddings[-1], edited.embed([TEXT])[0][0], atol=1e-6)
+    encoded = without_teacher.encode([TEXT])
+    for key in edited.explain(TEXT, k=1).keys:
+        nearest = key.neighbours[0]
+        assert (nearest.id, nearest.text, nearest.columns["edited"]) == ("mine", TEXT, "added")
+        assert nearest.similarity == pytest.approx(1.0, abs=1e-5)
+        np.testing.assert_allclose(edited.memory.keys[key.name][-1], encoded.queries[key.name][0], atol=1e-6)
+    np.testing.assert_allclose(edited.memory.teacher_embeddings[-1], encoded.embeddings[0], atol=1e-6)
+
+
+def test_what_edits_change_is_seen_in_texts_that_were_encoded_before(without_teacher):
+    """An edited model has the same networks and keys, so no text is encoded again."""
+    rows = without_teacher.held_out(["test"])
+    patch = tuple(Edit("add", f"mine-{n}", "weather", text) for n, text in enumerate(rows["text"].head(5)))
+    encoded = without_teacher.encode_rows(rows)
+    edited = apply_patch(without_teacher, patch)
+    silent = ReAugKDClassifier(replace(edited.parts, student=NoStudent()))
+    for overrides in ({}, {"k": 1, "retrieval_weight": 1.0}):
+        pool = edited.pool.overridden(**overrides)
+        found = changed_answers(without_teacher.answer(encoded, pool), silent.answer(encoded, pool))
+        before, after = (model.predict(rows["text"], **overrides) for model in (without_teacher, edited))
+        assert found["id"].tolist() == rows["id"][before != after].tolist()
+        assert found[["before", "after"]].to_numpy().tolist() == [
+            list(pair) for pair in zip(before, after, strict=True) if pair[0] != pair[1]
+        ]
+    assert len(found) >= 3
 
 
 def test_a_new_class_is_answered_by_the_memory_alone(without_teacher):
     edited = apply_patch(without_teacher, (Edit("add", "mine", "gadget", TEXT),))
     assert edited.classes_.tolist() == [*without_teacher.classes_, "gadget"]
-    assert edited.predict([TEXT], k=1)[0] == "gadget"
+    assert edited.predict([TEXT])[0] == edited.predict([TEXT], k=1)[0] == "gadget"
     assert edited.parts.student.classifier.out_features == len(without_teacher.classes_)
 
 
@@ -80,7 +107,7 @@ def test_soft_labels_of_an_added_row_are_the_teachers_where_it_agrees_and_else_t
     says = toy_model.parts.teacher.encode([TEXT])[1][0]
     agreed, denied = toy_model.classes_[says.argmax()], toy_model.classes_[says.argmin()]
     patch = (Edit("add", "a", agreed, TEXT), Edit("add", "b", denied, TEXT), Edit("add", "c", None, TEXT))
-    memory = apply_patch(toy_model, patch).parts.knowledge_base
+    memory = apply_patch(toy_model, patch).memory
     np.testing.assert_allclose(memory.soft_labels[-3], says, atol=1e-6)
     np.testing.assert_array_equal(memory.soft_labels[-2], toy_model.classes_ == denied)
     np.testing.assert_allclose(memory.soft_labels[-1], says, atol=1e-6)
@@ -91,7 +118,7 @@ def test_edits_of_added_rows_count_in_their_order(without_teacher):
     first, second = without_teacher.classes_[:2]
     patch = (Edit("add", "x", first, TEXT), Edit("relabel", "x", second), Edit("add", "y", first, TEXT))
     edited = apply_patch(without_teacher, (*patch, Edit("remove", "y")))
-    assert edited.parts.knowledge_base.rows["label"].tolist()[-1] == second
+    assert edited.memory.rows["label"].tolist()[-1] == second
     assert "y" not in ids(edited)
 
 
@@ -100,18 +127,31 @@ def test_an_added_row_stays_an_added_one_when_a_later_patch_relabels_it(without_
     edited = apply_patch(without_teacher, (Edit("add", "x", first, TEXT),))
     old = ids(edited)[0]
     again = apply_patch(edited, (Edit("relabel", "x", second), Edit("relabel", old, second)))
-    rows = again.parts.knowledge_base.rows.set_index("id")
+    rows = again.memory.rows.set_index("id")
     assert rows.loc["x", ["label", "edited"]].tolist() == [second, "added"]
     assert rows.loc[old, "edited"] == "relabelled"
 
 
-def test_the_second_key_finds_added_rows_too(without_teacher, toy_encoder_folder):
-    parts = without_teacher.parts
-    key = SecondKey.of(toy_encoder_folder, parts.knowledge_base, parts.knowledge_base.rows["text"].tolist(), 16)
-    model = ReAugKDClassifier(replace(parts, second_key=key))
+def test_the_encoder_key_finds_added_rows_too(without_teacher, toy_encoder_folder):
+    parts, texts = without_teacher.parts, without_teacher.memory.rows["text"].tolist()
+    untuned = UntunedEncoder.of(toy_encoder_folder, texts, max_length=16)
+    keys, memory = fit_keys(parts.memory, texts, parts.student.tokenizer, encoder=untuned)
+    pool = Pool({name: KeySettings(4, 0.1, 0.5) for name in keys})
+    model = ReAugKDClassifier(replace(parts, keys=keys, memory=memory, pool=pool))
     edited = apply_patch(model, (Edit("remove", ids(model)[0]), Edit("add", "mine", model.classes_[0], TEXT)))
-    assert edited.explain(TEXT, k=1).neighbours[0].id == "mine"
+    assert [key.neighbours[0].id for key in edited.explain(TEXT, k=1).keys] == ["mine"] * 3
     assert len(edited.memory) == len(model.memory)
+
+
+def test_a_label_of_the_teachers_becomes_a_persons_when_it_is_edited(without_teacher):
+    """Where texts without labels are in the memory, a column says whose a row's label is."""
+    memory = without_teacher.memory
+    by_teacher = np.where(np.arange(len(memory)) % 2, "teacher", "")
+    marked = replace(memory, rows=memory.rows.assign(**{LABELLED_BY: by_teacher}))
+    model = ReAugKDClassifier(replace(without_teacher.parts, memory=marked))
+    names, other = ids(model), model.classes_[1]
+    edited = apply_patch(model, (Edit("relabel", names[1], other), Edit("add", "mine", other, TEXT)))
+    assert edited.memory.rows[LABELLED_BY].tolist() == ["", "", *by_teacher[2:], ""]
 
 
 def test_a_patch_file_replays_to_the_same_answers_and_the_edited_model_can_be_saved_and_edited_again(
@@ -124,10 +164,7 @@ def test_a_patch_file_replays_to_the_same_answers_and_the_edited_model_can_be_sa
     edited.save_pretrained(tmp_path / "model")
     loaded = ReAugKDClassifier.from_pretrained(tmp_path / "model")
     texts = toy_task.texts("test")
-    settings = {"k": 8, "retrieval_weight": 0.5}
-    np.testing.assert_allclose(
-        loaded.predict_proba(texts, **settings), edited.predict_proba(texts, **settings), atol=1e-6
-    )
+    np.testing.assert_allclose(loaded.predict_proba(texts), edited.predict_proba(texts), atol=1e-6)
     again = apply_patch(loaded, (Edit("remove", "mine"),))
     assert again.parts.metrics["edits"] == {"added": 1, "relabelled": 0, "removed": 2}
     assert again.parts.card.count("## Edited after training") == 1
@@ -177,7 +214,7 @@ def test_an_added_pair_without_a_second_text_is_named_before_anything_is_encoded
 
 def test_space_around_a_label_makes_no_new_class_however_the_edit_is_made(without_teacher, tmp_path):
     first, second = without_teacher.classes_[:2]
-    row = without_teacher.parts.knowledge_base.rows.iloc[7]
+    row = without_teacher.memory.rows.iloc[7]
     (tmp_path / "patch.jsonl").write_text(
         f'{{"edit": "add", "id": "a", "label": " {first} ", "text": "t"}}\n'
         f'{{"edit": "relabel", "id": "{row["id"]}", "label": "{second}\\n"}}\n'
@@ -186,7 +223,7 @@ def test_space_around_a_label_makes_no_new_class_however_the_edit_is_made(withou
     assert read_patch(tmp_path / "patch.jsonl") == by_hand
     edited = apply_patch(without_teacher, by_hand)
     assert edited.classes_.tolist() == without_teacher.classes_.tolist()
-    assert edited.parts.knowledge_base.rows["label"].iloc[[7, -1]].tolist() == [second, first]
+    assert edited.memory.rows["label"].iloc[[7, -1]].tolist() == [second, first]
 
 
 def test_a_memory_is_not_emptied(without_teacher):
@@ -236,11 +273,11 @@ def test_a_missing_patch_file_is_named(tmp_path):
 def test_ids_of_any_form_and_texts_that_stand_twice_come_back_from_a_patch_file_and_edit_their_own_row(
     without_teacher, tmp_path
 ):
-    memory = without_teacher.parts.knowledge_base
+    memory = without_teacher.memory
     odd = ["7", " 7", "007", "a row", "tab\there", "1e3", "nan"]
     rows = memory.rows.assign(id=[*odd, *memory.rows["id"][len(odd) :]])
     rows.loc[[0, 1, 2], "text"] = rows["text"][0]
-    model = ReAugKDClassifier(replace(without_teacher.parts, knowledge_base=replace(memory, rows=rows)))
+    model = ReAugKDClassifier(replace(without_teacher.parts, memory=replace(memory, rows=rows)))
     model.save_pretrained(tmp_path / "odd")
     model = ReAugKDClassifier.from_pretrained(tmp_path / "odd")
     assert ids(model)[: len(odd)] == odd
@@ -250,7 +287,7 @@ def test_ids_of_any_form_and_texts_that_stand_twice_come_back_from_a_patch_file_
     assert read_patch(tmp_path / "odd.jsonl") == patch
     edited = apply_patch(model, read_patch(tmp_path / "odd.jsonl"))
     assert ids(edited) == ["7", *rows["id"][len(odd) :], "added-1", "added-2"]
-    assert edited.parts.knowledge_base.rows["label"][0] == "gadget"
+    assert edited.memory.rows["label"][0] == "gadget"
 
 
 def test_of_a_patch_the_edits_that_fit_a_memory_are_kept_in_their_order(without_teacher):
