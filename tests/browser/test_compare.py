@@ -12,17 +12,17 @@ from model_job import ModelJob
 from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 
+from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.comparison import OUTCOMES, compare, comparison_in_words
 from reaugkd.error_analysis import RowFilter
-from reaugkd.evaluation_set import EvaluationSet, held_out
-from reaugkd.inference import ReAugKDClassifier
-from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.patch import Edit, apply_patch
-from reaugkd.retrieval import RetrievalSettings
+from reaugkd.pool import KeySettings, Pool
 
 NASTY = "<img src=x onerror=\"window.ran='img'\"> ${window.ran='dollar'} {{window.ran='curly'}} <b>bold</b>"
 MAPS = "canvas.map-canvas"
 LISTED = "#compare-chosen b"
+# The fitted λ is 0.8.
+MEMORY_COUNTS = Pool({"aligned": KeySettings(4, 0.05, 3.0), "text": KeySettings(4, 0.05, 1.0)})
 
 
 def changed(model, **parts):
@@ -33,9 +33,9 @@ def wanted(first, second, weights=(None, 0.0), split="test", rows=None):
     """What the library says of two models, over all rows or some."""
     answers = []
     for model, weight in zip((first, second), weights, strict=True):
-        asked = EvaluationSet.of(model, held_out(model, [split]))
-        asked = asked if rows is None else asked.part(rows)
-        answers.append(asked.answered(model.memory, model.retrieval.overridden(retrieval_weight=weight)))
+        encoded = model.encode_rows(model.held_out([split]))
+        encoded = encoded if rows is None else encoded.part(rows)
+        answers.append(model.answer(encoded, model.pool.overridden(retrieval_weight=weight)))
     return compare(*answers, "accuracy")
 
 
@@ -43,23 +43,21 @@ def wanted(first, second, weights=(None, 0.0), split="test", rows=None):
 def forgetful(toy_model):
     """The toy model, its memory weighing much, many of its labels wrong, with a class of its own."""
     first, second, _ = toy_model.classes_
-    rows = toy_model.parts.knowledge_base.rows
+    rows = toy_model.memory.rows
     wrong = [Edit("relabel", name, second) for name in rows.loc[rows["label"] == first, "id"].tolist()[::2]]
     edited = apply_patch(toy_model, (*wrong, Edit("add", "mine", "gadget", "the shiny gadget hums")))
-    return changed(edited, retrieval=RetrievalSettings(4, 0.8, 0.05))
+    return changed(edited, pool=MEMORY_COUNTS)
 
 
 @pytest.fixture(scope="module")
 def pairs(toy_model):
-    memory, rows = toy_model.parts.knowledge_base, toy_model.parts.evaluation_rows
+    memory, rows = toy_model.memory, toy_model.parts.evaluation_rows
     return changed(
         toy_model,
         settings=replace(toy_model.parts.settings, is_pair=True),
-        knowledge_base=KnowledgeBase(
-            memory.rows.assign(text_pair=memory.rows["text"]), memory.embeddings, memory.soft_labels
-        ),
+        memory=replace(memory, rows=memory.rows.assign(text_pair=memory.rows["text"])),
         evaluation_rows=rows.assign(text_pair=rows["text"]),
-        retrieval=RetrievalSettings(4, 0.8, 0.05),
+        pool=MEMORY_COUNTS,
     )
 
 
@@ -71,12 +69,12 @@ def folder(tmp_path_factory, forgetful, pairs, toy_model, toy_model_folder):
     pairs.save_pretrained(root / "pairs")
     settings = replace(toy_model.parts.settings, label_names=("x", "y", "z"))
     named = dict(zip(toy_model.classes_, settings.label_names, strict=True))
-    memory, rows = toy_model.parts.knowledge_base, toy_model.parts.evaluation_rows
+    memory, rows = toy_model.memory, toy_model.parts.evaluation_rows
     changed(
         toy_model,
         settings=settings,
-        knowledge_base=KnowledgeBase(
-            memory.rows.assign(label=memory.rows["label"].map(named)), memory.embeddings, memory.soft_labels
+        memory=replace(
+            memory, rows=memory.rows.assign(label=memory.rows["label"].map(named)), classes=settings.label_names
         ),
         evaluation_rows=rows.assign(label=rows["label"].map(named)),
     ).save_pretrained(root / "other")
@@ -184,7 +182,7 @@ def test_a_model_stands_beside_its_own_student_when_the_page_opens(page, forgetf
     expect(page.locator("#compare-verdict")).to_contain_text(
         f"They differ: the first {row['first']}, the second {row['second']}."
     )
-    expect(page.locator("#compare-first-answer h3")).to_have_text("First: forgetful, as chosen in training")
+    expect(page.locator("#compare-first-answer h3")).to_have_text("First: forgetful, λ as fitted")
     expect(page.locator("#compare-second-answer h3")).to_have_text("Second: forgetful, the student alone (λ = 0)")
     expect(page.locator("#compare-first-weight")).to_be_hidden()
     expect(page.locator("#compare-second-weight")).to_be_hidden()
@@ -198,7 +196,7 @@ def test_a_typed_text_is_answered_by_both_as_one_types(page, forgetful):
         expect(page.locator("#compare-first-answer .asked")).to_have_text(text)
         expect(page.locator("#compare-second-answer .asked")).to_have_text(text)
         for side, answer in (("first", first), ("second", second)):
-            shown = page.locator(f"#compare-{side}-answer .answer")
+            shown = page.locator(f"#compare-{side}-answer p.answer")
             expect(shown).to_contain_text(f"{answer.label} probability {answer.probabilities.max():.2f}")
     box.fill("  ")
     expect(page.locator("#compare-message")).to_contain_text("Text 1 is empty")
@@ -217,9 +215,9 @@ def test_each_side_answers_in_the_way_that_is_chosen(page, forgetful):
         expect(page.locator("#compare-second-answer h3")).to_have_text(f"Second: forgetful, λ = {weight:.2f}")
         text = page.locator("#compare-text textarea").input_value()
         probability = forgetful.explain(text, retrieval_weight=weight).probabilities.max()
-        expect(page.locator("#compare-second-answer .answer")).to_contain_text(f"probability {probability:.2f}")
+        expect(page.locator("#compare-second-answer p.answer")).to_contain_text(f"probability {probability:.2f}")
         shown_as(page, wanted(forgetful, forgetful, (1.0, weight)))
-    choose(page, "#compare-second-by", "as chosen in training")
+    choose(page, "#compare-second-by", "λ as fitted")
     expect(number).to_be_hidden()
     shown_as(page, wanted(forgetful, forgetful, (1.0, None)))
 
@@ -276,9 +274,9 @@ def test_the_validation_rows_are_compared_when_one_asks(page, forgetful):
 def test_another_model_is_the_second_and_of_another_task_a_sentence(page, forgetful, toy_model):
     choose(page, "#compare-second", "toy")
     shown_as(page, wanted(forgetful, toy_model))
-    choose(page, "#compare-second-by", "as chosen in training")
+    choose(page, "#compare-second-by", "λ as fitted")
     shown_as(page, wanted(forgetful, toy_model, (None, None)))
-    expect(page.locator("#compare-second-answer h3")).to_have_text("Second: toy, as chosen in training")
+    expect(page.locator("#compare-second-answer h3")).to_have_text("Second: toy, λ as fitted")
     for name, sentence in (("other", "the second x, y, z"), ("pairs", "takes single texts, the second pairs of texts")):
         choose(page, "#compare-second", name)
         expect(page.locator("#compare-message")).to_contain_text(sentence)
@@ -367,7 +365,7 @@ def test_rows_that_are_selected_on_the_maps_are_compared_and_listed(page, open_p
     of_class = page.locator(".map-legend button").first
     label = of_class.inner_text()
     of_class.click()
-    rows = held_out(forgetful, ["test"])
+    rows = forgetful.held_out(["test"])
     rows = [number for number, gold in enumerate(rows["label"]) if gold == label]
     comparison = wanted(forgetful, forgetful, rows=rows)
     assert 0 < comparison.differing < len(rows) < 36
@@ -402,15 +400,13 @@ def test_rows_that_are_selected_on_the_maps_are_compared_and_listed(page, open_p
 
 def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve_model, forgetful):
     parts = forgetful.parts
-    names, memory = (NASTY, *parts.settings.label_names[1:]), parts.knowledge_base
+    names, memory = (NASTY, *parts.settings.label_names[1:]), parts.memory
     renamed = {parts.settings.label_names[0]: NASTY}
     model = changed(
         forgetful,
         settings=replace(parts.settings, label_names=names, task=NASTY),
-        knowledge_base=KnowledgeBase(
-            memory.rows.assign(text=NASTY, label=memory.rows["label"].replace(renamed)),
-            memory.embeddings,
-            memory.soft_labels,
+        memory=replace(
+            memory, rows=memory.rows.assign(text=NASTY, label=memory.rows["label"].replace(renamed)), classes=names
         ),
         evaluation_rows=parts.evaluation_rows.assign(
             text=parts.evaluation_rows["text"] + f" {NASTY}", label=parts.evaluation_rows["label"].replace(renamed)

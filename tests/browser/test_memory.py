@@ -11,12 +11,12 @@ from model_job import ModelJob
 from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 
-from reaugkd.evaluation_set import EvaluationSet, changed_rows, held_out
-from reaugkd.inference import ReAugKDClassifier
-from reaugkd.memory_audit import SHOWS, memories
+from reaugkd.answers import changed_answers
+from reaugkd.classifier import ReAugKDClassifier
+from reaugkd.memory_audit import memories
+from reaugkd.memory_questions import SHOWS
 from reaugkd.patch import Edit, additions, apply_patch, read_patch
-from reaugkd.refit import with_weight
-from reaugkd.retrieval import RetrievalSettings
+from reaugkd.pool import KeySettings, Pool
 
 MAPS = "canvas.map-canvas"
 
@@ -28,6 +28,11 @@ def page(open_page, serve_model, forgetful):
     expect(page.locator("#memories-chosen b")).to_be_visible()
     page.wait_for_function("location.search.includes('view=memory')")
     return page
+
+
+def answers_of(model):
+    """A model's answers to its test rows."""
+    return model.answer(model.encode_rows(model.held_out(["test"])))
 
 
 def downloaded(page, button, folder):
@@ -51,8 +56,7 @@ def add(page, text):
 
 
 def test_every_question_lists_its_memories_and_the_file_holds_them_all(page, forgetful, tmp_path):
-    asked = EvaluationSet.of(forgetful, held_out(forgetful, ["test"]))
-    answered = asked.answered(forgetful.memory, forgetful.retrieval)
+    answered = answers_of(forgetful)
     for show in SHOWS:
         wanted = memories(forgetful, answered, show)
         page.locator("#show").get_by_label(show, exact=True).check()
@@ -65,8 +69,7 @@ def test_every_question_lists_its_memories_and_the_file_holds_them_all(page, for
 
 
 def test_a_suspicious_memory_stands_beside_its_evidence_and_a_leak_beside_the_test_row(page, forgetful):
-    asked = EvaluationSet.of(forgetful, held_out(forgetful, ["test"]))
-    answered = asked.answered(forgetful.memory, forgetful.retrieval)
+    answered = answers_of(forgetful)
     first = memories(forgetful, answered, "suspicious").iloc[0]
     assert first["label"] != first["neighbours"]
     row = page.locator("#memories .virtual-row").filter(has_text=first["text"]).first
@@ -74,7 +77,7 @@ def test_a_suspicious_memory_stands_beside_its_evidence_and_a_leak_beside_the_te
         expect(row).to_contain_text(first[column])
     expect(row).to_contain_text(f"{first['suspicion']:.2f}".rstrip("0"))
     page.locator("#show").get_by_label("leaks of the test rows", exact=True).check()
-    expect(page.locator("#memories")).to_contain_text(asked.rows["text"].iloc[20])
+    expect(page.locator("#memories")).to_contain_text(answered.encoded.rows["text"].iloc[20])
 
 
 def test_a_memory_is_relabelled_and_added_to_tried_out_undone_and_saved_as_a_new_version(
@@ -83,11 +86,12 @@ def test_a_memory_is_relabelled_and_added_to_tried_out_undone_and_saved_as_a_new
     folder = shutil.copytree(toy_model_folder, tmp_path / "toy")
     before = contents(folder)
     job = ModelJob(str(folder))
-    job.model = ReAugKDClassifier(replace(toy_model.parts, retrieval=RetrievalSettings(4, 0.9, 0.05)))
+    pool = Pool({"aligned": KeySettings(4, 0.05, 6.0), "text": KeySettings(4, 0.05, 3.0)})
+    job.model = ReAugKDClassifier(replace(toy_model.parts, pool=pool))
     page = open_page(serve(job))
     page.get_by_role("tab", name="Memory").click()
     expect(page.locator("#memories-chosen b")).to_be_visible()  # the page that is filled tells nothing of before
-    row = toy_model.parts.knowledge_base.rows.iloc[7]
+    row = toy_model.memory.rows.iloc[7]
     other = next(name for name in toy_model.classes_ if name != row["label"])
     page.locator("#remove").click()
     expect(page.locator("#memory-message")).to_contain_text("No memory is picked")
@@ -113,7 +117,8 @@ def test_a_memory_is_relabelled_and_added_to_tried_out_undone_and_saved_as_a_new
     expect(page.locator("#pending li")).to_have_count(2)
     patch = (Edit("relabel", row["id"], other), Edit("add", "added-1", "gadget", "the shiny gadget hums"))
     edited = apply_patch(job.model, patch)
-    effects = changed_rows(job.model, edited, held_out(job.model, ["test"]))
+    answered = answers_of(job.model)
+    effects = changed_answers(answered, edited.answer(answered.encoded))
     effect, rows = effects["effect"].value_counts(), effects[effects["effect"] != "none"]
     page.locator("#try").click()
     said = f"the edits fix {effect.get('fixed', 0)} and break {effect.get('broken', 0)}"
@@ -173,12 +178,13 @@ def test_a_table_of_memories_is_added_and_a_label_that_is_new_is_a_new_class(pag
 
 
 def test_what_was_tried_out_goes_when_another_way_of_answering_is_chosen_and_is_tried_by_that(page, forgetful):
-    row = forgetful.parts.knowledge_base.rows.iloc[0]
+    row = forgetful.memory.rows.iloc[0]
     page.locator("#show").get_by_label("all", exact=True).check()
     page.locator("#memories").get_by_text(row["text"], exact=True).last.click()
     expect(page.locator("#picked-memory")).to_contain_text(row["id"])
     page.locator("#remove").click()
-    patch, rows = (Edit("remove", row["id"]),), held_out(forgetful, ["test"])
+    before = answers_of(forgetful)
+    after = apply_patch(forgetful, (Edit("remove", row["id"]),)).answer(before.encoded)
     for weight in (None, 0.9):
         if weight is not None:
             page.locator("#answer-by").get_by_label("the λ below").check()
@@ -187,10 +193,7 @@ def test_what_was_tried_out_goes_when_another_way_of_answering_is_chosen_and_is_
         # What is read aloud must be the same element as before, with other words.
         page.evaluate("document.querySelector('#patch-effect [role=status]').dataset.stays = 'yes'")
         page.locator("#try").click()
-        before, after = forgetful, apply_patch(forgetful, patch)
-        if weight is not None:
-            before, after = with_weight(before, weight), with_weight(after, weight)
-        effect = changed_rows(before, after, rows)["effect"].value_counts()
+        effect = changed_answers(before.at(weight), after.at(weight))["effect"].value_counts()
         said = f"the edits fix {effect.get('fixed', 0)} and break {effect.get('broken', 0)}"
         expect(page.locator("#patch-effect [role=status][data-stays]")).to_contain_text(said)
 
@@ -283,7 +286,7 @@ def test_a_look_at_what_the_browser_keeps_while_an_edit_is_made_takes_it_not_bac
 
 
 def test_kept_edits_that_do_not_fit_the_memory_are_left_out_and_that_is_said(page, forgetful):
-    row = forgetful.parts.knowledge_base.rows.iloc[3]
+    row = forgetful.memory.rows.iloc[3]
     page.evaluate(
         """id => localStorage.setItem('reaugkd-edits', JSON.stringify({toy: [
           {edit: 'remove', id: 'gone'}, 7, {edit: 'burn', id}, {edit: 'remove', id}], other: 'nonsense'}))""",
@@ -353,13 +356,13 @@ def test_a_model_without_evaluation_rows_can_be_browsed_and_edited(open_page, se
 
 
 def test_an_addition_without_its_second_text_is_refused_at_once(open_page, serve_model, toy_model):
-    rows = toy_model.parts.knowledge_base.rows.assign(text_pair="in the fog")
+    rows = toy_model.memory.rows.assign(text_pair="in the fog")
     parts = toy_model.parts
     pairs = ReAugKDClassifier(
         replace(
             parts,
             settings=replace(parts.settings, is_pair=True),
-            knowledge_base=replace(parts.knowledge_base, rows=rows),
+            memory=replace(parts.memory, rows=rows),
             evaluation_rows=parts.evaluation_rows.assign(text_pair="in the rain"),
         )
     )
