@@ -424,10 +424,13 @@ def _read_memory(path: Path, classes: tuple[str, ...]) -> Memory:
     table = pq.read_table(path)
     keys = [name for name in table.column_names if name.startswith(KEY_COLUMN)]
     rows = table.drop_columns(["teacher_embedding", "soft_labels", *keys]).to_pandas()
+    soft_labels = _floats(table["soft_labels"])
+    if soft_labels.shape[1] != len(classes):
+        raise ValueError(f"{soft_labels.shape[1]} soft labels a row, but {len(classes)} classes")
     return Memory(
         rows,
         classes,
-        _floats(table["soft_labels"]),
+        soft_labels,
         _floats(table["teacher_embedding"]),
         {name.removeprefix(KEY_COLUMN): _floats(table[name]) for name in keys},
     )

@@ -1,6 +1,7 @@
 """A model's folder: written whole or not at all, read with every file checked."""
 
 import errno
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -14,10 +15,12 @@ from safetensors.numpy import load_file as load_arrays
 from transformers import AutoModel, AutoTokenizer
 
 from reaugkd import model_folder
+from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.encoders import TextClassifier
 from reaugkd.errors import ReAugKDError
-from reaugkd.inference import ReAugKDClassifier
 from reaugkd.model_folder import check_target, full_disk_as_sentence, read_model, read_settings_file, write_model
+from reaugkd.pool import KeySettings, Pool
+from reaugkd.refit import with_encoder_key
 
 TEXTS = ["an apple and a plum", "old iron", "rain today", "the copper fog"]
 CHECKED_FILES = [
@@ -28,7 +31,9 @@ CHECKED_FILES = [
     "classifier.safetensors",
     "1_Pooling/config.json",
     "projection_head.safetensors",
-    "knowledge_base.parquet",
+    "memory.parquet",
+    "keys/aligned.safetensors",
+    "keys/text.safetensors",
     "evaluation.parquet",
     "maps.parquet",
     "teacher/model.safetensors",
@@ -47,26 +52,63 @@ def copy(toy_model_folder, tmp_path):
     return shutil.copytree(toy_model_folder, tmp_path / "model")
 
 
-def test_a_model_that_is_saved_and_loaded_predicts_the_same_to_the_bit(toy_model, tmp_path):
-    toy_model.save_pretrained(tmp_path / "again")
+@pytest.mark.parametrize("overrides", [{}, {"retrieval_weight": 1.0}])
+@pytest.mark.parametrize("name", ["toy_model", "pooled_model", "gadget_model"])
+def test_a_model_that_is_saved_and_loaded_predicts_the_same_to_the_bit(request, name, overrides, tmp_path):
+    model = request.getfixturevalue(name)
+    model.save_pretrained(tmp_path / "again")
     again = ReAugKDClassifier.from_pretrained(tmp_path / "again")
-    np.testing.assert_array_equal(again.predict_proba(TEXTS), toy_model.predict_proba(TEXTS))
-    assert again.retrieval == toy_model.retrieval
+    np.testing.assert_array_equal(again.predict_proba(TEXTS, **overrides), model.predict_proba(TEXTS, **overrides))
+    assert again.pool == model.pool
+    assert again.classes_.tolist() == model.classes_.tolist()
+
+
+POOLS = {
+    "fitted": Pool({"aligned": KeySettings(3, 0.2, 0.1), "text": KeySettings(64, 1.0, 0.0)}, 1.5, 0.7, "text"),
+    "by hand": Pool({"aligned": KeySettings(), "text": KeySettings()}, retrieval_weight=0.25),
+    "linear": Pool({"aligned": KeySettings(), "text": KeySettings()}, kind="linear", retrieval_weight=1.0),
+}
+
+
+@pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)
+def test_every_setting_of_a_pool_comes_back(toy_model, tmp_path, pool):
+    write_model(replace(toy_model.parts, pool=pool), tmp_path / "again")
+    assert read_model(tmp_path / "again").pool == pool
+
+
+def test_a_model_with_an_encoder_key_comes_back(toy_model, toy_encoder_folder, tmp_path):
+    model = with_encoder_key(toy_model, str(toy_encoder_folder))
+    model.save_pretrained(tmp_path / "again")
+    again = ReAugKDClassifier.from_pretrained(tmp_path / "again")
+    assert list(again.parts.keys) == ["aligned", "text", "encoder"]
+    for name, key in model.parts.keys.items():
+        given = (TEXTS, model.encode(TEXTS).embeddings)
+        np.testing.assert_array_equal(again.parts.keys[name].embed(*given), key.embed(*given))
+        np.testing.assert_array_equal(again.memory.keys[name], model.memory.keys[name])
+    assert (tmp_path / "again" / "keys" / "encoder" / "model.safetensors").is_file()
+    toy_model.save_pretrained(tmp_path / "again")  # in the place of it, no file of the encoder is left
+    assert not (tmp_path / "again" / "keys" / "encoder").exists()
 
 
 def test_every_part_comes_back_as_it_was(toy_model, tmp_path):
     before = toy_model.parts
     write_model(before, tmp_path / "again")
     after = read_model(tmp_path / "again")
-    assert (after.settings, after.retrieval, after.metrics, after.card) == (
+    assert (after.settings, after.pool, after.metrics, after.card) == (
         before.settings,
-        before.retrieval,
+        before.pool,
         before.metrics,
         before.card,
     )
-    pd.testing.assert_frame_equal(after.knowledge_base.rows, before.knowledge_base.rows)
-    np.testing.assert_array_equal(after.knowledge_base.soft_labels, before.knowledge_base.soft_labels)
-    np.testing.assert_allclose(after.knowledge_base.embeddings, before.knowledge_base.embeddings, atol=1e-7)
+    pd.testing.assert_frame_equal(after.memory.rows, before.memory.rows)
+    assert after.memory.classes == before.memory.classes
+    np.testing.assert_array_equal(after.memory.soft_labels, before.memory.soft_labels)
+    np.testing.assert_allclose(after.memory.teacher_embeddings, before.memory.teacher_embeddings, atol=1e-7)
+    assert list(after.memory.keys) == list(after.keys) == ["aligned", "text"]
+    x = toy_model.encode(TEXTS).embeddings
+    for name, key in before.keys.items():
+        np.testing.assert_allclose(after.memory.keys[name], before.memory.keys[name], atol=1e-7)
+        np.testing.assert_array_equal(after.keys[name].embed(TEXTS, x), key.embed(TEXTS, x))
     pd.testing.assert_frame_equal(after.evaluation_rows, before.evaluation_rows)
     for name in ("teacher_points", "student_points"):
         np.testing.assert_array_equal(getattr(after.maps, name), getattr(before.maps, name))
@@ -101,10 +143,13 @@ def test_the_students_encoder_loads_with_plain_transformers(toy_model_folder, to
 
 
 def test_the_tables_are_plain_parquet(toy_model_folder, toy_task):
-    table = pd.read_parquet(toy_model_folder / "knowledge_base.parquet")
+    table = pd.read_parquet(toy_model_folder / "memory.parquet")
     assert table["text"].tolist() == toy_task.texts("train")
     assert table["label"].tolist() == [toy_task.label_names[number] for number in toy_task.labels("train")]
-    assert {"id", "topic", "embedding", "soft_labels"} <= set(table.columns)
+    further = ["teacher_embedding", "key_aligned", "key_text", "soft_labels"]
+    assert sorted(table.columns) == sorted(["id", "text", "label", "topic", *further])
+    widths = {name: len(table[name][0]) for name in further}
+    assert widths == {"teacher_embedding": 32, "key_aligned": 8, "key_text": 9, "soft_labels": 3}
     evaluation = pd.read_parquet(toy_model_folder / "evaluation.parquet")
     assert evaluation["split"].value_counts().to_dict() == {"test": 36, "validation": 24}
 
@@ -112,8 +157,9 @@ def test_the_tables_are_plain_parquet(toy_model_folder, toy_task):
 def test_the_card_states_the_measured_table(toy_model_folder):
     card = (toy_model_folder / "README.md").read_text(encoding="utf-8")
     scores = json.loads((toy_model_folder / "metrics.json").read_text())["methods"]
-    for method, name in (("teacher", "Teacher"), ("reaugkd", "ReAugKD, gated")):
-        assert f"| {name} | {100 * scores[method]['test']:.1f} | {100 * scores[method]['validation']:.1f} |" in card
+    for method, name in (("teacher", "Teacher"), ("reaugkd", "ReAugKD, pooled")):
+        figures = f"{100 * scores[method]['test']:.1f} | {100 * scores[method]['validation']:.1f}"
+        assert f"| {name} | {figures} | {scores[method]['test_log_loss']:.3f} |" in card
     assert card.startswith("---\nlibrary_name: reaugkd\n")
 
 
@@ -152,7 +198,7 @@ def test_a_single_changed_byte_is_noticed(copy, file):
         read_model(copy)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '"words"', "{}", '{"format_version": 1}', '{"format_version": 1,'])
+@pytest.mark.parametrize("content", ["", "{", "[]", '"words"', "{}", '{"format_version": 5}', '{"format_version": 5,'])
 def test_a_damaged_settings_file_is_one_sentence(copy, content):
     (copy / "reaugkd.json").write_text(content)
     with pytest.raises(ReAugKDError, match=r"The file reaugkd\.json in .* is damaged"):
@@ -165,11 +211,14 @@ def test_a_damaged_settings_file_is_one_sentence(copy, content):
         lambda about: about["model"].pop("label_names"),
         lambda about: about["model"].update(label_names=3),
         lambda about: about["model"].update(label_names=["fruit", "metal"]),
+        lambda about: about["model"].update(label_names=["fruit", "metal", "weather", "gadget"]),
         lambda about: about["model"].update(unknown=1),
-        lambda about: about["retrieval"].update(k="many"),
+        lambda about: about["pool"]["keys"]["text"].update(k="many"),
+        lambda about: about["pool"]["keys"].pop("text"),
+        lambda about: about["pool"].update(unknown=1),
         lambda about: about["files"].pop("model.safetensors") and about.update(model=None),
     ],
-    ids=["lacking", "type", "classes", "unknown", "k", "none"],
+    ids=["lacking", "type", "fewer classes", "more classes", "unknown", "k", "key", "pool", "none"],
 )
 def test_settings_that_make_no_model_are_refused_in_one_sentence(copy, change):
     about = json.loads((copy / "reaugkd.json").read_text())
@@ -180,9 +229,9 @@ def test_settings_that_make_no_model_are_refused_in_one_sentence(copy, change):
     assert "\n" not in str(caught.value)
 
 
-def test_retrieval_settings_out_of_range_are_refused(copy):
+def test_a_pool_out_of_range_is_refused(copy):
     about = json.loads((copy / "reaugkd.json").read_text())
-    about["retrieval"]["retrieval_weight"] = 7
+    about["pool"]["retrieval_weight"] = 7
     (copy / "reaugkd.json").write_text(json.dumps(about))
     with pytest.raises(ReAugKDError, match="retrieval_weight is 7"):
         read_model(copy)
@@ -197,10 +246,23 @@ def test_a_file_list_cannot_point_out_of_the_folder(copy):
         read_model(copy)
 
 
-def test_another_format_version_is_refused(copy):
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("read", [read_model, read_settings_file, ReAugKDClassifier.from_pretrained])
+def test_another_format_version_is_one_sentence_whatever_else_the_file_holds(copy, version, read):
+    (copy / "reaugkd.json").write_text(json.dumps({"format_version": version, "retrieval": {"k": 4}}))
+    with pytest.raises(ReAugKDError, match=f"is of format {version}, this library reads 5; train it again") as caught:
+        read(copy)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_memory_with_a_key_of_an_unknown_name_is_refused(copy):
+    table = pq.read_table(copy / "memory.parquet")
+    names = ["key_smell" if name == "key_text" else name for name in table.column_names]
+    pq.write_table(table.rename_columns(names), copy / "memory.parquet")
     about = json.loads((copy / "reaugkd.json").read_text())
-    (copy / "reaugkd.json").write_text(json.dumps(about | {"format_version": 5}))
-    with pytest.raises(ReAugKDError, match="is of format 5, this library reads 4"):
+    about["files"]["memory.parquet"] = hashlib.sha256((copy / "memory.parquet").read_bytes()).hexdigest()
+    (copy / "reaugkd.json").write_text(json.dumps(about))
+    with pytest.raises(ReAugKDError, match="The model in .* is damaged; train or copy it again"):
         read_model(copy)
 
 
@@ -323,7 +385,7 @@ def test_any_other_failure_leaves_the_old_model_and_nothing_else(copy, toy_model
     def fail(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(model_folder, "_write_knowledge_base", fail)
+    monkeypatch.setattr(model_folder, "_write_memory", fail)
     with pytest.raises(KeyboardInterrupt):
         write_model(toy_model.parts, copy)
     assert contents(copy.parent) == before
