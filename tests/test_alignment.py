@@ -1,16 +1,14 @@
 """Each measure of alignment means what it says."""
 
 import numpy as np
-import pandas as pd
 import pytest
+from memories import memory_of
 
 from reaugkd.alignment import alignment, cka, class_agreement, within_class_cosine
-from reaugkd.knowledge_base import KnowledgeBase
 
 
-def memory_of(embeddings, labels):
-    rows = pd.DataFrame({"id": [str(n) for n in range(len(embeddings))], "text": "t", "label": labels})
-    return KnowledgeBase(rows, np.asarray(embeddings, np.float32), np.full((len(embeddings), 2), 0.5, np.float32))
+def memory_with(embeddings, labels):
+    return memory_of(embeddings, np.full((len(embeddings), 3), 1 / 3), labels=labels)
 
 
 def random_unit(rows, width, seed):
@@ -19,14 +17,14 @@ def random_unit(rows, width, seed):
 
 
 def test_alignment_of_a_space_with_itself_is_complete():
-    queries, memory = random_unit(7, 8, 3), memory_of(random_unit(60, 8, 4), ["a", "b", "c"] * 20)
+    queries, memory = random_unit(7, 8, 3), memory_with(random_unit(60, 8, 4), ["a", "b", "c"] * 20)
     aligned = alignment(queries, queries, memory)
     for name in ("overlap_at_10", "class_agreement_at_10", "cka", "cosine"):
         assert aligned[name] == pytest.approx(1, abs=1e-6)
 
 
 def test_alignment_equals_a_count_by_hand():
-    memory = memory_of([[1, 0], [0.9, 0.1], [0, 1], [0.1, 0.9]], ["a", "a", "a", "b"])
+    memory = memory_with([[1, 0], [0.9, 0.1], [0, 1], [0.1, 0.9]], ["a", "a", "a", "b"])
     student = np.asarray([[1, 0], [0, 1]], np.float32)
     teacher = np.asarray([[1, 0], [1, 0]], np.float32)
     aligned = alignment(student, teacher, memory, k=2)
@@ -58,7 +56,7 @@ def test_cka_equals_its_definition_by_kernel_matrices():
 
 def test_within_class_cosine_is_the_mean_over_pairs_and_then_classes():
     embeddings = random_unit(9, 5, 7)
-    memory = memory_of(embeddings, list("aaaabbbbc"))
+    memory = memory_with(embeddings, list("aaaabbbbc"))
     means = []
     for start in (0, 4):
         pairs = [embeddings[i] @ embeddings[j] for i in range(start, start + 4) for j in range(start, i)]
@@ -67,4 +65,4 @@ def test_within_class_cosine_is_the_mean_over_pairs_and_then_classes():
 
 
 def test_collapsed_classes_have_a_cosine_of_one():
-    assert within_class_cosine(memory_of([[1, 0], [1, 0], [0, 1], [0, 1]], list("aabb"))) == pytest.approx(1)
+    assert within_class_cosine(memory_with([[1, 0], [1, 0], [0, 1], [0, 1]], list("aabb"))) == pytest.approx(1)

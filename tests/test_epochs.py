@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.distillation import DistillationSettings, train_student
 from reaugkd.epochs import WATCHED_ROWS, EpochWatch, TrainingEpochs
-from reaugkd.inference import ReAugKDClassifier
 from reaugkd.patch import Edit, apply_patch
 from reaugkd.trainer import TrainingSettings
 
@@ -77,7 +77,7 @@ def test_a_student_that_is_watched_learns_the_same(toy_task, toy_encoder_folder,
 
 
 def test_a_trained_model_keeps_the_epochs_of_its_student(toy_model, toy_recipe):
-    epochs, memory = toy_model.parts.epochs, toy_model.parts.knowledge_base
+    epochs, memory = toy_model.parts.epochs, toy_model.memory
     assert len(epochs) == toy_recipe.epochs + 1
     np.testing.assert_array_equal(epochs.rows, np.arange(len(memory)))
     assert epochs.labels.tolist() == memory.rows["label"].tolist()
@@ -86,11 +86,11 @@ def test_a_trained_model_keeps_the_epochs_of_its_student(toy_model, toy_recipe):
 
 
 def test_an_edited_memory_keeps_the_epochs_of_the_rows_that_are_left(toy_model, tmp_path):
-    epochs, rows = toy_model.parts.epochs, toy_model.parts.knowledge_base.rows
+    epochs, rows = toy_model.parts.epochs, toy_model.memory.rows
     edited = apply_patch(toy_model, (Edit("remove", rows["id"].iloc[0]),)).parts.epochs
     np.testing.assert_array_equal(edited.rows, np.arange(len(rows) - 1))
     np.testing.assert_array_equal(edited.student_points, epochs.student_points[:, 1:])
-    unwatched = toy_model.parts.knowledge_base.rows["id"].drop(epochs.rows)
+    unwatched = toy_model.memory.rows["id"].drop(epochs.rows)
     assert unwatched.empty  # all are watched; so the patch below leaves none that was
     texts = [Edit("add", f"new-{number}", toy_model.classes_[0], f"apple {number}") for number in range(3)]
     emptied = apply_patch(toy_model, (*texts, *(Edit("remove", name) for name in rows["id"])))

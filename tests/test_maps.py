@@ -4,10 +4,9 @@ import subprocess
 import sys
 
 import numpy as np
-import pandas as pd
 import pytest
+from memories import memory_of
 
-from reaugkd.knowledge_base import KnowledgeBase
 from reaugkd.maps import ProjectionMaps, fit_maps, joint_umap
 
 
@@ -17,11 +16,10 @@ def unit(vectors):
 
 def scene(rows=30, seed=0):
     random = np.random.default_rng(seed)
-    rows_table = pd.DataFrame({"id": [str(i) for i in range(rows)], "text": "words", "label": "fruit"})
     z, x = unit(random.normal(size=(rows, 6))), unit(random.normal(size=(rows, 6)))
-    base = KnowledgeBase(rows_table, z.astype(np.float32), np.full((rows, 2), 0.5, dtype=np.float32))
+    memory = memory_of(z, np.full((rows, 2), 0.5))
     points = random.normal(size=(2, rows, 2)).astype(np.float32) * 5
-    return base, ProjectionMaps(points[0], points[1], x.astype(np.float32)), z, x
+    return memory, ProjectionMaps(points[0], points[1], x.astype(np.float32)), z, x
 
 
 def placed_by_hand(query, keys, points):
@@ -34,29 +32,29 @@ def placed_by_hand(query, keys, points):
 
 @pytest.mark.parametrize("rows", [30, 5])
 def test_a_query_lies_at_the_weighted_mean_of_its_nearest_memories_in_each_map(rows):
-    base, maps, z, x = scene(rows)
+    memory, maps, z, x = scene(rows)
     query = np.random.default_rng(7).normal(size=6) * 3
-    placed = maps.place(query, base)
+    placed = maps.place(query, memory)
     wanted = [placed_by_hand(query, z, maps.teacher_points), placed_by_hand(query, x, maps.student_points)]
     np.testing.assert_allclose(placed, wanted, rtol=1e-3, atol=1e-4)
     assert placed.shape == (2, 2)
 
 
 def test_a_memory_that_is_asked_for_itself_lies_nearly_on_its_own_point():
-    base, maps, _, x = scene()
-    np.testing.assert_allclose(maps.place(x[3], base)[1], maps.student_points[3], atol=1e-2)
+    memory, maps, _, x = scene()
+    np.testing.assert_allclose(maps.place(x[3], memory)[1], maps.student_points[3], atol=1e-2)
 
 
 def test_placing_needs_no_umap():
     code = (
         "import sys, numpy as np, pandas as pd\n"
-        "from reaugkd.knowledge_base import KnowledgeBase\n"
+        "from reaugkd.memory import Memory\n"
         "from reaugkd.maps import ProjectionMaps\n"
-        "import reaugkd.inference\n"
+        "import reaugkd.classifier\n"
         "rows = pd.DataFrame({'id': list('abc'), 'text': list('abc'), 'label': list('abc')})\n"
         "keys = np.eye(3, dtype=np.float32)\n"
-        "base = KnowledgeBase(rows, keys, keys)\n"
-        "place = ProjectionMaps(keys[:, :2], keys[:, :2], keys).place(keys[0], base)\n"
+        "memory = Memory(rows, tuple('abc'), keys, keys, {})\n"
+        "place = ProjectionMaps(keys[:, :2], keys[:, :2], keys).place(keys[0], memory)\n"
         "assert np.allclose(place, [[1, 0], [1, 0]]), place\n"
         "assert not {'umap', 'numba', 'pynndescent'} & set(sys.modules), 'umap was imported'\n"
     )
