@@ -21,7 +21,7 @@ SPLITS = ("train", "validation", "test")
 UNLABELLED = "unlabelled"
 """The split, which a task may have, of texts that only the teacher labels."""
 VALIDATION_SHARE = 0.1
-FEWEST_VALIDATION = 50  # rows; fewer cannot show whether a memory pays, so no gate is tried on them
+FEWEST_VALIDATION = 50  # rows; fewer cannot show whether a memory pays, so the student answers alone
 TEST_SHARE = 0.2
 FEWEST_TO_HOLD_OUT = 3  # rows of a class: two stay in train
 RESERVED = (
@@ -189,11 +189,13 @@ def with_unlabelled(task: Task, table: pd.DataFrame) -> tuple[Task, int]:
     Raises
     ------
     ReAugKDError
-        If a text is empty or enormous, the texts are no pairs where the task's are, or no row is left.
+        If a text is empty or enormous, the texts are no pairs where the task's are, no row is left, an id is that of a
+        train row, or a column holds values of another kind than there.
     """
     columns = ["text", "text_pair"] if task.is_pair else ["text"]
-    if not set(columns) <= set(table.columns):
-        raise ReAugKDError(f"The task {task.name!r} has pairs of texts; give the unlabelled rows a second text too.")
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise ReAugKDError(f"The unlabelled rows have no column {missing[0]!r}, as those of {task.name} have; add it.")
     table = _with_free_names(table.assign(label="")).drop(columns="label")
     table = _with_ids(table if task.is_pair else table.drop(columns="text_pair", errors="ignore"), UNLABELLED)
     _check_texts(table, UNLABELLED)
@@ -203,6 +205,11 @@ def with_unlabelled(task: Task, table: pd.DataFrame) -> tuple[Task, int]:
     kept &= ~table.duplicated(columns).to_numpy() & ~have_siblings(texts, task.texts("validation"))
     if not kept.any():
         raise ReAugKDError("Every unlabelled text stands in another split too; give texts that are new.")
+    train = task.rows["train"].to_pandas()
+    twice = sorted(set(table["id"][kept]) & set(train["id"]))
+    if twice:  # the memory holds both
+        raise ReAugKDError(f"The id {twice[0]!r} stands on a train row too; make the ids unique or drop the column.")
+    _check_kinds({"train": train.drop(columns="label"), UNLABELLED: table[kept]})
     rows = Dataset.from_pandas(table[kept], preserve_index=False)
     return replace(task, rows=DatasetDict({**task.rows, UNLABELLED: rows})), int((~kept).sum())
 
@@ -231,8 +238,6 @@ def made_up_ids(table: pd.DataFrame, split: str) -> list[str]:
 
 
 def _check_rows(table: pd.DataFrame, split: str) -> None:
-    if table.empty:
-        raise ReAugKDError(f"The {split} table has no rows; give it at least one.")
     missing = table["label"].isna() | (table["label"].astype(str).str.strip() == "")
     if missing.any():
         raise ReAugKDError(f"The {split} row {_first(missing)} has no label; fill it in or delete the row.")
@@ -240,6 +245,8 @@ def _check_rows(table: pd.DataFrame, split: str) -> None:
 
 
 def _check_texts(table: pd.DataFrame, split: str) -> None:
+    if table.empty:
+        raise ReAugKDError(f"The {split} table has no rows; give it at least one.")
     for column in [name for name in ("text", "text_pair") if name in table.columns]:
         texts = table[column].fillna("")
         empty = texts.str.strip() == ""

@@ -1,3 +1,4 @@
+import hashlib
 from collections import Counter
 
 import numpy as np
@@ -5,7 +6,7 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import train_test_split
 
-from reaugkd.data import make_task
+from reaugkd.data import RESERVED, make_task, with_unlabelled
 from reaugkd.errors import ReAugKDError
 from reaugkd.texts import MAX_CHARACTERS
 
@@ -241,12 +242,12 @@ def test_a_whole_number_is_one_label_whatever_pandas_made_of_it(kind):
 
 
 def test_a_column_takes_the_place_of_one_that_is_called_given_already():
-    source = table(FOUR_ROWS, embedding=list("pqrs"), given_embedding=list("wxyz"))
+    source = table(FOUR_ROWS, soft_labels=list("pqrs"), given_soft_labels=list("wxyz"))
     task = make_task("t", {"train": source, "validation": source, "test": source})
-    assert list(task.rows["train"]["given_embedding"]) == list("pqrs")
+    assert list(task.rows["train"]["given_soft_labels"]) == list("pqrs")
 
 
-@pytest.mark.parametrize("name", ["embedding", "second_key", "soft_labels", "teacher_soft_labels", "edited"])
+@pytest.mark.parametrize("name", RESERVED)
 def test_a_column_of_a_name_that_the_models_tables_use_is_called_given(name):
     source = table(FOUR_ROWS, **{name: ["p", "q", "p", "q"]})
     task = make_task("t", {"train": source, "validation": source, "test": source})
@@ -339,3 +340,110 @@ def test_the_fingerprint_changes_with_a_text_an_id_a_split_or_the_classes():
 
 def test_the_fingerprint_does_not_change_with_a_gold_label():
     assert fingerprint(label="b") == fingerprint(label="a")
+
+
+def digest_by_hand(task, splits):
+    """SHA-256 of the class names, and of split, id and text of each row."""
+    parts = "\x1f".join(task.label_names)
+    for split in splits:
+        for row in task.rows[split]:
+            parts += "\x1f".join([split, row["id"], row["text"]]) + "\x1e"
+    return hashlib.sha256(parts.encode()).hexdigest()
+
+
+NEW_TEXTS = ["entirely other words", "a further line here", "nothing seen so far"]
+
+
+def test_the_fingerprint_is_that_of_the_three_splits_and_with_unlabelled_texts_of_the_fourth_too():
+    task = make_task("t", {"train": uneven_table()})
+    assert task.fingerprint() == digest_by_hand(task, ["train", "validation", "test"])
+    more, _ = with_unlabelled(task, pd.DataFrame({"text": NEW_TEXTS}))
+    assert more.fingerprint() == digest_by_hand(more, ["train", "validation", "test", "unlabelled"])
+    other, _ = with_unlabelled(task, pd.DataFrame({"text": NEW_TEXTS[:2]}))
+    assert len({task.fingerprint(), more.fingerprint(), other.fingerprint()}) == 3
+
+
+def test_unlabelled_texts_are_a_split_of_their_own_and_the_others_stay():
+    task = make_task("t", {"train": uneven_table()})
+    given = pd.DataFrame({"text": NEW_TEXTS, "label": ["a", "b", "never heard"], "soft_labels": [1, 2, 3]})
+    before = given.copy()
+    more, left_out = with_unlabelled(task, given)
+    pd.testing.assert_frame_equal(given, before)
+    assert left_out == 0
+    assert (task.splits, more.splits) == (
+        ("train", "validation", "test"),
+        ("train", "validation", "test", "unlabelled"),
+    )
+    assert (task.taught_splits, more.taught_splits) == (("train",), ("train", "unlabelled"))
+    assert more.taught_texts == [*task.texts("train"), *NEW_TEXTS]
+    assert task.taught_texts == task.texts("train")
+    assert more.rows["unlabelled"]["id"][:] == ["unlabelled-1", "unlabelled-2", "unlabelled-3"]
+    assert "label" not in more.rows["unlabelled"].column_names
+    assert more.rows["unlabelled"]["given_soft_labels"][:] == [1, 2, 3]
+    for split in task.splits:
+        assert more.rows[split].to_dict() == task.rows[split].to_dict()
+    assert more.label_names == task.label_names
+
+
+def test_texts_that_are_known_that_stand_twice_or_are_siblings_of_validation_rows_are_left_out():
+    rows = {
+        "train": [("red fox", "a"), ("blue sea", "b")],
+        "validation": [("one two three four five", "a")],
+        "test": [("green hill over there", "b")],
+    }
+    task = make_task("t", {split: table(of_split) for split, of_split in rows.items()})
+    texts = ["red fox", "one two three four", "one two three", "three two one", "green hill over there", "green hill"]
+    texts += ["new", "new", "red fox runs", "one two"]
+    more, left_out = with_unlabelled(task, pd.DataFrame({"text": texts}))
+    # A text of the train or test split word for word; parts of the validation text; the second of two.
+    assert more.texts("unlabelled") == ["green hill", "new", "red fox runs"]
+    assert left_out == 7
+    assert more.rows["unlabelled"]["id"][:] == ["unlabelled-6", "unlabelled-7", "unlabelled-9"]
+
+
+def test_unlabelled_pairs_are_pairs():
+    source = table(FOUR_ROWS, text_pair=["w", "x", "y", "z"])
+    task = make_task("t", {"train": source, "validation": source, "test": source})
+    given = pd.DataFrame({"text": ["one", "one", "five"], "text_pair": ["w", "other", "six"]})
+    more, left_out = with_unlabelled(task, given)
+    assert (more.texts("unlabelled"), left_out) == ([("one", "other"), ("five", "six")], 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"text": ["new", " "]}, "unlabelled row 2 has an empty text; fill it in"),
+        ({"text": ["new", None]}, "unlabelled row 2 has an empty text"),
+        ({"text": ["x" * (MAX_CHARACTERS + 1)]}, "text of unlabelled row 1 has over 100,000 characters"),
+        ({"words": ["new"]}, "The unlabelled rows have no column 'text', as those of t have; add it"),
+        ({"text": ["one", "two"]}, "Every unlabelled text stands in another split too; give texts that are new"),
+        ({"text": []}, "The unlabelled table has no rows; give it at least one"),
+        ({"text": ["new", "newer"], "id": ["7", "7"]}, "The id '7' stands on two unlabelled rows"),
+        (
+            {"text": ["new", "newer"], "id": ["7", "train-2"]},
+            "The id 'train-2' stands on a train row too",
+        ),
+        ({"text": ["new"], "topic": ["words"]}, "The column 'topic' holds values of several kinds"),
+    ],
+)
+def test_unlabelled_rows_that_are_of_no_use_are_named(given, sentence):
+    source = table(FOUR_ROWS, topic=[1, 2, 3, 4])
+    task = make_task("t", {"train": source, "validation": source, "test": source})
+    with pytest.raises(ReAugKDError, match=sentence):
+        with_unlabelled(task, pd.DataFrame(given))
+
+
+def test_unlabelled_rows_of_pairs_need_a_second_text_and_those_of_single_texts_lose_it():
+    pairs = table(FOUR_ROWS, text_pair=["w", "x", "y", "z"])
+    task = make_task("t", {"train": pairs, "validation": pairs, "test": pairs})
+    with pytest.raises(ReAugKDError, match="no column 'text_pair', as those of t have"):
+        with_unlabelled(task, pd.DataFrame({"text": ["new"]}))
+    singles = make_task("t", dict.fromkeys(("train", "validation", "test"), table(FOUR_ROWS)))
+    more, _ = with_unlabelled(singles, pd.DataFrame({"text": ["new"], "text_pair": ["other"]}))
+    assert more.texts("unlabelled") == ["new"]
+
+
+def test_a_known_row_with_its_own_id_among_unlabelled_ones_is_left_out_without_a_word():
+    task = make_task("t", dict.fromkeys(("train", "validation", "test"), table(FOUR_ROWS, id=list("1234"))))
+    more, left_out = with_unlabelled(task, pd.DataFrame({"text": ["one", "quite new"], "id": ["1", "5"]}))
+    assert (more.rows["unlabelled"]["id"][:], left_out) == (["5"], 1)

@@ -475,3 +475,51 @@ def test_a_class_that_no_other_split_has_may_be_missing_from_a_plain_sample(tmp_
     task = load_files(path, tmp_path / "other.csv", tmp_path / "other.csv", train_rows=100)
     assert task.texts("train") == rows.sample(n=100, random_state=0).sort_index()["text"].tolist()
     assert len(task.label_names) < 40
+
+
+def test_unlabelled_texts_come_from_a_file_by_the_same_columns_whether_it_has_labels_or_not(tmp_path):
+    train = write(tmp_path / "rows.csv", "review,stars,topic\ngood one,5,a\nbad one,1,b\nfine,5,a\npoor,1,b\n")
+    plain = write(tmp_path / "plain.csv", "review,topic\nquite new,c\n")
+    labelled = write(tmp_path / "labelled.csv", "review,stars,topic\nquite new,9,c\n")
+    columns = {"text_column": "review", "label_column": "stars"}
+    tasks = [load_files(train, train, train, unlabelled=path, **columns) for path in (plain, labelled)]
+    for task in tasks:
+        assert task.label_names == ("1", "5")
+        assert task.texts("unlabelled") == ["quite new"]
+        assert task.rows["unlabelled"].to_dict() == {"text": ["quite new"], "topic": ["c"], "id": ["unlabelled-1"]}
+    assert tasks[0].fingerprint() == tasks[1].fingerprint()
+    without = load_files(train, train, train, **columns)
+    assert without.splits == SPLITS
+    assert without.fingerprint() != tasks[0].fingerprint()
+
+
+def test_unlabelled_pairs_need_both_columns(tmp_path):
+    train = write(tmp_path / "pairs.tsv", "premise\thypothesis\tgold\nA\tB\tyes\nC\tD\tno\n")
+    more = write(tmp_path / "more.tsv", "premise\thypothesis\nE\tF\n")
+    half = write(tmp_path / "half.tsv", "premise\nE\n")
+    columns = {"text_column": "premise", "text_pair_column": "hypothesis", "label_column": "gold"}
+    assert load_files(train, train, train, unlabelled=more, **columns).texts("unlabelled") == [("E", "F")]
+    with pytest.raises(ReAugKDError, match=r"half\.tsv has no column 'hypothesis'; it has 'premise'"):
+        load_files(train, train, train, unlabelled=half, **columns)
+
+
+def test_it_is_said_how_many_unlabelled_texts_were_left_out(tmp_path, capsys):
+    train = write(tmp_path / "rows.csv", "text,label\none,a\ntwo,b\nthree,a\nfour,b\n")
+    more = write(tmp_path / "more.csv", "text\none\nquite new\nquite new\n")
+    said = []
+    task = load_files(train, train, train, unlabelled=more, say=said.append)
+    assert task.texts("unlabelled") == ["quite new"]
+    assert said == ["Left out 2 unlabelled texts that are known, or nearly, from another split."]
+    load_files(train, train, train, unlabelled=more)
+    assert capsys.readouterr().err == said[0] + "\n"
+    load_files(train, train, train, unlabelled=write(tmp_path / "new.csv", "text\nfive\n"), say=said.append)
+    assert len(said) == 1
+
+
+def test_a_task_that_is_built_in_takes_unlabelled_texts_too(tmp_path):
+    more = write(tmp_path / "more.csv", "text,label\nThe zeppelin was upholstered in corduroy.,praise\n")
+    task = load_task("shoptalk", unlabelled=more)
+    assert task.texts("unlabelled") == ["The zeppelin was upholstered in corduroy."]
+    assert "label" not in task.rows["unlabelled"].column_names
+    with pytest.raises(ReAugKDError, match="There is no file"):
+        load_task("shoptalk", unlabelled=tmp_path / "none.csv")
