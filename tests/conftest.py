@@ -23,7 +23,7 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, Roberta
 
 from reaugkd import weights
 from reaugkd.classifier import ReAugKDClassifier
-from reaugkd.data import make_task
+from reaugkd.data import make_task, with_unlabelled
 from reaugkd.patch import Edit, apply_patch
 from reaugkd.pool import KeySettings, Pool
 from reaugkd.recipe import Recipe, train
@@ -122,6 +122,12 @@ def toy_task():
     return make_task(
         "toy", {"train": toy_rows(30, seed=0), "validation": toy_rows(8, seed=1), "test": toy_rows(12, seed=2)}
     )
+
+
+@pytest.fixture(scope="session")
+def unlabelled_task(toy_task):
+    """The toy task with 30 texts more that have no label, of which those beside a validation row are left out."""
+    return with_unlabelled(toy_task, toy_rows(10, seed=5).drop(columns="label"))[0]
 
 
 @pytest.fixture(scope="session")

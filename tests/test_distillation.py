@@ -1,12 +1,17 @@
 """Distillation: the sum of the losses against NumPy, and whether the teacher reaches the student."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from losses_by_hand import relational_by_hand, soft_label_by_hand, softmax, unit
 
-from reaugkd.data import SPLITS
+from reaugkd import distillation
+from reaugkd.data import SPLITS, make_task, with_unlabelled
 from reaugkd.distillation import (
+    NO_LABEL,
     DistillationObjective,
     DistillationSettings,
     train_student,
@@ -111,6 +116,22 @@ def test_gold_labels_do_not_count_where_their_weight_is_zero(student, batch):
     assert objective(**batch | {"labels": (batch["labels"] + 1) % 3})["loss"].item() == before
 
 
+@pytest.mark.parametrize("unlabelled", [[0], [2, 5, 7], range(8)], ids=["one", "some", "all"])
+def test_a_text_without_a_gold_label_has_no_part_in_the_gold_loss_and_its_whole_in_the_others(
+    student, batch, unlabelled
+):
+    settings = DistillationSettings(0.7, 0.3, 2.0, 2.0, 0.2, "batch")
+    labels = batch["labels"].clone()
+    labels[list(unlabelled)] = NO_LABEL
+    loss = DistillationObjective(student, settings, MEMORY)(**batch | {"labels": labels})["loss"].item()
+    by_teacher = loss_by_hand(student, batch, replace(settings, gold_label_weight=0.0))
+    with torch.inference_mode():
+        logits = student(**{name: batch[name] for name in ("input_ids", "token_type_ids", "attention_mask")})[1]
+    kept = [row for row in range(8) if row not in unlabelled]
+    gold = -np.log(softmax(logits.numpy().astype(np.float64))[kept, batch["labels"].numpy()[kept]])
+    assert loss == pytest.approx(by_teacher + 0.3 * (gold.mean() if kept else 0.0), rel=1e-4)
+
+
 def test_the_memory_is_no_weight_and_is_not_saved(student):
     objective = DistillationObjective(student, DistillationSettings(), MEMORY)
     assert "memory" not in objective.state_dict()
@@ -125,9 +146,9 @@ def test_the_trainer_divides_each_loss_by_the_accumulation_steps(objective):
 SETTINGS = TrainingSettings(epochs=6, learning_rate=4e-4, batch_size=16, bf16=False, freeze_word_embeddings=False)
 
 
-def train(folder, toy_task, toy_encoder_folder, distillation, **teacher):
+def train(folder, task, toy_encoder_folder, loss, **teacher):
     return train_student(
-        toy_encoder_folder, toy_task, SETTINGS, distillation, folder, "Student",
+        toy_encoder_folder, task, SETTINGS, loss, folder, "Student",
         layers=2, max_length=16, on_progress=lambda _: None, **teacher,
     )  # fmt: skip
 
@@ -162,26 +183,78 @@ def test_the_students_embeddings_follow_the_teachers(toy_task, toy_encoder_folde
         assert ((x @ directions.T).argmax(axis=1) == (toy_task.labels("test") + shift) % 3).mean() > 0.9
 
 
+@pytest.fixture
+def datasets(monkeypatch):
+    """The rows on which each network is trained."""
+    given = []
+    original = distillation.run_trainer
+
+    def spy(objective, rows, *others, **options):
+        given.append(rows)
+        return original(objective, rows, *others, **options)
+
+    monkeypatch.setattr(distillation, "run_trainer", spy)
+    return given
+
+
+GOLD_ONLY = DistillationSettings(soft_label_weight=0, gold_label_weight=1, relational_weight=0)
+
+
+def test_who_learns_from_a_teacher_learns_from_unlabelled_texts_too(
+    unlabelled_task, toy_encoder_folder, tmp_path, datasets
+):
+    taught = len(unlabelled_task.taught_texts)
+    soft = np.full((taught, 3), 1 / 3, dtype=np.float32)
+    z = unit(np.random.default_rng(0).normal(size=(taught, 32))).astype(np.float32)
+    mixed = DistillationSettings(gold_label_weight=0.5)
+    for run, (settings, given) in enumerate([(mixed, {"soft_labels": soft, "teacher_embeddings": z}), (GOLD_ONLY, {})]):
+        train(tmp_path / str(run), unlabelled_task, toy_encoder_folder, settings, **given)
+    by_teacher, by_gold = datasets
+    gold = unlabelled_task.labels("train").tolist()
+    assert by_teacher["labels"][:].tolist() == gold + [NO_LABEL] * (taught - 90)
+    assert by_gold["labels"][:].tolist() == gold
+    tokenizer = TextClassifier.from_pretrained(toy_encoder_folder, 3).tokenizer
+    wanted = tokenizer(unlabelled_task.taught_texts)["input_ids"]
+    assert [row.tolist() for row in by_teacher["input_ids"]] == wanted
+
+
+def test_the_student_follows_the_teacher_on_unlabelled_texts(toy_task, toy_encoder_folder, tmp_path):
+    """The words of one class are in the unlabelled texts alone: what they mean only the teacher says."""
+    rows = {split: toy_task.rows[split].to_pandas() for split in SPLITS}
+    names = np.asarray(toy_task.label_names)
+    tables = {split: table.assign(label=names[table["label"]]) for split, table in rows.items()}
+    weather = tables["train"]["label"] == "weather"
+    kept = pd.concat([tables["train"][~weather], tables["train"][weather].head(2).assign(text=["the", "a"])])
+    task, left_out = with_unlabelled(
+        make_task("two", tables | {"train": kept}), tables["train"][weather].drop(columns=["label", "id"])
+    )
+    labels = np.concatenate([task.labels("train"), np.full(len(task.rows["unlabelled"]), 2)])
+    soft = np.where(np.arange(3) == labels[:, None], 0.9, 0.05).astype(np.float32)
+    student = train(
+        tmp_path / "student", task, toy_encoder_folder, DistillationSettings(relational_weight=0), soft_labels=soft
+    )
+    of_weather = [text for text, label in zip(task.texts("test"), task.labels("test"), strict=True) if label == 2]
+    assert (student.encode(of_weather)[1].argmax(axis=1) == 2).mean() > 0.9
+    assert left_out < 15
+
+
 def test_the_same_seed_gives_the_same_student(toy_task, toy_encoder_folder, tmp_path):
-    gold_only = DistillationSettings(soft_label_weight=0, gold_label_weight=1, relational_weight=0)
-    first, again = (train(tmp_path / run, toy_task, toy_encoder_folder, gold_only) for run in ("first", "again"))
+    first, again = (train(tmp_path / run, toy_task, toy_encoder_folder, GOLD_ONLY) for run in ("first", "again"))
     state = again.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in first.state_dict().items())
     assert not first.training
 
 
 @pytest.mark.parametrize(
-    ("distillation", "missing"),
+    ("loss", "missing"),
     [
         (DistillationSettings(), "soft_labels"),
         (DistillationSettings(soft_label_weight=0, gold_label_weight=1), "teacher_embeddings"),
     ],
 )
-def test_a_loss_that_lacks_the_teachers_values_is_refused(
-    toy_task, toy_encoder_folder, tmp_path, distillation, missing
-):
+def test_a_loss_that_lacks_the_teachers_values_is_refused(toy_task, toy_encoder_folder, tmp_path, loss, missing):
     with pytest.raises(ReAugKDError, match=f"needs the teacher's {missing}"):
-        train(tmp_path, toy_task, toy_encoder_folder, distillation)
+        train(tmp_path, toy_task, toy_encoder_folder, loss)
 
 
 def test_embeddings_of_another_width_than_the_students_are_refused(toy_task, toy_encoder_folder, tmp_path):

@@ -171,6 +171,31 @@ def test_outputs_of_other_classes_are_refused(outputs, toy_task):
         outputs.check(replace(toy_task, label_names=("fruit", "metal")))
 
 
+def test_the_outputs_of_unlabelled_texts_come_last_and_are_read_with_those_of_train(teacher, unlabelled_task):
+    outputs = TeacherOutputs.compute(teacher, unlabelled_task, "toy-teacher")
+    rows = len(unlabelled_task.rows["unlabelled"])
+    assert outputs.splits == ["train"] * 90 + ["validation"] * 24 + ["test"] * 36 + ["unlabelled"] * rows
+    assert outputs.ids[-rows:] == unlabelled_task.rows["unlabelled"]["id"][:]
+    hidden, soft_labels = teacher.encode(unlabelled_task.taught_texts)
+    found = outputs.of("train", "unlabelled")
+    np.testing.assert_allclose(found[0], hidden, rtol=1e-3, atol=1e-3)  # float16
+    np.testing.assert_allclose(found[1], soft_labels, atol=1e-6)
+    outputs.check(unlabelled_task)
+
+
+def test_outputs_with_and_without_unlabelled_texts_are_told_apart(teacher, outputs, toy_task, unlabelled_task):
+    with pytest.raises(ReAugKDError, match="computed for other rows or splits than those of toy"):
+        outputs.check(unlabelled_task)
+    with pytest.raises(ReAugKDError, match="computed for other rows or splits than those of toy"):
+        TeacherOutputs.compute(teacher, unlabelled_task, "toy-teacher").check(toy_task)
+
+
+def test_unlabelled_texts_have_no_part_in_the_calibration(teacher, outputs, toy_task, unlabelled_task):
+    more = TeacherOutputs.compute(teacher, unlabelled_task, "toy-teacher").calibrated(unlabelled_task)
+    plain = outputs.calibrated(toy_task)
+    np.testing.assert_allclose(more.of("train")[1], plain.of("train")[1], atol=1e-6)
+
+
 def test_token_rows_are_the_tokenizers_columns_with_the_length(teacher):
     texts = ["apple", "rain and snow and fog"]
     rows = token_rows(teacher, texts)
