@@ -32,7 +32,7 @@ def test_who_is_named_logs_in_by_the_page_and_sees_answers_and_maps(open_page, t
         page.get_by_role("button", name="Login").click()
         if password == "wrong":
             expect(page.get_by_text("Incorrect Credentials")).to_be_visible()
-    expect(page.locator("#answer .answer")).to_be_visible()
+    expect(page.locator("#answer p.answer")).to_be_visible()
     expect(page.locator(MAPS)).to_have_attribute("data-points", "126")
     page.close()
     app.close()

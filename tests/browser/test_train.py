@@ -10,8 +10,8 @@ from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 from toy_data import toy_rows
 
+from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.errors import ReAugKDError
-from reaugkd.inference import ReAugKDClassifier
 from reaugkd.weights import DEFAULT_ENCODER
 
 ROWS = ".neighbours tbody tr"
@@ -70,10 +70,13 @@ def test_a_file_is_trained_on_watched_cancelled_gone_on_with_and_asked(
     choose(page, "#train-label-column", "kind")
     expect(page.locator("#train-about")).to_contain_text("3 labels: fruit 12, metal 12, weather 12")
     expect(page.locator("#train-preview")).to_contain_text("review")
+    further = [*toy_rows(4, seed=8)["text"], pd.read_csv(rows_file)["review"][0]]
+    pd.DataFrame({"review": further}).to_csv(rows_file.with_name("further.csv"), index=False)
+    page.locator("#train-unlabelled-file input[type=file]").set_input_files(rows_file.with_name("further.csv"))
+    expect(page.locator("#train-unlabelled-file")).to_contain_text("further")
     choose(page, "#train-teacher", str(wide_encoder_folder))
     choose(page, "#train-student", str(toy_encoder_folder))
     page.locator("#train-epochs-wanted input").fill("3")
-    page.locator("#train-second-key input").uncheck()
     page.locator("#train-name input, #train-name textarea").fill("reviews")
     page.locator("#train-start").click()
     status = page.locator("#train-status")
@@ -98,12 +101,19 @@ def test_a_file_is_trained_on_watched_cancelled_gone_on_with_and_asked(
     expect(page.locator("#train-message")).to_contain_text("is unfinished and has other settings")
     page.locator("#train-resume").click()
     expect(status).to_contain_text("reviews is trained")
+    expect(status).to_contain_text("✓ Keys of the memory")
+    expect(status).to_contain_text("unlabelled texts that are known, or nearly, from another split")
     expect(page.locator("#train-epochs")).to_contain_text("after epoch 3")
     choose_model(page, "reviews")
     page.get_by_role("tab", name="Query").click()
     expect(page.locator("#about")).to_contain_text("Task reviews: 3 classes")
     page.locator("#text textarea").fill("plum and pear")
     expect(page.locator("#answer .asked")).to_have_text("plum and pear")
+    page.get_by_role("tab", name="Memory").click()
+    page.locator("#show").get_by_label("all", exact=True).check()
+    page.locator("#search input, #search textarea").fill(further[0])
+    page.locator("#memories").get_by_text(further[0], exact=True).last.click()
+    expect(page.locator("#picked-memory")).to_contain_text("Labelled by the teacher")
     page.get_by_role("tab", name="Train").click()
     name = page.locator("#train-name input, #train-name textarea")
     expect(name).to_have_value("reviews-2")
@@ -141,7 +151,6 @@ def test_a_file_of_pairs_with_its_own_test_rows_leaves_a_model_that_kept_its_tea
     choose(page, "#train-teacher", str(wide_encoder_folder))
     choose(page, "#train-student", str(toy_encoder_folder))
     page.locator("#train-epochs-wanted input").fill("1")
-    page.locator("#train-second-key input").uncheck()
     page.locator("#train-keep input").check()
     page.locator("#train-name input, #train-name textarea").fill("pairs")
     page.locator("#train-start").click()
@@ -173,7 +182,6 @@ def test_a_data_set_by_name_is_trained_on_by_the_columns_that_one_names(
     choose(page, "#train-teacher", str(wide_encoder_folder))
     choose(page, "#train-student", str(toy_encoder_folder))
     page.locator("#train-epochs-wanted input").fill("1")
-    page.locator("#train-second-key input").uncheck()
     page.locator("#train-name input, #train-name textarea").fill("requests")
     page.locator("#train-start").click()
     expect(page.locator("#train-status")).to_contain_text("name one of utterance, intent, topic as text column")
@@ -205,7 +213,7 @@ def test_the_shipped_task_is_trained_as_the_page_says(open_page, serve_model, to
     (request,) = asked
     assert (request.task, request.teacher) == ("shoptalk", trainings.SHIPPED_TEACHER)
     assert (request.student, request.student_layers) == (DEFAULT_ENCODER, 2)
-    assert (request.seed, request.epochs, request.second_key) == (7, 0, True)
+    assert (request.seed, request.epochs, request.encoder_key, request.unlabelled_file) == (7, 0, "", "")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
