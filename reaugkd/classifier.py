@@ -281,12 +281,6 @@ class ReAugKDClassifier:
         retrieval_weight: float | None = None,
         temperature: float | None = None,
     ) -> Explanation:
-        """Answer one text and take the answer apart; the arguments are those of :meth:`predict_proba`.
-
-        Returns
-        -------
-        Explanation
-            Probabilities, what the student and each key add, and each key's neighbours.
-        """
+        """Answer one text and take the answer apart; the arguments are those of :meth:`predict_proba`."""
         pool = self.pool.overridden(k, retrieval_weight, temperature)
         return explain(self.answer(self.encode([text]), pool))

@@ -23,8 +23,8 @@ def words_classifier(
     tokenizer: PreTrainedTokenizerBase,
     texts: Sequence[Text],
     soft_labels: NDArray[np.floating],
-    asked: Sequence[Sequence[Text]],
-) -> list[NDArray[np.float64]]:
+    asked: Sequence[Text],
+) -> NDArray[np.float64]:
     r"""Classify by a ridge from n-grams to the teacher's log soft labels, :math:`\log \max(\bar y, 0.01)`.
 
     Parameters
@@ -35,19 +35,20 @@ def words_classifier(
         N texts or pairs to learn from.
     soft_labels : (N, C) float
         The teacher's.
-    asked : sequence of sequences of Text
-        Texts to classify.
+    asked : sequence of Text
+        M texts or pairs to classify.
 
     Returns
     -------
-    list of (M, C) float64
-        Probabilities of each of the asked.
+    (M, C) float64
+        Rows sum to 1.
     """
     ngrams = NGrams.of(tokenizer, texts)
     folds = folds_apart(texts, soft_labels.argmax(axis=1), FOLDS)
     targets = np.log(np.maximum(soft_labels, CLIP)).astype(np.float32)
     (weight, bias), _ = fit_apart(ngrams.matrix(tokenizer, texts), targets, folds)
-    return [softmax((ngrams.matrix(tokenizer, some) @ weight + bias).astype(np.float64), axis=1) for some in asked]
+    said: NDArray[np.float64] = softmax((ngrams.matrix(tokenizer, asked) @ weight + bias).astype(np.float64), axis=1)
+    return said
 
 
 def gold_classifier(
@@ -55,8 +56,8 @@ def gold_classifier(
     texts: Sequence[Text],
     labels: Labels,
     classes: int,
-    asked: Sequence[Sequence[Text]],
-) -> list[NDArray[np.float64]]:
+    asked: Sequence[Text],
+) -> NDArray[np.float64]:
     """Classify by a logistic regression from n-grams to the gold labels, its strength chosen on a held-out fifth.
 
     Parameters
@@ -69,13 +70,13 @@ def gold_classifier(
         Gold labels.
     classes : int
         C.
-    asked : sequence of sequences of Text
-        Texts to classify.
+    asked : sequence of Text
+        M texts or pairs to classify.
 
     Returns
     -------
-    list of (M, C) float64
-        Probabilities of each of the asked; 0 for a class without a row.
+    (M, C) float64
+        Rows sum to 1; 0 for a class without a row.
     """
     ngrams = NGrams.of(tokenizer, texts)
     search = GridSearchCV(
@@ -84,9 +85,6 @@ def gold_classifier(
         scoring="accuracy",  # a class that the fifth lacks would be refused by the log loss
         cv=ShuffleSplit(1, test_size=0.2, random_state=0),
     ).fit(ngrams.matrix(tokenizer, texts), labels)
-    found = []
-    for some in asked:
-        said = np.zeros((len(some), classes))
-        said[:, search.classes_] = search.predict_proba(ngrams.matrix(tokenizer, some))
-        found.append(said)
-    return found
+    said = np.zeros((len(asked), classes))
+    said[:, search.classes_] = search.predict_proba(ngrams.matrix(tokenizer, asked))
+    return said

@@ -303,6 +303,32 @@ def distill(
     )
 
 
+def taught_memory(task: Task, soft_labels: NDArray[np.float32], teacher_embeddings: NDArray[np.float32]) -> Memory:
+    """Return the memory of all taught texts, without keys; one that has no gold label has the teacher's.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    soft_labels : (N, C) float32
+        ȳ_i of the texts of its :attr:`~reaugkd.data.Task.taught_splits`.
+    teacher_embeddings : (N, d) float32
+        z_i of the same texts.
+
+    Returns
+    -------
+    Memory
+        For :func:`reaugkd.key_fitting.fit_keys`.
+    """
+    rows = _named_rows(task, "train")
+    if UNLABELLED in task.rows:
+        further = task.rows[UNLABELLED].to_pandas()
+        names = np.asarray(task.label_names)[soft_labels[len(rows) :].argmax(axis=1)]
+        further = further.assign(label=names, **{LABELLED_BY: TEACHER})
+        rows = pd.concat([rows.assign(**{LABELLED_BY: ""}), further], ignore_index=True)
+    return Memory(rows, task.label_names, soft_labels, teacher_embeddings, {})
+
+
 def train(
     task: Task,
     recipe: Recipe,
@@ -368,7 +394,8 @@ def train(
         with _timed(seconds, "projection_head"):
             hidden = teacher_outputs.of("train")[0]
             head = fit_head(task, recipe, hidden, work / "projection_head", on_progress=on_progress)
-        memory = _memory(task, teacher_outputs, head)
+        hidden, soft_labels = teacher_outputs.of(*task.taught_splits)
+        memory = taught_memory(task, soft_labels, head.project(hidden))
         students = _trained_students(task, recipe, memory, work, seconds, on_progress)
         with _timed(seconds, "keys"):
             _report(on_progress, "Keys of the memory")
@@ -445,18 +472,6 @@ def _check_encoders(recipe: Recipe, task: Task, on_progress: OnProgress | None, 
 def _check_teacher(recipe: Recipe, task: Task, on_progress: OnProgress | None) -> None:
     weights = find_weights(recipe.teacher, _sentence(on_progress))
     check_encoder(weights, task.texts("train")[:CHECKED_TEXTS], max_length=recipe.max_length)
-
-
-def _memory(task: Task, teacher_outputs: TeacherOutputs, head: ProjectionHead) -> Memory:
-    """Return the memory of all taught texts, without keys; one that has no gold label has the teacher's."""
-    hidden, soft_labels = teacher_outputs.of(*task.taught_splits)
-    rows = _named_rows(task, "train")
-    if UNLABELLED in task.rows:
-        further = task.rows[UNLABELLED].to_pandas()
-        names = np.asarray(task.label_names)[soft_labels[len(rows) :].argmax(axis=1)]
-        further = further.assign(label=names, **{LABELLED_BY: TEACHER})
-        rows = pd.concat([rows.assign(**{LABELLED_BY: ""}), further], ignore_index=True)
-    return Memory(rows, task.label_names, soft_labels, head.project(hidden), {})
 
 
 @dataclass(frozen=True)

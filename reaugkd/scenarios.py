@@ -1,24 +1,23 @@
-"""What a memory can do without training: learn classes, stand in for labels, unlearn wrong ones, grow.
+"""What a memory can do without training: learn classes, stand in for labels, hold texts that only a teacher labelled.
 
-Each scenario trains a student, then changes its memory and no network, and compares with a student that is trained
-again and with plain kNN over an untuned encoder. What is fitted besides takes no training: the keys in closed form,
-and the pool.
+Each scenario trains a student, then changes its memory and no network. What is fitted besides takes no training: the
+keys in closed form, and the pool.
 """
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
 
 from reaugkd.answers import EncodedTexts, answer
 from reaugkd.choice import choose_linear, choose_pool
-from reaugkd.data import UNLABELLED, Task
+from reaugkd.data import SPLITS, Task
+from reaugkd.encoder_key import EncoderKey
 from reaugkd.encoders import TextClassifier, normalize
 from reaugkd.errors import ReAugKDError
 from reaugkd.key_fitting import UntunedEncoder, fit_keys
@@ -27,7 +26,7 @@ from reaugkd.memory import Memory
 from reaugkd.metrics import METRICS
 from reaugkd.pool import Pool
 from reaugkd.projection_head import ProjectionHead
-from reaugkd.recipe import Recipe, distill, fit_head
+from reaugkd.recipe import Recipe, distill, fit_head, taught_memory
 from reaugkd.teacher import TeacherOutputs
 from reaugkd.texts import Labels, Text
 from reaugkd.weights import DEFAULT_ENCODER, find_weights
@@ -35,8 +34,6 @@ from reaugkd.weights import DEFAULT_ENCODER, find_weights
 NEW_CLASSES = 15
 ROWS_A_NEW_CLASS = (5, 20, None)
 ROWS_A_CLASS = (16, 64)
-NOISE = 0.2
-GROWTH = 10
 POOL_ROWS = 1_000
 UNTUNED = "untuned"
 WAYS = {
@@ -98,22 +95,35 @@ class Keyed:
         made: Trained,
         memory: Memory,
         texts: Sequence[Text],
-        encoder: UntunedEncoder,
+        encoder: UntunedEncoder | None = None,
         held_out: Sequence[Text] = (),
     ) -> "Keyed":
-        """Fit the keys to a memory, apart from the siblings of held-out texts."""
+        """Fit the keys, of which one needs an encoder, to a memory, apart from the siblings of held-out texts."""
         keys, keyed = fit_keys(memory, texts, made.student.tokenizer, encoder=encoder, held_out=held_out)
-        return cls(made, keys, keyed.with_keys({**keyed.keys, UNTUNED: encoder.pooled[:, -1]}))
+        untuned = {} if encoder is None else {UNTUNED: encoder.pooled[:, -1]}
+        return cls(made, keys, keyed.with_keys({**keyed.keys, **untuned}))
 
     def encode(self, texts: Sequence[Text]) -> EncodedTexts:
         """Run the student and the keys over texts."""
         hidden, probabilities = self.made.student.encode(texts)
         embeddings = normalize(hidden)
-        encoder = self.keys[ENCODER].encoder  # type: ignore[attr-defined]  # that key has one
-        pooled = encoder.encode_layers(texts)
-        queries = {name: key.embed(texts, embeddings) for name, key in self.keys.items() if name != ENCODER}
-        queries |= {ENCODER: self.keys[ENCODER].keys(pooled), UNTUNED: normalize(pooled[:, -1])}  # type: ignore[attr-defined]
+        queries: dict[str, Floats] = {}
+        for name, key in self.keys.items():
+            if isinstance(key, EncoderKey) and key.encoder is not None:
+                pooled = key.encoder.encode_layers(texts)
+                queries |= {name: key.keys(pooled), UNTUNED: normalize(pooled[:, -1])}
+            else:
+                queries[name] = key.embed(texts, embeddings)
         return EncodedTexts(texts, embeddings, probabilities, queries)
+
+    def pools(self, held_out: Sequence[Text], labels: Labels, metric: str) -> tuple[dict[str, Pool], Pool]:
+        """Choose on held-out texts a pool for each of :data:`WAYS`, and how plain kNN searches ``untuned``."""
+        asked = self.encode(held_out)
+        pools = {
+            way: replace(choose_pool(asked, labels, self.memory, keys).pool, new_class_key=keys[-1])
+            for way, keys in WAYS.items()
+        }
+        return pools, choose_linear(asked, labels, self.memory, UNTUNED, metric, (1.0,))
 
     def grown(self, rows: Memory, encoded: EncodedTexts) -> "Keyed":
         """Return the memory with further rows, each keyed as a query is."""
@@ -178,14 +188,6 @@ def part_of(task: Task, **rows: NDArray[np.integer]) -> Task:
     return replace(task, rows=DatasetDict(chosen))
 
 
-def memory_of(task: Task, numbers: NDArray[np.integer], soft_labels: Floats, z: Floats, split: str = "train") -> Memory:
-    """Return a memory without keys of some rows of a split; ``soft_labels`` and ``z`` are theirs."""
-    rows = task.rows[split].select(numbers).to_pandas()
-    names = np.asarray(task.label_names)
-    labels = rows["label"] if "label" in rows else soft_labels.argmax(axis=1)
-    return Memory(rows.assign(label=names[labels]), task.label_names, soft_labels, z, {})
-
-
 def one_hot(labels: Labels, classes: int) -> Floats:
     """Return gold labels as soft labels (N, C)."""
     return np.eye(classes, dtype=np.float32)[labels]
@@ -230,16 +232,18 @@ def new_classes(
     known = len(ordered) - left_out
     labels, gold = task.labels("train"), task.labels("test")
     is_new = gold >= known
-    old = part_of(
-        task, **{split: np.flatnonzero(task.labels(split) < known) for split in ("train", "validation", "test")}
-    )
+    old = part_of(task, **{split: np.flatnonzero(task.labels(split) < known) for split in SPLITS})
     old = replace(old, label_names=task.label_names[:known])
     outputs = teach(old).calibrated(old)
     hidden, soft_labels = outputs.of("train")
     made = trained(old, soft_labels, hidden, recipe)
     assert made.projection is not None
     z, old_rows = made.projection.project(hidden), np.flatnonzero(labels < known)
-    keyed, pools, nearest = _chosen(old, made, soft_labels, z, untuned_encoder(old, recipe))
+    memory, texts, held_out = taught_memory(old, soft_labels, z), old.texts("train"), old.texts("validation")
+    encoder = untuned_encoder(old, recipe)
+    to_choose = Keyed.of(made, memory, texts, encoder, held_out)
+    pools, nearest = to_choose.pools(held_out, old.labels("validation"), old.metric)
+    keyed = Keyed.of(made, memory, texts, encoder)
     queries = keyed.encode(task.texts("test"))
     padded = np.pad(soft_labels, ((0, 0), (0, left_out)))
 
@@ -255,10 +259,9 @@ def new_classes(
         rows = np.concatenate([old_rows, added])
         shown = int(count or round(len(added) / left_out))
         start = time.monotonic()
-        texts = task.texts("train")
-        encoded = keyed.encode([texts[row] for row in added.tolist()])
-        soft = np.concatenate([padded, one_hot(labels[added], len(ordered))])
-        grown = keyed.grown(memory_of(task, rows, soft, np.concatenate([z, encoded.embeddings])), encoded)
+        encoded = keyed.encode(part_of(task, train=added).texts("train"))
+        soft, both = np.concatenate([padded, one_hot(labels[added], len(ordered))]), part_of(task, train=rows)
+        grown = keyed.grown(taught_memory(both, soft, np.concatenate([z, encoded.embeddings])), encoded)
         seconds = time.monotonic() - start
         for way, pool in pools.items():
             found = answer(queries, grown.memory, pool).pooled.probabilities
@@ -266,7 +269,7 @@ def new_classes(
         # No student, so no class that it does not know: all neighbours count alike.
         found = answer(queries, grown.memory, nearest).retrieved[UNTUNED].probabilities
         yield {"way": "plain kNN, untuned", "rows_a_class": shown, "seconds": seconds} | scored(found.argmax(axis=1))
-        again = trained(part_of(task, train=rows), soft, None, recipe)
+        again = trained(both, soft, None, recipe)
         predicted = again.predicted(task.texts("test"))
         yield {"way": "retrained", "rows_a_class": shown, "seconds": again.seconds} | scored(predicted)
 
@@ -303,37 +306,10 @@ def few_labels(task: Task, outputs: TeacherOutputs, recipe: Recipe) -> Iterator[
         yield _scored("KD", count, task, baseline.predicted(task.texts("test")), baseline.seconds)
         unseen = np.setdiff1d(everything, kept)
         yield from _by_grown_memory(task, aligned, unseen, outputs, encoder, count, generator)
-    retrained = _retrained(task, soft_labels, recipe)
-    yield from (retrained | {"rows_a_class": count} for count in ROWS_A_CLASS)
-
-
-def grown_memory(task: Task, outputs: TeacherOutputs, recipe: Recipe) -> Iterator[Row]:
-    """Train on a tenth of the rows, then let the memory grow tenfold by texts that the teacher has labelled.
-
-    Parameters
-    ----------
-    task : Task
-        The task.
-    outputs : TeacherOutputs
-        Calibrated outputs of a teacher of the whole task.
-    recipe : Recipe
-        Of the students.
-
-    Yields
-    ------
-    dict
-        As :func:`few_labels` yields them, ``rows_a_class`` being the mean; the retrained student is a KD student of all
-        the rows.
-    """
-    generator = np.random.default_rng(recipe.seed)
-    hidden, soft_labels = outputs.of("train")
-    total = len(task.rows["train"])
-    kept = np.sort(generator.choice(total, total // GROWTH, replace=False))
-    count = round(len(kept) / len(task.label_names))
-    made = trained(part_of(task, train=kept), soft_labels[kept], hidden[kept], recipe)
-    unseen = np.setdiff1d(np.arange(total), kept)
-    yield from _by_grown_memory(task, made, unseen, outputs, untuned_encoder(task, recipe), count, generator)
-    yield _retrained(task, soft_labels, recipe) | {"rows_a_class": count}
+    again = trained(task, soft_labels, None, recipe)
+    predicted = again.predicted(task.texts("test"))
+    for count in ROWS_A_CLASS:
+        yield _scored("retrained on all rows (KD)", count, task, predicted, again.seconds)
 
 
 def unlabelled_text(task: Task, outputs: TeacherOutputs, recipe: Recipe) -> Iterator[Row]:
@@ -354,96 +330,21 @@ def unlabelled_text(task: Task, outputs: TeacherOutputs, recipe: Recipe) -> Iter
         ``way``, ``all`` (the task's metric on its test rows) and ``seconds``: a student without the texts as long as
         the recipe trains it, and by as many steps as the one with them; each alone and with its memory; and the first
         with a memory that holds the texts.
-
-    Raises
-    ------
-    ReAugKDError
-        If the task has no unlabelled rows.
     """
-    if UNLABELLED not in task.rows:
-        raise ReAugKDError(f"The task {task.name!r} has no unlabelled rows; name a file of them in the plan.")
-    plain = replace(task, rows=DatasetDict({split: rows for split, rows in task.rows.items() if split != UNLABELLED}))
-    count, total = len(task.rows["train"]), len(task.taught_texts)
-    hidden, soft_labels = outputs.of(*task.taught_splits)
+    plain = replace(task, rows=DatasetDict({split: task.rows[split] for split in SPLITS}))
     epochs = recipe.for_task(task).epochs or 1.0
-    longer = replace(recipe, epochs=epochs * total / count)
-    runs = {"without": (plain, recipe, count), "without, equal steps": (plain, longer, count)}
-    runs["with unlabelled text"] = (task, recipe, total)
-    for name, (of_run, how, rows) in runs.items():
-        made = trained(of_run, soft_labels[:rows], hidden[:rows], how)
+    longer = replace(recipe, epochs=epochs * len(task.taught_texts) / len(plain.taught_texts))
+    runs = {"without": (plain, recipe), "without, equal steps": (plain, longer), "with unlabelled text": (task, recipe)}
+    for name, (taught, how) in runs.items():
+        hidden, soft_labels = outputs.of(*taught.taught_splits)
+        made = trained(taught, soft_labels, hidden, how)
         yield _scored(f"student {name}", None, task, made.predicted(task.texts("test")), made.seconds)
-        memories = {"": rows} if name != "without" else {"": rows, ", memory grown": total}
-        for grown, size in memories.items():
+        memories = {f"memory {name}": taught}
+        memories |= {"memory without, grown": task} if name == "without" else {}
+        for way, remembered in memories.items():
             start = time.monotonic()
-            found = _by_free_keys(task, made, soft_labels[:size], hidden[:size])
-            yield _scored(f"memory {name}{grown}", None, task, found, time.monotonic() - start)
-
-
-def corrected_labels(task: Task, recipe: Recipe) -> Iterator[Row]:
-    """Train a student on labels of which a fifth are wrong, then correct them in the memory only.
-
-    The pool is chosen on the wrong validation labels, before and after, and the keys, which for want of a teacher are
-    drawn to the labels, are fitted to the wrong ones: what is gained is gained by the memory's correction alone.
-
-    Parameters
-    ----------
-    task : Task
-        The task; its labels are the right ones.
-    recipe : Recipe
-        Of the students, which here learn from the gold labels alone.
-
-    Yields
-    ------
-    dict
-        ``way``, ``all`` (the task's metric on its test rows) and ``seconds``.
-    """
-    generator = np.random.default_rng(recipe.seed)
-    noisy = replace(task, rows=DatasetDict({**task.rows}))
-    for split in ("train", "validation"):
-        noisy.rows[split] = _with_wrong_labels(task, split, generator)
-    made = trained(noisy, None, None, recipe)
-    classes = len(task.label_names)
-    yield _scored("student of wrong labels", None, task, made.predicted(task.texts("test")), made.seconds)
-    wrong = one_hot(noisy.labels("train"), classes)
-    ways = {way: keys for way, keys in WAYS.items() if way in ("text key", "encoder key")}
-    encoder = untuned_encoder(task, recipe)
-    keyed = None
-    for state, labelled in (("of wrong labels", noisy), ("corrected", task)):
-        start = time.monotonic()
-        soft = one_hot(labelled.labels("train"), classes)
-        chosen, pools, nearest = _chosen(noisy, made, soft, wrong, encoder, ways)
-        keyed = keyed or chosen
-        queries = keyed.encode(task.texts("test"))
-        memory = replace(chosen.memory, soft_labels=soft)
-        seconds = time.monotonic() - start
-        for way, pool in pools.items():
-            found = answer(queries, memory, pool).predicted["answer"]
-            yield _scored(f"memory {state}, {way}", None, task, found, seconds)
-        found = answer(queries, memory, nearest).predicted["memory"]
-        yield _scored(f"plain kNN {state}, untuned", None, task, found, seconds)
-    again = trained(task, None, None, recipe)
-    yield _scored("retrained on right labels", None, task, again.predicted(task.texts("test")), again.seconds)
-
-
-def _chosen(
-    task: Task,
-    made: Trained,
-    soft_labels: Floats,
-    z: Floats,
-    encoder: UntunedEncoder,
-    ways: Mapping[str, tuple[str, ...]] = WAYS,
-) -> tuple[Keyed, dict[str, Pool], Pool]:
-    """Fit the keys to a task's train rows, and choose a pool for each way, and plain kNN, on its validation rows."""
-    texts, held_out, labels = task.texts("train"), task.texts("validation"), task.labels("validation")
-    memory = memory_of(task, np.arange(len(texts)), soft_labels, z)
-    to_choose = Keyed.of(made, memory, texts, encoder, held_out)
-    asked = to_choose.encode(held_out)
-    pools = {
-        way: replace(choose_pool(asked, labels, to_choose.memory, keys).pool, new_class_key=keys[-1])
-        for way, keys in ways.items()
-    }
-    nearest = choose_linear(asked, labels, to_choose.memory, UNTUNED, task.metric, (1.0,))
-    return Keyed.of(made, memory, texts, encoder), pools, nearest
+            found = _by_free_keys(remembered, made, outputs)
+            yield _scored(way, None, task, found, time.monotonic() - start)
 
 
 def _by_grown_memory(
@@ -460,58 +361,33 @@ def _by_grown_memory(
     held_out = np.sort(generator.choice(unseen, min(POOL_ROWS, len(unseen) // 2), replace=False))
     others = np.setdiff1d(np.arange(len(hidden)), held_out)
     start = time.monotonic()
-    texts = task.texts("train")
     assert made.projection is not None
     z = made.projection.project(hidden)
-    asked_texts, other_texts = ([texts[row] for row in rows.tolist()] for rows in (held_out, others))
+    rest, asked = part_of(task, train=others), part_of(task, train=held_out).texts("train")
     part = UntunedEncoder(encoder.encoder, encoder.pooled[others])
-    to_choose = Keyed.of(made, memory_of(task, others, soft_labels[others], z[others]), other_texts, part, asked_texts)
-    whole = Keyed.of(made, memory_of(task, np.arange(len(texts)), soft_labels, z), texts, encoder)
-    asked, queries = to_choose.encode(asked_texts), whole.encode(task.texts("test"))
-    by_teacher = soft_labels[held_out].argmax(axis=1)
+    to_choose = Keyed.of(made, taught_memory(rest, soft_labels[others], z[others]), rest.texts("train"), part, asked)
+    pools, nearest = to_choose.pools(asked, soft_labels[held_out].argmax(axis=1), task.metric)
+    whole = Keyed.of(made, taught_memory(task, soft_labels, z), task.texts("train"), encoder)
+    queries = whole.encode(task.texts("test"))
     seconds = time.monotonic() - start
     yield _scored("ReAugKD, no memory", count, task, queries.student_probabilities.argmax(axis=1), made.seconds)
-    for way, keys in WAYS.items():
-        pool = choose_pool(asked, by_teacher, to_choose.memory, keys).pool
-        yield _scored(
-            f"memory grown, {way}", count, task, answer(queries, whole.memory, pool).predicted["answer"], seconds
-        )
-    nearest = choose_linear(asked, by_teacher, to_choose.memory, UNTUNED, task.metric, (1.0,))
-    found = answer(queries, whole.memory, nearest).predicted["memory"]
+    for way, pool in pools.items():
+        found = answer(queries, whole.memory, pool).predicted["answer"]
+        yield _scored(f"memory grown, {way}", count, task, found, seconds)
+    found = answer(queries, whole.memory, nearest).predicted["answer"]
     yield _scored("plain kNN, untuned", count, task, found, seconds)
 
 
-def _by_free_keys(task: Task, made: Trained, soft_labels: Floats, hidden: Floats) -> Labels:
-    """Answer the test rows by a memory of the first taught texts, its pool chosen on the validation rows."""
+def _by_free_keys(task: Task, made: Trained, outputs: TeacherOutputs) -> Labels:
+    """Answer the test rows by a memory of the taught texts, its pool chosen on the validation rows."""
     assert made.projection is not None
-    texts, tokenizer, held_out = task.taught_texts[: len(hidden)], made.student.tokenizer, task.texts("validation")
-    z, names = made.projection.project(hidden), np.asarray(task.label_names)
-    rows = _table(texts, task.is_pair).assign(label=names[soft_labels.argmax(axis=1)])
-    rows["id"] = [str(number) for number in range(len(rows))]
-    memory = Memory(rows, task.label_names, soft_labels, z, {})
-
-    def asked(keys: dict[str, Key], asked_texts: list[Text]) -> EncodedTexts:
-        hidden_states, probabilities = made.student.encode(asked_texts)
-        x = normalize(hidden_states)
-        return EncodedTexts(
-            asked_texts, x, probabilities, {name: key.embed(asked_texts, x) for name, key in keys.items()}
-        )
-
-    keys, to_choose = fit_keys(memory, texts, tokenizer, held_out=held_out)
-    pool = choose_pool(asked(keys, held_out), task.labels("validation"), to_choose, list(keys)).pool
-    keys, memory = fit_keys(memory, texts, tokenizer)
-    return answer(asked(keys, task.texts("test")), memory, pool).predicted["answer"]
-
-
-def _table(texts: Sequence[Text], is_pair: bool) -> pd.DataFrame:
-    """Return texts as a table with ``text`` and, for pairs, ``text_pair``."""
-    return pd.DataFrame(list(texts), columns=["text", "text_pair"]) if is_pair else pd.DataFrame({"text": list(texts)})
-
-
-def _retrained(task: Task, soft_labels: Floats, recipe: Recipe) -> Row:
-    """Train a KD student on all rows and score it."""
-    again = trained(task, soft_labels, None, recipe)
-    return _scored("retrained on all rows (KD)", None, task, again.predicted(task.texts("test")), again.seconds)
+    hidden, soft_labels = outputs.of(*task.taught_splits)
+    memory, held_out = taught_memory(task, soft_labels, made.projection.project(hidden)), task.texts("validation")
+    to_choose = Keyed.of(made, memory, task.taught_texts, held_out=held_out)
+    asked, keys = to_choose.encode(held_out), WAYS["free keys"]
+    pool = choose_pool(asked, task.labels("validation"), to_choose.memory, keys).pool
+    keyed = Keyed.of(made, memory, task.taught_texts)
+    return answer(keyed.encode(task.texts("test")), keyed.memory, pool).predicted["answer"]
 
 
 def _scored(way: str, count: int | None, task: Task, predicted: Labels, seconds: float) -> Row:
@@ -533,15 +409,6 @@ def _drawn(labels: Labels, classes: range, count: int | None, generator: np.rand
         rows = np.flatnonzero(labels == number)
         chosen.append(rows if count is None else generator.choice(rows, min(count, len(rows)), replace=False))
     return np.concatenate(chosen)
-
-
-def _with_wrong_labels(task: Task, split: str, generator: np.random.Generator) -> Dataset:
-    """Give a fifth of a split's rows another label, each other one equally likely."""
-    labels = task.labels(split)
-    wrong = generator.random(len(labels)) < NOISE
-    shift = generator.integers(1, len(task.label_names), len(labels))
-    noisy = np.where(wrong, (labels + shift) % len(task.label_names), labels)
-    return _labelled(task.rows[split], noisy.tolist())
 
 
 def _labelled(rows: Dataset, labels: list[int]) -> Dataset:

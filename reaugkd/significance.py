@@ -1,6 +1,6 @@
 """Is a difference real? Intervals over seeds, a paired bootstrap over examples, McNemar's test."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,11 +70,10 @@ def paired_bootstrap(
     confidence: float = 0.95,
     draws: int = DRAWS,
     seed: int = 0,
-    over_seeds: bool = False,
 ) -> Interval:
-    """Return how much better predictions are than a baseline, with an interval over the examples.
+    """Return how much better predictions are than a baseline, with an interval over examples and seeds.
 
-    Each draw takes N of the N examples with replacement, the same ones for both methods and all seeds (the
+    Each draw takes N of the N examples and S of the S seeds with replacement, the same ones for both methods (the
     percentile bootstrap of Efron and Tibshirani 1993); the difference is averaged over the seeds.
 
     Parameters
@@ -91,8 +90,6 @@ def paired_bootstrap(
         Number of draws.
     seed : int
         Seed of the draws.
-    over_seeds : bool
-        Let each draw take S of the S seeds with replacement too.
 
     Returns
     -------
@@ -104,10 +101,8 @@ def paired_bootstrap(
     ReAugKDError
         If the shapes differ.
     """
-    mean, drawn = drawn_differences(
-        labels, predictions, baseline, metric, draws=draws, seed=seed, over_seeds=over_seeds
-    )
-    return percentiles(mean, drawn, confidence)
+    found = drawn_differences(labels, predictions, baseline, metric, draws=draws, seed=seed)
+    return percentiles(*found, confidence)
 
 
 def drawn_differences(
@@ -118,7 +113,6 @@ def drawn_differences(
     *,
     draws: int = DRAWS,
     seed: int = 0,
-    over_seeds: bool = False,
 ) -> tuple[float, NDArray[np.float64]]:
     """Return the difference of :func:`paired_bootstrap`, and that of each draw, (D,); the arguments are its own."""
     predictions, baseline = np.atleast_2d(predictions), np.atleast_2d(baseline)
@@ -129,21 +123,47 @@ def drawn_differences(
         )
     classes = max(2, 1 + max(int(values.max()) for values in (labels, predictions, baseline)))
     cells = labels * classes + np.concatenate([predictions, baseline])
-    seeds = np.arange(len(predictions))
 
-    def difference(rows: NDArray[np.int64], taken: NDArray[np.int64]) -> float:
+    def difference(seeds: NDArray[np.int64], rows: NDArray[np.int64]) -> float:
         ours, theirs = np.split(METRICS_OF_COUNTS[metric](counted(cells[:, rows], classes)), 2)
-        return float(np.mean((ours - theirs)[taken]))
+        return float(np.mean((ours - theirs)[seeds]))
 
+    return drawn(difference, *predictions.shape, draws=draws, seed=seed)
+
+
+def drawn(
+    statistic: Callable[[NDArray[np.int64], NDArray[np.int64]], float],
+    seeds: int,
+    rows: int,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> tuple[float, NDArray[np.float64]]:
+    """Return a statistic of all seeds and rows, and that of draws of both with replacement.
+
+    Parameters
+    ----------
+    statistic : callable
+        Of the numbers of seeds (S,) and of rows (N,) that are taken.
+    seeds, rows : int
+        S and N.
+    draws : int
+        D.
+    seed : int
+        Seed of the draws.
+
+    Returns
+    -------
+    tuple of float and (D,) float64
+        For :func:`percentiles`.
+    """
     generator = np.random.default_rng(seed)
-    drawn = [
-        difference(
-            generator.integers(len(labels), size=len(labels)),
-            generator.integers(len(seeds), size=len(seeds)) if over_seeds else seeds,
-        )
-        for _ in range(draws)
-    ]
-    return difference(np.arange(len(labels)), seeds), np.asarray(drawn)
+
+    def taken(count: int) -> NDArray[np.int64]:
+        return generator.integers(count, size=count)
+
+    found = [statistic(taken(seeds), taken(rows)) for _ in range(draws)]
+    return statistic(np.arange(seeds), np.arange(rows)), np.asarray(found)
 
 
 def percentiles(mean: float, drawn: NDArray[np.floating], confidence: float = 0.95) -> Interval:

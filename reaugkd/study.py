@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reaugkd.black_box import black_box_outputs
 from reaugkd.data import SPLITS, Task
 from reaugkd.encoders import TextClassifier, normalize
 from reaugkd.errors import ReAugKDError
 from reaugkd.recipe import Recipe, distill, fit_head, teach
-from reaugkd.scenarios import corrected_labels, few_labels, grown_memory, new_classes, unlabelled_text
+from reaugkd.scenarios import few_labels, new_classes, unlabelled_text
 from reaugkd.study_plan import Study, StudyMethod, StudyScenario, StudyTeacher
 from reaugkd.study_record import StudyRecord
 from reaugkd.teacher import TeacherOutputs
@@ -163,10 +162,8 @@ def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say, kno
         if method.needs_teacher:
             outputs = _outputs(study, teacher, task, teacher_seed, folder, say)
             outputs = outputs.calibrated(task) if recipe.calibrate_teacher else outputs
-            if study.fits_head(teacher, teacher_seed, recipe):
-                keys_file = folder.keys(cell.task, study.projected_by(teacher, teacher_seed, recipe))
-                projected = _projected(outputs, task, recipe, teacher_seed, keys_file)
-                keys = projected if recipe.distillation.aligns else None
+            keys_file = folder.keys(cell.task, study.projected_by(teacher, teacher_seed, recipe))
+            keys = _projected(outputs, task, recipe, teacher_seed, keys_file)
         made_of = student_made_of(task, recipe, outputs)
         path = cell.file(folder.path)
         if is_made_of(path, made_of):
@@ -226,15 +223,11 @@ def run_scenarios(
             continue
         task = next(task for task in study.tasks if task.name == scenario.task).load(Path(data))
         recipe = Recipe(teacher=teacher.encoder, seed=seed)
-        if scenario.kind == "corrected_labels":
-            rows = list(corrected_labels(task, recipe))
-        elif scenario.kind == "new_classes":
+        if scenario.kind == "new_classes":
             taught = folder.teacher_outputs(f"{task.name}-old-classes", study.taught_by(teacher, seed))
             rows = list(new_classes(task, partial(_taught, recipe=recipe, path=taught, say=say), recipe))
         else:
-            run = {"few_labels": few_labels, "grown_memory": grown_memory, "unlabelled_text": unlabelled_text}[
-                scenario.kind
-            ]
+            run = few_labels if scenario.kind == "few_labels" else unlabelled_text
             outputs = _outputs(study, teacher, task, teacher_seed, folder, say).calibrated(task)
             rows = list(run(task, outputs, recipe))
         named = [about | {"metric": task.metric} | row for row in rows]
@@ -339,15 +332,7 @@ def _outputs(
 ) -> TeacherOutputs:
     """Load the outputs of one of the plan's teachers, or make them first."""
     path = folder.teacher_outputs(task.name, study.taught_by(teacher, seed))
-    source = study.source_of(teacher)
-    if source is not None:
-        known = _outputs(study, source, task, seed, folder, say)
-        if not path.is_file():
-            by_id = dict(zip(zip(known.splits, known.ids, strict=True), known.soft_labels, strict=True))
-            black_box_outputs(task, by_id, teacher.encoder).save(path)
-        return TeacherOutputs.load(path)
-    recipe = Recipe(teacher=teacher.encoder, seed=seed)
-    return _taught(task, recipe, path, say)
+    return _taught(task, Recipe(teacher=teacher.encoder, seed=seed), path, say)
 
 
 def _taught(task: Task, recipe: Recipe, path: Path, say: Say) -> TeacherOutputs:
@@ -370,9 +355,8 @@ def _projected(
         scratch = path.with_suffix(".partial")
         head = fit_head(task, replace(recipe, seed=seed), hidden, scratch, on_progress=_silent)
         shutil.rmtree(scratch, ignore_errors=True)
-        _save(path, **{split: head.project(outputs.of(split)[0]) for split in SPLITS})
-    found = np.load(path)
-    return {split: found[split] for split in SPLITS}
+        _save(path, **{split: head.project(outputs.of(split)[0]) for split in task.splits})
+    return dict(np.load(path))
 
 
 def _encode_layers(task: Task, about: dict[str, Any], path: Path) -> None:
@@ -380,7 +364,7 @@ def _encode_layers(task: Task, about: dict[str, Any], path: Path) -> None:
     if is_made_of(path, made_of):
         return
     encoder = TextClassifier.from_pretrained(find_weights(about["encoder"]), 1)
-    layers = {split: encoder.encode_layers(task.texts(split)).astype(np.float16) for split in SPLITS}
+    layers = {split: encoder.encode_layers(task.texts(split)).astype(np.float16) for split in task.splits}
     _save(path, made_of=np.array(made_of), **layers)
 
 
@@ -399,8 +383,8 @@ def _train_cell(
         task,
         recipe,
         scratch / made_of[:12],  # an interrupted training goes on only by the settings that began it
-        soft_labels=None if outputs is None else outputs.of("train")[1],
-        keys=None if keys is None else keys["train"],
+        soft_labels=None if outputs is None else outputs.of(*task.taught_splits)[1],
+        keys=None if keys is None else np.concatenate([keys[split] for split in task.taught_splits]),
         on_progress=_silent,
     )
     seconds = time.monotonic() - start

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from transformers import AutoTokenizer
 from reaugkd.alignment import alignment
 from reaugkd.answers import EncodedTexts, answer
 from reaugkd.calibration import at_temperature, fit_temperature
-from reaugkd.choice import best_settings, choose_linear, choose_weights
+from reaugkd.choice import STUDENT, best_settings, choose_linear, choose_weights
 from reaugkd.controls import gold_classifier, words_classifier
 from reaugkd.data import Task
 from reaugkd.encoder_key import EncoderKey
@@ -24,8 +24,8 @@ from reaugkd.key_fitting import fit_keys, fit_rows, keyed_by
 from reaugkd.keys import ALIGNED, Key
 from reaugkd.memory import Memory
 from reaugkd.metrics import METRICS, log_loss
-from reaugkd.pool import log_pool, retrieve, smoothed
-from reaugkd.recipe import Recipe
+from reaugkd.pool import KeySettings, Pool, log_pool, retrieve, smoothed
+from reaugkd.recipe import Recipe, taught_memory
 from reaugkd.study import Cell, StudyFolder, cells, is_made_of, layers_made_of, student_made_of
 from reaugkd.study_plan import POOLS, Study, StudyMethod, StudyTeacher
 from reaugkd.study_record import StudyRecord
@@ -157,17 +157,16 @@ class Searched:
     @cached_property
     def controls(self) -> dict[str, dict[str, Probabilities]]:
         """What the classifiers without a memory say of the validation rows and of the test rows."""
-        texts, labels = self.task.texts("train"), self.task.labels("train")
-        soft_labels = self.outputs.of("train")[1]
-        held_out, test = self.task.texts("validation"), self.task.texts("test")
-        apart = fit_rows(texts, held_out)
-        fits = {"validation": (np.flatnonzero(apart), held_out), "test": (np.arange(len(texts)), test)}
+        task, texts, labels = self.task, self.task.taught_texts, self.task.labels("train")
+        soft_labels = self.outputs.of(*task.taught_splits)[1]
         found: dict[str, dict[str, Probabilities]] = {"words": {}, "gold words": {}}
-        for split, (rows, asked) in fits.items():
-            kept = [texts[row] for row in rows.tolist()]
-            found["words"][split] = words_classifier(self.tokenizer, kept, soft_labels[rows], [asked])[0]
-            classes = len(self.task.label_names)
-            found["gold words"][split] = gold_classifier(self.tokenizer, kept, labels[rows], classes, [asked])[0]
+        for split, apart in (("validation", task.texts("validation")), ("test", [])):
+            rows = np.flatnonzero(fit_rows(texts, apart))
+            kept, asked, gold = [texts[row] for row in rows.tolist()], task.texts(split), rows[rows < len(labels)]
+            found["words"][split] = words_classifier(self.tokenizer, kept, soft_labels[rows], asked)
+            found["gold words"][split] = gold_classifier(
+                self.tokenizer, kept[: len(gold)], labels[gold], len(task.label_names), asked
+            )
         return found
 
 
@@ -249,17 +248,19 @@ class _Student:
         """Fit the keys to the teacher's memory."""
         task, outputs = self.task, self.outputs()
         tokenizer = AutoTokenizer.from_pretrained(find_weights(self.recipe.student))
-        rows = task.rows["train"].to_pandas()
-        rows = rows.assign(label=[task.label_names[number] for number in rows["label"]])
-        memory = Memory(rows, task.label_names, outputs.of("train")[1], np.load(self.keys_file)["train"], {})
-        texts, held_out = task.texts("train"), task.texts("validation")
+
+        def taught(parts: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+            return np.concatenate([parts[split] for split in task.taught_splits])
+
+        memory = taught_memory(task, outputs.of(*task.taught_splits)[1], taught(np.load(self.keys_file)))
+        texts, held_out = task.taught_texts, task.texts("validation")
         sides: list[Any] = []
         layers = None if self.layers_file is None else dict(np.load(self.layers_file))
         for apart in ([], held_out):
             keys, keyed = fit_keys(memory, texts, tokenizer, held_out=apart)
             for count in self.study.encoder_layers(self.method):
                 assert layers is not None
-                pooled = layers["train"][:, : count + 1].astype(np.float32)
+                pooled = taught(layers)[:, : count + 1].astype(np.float32)
                 key, made = keyed_by(None, pooled, memory, texts, fit_rows(texts, apart))
                 keys, keyed = keys | {f"encoder{count}": key}, keyed.with_keys({**keyed.keys, f"encoder{count}": made})
             sides += [keys, keyed]
@@ -303,10 +304,11 @@ def cell_answers(
             answer(test, searched.memory, linear).pooled.probabilities,
         )
     )
-    experts, settings = {split: {n: s[split] for n, s in searched.controls.items()} for split in student}, {}
+    experts = {split: {name: said[split] for name, said in searched.controls.items()} for split in student}
+    settings: dict[str, KeySettings] = {}
     for name in searched.keys:
         best = best_settings(held_out, student["validation"], labels, searched.memory_to_choose, name)
-        settings[name] = {"k": best.settings.k, "temperature": best.settings.temperature}
+        settings[name] = best.settings
         experts["validation"][name] = best.memory
         retrieved = retrieve(searched.memory, name, test.queries[name], best.settings)
         experts["test"][name] = smoothed(retrieved.probabilities, test.known)
@@ -316,10 +318,12 @@ def cell_answers(
         weights, unseen = choose_weights(student["validation"], some["validation"], labels)
         values = np.asarray(list(weights.values()))
         about: dict[str, Any] = {"weights": weights}
-        about |= {name: settings[name] for name in names if name in settings}
+        about |= {name: {"k": one.k, "temperature": one.temperature} for name, one in settings.items() if name in names}
         found.append(Answers(way, about, unseen, np.exp(log_pool(student["test"], some["test"], values))))
-        if way == "pool":  # where no key has a weight, all have equal shares of λ
-            alone = np.append(0.0, values[1:] if values[1:].any() else np.ones(len(names)) / len(names))
+        if way == "pool":
+            keys = {name: replace(settings[name], weight=weights[name]) for name in names}
+            of_student, of_keys = Pool(keys, weights[STUDENT], retrieval_weight=1.0).weights
+            alone = np.asarray([of_student, *of_keys.values()])
             by_split = {split: np.exp(log_pool(student[split], some[split], alone)) for split in student}
             found.append(Answers("memory", about, by_split["validation"], by_split["test"]))
     return found

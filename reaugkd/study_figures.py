@@ -12,7 +12,7 @@ INK, PAPER = "#22252B", "#FFFFFF"
 WIDTH = 1_000
 ROW_HEIGHT = 26
 PANELS_A_ROW = 3
-AGAIN = "retrained"  # so begin the names of a scenario's ways that train anew, which a memory is measured against
+AGAIN = "retrained"  # so begin the names of ways that train again, which a memory is measured against
 
 
 def methods_figure(summary: pd.DataFrame) -> go.Figure:
@@ -127,7 +127,7 @@ def scenario_figure(scenario: pd.DataFrame) -> go.Figure:
     -------
     Figure
         Points: over the counts of rows, a colour a way, where there are several, or else below one another. What is
-        trained anew is dashed; the title says which other way is best.
+        trained again is dashed; the title says which other way is best.
     """
     counts = scenario.groupby("task")["rows_a_class"].nunique().max()
     figure = _over_counts(scenario) if counts > 1 else _below_one_another(scenario)
@@ -179,8 +179,6 @@ def _below_one_another(scenario: pd.DataFrame) -> go.Figure:
             row=1,
             col=column,
         )
-        for again in rows.loc[rows["way"].str.startswith(AGAIN), "mean"]:
-            figure.add_vline(again, line={"dash": "dash", "color": PALETTE[1]}, row=1, col=column)
         figure.update_xaxes(title=_percent_of(_metric(scenario, task)), row=1, col=column)
     figure.update_yaxes(categoryorder="array", categoryarray=ways[::-1])
     return _styled(figure, "", len(ways))
@@ -188,8 +186,8 @@ def _below_one_another(scenario: pd.DataFrame) -> go.Figure:
 
 def _scenario_title(scenario: pd.DataFrame) -> str:
     """Rank the ways where all were measured: a memory without a row of the new classes finds none of them."""
-    kind = str(scenario["kind"].iloc[0])
-    ranked = scenario[~scenario["way"].str.startswith(AGAIN)].fillna({"rows_a_class": 0})
+    kind, again = str(scenario["kind"].iloc[0]), scenario["way"].str.startswith(AGAIN)
+    ranked = scenario[~again].fillna({"rows_a_class": 0})
     values = "new" if kind == "new_classes" else "mean"
     settings = ranked.pivot_table(index=["task", "rows_a_class"], columns="way", values=values)
     shared = settings.dropna()
@@ -197,8 +195,8 @@ def _scenario_title(scenario: pd.DataFrame) -> str:
     best, compared = shared.mean().idxmax(), set(shared.index.unique("task"))
     tasks = [task for task in scenario["task"].unique() if task in compared]
     where = "" if len(tasks) == scenario["task"].nunique() else f" on {', '.join(tasks)}"
-    shown = kind.replace("_", " ").capitalize()
-    return f"{shown}: best without training again{where} is “{best}”<br><sub>mean over {_counted(scenario)}</sub>"
+    shown, untrained = kind.replace("_", " ").capitalize(), " without training again" if again.any() else ""
+    return f"{shown}: best{untrained}{where} is “{best}”<br><sub>mean over {_counted(scenario)}</sub>"
 
 
 def _counted(rows: pd.DataFrame) -> str:

@@ -13,7 +13,6 @@ from typing import Any, get_args, get_origin
 import yaml
 
 from reaugkd.data import SPLITS, UNLABELLED, Task
-from reaugkd.distillation import DistillationSettings
 from reaugkd.errors import ReAugKDError
 from reaugkd.recipe import STUDENT_EPOCHS, TEACHER_EPOCHS, Recipe
 from reaugkd.sources import load_files
@@ -32,7 +31,7 @@ POOLS = {
 }
 """Which experts a logarithmic pool may take beside the student, by the name of the answer: keys of the memory, and the
 classifiers of :mod:`reaugkd.controls`, which have no memory."""
-SCENARIOS = ("new_classes", "few_labels", "grown_memory", "unlabelled_text", "corrected_labels")
+SCENARIOS = ("new_classes", "few_labels", "unlabelled_text")
 
 
 @dataclass(frozen=True)
@@ -66,12 +65,9 @@ class StudyTeacher:
     name : str
         Its name in tables and plots.
     encoder : str
-        The pretrained encoder that is fine-tuned; of a black box, the open encoder that gives the embeddings.
+        The pretrained encoder that is fine-tuned.
     seeds : tuple of int
-        Seeds to train it with; the n-th seed of the study takes the n-th of them, going round. A black box has those
-        of the teacher whose soft labels it takes.
-    soft_labels_of : str or None
-        Makes it a black box: only the soft labels of that other teacher are known.
+        Seeds to train it with; the n-th seed of the study takes the n-th of them, going round.
     methods : tuple of str or None
         The methods that learn from it; all if left out.
     """
@@ -79,7 +75,6 @@ class StudyTeacher:
     name: str
     encoder: str
     seeds: tuple[int, ...] = (0,)
-    soft_labels_of: str | None = None
     methods: tuple[str, ...] | None = None
 
     def teaches(self, method: str) -> bool:
@@ -109,17 +104,10 @@ class StudyMethod:
         return changed
 
     @property
-    def aligns(self) -> bool:
-        """Whether the student is drawn to the teacher's embeddings."""
-        return self._loss().aligns
-
-    @property
     def needs_teacher(self) -> bool:
         """Whether the student learns from the teacher at all; one that does not is trained once for all teachers."""
-        return bool(self._loss().soft_label_weight) or self.aligns
-
-    def _loss(self) -> DistillationSettings:
-        return self.recipe(StudyTeacher("any", DEFAULT_ENCODER), 0).distillation
+        loss = self.recipe(StudyTeacher("any", DEFAULT_ENCODER), 0).distillation
+        return loss.soft_label_weight > 0 or loss.aligns
 
 
 @dataclass(frozen=True)
@@ -191,8 +179,6 @@ class Study:
     def teacher_seed(self, teacher: StudyTeacher, seed: int) -> int:
         """Return the seed of the teacher that teaches a student: the study's seeds take a teacher's in turn.
 
-        A black box is not trained: its seed is that of the teacher whose soft labels it takes.
-
         Parameters
         ----------
         teacher : StudyTeacher
@@ -200,12 +186,7 @@ class Study:
         seed : int
             The student's, one of :attr:`seeds`.
         """
-        trained = self.source_of(teacher) or teacher
-        return trained.seeds[self.seeds.index(seed) % len(trained.seeds)]
-
-    def source_of(self, teacher: StudyTeacher) -> StudyTeacher | None:
-        """Return the teacher whose soft labels a black box takes; of another teacher, None."""
-        return next((other for other in self.teachers if other.name == teacher.soft_labels_of), None)
+        return teacher.seeds[self.seeds.index(seed) % len(teacher.seeds)]
 
     def made_by(self, task: str, teacher: StudyTeacher, recipe: Recipe, teacher_seed: int) -> str:
         """Return a digest of all settings that decide what a student, or a scenario's, answers.
@@ -227,7 +208,7 @@ class Study:
             Twelve hexadecimal digits.
         """
         files = next(entry.files for entry in self.tasks if entry.name == task)
-        made_of = [files, asdict(recipe), *self._teaches(teacher, teacher_seed), self.encoder_key]
+        made_of = [files, asdict(recipe), teacher.encoder, teacher_seed, self.encoder_key]
         return _digest([*made_of, CHOICES, STUDENT_EPOCHS, TEACHER_EPOCHS])
 
     def taught_by(self, teacher: StudyTeacher, seed: int) -> str:
@@ -247,7 +228,7 @@ class Study:
         """
         recipe = Recipe()
         trained_by = [asdict(recipe.teacher_training), recipe.max_length, recipe.teacher_epochs, TEACHER_EPOCHS]
-        return f"{teacher.name}-{seed}-{_digest([*self._teaches(teacher, seed), *trained_by])}"
+        return f"{teacher.name}-{seed}-{_digest([teacher.encoder, seed, *trained_by])}"
 
     def projected_by(self, teacher: StudyTeacher, seed: int, recipe: Recipe) -> str:
         """Return the name for files of a teacher's projection head, as :meth:`taught_by` does of the teacher.
@@ -268,35 +249,6 @@ class Study:
         """
         training = asdict(replace(recipe.projection_training, seed=seed))
         return f"{self.taught_by(teacher, seed)}-{_digest([recipe.student, training, recipe.projection_temperature])}"
-
-    def fits_head(self, teacher: StudyTeacher, seed: int, recipe: Recipe) -> bool:
-        """Return whether a method that the teacher teaches is aligned by the projection head of this recipe.
-
-        Students of the teacher that are not aligned need that head too: their keys draw to it.
-
-        Parameters
-        ----------
-        teacher : StudyTeacher
-            The teacher.
-        seed : int
-            Its seed, and the head's.
-        recipe : Recipe
-            What :meth:`projected_by` reads counts.
-
-        Returns
-        -------
-        bool
-            Whether the study fits that head.
-        """
-        wanted = self.projected_by(teacher, seed, recipe)
-        aligned = [method for method in self.methods if method.aligns and teacher.teaches(method.name)]
-        return any(self.projected_by(teacher, seed, method.recipe(teacher, seed)) == wanted for method in aligned)
-
-    def _teaches(self, teacher: StudyTeacher, seed: int) -> list[dict[str, Any] | None]:
-        """Return what tells a teacher from others: its settings, and those of the teacher whose soft labels it has."""
-        source = self.source_of(teacher)
-        alone = {"seeds": seed, "methods": None}
-        return [asdict(teacher) | alone, None if source is None else asdict(source) | alone]
 
 
 def _digest(settings: Any) -> str:
@@ -421,17 +373,6 @@ def _check_teacher(teacher: StudyTeacher, study: Study) -> None:
         _fitting(getattr(teacher, entry.name), entry.type, f"{where}.{entry.name}")
     if not teacher.seeds:
         raise ReAugKDError(f"{where}.seeds is empty; name at least one.")
-    white = sorted(other.name for other in study.teachers if other.soft_labels_of is None)
-    if teacher.soft_labels_of not in (None, *white):
-        raise ReAugKDError(
-            f"The black box {teacher.name!r} takes the soft labels of {teacher.soft_labels_of!r}, which is none of the "
-            f"teachers {', '.join(white)}."
-        )
-    if teacher.soft_labels_of is not None and teacher.seeds != StudyTeacher.seeds:
-        raise ReAugKDError(
-            f"{where}.seeds is {list(teacher.seeds)}, but a black box is not trained: leave them out, it has those of "
-            f"{teacher.soft_labels_of!r}."
-        )
     unknown = sorted(set(teacher.methods or ()) - {method.name for method in study.methods})
     if unknown:
         raise ReAugKDError(f"The teacher {teacher.name!r} has no method {unknown[0]!r} to teach.")
@@ -439,11 +380,17 @@ def _check_teacher(teacher: StudyTeacher, study: Study) -> None:
 
 def _check_scenario(scenario: StudyScenario, study: Study) -> None:
     tasks = [task.name for task in study.tasks]
-    teachers = [teacher.name for teacher in study.teachers if teacher.soft_labels_of is None]
+    teachers = [teacher.name for teacher in study.teachers]
     if scenario.kind not in SCENARIOS or scenario.task not in tasks or scenario.teacher not in teachers:
         raise ReAugKDError(
             f"The scenario {scenario.kind!r} on {scenario.task!r} by {scenario.teacher!r} must be one of "
             f"{', '.join(SCENARIOS)} on a task and by a teacher of the study."
+        )
+    files = next(task.files for task in study.tasks if task.name == scenario.task)
+    if (UNLABELLED in files) != (scenario.kind == "unlabelled_text"):
+        raise ReAugKDError(
+            f"The scenario {scenario.kind!r} cannot run on {scenario.task!r}: unlabelled_text needs a task with a file "
+            "of unlabelled rows, the others one without."
         )
     _check_seeds(scenario.seeds, f"scenarios.{scenario.kind}.seeds")
     unknown = [seed for seed in scenario.seeds if seed not in study.seeds]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.scenarios import ROWS_A_NEW_CLASS
-from reaugkd.significance import drawn_differences, interval_over_seeds, percentiles
+from reaugkd.significance import drawn, drawn_differences, interval_over_seeds, percentiles
 from reaugkd.study import StudyFolder, scenario_runs
 from reaugkd.study_answers import study_answers
 from reaugkd.study_figures import ALL_TASKS, comparison_figure, methods_figure, scenario_figure
@@ -162,13 +162,13 @@ def compared(
     for ours, theirs in pairs:
         for teacher in teachers:
             found = {}
-            for task, labels in gold.items():
+            for draw, (task, labels) in enumerate(gold.items()):  # the draws of tasks are independent
                 sides = [_side(answers, task, teacher, side) for side in (ours, theirs)]
                 shared = sorted(set(sides[0]) & set(sides[1]))
                 if shared:
                     about = {"ours": ours, "baseline": theirs, "teacher": teacher, "task": task, "seeds": len(shared)}
                     metric = answers.loc[answers["task"] == task, "metric"].iloc[0]
-                    found[task] = _compared([[side[seed] for seed in shared] for side in sides], labels, metric)
+                    found[task] = _compared([[side[seed] for seed in shared] for side in sides], labels, metric, draw)
                     rows.append(about | found[task].as_row())
             if len(found) == len(gold) > 1:
                 average = _Compared(
@@ -195,19 +195,14 @@ class _Compared:
         return found | {"log_loss": nats.mean, "log_loss_low": nats.low, "log_loss_high": nats.high}
 
 
-def _compared(sides: list[list[dict[str, Any]]], labels: Labels, metric: str) -> _Compared:
-    """Compare two lists of answers, seed by seed, over draws of seeds and rows together."""
-    predicted = [np.stack([row["predicted"] for row in side]).astype(np.int64) for side in sides]
-    mean, drawn = drawn_differences(labels, predicted[0], predicted[1], metric, over_seeds=True)
+def _compared(sides: list[list[dict[str, Any]]], labels: Labels, metric: str, draw: int) -> _Compared:
+    """Compare two lists of answers, seed by seed, over draws of seeds and rows together; ``draw`` seeds the draws."""
+    ours, theirs = (np.stack([row["predicted"] for row in side]).astype(np.int64) for side in sides)
+    mean, means = drawn_differences(labels, ours, theirs, metric, seed=draw)
     of_gold = [np.stack([row["gold_log_probability"] for row in side]).astype(np.float64) for side in sides]
-    lost, generator = of_gold[1] - of_gold[0], np.random.default_rng(0)
-    losses = [
-        lost[generator.integers(len(lost), size=len(lost))][
-            :, generator.integers(lost.shape[1], size=lost.shape[1])
-        ].mean()
-        for _ in range(len(drawn))
-    ]
-    return _Compared(100 * mean, 100 * drawn, float(lost.mean()), np.asarray(losses))
+    lost = of_gold[1] - of_gold[0]
+    loss, losses = drawn(lambda seeds, rows: float(lost[np.ix_(seeds, rows)].mean()), *lost.shape, seed=draw)
+    return _Compared(100 * mean, 100 * means, loss, losses)
 
 
 def scenario_rows(study: Study, work: str | Path, known: StudyRecord | None = None) -> pd.DataFrame:
