@@ -11,18 +11,21 @@ from datasets import DatasetDict
 from toy_data import toy_rows
 from transformers import AlbertConfig, AlbertModel, T5Config, T5Model
 
+from reaugkd import choice
 from reaugkd import recipe as recipes
+from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.data import RESERVED, make_task
 from reaugkd.distillation import DistillationSettings
 from reaugkd.errors import ReAugKDError
-from reaugkd.evaluation_set import EvaluationSet, held_out
-from reaugkd.inference import ReAugKDClassifier
+from reaugkd.key_fitting import fit_keys
 from reaugkd.map_points import map_points
 from reaugkd.maps import ProjectionMaps
 from reaugkd.memory_audit import memory_table
 from reaugkd.model_card import METHOD_NAMES
 from reaugkd.patch import Edit, apply_patch
 from reaugkd.recipe import Recipe, teach, train
+from reaugkd.refit import refit_pool
+from reaugkd.siblings import have_siblings
 from reaugkd.teacher import TeacherOutputs
 
 
@@ -92,10 +95,14 @@ def test_metrics_json_has_the_promised_shape(toy_model_folder):
     metrics = json.loads((toy_model_folder / "metrics.json").read_text())
     assert list(metrics) == ["metric", "methods", "alignment", "memory", "seconds"]
     assert metrics["metric"] == "accuracy"
-    assert tuple(metrics["methods"]) == tuple(method for method in METHOD_NAMES if method != "kd_second_key")
+    assert set(metrics["methods"]) == set(METHOD_NAMES)
     for scores in metrics["methods"].values():
-        assert sorted(scores) == ["test", "validation"]
-        assert all(0 <= score <= 1 for score in scores.values())
+        assert sorted(scores) == ["test", "test_log_loss", "validation"]
+        assert all(0 <= scores[split] <= 1 for split in ("test", "validation"))
+        assert scores["test_log_loss"] > 0
+    assert set(metrics["memory"]) == {
+        *("student_weight", "key_weights", "retrieval_weight", "set_by_hand", "new_class_key", "too_few_rows"),
+    }
     assert sorted(metrics["alignment"]) == [
         "cka",
         "class_agreement_at_10",
@@ -103,7 +110,16 @@ def test_metrics_json_has_the_promised_shape(toy_model_folder):
         "overlap_at_10",
         "within_class_cosine",
     ]
-    assert set(metrics["seconds"]) >= {"teacher", "projection_head", "student", "kd", "reaugkd", "evaluation", "maps"}
+    assert set(metrics["seconds"]) >= {
+        "teacher",
+        "projection_head",
+        "student",
+        "kd",
+        "reaugkd",
+        "keys",
+        "evaluation",
+        "maps",
+    }
 
 
 def test_the_saved_scores_are_those_of_the_saved_model(toy_model, toy_task):
@@ -117,7 +133,7 @@ def test_the_saved_scores_are_those_of_the_saved_model(toy_model, toy_task):
 
 
 def test_the_memory_holds_the_train_rows_and_nothing_of_the_others(toy_model, toy_task):
-    rows = toy_model.parts.knowledge_base.rows
+    rows = toy_model.memory.rows
     assert rows["id"].tolist() == list(toy_task.rows["train"]["id"])
     assert rows["text"].tolist() == toy_task.texts("train")
     assert rows["label"].tolist() == [toy_task.label_names[label] for label in toy_task.labels("train")]
@@ -130,9 +146,9 @@ def test_a_task_with_columns_of_any_names_makes_a_model_that_loads(quick, tmp_pa
     train(make_task("toy", tables), quick, tmp_path / "model", teacher_outputs=TeacherOutputs.load(outputs_file))
     model = ReAugKDClassifier.from_pretrained(tmp_path / "model")
     assert (model.memory.rows[[f"given_{name}" for name in RESERVED]] == "mine").all(axis=None)
-    asked = EvaluationSet.of(model, held_out(model, ["test"])).answered(model.memory, model.retrieval)
-    assert len(memory_table(model, asked)) == len(model.memory)
-    assert len(map_points(model, asked)) == len(model.memory) + len(asked.asked)
+    asked = model.answer(model.encode_rows(model.held_out(["test"])))
+    assert len(memory_table(asked)) == len(model.memory)
+    assert len(map_points(model, asked)) == len(model.memory) + len(asked.encoded)
     again = apply_patch(model, (Edit("remove", "train-1"),))
     again.save_pretrained(tmp_path / "edited")
     assert len(ReAugKDClassifier.from_pretrained(tmp_path / "edited").memory) == len(model.memory) - 1
@@ -165,9 +181,9 @@ def test_the_way_through_a_file_trains_no_teacher_and_gives_the_same_model(
     assert stages == ["fit_projection_head", *STUDENTS]
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     calibrated = outputs.calibrated(toy_task).of("train")[1]
-    np.testing.assert_array_equal(model.parts.knowledge_base.soft_labels, calibrated)
+    np.testing.assert_array_equal(model.memory.soft_labels, calibrated)
     without = ReAugKDClassifier.from_pretrained(at_once)
-    np.testing.assert_array_equal(model.parts.knowledge_base.soft_labels, without.parts.knowledge_base.soft_labels)
+    np.testing.assert_array_equal(model.memory.soft_labels, without.memory.soft_labels)
     np.testing.assert_allclose(answers(tmp_path / "model", toy_task), answers(at_once, toy_task), atol=1e-6)
     assert model.parts.settings.teacher == without.parts.settings.teacher == quick.teacher
 
@@ -211,16 +227,22 @@ def test_an_interrupted_training_goes_on_without_the_stages_that_were_finished(
     [
         ({"student": "no/encoder"}, "The model 'no/encoder' is neither a folder nor cached"),
         ({"student_layers": 9}, "A student of 9 layers cannot be cut from an encoder of 4; ask for 1 to 4"),
-        ({"second_key": "no/key"}, "The model 'no/key' is neither a folder nor cached"),
+        ({"encoder_key": "no/key"}, "The model 'no/key' is neither a folder nor cached"),
+        (
+            {"encoder_key": "toy_encoder_folder", "encoder_key_layers": 9},
+            "of 9 layers cannot be cut from an encoder of 4; ask for 1 to 4",
+        ),
         ({"teacher": "no/teacher"}, "The model 'no/teacher' is neither a folder nor cached"),
     ],
 )
 def test_a_mistake_in_an_encoder_shows_before_the_first_stage_and_costs_nothing(
-    quick, toy_task, tmp_path, stages, mistake, sentence
+    quick, toy_task, tmp_path, stages, toy_encoder_folder, mistake, sentence
 ):
+    known = {"toy_encoder_folder": str(toy_encoder_folder)}
     with pytest.raises(Stopped):
         train(toy_task, quick, tmp_path / "model", on_progress=stop_at("Student alone"))
     stages.clear()
+    mistake = {name: known.get(value, value) for name, value in mistake.items()}
     with pytest.raises(ReAugKDError, match=sentence):
         train(toy_task, replace(quick, **mistake), tmp_path / "model")
     assert stages == []
@@ -289,8 +311,8 @@ def max_pooled(toy_encoder_folder, tmp_path):
     [
         ("student", "albert", "does not show its 3 layers as a list, so none can be left out; ask for all of them"),
         ("student", "max_pooled", "pools by pooling_mode_max_tokens; name an encoder with mean or CLS pooling"),
-        ("second_key", "max_pooled", "pools by pooling_mode_max_tokens; name an encoder with mean or CLS pooling"),
-        ("second_key", "t5", r"t5' cannot encode a text \(.*\); name another encoder"),
+        ("encoder_key", "max_pooled", "pools by pooling_mode_max_tokens; name an encoder with mean or CLS pooling"),
+        ("encoder_key", "t5", r"t5' cannot encode a text \(.*\); name another encoder"),
         ("teacher", "t5", r"t5' cannot encode a text \(.*\); name another encoder"),
     ],
 )
@@ -310,7 +332,7 @@ def test_a_teacher_that_cannot_encode_is_told_before_it_is_taught(quick, toy_tas
 
 
 def test_an_encoder_that_cannot_be_cut_serves_with_all_of_its_layers(quick, toy_task, tmp_path, albert):
-    recipe = replace(quick, student=albert, student_layers=None, second_key=albert)
+    recipe = replace(quick, student=albert, student_layers=None, encoder_key=albert)
     with pytest.raises(Stopped):
         train(toy_task, recipe, tmp_path / "model", on_progress=stop_at("Teacher"))
 
@@ -350,15 +372,134 @@ def test_it_is_told_where_many_train_texts_are_cut(quick, tmp_path, long, said):
     assert [sentence[: len(said[0])] for sentence in found] == said
 
 
-def test_another_second_key_costs_no_training(quick, toy_task, tmp_path, stages, toy_encoder_folder):
+def test_another_encoder_key_costs_no_training(quick, toy_task, tmp_path, stages, toy_encoder_folder):
     with pytest.raises(Stopped):
         train(toy_task, quick, tmp_path / "model", on_progress=stop_at("Evaluation"))
     stages.clear()
-    recipe = replace(quick, second_key=str(toy_encoder_folder), keep_teacher=True)
+    recipe = replace(quick, encoder_key=str(toy_encoder_folder), encoder_key_layers=3, keep_teacher=True)
     model = train(toy_task, recipe, tmp_path / "model", on_progress=lambda _: None)
     assert stages == ["fit_projection_head"]
-    assert "kd_second_key" in model.parts.metrics["methods"]
+    assert list(model.parts.keys) == list(model.pool.keys) == list(model.memory.keys) == ["aligned", "text", "encoder"]
+    assert model.pool.new_class_key == "encoder"
+    assert model.parts.keys["encoder"].encoder.num_layers == 3
     assert model.parts.teacher is not None
+    loaded = ReAugKDClassifier.from_pretrained(tmp_path / "model")
+    texts = toy_task.texts("test")
+    np.testing.assert_allclose(
+        loaded.predict_proba(texts, retrieval_weight=0.5), model.predict_proba(texts, retrieval_weight=0.5), atol=1e-6
+    )
+
+
+def test_by_default_no_further_network_is_needed(toy_model):
+    assert (Recipe().encoder_key, Recipe().encoder_key_layers) == (None, None)
+    assert list(toy_model.parts.keys) == list(toy_model.memory.keys) == list(toy_model.pool.keys) == ["aligned", "text"]
+    assert toy_model.pool.new_class_key == "aligned"
+
+
+def test_the_keys_are_those_of_the_memory_and_what_is_chosen_sees_none_that_knows_siblings_of_validation_rows(
+    quick, toy_task, outputs_file, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(choice, "FEWEST_VALIDATION", 24)
+    asked = []
+    original = recipes.fit_keys
+
+    def spy(*given, **options):
+        asked.append(options.get("held_out", []))
+        return original(*given, **options)
+
+    monkeypatch.setattr(recipes, "fit_keys", spy)
+    outputs = TeacherOutputs.load(outputs_file)
+    model = train(toy_task, quick, tmp_path / "model", teacher_outputs=outputs, on_progress=lambda _: None)
+    assert asked == [[], toy_task.texts("validation")]
+    texts = toy_task.texts("train")
+    assert have_siblings(texts, toy_task.texts("validation")).any()
+    keyed = fit_keys(model.memory, texts, model.parts.student.tokenizer)[1]
+    for name, key in keyed.keys.items():
+        np.testing.assert_allclose(model.memory.keys[name], key, atol=1e-6)
+    # Who fits the pool again on the same rows and the same memory finds the same.
+    again = refit_pool(model).pool
+    assert again.student_weight == pytest.approx(model.pool.student_weight, abs=1e-3)
+    for name, settings in model.pool.keys.items():
+        found = again.keys[name]
+        assert (found.k, found.temperature) == (settings.k, settings.temperature)
+        assert found.weight == pytest.approx(settings.weight, abs=1e-3)
+    assert model.pool.total_weight > model.pool.student_weight  # a student of one epoch is in need of a memory
+
+
+@pytest.fixture(scope="module")
+def unlabelled_outputs(quick, unlabelled_task, tmp_path_factory):
+    path = tmp_path_factory.mktemp("taught") / "unlabelled.parquet"
+    return teach(unlabelled_task, quick, path, on_progress=lambda _: None)
+
+
+def test_unlabelled_texts_fill_the_memory_with_the_teachers_labels(
+    quick, unlabelled_task, unlabelled_outputs, tmp_path, monkeypatch
+):
+    seen = {}
+    for name in ("fit_projection_head", "fit_maps"):
+        original = getattr(recipes, name)
+
+        def spy(*given, _original=original, _name=name, **options):
+            seen[_name] = given
+            return _original(*given, **options)
+
+        monkeypatch.setattr(recipes, name, spy)
+    model = train(
+        unlabelled_task, quick, tmp_path / "model", teacher_outputs=unlabelled_outputs, on_progress=lambda _: None
+    )
+    more = len(unlabelled_task.rows["unlabelled"])
+    hidden, labels = seen["fit_projection_head"][:2]  # the contrastive loss is of rows with a gold label alone
+    assert (len(hidden), len(labels)) == (90, 90)
+    assert len(seen["fit_maps"][0]) == len(seen["fit_maps"][1]) == 90 + more
+    memory, rows = model.memory, model.memory.rows
+    assert rows["text"].tolist() == unlabelled_task.taught_texts
+    assert rows["labelled_by"].tolist() == [""] * 90 + ["teacher"] * more
+    by_teacher = unlabelled_outputs.calibrated(unlabelled_task).of("train", "unlabelled")[1]
+    np.testing.assert_array_equal(memory.soft_labels, by_teacher)
+    names = np.asarray(unlabelled_task.label_names)
+    assert rows["label"][:90].tolist() == names[unlabelled_task.labels("train")].tolist()
+    assert rows["label"][90:].tolist() == names[by_teacher[90:].argmax(axis=1)].tolist()
+    assert rows["id"].is_unique
+    assert [len(key) for key in memory.keys.values()] == [90 + more] * 2
+    assert len(model.parts.maps.teacher_points) == 90 + more
+    loaded = ReAugKDClassifier.from_pretrained(tmp_path / "model")
+    pd.testing.assert_frame_equal(loaded.memory.rows, rows)
+    neighbours = {n.number for key in loaded.explain(rows["text"][95], k=20).keys for n in key.neighbours}
+    assert max(neighbours) >= 90
+
+
+def test_a_task_without_unlabelled_texts_has_no_column_that_says_who_labelled_its_rows(toy_model):
+    assert "labelled_by" not in toy_model.memory.rows.columns
+
+
+def test_outputs_without_the_unlabelled_texts_are_refused(
+    quick, toy_task, unlabelled_task, outputs_file, unlabelled_outputs, tmp_path
+):
+    for task, outputs in ((unlabelled_task, TeacherOutputs.load(outputs_file)), (toy_task, unlabelled_outputs)):
+        with pytest.raises(ReAugKDError, match="computed for other rows or splits"):
+            train(task, quick, tmp_path / "model", teacher_outputs=outputs)
+
+
+def test_with_unlabelled_texts_an_interrupted_training_goes_on_and_without_them_it_starts_anew(
+    quick, toy_task, unlabelled_task, tmp_path, stages
+):
+    with pytest.raises(Stopped):
+        train(unlabelled_task, quick, tmp_path / "model", on_progress=stop_at("Keys of the memory"))
+    stages.clear()
+    with pytest.raises(Stopped):
+        train(unlabelled_task, quick, tmp_path / "model", on_progress=stop_at("Evaluation"))
+    assert stages == ["fit_projection_head"]
+    stages.clear()
+    with pytest.raises(Stopped):
+        train(toy_task, quick, tmp_path / "model", on_progress=stop_at("Evaluation"))
+    assert stages == ["fine_tune_teacher", "fit_projection_head", *STUDENTS]
+
+
+def test_epochs_of_the_student_fall_with_all_texts_that_it_learns_from(toy_task, unlabelled_task):
+    plain, more = (Recipe().for_task(task) for task in (toy_task, unlabelled_task))
+    rows = len(unlabelled_task.taught_texts)
+    assert more.teacher_epochs == plain.teacher_epochs == 54
+    assert more.epochs == np.ceil(150 * 64 / rows) < plain.epochs
 
 
 def test_the_last_good_model_stays_while_a_new_training_is_interrupted(quick, toy_task, tmp_path, at_once):
@@ -552,17 +693,3 @@ def test_no_epochs_at_all_are_refused_and_not_taken_for_the_default(name, value)
         ReAugKDError, match=f"The setting {name} is {value}; it must be above 0 and finite, or left out"
     ):
         Recipe(**{name: value})
-
-
-@pytest.mark.parametrize(("teacher", "layers"), [("toy_encoder_folder", 2), ("wide_encoder_folder", 4)])
-def test_the_second_key_has_half_the_layers_where_the_teacher_is_made_of_the_same_encoder(
-    quick, toy_task, toy_encoder_folder, monkeypatch, tmp_path, request, teacher, layers
-):
-    made = []
-    original = recipes.SecondKey.of
-    monkeypatch.setattr(
-        recipes.SecondKey, "of", lambda *given, **options: made.append(original(*given, **options)) or made[-1]
-    )
-    recipe = replace(quick, teacher=str(request.getfixturevalue(teacher)), second_key=str(toy_encoder_folder))
-    train(toy_task, recipe, tmp_path / "model", on_progress=lambda _: None)
-    assert [key.encoder.num_layers for key in made] == [layers]
