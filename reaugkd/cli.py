@@ -19,6 +19,8 @@ from reaugkd.errors import ReAugKDError
 
 # torch and transformers take seconds to import: each command imports what it needs.
 
+SHOWN_NEIGHBOURS = 8  # --json has all
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -479,8 +481,10 @@ def _print_explanation(explanation: Any) -> None:
     console.print(table)
     key = explanation.keys_by_part[0]
     heads = ("similarity", "weight", "share", "label", "teacher", "text")
-    table = Table(*heads, title=f"nearest memories by the {key.name} key", title_justify="left")
-    for neighbour in key.neighbours:
+    shown = key.neighbours[:SHOWN_NEIGHBOURS]
+    title = f"the {len(shown)} nearest of {len(key.neighbours)} memories by the {key.name} key"
+    table = Table(*heads, title=title, title_justify="left")
+    for neighbour in shown:
         says = int(neighbour.soft_labels.argmax())
         table.add_row(
             f"{neighbour.similarity:.2f}",
