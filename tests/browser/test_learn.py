@@ -9,13 +9,12 @@ from model_job import ModelJob
 from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 
-from reaugkd.evaluation_set import EvaluationSet, held_out
+from reaugkd.answer_bars import what_happened
+from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.exercises import exercise
-from reaugkd.inference import ReAugKDClassifier
-from reaugkd.knowledge_base import KnowledgeBase
-from reaugkd.lessons import LESSONS, judged_guesses
+from reaugkd.explanation import explain
+from reaugkd.lessons import LESSONS, judged_guesses, lesson_settings
 from reaugkd.patch import Edit
-from reaugkd.retrieval import RetrievalSettings
 from reaugkd.snippets import REFIT, compare_code, errors_code, memory_code, query_code
 
 NASTY = "<img src=x onerror=\"window.ran='img'\"> ${window.ran='dollar'} {{window.ran='curly'}} <b>bold</b>"
@@ -28,7 +27,7 @@ def changed(model, **parts):
 
 @pytest.fixture(scope="module")
 def asked(puzzled_model):
-    return EvaluationSet.of(puzzled_model, held_out(puzzled_model, ["test"]))
+    return puzzled_model.encode_rows(puzzled_model.held_out(["test"]))
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +74,8 @@ def test_a_round_of_guesses_hides_the_labels_reveals_the_answer_and_counts(page,
     rows, right, guessed = texts_to_guess(puzzled_model), 0, 0
     for place, weight in enumerate((0.5, 0.9)):
         row = asked.rows.iloc[rows[place]]
-        wanted = puzzled_model.explain(row["text"], k=8, retrieval_weight=weight)
+        blend = lesson_settings(puzzled_model, weight)
+        wanted = explain(puzzled_model.answer(asked.part([rows[place]]), blend))
         expect(page.locator("#learn-text blockquote")).to_have_text(row["text"])
         near = [f"{neighbour.text} {neighbour.similarity:.2f}" for neighbour in wanted.neighbours]
         expect(page.locator("#learn-text li")).to_have_text(near)
@@ -89,7 +89,8 @@ def test_a_round_of_guesses_hides_the_labels_reveals_the_answer_and_counts(page,
         expect(page.locator("#learn-score")).to_have_text(f"Guessed right: {right} of {guessed}")
         expect(page.locator("#learn-missing")).to_be_hidden()
         expect(page.locator("#learn-answer .answer b")).to_have_text(wanted.label)
-        expect(page.locator("#learn-answer .sum")).to_contain_text(f"= {1 - weight:.2f} × ")
+        lead = wanted.probabilities.max() - sorted(wanted.probabilities)[-2]
+        expect(page.locator("#learn-answer .sum")).to_contain_text(f"{100 * lead:+.1f} points of probability = ")
         expect(page.locator("#learn-answer .answer-bars tbody tr")).to_have_count(3)
         expect(page.locator("#learn-neighbours tbody tr")).to_have_count(8)
         said = [f"{one.about}: {one.truth}{'' if one.is_right else f', you said {one.given}'}" for one in guesses]
@@ -112,8 +113,7 @@ def test_a_revealed_text_is_opened_on_the_query_page_in_a_new_tab(page, puzzled_
         page.locator("#learn-guessed a").click()
     query = opened.value
     expect(query.locator("#answer .asked")).to_have_text(text)
-    expect(query.locator("#answer .sum")).to_contain_text("= 0.30 × ")
-    expect(query.locator(".neighbours tbody tr")).to_have_count(8)
+    expect(query.locator("#answer .happened")).to_have_text(what_happened(puzzled_model.explain(text)))
     expect(page.locator("#learn-guessed a")).to_be_visible()
 
 
@@ -209,21 +209,20 @@ def opened_by(page, place):
     return opened.value
 
 
-def test_the_links_open_the_query_page_at_the_text_and_weight_of_the_task(page, puzzled_model, asked):
-    for place, weight in ((0, 0.0), (1, 0.5)):
+def test_the_links_open_the_query_page_at_the_text_of_the_task_and_as_was_chosen(page, puzzled_model, asked):
+    for place in (0, 1):
         task = exercise(puzzled_model, asked, LESSONS[place].key)
         query = opened_by(page, place)
         expect(query.locator("#answer .asked")).to_have_text(task.text)
-        expect(query.locator("#weight input[type=number]")).to_have_value(f"{weight:g}")
-        expect(query.locator("#by-gate input")).not_to_be_checked()
-        expect(query.locator(".neighbours tbody tr")).to_have_count(8)
+        expect(query.locator("#as-fitted input")).to_be_checked()
+        expect(query.locator("#as-chosen input")).to_be_checked()
 
 
 def test_the_link_opens_the_errors_with_the_student_alone_and_the_address_follows(page, puzzled_model, asked):
     errors = opened_by(page, 2)
     expect(errors.locator("#errors-weight input[type=number]")).to_have_value("0")
-    expect(errors.locator("#errors-by-gate input")).not_to_be_checked()
-    student = 100 * (asked.student_probabilities.argmax(axis=1) == asked.labels).mean()
+    expect(errors.locator("#errors-as-fitted input")).not_to_be_checked()
+    student = 100 * (asked.student_probabilities.argmax(axis=1) == asked.labels(puzzled_model.classes_.tolist())).mean()
     expect(errors.locator("#errors-summary")).to_contain_text(f"with the memory {student:.1f}")
     errors.locator("#errors-weight input[type=number]").fill("0.75")
     expect(errors).to_have_url(re.compile(r"view=errors.*retrieval_weight=0\.75"))
@@ -265,15 +264,13 @@ def test_a_model_without_evaluation_rows_is_told_in_a_sentence(open_page, serve_
 
 def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve_model, puzzled_model):
     parts = puzzled_model.parts
-    names, memory = (NASTY, *parts.settings.label_names[1:]), parts.knowledge_base
+    names, memory = (NASTY, *parts.settings.label_names[1:]), parts.memory
     renamed = {parts.settings.label_names[0]: NASTY}
     model = changed(
         puzzled_model,
         settings=replace(parts.settings, label_names=names, task=NASTY),
-        knowledge_base=KnowledgeBase(
-            memory.rows.assign(text=NASTY, label=memory.rows["label"].replace(renamed)),
-            memory.embeddings,
-            memory.soft_labels,
+        memory=replace(
+            memory, rows=memory.rows.assign(text=NASTY, label=memory.rows["label"].replace(renamed)), classes=names
         ),
         evaluation_rows=parts.evaluation_rows.assign(
             text=parts.evaluation_rows["text"] + f" {NASTY}", label=parts.evaluation_rows["label"].replace(renamed)
@@ -336,35 +333,33 @@ def test_the_code_of_an_answer_follows_text_sliders_and_strikes(open_page, serve
     text = "it's {iron} and ${rain}"
     page.locator("#text textarea").fill(text)
     expect(page.locator("#answer .asked")).to_have_text(text)
-    retrieval = puzzled_model.retrieval
-    expect_code(page, "query", query_code(folder, text, retrieval))
+    expect_code(page, "query", query_code(folder, text, None, None, None))
     page.locator("#weight input[type=number]").fill("0.4")
-    expect(page.locator("#by-gate input")).not_to_be_checked()
+    expect(page.locator("#as-fitted input")).not_to_be_checked()
     page.locator("#k input[type=number]").fill("3")
-    expect(page.locator(".neighbours tbody tr")).to_have_count(3)
-    moved = RetrievalSettings(3, 0.4, retrieval.temperature)
-    expect_code(page, "query", query_code(folder, text, moved))
+    expect(page.locator(".neighbours tbody tr")).to_have_count(3 * len(puzzled_model.pool.keys))
+    moved = 3, 0.4, next(iter(puzzled_model.pool.keys.values())).temperature
+    expect_code(page, "query", query_code(folder, text, *moved))
     first, second = puzzled_model.explain(text, k=3, retrieval_weight=0.4).neighbours[:2]
-    page.locator(f"[data-strike='{first.number}']").click()
-    expect_code(page, "query", query_code(folder, text, moved, (first.number,)))
+    page.locator(f"[data-strike='{first.number}']").first.click()
+    expect_code(page, "query", query_code(folder, text, *moved, (first.number,)))
     other = next(name for name in puzzled_model.classes_.tolist() if name != second.label)
-    page.locator(f"[data-relabel='{second.number}']").select_option(other)
-    expect_code(page, "query", query_code(folder, text, moved, (first.number,), {second.number: other}))
+    page.locator(f"[data-relabel='{second.number}']").first.select_option(other)
+    expect_code(page, "query", query_code(folder, text, *moved, (first.number,), {second.number: other}))
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.locator("#query-code").get_by_role("button", name="copy").click()
     page.wait_for_function(
         "async code => (await navigator.clipboard.readText()).trimEnd() === code.trimEnd()",
-        arg=query_code(folder, text, moved, (first.number,), {second.number: other}),
+        arg=query_code(folder, text, *moved, (first.number,), {second.number: other}),
     )
 
 
 def test_the_code_of_the_errors_follows_sliders_and_filters(open_page, served, root, puzzled_model):
     page, folder = open_page(f"{served}?view=errors"), str(root / "toy")
     expect(page.locator("#chosen b")).to_have_text("36")
-    expect_code(page, "errors", errors_code(folder, "test", puzzled_model.retrieval, {}))
+    expect_code(page, "errors", errors_code(folder, "test", None, None, None, {}))
     page.locator("#errors-weight input[type=number]").fill("0.6")
-    moved = replace(puzzled_model.retrieval, retrieval_weight=0.6, gate=None)
-    expect_code(page, "errors", errors_code(folder, "test", moved, {}))
+    expect_code(page, "errors", errors_code(folder, "test", None, 0.6, None, {}))
     button = page.locator("#confusion [data-pick]").first
     count = button.inner_text()
     button.click()
@@ -374,9 +369,9 @@ def test_the_code_of_the_errors_follows_sliders_and_filters(open_page, served, r
     expect(page.locator("#chosen b")).to_have_text("0")
     first = puzzled_model.classes_.tolist()[0]
     chosen = {"equal": {"label": first, "answer": first}, "text": text}
-    expect_code(page, "errors", errors_code(folder, "test", moved, chosen))
+    expect_code(page, "errors", errors_code(folder, "test", None, 0.6, None, chosen))
     page.locator("#errors-split").get_by_label("validation").check()
-    expect_code(page, "errors", errors_code(folder, "validation", moved, chosen))
+    expect_code(page, "errors", errors_code(folder, "validation", None, 0.6, None, chosen))
 
 
 def test_the_code_of_the_memory_follows_the_list_and_the_pending_edits(open_page, served, root, puzzled_model):
@@ -384,7 +379,7 @@ def test_the_code_of_the_memory_follows_the_list_and_the_pending_edits(open_page
     version = str(root / "toy-edited")
     expect(page.locator("#version input, #version textarea")).to_have_value("toy-edited")
     expect_code(page, "memory", memory_code(folder, "suspicious", {}))
-    row = puzzled_model.parts.knowledge_base.rows.iloc[7]
+    row = puzzled_model.memory.rows.iloc[7]
     page.locator("#show").get_by_label("most used").check()
     page.locator("#search input, #search textarea").fill(row["text"])
     expect_code(page, "memory", memory_code(folder, "most used", {"text": row["text"]}))
@@ -393,10 +388,10 @@ def test_the_code_of_the_memory_follows_the_list_and_the_pending_edits(open_page
     page.locator("#remove").click()
     patch = (Edit("remove", row["id"]),)
     expect_code(page, "memory", memory_code(folder, "most used", {"text": row["text"]}, patch, None, version))
-    page.get_by_label("a gate fitted again").check()
+    page.get_by_label("fit the pool again").check()
     expect_code(page, "memory", memory_code(folder, "most used", {"text": row["text"]}, patch, REFIT, version))
-    page.get_by_label("the λ below for every text").check()
-    weight = puzzled_model.retrieval.retrieval_weight
+    page.get_by_label("the λ below").check()
+    weight = puzzled_model.pool.fitted_weight
     expect_code(page, "memory", memory_code(folder, "most used", {"text": row["text"]}, patch, weight, version))
 
 
