@@ -161,6 +161,17 @@ def test_the_neighbours_shown_first_are_those_of_the_key_that_adds_most_in_which
     assert explained(pooled_model, TEXTS[0], retrieval_weight=0.0).neighbours[0].rank == 1
 
 
+@pytest.mark.parametrize("decides", ["aligned", "text"])
+def test_where_a_new_class_is_answered_the_key_that_decided_comes_first(gadget_model, decides):
+    text = NEW_TEXTS[0]
+    found = explained(gadget_model, text, new_class_key=decides)
+    assert found.label == "gadget"
+    assert found.keys_by_part[0].name == decides
+    assert found.neighbours is found.keys_by_part[0].neighbours
+    known = explained(gadget_model, TEXTS[0], new_class_key=decides)
+    assert [key.part for key in known.keys_by_part] == sorted((key.part for key in known.keys), key=abs, reverse=True)
+
+
 def test_a_neighbour_carries_its_row(pooled_model, toy_task):
     rows = toy_task.rows["train"].to_pandas()
     for key in pooled_model.explain(TEXTS[0], k=12).keys:
