@@ -67,7 +67,7 @@ def comparison_figure(comparisons: pd.DataFrame) -> go.Figure:
     Returns
     -------
     Figure
-        Points with bars over seeds around a line at 0; the title says by how much the first pair differs.
+        Points with bars around a line at 0; the title says by how much the first pair differs.
     """
     pairs = list(dict.fromkeys(zip(comparisons["ours"], comparisons["baseline"], strict=True)))
     titles = [f"{ours}<br>minus {theirs}" for ours, theirs in pairs]
@@ -101,16 +101,14 @@ def comparison_figure(comparisons: pd.DataFrame) -> go.Figure:
         figure.add_vline(x=0, line={"color": INK, "width": 2}, layer="below", row=line, col=column)
         figure.update_xaxes(title="points" if number + columns >= len(pairs) else "", row=line, col=column)
     ends = np.append(comparisons[["mean", "low", "high"]].to_numpy(), 0)  # one range, so that panels compare
-    room = 0.12 * np.ptp(ends[~np.isnan(ends)])
-    figure.update_xaxes(range=[np.nanmin(ends) - room, np.nanmax(ends) + room], nticks=9)
+    room = 0.12 * np.ptp(ends)
+    figure.update_xaxes(range=[ends.min() - room, ends.max() + room], nticks=9)
     figure.update_yaxes(categoryorder="array", categoryarray=tasks[::-1], range=[-0.5, len(tasks) - 0.3])
     figure.update_annotations(font_size=12)
     first = comparisons[(comparisons["ours"] == pairs[0][0]) & (comparisons["baseline"] == pairs[0][1])].iloc[-1]
-    counted, without = _counted(comparisons), comparisons["low"].isna().all()
-    shown = f"{counted}, without an interval" if without else f"mean and 95 % interval over {counted}"
     title = (
         f"{first['ours']} minus {first['baseline']}: {first['mean']:+.2f} points on {first['task']}"
-        f"<br><sub>{shown}</sub>"
+        f"<br><sub>mean and 95 % interval over {_counted(comparisons)} and the test rows</sub>"
     )
     return _styled(figure, title, lines * (2 * len(tasks) + 3))
 

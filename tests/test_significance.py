@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.metrics import matthews_corrcoef
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.significance import interval_over_seeds, mcnemar, paired_bootstrap
+from reaugkd.significance import drawn, drawn_differences, interval_over_seeds, mcnemar, paired_bootstrap
 
 
 def test_interval_over_seeds_is_students_t():
@@ -43,17 +44,48 @@ def test_bootstrap_interval_of_accuracy_is_near_the_normal_one():
     assert interval.high == pytest.approx(differences.mean() + half, abs=0.15 * half)
 
 
-def test_bootstrap_averages_over_seeds():
-    labels = np.asarray([0, 1, 0, 1])
-    ours = np.asarray([[0, 1, 0, 1], [0, 1, 0, 0]])
-    theirs = np.asarray([[0, 1, 0, 0], [0, 1, 1, 0]])
-    assert paired_bootstrap(labels, ours, theirs, "accuracy", draws=10).mean == pytest.approx(0.25)
+def test_the_bootstrap_is_a_loop_by_hand_over_the_same_draws_of_seeds_and_rows():
+    random = np.random.default_rng(3)
+    labels = random.integers(0, 2, size=40)
+    ours, theirs = ((labels + (random.random((3, 40)) < wrong)) % 2 for wrong in (0.2, 0.35))
+
+    def difference(seeds, rows):
+        scores = [[matthews_corrcoef(labels[rows], side[seed, rows]) for seed in seeds] for side in (ours, theirs)]
+        return np.mean(scores[0]) - np.mean(scores[1])
+
+    generator, wanted = np.random.default_rng(7), []
+    for _ in range(50):
+        seeds = generator.integers(3, size=3)
+        wanted.append(difference(seeds, generator.integers(40, size=40)))
+    mean, found = drawn_differences(labels, ours, theirs, "matthews_correlation", draws=50, seed=7)
+    assert mean == pytest.approx(difference(range(3), np.arange(40)))
+    np.testing.assert_allclose(found, wanted, atol=1e-12)
+    interval = paired_bootstrap(labels, ours, theirs, "matthews_correlation", draws=50, seed=7, confidence=0.9)
+    assert (interval.low, interval.high) == pytest.approx(np.percentile(wanted, [5, 95]))
+
+
+def test_the_interval_holds_the_chance_of_the_seeds():
+    labels = np.zeros(10, np.int64)
+    ours = np.repeat([[0], [1]], 10, axis=1)  # one seed is right everywhere, the other nowhere
+    interval = paired_bootstrap(labels, ours, np.ones((2, 10), np.int64), "accuracy")
+    assert (interval.low, interval.mean, interval.high) == (0, 0.5, 1)
+
+
+def test_every_seed_and_row_is_drawn_as_often_as_any_other():
+    taken = []
+    drawn(lambda seeds, rows: taken.append((seeds, rows)) or 0.0, 3, 5, draws=4_000)
+    *draws, (all_seeds, all_rows) = taken
+    assert (all_seeds.tolist(), all_rows.tolist()) == ([0, 1, 2], [0, 1, 2, 3, 4])
+    for numbers, count in ((np.stack([seeds for seeds, _ in draws]), 3), (np.stack([rows for _, rows in draws]), 5)):
+        assert numbers.shape == (4_000, count)
+        shares = np.bincount(numbers.ravel()) / numbers.size
+        np.testing.assert_allclose(shares, 1 / count, atol=4 * np.sqrt((1 - 1 / count) / count / numbers.size))
 
 
 def test_bootstrap_pairs_the_examples():
     labels = np.random.default_rng(1).integers(0, 2, size=100)
     noisy = np.random.default_rng(2).integers(0, 2, size=100)
-    interval = paired_bootstrap(labels, noisy, noisy, "matthews_correlation")
+    interval = paired_bootstrap(labels, np.stack([noisy, labels]), np.stack([noisy, labels]), "matthews_correlation")
     assert (interval.low, interval.mean, interval.high) == (0, 0, 0)
 
 
