@@ -119,10 +119,14 @@ class Searched:
     ----------
     task : Task
         The task.
-    keys, keys_to_choose : dict of str to Key
-        Fitted to all train rows, and apart from the validation rows' siblings.
-    memory, memory_to_choose : Memory
-        What each searches.
+    keys : dict of str to Key
+        Fitted to all train rows.
+    memory : Memory
+        What they search.
+    keys_to_choose : dict of str to Key
+        Fitted apart from the validation rows' siblings.
+    memory_to_choose : Memory
+        What these search.
     layers : dict of str to (N, L + 1, d') float16, or None
         What an untuned encoder's layers make of each split.
     outputs : TeacherOutputs
