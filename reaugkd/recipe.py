@@ -408,7 +408,7 @@ def train(
             embeddings = normalize(students["reaugkd"].encode(task.taught_texts)[0])
             maps = fit_maps(memory.teacher_embeddings, embeddings, recipe.seed)
         metrics["seconds"] = {stage: round(spent, 1) for stage, spent in seconds.items()}
-        settings = _settings(task, recipe, students["reaugkd"].num_layers)
+        settings = model_settings(task, recipe, students["reaugkd"].num_layers)
         model = ReAugKDClassifier(
             ModelParts(
                 settings=settings,
@@ -505,8 +505,23 @@ class _Keyed:
         return EncodedTexts(texts, embeddings, probabilities, queries)
 
 
-def _settings(task: Task, recipe: Recipe, student_layers: int) -> ModelSettings:
-    """Return what a model's folder says of its task and training."""
+def model_settings(task: Task, recipe: Recipe, student_layers: int) -> ModelSettings:
+    """Return what a model's folder says of its task and training.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    recipe : Recipe
+        Every choice; ``teacher`` names the one that counts.
+    student_layers : int
+        Layers of the student.
+
+    Returns
+    -------
+    ModelSettings
+        Without any figure.
+    """
     return ModelSettings(
         task=task.name,
         metric=task.metric,
