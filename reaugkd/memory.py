@@ -16,6 +16,8 @@ from reaugkd.texts import Labels
 
 TEACHER = "teacher"
 """In the place of a key's name: z itself, in its whole width, as a teacher would search."""
+FEW_QUERIES = 64  # of so many a search on one thread takes milliseconds
+THREADS = faiss.omp_get_max_threads()
 LABELLED_BY = "labelled_by"
 """Column of the memory's rows: ``teacher`` where a row has no gold label and its label is the teacher's, else empty."""
 
@@ -119,5 +121,7 @@ class Memory:
             index = faiss.IndexFlatIP(searched.shape[1])
             index.add(searched)
             self._indexes[key] = index
+        # FAISS's threads spin on after a search, and would keep those of the next text's encoder waiting.
+        faiss.omp_set_num_threads(1 if len(queries) <= FEW_QUERIES else THREADS)
         similarities, numbers = self._indexes[key].search(queries, min(k, len(self)))
         return similarities, numbers
