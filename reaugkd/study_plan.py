@@ -326,10 +326,10 @@ def _check(study: Study) -> None:
         raise ReAugKDError("A study needs at least one task, teacher, method and seed.")
     for task in study.tasks:
         _check_task(task)
-    _check_encoder_key(study)
     _check_seeds(study.seeds, "seeds")
     for method in study.methods:
         method.recipe(study.teachers[0], study.seeds[0])  # an unknown setting fails now, not after hours
+    _check_encoder_key(study)
     for teacher in study.teachers:
         _check_teacher(teacher, study)
     for scenario in study.scenarios:
