@@ -25,6 +25,7 @@ SEARCHED = 2 * max(GRID_K)  # enough are left when siblings are left out
 FOLDS = 5
 PULL = 0.01
 STUDENT = "student"
+JOINS = 0.5  # standard errors by which an expert must lower the log loss: of those that tell nothing a third do
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ def choose_weights(
     """Let experts into a logarithmic pool with the student, and fit its weights.
 
     The experts come in the order of their log loss with the student alone, each if it lowers the pool's log loss on
-    rows that its weights were not fitted to; any other has weight 0 and costs nothing.
+    rows that its weights were not fitted to, by half a standard error of the difference at least; any other has weight
+    0 and costs nothing.
 
     Parameters
     ----------
@@ -106,13 +108,13 @@ def choose_weights(
         The weights, the student's under the name ``student``, and each row's answer by weights of the other folds.
     """
     joined: dict[str, NDArray[np.float64]] = {}
-    unseen, lowest = student, log_loss(labels, student)
+    unseen = student
     alone = {name: log_loss(labels, _by_other_folds(student, {name: said}, labels)) for name, said in experts.items()}
     for name in sorted(experts, key=lambda name: alone[name]):
         with_it = joined | {name: experts[name]}
         answers = _by_other_folds(student, with_it, labels)
-        if log_loss(labels, answers) < lowest:
-            joined, unseen, lowest = with_it, answers, log_loss(labels, answers)
+        if _gains(unseen, answers, labels) > JOINS:
+            joined, unseen = with_it, answers
     fitted = dict(zip([STUDENT, *joined], fit_weights(student, joined, labels).tolist(), strict=True))
     return {name: fitted.get(name, 0.0) for name in (STUDENT, *experts)}, unseen
 
@@ -252,14 +254,15 @@ def best_settings(
         if before is None or log_loss(labels, one.unseen) < log_loss(labels, before.unseen):
             best[settings.k] = one
     lowest = min(best.values(), key=lambda one: log_loss(labels, one.unseen))
-    return next(one for one in reversed(best.values()) if not _is_worse(one.unseen, lowest.unseen, labels))
+    return next(one for one in reversed(best.values()) if _gains(one.unseen, lowest.unseen, labels) <= 1.0)
 
 
-def _is_worse(answers: NDArray[np.float64], best: NDArray[np.float64], labels: Labels) -> bool:
-    """Return whether the log loss is higher than the best by more than a standard error of the paired difference."""
+def _gains(answers: NDArray[np.float64], others: NDArray[np.float64], labels: Labels) -> float:
+    """Return by how many standard errors of the paired difference the log loss of others is lower."""
     rows = np.arange(len(labels))
-    lost = np.log(best[rows, labels].clip(1e-12)) - np.log(answers[rows, labels].clip(1e-12))
-    return bool(lost.mean() > lost.std(ddof=1) / np.sqrt(len(labels)))
+    gained = np.log(others[rows, labels].clip(1e-12)) - np.log(answers[rows, labels].clip(1e-12))
+    mean, error = float(gained.mean()), float(gained.std(ddof=1) / np.sqrt(len(labels)))
+    return mean / max(error, 1e-12)
 
 
 def _by_other_folds(
