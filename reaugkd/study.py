@@ -49,7 +49,7 @@ class Cell:
 
     def about(self, study: Study, teacher: StudyTeacher, method: StudyMethod, teacher_seed: int) -> dict[str, Any]:
         """Return what a :class:`~reaugkd.study_record.StudyRecord` knows the student by."""
-        made_by = study.made_by(self.task, teacher, method.recipe(teacher, self.seed), teacher_seed)
+        made_by = study.made_by(self.task, method.recipe(teacher, self.seed), teacher_seed)
         return asdict(self) | {"made_by": made_by}
 
     def file(self, work: Path) -> Path:
@@ -100,7 +100,7 @@ class StudyFolder:
 def cells(study: Study) -> Iterator[tuple[Cell, StudyTeacher, StudyMethod, int]]:
     """Yield every student with its teacher, its method and the teacher's seed; one seed after the other.
 
-    Whoever stops a study early has whole seeds. A student that learns from no teacher belongs to the teacher
+    A study that is stopped early has whole seeds. A student that learns from no teacher belongs to the teacher
     ``"none"`` and comes once.
 
     Parameters
@@ -174,7 +174,7 @@ def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say, kno
 
 
 def scenario_runs(study: Study) -> Iterator[tuple[StudyScenario, StudyTeacher, int, dict[str, Any]]]:
-    """Yield every scenario and seed, one seed after the other, so that whoever stops early has whole seeds.
+    """Yield every scenario and seed, one seed after the other, so that a study that is stopped early has whole seeds.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def scenario_runs(study: Study) -> Iterator[tuple[StudyScenario, StudyTeacher, i
         for scenario in [scenario for scenario in study.scenarios if position < len(scenario.seeds)]:
             teacher, seed = teachers[scenario.teacher], scenario.seeds[position]
             teacher_seed = study.teacher_seed(teacher, seed)
-            made_by = study.made_by(scenario.task, teacher, Recipe(teacher=teacher.encoder, seed=seed), teacher_seed)
+            made_by = study.made_by(scenario.task, Recipe(teacher=teacher.encoder, seed=seed), teacher_seed)
             about = {"kind": scenario.kind, "task": scenario.task, "teacher": teacher.name, "seed": seed}
             yield scenario, teacher, teacher_seed, about | {"made_by": made_by}
 

@@ -188,15 +188,13 @@ class Study:
         """
         return teacher.seeds[self.seeds.index(seed) % len(teacher.seeds)]
 
-    def made_by(self, task: str, teacher: StudyTeacher, recipe: Recipe, teacher_seed: int) -> str:
+    def made_by(self, task: str, recipe: Recipe, teacher_seed: int) -> str:
         """Return a digest of all settings that decide what a student, or a scenario's, answers.
 
         Parameters
         ----------
         task : str
             Name of the task.
-        teacher : StudyTeacher
-            The teacher.
         recipe : Recipe
             Of the student, not yet filled in for the task's size.
         teacher_seed : int
@@ -208,8 +206,8 @@ class Study:
             Twelve hexadecimal digits.
         """
         files = next(entry.files for entry in self.tasks if entry.name == task)
-        made_of = [files, asdict(recipe), teacher.encoder, teacher_seed, self.encoder_key]
-        return _digest([*made_of, CHOICES, STUDENT_EPOCHS, TEACHER_EPOCHS])
+        made_of = [files, asdict(recipe), teacher_seed, self.encoder_key, CHOICES, STUDENT_EPOCHS, TEACHER_EPOCHS]
+        return _digest(made_of)
 
     def taught_by(self, teacher: StudyTeacher, seed: int) -> str:
         """Return a trained teacher's name for files: the plan's, the seed, and a digest of what it is trained by.

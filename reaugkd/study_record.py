@@ -1,4 +1,4 @@
-"""What a study found, in two small files: whoever has them compares anew, or adds seeds, and trains nothing again."""
+"""What a study found, in two small files, from which a report compares again or adds seeds without any training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -935,7 +935,7 @@ def test_a_number_that_yaml_takes_for_text_is_a_number(plan, tmp_path):
         wide = next(teacher for teacher in study.teachers if teacher.name == "wide")
         recipe = next(method for method in study.methods if method.name == "kd").recipe(wide, 0)
         assert recipe.student_training.learning_rate == 0.0001
-        digests.append(study.made_by("one", wide, recipe, 3))
+        digests.append(study.made_by("one", recipe, 3))
     assert digests[0] == digests[1]
 
 
