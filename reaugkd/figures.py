@@ -312,7 +312,9 @@ def contributions_figure(explanation: "Explanation") -> go.Figure:
     unit = "difference of probability" if explanation.pool.kind == "linear" else "log-odds"
     pair = f"“{_shown(explanation.label)}” against “{_shown(explanation.runner_up)}”"
     figure.update_layout(height=160 + 36 * len(names))
-    figure.update_xaxes(title=unit)
+    low, high = min(0.0, *values), max(0.0, *values)
+    margin = 0.1 * (high - low) or 1.0  # room for the numbers beside the longest bars
+    figure.update_xaxes(title=unit, range=[low - margin, high + margin])
     figure.update_yaxes(title="part", ticksuffix="  ")
     return _styled(figure, f"{pair}: {explanation.lead:+.2f}")
 

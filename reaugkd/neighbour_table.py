@@ -33,7 +33,8 @@ def neighbour_table(explanation: "Explanation", relabel_as: Sequence[str] = ()) 
         gives to the answer and to the runner-up. Texts are escaped, curly brackets and backticks too, since some pages
         fill templates.
     """
-    return "".join(_table(explanation, key, relabel_as) for key in explanation.keys_by_part)
+    tables = (_table(explanation, key, relabel_as) for key in explanation.keys_by_part)
+    return "".join(f'<div class="neighbours-of-key">{table}</div>' for table in tables)  # so that each can scroll
 
 
 def what_it_adds(explanation: "Explanation", key: "KeyPart") -> str:

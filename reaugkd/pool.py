@@ -70,7 +70,8 @@ class Pool:
     student_temperature : float
         Divides the student's log-probabilities first, so that they mean what they say (Guo et al. 2017).
     new_class_key : str
-        The key that decides whether a text is of a class that the student does not know.
+        The key that decides whether a text is of a class that the student does not know; the last if left out. The
+        aligned one is the worst for it: a student puts what it was never taught near what it knows.
     kind : str
         ``"logarithmic"`` or ``"linear"``.
     retrieval_weight : float or None
@@ -92,7 +93,7 @@ class Pool:
         if not self.keys:
             raise ReAugKDError("A pool needs at least one key; name one.")
         if not self.new_class_key:
-            object.__setattr__(self, "new_class_key", next(iter(self.keys)))
+            object.__setattr__(self, "new_class_key", list(self.keys)[-1])
         if self.new_class_key not in self.keys:
             raise ReAugKDError(
                 f"The key {self.new_class_key!r} is to decide about new classes, but the pool has "

@@ -28,7 +28,7 @@ from reaugkd.epochs import EpochWatch, TrainingEpochs
 from reaugkd.errors import ReAugKDError
 from reaugkd.evaluation import Networks, score_methods
 from reaugkd.key_fitting import UntunedEncoder, fit_keys
-from reaugkd.keys import ENCODER, Key
+from reaugkd.keys import Key
 from reaugkd.maps import fit_maps
 from reaugkd.memory import LABELLED_BY, TEACHER, Memory
 from reaugkd.model_card import about_memory, model_card
@@ -655,8 +655,6 @@ def _evaluate(
         encoded[method] = {split: keyed.encode(student, task, split) for split in splits}
     labels = {split: task.labels(split) for split in splits}
     methods, pool = score_methods(Networks(**encoded), labels, keyed.memory, keyed.memory_to_choose, task.metric)
-    if ENCODER in keyed.keys:  # it finds new classes best
-        pool = replace(pool, new_class_key=ENCODER)
     aligned = alignment(encoded["reaugkd"]["test"].embeddings, encoded["teacher"]["test"].embeddings, keyed.memory)
     about = about_memory(pool, too_few_rows(len(labels["validation"])))
     return {"metric": task.metric, "methods": methods, "alignment": aligned, "memory": about}, pool

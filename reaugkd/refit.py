@@ -109,8 +109,7 @@ def _refitted(model: ReAugKDClassifier, untuned: UntunedEncoder | None) -> ReAug
     held_out, memory = fit_keys(model.memory, texts, tokenizer, encoder=untuned, held_out=encoded.texts, taught=taught)
     queries = {name: key.embed(encoded.texts, encoded.embeddings) for name, key in held_out.items()}
     pool = choose_known(replace(encoded, queries=queries), memory)
-    decides = ENCODER if untuned is not None else model.pool.new_class_key
-    return _with_choice(model, replace(pool, new_class_key=decides))
+    return _with_choice(model, pool)
 
 
 def choose_known(encoded: EncodedTexts, memory: Memory) -> Pool:

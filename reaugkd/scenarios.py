@@ -119,10 +119,7 @@ class Keyed:
     def pools(self, held_out: Sequence[Text], labels: Labels, metric: str) -> tuple[dict[str, Pool], Pool]:
         """Choose on held-out texts a pool for each of :data:`WAYS`, and how plain kNN searches ``untuned``."""
         asked = self.encode(held_out)
-        pools = {
-            way: replace(choose_pool(asked, labels, self.memory, keys).pool, new_class_key=keys[-1])
-            for way, keys in WAYS.items()
-        }
+        pools = {way: choose_pool(asked, labels, self.memory, keys).pool for way, keys in WAYS.items()}
         return pools, choose_linear(asked, labels, self.memory, UNTUNED, metric, (1.0,))
 
     def grown(self, rows: Memory, encoded: EncodedTexts) -> "Keyed":

@@ -61,7 +61,7 @@ def test_the_parts_sum_to_the_lead_of_the_answer(pooled_model, gadget_model, two
 def test_a_new_class_stands_as_answer_as_runner_up_and_as_both(two_new):
     """By a memory that is made to decide: two neighbours at half a weight each, or both of one new class."""
     encoded = two_new.encode(["the shiny gadget hums"])
-    numbers = answer(encoded, two_new.memory, two_new.pool).retrieved["aligned"].numbers[0, :2]
+    numbers = answer(encoded, two_new.memory, two_new.pool).retrieved["text"].numbers[0, :2]
     votes = {
         ("gadget", "fruit"): [[0, 0, 0, 1, 0], [0.6, 0, 0, 0.4, 0]],
         ("fruit", "gadget"): [[0.9, 0, 0, 0.1, 0], [0.8, 0, 0, 0.2, 0]],
@@ -77,10 +77,10 @@ def test_a_new_class_stands_as_answer_as_runner_up_and_as_both(two_new):
             found = explain(answer(replace(encoded, student_probabilities=student), memory, pool))
             assert (found.label, found.runner_up) == (label, runner_up)
             assert sum(found.parts.values()) == pytest.approx(lead_of(found), abs=1e-9)
-            assert (found.student_part, found.parts["text"]) == (0, 0)  # the pool holds among known classes
+            assert (found.student_part, found.parts["aligned"]) == (0, 0)  # the pool holds among known classes
             if "kind" not in settings and runner_up == "gizmo":  # what the deciding key says of both is all
-                said = next(key for key in found.keys if key.name == "aligned").retrieved
-                assert found.parts["aligned"] == pytest.approx(np.log(said[3] / said[4]))
+                said = next(key for key in found.keys if key.name == "text").retrieved
+                assert found.parts["text"] == pytest.approx(np.log(said[3] / said[4]))
                 assert found.parts["new classes"] == pytest.approx(0, abs=1e-9)
 
 

@@ -384,8 +384,8 @@ def test_a_k_that_numpy_or_pandas_gives_is_a_plain_number():
         assert type(KeySettings(k).k) is int
 
 
-def test_the_first_key_decides_about_new_classes_where_none_is_named():
-    assert POOL.new_class_key == "aligned"
+def test_the_last_key_decides_about_new_classes_where_none_is_named():
+    assert POOL.new_class_key == "text"
 
 
 @pytest.mark.parametrize(
@@ -394,7 +394,7 @@ def test_the_first_key_decides_about_new_classes_where_none_is_named():
         (POOL, 3, 3, ["aligned", "text"]),
         (replace(POOL, keys={**KEYS, "text": UNHEARD["text"]}), 3, 3, ["aligned"]),
         (replace(POOL, keys=UNHEARD), 3, 3, []),
-        (replace(POOL, keys=UNHEARD), 3, 4, ["aligned"]),
+        (replace(POOL, keys=UNHEARD), 3, 4, ["text"]),
         (replace(POOL, keys=UNHEARD, retrieval_weight=0.2), 3, 3, ["aligned", "text"]),
         (replace(POOL, retrieval_weight=0.0), 3, 4, []),
     ],

@@ -58,7 +58,7 @@ def test_a_repaired_memory_is_trusted_more(unsure_model, toy_model, enough_rows)
 def test_a_pool_is_fitted_on_the_classes_that_the_student_knows(gadget_model, toy_model, enough_rows):
     refitted = refit_pool(gadget_model)
     assert refitted.classes_.tolist() == [*toy_model.classes_, "gadget"]
-    assert refitted.pool.new_class_key == gadget_model.pool.new_class_key == "aligned"
+    assert refitted.pool.new_class_key == gadget_model.pool.new_class_key == "text"
     assert refitted.predict(["the shiny gadget hums"])[0] == "gadget"
     assert refitted.predict(["the shiny gadget hums"], retrieval_weight=0.0)[0] != "gadget"
 
@@ -162,7 +162,7 @@ def test_figures_and_card_state_the_choice_that_is_fitted_again(toy_model, monke
         "key_weights": {"aligned": 0.25, "text": 0.5},
         "retrieval_weight": 0.5,
         "set_by_hand": False,
-        "new_class_key": "aligned",
+        "new_class_key": "text",
         "too_few_rows": False,
     }
     assert "## Edited after training" in model.parts.card
