@@ -128,6 +128,10 @@ def test_the_contributions_are_the_parts_and_their_sum_the_lead(explanation, man
     assert figure.data[0].y == ("sum", "text key", "student")  # from below
     assert figure.layout.title.text == "“class 7” against “class 3”: +2.00"
     assert figure.layout.xaxis.title.text == "log-odds"
+    low, high = figure.layout.xaxis.range
+    parts = figure.data[0].x
+    assert high - max(parts) == pytest.approx(0.1 * (max(parts) - min(0.0, *parts)))  # its number has room
+    assert low < min(parts)
 
 
 def test_in_a_linear_pool_the_contributions_are_differences_of_probability(many_classes):
