@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
 SHOWN = [("everything", "all"), ("memories", "memory"), ("test rows", "test")]
 NEIGHBOURS = 8
 MOST_MOVED = 20
+MOST_LINES = 16  # a fan of more would hide the points
 ASKED_OF_STUDENT = 4_000  # of more memories the student is not asked what it says: the maps would come too late
 LISTED = ["point", "kind", "text", "text_pair", "label", "teacher", "student", "answer", "effect", "moved"]
 OPENED = "<p>Point at a text to read it; click it to open it. Shift and drag, or choose “select”, to circle texts.</p>"
@@ -67,14 +68,13 @@ def said(name: str, **news: Any) -> str:
 
 
 def query_said(name: str, model: "ReAugKDClassifier", explanation: "Explanation") -> str:
-    """Return the value that shows a query, and lines to its neighbours, on both maps."""
+    """Return the value that shows a query on both maps, with lines to the neighbours by the key that adds most."""
     maps = model.parts.maps
     if maps is None:
         return said(name)
     places = maps.place(explanation.embedding, model.memory).tolist()
-    return said(
-        name, query={"places": places, "neighbours": [neighbour.number for neighbour in explanation.neighbours]}
-    )
+    nearest = [neighbour.number for neighbour in explanation.neighbours[:MOST_LINES]]
+    return said(name, query={"places": places, "neighbours": nearest})
 
 
 def _sent(values: NDArray[Any]) -> str:

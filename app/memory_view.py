@@ -460,11 +460,10 @@ class MemoryView:
         model = self.menu.get(name)
         memory, number = model.memory, int(event.row_value[0])
         row, soft_labels = memory.rows.iloc[number], memory.soft_labels[number]
-        label = f"{whose_label(row)} <b>{escaped_text(row['label'])}</b>"
         said = (
             f"<p><b>{escaped_text(str(row['id']))}</b>: {escaped_text(row_in_one_line(row))}</p>"
-            f"<p>{label[0].upper()}{label[1:]}; the teacher says "
-            f"<b>{escaped_text(memory.classes[int(soft_labels.argmax())])}</b> ({soft_labels.max():.2f}).</p>"
+            f"<p>{whose_label(row).capitalize()}: <b>{escaped_text(row['label'])}</b>. Teacher's soft label: "
+            f"<b>{escaped_text(memory.classes[int(soft_labels.argmax())])}</b> {soft_labels.max():.2f}.</p>"
         )
         return number, said, row["label"]
 

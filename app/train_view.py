@@ -193,7 +193,7 @@ class TrainView:
             [NO_ENCODER, *TEACHERS],
             value=NO_ENCODER,
             label="Search the memory by an untuned encoder too",
-            info="Finds classes that are added later better, and runs beside the student for every text.",
+            info="It finds texts of classes that are added later, and runs beside the student for every text.",
             allow_custom_value=True,
             elem_id="train-encoder-key",
         )

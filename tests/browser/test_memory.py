@@ -180,9 +180,11 @@ def test_a_table_of_memories_is_added_and_a_label_that_is_new_is_a_new_class(pag
 def test_what_was_tried_out_goes_when_another_way_of_answering_is_chosen_and_is_tried_by_that(page, forgetful):
     row = forgetful.memory.rows.iloc[0]
     page.locator("#show").get_by_label("all", exact=True).check()
+    expect(page.locator("#memories-chosen")).to_contain_text("rows: all")
     page.locator("#memories").get_by_text(row["text"], exact=True).last.click()
-    expect(page.locator("#picked-memory")).to_contain_text(row["id"])
+    expect(page.locator("#picked-memory")).to_contain_text(f"{row['id']}: ")
     page.locator("#remove").click()
+    expect(page.locator("#pending li")).to_have_count(1)
     before = answers_of(forgetful)
     after = apply_patch(forgetful, (Edit("remove", row["id"]),)).answer(before.encoded)
     for weight in (None, 0.9):
