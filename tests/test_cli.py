@@ -234,7 +234,7 @@ def test_predict_prints_answer_runner_up_parts_and_neighbours(run, monkeypatch, 
     assert parts["sum"] == pytest.approx(np.log(probabilities[first] / probabilities[second]), abs=0.0051)
     assert parts["student"] + parts["aligned"] + parts["text"] == pytest.approx(parts["sum"], abs=0.021)
     leading = max(explanation.keys, key=lambda key: abs(parts[key.name]))
-    assert f"nearest memories by the {leading.name} key" in out
+    assert f"the 3 nearest of 3 memories by the {leading.name} key" in out
     shown = [(row[2], row[5]) for row in cells(out)[4:]]
     assert shown == [(f"{neighbour.share:.0%}", neighbour.text) for neighbour in leading.neighbours]
 

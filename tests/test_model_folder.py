@@ -214,7 +214,7 @@ def test_a_damaged_settings_file_is_one_sentence(copy, content):
         lambda about: about["model"].update(label_names=["fruit", "metal", "weather", "gadget"]),
         lambda about: about["model"].update(unknown=1),
         lambda about: about["pool"]["keys"]["text"].update(k="many"),
-        lambda about: about["pool"]["keys"].pop("text"),
+        lambda about: about["pool"]["keys"].pop("aligned"),
         lambda about: about["pool"].update(unknown=1),
         lambda about: about["files"].pop("model.safetensors") and about.update(model=None),
     ],

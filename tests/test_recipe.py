@@ -393,7 +393,7 @@ def test_another_encoder_key_costs_no_training(quick, toy_task, tmp_path, stages
 def test_by_default_no_further_network_is_needed(toy_model):
     assert (Recipe().encoder_key, Recipe().encoder_key_layers) == (None, None)
     assert list(toy_model.parts.keys) == list(toy_model.memory.keys) == list(toy_model.pool.keys) == ["aligned", "text"]
-    assert toy_model.pool.new_class_key == "aligned"
+    assert toy_model.pool.new_class_key == "text"
 
 
 def test_the_keys_are_those_of_the_memory_and_what_is_chosen_sees_none_that_knows_siblings_of_validation_rows(
