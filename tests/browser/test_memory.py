@@ -86,7 +86,8 @@ def test_a_memory_is_relabelled_and_added_to_tried_out_undone_and_saved_as_a_new
     folder = shutil.copytree(toy_model_folder, tmp_path / "toy")
     before = contents(folder)
     job = ModelJob(str(folder))
-    pool = Pool({"aligned": KeySettings(4, 0.05, 6.0), "text": KeySettings(4, 0.05, 3.0)})
+    keys = {"aligned": KeySettings(4, 0.05, 6.0), "text": KeySettings(4, 0.05, 3.0)}
+    pool = Pool(keys, new_class_key="aligned")  # by this key the edits change some answers to test rows
     job.model = ReAugKDClassifier(replace(toy_model.parts, pool=pool))
     page = open_page(serve(job))
     page.get_by_role("tab", name="Memory").click()
