@@ -5,15 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from models import AT_ONCE, LATEST, ModelMenu
+from settled import when_moved
 
 from reaugkd.links import PageState
 from reaugkd.pool import KeySettings, Pool
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import ReAugKDClassifier
-
-# A box is still checked in the page when the first move of its slider is sent.
-UNCHECKED = "(...values) => values.slice(0, {count}).map((value, place) => place === {box} ? false : value)"
 
 
 def shown_key(pool: Pool) -> KeySettings:
@@ -116,11 +114,10 @@ class RetrievalSliders:
         )
         self.as_fitted = gr.Checkbox(True, label="λ as fitted", elem_id=f"{place}as-fitted")
         self.values = [self.k, self.weight, self.temperature, self.as_fitted, self.as_chosen]
-        self._boxes = {self.k: self.as_chosen, self.temperature: self.as_chosen, self.weight: self.as_fitted}
-        for slider, box in self._boxes.items():
-            # Another slider that is moved before the answer comes would ask by the box otherwise.
-            slider.input(None, None, box, js="() => false", api_visibility="private")
+        self._place = place
         for box, sliders in ((self.as_chosen, [self.k, self.temperature]), (self.as_fitted, [self.weight])):
+            unchecked: dict[str, Any] = {"js": "() => false", "trigger_mode": "multiple", "api_visibility": "private"}
+            gr.on([slider.input for slider in sliders], None, None, box, **unchecked)
 
             def show(name: str, checked: bool, sliders: list[gr.Slider] = sliders) -> dict[Any, Any]:
                 updates = self.set_to(*values_for(menu.get(name))) if checked else {}
@@ -138,10 +135,7 @@ class RetrievalSliders:
         inputs, outputs : list of Component
             As of any event; all five are among the inputs.
         """
-        gr.on([self.as_chosen.input, self.as_fitted.input], answer, inputs, outputs, **LATEST)
-        for slider, box in self._boxes.items():
-            script = UNCHECKED.format(count=len(inputs), box=inputs.index(box))
-            slider.input(answer, inputs, outputs, js=script, **LATEST)
+        when_moved(self.values, answer, inputs, outputs, f"{self._place}moved", **LATEST)
 
     def set_to(self, k: int, weight: float, temperature: float, as_fitted: bool, as_chosen: bool) -> dict[Any, Any]:
         """Return updates of the sliders to values as :func:`values_for` gives them, with room for these."""

@@ -1,4 +1,4 @@
-"""What follows the settings of a page: told once after a burst of changes, when the page has taken them all."""
+"""What follows the settings of a page: told once of several changes, when the page has taken them all."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +13,15 @@ START_CLOCK = """() => {{
     window.clocks ??= {{}};
     clearTimeout(window.clocks['{button}']);
     window.clocks['{button}'] = setTimeout(() => document.querySelector('#{button}')?.click(), {still});
+}}"""
+SOON = 20  # milliseconds
+# This clock is not set back, so that a slider is followed while it is dragged.
+KEEP_CLOCK = """() => {{
+    window.clocks ??= {{}};
+    window.clocks['{button}'] ??= setTimeout(() => {{
+        delete window.clocks['{button}'];
+        document.querySelector('#{button}')?.click();
+    }}, {still});
 }}"""
 
 
@@ -44,7 +53,25 @@ def when_settled(
     Dependency
         The event that answers.
     """
-    button = gr.Button(visible="hidden", elem_id=elem_id)
-    script = START_CLOCK.format(button=elem_id, still=STILL)
-    gr.on([part.change for part in parts], None, js=script, trigger_mode="multiple", api_visibility="private")
+    button = _pressed_by_clock([part.change for part in parts], START_CLOCK, STILL, elem_id)
     return button.click(answer, inputs, outputs, **options | {"trigger_mode": "always_last"})
+
+
+def when_moved(
+    parts: list[Any], answer: Callable[..., Any], inputs: list[Any], outputs: Any, elem_id: str, **options: Any
+) -> Dependency:
+    """Answer while some components are moved by hand, once for those that are moved together.
+
+    One listener for all: of several, what one asks first may be answered last. The arguments are those of
+    :func:`when_settled`.
+    """
+    button = _pressed_by_clock([part.input for part in parts], KEEP_CLOCK, SOON, elem_id)
+    return button.click(answer, inputs, outputs, **options | {"trigger_mode": "always_last"})
+
+
+def _pressed_by_clock(events: list[Any], script: str, milliseconds: int, elem_id: str) -> gr.Button:
+    """Place a hidden button, and let events start a clock that presses it."""
+    button = gr.Button(visible="hidden", elem_id=elem_id)
+    clock = script.format(button=elem_id, still=milliseconds)
+    gr.on(events, None, js=clock, trigger_mode="multiple", api_visibility="private")
+    return button
