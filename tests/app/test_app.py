@@ -178,17 +178,17 @@ def test_a_folder_without_a_model_is_trained_into(tmp_path, toy_model):
 
 
 def test_a_server_trains_once_however_often_it_is_asked(tmp_path, toy_model):
-    calls, gate = [], threading.Event()
+    calls, may_end = [], threading.Event()
 
     def train(folder, on_progress):
         calls.append(folder)
-        assert gate.wait(60)
+        assert may_end.wait(60)
         return toy_model
 
     job = ModelJob(str(tmp_path / "new"), train)
     for _ in range(3):
         job.start()
-    gate.set()
+    may_end.set()
     job.wait()
     job.start()
     assert calls == [str(tmp_path / "new")]
