@@ -2,16 +2,22 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from reaugkd.encoders import normalize
 from reaugkd.errors import ReAugKDError
 from reaugkd.memory import Memory
-from reaugkd.pool import Pool, Pooled, Retrieved, pooled, weighed
+from reaugkd.pool import DECIDE_ABOUT_NEW, Pool, Pooled, Retrieved, pooled, weighed
 from reaugkd.texts import Labels, Text, rows_with
+
+if TYPE_CHECKING:
+    from reaugkd.encoders import TextClassifier
+    from reaugkd.keys import Key
 
 EFFECTS = ("fixed", "broken", "changed", "none")
 """What a change did to an answer: wrong to right, right to wrong, wrong to wrong otherwise, or nothing."""
@@ -43,6 +49,37 @@ class EncodedTexts:
     queries: Mapping[str, NDArray[np.float32]]
     rows: pd.DataFrame | None = None
     teacher_probabilities: NDArray[np.float32] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        student: "TextClassifier",
+        keys: Mapping[str, "Key"],
+        texts: Sequence[Text],
+        rows: pd.DataFrame | None = None,
+    ) -> "EncodedTexts":
+        """Run a student once over texts, and make of each what some keys search with.
+
+        Parameters
+        ----------
+        student : TextClassifier
+            The student.
+        keys : mapping of str to Key
+            By name.
+        texts : sequence of Text
+            N texts or pairs.
+        rows : DataFrame, optional
+            Where more is known of them.
+
+        Returns
+        -------
+        EncodedTexts
+            Without the teacher's probabilities.
+        """
+        hidden, probabilities = student.encode(texts)
+        embeddings = normalize(hidden)
+        queries = {name: key.embed(texts, embeddings) for name, key in keys.items()}
+        return cls(texts, embeddings, probabilities, queries, rows)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -113,12 +150,12 @@ class Answers:
     retrieved: Mapping[str, Retrieved]
     pooled: Pooled
 
-    @property
+    @cached_property
     def labels(self) -> Labels:
         """Gold labels (N,) int64."""
         return self.encoded.labels(self.memory.classes)
 
-    @property
+    @cached_property
     def probabilities(self) -> dict[str, NDArray[np.floating]]:
         """Probabilities by who says so: ``teacher`` where known, ``student``, ``memory`` (λ = 1) and ``answer``."""
         teacher = self.encoded.teacher_probabilities
@@ -129,7 +166,7 @@ class Answers:
             "answer": self.pooled.probabilities,
         }
 
-    @property
+    @cached_property
     def predicted(self) -> dict[str, Labels]:
         """Predicted labels (N,) int64 by who says so, as :attr:`probabilities`."""
         return {voice: said.argmax(axis=1) for voice, said in self.probabilities.items()}
@@ -215,7 +252,7 @@ def _pooled(encoded: EncodedTexts, memory: Memory, pool: Pool, retrieved: Mappin
     """Pool what was found; of the neighbours that decide about new classes the soft labels are looked up."""
     classes = len(memory.classes)
     deciding = retrieved.get(pool.new_class_key) if classes > encoded.known else None
-    decided = None if deciding is None else memory.soft_labels[deciding.numbers]
+    decided = None if deciding is None else memory.soft_labels[deciding.numbers[:, :DECIDE_ABOUT_NEW]]
     return pooled(encoded.student_probabilities, retrieved, pool, classes, decided)
 
 

@@ -12,7 +12,6 @@ from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundEr
 from numpy.typing import NDArray
 
 from reaugkd.answers import Answers, EncodedTexts, answer
-from reaugkd.encoders import normalize
 from reaugkd.errors import ReAugKDError
 from reaugkd.explanation import Explanation, explain
 from reaugkd.memory import Memory
@@ -131,8 +130,7 @@ class ReAugKDClassifier:
         Returns
         -------
         EncodedTexts
-            For :meth:`answer`, as often as wanted. The teacher's probabilities are there where the model keeps its
-            teacher.
+            For :meth:`answer`, as often as wanted; no teacher is run.
 
         Raises
         ------
@@ -147,10 +145,7 @@ class ReAugKDClassifier:
             if isinstance(text, str) == self.parts.settings.is_pair:
                 wanted = "pairs of texts" if self.parts.settings.is_pair else "single texts"
                 raise ReAugKDError(f"This model classifies {wanted}; give it those.")
-        hidden, probabilities = self.parts.student.encode(texts)
-        embeddings = normalize(hidden)
-        queries = {name: self.parts.keys[name].embed(texts, embeddings) for name in keys}
-        return EncodedTexts(texts, embeddings, probabilities, queries, rows)
+        return EncodedTexts.of(self.parts.student, {name: self.parts.keys[name] for name in keys}, texts, rows)
 
     def encode_rows(self, rows: pd.DataFrame) -> EncodedTexts:
         """Run the student once over rows with gold labels.

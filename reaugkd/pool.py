@@ -360,8 +360,8 @@ def pooled(
         Weights, and λ. Where λ is set to 0 the memory is not asked.
     classes : int
         C', how many classes the memory has.
-    decided : (N, k, C') float, optional
-        Soft labels of the neighbours by the key that decides about new classes; needed where there are such classes.
+    decided : (N, 2, C') float, optional
+        Soft labels of the two nearest by the key that decides about new classes; needed where there are such classes.
 
     Returns
     -------

@@ -497,12 +497,8 @@ class _Keyed:
 
     def encode(self, student: TextClassifier, task: Task, split: str) -> EncodedTexts:
         """Run a student over a split; validation rows are asked by the keys to choose by."""
-        texts = task.texts(split)
-        hidden, probabilities = student.encode(texts)
-        embeddings = normalize(hidden)
         keys = self.keys_to_choose if split == "validation" else self.keys
-        queries = {name: key.embed(texts, embeddings) for name, key in keys.items()}
-        return EncodedTexts(texts, embeddings, probabilities, queries)
+        return EncodedTexts.of(student, keys, task.texts(split))
 
 
 def model_settings(task: Task, recipe: Recipe, student_layers: int) -> ModelSettings:

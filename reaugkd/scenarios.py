@@ -105,16 +105,13 @@ class Keyed:
 
     def encode(self, texts: Sequence[Text]) -> EncodedTexts:
         """Run the student and the keys over texts."""
-        hidden, probabilities = self.made.student.encode(texts)
-        embeddings = normalize(hidden)
-        queries: dict[str, Floats] = {}
-        for name, key in self.keys.items():
-            if isinstance(key, EncoderKey) and key.encoder is not None:
-                pooled = key.encoder.encode_layers(texts)
-                queries |= {name: key.keys(pooled), UNTUNED: normalize(pooled[:, -1])}
-            else:
-                queries[name] = key.embed(texts, embeddings)
-        return EncodedTexts(texts, embeddings, probabilities, queries)
+        free = {name: key for name, key in self.keys.items() if not isinstance(key, EncoderKey)}
+        encoded, key = EncodedTexts.of(self.made.student, free, texts), self.keys.get(ENCODER)
+        if isinstance(key, EncoderKey) and key.encoder is not None:  # its layers serve two keys
+            pooled = key.encoder.encode_layers(texts)
+            layers = {ENCODER: key.keys(pooled), UNTUNED: normalize(pooled[:, -1])}
+            encoded = replace(encoded, queries={**encoded.queries, **layers})
+        return encoded
 
     def pools(self, held_out: Sequence[Text], labels: Labels, metric: str) -> tuple[dict[str, Pool], Pool]:
         """Choose on held-out texts a pool for each of :data:`WAYS`, and how plain kNN searches ``untuned``."""

@@ -12,7 +12,7 @@ from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.errors import ReAugKDError
 from reaugkd.explanation import Explanation, explain
 from reaugkd.memory import Memory
-from reaugkd.pool import Pool, pooled, weighed
+from reaugkd.pool import DECIDE_ABOUT_NEW, Pool, pooled, weighed
 
 RESERVE = 64
 
@@ -186,6 +186,6 @@ def _answers_without(
             memory.soft_labels, similarities[places], numbers[places], pool.keys[name].temperature
         )
         if name == pool.new_class_key:
-            decided = memory.soft_labels[numbers[places]]
+            decided = memory.soft_labels[numbers[places[:, :DECIDE_ABOUT_NEW]]]
     student = np.repeat(encoded.student_probabilities[:1], len(sets), axis=0)
     return pooled(student, retrieved, pool, len(memory.classes), decided).probabilities
