@@ -1,6 +1,7 @@
 """Every figure, as a pure function from data to a Plotly figure; the app and the notebooks draw with the same ones."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ TEXT_COLOUR = "#767B84"
 GRID_COLOUR = "rgba(128, 135, 146, 0.25)"
 MAX_BARS = 10
 MAX_MAP_POINTS = 3_000
+SHORT = 90  # characters of a text at the pointer
 
 
 def class_colours(names: Sequence[str]) -> dict[str, str]:
@@ -63,12 +65,8 @@ def probabilities_figure(explanation: "Explanation") -> go.Figure:
     order = np.argsort(-heights[2], kind="stable")[:MAX_BARS][::-1]
     names = [_shown(explanation.classes[number]) for number in order]
     figure = go.Figure()
-    bars = (
-        ("answer", heights[2], ANSWER_COLOUR),
-        ("memory", heights[1], MEMORY_COLOUR),
-        ("student", heights[0], STUDENT_COLOUR),
-    )
-    for name, values, colour in bars:
+    voices = {"student": STUDENT_COLOUR, "memory": MEMORY_COLOUR, "answer": ANSWER_COLOUR}
+    for (name, colour), values in reversed(list(zip(voices.items(), heights, strict=True))):
         figure.add_bar(
             y=names,
             x=values[order],
@@ -87,7 +85,7 @@ def probabilities_figure(explanation: "Explanation") -> go.Figure:
     figure.update_layout(barmode="group", bargap=0.25, height=plot_height + 160, legend=legend)
     figure.update_xaxes(title="probability", range=[0, 1.08], tickvals=[0, 0.25, 0.5, 0.75, 1])
     figure.update_yaxes(title="class", ticksuffix="  ")
-    return _styled(figure, _retrieval_effect(explanation), top=70)
+    return _styled(figure, _retrieval_effect(explanation))
 
 
 def maps_figure(
@@ -118,48 +116,32 @@ def maps_figure(
     Figure
         Two panels with the same axes; of more than 3,000 memories an even part is drawn.
     """
-    values = rows[colour_by].astype(str).map(_shown)
     neighbours = [neighbour.number for neighbour in explanation.neighbours] if explanation else []
-    names = _names_by_importance(values, neighbours)
-    colours = class_colours(names)
-    drawn = np.unique(np.concatenate([_even_part(len(rows)), np.asarray(neighbours, dtype=np.int64)]))
-    panels = (("Teacher's space (z)", maps.teacher_points), ("Student's space (x)", maps.student_points))
-    figure = make_subplots(rows=1, cols=2, subplot_titles=[title for title, _ in panels], horizontal_spacing=0.03)
-    hover = [_short(row_in_one_line(row)) for row in rows.iloc[drawn].to_dict("records")]
-    groups = _colour_groups(values.iloc[drawn].tolist(), names)
-    for column, (_, points) in enumerate(panels, start=1):
-        for name, members in groups.items():
-            figure.add_trace(
-                go.Scatter(
-                    x=points[drawn[members], 0],
-                    y=points[drawn[members], 1],
-                    mode="markers",
-                    name=name,
-                    legendgroup=name,
-                    showlegend=column == 1,
-                    marker={"size": 6, "color": colours.get(name, OTHER_COLOUR), "opacity": 0.75},
-                    text=[hover[member] for member in members],
-                    hovertemplate="%{text}<extra>%{fullData.name}</extra>",
-                ),
-                row=1,
-                col=column,
-            )
+    even = np.linspace(0, len(rows) - 1, min(len(rows), MAX_MAP_POINTS)).astype(np.int64)
+    drawn = np.unique([*even, *neighbours])
+    values = rows[colour_by].astype(str)
+    names = sorted(values.unique()) if values.nunique() <= len(PALETTE) else values.value_counts().index.tolist()
+    named, rest = names[: len(PALETTE)], f"{len(names) - len(PALETTE)} others"
+    groups = values.iloc[drawn].where(values.isin(named), rest)
+    others = {rest: OTHER_COLOUR} if rest in groups.values else {}  # the first, so that they lie below
+    texts = np.asarray([_short(row_in_one_line(row)) for row in rows.iloc[drawn].to_dict("records")])
+    panels = {"Teacher's space (z)": maps.teacher_points, "Student's space (x)": maps.student_points}
+    figure = make_subplots(rows=1, cols=2, subplot_titles=list(panels), horizontal_spacing=0.03)
+    for column, points in enumerate(panels.values(), start=1):
+        _add_points(figure, column, points[drawn], groups, others | class_colours(named), texts)
         if query_points is not None:
-            _add_query(figure, column, points, query_points[column - 1], neighbours)
-    both = np.concatenate([maps.teacher_points, maps.student_points])
-    margin = 0.04 * np.ptp(both, axis=0)
-    for axis, update in ((0, figure.update_xaxes), (1, figure.update_yaxes)):
-        low, high = both[:, axis].min() - margin[axis], both[:, axis].max() + margin[axis]
-        update(range=[float(low), float(high)], showticklabels=False, zeroline=False, title=f"UMAP {axis + 1}")
+            _add_query(figure, column, points[neighbours], query_points[column - 1])
+    both = np.concatenate(list(panels.values()))
+    low, high = both.min(axis=0), both.max(axis=0)
+    margin = 0.04 * (high - low)
+    for axis, update in enumerate((figure.update_xaxes, figure.update_yaxes)):
+        ends = [float(low[axis] - margin[axis]), float(high[axis] + margin[axis])]
+        update(range=ends, showticklabels=False, zeroline=False, title=f"UMAP {axis + 1}")
     figure.update_yaxes(title=None, col=2)
-    figure.update_layout(
-        height=520,
-        legend={"orientation": "h", "y": -0.1, "yanchor": "top", "title": _shown(colour_by), "itemsizing": "constant"},
-    )
+    legend = {"orientation": "h", "y": -0.1, "yanchor": "top", "title": _shown(colour_by), "itemsizing": "constant"}
+    figure.update_layout(height=520, legend=legend)
     shown = f"{len(drawn):,} of {len(rows):,}" if len(drawn) < len(rows) else f"{len(rows):,}"
-    return _styled(
-        figure, f"{shown} memories in both spaces, one joint layout, coloured by {_shown(colour_by)}", top=80
-    )
+    return _styled(figure, f"{shown} memories in both spaces, one joint layout, coloured by {_shown(colour_by)}")
 
 
 def loss_figure(losses: Mapping[str, Sequence[tuple[int, float]]]) -> go.Figure:
@@ -179,13 +161,13 @@ def loss_figure(losses: Mapping[str, Sequence[tuple[int, float]]]) -> go.Figure:
     figure = make_subplots(rows=1, cols=len(stages), subplot_titles=stages, horizontal_spacing=0.28 / len(stages))
     for column, stage in enumerate(losses, start=1):
         steps, values = zip(*losses[stage], strict=True) if losses[stage] else ((), ())
-        line = go.Scatter(x=steps, y=values, mode="lines", line={"color": ANSWER_COLOUR}, name=stage, showlegend=False)
-        figure.add_trace(line, row=1, col=column)
+        line = {"mode": "lines", "line": {"color": ANSWER_COLOUR}, "name": stage, "showlegend": False}
+        figure.add_scatter(x=steps, y=values, **line, row=1, col=column)
     figure.update_xaxes(title="step", rangemode="tozero")
     figure.update_yaxes(rangemode="tozero")
     figure.update_yaxes(title="training loss", col=1)
     figure.update_layout(height=300)
-    return _styled(figure, "Training loss by stage", top=80)
+    return _styled(figure, "Training loss by stage")
 
 
 def epochs_figure(epochs: "TrainingEpochs", *, playable: bool = True) -> go.Figure:
@@ -203,19 +185,13 @@ def epochs_figure(epochs: "TrainingEpochs", *, playable: bool = True) -> go.Figu
     Figure
         Two panels on the same axes, coloured by gold label; the title tells the mean distance from x to z.
     """
-    last, counts = len(epochs) - 1, pd.Series(epochs.labels).value_counts()
-    colours = class_colours(counts.index.tolist())
+    last = len(epochs) - 1
+    colours = class_colours(pd.Series(epochs.labels).value_counts().index.tolist())
     titles = ["Teacher's embeddings z", f"Student's embeddings x, {_after(last)}"]
     figure = make_subplots(rows=1, cols=2, subplot_titles=titles, shared_yaxes=True, horizontal_spacing=0.03)
     for column, points in enumerate((epochs.teacher_points, epochs.student_points[last]), start=1):
-        for name, colour in colours.items():
-            at = points[epochs.labels == name]
-            marker = {"size": 6, "color": colour, "opacity": 0.75}
-            figure.add_trace(
-                go.Scatter(x=at[:, 0], y=at[:, 1], mode="markers", marker=marker, name=_shown(name), legendgroup=name,
-                           showlegend=column == 1 and colour != OTHER_COLOUR, hoverinfo="name"),
-                row=1, col=column,
-            )  # fmt: skip
+        _add_points(figure, column, points, epochs.labels, colours)
+    figure.update_traces(showlegend=False, selector={"marker.color": OTHER_COLOUR})
     if playable:
         _add_playing(figure, epochs, list(colours))
     every = np.concatenate([epochs.teacher_points[None], epochs.student_points]).reshape(-1, 2)
@@ -228,7 +204,7 @@ def epochs_figure(epochs: "TrainingEpochs", *, playable: bool = True) -> go.Figu
     away = np.linalg.norm(epochs.student_points - epochs.teacher_points, axis=2).mean(axis=1)
     before = f", {away[0]:.2f} before" if last else ""
     seen = f"(two axes, {epochs.explained:.0%} of variance)"
-    return _styled(figure, f"Mean distance of x to z: {away[last]:.2f} {_after(last)}{before} {seen}", top=80)
+    return _styled(figure, f"Mean distance of x to z: {away[last]:.2f} {_after(last)}{before} {seen}")
 
 
 def _after(epoch: int) -> str:
@@ -238,22 +214,21 @@ def _after(epoch: int) -> str:
 def _add_playing(figure: go.Figure, epochs: "TrainingEpochs", names: list[str]) -> None:
     """Add a frame an epoch, which moves the traces of the second panel alone."""
     second = list(range(len(names), 2 * len(names)))
-    frames, steps = [], []
     at_once: dict[str, Any] = {"mode": "immediate", "frame": {"duration": 0, "redraw": False}}
-    for number, points in enumerate(epochs.student_points):
-        moved = [points[epochs.labels == name] for name in names]
-        data = [go.Scatter(x=at[:, 0], y=at[:, 1]) for at in moved]
-        frames.append(go.Frame(name=str(number), data=data, traces=second))
-        steps.append({"label": str(number), "method": "animate", "args": [[str(number)], at_once]})
     slow: dict[str, Any] = {"frame": {"duration": 700, "redraw": False}, "transition": {"duration": 400}}
+    frames, steps = [], []
+    for number, points in enumerate(epochs.student_points):
+        moved = [go.Scatter(x=at[:, 0], y=at[:, 1]) for at in (points[epochs.labels == name] for name in names)]
+        frames.append(go.Frame(name=str(number), data=moved, traces=second))
+        steps.append({"label": str(number), "method": "animate", "args": [[str(number)], at_once]})
     figure.frames = frames
+    slider = {"steps": steps, "active": len(steps) - 1, "currentvalue": {"prefix": "epoch "}}
+    play = {"buttons": [{"label": "Play", "method": "animate", "args": [None, slow]}], "type": "buttons"}
     figure.update_layout(
-        sliders=[{"steps": steps, "active": len(steps) - 1, "currentvalue": {"prefix": "epoch "}, "x": 0.12,
-                  "len": 0.88, "y": -0.12}],
-        updatemenus=[{"type": "buttons", "x": 0.1, "xanchor": "right", "y": -0.2, "showactive": False,
-                      "buttons": [{"label": "Play", "method": "animate", "args": [None, slow]}]}],
+        sliders=[{**slider, "x": 0.12, "len": 0.88, "y": -0.12}],
+        updatemenus=[{**play, "x": 0.1, "xanchor": "right", "y": -0.2, "showactive": False}],
         legend={"orientation": "v", "x": 1.01},
-    )  # fmt: skip
+    )
 
 
 def ablations_figure(metrics: Mapping[str, Any]) -> go.Figure:
@@ -271,18 +246,16 @@ def ablations_figure(metrics: Mapping[str, Any]) -> go.Figure:
     """
     methods = metrics["methods"]
     scores = {name: 100 * methods[method]["test"] for method, name in METHOD_NAMES.items() if method in methods}
-    students = {name: score for name, score in scores.items() if not name.startswith("Teacher")}
-    best = max(students, key=lambda name: students[name])
+    best = max((name for name in scores if not name.startswith("Teacher")), key=lambda name: scores[name])
     names = list(scores)[::-1]
-    colours = [ANSWER_COLOUR if name == best else OTHER_COLOUR for name in names]
     values = [scores[name] for name in names]
-    figure = go.Figure(
-        go.Bar(x=values, y=names, orientation="h", marker_color=colours, text=[f"{value:.1f}" for value in values])
-    )
+    colours = [ANSWER_COLOUR if name == best else OTHER_COLOUR for name in names]
+    bars = go.Bar(x=values, y=names, orientation="h", marker_color=colours, text=[f"{value:.1f}" for value in values])
+    figure = go.Figure(bars)
     figure.update_layout(height=380)
     figure.update_yaxes(title="method")
     figure.update_xaxes(title=f"{metrics['metric'].replace('_', ' ')} on test, percent", rangemode="tozero")
-    return _styled(figure, f"Best student: {best}, {students[best]:.1f} (teacher {scores['Teacher']:.1f})")
+    return _styled(figure, f"Best student: {best}, {scores[best]:.1f} (teacher {scores['Teacher']:.1f})")
 
 
 def contributions_figure(explanation: "Explanation") -> go.Figure:
@@ -299,16 +272,24 @@ def contributions_figure(explanation: "Explanation") -> go.Figure:
         Horizontal bars of the parts and of their sum: log-odds, or in a linear pool differences of probability. To the
         left of zero a part speaks for the runner-up.
     """
-    bars = [("student", explanation.student_part, STUDENT_COLOUR)]
-    bars += [(f"{key.name} key", key.part, MEMORY_COLOUR) for key in explanation.keys]
+    parts = {"sum": explanation.lead}
     if explanation.new_classes_part:
-        bars.append(("new classes", explanation.new_classes_part, MEMORY_COLOUR))
-    names, values, colours = zip(*reversed([*bars, ("sum", explanation.lead, ANSWER_COLOUR)]), strict=True)
-    text = [f"{value:+.2f}" for value in values]
-    figure = go.Figure(
-        go.Bar(x=values, y=names, orientation="h", marker_color=colours, text=text, textposition="outside",
-               cliponaxis=False, hovertemplate="%{y}: %{x:+.3f}<extra></extra>")
-    )  # fmt: skip
+        parts["new classes"] = explanation.new_classes_part
+    parts |= {f"{key.name} key": key.part for key in reversed(explanation.keys)}
+    parts["student"] = explanation.student_part
+    colours = {"student": STUDENT_COLOUR, "sum": ANSWER_COLOUR}
+    names, values = list(parts), list(parts.values())
+    figure = go.Figure()
+    figure.add_bar(
+        x=values,
+        y=names,
+        orientation="h",
+        marker_color=[colours.get(name, MEMORY_COLOUR) for name in names],
+        text=[f"{value:+.2f}" for value in values],
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate="%{y}: %{x:+.3f}<extra></extra>",
+    )
     unit = "difference of probability" if explanation.pool.kind == "linear" else "log-odds"
     pair = f"“{_shown(explanation.label)}” against “{_shown(explanation.runner_up)}”"
     figure.update_layout(height=160 + 36 * len(names))
@@ -337,50 +318,43 @@ def _retrieval_effect(explanation: "Explanation") -> str:
     return f'{change}<br><span style="font-size:12px">{of_all}</span>'
 
 
-def _names_by_importance(values: "pd.Series[str]", neighbours: Sequence[int]) -> list[str]:
-    """Up to ten names in alphabetical order; of more, those of the neighbours first, then the most frequent."""
-    if values.nunique() <= len(PALETTE):
-        return sorted(values.unique())
-    near = pd.Series(values.iloc[list(neighbours)]).value_counts().index.tolist()
-    frequent = [name for name in values.value_counts().index if name not in near]
-    return near + frequent
-
-
-def _colour_groups(values: Sequence[str], names: Sequence[str]) -> dict[str, NDArray[np.int64]]:
-    """Positions of each colour's points, the grey ones first so that they lie below."""
-    coloured = names[: len(PALETTE)]
-    array = np.asarray(values)
-    groups = {name: np.flatnonzero(array == name) for name in coloured}
-    others = np.flatnonzero(~np.isin(array, coloured))
-    return ({f"{len(names) - len(coloured)} others": others} if len(others) else {}) | groups
-
-
-def _add_query(
-    figure: go.Figure, column: int, points: NDArray[np.floating], query: NDArray[np.floating], neighbours: Sequence[int]
+def _add_points(
+    figure: go.Figure,
+    column: int,
+    points: NDArray[np.floating],
+    groups: "Sequence[str] | pd.Series[str] | NDArray[np.str_]",
+    colours: Mapping[str, str],
+    texts: NDArray[np.str_] | None = None,
 ) -> None:
-    ends = points[list(neighbours)]
-    lines = np.full((len(ends) * 3, 2), np.nan)
-    lines[0::3], lines[1::3] = query, ends
-    line = {"color": TEXT_COLOUR, "width": 1}
-    figure.add_trace(
-        go.Scatter(x=lines[:, 0], y=lines[:, 1], mode="lines", line=line, hoverinfo="skip", name="to its neighbours",
-                   legendgroup="lines", showlegend=column == 1),
-        row=1, col=column,
-    )  # fmt: skip
+    """Draw points into a panel, a colour for each group; a text is shown when the pointer rests on its point."""
+    for name, colour in colours.items():
+        at = np.asarray(groups) == name
+        said: dict[str, Any] = {"hoverinfo": "name"}
+        if texts is not None:
+            said = {"text": texts[at], "hovertemplate": "%{text}<extra>%{fullData.name}</extra>"}
+        marker = {"size": 6, "color": colour, "opacity": 0.75}
+        group = {"name": _shown(name), "legendgroup": _shown(name), "showlegend": column == 1}
+        figure.add_scatter(
+            x=points[at, 0], y=points[at, 1], mode="markers", marker=marker, **group, **said, row=1, col=column
+        )
+
+
+def _add_query(figure: go.Figure, column: int, ends: NDArray[np.floating], query: NDArray[np.floating]) -> None:
+    """Draw a query into a panel, with lines to its neighbours."""
+    lines = np.full((len(ends), 3, 2), np.nan)
+    lines[:, 0], lines[:, 1] = query, ends
     star = {"symbol": "star", "size": 17, "color": "#E3262E", "line": {"color": "white", "width": 1}}
-    figure.add_trace(
-        go.Scatter(x=[query[0]], y=[query[1]], mode="markers", marker=star, name="the query", legendgroup="query",
-                   showlegend=column == 1, hovertemplate="the query<extra></extra>"),
-        row=1, col=column,
-    )  # fmt: skip
+    to_neighbours = {"line": {"color": TEXT_COLOUR, "width": 1}, "hoverinfo": "skip", "name": "to its neighbours"}
+    of_query = {"marker": star, "hovertemplate": "the query<extra></extra>", "name": "the query"}
+    place: dict[str, Any] = {"showlegend": column == 1, "row": 1, "col": column}
+    figure.add_scatter(
+        x=lines[..., 0].ravel(), y=lines[..., 1].ravel(), mode="lines", legendgroup="lines", **to_neighbours, **place
+    )
+    figure.add_scatter(x=query[:1], y=query[1:], mode="markers", legendgroup="query", **of_query, **place)
 
 
-def _even_part(total: int) -> NDArray[np.int64]:
-    return np.unique(np.linspace(0, total - 1, min(total, MAX_MAP_POINTS)).astype(np.int64))
-
-
-def _short(text: str, length: int = 90) -> str:
-    return _shown(text if len(text) <= length else text[: length - 1] + "…")
+def _short(text: str) -> str:
+    return _shown(text if len(text) <= SHORT else text[: SHORT - 1] + "…")
 
 
 def _shown(text: str) -> str:
@@ -388,7 +362,9 @@ def _shown(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _styled(figure: go.Figure, title: str, top: int = 60) -> go.Figure:
+def _styled(figure: go.Figure, title: str) -> go.Figure:
+    top = 80 if figure.layout.annotations else 70 if "<br>" in title else 60  # titles of panels, or a second line
+    axis = {"gridcolor": GRID_COLOUR, "zerolinecolor": GRID_COLOUR, "automargin": True, "title_font_size": 12}
     figure.update_layout(
         title={"text": title, "x": 0.01, "xanchor": "left", "font": {"size": 14}},
         font={"color": TEXT_COLOUR, "size": 13, "family": "system-ui, sans-serif"},
@@ -396,7 +372,6 @@ def _styled(figure: go.Figure, title: str, top: int = 60) -> go.Figure:
         plot_bgcolor="rgba(0,0,0,0)",
         margin={"l": 10, "r": 20, "t": top, "b": 40},
     )
-    axis = {"gridcolor": GRID_COLOUR, "zerolinecolor": GRID_COLOUR, "automargin": True, "title_font_size": 12}
     figure.update_xaxes(axis)
     figure.update_yaxes(axis)
     figure.update_annotations(font_size=12)  # of panels; nothing is larger than the title, which says the finding
@@ -427,32 +402,17 @@ def points_figure(
         A panel for each colouring, and its part of the legend.
     """
     figure = make_subplots(rows=1, cols=len(colourings), subplot_titles=list(colourings), horizontal_spacing=0.03)
-    hover = [_short(text) for text in texts]
+    hover = np.asarray([_short(text) for text in texts])
     for column, (panel, groups) in enumerate(colourings.items(), start=1):
-        array = np.asarray(groups)
-        for name, colour in class_colours(sorted(set(groups))).items():
-            members = np.flatnonzero(array == name)
-            figure.add_trace(
-                go.Scatter(
-                    x=points[members, 0],
-                    y=points[members, 1],
-                    mode="markers",
-                    name=_shown(name),
-                    legendgroup=panel,
-                    legendgrouptitle_text=panel,
-                    marker={"size": 5, "color": colour, "opacity": 0.8},
-                    text=[hover[member] for member in members],
-                    hovertemplate="%{text}<extra>%{fullData.name}</extra>",
-                ),
-                row=1,
-                col=column,
-            )
+        _add_points(figure, column, points, groups, class_colours(sorted(set(groups))), hover)
+        of_panel = {"legendgroup": panel, "legendgrouptitle_text": panel, "showlegend": True}
+        figure.update_traces(**of_panel, marker={"size": 5, "opacity": 0.8}, col=column)
     figure.update_xaxes(showticklabels=False, zeroline=False, title="UMAP 1")
     figure.update_yaxes(showticklabels=False, zeroline=False)
     figure.update_yaxes(title="UMAP 2", col=1)
     legend = {"orientation": "v", "x": 1.01, "groupclick": "toggleitem", "itemsizing": "constant"}
     figure.update_layout(height=600, legend=legend)
-    return _styled(figure, title, top=80)
+    return _styled(figure, title)
 
 
 def histogram_figure(
@@ -478,30 +438,26 @@ def histogram_figure(
     """
     every = np.concatenate([np.ravel(values) for groups in panels.values() for values in groups.values()])
     edges = np.linspace(every.min(), every.max(), bins + 1)
-    figure = make_subplots(
-        rows=1, cols=len(panels), subplot_titles=list(panels), shared_yaxes=True, horizontal_spacing=0.04
-    )
+    titles = {"subplot_titles": list(panels), "shared_yaxes": True, "horizontal_spacing": 0.04}
+    figure = make_subplots(rows=1, cols=len(panels), **titles)
     for column, groups in enumerate(panels.values(), start=1):
-        for number, (name, values) in enumerate(groups.items()):
-            counts, _ = np.histogram(values, bins=edges)
-            figure.add_trace(
-                go.Bar(
-                    x=(edges[:-1] + edges[1:]) / 2,
-                    y=100 * counts / max(len(np.ravel(values)), 1),
-                    width=np.diff(edges),
-                    name=name,
-                    legendgroup=name,
-                    showlegend=column == 1,
-                    marker={"color": PALETTE[number % len(PALETTE)], "line": {"width": 0}},
-                    opacity=0.6,
-                ),
+        for (name, values), colour in zip(groups.items(), cycle(PALETTE), strict=False):
+            figure.add_bar(
+                x=(edges[:-1] + edges[1:]) / 2,
+                y=100 * np.histogram(values, bins=edges)[0] / max(values.size, 1),
+                width=np.diff(edges),
+                name=name,
+                legendgroup=name,
+                showlegend=column == 1,
+                marker={"color": colour, "line": {"width": 0}},
+                opacity=0.6,
                 row=1,
                 col=column,
             )
     figure.update_layout(barmode="overlay", bargap=0, height=360)
     figure.update_xaxes(title=axis_title)
     figure.update_yaxes(title="percent of the values", col=1)
-    return _styled(figure, title, top=80 if len(panels) > 1 else 60)
+    return _styled(figure, title)
 
 
 def lines_figure(
@@ -524,8 +480,7 @@ def lines_figure(
         Lines with a mark at each point.
     """
     figure = go.Figure()
-    for number, (name, (x, y)) in enumerate(lines.items()):
-        colour = PALETTE[number % len(PALETTE)]
+    for (name, (x, y)), colour in zip(lines.items(), cycle(PALETTE), strict=False):
         figure.add_scatter(x=x, y=y, name=name, mode="lines+markers", line={"color": colour}, marker={"size": 5})
     figure.update_layout(height=380, showlegend=True)
     figure.update_xaxes(title=x_title)
