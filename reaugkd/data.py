@@ -15,7 +15,7 @@ from sklearn.model_selection import train_test_split
 from reaugkd.errors import ReAugKDError
 from reaugkd.metrics import METRICS
 from reaugkd.siblings import have_siblings
-from reaugkd.texts import MAX_CHARACTERS, Text, label_text, texts_of
+from reaugkd.texts import Text, check_text, label_text, texts_of
 
 SPLITS = ("train", "validation", "test")
 UNLABELLED = "unlabelled"
@@ -24,6 +24,7 @@ VALIDATION_SHARE = 0.1
 FEWEST_VALIDATION = 50  # rows; fewer cannot show whether a memory pays, so the student answers alone
 TEST_SHARE = 0.2
 FEWEST_TO_HOLD_OUT = 3  # rows of a class: two stay in train
+SPLIT_SEED = 0  # of its own: a teacher's saved outputs fit whatever the seed of a training
 RESERVED = (
     *("teacher_embedding", "key_aligned", "key_text", "key_encoder", "soft_labels", "teacher_soft_labels"),
     *("edited", "labelled_by"),
@@ -77,10 +78,7 @@ class Task:
 
     def texts(self, split: str) -> list[Text]:
         """Return the texts of a split; pairs as tuples."""
-        rows = self.rows[split]
-        if self.is_pair:
-            return list(zip(rows["text"], rows["text_pair"], strict=True))
-        return list(rows["text"])
+        return texts_of(self.rows[split].to_pandas(), self.is_pair)
 
     def labels(self, split: str) -> NDArray[np.int64]:
         """Return the gold labels of a split, shape (N,), as indices into ``label_names``."""
@@ -105,15 +103,13 @@ def make_task(
     *,
     label_names: Sequence[str] | None = None,
     metric: str = "accuracy",
-    split_seed: int = 0,
 ) -> Task:
     """Check tables of rows and make a task of them; hold rows out of train for the splits that are missing.
 
     A missing test split takes 20 % of the train rows and a missing validation split 10 %, both stratified by
     label; where 10 % are fewer than 50 rows, 50, if they are no more than a quarter of the train rows. A class whose
     share is less than a row gives one as long as two of its rows stay in train, and one of fewer rows than three gives
-    none. The draw has a seed of its own, so the splits stay the same when the training seed changes and a teacher's
-    saved outputs still fit.
+    none. The same rows are drawn each time.
 
     Parameters
     ----------
@@ -126,8 +122,6 @@ def make_task(
         Names of the classes in their order; those found in train, sorted, if left out.
     metric : str
         A key of :data:`reaugkd.metrics.METRICS`.
-    split_seed : int
-        Seed of the held-out rows.
 
     Returns
     -------
@@ -145,26 +139,30 @@ def make_task(
         raise ReAugKDError(f"There is no metric {metric!r}; choose one of {', '.join(METRICS)}.")
     tables = {split: _with_ids(_with_free_names(table), split) for split, table in tables.items()}
     for split, table in tables.items():
-        _check_rows(table, split)
-    names = (
-        tuple(map(label_text, label_names))
-        if label_names is not None
-        else _sorted_names(tables["train"]["label"].unique().tolist())
-    )
-    if tables["train"]["label"].nunique() < 2:
-        only = tables["train"]["label"].iloc[0]
-        raise ReAugKDError(f"Every train row has the label {only!r}; a classifier needs rows of at least two classes.")
-    _check_label_names(tables, names)
+        lacking = np.flatnonzero(table["label"].fillna("") == "")
+        if len(lacking):
+            raise ReAugKDError(f"The {split} row {lacking[0] + 1} has no label; fill it in or delete the row.")
+        _check_texts(table, split)
+    found = tables["train"]["label"].unique().tolist()
+    if len(found) < 2:
+        raise ReAugKDError(
+            f"Every train row has the label {found[0]!r}; a classifier needs rows of at least two classes."
+        )
+    names = tuple(map(label_text, label_names)) if label_names else _sorted_names(found)
+    for split, table in tables.items():
+        if unknown := sorted(set(table["label"]) - (set(found) & set(names))):
+            raise ReAugKDError(
+                f"The label {unknown[0]!r} is in {split} but never in train; correct it or add train rows with it."
+            )
     _check_kinds(tables)
     for split, share, fewest in (("test", TEST_SHARE, 0), ("validation", VALIDATION_SHARE, FEWEST_VALIDATION)):
         if split not in tables:
-            tables["train"], tables[split] = _hold_out(tables["train"], split, share, split_seed, fewest)
+            tables["train"], tables[split] = _hold_out(tables["train"], split, share, fewest)
     if metric == "accuracy_and_f1" and len(names) != 2:
         raise ReAugKDError(f"The metric {metric} is for two classes, this task has {len(names)}; use macro_f1.")
-    rows = {}
-    for split in SPLITS:
-        table = tables[split].assign(label=[names.index(label) for label in tables[split]["label"]])
-        rows[split] = Dataset.from_pandas(table, preserve_index=False)
+    numbers = {name: number for number, name in enumerate(names)}
+    numbered = {split: tables[split].assign(label=tables[split]["label"].map(numbers)) for split in SPLITS}
+    rows = {split: Dataset.from_pandas(table, preserve_index=False) for split, table in numbered.items()}
     return Task(name=name, label_names=names, metric=metric, rows=DatasetDict(rows))
 
 
@@ -189,13 +187,10 @@ def with_unlabelled(task: Task, table: pd.DataFrame) -> tuple[Task, int]:
     Raises
     ------
     ReAugKDError
-        If a text is empty or enormous, the texts are no pairs where the task's are, no row is left, an id is that of a
-        train row, or a column holds values of another kind than there.
+        If a text is empty or enormous, no row is left, an id is that of a train row, or a column holds values of
+        another kind than there.
     """
     columns = ["text", "text_pair"] if task.is_pair else ["text"]
-    missing = [name for name in columns if name not in table.columns]
-    if missing:
-        raise ReAugKDError(f"The unlabelled rows have no column {missing[0]!r}, as those of {task.name} have; add it.")
     table = _with_free_names(table.assign(label="")).drop(columns="label")
     table = _with_ids(table if task.is_pair else table.drop(columns="text_pair", errors="ignore"), UNLABELLED)
     _check_texts(table, UNLABELLED)
@@ -237,26 +232,12 @@ def made_up_ids(table: pd.DataFrame, split: str) -> list[str]:
     return [f"{split}-{position}" for position in range(1, len(table) + 1)]
 
 
-def _check_rows(table: pd.DataFrame, split: str) -> None:
-    missing = table["label"].isna() | (table["label"].astype(str).str.strip() == "")
-    if missing.any():
-        raise ReAugKDError(f"The {split} row {_first(missing)} has no label; fill it in or delete the row.")
-    _check_texts(table, split)
-
-
 def _check_texts(table: pd.DataFrame, split: str) -> None:
     if table.empty:
         raise ReAugKDError(f"The {split} table has no rows; give it at least one.")
-    for column in [name for name in ("text", "text_pair") if name in table.columns]:
-        texts = table[column].fillna("")
-        empty = texts.str.strip() == ""
-        if empty.any():
-            raise ReAugKDError(f"The {split} row {_first(empty)} has an empty {column}; fill it in or delete the row.")
-        enormous = texts.str.len() > MAX_CHARACTERS
-        if enormous.any():
-            raise ReAugKDError(
-                f"The {column} of {split} row {_first(enormous)} has over {MAX_CHARACTERS:,} characters; shorten it."
-            )
+    for column in table.columns.intersection(["text", "text_pair"]):
+        for position, text in enumerate(table[column].fillna(""), start=1):
+            check_text(text, f"The {column} of {split} row {position}")
 
 
 def _check_kinds(tables: dict[str, pd.DataFrame]) -> None:
@@ -265,21 +246,12 @@ def _check_kinds(tables: dict[str, pd.DataFrame]) -> None:
     for column in together.columns:
         try:
             values = pa.table({"values": pa.Array.from_pandas(together[column])})
+            pq.write_table(values.schema.empty_table(), pa.BufferOutputStream())  # its type tells
         except (pa.ArrowException, TypeError, ValueError) as error:
             raise ReAugKDError(
-                f"The column {str(column)!r} holds values of several kinds; make them alike or leave it out."
+                f"The column {str(column)!r} holds what no Parquet file can ({error}); make its values of one kind, or "
+                "leave it out."
             ) from error
-        try:
-            pq.write_table(values.schema.empty_table(), pa.BufferOutputStream())  # its type tells
-        except pa.ArrowException as error:
-            raise ReAugKDError(
-                f"The column {str(column)!r} holds what no Parquet file can ({error}); leave it out."
-            ) from error
-
-
-def _first(flags: "pd.Series[bool]") -> int:
-    """Return the position, from 1, of the first True."""
-    return int(np.argmax(flags.to_numpy())) + 1
 
 
 def _sorted_names(names: Sequence[str]) -> tuple[str, ...]:
@@ -290,22 +262,10 @@ def _sorted_names(names: Sequence[str]) -> tuple[str, ...]:
         return tuple(sorted(names))
 
 
-def _check_label_names(tables: dict[str, pd.DataFrame], names: tuple[str, ...]) -> None:
-    known = set(tables["train"]["label"])
-    for split, table in tables.items():
-        unknown = sorted(set(table["label"]) - (known & set(names)))
-        if unknown:
-            raise ReAugKDError(
-                f"The label {unknown[0]!r} is in {split} but never in train; correct it or add train rows with it."
-            )
-
-
-def _hold_out(
-    train: pd.DataFrame, split: str, share: float, seed: int, fewest: int
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _hold_out(train: pd.DataFrame, split: str, share: float, fewest: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split rows off train, stratified by label.
 
-    A class too rare for a row of its share gives one besides, drawn by the same seed, where two of its rows stay in
+    A class too rare for a row of its share gives one besides where two of its rows stay in
     train; one of fewer rows than three is in train alone. Where the share is less than the fewest rows that are of
     use, these are taken, unless they are more than a quarter.
     """
@@ -320,9 +280,9 @@ def _hold_out(
     rare, train = train[is_rare], train[~is_rare]
     least = 0 if share_is_enough or 4 * fewest > len(train) else fewest
     size = max(round(share * len(train)), train["label"].nunique(), least)
-    kept, held_out = train_test_split(train, test_size=size, random_state=seed, stratify=train["label"])
+    kept, held_out = train_test_split(train, test_size=size, random_state=SPLIT_SEED, stratify=train["label"])
     counts, is_given = kept["label"].value_counts(), np.zeros(len(kept), dtype=bool)
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(SPLIT_SEED)
     for label in sorted(set(counts.index[counts > 2]) - set(held_out["label"])):
         is_given[generator.choice(np.flatnonzero(kept["label"] == label))] = True
     return pd.concat([kept[~is_given], rare]).sort_index(), pd.concat([held_out, kept[is_given]]).sort_index()

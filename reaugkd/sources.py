@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-import numpy as np
 import pandas as pd
 
 from reaugkd.data import SPLITS, Task, made_up_ids, make_task, with_unlabelled
@@ -19,7 +18,6 @@ SHOPTALK = Path(__file__).parent / "shoptalk"
 SHOPTALK_TEACHER_OUTPUTS = SHOPTALK / "teacher_outputs.parquet"
 
 DRAW_SEED = 0
-ROWS_TO_KEEP = 2  # of each class, where a draw of train rows leaves it with fewer than are needed
 GLUE_REPOSITORY = "nyu-mll/glue"
 # Columns and metric of each GLUE task (Wang et al. 2019, table 1); STS-B is a regression and so left out.
 GLUE = {
@@ -89,8 +87,7 @@ def load_task(
     """
     say = say or _on_standard_error
     if name == "shoptalk":
-        columns = {"text": text_column or "text"}
-        return _with_unlabelled_file(_load_shoptalk(planted_errors), unlabelled, columns, say)
+        return _with_unlabelled_file(_load_shoptalk(planted_errors), unlabelled, {"text": text_column or "text"}, say)
     if planted_errors:
         raise ReAugKDError(f"Only shoptalk has planted errors, not {name!r}; leave the option out.")
     if "/" not in name:
@@ -105,11 +102,9 @@ def load_task(
     else:
         repository, _, config = name.partition(":")
     tables, label_names = _hub_tables(repository, config or None, name, label_column)
-    columns = {"text": _text_column(tables["train"], text_column, name), "label": label_column}
-    if text_pair_column:
-        columns["text_pair"] = text_pair_column
+    columns = _columns(_text_column(tables["train"], text_column, name), text_pair_column, label_column)
     tables = {split: _named_columns(table, columns, f"{name}, {split}") for split, table in tables.items()}
-    tables = _mended(_shown_labels(tables, label_names), name, say)
+    tables = _mended(tables, name, say)
     task = make_task(name, tables, label_names=label_names, metric=metric or "accuracy")
     return _with_unlabelled_file(task, unlabelled, columns, say)
 
@@ -119,10 +114,10 @@ def load_files(
     test: str | Path | None = None,
     validation: str | Path | None = None,
     *,
-    text_column: str = "text",
+    text_column: str | None = None,
     text_pair_column: str | None = None,
     label_column: str = "label",
-    metric: str = "accuracy",
+    metric: str | None = None,
     positive_label: str | None = None,
     train_rows: int | None = None,
     unlabelled: str | Path | None = None,
@@ -137,14 +132,13 @@ def load_files(
     test, validation : str or Path, optional
         The other splits; what is missing is held out of train, stratified by label.
     text_column, text_pair_column, label_column : str
-        Names of the columns; ``text_pair_column`` for pairs of texts only.
-    metric : str
-        A key of :data:`reaugkd.metrics.METRICS`.
+        Names of the columns; the first is ``text`` if left out, ``text_pair_column`` is for pairs of texts only.
+    metric : str, optional
+        A key of :data:`reaugkd.metrics.METRICS`; accuracy if left out.
     positive_label : str, optional
         The class of two whose F1 counts; the last by letter or number if left out.
     train_rows : int, optional
-        Draw so many train rows, with a seed of its own; all if left out. Where the draw by itself would make no
-        task, for want of rows of a class, each class first gets two of its rows, as far as the number goes.
+        Draw so many train rows, with a seed of its own; all if left out.
     unlabelled : str or Path, optional
         Texts without labels, by the same names of columns; see :func:`reaugkd.data.with_unlabelled`.
     say : callable, optional
@@ -160,16 +154,23 @@ def load_files(
     ReAugKDError
         If a file or column is missing, or the rows do not make a task.
     """
-    columns = {"text": text_column, "label": label_column}
-    if text_pair_column:
-        columns["text_pair"] = text_pair_column
+    columns = _columns(text_column or "text", text_pair_column, label_column)
     paths = {split: path for split, path in zip(SPLITS, (train, validation, test), strict=True) if path is not None}
-    tables = {split: _named_columns(read_table(path), columns, str(path)) for split, path in paths.items()}
-    label_names = None if positive_label is None else _ordered_names(tables["train"], label_text(positive_label))
+    tables = {split: named_texts(path, columns) for split, path in paths.items()}
+    rows = tables["train"]
+    label_names = None if positive_label is None else _ordered_names(rows, label_text(positive_label))
     if train_rows is not None:
-        tables["train"] = _drawn_rows(tables, train_rows)
-    task = make_task(Path(train).stem, tables, label_names=label_names, metric=metric)
+        if not 1 <= train_rows <= len(rows):
+            raise ReAugKDError(f"{train_rows:,} train rows cannot be drawn from {len(rows):,}; ask for 1 to all.")
+        rows = rows if "id" in rows.columns else rows.assign(id=made_up_ids(rows, "train"))
+        tables["train"] = rows.sample(train_rows, random_state=DRAW_SEED).sort_index()
+    task = make_task(Path(train).stem, tables, label_names=label_names, metric=metric or "accuracy")
     return _with_unlabelled_file(task, unlabelled, columns, say or _on_standard_error)
+
+
+def _columns(text: str, text_pair: str | None, label: str) -> dict[str, str]:
+    """Return a table's names of columns by this library's."""
+    return {"text": text, "label": label} | ({"text_pair": text_pair} if text_pair else {})
 
 
 def _with_unlabelled_file(
@@ -178,10 +179,8 @@ def _with_unlabelled_file(
     """Give a task the texts of a file that has no labels, or has some that do not count."""
     if path is None:
         return task
-    table = read_table(path)
-    label = columns.get("label")
-    table = table.drop(columns=[label] if label in table.columns else [])
     texts = {name: column for name, column in columns.items() if name != "label"}
+    table = read_table(path).drop(columns=columns.get("label", "label"), errors="ignore")
     task, left_out = with_unlabelled(task, _named_columns(table, texts, str(path)))
     if left_out:
         say(f"Left out {left_out:,} unlabelled texts that are known, or nearly, from another split.")
@@ -190,34 +189,12 @@ def _with_unlabelled_file(
 
 def _ordered_names(train: pd.DataFrame, positive_label: str) -> list[str]:
     """Put the positive class second, where the metrics of two classes look for it."""
-    others = sorted(set(train["label"].dropna()) - {positive_label})
-    if len(others) != 1 or positive_label not in set(train["label"]):
+    names = sorted(set(train["label"].dropna()))
+    if len(names) != 2 or positive_label not in names:
         raise ReAugKDError(
-            f"The positive label {positive_label!r} must be one of two classes; "
-            f"the train rows have {', '.join(sorted(set(train['label'].dropna())))}."
+            f"The positive label {positive_label!r} must be one of two classes; the train rows have {', '.join(names)}."
         )
-    return [*others, positive_label]
-
-
-def _drawn_rows(tables: dict[str, pd.DataFrame], rows: int) -> pd.DataFrame:
-    train = tables["train"]
-    if not 1 <= rows <= len(train):
-        raise ReAugKDError(f"{rows:,} train rows cannot be drawn from {len(train):,}; ask for fewer, at least one.")
-    if "id" not in train.columns:
-        train = train.assign(id=made_up_ids(train, "train"))
-    order = train.sample(frac=1, random_state=DRAW_SEED)
-    if not _has_enough(order[:rows], tables):
-        nth_of_class = order.groupby("label", dropna=False).cumcount().clip(upper=ROWS_TO_KEEP)
-        order = order.iloc[np.argsort(nth_of_class, kind="stable")]
-    return order[:rows].sort_index()
-
-
-def _has_enough(drawn: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> bool:
-    """Return whether drawn train rows make a task: with all labels of the other splits, and rows to hold out."""
-    counts = drawn["label"].value_counts()
-    fewest = 1 if len(tables) == len(SPLITS) else ROWS_TO_KEEP
-    others = {label for split in tables.keys() - {"train"} for label in tables[split]["label"]}
-    return len(counts) > 1 and counts.min() >= fewest and others <= set(counts.index)
+    return sorted(names, key=positive_label.__eq__)
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
@@ -300,45 +277,35 @@ def _hub_tables(
         ) from error
     if "train" not in splits:
         raise ReAugKDError(f"The data set {name!r} has no train split, only {', '.join(splits)}; use another one.")
-    found = {"train": splits["train"]}
-    validation = next((splits[key] for key in ("validation", "validation_matched", "dev") if key in splits), None)
-    test = splits.get("test")
-    if test is None or _labels_hidden(test, label_column):
-        validation, test = None, validation
-    found |= {key: rows for key, rows in (("validation", validation), ("test", test)) if rows is not None}
+    held_out = next((key for key in ("validation", "validation_matched", "dev") if key in splits), "")
+    sources = {"train": "train", "validation": held_out, "test": "test"}
+    tables = {split: splits[key].to_pandas() for split, key in sources.items() if key in splits}
+    test = tables.pop("test", pd.DataFrame())
+    if label_column in test.columns and (test[label_column] != -1).any():
+        tables["test"] = test
+    elif held_out:  # the test labels are hidden
+        tables["test"] = tables.pop("validation")
     feature = splits["train"].features.get(label_column)
-    label_names = feature.names if isinstance(feature, datasets.ClassLabel) else None
-    return {split: rows.to_pandas() for split, rows in found.items()}, label_names
-
-
-def _labels_hidden(rows: datasets.Dataset, label_column: str) -> bool:
-    return label_column not in rows.column_names or all(label == -1 for label in rows[label_column])
-
-
-def _shown_labels(tables: dict[str, pd.DataFrame], names: list[str] | None) -> dict[str, pd.DataFrame]:
-    """Put class names in the place of ClassLabel's integers."""
-    if names is None:
-        return tables
-    shown = {str(number): name for number, name in enumerate(names)}  # a hidden label, -1, becomes a missing one
-    return {split: table.assign(label=table["label"].map(shown)) for split, table in tables.items()}
+    if not isinstance(feature, datasets.ClassLabel):
+        return tables, None
+    names = dict(enumerate(feature.names))  # a hidden label, -1, becomes a missing one
+    shown = {split: table.assign(**{label_column: table[label_column].map(names)}) for split, table in tables.items()}
+    return shown, feature.names
 
 
 def _mended(tables: dict[str, pd.DataFrame], name: str, say: Callable[[str], object]) -> dict[str, pd.DataFrame]:
     """Make a data set that nobody here can mend one of whole rows, and tell how many were not."""
-    mended, left_out, cut = {}, 0, 0
+    mended, left_out = {}, 0
     for split, table in tables.items():
         if "id" not in table.columns or table["id"].astype(str).duplicated().any():
             table = table.assign(id=made_up_ids(table, split))
-        columns = [column for column in ("text", "text_pair") if column in table.columns]
-        is_blank = table[["label", *columns]].fillna("").apply(lambda values: values.str.strip() == "")
+        texts = table.columns.intersection(["text", "text_pair"])
+        is_blank = table[["label", *texts]].fillna("").apply(lambda values: values.str.strip() == "")
         whole = table[~is_blank.any(axis=1)]
         left_out += len(table) - len(whole)
-        cut += int(whole[columns].apply(lambda values: values.str.len() > MAX_CHARACTERS).any(axis=1).sum())
-        mended[split] = whole.assign(**{column: whole[column].str.slice(stop=MAX_CHARACTERS) for column in columns})
+        mended[split] = whole.assign(**{column: whole[column].str.slice(stop=MAX_CHARACTERS) for column in texts})
     if left_out:
         say(f"Left out {left_out:,} rows of {name} that lack a label or a text.")
-    if cut:
-        say(f"Cut the texts of {cut:,} rows of {name} to {MAX_CHARACTERS:,} characters.")
     return mended
 
 
@@ -366,14 +333,13 @@ def _read_delimited(path: Path, **options: Any) -> pd.DataFrame:
 
 def _named_columns(table: pd.DataFrame, columns: dict[str, str], source: str) -> pd.DataFrame:
     """Rename the columns to this library's names and make them text; a second text counts where it is asked for."""
-    for name, column in columns.items():
-        other = next(other for other, named in columns.items() if named == column)
-        if other != name:
-            raise ReAugKDError(f"The column {column!r} is named for both {other} and {name}; name another one.")
-        if column not in table.columns:
+    for column in (named := list(columns.values())):
+        if named.count(column) > 1:
             raise ReAugKDError(
-                f"{source} has no column {column!r}; it has {', '.join(map(repr, map(str, table.columns)))}."
+                f"The column {column!r} is named twice; name another one for text, second text or label."
             )
+        if column not in table.columns:
+            raise ReAugKDError(f"{source} has no column {column!r}; it has {', '.join(map(repr, table.columns))}.")
     taken = [name for name in columns if name in table.columns and name not in columns.values()]
     table = table.drop(columns=taken).rename(columns={theirs: ours for ours, theirs in columns.items()})
     if "text_pair" not in columns:
@@ -381,6 +347,5 @@ def _named_columns(table: pd.DataFrame, columns: dict[str, str], source: str) ->
     for name, column in columns.items():
         if not all(pd.api.types.is_scalar(value) for value in table[name]):
             raise ReAugKDError(f"The column {column!r} of {source} holds lists or objects; give one value a row.")
-        missing, written = table[name].isna(), label_text if name == "label" else as_text
-        table[name] = [None if lacks else written(value) for lacks, value in zip(missing, table[name], strict=True)]
+        table[name] = table[name].map(label_text if name == "label" else as_text, na_action="ignore")
     return table
