@@ -44,12 +44,9 @@ class TrainingEpochs:
 
     def of_rows(self, kept: NDArray[np.integer]) -> "TrainingEpochs":
         """Return what is left when only these rows of the memory, as row numbers (M,), are kept in this order."""
-        place = {int(row): number for number, row in enumerate(kept)}
-        left = np.flatnonzero([int(row) in place for row in self.rows])
-        rows = np.asarray([place[int(row)] for row in self.rows[left]], dtype=np.int64)
-        return TrainingEpochs(
-            rows, self.labels[left], self.teacher_points[left], self.student_points[:, left], self.explained
-        )
+        _, rows, left = np.intersect1d(kept, self.rows, return_indices=True)
+        teacher_points, student_points = self.teacher_points[left], self.student_points[:, left]
+        return TrainingEpochs(rows, self.labels[left], teacher_points, student_points, self.explained)
 
     def save(self, path: str | Path) -> None:
         """Write a Parquet file: a row a watched text, a column of positions an epoch."""

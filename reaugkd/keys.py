@@ -13,8 +13,6 @@ from reaugkd.encoders import normalize
 from reaugkd.texts import Text
 
 ALIGNED, TEXT, ENCODER = "aligned", "text", "encoder"
-NAMES = (ALIGNED, TEXT, ENCODER)
-"""The keys by name, in the order in which they are shown: the cheap ones first."""
 FEWEST_NUMBERS = 8
 
 

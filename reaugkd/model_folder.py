@@ -5,9 +5,10 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from reaugkd.encoder_key import EncoderKey
 from reaugkd.encoders import TextClassifier
 from reaugkd.epochs import TrainingEpochs
 from reaugkd.errors import ReAugKDError
-from reaugkd.keys import ALIGNED, ENCODER, NAMES, TEXT, AlignedKey, Key
+from reaugkd.keys import ALIGNED, ENCODER, TEXT, AlignedKey, Key
 from reaugkd.maps import ProjectionMaps
 from reaugkd.memory import Memory
 from reaugkd.pool import KeySettings, Pool
@@ -42,6 +43,7 @@ MAPS_FILE = "maps.parquet"
 EPOCHS_FILE = "epochs.parquet"
 PROJECTION_FILE = "projection_head.safetensors"
 TEACHER_FOLDER = "teacher"
+MAPS_COLUMNS = ("teacher_point", "student_point", "student_embedding")
 KEY_COLUMN = "key_"
 """Begins the columns of the memory's file that hold what a key searches."""
 # These files a person may edit; all others are checked by their SHA-256 when a model is loaded.
@@ -190,41 +192,39 @@ def read_model(folder: str | Path) -> ModelParts:
     folder = Path(folder).expanduser()
     about = read_settings_file(folder)
     _check_files(folder, about["files"])
-    damaged = ReAugKDError(f"The model in {str(folder)!r} is damaged; train or copy it again.")
+
+    def optional(name: str, read: Callable[[Path], Any]) -> Any:
+        return read(folder / name) if name in about["files"] else None
+
     try:
         settings = ModelSettings(**about["model"] | {"label_names": tuple(about["model"]["label_names"])})
-        pool = _read_pool(about["pool"])
-        metrics = json.loads(_read_text(folder / METRICS_FILE) or "{}")
-        student = TextClassifier.load(folder, max_length=settings.max_length)
-        has_teacher = f"{TEACHER_FOLDER}/config.json" in about["files"]
-        teacher = TextClassifier.load(folder / TEACHER_FOLDER, max_length=settings.max_length) if has_teacher else None
-        memory = _read_memory(folder / MEMORY_FILE, settings.label_names)
-        keys = _read_keys(folder / KEYS_FOLDER, list(memory.keys), student, settings.max_length)
-        evaluation_rows = (
-            pq.read_table(folder / EVALUATION_FILE).to_pandas() if EVALUATION_FILE in about["files"] else None
+        load_encoder = partial(TextClassifier.load, max_length=settings.max_length)
+        student, memory = load_encoder(folder), _read_memory(folder / MEMORY_FILE, settings.label_names)
+        load_key: dict[str, Callable[[Path], Key]] = {
+            ALIGNED: AlignedKey.load,
+            TEXT: partial(TextKey.load, tokenizer=student.tokenizer),
+            ENCODER: partial(EncoderKey.load, max_length=settings.max_length),
+        }
+        parts = ModelParts(
+            settings=settings,
+            pool=_read_pool(about["pool"]),
+            student=student,
+            memory=memory,
+            keys={name: load_key[name](folder / KEYS_FOLDER) for name in memory.keys},
+            metrics=json.loads(_read_text(folder / METRICS_FILE) or "{}"),
+            evaluation_rows=optional(EVALUATION_FILE, lambda path: pq.read_table(path).to_pandas()),
+            maps=optional(MAPS_FILE, _read_maps),
+            projection_head=optional(PROJECTION_FILE, _read_projection_head),
+            teacher=optional(f"{TEACHER_FOLDER}/config.json", lambda path: load_encoder(path.parent)),
+            card=_read_text(folder / CARD_FILE),
+            epochs=optional(EPOCHS_FILE, TrainingEpochs.load),
         )
-        maps = _read_maps(folder / MAPS_FILE) if MAPS_FILE in about["files"] else None
-        head = _read_projection_head(folder / PROJECTION_FILE) if PROJECTION_FILE in about["files"] else None
-        epochs = TrainingEpochs.load(folder / EPOCHS_FILE) if EPOCHS_FILE in about["files"] else None
+        # The student may know fewer classes than the memory, to which some can be added alone.
+        if student.classifier.out_features > len(settings.label_names) or parts.pool.keys.keys() != parts.keys.keys():
+            raise ValueError("classes or keys of the parts differ")
     except (KeyError, TypeError, ValueError, OSError, pa.ArrowException, SafetensorError) as error:
-        raise damaged from error
-    # The student may know fewer classes than the memory, to which some can be added alone.
-    if student.classifier.out_features > len(settings.label_names) or set(pool.keys) != set(keys):
-        raise damaged
-    return ModelParts(
-        settings=settings,
-        pool=pool,
-        student=student,
-        memory=memory,
-        keys=keys,
-        metrics=metrics,
-        evaluation_rows=evaluation_rows,
-        maps=maps,
-        projection_head=head,
-        teacher=teacher,
-        card=_read_text(folder / CARD_FILE),
-        epochs=epochs,
-    )
+        raise ReAugKDError(f"The model in {str(folder)!r} is damaged; train or copy it again.") from error
+    return parts
 
 
 def _check_files(folder: Path, files: dict[str, str]) -> None:
@@ -235,21 +235,6 @@ def _check_files(folder: Path, files: dict[str, str]) -> None:
             raise ReAugKDError(f"The model in {str(folder)!r} lacks its file {name}; train or copy it again.")
         if _sha256(path) != sha256:
             raise ReAugKDError(f"The file {name} of the model in {str(folder)!r} is damaged; train or copy it again.")
-
-
-def _read_keys(folder: Path, names: list[str], student: TextClassifier, max_length: int) -> dict[str, Key]:
-    """Read the keys that the memory has; the text key reads texts by the student's tokenizer."""
-    keys: dict[str, Key] = {}
-    for name in names:
-        if name == ALIGNED:
-            keys[name] = AlignedKey.load(folder)
-        elif name == TEXT:
-            keys[name] = TextKey.load(folder, student.tokenizer)
-        elif name == ENCODER:
-            keys[name] = EncoderKey.load(folder, max_length=max_length)
-        else:
-            raise KeyError(f"{name} is none of the keys {', '.join(NAMES)}")
-    return keys
 
 
 def read_settings_file(folder: str | Path) -> dict[str, Any]:
@@ -276,16 +261,16 @@ def read_settings_file(folder: str | Path) -> dict[str, Any]:
     try:
         about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         version = about["format_version"]
-        if version == FORMAT_VERSION:
-            about["model"], about["pool"], about["files"].items()
+        if version != FORMAT_VERSION:
+            raise ReAugKDError(
+                f"The model in {str(folder)!r} is of format {version}, this library reads {FORMAT_VERSION}; "
+                "train it again."
+            )
+        about["model"], about["pool"], about["files"].items()
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ReAugKDError(
             f"The file {SETTINGS_FILE} in {str(folder)!r} is damaged; train or copy the model again."
         ) from error
-    if version != FORMAT_VERSION:
-        raise ReAugKDError(
-            f"The model in {str(folder)!r} is of format {version}, this library reads {FORMAT_VERSION}; train it again."
-        )
     return about
 
 
@@ -369,8 +354,7 @@ def _write_files(parts: ModelParts, folder: Path) -> None:
     if parts.teacher is not None:
         parts.teacher.save(folder / TEACHER_FOLDER)
     if parts.projection_head is not None:
-        state = {name: value.contiguous() for name, value in parts.projection_head.state_dict().items()}
-        save_file(state, folder / PROJECTION_FILE)
+        save_file(parts.projection_head.state_dict(), folder / PROJECTION_FILE)
     (folder / KEYS_FOLDER).mkdir()
     for key in parts.keys.values():
         key.save(folder / KEYS_FOLDER)
@@ -414,10 +398,11 @@ def _read_pool(about: dict[str, Any]) -> Pool:
 
 def _write_memory(memory: Memory, path: Path) -> None:
     table = pa.Table.from_pandas(memory.rows, preserve_index=False)
-    table = table.append_column("teacher_embedding", matrix_column(memory.teacher_embeddings))
-    for name, key in memory.keys.items():
-        table = table.append_column(KEY_COLUMN + name, matrix_column(key))
-    pq.write_table(table.append_column("soft_labels", matrix_column(memory.soft_labels)), path)
+    keys = {KEY_COLUMN + name: key for name, key in memory.keys.items()}
+    matrices = {"teacher_embedding": memory.teacher_embeddings, **keys, "soft_labels": memory.soft_labels}
+    for name, matrix in matrices.items():
+        table = table.append_column(name, matrix_column(matrix))
+    pq.write_table(table, path)
 
 
 def _read_memory(path: Path, classes: tuple[str, ...]) -> Memory:
@@ -437,22 +422,19 @@ def _read_memory(path: Path, classes: tuple[str, ...]) -> Memory:
 
 
 def _write_maps(maps: ProjectionMaps, path: Path) -> None:
-    columns: dict[str, NDArray[Any]] = {
-        "teacher_point": maps.teacher_points,
-        "student_point": maps.student_points,
-        "student_embedding": maps.student_embeddings.astype(np.float16),
-    }
-    pq.write_table(pa.table({name: matrix_column(matrix) for name, matrix in columns.items()}), path)
+    matrices: list[NDArray[Any]] = [maps.teacher_points, maps.student_points]
+    matrices.append(maps.student_embeddings.astype(np.float16))
+    pq.write_table(pa.table(dict(zip(MAPS_COLUMNS, map(matrix_column, matrices), strict=True))), path)
 
 
 def _read_maps(path: Path) -> ProjectionMaps:
     table = pq.read_table(path)
-    return ProjectionMaps(*(_floats(table[name]) for name in ("teacher_point", "student_point", "student_embedding")))
+    return ProjectionMaps(*(_floats(table[name]) for name in MAPS_COLUMNS))
 
 
 def _read_projection_head(path: Path) -> ProjectionHead:
     state = load_file(path)
-    head = ProjectionHead(state["linear.weight"].shape[1], state["linear.weight"].shape[0])
+    head = ProjectionHead(*reversed(state["linear.weight"].shape))
     head.load_state_dict(state)
     return head.eval()
 
