@@ -1,7 +1,7 @@
 """Guided tasks for one model: the right answers are computed from it, so they hold for whichever model is chosen."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -88,22 +88,14 @@ class Exercise:
         Raises
         ------
         ReAugKDError
-            If nothing is given, a number that is no λ, or what is none of the options.
+            If nothing is given, or a number that is no λ.
         """
         if given is None or given in ("", [], ()):
-            what = "write a number" if self.lesson.kind == "number" else "choose one" + " or more" * self._many
-            raise ReAugKDError(f"There is no answer to check yet; {what} first.")
+            what = {"number": "write a number", "one": "choose one", "several": "choose one or more"}
+            raise ReAugKDError(f"There is no answer to check yet; {what[self.lesson.kind]} first.")
         if isinstance(given, (int, float)) and not 0 <= given <= 1:
             raise ReAugKDError(f"λ goes from 0 to 1, and {given:g} is not between; write another number.")
-        values = [value for _, value in self.options]
-        chosen: Any = given if self._many else [given]
-        if values and not set(chosen) <= set(values):
-            raise ReAugKDError(f"There is no option {given!r}; choose one of {', '.join(values)}.")
         return self.judged(given)
-
-    @property
-    def _many(self) -> bool:
-        return self.lesson.kind == "several"
 
 
 def exercise(model: ReAugKDClassifier, encoded: EncodedTexts, key: str, seed: int = 0) -> Exercise:
@@ -168,14 +160,9 @@ def flip_weights(student: NDArray[np.floating], retrieved: NDArray[np.floating])
     return found
 
 
-def _filled(lesson: Lesson, facts: dict[str, Any]) -> Lesson:
-    first, second = (hint.format(**facts) for hint in lesson.hints)
-    question, solution = lesson.question.format(**facts), lesson.solution.format(**facts)
-    return Lesson(lesson.key, lesson.title, lesson.kind, question, lesson.formula, (first, second), solution)
-
-
-def _lesson(key: str) -> Lesson:
-    return next(lesson for lesson in LESSONS if lesson.key == key)
+def _lesson(key: str, question: str, hints: tuple[str, str], solution: str) -> Lesson:
+    lesson = next(lesson for lesson in LESSONS if lesson.key == key)
+    return replace(lesson, question=question, hints=hints, solution=solution)
 
 
 def _page_of(text: Text) -> PageState:
@@ -208,35 +195,38 @@ def _weight_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator:
     def answer_at(weight: float) -> str:
         return names[int(one.at(weight).pooled.probabilities.argmax())]
 
-    steps = [step / 100 for step in range(101)]
-    right = next(step for step in steps if answer_at(step) != names[own])
-    new = names.index(answer_at(right))
-    facts = {
-        "alone": names[own],
-        "memory": names[int(memory[row].argmax())],
-        "new": names[new],
-        "k": pool.keys[key].k,
-        "weight": right,
-        "student_alone": student[row, own],
-        "student_new": student[row, new],
-        "memory_alone": memory[row, own],
-        "memory_new": memory[row, new],
-        "ahead": student[row, own] - student[row, new],
-        "behind": memory[row, new] - memory[row, own],
-        "level": level,
-    }
+    right = next(step / 100 for step in range(101) if answer_at(step / 100) != names[own])
+    alone, new = names[own], answer_at(right)
+    at = names.index(new)
+    ahead, behind = student[row, own] - student[row, at], memory[row, at] - memory[row, own]
+    lesson = _lesson(
+        "weight",
+        f"The student alone calls this {alone}; its {pool.keys[key].k} nearest memories call it "
+        f"{names[int(memory[row].argmax())]}. The student gives ŷ[{alone}] = {student[row, own]:.3f} and ŷ[{new}] = "
+        f"{student[row, at]:.3f}, the memory r[{alone}] = {memory[row, own]:.3f} and r[{new}] = {memory[row, at]:.3f}. "
+        f"What is the smallest λ, in steps of 0.01, at which the linear blend no longer answers {alone}? Within 0.05 "
+        "is right. The page Query answers by the logarithmic pool, which may turn at another λ.",
+        (
+            "λ = 0 is the student alone, λ = 1 the memory alone. Try 0.5: what is said of it tells whether λ must be "
+            "larger or smaller. Halve what is left, and halve again.",
+            f"The answer turns where both classes are level: (1 − λ) ŷ[{alone}] + λ r[{alone}] = (1 − λ) ŷ[{new}] + "
+            f"λ r[{new}]. Solve it for λ.",
+        ),
+        f"λ = {right:.2f}. The student is ahead by a = ŷ[{alone}] − ŷ[{new}] = {ahead:.3f}, the memory leads the other "
+        f"way by b = r[{new}] − r[{alone}] = {behind:.3f}. The classes are level at a / (a + b) = {level:.3f}, and at "
+        f"the next step the answer is {new}.",
+    )
 
     def judged(given: float) -> Verdict:
         said = f"At λ = {given:g} the answer is {answer_at(given)}"
         if abs(given - right) <= NEAR_ENOUGH + 1e-9:
-            return Verdict(True, f"From λ = {right:.2f} on the answer is no longer {names[own]}.")
-        late = (
-            f"{said}, but it is that at a smaller λ already." if given > right else f"{said} still: λ must be larger."
-        )
-        return Verdict(False, late)
+            return Verdict(True, f"From λ = {right:.2f} on the answer is no longer {alone}.")
+        if given > right:
+            return Verdict(False, f"{said}, but it is that at a smaller λ already.")
+        return Verdict(False, f"{said} still: λ must be larger.")
 
     text = encoded.texts[row]
-    return Exercise(_filled(_lesson("weight"), facts), in_one_line(text), _page_of(text), (), right, judged)
+    return Exercise(lesson, in_one_line(text), _page_of(text), (), right, judged)
 
 
 def _memories_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator: np.random.Generator) -> Exercise:
@@ -244,59 +234,55 @@ def _memories_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generato
     pool = lesson_settings(model)
     predicted = model.answer(encoded, pool).predicted
     rows = _drawn(generator, predicted["answer"] != predicted["student"])
-    one, (found, without) = _decided_by_few(model, encoded, pool, rows)
+    one, found, without = _decided_by_few(model, encoded, pool, rows)
     plain = explain_what_if(model, one, pool, NO_STRIKES)
+    shown = {neighbour.number: neighbour.text for neighbour in plain.neighbours}
+    lesson = _lesson(
+        "memories",
+        f"With λ = {pool.retrieval_weight:g} the linear blend turns the student's {plain.student_label} into "
+        f"{plain.label}. These are the memories that it averages. Without which of them would the answer be another "
+        "one? Take as few as you can; an answer may be checked as often as you like. The page Query strikes memories "
+        "out of the logarithmic pool.",
+        (
+            "When a memory is struck out, the next nearest takes its place, so the answer may well stay. Begin with "
+            f"the nearest memories that speak for {plain.label}: they have the largest share of it.",
+            f"It takes {'one memory' if len(found) == 1 else f'{len(found)} memories'}. On the page Query, the button "
+            "“Which memories decide it?” names such a set for the logarithmic pool.",
+        ),
+        f"Without {' and '.join(f'“{shown[number]}”' for number in found)} the answer is {without}.",
+    )
 
     def judged(given: Collection[str]) -> Verdict:
         struck = tuple(int(number) for number in given)
         label = explain_what_if(model, one, pool, Strikes(struck)).label
+        those = "that memory" if len(struck) == 1 else f"those {len(struck)} memories"
         if label == plain.label:
-            return Verdict(False, f"Without {_so_many(len(struck))} the answer is {label} still.")
+            return Verdict(False, f"Without {those} the answer is {label} still.")
         if len(struck) > len(found):
-            return Verdict(False, f"Without {_so_many(len(struck))} the answer is {label}, but fewer are enough.")
-        return Verdict(True, f"Without {_so_many(len(struck))} the answer is {label}.")
+            return Verdict(False, f"Without {those} the answer is {label}, but fewer are enough.")
+        return Verdict(True, f"Without {those} the answer is {label}.")
 
-    shown = {neighbour.number: neighbour.text for neighbour in plain.neighbours}
-    facts = {
-        "weight": pool.retrieval_weight,
-        "alone": plain.student_label,
-        "answer": plain.label,
-        "without": without,
-        "count": "one memory" if len(found) == 1 else f"{len(found)} memories",
-        "listed": " and ".join(f"“{shown[number]}”" for number in found),
-    }
-    return Exercise(
-        _filled(_lesson("memories"), facts),
-        in_one_line(one.texts[0]),
-        _page_of(one.texts[0]),
-        tuple((said, str(number)) for number, said in shown.items()),
-        tuple(map(str, found)),
-        judged,
-    )
-
-
-def _so_many(count: int) -> str:
-    return "that memory" if count == 1 else f"those {count} memories"
+    options = tuple((said, str(number)) for number, said in shown.items())
+    text = one.texts[0]
+    return Exercise(lesson, in_one_line(text), _page_of(text), options, tuple(map(str, found)), judged)
 
 
 def _decided_by_few(
     model: ReAugKDClassifier, encoded: EncodedTexts, pool: Pool, rows: NDArray[np.int64]
-) -> tuple[EncodedTexts, tuple[list[int], str]]:
+) -> tuple[EncodedTexts, list[int], str]:
     """Return the first text whose answer hangs on one or two memories, or else on the fewest; all are listed ones."""
-    fewest: tuple[EncodedTexts, tuple[list[int], str]] | None = None
+    found: list[tuple[EncodedTexts, list[int], str]] = []
     for row in rows.tolist():
         one = encoded.part([row])
-        flipped = flipping_set(model, one, pool)
-        nearest = {neighbour.number for neighbour in explain_what_if(model, one, pool, NO_STRIKES).neighbours}
-        if flipped is None or not nearest.issuperset(flipped[0]):
-            continue
-        if fewest is None or len(flipped[0]) < len(fewest[1][0]):
-            fewest = one, flipped
-        if len(flipped[0]) <= FEW:
-            break
-    if fewest is None:
+        numbers, without = flipping_set(model, one, pool) or ([], "")
+        nearest = [neighbour.number for neighbour in explain_what_if(model, one, pool, NO_STRIKES).neighbours]
+        if numbers and set(numbers) <= set(nearest):
+            found.append((one, numbers, without))
+            if len(numbers) <= FEW:
+                break
+    if not found:
         raise ReAugKDError("No answer hangs on a few memories here; choose another model for this task.")
-    return fewest
+    return min(found, key=lambda flipped: len(flipped[1]))
 
 
 def _classes_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator: np.random.Generator) -> Exercise:
@@ -304,40 +290,35 @@ def _classes_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator
     del generator  # nothing is drawn: the pairs are the most frequent ones, by name
     names = model.memory.classes
     counts = confusion(model.answer(encoded).table(), names, "student").to_numpy()
-    both = {pair: int(counts[pair] + counts[pair[::-1]]) for pair in combinations(range(len(names)), 2)}
-    often = sorted(both, key=lambda pair: -both[pair])[:PAIRS]
-    most, errors = both[often[0]], int(counts.sum() - counts.trace())
+    both = counts + counts.T
+    often = sorted(combinations(range(len(names)), 2), key=lambda pair: -both[pair])[:PAIRS]
+    times = {f"{names[one]} and {names[other]}": int(both[one, other]) for one, other in sorted(often)}
+    most, errors = int(both[often[0]]), int(counts.sum() - counts.trace())
     if not most:
         raise ReAugKDError("The student makes no error on the test rows; choose another model for this task.")
-    first, second = often[0] if counts[often[0]] >= counts[often[0][::-1]] else often[0][::-1]
-    values = {f"{left},{right}": (left, right) for left, right in sorted(often)}
-    facts = {
-        "first": names[first],
-        "second": names[second],
-        "pair": _paired(names, often[0]),
-        "there": int(counts[first, second]),
-        "back": int(counts[second, first]),
-        "count": most,
-        "errors": errors,
-    }
-
-    def judged(given: str) -> Verdict:
-        count = both[values[given]]
-        said = f"They are taken for each other {count} {'time' if count == 1 else 'times'}"
-        return Verdict(count == most, f"{said}." if count == most else f"{said}, another two more often.")
-
-    return Exercise(
-        _filled(_lesson("classes"), facts),
-        "",
-        PageState(view="errors", retrieval_weight=0.0),
-        tuple((_paired(names, pair), value) for value, pair in values.items()),
-        ",".join(map(str, often[0])),
-        judged,
+    first, second = max(often[0], often[0][::-1], key=lambda pair: counts[pair])
+    answer = f"{names[often[0][0]]} and {names[often[0][1]]}"
+    lesson = _lesson(
+        "classes",
+        "Which two classes does the student alone confuse most often on the test rows, both ways counted together? "
+        "The link opens the page with λ = 0: the answers there are the student's.",
+        (
+            "A row of the matrix is a gold label, a column is what was said. What is off the diagonal is an error, and "
+            "the more of them, the darker the cell.",
+            "Each pair has two cells: row a and column b, row b and column a. Add them up. One of the two classes that "
+            f"you look for is {names[first]}.",
+        ),
+        f"{answer}: {counts[first, second]} rows of {names[first]} were taken for {names[second]} and "
+        f"{counts[second, first]} the other way round. That is {most} of the student's {errors} errors.",
     )
 
+    def judged(given: str) -> Verdict:
+        said = f"They are taken for each other {times[given]} {'time' if times[given] == 1 else 'times'}"
+        is_right = times[given] == most
+        return Verdict(is_right, f"{said}." if is_right else f"{said}, another two more often.")
 
-def _paired(names: tuple[str, ...], pair: tuple[int, int]) -> str:
-    return f"{names[pair[0]]} and {names[pair[1]]}"
+    options = tuple((pair, pair) for pair in times)
+    return Exercise(lesson, "", PageState(view="errors", retrieval_weight=0.0), options, answer, judged)
 
 
 def _label_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator: np.random.Generator) -> Exercise:
@@ -346,18 +327,25 @@ def _label_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator: 
     calm = table.iloc[max(1, len(table) // 2) :]
     drawn = calm.iloc[generator.choice(len(calm), min(OPTIONS - 1, len(calm)), replace=False)]
     rows = pd.concat([table.head(1), drawn]).sort_values("number").set_index("number")
-    top = rows.loc[table["number"].iloc[0]]
+    top = table.iloc[0]
+    most = int(top["number"])
     texts = texts_of(rows, model.parts.settings.is_pair)
     shown = {number: in_one_line(text) for number, text in zip(rows.index, texts, strict=True)}
-    facts = {
-        "options": len(rows),
-        "text": shown[table["number"].iloc[0]],
-        "label": top["label"],
-        "teacher": top["teacher"],
-        "given": 1 - top["teacher_doubt"],
-        "others": top["neighbour_doubt"],
-        "planted": " It is one of the wrong labels that were planted in shoptalk." if _is_planted(model, top) else "",
-    }
+    planted = " It is one of the wrong labels that were planted in shoptalk." if _is_planted(model, top) else ""
+    lesson = _lesson(
+        "label",
+        f"A memory with a wrong label misleads everyone who retrieves it. Here are {len(rows)} memories with their "
+        "labels. One is more suspicious than the others. Which? The link selects them on the maps under the page.",
+        (
+            "Cover the labels. Read each text, say what you would call it, and only then look.",
+            "The table of the page ranks all memories by their suspicion. Search it for a few words of each of these; "
+            "the columns teacher and neighbours say what those think.",
+        ),
+        f"“{shown[most]}” It is labelled {top['label']}. The teacher gives that a probability of "
+        f"{1 - top['teacher_doubt']:.2f} and says {top['teacher']}; {top['neighbour_doubt']:.0%} of its 10 nearest "
+        f"memories have another label.{planted} Suspicion is evidence, no proof: teachers err too. Read the text, then "
+        "relabel it or leave it.",
+    )
 
     def judged(given: str) -> Verdict:
         row = rows.loc[int(given)]
@@ -368,14 +356,9 @@ def _label_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator: 
         is_right = bool(row["suspicion"] >= top["suspicion"])
         return Verdict(is_right, f"{said}." if is_right else f"{said}: another one is more suspicious.")
 
-    return Exercise(
-        _filled(_lesson("label"), facts),
-        "",
-        PageState(view="memory", selected=tuple(int(number) for number in rows.index)),
-        tuple((f"{rows['label'][number]}: {text}", str(number)) for number, text in shown.items()),
-        str(table["number"].iloc[0]),
-        judged,
-    )
+    options = tuple((f"{rows['label'][number]}: {text}", str(number)) for number, text in shown.items())
+    link = PageState(view="memory", selected=tuple(int(number) for number in rows.index))
+    return Exercise(lesson, "", link, options, str(most), judged)
 
 
 def _is_planted(model: ReAugKDClassifier, row: "pd.Series[Any]") -> bool:
@@ -396,12 +379,21 @@ def _difference_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, genera
     is_real = comparison.p_value < LIKELY_CHANCE
     right = "neither" if ahead == "neither" else f"{ahead} {'real' if is_real else 'chance'}"
     found = {"memory": "the memory is better", "student": "the student is better", "neither": "they are level"}[ahead]
-    facts = {
-        "first": first,
-        "second": second,
-        "p_value": comparison.p_value,
-        "verdict": f"{found}, and hardly by chance" if is_real else "these rows do not show that either is better",
-    }
+    verdict = f"{found}, and hardly by chance" if is_real else "these rows do not show that either is better"
+    lesson = _lesson(
+        "difference",
+        "Over the test rows: is the memory alone (λ = 1) better than the student alone (λ = 0), and is the difference "
+        "real? The link opens the memory alone as the first, the student alone as the second. We call a difference "
+        "real where chance would bring one so large in fewer than 5 of 100 cases.",
+        (
+            "Rows on which both are right, or both wrong, say nothing about which is better. Look at the two cells "
+            "where only one is right.",
+            f"Only the memory is right on {first}, only the student on {second}. The p under the answers says how "
+            "often a fair coin parts them at least so unevenly.",
+        ),
+        f"Only the memory is right on {first} rows, only the student on {second}. Two equally good ones would part so "
+        f"unevenly with p = {comparison.p_value:.3f}, so {verdict}.",
+    )
 
     def judged(given: str) -> Verdict:
         if given == right:
@@ -410,17 +402,11 @@ def _difference_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, genera
             return Verdict(False, "Count again on how many rows only the one, and only the other, is right.")
         return Verdict(False, "Who has more rows right is as you say. Now look at p: is it under 0.05?")
 
-    return Exercise(
-        _filled(_lesson("difference"), facts),
-        "",
-        PageState(view="compare", retrieval_weight=1.0),
-        (
-            ("The memory is better, and the difference is real", "memory real"),
-            ("The memory has more rows right, but that may be chance", "memory chance"),
-            ("Both have as many rows right", "neither"),
-            ("The student has more rows right, but that may be chance", "student chance"),
-            ("The student is better, and the difference is real", "student real"),
-        ),
-        right,
-        judged,
+    options = (
+        ("The memory is better, and the difference is real", "memory real"),
+        ("The memory has more rows right, but that may be chance", "memory chance"),
+        ("Both have as many rows right", "neither"),
+        ("The student has more rows right, but that may be chance", "student chance"),
+        ("The student is better, and the difference is real", "student real"),
     )
+    return Exercise(lesson, "", PageState(view="compare", retrieval_weight=1.0), options, right, judged)

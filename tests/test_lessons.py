@@ -187,12 +187,6 @@ def test_the_right_answer_is_right_the_words_are_filled_in_and_nothing_is_no_ans
             task.check(nothing)
 
 
-@pytest.mark.parametrize("key", ["memories", "classes", "label", "difference"])
-def test_an_option_that_is_not_there_is_refused(puzzled_model, encoded, key):
-    with pytest.raises(ReAugKDError, match="There is no option"):
-        exercise(puzzled_model, encoded, key).check(["x"] if key == "memories" else "x")
-
-
 def test_a_task_that_is_not_there_is_told_in_a_sentence(puzzled_model, encoded):
     with pytest.raises(ReAugKDError, match="There is no task 'x'; choose one of weight, memories"):
         exercise(puzzled_model, encoded, "x")
