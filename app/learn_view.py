@@ -1,6 +1,6 @@
 """The page that teaches: guess an answer before it is revealed, then five tasks over the other pages."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +28,10 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import Explanation, ReAugKDClassifier
     from reaugkd.exercises import Exercise, Verdict
 
-    Kept = dict[str, dict[str, dict[str, Any]]]  # progress by model and task, as the browser keeps it
-
+Solved = dict[str, list[str]]  # keys of tasks by model, as the browser keeps them
 WRITTEN_FOR = "shoptalk"
 LONGEST_OPTION = 140  # of a radio's or checkbox's text; the views show the whole
-START: dict[str, Any] = {"place": 0, "revealed": False, "right": 0, "guessed": 0}
+START = {"place": 0, "right": 0, "guessed": 0}
 INTRODUCTION = (
     "The student answers alone (ŷ), its nearest memories vote (r), and the answer blends both: "
     "**p = (1 − λ) ŷ + λ r**. This is the paper's linear blend, by one key of the memory, with which this page begins; "
@@ -57,43 +56,21 @@ def exercise_of(model: "ReAugKDClassifier", key: str) -> "Exercise":
 
 
 def asked_html(explanation: "Explanation") -> str:
-    """Show a text and its nearest memories, without any label.
-
-    Parameters
-    ----------
-    explanation : Explanation
-        The answer that is to be guessed.
-
-    Returns
-    -------
-    str
-        HTML; texts in it are escaped.
-    """
+    """Show a text that is to be guessed, and its nearest memories by the one key, without any label."""
+    (key,) = explanation.keys
     memories = "".join(
         f"<li>{escaped_text(neighbour.text)} <span>{neighbour.similarity:.2f}</span></li>"
-        for neighbour in explanation.neighbours
+        for neighbour in key.neighbours
     )
     return (
         f"<blockquote>{escaped_text(in_one_line(explanation.text))}</blockquote><p>What is found for it in the "
-        f"teacher's memory, the nearest first, by cosine:</p><ol>{memories}</ol>"
+        f"teacher's memory by the {key.name} key (k = {key.settings.k}, τ = {key.settings.temperature:g}), the nearest "
+        f"first, by cosine:</p><ol>{memories}</ol>"
     )
 
 
 def guesses_html(guesses: Sequence[Guess], gold: str) -> str:
-    """Say which guesses were right.
-
-    Parameters
-    ----------
-    guesses : sequence of Guess
-        As :func:`reaugkd.lessons.judged_guesses` gives them.
-    gold : str
-        The gold label.
-
-    Returns
-    -------
-    str
-        HTML; names in it are escaped.
-    """
+    """Say which guesses were right, and the gold label."""
     lines = ""
     for guess in guesses:
         kind, more = ("right", "") if guess.is_right else ("wrong", f", you said {escaped_text(guess.given)}")
@@ -101,33 +78,24 @@ def guesses_html(guesses: Sequence[Guess], gold: str) -> str:
     return f'<ul class="guesses">{lines}<li>Gold label: <b>{escaped_text(gold)}</b></li></ul>'
 
 
-def score_html(quiz: dict[str, Any]) -> str:
+def score_html(quiz: dict[str, int]) -> str:
     """Say how many guesses were right so far."""
     return f"<p>Guessed right: <b>{quiz['right']}</b> of <b>{quiz['guessed']}</b></p>"
 
 
+def link_html(state: PageState, words: str) -> str:
+    """Link to a page of the app, in a new tab."""
+    return f'<a href="{escaped_text(app_link(state, ""))}" target="_blank" rel="noopener">{words}</a>, in a new tab'
+
+
 def task_html(task: "Exercise", name: str) -> str:
-    """Show what is asked, and the link to the view that helps.
-
-    Parameters
-    ----------
-    task : Exercise
-        The task.
-    name : str
-        The model's, for the link.
-
-    Returns
-    -------
-    str
-        HTML; texts in it are escaped.
-    """
-    lesson, view = task.lesson, task.link.view.capitalize()
-    link = escaped_text(app_link(replace(task.link, model=name), ""))
+    """Show what is asked, and the link to the view that helps; ``name`` is the model's."""
+    lesson, link = task.lesson, replace(task.link, model=name)
     text = f"<blockquote>{escaped_text(task.text)}</blockquote>" if task.text else ""
     return (
         f"<h3>{escaped_text(lesson.title)}</h3>{text}<p>{escaped_text(lesson.question)}</p>"
         f'<p class="formula">{escaped_text(lesson.formula)}</p>'
-        f'<p><a href="{link}" target="_blank" rel="noopener">Open it on the page {view}</a>, in a new tab</p>'
+        f"<p>{link_html(link, f'Open it on the page {link.view.capitalize()}')}</p>"
     )
 
 
@@ -137,40 +105,25 @@ def verdict_html(verdict: "Verdict") -> str:
     return f'<p class="{kind}"><b>{said}</b> {escaped_text(verdict.why)}</p>'
 
 
-def help_html(lesson: Lesson, done: dict[str, Any]) -> str:
-    """Show the hints, and the solution, that one has asked for.
-
-    Parameters
-    ----------
-    lesson : Lesson
-        The task's words.
-    done : dict
-        ``hints``, how many of them are shown, and ``seen``, whether the solution is.
-
-    Returns
-    -------
-    str
-        HTML; texts in it are escaped.
-    """
-    hints = lesson.hints[: int(done.get("hints", 0))]
-    lines = [f"<p><b>Hint {number}.</b> {escaped_text(hint)}</p>" for number, hint in enumerate(hints, start=1)]
-    lines += [f"<p><b>Solution.</b> {escaped_text(lesson.solution)}</p>"] if done.get("seen") else []
-    return "".join(lines)
+def help_html(lesson: Lesson) -> str:
+    """Hold hints and solution ready, each closed until one opens it."""
+    parts = {"Hint": lesson.hints[0], "Another hint": lesson.hints[1], "Solution": lesson.solution}
+    return "".join(
+        f"<details><summary>{title}</summary><p>{escaped_text(words)}</p></details>" for title, words in parts.items()
+    )
 
 
-def task_choices(done: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
+def task_choices(solved: Collection[str]) -> list[tuple[str, str]]:
     """List the tasks, those that are solved with a tick."""
-    marks = ["✓ " if done.get(lesson.key, {}).get("solved") else "" for lesson in LESSONS]
     return [
-        (f"{mark}{number}. {lesson.title}", lesson.key)
-        for number, (mark, lesson) in enumerate(zip(marks, LESSONS, strict=True), start=1)
+        (f"{'✓ ' * (lesson.key in solved)}{number}. {lesson.title}", lesson.key)
+        for number, lesson in enumerate(LESSONS, start=1)
     ]
 
 
-def solved_html(done: dict[str, dict[str, Any]]) -> str:
+def solved_html(solved: Collection[str]) -> str:
     """Say how many tasks are solved."""
-    solved = sum(bool(done.get(lesson.key, {}).get("solved")) for lesson in LESSONS)
-    return f"<p>Solved: <b>{solved}</b> of <b>{len(LESSONS)}</b></p>"
+    return f"<p>Solved: <b>{len(solved)}</b> of <b>{len(LESSONS)}</b></p>"
 
 
 def written_for_html(task: str) -> str:
@@ -197,7 +150,7 @@ class LearnView:
     name : Component
         Holds the name of the model that is learnt about.
     kept : BrowserState
-        Keeps the progress in the browser: it survives a reload.
+        Keeps in the browser which tasks are solved: it survives a reload.
     """
 
     def __init__(self, menu: ModelMenu, name: gr.Dropdown, kept: gr.BrowserState) -> None:
@@ -215,7 +168,6 @@ class LearnView:
         with gr.Row():
             with gr.Column(scale=6, min_width=320):
                 self.text = gr.HTML(elem_id="learn-text", apply_default_css=False)
-                self.about = gr.HTML(elem_id="learn-about", apply_default_css=False)
             with gr.Column(scale=5, min_width=320):
                 self.weight = gr.Slider(
                     0, 1, WEIGHT, step=0.01, label="λ: weight of the memory", buttons=[], elem_id="learn-weight"
@@ -228,7 +180,6 @@ class LearnView:
                 with gr.Row():
                     self.reveal = gr.Button("Reveal", variant="primary", elem_id="learn-reveal", min_width=120)
                     self.next = gr.Button("Next text", elem_id="learn-next", min_width=120)
-                self.missing = gr.HTML(visible=False, elem_id="learn-missing")
                 self.score = gr.HTML(score_html(START), elem_id="learn-score")
         with gr.Column(visible=False) as self.revealed:
             with gr.Row():
@@ -244,48 +195,40 @@ class LearnView:
         with gr.Row():
             with gr.Column(scale=3, min_width=300):
                 self.chosen = gr.Radio(
-                    task_choices({}), value=LESSONS[0].key, show_label=False, container=False, elem_id="learn-tasks"
+                    task_choices([]), value=LESSONS[0].key, show_label=False, container=False, elem_id="learn-tasks"
                 )
-                self.solved = gr.HTML(solved_html({}), elem_id="learn-solved")
-                self.forget = gr.Button("Forget my progress", size="sm", elem_id="learn-forget")
+                self.solved = gr.HTML(solved_html([]), elem_id="learn-solved")
             with gr.Column(scale=8, min_width=320):
                 self.task = gr.HTML(elem_id="learn-task", apply_default_css=False)
-                self.number = gr.Number(label="λ", step=0.01, visible=False, elem_id="learn-number")
-                self.one = gr.Radio([], label="Choose one", visible=False, elem_id="learn-one")
-                self.several = gr.CheckboxGroup([], label="Choose one or more", visible=False, elem_id="learn-several")
-                with gr.Row():
-                    self.check = gr.Button("Check", variant="primary", elem_id="learn-check", min_width=80)
-                    self.hint = gr.Button("Hint", elem_id="learn-hint", min_width=80)
-                    self.solution = gr.Button("Solution", elem_id="learn-solution", min_width=80)
-                self.verdict = gr.HTML(elem_id="learn-verdict", apply_default_css=False)
-                self.help = gr.HTML(elem_id="learn-help", apply_default_css=False)
+                with gr.Column() as self.answering:
+                    self.number = gr.Number(label="λ", step=0.01, visible=False, elem_id="learn-number")
+                    self.one = gr.Radio([], label="Choose one", visible=False, elem_id="learn-one")
+                    self.several = gr.CheckboxGroup(
+                        [], label="Choose one or more", visible=False, elem_id="learn-several"
+                    )
+                    self.check = gr.Button("Check", variant="primary", elem_id="learn-check")
+                    self.verdict = gr.HTML(elem_id="learn-verdict", apply_default_css=False)
+                    self.help = gr.HTML(elem_id="learn-help", apply_default_css=False)
 
     def _wire(self) -> None:
-        guessing = [self.student, self.memory, self.changes]
-        asked = [self.quiz, self.text, self.weight, *guessing, self.reveal, self.missing, self.score, self.revealed]
-        told = [self.quiz, self.weight, *guessing, self.reveal, self.missing, self.score, self.revealed]
-        told += [self.guessed, self.answer, self.table]
-        revealed = self.reveal.click(self._reveal, [self.name, self.quiz, self.weight, *guessing], told, **ASKING)
-        revealed.then(
-            None,
-            js="() => document.querySelector('#learn-guessed').scrollIntoView({block: 'center'})",
-            api_visibility="private",
-        )
+        self.guesses = [self.student, self.memory, self.changes]
+        asked = [self.quiz, self.text, self.weight, *self.guesses, self.reveal, self.score, self.revealed]
+        told = [*asked, self.guessed, self.answer, self.table]
+        revealed = self.reveal.click(self._reveal, [self.name, self.quiz, self.weight, *self.guesses], told, **ASKING)
+        scroll = "() => document.querySelector('#learn-guessed').scrollIntoView({block: 'center'})"
+        revealed.success(None, js=scroll, api_visibility="private")
         self.next.click(self._next, [self.name, self.quiz], asked, **ASKING)
-        buttons = [self.check, self.hint, self.solution]
-        task = [self.task, self.number, self.one, self.several, *buttons, self.verdict, self.help]
-        listed = [self.kept, self.chosen, self.solved]
-        at = [self.name, self.kept, self.chosen]
-        self.chosen.input(self._open, at, task, **ASKING, trigger_mode="always_last")
         answers = [self.number, self.one, self.several]
-        self.check.click(self._check, [*at, *answers], [self.verdict, *listed], **ASKING)
-        self.hint.click(self._hint, at, [self.help, self.hint, *listed], **ASKING)
-        self.solution.click(self._solve, at, [self.help, self.solution, *listed], **ASKING)
-        self.forget.click(self._forget, at, [*task, *listed], **ASKING)
+        task = [self.task, self.answering, *answers, self.verdict, self.help]
+        self.chosen.input(self._open, [self.name, self.chosen], task, **ASKING, trigger_mode="always_last")
+        progress = [self.kept, self.chosen, self.solved]
+        self.check.click(
+            self._check, [self.name, self.kept, self.chosen, *answers], [self.verdict, *progress], **ASKING
+        )
         self.fill_inputs: list[Any] = [self.kept]
-        self.filled = [self.message, self.whole, self.about, self.written_for, *asked, *task, self.chosen, self.solved]
+        self.filled = [self.message, self.whole, self.written_for, *asked, *task, *progress]
 
-    def fill(self, name: str, kept: "Kept") -> dict[Any, Any]:
+    def fill(self, name: str, kept: Solved) -> dict[Any, Any]:
         """Show the first text, and the first task that is not solved.
 
         Parameters
@@ -293,44 +236,41 @@ class LearnView:
         name : str
             The model's.
         kept : dict
-            Progress by model and task.
+            Solved tasks by model.
 
         Returns
         -------
         dict
             Values by component, of those in ``filled``.
         """
-        model, done = self.menu.get(name), self._done(kept, name)
         try:
             asked = self._asked(name, START)
         except ReAugKDError as error:
             return {self.message: gr.HTML(sentence_html(error), visible=True), self.whole: gr.Column(visible=False)}
-        key = next((lesson.key for lesson in LESSONS if not done.get(lesson.key, {}).get("solved")), LESSONS[0].key)
-        ((key_name, settings),) = lesson_settings(model).keys.items()
-        about = f"<p>Memories are found by the {key_name} key, k = {settings.k}, τ = {settings.temperature:g}.</p>"
+        solved = kept.get(name, [])
+        key = next((lesson.key for lesson in LESSONS if lesson.key not in solved), LESSONS[0].key)
         return {
             self.message: gr.HTML(visible=False),
             self.whole: gr.Column(visible=True),
-            self.about: about,
-            self.written_for: written_for_html(model.parts.settings.task),
-            self.chosen: gr.Radio(task_choices(done), value=key),
-            self.solved: solved_html(done),
+            self.written_for: written_for_html(self.menu.get(name).parts.settings.task),
+            self.chosen: gr.Radio(task_choices(solved), value=key),
+            self.solved: solved_html(solved),
             **asked,
-            **self._open(name, kept, key),
+            **self._open(name, key),
         }
 
-    def _explained(self, name: str, quiz: dict[str, Any], weight: float) -> "tuple[Explanation, str]":
+    def _explained(self, name: str, place: int, weight: float) -> "tuple[Explanation, str]":
         """Return the answer to the text at a place in the order, and its gold label; no network runs."""
         from reaugkd.explanation import explain
 
         model = self.menu.get(name)
         rows = texts_to_guess(model)
-        encoded = encoded_rows(model, "test").part([rows[quiz["place"] % len(rows)]])
+        encoded = encoded_rows(model, "test").part([rows[place % len(rows)]])
         return explain(model.answer(encoded, lesson_settings(model, weight))), str(encoded.table["label"].iloc[0])
 
-    def _asked(self, name: str, quiz: dict[str, Any]) -> dict[Any, Any]:
+    def _asked(self, name: str, quiz: dict[str, int]) -> dict[Any, Any]:
         """Ask for guesses of the text at a place in the order."""
-        explanation, gold = self._explained(name, quiz, WEIGHT)
+        explanation, gold = self._explained(name, quiz["place"], WEIGHT)
         classes = list(guessed_classes(explanation, gold))
         return {
             self.quiz: quiz,
@@ -340,125 +280,64 @@ class LearnView:
             self.memory: gr.Radio(classes, value=None, interactive=True),
             self.changes: gr.Radio(value=None, interactive=True),
             self.reveal: gr.Button(interactive=True),
-            self.missing: gr.HTML(visible=False),
             self.score: score_html(quiz),
             self.revealed: gr.Column(visible=False),
         }
 
-    def _next(self, name: str, quiz: dict[str, Any]) -> dict[Any, Any]:
-        return self._asked(name, quiz | {"place": quiz["place"] + 1, "revealed": False})
+    def _next(self, name: str, quiz: dict[str, int]) -> dict[Any, Any]:
+        return self._asked(name, quiz | {"place": quiz["place"] + 1})
 
     def _reveal(
-        self,
-        name: str,
-        quiz: dict[str, Any],
-        weight: float,
-        student: str | None,
-        memory: str | None,
-        changes: str | None,
+        self, name: str, quiz: dict[str, int], weight: float, student: str, memory: str, changes: str
     ) -> dict[Any, Any]:
-        """Reveal the answer, and count the guesses, once."""
-        if not (student and memory and changes) or quiz["revealed"]:
-            said = sentence_html(ReAugKDError("A guess is missing; choose one in each of the three rows first."))
-            return {self.missing: gr.HTML(said, visible=not quiz["revealed"])}
-        explanation, gold = self._explained(name, quiz, weight)
+        """Reveal the answer, and count the guesses; the button then rests until the next text."""
+        if not (student and memory and changes):
+            raise gr.Error("A guess is missing; choose one in each of the three rows first.")
+        explanation, gold = self._explained(name, quiz["place"], weight)
         guesses = judged_guesses(explanation, student, memory, changes)
         right = sum(guess.is_right for guess in guesses)
-        quiz = quiz | {
-            "revealed": True,
-            "right": quiz["right"] + right,
-            "guessed": quiz["guessed"] + len(guesses),
-        }
-        still = [self.weight, self.student, self.memory, self.changes, self.reveal]
+        quiz = quiz | {"right": quiz["right"] + right, "guessed": quiz["guessed"] + len(guesses)}
+        link = link_html(PageState(name, "query", *two_parts(explanation.text)), "Open this text on the page Query")
         return {
-            **{part: gr.update(interactive=False) for part in still},
+            **{part: gr.update(interactive=False) for part in (self.weight, *self.guesses, self.reveal)},
             self.quiz: quiz,
-            self.missing: gr.HTML(visible=False),
             self.score: score_html(quiz),
             self.revealed: gr.Column(visible=True),
-            self.guessed: guesses_html(guesses, gold) + self._query_link(name, explanation),
+            self.guessed: guesses_html(guesses, gold) + f"<p>{link}: what the logarithmic pool answers</p>",
             self.answer: answer_html(explanation),
             self.table: neighbour_table(explanation),
         }
 
-    def _query_link(self, name: str, explanation: "Explanation") -> str:
-        link = app_link(PageState(name, "query", *two_parts(explanation.text)), "")
-        return (
-            f'<p><a href="{escaped_text(link)}" target="_blank" rel="noopener">Open this text on the page Query</a>, '
-            "in a new tab: what the logarithmic pool answers</p>"
-        )
-
-    def _done(self, kept: "Kept", name: str) -> dict[str, dict[str, Any]]:
-        """Return the progress with one model; a browser may hold anything."""
-        found = kept.get(name) if isinstance(kept, dict) else None
-        found = found if isinstance(found, dict) else {}
-        return {key: done for key, done in found.items() if isinstance(done, dict)}
-
-    def _open(self, name: str, kept: "Kept", key: str) -> dict[Any, Any]:
-        """Show a task, with the hints and the solution that one has seen."""
-        done = self._done(kept, name).get(key, {})
+    def _open(self, name: str, key: str) -> dict[Any, Any]:
+        """Show a task, or the sentence that says why this model has none of this kind."""
         try:
             task = exercise_of(self.menu.get(name), key)
         except ReAugKDError as error:
-            hidden = [self.number, self.one, self.several, self.check, self.hint, self.solution]
-            nothing: dict[Any, Any] = {part: gr.update(visible=False) for part in hidden}
-            return nothing | {self.task: sentence_html(error), self.verdict: "", self.help: ""}
+            return {self.task: sentence_html(error), self.answering: gr.Column(visible=False)}
         kind, options = task.lesson.kind, [(_short(text), value) for text, value in task.options]
         return {
             self.task: task_html(task, name),
+            self.answering: gr.Column(visible=True),
             self.number: gr.Number(value=None, visible=kind == "number"),
             self.one: gr.Radio(options, value=None, visible=kind == "one"),
             self.several: gr.CheckboxGroup(options, value=[], visible=kind == "several"),
-            self.check: gr.Button(visible=True),
-            self.hint: self._hint_button(done),
-            self.solution: gr.Button(visible=True, interactive=not done.get("seen")),
             self.verdict: "",
-            self.help: help_html(task.lesson, done),
+            self.help: help_html(task.lesson),
         }
 
-    def _hint_button(self, done: dict[str, Any]) -> gr.Button:
-        shown = int(done.get("hints", 0))
-        return gr.Button("Hint" if not shown else "Another hint", visible=True, interactive=shown < 2)
-
-    def _noted(self, name: str, kept: "Kept", key: str, **news: Any) -> "tuple[dict[Any, Any], dict[str, Any]]":
-        """Return what shows and keeps new progress with a task, and that progress."""
-        done = self._done(kept, name)
-        of_task = {**done.get(key, {}), **news}
-        done = {**done, key: of_task}
-        held = {**(kept if isinstance(kept, dict) else {}), name: done}
-        shown = {
-            self.kept: held,
-            self.chosen: gr.Radio(task_choices(done), value=key),
-            self.solved: solved_html(done),
-        }
-        return shown, of_task
-
-    def _check(self, name: str, kept: "Kept", key: str, number: Any, one: Any, several: Any) -> dict[Any, Any]:
+    def _check(self, name: str, kept: Solved, key: str, number: Any, one: Any, several: Any) -> dict[Any, Any]:
+        """Judge the answer to a task; what is solved is kept."""
         task = exercise_of(self.menu.get(name), key)
         try:
             verdict = task.check({"number": number, "one": one, "several": several}[task.lesson.kind])
         except ReAugKDError as error:
             return {self.verdict: sentence_html(error)}
-        shown = self._noted(name, kept, key, solved=True)[0] if verdict.is_right else {}
-        return {self.verdict: verdict_html(verdict), **shown}
-
-    def _hint(self, name: str, kept: "Kept", key: str) -> dict[Any, Any]:
-        hints = int(self._done(kept, name).get(key, {}).get("hints", 0)) + 1
-        shown, done = self._noted(name, kept, key, hints=min(2, hints))
-        lesson = exercise_of(self.menu.get(name), key).lesson
-        return {**shown, self.help: help_html(lesson, done), self.hint: self._hint_button(done)}
-
-    def _solve(self, name: str, kept: "Kept", key: str) -> dict[Any, Any]:
-        shown, done = self._noted(name, kept, key, seen=True)
-        lesson = exercise_of(self.menu.get(name), key).lesson
-        return {**shown, self.help: help_html(lesson, done), self.solution: gr.Button(interactive=False)}
-
-    def _forget(self, name: str, kept: "Kept", key: str) -> dict[Any, Any]:
-        """Forget the progress with this model."""
-        held = {other: done for other, done in kept.items() if other != name} if isinstance(kept, dict) else {}
+        if not verdict.is_right:
+            return {self.verdict: verdict_html(verdict)}
+        solved = list({*kept.get(name, []), key})
         return {
-            self.kept: held,
-            self.chosen: gr.Radio(task_choices({}), value=key),
-            self.solved: solved_html({}),
-            **self._open(name, held, key),
+            self.verdict: verdict_html(verdict),
+            self.kept: kept | {name: solved},
+            self.chosen: gr.Radio(task_choices(solved), value=key),
+            self.solved: solved_html(solved),
         }

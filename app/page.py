@@ -48,7 +48,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
         linked, opened = gr.State(PageState()), gr.State("query")
         answering = gr.State(menu.first)  # the model that was chosen last and could be loaded
         # Outside of the tab that uses it, so that it is read before that is opened; it keeps no secret.
-        kept = gr.BrowserState({}, storage_key="reaugkd-lessons", secret="reaugkd")
+        kept = gr.BrowserState({}, storage_key="reaugkd-solved", secret="reaugkd")
         with gr.Column(visible=False, render=False) as below:
             maps = MapsPanel(menu, name)
         with gr.Tabs(visible=False, elem_id="views") as tabs:

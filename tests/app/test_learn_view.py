@@ -1,12 +1,12 @@
 """The page that teaches, without a browser: its words, its guesses and its progress."""
 
 from dataclasses import replace
-from pathlib import Path
 from urllib.parse import quote_plus
 
 import gradio as gr
 import pytest
 from learn_view import (
+    START,
     LearnView,
     asked_html,
     exercise_of,
@@ -54,7 +54,7 @@ def test_texts_names_and_sentences_are_shown_as_text(puzzled_model):
         (guesses_html([Guess(NASTY, NASTY, "so")], NASTY), 3),
         (task_html(replace(task, lesson=lesson, text=NASTY), "toy"), 4),
         (verdict_html(Verdict(True, NASTY)), 1),
-        (help_html(lesson, {"hints": 2, "seen": True}), 3),
+        (help_html(lesson), 3),
         (written_for_html(NASTY), 1),
     ):
         assert "<img" not in shown
@@ -75,88 +75,56 @@ def test_a_link_keeps_to_its_attribute(puzzled_model):
 
 
 def test_tasks_that_are_solved_have_a_tick_and_are_counted():
-    done = {"weight": {"solved": True}, "label": {"hints": 2, "seen": True}}
-    assert [label[:2] for label, _ in task_choices(done)] == ["✓ ", "2.", "3.", "4.", "5."]
-    assert [key for _, key in task_choices(done)] == [lesson.key for lesson in LESSONS]
-    assert solved_html(done) == "<p>Solved: <b>1</b> of <b>5</b></p>"
+    assert [label[:2] for label, _ in task_choices(["weight"])] == ["✓ ", "2.", "3.", "4.", "5."]
+    assert [key for _, key in task_choices(["weight"])] == [lesson.key for lesson in LESSONS]
+    assert solved_html(["weight"]) == "<p>Solved: <b>1</b> of <b>5</b></p>"
 
 
-def test_guesses_count_once_and_none_may_be_missing(view, puzzled_model):
-    quiz = {"place": 0, "revealed": False, "right": 4, "guessed": 6}
-    told = view._reveal("toy", quiz, 0.5, "fruit", None, "yes")
-    assert list(told) == [view.missing]
+def test_guesses_count_and_none_may_be_missing(view):
+    quiz = {"place": 0, "right": 4, "guessed": 6}
+    with pytest.raises(gr.Error, match="A guess is missing"):
+        view._reveal("toy", quiz, 0.5, "fruit", None, "yes")
     told = view._reveal("toy", quiz, 0.5, "fruit", "fruit", "yes")
     assert told[view.quiz]["guessed"] == 9
-    assert list(view._reveal("toy", told[view.quiz], 0.5, "fruit", "fruit", "yes")) == [view.missing]
-    again = view._next("toy", told[view.quiz])[view.quiz]
-    assert (again["place"], again["revealed"], again["guessed"]) == (1, False, 9)
+    assert not told[view.reveal]["interactive"]  # else they would count twice
+    again = view._next("toy", told[view.quiz])
+    assert (again[view.quiz]["place"], again[view.quiz]["guessed"]) == (1, 9)
+    assert again[view.reveal].interactive
 
 
 def test_an_answer_is_blended_by_the_weight_that_is_set_and_its_link_asks_for_the_models_own(view, puzzled_model):
-    quiz = {"place": 0, "revealed": False, "right": 0, "guessed": 0}
     row = texts_to_guess(puzzled_model)[0]
     encoded = puzzled_model.encode_rows(puzzled_model.held_out(["test"])).part([row])
     ends = [
         puzzled_model.answer(encoded, lesson_settings(puzzled_model, end)).pooled.probabilities[0] for end in (0, 1)
     ]
-    explanation, gold = view._explained("toy", quiz, 0.3)
+    explanation, gold = view._explained("toy", 0, 0.3)
     assert gold == encoded.table["label"].iloc[0]
     assert explanation.probabilities == pytest.approx(0.7 * ends[0] + 0.3 * ends[1], abs=1e-6)
-    shown = view._reveal("toy", quiz, 0.3, "fruit", "fruit", "yes")[view.guessed]
+    shown = view._reveal("toy", START, 0.3, "fruit", "fruit", "yes")[view.guessed]
     assert f'href="?model=toy&amp;text={quote_plus(encoded.texts[0])}"' in shown
 
 
 def test_the_page_says_by_which_key_it_finds_memories(view):
-    assert "by the aligned key, k = 8, τ = 0.1." in view.fill("toy", {})[view.about]
+    assert "by the aligned key (k = 8, τ = 0.1)" in view.fill("toy", {})[view.text]
 
 
 def test_after_the_last_text_comes_the_first(view, puzzled_model):
     rows = texts_to_guess(puzzled_model)
-    first, gold = view._explained("toy", {"place": 0}, 0.5)
-    last, again = view._explained("toy", {"place": len(rows)}, 0.5)
+    first, gold = view._explained("toy", 0, 0.5)
+    last, again = view._explained("toy", len(rows), 0.5)
     assert (first.text, gold) == (last.text, again)
 
 
-@pytest.mark.parametrize(
-    "kept", [None, [], "x", {"toy": "x"}, {"toy": {"weight": 3}}, {"other": {"weight": {"solved": True}}}]
-)
-def test_whatever_the_browser_holds_the_page_opens_and_keeps_what_is_of_other_models(view, kept):
+def test_the_page_opens_at_the_first_task_that_is_not_solved_and_keeps_what_is_solved_of_each_model(view):
+    kept = {"toy": ["weight", "memories", "label"], "other": ["weight"]}
     filled = view.fill("toy", kept)
-    assert filled[view.solved] == solved_html({})
-    shown = view._hint("toy", kept, "classes")
-    assert shown[view.kept]["toy"] == {"classes": {"hints": 1}}
-    if isinstance(kept, dict) and "other" in kept:
-        assert shown[view.kept]["other"] == kept["other"]
-        assert view._forget("toy", shown[view.kept], "classes")[view.kept] == kept
-
-
-def test_a_second_hint_is_the_last_and_a_solution_alone_solves_nothing(view):
-    kept = {}
-    for hints in (1, 2, 2):
-        shown = view._hint("toy", kept, "label")
-        kept = shown[view.kept]
-        assert kept["toy"]["label"]["hints"] == hints
-        assert shown[view.help].count("<p>") == hints
-    solved = view._solve("toy", kept, "label")
-    assert solved[view.kept]["toy"]["label"] == {"hints": 2, "seen": True}
-    assert solved[view.solved] == solved_html({})
-
-
-def test_the_page_opens_at_the_first_task_that_is_not_solved(view):
-    kept = {"toy": {"weight": {"solved": True}, "memories": {"solved": True}, "label": {"solved": True}}}
-    assert view.fill("toy", kept)[view.chosen].value == "classes"
-
-
-def test_a_folder_is_shown_as_one_would_type_it(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for given, shown in (
-        ("runs/toy", "runs/other"),
-        (str(tmp_path / "runs" / "toy"), "runs/other"),
-        ("../elsewhere/toy", "../elsewhere/other"),
-        (str(tmp_path.parent / "toy"), str(tmp_path.parent / "other")),
-    ):
-        assert Path(ModelMenu(ModelJob(given)).shown_folder("other")) == Path(shown)
-    monkeypatch.chdir(tmp_path.parent)
-    (tmp_path / "toy").mkdir()
-    monkeypatch.chdir(tmp_path / "toy")
-    assert ModelMenu(ModelJob(".")).shown_folder("other") == str(tmp_path / "other")
+    assert filled[view.chosen].value == "classes"
+    assert filled[view.solved] == solved_html(kept["toy"])
+    task = exercise_of(view.menu.get("toy"), "classes")
+    told = view._check("toy", kept, "classes", None, task.answer, [])
+    assert {name: sorted(solved) for name, solved in told[view.kept].items()} == {
+        "toy": ["classes", "label", "memories", "weight"],
+        "other": ["weight"],
+    }
+    assert view.fill("toy", {"other": ["weight"]})[view.solved] == solved_html([])

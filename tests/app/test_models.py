@@ -1,6 +1,7 @@
 """The app's models, and what is computed of them once."""
 
 import threading
+from pathlib import Path
 
 import pytest
 from model_job import ModelJob
@@ -103,6 +104,21 @@ def test_a_name_that_is_taken_is_refused_and_the_next_number_is_free(menu):
         assert menu.free_name("mine") == free
     with pytest.raises(ReAugKDError, match="'mine' is there already; choose another name"):
         menu.new_folder("mine")
+
+
+def test_a_folder_is_shown_as_one_would_type_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for given, shown in (
+        ("runs/toy", "runs/other"),
+        (str(tmp_path / "runs" / "toy"), "runs/other"),
+        ("../elsewhere/toy", "../elsewhere/other"),
+        (str(tmp_path.parent / "toy"), str(tmp_path.parent / "other")),
+    ):
+        assert Path(ModelMenu(ModelJob(given)).shown_folder("other")) == Path(shown)
+    monkeypatch.chdir(tmp_path.parent)
+    (tmp_path / "toy").mkdir()
+    monkeypatch.chdir(tmp_path / "toy")
+    assert ModelMenu(ModelJob(".")).shown_folder("other") == str(tmp_path / "other")
 
 
 def test_what_shows_no_progress_names_no_component_for_it(tmp_path):

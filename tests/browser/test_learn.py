@@ -81,13 +81,13 @@ def test_a_round_of_guesses_hides_the_labels_reveals_the_answer_and_counts(page,
         expect(page.locator("#learn-text li")).to_have_text(near)
         expect(page.locator("#learn-answer")).to_be_hidden()
         page.locator("#learn-reveal").click()
-        expect(page.locator("#learn-missing")).to_contain_text("A guess is missing")
+        expect(page.locator(".toast-body")).to_contain_text("A guess is missing")
+        page.get_by_test_id("toast-close").click()
         page.locator("#learn-weight input[type=number]").fill(f"{weight}")
         guess(page, "metal", "metal", "yes")
         guesses = judged_guesses(wanted, "metal", "metal", "yes")
         right, guessed = right + sum(one.is_right for one in guesses), guessed + 3
         expect(page.locator("#learn-score")).to_have_text(f"Guessed right: {right} of {guessed}")
-        expect(page.locator("#learn-missing")).to_be_hidden()
         expect(page.locator("#learn-answer .answer b")).to_have_text(wanted.label)
         lead = wanted.probabilities.max() - sorted(wanted.probabilities)[-2]
         expect(page.locator("#learn-answer .sum")).to_contain_text(f"{100 * lead:+.1f} points of probability = ")
@@ -153,7 +153,9 @@ def give(page, task, answer):
 
 
 @pytest.mark.parametrize("place", range(5), ids=[lesson.key for lesson in LESSONS])
-def test_a_task_takes_a_wrong_answer_hints_the_right_one_and_shows_its_solution(page, puzzled_model, asked, place):
+def test_a_task_takes_a_wrong_answer_shows_hints_and_solution_and_takes_the_right_one(
+    page, puzzled_model, asked, place
+):
     task = exercise(puzzled_model, asked, LESSONS[place].key)
     open_task(page, place)
     expect(page.locator("#learn-task")).to_contain_text(task.lesson.question)
@@ -164,26 +166,21 @@ def test_a_task_takes_a_wrong_answer_hints_the_right_one_and_shows_its_solution(
     wrong = wrong_answer(task)
     give(page, task, wrong)
     expect(page.locator("#learn-verdict .wrong")).to_have_text(f"Not yet. {task.check(wrong).why}")
-    help_ = page.locator("#learn-help p")
-    expect(help_).to_have_count(0)
-    page.locator("#learn-hint").click()
-    expect(help_).to_have_text([f"Hint 1. {task.lesson.hints[0]}"])
-    expect(page.locator("#learn-hint")).to_have_text("Another hint")
-    page.locator("#learn-hint").click()
-    expect(help_).to_have_text([f"Hint {number + 1}. {hint}" for number, hint in enumerate(task.lesson.hints)])
-    expect(page.locator("#learn-hint")).to_be_disabled()
+    helped = page.locator("#learn-help details")
+    expect(helped.locator("p:visible")).to_have_count(0)
+    for part, words in enumerate((*task.lesson.hints, task.lesson.solution)):
+        helped.nth(part).locator("summary").click()
+        expect(helped.locator("p:visible")).to_have_count(part + 1)
+        expect(helped.nth(part).locator("p")).to_have_text(words)
     give(page, task, task.answer)
     expect(page.locator("#learn-verdict .right")).to_have_text(f"Right. {task.check(task.answer).why}")
     expect(page.locator("#learn-solved")).to_have_text("Solved: 1 of 5")
     expect(page.locator("#learn-tasks label").nth(place)).to_have_text(f"✓ {place + 1}. {LESSONS[place].title}")
-    page.locator("#learn-solution").click()
-    expect(help_.last).to_have_text(f"Solution. {task.lesson.solution}")
-    expect(page.locator("#learn-solution")).to_be_disabled()
+    open_task(page, (place + 1) % 5)
+    expect(helped.locator("p:visible")).to_have_count(0)
 
 
-def test_progress_outlives_a_reload_and_is_forgotten_when_one_asks(page, puzzled_model, asked):
-    page.locator("#learn-hint").click()
-    expect(page.locator("#learn-help p")).to_have_count(1)
+def test_progress_outlives_a_reload(page, puzzled_model, asked):
     task = exercise(puzzled_model, asked, "weight")
     give(page, task, task.answer)
     expect(page.locator("#learn-solved")).to_have_text("Solved: 1 of 5")
@@ -191,14 +188,6 @@ def test_progress_outlives_a_reload_and_is_forgotten_when_one_asks(page, puzzled
     filled(page)
     expect(page.locator("#learn-solved")).to_have_text("Solved: 1 of 5")
     expect(page.locator("#learn-task h3")).to_have_text(LESSONS[1].title)
-    open_task(page, 0)
-    expect(page.locator("#learn-help p")).to_have_count(1)
-    page.locator("#learn-forget").click()
-    expect(page.locator("#learn-solved")).to_have_text("Solved: 0 of 5")
-    expect(page.locator("#learn-help p")).to_have_count(0)
-    page.reload()
-    filled(page)
-    expect(page.locator("#learn-solved")).to_have_text("Solved: 0 of 5")
 
 
 def opened_by(page, place):
@@ -285,8 +274,8 @@ def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve_model, puzz
     for place in range(5):
         page.locator("#learn-tasks label").nth(place).click()
         expect(page.locator("#learn-tasks input").nth(place)).to_be_checked()
-        page.locator("#learn-solution").click()
-        expect(page.locator("#learn-help")).to_contain_text("Solution.")
+        page.locator("#learn-help summary").last.click()
+        expect(page.locator("#learn-help p").last).to_be_visible()
     page.get_by_role("tab", name="Query").click()
     expect(page.locator("#answer .asked")).not_to_be_empty()
     page.locator("#query-code-box button").first.click()
@@ -301,8 +290,8 @@ def test_the_page_reads_on_a_phone_and_in_both_themes(open_page, served, theme):
     filled(page)
     guess(page, "metal", "metal", "no")
     expect(page.locator("#learn-answer .answer-bars")).to_be_visible()
-    page.locator("#learn-hint").click()
-    expect(page.locator("#learn-help p")).to_be_visible()
+    page.locator("#learn-help summary").first.click()
+    expect(page.locator("#learn-help p").first).to_be_visible()
     assert_it_reads(
         page,
         theme,
