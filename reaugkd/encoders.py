@@ -1,7 +1,6 @@
 """Text encoders with a classifier on top: what teacher and student both are."""
 
 import json
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -24,11 +23,12 @@ from transformers import (
 )
 from transformers.utils import logging as hf_logging
 
-from reaugkd.errors import ReAugKDError
-from reaugkd.texts import Text, two_parts
+from reaugkd.errors import ReAugKDError, reason
+from reaugkd.texts import Text
 
 CLASSIFIER_FILE = "classifier.safetensors"
 POOLING_FILE = "1_Pooling/config.json"
+POOLINGS = {"pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean"}  # as sentence-transformers names them
 BATCH_SIZE = 64
 TOKENIZED = 50_000  # texts at a time: the tokens of a million would take many gigabytes
 
@@ -92,7 +92,7 @@ class TextClassifier(nn.Module):
         num_labels : int
             Number of classes.
         layers : int, optional
-            Keep only the first so many transformer layers; see :func:`keep_layers`.
+            Keep only the first so many transformer layers.
         max_length : int
             Tokens after which a text is cut.
 
@@ -106,9 +106,20 @@ class TextClassifier(nn.Module):
         ReAugKDError
             If the folder cannot be loaded, has no tokenizer, or has fewer layers than asked for.
         """
-        encoder, tokenizer = _load_encoder(folder)
-        if layers is not None:
-            keep_layers(encoder, layers)
+        with _failing_as_sentence(folder), _quiet():
+            config = AutoConfig.from_pretrained(folder, local_files_only=True)
+            if layers is not None:
+                _keep_layers(config, layers)
+            encoder = AutoModel.from_pretrained(
+                folder, config=config, use_safetensors=True, dtype=torch.float32, local_files_only=True
+            )
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        # Where its files are missing, transformers makes one of special tokens alone: every text would be the same.
+        if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+            raise ReAugKDError(
+                f"{str(folder)!r} cannot be loaded as an encoder (its tokenizer's files are missing, and so it knows "
+                "no word); save the tokenizer there too."
+            )
         # RoBERTa and its kin count two positions that no token may have; their tokenizers know the limit.
         positions = getattr(encoder.config, "max_position_embeddings", max_length)
         limit = min(max_length, positions, tokenizer.model_max_length)
@@ -140,14 +151,11 @@ class TextClassifier(nn.Module):
             model = cls.from_pretrained(folder, num_labels=heads["weight"].shape[0], max_length=max_length)
             if "embedding_head.weight" in heads:
                 model.add_embedding_head()
-                assert model.embedding_head is not None
-                for name in ("weight", "bias"):
-                    getattr(model.embedding_head, name).data.copy_(heads.pop(f"embedding_head.{name}"))
-            model.classifier.load_state_dict(heads)
+            named = {name if "." in name else f"classifier.{name}": value for name, value in heads.items()}
+            model.load_state_dict(named, strict=False)  # the encoder has its own file
         except (OSError, KeyError, RuntimeError, SafetensorError) as error:
-            reason = " ".join(str(error).split()).rstrip(".")
             raise ReAugKDError(
-                f"{str(folder)!r} holds no whole classifier ({reason}); train or copy it again."
+                f"{str(folder)!r} holds no whole classifier ({reason(error)}); train or copy it again."
             ) from error
         return model
 
@@ -163,10 +171,8 @@ class TextClassifier(nn.Module):
         with _quiet():
             self.encoder.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
-        heads = dict(self.classifier.state_dict())
-        if self.embedding_head is not None:
-            heads |= {f"embedding_head.{name}": value for name, value in self.embedding_head.state_dict().items()}
-        save_file({name: value.contiguous() for name, value in heads.items()}, folder / CLASSIFIER_FILE)
+        heads = {name: value for name, value in self.state_dict().items() if not name.startswith("encoder.")}
+        save_file({name.removeprefix("classifier."): value for name, value in heads.items()}, folder / CLASSIFIER_FILE)
         write_pooling(folder, self.pooling, self.embedding_width)
 
     @property
@@ -220,23 +226,16 @@ class TextClassifier(nn.Module):
         BatchEncoding
             Lists of N lists of ids, by input name.
         """
-        texts = list(texts)  # an array or a Series has no truth value, and counts by labels of its own
-        firsts = [text if isinstance(text, str) else text[0] for text in texts]
-        seconds = None if not texts or isinstance(texts[0], str) else [text[1] for text in texts]
-        return self.tokenizer(firsts, seconds, truncation=True, max_length=self.max_length)
+        return self.tokenizer(list(texts), truncation=True, max_length=self.max_length)
 
     @torch.inference_mode()
-    def encode(
-        self, texts: Sequence[Text], batch_size: int = BATCH_SIZE
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def encode(self, texts: Sequence[Text]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Encode and classify texts, batches grouped by length.
 
         Parameters
         ----------
         texts : sequence of Text
             N texts or pairs.
-        batch_size : int
-            Texts at a time.
 
         Returns
         -------
@@ -245,7 +244,7 @@ class TextClassifier(nn.Module):
         """
         hidden = np.zeros((len(texts), self.embedding_width), dtype=np.float32)
         probabilities = np.zeros((len(texts), self.classifier.out_features), dtype=np.float32)
-        for rows, batch in self._batches(texts, batch_size):
+        for rows, batch in self._batches(texts):
             embedding, logits = self(**batch)
             hidden[rows] = embedding.float().cpu().numpy()
             probabilities[rows] = torch.softmax(logits.float(), dim=-1).cpu().numpy()
@@ -272,9 +271,7 @@ class TextClassifier(nn.Module):
                 pooled[rows, layer] = self._pool(hidden, batch["attention_mask"]).float().cpu().numpy()
         return pooled
 
-    def _batches(
-        self, texts: Sequence[Text], batch_size: int = BATCH_SIZE
-    ) -> Iterator[tuple[NDArray[np.integer], BatchEncoding]]:
+    def _batches(self, texts: Sequence[Text]) -> Iterator[tuple[NDArray[np.integer], BatchEncoding]]:
         """Yield the numbers of texts of like length, and their tokens."""
         if self.training:  # to say so to every layer again takes a millisecond
             self.eval()
@@ -282,47 +279,24 @@ class TextClassifier(nn.Module):
         for first in range(0, len(texts), TOKENIZED):
             tokens = self.tokenize(texts[first : first + TOKENIZED])
             order = np.argsort([len(ids) for ids in tokens["input_ids"]], kind="stable")
-            for start in range(0, len(order), batch_size):
-                rows = order[start : start + batch_size]
+            for start in range(0, len(order), BATCH_SIZE):
+                rows = order[start : start + BATCH_SIZE]
                 batch = self.tokenizer.pad(
                     {name: [values[row] for row in rows] for name, values in tokens.items()}, return_tensors="pt"
                 )
                 yield first + rows, batch.to(device)
 
 
-def keep_layers(encoder: PreTrainedModel, layers: int) -> None:
-    """Cut an encoder to the first of its transformer layers, in place.
-
-    Parameters
-    ----------
-    encoder : PreTrainedModel
-        The encoder.
-    layers : int
-        How many to keep.
-
-    Raises
-    ------
-    ReAugKDError
-        If it has fewer, none would be left, or its layers are not found.
-    """
-    total = encoder.config.num_hidden_layers
+def _keep_layers(config: PreTrainedConfig, layers: int) -> None:
+    """Cut what an encoder is made of to the first of its transformer layers, in place."""
+    total = config.num_hidden_layers
     if not 1 <= layers <= total:
         raise ReAugKDError(
             f"A student of {layers} layers cannot be cut from an encoder of {total}; ask for 1 to {total}."
         )
-    if layers == total:
-        return
-    stacks = [module for module in encoder.modules() if isinstance(module, nn.ModuleList) and len(module) == total]
-    if not stacks:
-        raise ReAugKDError(
-            f"{type(encoder).__name__} does not show its {total} layers as a list, so none can be left out; "
-            "ask for all of them (--student-layers all)."
-        )
-    del stacks[0][layers:]
-    encoder.config.num_hidden_layers = layers
-    kinds = getattr(encoder.config, "layer_types", None)  # of encoders that mix local and global attention
-    if kinds is not None:
-        encoder.config.layer_types = kinds[:layers]
+    config.num_hidden_layers = layers
+    if getattr(config, "layer_types", None):  # of encoders that mix local and global attention
+        config.layer_types = config.layer_types[:layers]
 
 
 def check_encoder(
@@ -353,7 +327,8 @@ def check_encoder(
     ReAugKDError
         If it cannot be loaded or cut, fails at a text, or its tokenizer knows nothing of the texts.
     """
-    asked = [min(texts, key=_characters), max(texts, key=_characters)]
+    by_length = sorted(texts, key=lambda text: len("".join(text)))
+    asked = [by_length[0], by_length[-1]]
     try:
         model = TextClassifier.from_pretrained(folder, 1, layers=layers, max_length=max_length)
         known = set(chain.from_iterable(model.tokenize(texts)["input_ids"])) - set(model.tokenizer.all_special_ids)
@@ -361,8 +336,7 @@ def check_encoder(
     except ReAugKDError:
         raise
     except Exception as error:  # each architecture fails in a way of its own
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise ReAugKDError(f"{str(folder)!r} cannot encode a text ({reason}); name another encoder.") from error
+        raise ReAugKDError(f"{str(folder)!r} cannot encode a text ({reason(error)}); name another encoder.") from error
     if not known:
         raise ReAugKDError(
             f"The tokenizer of {str(folder)!r} knows no word of the texts; name an encoder of their language."
@@ -387,13 +361,8 @@ def share_cut(folder: str | Path, texts: Sequence[Text], max_length: int) -> flo
         From 0 to 1.
     """
     model = TextClassifier.from_pretrained(folder, 1, max_length=max_length)
-    limit = model.max_length
-    model.max_length = limit + 1
+    limit, model.max_length = model.max_length, model.max_length + 1
     return float(np.mean([len(ids) > limit for ids in model.tokenize(texts)["input_ids"]]))
-
-
-def _characters(text: Text) -> int:
-    return len("".join(two_parts(text)))
 
 
 def encoder_config(folder: str | Path) -> PreTrainedConfig:
@@ -439,11 +408,9 @@ def read_pooling(folder: str | Path) -> str:
     path = Path(folder) / POOLING_FILE
     modes = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     asked = [mode for mode, is_asked in modes.items() if mode.startswith("pooling_mode_") and is_asked is True]
-    if asked == ["pooling_mode_cls_token"]:
-        return "cls"
-    if asked in ([], ["pooling_mode_mean_tokens"]):
-        return "mean"
-    raise ReAugKDError(f"{str(folder)!r} pools by {' and '.join(asked)}; name an encoder with mean or CLS pooling.")
+    if len(asked) > 1 or not POOLINGS.keys() >= set(asked):
+        raise ReAugKDError(f"{str(folder)!r} pools by {' and '.join(asked)}; name an encoder with mean or CLS pooling.")
+    return POOLINGS[asked[0]] if asked else "mean"
 
 
 def write_pooling(folder: str | Path, pooling: str, width: int) -> None:
@@ -460,7 +427,7 @@ def write_pooling(folder: str | Path, pooling: str, width: int) -> None:
     """
     path = Path(folder) / POOLING_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    modes = {"pooling_mode_cls_token": pooling == "cls", "pooling_mode_mean_tokens": pooling == "mean"}
+    modes = {mode: name == pooling for mode, name in POOLINGS.items()}
     path.write_text(json.dumps({"word_embedding_dimension": width, **modes}, indent=2) + "\n", encoding="utf-8")
 
 
@@ -490,26 +457,11 @@ def _quiet() -> Iterator[None]:
     hf_logging.set_verbosity_error()
     hf_logging.disable_progress_bar()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     finally:
         hf_logging.set_verbosity(verbosity)
         if bars:
             hf_logging.enable_progress_bar()
-
-
-def _load_encoder(folder: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    with _failing_as_sentence(folder), _quiet():
-        encoder = AutoModel.from_pretrained(folder, use_safetensors=True, dtype=torch.float32, local_files_only=True)
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    # Where its files are missing, transformers makes one of special tokens alone, and every text would be the same.
-    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
-        raise ReAugKDError(
-            f"{str(folder)!r} cannot be loaded as an encoder (its tokenizer's files are missing, and so it knows no "
-            "word); save the tokenizer there too."
-        )
-    return encoder, tokenizer
 
 
 @contextmanager
@@ -517,5 +469,6 @@ def _failing_as_sentence(folder: str | Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
-        raise ReAugKDError(f"{str(folder)!r} cannot be loaded as an encoder ({reason}); name another model.") from error
+        raise ReAugKDError(
+            f"{str(folder)!r} cannot be loaded as an encoder ({reason(error)}); name another model."
+        ) from error

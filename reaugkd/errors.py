@@ -7,3 +7,8 @@ class ReAugKDError(Exception):
     Its message is one sentence that says what is wrong, with what, and what to do. The command line and
     the app print that sentence and no traceback.
     """
+
+
+def reason(error: Exception) -> str:
+    """Return what an error says, in one line and without its full stop; its kind where it says nothing."""
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from transformers import AlbertConfig, AlbertModel, AutoModel, AutoTokenizer, ModernBertConfig, ModernBertModel
 
 from reaugkd import encoders
-from reaugkd.encoders import TextClassifier, keep_layers, normalize, read_pooling, write_pooling
+from reaugkd.encoders import TextClassifier, normalize, read_pooling, write_pooling
 from reaugkd.errors import ReAugKDError
 
 TEXTS = ["apple", "the old iron was there", "rain and snow and a storm today", "pear plum"]
@@ -96,34 +96,40 @@ def test_a_cut_encoder_gives_what_the_full_one_gives_after_so_many_layers(toy_en
 
 def test_cutting_keeps_the_weights_of_the_first_layers(toy_encoder_folder):
     full = AutoModel.from_pretrained(toy_encoder_folder).state_dict()
-    cut = AutoModel.from_pretrained(toy_encoder_folder)
-    keep_layers(cut, 2)
+    cut = classifier(toy_encoder_folder, layers=2).encoder
     state = cut.state_dict()
     assert {name.split(".")[2] for name in state if name.startswith("encoder.layer.")} == {"0", "1"}
-    assert all(torch.equal(value, full[name]) for name, value in state.items() if not name.startswith("pooler"))
+    assert all(torch.equal(value, full[name]) for name, value in state.items())
     assert cut.config.num_hidden_layers == 2
 
 
-def test_a_cut_encoder_whose_layers_are_of_several_kinds_is_saved_and_comes_back(tmp_path):
-    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2}
-    full = ModernBertModel(ModernBertConfig(vocab_size=32, pad_token_id=0, **sizes))
+SIZES = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2}
+
+
+def cut_to_two(full, folder, toy_encoder_folder):
+    """Save an encoder beside the toy tokenizer, and load its first two layers."""
+    shutil.copytree(toy_encoder_folder, folder)
+    full.save_pretrained(folder)
+    return classifier(folder, layers=2)
+
+
+def test_a_cut_encoder_whose_layers_are_of_several_kinds_is_saved_and_comes_back(toy_encoder_folder, tmp_path):
+    full = ModernBertModel(ModernBertConfig(vocab_size=200, pad_token_id=0, num_hidden_layers=4, **SIZES))
     kinds = list(full.config.layer_types)
     assert len(set(kinds[:2])) == 2
-    keep_layers(full, 2)
-    full.save_pretrained(tmp_path)
-    saved = AutoModel.from_pretrained(tmp_path)
+    cut = cut_to_two(full, tmp_path / "full", toy_encoder_folder)
+    cut.save(tmp_path / "cut")
+    saved = AutoModel.from_pretrained(tmp_path / "cut")
     assert list(saved.config.layer_types) == kinds[:2]
     ids = torch.tensor([[3, 4, 5]])
-    torch.testing.assert_close(saved(ids).last_hidden_state, full.eval()(ids).last_hidden_state)
+    torch.testing.assert_close(saved(ids).last_hidden_state, cut.encoder(ids).last_hidden_state)
 
 
-def test_all_layers_are_kept_where_the_encoder_does_not_show_them():
-    sizes = {"hidden_size": 16, "embedding_size": 16, "intermediate_size": 16, "num_attention_heads": 2}
-    encoder = AlbertModel(AlbertConfig(vocab_size=32, num_hidden_layers=3, **sizes))
-    keep_layers(encoder, 3)
-    assert encoder.config.num_hidden_layers == 3
-    with pytest.raises(ReAugKDError, match="AlbertModel does not show its 3 layers as a list"):
-        keep_layers(encoder, 2)
+def test_an_encoder_whose_layers_share_their_weights_is_cut_too(toy_encoder_folder, tmp_path):
+    full = AlbertModel(AlbertConfig(vocab_size=200, embedding_size=16, num_hidden_layers=3, **SIZES))
+    hidden, _ = cut_to_two(full, tmp_path / "full", toy_encoder_folder).encode(TEXTS)
+    wanted = [last_hidden_states(tmp_path / "full", text, layers=2).mean(axis=0) for text in TEXTS]
+    np.testing.assert_allclose(hidden, wanted, atol=1e-5)
 
 
 def test_an_embedding_head_is_the_identity_at_first_and_leaves_the_classifier_alone(toy_encoder_folder, tmp_path):
@@ -151,11 +157,12 @@ def test_cutting_to_a_wrong_number_of_layers_is_refused(toy_encoder_folder, laye
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 64])
-def test_encoding_depends_neither_on_the_order_nor_on_the_batches(toy_encoder_folder, batch_size):
+def test_encoding_depends_neither_on_the_order_nor_on_the_batches(toy_encoder_folder, batch_size, monkeypatch):
     model = classifier(toy_encoder_folder)
     hidden, probabilities = model.encode(TEXTS)
     shuffled = [2, 0, 3, 1]
-    again = model.encode([TEXTS[position] for position in shuffled], batch_size=batch_size)
+    monkeypatch.setattr(encoders, "BATCH_SIZE", batch_size)
+    again = model.encode([TEXTS[position] for position in shuffled])
     np.testing.assert_allclose(again[0], hidden[shuffled], atol=1e-5)
     np.testing.assert_allclose(again[1], probabilities[shuffled], atol=1e-5)
 
@@ -276,19 +283,14 @@ def test_pickled_weights_are_not_loaded(toy_encoder_folder, tmp_path):
         TextClassifier.from_pretrained(folder, 3)
 
 
+@pytest.mark.parametrize("is_missing", [True, False])
 @pytest.mark.parametrize("file", ["model.safetensors", "classifier.safetensors", "config.json", "tokenizer.json"])
-def test_a_missing_file_is_one_sentence(toy_encoder_folder, tmp_path, file):
+def test_a_missing_or_damaged_file_is_one_sentence(toy_encoder_folder, tmp_path, file, is_missing):
     classifier(toy_encoder_folder).save(tmp_path)
+    start = (tmp_path / file).read_bytes()[:40]
     (tmp_path / file).unlink()
-    with pytest.raises(ReAugKDError, match=r"holds no whole classifier|cannot be loaded as an encoder") as caught:
-        TextClassifier.load(tmp_path)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("file", ["model.safetensors", "classifier.safetensors", "config.json", "tokenizer.json"])
-def test_a_damaged_file_is_one_sentence(toy_encoder_folder, tmp_path, file):
-    classifier(toy_encoder_folder).save(tmp_path)
-    (tmp_path / file).write_bytes((tmp_path / file).read_bytes()[:40])
+    if not is_missing:
+        (tmp_path / file).write_bytes(start)
     with pytest.raises(ReAugKDError, match=r"holds no whole classifier|cannot be loaded as an encoder") as caught:
         TextClassifier.load(tmp_path)
     assert "\n" not in str(caught.value)
