@@ -1,13 +1,9 @@
 """The whole method, from a task to a trained model: the defaults here are the recipe."""
 
-import hashlib
-import json
-import shutil
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -32,20 +28,15 @@ from reaugkd.keys import Key
 from reaugkd.maps import fit_maps
 from reaugkd.memory import LABELLED_BY, TEACHER, Memory
 from reaugkd.model_card import about_memory, model_card
-from reaugkd.model_folder import (
-    EPOCHS_FILE,
-    ModelParts,
-    ModelSettings,
-    check_parents,
-    check_target,
-    full_disk_as_sentence,
-)
+from reaugkd.model_folder import EPOCHS_FILE, ModelParts, ModelSettings, check_parents, check_target
 from reaugkd.pool import Pool
 from reaugkd.projection import fit_projection_head
 from reaugkd.projection_head import ProjectionHead
 from reaugkd.teacher import TeacherOutputs, fine_tune_teacher
+from reaugkd.texts import Text
 from reaugkd.trainer import OnProgress, Progress, TrainingSettings, check_seed
 from reaugkd.weights import DEFAULT_ENCODER, find_weights
+from reaugkd.working_folder import student_stages, teacher_stages, working_folder
 
 # A network learns from a small task by going over it more often: epochs fall from the first figure to the
 # second as the train rows rise from 1,000 to 10,000.
@@ -55,10 +46,7 @@ CHECKED_TEXTS = 100
 TEXTS_TO_COUNT = 1_000  # of the train texts, to tell which share is cut
 MANY_CUT = 0.05
 MIN_STEPS = 150  # by full batches: fewer rows than one are gone over as often as if they filled it
-KEY_FILE = "key"
-EMPTIED = ""  # the key of a working folder that is being emptied
-TEACHING = "teaching"
-"""The teacher's part of a working folder."""
+STAGES = {"student": "Student alone", "kd": "Student by soft labels (KD)", "reaugkd": "Student by ReAugKD"}
 
 
 @dataclass(frozen=True)
@@ -108,17 +96,12 @@ class Recipe:
     encoder_key_layers: int | None = None
     calibrate_teacher: bool = True
     keep_teacher: bool = False
-    teacher_training: TrainingSettings = field(
-        default=TrainingSettings(epochs=6, learning_rate=1e-4, batch_size=32), kw_only=True
-    )
-    projection_training: TrainingSettings = field(
-        default=TrainingSettings(epochs=20, learning_rate=1e-3, batch_size=256), kw_only=True
-    )
-    student_training: TrainingSettings = field(
-        default=TrainingSettings(epochs=10, learning_rate=6e-4, batch_size=64), kw_only=True
-    )
-    projection_temperature: float = field(default=0.1, kw_only=True)
-    distillation: DistillationSettings = field(default=DistillationSettings(), kw_only=True)
+    _: KW_ONLY
+    teacher_training: TrainingSettings = field(default=TrainingSettings(6, learning_rate=1e-4, batch_size=32))
+    projection_training: TrainingSettings = field(default=TrainingSettings(20, learning_rate=1e-3, batch_size=256))
+    student_training: TrainingSettings = field(default=TrainingSettings(10, learning_rate=6e-4, batch_size=64))
+    projection_temperature: float = 0.1
+    distillation: DistillationSettings = field(default=DistillationSettings())
 
     def __post_init__(self) -> None:
         for name in ("epochs", "teacher_epochs"):
@@ -130,11 +113,8 @@ class Recipe:
     def for_task(self, task: Task) -> "Recipe":
         """Fill in the epochs for a task's size, and the seed."""
         rows, taught = len(task.rows["train"]), len(task.taught_texts)
-        teacher_epochs, epochs = self.teacher_epochs, self.epochs
-        if teacher_epochs is None:
-            teacher_epochs = _epochs_by_size(rows, self.teacher_training.batch_size, *TEACHER_EPOCHS)
-        if epochs is None:
-            epochs = _epochs_by_size(taught, self.student_training.batch_size, *STUDENT_EPOCHS)
+        teacher_epochs = self.teacher_epochs or _epochs_by_size(rows, self.teacher_training.batch_size, *TEACHER_EPOCHS)
+        epochs = self.epochs or _epochs_by_size(taught, self.student_training.batch_size, *STUDENT_EPOCHS)
         return replace(
             self,
             epochs=epochs,
@@ -145,13 +125,7 @@ class Recipe:
         )
 
 
-def teach(
-    task: Task,
-    recipe: Recipe,
-    out: str | Path,
-    *,
-    on_progress: OnProgress | None = None,
-) -> TeacherOutputs:
+def teach(task: Task, recipe: Recipe, out: str | Path, *, on_progress: OnProgress | None = None) -> TeacherOutputs:
     """Fine-tune a teacher and write its outputs for every row to a file.
 
     Parameters
@@ -178,10 +152,10 @@ def teach(
     out = Path(out)
     check_outputs_file(out)
     recipe = recipe.for_task(task)
-    _check_teacher(recipe, task, on_progress)
+    _check_encoders(task, recipe, on_progress, "teacher")
     # Not OUT.partial: that is of a model that is trained beside the file.
-    with _working_folder(out.with_name(out.stem + ".teacher.partial"), task, recipe) as work:
-        outputs = _teacher_outputs(task, recipe, work / TEACHING, on_progress)
+    with working_folder(out.with_name(out.stem + ".teacher.partial"), teacher_stages(task, recipe)) as (work,):
+        outputs = _teacher_outputs(task, recipe, work, on_progress)
         if PartialState().is_main_process:
             outputs.save(out)
     return outputs
@@ -236,11 +210,10 @@ def fit_head(
         Of eq. 2.
     """
     recipe = recipe.for_task(task)
-    width = encoder_config(find_weights(recipe.student, _sentence(on_progress))).hidden_size
     return fit_projection_head(
         hidden,
         task.labels("train"),
-        width,
+        encoder_config(find_weights(recipe.student)).hidden_size,
         recipe.projection_training,
         checkpoints,
         temperature=recipe.projection_temperature,
@@ -288,7 +261,7 @@ def distill(
     """
     recipe = recipe.for_task(task)
     return train_student(
-        find_weights(recipe.student, _sentence(on_progress)),
+        find_weights(recipe.student),
         task,
         recipe.student_training,
         recipe.distillation,
@@ -342,8 +315,9 @@ def train(
     """Train teacher, projection head and students, score every ablation, and save the model.
 
     An interrupted training goes on where it stopped when it is called again with the same task and recipe: each
-    finished stage lies in ``OUT.partial``, which goes when the model is whole. A good model in ``out`` stays until
-    then. With other settings of the students, a teacher that is finished is not trained again.
+    finished stage lies in ``OUT.partial``, which goes when the model is whole, with all that other settings left there.
+    A good model in ``out`` stays until then. With other settings of the students, a teacher that is finished is not
+    trained again.
 
     Parameters
     ----------
@@ -356,7 +330,7 @@ def train(
     teacher_outputs : TeacherOutputs, optional
         Outputs of a teacher that was trained before; then none is trained.
     replace_unfinished : bool
-        Whether the unfinished work of another task or recipe for the same ``out`` may be deleted.
+        Whether the unfinished work of another task or recipe for the same ``out`` may be lost.
     on_progress : callable, optional
         Is told of the progress, and may raise to cancel.
     say : callable, optional
@@ -371,24 +345,34 @@ def train(
     Raises
     ------
     ReAugKDError
-        If the outputs do not fit the task, ``out`` holds something else, unfinished work that may not be deleted is
-        in the way, weights are not found, an encoder cannot encode the texts or lacks layers that are asked for, or
-        the disk is full.
+        If the outputs do not fit the task, ``out`` holds something else, unfinished work that may not be lost is in
+        the way, weights are not found, an encoder cannot encode the texts or lacks layers that are asked for, or the
+        disk is full.
     """
     out = Path(out)
     check_target(out)
-    recipe = _checked(recipe.for_task(task), task, teacher_outputs, on_progress)
+    recipe = recipe.for_task(task)
+    if teacher_outputs is None:
+        _check_encoders(task, recipe, on_progress, "teacher", "encoder_key", "student")
+    elif recipe.keep_teacher:
+        raise ReAugKDError("A teacher that is only known by its outputs cannot be kept; leave one of the two out.")
+    else:
+        teacher_outputs.check(task)
+        recipe = replace(recipe, teacher=teacher_outputs.teacher)
+        _check_encoders(task, recipe, on_progress, "encoder_key", "student")
     if say is not None and PartialState().is_main_process:
         _tell_of_texts(task, recipe, say)
+    stages = [student_stages(task, recipe, teacher_outputs)]
+    stages += [teacher_stages(task, recipe)] if teacher_outputs is None else []
     seconds: dict[str, float] = {}
     teacher = None
     partial = out.with_name(out.name + ".partial")
-    with _working_folder(partial, task, recipe, teacher_outputs, replace_unfinished=replace_unfinished) as work:
+    with working_folder(partial, *stages, replace_unfinished=replace_unfinished) as (work, *teaching):
         if teacher_outputs is None:
             with _timed(seconds, "teacher"):
-                teacher_outputs = _teacher_outputs(task, recipe, work / TEACHING, on_progress)
+                teacher_outputs = _teacher_outputs(task, recipe, teaching[0], on_progress)
             if recipe.keep_teacher:
-                teacher = TextClassifier.load(work / TEACHING / "teacher", max_length=recipe.max_length)
+                teacher = TextClassifier.load(teaching[0] / "teacher", max_length=recipe.max_length)
         if recipe.calibrate_teacher:
             teacher_outputs = teacher_outputs.calibrated(task)
         with _timed(seconds, "projection_head"):
@@ -396,26 +380,28 @@ def train(
             head = fit_head(task, recipe, hidden, work / "projection_head", on_progress=on_progress)
         hidden, soft_labels = teacher_outputs.of(*task.taught_splits)
         memory = taught_memory(task, soft_labels, head.project(hidden))
-        students = _trained_students(task, recipe, memory, work, seconds, on_progress)
+        students = _students(task, recipe, memory, work, seconds, on_progress)
+        student = students["reaugkd"]
+        _report(on_progress, "Keys of the memory")
         with _timed(seconds, "keys"):
-            _report(on_progress, "Keys of the memory")
-            keyed = _Keyed.fit(task, recipe, memory, students["reaugkd"], on_progress)
+            keyed = _keyed(task, recipe, memory, student)
+        _report(on_progress, "Evaluation")
         with _timed(seconds, "evaluation"):
-            _report(on_progress, "Evaluation")
             metrics, pool = _evaluate(task, teacher_outputs, head, keyed, students)
+        _report(on_progress, "Maps")
         with _timed(seconds, "maps"):
-            _report(on_progress, "Maps")
-            embeddings = normalize(students["reaugkd"].encode(task.taught_texts)[0])
+            embeddings = normalize(student.encode(task.taught_texts)[0])
             maps = fit_maps(memory.teacher_embeddings, embeddings, recipe.seed)
-        metrics["seconds"] = {stage: round(spent, 1) for stage, spent in seconds.items()}
-        settings = model_settings(task, recipe, students["reaugkd"].num_layers)
+        metrics["seconds"] = seconds
+        settings = model_settings(task, recipe, student.num_layers)
+        keys, memory = keyed["test"]
         model = ReAugKDClassifier(
             ModelParts(
                 settings=settings,
                 pool=pool,
-                student=students["reaugkd"],
-                memory=keyed.memory,
-                keys=keyed.keys,
+                student=student,
+                memory=memory,
+                keys=keys,
                 metrics=metrics,
                 evaluation_rows=_evaluation_rows(task, teacher_outputs),
                 maps=maps,
@@ -428,19 +414,6 @@ def train(
         if PartialState().is_main_process:
             model.save_pretrained(out)
     return model
-
-
-def _checked(
-    recipe: Recipe, task: Task, teacher_outputs: TeacherOutputs | None, on_progress: OnProgress | None
-) -> Recipe:
-    """Refuse what would end a training after hours; return the recipe with the name of the teacher that counts."""
-    if teacher_outputs is not None:
-        if recipe.keep_teacher:
-            raise ReAugKDError("A teacher that is only known by its outputs cannot be kept; leave one of the two out.")
-        teacher_outputs.check(task)
-        recipe = replace(recipe, teacher=teacher_outputs.teacher)
-    _check_encoders(recipe, task, on_progress, teacher_too=teacher_outputs is None)
-    return recipe
 
 
 def _tell_of_texts(task: Task, recipe: Recipe, say: Callable[[str], object]) -> None:
@@ -457,48 +430,19 @@ def _tell_of_texts(task: Task, recipe: Recipe, say: Callable[[str], object]) -> 
         say(f"About {100 * cut:.0f} % of the train texts are longer than {length} and are cut.")
 
 
-def _check_encoders(recipe: Recipe, task: Task, on_progress: OnProgress | None, *, teacher_too: bool) -> None:
-    """Try every encoder before the first stage: what the last one needs would else show after the training."""
-    texts = task.texts("train")[:CHECKED_TEXTS]
-    if teacher_too:
-        _check_teacher(recipe, task, on_progress)
-    if recipe.encoder_key is not None:
-        encoder, layers = find_weights(recipe.encoder_key, _sentence(on_progress)), recipe.encoder_key_layers
-        check_encoder(encoder, texts, layers=layers, max_length=recipe.max_length, every_layer=True)
-    student = find_weights(recipe.student, _sentence(on_progress))
-    check_encoder(student, texts, layers=recipe.student_layers, max_length=recipe.max_length)
-
-
-def _check_teacher(recipe: Recipe, task: Task, on_progress: OnProgress | None) -> None:
-    weights = find_weights(recipe.teacher, _sentence(on_progress))
-    check_encoder(weights, task.texts("train")[:CHECKED_TEXTS], max_length=recipe.max_length)
-
-
-@dataclass(frozen=True)
-class _Keyed:
-    """A memory with its keys, and the same as what is chosen on validation rows must see it."""
-
-    keys: dict[str, Key]
-    memory: Memory
-    keys_to_choose: dict[str, Key]
-    memory_to_choose: Memory
-
-    @classmethod
-    def fit(
-        cls, task: Task, recipe: Recipe, memory: Memory, student: TextClassifier, on_progress: OnProgress | None
-    ) -> "_Keyed":
-        texts, encoder = task.taught_texts, None
-        if recipe.encoder_key is not None:
-            weights = find_weights(recipe.encoder_key, _sentence(on_progress))
-            encoder = UntunedEncoder.of(weights, texts, layers=recipe.encoder_key_layers, max_length=recipe.max_length)
-        keys, keyed = fit_keys(memory, texts, student.tokenizer, encoder=encoder)
-        held_out = task.texts("validation")
-        return cls(keys, keyed, *fit_keys(memory, texts, student.tokenizer, encoder=encoder, held_out=held_out))
-
-    def encode(self, student: TextClassifier, task: Task, split: str) -> EncodedTexts:
-        """Run a student over a split; validation rows are asked by the keys to choose by."""
-        keys = self.keys_to_choose if split == "validation" else self.keys
-        return EncodedTexts.of(student, keys, task.texts(split))
+def _check_encoders(task: Task, recipe: Recipe, on_progress: OnProgress | None, *roles: str) -> None:
+    """Fetch and try encoders before the first stage: what the last one needs would else show after hours."""
+    layers = {"teacher": None, "encoder_key": recipe.encoder_key_layers, "student": recipe.student_layers}
+    for role in roles:
+        name = getattr(recipe, role)
+        if name is not None:
+            check_encoder(
+                find_weights(name, lambda sentence: _report(on_progress, sentence)),
+                task.texts("train")[:CHECKED_TEXTS],
+                layers=layers[role],
+                max_length=recipe.max_length,
+                every_layer=role == "encoder_key",
+            )
 
 
 def model_settings(task: Task, recipe: Recipe, student_layers: int) -> ModelSettings:
@@ -537,27 +481,16 @@ def _epochs_by_size(rows: int, batch_size: int, few_rows: float, many_rows: floa
     return float(max(round(few_rows + share * (many_rows - few_rows)), enough_steps))
 
 
-def _ablations(settings: DistillationSettings) -> dict[str, DistillationSettings]:
-    """Return the loss of each student; the one that ships comes last."""
-    unaligned = replace(settings, relational_weight=0.0)
-    return {
-        "student": replace(unaligned, soft_label_weight=0.0, gold_label_weight=1.0),
-        "kd": unaligned,
-        "reaugkd": settings,
-    }
-
-
 def _teacher_outputs(task: Task, recipe: Recipe, work: Path, on_progress: OnProgress | None) -> TeacherOutputs:
     """Fine-tune the teacher, or load its outputs if an interrupted training had finished them."""
     path = work / "teacher_outputs.parquet"
     if path.is_file():
         return TeacherOutputs.load(path)
-    weights = find_weights(recipe.teacher, _sentence(on_progress))
     teacher = fine_tune_teacher(
-        weights,
+        find_weights(recipe.teacher),
         task,
         recipe.teacher_training,
-        work / "teacher_checkpoints",
+        work / "checkpoints",
         max_length=recipe.max_length,
         on_progress=on_progress,
     )
@@ -570,51 +503,34 @@ def _teacher_outputs(task: Task, recipe: Recipe, work: Path, on_progress: OnProg
     return outputs
 
 
-def _trained_students(
-    task: Task,
-    recipe: Recipe,
-    memory: Memory,
-    work: Path,
-    seconds: dict[str, float],
-    on_progress: OnProgress | None,
+def _students(
+    task: Task, recipe: Recipe, memory: Memory, work: Path, seconds: dict[str, float], on_progress: OnProgress | None
 ) -> dict[str, TextClassifier]:
-    """Train the student of each ablation."""
-    students = {}
-    for method, distillation in _ablations(recipe.distillation).items():
+    """Train the student of each ablation, or load it if an interrupted training had finished it; ours comes last."""
+    unaligned = replace(recipe.distillation, relational_weight=0.0)
+    alone = replace(unaligned, soft_label_weight=0.0, gold_label_weight=1.0)
+    is_main, students = PartialState().is_main_process, {}
+    for method, loss in {"student": alone, "kd": unaligned, "reaugkd": recipe.distillation}.items():
+        folder, finished = work / method, work / method / "finished"
         with _timed(seconds, method):
-            of_method = replace(recipe, distillation=distillation)
-            students[method] = _trained_student(method, task, of_method, memory, work, on_progress)
+            if finished.is_file():
+                students[method] = TextClassifier.load(folder, max_length=recipe.max_length)
+                continue
+            watch = _watched(task, memory, work / EPOCHS_FILE, on_progress)
+            students[method] = distill(
+                task,
+                replace(recipe, distillation=loss),
+                work / f"{method}_checkpoints",
+                soft_labels=memory.soft_labels,
+                keys=memory.teacher_embeddings,
+                stage=STAGES[method],
+                on_progress=on_progress,
+                on_epoch=watch if method == "reaugkd" and is_main else None,
+            )
+            if is_main:
+                students[method].save(folder)
+                finished.touch()
     return students
-
-
-def _trained_student(
-    method: str,
-    task: Task,
-    recipe: Recipe,
-    memory: Memory,
-    work: Path,
-    on_progress: OnProgress | None,
-) -> TextClassifier:
-    """Train a student, or load it if an interrupted training had finished it."""
-    folder, finished = work / method, work / method / "finished"
-    if finished.is_file():
-        return TextClassifier.load(folder, max_length=recipe.max_length)
-    is_watched = method == "reaugkd" and PartialState().is_main_process
-    watch = _watched(task, memory, work / EPOCHS_FILE, on_progress) if is_watched else None
-    student = distill(
-        task,
-        recipe,
-        work / f"{method}_checkpoints",
-        soft_labels=memory.soft_labels,
-        keys=memory.teacher_embeddings,
-        stage=STAGES[method],
-        on_progress=on_progress,
-        on_epoch=watch,
-    )
-    if PartialState().is_main_process:
-        student.save(folder)
-        finished.touch()
-    return student
 
 
 def _watched(task: Task, memory: Memory, path: Path, on_progress: OnProgress | None) -> OnStudentEpoch:
@@ -631,27 +547,38 @@ def _watched(task: Task, memory: Memory, path: Path, on_progress: OnProgress | N
     return on_epoch
 
 
-STAGES = {"student": "Student alone", "kd": "Student by soft labels (KD)", "reaugkd": "Student by ReAugKD"}
+def _keyed(
+    task: Task, recipe: Recipe, memory: Memory, student: TextClassifier
+) -> dict[str, tuple[dict[str, Key], Memory]]:
+    """Fit the keys, and for what is chosen on validation rows once more, apart from the siblings of these."""
+    encoder, texts = None, task.taught_texts
+    if recipe.encoder_key is not None:
+        weights, layers = find_weights(recipe.encoder_key), recipe.encoder_key_layers
+        encoder = UntunedEncoder.of(weights, texts, layers=layers, max_length=recipe.max_length)
+    apart: dict[str, list[Text]] = {"test": [], "validation": task.texts("validation")}
+    return {
+        split: fit_keys(memory, texts, student.tokenizer, encoder=encoder, held_out=held_out)
+        for split, held_out in apart.items()
+    }
 
 
 def _evaluate(
     task: Task,
     teacher_outputs: TeacherOutputs,
     head: ProjectionHead,
-    keyed: _Keyed,
+    keyed: dict[str, tuple[dict[str, Key], Memory]],
     students: dict[str, TextClassifier],
 ) -> tuple[dict[str, Any], Pool]:
-    splits = ("validation", "test")
-    encoded: dict[str, dict[str, EncodedTexts]] = {"teacher": {}}
-    for split in splits:
-        hidden, soft_labels = teacher_outputs.of(split)
+    encoded: dict[str, dict[str, EncodedTexts]] = {method: {} for method in ("teacher", *students)}
+    for split, (keys, _) in keyed.items():
+        texts, (hidden, soft_labels) = task.texts(split), teacher_outputs.of(split)
         z = head.project(hidden)
-        encoded["teacher"][split] = EncodedTexts(task.texts(split), z, soft_labels, {TEACHER: z})
-    for method, student in students.items():
-        encoded[method] = {split: keyed.encode(student, task, split) for split in splits}
-    labels = {split: task.labels(split) for split in splits}
-    methods, pool = score_methods(Networks(**encoded), labels, keyed.memory, keyed.memory_to_choose, task.metric)
-    aligned = alignment(encoded["reaugkd"]["test"].embeddings, encoded["teacher"]["test"].embeddings, keyed.memory)
+        encoded["teacher"][split] = EncodedTexts(texts, z, soft_labels, {TEACHER: z})
+        for method, student in students.items():
+            encoded[method][split] = EncodedTexts.of(student, keys, texts)
+    labels, memory = {split: task.labels(split) for split in keyed}, keyed["test"][1]
+    methods, pool = score_methods(Networks(**encoded), labels, memory, keyed["validation"][1], task.metric)
+    aligned = alignment(encoded["reaugkd"]["test"].embeddings, encoded["teacher"]["test"].embeddings, memory)
     about = about_memory(pool, too_few_rows(len(labels["validation"])))
     return {"metric": task.metric, "methods": methods, "alignment": aligned, "memory": about}, pool
 
@@ -663,123 +590,20 @@ def _named_rows(task: Task, split: str) -> pd.DataFrame:
 
 
 def _evaluation_rows(task: Task, teacher_outputs: TeacherOutputs) -> pd.DataFrame:
-    tables = []
-    for split in ("validation", "test"):
-        soft_labels = teacher_outputs.of(split)[1]
-        table = _named_rows(task, split)
-        tables.append(table.assign(split=split, teacher_soft_labels=list(soft_labels)))
+    tables = [
+        _named_rows(task, split).assign(split=split, teacher_soft_labels=list(teacher_outputs.of(split)[1]))
+        for split in ("validation", "test")
+    ]
     return pd.concat(tables, ignore_index=True)
-
-
-@contextmanager
-def _working_folder(
-    folder: Path,
-    task: Task,
-    recipe: Recipe,
-    teacher_outputs: TeacherOutputs | None = None,
-    *,
-    replace_unfinished: bool = True,
-) -> Iterator[Path]:
-    """Keep finished stages for a resume; forget those of another task or recipe, unless they may not be replaced.
-
-    The teacher's stages have a folder and a key of their own: other settings of a student leave them as they are. No
-    stage that is kept depends on the encoder key, or on whether the teacher goes into the model: these may change.
-    Under ``accelerate launch`` every process goes through the same stages, and only the main one writes.
-    """
-    processes = PartialState()
-    key, known = _key(task, recipe, teacher_outputs), _known_key(folder)
-    if known is None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ReAugKDError(f"The folder {str(folder)!r} is needed for unfinished work but holds other things; move it.")
-    if known not in (None, EMPTIED, key) and not replace_unfinished:
-        raise ReAugKDError(
-            f"The folder {str(folder)!r} keeps what is finished of a training with other settings; ask for the same "
-            "settings to go on, choose another name, or delete the folder."
-        )
-    processes.wait_for_everyone()
-    with full_disk_as_sentence(folder):
-        if processes.is_main_process:
-            _claim(folder, key, kept=TEACHING)
-            if teacher_outputs is None:
-                _claim(folder / TEACHING, _teacher_key(task, recipe))
-        processes.wait_for_everyone()
-        yield folder
-    processes.wait_for_everyone()
-    if processes.is_main_process:
-        _remove(folder)
-
-
-def _key(task: Task, recipe: Recipe, teacher_outputs: TeacherOutputs | None) -> str:
-    """Return a digest of all that decides about the students."""
-    kept = asdict(replace(recipe, encoder_key=None, encoder_key_layers=None, keep_teacher=False))
-    made_of = [task.fingerprint(), json.dumps(kept, default=str)]
-    # The validation labels calibrate the soft labels.
-    made_of += [repr(task.labels(split).tolist()) for split in ("train", "validation")]
-    if teacher_outputs is not None:
-        made_of.append(
-            hashlib.sha256(teacher_outputs.soft_labels.tobytes() + teacher_outputs.hidden.tobytes()).hexdigest()
-        )
-    return hashlib.sha256("\n".join(made_of).encode()).hexdigest()
-
-
-def _teacher_key(task: Task, recipe: Recipe) -> str:
-    """Return a digest of all that decides about the teacher."""
-    settings = asdict(recipe)
-    kept = {name: settings[name] for name in ("teacher", "teacher_training", "max_length")}
-    made_of = [task.fingerprint(), json.dumps(kept, default=str), repr(task.labels("train").tolist())]
-    return hashlib.sha256("\n".join(made_of).encode()).hexdigest()
-
-
-def _known_key(folder: Path) -> str | None:
-    """Return the key of what a working folder keeps; None where it keeps nothing of ours."""
-    return (folder / KEY_FILE).read_text() if (folder / KEY_FILE).is_file() else None
-
-
-def _claim(folder: Path, key: str, kept: str | None = None) -> None:
-    """Make a working folder; of what it holds by another key, only a folder that is named stays."""
-    if _known_key(folder) not in (None, key):
-        _empty(folder, kept)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / KEY_FILE).write_text(key)
-
-
-def _empty(folder: Path, kept: str | None = None) -> None:
-    """Remove what a working folder holds; whoever finds it half emptied sees by its key that nothing there is whole."""
-    (folder / KEY_FILE).write_text(EMPTIED)
-    for path in folder.iterdir():
-        if path.name in (KEY_FILE, kept):
-            continue
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-
-
-def _remove(folder: Path) -> None:
-    """Remove a working folder, its key last; where Windows holds a file that is still in use, say so and go on."""
-    try:
-        for part in (folder / TEACHING, folder):
-            if part.is_dir():
-                _empty(part)
-                (part / KEY_FILE).unlink()
-                part.rmdir()
-    except OSError as error:
-        warnings.warn(
-            f"All is finished, but its working folder {str(folder)!r} cannot be removed ({error}); delete it.",
-            stacklevel=2,
-        )
 
 
 @contextmanager
 def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     start = time.monotonic()
     yield
-    seconds[stage] = time.monotonic() - start
+    seconds[stage] = round(time.monotonic() - start, 1)
 
 
 def _report(on_progress: OnProgress | None, stage: str) -> None:
     if on_progress is not None:
         on_progress(Progress(stage))
-
-
-def _sentence(on_progress: OnProgress | None) -> Any:
-    return lambda sentence: _report(on_progress, sentence)

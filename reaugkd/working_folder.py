@@ -1,0 +1,117 @@
+"""Where an interrupted training goes on: finished stages lie in folders named after all that decides about them."""
+
+import hashlib
+import json
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accelerate import PartialState
+from numpy.typing import NDArray
+
+from reaugkd.data import Task
+from reaugkd.errors import ReAugKDError
+from reaugkd.model_folder import full_disk_as_sentence
+from reaugkd.teacher import TeacherOutputs
+
+if TYPE_CHECKING:
+    from reaugkd.recipe import Recipe
+
+TEACHER, STUDENTS = "teacher-", "students-"
+"""How the names of the folders begin in which stages lie."""
+
+
+def teacher_stages(task: Task, recipe: "Recipe") -> str:
+    """Return the name of the folder of the teacher's stages; other settings of the students leave it as it is."""
+    settings = asdict(recipe)
+    kept = {name: settings[name] for name in ("teacher", "teacher_training", "max_length")}
+    return TEACHER + _digest(task, kept, task.labels("train"))
+
+
+def student_stages(task: Task, recipe: "Recipe", outputs: TeacherOutputs | None) -> str:
+    """Return the name of the folder of the students' stages.
+
+    None of them depends on the encoder key, or on whether the teacher goes into the model: these may change.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    recipe : Recipe
+        Filled in for the task.
+    outputs : TeacherOutputs or None
+        Of a teacher that was trained before.
+
+    Returns
+    -------
+    str
+        Another one wherever the students would be others.
+    """
+    kept = asdict(replace(recipe, encoder_key=None, encoder_key_layers=None, keep_teacher=False))
+    arrays = [task.labels("train"), task.labels("validation")]  # the validation labels calibrate the soft labels
+    given = [] if outputs is None else [outputs.soft_labels, outputs.hidden]
+    return STUDENTS + _digest(task, kept, *arrays, *given)
+
+
+def _digest(task: Task, settings: Mapping[str, Any], *arrays: NDArray[Any]) -> str:
+    digest = hashlib.sha256(f"{task.fingerprint()}\n{json.dumps(settings, default=str)}".encode())
+    for array in arrays:
+        digest.update(array.tobytes())
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def working_folder(folder: Path, *stages: str, replace_unfinished: bool = True) -> Iterator[list[Path]]:
+    """Keep finished stages until all is done; then remove them, and those of other settings beside them.
+
+    Under ``accelerate launch`` every process goes through the same stages, and only the main one writes.
+
+    Parameters
+    ----------
+    folder : Path
+        The working folder.
+    *stages : str
+        Names by :func:`teacher_stages` or :func:`student_stages`.
+    replace_unfinished : bool
+        Whether the work may begin where students by other settings are unfinished.
+
+    Yields
+    ------
+    list of Path
+        A folder for each, with what an interrupted training left there.
+
+    Raises
+    ------
+    ReAugKDError
+        If the folder holds other things, or students that may not be replaced, or the disk is full.
+    """
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    if folder.is_file() or not all(name.startswith((TEACHER, STUDENTS)) for name in names):
+        raise ReAugKDError(f"The folder {str(folder)!r} is needed for unfinished work but holds other things; move it.")
+    unfinished = {name for name in names if name.startswith(STUDENTS)}
+    if unfinished and not (replace_unfinished or unfinished & set(stages)):
+        raise ReAugKDError(
+            f"The folder {str(folder)!r} keeps what is finished of a training with other settings; ask for the same "
+            "settings to go on, choose another name, or delete the folder."
+        )
+    processes = PartialState()
+    processes.wait_for_everyone()
+    paths = [folder / name for name in stages]
+    with full_disk_as_sentence(folder):
+        for path in paths:
+            path.mkdir(parents=True, exist_ok=True)
+        yield paths
+    processes.wait_for_everyone()
+    if processes.is_main_process:
+        try:
+            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+                folder.rename(Path(scratch) / "done")  # at once: stages that are half removed would count as finished
+        except OSError as error:  # Windows holds files that are still in use
+            warnings.warn(
+                f"All is finished, but its working folder {str(folder)!r} cannot be removed ({error}); delete it.",
+                stacklevel=2,
+            )
