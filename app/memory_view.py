@@ -20,7 +20,7 @@ from settled import when_settled
 from typed_text import on_typing
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.links import PageState, short
+from reaugkd.links import PageState
 from reaugkd.memory_questions import ALL, DUPLICATES, SHOWS
 from reaugkd.neighbour_table import escaped_text
 from reaugkd.snippets import REFIT, memory_code
@@ -373,7 +373,7 @@ class MemoryView:
     def linked_state(self, state: PageState, show: str, holds: str) -> PageState:
         """Return the state that a link to the page opens, from that of the page Query and the values of ``seen``."""
         asked = {"show": "" if show == SELECTED else show, "holds": holds}
-        return replace(state, view="memory", of_view=short(asked))
+        return replace(state, view="memory", of_view=asked)
 
     def _usual(self, name: str) -> str:
         """Return what is listed where nobody asked for anything."""

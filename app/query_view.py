@@ -13,7 +13,7 @@ from sentence import READ_ALOUD, sentence_html
 from typed_text import filled_boxes, on_typing, place_boxes
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.links import PageState, short, struck_in_link, struck_of
+from reaugkd.links import PageState, struck_in_link, struck_of
 from reaugkd.model_card import memory_in_words
 from reaugkd.neighbour_table import escaped_text, neighbour_table
 from reaugkd.snippets import query_code
@@ -259,12 +259,8 @@ class QueryView:
         """Return the state that a link to the page opens, from the values of ``seen``."""
         of_view = {"edited": edited, "edited_pair": edited_pair} if is_beside else {}
         of_view |= struck_in_link(struck["struck"], struck["relabelled"])
-        return PageState(
-            text=text,
-            text_pair=text_pair,
-            **moves(k, weight, temperature, as_fitted, as_chosen),
-            of_view=short(of_view),
-        )
+        moved = moves(k, weight, temperature, as_fitted, as_chosen)
+        return PageState(text=text, text_pair=text_pair, **moved, of_view=of_view)
 
     def _asked(self, name: str, is_beside: bool, text: str, text_pair: str, moved: dict[str, Any]) -> dict[Any, Any]:
         """Answer another text: what was struck out, and the edit beside it, go."""

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import partial
+from itertools import groupby
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,9 +20,7 @@ OF_VIEW = {
 """Further settings of a view, by their names; ``holds`` is what a text holds, ``picked`` what was picked, as JSON,
 ``edited`` the text that stands beside the one that is asked, ``struck`` and ``relabelled`` as
 :func:`struck_in_link` gives them."""
-LONGEST = 200
-# A pick names up to five classes, and a class may have a long name; an edit is a text.
-LONGEST_OF = {"picked": 1_000, "struck": 1_000, "relabelled": 1_000, "edited": 8_000, "edited_pair": 8_000}
+SHOWN = 40  # characters of a wrong value, in a sentence
 MOST_SELECTED = 1_000_000  # a link of a few characters could name more points than fit into memory
 
 
@@ -57,8 +55,7 @@ class PageState:
     Raises
     ------
     ReAugKDError
-        If the view has no such setting, or a value or the colour has more than 200 characters, those of
-        :data:`LONGEST_OF` more than is said there, or is not what it should be.
+        If the view has no such setting, or one of them is not what it should be.
     """
 
     model: str = ""
@@ -75,13 +72,12 @@ class PageState:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "of_view", {name: value for name, value in self.of_view.items() if value})
-        _read_short("colour", self.colour)
         known = OF_VIEW.get(self.view, ())
         for name, value in self.of_view.items():
             if name not in known:
-                has = f"its settings are {', '.join(known)}" if known else "it has none of its own"
-                raise ReAugKDError(f"The view {self.view!r} has no setting {name!r}; {has}.")
-            _read(name, _read_short(name, value), OF_VIEW_READERS.get(name, str))
+                has = ", ".join(known) or "none"
+                raise ReAugKDError(f"The view {self.view!r} has no setting {name!r}; its settings are: {has}.")
+            _read(name, value)
 
     def of_model(self, model: str) -> "PageState":
         """Return the state if it is of this model, or else one that asks for nothing."""
@@ -92,13 +88,8 @@ class PageState:
         return self.of_model(model) if self.view == view else PageState()
 
 
-def short(of_view: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings of a view that are short enough for a link."""
-    return {name: value for name, value in of_view.items() if len(value) <= _longest(name)}
-
-
 def picked_of(text: str) -> dict[str, Any]:
-    """Read what a link picked; what is not as it should be is left out.
+    """Read what a link picked.
 
     Parameters
     ----------
@@ -113,12 +104,12 @@ def picked_of(text: str) -> dict[str, Any]:
 
     Examples
     --------
-    >>> picked_of('{"equal": {"label": "metal", "student": 1}, "between": 2, "rows": true}')
+    >>> picked_of('{"equal": {"label": "metal"}, "rows": true}')
     {'equal': {'label': 'metal'}, 'rows': True}
     """
-    said = json.loads(text) if text else {}
-    equal = {name: value for name, value in _entries(said, "equal") if isinstance(value, str)}
-    between = {name: [float(end) for end in value] for name, value in _entries(said, "between") if _is_interval(value)}
+    said = json.loads(text or "{}")
+    equal = {name: str(value) for name, value in said.get("equal", {}).items()}
+    between = {name: [float(low), float(high)] for name, (low, high) in said.get("between", {}).items()}
     found = {"equal": equal, "between": between, "rows": said.get("rows") is True}
     return {name: value for name, value in found.items() if value}
 
@@ -147,7 +138,7 @@ def struck_in_link(struck: Sequence[int], relabelled: Mapping[int, str]) -> dict
 
 
 def struck_of(of_view: Mapping[str, str]) -> tuple[list[int], dict[int, str]]:
-    """Read what a link strikes from the memory or relabels; what is not as it should be is left out.
+    """Read what a link strikes from the memory or relabels.
 
     Parameters
     ----------
@@ -159,10 +150,8 @@ def struck_of(of_view: Mapping[str, str]) -> tuple[list[int], dict[int, str]]:
     tuple of list of int and dict of int to str
         The memories that are struck out, and those that have another label, by row number.
     """
-    said = json.loads(of_view.get("relabelled", "") or "{}")
-    relabelled = {int(number): label for number, label in said.items() if number.isdecimal() and isinstance(label, str)}
-    struck = of_view.get("struck", "")
-    return list(_numbers(struck)) if struck else [], relabelled
+    struck, relabelled = of_view.get("struck"), of_view.get("relabelled")
+    return list(_numbers(struck)) if struck else [], _labels(relabelled) if relabelled else {}
 
 
 def app_link(state: PageState, address: str = "http://127.0.0.1:7860/") -> str:
@@ -185,20 +174,10 @@ def app_link(state: PageState, address: str = "http://127.0.0.1:7860/") -> str:
     >>> app_link(PageState(text="Great, it broke on day two.", k=4))
     'http://127.0.0.1:7860/?text=Great,+it+broke+on+day+two.&k=4'
     """
-    found: dict[str, str] = {}
-    for name, value in given(state).items():
-        if name == "of_view":
-            found |= value
-        else:
-            found[name] = _ranges(value) if name == "selected" else str(value)
-    return f"{address}?{urlencode(found, safe=',')}" if found else address
-
-
-def given(state: PageState) -> dict[str, Any]:
-    """Return what a state says by name, without what is left as it is when the page opens."""
     usual = PageState()
-    said = {part.name: getattr(state, part.name) for part in fields(PageState)}
-    return {name: value for name, value in said.items() if value != getattr(usual, name)}
+    said = {name: getattr(state, name) for name in FIELDS if getattr(state, name) != getattr(usual, name)}
+    found = {name: _ranges(value) if name == "selected" else value for name, value in said.items()} | {**state.of_view}
+    return f"{address}?{urlencode(found, safe=',')}" if found else address
 
 
 def page_state(query: Mapping[str, str]) -> PageState:
@@ -219,120 +198,64 @@ def page_state(query: Mapping[str, str]) -> PageState:
     ReAugKDError
         If a value is not what it should be.
     """
-    readers = {
-        "k": _count,
-        "retrieval_weight": _share,
-        "temperature": _temperature,
-        "view": _view,
-        "selected": _numbers,
-    }
-    names = [part.name for part in fields(PageState) if part.name != "of_view" and query.get(part.name)]
-    found: dict[str, Any] = {name: _read(name, query[name], readers.get(name, str)) for name in names}
+    found = {name: _read(name, query[name]) for name in FIELDS if query.get(name)}
     own = OF_VIEW.get(found.get("view", PageState.view), ())
     return PageState(**found, of_view={name: query[name] for name in own if query.get(name)})
 
 
-def _read(name: str, text: str, reader: Callable[[str], Any]) -> Any:
-    """Read a value of a link; what is wrong with it is told in a sentence."""
+def _read(name: str, text: str) -> Any:
+    """Read a value of a link; what it should be is told in a sentence."""
+    if name not in READERS:
+        return text
+    read, wanted = READERS[name]
     try:
-        return reader(text)
-    except ValueError as error:
-        shown = text if len(text) <= LONGEST else f"{text[:40]}…"
-        raise ReAugKDError(f"The link's {name}={shown!r} {error}; correct or drop it.") from error
-
-
-def _longest(name: str) -> int:
-    return LONGEST_OF.get(name, LONGEST)
-
-
-def _read_short(name: str, text: str) -> Any:
-    return _read(name, text, partial(_short, most=_longest(name)))
-
-
-def _short(text: str, most: int) -> str:
-    if len(text) > most:
-        raise ValueError(f"has {len(text):,} characters, more than {most:,}")
-    return text
-
-
-def _object(text: str) -> str:
-    try:
-        is_object = isinstance(json.loads(text), dict)
-    except json.JSONDecodeError:
-        is_object = False
-    if not is_object:
-        raise ValueError("is no JSON object")
-    return text
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError("is not a number from 1 on")
-    return int(text)
-
-
-def _share(text: str) -> float:
-    if not 0 <= _number(text) <= 1:
-        raise ValueError("is not between 0 and 1")
-    return float(text)
-
-
-def _temperature(text: str) -> float:
-    if not 0 < _number(text) < float("inf"):
-        raise ValueError("is not above 0")
-    return float(text)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError("is not a number") from None
-
-
-def _view(text: str) -> str:
-    if text not in VIEWS:
-        raise ValueError(f"is none of {', '.join(VIEWS)}")
-    return text
+        return read(text)
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:  # JSON may hold anything
+        shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+        raise ReAugKDError(f"The link's {name}={shown!r} is not {wanted}; correct or drop it.") from error
 
 
 def _ranges(numbers: Sequence[int]) -> str:
     """Write numbers in their order, those that follow one another as a range: 3-90,120."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+    numbered = groupby(enumerate(numbers), key=lambda each: each[1] - each[0])
+    runs = [[number for _, number in run] for _, run in numbered]
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    runs = []
-    for part in text.split(","):
-        first, dash, last = part.partition("-")
-        if not (first.isdecimal() and (last.isdecimal() or not dash)):
-            raise ValueError("is not a list of numbers, or ranges of them such as 3-90, with commas")
-        runs.append(range(int(first), int(last if dash else first) + 1))
+    ends = [part.partition("-") for part in text.split(",")]
+    runs = [range(int(first), int(last if dash else first) + 1) for first, dash, last in ends]
     if sum(map(len, runs)) > MOST_SELECTED:
-        raise ValueError(f"names more than {MOST_SELECTED:,} points")
+        raise ValueError
     return tuple(number for run in runs for number in run)
 
 
-def _entries(said: dict[str, Any], name: str) -> list[tuple[str, Any]]:
-    """Return what an object of a link holds, nothing where it is none."""
-    value = said.get(name)
-    return list(value.items()) if isinstance(value, dict) else []
+def _labels(text: str) -> dict[int, str]:
+    return {int(number): str(label) for number, label in json.loads(text).items()}
 
 
-def _is_interval(value: Any) -> bool:
-    is_pair = isinstance(value, list) and len(value) == 2
-    return is_pair and all(type(end) in (int, float) and math.isfinite(end) for end in value)
+def _within(low: float, high: float, convert: Callable[[str], float] = float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        value = convert(text)
+        if not low <= value <= high:
+            raise ValueError
+        return value
+
+    return read
 
 
-OF_VIEW_READERS: dict[str, Callable[[str], Any]] = {
-    "second_weight": _share,
-    "picked": _object,
-    "relabelled": _object,
-    "struck": _numbers,
+FIELDS = [part.name for part in fields(PageState) if part.name != "of_view"]
+_SHARE = (_within(0, 1), "a number from 0 to 1")
+_NUMBERS = (_numbers, "a list of up to a million numbers, or ranges of them such as 3-90, with commas")
+READERS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "view": (lambda text: VIEWS[VIEWS.index(text)], f"one of {', '.join(VIEWS)}"),
+    "k": (_within(1, math.inf, int), "a number from 1 on"),
+    "retrieval_weight": _SHARE,
+    "second_weight": _SHARE,
+    "temperature": (_within(1e-9, 1e9), "a number above 0"),
+    "selected": _NUMBERS,
+    "struck": _NUMBERS,
+    "picked": (picked_of, "a JSON object of what is picked"),
+    "relabelled": (_labels, "a JSON object of numbers and labels"),
 }
+"""How a setting is read, and what it should be; all others are text."""

@@ -1,12 +1,11 @@
 """Links that open the app in an exact state."""
 
-import json
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.links import PageState, app_link, page_state, picked_of, short, struck_in_link, struck_of
+from reaugkd.links import PageState, app_link, page_state, picked_of, struck_in_link, struck_of
 
 
 @pytest.mark.parametrize(
@@ -42,20 +41,11 @@ def test_a_link_opens_the_state_that_it_was_made_of(state):
     assert page_state(dict(parse_qsl(urlsplit(app_link(state)).query))) == state
 
 
-def test_a_pick_of_long_class_names_stands_in_a_link():
-    picked = json.dumps({"equal": {voice: "a class of a long name" for voice in ("label", *"abcdefg")}})
-    assert len(picked) > 200
-    assert short({"picked": picked, "holds": picked}) == {"picked": picked}
-    state = PageState(view="errors", of_view={"picked": picked})
-    assert page_state(dict(parse_qsl(urlsplit(app_link(state)).query))) == state
-
-
 def test_what_is_struck_or_relabelled_is_read_as_it_was_written():
     struck, relabelled = [9, 10, 11, 3], {5: "metal", 70: 'a "class" = ü'}
     assert struck_of(struck_in_link(struck, relabelled)) == (struck, relabelled)
     assert struck_of({}) == ([], {})
     assert PageState(of_view=struck_in_link([], {})) == PageState()
-    assert struck_of({"relabelled": '{"x": "metal", "-3": "metal", "4": 5, "6": "metal"}'}) == ([], {6: "metal"})
 
 
 def test_a_long_edit_stands_in_a_link_as_a_long_text_does():
@@ -78,14 +68,12 @@ def test_points_that_follow_one_another_stand_in_a_link_as_ranges_and_the_old_fo
     ("text", "picked"),
     [
         ("", {}),
-        ('{"equal": 1, "between": [1], "rows": "all", "else": 3}', {}),
-        ('{"equal": {"label": "metal", "student": 1}}', {"equal": {"label": "metal"}}),
-        ('{"between": {"a": [0, 0.5], "b": [1], "c": ["0", "1"], "d": 3}}', {"between": {"a": [0.0, 0.5]}}),
-        ('{"between": {"a": [0, NaN], "b": [0, 1e999], "c": [true, 1]}, "rows": true}', {"rows": True}),
-        ('{"rows": false}', {}),
+        ('{"equal": {}, "rows": "all", "else": 3}', {}),
+        ('{"equal": {"label": "metal", "student": 1}}', {"equal": {"label": "metal", "student": "1"}}),
+        ('{"between": {"a": [0, 0.5]}, "rows": true}', {"between": {"a": [0.0, 0.5]}, "rows": True}),
     ],
 )
-def test_of_what_a_link_picked_all_that_is_wrong_is_left_out(text, picked):
+def test_what_a_link_picked_is_read(text, picked):
     assert picked_of(text) == picked
 
 
@@ -94,30 +82,28 @@ def test_of_what_a_link_picked_all_that_is_wrong_is_left_out(text, picked):
     [
         ({"k": "0"}, "k='0' is not a number from 1 on"),
         ({"k": "many"}, "k='many' is not a number"),
-        ({"retrieval_weight": "1.5"}, "is not between 0 and 1"),
-        ({"retrieval_weight": "nan"}, "is not between 0 and 1"),
-        ({"temperature": "0"}, "is not above 0"),
+        ({"retrieval_weight": "1.5"}, "is not a number from 0 to 1"),
+        ({"retrieval_weight": "nan"}, "is not a number from 0 to 1"),
+        ({"temperature": "0"}, "is not a number above 0"),
         ({"temperature": "warm"}, "is not a number"),
-        ({"view": "cellar"}, "is none of query, errors"),
-        ({"selected": "1,x"}, "is not a list of numbers"),
-        ({"selected": "3-x"}, "is not a list of numbers"),
-        ({"selected": "-3"}, "is not a list of numbers"),
-        ({"selected": "3-4-5"}, "is not a list of numbers"),
-        ({"selected": "0-999999999999"}, "names more than 1,000,000 points"),
-        (
-            {"view": "memory", "holds": "x" * 201},
-            "holds='x{40}…' has 201 characters, more than 200; correct or drop it",
-        ),
-        ({"view": "compare", "second_weight": "2"}, "second_weight='2' is not between 0 and 1"),
+        ({"view": "cellar"}, "is not one of query, errors"),
+        ({"selected": "1,x"}, "is not a list of up to a million numbers"),
+        ({"selected": "3-x"}, "is not a list of up to a million numbers"),
+        ({"selected": "-3"}, "is not a list of up to a million numbers"),
+        ({"selected": "3-4-5"}, "is not a list of up to a million numbers"),
+        ({"selected": "0-999999999999"}, "is not a list of up to a million"),
+        ({"selected": "0-" + "9" * 40}, "selected='0-9{38}…' is not a list of up to a million"),
+        ({"view": "compare", "second_weight": "2"}, "second_weight='2' is not a number from 0 to 1"),
         ({"view": "compare", "second_weight": "much"}, "second_weight='much' is not a number"),
-        ({"view": "compare", "second_weight": "0" * 201}, "has 201 characters, more than 200"),
-        ({"colour": "x" * 201}, "has 201 characters, more than 200"),
-        ({"struck": "1,x"}, "struck='1,x' is not a list of numbers"),
-        ({"relabelled": "[4]"}, r"relabelled='\[4\]' is no JSON object"),
-        ({"edited": "x" * 8_001}, "has 8,001 characters, more than 8,000"),
-        ({"view": "errors", "picked": "{"}, "picked='{' is no JSON object"),
-        ({"view": "errors", "picked": "[1]"}, r"picked='\[1\]' is no JSON object"),
-        ({"view": "errors", "picked": '{"rows": "' + "1" * 1_000 + '"}'}, "has 1,012 characters, more than 1,000"),
+        ({"struck": "1,x"}, "struck='1,x' is not a list of up to a million numbers"),
+        ({"relabelled": "[4]"}, r"relabelled='\[4\]' is not a JSON object"),
+        ({"relabelled": '{"x": "metal"}'}, "is not a JSON object of numbers and labels"),
+        ({"view": "errors", "picked": "{"}, "picked='{' is not a JSON object"),
+        ({"view": "errors", "picked": "[1]"}, r"picked='\[1\]' is not a JSON object"),
+        ({"view": "errors", "picked": '{"equal": 1}'}, "is not a JSON object of what is picked"),
+        ({"view": "errors", "picked": '{"between": {"a": [1]}}'}, "is not a JSON object of what is picked"),
+        ({"view": "errors", "picked": '{"between": {"a": 3}}'}, "is not a JSON object of what is picked"),
+        ({"view": "errors", "picked": "[" * 100_000}, "is not a JSON object of what is picked"),
     ],
 )
 def test_a_malformed_link_is_told_in_a_sentence(query, sentence):
@@ -128,9 +114,9 @@ def test_a_malformed_link_is_told_in_a_sentence(query, sentence):
 def test_settings_of_another_view_are_left_alone_in_a_link_and_refused_in_a_state():
     assert page_state({"view": "memory", "show": "edited", "split": "test"}).of_view == {"show": "edited"}
     assert page_state({"show": "edited"}) == PageState()
-    with pytest.raises(ReAugKDError, match="The view 'memory' has no setting 'split'; its settings are show, holds"):
+    with pytest.raises(ReAugKDError, match="The view 'memory' has no setting 'split'; its settings are: show, holds"):
         PageState(view="memory", of_view={"split": "test"})
-    with pytest.raises(ReAugKDError, match="The view 'train' has no setting 'show'; it has none of its own"):
+    with pytest.raises(ReAugKDError, match="The view 'train' has no setting 'show'; its settings are: none"):
         PageState(view="train", of_view={"show": "edited"})
 
 

@@ -1,16 +1,13 @@
 """The code that the pages show is run here, and gives what they show."""
 
-import shlex
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from reaugkd.answers import changed_answers
 from reaugkd.comparison import compare
 from reaugkd.error_analysis import RowFilter, confusion, summary
-from reaugkd.links import PageState, app_link, page_state, struck_in_link
 from reaugkd.memory_audit import SHOWS, memories
 from reaugkd.patch import Edit, apply_patch
 from reaugkd.pool import KeySettings, Pool
@@ -77,38 +74,15 @@ def test_the_code_of_an_answer_with_struck_out_memories_gives_that_answer(model,
         assert answer.as_dict() == wanted.as_dict()
 
 
-def test_numbers_of_numpy_are_written_as_plain_ones(folder):
-    code = query_code(folder, "iron", np.int64(3), np.float64(0.5), np.float64(0.1))
-    assert "np." not in code
-    assert "explain('iron', k=3, retrieval_weight=0.5, temperature=0.1)" in code
-
-
 def test_what_is_as_chosen_is_left_out():
     code = query_code("runs/toy", "iron", None, None, None)
     assert "explanation = model.explain('iron')\n" in code
-    assert "# app_link(PageState(model='toy', text='iron'))\n" in code
     assert "from_pretrained('runs/toy')" in code
     assert "explain('iron', temperature=0.2)" in query_code("runs/toy", "iron", None, None, 0.2)
     assert "answers = model.answer(encoded, model.pool)\n" in errors_code("runs/toy", "test", None, None, None, {})
     code = errors_code("runs/toy", "test", 4, None, None, {"equal": {}, "between": {}, "rows": None, "text": ""})
     assert "model.answer(encoded, model.pool.overridden(k=4))" in code
     assert "rows = RowFilter().of(table)" in code
-
-
-@pytest.mark.parametrize("text", ["iron", NASTY, ("iron", NASTY)])
-def test_the_comment_makes_a_link_to_the_state(text):
-    code = query_code("runs/toy", text, 3, 0.25, 0.1)
-    call = code.rstrip().splitlines()[-1].removeprefix("# ")
-    link = eval(call, {"app_link": app_link, "PageState": PageState})
-    query = dict(pair.split("=") for pair in link.partition("?")[2].split("&"))
-    assert query["model"] == "toy"
-    first, second = (text, "") if isinstance(text, str) else text
-    state = eval(call.removeprefix("app_link(")[:-1], {"PageState": PageState})
-    assert state == PageState("toy", "query", first, second, 3, 0.25, 0.1)
-    assert page_state({"k": query["k"], "retrieval_weight": query["retrieval_weight"]}).k == 3
-    code = query_code("runs/toy", text, 3, 0.25, 0.1, (9, 4), {2: NASTY})
-    call = code.rstrip().splitlines()[-1].removeprefix("# app_link(")[:-1]
-    assert eval(call, {"PageState": PageState}) == replace(state, of_view=struck_in_link((9, 4), {2: NASTY}))
 
 
 # All rows
@@ -199,24 +173,9 @@ def test_the_code_of_pending_edits_gives_the_rows_that_they_change(model, encode
     pd.testing.assert_frame_equal(found["changed"], changed_answers(*answers))
 
 
-def test_the_command_that_does_the_same_is_named_with_its_options():
-    patch = (Edit("remove", "s1"),)
-    plain, refitted, fixed = (
-        memory_code("runs/my toy", "suspicious", {}, patch, by, "runs/my toy-edited") for by in (None, REFIT, 0.5)
-    )
-    command = "reaugkd edit 'runs/my toy' --patch patch.jsonl --out 'runs/my toy-edited'"
-    assert plain.rstrip().endswith(command)
-    assert refitted.rstrip().endswith(f"{command} --refit")
-    assert "reaugkd edit runs" not in fixed
-
-
-@pytest.mark.parametrize("name", [NASTY, "a\nb", "x'; rm -rf"])
-def test_a_name_stays_in_its_comment_and_in_its_quotes(name):
-    code = memory_code(name, "suspicious", {}, (Edit("remove", "s1"),), None, name)
-    command = next(line for line in code.splitlines() if line.startswith("# reaugkd edit"))
-    words = shlex.split(command.removeprefix("# "))
-    assert words[:2] + words[3:6] == ["reaugkd", "edit", "--patch", "patch.jsonl", "--out"]
-    assert words[2] == words[6] == (name if name.isprintable() else repr(name))
+def test_no_name_of_a_version_ends_the_comment_in_which_it_stands():
+    code = memory_code(NASTY, "suspicious", {}, (Edit("remove", "s1"),), None, NASTY)
+    assert code.endswith(f"\n# edited.save_pretrained({NASTY!r})\n")
     compile(code, "copied", "exec")
 
 
