@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -13,13 +13,17 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+import reaugkd
 from reaugkd.errors import ReAugKDError
+from reaugkd.weights import DEFAULT_ENCODER, find_weights
 
-# torch and transformers take seconds to import: each command imports what it needs.
+# torch and transformers take seconds to import: each command imports what it needs, and `reaugkd` by itself nothing.
 
 SHOWN_NEIGHBOURS = 8  # --json has all
+INTERRUPTED = 130  # the exit status
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,7 +35,7 @@ app = typer.Typer(
 TextColumn = Annotated[str | None, typer.Option(help="Column of the text.")]
 TextPairColumn = Annotated[str | None, typer.Option(help="Column of the second text, for pairs.")]
 LabelColumn = Annotated[str, typer.Option(help="Column of the gold label.")]
-Teacher = Annotated[str | None, typer.Option(help="Pretrained encoder to fine-tune as teacher: a name or a folder.")]
+TEACHER_HELP = "Pretrained encoder to fine-tune as teacher: a name or a folder."
 Seed = Annotated[int, typer.Option(help="Seed of all trainings.")]
 MaxLength = Annotated[int, typer.Option(min=4, help="Tokens after which a text is cut.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -64,46 +68,17 @@ def _task(
     positive_label: Annotated[
         str | None, typer.Option(help="Of two classes, the one whose F1 counts (with --train).")
     ] = None,
-    train_rows: Annotated[int | None, typer.Option(min=1, help="Draw so many train rows (with --train).")] = None,
-    planted_errors: Annotated[
-        bool, typer.Option("--planted-errors", help="Plant shoptalk's wrong labels in its train rows.")
-    ] = False,
 ) -> Any:
     """Load the task that these options name."""
-    from reaugkd.sources import load_files, load_task
-
     if (task is None) == (train is None):
         raise ReAugKDError("Name either a --task or a --train file, and not both.")
-    if train is None:
-        if test or validation:
-            raise ReAugKDError("--test and --validation go with --train; a --task has its own splits.")
-        if positive_label or train_rows:
-            raise ReAugKDError("--positive-label and --train-rows go with --train; leave them out.")
-        return load_task(
-            str(task),
-            text_column=text_column,
-            text_pair_column=text_pair_column,
-            label_column=label_column,
-            metric=metric,
-            unlabelled=unlabelled,
-            planted_errors=planted_errors,
-            say=_say,
-        )
-    if planted_errors:
-        raise ReAugKDError("--planted-errors goes with --task shoptalk only; leave it out.")
-    return load_files(
-        train,
-        test,
-        validation,
-        text_column=text_column or "text",
-        text_pair_column=text_pair_column,
-        label_column=label_column,
-        metric=metric or "accuracy",
-        positive_label=positive_label,
-        train_rows=train_rows,
-        unlabelled=unlabelled,
-        say=_say,
-    )
+    options: dict[str, Any] = {"text_column": text_column, "text_pair_column": text_pair_column}
+    options |= {"label_column": label_column, "metric": metric, "unlabelled": unlabelled}
+    if train is not None:
+        return reaugkd.load_files(train, test, validation, positive_label=positive_label, **options)
+    if test or validation or positive_label:
+        raise ReAugKDError("--test, --validation and --positive-label go with --train; leave them out.")
+    return reaugkd.load_task(str(task), **options)
 
 
 def _on_task(command: Callable[..., None]) -> Callable[..., None]:
@@ -121,50 +96,25 @@ def _on_task(command: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
-def _resumable(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command that goes on where it stopped say so when it is interrupted."""
-
-    @wraps(command)
-    def call(*arguments: Any, **options: Any) -> None:
-        try:
-            command(*arguments, **options)
-        except KeyboardInterrupt:
-            _say("\nreaugkd: interrupted; the same command goes on where it stopped.")
-            raise typer.Exit(130) from None
-
-    return call
-
-
 @app.command()
 def weights(name: Annotated[str, typer.Argument(help="Name of a pretrained encoder, or a folder.")]) -> None:
     """Put a pretrained encoder into the cache and print its folder."""
-    from reaugkd.weights import find_weights
-
     typer.echo(find_weights(name, _say))
 
 
 @app.command()
-@_resumable
 @_on_task
 def teach(
     loaded: Any,
     out: Annotated[Path, typer.Option(help="Parquet file for the outputs.")],
-    teacher: Teacher = None,
+    teacher: Annotated[str, typer.Option(help=TEACHER_HELP)] = DEFAULT_ENCODER,
     epochs: Annotated[float | None, typer.Option(help="Passes over the train rows.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     max_length: MaxLength = 128,
     seed: Seed = 0,
 ) -> None:
     """Fine-tune a teacher and write its outputs (hidden states, soft labels) for every row."""
-    from dataclasses import replace
-
-    from reaugkd import recipe as recipes
-    from reaugkd.weights import DEFAULT_ENCODER
-
-    recipe = recipes.Recipe(teacher=teacher or DEFAULT_ENCODER, teacher_epochs=epochs, max_length=max_length, seed=seed)
-    if learning_rate is not None:
-        recipe = replace(recipe, teacher_training=replace(recipe.teacher_training, learning_rate=learning_rate))
-    outputs = recipes.teach(loaded, recipe, out)
+    recipe = reaugkd.Recipe(teacher=teacher, teacher_epochs=epochs, max_length=max_length, seed=seed)
+    outputs = reaugkd.teach(loaded, recipe, out)
     for split in ("validation", "test"):
         right = (outputs.of(split)[1].argmax(axis=1) == loaded.labels(split)).mean()
         _say(f"Teacher's accuracy on {split}: {100 * right:.1f} %.")
@@ -182,35 +132,32 @@ def black_box(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Parquet file for the outputs.")],
-    encoder: Annotated[str | None, typer.Option(help="Open encoder that gives the embeddings.")] = None,
+    encoder: Annotated[str, typer.Option(help="Open encoder that gives the embeddings.")] = DEFAULT_ENCODER,
 ) -> None:
     """Make teacher outputs of a teacher whose answers alone are known, for `reaugkd train --teacher-outputs`."""
     from reaugkd.black_box import black_box_outputs, read_soft_labels
     from reaugkd.recipe import check_outputs_file
-    from reaugkd.weights import DEFAULT_ENCODER
 
     check_outputs_file(out)
-    outputs = black_box_outputs(loaded, read_soft_labels(soft_labels, loaded), encoder or DEFAULT_ENCODER)
+    outputs = black_box_outputs(loaded, read_soft_labels(soft_labels, loaded), encoder)
     outputs.save(out)
     _say(f"Wrote {len(outputs.ids):,} rows to {out}.")
 
 
 @app.command()
-@_resumable
 @_on_task
 def train(
     loaded: Any,
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
     task: str | None,
-    teacher: Teacher = None,
+    teacher: Annotated[str | None, typer.Option(help=TEACHER_HELP)] = None,
     teacher_outputs: Annotated[
         Path | None, typer.Option(help="File that `reaugkd teach` wrote; then no teacher is trained.")
     ] = None,
-    student: Annotated[str | None, typer.Option(help="Pretrained encoder that the student starts from.")] = None,
+    student: Annotated[str, typer.Option(help="Pretrained encoder that the student starts from.")] = DEFAULT_ENCODER,
     student_layers: Annotated[str, typer.Option(help="Layers to keep of it: the first so many, or all.")] = "2",
     epochs: Annotated[float | None, typer.Option(help="Passes over the train rows, for each student.")] = None,
     teacher_epochs: Annotated[float | None, typer.Option(help="The same for the teacher.")] = None,
-    relational_weight: Annotated[float | None, typer.Option(help="β, the weight of the relational loss.")] = None,
     encoder_key: EncoderKey = None,
     encoder_key_layers: EncoderKeyLayers = None,
     keep_teacher: Annotated[
@@ -223,22 +170,17 @@ def train(
 
     On shoptalk, the outputs of a large teacher are shipped and used unless --teacher names another one.
     """
-    from dataclasses import replace
-
     from accelerate import PartialState
 
-    from reaugkd import recipe as recipes
     from reaugkd.sources import SHOPTALK_TEACHER_OUTPUTS
-    from reaugkd.teacher import TeacherOutputs
-    from reaugkd.weights import DEFAULT_ENCODER
 
     if teacher and teacher_outputs:
         raise ReAugKDError("--teacher and --teacher-outputs exclude each other; leave one of them out.")
     if task == "shoptalk" and not teacher:
         teacher_outputs = teacher_outputs or SHOPTALK_TEACHER_OUTPUTS
-    recipe = recipes.Recipe(
+    recipe = reaugkd.Recipe(
         teacher=teacher or DEFAULT_ENCODER,
-        student=student or DEFAULT_ENCODER,
+        student=student,
         student_layers=_layers(student_layers),
         epochs=epochs,
         teacher_epochs=teacher_epochs,
@@ -248,14 +190,11 @@ def train(
         max_length=max_length,
         seed=seed,
     )
-    if relational_weight is not None:
-        recipe = replace(recipe, distillation=replace(recipe.distillation, relational_weight=relational_weight))
-    outputs = TeacherOutputs.load(teacher_outputs) if teacher_outputs else None
-    model = recipes.train(loaded, recipe, out, teacher_outputs=outputs, say=_say)
-    if not PartialState().is_main_process:
-        return
-    _print_ablations(model.parts.metrics)
-    _say(f'Saved the model in {out}; ask it with: reaugkd predict {out} "..."')
+    outputs = reaugkd.TeacherOutputs.load(teacher_outputs) if teacher_outputs else None
+    model = reaugkd.train(loaded, recipe, out, teacher_outputs=outputs, say=_say)
+    if PartialState().is_main_process:
+        _print_ablations(model.parts.metrics)
+        _say(f'Saved the model in {out}; ask it with: reaugkd predict {out} "..."')
 
 
 @app.command()
@@ -268,11 +207,10 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Score a trained model on rows of your own."""
-    from reaugkd.classifier import ReAugKDClassifier
     from reaugkd.evaluation import evaluate_model
     from reaugkd.sources import named_texts
 
-    classifier = ReAugKDClassifier.from_pretrained(model)
+    classifier = reaugkd.ReAugKDClassifier.from_pretrained(model)
     columns = {"text": text_column or "text", "label": label_column}
     if classifier.parts.settings.is_pair:
         columns["text_pair"] = text_pair_column or "text_pair"
@@ -280,10 +218,8 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps(scores))
         return
-    table = Table("method", f"{scores['metric']}, %", title=f"{model} on {data} ({scores['rows']:,} rows)")
-    for method, score in scores["methods"].items():
-        table.add_row(method, f"{100 * score:.1f}")
-    Console().print(table)
+    rows = ((method, f"{100 * score:.1f}") for method, score in scores["methods"].items())
+    _print_table(f"{model} on {data} ({scores['rows']:,} rows)", ["method", f"{scores['metric']}, %"], rows)
 
 
 @app.command()
@@ -298,9 +234,7 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Classify texts; show what student and memory add to each answer, and the nearest memories."""
-    from reaugkd.classifier import ReAugKDClassifier
-
-    classifier = ReAugKDClassifier.from_pretrained(model)
+    classifier = reaugkd.ReAugKDClassifier.from_pretrained(model)
     queries: list[Any] = list(texts)
     if classifier.parts.settings.is_pair:
         if len(texts) % 2:
@@ -328,16 +262,14 @@ def edit(
     refit: Annotated[
         bool, typer.Option("--refit", help="Fit the pool again on the validation rows, as --encoder-key does.")
     ] = False,
-    as_json: AsJson = False,
 ) -> None:
     """Edit a model's memory without training: show what that fixes and breaks, and save a new version."""
     from reaugkd.answers import changed_answers, effect_counts
-    from reaugkd.classifier import ReAugKDClassifier
     from reaugkd.patch import apply_patch, read_patch
     from reaugkd.refit import refit_pool, with_encoder_key
     from reaugkd.texts import row_in_one_line
 
-    original = ReAugKDClassifier.from_pretrained(model)
+    original = reaugkd.ReAugKDClassifier.from_pretrained(model)
     if out is not None and out.resolve() == Path(model).resolve():
         raise ReAugKDError("--out is the model itself; name another folder, the original stays.")
     edited = apply_patch(original, read_patch(patch))
@@ -349,24 +281,15 @@ def edit(
     changed = changed_answers(*(version.answer(version.encode_rows(rows)) for version in (original, edited)))
     if out is not None:
         edited.save_pretrained(out)
-    if as_json:
-        plain = changed.to_json(orient="records", date_format="iso")  # dates, lists and missing values too
-        typer.echo(
-            json.dumps({"edits": edited.parts.metrics["edits"], "changed": json.loads(plain)}, ensure_ascii=False)
-        )
-        return
-    table = Table("effect", "label", "before", "after", "text", title="test rows whose answer changes")
-    for row in changed.to_dict("records"):
-        names = (row[name] for name in ("effect", "label", "before", "after"))
-        table.add_row(*map(_escaped, (*names, row_in_one_line(row))))
-    Console().print(table)
+    heads = ["effect", "label", "before", "after"]
+    shown = ([*(row[name] for name in heads), row_in_one_line(row)] for row in changed.to_dict("records"))
+    _print_table("test rows whose answer changes", [*heads, "text"], shown)
     counts = effect_counts(changed)
     _say(f"Of the test rows {counts['fixed']} are fixed and {counts['broken']} broken.")
     _say(f"Saved the edited model in {out}." if out else "Nothing was saved; name a folder with --out for that.")
 
 
 @app.command()
-@_resumable
 def study(
     plan: Annotated[Path, typer.Argument(help="YAML file: tasks, teachers, methods, seeds.")],
     out: Annotated[Path, typer.Option(help="Folder for what is trained, the tables and the plots.")],
@@ -384,7 +307,7 @@ def study(
     from reaugkd.study_record import StudyRecord
     from reaugkd.study_report import write_report
 
-    read, start, record = read_study(plan), data or plan.parent, StudyRecord.load(known)
+    read, start, record = read_study(plan), data or plan.parent, StudyRecord.load(known) if known else StudyRecord()
     if not report_only:
         run_study(read, start, out, say=_say, known=record)
         run_scenarios(read, start, out, say=_say, known=record)
@@ -408,17 +331,13 @@ def info(
         shown = {"model": about["model"], "pool": about["pool"], "metrics": metrics}
         typer.echo(json.dumps(shown, ensure_ascii=False))
         return
-    table = Table("setting", "value", title=str(model))
-    for name in ("task", "metric", "label_names", "is_pair", "teacher", "student", "student_layers", "max_length"):
-        value = about["model"].get(name)
-        table.add_row(name, _escaped(", ".join(value) if isinstance(value, list) else str(value)))
-    Console().print(table)
+    settings = {name: value for name, value in about["model"].items() if name != "training"}
+    settings["label_names"] = ", ".join(settings["label_names"])
+    _print_table(model, ["setting", "value"], settings.items())
     pool = about["pool"]
-    table = Table("", "weight", "k", "τ", title="student and keys of the memory")
-    table.add_row("student", f"{pool['student_weight']:.2f}")
-    for name, key in pool["keys"].items():
-        table.add_row(name, f"{key['weight']:.2f}", str(key["k"]), f"{key['temperature']:g}")
-    Console().print(table)
+    rows = [(name, f"{key['weight']:.2f}", key["k"], f"{key['temperature']:g}") for name, key in pool["keys"].items()]
+    rows = [("student", f"{pool['student_weight']:.2f}", "", ""), *rows]
+    _print_table("student and keys of the memory", ["", "weight", "k", "τ"], rows)
     if "memory" in metrics:
         _say(memory_in_words(metrics["memory"]))
     if "methods" in metrics:
@@ -437,6 +356,10 @@ def main() -> None:
     except ReAugKDError as error:
         sys.stderr.write(f"reaugkd: {error}\n")
         sys.exit(1)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            _say("\nreaugkd: interrupted; a training goes on where it stopped when the same command runs again.")
+        raise
 
 
 def _layers(asked: str) -> int | None:
@@ -449,20 +372,19 @@ def _say(sentence: str) -> None:
     typer.echo(sentence, err=True)
 
 
+def _print_table(title: str, heads: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    table = Table(*heads, title=escape(title), title_justify="left")
+    for row in rows:
+        table.add_row(*(escape(str(cell)) for cell in row))
+    Console().print(table)
+
+
 def _print_ablations(metrics: dict[str, Any]) -> None:
     from reaugkd.model_card import COLUMNS, ablation_rows, alignment_in_words
 
-    table = Table(*COLUMNS, title=f"{metrics['metric'].replace('_', ' ')}, percent; log loss, nats")
-    for row in ablation_rows(metrics):
-        table.add_row(*row)
-    Console().print(table)
+    title = f"{metrics['metric'].replace('_', ' ')}, percent; log loss, nats"
+    _print_table(title, COLUMNS, ablation_rows(metrics))
     _say(f"Alignment: {alignment_in_words(metrics['alignment'])}.")
-
-
-def _escaped(value: Any) -> str:
-    from rich.markup import escape
-
-    return escape(str(value))
 
 
 def _print_explanation(explanation: Any) -> None:
@@ -470,28 +392,20 @@ def _print_explanation(explanation: Any) -> None:
     from reaugkd.texts import in_one_line
 
     said = dict(zip(explanation.classes, explanation.probabilities, strict=True))
-    console = Console()
-    label, runner_up, text = map(_escaped, (explanation.label, explanation.runner_up, in_one_line(explanation.text)))
-    console.print(f"[bold]{label}[/bold] ({said[explanation.label]:.2f})  {text}", highlight=False)
-    console.print(f"runner-up: {runner_up} ({said[explanation.runner_up]:.2f})", highlight=False)
+    label, runner_up, text = map(escape, (explanation.label, explanation.runner_up, in_one_line(explanation.text)))
+    console = Console(highlight=False)
+    console.print(f"[bold]{label}[/bold] ({said[explanation.label]:.2f})  {text}")
+    console.print(f"runner-up: {runner_up} ({said[explanation.runner_up]:.2f})")
     parts = {name: part for name, part in explanation.parts.items() if part or name != NEW_CLASSES}
-    table = Table("part", "log-odds" if explanation.pool.kind == "logarithmic" else "probability")
-    for name, part in {**parts, "sum": explanation.lead}.items():
-        table.add_row(name, f"{part:+.2f}")
-    console.print(table)
+    parts["sum"] = explanation.lead
+    kind = "log-odds" if explanation.pool.kind == "logarithmic" else "probability"
+    _print_table("", ["part", kind], ((name, f"{part:+.2f}") for name, part in parts.items()))
     key = explanation.keys_by_part[0]
-    heads = ("similarity", "weight", "share", "label", "teacher", "text")
     shown = key.neighbours[:SHOWN_NEIGHBOURS]
+    rows = []
+    for one in shown:
+        teacher = explanation.classes[int(one.soft_labels.argmax())]
+        figures = f"{one.similarity:.2f}", f"{one.weight:.2f}", f"{one.share:.0%}"
+        rows.append((*figures, one.label, teacher, one.text))
     title = f"the {len(shown)} nearest of {len(key.neighbours)} memories by the {key.name} key"
-    table = Table(*heads, title=title, title_justify="left")
-    for neighbour in shown:
-        says = int(neighbour.soft_labels.argmax())
-        table.add_row(
-            f"{neighbour.similarity:.2f}",
-            f"{neighbour.weight:.2f}",
-            f"{neighbour.share:.0%}",
-            _escaped(neighbour.label),
-            _escaped(f"{explanation.classes[says]} {neighbour.soft_labels[says]:.2f}"),
-            _escaped(neighbour.text),
-        )
-    console.print(table)
+    _print_table(title, ["similarity", "weight", "share", "label", "teacher", "text"], rows)
