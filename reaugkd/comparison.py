@@ -1,22 +1,22 @@
 """Who is right where, and is the difference real? Two models, or two ways of answering of one, over the same rows."""
 
 from dataclasses import dataclass
+from textwrap import shorten
 
 import numpy as np
 import pandas as pd
 
-from reaugkd.answers import Answers
+from reaugkd.answers import Answers, EncodedTexts
 from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.errors import ReAugKDError
 from reaugkd.metrics import METRICS
 from reaugkd.reliability import expected_calibration_error
-from reaugkd.significance import DRAWS, Interval, mcnemar, paired_bootstrap
+from reaugkd.significance import DRAWS, Interval, drawn_differences, interval, mcnemar
 from reaugkd.texts import rows_with
 
 OUTCOMES = ("both right", "only first right", "only second right", "both wrong")
 """Who names the gold label of a row."""
 LIKELY_CHANCE = 0.05
-SHOWN_CLASSES = 4
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def compare(first: Answers, second: Answers, metric: str, *, draws: int = DRAWS)
         If the classes or the rows are others.
     """
     names = _all_classes(first.memory.classes, second.memory.classes)
-    _check_rows(first.encoded.table, second.encoded.table)
+    _check_rows(first.encoded, second.encoded)
     gold, said = first.encoded.labels(names), [side.pooled.probabilities for side in (first, second)]
     predicted, sure = [side.argmax(axis=1) for side in said], [side.max(axis=1) for side in said]
     right = [numbers == gold for numbers in predicted]
@@ -98,14 +98,12 @@ def compare(first: Answers, second: Answers, metric: str, *, draws: int = DRAWS)
         "outcome": np.asarray(OUTCOMES)[2 * ~right[0] + ~right[1]],
         "differs": predicted[0] != predicted[1],
     }
+    errors = [expected_calibration_error(*both) for both in zip(sure, right, strict=True)]
     return Comparison(
         scores=(METRICS[metric](gold, predicted[0]), METRICS[metric](gold, predicted[1])),
-        difference=paired_bootstrap(gold, predicted[0], predicted[1], metric, draws=draws),
+        difference=interval(drawn_differences(gold, predicted[0], predicted[1], metric, draws=draws)),
         p_value=mcnemar(gold, predicted[0], predicted[1]),
-        calibration_errors=(
-            expected_calibration_error(sure[0], right[0]),
-            expected_calibration_error(sure[1], right[1]),
-        ),
+        calibration_errors=(errors[0], errors[1]),
         table=rows_with(first.encoded.table, found),
     )
 
@@ -147,24 +145,25 @@ def comparison_in_words(comparison: Comparison, metric: str, which: str = "rows"
         Three paragraphs of plain text.
     """
     first, second = (f"{100 * score:.1f}" for score in comparison.scores)
-    errors = [f"{100 * error:.1f}" for error in comparison.calibration_errors]
+    of_first, of_second = (f"{100 * error:.1f}" for error in comparison.calibration_errors)
     return [
         f"{metric.replace('_', ' ').capitalize()}, percent of {len(comparison.table):,} {which}: first {first}, second "
         f"{second}; {_lead(comparison.difference)}.",
         _chance(comparison),
-        f"Their confidence misses their accuracy by {errors[0]} points for the first and {errors[1]} for the second "
+        f"Their confidence misses their accuracy by {of_first} points for the first and {of_second} for the second "
         "(expected calibration error; less is better).",
     ]
 
 
 def _lead(difference: Interval) -> str:
     """Say who is ahead, such that the lead is positive."""
-    sign = -1 if difference.mean < 0 else 1
-    ends = sorted(100 * sign * value + 0.0 for value in (difference.low, difference.high))
-    lead = f"{100 * sign * difference.mean:.1f}"
-    who = "first" if sign > 0 else "second"
+    who, sign = ("second", -1) if difference.mean < 0 else ("first", 1)
+    lead, low, high = (
+        f"{100 * sign * value + 0.0:.1f}" for value in (difference.mean, difference.low, difference.high)
+    )
     ahead = "they are level" if lead == "0.0" else f"the {who} is ahead by {lead} points"
-    return f"{ahead} (95 % interval of the {who}'s lead: {ends[0]:.1f} to {ends[1]:.1f})"
+    ends = f"{low} to {high}" if sign > 0 else f"{high} to {low}"
+    return f"{ahead} (95 % interval of the {who}'s lead: {ends})"
 
 
 def _chance(comparison: Comparison) -> str:
@@ -175,51 +174,34 @@ def _chance(comparison: Comparison) -> str:
     differing = f"They answer {comparison.differing:,} row{'s' if comparison.differing > 1 else ''} differently"
     if not first + second:
         return f"{differing}, but on none is only one of them right: nothing says that one is better."
-    verdict = (
-        "which is rare, so the difference is hardly chance"
-        if p_value < LIKELY_CHANCE
-        else "so these rows do not show that either is better"
-    )
+    cases = f"{100 * p_value:.0f} of 100" if p_value >= 0.01 else f"{1_000 * p_value:.0f} of 1,000"
+    often = f"in {cases} cases (McNemar's exact test, p = {p_value:.3f})"
+    if p_value < 0.001:
+        often = "in fewer than 1 of 1,000 cases (McNemar's exact test, p < 0.001)"
+    verdict = "so these rows do not show that either is better"
+    if p_value < LIKELY_CHANCE:
+        verdict = "which is rare, so the difference is hardly chance"
     return (
         f"{differing}. Only the first is right on {first:,}, only the second on {second:,}: two equally good ones "
-        f"would part at least so unevenly {_often(p_value)}, {verdict}."
+        f"would part at least so unevenly {often}, {verdict}."
     )
-
-
-def _often(p_value: float) -> str:
-    if p_value < 0.001:
-        return "in fewer than 1 of 1,000 cases (McNemar's exact test, p < 0.001)"
-    of = 100 if p_value >= 0.01 else 1_000
-    return f"in {of * p_value:.0f} of {of:,} cases (McNemar's exact test, p = {p_value:.3f})"
 
 
 def _all_classes(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
     """Return the classes of the one that has more, which begin with those of the other."""
     if first[: len(second)] != second[: len(first)]:
+        one, other = (shorten(", ".join(names), 60, placeholder=" …") for names in (first, second))
         raise ReAugKDError(
-            f"The first has the classes {_shown(first)}, the second {_shown(second)}; compare two models of one task, "
-            "or a model and its edited version."
+            f"The first has the classes {one}, the second {other}; compare two models of one task, or a model and its "
+            "edited version."
         )
     return max(first, second, key=len)
 
 
-def _shown(names: tuple[str, ...]) -> str:
-    more = len(names) - SHOWN_CLASSES
-    return ", ".join(names[:SHOWN_CLASSES]) + (f" and {more} more" if more > 0 else "")
-
-
-def _check_rows(first: pd.DataFrame, second: pd.DataFrame) -> None:
-    if len(first) != len(second):
+def _check_rows(first: EncodedTexts, second: EncodedTexts) -> None:
+    rows = [list(zip(side.texts, side.table["label"], strict=True)) for side in (first, second)]
+    if rows[0] != rows[1]:
         raise ReAugKDError(
-            f"The first answers {len(first):,} rows, the second {len(second):,}; compare both over the same rows."
+            f"The first answers {len(first):,} rows, the second {len(second):,}, and their texts or labels are not the "
+            "same; compare both over the same rows."
         )
-    for name in ("text", "text_pair", "label"):
-        left, right = (
-            rows[name].fillna("").to_numpy() if name in rows else np.full(len(rows), "") for rows in (first, second)
-        )
-        others = np.flatnonzero(left != right)
-        if len(others):
-            raise ReAugKDError(
-                f"The {name} of row {others[0] + 1:,} is {str(left[others[0]])[:60]!r} for the first and "
-                f"{str(right[others[0]])[:60]!r} for the second; compare both over the same rows."
-            )

@@ -54,12 +54,10 @@ class RowFilter:
         ReAugKDError
             If a column is not there, or one that is to lie between two ends holds no numbers.
         """
-        missing = [name for name in (*self.equal, *self.between) if name not in table.columns]
-        if missing:
-            raise ReAugKDError(f"There is no column {missing[0]!r} to filter by; choose one of the table's.")
-        wordy = [name for name in self.between if not pd.api.types.is_numeric_dtype(table[name])]
-        if wordy:
-            raise ReAugKDError(f"The column {wordy[0]!r} holds no numbers to filter by; choose one that does.")
+        numbers = table.select_dtypes("number").columns
+        wrong = [name for name in self.equal if name not in table] + [n for n in self.between if n not in numbers]
+        if wrong:
+            raise ReAugKDError(f"There is no column {wrong[0]!r} to filter by in this way; choose one of the table's.")
         kept = pd.Series(True, index=table.index)
         if self.rows is not None:
             kept &= table.index.isin(list(self.rows))
@@ -67,12 +65,9 @@ class RowFilter:
             kept &= table[name].astype(str) == value
         for name, (low, high) in self.between.items():
             kept &= ((table[name] > low) | (low <= 0)) & (table[name] <= high)
-        if self.text.strip():
-            columns = [name for name in TEXTS if name in table.columns]
-            found = [
-                table[name].astype(str).str.contains(self.text.strip(), case=False, regex=False) for name in columns
-            ]
-            kept &= pd.concat(found, axis=1).any(axis=1)
+        if text := self.text.strip():
+            texts = table[[name for name in TEXTS if name in table]].astype(str)
+            kept &= texts.apply(lambda column: column.str.contains(text, case=False, regex=False)).any(axis=1)
         return table[kept]
 
 
@@ -138,16 +133,14 @@ def summary(answers: Answers, metric: str) -> dict[str, Any]:
         ``rows``; ``score`` and ``calibration_error`` by voice, from 0 to 1; and ``effects``: how many rows
         have each of :data:`reaugkd.answers.EFFECTS`.
     """
-    gold, probabilities = answers.labels, answers.probabilities
-    predicted = {voice: said.argmax(axis=1) for voice, said in probabilities.items()}
-    errors = {
-        voice: expected_calibration_error(said.max(axis=1), predicted[voice] == gold)
-        for voice, said in probabilities.items()
-    }
+    gold, predicted = answers.labels, answers.predicted
     found = effects(gold, predicted["student"], predicted["answer"])
     return {
         "rows": len(gold),
         "score": {voice: METRICS[metric](gold, numbers) for voice, numbers in predicted.items()},
-        "calibration_error": errors,
+        "calibration_error": {
+            voice: expected_calibration_error(said.max(axis=1), predicted[voice] == gold)
+            for voice, said in answers.probabilities.items()
+        },
         "effects": {effect: int((found == effect).sum()) for effect in EFFECTS},
     }

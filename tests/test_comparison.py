@@ -15,6 +15,7 @@ from reaugkd.memory import Memory
 from reaugkd.patch import Edit, apply_patch
 from reaugkd.pool import KeySettings, Pool, Pooled
 from reaugkd.significance import Interval
+from reaugkd.texts import texts_of
 
 NAMES = ("a", "b", "c")
 
@@ -23,10 +24,12 @@ def answered(said, labels="aaaabbbcc", sure=0.75, names=NAMES, **columns):
     """Answers that name these classes, each with this probability, to rows of these gold labels."""
     count, classes = len(labels), len(names)
     rows = pd.DataFrame({"text": [f"text {n}" for n in range(count)], "label": list(labels), "n": range(count)})
+    rows = rows.assign(**columns)
+    texts = texts_of(rows, "text_pair" in columns)
     probabilities = np.full((count, classes), (1 - sure) / (classes - 1))
     probabilities[np.arange(count), [names.index(name) for name in said]] = sure
     student = probabilities.astype(np.float32)
-    encoded = EncodedTexts(list(rows["text"]), np.zeros((count, 1), np.float32), student, {}, rows.assign(**columns))
+    encoded = EncodedTexts(texts, np.zeros((count, 1), np.float32), student, {}, rows)
     memory = Memory(pd.DataFrame({"text": ["a memory"]}), tuple(names), np.eye(1, classes), np.ones((1, 1)), {})
     pooled = Pooled(probabilities, {}, np.zeros(count), probabilities)
     return Answers(encoded, memory, Pool({"aligned": KeySettings()}), {}, pooled)
@@ -121,10 +124,16 @@ def test_of_classes_that_came_later_the_longer_list_counts(turned):
     [
         (answered("xxxxxxxxx", names=("x", "y")), "The first has the classes a, b, c, the second x, y"),
         (answered(SECOND, names=("b", "a", "c")), "the second b, a, c; compare two models of one task"),
-        (answered("aab", labels="aab"), "The first answers 9 rows, the second 3; compare both over the same rows"),
-        (answered(SECOND, labels="aaaabbbca"), "The label of row 9 is 'c' for the first and 'a' for the second"),
-        (answered(SECOND, text=["other"] * 9), "The text of row 1 is 'text 0' for the first and 'other'"),
-        (answered(SECOND, text_pair=["pair"] * 9), "The text_pair of row 1 is '' for the first and 'pair'"),
+        (
+            answered("aab", labels="aab"),
+            "The first answers 9 rows, the second 3, and their texts or labels are not the",
+        ),
+        (answered(SECOND, labels="aaaabbbca"), "their texts or labels are not the same; compare both over the same"),
+        (answered(SECOND, text=["other"] * 9), "their texts or labels are not the same; compare both over the same"),
+        (
+            answered(SECOND, text_pair=["pair"] * 9),
+            "their texts or labels are not the same; compare both over the same",
+        ),
     ],
 )
 def test_other_classes_or_rows_are_refused_with_one_sentence(second, sentence):
@@ -135,7 +144,9 @@ def test_other_classes_or_rows_are_refused_with_one_sentence(second, sentence):
 
 def test_of_many_classes_the_sentence_names_a_few():
     names = tuple(f"class {number}" for number in range(77))
-    with pytest.raises(ReAugKDError, match="class 0, class 1, class 2, class 3 and 73 more, the second a, b, c"):
+    with pytest.raises(
+        ReAugKDError, match="class 0, class 1, class 2, class 3, class 4, class 5, …, the second a, b, c"
+    ):
         compare(answered([names[0]], labels=[names[0]], names=names), answered("a", labels="a"), "accuracy")
 
 
