@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from typer import Argument, Option
 
 import reaugkd
 from reaugkd.errors import ReAugKDError
@@ -32,42 +33,28 @@ app = typer.Typer(
     help="Retrieval-augmented knowledge distillation for text classification (ReAugKD, ACL 2023).",
 )
 
-TextColumn = Annotated[str | None, typer.Option(help="Column of the text.")]
-TextPairColumn = Annotated[str | None, typer.Option(help="Column of the second text, for pairs.")]
-LabelColumn = Annotated[str, typer.Option(help="Column of the gold label.")]
+TextColumn = Annotated[str | None, Option(help="Column of the text.")]
+TextPairColumn = Annotated[str | None, Option(help="Column of the second text, for pairs.")]
+LabelColumn = Annotated[str, Option(help="Column of the gold label.")]
 TEACHER_HELP = "Pretrained encoder to fine-tune as teacher: a name or a folder."
-Seed = Annotated[int, typer.Option(help="Seed of all trainings.")]
-MaxLength = Annotated[int, typer.Option(min=4, help="Tokens after which a text is cut.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-EncoderKey = Annotated[
-    str | None, typer.Option(help="Untuned encoder that searches the memory too: a name or a folder.")
-]
-EncoderKeyLayers = Annotated[int | None, typer.Option(min=1, help="Layers to keep of it, the first so many.")]
+Seed = Annotated[int, Option(help="Seed of all trainings.")]
+MaxLength = Annotated[int, Option(min=4, help="Tokens after which a text is cut.")]
+AsJson = Annotated[bool, Option("--json", help="Print JSON.")]
+EncoderKey = Annotated[str | None, Option(help="Untuned encoder that searches the memory too.")]
+EncoderKeyLayers = Annotated[int | None, Option(min=1, help="Layers to keep of it, the first so many.")]
 
 
 def _task(
-    task: Annotated[
-        str | None, typer.Option(help="shoptalk, glue/TASK, or OWNER/NAME[:CONFIG] of a hub data set.")
-    ] = None,
-    train: Annotated[
-        Path | None, typer.Option("--train", help="Local CSV, TSV, JSONL or Parquet file, in place of --task.")
-    ] = None,
-    test: Annotated[Path | None, typer.Option(help="Test rows; 20 % of train are held out if left out.")] = None,
-    validation: Annotated[
-        Path | None, typer.Option(help="Rows to choose k, λ and τ on; 10 % or 50 of train are held out if left out.")
-    ] = None,
-    unlabelled: Annotated[
-        Path | None, typer.Option(help="Texts that only the teacher labels: they teach the student, fill the memory.")
-    ] = None,
+    task: Annotated[str | None, Option(help="shoptalk, glue/TASK, or OWNER/NAME[:CONFIG] of the hub.")] = None,
+    train: Annotated[Path | None, Option(help="A CSV, TSV, JSONL or Parquet file, in place of --task.")] = None,
+    test: Annotated[Path | None, Option(help="Test rows; 20 % of train are held out if left out.")] = None,
+    validation: Annotated[Path | None, Option(help="Rows to choose λ and τ on; held out of train if left out.")] = None,
+    unlabelled: Annotated[Path | None, Option(help="Texts that only the teacher labels.")] = None,
     text_column: TextColumn = None,
     text_pair_column: TextPairColumn = None,
     label_column: LabelColumn = "label",
-    metric: Annotated[
-        str | None, typer.Option(help="accuracy, accuracy_and_f1, macro_f1 or matthews_correlation.")
-    ] = None,
-    positive_label: Annotated[
-        str | None, typer.Option(help="Of two classes, the one whose F1 counts (with --train).")
-    ] = None,
+    metric: Annotated[str | None, Option(help="accuracy, accuracy_and_f1, macro_f1 or matthews_correlation.")] = None,
+    positive_label: Annotated[str | None, Option(help="Of two classes, the one whose F1 counts.")] = None,
 ) -> Any:
     """Load the task that these options name."""
     if (task is None) == (train is None):
@@ -97,7 +84,7 @@ def _on_task(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @app.command()
-def weights(name: Annotated[str, typer.Argument(help="Name of a pretrained encoder, or a folder.")]) -> None:
+def weights(name: Annotated[str, Argument(help="Name of a pretrained encoder, or a folder.")]) -> None:
     """Put a pretrained encoder into the cache and print its folder."""
     typer.echo(find_weights(name, _say))
 
@@ -106,9 +93,9 @@ def weights(name: Annotated[str, typer.Argument(help="Name of a pretrained encod
 @_on_task
 def teach(
     loaded: Any,
-    out: Annotated[Path, typer.Option(help="Parquet file for the outputs.")],
-    teacher: Annotated[str, typer.Option(help=TEACHER_HELP)] = DEFAULT_ENCODER,
-    epochs: Annotated[float | None, typer.Option(help="Passes over the train rows.")] = None,
+    out: Annotated[Path, Option(help="Parquet file for the outputs.")],
+    teacher: Annotated[str, Option(help=TEACHER_HELP)] = DEFAULT_ENCODER,
+    epochs: Annotated[float | None, Option(help="Passes over the train rows.")] = None,
     max_length: MaxLength = 128,
     seed: Seed = 0,
 ) -> None:
@@ -125,14 +112,9 @@ def teach(
 @_on_task
 def black_box(
     loaded: Any,
-    soft_labels: Annotated[
-        Path,
-        typer.Option(
-            help="Table of the teacher's answers: a column of probabilities a class; id and split tell the row."
-        ),
-    ],
-    out: Annotated[Path, typer.Option(help="Parquet file for the outputs.")],
-    encoder: Annotated[str, typer.Option(help="Open encoder that gives the embeddings.")] = DEFAULT_ENCODER,
+    soft_labels: Annotated[Path, Option(help="Table of its answers: probabilities, a column a class; id and split.")],
+    out: Annotated[Path, Option(help="Parquet file for the outputs.")],
+    encoder: Annotated[str, Option(help="Open encoder that gives the embeddings.")] = DEFAULT_ENCODER,
 ) -> None:
     """Make teacher outputs of a teacher whose answers alone are known, for `reaugkd train --teacher-outputs`."""
     from reaugkd.black_box import black_box_outputs, read_soft_labels
@@ -148,21 +130,17 @@ def black_box(
 @_on_task
 def train(
     loaded: Any,
-    out: Annotated[Path, typer.Option(help="Folder for the model.")],
+    out: Annotated[Path, Option(help="Folder for the model.")],
     task: str | None,
-    teacher: Annotated[str | None, typer.Option(help=TEACHER_HELP)] = None,
-    teacher_outputs: Annotated[
-        Path | None, typer.Option(help="File that `reaugkd teach` wrote; then no teacher is trained.")
-    ] = None,
-    student: Annotated[str, typer.Option(help="Pretrained encoder that the student starts from.")] = DEFAULT_ENCODER,
-    student_layers: Annotated[str, typer.Option(help="Layers to keep of it: the first so many, or all.")] = "2",
-    epochs: Annotated[float | None, typer.Option(help="Passes over the train rows, for each student.")] = None,
-    teacher_epochs: Annotated[float | None, typer.Option(help="The same for the teacher.")] = None,
+    teacher: Annotated[str | None, Option(help=TEACHER_HELP)] = None,
+    teacher_outputs: Annotated[Path | None, Option(help="File by `reaugkd teach`; no teacher is trained then.")] = None,
+    student: Annotated[str, Option(help="Pretrained encoder that the student starts from.")] = DEFAULT_ENCODER,
+    student_layers: Annotated[int, Option(min=0, help="Layers to keep of it, the first so many; 0 for all.")] = 2,
+    epochs: Annotated[float | None, Option(help="Passes over the train rows, for each student.")] = None,
+    teacher_epochs: Annotated[float | None, Option(help="The same for the teacher.")] = None,
     encoder_key: EncoderKey = None,
     encoder_key_layers: EncoderKeyLayers = None,
-    keep_teacher: Annotated[
-        bool, typer.Option("--keep-teacher", help="Keep the teacher in the model's folder.")
-    ] = False,
+    keep_teacher: Annotated[bool, Option(help="Keep the teacher in the model's folder.")] = False,
     max_length: MaxLength = 128,
     seed: Seed = 0,
 ) -> None:
@@ -181,7 +159,7 @@ def train(
     recipe = reaugkd.Recipe(
         teacher=teacher or DEFAULT_ENCODER,
         student=student,
-        student_layers=_layers(student_layers),
+        student_layers=student_layers or None,
         epochs=epochs,
         teacher_epochs=teacher_epochs,
         encoder_key=encoder_key,
@@ -199,8 +177,8 @@ def train(
 
 @app.command()
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Folder of a trained model.")],
-    data: Annotated[Path, typer.Option(help="Rows with gold labels: CSV, TSV, JSONL or Parquet.")],
+    model: Annotated[str, Argument(help="Folder of a trained model.")],
+    data: Annotated[Path, Option(help="Rows with gold labels: CSV, TSV, JSONL or Parquet.")],
     text_column: TextColumn = None,
     text_pair_column: TextPairColumn = None,
     label_column: LabelColumn = "label",
@@ -224,13 +202,11 @@ def evaluate(
 
 @app.command()
 def predict(
-    model: Annotated[str, typer.Argument(help="Folder of a trained model.")],
-    texts: Annotated[list[str], typer.Argument(help="Texts; for pairs, first and second in turn.")],
-    k: Annotated[int | None, typer.Option(help="Neighbours by every key.")] = None,
-    retrieval_weight: Annotated[
-        float | None, typer.Option(help="λ, from 0, the student alone, to 1, the memory alone.")
-    ] = None,
-    temperature: Annotated[float | None, typer.Option(help="τ of the neighbours' weights.")] = None,
+    model: Annotated[str, Argument(help="Folder of a trained model.")],
+    texts: Annotated[list[str], Argument(help="Texts; for pairs, first and second in turn.")],
+    k: Annotated[int | None, Option(help="Neighbours by every key.")] = None,
+    retrieval_weight: Annotated[float | None, Option(help="λ, from 0, the student alone, to 1.")] = None,
+    temperature: Annotated[float | None, Option(help="τ of the neighbours' weights.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Classify texts; show what student and memory add to each answer, and the nearest memories."""
@@ -252,16 +228,12 @@ def predict(
 
 @app.command()
 def edit(
-    model: Annotated[str, typer.Argument(help="Folder of a trained model.")],
-    patch: Annotated[Path, typer.Option(help="JSON Lines, an edit each: add, relabel or remove a row of the memory.")],
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for the edited model; without it only its effect is shown.")
-    ] = None,
+    model: Annotated[str, Argument(help="Folder of a trained model.")],
+    patch: Annotated[Path, Option(help="JSON Lines, an edit each: add, relabel or remove a row of the memory.")],
+    out: Annotated[Path | None, Option(help="Folder for the edited model; only its effect is shown without.")] = None,
     encoder_key: EncoderKey = None,
     encoder_key_layers: EncoderKeyLayers = None,
-    refit: Annotated[
-        bool, typer.Option("--refit", help="Fit the pool again on the validation rows, as --encoder-key does.")
-    ] = False,
+    refit: Annotated[bool, Option(help="Fit the pool again on the validation rows.")] = False,
 ) -> None:
     """Edit a model's memory without training: show what that fixes and breaks, and save a new version."""
     from reaugkd.answers import changed_answers, effect_counts
@@ -291,15 +263,11 @@ def edit(
 
 @app.command()
 def study(
-    plan: Annotated[Path, typer.Argument(help="YAML file: tasks, teachers, methods, seeds.")],
-    out: Annotated[Path, typer.Option(help="Folder for what is trained, the tables and the plots.")],
-    data: Annotated[
-        Path | None, typer.Option(help="Where the tasks' paths start; the plan's folder if left out.")
-    ] = None,
-    known: Annotated[
-        Path | None, typer.Option(help="Folder of an earlier report; what it has recorded is not trained again.")
-    ] = None,
-    report_only: Annotated[bool, typer.Option("--report-only", help="Train nothing; report on what is there.")] = False,
+    plan: Annotated[Path, Argument(help="YAML file: tasks, teachers, methods, seeds.")],
+    out: Annotated[Path, Option(help="Folder for what is trained, the tables and the plots.")],
+    data: Annotated[Path | None, Option(help="Where the tasks' paths start, if not in the plan's folder.")] = None,
+    known: Annotated[Path | None, Option(help="Folder of an earlier report, which is not trained again.")] = None,
+    report_only: Annotated[bool, Option(help="Train nothing; report on what is there.")] = False,
 ) -> None:
     """Compare methods over tasks and seeds; go on where an earlier call stopped."""
     from reaugkd.study import run_scenarios, run_study
@@ -317,7 +285,7 @@ def study(
 
 @app.command()
 def info(
-    model: Annotated[str, typer.Argument(help="Folder of a trained model.")],
+    model: Annotated[str, Argument(help="Folder of a trained model.")],
     as_json: AsJson = False,
 ) -> None:
     """Show what a trained model was made of, and its table of ablations."""
@@ -360,12 +328,6 @@ def main() -> None:
         if end.code == INTERRUPTED:
             _say("\nreaugkd: interrupted; a training goes on where it stopped when the same command runs again.")
         raise
-
-
-def _layers(asked: str) -> int | None:
-    if asked != "all" and not (asked.isdecimal() and int(asked)):
-        raise ReAugKDError(f"--student-layers is {asked!r}; give a number from 1, or all.")
-    return None if asked == "all" else int(asked)
 
 
 def _say(sentence: str) -> None:

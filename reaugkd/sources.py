@@ -10,7 +10,7 @@ import datasets
 import pandas as pd
 
 from reaugkd.data import SPLITS, Task, made_up_ids, make_task, with_unlabelled
-from reaugkd.errors import ReAugKDError
+from reaugkd.errors import ReAugKDError, reason
 from reaugkd.texts import MAX_CHARACTERS, as_text, label_text
 from reaugkd.weights import hub_is_reachable
 
@@ -102,9 +102,12 @@ def load_task(
     else:
         repository, _, config = name.partition(":")
     tables, label_names = _hub_tables(repository, config or None, name, label_column)
-    columns = _columns(_text_column(tables["train"], text_column, name), text_pair_column, label_column)
-    tables = {split: _named_columns(table, columns, f"{name}, {split}") for split, table in tables.items()}
-    tables = _mended(tables, name, say)
+    found = [column for column in ("text", "sentence") if column in tables["train"].columns]
+    columns = _columns(text_column or [*found, "text"][0], text_pair_column, label_column)
+    named = {split: _named_columns(table, columns, f"{name}, {split}") for split, table in tables.items()}
+    tables = {split: _mended(table, split) for split, table in named.items()}
+    if left_out := sum(len(named[split]) - len(table) for split, table in tables.items()):
+        say(f"Left out {left_out:,} rows of {name} that lack a label or a text.")
     task = make_task(name, tables, label_names=label_names, metric=metric or "accuracy")
     return _with_unlabelled_file(task, unlabelled, columns, say)
 
@@ -224,10 +227,8 @@ def read_table(path: str | Path) -> pd.DataFrame:
     try:
         return _PANDAS_READERS[path.suffix.lower()](path)
     except (ValueError, OSError, UnicodeError) as error:  # pandas' and pyarrow's parsers raise subclasses of these
-        reason = (str(error).splitlines() or ["no reason given"])[0].rstrip(".")
-        raise ReAugKDError(
-            f"{path.name!r} is not a valid {path.suffix[1:].upper()} file ({reason}); mend it."
-        ) from error
+        sentence = f"{path.name!r} is not a valid {path.suffix[1:].upper()} file ({reason(error)}); mend it."
+        raise ReAugKDError(sentence) from error
 
 
 def named_texts(path: str | Path, columns: dict[str, str]) -> pd.DataFrame:
@@ -271,10 +272,8 @@ def _hub_tables(
     try:
         splits = datasets.load_dataset(repository, config)
     except Exception as error:  # the library raises kinds of its own, of the hub's and of HTTP's
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise ReAugKDError(
-            f"The data set {name!r} could not be loaded ({reason}); check its name or the network."
-        ) from error
+        sentence = f"The data set {name!r} could not be loaded ({reason(error)}); check its name or the network."
+        raise ReAugKDError(sentence) from error
     if "train" not in splits:
         raise ReAugKDError(f"The data set {name!r} has no train split, only {', '.join(splits)}; use another one.")
     held_out = next((key for key in ("validation", "validation_matched", "dev") if key in splits), "")
@@ -293,35 +292,18 @@ def _hub_tables(
     return shown, feature.names
 
 
-def _mended(tables: dict[str, pd.DataFrame], name: str, say: Callable[[str], object]) -> dict[str, pd.DataFrame]:
-    """Make a data set that nobody here can mend one of whole rows, and tell how many were not."""
-    mended, left_out = {}, 0
-    for split, table in tables.items():
-        if "id" not in table.columns or table["id"].astype(str).duplicated().any():
-            table = table.assign(id=made_up_ids(table, split))
-        texts = table.columns.intersection(["text", "text_pair"])
-        is_blank = table[["label", *texts]].fillna("").apply(lambda values: values.str.strip() == "")
-        whole = table[~is_blank.any(axis=1)]
-        left_out += len(table) - len(whole)
-        mended[split] = whole.assign(**{column: whole[column].str.slice(stop=MAX_CHARACTERS) for column in texts})
-    if left_out:
-        say(f"Left out {left_out:,} rows of {name} that lack a label or a text.")
-    return mended
+def _mended(table: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Make of a table that nobody here can mend one of whole rows: some are left out, long texts are cut."""
+    if "id" not in table.columns or table["id"].astype(str).duplicated().any():
+        table = table.assign(id=made_up_ids(table, split))
+    texts = table.columns.intersection(["text", "text_pair"])
+    is_blank = table[["label", *texts]].fillna("").apply(lambda values: values.str.strip() == "")
+    whole = table[~is_blank.any(axis=1)]
+    return whole.assign(**{column: whole[column].str.slice(stop=MAX_CHARACTERS) for column in texts})
 
 
 def _on_standard_error(sentence: str) -> None:
     sys.stderr.write(sentence + "\n")
-
-
-def _text_column(table: pd.DataFrame, wanted: str | None, name: str) -> str:
-    if wanted:
-        return wanted
-    for column in ("text", "sentence"):
-        if column in table.columns:
-            return column
-    raise ReAugKDError(
-        f"{name!r} has no column text or sentence; name one of {', '.join(table.columns)} as text column."
-    )
 
 
 def _read_delimited(path: Path, **options: Any) -> pd.DataFrame:

@@ -297,7 +297,7 @@ def test_the_test_split_counts_where_the_label_column_has_another_name(csv_folde
 
 def test_a_data_set_without_a_text_column_asks_for_its_name(csv_folder):
     write(csv_folder / "train.csv", "review,label\none,a\ntwo,b\n")
-    with pytest.raises(ReAugKDError, match="has no column text or sentence; name one of review, label"):
+    with pytest.raises(ReAugKDError, match="has no column 'text'; it has 'review', 'label'"):
         load_task(str(csv_folder))
 
 
