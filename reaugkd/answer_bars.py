@@ -1,6 +1,5 @@
 """An answer in one sentence, in bars by class, and in parts that add up, as HTML; every text in it is shown as text."""
 
-from dataclasses import dataclass
 from math import exp
 from typing import TYPE_CHECKING
 
@@ -82,7 +81,7 @@ def answer_bars(explanation: "Explanation", teacher: NDArray[np.floating] | None
     head = "".join(f"<th>{name}</th>" for name in ("class", *voices))
     # Not read aloud with each new answer: the figures are there to be gone through.
     table = f'<table class="answer-bars" aria-live="off"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-    return table + _parts(explanation) + _sum(explanation)
+    return table + _parts(explanation)
 
 
 def _bar(name: str, voice: NDArray[np.floating], number: int) -> str:
@@ -92,54 +91,34 @@ def _bar(name: str, voice: NDArray[np.floating], number: int) -> str:
     return f'<td><div class="bar {name}"><i style="width:{100 * value:.1f}%"></i></div><span>{value:.2f}</span></td>'
 
 
-@dataclass(frozen=True)
-class _Part:
-    kind: str
-    name: str
-    weight: float
-    part: float
-    said: str
-
-
-def _listed(explanation: "Explanation") -> list[_Part]:
-    """Return the parts as they are shown."""
+def _parts(explanation: "Explanation") -> str:
+    """Draw the parts as bars from the middle, the longest of which fills its half, and write their sum."""
     weight, of_student, of_new = explanation.pool.weights[0], explanation.student_part, explanation.new_classes_part
-    listed = [_Part("student", "student", weight, of_student, adds(explanation, of_student) if weight else NO_SAY)]
+    parts = [("student", "student", weight, of_student, adds(explanation, of_student) if weight else NO_SAY)]
     for key in explanation.keys:
         said = what_it_adds(explanation, key)
-        listed.append(_Part(key.name, f"{key.name} key", key.settings.weight, key.part, said))
+        parts.append((key.name, f"{key.name} key", key.settings.weight, key.part, said))
     if abs(of_new) > ROUNDING:
-        listed.append(_Part("new-classes", "decision on new classes", 0.0, of_new, adds(explanation, of_new)))
-    return listed
-
-
-def _parts(explanation: "Explanation") -> str:
-    """Draw the parts as bars from the middle; the longest fills its half."""
-    listed = _listed(explanation)
-    longest = max(abs(part.part) for part in listed) or 1.0
+        parts.append(("new-classes", "decision on new classes", 0.0, of_new, adds(explanation, of_new)))
+    longest = max(abs(part) for *_, part, _ in parts) or 1.0
     body = ""
-    for part in listed:
-        width = 50 * abs(part.part) / longest
-        left = 50.0 if part.part >= 0 else 50.0 - width
+    for kind, name, weight, part, said in parts:
+        width = 50 * abs(part) / longest
         body += (
-            f"<tr><th>{escaped_text(part.name)}</th><td>{f'weight {part.weight:.2f}' if part.weight else ''}</td>"
-            f'<td><div class="diverging"><i class="{part.kind}" style="left:{left:.1f}%;width:{width:.1f}%"></i></div>'
-            f"</td><td>{escaped_text(part.said)}</td></tr>"
+            f"<tr><th>{escaped_text(name)}</th><td>{f'weight {weight:.2f}' if weight else ''}</td>"
+            f'<td><div class="diverging"><i class="{kind}" style="left:{50 - width * (part < 0):.1f}%;'
+            f'width:{width:.1f}%"></i></div></td><td>{escaped_text(said)}</td></tr>'
         )
-    unit = "Points of probability" if explanation.pool.kind == "linear" else "Log-odds"
-    caption = f"{unit} of {escaped_text(explanation.label)} against {escaped_text(explanation.runner_up)}"
-    return f'<table class="answer-parts" aria-live="off"><caption>{caption}</caption><tbody>{body}</tbody></table>'
-
-
-def _sum(explanation: "Explanation") -> str:
     lead = signed(explanation, explanation.lead)
-    terms = [f"{part.name} {signed(explanation, part.part)}" for part in _listed(explanation) if part.part]
-    total = f" = {', '.join(terms) or lead}"
+    terms = ", ".join(f"{name} {signed(explanation, part)}" for _, name, _, part, _ in parts if part) or lead
     if explanation.pool.kind == "linear":
-        said = f"{lead} points of probability{total}."
+        unit, total = "Points of probability", f"{lead} points of probability = {terms}."
     else:
         odds = exp(explanation.lead)
         shown = f"more than {MOST_ODDS:,}" if odds > MOST_ODDS else f"{odds:.1f}"
-        said = f"{lead}{total}; odds e^{lead[1:]} = {shown} to 1."
-    said = f"{explanation.label} against {explanation.runner_up}: {said}"
-    return f'<p aria-live="off" class="sum">{escaped_text(said)}</p>'
+        unit, total = "Log-odds", f"{lead} = {terms}; odds e^{lead[1:]} = {shown} to 1."
+    pair = escaped_text(f"{explanation.label} against {explanation.runner_up}")
+    return (
+        f'<table class="answer-parts" aria-live="off"><caption>{unit} of {pair}</caption><tbody>{body}</tbody></table>'
+        f'<p aria-live="off" class="sum">{pair}: {escaped_text(total)}</p>'
+    )

@@ -32,19 +32,17 @@ def confusion_table(counts: pd.DataFrame, voice: str = "answer") -> str:
     str
         HTML of one table; each cell that is not empty picks its rows.
     """
-    matrix = counts.to_numpy()
-    errors = matrix - np.diag(matrix.diagonal())
-    shown, note = np.arange(len(counts)), ""
-    if len(counts) > MAX_CLASSES:
-        shown = np.argsort(-(errors.sum(axis=0) + errors.sum(axis=1)), kind="stable")[:MAX_CLASSES]
+    errors = counts - np.diag(np.diag(counts))
+    names, most, note = counts.index, max(1, int(errors.max(axis=None))), ""
+    if len(names) > MAX_CLASSES:
         note = (
-            f"; the {MAX_CLASSES} classes of most errors, the most first; {len(counts) - MAX_CLASSES} others are left "
+            f"; the {MAX_CLASSES} classes of most errors, the most first; {len(names) - MAX_CLASSES} others are left "
             f"out: filter the rows by their label to see them"
         )
-    names, most = counts.index[shown].tolist(), max(1, int(errors.max()))
+        names = (errors.sum() + errors.sum(axis=1)).sort_values(ascending=False, kind="stable").index[:MAX_CLASSES]
     head = "".join(f'<th scope="col"><span>{escaped_text(name)}</span></th>' for name in names)
     body = ""
-    for gold, row in zip(names, matrix[np.ix_(shown, shown)].tolist(), strict=True):
+    for gold, row in zip(names, counts.loc[names, names].to_numpy().tolist(), strict=True):
         cells = "".join(_count(count, gold, name, most, voice) for name, count in zip(names, row, strict=True))
         body += f'<tr><th scope="row">{escaped_text(gold)}</th>{cells}</tr>'
     return (
@@ -69,11 +67,14 @@ def disagreement_table(combinations: pd.DataFrame) -> str:
     voices = [name for name in combinations.columns if name not in ("label", "rows")]
     differ = combinations[["label", *voices]].nunique(axis=1) > 1
     head = "".join(f"<th>{name}</th>" for name in ("rows", "gold label", *voices))
-    body = "".join(_combination(row, voices) for row in combinations[differ].to_dict("records"))
-    body += f'<tr class="agree"><td colspan="{2 + len(voices)}">All agree</td></tr>' if not differ.all() else ""
-    body += "".join(_combination(row, voices) for row in combinations[~differ].to_dict("records"))
-    note = "" if differ.any() else '<p class="empty">Gold label, student, memory and answer agree on every row.</p>'
-    return f'{note}<table class="disagreements"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    apart, alike = (
+        "".join(_combination(row, voices) for row in combinations[chosen].to_dict("records"))
+        for chosen in (differ, ~differ)
+    )
+    line = f'<tr class="agree"><td colspan="{2 + len(voices)}">All agree</td></tr>' if alike else ""
+    note = "" if apart else '<p class="empty">Gold label, student, memory and answer agree on every row.</p>'
+    table = f"<thead><tr>{head}</tr></thead><tbody>{apart}{line}{alike}</tbody>"
+    return f'{note}<table class="disagreements">{table}</table>'
 
 
 def reliability_bars(table: pd.DataFrame, voice: str, error: float) -> str:
@@ -98,14 +99,13 @@ def reliability_bars(table: pd.DataFrame, voice: str, error: float) -> str:
         if not rows:
             bars += '<span class="bin"></span>'
             continue
-        said = (
-            f"{rows} rows of confidence {low:.1f} to {high:.1f}: {accuracy:.0%} right, mean confidence {confidence:.0%}"
-        )
-        pick = escaped_text(json.dumps({"between": {confidence_column(voice): [low, high]}}))
-        bars += (
-            f'<button class="bin" data-pick="{pick}" title="{said}" aria-label="{said}">'
+        said = f"{rows} rows of confidence {low:.1f} to {high:.1f}: {accuracy:.0%} right, "
+        said += f"mean confidence {confidence:.0%}"
+        bars += _button(
+            {"between": {confidence_column(voice): [low, high]}},
             f'<i style="height:{100 * accuracy:.1f}%"></i><b style="bottom:{100 * confidence:.1f}%"></b>'
-            f"<span>{rows}</span></button>"
+            f"<span>{rows}</span>",
+            f' class="bin" title="{said}" aria-label="{said}"',
         )
     ticks = "".join(f"<span>{low:.1f}</span>" for low in table["low"])
     return (
@@ -133,7 +133,7 @@ def outcome_table(comparison: "Comparison") -> str:
     apart = comparison.both_wrong_differently
     if apart:
         pick = {"equal": {"outcome": list(comparison.counts)[3], "differs": "True"}}
-        neither += f"<small>{_button(f'{apart:,} differently', pick)}</small>"
+        neither += f"<small>{_button(pick, f'{apart:,} differently')}</small>"
     head = '<td></td><th scope="col">second right</th><th scope="col">second wrong</th>'
     return (
         f'<table class="outcomes"><thead><tr>{head}</tr></thead><tbody>'
@@ -157,16 +157,13 @@ def flip_buttons(flips: Mapping[str, int]) -> str:
         HTML; each count picks its rows by their ``flip``.
     """
     words = {"fixed": "fixed", "broken": "broken", "changed": "from wrong to wrong"}
-    said = [
-        _button(f"{flips[kind]:,} {word}", {"equal": {"flip": kind}}) for kind, word in words.items() if flips.get(kind)
-    ]
-    return ", ".join(said) or "nothing"
+    said = {kind: f"{flips[kind]:,} {word}" for kind, word in words.items() if flips.get(kind)}
+    return ", ".join(_button({"equal": {"flip": kind}}, words) for kind, words in said.items()) or "nothing"
 
 
 def _outcome(name: str, count: int) -> str:
     """Draw a cell of the four; without rows it is no button."""
-    text = f"{count:,}"
-    number = _button(text, {"equal": {"outcome": name}}) if count else f"<b>{text}</b>"
+    number = _button({"equal": {"outcome": name}}, f"{count:,}") if count else f"<b>{count:,}</b>"
     return f"{number}<span>{escaped_text(name)}</span>"
 
 
@@ -175,19 +172,17 @@ def _combination(row: Mapping[Any, Any], voices: list[str]) -> str:
         f'<td class="{"right" if row[voice] == row["label"] else "wrong"}">{escaped_text(row[voice])}</td>'
         for voice in voices
     )
-    pick = _button(str(row["rows"]), {"equal": {name: row[name] for name in ("label", *voices)}})
+    pick = _button({"equal": {name: row[name] for name in ("label", *voices)}}, str(row["rows"]))
     return f"<tr><td>{pick}</td><td>{escaped_text(row['label'])}</td>{cells}</tr>"
 
 
 def _count(count: int, gold: str, predicted: str, most: int, voice: str) -> str:
     if not count:
         return "<td></td>"
-    right = gold == predicted
     depth = 0.15 + 0.6 * min(1.0, count / most)
-    colour = "rgba(0, 158, 115, 0.25)" if right else f"rgba(213, 94, 0, {depth:.2f})"
-    pick = _button(str(count), {"equal": {"label": gold, voice: predicted}})
-    return f'<td style="background:{colour}">{pick}</td>'
+    colour = "rgba(0, 158, 115, 0.25)" if gold == predicted else f"rgba(213, 94, 0, {depth:.2f})"
+    return f'<td style="background:{colour}">{_button({"equal": {"label": gold, voice: predicted}}, str(count))}</td>'
 
 
-def _button(text: str, pick: dict[str, Any]) -> str:
-    return f'<button data-pick="{escaped_text(json.dumps(pick))}">{escaped_text(text)}</button>'
+def _button(pick: dict[str, Any], inside: str, further: str = "") -> str:
+    return f'<button data-pick="{escaped_text(json.dumps(pick))}"{further}>{inside}</button>'

@@ -163,13 +163,11 @@ def point_colours(points: MapPoints, column: str) -> PointColours:
     else:
         frequent = names.value_counts().index[: len(PALETTE)].tolist()
         named = [*zip(sorted(frequent) if len(present) <= len(PALETTE) else frequent, PALETTE, strict=False)]
-    kept = [name for name, _ in named]
-    numbers = {name: number for number, name in enumerate(kept)}
-    codes = values.astype(str).where(values.notna()).map(numbers).fillna(len(kept)).astype(np.uint8)
+    codes = pd.Index([name for name, _ in named]).get_indexer(names.reindex(values.index))
     other = NOT_KNOWN
-    if len(present) > len(kept):
+    if len(present) > len(named):
         other = f"other or {NOT_KNOWN}" if values.isna().any() else "other"
-    return PointColours(np.asarray(codes, dtype=np.uint8), [*named, (other, OTHER_COLOUR)])
+    return PointColours(np.where(codes < 0, len(named), codes).astype(np.uint8), [*named, (other, OTHER_COLOUR)])
 
 
 def _steps(values: "pd.Series[float]") -> PointColours:
@@ -214,22 +212,17 @@ def map_overlap(model: ReAugKDClassifier, k: int = 10) -> dict[str, float]:
         "teacher": (memory.teacher_embeddings, maps.teacher_points),
         "student": (maps.student_embeddings, maps.student_points),
     }
-    return {name: _shared(full, plane, rows, k) for name, (full, plane) in spaces.items()}
+    overlap = {}
+    for name, (full, plane) in spaces.items():
+        near = zip(_near(full, rows, k), _near(plane, rows, k), strict=True)
+        overlap[name] = float(np.mean([np.isin(one, other).mean() for one, other in near]))
+    return overlap
 
 
-def _shared(full: NDArray[np.floating], plane: NDArray[np.floating], rows: NDArray[np.int64], k: int) -> float:
-    near = [
-        [
-            set(found[found != row][:k])
-            for row, found in zip(
-                rows,
-                NearestNeighbors(n_neighbors=k + 1).fit(space).kneighbors(space[rows], return_distance=False),
-                strict=True,
-            )
-        ]
-        for space in (full, plane)
-    ]
-    return float(np.mean([len(one & other) / k for one, other in zip(*near, strict=True)]))
+def _near(space: NDArray[np.floating], rows: NDArray[np.int64], k: int) -> list[NDArray[np.int64]]:
+    """Return the numbers (k,) of the nearest others of some rows."""
+    found = NearestNeighbors(n_neighbors=k + 1).fit(space).kneighbors(space[rows], return_distance=False)
+    return [near[near != row][:k] for row, near in zip(rows, found, strict=True)]
 
 
 def nearest_memories(
@@ -257,12 +250,9 @@ def nearest_memories(
     """
     memory, number = model.memory, int(points.rows["number"][point])
     is_memory = points.rows["kind"][point] == KINDS[0]
-    if is_memory:
-        query = memory.teacher_embeddings[number]
-    elif answers is not None:
-        query = answers.encoded.embeddings[number]
-    else:
+    if answers is None and not is_memory:
         raise ReAugKDError(f"Point {point} is a test row; give the answers that it is of.")
-    similarities, numbers = memory.search(TEACHER, query[None, :], k + 1)
-    found = list(zip(numbers[0].tolist(), similarities[0].tolist(), strict=True))
-    return [(other, similarity) for other, similarity in found if not (is_memory and other == number)][:k]
+    space = memory.teacher_embeddings if is_memory or answers is None else answers.encoded.embeddings
+    similarities, numbers = memory.search(TEACHER, space[[number]], k + 1)
+    found = zip(numbers[0].tolist(), similarities[0].tolist(), strict=True)
+    return [near for near in found if not (is_memory and near[0] == number)][:k]
