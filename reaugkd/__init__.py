@@ -4,14 +4,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reaugkd.classifier import ReAugKDClassifier
-    from reaugkd.errors import ReAugKDError
-    from reaugkd.explanation import Explanation, Neighbour
-    from reaugkd.memory import Memory
-    from reaugkd.pool import Pool
-    from reaugkd.recipe import Recipe, teach, train
-    from reaugkd.sources import load_files, load_task
-    from reaugkd.teacher import TeacherOutputs
+    from reaugkd.classifier import ReAugKDClassifier as ReAugKDClassifier
+    from reaugkd.errors import ReAugKDError as ReAugKDError
+    from reaugkd.explanation import Explanation as Explanation
+    from reaugkd.explanation import Neighbour as Neighbour
+    from reaugkd.memory import Memory as Memory
+    from reaugkd.pool import Pool as Pool
+    from reaugkd.recipe import Recipe as Recipe
+    from reaugkd.recipe import teach as teach
+    from reaugkd.recipe import train as train
+    from reaugkd.sources import load_files as load_files
+    from reaugkd.sources import load_task as load_task
+    from reaugkd.teacher import TeacherOutputs as TeacherOutputs
 
 __version__ = "0.1.0"
 
@@ -29,21 +33,7 @@ _HOME = {
     "load_task": "sources",
     "TeacherOutputs": "teacher",
 }
-__all__ = [
-    "Explanation",
-    "Memory",
-    "Neighbour",
-    "Pool",
-    "ReAugKDClassifier",
-    "ReAugKDError",
-    "Recipe",
-    "TeacherOutputs",
-    "__version__",
-    "load_files",
-    "load_task",
-    "teach",
-    "train",
-]
+__all__ = ["__version__", *_HOME]
 
 
 def __getattr__(name: str) -> Any:

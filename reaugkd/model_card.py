@@ -36,16 +36,10 @@ def ablation_rows(metrics: dict[str, Any]) -> list[tuple[str, str, str, str]]:
         As :data:`COLUMNS` say: method, test score and validation score in percent, and log loss on the test rows in
         nats, lower is better.
     """
-    scores = metrics["methods"]
+    scores = {name: metrics["methods"][method] for method, name in METHOD_NAMES.items() if method in metrics["methods"]}
     return [
-        (
-            name,
-            f"{100 * scores[method]['test']:.1f}",
-            f"{100 * scores[method]['validation']:.1f}",
-            f"{scores[method]['test_log_loss']:.3f}",
-        )
-        for method, name in METHOD_NAMES.items()
-        if method in scores
+        (name, f"{100 * of['test']:.1f}", f"{100 * of['validation']:.1f}", f"{of['test_log_loss']:.3f}")
+        for name, of in scores.items()
     ]
 
 
