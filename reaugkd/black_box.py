@@ -1,6 +1,7 @@
 """A black-box teacher: soft labels from a file or a function, embeddings from any open encoder."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,9 +57,9 @@ def black_box_outputs(
     ReAugKDError
         If a row has no probabilities, or they do not sum to 1 but for what two or three decimals round off.
     """
-    texts = [text for split in task.splits for text in task.texts(split)]
-    rows = [(split, row_id) for split in task.splits for row_id in task.rows[split]["id"]]
+    rows = _every_row(task)
     if callable(soft_labels):
+        texts = [text for split in task.splits for text in task.texts(split)]
         answers = np.asarray(soft_labels(texts), dtype=np.float32)
     else:
         missing = [row for row in rows if row not in soft_labels]
@@ -76,18 +77,13 @@ def black_box_outputs(
             "give each row numbers from 0 that sum to 1."
         )
     answers = _summing_to_one(answers, rows)
-    hidden, _ = TextClassifier.from_pretrained(find_weights(encoder), 1, layers=layers, max_length=max_length).encode(
-        texts
-    )
-    return TeacherOutputs(
-        ids=[row_id for _, row_id in rows],
-        splits=[split for split, _ in rows],
-        hidden=hidden.astype(np.float16),
-        soft_labels=answers,
-        label_names=task.label_names,
-        teacher=f"black box, embeddings of {encoder}",
-        fingerprint=task.fingerprint(),
-    )
+    untuned = TextClassifier.from_pretrained(find_weights(encoder), 1, layers=layers, max_length=max_length)
+    outputs = TeacherOutputs.compute(untuned, task, f"black box, embeddings of {encoder}")
+    return replace(outputs, soft_labels=answers)
+
+
+def _every_row(task: Task) -> list[RowId]:
+    return [(split, row_id) for split in task.splits for row_id in task.rows[split]["id"]]
 
 
 def _summing_to_one(answers: NDArray[np.float32], rows: list[RowId]) -> NDArray[np.float32]:
@@ -143,7 +139,7 @@ def read_soft_labels(path: str | Path, task: Task) -> dict[RowId, NDArray[np.flo
     if len(set(ids)) < len(ids):
         raise ReAugKDError(f"{str(path)!r} holds an id twice; add a column split that tells the rows apart.")
     by_id = dict(zip(ids, answers, strict=True))
-    rows = [(split, row_id) for split in task.splits for row_id in task.rows[split]["id"]]
+    rows = _every_row(task)
     if len({row_id for _, row_id in rows}) < len(rows):
         raise ReAugKDError(f"Rows of different splits share an id; add a column split to {str(path)!r}.")
     return {row: by_id[row[1]] for row in rows if row[1] in by_id}

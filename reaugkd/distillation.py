@@ -1,8 +1,9 @@
-"""Step 3: distillation, by soft labels and by the loss that aligns the student's space with the teacher's."""
+"""Steps 1 and 3: a classifier learns gold labels, soft labels, and to align its space with the teacher's."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,6 @@ from reaugkd.data import Task
 from reaugkd.encoders import TextClassifier
 from reaugkd.errors import ReAugKDError
 from reaugkd.losses import relational_loss, soft_label_cross_entropy
-from reaugkd.teacher import token_rows
 from reaugkd.trainer import OnProgress, TrainingSettings, run_trainer
 
 OnStudentEpoch = Callable[[int, TextClassifier], None]
@@ -26,7 +26,7 @@ CANDIDATES = ("batch", "memory")
 
 @dataclass(frozen=True)
 class DistillationSettings:
-    """Weights and temperatures of the student's loss; validated when made.
+    """Weights and temperatures of a loss; validated when made.
 
     The loss is ``soft_label_weight`` · CE(ȳ, ŷ) + ``gold_label_weight`` · CE(y, ŷ) + ``relational_weight`` · KL(q‖p);
     see :mod:`reaugkd.losses`.
@@ -80,12 +80,16 @@ class DistillationSettings:
         return self.relational_weight > 0
 
 
+GOLD_ONLY = DistillationSettings(soft_label_weight=0.0, gold_label_weight=1.0, relational_weight=0.0)
+"""The loss of a teacher, and of a student without one."""
+
+
 class DistillationObjective(nn.Module):
-    """The student's loss.
+    """The loss of a classifier.
 
     Parameters
     ----------
-    student : TextClassifier
+    classifier : TextClassifier
         What is trained.
     settings : DistillationSettings
         Weights and temperatures.
@@ -93,11 +97,13 @@ class DistillationObjective(nn.Module):
         z_j of all train rows, the candidates; those of the batch if left out.
     """
 
-    accepts_loss_kwargs = False
+    accepts_loss_kwargs = False  # the Trainer then divides the loss by the accumulation steps
 
-    def __init__(self, student: TextClassifier, settings: DistillationSettings, memory: Tensor | None = None) -> None:
+    def __init__(
+        self, classifier: TextClassifier, settings: DistillationSettings, memory: Tensor | None = None
+    ) -> None:
         super().__init__()
-        self.student = student
+        self.classifier = classifier
         self.settings = settings
         self.memory: Tensor | None
         self.register_buffer("memory", memory, persistent=False)
@@ -128,22 +134,20 @@ class DistillationObjective(nn.Module):
             ``loss``, a scalar.
         """
         settings = self.settings
-        pooled, logits = self.student(**tokens)
+        embeddings, logits = self.classifier(**tokens)
         logits = logits.float()
         loss = logits.new_zeros(())
         if settings.gold_label_weight:
             by_gold = nn.functional.cross_entropy(logits, labels, ignore_index=NO_LABEL, reduction="sum")
             loss = loss + settings.gold_label_weight * by_gold / (labels != NO_LABEL).sum().clamp(min=1)
-        if settings.soft_label_weight and soft_labels is not None:
+        if soft_labels is not None:
             soft = soft_label_cross_entropy(soft_labels, logits, settings.distillation_temperature)
             loss = loss + settings.soft_label_weight * soft
-        if settings.aligns and teacher_embeddings is not None:
-            student_embeddings = nn.functional.normalize(pooled.float(), dim=-1)
-            candidates = teacher_embeddings
-            if settings.candidates == "memory" and self.memory is not None:
-                candidates = self.memory
+        if teacher_embeddings is not None:
+            student_embeddings = nn.functional.normalize(embeddings.float(), dim=-1)
+            candidates = teacher_embeddings if self.memory is None else self.memory
             # Similarities over a small τ need more digits than bfloat16 has.
-            with torch.autocast(pooled.device.type, enabled=False):
+            with torch.autocast(embeddings.device.type, enabled=False):
                 relational = relational_loss(
                     student_embeddings, teacher_embeddings, candidates, settings.relational_temperature
                 )
@@ -151,11 +155,11 @@ class DistillationObjective(nn.Module):
         return {"loss": loss}
 
 
-def train_student(
+def train_classifier(
     weights: str | Path,
     task: Task,
     settings: TrainingSettings,
-    distillation: DistillationSettings,
+    loss: DistillationSettings,
     folder: str | Path,
     stage: str,
     *,
@@ -166,20 +170,20 @@ def train_student(
     on_progress: OnProgress | None = None,
     on_epoch: OnStudentEpoch | None = None,
 ) -> TextClassifier:
-    """Train a student on the train rows: alone, by soft labels, or with the relational loss too.
+    """Train a teacher or a student on the train rows: by gold labels, by soft labels, or with the relational loss too.
 
     Where it learns from a teacher, it learns from the task's unlabelled texts too.
 
     Parameters
     ----------
     weights : str or Path
-        Folder of the pretrained encoder that the student starts from.
+        Folder of the pretrained encoder that it starts from.
     task : Task
         The task.
     settings : TrainingSettings
         How to train.
-    distillation : DistillationSettings
-        Weights and temperatures of the loss.
+    loss : DistillationSettings
+        Weights and temperatures of the loss; :data:`GOLD_ONLY` for a teacher.
     folder : str or Path
         Where checkpoints go.
     stage : str
@@ -195,12 +199,12 @@ def train_student(
     on_progress : callable, optional
         Is told of the progress.
     on_epoch : callable, optional
-        Is given the number of each epoch that has ended, 0 before the first, and the student.
+        Is given the number of each epoch that has ended, 0 before the first, and the classifier.
 
     Returns
     -------
     TextClassifier
-        The student, in evaluation mode.
+        In evaluation mode.
 
     Raises
     ------
@@ -208,45 +212,40 @@ def train_student(
         If the loss needs soft labels or embeddings that are not given, or the embeddings are not as wide as the
         student's.
     """
-    for weight, needed, name in (
-        (distillation.soft_label_weight, soft_labels, "soft_labels"),
-        (distillation.aligns, teacher_embeddings, "teacher_embeddings"),
+    columns: dict[str, Any] = {}
+    for name, is_needed, values in (
+        ("soft_labels", loss.soft_label_weight > 0, soft_labels),
+        ("teacher_embeddings", loss.aligns, teacher_embeddings),
     ):
-        if weight and needed is None:
+        if is_needed and values is None:
             raise ReAugKDError(f"This loss needs the teacher's {name}; give them or set their weight to 0.")
+        if is_needed:
+            columns[name] = values
     set_seed(settings.seed)
-    student = TextClassifier.from_pretrained(weights, len(task.label_names), layers=layers, max_length=max_length)
-    if teacher_embeddings is not None and teacher_embeddings.shape[1] != student.embedding_width:
+    classifier = TextClassifier.from_pretrained(weights, len(task.label_names), layers=layers, max_length=max_length)
+    width = classifier.embedding_width
+    if teacher_embeddings is not None and teacher_embeddings.shape[1] != width:
         raise ReAugKDError(
-            f"The teacher's embeddings are {teacher_embeddings.shape[1]} wide and the student's "
-            f"{student.embedding_width}; project them to the student's width first."
+            f"The teacher's embeddings are {teacher_embeddings.shape[1]} wide and the student's {width}; project them "
+            "to the student's width first."
         )
-    if distillation.aligns and distillation.embedding_head:
-        student.add_embedding_head()
+    if loss.aligns and loss.embedding_head:
+        classifier.add_embedding_head()
     if settings.freeze_word_embeddings:
-        student.freeze_word_embeddings()
-    by_teacher = distillation.soft_label_weight > 0 or distillation.aligns
-    texts, gold = task.taught_texts if by_teacher else task.texts("train"), task.labels("train")
-    unlabelled = np.full(len(texts) - len(gold), NO_LABEL)
-    columns: dict[str, NDArray[np.generic]] = {"labels": np.concatenate([gold, unlabelled])}
-    memory = None
-    if soft_labels is not None and distillation.soft_label_weight:
-        columns["soft_labels"] = soft_labels
-    if teacher_embeddings is not None and distillation.aligns:
-        columns["teacher_embeddings"] = teacher_embeddings
-        memory = torch.as_tensor(teacher_embeddings)
-    tokens = token_rows(student, texts)
-    rows = Dataset.from_dict({**tokens.to_dict(), **columns}).with_format("torch")
-    objective = DistillationObjective(student, distillation, memory)
-    settings = settings.for_width(student.embedding_width)
+        classifier.freeze_word_embeddings()
+    texts, gold = task.taught_texts if columns else task.texts("train"), task.labels("train")
+    tokens = classifier.tokenize(texts)
+    columns["length"] = [len(ids) for ids in tokens["input_ids"]]
+    columns["labels"] = np.pad(gold, (0, len(texts) - len(gold)), constant_values=NO_LABEL)
+    memory = columns.get("teacher_embeddings") if loss.candidates == "memory" else None
     run_trainer(
-        objective,
-        rows,
-        settings,
+        DistillationObjective(classifier, loss, None if memory is None else torch.as_tensor(memory)),
+        Dataset.from_dict({**tokens, **columns}).with_format("torch"),
+        settings.for_width(width),
         folder,
         stage,
-        tokenizer=student.tokenizer,
+        tokenizer=classifier.tokenizer,
         on_progress=on_progress,
-        on_epoch=None if on_epoch is None else lambda epoch: on_epoch(epoch, student),
+        on_epoch=None if on_epoch is None else lambda epoch: on_epoch(epoch, classifier),
     )
-    return student
+    return classifier

@@ -18,7 +18,7 @@ from reaugkd.answers import EncodedTexts
 from reaugkd.choice import too_few_rows
 from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.data import UNLABELLED, Task
-from reaugkd.distillation import DistillationSettings, OnStudentEpoch, train_student
+from reaugkd.distillation import GOLD_ONLY, DistillationSettings, OnStudentEpoch, train_classifier
 from reaugkd.encoders import TextClassifier, check_encoder, encoder_config, normalize, share_cut
 from reaugkd.epochs import EpochWatch, TrainingEpochs
 from reaugkd.errors import ReAugKDError
@@ -32,7 +32,7 @@ from reaugkd.model_folder import EPOCHS_FILE, ModelParts, ModelSettings, check_p
 from reaugkd.pool import Pool
 from reaugkd.projection import fit_projection_head
 from reaugkd.projection_head import ProjectionHead
-from reaugkd.teacher import TeacherOutputs, fine_tune_teacher
+from reaugkd.teacher import TeacherOutputs
 from reaugkd.texts import Text
 from reaugkd.trainer import OnProgress, Progress, TrainingSettings, check_seed
 from reaugkd.weights import DEFAULT_ENCODER, find_weights
@@ -260,7 +260,7 @@ def distill(
         The student.
     """
     recipe = recipe.for_task(task)
-    return train_student(
+    return train_classifier(
         find_weights(recipe.student),
         task,
         recipe.student_training,
@@ -486,11 +486,13 @@ def _teacher_outputs(task: Task, recipe: Recipe, work: Path, on_progress: OnProg
     path = work / "teacher_outputs.parquet"
     if path.is_file():
         return TeacherOutputs.load(path)
-    teacher = fine_tune_teacher(
+    teacher = train_classifier(
         find_weights(recipe.teacher),
         task,
         recipe.teacher_training,
+        GOLD_ONLY,
         work / "checkpoints",
+        "Teacher",
         max_length=recipe.max_length,
         on_progress=on_progress,
     )

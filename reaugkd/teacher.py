@@ -1,4 +1,4 @@
-"""Step 1: fine-tune the teacher, and keep what it says of every row: the seam between the two halves."""
+"""Step 1: keep what a fine-tuned teacher says of every row, the seam between the two halves."""
 
 import json
 from dataclasses import dataclass, replace
@@ -7,18 +7,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import Dataset
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from transformers import set_seed
 
 from reaugkd.calibration import are_probabilities, at_temperature, fit_temperature
 from reaugkd.data import Task
 from reaugkd.encoders import TextClassifier
-from reaugkd.errors import ReAugKDError
+from reaugkd.errors import ReAugKDError, reason
 from reaugkd.tables import column_matrix, matrix_column
 from reaugkd.texts import Text
-from reaugkd.trainer import OnProgress, TrainingSettings, run_trainer
 
 OUTPUTS_VERSION = 1
 
@@ -118,9 +114,8 @@ class TeacherOutputs:
                 fingerprint=about["fingerprint"],
             )
         except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
-            reason = " ".join(str(error).split()).rstrip(".")
             raise ReAugKDError(
-                f"{str(path)!r} holds no teacher outputs ({reason}); make it again with `reaugkd teach`."
+                f"{str(path)!r} holds no teacher outputs ({reason(error)}); make it again with `reaugkd teach`."
             ) from error
         if version != OUTPUTS_VERSION:
             raise ReAugKDError(f"{str(path)!r} is of format {version}, not {OUTPUTS_VERSION}; make it again.")
@@ -140,12 +135,7 @@ class TeacherOutputs:
         path : str or Path
             The file; written whole or not at all.
         """
-        about = {
-            "version": OUTPUTS_VERSION,
-            "label_names": self.label_names,
-            "teacher": self.teacher,
-            "fingerprint": self.fingerprint,
-        }
+        about = {name: getattr(self, name) for name in ("label_names", "teacher", "fingerprint")}
         table = pa.table(
             {
                 "id": self.ids,
@@ -153,7 +143,7 @@ class TeacherOutputs:
                 "teacher_hidden": matrix_column(self.hidden),
                 "soft_labels": matrix_column(self.soft_labels),
             }
-        ).replace_schema_metadata({"reaugkd": json.dumps(about)})
+        ).replace_schema_metadata({"reaugkd": json.dumps({"version": OUTPUTS_VERSION, **about})})
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(path.name + ".partial")
@@ -200,115 +190,8 @@ class TeacherOutputs:
         ReAugKDError
             If classes, rows or splits differ.
         """
-        if self.label_names != task.label_names:
-            raise ReAugKDError(
-                f"The teacher outputs know {len(self.label_names)} classes that are not the {len(task.label_names)} "
-                f"of {task.name}; make them again with `reaugkd teach`."
-            )
         if self.fingerprint != task.fingerprint():
             raise ReAugKDError(
-                f"The teacher outputs were computed for other rows or splits than those of {task.name}; "
+                f"The teacher outputs were computed for other classes, rows or splits than those of {task.name}; "
                 "make them again with `reaugkd teach`."
             )
-
-
-class ClassificationObjective(nn.Module):
-    """Cross-entropy on the gold labels.
-
-    Parameters
-    ----------
-    classifier : TextClassifier
-        What is trained.
-    """
-
-    accepts_loss_kwargs = False  # the Trainer then divides the loss by the accumulation steps
-
-    def __init__(self, classifier: TextClassifier) -> None:
-        super().__init__()
-        self.classifier = classifier
-
-    def forward(self, labels: Tensor, **tokens: Tensor) -> dict[str, Tensor]:
-        """Return the loss of a batch.
-
-        Parameters
-        ----------
-        labels : (N,) int64
-            Gold labels.
-        **tokens : Tensor
-            Inputs of the encoder, each (N, L).
-
-        Returns
-        -------
-        dict
-            ``loss``, a scalar.
-        """
-        _, logits = self.classifier(**tokens)
-        return {"loss": nn.functional.cross_entropy(logits.float(), labels)}
-
-
-def fine_tune_teacher(
-    weights: str | Path,
-    task: Task,
-    settings: TrainingSettings,
-    folder: str | Path,
-    *,
-    max_length: int = 128,
-    on_progress: OnProgress | None = None,
-) -> TextClassifier:
-    """Fine-tune a pretrained encoder on the train rows with cross-entropy.
-
-    Parameters
-    ----------
-    weights : str or Path
-        Folder of the pretrained encoder.
-    task : Task
-        The task.
-    settings : TrainingSettings
-        How to train.
-    folder : str or Path
-        Where checkpoints go.
-    max_length : int
-        Tokens after which a text is cut.
-    on_progress : callable, optional
-        Is told of the progress.
-
-    Returns
-    -------
-    TextClassifier
-        The teacher, in evaluation mode.
-    """
-    set_seed(settings.seed)
-    teacher = TextClassifier.from_pretrained(weights, len(task.label_names), max_length=max_length)
-    if settings.freeze_word_embeddings:
-        teacher.freeze_word_embeddings()
-    rows = token_rows(teacher, task.texts("train")).add_column("labels", task.labels("train"))
-    objective = ClassificationObjective(teacher)
-    run_trainer(
-        objective,
-        rows,
-        settings.for_width(teacher.embedding_width),
-        folder,
-        "Teacher",
-        tokenizer=teacher.tokenizer,
-        on_progress=on_progress,
-    )
-    return teacher
-
-
-def token_rows(classifier: TextClassifier, texts: list[Text]) -> Dataset:
-    """Tokenize texts into a dataset.
-
-    Parameters
-    ----------
-    classifier : TextClassifier
-        Whose tokenizer to use.
-    texts : list of Text
-        N texts or pairs.
-
-    Returns
-    -------
-    Dataset
-        N rows: the tokenizer's columns, and ``length`` in tokens.
-    """
-    tokens = classifier.tokenize(texts)
-    return Dataset.from_dict({**tokens, "length": [len(ids) for ids in tokens["input_ids"]]})

@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from transformers import (
     TrainerControl,
     TrainerState,
     TrainingArguments,
+    default_data_collator,
     set_seed,
 )
 from transformers.trainer import TRAINER_STATE_NAME
@@ -145,7 +147,7 @@ def run_trainer(
     objective : nn.Module
         Its ``forward`` takes a batch's columns by name and returns a dict with ``loss``.
     dataset : Dataset
-        Rows; token columns are padded with ``tokenizer``, the others stacked.
+        Rows as tensors; token columns are padded with ``tokenizer``, the others stacked.
     settings : TrainingSettings
         How to train.
     folder : str or Path
@@ -168,6 +170,7 @@ def run_trainer(
     set_seed(settings.seed)
     arguments = TrainingArguments(
         output_dir=str(folder),
+        run_name=stage,
         num_train_epochs=settings.epochs,
         learning_rate=settings.learning_rate,
         per_device_train_batch_size=settings.batch_size,
@@ -185,33 +188,29 @@ def run_trainer(
         save_strategy="no",
         save_total_limit=1,
         logging_steps=5,
-        logging_nan_inf_filter=False,
         report_to="none",
         disable_tqdm=True,  # the bar is drawn by the callback below
     )
     trainer = _WatchfulTrainer(
-        stage,
         model=objective,
         args=arguments,
         train_dataset=dataset,
-        data_collator=lambda rows: collate(rows, tokenizer),
-        callbacks=[_CheckpointByTime(), _Reporter(stage, on_progress) if on_progress else _Bar(stage)],
+        data_collator=None if tokenizer is None else partial(collate, tokenizer=tokenizer),
+        callbacks=[_Watch(on_progress, on_epoch), *([_Bar()] if on_progress is None else [])],
     )
-    if on_epoch is not None:
-        trainer.add_callback(_EachEpoch(on_epoch))
     trainer.remove_callback(PrinterCallback)  # it would print every log as a dict
     trainer.train(resume_from_checkpoint=_last_whole_checkpoint(Path(folder)))
     objective.eval()
 
 
-def collate(rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase | None) -> dict[str, Tensor]:
+def collate(rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase) -> dict[str, Tensor]:
     """Make a batch: pad the token columns, stack the others.
 
     Parameters
     ----------
     rows : list of dict
-        Rows of the dataset; each value is a number, a list of numbers or an array.
-    tokenizer : PreTrainedTokenizerBase or None
+        N rows of the dataset.
+    tokenizer : PreTrainedTokenizerBase
         Pads the columns it knows.
 
     Returns
@@ -219,14 +218,10 @@ def collate(rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase | Non
     dict of str to Tensor
         Columns of N rows.
     """
-    token_names = [name for name in rows[0] if tokenizer is not None and name in tokenizer.model_input_names]
-    batch: dict[str, Tensor] = {}
-    if tokenizer is not None and token_names:
-        batch.update(tokenizer.pad({name: [row[name] for row in rows] for name in token_names}, return_tensors="pt"))
-    for name in rows[0]:
-        if name not in token_names and name != "length":
-            batch[name] = torch.stack([torch.as_tensor(row[name]) for row in rows])
-    return batch
+    names = [name for name in rows[0] if name in tokenizer.model_input_names]
+    tokens = tokenizer.pad([{name: row[name] for name in names} for row in rows], return_tensors="pt")
+    others = [{name: row[name] for name in row if name not in (*names, "length")} for row in rows]
+    return {**tokens, **default_data_collator(others)}
 
 
 def computes_bf16() -> bool:
@@ -250,108 +245,63 @@ def _last_whole_checkpoint(folder: Path) -> str | None:
 class _WatchfulTrainer(Trainer):
     """Stop at the first loss that is no number: nothing that is learnt after it is worth keeping."""
 
-    def __init__(self, stage: str, **options: Any) -> None:
-        super().__init__(**options)
-        self.stage = stage
-
     def training_step(self, *arguments: Any, **options: Any) -> Tensor:
         loss = super().training_step(*arguments, **options)
         if not torch.isfinite(loss).all():
             raise ReAugKDError(
-                f"The loss of the stage {self.stage!r} is no number any more after {self.state.global_step} steps; "
-                "choose a smaller learning rate."
+                f"The loss of the stage {self.args.run_name!r} is no number any more after {self.state.global_step} "
+                "steps; choose a smaller learning rate."
             )
         return loss
 
 
-class _CheckpointByTime(TrainerCallback):
-    """Save once a minute: an interruption costs a minute at most, and a short training writes nothing."""
+class _Watch(TrainerCallback):
+    """Tell of the progress and of epochs that end, and save once a minute, so that no interruption costs more."""
 
-    def __init__(self) -> None:
-        self.last = time.monotonic()
+    def __init__(self, on_progress: OnProgress | None, on_epoch: OnEpoch | None) -> None:
+        self.on_progress, self.on_epoch = on_progress, on_epoch
+        self.saved = time.monotonic()
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        if time.monotonic() - self.last > SECONDS_BETWEEN_CHECKPOINTS:
-            control.should_save = True
-            self.last = time.monotonic()
-
-
-class _EachEpoch(TrainerCallback):
-    """Tell which epochs have ended; what is drawn at random in the training stays as it is without that."""
-
-    def __init__(self, on_epoch: OnEpoch) -> None:
-        self.on_epoch = on_epoch
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        if not state.global_step:
-            self._tell(0, kwargs["model"])
-
-    def on_epoch_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        self._tell(math.ceil(state.epoch or 0), kwargs["model"])  # a part of an epoch at the end counts
-
-    def _tell(self, epoch: int, model: nn.Module) -> None:
-        self.on_epoch(epoch)
-        model.train()  # who looks at the network puts it into evaluation mode
-
-
-class _Reporter(TrainerCallback):
-    """Tell ``on_progress`` the loss and the time left."""
-
-    def __init__(self, stage: str, on_progress: OnProgress) -> None:
-        self.stage, self.on_progress = stage, on_progress
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: Any, **kwargs: Any) -> None:
         self.start, self.first_step = time.monotonic(), state.global_step
-        self.on_progress(Progress(self.stage, state.global_step, state.max_steps))
+        self._report(args, state)
+        if not state.global_step:
+            self._tell_epoch(0, kwargs["model"])
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: Mapping[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        if logs is None or "loss" not in logs:
-            return
-        done = max(state.global_step - self.first_step, 1)
-        eta = (time.monotonic() - self.start) / done * (state.max_steps - state.global_step)
-        self.on_progress(Progress(self.stage, state.global_step, state.max_steps, float(logs["loss"]), eta))
+    def on_step_end(self, args: Any, state: Any, control: TrainerControl, **kwargs: Any) -> None:
+        if time.monotonic() - self.saved > SECONDS_BETWEEN_CHECKPOINTS:
+            control.should_save = True
+            self.saved = time.monotonic()
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: Any, **kwargs: Any) -> None:
+        if "loss" in kwargs["logs"]:
+            a_step = (time.monotonic() - self.start) / max(state.global_step - self.first_step, 1)
+            eta = a_step * (state.max_steps - state.global_step)
+            self._report(args, state, float(kwargs["logs"]["loss"]), eta)
+
+    def on_epoch_end(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
+        self._tell_epoch(math.ceil(state.epoch or 0), kwargs["model"])  # a part of an epoch at the end counts
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: Any, **kwargs: Any) -> None:
         if state.global_step % args.logging_steps:  # the last step had no log of its own
-            self.on_progress(Progress(self.stage, state.global_step, state.max_steps, eta_seconds=0.0))
+            self._report(args, state, eta=0.0)
+
+    def _report(
+        self, args: TrainingArguments, state: TrainerState, loss: float | None = None, eta: float | None = None
+    ) -> None:
+        if self.on_progress is not None:
+            self.on_progress(Progress(str(args.run_name), state.global_step, state.max_steps, loss, eta))
+
+    def _tell_epoch(self, epoch: int, model: nn.Module) -> None:
+        if self.on_epoch is not None:
+            self.on_epoch(epoch)
+            model.train()  # who looks at the network puts it into evaluation mode
 
 
 class _Bar(ProgressCallback):
-    """The Trainer's progress bar with ETA, the loss beside it instead of a line a log."""
+    """The Trainer's progress bar with ETA, stage and loss beside it instead of a line a log."""
 
-    def __init__(self, stage: str) -> None:
-        super().__init__()
-        self.stage = stage
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        super().on_train_begin(args, state, control, **kwargs)
-        if self.training_bar is not None:
-            self.training_bar.set_description(self.stage)
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: Mapping[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        if self.training_bar is not None and logs and "loss" in logs:
+    def on_log(self, args: TrainingArguments, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        if self.training_bar is not None and "loss" in logs:
+            self.training_bar.set_description(args.run_name)
             self.training_bar.set_postfix(loss=f"{float(logs['loss']):.3f}")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reaugkd.classifier import ReAugKDClassifier
-from reaugkd.distillation import DistillationSettings, train_student
+from reaugkd.distillation import DistillationSettings, train_classifier
 from reaugkd.epochs import WATCHED_ROWS, EpochWatch, TrainingEpochs
 from reaugkd.patch import Edit, apply_patch
 from reaugkd.trainer import TrainingSettings
@@ -64,7 +64,7 @@ def test_a_student_that_is_watched_learns_the_same(toy_task, toy_encoder_folder,
         seen.append((epoch, student.encode(["iron and steel"])[0][0]))
 
     def student(name, **options):
-        return train_student(
+        return train_classifier(
             toy_encoder_folder, toy_task, settings, loss, tmp_path / name, name, on_progress=lambda _: None, **options
         )
 

@@ -16,7 +16,7 @@ from reaugkd import choice
 from reaugkd import recipe as recipes
 from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.data import RESERVED, make_task
-from reaugkd.distillation import DistillationSettings
+from reaugkd.distillation import GOLD_ONLY, DistillationSettings
 from reaugkd.errors import ReAugKDError
 from reaugkd.key_fitting import fit_keys
 from reaugkd.map_points import map_points
@@ -78,11 +78,11 @@ def answers(folder, task):
 def stages(monkeypatch):
     """Names of the networks that were trained, in their order."""
     trained = []
-    for name in ("fine_tune_teacher", "fit_projection_head", "train_student"):
+    for name in ("fit_projection_head", "train_classifier"):
         original = getattr(recipes, name)
 
         def spy(*arguments, _original=original, _name=name, **options):
-            trained.append(arguments[5] if _name == "train_student" else _name)
+            trained.append(arguments[5] if _name == "train_classifier" else _name)
             return _original(*arguments, **options)
 
         monkeypatch.setattr(recipes, name, spy)
@@ -191,7 +191,7 @@ def test_the_way_through_a_file_trains_no_teacher_and_gives_the_same_model(
 
 def test_outputs_of_other_rows_are_refused(quick, toy_task, tmp_path, outputs_file):
     outputs = replace(TeacherOutputs.load(outputs_file), fingerprint="0")
-    with pytest.raises(ReAugKDError, match="computed for other rows"):
+    with pytest.raises(ReAugKDError, match="computed for other classes, rows"):
         train(toy_task, quick, tmp_path / "model", teacher_outputs=outputs)
     assert list(tmp_path.iterdir()) == []
 
@@ -205,7 +205,7 @@ def test_a_teacher_known_by_its_outputs_cannot_be_kept(quick, toy_task, tmp_path
 @pytest.mark.parametrize(
     ("stage", "again"),
     [
-        ("Teacher", ["fine_tune_teacher", "fit_projection_head", *STUDENTS]),
+        ("Teacher", ["Teacher", "fit_projection_head", *STUDENTS]),
         ("Student by soft labels (KD)", ["fit_projection_head", *STUDENTS[1:]]),
         ("Evaluation", ["fit_projection_head"]),
     ],
@@ -477,7 +477,7 @@ def test_outputs_without_the_unlabelled_texts_are_refused(
     quick, toy_task, unlabelled_task, outputs_file, unlabelled_outputs, tmp_path
 ):
     for task, outputs in ((unlabelled_task, TeacherOutputs.load(outputs_file)), (toy_task, unlabelled_outputs)):
-        with pytest.raises(ReAugKDError, match="computed for other rows or splits"):
+        with pytest.raises(ReAugKDError, match="computed for other classes, rows or splits"):
             train(task, quick, tmp_path / "model", teacher_outputs=outputs)
 
 
@@ -493,7 +493,7 @@ def test_with_unlabelled_texts_an_interrupted_training_goes_on_and_without_them_
     stages.clear()
     with pytest.raises(Stopped):
         train(toy_task, quick, tmp_path / "model", on_progress=stop_at("Evaluation"))
-    assert stages == ["fine_tune_teacher", "fit_projection_head", *STUDENTS]
+    assert stages == ["Teacher", "fit_projection_head", *STUDENTS]
 
 
 def test_epochs_of_the_student_fall_with_all_texts_that_it_learns_from(toy_task, unlabelled_task):
@@ -516,7 +516,7 @@ def test_another_seed_starts_anew_after_an_interruption(quick, toy_task, tmp_pat
     stages.clear()
     with pytest.raises(Stopped):
         train(toy_task, replace(quick, seed=7), tmp_path / "model", on_progress=stop_at("Evaluation"))
-    assert stages == ["fine_tune_teacher", "fit_projection_head", *STUDENTS]
+    assert stages == ["Teacher", "fit_projection_head", *STUDENTS]
 
 
 def settings_of(recipe, part, **changes):
@@ -560,13 +560,13 @@ def test_with_other_settings_of_the_teacher_it_is_trained_again(quick, toy_task,
     stages.clear()
     with pytest.raises(Stopped):
         train(toy_task, change(quick), tmp_path / "model", on_progress=stop_at("Student alone"))
-    assert stages[0] == "fine_tune_teacher"
+    assert stages[0] == "Teacher"
 
 
 @pytest.mark.parametrize(
     ("split", "again"),
     [
-        ("train", ["fine_tune_teacher", "fit_projection_head", *STUDENTS]),
+        ("train", ["Teacher", "fit_projection_head", *STUDENTS]),
         ("validation", ["fit_projection_head", *STUDENTS]),  # they calibrate the soft labels, no more
     ],
 )
@@ -668,14 +668,15 @@ def test_epochs_and_seed_that_are_given_are_taken(toy_task):
 
 def test_the_baselines_are_not_aligned(quick, toy_task, tmp_path, monkeypatch):
     losses = []
-    original = recipes.train_student
+    original = recipes.train_classifier
     monkeypatch.setattr(
-        recipes, "train_student", lambda *given, **options: losses.append(given[3]) or original(*given, **options)
+        recipes, "train_classifier", lambda *given, **options: losses.append(given[3]) or original(*given, **options)
     )
     settings = DistillationSettings(relational_weight=2.0, relational_temperature=0.2)
     with pytest.raises(Stopped):
         train(toy_task, replace(quick, distillation=settings), tmp_path / "model", on_progress=stop_at("Evaluation"))
-    alone, kd, ours = losses
+    teacher, alone, kd, ours = losses
+    assert teacher == GOLD_ONLY
     for loss in (alone, kd):
         assert loss.relational_weight == 0
         assert loss.relational_temperature == 0.2

@@ -14,8 +14,7 @@ from toy_data import toy_rows
 from reaugkd.data import SPLITS, make_task
 from reaugkd.encoders import TextClassifier
 from reaugkd.errors import ReAugKDError
-from reaugkd.teacher import TeacherOutputs, fine_tune_teacher, token_rows
-from reaugkd.trainer import TrainingSettings
+from reaugkd.teacher import TeacherOutputs
 
 
 @pytest.fixture(scope="module")
@@ -162,12 +161,12 @@ def test_outputs_fit_their_own_task_also_with_other_gold_labels(outputs, toy_tas
 
 def test_outputs_of_other_rows_are_refused(outputs):
     other = make_task("other", {split: toy_rows(9, seed) for split, seed in zip(SPLITS, (5, 6, 7), strict=True)})
-    with pytest.raises(ReAugKDError, match="computed for other rows or splits than those of other"):
+    with pytest.raises(ReAugKDError, match="computed for other classes, rows or splits than those of other"):
         outputs.check(other)
 
 
 def test_outputs_of_other_classes_are_refused(outputs, toy_task):
-    with pytest.raises(ReAugKDError, match="know 3 classes that are not the 2 of toy"):
+    with pytest.raises(ReAugKDError, match="computed for other classes, rows or splits than those of toy"):
         outputs.check(replace(toy_task, label_names=("fruit", "metal")))
 
 
@@ -184,9 +183,9 @@ def test_the_outputs_of_unlabelled_texts_come_last_and_are_read_with_those_of_tr
 
 
 def test_outputs_with_and_without_unlabelled_texts_are_told_apart(teacher, outputs, toy_task, unlabelled_task):
-    with pytest.raises(ReAugKDError, match="computed for other rows or splits than those of toy"):
+    with pytest.raises(ReAugKDError, match="computed for other classes, rows or splits than those of toy"):
         outputs.check(unlabelled_task)
-    with pytest.raises(ReAugKDError, match="computed for other rows or splits than those of toy"):
+    with pytest.raises(ReAugKDError, match="computed for other classes, rows or splits than those of toy"):
         TeacherOutputs.compute(teacher, unlabelled_task, "toy-teacher").check(toy_task)
 
 
@@ -194,26 +193,3 @@ def test_unlabelled_texts_have_no_part_in_the_calibration(teacher, outputs, toy_
     more = TeacherOutputs.compute(teacher, unlabelled_task, "toy-teacher").calibrated(unlabelled_task)
     plain = outputs.calibrated(toy_task)
     np.testing.assert_allclose(more.of("train")[1], plain.of("train")[1], atol=1e-6)
-
-
-def test_token_rows_are_the_tokenizers_columns_with_the_length(teacher):
-    texts = ["apple", "rain and snow and fog"]
-    rows = token_rows(teacher, texts)
-    tokens = teacher.tokenizer(texts)
-    assert rows["input_ids"][:] == tokens["input_ids"]
-    assert rows["length"][:] == [len(ids) for ids in tokens["input_ids"]]
-
-
-def test_a_fine_tuned_teacher_learns_the_task_and_the_seed_decides_it(wide_encoder_folder, toy_task, tmp_path):
-    settings = TrainingSettings(epochs=6, learning_rate=5e-4, batch_size=16, bf16=False, freeze_word_embeddings=False)
-
-    def fit(folder):
-        return fine_tune_teacher(
-            wide_encoder_folder, toy_task, settings, tmp_path / folder, max_length=16, on_progress=lambda _: None
-        )
-
-    teacher = fit("first")
-    assert not teacher.training
-    _, probabilities = teacher.encode(toy_task.texts("test"))
-    assert (probabilities.argmax(axis=1) == toy_task.labels("test")).mean() >= 0.9
-    np.testing.assert_array_equal(fit("again").encode(toy_task.texts("test"))[1], probabilities)

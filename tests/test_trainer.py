@@ -8,9 +8,9 @@ from torch import nn
 from transformers import AutoTokenizer, set_seed
 
 from reaugkd import trainer
+from reaugkd.distillation import GOLD_ONLY, DistillationObjective
 from reaugkd.encoders import TextClassifier
 from reaugkd.errors import ReAugKDError
-from reaugkd.teacher import ClassificationObjective, token_rows
 from reaugkd.trainer import Progress, TrainingSettings, collate, run_trainer
 
 SETTINGS = TrainingSettings(epochs=4, learning_rate=0.05, batch_size=8, bf16=False, seed=3)  # 5 steps an epoch
@@ -83,11 +83,6 @@ def test_a_batch_pads_the_tokens_and_stacks_the_rest(which, request):
     assert batch["attention_mask"].tolist() == [[1] * short + [0] * (long - short), [1] * long]
     assert batch["labels"].tolist() == [2, 0]
     assert batch["soft_labels"].tolist() == [[0.5, 0.25, 0.25], [0.0, 1.0, 0.0]]
-
-
-def test_a_batch_without_tokens_needs_no_tokenizer():
-    batch = collate([{"x": [1.0, 2.0], "labels": 1}, {"x": [3.0, 4.0], "labels": 0}], None)
-    assert {name: value.tolist() for name, value in batch.items()} == {"x": [[1, 2], [3, 4]], "labels": [1, 0]}
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_one_others(tmp_path):
@@ -215,8 +210,8 @@ def test_two_accumulated_half_batches_are_one_whole_batch(toy_encoder_folder, to
         for module in classifier.modules():
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
-        rows = token_rows(classifier, toy_task.texts("train")[:16])
-        rows = rows.add_column("labels", np.arange(16) % 3)
+        tokens = classifier.tokenize(toy_task.texts("train")[:16])
+        rows = Dataset.from_dict({**tokens, "labels": np.arange(16) % 3}).with_format("torch")
         settings = TrainingSettings(
             epochs=1, learning_rate=1e-2, batch_size=batch_size, gradient_accumulation_steps=steps, warmup_share=0,
             bf16=False,
@@ -225,7 +220,7 @@ def test_two_accumulated_half_batches_are_one_whole_batch(toy_encoder_folder, to
         for name, value in classifier.named_parameters():
             value.register_hook(lambda gradient, parts=gradients[name]: parts.append(gradient.clone()))
         run_trainer(
-            ClassificationObjective(classifier), rows, settings, tmp_path / str(batch_size), "Half",
+            DistillationObjective(classifier, GOLD_ONLY), rows, settings, tmp_path / str(batch_size), "Half",
             tokenizer=classifier.tokenizer, on_progress=lambda _: None,
         )  # fmt: skip
         assert {len(parts) for parts in gradients.values()} == {steps}
