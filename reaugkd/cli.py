@@ -321,7 +321,7 @@ def main() -> None:
     logging.getLogger("transformers").setLevel(logging.ERROR)
     try:
         app()
-    except ReAugKDError as error:
+    except (ReAugKDError, OSError) as error:  # Python says of a file in a sentence what is wrong with it
         sys.stderr.write(f"reaugkd: {error}\n")
         sys.exit(1)
     except SystemExit as end:

@@ -18,18 +18,15 @@ from reaugkd.siblings import have_siblings
 from reaugkd.texts import Text, check_text, label_text, texts_of
 
 SPLITS = ("train", "validation", "test")
-UNLABELLED = "unlabelled"
-"""The split, which a task may have, of texts that only the teacher labels."""
+UNLABELLED = "unlabelled"  # the split, which a task may have, of texts that only the teacher labels
 VALIDATION_SHARE = 0.1
 FEWEST_VALIDATION = 50  # rows; fewer cannot show whether a memory pays, so the student answers alone
 TEST_SHARE = 0.2
 FEWEST_TO_HOLD_OUT = 3  # rows of a class: two stay in train
 SPLIT_SEED = 0  # of its own: a teacher's saved outputs fit whatever the seed of a training
-RESERVED = (
-    *("teacher_embedding", "key_aligned", "key_text", "key_encoder", "soft_labels", "teacher_soft_labels"),
-    *("edited", "labelled_by"),
-)
-"""Columns that a model's own tables add to a task's rows."""
+# Columns that a model's own tables add to a task's rows.
+RESERVED = ("teacher_embedding", "key_aligned", "key_text", "key_encoder", "soft_labels")
+RESERVED += ("teacher_soft_labels", "edited", "labelled_by")
 
 
 @dataclass(frozen=True)
@@ -221,9 +218,9 @@ def _with_ids(table: pd.DataFrame, split: str) -> pd.DataFrame:
     if "id" not in table.columns:
         return table.assign(id=made_up_ids(table, split))
     table = table.assign(id=table["id"].astype(str))
-    if table["id"].duplicated().any():
-        twice = table["id"][table["id"].duplicated()].iloc[0]
-        raise ReAugKDError(f"The id {twice!r} stands on two {split} rows; make the ids unique or drop the column.")
+    twice = table["id"][table["id"].duplicated()].tolist()
+    if twice:
+        raise ReAugKDError(f"The id {twice[0]!r} stands on two {split} rows; make the ids unique or drop the column.")
     return table
 
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from reaugkd.model_folder import ModelSettings
 
 COLLAPSED = 0.9
+# What each method of metrics.json is, in the order of the table.
 METHOD_NAMES = {
     "teacher": "Teacher",
     "teacher_knn": "Teacher, kNN over its memory",
@@ -18,7 +19,6 @@ METHOD_NAMES = {
     "reaugkd_linear": "ReAugKD, aligned key alone, linear blend",
     "reaugkd": "ReAugKD, pooled",
 }
-"""What each method of ``metrics.json`` is, in the order of the table."""
 COLUMNS = ("method", "test", "validation", "test log loss")
 
 

@@ -44,8 +44,7 @@ EPOCHS_FILE = "epochs.parquet"
 PROJECTION_FILE = "projection_head.safetensors"
 TEACHER_FOLDER = "teacher"
 MAPS_COLUMNS = ("teacher_point", "student_point", "student_embedding")
-KEY_COLUMN = "key_"
-"""Begins the columns of the memory's file that hold what a key searches."""
+KEY_COLUMN = "key_"  # begins the columns of the memory's file that hold what a key searches
 # These files a person may edit; all others are checked by their SHA-256 when a model is loaded.
 _EDITABLE = {SETTINGS_FILE, METRICS_FILE, CARD_FILE}
 
@@ -285,34 +284,15 @@ def check_target(folder: str | Path) -> None:
     Raises
     ------
     ReAugKDError
-        If it is a file, lies in one, has no name of its own, or is a folder with other things than a model.
+        If it is a file, has no name of its own, or is a folder with other things than a model.
     """
-    if Path(folder).name in ("", ".."):
-        raise ReAugKDError(f"{str(folder)!r} gives the model's folder no name; name a folder.")
     folder = Path(folder)
-    check_parents(folder)
+    if folder.name in ("", ".."):
+        raise ReAugKDError(f"{str(folder)!r} gives the model's folder no name; name a folder.")
     if folder.is_file():
         raise ReAugKDError(f"{str(folder)!r} is a file; name another folder for the model.")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / SETTINGS_FILE).is_file():
         raise ReAugKDError(f"The folder {str(folder)!r} holds other things than a model; name another one.")
-
-
-def check_parents(path: str | Path) -> None:
-    """Refuse to write where a file stands in the way.
-
-    Parameters
-    ----------
-    path : str or Path
-        What shall be written.
-
-    Raises
-    ------
-    ReAugKDError
-        If a folder above it is a file.
-    """
-    for parent in Path(path).parents:
-        if parent.is_file():
-            raise ReAugKDError(f"{str(parent)!r} is a file, no folder; name another place than {str(path)!r}.")
 
 
 @contextmanager

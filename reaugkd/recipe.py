@@ -28,7 +28,7 @@ from reaugkd.keys import Key
 from reaugkd.maps import fit_maps
 from reaugkd.memory import LABELLED_BY, TEACHER, Memory
 from reaugkd.model_card import about_memory, model_card
-from reaugkd.model_folder import EPOCHS_FILE, ModelParts, ModelSettings, check_parents, check_target
+from reaugkd.model_folder import EPOCHS_FILE, ModelParts, ModelSettings, check_target
 from reaugkd.pool import Pool
 from reaugkd.projection import fit_projection_head
 from reaugkd.projection_head import ProjectionHead
@@ -172,13 +172,12 @@ def check_outputs_file(out: Path) -> None:
     Raises
     ------
     ReAugKDError
-        If it has another ending, is a folder, or lies in a file.
+        If it has another ending or is a folder.
     """
     if out.suffix != ".parquet":
         raise ReAugKDError(f"{str(out)!r} must end in .parquet; name another file for the outputs.")
     if out.is_dir():
         raise ReAugKDError(f"{str(out)!r} is a folder; name a file for the outputs.")
-    check_parents(out)
 
 
 def fit_head(

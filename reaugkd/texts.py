@@ -11,11 +11,8 @@ from reaugkd.errors import ReAugKDError
 
 MAX_CHARACTERS = 100_000
 
-Text = str | tuple[str, str]
-"""What is classified: one text, or a pair of texts."""
-
-Labels = NDArray[np.int64]
-"""Numbers of classes, (N,)."""
+Text = str | tuple[str, str]  # what is classified: one text, or a pair of texts
+Labels = NDArray[np.int64]  # numbers of classes, (N,)
 
 
 def as_text(value: Any) -> str:

@@ -21,8 +21,7 @@ from reaugkd.teacher import TeacherOutputs
 if TYPE_CHECKING:
     from reaugkd.recipe import Recipe
 
-TEACHER, STUDENTS = "teacher-", "students-"
-"""How the names of the folders begin in which stages lie."""
+TEACHER, STUDENTS = "teacher-", "students-"  # so begin the names of the folders in which stages lie
 
 
 def teacher_stages(task: Task, recipe: "Recipe") -> str:

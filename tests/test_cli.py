@@ -167,6 +167,16 @@ def test_a_folder_with_other_things_is_not_written_into(run, tmp_path, train_fil
     assert precious.read_text() == "words"
 
 
+@pytest.mark.parametrize(("command", "out"), [("train", "model"), ("teach", "outputs.parquet")])
+def test_a_file_in_the_way_of_a_folder_is_told_before_anything_is_trained(
+    run, monkeypatch, train_file, toy_encoder_folder, command, out
+):
+    monkeypatch.setattr(recipe, "train_classifier", lambda *given, **options: pytest.fail("trained"))
+    options = ["--train", train_file, "--teacher", toy_encoder_folder, "--out", train_file / out]
+    options += ["--student", toy_encoder_folder] if command == "train" else []
+    assert_one_sentence(run(command, *options), "Not a directory", train_file.name)
+
+
 @pytest.mark.parametrize("command", [["info"], ["predict"], ["evaluate"]])
 def test_a_folder_without_a_model_is_told_how_to_make_one(run, tmp_path, command):
     rest = {"info": [], "predict": ["text"], "evaluate": ["--data", "x.csv"]}[command[0]]

@@ -344,13 +344,6 @@ def test_a_folder_without_a_name_of_its_own_is_refused(where):
         check_target(where)
 
 
-def test_a_folder_in_a_file_is_refused(tmp_path):
-    (tmp_path / "rows.csv").write_text("words")
-    for folder in ("rows.csv/model", "rows.csv/models/one"):
-        with pytest.raises(ReAugKDError, match=r"rows\.csv' is a file, no folder; name another place"):
-            check_target(tmp_path / folder)
-
-
 FULL_DISK = {
     "python": OSError(errno.ENOSPC, "No space left on device"),
     "quota": OSError(errno.EDQUOT, "Disk quota exceeded"),
