@@ -204,17 +204,16 @@ def _weight_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator:
         f"The student alone calls this {alone}; its {pool.keys[key].k} nearest memories call it "
         f"{names[int(memory[row].argmax())]}. The student gives ŷ[{alone}] = {student[row, own]:.3f} and ŷ[{new}] = "
         f"{student[row, at]:.3f}, the memory r[{alone}] = {memory[row, own]:.3f} and r[{new}] = {memory[row, at]:.3f}. "
-        f"What is the smallest λ, in steps of 0.01, at which the linear blend no longer answers {alone}? Within 0.05 "
-        "is right. The page Query answers by the logarithmic pool, which may turn at another λ.",
+        f"What is the smallest λ, in steps of 0.01, at which the blend no longer answers {alone}? Within 0.05 is "
+        "right. The logarithmic pool of the page Query may turn at another λ.",
         (
-            "λ = 0 is the student alone, λ = 1 the memory alone. Try 0.5: what is said of it tells whether λ must be "
-            "larger or smaller. Halve what is left, and halve again.",
-            f"The answer turns where both classes are level: (1 − λ) ŷ[{alone}] + λ r[{alone}] = (1 − λ) ŷ[{new}] + "
-            f"λ r[{new}]. Solve it for λ.",
+            "λ = 0 is the student alone, λ = 1 the memory alone. Try 0.5, then halve what is left, and halve again.",
+            f"Both classes are level where (1 − λ) ŷ[{alone}] + λ r[{alone}] = (1 − λ) ŷ[{new}] + λ r[{new}]. Solve "
+            "it for λ.",
         ),
         f"λ = {right:.2f}. The student is ahead by a = ŷ[{alone}] − ŷ[{new}] = {ahead:.3f}, the memory leads the other "
-        f"way by b = r[{new}] − r[{alone}] = {behind:.3f}. The classes are level at a / (a + b) = {level:.3f}, and at "
-        f"the next step the answer is {new}.",
+        f"way by b = r[{new}] − r[{alone}] = {behind:.3f}. They are level at a / (a + b) = {level:.3f}; at the next "
+        f"step the answer is {new}.",
     )
 
     def judged(given: float) -> Verdict:
@@ -241,13 +240,12 @@ def _memories_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generato
         "memories",
         f"With λ = {pool.retrieval_weight:g} the linear blend turns the student's {plain.student_label} into "
         f"{plain.label}. These are the memories that it averages. Without which of them would the answer be another "
-        "one? Take as few as you can; an answer may be checked as often as you like. The page Query strikes memories "
-        "out of the logarithmic pool.",
+        "one? Take as few as you can, and check as often as you like.",
         (
-            "When a memory is struck out, the next nearest takes its place, so the answer may well stay. Begin with "
-            f"the nearest memories that speak for {plain.label}: they have the largest share of it.",
-            f"It takes {'one memory' if len(found) == 1 else f'{len(found)} memories'}. On the page Query, the button "
-            "“Which memories decide it?” names such a set for the logarithmic pool.",
+            "When a memory is struck out, the next nearest takes its place. Begin with the nearest memories that speak "
+            f"for {plain.label}: they have the largest share of it.",
+            f"It takes {'one memory' if len(found) == 1 else f'{len(found)} memories'}. On the page Query, “Which "
+            "memories decide it?” names such a set for the logarithmic pool.",
         ),
         f"Without {' and '.join(f'“{shown[number]}”' for number in found)} the answer is {without}.",
     )
@@ -285,9 +283,8 @@ def _decided_by_few(
     return min(found, key=lambda flipped: len(flipped[1]))
 
 
-def _classes_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator: np.random.Generator) -> Exercise:
-    """Ask which two classes the student confuses most."""
-    del generator  # nothing is drawn: the pairs are the most frequent ones, by name
+def _classes_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, _: np.random.Generator) -> Exercise:
+    """Ask which two classes the student confuses most; nothing is drawn, since the pairs are the most frequent ones."""
     names = model.memory.classes
     counts = confusion(model.answer(encoded).table(), names, "student").to_numpy()
     both = counts + counts.T
@@ -303,10 +300,8 @@ def _classes_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator
         "Which two classes does the student alone confuse most often on the test rows, both ways counted together? "
         "The link opens the page with λ = 0: the answers there are the student's.",
         (
-            "A row of the matrix is a gold label, a column is what was said. What is off the diagonal is an error, and "
-            "the more of them, the darker the cell.",
-            "Each pair has two cells: row a and column b, row b and column a. Add them up. One of the two classes that "
-            f"you look for is {names[first]}.",
+            "A row of the matrix is a gold label, a column is what was said: what is off the diagonal is an error.",
+            f"Row a, column b and row b, column a are one pair: add them up. One of the two classes is {names[first]}.",
         ),
         f"{answer}: {counts[first, second]} rows of {names[first]} were taken for {names[second]} and "
         f"{counts[second, first]} the other way round. That is {most} of the student's {errors} errors.",
@@ -331,15 +326,17 @@ def _label_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator: 
     most = int(top["number"])
     texts = texts_of(rows, model.parts.settings.is_pair)
     shown = {number: in_one_line(text) for number, text in zip(rows.index, texts, strict=True)}
-    planted = " It is one of the wrong labels that were planted in shoptalk." if _is_planted(model, top) else ""
+    wrong = pd.read_csv(SHOPTALK / "wrong_labels.csv", index_col="id")["wrong_label"]
+    is_planted = model.parts.settings.task == "shoptalk" and wrong.get(top["id"]) == top["label"]
+    planted = " It is one of the wrong labels that were planted in shoptalk." if is_planted else ""
     lesson = _lesson(
         "label",
         f"A memory with a wrong label misleads everyone who retrieves it. Here are {len(rows)} memories with their "
         "labels. One is more suspicious than the others. Which? The link selects them on the maps under the page.",
         (
             "Cover the labels. Read each text, say what you would call it, and only then look.",
-            "The table of the page ranks all memories by their suspicion. Search it for a few words of each of these; "
-            "the columns teacher and neighbours say what those think.",
+            "The page ranks all memories by their suspicion. Search it for a few words of each of these; the columns "
+            "teacher and neighbours say what those think.",
         ),
         f"“{shown[most]}” It is labelled {top['label']}. The teacher gives that a probability of "
         f"{1 - top['teacher_doubt']:.2f} and says {top['teacher']}; {top['neighbour_doubt']:.0%} of its 10 nearest "
@@ -361,52 +358,38 @@ def _label_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator: 
     return Exercise(lesson, "", link, options, str(most), judged)
 
 
-def _is_planted(model: ReAugKDClassifier, row: "pd.Series[Any]") -> bool:
-    """Return whether a memory has a wrong label that was planted on purpose."""
-    if model.parts.settings.task != "shoptalk":
-        return False
-    planted = pd.read_csv(SHOPTALK / "wrong_labels.csv")
-    return bool(((planted["id"] == row["id"]) & (planted["wrong_label"] == row["label"])).any())
-
-
-def _difference_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator: np.random.Generator) -> Exercise:
-    """Ask whether the memory alone is better than the student alone, and whether that is more than chance."""
-    del generator  # nothing is drawn: all rows count
+def _difference_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, _: np.random.Generator) -> Exercise:
+    """Ask whether the memory alone is better than the student alone, beyond chance; nothing is drawn."""
     answers = model.answer(encoded)
     comparison = compare(answers.at(1.0), answers.at(0.0), model.parts.settings.metric)
     first, second = comparison.counts[OUTCOMES[1]], comparison.counts[OUTCOMES[2]]
-    ahead = "memory" if first > second else "student" if second > first else "neither"
     is_real = comparison.p_value < LIKELY_CHANCE
-    right = "neither" if ahead == "neither" else f"{ahead} {'real' if is_real else 'chance'}"
-    found = {"memory": "the memory is better", "student": "the student is better", "neither": "they are level"}[ahead]
-    verdict = f"{found}, and hardly by chance" if is_real else "these rows do not show that either is better"
+    right = "neither" if not is_real else "memory" if first > second else "student"
+    verdicts = {
+        "memory": "the memory is better, and hardly by chance",
+        "student": "the student is better, and hardly by chance",
+        "neither": "these rows do not show that either is better",
+    }
+    counted = f"Only the memory is right on {first} rows, only the student on {second}"
     lesson = _lesson(
         "difference",
         "Over the test rows: is the memory alone (λ = 1) better than the student alone (λ = 0), and is the difference "
         "real? The link opens the memory alone as the first, the student alone as the second. We call a difference "
         "real where chance would bring one so large in fewer than 5 of 100 cases.",
         (
-            "Rows on which both are right, or both wrong, say nothing about which is better. Look at the two cells "
-            "where only one is right.",
-            f"Only the memory is right on {first}, only the student on {second}. The p under the answers says how "
-            "often a fair coin parts them at least so unevenly.",
+            "Rows on which both are right, or both wrong, tell nothing. Look at the two cells where only one is right.",
+            f"{counted}. The p under the answers says how often a fair coin parts them at least so unevenly.",
         ),
-        f"Only the memory is right on {first} rows, only the student on {second}. Two equally good ones would part so "
-        f"unevenly with p = {comparison.p_value:.3f}, so {verdict}.",
+        f"{counted}. Two equally good ones would part so unevenly with p = {comparison.p_value:.3f}, so "
+        f"{verdicts[right]}.",
     )
 
     def judged(given: str) -> Verdict:
         if given == right:
-            return Verdict(True, f"Only the memory is right on {first} rows, only the student on {second}.")
-        if given.split()[0] != ahead:
-            return Verdict(False, "Count again on how many rows only the one, and only the other, is right.")
-        return Verdict(False, "Who has more rows right is as you say. Now look at p: is it under 0.05?")
+            return Verdict(True, f"{counted}.")
+        if "neither" in (given, right):
+            return Verdict(False, "Look at p: is it under 0.05?")
+        return Verdict(False, "Count again on how many rows only the one, and only the other, is right.")
 
-    options = (
-        ("The memory is better, and the difference is real", "memory real"),
-        ("The memory has more rows right, but that may be chance", "memory chance"),
-        ("Both have as many rows right", "neither"),
-        ("The student has more rows right, but that may be chance", "student chance"),
-        ("The student is better, and the difference is real", "student real"),
-    )
+    options = tuple((f"{said[0].upper()}{said[1:]}", value) for value, said in verdicts.items())
     return Exercise(lesson, "", PageState(view="compare", retrieval_weight=1.0), options, right, judged)

@@ -135,9 +135,9 @@ def guessed_classes(explanation: "Explanation", gold: str) -> tuple[str, ...]:
     likely = np.array(explanation.memory_probabilities)
     known = len(explanation.student_probabilities)
     likely[:known] = np.maximum(likely[:known], explanation.student_probabilities)
-    named = {explanation.classes.index(name) for name in (explanation.student_label, explanation.memory_label, gold)}
-    others = [number for number in np.argsort(-likely, kind="stable").tolist() if number not in named]
-    kept = sorted([*named, *others[: GUESSED_CLASSES - len(named)]])
+    named = (explanation.student_label, explanation.memory_label, gold)
+    likely[[explanation.classes.index(name) for name in named]] = 2  # before all others
+    kept = np.sort(np.argsort(-likely, kind="stable")[:GUESSED_CLASSES])
     return tuple(explanation.classes[number] for number in kept)
 
 

@@ -1,8 +1,6 @@
 """Projection maps: teacher's and student's space drawn in one plane, fitted together so that positions compare."""
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
 import faiss
 import numpy as np
@@ -34,13 +32,6 @@ class ProjectionMaps:
     student_points: NDArray[np.float32]
     student_embeddings: NDArray[np.float32]
 
-    @cached_property
-    def student_index(self) -> Any:
-        """An exact FAISS index over ``student_embeddings``, built when the first query is placed."""
-        index = faiss.IndexFlatIP(self.student_embeddings.shape[1])
-        index.add(self.student_embeddings)
-        return index
-
     def place(self, queries: NDArray[np.floating], memory: Memory) -> NDArray[np.float32]:
         """Place queries in both maps, from the coordinates of their nearest memories there; umap is not needed.
 
@@ -59,7 +50,7 @@ class ProjectionMaps:
         one, queries = queries.ndim == 1, normalize(np.atleast_2d(queries))
         k = min(PLACING_NEIGHBOURS, len(memory))
         similarities, numbers = memory.search(TEACHER, queries, k)
-        in_student_space, nearest = self.student_index.search(queries, k)
+        in_student_space, nearest = faiss.knn(queries, self.student_embeddings, k, faiss.METRIC_INNER_PRODUCT)
         places = ((similarities, self.teacher_points[numbers]), (in_student_space, self.student_points[nearest]))
         placed = [(neighbour_weights(near, PLACING_TEMPERATURE)[:, None, :] @ at)[:, 0] for near, at in places]
         points = np.stack(placed, axis=1).astype(np.float32)

@@ -332,8 +332,8 @@ def test_whether_the_difference_is_real_is_what_the_comparison_says(puzzled_mode
         sides = [model.answer(encoded, model.pool.overridden(retrieval_weight=weight)) for weight in (1.0, 0.0)]
         found = compare(*sides, "accuracy")
         first, second = found.counts["only first right"], found.counts["only second right"]
-        ahead = "memory" if first > second else "student"
-        wanted = "neither" if first == second else f"{ahead} {'real' if found.p_value < 0.05 else 'chance'}"
+        better = "memory" if first > second else "student"
+        wanted = better if found.p_value < 0.05 else "neither"
         assert task.answer == wanted
         assert [value for _, value in task.options if task.check(value).is_right] == [wanted]
         assert f"right on {first} rows, only the student on {second}" in task.lesson.solution
