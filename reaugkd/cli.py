@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
 from typer import Argument, Option
@@ -171,7 +172,7 @@ def train(
     outputs = reaugkd.TeacherOutputs.load(teacher_outputs) if teacher_outputs else None
     model = reaugkd.train(loaded, recipe, out, teacher_outputs=outputs, say=_say)
     if PartialState().is_main_process:
-        _print_ablations(model.parts.metrics)
+        _print_card(model.parts.card)
         _say(f'Saved the model in {out}; ask it with: reaugkd predict {out} "..."')
 
 
@@ -284,32 +285,16 @@ def study(
 
 
 @app.command()
-def info(
-    model: Annotated[str, Argument(help="Folder of a trained model.")],
-    as_json: AsJson = False,
-) -> None:
-    """Show what a trained model was made of, and its table of ablations."""
-    from reaugkd.model_card import memory_in_words
-    from reaugkd.model_folder import METRICS_FILE, read_settings_file
+def info(model: Annotated[Path, Argument(help="Folder of a trained model.")], as_json: AsJson = False) -> None:
+    """Show a trained model's card: what it was made of, and its table of ablations."""
+    from reaugkd.model_folder import CARD_FILE, METRICS_FILE, read_settings_file, read_text
 
     about = read_settings_file(model)
-    metrics_path = Path(model) / METRICS_FILE
-    metrics = json.loads(metrics_path.read_text(encoding="utf-8")) if metrics_path.is_file() else {}
     if as_json:
-        shown = {"model": about["model"], "pool": about["pool"], "metrics": metrics}
-        typer.echo(json.dumps(shown, ensure_ascii=False))
-        return
-    settings = {name: value for name, value in about["model"].items() if name != "training"}
-    settings["label_names"] = ", ".join(settings["label_names"])
-    _print_table(model, ["setting", "value"], settings.items())
-    pool = about["pool"]
-    rows = [(name, f"{key['weight']:.2f}", key["k"], f"{key['temperature']:g}") for name, key in pool["keys"].items()]
-    rows = [("student", f"{pool['student_weight']:.2f}", "", ""), *rows]
-    _print_table("student and keys of the memory", ["", "weight", "k", "τ"], rows)
-    if "memory" in metrics:
-        _say(memory_in_words(metrics["memory"]))
-    if "methods" in metrics:
-        _print_ablations(metrics)
+        metrics = json.loads(read_text(model / METRICS_FILE) or "{}")
+        typer.echo(json.dumps({"model": about["model"], "pool": about["pool"], "metrics": metrics}, ensure_ascii=False))
+    else:
+        _print_card(read_text(model / CARD_FILE))
 
 
 def main() -> None:
@@ -341,16 +326,12 @@ def _print_table(title: str, heads: Iterable[str], rows: Iterable[Iterable[Any]]
     Console().print(table)
 
 
-def _print_ablations(metrics: dict[str, Any]) -> None:
-    from reaugkd.model_card import COLUMNS, ablation_rows, alignment_in_words
-
-    title = f"{metrics['metric'].replace('_', ' ')}, percent; log loss, nats"
-    _print_table(title, COLUMNS, ablation_rows(metrics))
-    _say(f"Alignment: {alignment_in_words(metrics['alignment'])}.")
+def _print_card(card: str) -> None:
+    """Print a model card without the header that the hub reads."""
+    Console().print(Markdown(card.split("---\n", 2)[-1]))
 
 
 def _print_explanation(explanation: Any) -> None:
-    from reaugkd.explanation import NEW_CLASSES
     from reaugkd.texts import in_one_line
 
     said = dict(zip(explanation.classes, explanation.probabilities, strict=True))
@@ -358,16 +339,8 @@ def _print_explanation(explanation: Any) -> None:
     console = Console(highlight=False)
     console.print(f"[bold]{label}[/bold] ({said[explanation.label]:.2f})  {text}")
     console.print(f"runner-up: {runner_up} ({said[explanation.runner_up]:.2f})")
-    parts = {name: part for name, part in explanation.parts.items() if part or name != NEW_CLASSES}
-    parts["sum"] = explanation.lead
-    kind = "log-odds" if explanation.pool.kind == "logarithmic" else "probability"
-    _print_table("", ["part", kind], ((name, f"{part:+.2f}") for name, part in parts.items()))
-    key = explanation.keys_by_part[0]
-    shown = key.neighbours[:SHOWN_NEIGHBOURS]
-    rows = []
-    for one in shown:
-        teacher = explanation.classes[int(one.soft_labels.argmax())]
-        figures = f"{one.similarity:.2f}", f"{one.weight:.2f}", f"{one.share:.0%}"
-        rows.append((*figures, one.label, teacher, one.text))
-    title = f"the {len(shown)} nearest of {len(key.neighbours)} memories by the {key.name} key"
-    _print_table(title, ["similarity", "weight", "share", "label", "teacher", "text"], rows)
+    table, leading = explanation.table().drop(columns="runner_up_share"), explanation.keys_by_part[0].name
+    nearest = [f"{leading} {rank}" for rank in range(1, SHOWN_NEIGHBOURS + 1)]
+    shown = table[table["adds"].notna() | table["part"].isin(nearest)].astype(object).fillna("")
+    rows = shown.map(lambda value: f"{value:.2f}" if isinstance(value, float) else value).to_numpy()
+    _print_table(f"what adds up, and the memories nearest by the {leading} key", shown.columns, rows)

@@ -25,8 +25,10 @@ TEST_SHARE = 0.2
 FEWEST_TO_HOLD_OUT = 3  # rows of a class: two stay in train
 SPLIT_SEED = 0  # of its own: a teacher's saved outputs fit whatever the seed of a training
 # Columns that a model's own tables add to a task's rows.
-RESERVED = ("teacher_embedding", "key_aligned", "key_text", "key_encoder", "soft_labels")
-RESERVED += ("teacher_soft_labels", "edited", "labelled_by")
+RESERVED = (
+    *("teacher_embedding", "key_aligned", "key_text", "key_encoder", "soft_labels", "teacher_soft_labels"),
+    *("edited", "labelled_by"),
+)
 
 
 @dataclass(frozen=True)

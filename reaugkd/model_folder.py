@@ -210,12 +210,12 @@ def read_model(folder: str | Path) -> ModelParts:
             student=student,
             memory=memory,
             keys={name: load_key[name](folder / KEYS_FOLDER) for name in memory.keys},
-            metrics=json.loads(_read_text(folder / METRICS_FILE) or "{}"),
+            metrics=json.loads(read_text(folder / METRICS_FILE) or "{}"),
             evaluation_rows=optional(EVALUATION_FILE, lambda path: pq.read_table(path).to_pandas()),
             maps=optional(MAPS_FILE, _read_maps),
             projection_head=optional(PROJECTION_FILE, _read_projection_head),
             teacher=optional(f"{TEACHER_FOLDER}/config.json", lambda path: load_encoder(path.parent)),
-            card=_read_text(folder / CARD_FILE),
+            card=read_text(folder / CARD_FILE),
             epochs=optional(EPOCHS_FILE, TrainingEpochs.load),
         )
         # The student may know fewer classes than the memory, to which some can be added alone.
@@ -427,7 +427,8 @@ def _write_json(content: dict[str, Any], path: Path) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return what a file holds that a person may edit or delete; nothing where it is not there."""
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from toy_data import toy_rows
 
 from reaugkd import cli, recipe
 from reaugkd.answers import changed_answers
@@ -237,14 +239,14 @@ def test_predict_prints_answer_runner_up_parts_and_neighbours(run, monkeypatch, 
         f"runner-up: {names[second]} ({probabilities[second]:.2f})",
     ]
     explanation = gadget_model.explain(text, k=3)
-    parts = {name: float(said) for name, said in cells(out)[:4]}
-    assert list(parts) == ["student", "aligned", "text", "sum"]
+    parts = {row[0]: float(row[1]) for row in cells(out) if row[1]}
+    assert list(parts) == ["student", "aligned", "text", "new classes", "sum"]
     assert parts["sum"] == pytest.approx(np.log(probabilities[first] / probabilities[second]), abs=0.0051)
     assert parts["student"] + parts["aligned"] + parts["text"] == pytest.approx(parts["sum"], abs=0.021)
     leading = max(explanation.keys, key=lambda key: abs(parts[key.name]))
-    assert f"the 3 nearest of 3 memories by the {leading.name} key" in out
-    shown = [(row[2], row[5]) for row in cells(out)[4:]]
-    assert shown == [(f"{neighbour.share:.0%}", neighbour.text) for neighbour in leading.neighbours]
+    assert f"the memories nearest by the {leading.name} key" in out
+    shown = [(row[2], row[5], row[6]) for row in cells(out) if not row[1]]
+    assert shown == [(f"{near.share:.2f}", near.label, near.text) for near in leading.neighbours]
 
 
 def test_predict_prints_what_the_decision_on_new_classes_adds(run, monkeypatch, tmp_path, gadget_model):
@@ -253,7 +255,7 @@ def test_predict_prints_what_the_decision_on_new_classes_adds(run, monkeypatch, 
     status, out, error = run("predict", tmp_path / "model", "the shiny gadget hums")
     assert status == 0, error
     assert out.startswith("gadget (")
-    parts = dict(cells(out)[:5])
+    parts = {row[0]: row[1] for row in cells(out) if row[1]}
     assert list(parts) == ["student", "aligned", "text", "new classes", "sum"]
     assert parts["new classes"] == parts["sum"]
 
@@ -329,33 +331,27 @@ def test_info_prints_the_measured_figures_as_json(run, toy_model_folder):
     assert about["pool"] == json.loads((toy_model_folder / "reaugkd.json").read_text())["pool"]
 
 
-def test_info_prints_a_row_for_the_student_and_each_key_and_how_much_the_memory_counts(
-    run, monkeypatch, tmp_path, toy_model
-):
-    monkeypatch.setenv("COLUMNS", "200")
-    pool = Pool({"aligned": KeySettings(4, 0.02, 0.25), "text": KeySettings(32, 0.1, 0.5)}, student_weight=0.75)
-    about = {"student_weight": 0.75, "key_weights": {"aligned": 0.25, "text": 0.5}, "retrieval_weight": 0.5}
-    about |= {"set_by_hand": False, "new_class_key": "aligned", "too_few_rows": False}
-    metrics = toy_model.parts.metrics | {"memory": about}
-    ReAugKDClassifier(replace(toy_model.parts, pool=pool, metrics=metrics)).save_pretrained(tmp_path / "model")
-    status, out, error = run("info", tmp_path / "model")
-    assert status == 0
-    rows = cells(out)
-    assert ["student", "0.75", "", ""] in rows
-    assert ["aligned", "0.25", "4", "0.02"] in rows
-    assert ["text", "0.50", "32", "0.1"] in rows
-    assert "The memory has 50 % of the weight in the answer: 0.25 by the aligned key and 0.50 by the text key" in error
+def assert_shows_the_ablations(printed, metrics):
     for method, scores in metrics["methods"].items():
-        assert [METHOD_NAMES[method], *figures_of(scores)] in rows
+        figures = [f"{100 * scores[split]:.1f}" for split in ("test", "validation")]
+        row = [METHOD_NAMES[method], *figures, f"{scores['test_log_loss']:.3f}"]
+        assert row in [re.split(r" {2,}", line.strip()) for line in printed.splitlines()]
 
 
-def figures_of(scores):
-    return [f"{100 * scores['test']:.1f}", f"{100 * scores['validation']:.1f}", f"{scores['test_log_loss']:.3f}"]
+def test_info_prints_the_model_card_as_it_lies_there(run, monkeypatch, tmp_path, toy_model_folder, toy_model):
+    monkeypatch.setenv("COLUMNS", "200")
+    status, out, _ = run("info", toy_model_folder)
+    assert status == 0
+    assert "library_name" not in out
+    assert "classes: fruit, metal, weather." in out
+    assert_shows_the_ablations(out, toy_model.parts.metrics)
+    copy = shutil.copytree(toy_model_folder, tmp_path / "copy")
+    (copy / "README.md").write_text("My own words.\n")
+    assert run("info", copy)[1].strip() == "My own words."
 
 
-def test_training_ends_with_the_table_that_metrics_json_holds(run, tmp_path, toy_encoder_folder):
-    from toy_data import toy_rows
-
+def test_training_ends_with_the_table_that_metrics_json_holds(run, monkeypatch, tmp_path, toy_encoder_folder):
+    monkeypatch.setenv("COLUMNS", "200")
     toy_rows(20, seed=3).to_csv(tmp_path / "toy.csv", index=False)
     encoders = ["--teacher", toy_encoder_folder, "--student", toy_encoder_folder, "--student-layers", 1]
     out = tmp_path / "model"
@@ -364,9 +360,7 @@ def test_training_ends_with_the_table_that_metrics_json_holds(run, tmp_path, toy
     )
     metrics = json.loads((out / "metrics.json").read_text())
     assert status == 0
-    assert {name: figures for name, *figures in cells(printed)} == {
-        METHOD_NAMES[method]: figures_of(scores) for method, scores in metrics["methods"].items()
-    }
+    assert_shows_the_ablations(printed, metrics)
 
 
 def test_the_answers_of_a_black_box_become_teacher_outputs(run, tmp_path, train_file, toy_encoder_folder):
