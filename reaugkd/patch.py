@@ -1,17 +1,16 @@
 """Edits of a memory as a small file: add, relabel, remove rows and classes without training, and replay it."""
 
 import json
-from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from itertools import count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from reaugkd.classifier import ReAugKDClassifier
-from reaugkd.epochs import TrainingEpochs
 from reaugkd.errors import ReAugKDError
 from reaugkd.maps import ProjectionMaps
 from reaugkd.memory import LABELLED_BY, Memory
@@ -129,15 +128,12 @@ def additions(model: ReAugKDClassifier, rows: pd.DataFrame, patch: Patch = ()) -
         One edit a row.
     """
     taken = {*model.memory.rows["id"], *(edit.id for edit in patch)}
-    edits: list[Edit] = []
-    number = 1
-    for row in rows.to_dict("records"):
-        while f"added-{number}" in taken:
-            number += 1
-        taken.add(f"added-{number}")
-        kept = {name: row[name] for name in ("label", "text", "text_pair") if isinstance(row.get(name), str)}
-        edits.append(Edit("add", f"added-{number}", **kept))
-    return tuple(edits)
+    free = (name for number in count(1) if (name := f"added-{number}") not in taken)
+    names = ("label", "text", "text_pair")
+    return tuple(
+        Edit("add", next(free), **{name: row[name] for name in names if isinstance(row.get(name), str)})
+        for row in rows.to_dict("records")
+    )
 
 
 def check_patch(model: ReAugKDClassifier, patch: Patch) -> None:
@@ -156,16 +152,7 @@ def check_patch(model: ReAugKDClassifier, patch: Patch) -> None:
         If an edit names a row that is not there, or adds one that is, or adds one whose text, or second text of a pair,
         is empty or enormous, or one without a label where the teacher was not kept.
     """
-    _, added = _walked(model.memory.rows["id"].tolist(), patch)
-    for edit in added:
-        texts = {"text": edit.text}
-        if model.parts.settings.is_pair:
-            texts = {"first text": edit.text, "second text": edit.text_pair}
-        for name, text in texts.items():
-            check_text(text or "", f"The {name} of the added row {edit.id!r}")
-    nameless = [edit.id for edit in added if edit.label is None]
-    if model.parts.teacher is None and nameless:
-        raise ReAugKDError(f"The added row {nameless[0]!r} has no label, and the teacher was not kept; give it one.")
+    _Changes.by(model, patch)
 
 
 def fitting(model: ReAugKDClassifier, patch: Patch) -> Patch:
@@ -183,16 +170,52 @@ def fitting(model: ReAugKDClassifier, patch: Patch) -> Patch:
     Patch
         All of them where :func:`check_patch` finds nothing wrong.
     """
+    changes, taken = _Changes(model), []
+    for edit in patch:
+        with suppress(ReAugKDError):
+            changes.take(edit)
+            taken.append(edit)
+    return tuple(taken)
 
-    def extended(taken: Patch, further: Patch) -> Patch:
-        try:
-            check_patch(model, taken + further)
-        except ReAugKDError:
-            half = len(further) // 2  # halves: where few of many do not fit, few checks tell which
-            return extended(extended(taken, further[:half]), further[half:]) if half else taken
-        return taken + further
 
-    return extended((), patch)
+class _Changes:
+    """What edits make of the rows of a model's memory."""
+
+    def __init__(self, model: ReAugKDClassifier) -> None:
+        self.parts = model.parts
+        self.labels: dict[str, str | None] = dict.fromkeys(model.memory.rows["id"], "")
+        """The new label of each row that was there: "" where it stays, None where the row goes."""
+        self.added: dict[str, Edit] = {}
+
+    @classmethod
+    def by(cls, model: ReAugKDClassifier, patch: Patch) -> "_Changes":
+        changes = cls(model)
+        for number, edit in enumerate(patch, start=1):
+            changes.take(edit, number)
+        return changes
+
+    def take(self, edit: Edit, number: int = 1) -> None:
+        """Take one edit after the others, or raise why it cannot be taken."""
+        is_there = edit.id in self.added or self.labels.get(edit.id) is not None
+        if is_there == (edit.edit == "add"):
+            wrong = "adds a row that is there already" if is_there else f"{edit.edit}s a row that is not there"
+            raise ReAugKDError(f"Edit {number} {wrong}, {edit.id!r}; correct the patch or choose another model.")
+        if edit.edit == "add":
+            self._check_added(edit)
+            self.added[edit.id] = edit
+        elif edit.id not in self.added:
+            self.labels[edit.id] = edit.label if edit.edit == "relabel" else None
+        elif edit.edit == "relabel":
+            self.added[edit.id] = replace(self.added[edit.id], label=edit.label)
+        else:
+            del self.added[edit.id]
+
+    def _check_added(self, edit: Edit) -> None:
+        names = ("first text", "second text") if self.parts.settings.is_pair else ("text",)
+        for name, text in zip(names, (edit.text, edit.text_pair), strict=False):
+            check_text(text or "", f"The {name} of the added row {edit.id!r}")
+        if edit.label is None and self.parts.teacher is None:
+            raise ReAugKDError(f"The added row {edit.id!r} has no label, and the teacher was not kept; give it one.")
 
 
 def apply_patch(model: ReAugKDClassifier, patch: Patch) -> ReAugKDClassifier:
@@ -219,112 +242,75 @@ def apply_patch(model: ReAugKDClassifier, patch: Patch) -> ReAugKDClassifier:
     ReAugKDError
         As :func:`check_patch` does, and if no row is left.
     """
-    check_patch(model, patch)
-    parts, memories = model.parts, model.memory
-    labels, added = _walked(memories.rows["id"].tolist(), patch)
-    kept = np.flatnonzero([labels[name] is not None for name in memories.rows["id"]])
-    texts = texts_of(pd.DataFrame(map(asdict, added)), parts.settings.is_pair) if added else []
+    changes, parts, memories = _Changes.by(model, patch), model.parts, model.memory
+    kept = np.flatnonzero([changes.labels[name] is not None for name in memories.rows["id"]])
+    added = pd.DataFrame(map(asdict, changes.added.values()), columns=["id", "label", "text", "text_pair"])
+    texts = texts_of(added, parts.settings.is_pair)
     encoded = model.encode(texts)
-    embeddings, teacher = encoded.embeddings, parts.teacher
-    said = teacher.encode(texts)[1] if teacher is not None and texts else np.zeros_like(encoded.student_probabilities)
+    said = parts.teacher.encode(texts)[1] if parts.teacher else np.zeros_like(encoded.student_probabilities)
     known = parts.settings.label_names
-    added = [
-        edit if edit.label else replace(edit, label=known[int(row.argmax())])
-        for edit, row in zip(added, said, strict=True)
-    ]
-    new_labels = [label for label in labels.values() if label] + [str(edit.label) for edit in added]
-    names = tuple(dict.fromkeys([*known, *new_labels]))
+    added["label"] = added["label"].fillna(pd.Series([known[number] for number in said.argmax(axis=1)], dtype=object))
+    relabelled = memories.rows["id"].iloc[kept].map(changes.labels)
+    is_relabelled = (relabelled != "").to_numpy()
+    rows = _edited_rows(memories.rows.iloc[kept], relabelled, added)
+    names = tuple(dict.fromkeys([*known, *relabelled[is_relabelled], *added["label"]]))
+    gold = pd.Index(names).get_indexer(pd.Index(rows["label"]))
     edited = Memory(
-        _edited_rows(memories.rows.iloc[kept], labels, added, parts.settings.is_pair),
+        rows,
         names,
-        _edited_soft_labels(memories, kept, labels, added, said, names),
-        np.concatenate([memories.teacher_embeddings[kept], embeddings]),
+        _edited_soft_labels(memories.soft_labels[kept], said, gold, is_relabelled, len(names)),
+        np.concatenate([memories.teacher_embeddings[kept], encoded.embeddings]),
         {name: np.concatenate([key[kept], encoded.queries[name]]) for name, key in memories.keys.items()},
     )
-    relabelled = sum(bool(label) for label in labels.values())
-    counts = {"added": len(added), "relabelled": relabelled, "removed": len(memories) - len(kept)}
+    counts = {"added": len(added), "relabelled": int(is_relabelled.sum()), "removed": len(memories) - len(kept)}
     before = parts.metrics.get("edits", {})
-    metrics = parts.metrics | {"edits": {name: before.get(name, 0) + count for name, count in counts.items()}}
+    edits = {name: before.get(name, 0) + number for name, number in counts.items()}
+    told = ", ".join(f"{number:,} {kind}" for kind, number in edits.items())
+    epochs = parts.epochs.of_rows(kept) if parts.epochs else None
     return ReAugKDClassifier(
         replace(
             parts,
             settings=replace(parts.settings, label_names=names),
             memory=edited,
-            metrics=metrics,
-            maps=_edited_maps(parts.maps, memories, kept, embeddings),
-            card=_edited_card(parts.card, metrics["edits"]),
-            epochs=_edited_epochs(parts.epochs, kept),
+            metrics=parts.metrics | {"edits": edits},
+            maps=_edited_maps(parts.maps, memories, kept, encoded.embeddings),
+            card=f"{parts.card.split(HEADING)[0]}{HEADING}\n\nRows of the memory: {told}. The figures above are from "
+            "before.\n",
+            epochs=epochs if epochs and len(epochs.rows) else None,
         )
     )
 
 
-def _edited_epochs(epochs: TrainingEpochs | None, kept: NDArray[np.integer]) -> TrainingEpochs | None:
-    """Return what is left of the watched rows, None where nothing is."""
-    left = None if epochs is None else epochs.of_rows(kept)
-    return left if left is not None and len(left.rows) else None
-
-
-def _walked(ids: list[str], patch: Iterable[Edit]) -> tuple[dict[str, str | None], list[Edit]]:
-    """Go through the edits: each known row's new label ("" where it stays, None where it goes), and what is added."""
-    labels: dict[str, str | None] = dict.fromkeys(ids, "")
-    added: dict[str, Edit] = {}
-    for number, edit in enumerate(patch, start=1):
-        there = edit.id in added or labels.get(edit.id) is not None
-        if there == (edit.edit == "add"):
-            wrong = "adds a row that is there already" if there else f"{edit.edit}s a row that is not there"
-            raise ReAugKDError(f"Edit {number} {wrong}, {edit.id!r}; correct the patch or choose another model.")
-        if edit.edit == "add":
-            added[edit.id] = edit
-        elif edit.id in added:
-            if edit.edit == "remove":
-                del added[edit.id]
-            else:
-                added[edit.id] = replace(added[edit.id], label=edit.label)
-        else:
-            labels[edit.id] = edit.label if edit.edit == "relabel" else None
-    return labels, list(added.values())
-
-
-def _edited_rows(
-    rows: pd.DataFrame, labels: Mapping[str, str | None], added: list[Edit], is_pair: bool
-) -> pd.DataFrame:
+def _edited_rows(rows: pd.DataFrame, relabelled: "pd.Series[str]", added: pd.DataFrame) -> pd.DataFrame:
     """Return the kept rows with their new labels, and the added ones; what nobody said of these is missing."""
-    relabelled = rows["id"].map(labels)
-    rows = rows.assign(label=relabelled.where(relabelled != "", rows["label"]))
-    before = rows[EDITED] if EDITED in rows.columns else pd.Series("", index=rows.index)
+    is_relabelled = relabelled != ""
+    rows = rows.assign(label=relabelled.where(is_relabelled, rows["label"]))
+    before = rows[EDITED] if EDITED in rows.columns else ""
     # That a row was added says whose its key is, and is not to be forgotten when it is relabelled.
-    rows[EDITED] = np.where((relabelled != "") & (before != ADDED), "relabelled", before)
+    rows[EDITED] = np.where(is_relabelled & (before != ADDED), "relabelled", before)
     if LABELLED_BY in rows.columns:  # who relabels a row has read it: its label is a person's from now on
-        rows[LABELLED_BY] = np.where(relabelled != "", "", rows[LABELLED_BY])
-    new = pd.DataFrame(map(asdict, added), columns=["id", "label", "text", "text_pair"]).assign(**{EDITED: ADDED})
-    new = new if is_pair else new.drop(columns="text_pair")
-    for name in rows.columns.difference(new.columns):
-        new[name] = "" if pd.api.types.is_string_dtype(rows[name]) else np.nan
-    return pd.concat([rows, new[list(rows.columns)]], ignore_index=True) if added else rows.reset_index(drop=True)
+        rows[LABELLED_BY] = rows[LABELLED_BY].mask(is_relabelled, "")
+    if added.empty:
+        return rows.reset_index(drop=True)
+    added = added.assign(**{EDITED: ADDED})
+    for name in rows.columns.difference(added.columns):
+        added[name] = "" if pd.api.types.is_string_dtype(rows[name]) else np.nan
+    return pd.concat([rows, added[rows.columns]], ignore_index=True)
 
 
 def _edited_soft_labels(
-    memories: Memory,
-    kept: NDArray[np.intp],
-    labels: Mapping[str, str | None],
-    added: list[Edit],
+    before: NDArray[np.float32],
     said: NDArray[np.float32],
-    names: tuple[str, ...],
+    gold: NDArray[np.intp],
+    is_relabelled: NDArray[np.bool_],
+    classes: int,
 ) -> NDArray[np.float32]:
-    soft_labels = np.pad(memories.soft_labels[kept], ((0, 0), (0, len(names) - memories.soft_labels.shape[1])))
-    for place, name in enumerate(memories.rows["id"].iloc[kept]):
-        if label := labels[name]:
-            soft_labels[place] = _sure(names, label)
-    new = np.pad(said, ((0, 0), (0, len(names) - said.shape[1])))
-    for place, edit in enumerate(added):
-        if not (new[place].any() and names[int(new[place].argmax())] == edit.label):
-            new[place] = _sure(names, str(edit.label))
-    return np.concatenate([soft_labels, new])
-
-
-def _sure(names: tuple[str, ...], label: str) -> NDArray[np.float32]:
-    """Return soft labels (C,) that are sure of one class."""
-    return np.asarray([name == label for name in names], dtype=np.float32)
+    """Return those of kept rows, and what the teacher says of added ones; a person who says otherwise is sure."""
+    soft_labels = np.concatenate([np.pad(part, ((0, 0), (0, classes - part.shape[1]))) for part in (before, said)])
+    is_denied = (said.argmax(axis=1) != gold[len(before) :]) | ~said.any(axis=1)
+    is_sure = np.concatenate([is_relabelled, is_denied])
+    soft_labels[is_sure] = np.eye(classes, dtype=np.float32)[gold[is_sure]]
+    return soft_labels
 
 
 def _edited_maps(
@@ -333,15 +319,9 @@ def _edited_maps(
     """Return the maps without the removed rows; an added row lies where a query of the same text would."""
     if maps is None:
         return None
-    places = maps.place(embeddings, memories) if len(embeddings) else np.empty((0, 2, 2), dtype=np.float32)
+    places = maps.place(embeddings, memories)
     return ProjectionMaps(
         np.concatenate([maps.teacher_points[kept], places[:, 0]]),
         np.concatenate([maps.student_points[kept], places[:, 1]]),
         np.concatenate([maps.student_embeddings[kept], embeddings]),
     )
-
-
-def _edited_card(card: str, edits: Mapping[str, Any]) -> str:
-    """Say in the model card that the figures are from before."""
-    counts = ", ".join(f"{count:,} {kind}" for kind, count in edits.items())
-    return card.split(HEADING)[0] + f"{HEADING}\n\nRows of the memory: {counts}. The figures above are from before.\n"
