@@ -10,12 +10,10 @@ import before_gradio  # noqa: F401
 import gradio as gr
 import gradio.mcp
 from model_job import ModelJob, train_shoptalk
-from models import SETTINGS_FILE
 from page import build_app
 
 from reaugkd.errors import ReAugKDError
 
-HEAD_START = 3.0  # seconds
 LARGEST_UPLOAD = "50mb"
 DEFAULT_MODEL = Path(__file__).parents[1] / "runs" / "shoptalk"
 LOOKS: dict[str, Any] = {
@@ -87,17 +85,11 @@ def read_accounts(path: str | Path) -> list[tuple[str, str]]:
     ReAugKDError
         If the file is missing, names nobody, or a line is not of this form.
     """
-    if not Path(path).is_file():
-        raise ReAugKDError(f"There is no file {str(path)!r}; write name:password on each of its lines.")
-    accounts = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
-        if line.strip() and not line.startswith("#"):
-            name, colon, password = line.strip().partition(":")
-            if not (name and colon and password):
-                raise ReAugKDError(f"Line {number} of {str(path)!r} is not of the form name:password; correct it.")
-            accounts.append((name, password))
-    if not accounts:
-        raise ReAugKDError(f"The file {str(path)!r} names nobody; write name:password on each of its lines.")
+    file = Path(path)
+    lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+    accounts = [line.partition(":")[::2] for line in lines if line and not line.startswith("#")]
+    if not accounts or not all(map(all, accounts)):
+        raise ReAugKDError(f"{str(path)!r} must be a file with name:password on each of its lines; write it so.")
     return accounts
 
 
@@ -135,8 +127,6 @@ def main(arguments: list[str] | None = None) -> int:
         return _failed(f"{str(error).splitlines()[0].rstrip('.')}; name another one with --port.")
     sys.stdout.write(f"Open {address} (Ctrl+C ends it)\n")
     sys.stdout.flush()
-    if not chosen.model or (Path(chosen.model) / SETTINGS_FILE).is_file():  # else there is a sentence to say at once
-        job.is_awaited.wait(HEAD_START)  # loading takes the processor: a page that is opened at once is drawn first
     job.start()
     if chosen.model:
         job.wait()

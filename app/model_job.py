@@ -1,55 +1,87 @@
-"""The server's one model: loaded in the background, or trained first, while every open page watches."""
+"""A model that comes in the background: loaded, or trained first, while every open page watches."""
 
 import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reaugkd.errors import ReAugKDError
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
-    from reaugkd import ReAugKDClassifier
+    from reaugkd import ReAugKDClassifier, Recipe
     from reaugkd.epochs import TrainingEpochs
     from reaugkd.trainer import OnProgress, Progress
 
-Train = Callable[[str, "OnProgress"], "ReAugKDClassifier"]
+Say = Callable[[str], object]
+Train = Callable[[str, "OnProgress", Say], "ReAugKDClassifier"]
+"""Trains a model into a folder, reports progress, and tells in sentences what is remarkable about the texts."""
 
 
-def train_shoptalk(folder: str, on_progress: "OnProgress") -> "ReAugKDClassifier":
-    """Train the shipped task from the shipped teacher outputs.
-
-    Parameters
-    ----------
-    folder : str
-        Where the model goes.
-    on_progress : callable
-        Is told of the progress.
-
-    Returns
-    -------
-    ReAugKDClassifier
-        The trained model.
-    """
+def train_shoptalk(folder: str, on_progress: "OnProgress", say: Say) -> "ReAugKDClassifier":
+    """Train the shipped task from the shipped teacher outputs, as :data:`Train` says."""
     from reaugkd import Recipe, TeacherOutputs, load_task, train
     from reaugkd.sources import SHOPTALK_TEACHER_OUTPUTS
 
     outputs = TeacherOutputs.load(SHOPTALK_TEACHER_OUTPUTS)
-    return train(load_task("shoptalk"), Recipe(), folder, teacher_outputs=outputs, on_progress=on_progress)
+    return train(load_task("shoptalk"), Recipe(), folder, teacher_outputs=outputs, on_progress=on_progress, say=say)
+
+
+def train_as_asked(
+    rows: dict[str, Any],
+    recipe: "Recipe",
+    by_shipped_outputs: bool,
+    folder: str,
+    on_progress: "OnProgress",
+    say: Say,
+) -> "ReAugKDClassifier":
+    """Train what a page asks for, or go on where a training of the same rows and settings stopped.
+
+    Parameters
+    ----------
+    rows : dict
+        Arguments of :func:`reaugkd.load_files` where ``train`` is among them, else of :func:`reaugkd.load_task`.
+    recipe : Recipe
+        Every choice.
+    by_shipped_outputs : bool
+        Take the shipped outputs of shoptalk's teacher in the place of the recipe's own.
+    folder, on_progress, say
+        As :data:`Train` says.
+
+    Returns
+    -------
+    ReAugKDClassifier
+        The model.
+    """
+    from reaugkd import TeacherOutputs, load_files, load_task, train
+    from reaugkd.sources import SHOPTALK_TEACHER_OUTPUTS
+
+    load = load_files if "train" in rows else load_task
+    return train(
+        load(**rows, say=say),
+        recipe,
+        folder,
+        teacher_outputs=TeacherOutputs.load(SHOPTALK_TEACHER_OUTPUTS) if by_shipped_outputs else None,
+        replace_unfinished=False,
+        on_progress=on_progress,
+        say=say,
+    )
 
 
 class ModelJob:
-    """Gets the model in a thread of its own; a page may close and open again meanwhile and sees the same state.
+    """Gets a model in a thread of its own; a page may close and open again meanwhile and sees the same state.
 
     Parameters
     ----------
     folder : str
         The model's folder.
     train : callable, optional
-        Trains a model into the folder if it holds none; without it that is an error.
+        Trains a model into the folder if it holds none, as :data:`Train` says; without it that is an error.
 
     Attributes
     ----------
+    name : str
+        The folder's.
     model : ReAugKDClassifier or None
         The model, once it is there.
     error : str
@@ -58,23 +90,21 @@ class ModelJob:
         Whether it is trained rather than loaded.
     progress : Progress or None
         What is being done.
-    finished : list of str
-        Stages that are done.
+    finished, notes : list of str
+        Stages that are done, and what was told of the texts.
     losses : dict of str to list of (step, loss)
         Training losses by stage.
     epochs : TrainingEpochs or None
         Where watched texts lie after each epoch so far.
-    is_awaited : Event
-        Set when a page that waits for the model has been drawn.
     """
 
     def __init__(self, folder: str, train: Train | None = None) -> None:
-        self.folder, self.train = folder, train
+        self.folder, self.name, self.train = folder, Path(folder).resolve().name, train
         self.model: ReAugKDClassifier | None = None
         self.is_training = False
         self._start_lock = threading.Lock()
-        self._cancelled, self.is_awaited = threading.Event(), threading.Event()
-        self._thread: threading.Thread | None = None
+        self._cancelled = threading.Event()
+        self._thread = threading.Thread()
         self._forget()
 
     def start(self, *, anew: bool = False) -> None:
@@ -89,14 +119,13 @@ class ModelJob:
             if self.model is not None or self.is_running:
                 return
             self._forget()
-            self._cancelled.clear()
             self._thread = threading.Thread(target=self._run, args=(anew,), name="model", daemon=True)
             self._thread.start()
 
     @property
     def is_running(self) -> bool:
         """Whether the thread works."""
-        return self._thread is not None and self._thread.is_alive()
+        return self._thread.is_alive()
 
     @property
     def is_cancelled(self) -> bool:
@@ -108,14 +137,16 @@ class ModelJob:
         self._cancelled.set()
 
     def wait(self) -> None:
-        """Wait until the model is there or has failed."""
-        if self._thread is not None:
+        """Wait until the model is there or has failed; a job that was not started is not waited for."""
+        if self.is_running:
             self._thread.join()
 
     def _forget(self) -> None:
+        self._cancelled.clear()
         self.error = ""
         self.progress: Progress | None = None
         self.finished: list[str] = []
+        self.notes: list[str] = []
         self.losses: dict[str, list[tuple[int, float]]] = {}
         self.epochs: TrainingEpochs | None = None
 
@@ -134,7 +165,7 @@ class ModelJob:
 
         self.is_training = self.train is not None and (anew or not (Path(self.folder) / SETTINGS_FILE).is_file())
         if self.train is not None and self.is_training:
-            return self.train(self.folder, self._on_progress)
+            return self.train(self.folder, self._on_progress, self.notes.append)
         return ReAugKDClassifier.from_pretrained(self.folder)
 
     def _on_progress(self, progress: "Progress") -> None:
@@ -145,8 +176,6 @@ class ModelJob:
             return
         if self.progress is not None and self.progress.stage != progress.stage:
             self.finished.append(self.progress.stage)
-        if progress.steps:
-            losses = self.losses.setdefault(progress.stage, [])
-            if progress.loss is not None:
-                losses.append((progress.step, progress.loss))
+        if progress.loss is not None:
+            self.losses.setdefault(progress.stage, []).append((progress.step, progress.loss))
         self.progress = progress

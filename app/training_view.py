@@ -28,7 +28,7 @@ class TrainingView:
             self.status = gr.HTML(status_html(job), elem_id="status")
             self.retry = gr.Button("Train again", variant="primary", visible=False, elem_id="retry")
             self.loss = gr.Plot(show_label=False, visible=False, elem_id="loss")
-        self.drawn = gr.State(0)  # how many losses this page has drawn: nothing new, nothing sent
+        self.drawn = gr.State(None)  # the progress of which this page shows the losses: nothing new, nothing sent
         self.retry.click(self._retry, queue=False, api_visibility="private")
 
     @property
@@ -36,50 +36,41 @@ class TrainingView:
         """The components that :meth:`draw` changes."""
         return [self.column, self.status, self.retry, self.loss, self.drawn]
 
-    def draw(self, drawn: int) -> dict[Any, Any]:
+    def draw(self, drawn: "Progress | None") -> dict[Any, Any]:
         """Show how far the job is.
 
         Parameters
         ----------
-        drawn : int
-            How many losses the page shows already.
+        drawn : Progress or None
+            What the page shows already.
 
         Returns
         -------
         dict
             Values by component.
         """
-        job = self.job
+        job, now = self.job, self.job.progress
         if job.model is not None:
             return {self.column: gr.Column(visible=False)}
-        updates: dict[Any, Any] = {
+        return {
             self.status: status_html(job),
             self.retry: gr.Button(visible=bool(job.error) and job.train is not None),
+            self.drawn: now,
+            **({} if now == drawn else {self.loss: loss_plot(job)}),
         }
-        losses = {stage: list(points) for stage, points in job.losses.copy().items()}
-        known = sum(map(len, losses.values()))
-        if known != drawn:
-            updates[self.loss] = gr.Plot(loss_figure(losses), visible=bool(known))
-            updates[self.drawn] = known
-        return updates
 
     def _retry(self) -> None:
         self.job.start(anew=True)
 
 
+def loss_plot(job: ModelJob) -> gr.Plot:
+    """Draw the losses of a training so far, which may go on meanwhile."""
+    losses = {stage: list(points) for stage, points in job.losses.copy().items()}
+    return gr.Plot(loss_figure(losses), visible=bool(losses))
+
+
 def status_html(job: ModelJob) -> str:
-    """Say in a few lines how far the model is.
-
-    Parameters
-    ----------
-    job : ModelJob
-        The job.
-
-    Returns
-    -------
-    str
-        HTML; texts in it are escaped.
-    """
+    """Say in a few lines how far the model is; texts in it are escaped."""
     if job.error:
         return sentence_html(job.error)
     if not job.is_training:
@@ -92,18 +83,7 @@ def status_html(job: ModelJob) -> str:
 
 
 def stages_html(job: ModelJob) -> str:
-    """List the stages of a training that are done, and how far the one is that runs.
-
-    Parameters
-    ----------
-    job : ModelJob
-        The job.
-
-    Returns
-    -------
-    str
-        HTML; texts in it are escaped.
-    """
+    """List the stages of a training that are done, and how far the one is that runs; texts in it are escaped."""
     done = "".join(f'<li class="done">✓ {escaped_text(stage)}</li>' for stage in job.finished)
     now = _stage_html(job.progress) if job.progress is not None else "<li>Starting</li>"
     return f'<ul class="stages">{done}{now if job.model is None else ""}</ul>'
@@ -123,18 +103,7 @@ def _stage_html(progress: "Progress") -> str:
 
 
 def time_left(seconds: float) -> str:
-    """Say a time as a person would.
-
-    Parameters
-    ----------
-    seconds : float
-        The estimated time.
-
-    Returns
-    -------
-    str
-        In seconds up to a minute and a half, then in minutes.
-    """
+    """Say a time as a person would: in seconds up to a minute and a half, then in minutes."""
     if seconds < 90:
         return f"about {max(1, round(seconds))} s left in this stage"
     return f"about {round(seconds / 60)} min left in this stage"

@@ -315,7 +315,7 @@ def test_the_first_start_shows_the_training_and_then_the_page_that_answers(
 ):
     seen, failed = threading.Event(), threading.Event()
 
-    def train_toy(folder, on_progress):
+    def train_toy(folder, on_progress, say):
         if not failed.is_set():
             failed.set()
             raise ReAugKDError("The disk is full; free some space.")
@@ -325,12 +325,11 @@ def test_the_first_start_shows_the_training_and_then_the_page_that_answers(
             if progress.stage == "Student by ReAugKD" and progress.loss is not None:
                 assert seen.wait(120)
 
-        return train(toy_task, toy_recipe, folder, on_progress=told)
+        return train(toy_task, toy_recipe, folder, on_progress=told, say=say)
 
     job = ModelJob(str(tmp_path / "first"), train_toy)
     page = open_page(serve(job))
     expect(page.locator("#status")).to_contain_text("Loading the model")
-    assert job.is_awaited.wait(60)  # the page is drawn: loading may take the processor
     job.start()
     expect(page.locator("#status")).to_contain_text("The disk is full; free some space.")
     page.locator("#retry").click()
@@ -364,7 +363,7 @@ def test_the_command_opens_a_page_within_seconds(open_page, toy_model_folder, re
             expect(page.get_by_role("heading", level=1)).to_be_visible()
             opened = time.monotonic() - start
             if view == "errors":  # its figures and the maps are made at the same time, by libraries not imported yet
-                expect(page.locator("#chosen b")).to_be_visible()
+                expect(page.locator("#errors-chosen b")).to_be_visible()
                 expect(page.locator(MAPS)).not_to_have_attribute("data-points", "0")
             expect(page.locator(ROWS).first).to_be_attached()
             answered = time.monotonic() - start

@@ -4,15 +4,15 @@ import threading
 
 import pandas as pd
 import pytest
-import trainings
+import train_view
 from model_job import ModelJob
 from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 from toy_data import toy_rows
 
+from reaugkd import Recipe
 from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.errors import ReAugKDError
-from reaugkd.weights import DEFAULT_ENCODER
 
 ROWS = ".neighbours tbody tr"
 
@@ -21,14 +21,14 @@ ROWS = ".neighbours tbody tr"
 def held(monkeypatch):
     """Holds trainings at the end of the student's second epoch until it is set."""
     seen = threading.Event()
-    on_progress = trainings.ModelJob._on_progress
+    on_progress = ModelJob._on_progress
 
     def told(job, progress):
         on_progress(job, progress)
         if progress.epochs is not None and len(progress.epochs) > 2:
             assert seen.wait(120)
 
-    monkeypatch.setattr(trainings.ModelJob, "_on_progress", told)
+    monkeypatch.setattr(ModelJob, "_on_progress", told)
     return seen
 
 
@@ -60,13 +60,12 @@ def test_a_file_is_trained_on_watched_cancelled_gone_on_with_and_asked(
     page = open_page(address)
     page.get_by_role("tab", name="Train").click()
     expect(page.locator("#train-status")).to_contain_text("Nothing is being trained")
-    expect(page.locator("#train-keep input")).to_be_disabled()
     expect(page.locator("#train-name input, #train-name textarea")).to_have_value("mine")
     page.get_by_label("a file of mine").check()
     page.locator("#train-file input[type=file]").set_input_files(rows_file)
     expect(page.locator("#train-about")).to_contain_text("36 rows")
     expect(page.locator("#train-text-column input")).to_have_value("review")
-    expect(page.locator("#train-pair-column input")).to_have_value("none")
+    expect(page.locator("#train-pair-column input")).to_have_value("")
     choose(page, "#train-label-column", "kind")
     expect(page.locator("#train-about")).to_contain_text("3 labels: fruit 12, metal 12, weather 12")
     expect(page.locator("#train-preview")).to_contain_text("review")
@@ -83,7 +82,7 @@ def test_a_file_is_trained_on_watched_cancelled_gone_on_with_and_asked(
     expect(status).to_contain_text("reviews is being trained")
     expect(page.locator("#train-start")).to_be_disabled()
     expect(page.locator("#train-epochs")).to_contain_text("after epoch 2")
-    expect(page.locator("#train-loss")).to_contain_text("Student by ReAugKD")
+    expect(page.locator("#train-loss")).to_contain_text("Projection head")
     other = open_page(address)  # another page goes on asking, and sees the same training
     expect(other.locator(ROWS).first).to_be_visible()
     other.locator("#text textarea").fill("iron and steel")
@@ -91,15 +90,15 @@ def test_a_file_is_trained_on_watched_cancelled_gone_on_with_and_asked(
     other.get_by_role("tab", name="Train").click()
     expect(other.locator("#train-status")).to_contain_text("✓ Projection head")
     expect(other.locator("#train-start")).to_be_disabled()  # one training at a time
-    expect(page.locator("#train-preview")).to_be_hidden()
     page.locator("#train-cancel").click()
     expect(status).to_contain_text("stops at its next report")
     held.set()
     expect(status).to_contain_text("was cancelled")
     page.locator("#train-seed input").fill("1")
     page.locator("#train-start").click()
-    expect(page.locator("#train-message")).to_contain_text("is unfinished and has other settings")
-    page.locator("#train-resume").click()
+    expect(status).to_contain_text("keeps what is finished of a training with other settings")
+    page.locator("#train-seed input").fill("0")
+    page.locator("#train-start").click()
     expect(status).to_contain_text("reviews is trained")
     expect(status).to_contain_text("✓ Keys of the memory")
     expect(status).to_contain_text("unlabelled texts that are known, or nearly, from another split")
@@ -111,14 +110,11 @@ def test_a_file_is_trained_on_watched_cancelled_gone_on_with_and_asked(
     expect(page.locator("#answer .asked")).to_have_text("plum and pear")
     page.get_by_role("tab", name="Memory").click()
     page.locator("#show").get_by_label("all", exact=True).check()
-    page.locator("#search input, #search textarea").fill(further[0])
-    page.locator("#memories").get_by_text(further[0], exact=True).last.click()
+    page.locator("#memory-holds input, #memory-holds textarea").fill(further[0])
+    page.locator("#memory-rows").get_by_text(further[0], exact=True).last.click()
     expect(page.locator("#picked-memory")).to_contain_text("Labelled by the teacher")
     page.get_by_role("tab", name="Train").click()
-    name = page.locator("#train-name input, #train-name textarea")
-    expect(name).to_have_value("reviews-2")
     expect(page.locator("#train-preview")).to_contain_text("review")
-    name.fill("reviews")
     page.locator("#train-start").click()
     expect(page.locator("#train-message")).to_contain_text("is there already; choose another name")
 
@@ -142,10 +138,7 @@ def test_a_file_of_pairs_with_its_own_test_rows_leaves_a_model_that_kept_its_tea
     expect(page.locator("#train-preview")).to_contain_text(pairs["second"][0])
     expect(page.locator("#train-text-column input")).to_have_value("first")
     choose(page, "#train-pair-column", "second")
-    expect(page.locator("#train-positive")).to_have_count(0)
     choose(page, "#train-metric", "accuracy_and_f1")
-    expect(page.locator("#train-positive input")).to_have_value("yes")
-    choose(page, "#train-positive", "no")
     page.locator("#train-test-file input[type=file]").set_input_files(tmp_path / "held.csv")
     expect(page.locator("#train-test-file")).to_contain_text("held")
     choose(page, "#train-teacher", str(wide_encoder_folder))
@@ -163,7 +156,7 @@ def test_a_file_of_pairs_with_its_own_test_rows_leaves_a_model_that_kept_its_tea
     page.get_by_role("tab", name="Errors").click()
     expect(page.locator("#errors-summary")).to_contain_text("percent of 12 rows")
     model = ReAugKDClassifier.from_pretrained(tmp_path / "runs" / "pairs")
-    assert model.parts.settings.label_names == ("yes", "no")  # the second one's F1 counts
+    assert model.parts.settings.metric == "accuracy_and_f1"
 
 
 def test_a_data_set_by_name_is_trained_on_by_the_columns_that_one_names(
@@ -184,7 +177,7 @@ def test_a_data_set_by_name_is_trained_on_by_the_columns_that_one_names(
     page.locator("#train-epochs-wanted input").fill("1")
     page.locator("#train-name input, #train-name textarea").fill("requests")
     page.locator("#train-start").click()
-    expect(page.locator("#train-status")).to_contain_text("name one of utterance, intent, topic as text column")
+    expect(page.locator("#train-status")).to_contain_text("has no column 'text'; it has 'utterance', 'intent', 'topic'")
     choose(page, "#train-text-column", "utterance")
     choose(page, "#train-label-column", "intent")
     page.locator("#train-layers input[type=number]").fill("1")
@@ -198,11 +191,11 @@ def test_a_data_set_by_name_is_trained_on_by_the_columns_that_one_names(
 def test_the_shipped_task_is_trained_as_the_page_says(open_page, serve_model, toy_model, monkeypatch):
     asked = []
 
-    def train(request, folder, on_progress, *, say):
-        asked.append(request)
+    def train(*given):
+        asked.append(given)
         raise ReAugKDError("The disk is full; free some space.")
 
-    monkeypatch.setattr(trainings.TrainingRequest, "train", train)
+    monkeypatch.setattr(train_view, "train_as_asked", train)
     page = open_page(serve_model(toy_model))
     page.get_by_role("tab", name="Train").click()
     wait_until_filled(page)
@@ -210,10 +203,9 @@ def test_the_shipped_task_is_trained_as_the_page_says(open_page, serve_model, to
     page.locator("#train-seed input").fill("7")
     page.locator("#train-start").click()
     expect(page.locator("#train-status")).to_contain_text("The disk is full; free some space.")
-    (request,) = asked
-    assert (request.task, request.teacher) == ("shoptalk", trainings.SHIPPED_TEACHER)
-    assert (request.student, request.student_layers) == (DEFAULT_ENCODER, 2)
-    assert (request.seed, request.epochs, request.encoder_key, request.unlabelled_file) == (7, 0, "", "")
+    page.locator("#train-resume").click()
+    expect(page.locator("#train-status")).to_contain_text("The disk is full; free some space.")
+    assert [given[:3] for given in asked] == [({"name": "shoptalk"}, Recipe(seed=7), True)] * 2
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -241,7 +233,7 @@ def test_what_cannot_be_trained_on_is_told_in_a_sentence(open_page, serve_model,
 
     page = opened("a data set of the hub")
     page.locator("#train-start").click()
-    expect(page.locator("#train-status")).to_contain_text("name a data set of the hub, or upload a file")
+    expect(page.locator("#train-message")).to_contain_text("name a data set of the hub, or upload a file")
     page = opened("a file of mine")
     page.locator("#train-file input[type=file]").set_input_files(tmp_path / "none.csv")
     expect(page.locator("#train-message")).to_contain_text("has no rows")

@@ -1,0 +1,191 @@
+"""The page that trains: one training at a time, under a name that is free, of what was asked for."""
+
+import threading
+from functools import partial
+
+import gradio as gr
+import pandas as pd
+import pytest
+from model_job import ModelJob, train_as_asked
+from models import ModelMenu
+from toy_data import toy_rows
+from train_view import FILE, HUB, TrainView, file_html, guessed_columns, training_html
+
+from reaugkd import Recipe
+from reaugkd.errors import ReAugKDError
+from reaugkd.weights import DEFAULT_ENCODER
+
+
+@pytest.fixture
+def view(tmp_path):
+    with gr.Blocks():
+        return TrainView(ModelMenu(ModelJob(str(tmp_path / "runs" / "first"))), gr.Dropdown())
+
+
+@pytest.fixture
+def asked(view):
+    """What the boxes of the page hold when it opens."""
+    boxes = [view.source, view.hub, view.train_file, view.test_file, view.unlabelled_file, *view.columns, view.metric]
+    boxes += [view.teacher, view.student, view.layers, view.epochs_wanted, view.seed, view.keep_teacher]
+    return {box: box.value for box in [*boxes, view.encoder_key]}
+
+
+@pytest.fixture
+def started(view):
+    """A training that waits until it is let go, and the folders that it was asked for."""
+    go, folders = threading.Event(), []
+
+    def train(folder, on_progress, say):
+        say("About 30 % of the <i>train</i> texts are cut.")
+        folders.append(folder)
+        assert go.wait(60)
+        raise ReAugKDError("The disk is full.")
+
+    view.train("mine", train)
+    yield view, go, folders
+    go.set()
+    view.job.wait()
+
+
+def test_what_is_told_of_the_texts_stands_with_the_training_and_is_told_once(started):
+    view, go, _ = started
+    go.set()
+    view.job.wait()
+    view._resume(())
+    view.job.wait()
+    assert view.job.notes == ["About 30 % of the <i>train</i> texts are cut."]
+    view.job.error = ""
+    assert training_html(view.job).count("<p>About 30 % of the &lt;i&gt;train&lt;/i&gt; texts are cut.</p>") == 1
+
+
+def test_a_second_training_waits_for_the_first(started):
+    view, go, folders = started
+    with pytest.raises(ReAugKDError, match="The training of 'mine' runs; wait until it is done, or cancel it"):
+        view.train("other", view.job.train)
+    go.set()
+    view.job.wait()
+    assert "The disk is full." in training_html(view.job)
+    view._resume(())
+    view.job.wait()
+    assert folders == [str(view.menu.root / "mine")] * 2
+
+
+def test_what_is_finished_of_a_training_is_not_lost_to_one_of_other_settings_and_goes_on(
+    view, tmp_path, toy_encoder_folder, wide_encoder_folder
+):
+    toy_rows(12, seed=4).to_csv(tmp_path / "rows.csv", index=False)
+    rows = {"train": str(tmp_path / "rows.csv")}
+    recipe = Recipe(teacher=str(wide_encoder_folder), student=str(toy_encoder_folder), epochs=1)
+
+    def stop(folder, on_progress, say):
+        def told(progress):
+            if progress.stage == "Student alone":
+                raise ReAugKDError("Stopped.")
+
+        return train_as_asked(rows, recipe, False, folder, told, say)
+
+    def trained(train):
+        view.train("mine", train)
+        view.job.wait()
+        return view.job
+
+    assert trained(stop).error == "Stopped."
+    other = trained(partial(train_as_asked, rows, Recipe(recipe.teacher, recipe.student, epochs=1, seed=7), False))
+    assert "keeps what is finished of a training with other settings" in other.error
+    job = trained(partial(train_as_asked, rows, recipe, False))
+    assert job.model is not None
+    assert "Teacher" not in job.finished
+
+
+def test_a_name_of_an_unfinished_training_is_not_proposed_and_what_one_wrote_stays(view):
+    for taken in ("mine", "mine-2.partial"):
+        (view.menu.root / taken).mkdir(parents=True)
+    assert view.fill("first", "")[view.model_name] == "mine-3"
+    assert view.model_name not in view.fill("first", "another")
+
+
+def test_a_name_that_is_none_or_taken_is_refused(view):
+    (view.menu.root / "mine").mkdir(parents=True)
+    for name, sentence in (("a/b", "is no name for a model"), ("mine", "'mine' is there already")):
+        with pytest.raises(ReAugKDError, match=sentence):
+            view.train(name, None)
+    assert view.job is None
+
+
+def test_the_page_asks_for_the_shipped_task_by_the_shipped_outputs_when_it_opens(view, asked):
+    assert view._wanted(asked) == ({"name": "shoptalk"}, Recipe(), True)
+    _, recipe, by_outputs = view._wanted(asked | {view.keep_teacher: True})
+    assert (recipe.keep_teacher, by_outputs) == (False, True)  # a teacher of which the outputs are known cannot be kept
+
+
+@pytest.mark.parametrize("source", [HUB, FILE])
+def test_nothing_to_train_on_is_told(view, asked, source):
+    with pytest.raises(ReAugKDError, match="name a data set of the hub, or upload a file"):
+        view._wanted(asked | {view.source: source})
+
+
+def test_what_the_boxes_hold_is_asked_for_and_what_is_empty_is_as_usual(view, asked):
+    text, pair, label = view.columns
+    filled = {view.source: FILE, view.train_file: "rows.csv", view.unlabelled_file: "more.csv", text: "review"}
+    filled |= {pair: None, label: "stars", view.metric: "macro_f1", view.teacher: "any/encoder", view.student: ""}
+    filled |= {view.layers: 1, view.epochs_wanted: 3, view.seed: None, view.keep_teacher: True, view.encoder_key: "x"}
+    rows, recipe, by_outputs = view._wanted(asked | filled)
+    columns = {"text_column": "review", "label_column": "stars"}
+    assert rows == {"train": "rows.csv", "unlabelled": "more.csv", "metric": "macro_f1", **columns}
+    wanted = Recipe("any/encoder", DEFAULT_ENCODER, 1, epochs=3, keep_teacher=True, encoder_key="x")
+    assert (recipe, by_outputs) == (wanted, False)
+    assert view._wanted(asked | filled | {view.source: HUB, view.hub: " glue/rte "})[0] == {
+        "name": "glue/rte",
+        "unlabelled": "more.csv",
+        "metric": "macro_f1",
+        **columns,
+    }
+
+
+def test_a_file_that_cannot_be_read_takes_the_columns_of_the_one_before_away_and_no_file_its_sentence(view, tmp_path):
+    (tmp_path / "broken.parquet").write_text("none")
+    broken = view._preview(str(tmp_path / "broken.parquet"))
+    assert broken[view.message].visible
+    for box in view.columns:
+        assert (broken[box].choices, broken[box].value) == ([], None)
+    assert not view._describe(FILE, str(tmp_path / "broken.parquet"), "label").visible
+    for cleared in (view._preview(None), view._choose_source(HUB, str(tmp_path / "broken.parquet"))):
+        assert not cleared[view.message].visible
+
+
+def test_a_column_without_any_label_is_described(view, tmp_path):
+    pd.DataFrame({"text": ["a", "b"], "label": [None, None]}).to_parquet(tmp_path / "rows.parquet")
+    assert view._describe(FILE, str(tmp_path / "rows.parquet"), "label").value == (
+        "<p><b>2 rows</b>, <b>0 labels</b>.</p>"
+    )
+
+
+def test_only_what_is_new_is_drawn(started):
+    view, *_ = started
+    first = view._draw(())
+    assert {view.status, view.loss, view.epochs} <= set(first)
+    assert view.status not in view._draw(first[view.drawn])
+    view.job.cancel()
+    stopping = view._draw(first[view.drawn])
+    assert view.loss not in stopping
+    assert not stopping[view.cancel].interactive
+
+
+@pytest.mark.parametrize(
+    ("columns", "wanted"),
+    [
+        (["id", "Text", "Label"], ("Text", "Label")),
+        (["sentence", "idx", "category"], ("sentence", "category")),
+        (["first", "second", "same"], ("first", "same")),
+        (["only"], ("only", "only")),
+    ],
+)
+def test_columns_are_guessed_by_name_and_else_by_place(columns, wanted):
+    assert guessed_columns(columns) == wanted
+
+
+def test_a_file_is_described_with_its_labels_shown_as_text():
+    rows = pd.DataFrame({"text": list("abc"), "label": ["<b>x</b>", "y", "<b>x</b>"]})
+    assert file_html(rows, "label") == "<p><b>3 rows</b>, <b>2 labels</b>: &lt;b&gt;x&lt;/b&gt; 2, y 1.</p>"
+    many = pd.DataFrame({"label": [str(number) for number in range(20)]})
+    assert "and 8 more" in file_html(many, "label")
