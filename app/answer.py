@@ -69,6 +69,11 @@ def teacher_of(asked: "EncodedTexts") -> "NDArray[np.float32] | None":
     return None if asked.teacher_probabilities is None else asked.teacher_probabilities[0]
 
 
+def shortened(text: str, longest: int) -> str:
+    """Cut a text that has more characters than this."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
 def answer_html(explanation: "Explanation", teacher: "NDArray[np.floating] | None" = None) -> str:
     """Say the answer, what the memory did to it, and what it adds up from.
 
@@ -84,10 +89,9 @@ def answer_html(explanation: "Explanation", teacher: "NDArray[np.floating] | Non
     str
         HTML; texts in it are escaped.
     """
-    text = in_one_line(explanation.text)
-    shown = text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
     return (
-        f'<p class="asked">{escaped_text(shown)}</p><p class="answer"><b>{escaped_text(explanation.label)}</b> '
+        f'<p class="asked">{escaped_text(shortened(in_one_line(explanation.text), LONGEST_SHOWN))}</p>'
+        f'<p class="answer"><b>{escaped_text(explanation.label)}</b> '
         f"<span>probability {max(explanation.probabilities):.2f}</span></p>"
         f'<p class="happened">{escaped_text(what_happened(explanation))}</p>'
         f"{answer_bars(explanation, teacher)}"

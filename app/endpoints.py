@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any
 
 import gradio as gr
-from memory_view import found_memories
+from memory_view import memories_of
 from models import SPLITS, ModelMenu, answered_rows, encoded_rows, import_analysis
 
 from reaugkd.errors import ReAugKDError
@@ -26,27 +26,19 @@ def add_endpoints(menu: ModelMenu) -> None:
         Gives the models.
     """
     asked = Endpoints(menu)
-    answers: list[Callable[..., Any]] = [asked.models, asked.explain, asked.predict]
-    analyses: list[Callable[..., Any]] = [
-        asked.evaluate,
-        asked.errors,
-        asked.compare,
-        asked.search_memory,
-        asked.try_edits,
-    ]
-    for endpoint in answers + analyses:
-        served = _with_sentences(endpoint, analyses=endpoint in analyses)
+    every: list[Callable[..., Any]] = [asked.models, asked.explain, asked.predict, asked.evaluate, asked.errors]
+    every += [asked.compare, asked.search_memory, asked.try_edits]
+    for endpoint in every:
         # gradio does not list gr.api among what it exports
-        gr.api(served, api_name=endpoint.__name__, concurrency_id="model")  # type: ignore[attr-defined]
+        gr.api(_with_sentences(endpoint), api_name=endpoint.__name__, concurrency_id="model")  # type: ignore[attr-defined]
 
 
-def _with_sentences(endpoint: Callable[..., Any], *, analyses: bool) -> Callable[..., Any]:
+def _with_sentences(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     """Let an endpoint answer a user's mistake with its sentence."""
 
     @wraps(endpoint)
     def call(*arguments: Any, **named: Any) -> Any:
-        if analyses:
-            import_analysis()
+        import_analysis()
         try:
             return endpoint(*arguments, **named)
         except ReAugKDError as error:
@@ -114,11 +106,9 @@ class Endpoints:
             if len(text_pairs or []) != len(texts):
                 raise ReAugKDError("This model takes pairs; give as many text_pairs as texts.")
             queries = list(zip(texts, text_pairs or [], strict=True))
-        said = asked.predict_proba(queries)
-        best = said.argmax(axis=1)
         return [
-            {"label": str(asked.classes_[number]), "probability": round(float(row[number]), 6)}
-            for number, row in zip(best, said, strict=True)
+            {"label": str(asked.classes_[said.argmax()]), "probability": round(float(said.max()), 6)}
+            for said in asked.predict_proba(queries)
         ]
 
     def evaluate(
@@ -173,16 +163,14 @@ class Endpoints:
         from reaugkd.comparison import check_comparable
         from reaugkd.comparison import compare as compared
 
-        models = [self.menu.get(first), self.menu.get(second)]
-        check_comparable(*models)
-        sides = [answered_rows(model, _split(split)) for model in models]
-        metric = models[0].parts.settings.metric
-        found = compared(sides[0], sides[1], metric)
-        ends = {"mean": found.difference.mean, "low": found.difference.low, "high": found.difference.high}
+        one, other = self.menu.get(first), self.menu.get(second)
+        check_comparable(one, other)
+        metric = one.parts.settings.metric
+        found = compared(answered_rows(one, _split(split)), answered_rows(other, split), metric)
         return {
             "metric": metric,
             "scores": list(found.scores),
-            "difference": ends,
+            "difference": found.difference._asdict(),
             "mcnemar_p": found.p_value,
             "counts": found.counts,
         }
@@ -198,7 +186,9 @@ class Endpoints:
             limit: How many rows at most, up to 1000.
             model: A name that models() gives; the first one if left out.
         """
-        return _rows(found_memories(self.menu.get(model), show, text, []).round(2), limit)
+        from reaugkd.error_analysis import RowFilter
+
+        return _rows(RowFilter(text=text).of(memories_of(self.menu.get(model), show)).round(2), limit)
 
     def try_edits(self, edits: list[dict[str, str]], model: str = "") -> dict[str, Any]:
         """Say what edits of the memory would fix and break among the test rows; nothing is saved.

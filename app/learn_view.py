@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from answer import answer_html
+from answer import answer_html, shortened
 from models import ASKING, ModelMenu, encoded_rows, kept
 from sentence import sentence_html
 
@@ -134,10 +134,6 @@ def written_for_html(task: str) -> str:
         f"<p>These tasks were written for {WRITTEN_FOR}, but they are asked of the chosen model, whose task is "
         f"<b>{escaped_text(task)}</b>: each right answer is computed from it.</p>"
     )
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= LONGEST_OPTION else text[: LONGEST_OPTION - 1] + "…"
 
 
 class LearnView:
@@ -314,7 +310,7 @@ class LearnView:
             task = exercise_of(self.menu.get(name), key)
         except ReAugKDError as error:
             return {self.task: sentence_html(error), self.answering: gr.Column(visible=False)}
-        kind, options = task.lesson.kind, [(_short(text), value) for text, value in task.options]
+        kind, options = task.lesson.kind, [(shortened(text, LONGEST_OPTION), value) for text, value in task.options]
         return {
             self.task: task_html(task, name),
             self.answering: gr.Column(visible=True),

@@ -2,12 +2,10 @@
 
 import importlib
 import itertools
-import os
+import re
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future
-from functools import wraps
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,15 +31,11 @@ EACH: dict[str, Any] = {**ASKING, "trigger_mode": "multiple"}  # of several quic
 AT_ONCE: dict[str, Any] = ASKING | {"concurrency_id": None, "concurrency_limit": None}  # it waits for nobody
 SETTINGS_FILE = "reaugkd.json"  # as in reaugkd.model_folder, whose import takes seconds
 LOADED = 3
-LONGEST_NAME = 200  # bytes: file systems take 255, and what lies beside a folder has a longer name
-LONGEST_SHOWN = 40  # characters of a name in a sentence
+PLAIN_NAME = re.compile(
+    r"\w[\w .-]{0,59}"
+)  # file systems take 255 bytes, and what lies beside a folder has a longer name
 SPLITS = ["test", "validation"]
 R = TypeVar("R")
-
-
-def partial_folder(folder: Path) -> Path:
-    """Return where a training of a model keeps what is finished, until the model is whole."""
-    return folder.with_name(folder.name + ".partial")
 
 
 def kept(count: int) -> Callable[[Callable[..., R]], Callable[..., R]]:
@@ -59,30 +53,20 @@ def kept(count: int) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """
 
     def keep(function: Callable[..., R]) -> Callable[..., R]:
-        lock = threading.Lock()  # of the table alone: what is there is not kept waiting by another that is made
-        made: OrderedDict[tuple[Hashable, ...], Future[R]] = OrderedDict()
+        lock = threading.Lock()  # of the places alone: what is there is not kept waiting by another that is made
 
-        def make(args: tuple[Hashable, ...], result: "Future[R]") -> None:
-            try:
-                result.set_result(function(*args))
-            except BaseException as error:  # callers that wait are told too, and later ones try anew
-                with lock:
-                    del made[args]
-                result.set_exception(error)
-                return
-            with lock:
-                for old in [key for key, one in made.items() if one.done()][:-count]:
-                    del made[old]
+        @lru_cache(maxsize=count)
+        def place(*_: Hashable) -> tuple[threading.Lock, list[R]]:
+            return threading.Lock(), []
 
         @wraps(function)
         def call(*args: Hashable) -> R:
             with lock:
-                is_new = args not in made
-                result = made.setdefault(args, Future())
-                made.move_to_end(args)
-            if is_new:
-                make(args, result)
-            return result.result()
+                own_lock, made = place(*args)
+            with own_lock:
+                if not made:
+                    made.append(function(*args))
+            return made[0]
 
         return call
 
@@ -122,8 +106,7 @@ class ModelMenu:
 
     def __init__(self, job: ModelJob) -> None:
         self.job = job
-        self.root = Path(job.folder).resolve().parent
-        self.first = Path(job.folder).resolve().name
+        self.root, self.first = Path(job.folder).resolve().parent, job.name
         self._loaded = kept(LOADED)(self._load)
 
     def names(self) -> list[str]:
@@ -132,15 +115,12 @@ class ModelMenu:
         found.sort(key=lambda folder: (-(folder / SETTINGS_FILE).stat().st_mtime, folder.name))
         return [self.first, *(folder.name for folder in found if folder.name != self.first)]
 
-    def folder(self, name: str) -> Path:
-        """Return a model's folder."""
-        return self.root / name
-
     def free_name(self, base: str) -> str:
         """Return a name that no model and no unfinished training has: the base, or one with the first free number."""
         names = itertools.chain([base], (f"{base}-{number}" for number in itertools.count(2)))
-        folders = map(self.folder, names)
-        return next(path.name for path in folders if not path.exists() and not partial_folder(path).exists())
+        return next(
+            name for name in names if not any((self.root / f"{name}{end}").exists() for end in ("", ".partial"))
+        )
 
     def new_folder(self, name: str) -> Path:
         """Return the folder for a new model of a name that somebody wrote.
@@ -158,25 +138,19 @@ class ModelMenu:
         Raises
         ------
         ReAugKDError
-            If it is no plain name of a folder, is too long, or is taken.
+            If it is no plain name of a folder, or is taken.
         """
         plain = name.strip()
-        shown = repr(plain if len(plain) <= LONGEST_SHOWN else f"{plain[:LONGEST_SHOWN]}…")
-        # A path of several parts would leave the folder of the models; what does not print no file system need take.
-        if not plain or plain.startswith(("-", ".")) or not plain.isprintable() or {"/", "\\"} & set(plain):
-            raise ReAugKDError(f"{shown} is no name for a model; write a plain word.")
-        if len(os.fsencode(plain)) > LONGEST_NAME:
-            raise ReAugKDError(f"{shown} is too long for a model's name; write a shorter one.")
-        folder = self.folder(plain)
-        if folder.exists():
-            raise ReAugKDError(f"A model of the name {shown} is there already; choose another name.")
-        return folder
+        if not PLAIN_NAME.fullmatch(plain):
+            raise ReAugKDError(f"{plain[:40]!r} is no name for a model; write a plain word of up to 60 letters.")
+        if (self.root / plain).exists():
+            raise ReAugKDError(f"A model of the name {plain!r} is there already; choose another name.")
+        return self.root / plain
 
     def shown_folder(self, name: str) -> str:
-        """Return a model's folder as one would type it: from here, if it lies below, or else as it was given."""
-        given, here = Path(self.job.folder), Path.cwd()
-        beside = (given.parent if given.name == self.first else self.root) / name
-        return str(beside.relative_to(here) if beside.is_relative_to(here) else beside)
+        """Return a model's folder as one would type it: from here, if it lies below."""
+        folder, here = self.root / name, Path.cwd()
+        return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
 
     def get(self, name: str | None) -> "ReAugKDClassifier":
         """Return a model, loaded if it is not.
@@ -208,6 +182,6 @@ class ModelMenu:
         from reaugkd import ReAugKDClassifier
 
         try:
-            return ReAugKDClassifier.from_pretrained(self.folder(name))
+            return ReAugKDClassifier.from_pretrained(self.root / name)
         except ReAugKDError as error:
             raise gr.Error(str(error)) from error

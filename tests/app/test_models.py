@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from model_job import ModelJob
-from models import LONGEST_NAME, ModelMenu, kept
+from models import ModelMenu, kept
 from page import build_app
 
 from reaugkd.errors import ReAugKDError
@@ -82,18 +82,11 @@ def test_what_is_there_is_given_while_another_result_is_made():
 
 
 @pytest.mark.parametrize(
-    "name", ["", " ", ".", "..", "../up", "-dash", ".hidden", "a/b", "a\\b", "/tmp", "a\0b", "a\nb", "\ud800"]
+    "name", ["", " ", ".", "..", "../up", "-dash", ".hidden", "a/b", "a\\b", "/tmp", "a\0b", "a\nb", "\ud800", "ü" * 61]
 )
 def test_what_is_no_name_of_a_folder_is_refused(menu, name):
     with pytest.raises(ReAugKDError, match="is no name for a model; write a plain word"):
         menu.new_folder(name)
-
-
-@pytest.mark.parametrize("name", ["x" * (LONGEST_NAME + 1), "ü" * 150, "x" * 5_000])
-def test_a_name_that_is_too_long_for_a_folder_is_refused(menu, name):
-    with pytest.raises(ReAugKDError, match="is too long for a model's name; write a shorter one") as said:
-        menu.new_folder(name)
-    assert len(str(said.value)) < 150
 
 
 def test_a_name_that_is_taken_is_refused_and_the_next_number_is_free(menu):
@@ -111,8 +104,8 @@ def test_a_folder_is_shown_as_one_would_type_it(tmp_path, monkeypatch):
     for given, shown in (
         ("runs/toy", "runs/other"),
         (str(tmp_path / "runs" / "toy"), "runs/other"),
-        ("../elsewhere/toy", "../elsewhere/other"),
-        (str(tmp_path.parent / "toy"), str(tmp_path.parent / "other")),
+        ("../elsewhere/toy", tmp_path.parent / "elsewhere" / "other"),
+        (str(tmp_path.parent / "toy"), tmp_path.parent / "other"),
     ):
         assert Path(ModelMenu(ModelJob(given)).shown_folder("other")) == Path(shown)
     monkeypatch.chdir(tmp_path.parent)
