@@ -1,6 +1,8 @@
 """The page that answers: a text, what the student retrieved for it, and how that changed the answer."""
 
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -24,8 +26,6 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.answers import EncodedTexts
     from reaugkd.what_if import Strikes
 
-UNMOVED = moves_of_link(PageState())
-NOTHING: dict[str, Any] = {"struck": [], "relabelled": {}}
 # A row's button and menu carry the memory's number; one listener serves all tables that come later.
 STRIKE = """element.addEventListener('click', event => {
   const button = event.target.closest('[data-strike]');
@@ -37,19 +37,37 @@ element.addEventListener('change', event => {
 });"""
 
 
-def about_html(model: "ReAugKDClassifier") -> str:
-    """Say what answers here, and whether its memory pays.
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What is asked of a model.
 
     Parameters
     ----------
-    model : ReAugKDClassifier
-        The model.
-
-    Returns
-    -------
-    str
-        HTML; names in it are escaped.
+    query : EncodedTexts
+        The text.
+    edited : EncodedTexts or None
+        An edit of it that is answered beside it.
+    struck : tuple of int
+        Row numbers of memories that are passed over.
+    relabelled : mapping of int to str
+        Row numbers of memories, and the class for which each votes.
     """
+
+    query: "EncodedTexts"
+    edited: "EncodedTexts | None" = None
+    struck: tuple[int, ...] = ()
+    relabelled: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def strikes(self) -> "Strikes":
+        """The changes of the memory, as the library takes them."""
+        from reaugkd.what_if import Strikes
+
+        return Strikes(self.struck, self.relabelled)
+
+
+def about_html(model: "ReAugKDClassifier") -> str:
+    """Say what answers here, and whether its memory pays; names in it are escaped."""
     settings, memory = model.parts.settings, model.parts.metrics.get("memory")
     counts = f" {escaped_text(memory_in_words(memory))}" if memory else ""
     depth = "1 layer" if settings.student_layers == 1 else f"{settings.student_layers} layers"
@@ -61,20 +79,7 @@ def about_html(model: "ReAugKDClassifier") -> str:
 
 
 def flipped_html(model: "ReAugKDClassifier", flipped: tuple[list[int], str] | None) -> str:
-    """Name the memories without which the answer would be another.
-
-    Parameters
-    ----------
-    model : ReAugKDClassifier
-        The model.
-    flipped : tuple of list of int and str, or None
-        As :func:`reaugkd.what_if.flipping_set` gives it.
-
-    Returns
-    -------
-    str
-        HTML; texts in it are escaped.
-    """
+    """Name the memories without which the answer would be another, as :func:`reaugkd.what_if.flipping_set` does."""
     if flipped is None:
         return "<p>The answer stays what it is, whichever of the nearest memories are struck out.</p>"
     numbers, label = flipped
@@ -84,22 +89,13 @@ def flipped_html(model: "ReAugKDClassifier", flipped: tuple[list[int], str] | No
     return f"<p>Without {which} the answer would be <b>{escaped_text(label)}</b>:</p><ul>{items}</ul>"
 
 
-def strikes_of(struck: dict[str, Any]) -> "Strikes":
-    """Return what the page keeps of the memories that are struck out or relabelled."""
-    from reaugkd.what_if import Strikes
-
-    return Strikes(tuple(struck["struck"]), {int(number): label for number, label in struck["relabelled"].items()})
-
-
-def changes_html(model: "ReAugKDClassifier", strikes: "Strikes") -> str:
+def changes_html(model: "ReAugKDClassifier", question: Question) -> str:
     """List what is struck out and relabelled, empty if nothing is."""
     rows = model.memory.rows
-    lines = [f"without “{row_in_one_line(rows.iloc[number])}”" for number in strikes.struck]
-    lines += [f"“{row_in_one_line(rows.iloc[number])}” as {label}" for number, label in strikes.relabelled.items()]
-    if not lines:
-        return ""
+    lines = [f"without “{row_in_one_line(rows.iloc[number])}”" for number in question.struck]
+    lines += [f"“{row_in_one_line(rows.iloc[number])}” as {label}" for number, label in question.relabelled.items()]
     items = "".join(f"<li>{escaped_text(line)}</li>" for line in lines)
-    return f"<p>The answer above is as if the memory were:</p><ul>{items}</ul>"
+    return f"<p>The answer above is as if the memory were:</p><ul>{items}</ul>" if lines else ""
 
 
 class QueryView:
@@ -117,8 +113,7 @@ class QueryView:
 
     def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel) -> None:
         self.menu, self.name, self.maps = menu, name, maps
-        self.query, self.edited_query = gr.State(None), gr.State(None)
-        self.struck, self.is_beside = gr.State({"struck": [], "relabelled": {}}), gr.State(False)
+        self.question = gr.State(None)  # a Question, once one is asked
         self.about = gr.HTML(elem_id="about")
         with gr.Row():
             with gr.Column(scale=5, min_width=320):
@@ -158,28 +153,24 @@ class QueryView:
 
     def _wire(self) -> None:
         settings = self.sliders.values
-        texts, edited = [self.text, self.text_pair], [self.edited, self.edited_pair]
-        asked = [self.query, self.edited_query, self.struck]
-        shown: list[Any] = [self.message, self.flipped, self.answer, self.beside, self.table, self.changes]
-        shown += [self.back, self.code, self.maps.map, *edited, *asked]
-        beside = self.is_beside
-        on_typing(texts, self._ask, [self.name, self.query, beside, *texts, *settings], shown)
-        self.examples.click(self._pick, [self.name, beside, self.examples, *settings], [*texts, *shown], **LATEST)
-        asking = [self.name, beside, self.maps.opened, *settings]
-        self.maps.ask.click(self._ask_point, asking, [*texts, *shown], **LATEST)
-        self.edits.expand(self._begin_edit, asked[:2], [beside, *edited], **LATEST)
-        self.edits.collapse(lambda: False, None, beside, **LATEST)
-        on_typing(edited, self._edit, [self.name, *asked, *edited, *settings], shown)
-        self.sliders.on_move(self._move, [self.name, *asked, *settings], shown)
-        self.reset.click(self._reset, [self.name, *asked], [*settings, *shown], **LATEST)
-        self.table.strike(self._strike, [self.name, *asked, *settings], shown, **EACH)
-        self.table.relabel(self._relabel, [self.name, *asked, *settings], shown, **EACH)
-        self.back.click(self._put_back, [self.name, *asked[:2], *settings], shown, **LATEST)
-        self.flip.click(self._flip, [self.name, self.query, self.struck, *settings], self.flipped, **LATEST)
-        self.fill_inputs, self.seen = [*texts, beside], [*texts, *settings, *edited, beside, self.struck]
-        self.filled = [self.about, *texts, self.examples, *settings, *shown, self.edits, beside]
+        texts, self.edit_boxes = [self.text, self.text_pair], [self.edited, self.edited_pair]
+        asked = [self.name, self.question, *settings]
+        shown: list[Any] = [self.question, self.message, self.flipped, self.answer, self.beside, self.table]
+        shown += [self.changes, self.back, self.code, self.maps.map, *self.edit_boxes]
+        on_typing(texts, self._ask, [self.name, self.question, *texts, *settings], shown)
+        self.examples.click(self._pick, [self.name, self.examples, *settings], [*texts, *shown], **LATEST)
+        self.maps.ask.click(self._ask_point, [self.name, self.maps.opened, *settings], [*texts, *shown], **LATEST)
+        on_typing(self.edit_boxes, self._edit, [self.name, self.question, *self.edit_boxes, *settings], shown)
+        self.sliders.on_move(self._drawn, asked, shown)
+        self.reset.click(self._reset, [self.name, self.question], [*settings, *shown], **LATEST)
+        self.table.strike(self._strike, asked, shown, **EACH)
+        self.table.relabel(self._relabel, asked, shown, **EACH)
+        self.back.click(self._put_back, asked, shown, **LATEST)
+        self.flip.click(self._flip, asked, self.flipped, **LATEST)
+        self.fill_inputs, self.seen = texts, [*texts, *settings, self.question]
+        self.filled = [self.about, *texts, self.examples, *settings, *shown, self.edits]
 
-    def fill(self, name: str, text: str, text_pair: str, is_beside: bool, linked: PageState) -> dict[Any, Any]:
+    def fill(self, name: str, text: str, text_pair: str, linked: PageState) -> dict[Any, Any]:
         """Set the view up for a model and answer the text that is there, or else a link's, or else an example.
 
         Parameters
@@ -188,8 +179,6 @@ class QueryView:
             The model's.
         text, text_pair : str
             What the boxes hold.
-        is_beside : bool
-            Whether the place of an edit is open.
         linked : PageState
             What the page's link asks for.
 
@@ -202,195 +191,136 @@ class QueryView:
         is_pair, samples = model.parts.settings.is_pair, example_texts(model)
         if linked.model not in ("", name):
             linked = PageState(text=linked.text, text_pair=linked.text_pair)
-        is_beside = is_beside or bool(linked.of_view.get("edited"))
-        moved = moves_of_link(linked)
-        for texts in ((text, text_pair), (linked.text, linked.text_pair), ((*samples[0], "")[0], (*samples[0], "")[1])):
-            answered = self._asked(name, is_beside, texts[0], texts[1], moved)
-            if self.query in answered:  # else it cannot be asked of this model, and no other model's answer may stay
+        for texts in ((text, text_pair), (linked.text, linked.text_pair), _two(samples[0])):
+            with suppress(ReAugKDError):  # it cannot be asked of this model, and no other model's answer may stay
+                question = _linked(model, asked_text(model, *texts), linked.of_view)
                 break
-        edit = answered.get(self.edited, ""), answered.get(self.edited_pair, "")
-        if linked.of_view:
-            edit = linked.of_view.get("edited", edit[0]), linked.of_view.get("edited_pair", edit[1])
-            answered |= self._linked(name, answered[self.query], edit, linked, moved)
+        values = values_for(model, **moves_of_link(linked))
+        first, second = two_parts((question.edited or question.query).texts[0])
         return {
             self.about: about_html(model),
             **filled_boxes((self.text, self.text_pair), (text, text_pair), texts, is_pair),
             self.examples: gr.Dataset(samples=[[" | ".join(sample)] for sample in samples]),
-            **self.sliders.set_to(*values_for(model, **moved)),
-            **answered,
-            self.edited: edit[0],
-            self.edited_pair: gr.Textbox(edit[1], visible=is_pair),
-            self.edits: gr.Accordion(open=is_beside),
-            self.is_beside: is_beside,
+            **self.sliders.set_to(*values),
+            self.message: gr.HTML("", visible=False),
+            **self._drawn(name, question, *values),
+            self.edited: first,
+            self.edited_pair: gr.Textbox(second, visible=is_pair),
+            self.edits: gr.Accordion() if question.edited is None else gr.Accordion(open=True),
         }
 
-    def _linked(
-        self, name: str, query: "EncodedTexts", edit: tuple[str, str], linked: PageState, moved: dict[str, Any]
-    ) -> dict[Any, Any]:
-        """Answer by the memory with a link's changes, its edit of the text beside; what cannot be is left out."""
-        model, (numbers, labels) = self.menu.get(name), struck_of(linked.of_view)
-        memories, classes = range(len(model.memory)), model.classes_.tolist()
-        struck = {
-            "struck": [number for number in numbers if number in memories],
-            "relabelled": {at: label for at, label in labels.items() if at in memories and label in classes},
-        }
-        edited = None
-        with suppress(ReAugKDError):
-            edited = asked_text(model, *edit) if edit != two_parts(query.texts[0]) else None
-        try:
-            return self._drawn(name, query, edited, struck, moved)
-        except ReAugKDError:  # nothing would be left of the memory
-            return self._drawn(name, query, edited, NOTHING, moved)
-
-    def linked_state(
-        self,
-        text: str,
-        text_pair: str,
-        k: float,
-        weight: float,
-        temperature: float,
-        as_fitted: bool,
-        as_chosen: bool,
-        edited: str,
-        edited_pair: str,
-        is_beside: bool,
-        struck: dict[str, Any],
-    ) -> PageState:
+    def linked_state(self, text: str, text_pair: str, *seen: Any) -> PageState:
         """Return the state that a link to the page opens, from the values of ``seen``."""
-        of_view = {"edited": edited, "edited_pair": edited_pair} if is_beside else {}
-        of_view |= struck_in_link(struck["struck"], struck["relabelled"])
-        moved = moves(k, weight, temperature, as_fitted, as_chosen)
-        return PageState(text=text, text_pair=text_pair, **moved, of_view=of_view)
+        *settings, question = seen
+        of_view = {}
+        if question is not None:
+            edit = ("", "") if question.edited is None else two_parts(question.edited.texts[0])
+            of_view = dict(zip(("edited", "edited_pair"), edit, strict=True))
+            of_view |= struck_in_link(question.struck, question.relabelled)
+        return PageState(text=text, text_pair=text_pair, **moves(*settings), of_view=of_view)
 
-    def _asked(self, name: str, is_beside: bool, text: str, text_pair: str, moved: dict[str, Any]) -> dict[Any, Any]:
+    def _asked(self, name: str, texts: tuple[str, str], *settings: Any) -> dict[Any, Any]:
         """Answer another text: what was struck out, and the edit beside it, go."""
         try:
-            query = asked_text(self.menu.get(name), text, text_pair)
+            query = asked_text(self.menu.get(name), *texts)
         except ReAugKDError as error:
             return {self.message: gr.HTML(sentence_html(error), visible=True)}
-        edits = dict(zip((self.edited, self.edited_pair), two_parts(query.texts[0]), strict=True)) if is_beside else {}
-        return {self.message: gr.HTML("", visible=False), **edits, **self._drawn(name, query, None, NOTHING, moved)}
+        edit = dict(zip(self.edit_boxes, two_parts(query.texts[0]), strict=True))
+        return {self.message: gr.HTML("", visible=False), **edit, **self._drawn(name, Question(query), *settings)}
 
-    def _ask(
-        self, name: str, query: "EncodedTexts | None", is_beside: bool, text: str, text_pair: str, *settings: Any
-    ) -> dict[Any, Any]:
-        if query is not None and query.texts[0] in (text, (text, text_pair)):
+    def _ask(self, name: str, question: Question | None, text: str, pair: str, *settings: Any) -> dict[Any, Any]:
+        if question is not None and question.query.texts[0] in (text, (text, pair)):
             return {self.message: gr.HTML("", visible=False)}  # the page put it there itself, with its answer
-        return self._asked(name, is_beside, text, text_pair, moves(*settings))
+        return self._asked(name, (text, pair), *settings)
 
-    def _pick(self, name: str, is_beside: bool, example: int, *settings: Any) -> dict[Any, Any]:
-        return self._put(name, is_beside, (*example_texts(self.menu.get(name))[example], "")[:2], *settings)
+    def _pick(self, name: str, example: int, *settings: Any) -> dict[Any, Any]:
+        return self._put(name, _two(example_texts(self.menu.get(name))[example]), *settings)
 
-    def _ask_point(self, name: str, is_beside: bool, point: int, *settings: Any) -> dict[Any, Any]:
+    def _ask_point(self, name: str, point: int, *settings: Any) -> dict[Any, Any]:
         """Ask the text that is opened on the maps."""
-        return self._put(name, is_beside, self.maps.text_of(name, point), *settings)
+        return self._put(name, self.maps.text_of(name, point), *settings)
 
-    def _put(self, name: str, is_beside: bool, texts: tuple[str, ...], *settings: Any) -> dict[Any, Any]:
-        typed = {self.text: texts[0], self.text_pair: texts[1]}
-        return typed | self._asked(name, is_beside, texts[0], texts[1], moves(*settings))
+    def _put(self, name: str, texts: tuple[str, str], *settings: Any) -> dict[Any, Any]:
+        return {self.text: texts[0], self.text_pair: texts[1], **self._asked(name, texts, *settings)}
 
-    def _begin_edit(self, query: "EncodedTexts | None", edited: "EncodedTexts | None") -> dict[Any, Any]:
-        """Put the text that is answered into the boxes, unless an edit stands there."""
-        if query is None or edited is not None:
-            return {self.is_beside: True}
-        return {
-            self.is_beside: True,
-            **dict(zip((self.edited, self.edited_pair), two_parts(query.texts[0]), strict=True)),
-        }
-
-    def _edit(
-        self,
-        name: str,
-        query: "EncodedTexts | None",
-        known: "EncodedTexts | None",
-        struck: dict[str, Any],
-        edited: str,
-        pair: str,
-        *settings: Any,
-    ) -> dict[Any, Any]:
-        if query is None or not edited or (edited, pair) == two_parts(query.texts[0]):
-            return {self.edited_query: None, self.beside: ""}  # the page put it there, or it is no longer an edit
-        if known is not None and (edited, pair) == two_parts(known.texts[0]):
+    def _edit(self, name: str, question: Question | None, text: str, pair: str, *settings: Any) -> dict[Any, Any]:
+        """Answer an edit of the text beside it."""
+        if question is None or (question.edited is not None and question.edited.texts[0] in (text, (text, pair))):
             return gr.skip()  # a link put it there, with its answer
+        none = replace(question, edited=None)
+        if question.query.texts[0] in (text, (text, pair)):
+            return {self.question: none, self.beside: ""}
         try:
-            edited_query = asked_text(self.menu.get(name), edited, pair)
+            edited = asked_text(self.menu.get(name), text, pair)
         except ReAugKDError as error:
-            return {self.edited_query: None, self.beside: sentence_html(error)}
-        return self._drawn(name, query, edited_query, struck, moves(*settings))
+            return {self.question: none, self.beside: sentence_html(error)}
+        return self._drawn(name, replace(question, edited=edited), *settings)
 
-    def _move(
-        self, name: str, query: "EncodedTexts", edited: "EncodedTexts | None", struck: dict[str, Any], *settings: Any
-    ) -> dict[Any, Any]:
-        return self._drawn(name, query, edited, struck, moves(*settings))
+    def _reset(self, name: str, question: Question) -> dict[Any, Any]:
+        values = values_for(self.menu.get(name))
+        return self.sliders.set_to(*values) | self._drawn(name, question, *values)
 
-    def _reset(
-        self, name: str, query: "EncodedTexts", edited: "EncodedTexts | None", struck: dict[str, Any]
-    ) -> dict[Any, Any]:
-        return self.sliders.set_to(*values_for(self.menu.get(name))) | self._drawn(name, query, edited, struck, UNMOVED)
-
-    # Gradio resolves the annotations of these two, so none may be of a module that is not imported.
-    def _strike(self, event: gr.EventData, name: str, *asked: Any) -> dict[Any, Any]:
-        query, edited, struck, *settings = asked
-        struck = struck | {"struck": [*struck["struck"], int(event.number)]}
+    def _strike(self, event: gr.EventData, name: str, question: Question, *settings: Any) -> dict[Any, Any]:
         try:
-            return self._drawn(name, query, edited, struck, moves(*settings))
+            return self._drawn(name, replace(question, struck=(*question.struck, int(event.number))), *settings)
         except ReAugKDError as error:  # it is the last one
             raise gr.Error(str(error)) from error
 
-    def _relabel(self, event: gr.EventData, name: str, *asked: Any) -> dict[Any, Any]:
-        query, edited, struck, *settings = asked
+    def _relabel(self, event: gr.EventData, name: str, question: Question, *settings: Any) -> dict[Any, Any]:
         number = int(event.number)
-        relabelled = {other: label for other, label in struck["relabelled"].items() if int(other) != number}
-        if event.label != str(self.menu.get(name).memory.rows["label"].iloc[number]):  # else it is put back
-            relabelled[number] = event.label
-        struck = struck | {"relabelled": relabelled}
-        return self._drawn(name, query, edited, struck, moves(*settings))
+        relabelled = {**question.relabelled, number: str(event.label)}
+        if relabelled[number] == self.menu.get(name).memory.rows["label"].iloc[number]:
+            del relabelled[number]  # it is put back
+        return self._drawn(name, replace(question, relabelled=relabelled), *settings)
 
-    def _put_back(
-        self, name: str, query: "EncodedTexts", edited: "EncodedTexts | None", *settings: Any
-    ) -> dict[Any, Any]:
-        return self._drawn(name, query, edited, NOTHING, moves(*settings))
+    def _put_back(self, name: str, question: Question, *settings: Any) -> dict[Any, Any]:
+        return self._drawn(name, Question(question.query, question.edited), *settings)
 
-    def _flip(self, name: str, query: "EncodedTexts", struck: dict[str, Any], *settings: Any) -> str:
+    def _flip(self, name: str, question: Question, *settings: Any) -> str:
         """Say without which further memories the answer would be another."""
         from reaugkd.what_if import flipping_set
 
         model = self.menu.get(name)
-        flipped = flipping_set(model, query, model.pool.overridden(**moves(*settings)), strikes_of(struck))
-        return flipped_html(model, flipped)
+        pool = model.pool.overridden(**moves(*settings))
+        return flipped_html(model, flipping_set(model, question.query, pool, question.strikes))
 
-    def _drawn(
-        self,
-        name: str,
-        query: "EncodedTexts",
-        edited: "EncodedTexts | None",
-        struck: dict[str, Any],
-        moved: dict[str, Any],
-    ) -> dict[Any, Any]:
+    def _drawn(self, name: str, question: Question, *settings: Any) -> dict[Any, Any]:
         """Return all that an answer shows; what is wrong with the text in the box stays said until it is corrected."""
         from reaugkd.what_if import explain_what_if
 
-        model, strikes = self.menu.get(name), strikes_of(struck)
+        model, moved, strikes, query = self.menu.get(name), moves(*settings), question.strikes, question.query
         pool = model.pool.overridden(**moved)
         explanation, beside = explain_what_if(model, query, pool, strikes), ""
-        if edited is not None:
-            beside = answer_html(explain_what_if(model, edited, pool, strikes), teacher_of(edited))
+        if question.edited is not None:
+            edited = explain_what_if(model, question.edited, pool, strikes)
+            beside = answer_html(edited, teacher_of(question.edited))
+        changed: dict[str, Any] = {"struck": question.struck, "relabelled": question.relabelled}
         return {
-            self.query: query,
-            self.edited_query: edited,
-            self.struck: struck,
+            self.question: question,
             self.flipped: "",
             self.answer: answer_html(explanation, teacher_of(query)),
             self.beside: beside,
             self.table: neighbour_table(explanation, explanation.classes),
-            self.changes: changes_html(model, strikes),
-            self.back: gr.Button(visible=bool(strikes.struck or strikes.relabelled)),
-            self.code: query_code(
-                self.menu.shown_folder(name),
-                query.texts[0],
-                **moved,
-                struck=tuple(strikes.struck),
-                relabelled=strikes.relabelled,
-            ),
+            self.changes: changes_html(model, question),
+            self.back: gr.Button(visible=bool(question.struck or question.relabelled)),
+            self.code: query_code(self.menu.shown_folder(name), query.texts[0], **moved, **changed),
             self.maps.map: query_said(name, model, explanation),
         }
+
+
+def _two(texts: list[str]) -> tuple[str, str]:
+    """Return a text or a pair as two texts, the second empty where there is none."""
+    first, second = (*texts, "")[:2]
+    return first, second
+
+
+def _linked(model: "ReAugKDClassifier", query: "EncodedTexts", of_view: Mapping[str, str]) -> Question:
+    """Return a link's question, with its edit and its changes of the memory; what cannot be is left out."""
+    numbers, labels = struck_of(of_view)
+    memories, classes = range(len(model.memory)), model.classes_.tolist()
+    struck = tuple(number for number in numbers if number in memories)
+    relabelled = {at: label for at, label in labels.items() if at in memories and label in classes}
+    edited = None
+    with suppress(ReAugKDError):
+        edited = asked_text(model, of_view.get("edited", ""), of_view.get("edited_pair", ""))
+    return Question(query, edited, struck if len(set(struck)) < len(memories) else (), relabelled)

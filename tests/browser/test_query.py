@@ -178,7 +178,7 @@ def test_the_address_reopens_what_is_struck_out_and_the_edit_beside(page, open_p
         expect(seen.locator(f"[data-relabel='{second}']").first).to_have_value(str(other))
     again.locator("#put-back").click()
     expect(again.locator("#answer .sum")).to_contain_text(lead_of(forgetful.explain(text)))
-    again.locator("#beside-it button").first.click()
+    again.locator("#edited textarea").fill(text)
     again.wait_for_function("!/edited|struck|relabelled/.test(location.search)")
 
 
