@@ -1,16 +1,16 @@
 """Texts that are parts of each other: rows held out of train may have siblings there that no new text would have."""
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
-from itertools import chain
 from math import ceil
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_array
 
-from reaugkd.texts import Labels, Text
+from reaugkd.texts import Labels, Text, texts_of
 
 OVERLAP = 0.8
 TRIED_HOLDERS = 100  # texts that may hold another, the longest first
@@ -39,17 +39,11 @@ def siblings(texts: Sequence[Text], rows: pd.DataFrame, numbers: NDArray[np.inte
     (N, k) bool
         True for a sibling: of the smaller set of words, at least 0.8 are in the other.
     """
-    columns = [name for name in ("text", "text_pair") if name in rows.columns]
-    used = np.unique(numbers)
-    memories = rows[columns].iloc[used].fillna("").itertuples(index=False, name=None)
-    words = {number: _words(" ".join(memory)) for number, memory in zip(used.tolist(), memories, strict=True)}
-    found = np.zeros(numbers.shape, dtype=bool)
-    for row, text in enumerate(texts):
-        query = _words(_joined(text))
-        for place, number in enumerate(numbers[row].tolist()):
-            other = words[number]
-            found[row, place] = len(query & other) >= OVERLAP * min(len(query), len(other))
-    return found
+    used, places = np.unique(numbers, return_inverse=True)
+    these, those = _word_matrices(texts, texts_of(rows.take(used), "text_pair" in rows.columns))
+    shared = [these.multiply(those[neighbours]).sum(axis=1) for neighbours in places.T]
+    smaller = np.minimum(np.diff(these.indptr)[:, None], np.diff(those.indptr)[places])
+    return np.column_stack(shared) >= OVERLAP * smaller
 
 
 def have_siblings(texts: Sequence[Text], others: Sequence[Text]) -> NDArray[np.bool_]:
@@ -67,12 +61,8 @@ def have_siblings(texts: Sequence[Text], others: Sequence[Text]) -> NDArray[np.b
     (N,) bool
         True where there is one.
     """
-    vocabulary: dict[str, int] = {}
-    these, those = _word_matrix(texts, vocabulary), _word_matrix(others, vocabulary)
-    columns = max(1, len(vocabulary))
-    these.resize(len(texts), columns)
-    those.resize(len(others), columns)
-    lengths, other_lengths = (np.diff(matrix.indptr) for matrix in (these, those))
+    these, those = _word_matrices(texts, others)
+    lengths, other_lengths = np.diff(these.indptr), np.diff(those.indptr)
     found = np.zeros(len(texts), dtype=bool)
     step = max(1, COMPARED // max(1, len(texts)))
     for start in range(0, len(others), step):
@@ -127,47 +117,38 @@ def folds_apart(texts: Sequence[Text], labels: Labels, folds: int, seed: int = 0
 
 def _longest_holders(texts: Sequence[Text]) -> NDArray[np.int64]:
     """Return for each text the number of the longest that holds it, by way of those that hold one another."""
-    words = [_words(_joined(text)) for text in texts]
-    ordered = sorted(range(len(words)), key=lambda number: -len(words[number]))
-    rank = {number: place for place, number in enumerate(ordered)}
-    holders: dict[str, list[int]] = {}
-    for number in ordered:
-        for word in words[number]:
-            holders.setdefault(word, []).append(number)
-    root = np.arange(len(words))
-    for number in ordered:  # the longest first, so that its holder's own root is known
-        own = words[number]
+    order = sorted(range(len(texts)), key=lambda number: -len(_words(texts[number])))
+    words = [_words(texts[number]) for number in order]
+    holders: dict[str, list[int]] = defaultdict(list)
+    for place, own in enumerate(words):
+        for word in own:
+            holders[word].append(place)
+    root = list(range(len(words)))
+    for place, own in enumerate(words):  # the longest first, so that its holder's own root is known
         needed = ceil(OVERLAP * len(own) - 1e-9)
         # A text that holds so many of the words holds at least one of these, the rarest.
         rarest = sorted(own, key=lambda word: (len(holders[word]), word))[: len(own) - needed + 1]
-        tried = sorted(set(chain.from_iterable(holders[word][:TRIED_HOLDERS] for word in rarest)), key=rank.__getitem__)
-        for other in tried:
-            if rank[other] >= rank[number]:
-                break
-            if len(own & words[other]) >= needed:
-                root[number] = root[other]
-                break
-    return root
+        tried = {other for word in rarest for other in holders[word][:TRIED_HOLDERS] if other < place}
+        holder = next((other for other in sorted(tried) if len(own & words[other]) >= needed), place)
+        root[place] = root[holder]
+    numbers = np.asarray(order, dtype=np.int64)
+    return numbers[root][np.argsort(numbers)]
 
 
-def _word_matrix(texts: Sequence[Text], vocabulary: dict[str, int]) -> csr_matrix:
-    """Return which words (columns, numbered as they come) each text (rows) holds, as ones."""
-    places = [[vocabulary.setdefault(word, len(vocabulary)) for word in _words(_joined(text))] for text in texts]
-    starts = np.concatenate([[0], np.cumsum([len(row) for row in places])])
-    columns = np.fromiter(chain.from_iterable(places), dtype=np.int64)
-    shape = len(texts), max(1, len(vocabulary))
-    return csr_matrix((np.ones(len(columns), dtype=np.float32), columns, starts), shape=shape)
+def _word_matrices(texts: Sequence[Text], others: Sequence[Text]) -> tuple[csr_array, csr_array]:
+    """Return which words (columns) each text (rows) holds, as ones, for both lists by the same columns."""
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    both = csr_array(CountVectorizer(analyzer=_words, dtype=np.int32).fit_transform([*texts, *others]))
+    return both[: len(texts)], both[len(texts) :]
 
 
 def word_overlap(text: Text, other: Text) -> float:
     """Return the words that two texts share by all words of both (Jaccard), from 0 to 1; case does not count."""
-    words, others = _words(_joined(text)), _words(_joined(other))
+    words, others = _words(text), _words(other)
     return len(words & others) / len(words | others)
 
 
-def _joined(text: Text) -> str:
-    return text if isinstance(text, str) else " ".join(text)
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(_WORD.findall(text.lower())) or frozenset([text])
+def _words(text: Text) -> frozenset[str]:
+    joined = text if isinstance(text, str) else " ".join(text)
+    return frozenset(_WORD.findall(joined.lower())) or frozenset([joined])
