@@ -1,18 +1,17 @@
 """The page's address: what it asks for when the page is opened, and what is kept in it as the page is used."""
 
 from dataclasses import replace
-from itertools import islice
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 from maps_panel import MapsPanel
 from models import ModelMenu
-from settled import when_settled
+from settled import soon_after
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.links import PageState, app_link, page_state
 
-EDIT = ("edited", "edited_pair")
 LONGEST_ADDRESS = 8_000  # characters; browsers send the address, and servers refuse longer ones
 
 
@@ -40,10 +39,9 @@ def linked_model(menu: ModelMenu, linked: PageState) -> str:
 def address_of(state: PageState) -> tuple[str, str]:
     """Return the query of the address that opens a state, and what of it was left out since it would be too long."""
     link, missing = app_link(state, ""), []
-    unedited = {name: value for name, value in state.of_view.items() if name not in EDIT}
     without: dict[str, dict[str, Any]] = {
         "selection": {"selected": ()},
-        "edit": {"of_view": unedited},
+        "choice": {"of_view": {}},
         "text": {"text": "", "text_pair": ""},
     }
     for called, parts in without.items():
@@ -70,26 +68,23 @@ def keep_address(views: dict[str, Any], maps: MapsPanel, name: gr.Dropdown, open
     **options
         As of any event.
     """
-    parts = [part for view in views.values() for part in view.seen]
-    watched: list[Any] = [name, opened, *maps.seen, *parts]
+    watched: set[Block] = {name, opened, *maps.seen, *(part for view in views.values() for part in view.seen)}
     address = gr.Textbox(visible=False)
     missing = gr.State("")
 
-    def link(name: str, opened: str, told: str, *values: Any) -> tuple[str, str]:
-        left, seen = iter(values), {}
-        on_maps = list(islice(left, len(maps.seen)))
-        for key, view in views.items():
-            seen[key] = list(islice(left, len(view.seen)))
-        asked = views["query"].linked_state(*seen["query"])
-        of_view = asked.of_view if opened == "query" else {}
-        state = maps.linked_state(replace(asked, view=opened, model=name, of_view=of_view), *on_maps)
-        if opened != "query" and opened in views:
-            state = views[opened].linked_state(state, *seen[opened])
+    def link(now: dict[Any, Any]) -> tuple[str, str]:
+        view = now[opened]
+        asked = views["query"].linked_state(*(now[part] for part in views["query"].seen))
+        asked = replace(asked, view=view, model=now[name], of_view=asked.of_view if view == "query" else {})
+        state = maps.linked_state(asked, *(now[part] for part in maps.seen))
+        if view != "query" and view in views:
+            state = views[view].linked_state(state, *(now[part] for part in views[view].seen))
         kept, lacking = address_of(state)
-        if lacking and lacking != told:
+        if lacking and lacking != now[missing]:
             gr.Info(f"The page's address would be too long with the {lacking}: it opens the page without.")
         return kept, lacking
 
-    inputs = [name, opened, missing, *maps.seen, *parts]
-    changed = when_settled(watched, link, inputs, [address, missing], "keep-address", **options)
+    outputs = [address, missing]
+    changes = [part.change for part in watched]
+    changed = soon_after(changes, link, {*watched, missing}, outputs, "keep-address", **options)
     changed.then(None, address, js="link => { history.replaceState(null, '', link); }", api_visibility="private")

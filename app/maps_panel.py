@@ -147,7 +147,7 @@ class MapsPanel:
                 self.save = SaveButton("Save as CSV", "selection.csv", "save-selection", size="sm", visible=False)
         self.listed = [self.selected, self.count, self.rows, self.save.button]
         self.seen = [self.selected, self.colour, self.shown]
-        self.filled = [self.colour, self.shown, self.opened, self.detail, self.ask, *self.listed]
+        self.filled = [self.map, self.colour, self.shown, self.opened, self.detail, self.ask, *self.listed]
         self._wire()
 
     def _wire(self) -> None:
@@ -161,8 +161,8 @@ class MapsPanel:
         self.chosen = (lassoed, moved)  # views that list what is selected follow these
         self.save.on_click(self._save, [self.name, self.selected])
 
-    def fill(self, name: str, linked: PageState) -> dict[Any, Any]:
-        """Set the panel up for a model; the points come by themselves.
+    def fill(self, name: str, linked: PageState, selected: list[int]) -> dict[Any, Any]:
+        """Set the panel up for a model, coloured as a link asks; the points come by themselves.
 
         Parameters
         ----------
@@ -170,6 +170,8 @@ class MapsPanel:
             The model's.
         linked : PageState
             What the page's link asks for.
+        selected : list of int
+            The points that are selected.
 
         Returns
         -------
@@ -180,7 +182,8 @@ class MapsPanel:
         columns, asked = self._columns(name), self._asked(name, linked.of_model(name))
         colour = gr.Dropdown(columns, value=asked.get("column", "label"))
         shown = {self.colour: colour, self.shown: asked.get("shown", SHOWN[0][1]), self.opened: None}
-        return shown | {self.detail: OPENED, self.ask: gr.Button(visible=False)} | self.list_points(name, [])
+        shown |= {self.detail: OPENED, self.ask: gr.Button(visible=False)}
+        return shown | self.show_points(name, selected, **asked)
 
     def linked_state(self, state: PageState, selected: list[int], colour: str, shown: str) -> PageState:
         """Return a page's state with what the maps show."""
@@ -302,25 +305,20 @@ class MapsPanel:
         """Select points from another view: on the canvas and in the list."""
         return {self.map: said(name, selected=selected, **news), **self.list_points(name, selected)}
 
-    def show_link(self, name: str, linked: PageState) -> dict[Any, Any]:
-        """Colour the points and select those that a link names, of those that there are."""
-        linked = linked.of_model(name)
-        asked = self._asked(name, linked)
-        if not (linked.selected or asked):
-            return {self.selected: []}
-        try:
-            count = len(points_of(self.menu.get(name)))
-        except ReAugKDError as error:  # the rest of the link is opened all the same
-            gr.Warning(str(error))
-            return {self.selected: []}
-        return self.show_points(name, [point for point in linked.selected if point < count], **asked)
+    def linked_points(self, name: str, linked: PageState) -> list[int]:
+        """Return the points that a link selects, of those that a model's maps have."""
+        parts, count = self.menu.get(name).parts, 0
+        if parts.maps is not None:
+            count = len(parts.memory)
+            count += 0 if parts.evaluation_rows is None else (parts.evaluation_rows["split"] == "test").sum()
+        return [point for point in linked.of_model(name).selected if point < count]
 
-    def show_rows(self, name: str, split: str, rows: pd.DataFrame) -> dict[Any, Any]:
-        """Select rows of the evaluation set from another view; the maps show those of the test split alone."""
+    def show_rows(self, name: str, split: str, rows: list[int]) -> dict[Any, Any]:
+        """Select rows of an evaluation set from another view; the maps show those of the test split alone."""
         if split != "test":
             raise gr.Error("The maps show the test rows; choose test above.")
         first = len(self.menu.get(name).memory)
-        return self.show_points(name, [first + row for row in rows.index])
+        return self.show_points(name, [first + row for row in rows])
 
     def test_rows_of_points(self, name: str, points: list[int]) -> list[int]:
         """Return the rows of the test split among points."""

@@ -47,15 +47,16 @@ def build_app(job: ModelJob) -> gr.Blocks:
         name = gr.Dropdown([menu.first], value=menu.first, label="Model", visible=False, elem_id="model")
         linked, opened = gr.State(PageState()), gr.State("query")
         answering = gr.State(menu.first)  # the model that was chosen last and could be loaded
-        # Outside of the tab that uses it, so that it is read before that is opened; it keeps no secret.
+        # Outside of the tabs that use them, so that they are read before these are opened; they keep no secret.
         kept = gr.BrowserState({}, storage_key="reaugkd-solved", secret="reaugkd")
+        edits = gr.BrowserState({}, storage_key="reaugkd-pending", secret="reaugkd")
         with gr.Column(visible=False, render=False) as below:
             maps = MapsPanel(menu, name)
         with gr.Tabs(visible=False, elem_id="views") as tabs:
             views = {
                 "query": _in_tab("Query", lambda: QueryView(menu, name, maps), opened),
                 "errors": _in_tab("Errors", lambda: ErrorsView(menu, name, maps, linked), opened),
-                "memory": _in_tab("Memory", lambda: MemoryView(menu, name, maps, linked), opened),
+                "memory": _in_tab("Memory", lambda: MemoryView(menu, name, maps, linked, edits), opened),
                 "compare": _in_tab("Compare", lambda: CompareView(menu, name, maps, linked), opened),
                 "train": _in_tab("Train", lambda: TrainView(menu, name), opened),
                 "learn": _in_tab("Learn", lambda: LearnView(menu, name, kept), opened),
@@ -70,6 +71,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
                 below: gr.Column(visible=True),
                 name: gr.Dropdown(menu.names(), value=chosen, visible=True),
                 linked: state if state.model else replace(state, model=chosen),
+                maps.selected: maps.linked_points(chosen, state),
                 answering: chosen,
             }
 
@@ -81,7 +83,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
             return {name: asked, answering: asked, linked: PageState(), maps.selected: []}
 
         is_ready = _watch_training(page, job, training)
-        shown = is_ready.change(show, None, [tabs, below, name, linked, answering], **ASKING)
+        shown = is_ready.change(show, None, [tabs, below, name, linked, maps.selected, answering], **ASKING)
         # In the queue of the pages that are filled: none is filled for a model that is not there yet.
         chosen = name.input(choose, [name, answering], [name, answering, linked, maps.selected], **ALL_ROWS)
         chosen.failure(lambda name: name, answering, name, queue=False, **AT_ONCE)
@@ -89,10 +91,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
         for event in (shown.then, chosen.success):
             answered = event(query.fill, [name, *query.fill_inputs, linked], query.filled, **LATEST)
             # The answer first, and others beside it: the maps take seconds.
-            filled = answered.then(maps.fill, [name, linked], maps.filled, **MAPS)
-            selected = filled.then(maps.show_link, [name, linked], [maps.map, *maps.listed], **MAPS)
-            for key in ("memory", "errors", "compare"):
-                views[key][1].follow_link(selected)
+            answered.then(maps.fill, [name, linked, maps.selected], maps.filled, **MAPS)
         for tab, view in others:
             _fill_when_opened(tab, view, name, chosen, opened)
         linkable = {key: views[key][1] for key in ("query", "errors", "memory", "compare")}
@@ -114,8 +113,7 @@ def _watch_training(page: gr.Blocks, job: ModelJob, training: TrainingView) -> g
     """Draw how far the first model is; return the state that says whether it is there."""
     is_ready, timer = gr.State(False), gr.Timer(1)
 
-    def look(drawn: int) -> dict[Any, Any]:
-        job.is_awaited.set()
+    def look(drawn: Any) -> dict[Any, Any]:
         if job.model is not None:
             return training.draw(drawn) | {is_ready: True, timer: gr.Timer(active=False)}
         # Drawing the losses more often would take the processor from the training.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from models import AT_ONCE, LATEST, ModelMenu
-from settled import when_moved
+from settled import soon_after
 
 from reaugkd.links import PageState
 from reaugkd.pool import KeySettings, Pool
@@ -113,7 +113,7 @@ class RetrievalSliders:
             0, 1, 0.5, step=0.01, label="λ: weight of the memory", elem_id=f"{place}weight", buttons=[]
         )
         self.as_fitted = gr.Checkbox(True, label="λ as fitted", elem_id=f"{place}as-fitted")
-        self.values = [self.k, self.weight, self.temperature, self.as_fitted, self.as_chosen]
+        self.values: list[Any] = [self.k, self.weight, self.temperature, self.as_fitted, self.as_chosen]
         self._place = place
         for box, sliders in ((self.as_chosen, [self.k, self.temperature]), (self.as_fitted, [self.weight])):
             unchecked: dict[str, Any] = {"js": "() => false", "trigger_mode": "multiple", "api_visibility": "private"}
@@ -125,7 +125,9 @@ class RetrievalSliders:
 
             box.input(show, [name, box], sliders, **AT_ONCE)
 
-    def on_move(self, answer: Callable[..., dict[Any, Any]], inputs: list[Any], outputs: list[Any]) -> None:
+    def on_move(
+        self, answer: Callable[..., dict[Any, Any]], inputs: list[Any], outputs: list[Any], **options: Any
+    ) -> None:
         """Answer anew whenever one of them is moved; a slider that is moved counts in the place of what was chosen.
 
         Parameters
@@ -134,8 +136,11 @@ class RetrievalSliders:
             Takes the values of the inputs and returns those of outputs.
         inputs, outputs : list of Component
             As of any event; all five are among the inputs.
+        **options
+            As of any event, where they are to be others than those of a text that the model is asked.
         """
-        when_moved(self.values, answer, inputs, outputs, f"{self._place}moved", **LATEST)
+        events = [part.input for part in self.values]
+        soon_after(events, answer, inputs, outputs, f"{self._place}moved", **LATEST | options)
 
     def set_to(self, k: int, weight: float, temperature: float, as_fitted: bool, as_chosen: bool) -> dict[Any, Any]:
         """Return updates of the sliders to values as :func:`values_for` gives them, with room for these."""

@@ -15,7 +15,22 @@ if TYPE_CHECKING:
 # Whole sets of rows take seconds: nobody's text waits for them.
 ALL_ROWS = LATEST | {"concurrency_id": "rows"}
 MAX_ROWS = 500
-WIDTHS = {"row": 60, "point": 70, "kind": 90, "text": 420, "text_pair": 320}
+# In pixels. What a memory fixes and breaks stays in sight on a screen of 1280.
+WIDTHS = {
+    "row": 60,
+    "point": 70,
+    "number": 90,
+    "kind": 90,
+    "text": 400,
+    "text_pair": 320,
+    "other_text": 400,
+    "suspicion": 110,
+    "fixes": 75,
+    "breaks": 85,
+    "first_probability": 170,
+    "second_probability": 180,
+    "outcome": 175,
+}
 # What a button of a table means stands in its data-pick; one listener serves all tables that come later.
 PICK = """element.addEventListener('click', event => {
   const button = event.target.closest('[data-pick]');

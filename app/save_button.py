@@ -35,7 +35,7 @@ class SaveButton:
         self.file_name, self.link = file_name, f"{elem_id}-file"
         self.button = gr.Button(label, elem_id=elem_id, **options)
 
-    def on_click(self, write: Callable[..., None], inputs: list[Any]) -> None:
+    def on_click(self, write: Callable[..., None], inputs: list[Any], **options: Any) -> None:
         """Write the file when the button is clicked.
 
         Call it outside of what is shown and hidden again: Gradio would show the link to the file with the rest.
@@ -46,6 +46,8 @@ class SaveButton:
             Takes the file's path and the values of the inputs.
         inputs : list of Component
             As of any event.
+        **options
+            As of any event, where they are to be others than those of a text that the model is asked.
         """
         link = gr.DownloadButton(visible="hidden", elem_id=self.link)
 
@@ -54,5 +56,5 @@ class SaveButton:
             write(path, *values)
             return str(path)
 
-        saved = self.button.click(written, inputs, link, **LATEST)
+        saved = self.button.click(written, inputs, link, **LATEST | options)
         saved.then(None, js=f"() => document.querySelector('#{self.link}').click()", api_visibility="private")

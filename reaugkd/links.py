@@ -99,19 +99,18 @@ def picked_of(text: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``equal`` and ``between`` as :class:`reaugkd.error_analysis.RowFilter` takes them, and ``rows``, True where the
-        rows that are selected on the maps count; without what the link does not say.
+        ``equal`` and ``between`` as :class:`reaugkd.error_analysis.RowFilter` takes them; without what the link does
+        not say.
 
     Examples
     --------
-    >>> picked_of('{"equal": {"label": "metal"}, "rows": true}')
-    {'equal': {'label': 'metal'}, 'rows': True}
+    >>> picked_of('{"equal": {"label": "metal"}}')
+    {'equal': {'label': 'metal'}}
     """
     said = json.loads(text or "{}")
     equal = {name: str(value) for name, value in said.get("equal", {}).items()}
     between = {name: [float(low), float(high)] for name, (low, high) in said.get("between", {}).items()}
-    found = {"equal": equal, "between": between, "rows": said.get("rows") is True}
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in {"equal": equal, "between": between}.items() if value}
 
 
 def struck_in_link(struck: Sequence[int], relabelled: Mapping[int, str]) -> dict[str, str]:

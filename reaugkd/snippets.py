@@ -10,8 +10,6 @@ if TYPE_CHECKING:  # torch takes seconds to import, and no code is run here
     from reaugkd.patch import Patch
     from reaugkd.texts import Text
 
-REFIT = "refit"
-"""In the place of a λ: a pool that is fitted again to the edited memory."""
 ENCODED = "encoded = model.encode_rows(model.held_out([{!r}]))  # the student runs here, and not again"
 IMPORTS = {
     "reaugkd.answers": ("changed_answers",),
@@ -19,7 +17,7 @@ IMPORTS = {
     "reaugkd.error_analysis": ("RowFilter", "confusion", "summary"),
     "reaugkd.memory_audit": ("memories",),
     "reaugkd.patch": ("Edit", "apply_patch"),
-    "reaugkd.refit": ("refit_pool", "with_weight"),
+    "reaugkd.refit": ("refit_pool",),
     "reaugkd.what_if": ("Strikes", "explain_what_if"),
 }
 """What the code may call, by the module that has it."""
@@ -118,7 +116,7 @@ def memory_code(
     show: str,
     chosen: Mapping[str, Any],
     patch: "Patch" = (),
-    answer_by: float | str | None = None,
+    refit: bool = False,
     version: str = "",
     carries_rows: bool = True,
 ) -> str:
@@ -134,8 +132,8 @@ def memory_code(
         The arguments of a :class:`reaugkd.error_analysis.RowFilter`.
     patch : Patch
         The pending edits.
-    answer_by : float or str, optional
-        One λ for every text, or :data:`REFIT`; what was chosen in training if left out.
+    refit : bool
+        Fit the pool again to the edited memory.
     version : str
         Folder of the edited model.
     carries_rows : bool
@@ -147,16 +145,12 @@ def memory_code(
         Python; ``rows`` is then the list and, where edits are pending, ``changed`` the answers that they change.
     """
     answered = carries_rows and show != DUPLICATES
-    listed = f"memories(model, {'model.answer(encoded)' if answered else None}, {show!r})"
+    by_number = ".set_index('number')" if chosen.get("rows") else ""
+    listed = f"memories(model, {'model.answer(encoded)' if answered else None}, {show!r}){by_number}"
     listing = [ENCODED.format("test")] if answered or patch else []
     listing += [f"rows = {_filter(chosen)}.of({listed})", "print(rows)"]
     if not patch:
         return _code(_loaded("model", folder), *listing)
-    before, after = "model.answer(encoded)", "apply_patch(model, patch)"
-    if answer_by == REFIT:
-        after = f"refit_pool({after})"
-    elif answer_by is not None:
-        before, after = f"{before}.at({answer_by!r})", f"with_weight({after}, {answer_by!r})"
     return _code(
         _loaded("model", folder),
         *listing,
@@ -164,8 +158,8 @@ def memory_code(
         "patch = (",
         *(f"    {edit!r}," for edit in patch),
         ")",
-        f"edited = {after}",
-        f"changed = changed_answers({before}, edited.answer(encoded))",
+        "edited = refit_pool(apply_patch(model, patch))" if refit else "edited = apply_patch(model, patch)",
+        "changed = changed_answers(model.answer(encoded), edited.answer(encoded))",
         "print(changed['effect'].value_counts(), changed)",
         f"# edited.save_pretrained({version!r})",
     )

@@ -70,7 +70,7 @@ def test_points_that_follow_one_another_stand_in_a_link_as_ranges_and_the_old_fo
         ("", {}),
         ('{"equal": {}, "rows": "all", "else": 3}', {}),
         ('{"equal": {"label": "metal", "student": 1}}', {"equal": {"label": "metal", "student": "1"}}),
-        ('{"between": {"a": [0, 0.5]}, "rows": true}', {"between": {"a": [0.0, 0.5]}, "rows": True}),
+        ('{"between": {"a": [0, 0.5]}}', {"between": {"a": [0.0, 0.5]}}),
     ],
 )
 def test_what_a_link_picked_is_read(text, picked):

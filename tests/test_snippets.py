@@ -11,8 +11,8 @@ from reaugkd.error_analysis import RowFilter, confusion, summary
 from reaugkd.memory_audit import SHOWS, memories
 from reaugkd.patch import Edit, apply_patch
 from reaugkd.pool import KeySettings, Pool
-from reaugkd.refit import refit_pool, with_weight
-from reaugkd.snippets import REFIT, compare_code, errors_code, memory_code, query_code
+from reaugkd.refit import refit_pool
+from reaugkd.snippets import compare_code, errors_code, memory_code, query_code
 from reaugkd.what_if import Strikes, explain_what_if
 
 NASTY = "it's \"odd\" \\ {x} ${y} `z`\nimport os; os.abort() # ''' \u2028 λ"
@@ -134,9 +134,10 @@ def test_the_code_of_the_memory_lists_what_is_listed(model, encoded, folder, sho
     pd.testing.assert_frame_equal(found, RowFilter(text=text).of(wanted))
 
 
-def test_the_code_of_memories_that_are_selected_lists_these(model, folder):
-    found = run(memory_code(folder, "all", {"rows": [7, 3]}))["rows"]
-    assert found["number"].tolist() == [3, 7]
+@pytest.mark.parametrize("show", ["all", "suspicious"])
+def test_the_code_of_memories_that_are_selected_lists_these(model, folder, show):
+    found = run(memory_code(folder, show, {"rows": [7, 3]}))["rows"].sort_index()
+    assert found.index.tolist() == [3, 7]
     assert found["id"].tolist() == model.memory.rows["id"].iloc[[3, 7]].tolist()
 
 
@@ -158,23 +159,20 @@ def patch_of(model):
 
 
 @pytest.mark.parametrize("show", ["suspicious", "near-duplicates"])
-@pytest.mark.parametrize("answer_by", [None, 0.7, REFIT])
-def test_the_code_of_pending_edits_gives_the_rows_that_they_change(model, encoded, folder, answer_by, show):
+@pytest.mark.parametrize("refit", [False, True])
+def test_the_code_of_pending_edits_gives_the_rows_that_they_change(model, folder, refit, show):
     patch = patch_of(model)
-    found = run(memory_code(folder, show, {}, patch, answer_by, "runs/better"))
-    before, after = model, apply_patch(model, patch)
-    if answer_by == REFIT:
-        after = refit_pool(after)
-    elif answer_by is not None:
-        before, after = with_weight(before, answer_by), with_weight(after, answer_by)
+    found = run(memory_code(folder, show, {}, patch, refit, "runs/better"))
+    edited = apply_patch(model, patch)
+    edited = refit_pool(edited) if refit else edited
     assert found["patch"] == patch
-    assert found["edited"].pool == after.pool
-    answers = [version.answer(rows_of(version, "test")) for version in (before, after)]
+    assert found["edited"].pool == edited.pool
+    answers = [version.answer(rows_of(version, "test")) for version in (model, edited)]
     pd.testing.assert_frame_equal(found["changed"], changed_answers(*answers))
 
 
 def test_no_name_of_a_version_ends_the_comment_in_which_it_stands():
-    code = memory_code(NASTY, "suspicious", {}, (Edit("remove", "s1"),), None, NASTY)
+    code = memory_code(NASTY, "suspicious", {}, (Edit("remove", "s1"),), False, NASTY)
     assert code.endswith(f"\n# edited.save_pretrained({NASTY!r})\n")
     compile(code, "copied", "exec")
 

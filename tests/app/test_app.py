@@ -316,7 +316,7 @@ def test_the_address_keeps_long_texts_and_large_selections_whole(state):
     assert page_state(dict(parse_qsl(address_of(state)[0].removeprefix("?")))) == state
 
 
-def test_an_address_that_would_be_too_long_goes_without_the_selection_the_edit_and_then_the_text():
+def test_an_address_that_would_be_too_long_goes_without_the_selection_the_choice_and_then_the_text():
     many = tuple(range(0, 10_000, 2))
     without = app_link(PageState("toy", text="iron"), "")
     assert address_of(PageState("toy", text="iron", selected=many)) == (without, "selection")
@@ -325,8 +325,8 @@ def test_an_address_that_would_be_too_long_goes_without_the_selection_the_edit_a
         "selection and text",
     )
     thought = {"edited": "y" * 7_000, "edited_pair": "z", "struck": "3"}
-    kept = app_link(PageState("toy", text="x" * 7_000, of_view={"struck": "3"}), "")
-    assert address_of(PageState("toy", text="x" * 7_000, of_view=thought)) == (kept, "edit")
+    kept = app_link(PageState("toy", text="x" * 7_000), "")
+    assert address_of(PageState("toy", text="x" * 7_000, of_view=thought)) == (kept, "choice")
     assert address_of(PageState("toy", text="iron")) == (without, "")
     assert address_of(PageState("toy", text="x" * 8_000)) == ("?model=toy", "text")
     assert len(address_of(PageState("toy", text="x" * 7_900))[0]) <= LONGEST_ADDRESS

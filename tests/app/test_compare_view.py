@@ -4,20 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from compare_view import (
-    AS_FITTED,
-    OWN,
-    STUDENT,
-    comparison_of,
-    explained,
-    listed_in_words,
-    side_html,
-    verdict_html,
-)
-from errors_view import chosen_in_words
+from compare_view import comparison_of, explained, title_html, verdict_html
 from model_job import ModelJob
 from page import build_app
 from row_table import listed_html
+from rows_view import in_words
 
 from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.errors import ReAugKDError
@@ -64,9 +55,8 @@ def test_labels_and_names_are_shown_as_text():
     for shown, times in (
         (verdict_html(NASTY, NASTY), 1),
         (verdict_html(NASTY, "b"), 1),
-        (side_html("First", "", NASTY, AS_FITTED, 0.5), 1),
-        (listed_html(listed_in_words({"equal": {}, "text": NASTY}), 3), 1),
-        (listed_html(chosen_in_words({"equal": {"label": NASTY}}), 3), 1),
+        (title_html("First", NASTY, None), 1),
+        (listed_html(", ".join(in_words({"equal": {"label": NASTY}, "text": NASTY})), 3), 2),
     ):
         assert "<img" not in shown
         assert "${" not in shown
@@ -74,8 +64,9 @@ def test_labels_and_names_are_shown_as_text():
 
 
 def test_a_title_says_the_model_and_how_it_answers():
-    assert side_html("First", "…", "toy", STUDENT, 0.5) == "<h3>First: toy, the student alone (λ = 0)</h3>…"
-    assert side_html("Second", "…", "toy", OWN, 0.5) == "<h3>Second: toy, λ = 0.50</h3>…"
+    assert title_html("First", "toy", None) == "<h3>First: toy, λ as fitted</h3>"
+    assert title_html("First", "toy", 0) == "<h3>First: toy, the student alone (λ = 0)</h3>"
+    assert title_html("Second", "toy", 0.5) == "<h3>Second: toy, λ = 0.50</h3>"
 
 
 def test_whether_both_agree_is_said():
@@ -83,36 +74,11 @@ def test_whether_both_agree_is_said():
     assert verdict_html("a", "b") == "<p>They differ: the first <b>a</b>, the second <b>b</b>.</p>"
 
 
-@pytest.mark.parametrize(
-    ("chosen", "words"),
-    [
-        ({}, "all rows"),
-        ({"equal": {"differs": "True"}}, "answered differently"),
-        ({"equal": {"outcome": "both wrong", "differs": "True"}}, "both wrong, answered differently"),
-        ({"equal": {"outcome": "both right"}, "text": " iron "}, "both right, “iron” in the text"),
-    ],
-)
-def test_what_is_listed_is_said_in_words(chosen, words):
-    assert listed_in_words(chosen) == words
-
-
-def test_where_more_rows_are_found_than_listed_the_page_says_so():
-    assert listed_html("all rows", 1_200) == (
-        "<p><b>1,200</b> rows: all rows; the first 500 are listed, the file holds all</p>"
-    )
-
-
-def test_a_link_to_the_page_is_kept_also_before_the_boxes_of_the_query_page_are_filled(toy_model_folder):
+def test_a_link_to_a_page_is_kept_also_before_it_is_filled(toy_model_folder):
     page = build_app(ModelJob(str(toy_model_folder)))
-    (link,) = [listener.fn for listener in page.fns.values() if getattr(listener.fn, "__name__", "") == "link"]
-    maps, beside = [[], "label", "all"], ["", "", False, {"struck": [], "relabelled": {}}]
-    query = ["", "", 4, 0.5, 0.1, True, False, *beside]
-    errors = ["toy", "test", 4, 0.5, 0.1, False, True, {}, "any", "any", "any", "any", ""]
-    compare = ["toy", AS_FITTED, 0.5, "toy", STUDENT, 0.5, "test", {}, "", "", ""]
-    for view, wanted in (
-        ("query", "?model=toy&k=4&temperature=0.1"),
-        ("errors", "?model=toy&view=errors&retrieval_weight=0.5"),
-        ("memory", "?model=toy&view=memory&k=4&temperature=0.1&show=suspicious"),
-        ("compare", "?model=toy&view=compare"),
-    ):
-        assert link("toy", view, "", *maps, *query, *errors, "suspicious", "", *compare) == (wanted, "")
+    (listener,) = [one for one in page.fns.values() if getattr(one.fn, "__name__", "") == "link"]
+    held = {"model": "toy", "k": 4, "temperature": 0.1, "as-chosen": False}
+    now = {part: held.get(getattr(part, "elem_id", None), part.value) for part in listener.inputs}
+    (opened,) = [part for part in listener.inputs if part.value == "query"]
+    for view, wanted in (("query", ""), ("errors", "&view=errors"), ("memory", "&view=memory")):
+        assert listener.fn(now | {opened: view}) == (f"?model=toy{wanted}&k=4&temperature=0.1", "")

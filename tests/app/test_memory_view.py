@@ -1,11 +1,9 @@
 """The page of the memory without a browser: what it keeps of pending edits, and which memories it lists."""
 
-import json
-
 import gradio as gr
 import pytest
 from maps_panel import MapsPanel
-from memory_view import SELECTED, MemoryView, kept_patch, pending_html, with_patch
+from memory_view import MemoryView, kept_patch, pending_html
 from model_job import ModelJob
 from models import ModelMenu
 
@@ -19,28 +17,27 @@ def view(toy_model, tmp_path):
     job.model = toy_model
     with gr.Blocks():
         name, menu = gr.Dropdown(), ModelMenu(job)
-        return MemoryView(menu, name, MapsPanel(menu, name), gr.State(PageState()))
+        return MemoryView(menu, name, MapsPanel(menu, name), gr.State(PageState()), gr.BrowserState({}))
 
 
-def test_pending_edits_of_ids_of_any_form_come_back_from_the_browser_by_model(toy_model):
+def test_pending_edits_of_ids_of_any_form_come_back_by_model_and_those_that_do_not_fit_are_counted(toy_model):
     rows = toy_model.memory.rows
     patch = (Edit("remove", rows["id"][0]), Edit("add", " 7 ", "fruit", rows["text"][1]), Edit("remove", " 7 "))
-    kept = with_patch(with_patch(None, "other", patch[:1]), "toy", patch)
+    kept = {"toy": [edit.as_dict() for edit in patch], "twice": [patch[0].as_dict()] * 3}
     assert kept_patch(kept, "toy", toy_model) == (patch, 0)
-    assert kept_patch(kept, "other", toy_model) == (patch[:1], 0)
-    assert kept_patch(kept, "third", toy_model) == ((), 0)
+    assert kept_patch(kept, "twice", toy_model) == (patch[:1], 2)
+    assert kept_patch(kept, "other", toy_model) == ((), 0)
 
 
-@pytest.mark.parametrize("kept", [None, "", "{", "7", "[]", '{"toy": 7}', '{"toy": {"a": 1}}', "[" * 100_000])
-def test_what_is_no_list_of_edits_is_none(toy_model, kept):
-    assert kept_patch(kept, "toy", toy_model) == ((), 0)
-    assert json.loads(with_patch(kept, "toy", ()))["toy"] == []
-
-
-def test_edits_that_do_not_fit_the_memory_are_counted(toy_model):
-    good = Edit("remove", toy_model.memory.rows["id"][0])
-    kept = json.dumps({"toy": [good.as_dict(), good.as_dict(), None, {"edit": "burn", "id": "a"}, {"what": 1}]})
-    assert kept_patch(kept, "toy", toy_model) == ((good,), 4)
+def test_an_edit_is_kept_beside_those_of_other_models_and_one_that_does_not_fit_is_told(view, toy_model):
+    others = {"other": [{"edit": "remove", "id": "a"}]}
+    added = view._add("toy", others, "iron in the rain", "", "metal")
+    assert added[view.edits] == others | {
+        "toy": [{"edit": "add", "id": "added-1", "label": "metal", "text": "iron in the rain"}]
+    }
+    assert added[view.text] == ""
+    assert view._add("toy", others, " ", "", "metal").keys() == {view.message}
+    assert view._drop(gr.EventData(None, {"number": 0}), "toy", added[view.edits])[view.edits] == others | {"toy": []}
 
 
 def test_each_button_that_drops_an_edit_names_it():
@@ -50,27 +47,28 @@ def test_each_button_that_drops_an_edit_names_it():
 
 
 @pytest.mark.parametrize(
-    ("linked", "selected_of", "wanted"),
+    ("linked", "selected", "show", "said"),
     [
-        (PageState(), "toy", SELECTED),
-        (PageState(), "other", "suspicious"),
-        (PageState("toy", "memory", of_view={"show": "harmful"}), "toy", "harmful"),
-        (PageState("toy", "memory", of_view={"holds": "iron"}), "toy", SELECTED),
-        (PageState("other", "memory", of_view={"show": "harmful"}), "toy", SELECTED),
+        (PageState(), [], "suspicious", "suspicious"),
+        (PageState(), [0, 3], "all", "<b>2</b> rows: all, selected on the maps"),
+        (PageState(), [10_000], "suspicious", "rows: suspicious</p>"),
+        (PageState("toy", "memory", of_view={"show": "most used"}), [0, 3], "most used", "most used, selected on"),
+        (PageState("toy", "memory", of_view={"holds": "iron"}), [], "suspicious", "suspicious, “iron” in the text"),
+        (PageState("other", "memory", of_view={"show": "harmful"}), [], "suspicious", "suspicious"),
     ],
 )
-def test_a_choice_of_the_link_wins_over_what_is_selected_and_the_points_of_another_model_count_for_nothing(
-    view, linked, selected_of, wanted
-):
-    assert view.fill("toy", linked, [0, 3], selected_of)[view.show] == wanted
-    followed = view._list_linked("toy", linked, "toy", "most used", "", [0, 3])
-    assert followed.get(view.show) == (None if wanted == "harmful" else SELECTED)
+def test_the_page_opens_with_what_its_link_asks_for_and_the_link_comes_back(view, linked, selected, show, said):
+    drawn = view.fill("toy", linked, selected, {})
+    assert drawn[view.show] == show
+    assert said in drawn[view.chosen]
+    again = view.linked_state(PageState("toy", "memory"), drawn[view.shown])
+    assert view.fill("toy", again, selected, {})[view.chosen] == drawn[view.chosen]
 
 
-def test_what_is_selected_is_listed_once_the_page_is_filled_for_that_model(view):
-    lasso = view._list_selected("toy", PageState(), "toy", "all", "", [0, 3])
-    assert lasso[view.show] == SELECTED
-    closed = view._list_selected("other", PageState(), "toy", "all", "", [0, 3])
-    assert closed == {view.selected_of: "toy"}
-    opened = view._list_linked("toy", PageState(), "toy", SELECTED, "", [])
-    assert opened[view.show] == "suspicious"
+def test_the_list_follows_the_selection_of_the_model_that_the_page_is_filled_for(view):
+    shown = view.fill("toy", PageState(), [], {})[view.shown]
+    selected = view._follow(shown, "toy", [0, 3])
+    assert (selected[view.show], selected[view.shown].rows) == ("all", [0, 3])
+    assert view._follow(selected[view.shown], "toy", [])[view.show] == "suspicious"
+    assert view._follow(shown, "toy", [10_000]) == view._follow(None, "toy", [0]) == gr.skip()
+    assert view._follow(shown._replace(name="other"), "toy", [0]) == gr.skip()

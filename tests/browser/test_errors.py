@@ -31,7 +31,7 @@ def answered(forgetful):
 def page(open_page, serve_model, forgetful):
     page = open_page(serve_model(forgetful))
     page.get_by_role("tab", name="Errors").click()
-    expect(page.locator("#chosen b")).to_have_text("36")
+    expect(page.locator("#errors-chosen b")).to_have_text("36")
     return page
 
 
@@ -42,7 +42,7 @@ def choose(page, box, option):
 
 def saved_rows(page, folder):
     with page.expect_download() as download:
-        page.locator("#save-csv").click()
+        page.locator("#errors-save").click()
     download.value.save_as(folder / "rows.csv")
     return pd.read_csv(folder / "rows.csv")
 
@@ -53,7 +53,7 @@ def test_a_cell_a_combination_a_bin_and_a_filter_list_their_rows_and_a_row_its_n
     page = open_page(serve_model(forgetful))
     page.get_by_role("tab", name="Errors").click()
     table = answered.table()
-    listed = page.locator("#chosen b")
+    listed = page.locator("#errors-chosen b")
     expect(page.locator("#errors-summary")).to_contain_text(f"percent of {len(table)} rows")
     expect(listed).to_have_text(str(len(table)))
     for buttons in ("#confusion [data-pick]", "#disagreements [data-pick]", "#reliability [data-pick]"):
@@ -61,13 +61,13 @@ def test_a_cell_a_combination_a_bin_and_a_filter_list_their_rows_and_a_row_its_n
         count = re.findall(r"\d+", button.inner_text())[-1]
         button.click()
         expect(listed).to_have_text(count)
-    page.locator("#clear-filter").click()
+    page.locator("#errors-all").click()
     expect(listed).to_have_text(str(len(table)))
     page.locator("#errors-confidence input").click()
     page.get_by_role("option", name="0.5 to 0.7").click()
     expect(listed).to_have_text(str(((table["probability"] > 0.5) & (table["probability"] <= 0.7)).sum()))
-    expect(page.locator("#chosen")).to_contain_text("probability 0.5 to 0.7")
-    page.locator("#clear-filter").click()
+    expect(page.locator("#errors-chosen")).to_contain_text("probability 0.5 to 0.7")
+    page.locator("#errors-all").click()
     expect(listed).to_have_text(str(len(table)))
     page.locator("#effect input").click()
     page.get_by_role("option", name="broken").click()
@@ -75,13 +75,13 @@ def test_a_cell_a_combination_a_bin_and_a_filter_list_their_rows_and_a_row_its_n
     assert len(broken)
     expect(listed).to_have_text(str(len(broken)))
     text = broken["text"].iloc[0]
-    page.locator("#errors-text input, #errors-text textarea").fill(text[:12])
-    expect(page.locator("#chosen")).to_contain_text(f"“{text[:12]}” in the text")
+    page.locator("#errors-holds input, #errors-holds textarea").fill(text[:12])
+    expect(page.locator("#errors-chosen")).to_contain_text(f"“{text[:12]}” in the text")
     page.locator("#errors-rows").get_by_text(text, exact=True).last.click()
     expect(page.locator("#opened-row tbody tr")).to_have_count(4 * len(forgetful.pool.keys))
     expect(page.locator("#opened-row .asked")).to_contain_text(f"answer {broken['answer'].iloc[0]}")
     with page.expect_download() as download:
-        page.locator("#save-csv").click()
+        page.locator("#errors-save").click()
     download.value.save_as(tmp_path / "rows.csv")
     saved = pd.read_csv(tmp_path / "rows.csv")
     assert saved["text"].tolist() == broken[broken["text"].str.contains(text[:12])]["text"].tolist()
@@ -98,23 +98,23 @@ def test_a_moved_slider_answers_all_rows_anew(open_page, serve_model, forgetful,
 
 
 def test_a_value_of_a_column_narrows_the_rows_and_another_column_lets_all_pass_again(page, answered, tmp_path):
-    table, listed = answered.table(), page.locator("#chosen b")
+    table, listed = answered.table(), page.locator("#errors-chosen b")
     topic = table["topic"].iloc[0]
     choose(page, "errors-column", "topic")
     choose(page, "errors-value", topic)
-    expect(page.locator("#chosen")).to_contain_text(f"topic = {topic}")
+    expect(page.locator("#errors-chosen")).to_contain_text(f"topic = {topic}")
     expect(listed).to_have_text(str((table["topic"] == topic).sum()))
     with page.expect_response(lambda response: "/queue/join" in response.url):  # the menu tells of being left
         page.locator("#errors-column input").focus()
         page.locator("#errors-column input").blur()
-    page.locator("#errors-text input, #errors-text textarea").fill("a")  # is answered after that
-    expect(page.locator("#chosen")).to_contain_text("“a” in the text")
-    expect(page.locator("#chosen")).to_contain_text(f"topic = {topic}")
+    page.locator("#errors-holds input, #errors-holds textarea").fill("a")  # is answered after that
+    expect(page.locator("#errors-chosen")).to_contain_text("“a” in the text")
+    expect(page.locator("#errors-chosen")).to_contain_text(f"topic = {topic}")
     expect(page.locator("#errors-value input")).to_have_value(topic)
-    page.locator("#errors-text input, #errors-text textarea").fill("")
+    page.locator("#errors-holds input, #errors-holds textarea").fill("")
     expect(listed).to_have_text(str((table["topic"] == topic).sum()))
     choose(page, "errors-column", "student")
-    expect(page.locator("#chosen")).to_contain_text("all rows")
+    expect(page.locator("#errors-chosen")).to_contain_text("all rows")
     expect(listed).to_have_text(str(len(table)))
     assert len(saved_rows(page, tmp_path)) == len(table)
 
@@ -129,7 +129,7 @@ def test_the_answers_that_a_slider_flips_are_counted_and_listed(page, answered, 
         for kind, count in flips[flips != "none"].value_counts().items():
             words = f"{count} {'from wrong to wrong' if kind == 'changed' else kind}"
             page.locator("#errors-summary").get_by_role("button", name=words, exact=True).click()
-            expect(page.locator("#chosen")).to_contain_text(f"{count} rows: flip = {kind}")
+            expect(page.locator("#errors-chosen")).to_contain_text(f"{count} rows: flip = {kind}")
             kinds.add(kind)
     assert {"fixed", "broken"} <= kinds
 
@@ -140,7 +140,7 @@ def test_what_the_memory_fixed_or_broke_opens_the_neighbours_that_did_it(page, a
     rows = table[table["effect"] == effect]
     assert len(rows)
     choose(page, "effect", effect)
-    expect(page.locator("#chosen")).to_contain_text(f"{len(rows)} rows: effect = {effect}")
+    expect(page.locator("#errors-chosen")).to_contain_text(f"{len(rows)} rows: effect = {effect}")
     assert saved_rows(page, tmp_path)["text"].tolist() == rows["text"].tolist()
     page.locator("#errors-rows").get_by_text(rows["text"].iloc[0], exact=True).last.click()
     said = explain(answered, int(rows.index[0]))
@@ -153,7 +153,7 @@ def test_a_cell_where_two_classes_are_mixed_up_lists_those_rows(page, answered, 
     wrong = table[table["label"] != table["answer"]]
     gold, said = wrong.iloc[0][["label", "answer"]]
     page.locator(f"""#confusion [data-pick*='"label": "{gold}", "answer": "{said}"']""").click()
-    expect(page.locator("#chosen")).to_contain_text(f"label = {gold}, answer = {said}")
+    expect(page.locator("#errors-chosen")).to_contain_text(f"label = {gold}, answer = {said}")
     wanted = wrong[(wrong["label"] == gold) & (wrong["answer"] == said)]["text"].tolist()
     assert saved_rows(page, tmp_path)["text"].tolist() == wanted
 
@@ -192,8 +192,8 @@ def test_the_neighbours_of_an_opened_row_go_when_they_are_no_longer_its_own(page
 def test_rows_that_are_selected_on_the_maps_are_test_rows_and_no_others(page):
     expect(page.locator(MAPS)).to_have_attribute("data-points", "127")
     page.locator(".map-legend button").first.click()
-    expect(page.locator("#chosen")).to_contain_text("selected on the maps")
-    few = int(page.locator("#chosen b").inner_text())
+    expect(page.locator("#errors-chosen")).to_contain_text("selected on the maps")
+    few = int(page.locator("#errors-chosen b").inner_text())
     assert 0 < few < 36
     expect(page.locator("#errors-summary")).to_contain_text(f"percent of {few} rows selected on the maps")
     counts = [int(text) for text in page.locator("#confusion [data-pick]").all_inner_texts()]
@@ -201,15 +201,15 @@ def test_rows_that_are_selected_on_the_maps_are_test_rows_and_no_others(page):
     for diagram in page.locator("#reliability .reliability").all():
         assert sum(int(text) for text in diagram.locator("[data-pick]").all_inner_texts()) == few
     page.locator("#confusion [data-pick]").first.click()
-    expect(page.locator("#chosen b")).to_have_text(str(counts[0]))
+    expect(page.locator("#errors-chosen b")).to_have_text(str(counts[0]))
     page.locator(".map-legend button").first.click()
-    expect(page.locator("#chosen b")).to_have_text(str(few))
+    expect(page.locator("#errors-chosen b")).to_have_text(str(few))
     page.locator("#errors-split").get_by_label("validation").check()
-    expect(page.locator("#chosen")).to_contain_text("all rows")
+    expect(page.locator("#errors-chosen")).to_contain_text("all rows")
     page.locator("#errors-split").get_by_label("test").check()
-    expect(page.locator("#chosen b")).to_have_text(str(few))
+    expect(page.locator("#errors-chosen b")).to_have_text(str(few))
     page.locator(".map-clear").click()
-    expect(page.locator("#chosen b")).to_have_text("36")
+    expect(page.locator("#errors-chosen b")).to_have_text("36")
     expect(page.locator("#errors-summary")).to_contain_text("percent of 36 rows:")
 
 
@@ -219,24 +219,20 @@ def test_a_selection_that_was_made_before_the_page_was_opened_is_listed(open_pag
     page.locator(".map-legend button").first.click()
     expect(page.locator("#map-selected")).to_contain_text("selected")
     page.get_by_role("tab", name="Errors").click()
-    expect(page.locator("#chosen")).to_contain_text("selected on the maps")
+    expect(page.locator("#errors-chosen")).to_contain_text("selected on the maps")
 
 
-def test_the_address_reopens_a_cell_of_selected_rows_and_all_rows_beside_a_selection(page, open_page):
+def test_the_address_reopens_a_cell_of_selected_rows(page, open_page):
     expect(page.locator(MAPS)).to_have_attribute("data-points", "127")
     page.locator(".map-legend button").first.click()
-    expect(page.locator("#chosen")).to_contain_text("rows: selected on the maps")
+    expect(page.locator("#errors-chosen")).to_contain_text("rows: selected on the maps")
     page.locator("#confusion [data-pick]").first.click()
-    expect(page.locator("#chosen")).to_contain_text(re.compile("label = .*, selected on the maps"))
+    expect(page.locator("#errors-chosen")).to_contain_text(re.compile("label = .*, selected on the maps"))
     page.wait_for_function("/selected=.*picked=/.test(location.search)")
     again = open_page(page.url)
-    expect(again.locator("#chosen p")).to_have_text(page.locator("#chosen p").inner_text())
-    page.locator("#clear-filter").click()
-    expect(page.locator("#chosen")).to_have_text("36 rows: all rows")
-    page.wait_for_function("/selected=.*picked=%7B%7D/.test(location.search)")
-    again = open_page(page.url)
-    expect(again.locator("#map-selected")).to_contain_text("selected")
-    expect(again.locator("#chosen")).to_have_text("36 rows: all rows")
+    expect(again.locator("#errors-chosen p")).to_have_text(page.locator("#errors-chosen p").inner_text())
+    page.locator("#errors-all").click()
+    expect(page.locator("#errors-chosen")).to_contain_text("rows: selected on the maps")
 
 
 @pytest.fixture
@@ -254,44 +250,44 @@ def beside(serve, tmp_path, forgetful, toy_model_folder):
 
 def test_another_model_is_listed_whole_though_points_of_the_one_before_are_selected(open_page, beside):
     page = open_page(f"{beside}?view=errors")
-    expect(page.locator("#chosen b")).to_have_text("36")
+    expect(page.locator("#errors-chosen b")).to_have_text("36")
     expect(page.locator(MAPS)).to_have_attribute("data-points", "127")
-    page.locator("#errors-on-maps").click()
-    expect(page.locator("#chosen")).to_have_text("36 rows: all rows")
+    page.locator("#errors-maps").click()
+    expect(page.locator("#errors-chosen")).to_have_text("36 rows: all rows")
     page.locator(".map-legend button").first.click()
-    expect(page.locator("#chosen")).to_contain_text("selected on the maps")
+    expect(page.locator("#errors-chosen")).to_contain_text("selected on the maps")
     choose(page, "model", "few")
-    expect(page.locator("#chosen")).to_have_text("6 rows: all rows")
+    expect(page.locator("#errors-chosen")).to_have_text("6 rows: all rows")
     expect(page.locator(MAPS)).to_have_attribute("data-points", "97")
     expect(page.locator("#map-selected")).to_contain_text("No text is selected")
-    expect(page.locator("#chosen")).to_have_text("6 rows: all rows")
+    expect(page.locator("#errors-chosen")).to_have_text("6 rows: all rows")
     expect(page.locator(".toast-body")).to_have_count(0)
 
 
 def test_where_a_model_cannot_be_loaded_the_menu_names_the_one_that_answers(open_page, beside):
     page = open_page(f"{beside}?view=errors")
-    expect(page.locator("#chosen b")).to_have_text("36")
+    expect(page.locator("#errors-chosen b")).to_have_text("36")
     for answering in ("forgetful", "few"):
         if answering != "forgetful":
             choose(page, "model", answering)
-            expect(page.locator("#chosen b")).to_have_text("6")
+            expect(page.locator("#errors-chosen b")).to_have_text("6")
         choose(page, "model", "damaged")
         expect(page.locator(".toast-body").filter(has_text="maps.parquet").last).to_be_visible()
         expect(page.locator("#model input")).to_have_value(answering)
-    expect(page.locator("#chosen b")).to_have_text("6")
+    expect(page.locator("#errors-chosen b")).to_have_text("6")
 
 
 def test_a_model_is_filled_in_once_when_it_is_chosen_and_not_when_its_menu_is_left(open_page, beside, monkeypatch):
     filled, about_html = [], query_view.about_html
     monkeypatch.setattr(query_view, "about_html", lambda model: filled.append(len(model.memory)) or about_html(model))
     page = open_page(f"{beside}?view=errors")
-    expect(page.locator("#chosen b")).to_have_text("36")
+    expect(page.locator("#errors-chosen b")).to_have_text("36")
     for chosen, rows in (("few", "6"), ("forgetful", "36")):
         page.locator("#model input").focus()
         page.locator("#model input").blur()
         page.locator("#model input").click()
         page.get_by_role("option", name=chosen, exact=True).last.click()
-        expect(page.locator("#chosen b")).to_have_text(rows)
+        expect(page.locator("#errors-chosen b")).to_have_text(rows)
     assert len(filled) == 3  # when the page is opened, and by each choice
     expect(page.locator(".toast-body")).to_have_count(0)
 
@@ -320,10 +316,10 @@ def test_what_is_typed_while_a_model_is_coming_stays_and_is_answered(open_page, 
 def test_a_link_reopens_a_model_that_is_not_the_first(open_page, beside):
     page = open_page(f"{beside}?view=errors")
     choose(page, "model", "few")
-    expect(page.locator("#chosen")).to_have_text("6 rows: all rows")
+    expect(page.locator("#errors-chosen")).to_have_text("6 rows: all rows")
     page.wait_for_function("location.search.includes('model=few')")
     again = open_page(page.url)
-    expect(again.locator("#chosen")).to_have_text("6 rows: all rows")
+    expect(again.locator("#errors-chosen")).to_have_text("6 rows: all rows")
     expect(again.locator("#model input")).to_have_value("few")
 
 
@@ -346,7 +342,7 @@ def test_a_text_is_answered_while_the_rows_are_still_coming(open_page, serve_mod
     finally:
         may_come.set()
     page.get_by_role("tab", name="Errors").click()
-    expect(page.locator("#chosen b")).to_have_text("36")
+    expect(page.locator("#errors-chosen b")).to_have_text("36")
     page.get_by_role("tab", name="Query").click()
     page.wait_for_function("!location.search.includes('view=')")
 
@@ -355,15 +351,15 @@ def test_the_address_reopens_the_page_with_its_filters(page, open_page):
     page.locator("#errors-weight input[type=number]").fill("0.3")
     page.locator("#errors-split").get_by_label("validation").check()
     page.locator("#confusion [data-pick]").first.click()
-    expect(page.locator("#chosen")).to_contain_text("label = ")
+    expect(page.locator("#errors-chosen")).to_contain_text("label = ")
     choose(page, "errors-confidence", "above 0.9")
-    page.locator("#errors-text input, #errors-text textarea").fill("a")
-    expect(page.locator("#chosen")).to_contain_text("“a” in the text")
+    page.locator("#errors-holds input, #errors-holds textarea").fill("a")
+    expect(page.locator("#errors-chosen")).to_contain_text("“a” in the text")
     page.wait_for_function("location.search.includes('holds=a')")
     again = open_page(page.url)
-    expect(again.locator("#chosen")).to_contain_text("“a” in the text")
-    expect(again.locator("#chosen")).to_contain_text("label = ")
-    expect(page.locator("#chosen p")).to_have_text(again.locator("#chosen p").inner_text())
+    expect(again.locator("#errors-chosen")).to_contain_text("“a” in the text")
+    expect(again.locator("#errors-chosen")).to_contain_text("label = ")
+    expect(page.locator("#errors-chosen p")).to_have_text(again.locator("#errors-chosen p").inner_text())
     expect(again.locator("#errors-weight input[type=number]")).to_have_value("0.3")
     expect(again.locator("#errors-split").get_by_label("validation")).to_be_checked()
     expect(again.locator("#errors-confidence input")).to_have_value("above 0.9")
@@ -384,10 +380,10 @@ def test_a_model_without_evaluation_rows_says_so_and_shows_no_other_models_figur
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_page_reads_on_a_phone_and_in_both_themes(open_page, serve_model, forgetful, theme):
     page = open_page(f"{serve_model(forgetful)}?view=errors&__theme={theme}", viewport=PHONE)
-    expect(page.locator("#chosen b")).to_be_visible()
+    expect(page.locator("#errors-chosen b")).to_be_visible()
     assert_it_reads(
         page,
         theme,
-        ["#confusion", "#reliability", "#errors-rows", "#chosen"],
-        ["#errors-summary p", "#reliability figcaption", "#confusion th", "#chosen p"],
+        ["#confusion", "#reliability", "#errors-rows", "#errors-chosen"],
+        ["#errors-summary p", "#reliability figcaption", "#confusion th", "#errors-chosen p"],
     )

@@ -15,7 +15,7 @@ from reaugkd.exercises import exercise
 from reaugkd.explanation import explain
 from reaugkd.lessons import LESSONS, judged_guesses, lesson_settings
 from reaugkd.patch import Edit
-from reaugkd.snippets import REFIT, compare_code, errors_code, memory_code, query_code
+from reaugkd.snippets import compare_code, errors_code, memory_code, query_code
 
 NASTY = "<img src=x onerror=\"window.ran='img'\"> ${window.ran='dollar'} {{window.ran='curly'}} <b>bold</b>"
 MAPS = "canvas.map-canvas"
@@ -345,17 +345,17 @@ def test_the_code_of_an_answer_follows_text_sliders_and_strikes(open_page, serve
 
 def test_the_code_of_the_errors_follows_sliders_and_filters(open_page, served, root, puzzled_model):
     page, folder = open_page(f"{served}?view=errors"), str(root / "toy")
-    expect(page.locator("#chosen b")).to_have_text("36")
+    expect(page.locator("#errors-chosen b")).to_have_text("36")
     expect_code(page, "errors", errors_code(folder, "test", None, None, None, {}))
     page.locator("#errors-weight input[type=number]").fill("0.6")
     expect_code(page, "errors", errors_code(folder, "test", None, 0.6, None, {}))
     button = page.locator("#confusion [data-pick]").first
     count = button.inner_text()
     button.click()
-    expect(page.locator("#chosen b")).to_have_text(count)
+    expect(page.locator("#errors-chosen b")).to_have_text(count)
     text = 'an "odd" it\'s'
-    page.locator("#errors-text input, #errors-text textarea").fill(text)
-    expect(page.locator("#chosen b")).to_have_text("0")
+    page.locator("#errors-holds input, #errors-holds textarea").fill(text)
+    expect(page.locator("#errors-chosen b")).to_have_text("0")
     first = puzzled_model.classes_.tolist()[0]
     chosen = {"equal": {"label": first, "answer": first}, "text": text}
     expect_code(page, "errors", errors_code(folder, "test", None, 0.6, None, chosen))
@@ -370,18 +370,15 @@ def test_the_code_of_the_memory_follows_the_list_and_the_pending_edits(open_page
     expect_code(page, "memory", memory_code(folder, "suspicious", {}))
     row = puzzled_model.memory.rows.iloc[7]
     page.locator("#show").get_by_label("most used").check()
-    page.locator("#search input, #search textarea").fill(row["text"])
+    page.locator("#memory-holds input, #memory-holds textarea").fill(row["text"])
     expect_code(page, "memory", memory_code(folder, "most used", {"text": row["text"]}))
-    page.locator("#memories").get_by_text(row["text"], exact=True).last.click()
+    page.locator("#memory-rows").get_by_text(row["text"], exact=True).last.click()
     expect(page.locator("#picked-memory")).to_contain_text(row["id"])
     page.locator("#remove").click()
     patch = (Edit("remove", row["id"]),)
-    expect_code(page, "memory", memory_code(folder, "most used", {"text": row["text"]}, patch, None, version))
-    page.get_by_label("fit the pool again").check()
-    expect_code(page, "memory", memory_code(folder, "most used", {"text": row["text"]}, patch, REFIT, version))
-    page.get_by_label("the λ below").check()
-    weight = puzzled_model.pool.fitted_weight
-    expect_code(page, "memory", memory_code(folder, "most used", {"text": row["text"]}, patch, weight, version))
+    expect_code(page, "memory", memory_code(folder, "most used", {"text": row["text"]}, patch, False, version))
+    page.locator("#refit input").check()
+    expect_code(page, "memory", memory_code(folder, "most used", {"text": row["text"]}, patch, True, version))
 
 
 def test_the_code_of_a_comparison_follows_both_sides_and_the_list(open_page, served, root):

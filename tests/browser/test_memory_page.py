@@ -1,10 +1,8 @@
 """The page of the memory in a real browser: what it lists, every way to edit, and what an edit does."""
 
 import shutil
-import threading
 from dataclasses import replace
 
-import memory_view
 import pandas as pd
 import pytest
 from model_job import ModelJob
@@ -15,8 +13,9 @@ from reaugkd.answers import changed_answers
 from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.memory_audit import memories
 from reaugkd.memory_questions import SHOWS
-from reaugkd.patch import Edit, additions, apply_patch, read_patch
+from reaugkd.patch import Edit, apply_patch, read_patch
 from reaugkd.pool import KeySettings, Pool
+from reaugkd.refit import refit_pool
 
 MAPS = "canvas.map-canvas"
 
@@ -25,7 +24,7 @@ MAPS = "canvas.map-canvas"
 def page(open_page, serve_model, forgetful):
     page = open_page(serve_model(forgetful))
     page.get_by_role("tab", name="Memory").click()
-    expect(page.locator("#memories-chosen b")).to_be_visible()
+    expect(page.locator("#memory-chosen b")).to_be_visible()
     page.wait_for_function("location.search.includes('view=memory')")
     return page
 
@@ -60,24 +59,24 @@ def test_every_question_lists_its_memories_and_the_file_holds_them_all(page, for
     for show in SHOWS:
         wanted = memories(forgetful, answered, show)
         page.locator("#show").get_by_label(show, exact=True).check()
-        expect(page.locator("#memories-chosen")).to_contain_text(f"{len(wanted):,} rows: {show}")
+        expect(page.locator("#memory-chosen")).to_contain_text(f"{len(wanted):,} rows: {show}")
         if len(wanted):
-            found = pd.read_csv(downloaded(page, "memories-save", tmp_path))
+            found = pd.read_csv(downloaded(page, "memory-save", tmp_path))
             assert found["number"].tolist() == wanted["number"].tolist()
         else:
-            expect(page.locator("#memories")).to_be_hidden()
+            expect(page.locator("#memory-rows")).to_be_hidden()
 
 
 def test_a_suspicious_memory_stands_beside_its_evidence_and_a_leak_beside_the_test_row(page, forgetful):
     answered = answers_of(forgetful)
     first = memories(forgetful, answered, "suspicious").iloc[0]
     assert first["label"] != first["neighbours"]
-    row = page.locator("#memories .virtual-row").filter(has_text=first["text"]).first
+    row = page.locator("#memory-rows .virtual-row").filter(has_text=first["text"]).first
     for column in ("label", "teacher", "neighbours"):
         expect(row).to_contain_text(first[column])
     expect(row).to_contain_text(f"{first['suspicion']:.2f}".rstrip("0"))
     page.locator("#show").get_by_label("leaks of the test rows", exact=True).check()
-    expect(page.locator("#memories")).to_contain_text(answered.encoded.rows["text"].iloc[20])
+    expect(page.locator("#memory-rows")).to_contain_text(answered.encoded.rows["text"].iloc[20])
 
 
 def test_a_memory_is_relabelled_and_added_to_tried_out_undone_and_saved_as_a_new_version(
@@ -91,13 +90,13 @@ def test_a_memory_is_relabelled_and_added_to_tried_out_undone_and_saved_as_a_new
     job.model = ReAugKDClassifier(replace(toy_model.parts, pool=pool))
     page = open_page(serve(job))
     page.get_by_role("tab", name="Memory").click()
-    expect(page.locator("#memories-chosen b")).to_be_visible()  # the page that is filled tells nothing of before
+    expect(page.locator("#memory-chosen b")).to_be_visible()  # the page that is filled tells nothing of before
     row = toy_model.memory.rows.iloc[7]
     other = next(name for name in toy_model.classes_ if name != row["label"])
     page.locator("#remove").click()
     expect(page.locator("#memory-message")).to_contain_text("No memory is picked")
-    page.locator("#search input, #search textarea").fill(row["text"])
-    page.locator("#memories").get_by_text(row["text"], exact=True).last.click()
+    page.locator("#memory-holds input, #memory-holds textarea").fill(row["text"])
+    page.locator("#memory-rows").get_by_text(row["text"], exact=True).last.click()
     expect(page.locator("#picked-memory")).to_contain_text(row["id"])
     page.locator("#new-label input").fill(other)
     page.locator("#new-label input").press("Enter")
@@ -114,7 +113,7 @@ def test_a_memory_is_relabelled_and_added_to_tried_out_undone_and_saved_as_a_new
     page.get_by_role("tab", name="Errors").click()
     page.get_by_role("tab", name="Memory").click()
     expect(page.locator("#pending li")).to_have_count(3)
-    page.locator("#undo").click()
+    page.locator("[data-drop='2']").click()
     expect(page.locator("#pending li")).to_have_count(2)
     patch = (Edit("relabel", row["id"], other), Edit("add", "added-1", "gadget", "the shiny gadget hums"))
     edited = apply_patch(job.model, patch)
@@ -178,35 +177,33 @@ def test_a_table_of_memories_is_added_and_a_label_that_is_new_is_a_new_class(pag
     expect(page.locator("#memory-message")).to_contain_text("Saved as")
 
 
-def test_what_was_tried_out_goes_when_another_way_of_answering_is_chosen_and_is_tried_by_that(page, forgetful):
+def test_what_was_tried_out_goes_when_the_pool_is_to_be_fitted_again_and_is_tried_by_that(page, forgetful):
     row = forgetful.memory.rows.iloc[0]
     page.locator("#show").get_by_label("all", exact=True).check()
-    expect(page.locator("#memories-chosen")).to_contain_text("rows: all")
-    page.locator("#memories").get_by_text(row["text"], exact=True).last.click()
+    expect(page.locator("#memory-chosen")).to_contain_text("rows: all")
+    page.locator("#memory-rows").get_by_text(row["text"], exact=True).last.click()
     expect(page.locator("#picked-memory")).to_contain_text(f"{row['id']}: ")
     page.locator("#remove").click()
     expect(page.locator("#pending li")).to_have_count(1)
-    before = answers_of(forgetful)
-    after = apply_patch(forgetful, (Edit("remove", row["id"]),)).answer(before.encoded)
-    for weight in (None, 0.9):
-        if weight is not None:
-            page.locator("#answer-by").get_by_label("the λ below").check()
-            page.locator("#edited-weight input[type=number]").fill(str(weight))
+    before, edited = answers_of(forgetful), apply_patch(forgetful, (Edit("remove", row["id"]),))
+    for after in (edited, refit_pool(edited)):
         expect(page.locator("#patch-effect")).not_to_contain_text("the edits fix")
         # What is read aloud must be the same element as before, with other words.
         page.evaluate("document.querySelector('#patch-effect [role=status]').dataset.stays = 'yes'")
         page.locator("#try").click()
-        effect = changed_answers(before.at(weight), after.at(weight))["effect"].value_counts()
+        effect = changed_answers(before, after.answer(before.encoded))["effect"].value_counts()
         said = f"the edits fix {effect.get('fixed', 0)} and break {effect.get('broken', 0)}"
         expect(page.locator("#patch-effect [role=status][data-stays]")).to_contain_text(said)
+        page.locator("#refit input").click()
 
 
 def test_memories_that_are_selected_on_the_maps_are_listed(page, forgetful):
     expect(page.locator(MAPS)).to_have_attribute("data-points", "127")
     page.locator("#most-moved").click()
-    expect(page.locator("#memories-chosen")).to_contain_text("20 rows: selected on the maps")
+    expect(page.locator("#memory-chosen")).to_contain_text("20 rows: all, selected on the maps")
     page.locator(".map-clear").click()
-    expect(page.locator("#memories-chosen")).to_contain_text(f"{len(forgetful.memory)} rows: all")
+    expect(page.locator("#memory-chosen")).to_contain_text("rows: suspicious")
+    expect(page.locator("#memory-chosen")).not_to_contain_text("selected")
 
 
 def test_pending_edits_survive_a_reload_and_a_server_that_forgot_the_page_and_can_be_saved(
@@ -220,7 +217,7 @@ def test_pending_edits_survive_a_reload_and_a_server_that_forgot_the_page_and_ca
     expect(page.locator("#pending")).to_contain_text("No edit is pending")
     for text in ("iron in the rain", "${1} <b>fog</b> over iron"):
         add(page, text)
-    page.wait_for_function("localStorage.getItem('reaugkd-edits').includes('fog')")
+    page.wait_for_function("localStorage.getItem('reaugkd-pending')")
     page.reload()
     expect(page.locator("#pending li")).to_have_count(2)
     for state in serve.pages[-1].state_holder.session_data.values():
@@ -238,110 +235,27 @@ def test_pending_edits_survive_a_reload_and_a_server_that_forgot_the_page_and_ca
         expect(page.locator("#pending li")).to_have_count(count)
 
 
-def test_an_edit_in_another_tab_is_pending_in_this_one_too_and_neither_loses_any(page):
-    other = page.context.new_page()
-    other.goto(page.url)
-    expect(other.locator("#pending")).to_contain_text("No edit is pending")
-    add(page, "iron in the rain")
-    expect(other.locator("#pending li")).to_have_count(1)
-    add(other, "fog over iron")
-    for tab in (page, other):
-        expect(tab.locator("#pending li")).to_have_count(2)
-        expect(tab.locator("#pending")).to_contain_text("iron in the rain")
-
-
-def test_an_edit_made_elsewhere_while_the_page_is_filled_stays_pending(page, monkeypatch):
-    may_come, found = threading.Event(), memory_view.found_memories
-    monkeypatch.setattr(memory_view, "found_memories", lambda *asked: may_come.wait(300) and found(*asked))
-    other = page.context.new_page()
-    try:
-        other.goto(page.url)
-        expect(other.locator("#pending")).to_contain_text("No edit is pending")
-        add(page, "iron in the rain")
-        expect(other.locator("#pending li")).to_have_count(1)
-    finally:
-        may_come.set()
-    expect(other.locator("#memories-chosen b")).to_be_visible()
-    expect(other.locator("#version input, #version textarea")).not_to_have_value("")
-    expect(other.locator("#pending li")).to_have_count(1)
-
-
-def test_a_look_at_what_the_browser_keeps_while_an_edit_is_made_takes_it_not_back(page, monkeypatch):
-    is_asked, may_come = threading.Event(), threading.Event()
-
-    def held(*asked):
-        is_asked.set()
-        assert may_come.wait(300)
-        return additions(*asked)
-
-    monkeypatch.setattr("reaugkd.patch.additions", held)
-    try:
-        page.locator("#add-text textarea").fill("iron in the rain")
-        page.locator("#add").click()
-        assert is_asked.wait(60)
-        with page.expect_event("requestfinished", lambda request: "/queue/join" in request.url):
-            page.evaluate(memory_view.LOOK_AGAIN)
-    finally:
-        may_come.set()
-    expect(page.locator("#add-text textarea")).to_have_value("")
-    add(page, "fog over iron")
-    expect(page.locator("#pending li")).to_have_count(2)
-
-
-def test_kept_edits_that_do_not_fit_the_memory_are_left_out_and_that_is_said(page, forgetful):
-    row = forgetful.memory.rows.iloc[3]
-    page.evaluate(
-        """id => localStorage.setItem('reaugkd-edits', JSON.stringify({toy: [
-          {edit: 'remove', id: 'gone'}, 7, {edit: 'burn', id}, {edit: 'remove', id}], other: 'nonsense'}))""",
-        row["id"],
-    )
-    page.reload()
-    expect(page.locator("#pending li")).to_have_text([f"remove {row['id']} drop"])
-    expect(page.locator("#memory-message .sentence")).to_contain_text("3 of the edits that were pending do not fit")
-
-
-def test_edits_for_which_the_browser_has_no_room_stay_in_the_page(page):
-    page.evaluate("() => { Storage.prototype.setItem = () => { throw new Error('full'); }; }")
-    add(page, "iron in the rain")
-    page.wait_for_function("window.onlyPageHoldsEdits")
-    with page.expect_event("requestfinished", lambda request: "/queue/join" in request.url):
-        page.evaluate(memory_view.LOOK_AGAIN)
-    expect(page.locator("#pending li")).to_have_count(1)
-    add(page, "fog over iron")
-    expect(page.locator("#pending li")).to_have_count(2)
-
-
-@pytest.mark.parametrize("broken", ["{", "7", "null", '{"toy": {"0": 1}}', '{"toy": [null, [], {"id": 7}]}'])
-def test_whatever_the_browser_holds_an_edit_is_made_and_kept(page, broken):
-    page.evaluate("text => localStorage.setItem('reaugkd-edits', text)", broken)
-    page.reload()
-    expect(page.locator("#pending")).to_contain_text("No edit is pending")
-    add(page, "iron in the rain")
-    expect(page.locator("#pending li")).to_have_count(1)
-    page.wait_for_function("localStorage.getItem('reaugkd-edits').includes('iron in the rain')")
-
-
 def test_the_address_reopens_the_list(page, open_page):
     page.locator("#show").get_by_label("most used", exact=True).check()
-    page.locator("#search input, #search textarea").fill("iron")
-    expect(page.locator("#memories-chosen")).to_contain_text("most used, “iron” in the text")
+    page.locator("#memory-holds input, #memory-holds textarea").fill("iron")
+    expect(page.locator("#memory-chosen")).to_contain_text("most used, “iron” in the text")
     page.wait_for_function("location.search.includes('holds=iron')")
     again = open_page(page.url)
-    expect(again.locator("#memories-chosen")).to_contain_text("most used, “iron” in the text")
-    expect(page.locator("#memories-chosen p")).to_have_text(again.locator("#memories-chosen p").inner_text())
+    expect(again.locator("#memory-chosen")).to_contain_text("most used, “iron” in the text")
+    expect(page.locator("#memory-chosen p")).to_have_text(again.locator("#memory-chosen p").inner_text())
     expect(again.locator("#show").get_by_label("most used", exact=True)).to_be_checked()
 
 
 def test_a_choice_made_after_a_selection_reopens_by_its_link(page, open_page):
     expect(page.locator(MAPS)).to_have_attribute("data-points", "127")
     page.locator("#most-moved").click()
-    expect(page.locator("#memories-chosen")).to_contain_text("20 rows: selected on the maps")
+    expect(page.locator("#memory-chosen")).to_contain_text("20 rows: all, selected on the maps")
     page.locator("#show").get_by_label("suspicious", exact=True).check()
-    expect(page.locator("#memories-chosen")).to_contain_text("rows: suspicious")
+    expect(page.locator("#memory-chosen")).to_contain_text("rows: suspicious, selected on the maps")
     page.wait_for_function("location.search.includes('show=suspicious') && location.search.includes('selected=')")
     again = open_page(page.url)
     expect(again.locator("#map-selected")).to_contain_text("20 selected")
-    expect(again.locator("#memories-chosen")).to_contain_text("rows: suspicious")
+    expect(again.locator("#memory-chosen")).to_contain_text("rows: suspicious, selected on the maps")
     expect(again.locator("#show").get_by_label("suspicious", exact=True)).to_be_checked()
 
 
@@ -349,9 +263,9 @@ def test_a_model_without_evaluation_rows_can_be_browsed_and_edited(open_page, se
     bare = ReAugKDClassifier(replace(forgetful.parts, evaluation_rows=None))
     page = open_page(serve_model(bare))
     page.get_by_role("tab", name="Memory").click()
-    expect(page.locator("#memories-chosen")).to_contain_text(f"{len(bare.memory)} rows: all")
+    expect(page.locator("#memory-chosen")).to_contain_text(f"{len(bare.memory)} rows: all")
     page.locator("#show").get_by_label("harmful").check()
-    expect(page.locator("#memories-chosen .sentence")).to_contain_text("no answers to test rows")
+    expect(page.locator("#memory-chosen .sentence")).to_contain_text("no answers to test rows")
     add(page, "iron in the rain")
     expect(page.locator("#pending li")).to_have_count(1)
     page.locator("#try").click()
@@ -371,7 +285,7 @@ def test_an_addition_without_its_second_text_is_refused_at_once(open_page, serve
     )
     page = open_page(serve_model(pairs))
     page.get_by_role("tab", name="Memory").click()
-    expect(page.locator("#memories")).to_contain_text("in the fog")
+    expect(page.locator("#memory-rows")).to_contain_text("in the fog")
     page.locator("#add-text textarea").fill("iron")
     page.locator("#add").click()
     expect(page.locator("#memory-message .sentence")).to_be_visible()
@@ -385,10 +299,10 @@ def test_an_addition_without_its_second_text_is_refused_at_once(open_page, serve
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_page_reads_on_a_phone_and_in_both_themes(open_page, serve_model, forgetful, theme):
     page = open_page(f"{serve_model(forgetful)}?view=memory&__theme={theme}", viewport=PHONE)
-    expect(page.locator("#memories-chosen b")).to_be_visible()
+    expect(page.locator("#memory-chosen b")).to_be_visible()
     assert_it_reads(
         page,
         theme,
-        ["#memories", "#pending", "#memories-chosen", "#show"],
-        ["#memories-chosen p", "#pending p", "#picked-memory p"],
+        ["#memory-rows", "#pending", "#memory-chosen", "#show"],
+        ["#memory-chosen p", "#pending p", "#picked-memory p"],
     )

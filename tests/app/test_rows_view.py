@@ -1,0 +1,152 @@
+"""The pages of errors and of two sides, without a browser: what they list of a selection, a link and a user's table."""
+
+import json
+from dataclasses import replace
+
+import gradio as gr
+import pytest
+from compare_view import DIFFERING, CompareView
+from errors_view import ANY, ErrorsView
+from maps_panel import MapsPanel
+from model_job import ModelJob
+from models import ModelMenu
+from row_table import listed_html
+from rows_view import in_words
+
+from reaugkd.classifier import ReAugKDClassifier
+from reaugkd.links import PageState, app_link
+
+MEMORIES = [0, 1, 2]
+UNLINKED = PageState()
+CELL = {"equal": {"label": "metal"}}
+
+
+@pytest.fixture
+def view_of(tmp_path):
+    """Makes a page of a model, which is called toy, and a function that fills it."""
+
+    def make(page, model):
+        job = ModelJob(str(tmp_path / "toy"))
+        job.model, menu = model, ModelMenu(job)
+        with gr.Blocks():
+            name = gr.Dropdown(["toy"])
+            view = page(menu, name, MapsPanel(menu, name), gr.State(PageState()))
+        texts = ["", ""] * (page is CompareView)
+        return view, lambda linked=UNLINKED, selected=(): view.fill("toy", linked, list(selected), *texts)
+
+    return make
+
+
+@pytest.fixture(params=[ErrorsView, CompareView])
+def page(request, view_of, toy_model):
+    return view_of(request.param, toy_model)
+
+
+@pytest.fixture
+def points(toy_model):
+    """The points of three test rows, and of a memory."""
+    first = len(toy_model.memory)
+    return [0, first, first + 2, first + 5]
+
+
+def test_a_selection_lists_its_test_rows_and_memories_only_filter_none(page, points):
+    view, fill = page
+    shown = fill(selected=MEMORIES)[view.shown]
+    assert (shown.rows, shown.picked) == ([], view.usual)
+    assert view._follow(shown, "toy", MEMORIES) == gr.skip()
+    selected = view._follow(shown, "toy", points)
+    assert (selected[view.shown].rows, selected[view.shown].picked) == ([0, 2, 5], {})
+    assert "<b>3</b> rows: selected on the maps" in selected[view.chosen]
+    assert view._follow(selected[view.shown], "toy", MEMORIES)[view.shown] == shown
+    for other in (None, shown._replace(name="before")):  # it is filled for another model
+        assert view._follow(other, "toy", points) == gr.skip()
+
+
+@pytest.mark.parametrize("picked", [{}, CELL, DIFFERING, {"between": {"probability": [0.5, 0.75]}}])
+@pytest.mark.parametrize("selected", [False, True])
+def test_a_link_reopens_the_page_with_its_pick(page, points, picked, selected):
+    view, fill = page
+    picked = {} if view.view == "errors" and picked == DIFFERING else picked  # its rows have no such column
+    shown = fill(selected=points if selected else [])[view.shown]._replace(picked=picked, holds="a", split="validation")
+    linked = view.linked_state(PageState("toy", view.view), shown)
+    assert len(app_link(linked)) < 300
+    assert fill(linked, points if selected else [])[view.shown] == shown
+
+
+def test_a_link_has_nothing_of_what_a_page_opens_with_by_itself(page):
+    view, fill = page
+    assert "picked" not in view.linked_state(PageState("toy", view.view), fill()[view.shown]).of_view
+    assert view.linked_state(PageState("toy", view.view), None) == PageState("toy", view.view)
+
+
+def test_a_link_that_picks_by_a_column_that_is_not_there_opens_the_page_with_a_sentence(page):
+    view, fill = page
+    linked = PageState(view=view.view, of_view={"picked": json.dumps({"equal": {"nowhere": "x"}})})
+    assert "no column &#x27;nowhere&#x27;" in fill(linked)[view.chosen]
+
+
+def test_a_cell_picked_on_another_split_keeps_the_rows_that_are_selected_on_the_maps(page, points):
+    view, fill = page
+    shown = fill(selected=points)[view.shown]._replace(split="validation")
+    picked = view._pick(gr.EventData(None, {"pick": json.dumps(CELL)}), shown)
+    assert picked[view.shown] == shown._replace(picked=CELL)
+    assert "selected on the maps" not in picked[view.chosen]
+
+
+def test_what_changes_counts_beside_what_is_shown_and_what_a_page_put_there_itself_is_not_answered(page):
+    view, fill = page
+    answers = []
+    view._on(lambda answer, *_, **__: answers.append(answer), view._listed, view.listed, holds=view.holds)
+    (answer,), shown = answers, fill(PageState(view=view.view, of_view={"holds": "a"}))[view.shown]
+    assert answer(shown, "a") == answer(None, "a") == gr.skip()
+    assert answer(shown, "iron")[view.shown] == shown._replace(holds="iron")
+
+
+def test_the_sliders_move_what_is_shown(view_of, toy_model):
+    view, fill = view_of(ErrorsView, toy_model)
+    shown = fill()[view.shown]
+    moved = view._move(shown, 4, 0.5, 0.1, False, True)[view.shown]
+    assert moved == shown._replace(moved={"k": None, "retrieval_weight": 0.5, "temperature": None})
+    assert view._move(None, 4, 0.5, 0.1, False, True) == gr.skip()
+
+
+def test_where_no_row_says_the_chosen_value_any_more_box_and_list_let_all_pass(view_of, toy_model):
+    view, fill = view_of(ErrorsView, toy_model)
+    for value, shown, said in (
+        ("nobody says this", ANY, "<b>36</b> rows: all rows"),
+        ("metal", "metal", "label = metal"),
+    ):
+        drawn = fill(PageState(view="errors", of_view={"column": "label", "value": value}))
+        assert drawn[view.value].value == shown
+        assert said in drawn[view.chosen]
+    assert fill(PageState(view="errors", of_view={"column": "nowhere", "value": "x"}))[view.column].value == ANY
+
+
+def test_a_table_with_a_column_called_row_is_listed(view_of, toy_model):
+    rows = toy_model.parts.evaluation_rows
+    model = ReAugKDClassifier(replace(toy_model.parts, evaluation_rows=rows.assign(row="mine")))
+    for page in (ErrorsView, CompareView):
+        view, fill = view_of(page, model)
+        listed = fill(selected=[len(model.memory)])[view.rows].value
+        assert listed["headers"][0] == "row number"
+        assert "row" in listed["headers"]
+        assert [row[0] for row in listed["data"]] == [0]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        ({"rows": None}, []),
+        ({"equal": {"differs": "True"}, "rows": [1]}, ["answered differently", "selected on the maps"]),
+        ({"equal": {"outcome": "both right"}, "text": " iron "}, ["outcome = both right", "“iron” in the text"]),
+        ({"between": {"probability": [0.5, 0.75]}}, ["probability 0.5 to 0.8"]),
+    ],
+)
+def test_what_is_listed_is_said_in_words(chosen, words):
+    assert in_words(chosen) == words
+
+
+def test_where_more_rows_are_found_than_listed_the_page_says_so():
+    assert listed_html("all rows", 1_200) == (
+        "<p><b>1,200</b> rows: all rows; the first 500 are listed, the file holds all</p>"
+    )
