@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, ShuffleSplit
 from transformers import PreTrainedTokenizerBase
 
+from reaugkd.data import Task
 from reaugkd.ngrams import NGrams
 from reaugkd.siblings import folds_apart
 from reaugkd.text_key import FOLDS, fit_apart
@@ -17,6 +18,43 @@ from reaugkd.texts import Labels, Text
 CLIP = 0.01
 """The least probability of a soft label whose logarithm is a target: below, the logarithm is all that counts."""
 STRENGTHS = (1.0, 10.0, 100.0)
+
+
+def controls(
+    task: Task,
+    soft_labels: NDArray[np.floating],
+    tokenizer: PreTrainedTokenizerBase,
+    asked: Sequence[Text],
+    fitted: NDArray[np.bool_],
+) -> dict[str, NDArray[np.float64]]:
+    """Return what every control says of texts, fitted to some rows of a task.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    soft_labels : (N, C) float
+        The teacher's, of the N taught texts.
+    tokenizer : PreTrainedTokenizerBase
+        The student's.
+    asked : sequence of Text
+        M texts or pairs to classify.
+    fitted : (N,) bool
+        Which taught texts may be learnt from; of these, only train rows have a gold label.
+
+    Returns
+    -------
+    dict of str to (M, C) float64
+        ``words``, by the soft labels, and ``gold words``.
+    """
+    texts, labels = task.taught_texts, task.labels("train")
+    rows = np.flatnonzero(fitted)
+    kept, labelled = [texts[row] for row in rows.tolist()], rows[rows < len(labels)]
+    gold = labels[labelled], len(task.label_names)
+    return {
+        "words": words_classifier(tokenizer, kept, soft_labels[rows], asked),
+        "gold words": gold_classifier(tokenizer, kept[: len(labelled)], *gold, asked),
+    }
 
 
 def words_classifier(

@@ -1,59 +1,12 @@
-"""The figures by which methods are compared: GLUE's metric for each task, from scikit-learn."""
+"""The figures by which methods are compared: GLUE's metric for each task."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 from reaugkd.texts import Labels
-
-
-def accuracy_and_f1(labels: Labels, predictions: Labels) -> float:
-    """Return the mean of accuracy and F1 of class 1, as GLUE scores MRPC and QQP.
-
-    Parameters
-    ----------
-    labels : (N,) int64
-        Gold labels, 0 or 1.
-    predictions : (N,) int64
-        Predicted labels; others than 0 and 1 are wrong.
-
-    Returns
-    -------
-    float
-        Between 0 and 1, higher is better.
-    """
-    # By its number: a class that was added to a memory later may be predicted too.
-    f1 = f1_score(labels, predictions, labels=[1], average="macro", zero_division=0.0)
-    return float((accuracy_score(labels, predictions) + f1) / 2)
-
-
-def macro_f1(labels: Labels, predictions: Labels) -> float:
-    """Return the unweighted mean of the classes' F1.
-
-    Parameters
-    ----------
-    labels : (N,) int64
-        Gold labels.
-    predictions : (N,) int64
-        Predicted labels.
-
-    Returns
-    -------
-    float
-        Between 0 and 1, higher is better.
-    """
-    return float(f1_score(labels, predictions, average="macro", zero_division=0.0))
-
-
-METRICS: dict[str, Callable[[Labels, Labels], float]] = {
-    "accuracy": lambda labels, predictions: float(accuracy_score(labels, predictions)),
-    "accuracy_and_f1": accuracy_and_f1,
-    "macro_f1": macro_f1,
-    "matthews_correlation": lambda labels, predictions: float(matthews_corrcoef(labels, predictions)),
-}
-"""Each metric takes gold and predicted labels, both (N,) int64; higher is better."""
 
 
 def counted(cells: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
@@ -76,18 +29,18 @@ def counted(cells: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
     return np.bincount(numbered.ravel(), minlength=len(cells) * size).reshape(-1, classes, classes)
 
 
-def _f1(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return each class's F1, (..., C); NaN for one that is neither gold nor predicted."""
-    seen = counts.sum(axis=-1) + counts.sum(axis=-2)
-    return np.divide(2 * _hits(counts), seen, out=np.full(seen.shape, np.nan), where=seen > 0)
-
-
-def _hits(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.diagonal(counts, axis1=-2, axis2=-1)
-
-
 def _accuracy(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return _hits(counts).sum(axis=-1) / counts.sum(axis=(-2, -1))
+
+
+def _accuracy_and_f1(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the mean of accuracy and F1 of class 1, as GLUE scores MRPC and QQP."""
+    return (_accuracy(counts) + np.nan_to_num(_f1(counts)[..., 1])) / 2
+
+
+def _macro_f1(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the unweighted mean of the classes' F1."""
+    return np.nanmean(_f1(counts), axis=-1)
 
 
 def _matthews(counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -98,14 +51,33 @@ def _matthews(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.divide(shared, spread, out=np.zeros(spread.shape), where=spread > 0)
 
 
+def _hits(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.diagonal(counts, axis1=-2, axis2=-1)
+
+
+def _f1(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return each class's F1, (..., C); NaN for one that is neither gold nor predicted."""
+    seen = counts.sum(axis=-1) + counts.sum(axis=-2)
+    return np.divide(2 * _hits(counts), seen, out=np.full(seen.shape, np.nan), where=seen > 0)
+
+
 METRICS_OF_COUNTS: dict[str, Callable[[NDArray[np.int64]], NDArray[np.float64]]] = {
     "accuracy": _accuracy,
-    "accuracy_and_f1": lambda counts: (_accuracy(counts) + np.nan_to_num(_f1(counts)[..., 1])) / 2,
-    "macro_f1": lambda counts: np.nanmean(_f1(counts), axis=-1),
+    "accuracy_and_f1": _accuracy_and_f1,
+    "macro_f1": _macro_f1,
     "matthews_correlation": _matthews,
 }
-"""The same metrics, each from confusion matrices (..., C, C) to scores (...): a bootstrap scores thousands of draws,
-for which scikit-learn, which checks its input each time, takes twenty times as long."""
+"""Each metric takes confusion matrices (..., C, C) and gives scores (...), higher is better: a bootstrap scores
+thousands of draws, for which scikit-learn, which checks its input each time, takes twenty times as long."""
+
+
+def _scored(metric: str, labels: Labels, predictions: Labels) -> float:
+    classes = max(2, 1 + int(max(labels.max(), predictions.max())))
+    return float(METRICS_OF_COUNTS[metric](counted((labels * classes + predictions)[None], classes))[0])
+
+
+METRICS: dict[str, Callable[[Labels, Labels], float]] = {name: partial(_scored, name) for name in METRICS_OF_COUNTS}
+"""The same of gold and predicted labels, both (N,) int64."""
 
 
 def log_loss(labels: Labels, probabilities: NDArray[np.floating]) -> float:

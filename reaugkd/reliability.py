@@ -7,27 +7,8 @@ from numpy.typing import NDArray
 BINS = 10
 
 
-def confidence_bins(confidences: NDArray[np.floating], bins: int = BINS) -> NDArray[np.int64]:
-    """Return the bin of each confidence: of equal width, each without its lower end.
-
-    Parameters
-    ----------
-    confidences : (N,) float
-        Probabilities of the predicted classes, from 0 to 1.
-    bins : int
-        Number of bins.
-
-    Returns
-    -------
-    (N,) int64
-        From 0 to ``bins`` - 1.
-    """
-    numbers = np.ceil(np.asarray(confidences, dtype=np.float64) * bins).astype(np.int64) - 1
-    return numbers.clip(0, bins - 1)
-
-
 def reliability(confidences: NDArray[np.floating], right: NDArray[np.bool_], bins: int = BINS) -> pd.DataFrame:
-    """Compare confidence and accuracy, bin by bin.
+    """Compare confidence and accuracy, bin by bin, of equal width; a confidence on an edge belongs to the bin below.
 
     Parameters
     ----------
@@ -44,14 +25,11 @@ def reliability(confidences: NDArray[np.floating], right: NDArray[np.bool_], bin
         A row for each bin: ``low``, ``high``, ``rows``; ``confidence`` and ``accuracy`` are means, missing where no
         row falls into the bin.
     """
-    numbers = confidence_bins(confidences, bins)
-    rows = np.bincount(numbers, minlength=bins)
-    sums = [np.bincount(numbers, weights=values, minlength=bins) for values in (confidences, right.astype(np.float64))]
-    confidence, accuracy = (np.divide(total, rows, out=np.full(bins, np.nan), where=rows > 0) for total in sums)
     edges = np.arange(bins + 1) / bins
-    return pd.DataFrame(
-        {"low": edges[:-1], "high": edges[1:], "rows": rows, "confidence": confidence, "accuracy": accuracy}
-    )
+    numbers = np.digitize(confidences, edges[1:-1], right=True)
+    means = pd.DataFrame({"confidence": confidences, "accuracy": right}, dtype=np.float64).groupby(numbers).mean()
+    rows = np.bincount(numbers, minlength=bins)
+    return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "rows": rows}).join(means)
 
 
 def expected_calibration_error(confidences: NDArray[np.floating], right: NDArray[np.bool_], bins: int = BINS) -> float:

@@ -6,12 +6,12 @@ keys in closed form, and the pool.
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from datasets import Dataset, DatasetDict
+from datasets import DatasetDict
 from numpy.typing import NDArray
 
 from reaugkd.answers import EncodedTexts, answer
@@ -36,15 +36,19 @@ ROWS_A_NEW_CLASS = (5, 20, None)
 ROWS_A_CLASS = (16, 64)
 POOL_ROWS = 1_000
 UNTUNED = "untuned"
+PLAIN_KNN = "plain kNN, untuned"
+FREE_KEYS = (ALIGNED, TEXT)
 WAYS = {
     "aligned key": (ALIGNED,),
     "text key": (TEXT,),
-    "free keys": (ALIGNED, TEXT),
-    "encoder key": (ALIGNED, TEXT, ENCODER),
+    "free keys": FREE_KEYS,
+    "encoder key": (*FREE_KEYS, ENCODER),
 }
 """By which keys a memory is searched; the last named decides about new classes."""
 Row = dict[str, Any]
 Floats = NDArray[np.float32]
+Teach = Callable[[Task], TeacherOutputs]
+"""Gives the calibrated outputs of a teacher of a task, which it trains if need be."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,11 @@ class Trained:
         """Return the student's own labels of texts."""
         labels: Labels = self.student.encode(texts)[1].argmax(axis=1)
         return labels
+
+    def projected(self, hidden: Floats) -> Floats:
+        """Return z of a teacher's hidden states."""
+        assert self.projection is not None
+        return self.projection.project(hidden)
 
 
 @dataclass(frozen=True)
@@ -113,11 +122,20 @@ class Keyed:
             encoded = replace(encoded, queries={**encoded.queries, **layers})
         return encoded
 
-    def pools(self, held_out: Sequence[Text], labels: Labels, metric: str) -> tuple[dict[str, Pool], Pool]:
+    def pools(self, held_out: Sequence[Text], labels: Labels, metric: str) -> dict[str, Pool]:
         """Choose on held-out texts a pool for each of :data:`WAYS`, and how plain kNN searches ``untuned``."""
         asked = self.encode(held_out)
         pools = {way: choose_pool(asked, labels, self.memory, keys).pool for way, keys in WAYS.items()}
-        return pools, choose_linear(asked, labels, self.memory, UNTUNED, metric, (1.0,))
+        return pools | {PLAIN_KNN: choose_linear(asked, labels, self.memory, UNTUNED, metric, (1.0,))}
+
+    def predicted(self, queries: EncodedTexts, pools: Mapping[str, Pool]) -> dict[str, Labels]:
+        """Return the labels that each pool gives to texts."""
+        found = {way: answer(queries, self.memory, pool) for way, pool in pools.items()}
+        # Plain kNN has no student, so no class that it does not know: all neighbours count alike.
+        return {
+            way: (one.retrieved[UNTUNED] if way == PLAIN_KNN else one.pooled).probabilities.argmax(axis=1)
+            for way, one in found.items()
+        }
 
     def grown(self, rows: Memory, encoded: EncodedTexts) -> "Keyed":
         """Return the memory with further rows, each keyed as a query is."""
@@ -133,15 +151,15 @@ def untuned_encoder(task: Task, recipe: Recipe) -> UntunedEncoder:
     return UntunedEncoder.of(weights, task.texts("train"), layers=layers, max_length=recipe.max_length)
 
 
-def trained(task: Task, soft_labels: Floats | None, hidden: Floats | None, recipe: Recipe) -> Trained:
+def trained(task: Task, soft_labels: Floats, hidden: Floats | None, recipe: Recipe) -> Trained:
     """Train a student on a task as the recipe says.
 
     Parameters
     ----------
     task : Task
         The task.
-    soft_labels : (N, C) float32 or None
-        Of the task's taught texts; where none, the student learns from the gold labels alone.
+    soft_labels : (N, C) float32
+        Of the task's taught texts.
     hidden : (N, H_t) float32 or None
         The teacher's hidden states of the same texts; where none, the student is not aligned.
     recipe : Recipe
@@ -152,34 +170,24 @@ def trained(task: Task, soft_labels: Floats | None, hidden: Floats | None, recip
     Trained
         The student.
     """
-    recipe = recipe.for_task(task)
-    distillation = recipe.distillation
-    if hidden is None:
-        distillation = replace(distillation, relational_weight=0.0)
-    if soft_labels is None:
-        distillation = replace(distillation, soft_label_weight=0.0, gold_label_weight=1.0)
+    recipe, projection, z = recipe.for_task(task), None, None
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
-        z = projection = None
-        if hidden is not None:
+        if hidden is None:
+            recipe = replace(recipe, distillation=replace(recipe.distillation, relational_weight=0.0))
+        else:
             labelled = hidden[: len(task.rows["train"])]
             projection = fit_head(task, recipe, labelled, f"{scratch}/head", on_progress=lambda _: None)
             z = projection.project(hidden)
-        student = distill(
-            task,
-            replace(recipe, distillation=distillation),
-            f"{scratch}/student",
-            soft_labels=soft_labels,
-            keys=z,
-            on_progress=lambda _: None,
-        )
+        folder = f"{scratch}/student"
+        student = distill(task, recipe, folder, soft_labels=soft_labels, keys=z, on_progress=lambda _: None)
     return Trained(student, projection, time.monotonic() - start)
 
 
 def part_of(task: Task, **rows: NDArray[np.integer]) -> Task:
     """Return the task with some rows of the named splits only."""
-    chosen = {split: task.rows[split].select(rows[split]) if split in rows else task.rows[split] for split in task.rows}
-    return replace(task, rows=DatasetDict(chosen))
+    chosen = {split: task.rows[split].select(numbers) for split, numbers in rows.items()}
+    return replace(task, rows=DatasetDict({**task.rows, **chosen}))
 
 
 def one_hot(labels: Labels, classes: int) -> Floats:
@@ -187,9 +195,7 @@ def one_hot(labels: Labels, classes: int) -> Floats:
     return np.eye(classes, dtype=np.float32)[labels]
 
 
-def new_classes(
-    task: Task, teach: Callable[[Task], TeacherOutputs], recipe: Recipe, left_out: int = NEW_CLASSES
-) -> Iterator[Row]:
+def new_classes(task: Task, teach: Teach, recipe: Recipe, left_out: int = NEW_CLASSES) -> Iterator[Row]:
     """Leave classes out of all training, then add some of their rows to the memory only.
 
     Parameters
@@ -197,7 +203,7 @@ def new_classes(
     task : Task
         A task of many classes.
     teach : callable
-        Trains a teacher on the task that is left, and returns its outputs.
+        Is asked for a teacher of the task that is left.
     recipe : Recipe
         Of the students; its seed draws the classes and rows too.
     left_out : int
@@ -222,53 +228,42 @@ def new_classes(
     generator = np.random.default_rng(recipe.seed)
     newcomers = np.sort(generator.choice(len(task.label_names), left_out, replace=False))
     ordered = [number for number in range(len(task.label_names)) if number not in newcomers] + newcomers.tolist()
-    task = _relabelled(task, ordered)
-    known = len(ordered) - left_out
+    task, known = _relabelled(task, ordered), len(ordered) - left_out
     labels, gold = task.labels("train"), task.labels("test")
-    is_new = gold >= known
     old = part_of(task, **{split: np.flatnonzero(task.labels(split) < known) for split in SPLITS})
     old = replace(old, label_names=task.label_names[:known])
-    outputs = teach(old).calibrated(old)
-    hidden, soft_labels = outputs.of("train")
+    hidden, soft_labels = teach(old).of("train")
     made = trained(old, soft_labels, hidden, recipe)
-    assert made.projection is not None
-    z, old_rows = made.projection.project(hidden), np.flatnonzero(labels < known)
+    z, old_rows = made.projected(hidden), np.flatnonzero(labels < known)
     memory, texts, held_out = taught_memory(old, soft_labels, z), old.texts("train"), old.texts("validation")
     encoder = untuned_encoder(old, recipe)
-    to_choose = Keyed.of(made, memory, texts, encoder, held_out)
-    pools, nearest = to_choose.pools(held_out, old.labels("validation"), old.metric)
+    pools = Keyed.of(made, memory, texts, encoder, held_out).pools(held_out, old.labels("validation"), old.metric)
     keyed = Keyed.of(made, memory, texts, encoder)
     queries = keyed.encode(task.texts("test"))
     padded = np.pad(soft_labels, ((0, 0), (0, left_out)))
 
-    def scored(predicted: Labels) -> Row:
-        right = predicted == gold
-        return {"old": right[~is_new].mean(), "new": right[is_new].mean(), "all": right.mean()}
+    def scored(predicted: Mapping[str, Labels], rows_a_class: int, seconds: float) -> Iterator[Row]:
+        for way, numbers in predicted.items():
+            right, named = numbers == gold, f"memory, {way}" if way in WAYS else way
+            shares = {"old": right[gold < known].mean(), "new": right[gold >= known].mean(), "all": right.mean()}
+            yield {"way": named, "rows_a_class": rows_a_class, "seconds": seconds} | shares
 
-    for way, pool in pools.items():
-        found = answer(queries, keyed.memory, pool).pooled.probabilities
-        yield {"way": f"memory, {way}", "rows_a_class": 0, "seconds": 0.0} | scored(found.argmax(axis=1))
+    yield from scored(keyed.predicted(queries, {way: pools[way] for way in WAYS}), 0, 0.0)
     for count in ROWS_A_NEW_CLASS:
         added = _drawn(labels, range(known, known + left_out), count, generator)
-        rows = np.concatenate([old_rows, added])
         shown = int(count or round(len(added) / left_out))
         start = time.monotonic()
         encoded = keyed.encode(part_of(task, train=added).texts("train"))
-        soft, both = np.concatenate([padded, one_hot(labels[added], len(ordered))]), part_of(task, train=rows)
+        soft = np.concatenate([padded, one_hot(labels[added], len(ordered))])
+        both = part_of(task, train=np.concatenate([old_rows, added]))
         grown = keyed.grown(taught_memory(both, soft, np.concatenate([z, encoded.embeddings])), encoded)
         seconds = time.monotonic() - start
-        for way, pool in pools.items():
-            found = answer(queries, grown.memory, pool).pooled.probabilities
-            yield {"way": f"memory, {way}", "rows_a_class": shown, "seconds": seconds} | scored(found.argmax(axis=1))
-        # No student, so no class that it does not know: all neighbours count alike.
-        found = answer(queries, grown.memory, nearest).retrieved[UNTUNED].probabilities
-        yield {"way": "plain kNN, untuned", "rows_a_class": shown, "seconds": seconds} | scored(found.argmax(axis=1))
+        yield from scored(grown.predicted(queries, pools), shown, seconds)
         again = trained(both, soft, None, recipe)
-        predicted = again.predicted(task.texts("test"))
-        yield {"way": "retrained", "rows_a_class": shown, "seconds": again.seconds} | scored(predicted)
+        yield from scored({"retrained": again.predicted(task.texts("test"))}, shown, again.seconds)
 
 
-def few_labels(task: Task, outputs: TeacherOutputs, recipe: Recipe) -> Iterator[Row]:
+def few_labels(task: Task, teach: Teach, recipe: Recipe) -> Iterator[Row]:
     """Train on a few rows a class; the teacher has labelled the other train texts, which go into the memory only.
 
     The pool is fitted without a gold label: on texts that the student was not trained on, by what the teacher says. The
@@ -278,8 +273,8 @@ def few_labels(task: Task, outputs: TeacherOutputs, recipe: Recipe) -> Iterator[
     ----------
     task : Task
         The task.
-    outputs : TeacherOutputs
-        Calibrated outputs of a teacher of the whole task.
+    teach : callable
+        Is asked for a teacher of the whole task.
     recipe : Recipe
         Of the students.
 
@@ -289,32 +284,44 @@ def few_labels(task: Task, outputs: TeacherOutputs, recipe: Recipe) -> Iterator[
         ``way``, ``rows_a_class``, ``all`` (the task's metric on its test rows) and ``seconds``.
     """
     generator = np.random.default_rng(recipe.seed)
-    hidden, soft_labels = outputs.of("train")
-    labels, everything = task.labels("train"), np.arange(len(task.rows["train"]))
+    hidden, soft_labels = teach(task).of("train")
+    labels, everything, texts = task.labels("train"), np.arange(len(hidden)), task.texts("test")
     encoder = untuned_encoder(task, recipe)
     for count in ROWS_A_CLASS:
         kept = np.sort(_drawn(labels, range(len(task.label_names)), count, generator))
         few = part_of(task, train=kept)
         baseline = trained(few, soft_labels[kept], None, recipe)
-        aligned = trained(few, soft_labels[kept], hidden[kept], recipe)
-        yield _scored("KD", count, task, baseline.predicted(task.texts("test")), baseline.seconds)
+        made = trained(few, soft_labels[kept], hidden[kept], recipe)
+        yield _scored("KD", count, task, baseline.predicted(texts), baseline.seconds)
         unseen = np.setdiff1d(everything, kept)
-        yield from _by_grown_memory(task, aligned, unseen, outputs, encoder, count, generator)
+        held_out = np.sort(generator.choice(unseen, min(POOL_ROWS, len(unseen) // 2), replace=False))
+        others = np.setdiff1d(everything, held_out)
+        start, z = time.monotonic(), made.projected(hidden)
+        rest, asked = part_of(task, train=others), part_of(task, train=held_out).texts("train")
+        memory, part = taught_memory(rest, soft_labels[others], z[others]), encoder.pooled[others]
+        to_choose = Keyed.of(made, memory, rest.texts("train"), replace(encoder, pooled=part), asked)
+        pools = to_choose.pools(asked, soft_labels[held_out].argmax(axis=1), task.metric)
+        whole = Keyed.of(made, taught_memory(task, soft_labels, z), task.texts("train"), encoder)
+        queries = whole.encode(texts)
+        seconds = time.monotonic() - start
+        yield _scored("ReAugKD, no memory", count, task, queries.student_probabilities.argmax(axis=1), made.seconds)
+        for way, predicted in whole.predicted(queries, pools).items():
+            yield _scored(f"memory grown, {way}" if way in WAYS else way, count, task, predicted, seconds)
     again = trained(task, soft_labels, None, recipe)
-    predicted = again.predicted(task.texts("test"))
+    predicted = again.predicted(texts)
     for count in ROWS_A_CLASS:
         yield _scored("retrained on all rows (KD)", count, task, predicted, again.seconds)
 
 
-def unlabelled_text(task: Task, outputs: TeacherOutputs, recipe: Recipe) -> Iterator[Row]:
+def unlabelled_text(task: Task, teach: Teach, recipe: Recipe) -> Iterator[Row]:
     """Give a student texts that only the teacher has labelled; beside it, give them to the memory alone.
 
     Parameters
     ----------
     task : Task
         A task with unlabelled rows.
-    outputs : TeacherOutputs
-        Calibrated outputs of a teacher of its train rows, for these and the unlabelled ones.
+    teach : callable
+        Is asked for a teacher of its train rows.
     recipe : Recipe
         Of the students.
 
@@ -325,6 +332,7 @@ def unlabelled_text(task: Task, outputs: TeacherOutputs, recipe: Recipe) -> Iter
         the recipe trains it, and by as many steps as the one with them; each alone and with its memory; and the first
         with a memory that holds the texts.
     """
+    outputs = teach(task)
     plain = replace(task, rows=DatasetDict({split: task.rows[split] for split in SPLITS}))
     epochs = recipe.for_task(task).epochs or 1.0
     longer = replace(recipe, epochs=epochs * len(task.taught_texts) / len(plain.taught_texts))
@@ -341,47 +349,14 @@ def unlabelled_text(task: Task, outputs: TeacherOutputs, recipe: Recipe) -> Iter
             yield _scored(way, None, task, found, time.monotonic() - start)
 
 
-def _by_grown_memory(
-    task: Task,
-    made: Trained,
-    unseen: NDArray[np.integer],
-    outputs: TeacherOutputs,
-    encoder: UntunedEncoder,
-    count: int,
-    generator: np.random.Generator,
-) -> Iterator[Row]:
-    """Answer without a memory, then with one of all train texts, its pool fitted on some that the student never saw."""
-    hidden, soft_labels = outputs.of("train")
-    held_out = np.sort(generator.choice(unseen, min(POOL_ROWS, len(unseen) // 2), replace=False))
-    others = np.setdiff1d(np.arange(len(hidden)), held_out)
-    start = time.monotonic()
-    assert made.projection is not None
-    z = made.projection.project(hidden)
-    rest, asked = part_of(task, train=others), part_of(task, train=held_out).texts("train")
-    part = UntunedEncoder(encoder.encoder, encoder.pooled[others])
-    to_choose = Keyed.of(made, taught_memory(rest, soft_labels[others], z[others]), rest.texts("train"), part, asked)
-    pools, nearest = to_choose.pools(asked, soft_labels[held_out].argmax(axis=1), task.metric)
-    whole = Keyed.of(made, taught_memory(task, soft_labels, z), task.texts("train"), encoder)
-    queries = whole.encode(task.texts("test"))
-    seconds = time.monotonic() - start
-    yield _scored("ReAugKD, no memory", count, task, queries.student_probabilities.argmax(axis=1), made.seconds)
-    for way, pool in pools.items():
-        found = answer(queries, whole.memory, pool).predicted["answer"]
-        yield _scored(f"memory grown, {way}", count, task, found, seconds)
-    found = answer(queries, whole.memory, nearest).predicted["answer"]
-    yield _scored("plain kNN, untuned", count, task, found, seconds)
-
-
 def _by_free_keys(task: Task, made: Trained, outputs: TeacherOutputs) -> Labels:
     """Answer the test rows by a memory of the taught texts, its pool chosen on the validation rows."""
-    assert made.projection is not None
     hidden, soft_labels = outputs.of(*task.taught_splits)
-    memory, held_out = taught_memory(task, soft_labels, made.projection.project(hidden)), task.texts("validation")
+    memory, held_out = taught_memory(task, soft_labels, made.projected(hidden)), task.texts("validation")
     to_choose = Keyed.of(made, memory, task.taught_texts, held_out=held_out)
-    asked, keys = to_choose.encode(held_out), WAYS["free keys"]
-    pool = choose_pool(asked, task.labels("validation"), to_choose.memory, keys).pool
+    pool = choose_pool(to_choose.encode(held_out), task.labels("validation"), to_choose.memory, FREE_KEYS).pool
     keyed = Keyed.of(made, memory, task.taught_texts)
-    return answer(keyed.encode(task.texts("test")), keyed.memory, pool).predicted["answer"]
+    return keyed.predicted(keyed.encode(task.texts("test")), {"": pool})[""]
 
 
 def _scored(way: str, count: int | None, task: Task, predicted: Labels, seconds: float) -> Row:
@@ -391,9 +366,10 @@ def _scored(way: str, count: int | None, task: Task, predicted: Labels, seconds:
 
 def _relabelled(task: Task, order: list[int]) -> Task:
     """Put the classes into another order."""
-    place = {number: position for position, number in enumerate(order)}
-    rows = {split: _labelled(table, [place[label] for label in table["label"]]) for split, table in task.rows.items()}
-    return replace(task, label_names=tuple(task.label_names[number] for number in order), rows=DatasetDict(rows))
+    place, rows = np.argsort(order), DatasetDict()
+    for split, table in task.rows.items():
+        rows[split] = table.remove_columns("label").add_column("label", place[task.labels(split)])
+    return replace(task, label_names=tuple(task.label_names[number] for number in order), rows=rows)
 
 
 def _drawn(labels: Labels, classes: range, count: int | None, generator: np.random.Generator) -> NDArray[np.integer]:
@@ -403,8 +379,3 @@ def _drawn(labels: Labels, classes: range, count: int | None, generator: np.rand
         rows = np.flatnonzero(labels == number)
         chosen.append(rows if count is None else generator.choice(rows, min(count, len(rows)), replace=False))
     return np.concatenate(chosen)
-
-
-def _labelled(rows: Dataset, labels: list[int]) -> Dataset:
-    """Return the rows with these labels in the place of theirs."""
-    return rows.remove_columns("label").add_column("label", labels)

@@ -1,7 +1,7 @@
-"""Is a difference real? Intervals over seeds, a paired bootstrap over examples, McNemar's test."""
+"""Is a difference real? A paired bootstrap over seeds and examples, McNemar's test."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,7 @@ from reaugkd.texts import Labels
 DRAWS = 1_000
 
 
-@dataclass(frozen=True)
-class Interval:
+class Interval(NamedTuple):
     """A mean and the interval around it.
 
     Parameters
@@ -23,7 +22,7 @@ class Interval:
     mean : float
         The estimate.
     low, high : float
-        Ends of the interval; NaN where one value alone gives none.
+        Ends of the interval.
     """
 
     mean: float
@@ -31,78 +30,10 @@ class Interval:
     high: float
 
 
-def interval_over_seeds(values: Sequence[float] | NDArray[np.floating], confidence: float = 0.95) -> Interval:
-    """Return the mean over seeds and its interval by Student's t.
-
-    Parameters
-    ----------
-    values : (S,) float
-        One figure a seed.
-    confidence : float
-        Share of intervals that would hold the true mean.
-
-    Returns
-    -------
-    Interval
-        Without ends (NaN) for a single seed.
-
-    Raises
-    ------
-    ReAugKDError
-        If there is no value.
-    """
-    values = np.asarray(values, dtype=np.float64)
-    if not len(values):
-        raise ReAugKDError("There are no values to average; run the study for at least one seed.")
-    mean = float(values.mean())
-    if len(values) == 1:
-        return Interval(mean, float("nan"), float("nan"))
-    half = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1) * stats.sem(values))
-    return Interval(mean, mean - half, mean + half)
-
-
-def paired_bootstrap(
-    labels: Labels,
-    predictions: NDArray[np.integer],
-    baseline: NDArray[np.integer],
-    metric: str,
-    *,
-    confidence: float = 0.95,
-    draws: int = DRAWS,
-    seed: int = 0,
-) -> Interval:
-    """Return how much better predictions are than a baseline, with an interval over examples and seeds.
-
-    Each draw takes N of the N examples and S of the S seeds with replacement, the same ones for both methods (the
-    percentile bootstrap of Efron and Tibshirani 1993); the difference is averaged over the seeds.
-
-    Parameters
-    ----------
-    labels : (N,) int64
-        Gold labels.
-    predictions, baseline : (S, N) int64
-        Predicted labels of both methods, one row a seed.
-    metric : str
-        A key of :data:`reaugkd.metrics.METRICS`.
-    confidence : float
-        Share of the draws inside the interval.
-    draws : int
-        Number of draws.
-    seed : int
-        Seed of the draws.
-
-    Returns
-    -------
-    Interval
-        The difference on the examples as they are, and the percentiles over the draws: 2.5 and 97.5 for 0.95.
-
-    Raises
-    ------
-    ReAugKDError
-        If the shapes differ.
-    """
-    found = drawn_differences(labels, predictions, baseline, metric, draws=draws, seed=seed)
-    return percentiles(*found, confidence)
+def interval(differences: NDArray[np.floating]) -> Interval:
+    """Return a difference with the 2.5th and 97.5th percentile of its draws, as :func:`drawn` gives them, (1 + D,)."""
+    low, high = np.percentile(differences[1:], [2.5, 97.5])
+    return Interval(float(differences[0]), float(low), float(high))
 
 
 def drawn_differences(
@@ -113,8 +44,35 @@ def drawn_differences(
     *,
     draws: int = DRAWS,
     seed: int = 0,
-) -> tuple[float, NDArray[np.float64]]:
-    """Return the difference of :func:`paired_bootstrap`, and that of each draw, (D,); the arguments are its own."""
+) -> NDArray[np.float64]:
+    """Return how much better predictions are than a baseline, and how much by each draw of a paired bootstrap.
+
+    Each draw takes N of the N examples and S of the S seeds with replacement, the same ones for both methods (the
+    percentile bootstrap of Efron and Tibshirani 1993); the difference is averaged over the seeds.
+
+    Parameters
+    ----------
+    labels : (N,) int64
+        Gold labels.
+    predictions, baseline : (S, N) int64
+        Predicted labels of both methods, one row a seed; (N,) for one.
+    metric : str
+        A key of :data:`reaugkd.metrics.METRICS`.
+    draws : int
+        Number of draws, D.
+    seed : int
+        Seed of the draws.
+
+    Returns
+    -------
+    (1 + D,) float64
+        For :func:`interval`.
+
+    Raises
+    ------
+    ReAugKDError
+        If the shapes differ.
+    """
     predictions, baseline = np.atleast_2d(predictions), np.atleast_2d(baseline)
     if not predictions.shape == baseline.shape == (len(predictions), len(labels)):
         raise ReAugKDError(
@@ -138,8 +96,8 @@ def drawn(
     *,
     draws: int = DRAWS,
     seed: int = 0,
-) -> tuple[float, NDArray[np.float64]]:
-    """Return a statistic of all seeds and rows, and that of draws of both with replacement.
+) -> NDArray[np.float64]:
+    """Return a statistic of all seeds and rows, and that of draws of both with replacement, (1 + D,) float64.
 
     Parameters
     ----------
@@ -151,26 +109,12 @@ def drawn(
         D.
     seed : int
         Seed of the draws.
-
-    Returns
-    -------
-    tuple of float and (D,) float64
-        For :func:`percentiles`.
     """
     generator = np.random.default_rng(seed)
-
-    def taken(count: int) -> NDArray[np.int64]:
-        return generator.integers(count, size=count)
-
-    found = [statistic(taken(seeds), taken(rows)) for _ in range(draws)]
-    return statistic(np.arange(seeds), np.arange(rows)), np.asarray(found)
-
-
-def percentiles(mean: float, drawn: NDArray[np.floating], confidence: float = 0.95) -> Interval:
-    """Return a mean with the percentiles of its draws (D,) as the interval."""
-    outside = 50 * (1 - confidence)
-    low, high = np.percentile(drawn, [outside, 100 - outside])
-    return Interval(mean, float(low), float(high))
+    found = [statistic(np.arange(seeds), np.arange(rows))]
+    for _ in range(draws):
+        found.append(statistic(generator.integers(seeds, size=seeds), generator.integers(rows, size=rows)))
+    return np.asarray(found)
 
 
 def mcnemar(labels: Labels, predictions: NDArray[np.integer], baseline: NDArray[np.integer]) -> float:

@@ -1,9 +1,11 @@
 """The plots of a study, as pure functions from its tables to Plotly figures."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
+import plotly.express as px
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from reaugkd.figures import PALETTE
 
@@ -28,32 +30,12 @@ def methods_figure(summary: pd.DataFrame) -> go.Figure:
     Figure
         Points with bars; the title names the best way.
     """
-    shown = summary.assign(way=summary["method"] + " / " + summary["answer"])
-    tasks = list(shown["task"].unique())
-    ways = list(dict.fromkeys(shown["way"]))[::-1]
+    shown = summary.assign(way=summary["method"] + " / " + summary["answer"], panel=_tasks_with_metric(summary))
     best = shown.groupby("way")["mean"].agg(["mean", "size"])
     winner = best[best["size"] == best["size"].max()]["mean"].idxmax()
-    figure = make_subplots(1, len(tasks), shared_yaxes=True, subplot_titles=tasks, horizontal_spacing=0.03)
-    methods = list(shown["method"].unique())
-    for column, task in enumerate(tasks, start=1):
-        for number, method in enumerate(methods):
-            rows = shown[(shown["task"] == task) & (shown["method"] == method)]
-            figure.add_scatter(
-                x=rows["mean"],
-                y=rows["way"],
-                error_x=_bars(rows),
-                mode="markers",
-                marker={"color": PALETTE[number], "size": 8},
-                name=method,
-                legendgroup=method,
-                showlegend=column == 1,
-                row=1,
-                col=column,
-            )
-        figure.update_xaxes(title=_percent_of(_metric(shown, task)), row=1, col=column)
-    figure.update_yaxes(categoryorder="array", categoryarray=ways)
     title = f"Best on average: {winner}<br><sub>mean and 95 % interval over {_counted(summary)}</sub>"
-    return _styled(figure, title, len(ways))
+    figure = _panels(shown, title, shown["way"].nunique(), x="mean", y="way", color="method")
+    return figure.update_xaxes(matches=None)
 
 
 def comparison_figure(comparisons: pd.DataFrame) -> go.Figure:
@@ -69,48 +51,27 @@ def comparison_figure(comparisons: pd.DataFrame) -> go.Figure:
     Figure
         Points with bars around a line at 0; the title says by how much the first pair differs.
     """
-    pairs = list(dict.fromkeys(zip(comparisons["ours"], comparisons["baseline"], strict=True)))
-    titles = [f"{ours}<br>minus {theirs}" for ours, theirs in pairs]
-    columns, lines = min(len(pairs), PANELS_A_ROW), -(-len(pairs) // PANELS_A_ROW)
-    figure = make_subplots(
-        lines,
-        columns,
-        shared_yaxes=True,
-        subplot_titles=titles,
-        horizontal_spacing=0.03,
-        vertical_spacing=0.25 / lines,
+    shown = comparisons.assign(
+        panel=comparisons["ours"] + "<br>minus " + comparisons["baseline"],
+        text=comparisons["mean"].map("{:+.2f}".format),
+        is_average=comparisons["task"] == ALL_TASKS,
     )
-    tasks = list(dict.fromkeys(comparisons["task"]))
-    for number, (ours, theirs) in enumerate(pairs):
-        line, column = number // columns + 1, number % columns + 1
-        rows = comparisons[(comparisons["ours"] == ours) & (comparisons["baseline"] == theirs)]
-        colours = [PALETTE[4] if task == ALL_TASKS else PALETTE[0] for task in rows["task"]]
-        figure.add_scatter(
-            x=rows["mean"],
-            y=rows["task"],
-            error_x=_bars(rows),
-            mode="markers+text",
-            text=[f"{mean:+.2f}" for mean in rows["mean"]],
-            textposition="top center",
-            cliponaxis=False,
-            marker={"color": colours, "size": 9},
-            showlegend=False,
-            row=line,
-            col=column,
-        )
-        figure.add_vline(x=0, line={"color": INK, "width": 2}, layer="below", row=line, col=column)
-        figure.update_xaxes(title="points" if number + columns >= len(pairs) else "", row=line, col=column)
-    ends = np.append(comparisons[["mean", "low", "high"]].to_numpy(), 0)  # one range, so that panels compare
-    room = 0.12 * np.ptp(ends)
-    figure.update_xaxes(range=[ends.min() - room, ends.max() + room], nticks=9)
-    figure.update_yaxes(categoryorder="array", categoryarray=tasks[::-1], range=[-0.5, len(tasks) - 0.3])
-    figure.update_annotations(font_size=12)
-    first = comparisons[(comparisons["ours"] == pairs[0][0]) & (comparisons["baseline"] == pairs[0][1])].iloc[-1]
+    first = shown[shown["panel"] == shown["panel"].iloc[0]].iloc[-1]
     title = (
         f"{first['ours']} minus {first['baseline']}: {first['mean']:+.2f} points on {first['task']}"
-        f"<br><sub>mean and 95 % interval over {_counted(comparisons)} and the test rows</sub>"
+        f"<br><sub>in points: mean and 95 % interval over {_counted(comparisons)} and the test rows</sub>"
     )
-    return _styled(figure, title, lines * (2 * len(tasks) + 3))
+    tasks, lines = shown["task"].nunique(), -(-shown["panel"].nunique() // PANELS_A_ROW)
+    colours = {False: PALETTE[0], True: PALETTE[4]}
+    options = {"text": "text", "facet_col_wrap": PANELS_A_ROW, "facet_row_spacing": 0.25 / lines}
+    options |= {"color": "is_average", "color_discrete_map": colours}
+    figure = _panels(shown, title, lines * (2 * tasks + 3), x="mean", y="task", **options)
+    ends = np.append(comparisons[["mean", "low", "high"]].to_numpy(), 0)  # one range, so that panels compare
+    room = 0.12 * np.ptp(ends)
+    figure.update_traces(textposition="top center", cliponaxis=False, showlegend=False)
+    figure.add_vline(x=0, line={"color": INK, "width": 2}, layer="below")
+    figure.update_xaxes(range=[ends.min() - room, ends.max() + room], nticks=9, showticklabels=True)
+    return figure.update_yaxes(range=[-0.5, tasks - 0.3])
 
 
 def scenario_figure(scenario: pd.DataFrame) -> go.Figure:
@@ -127,59 +88,18 @@ def scenario_figure(scenario: pd.DataFrame) -> go.Figure:
         Points: over the counts of rows, a colour a way, where there are several, or else below one another. What is
         trained again is dashed; the title says which other way is best.
     """
-    counts = scenario.groupby("task")["rows_a_class"].nunique().max()
-    figure = _over_counts(scenario) if counts > 1 else _below_one_another(scenario)
-    figure.update_layout(title_text=_scenario_title(scenario))
-    return figure
-
-
-def _over_counts(scenario: pd.DataFrame) -> go.Figure:
-    by_part = scenario["kind"].iloc[0] == "new_classes"
-    panels = ["new", "old"] if by_part else list(scenario["task"].unique())
-    titles = ["accuracy on the new classes", "accuracy on the old classes"] if by_part else panels
-    figure = make_subplots(1, len(panels), subplot_titles=titles, horizontal_spacing=0.08)
-    for column, panel in enumerate(panels, start=1):
-        for number, way in enumerate(scenario["way"].unique()):
-            rows = scenario[scenario["way"] == way]
-            rows = rows if by_part else rows[rows["task"] == panel]
-            figure.add_scatter(
-                x=rows["rows_a_class"].astype(int).astype(str),
-                y=rows[panel] if by_part else rows["mean"],
-                error_y=None if by_part else _bars(rows),
-                mode="lines+markers",
-                marker={"color": PALETTE[number % len(PALETTE)], "size": 9},
-                line={"dash": "dash" if way.startswith(AGAIN) else "solid"},
-                name=way,
-                legendgroup=way,
-                showlegend=column == 1,
-                row=1,
-                col=column,
-            )
-        figure.update_xaxes(title="rows a class", type="category", row=1, col=column)
-        figure.update_yaxes(title=_percent_of("accuracy" if by_part else _metric(scenario, panel)), row=1, col=column)
-    figure = _styled(figure, "", 12)
-    figure.update_layout(legend={"y": -0.25})
-    return figure
-
-
-def _below_one_another(scenario: pd.DataFrame) -> go.Figure:
-    ways, tasks = list(scenario["way"].unique()), list(scenario["task"].unique())
-    figure = make_subplots(1, len(tasks), shared_yaxes=True, subplot_titles=tasks, horizontal_spacing=0.03)
-    for column, task in enumerate(tasks, start=1):
-        rows = scenario[scenario["task"] == task]
-        figure.add_scatter(
-            x=rows["mean"],
-            y=rows["way"],
-            error_x=_bars(rows),
-            mode="markers",
-            marker={"color": PALETTE[0], "size": 9},
-            showlegend=False,
-            row=1,
-            col=column,
-        )
-        figure.update_xaxes(title=_percent_of(_metric(scenario, task)), row=1, col=column)
-    figure.update_yaxes(categoryorder="array", categoryarray=ways[::-1])
-    return _styled(figure, "", len(ways))
+    shown, title = scenario.assign(panel=_tasks_with_metric(scenario)), _scenario_title(scenario)
+    if scenario["kind"].iloc[0] == "new_classes":
+        parts = {part: shown["panel"].str.replace("<br>", f", {part} classes<br>") for part in ("new", "old")}
+        parted = [shown.assign(panel=panel, mean=shown[part], low=None, high=None) for part, panel in parts.items()]
+        shown = pd.concat(parted, ignore_index=True)
+    if scenario.groupby("task")["rows_a_class"].nunique().max() <= 1:
+        return _panels(shown, title, shown["way"].nunique(), x="mean", y="way").update_xaxes(matches=None)
+    shown["rows a class"] = shown["rows_a_class"].astype(int).astype(str)
+    figure = _panels(shown, title, 12, x="rows a class", y="mean", color="way")
+    figure.for_each_trace(lambda line: line.update(line_dash="dash" if line.name.startswith(AGAIN) else "solid"))
+    figure.update_traces(mode="lines+markers").update_xaxes(type="category", title="rows a class")
+    return figure.update_yaxes(matches=None, showticklabels=True).update_layout(legend_y=-0.25)
 
 
 def _scenario_title(scenario: pd.DataFrame) -> str:
@@ -202,36 +122,35 @@ def _counted(rows: pd.DataFrame) -> str:
     return f"{most} seed{'s' * (most > 1)}" if fewest == most else f"{fewest} to {most} seeds"
 
 
-def _metric(rows: pd.DataFrame, task: str) -> str:
-    return str(rows.loc[rows["task"] == task, "metric"].iloc[0])
+def _tasks_with_metric(rows: pd.DataFrame) -> "pd.Series[str]":
+    return rows["task"] + "<br>" + rows["metric"].str.replace("_", " ") + ", %"
 
 
-def _percent_of(metric: str) -> str:
-    return f"{metric.replace('_', ' ')}, %"
-
-
-def _bars(rows: pd.DataFrame) -> dict[str, object]:
-    """Return error bars; where there is no interval, none."""
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": np.nan_to_num(rows["high"] - rows["mean"]),
-        "arrayminus": np.nan_to_num(rows["mean"] - rows["low"]),
-        "thickness": 1.5,
-    }
-
-
-def _styled(figure: go.Figure, title: str, rows: int) -> go.Figure:
+def _panels(rows: pd.DataFrame, title: str, height: int, *, x: str, y: str, **options: Any) -> go.Figure:
+    """Draw means with their intervals as points, a panel for each ``panel``; the height is that of so many rows."""
+    error = f"error_{'x' if x == 'mean' else 'y'}"
+    figure = px.scatter(
+        rows.assign(above=rows["high"] - rows["mean"], below=rows["mean"] - rows["low"]),
+        x=x,
+        y=y,
+        facet_col="panel",
+        facet_col_spacing=0.03 if x == "mean" else 0.08,
+        category_orders={name: rows[name].unique() for name in ("panel", "method", "way", "task") if name in rows},
+        color_discrete_sequence=PALETTE,
+        **{error: "above", f"{error}_minus": "below"},
+        **options,
+    )
+    figure.for_each_annotation(lambda panel: panel.update(text=panel.text.partition("=")[2], font_size=12))
     figure.update_layout(
         title={"text": title, "x": 0.01, "y": 1, "pad": {"t": 26}, "yanchor": "top", "font": {"size": 18}},
         font={"size": 13, "color": INK},
         paper_bgcolor=PAPER,
         plot_bgcolor=PAPER,
         width=WIDTH,
-        height=190 + ROW_HEIGHT * rows,
+        height=190 + ROW_HEIGHT * height,
         margin={"l": 10, "r": 20, "t": 130, "b": 60},
-        legend={"orientation": "h", "y": -0.12, "yanchor": "top"},
+        legend={"orientation": "h", "y": -0.12, "yanchor": "top", "title": ""},
     )
-    figure.update_xaxes(gridcolor="#E3E5E9", zeroline=False)
-    figure.update_yaxes(gridcolor="#E3E5E9", automargin=True)
-    return figure
+    figure.update_traces(marker_size=9, error_x_thickness=1.5, error_y_thickness=1.5)
+    figure.update_xaxes(gridcolor="#E3E5E9", zeroline=False, title="")
+    return figure.update_yaxes(gridcolor="#E3E5E9", zeroline=False, automargin=True, title="")

@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass, replace
+from functools import partial
 from inspect import signature
+from itertools import product
 from math import isfinite
 from pathlib import Path
 from types import NoneType, UnionType
@@ -16,7 +19,6 @@ from reaugkd.data import SPLITS, UNLABELLED, Task
 from reaugkd.errors import ReAugKDError
 from reaugkd.recipe import STUDENT_EPOCHS, TEACHER_EPOCHS, Recipe
 from reaugkd.sources import load_files
-from reaugkd.weights import DEFAULT_ENCODER
 
 # Goes up when the keys or the rules by which the pool is chosen change: recorded answers are then old.
 CHOICES = 5
@@ -32,28 +34,7 @@ POOLS = {
 """Which experts a logarithmic pool may take beside the student, by the name of the answer: keys of the memory, and the
 classifiers of :mod:`reaugkd.controls`, which have no memory."""
 SCENARIOS = ("new_classes", "few_labels", "unlabelled_text")
-
-
-@dataclass(frozen=True)
-class StudyTask:
-    """A task of a study.
-
-    Parameters
-    ----------
-    name : str
-        Its name in tables and plots.
-    files : dict
-        Arguments of :func:`reaugkd.sources.load_files`; paths start from the study's data folder.
-    """
-
-    name: str
-    files: dict[str, Any]
-
-    def load(self, data: Path) -> Task:
-        """Load the task; ``data`` is the folder from which its paths start."""
-        paths = {split: data / self.files[split] for split in (*SPLITS, UNLABELLED) if split in self.files}
-        options = {name: value for name, value in self.files.items() if name not in paths}
-        return replace(load_files(**paths, **options), name=self.name)
+NO_TEACHER = "none"
 
 
 @dataclass(frozen=True)
@@ -62,8 +43,6 @@ class StudyTeacher:
 
     Parameters
     ----------
-    name : str
-        Its name in tables and plots.
     encoder : str
         The pretrained encoder that is fine-tuned.
     seeds : tuple of int
@@ -72,42 +51,25 @@ class StudyTeacher:
         The methods that learn from it; all if left out.
     """
 
-    name: str
     encoder: str
     seeds: tuple[int, ...] = (0,)
     methods: tuple[str, ...] | None = None
 
-    def teaches(self, method: str) -> bool:
-        """Whether the method of this name learns from it."""
-        return self.methods is None or method in self.methods
-
 
 @dataclass(frozen=True)
-class StudyMethod:
-    """A way to train the student.
+class StudyEncoder:
+    """An untuned encoder, by whose layers the memory is searched too.
 
     Parameters
     ----------
-    name : str
-        Its name in tables and plots.
-    changes : dict
-        What differs from the :class:`~reaugkd.recipe.Recipe`, nested as its fields are.
+    encoder : str
+        The pretrained encoder.
+    layers : tuple of int
+        By how many of its layers; each number is a key of its own.
     """
 
-    name: str
-    changes: dict[str, Any]
-
-    def recipe(self, teacher: StudyTeacher, seed: int) -> Recipe:
-        """Return the recipe of one student."""
-        recipe = Recipe(teacher=teacher.encoder, seed=seed)
-        changed: Recipe = _changed(recipe, self.changes, f"methods.{self.name}")
-        return changed
-
-    @property
-    def needs_teacher(self) -> bool:
-        """Whether the student learns from the teacher at all; one that does not is trained once for all teachers."""
-        loss = self.recipe(StudyTeacher("any", DEFAULT_ENCODER), 0).distillation
-        return loss.soft_label_weight > 0 or loss.aligns
+    encoder: str
+    layers: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -133,120 +95,128 @@ class StudyScenario:
 
 
 @dataclass(frozen=True)
+class Run:
+    """A student of a study, or a scenario by one seed. Files lie in the study's folder.
+
+    Parameters
+    ----------
+    about : dict
+        What a :class:`~reaugkd.study_record.StudyRecord` knows it by: ``task``, ``teacher``, ``method`` or ``kind``,
+        ``seed``, and ``made_by``, a digest of all settings that decide what it answers.
+    recipe : Recipe
+        Of the student, not yet filled in for the task's size.
+    teacher_seed : int
+        Seed of the teacher.
+    file : Path
+        What the run leaves.
+    outputs_file : Path
+        The teacher's outputs; named otherwise wherever the teacher would be another.
+    """
+
+    about: dict[str, Any]
+    recipe: Recipe
+    teacher_seed: int
+    file: Path
+    outputs_file: Path
+
+    @property
+    def keys_file(self) -> Path:
+        """The embeddings by the teacher's projection head; named otherwise wherever the head would be another."""
+        training = asdict(replace(self.recipe.projection_training, seed=self.teacher_seed))
+        made_by = _digest([self.recipe.student, training, self.recipe.projection_temperature])
+        return Path("keys", f"{self.outputs_file.stem}-{made_by}.npz")
+
+
+@dataclass(frozen=True)
 class Study:
     """What is compared.
 
     Parameters
     ----------
-    tasks : tuple of StudyTask
-        On what.
-    teachers : tuple of StudyTeacher
-        By whom.
-    methods : tuple of StudyMethod
-        How the student is trained.
+    tasks : dict of str to dict
+        By name the arguments of :func:`reaugkd.sources.load_files`; paths start from the study's data folder.
+    teachers : dict of str to StudyTeacher
+        By name.
+    methods : dict of str to Recipe
+        By name, how the student is trained; teacher and seed are the study's.
     seeds : tuple of int
         Seeds of the students.
     compare : tuple of (str, str)
         Which answers are compared, ``"method/answer"`` each, the baseline second.
-    encoder_key : dict or None
-        ``encoder``, and the list ``layers``: by the first so many of them the memory is searched too, each number a key
-        of its own; ``methods``, if not all, names those that have it.
+    encoder_key : StudyEncoder or None
+        Gives the students further keys.
     scenarios : tuple of StudyScenario
         What is done with a memory after training.
     """
 
-    tasks: tuple[StudyTask, ...]
-    teachers: tuple[StudyTeacher, ...]
-    methods: tuple[StudyMethod, ...]
+    tasks: dict[str, dict[str, Any]]
+    teachers: dict[str, StudyTeacher]
+    methods: dict[str, Recipe]
     seeds: tuple[int, ...]
     compare: tuple[tuple[str, str], ...] = ()
-    encoder_key: dict[str, Any] | None = field(default=None)
+    encoder_key: StudyEncoder | None = None
     scenarios: tuple[StudyScenario, ...] = ()
 
-    def encoder_layers(self, method: StudyMethod) -> list[int]:
-        """Return by how many layers of the untuned encoder a method's students search too, a key each."""
-        about = self.encoder_key or {}
-        names = about.get("methods")
-        return list(about.get("layers", ())) if names is None or method.name in names else []
+    def load(self, task: str, data: str | Path) -> Task:
+        """Load the task of this name; ``data`` is the folder from which its paths start."""
+        files = self.tasks[task]
+        paths = {split: Path(data) / files[split] for split in (*SPLITS, UNLABELLED) if split in files}
+        return replace(load_files(**files | paths), name=task)
 
-    def answers(self, method: StudyMethod) -> list[str]:
-        """Return how a method's students can answer, see :class:`reaugkd.study_answers.Answers`."""
-        if not method.needs_teacher:
+    def answers(self, method: str) -> list[str]:
+        """Return how a method's students can answer, see :func:`reaugkd.study_answers.choose_ways`."""
+        if not needs_teacher(self.methods[method]):
             return ["off"]
-        encoders = [f"pool+encoder{layers}" for layers in self.encoder_layers(method)]
-        return ["off", "linear", *POOLS, "memory", *encoders]
+        with_encoder = [f"pool+encoder{layers}" for layers in self.encoder_key.layers] if self.encoder_key else []
+        return ["off", "linear", *POOLS, "memory", *with_encoder]
 
-    def teacher_seed(self, teacher: StudyTeacher, seed: int) -> int:
-        """Return the seed of the teacher that teaches a student: the study's seeds take a teacher's in turn.
+    def students(self) -> Iterator[Run]:
+        """Yield every student, one seed after the other, so that a study that is stopped early has whole seeds.
 
-        Parameters
-        ----------
-        teacher : StudyTeacher
-            The teacher.
-        seed : int
-            The student's, one of :attr:`seeds`.
+        A student that learns from no teacher belongs to the teacher :data:`NO_TEACHER` and comes once.
         """
-        return teacher.seeds[self.seeds.index(seed) % len(teacher.seeds)]
+        first = next(iter(self.teachers))
+        every = product(self.seeds, self.teachers.items(), self.tasks, self.methods.items())
+        for seed, (teacher, about), task, (method, recipe) in every:
+            learns = needs_teacher(recipe)
+            if (about.methods is None or method in about.methods) if learns else teacher == first:
+                named = {"task": task, "teacher": teacher if learns else NO_TEACHER, "method": method, "seed": seed}
+                file = Path("students", task, named["teacher"], f"{method}-{seed}.npz")
+                yield self._run(named, replace(recipe, seed=seed), teacher, file)
 
-    def made_by(self, task: str, recipe: Recipe, teacher_seed: int) -> str:
-        """Return a digest of all settings that decide what a student, or a scenario's, answers.
+    def scenario_runs(self) -> Iterator[Run]:
+        """Yield every scenario by each of its seeds, one seed after the other."""
+        for position in range(max((len(scenario.seeds) for scenario in self.scenarios), default=0)):
+            for scenario in [scenario for scenario in self.scenarios if position < len(scenario.seeds)]:
+                task, teacher, seed = scenario.task, scenario.teacher, scenario.seeds[position]
+                named = {"kind": scenario.kind, "task": task, "teacher": teacher, "seed": seed}
+                file = Path("scenarios", f"{scenario.kind}-{task}-{teacher}-{seed}.json")
+                run = self._run(named, Recipe(seed=seed), teacher, file)
+                if scenario.kind == "new_classes":  # its teacher has not seen all classes
+                    outputs = self._outputs_file(f"{task}-old-classes", teacher, seed)
+                    run = replace(run, teacher_seed=seed, outputs_file=outputs)
+                yield run
 
-        Parameters
-        ----------
-        task : str
-            Name of the task.
-        recipe : Recipe
-            Of the student, not yet filled in for the task's size.
-        teacher_seed : int
-            Seed of the teacher.
+    def _run(self, named: dict[str, Any], recipe: Recipe, teacher: str, file: Path) -> Run:
+        """Return a run; the study's seeds take a teacher's seeds in turn."""
+        task, about = named["task"], self.teachers[teacher]
+        teacher_seed = about.seeds[self.seeds.index(named["seed"]) % len(about.seeds)]
+        recipe = replace(recipe, teacher=about.encoder)
+        key, epochs = self.encoder_key and asdict(self.encoder_key), [STUDENT_EPOCHS, TEACHER_EPOCHS]
+        made_by = _digest([self.tasks[task], asdict(recipe), teacher_seed, key, CHOICES, *epochs])
+        outputs = self._outputs_file(task, teacher, teacher_seed)
+        return Run(named | {"made_by": made_by}, recipe, teacher_seed, file, outputs)
 
-        Returns
-        -------
-        str
-            Twelve hexadecimal digits.
-        """
-        files = next(entry.files for entry in self.tasks if entry.name == task)
-        made_of = [files, asdict(recipe), teacher_seed, self.encoder_key, CHOICES, STUDENT_EPOCHS, TEACHER_EPOCHS]
-        return _digest(made_of)
-
-    def taught_by(self, teacher: StudyTeacher, seed: int) -> str:
-        """Return a trained teacher's name for files: the plan's, the seed, and a digest of what it is trained by.
-
-        Parameters
-        ----------
-        teacher : StudyTeacher
-            The teacher.
-        seed : int
-            Its seed.
-
-        Returns
-        -------
-        str
-            Another one wherever the teacher would be another.
-        """
+    def _outputs_file(self, task: str, teacher: str, seed: int) -> Path:
         recipe = Recipe()
         trained_by = [asdict(recipe.teacher_training), recipe.max_length, recipe.teacher_epochs, TEACHER_EPOCHS]
-        return f"{teacher.name}-{seed}-{_digest([teacher.encoder, seed, *trained_by])}"
+        made_by = _digest([self.teachers[teacher].encoder, seed, *trained_by])
+        return Path("teachers", f"{task}-{teacher}-{seed}-{made_by}.parquet")
 
-    def projected_by(self, teacher: StudyTeacher, seed: int, recipe: Recipe) -> str:
-        """Return the name for files of a teacher's projection head, as :meth:`taught_by` does of the teacher.
 
-        Parameters
-        ----------
-        teacher : StudyTeacher
-            The teacher.
-        seed : int
-            Its seed, and the head's.
-        recipe : Recipe
-            ``student``, ``projection_training`` and ``projection_temperature`` count.
-
-        Returns
-        -------
-        str
-            Another one wherever the head would be another.
-        """
-        training = asdict(replace(recipe.projection_training, seed=seed))
-        return f"{self.taught_by(teacher, seed)}-{_digest([recipe.student, training, recipe.projection_temperature])}"
+def needs_teacher(recipe: Recipe) -> bool:
+    """Return whether a student learns from the teacher at all; one that does not is trained once for all teachers."""
+    return recipe.distillation.soft_label_weight > 0 or recipe.distillation.aligns
 
 
 def _digest(settings: Any) -> str:
@@ -277,167 +247,104 @@ def read_study(path: str | Path) -> Study:
             f"There is no file {str(path)!r}; write the study's tasks, teachers, methods and seeds there."
         )
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        study: Study = _read(Study, yaml.safe_load(path.read_text(encoding="utf-8")))
+        _check(study)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ReAugKDError(f"{str(path)!r} is no YAML ({' '.join(str(error).split())}); correct it.") from error
-    known = {entry.name for entry in fields(Study)}
-    if not isinstance(content, dict) or not {"tasks", "teachers", "methods", "seeds"} <= set(content) <= known:
-        raise ReAugKDError(
-            f"{str(path)!r} must hold tasks, teachers, methods and seeds, and nothing else but "
-            f"{' and '.join(sorted(known - {'tasks', 'teachers', 'methods', 'seeds'}))}."
-        )
-    try:
-        study = Study(
-            tasks=tuple(StudyTask(name, files) for name, files in _named(content, "tasks")),
-            teachers=tuple(StudyTeacher(name, **_with_tuples(about)) for name, about in _named(content, "teachers")),
-            methods=tuple(StudyMethod(name, changes) for name, changes in _named(content, "methods")),
-            seeds=tuple(content["seeds"]),
-            compare=tuple((str(ours), str(theirs)) for ours, theirs in content.get("compare", ())),
-            encoder_key=content.get("encoder_key"),
-            scenarios=tuple(StudyScenario(**_with_tuples(about)) for about in content.get("scenarios", ())),
-        )
-        _check(study)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ReAugKDError(f"{str(path)!r} is not laid out as a study ({error}); correct it.") from error
     except ReAugKDError as error:
         raise ReAugKDError(f"{str(path)!r}: {error}") from error
     return study
 
 
-def _named(content: dict[str, Any], part: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return a part's entries by name, each with its settings; a method may have none."""
-    entries = content[part]
-    if not isinstance(entries, dict):
-        raise ReAugKDError(f"{part} is {entries!r}; write a name and its settings for each.")
-    for name, settings in entries.items():
-        if not isinstance(name, str) or not isinstance({} if settings is None else settings, dict):
-            raise ReAugKDError(f"{part} has {name!r}: {settings!r}; write a name, and its settings by name.")
-    return [(name, settings or {}) for name, settings in entries.items()]
+def _read(kind: Any, given: Any, where: str = "", default: Any = None) -> Any:
+    """Return what a plan gives as the kind of value that a setting takes; what it leaves out is as in the default.
+
+    A number that YAML takes for text (1e-4) is the number that it is.
+    """
+    origin, parts = get_origin(kind) or kind, get_args(kind)
+    if isinstance(kind, UnionType):
+        return None if given is None and NoneType in parts else _read(parts[0], given, where, default)
+    if isinstance(kind, type) and is_dataclass(kind):
+        make = partial(replace, default) if isinstance(default, kind) else kind
+        return make(**_settings(kind, given, where, is_whole=make is kind))
+    if origin is dict and isinstance(given, dict):
+        names = [_read(str, name, f"a name in {where}") for name in given]
+        return {name: _read(parts[1], given[name], f"{where}.{name}") for name in names}
+    if origin is tuple and isinstance(given, list) and (Ellipsis in parts or len(given) == len(parts)):
+        return tuple(_read(parts[0], part, f"{where}[{number}]") for number, part in enumerate(given))
+    if kind is float and isinstance(given, str):
+        with suppress(ValueError):
+            given = float(given)
+    allowed = int | float if kind is float else origin
+    fits = kind is Any or (isinstance(given, allowed) and isinstance(given, bool) == (kind is bool))
+    if not fits or (kind is float and not isfinite(given)):
+        words = _IN_WORDS.get(kind, _IN_WORDS.get(origin, "left out"))
+        raise ReAugKDError(f"{where} is {given!r}; it must be {words}.")
+    return given
 
 
-def _with_tuples(about: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in about.items()}
+_IN_WORDS = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    tuple: "a list",
+    tuple[str, str]: "a list of two",
+    dict: "names, each with its settings",
+}
+
+
+def _settings(of: Callable[..., Any], given: Any, where: str, *, is_whole: bool = True) -> dict[str, Any]:
+    """Return settings by name, each of the kind that a function or a class takes, and, in a whole, none missing."""
+    known, shown = signature(of).parameters, where or "The plan"
+    if not isinstance(given, dict):
+        raise ReAugKDError(f"{shown} is {given!r}; write its settings by name.")
+    for name in given:
+        if name not in known:
+            raise ReAugKDError(f"{shown} has no setting {name!r}; it has {', '.join(known)}.")
+    for name, setting in known.items():
+        if is_whole and setting.default is setting.empty and name not in given:
+            raise ReAugKDError(f"{shown} has no {name}, which it needs.")
+    return {
+        name: _read(known[name].annotation, value, f"{where}.{name}".lstrip("."), known[name].default)
+        for name, value in given.items()
+    }
 
 
 def _check(study: Study) -> None:
-    if not (study.tasks and study.teachers and study.methods and study.seeds):
-        raise ReAugKDError("A study needs at least one task, teacher, method and seed.")
-    for task in study.tasks:
-        _check_task(task)
-    _check_seeds(study.seeds, "seeds")
-    for method in study.methods:
-        method.recipe(study.teachers[0], study.seeds[0])  # an unknown setting fails now, not after hours
-    _check_encoder_key(study)
-    for teacher in study.teachers:
-        _check_teacher(teacher, study)
-    for scenario in study.scenarios:
-        _check_scenario(scenario, study)
-    by_name = {method.name: method for method in study.methods}
-    for side in (side for pair in study.compare for side in pair):
-        name, _, answer = side.partition("/")
-        if name not in by_name:
-            raise ReAugKDError(f"It compares {side!r}, but has no method of that name.")
-        if answer and answer not in study.answers(by_name[name]):
-            known = ", ".join(study.answers(by_name[name]))
-            raise ReAugKDError(f"It compares {side!r}, but {name} answers by none but {known}.")
+    """Refuse a plan that names what it does not have: it would fail after hours."""
+    for part in ("tasks", "teachers", "methods", "seeds"):
+        _each_once(part, getattr(study, part))
+    for name, files in study.tasks.items():
+        _settings(load_files, files, f"tasks.{name}")
+    for name, recipe in study.methods.items():
+        if (recipe.teacher, recipe.seed) != (Recipe.teacher, Recipe.seed):
+            raise ReAugKDError(f"methods.{name} sets teacher or seed; name them under teachers and seeds.")
+    for name, teacher in study.teachers.items():
+        _each_once(f"teachers.{name}.seeds", set(teacher.seeds))
+        _known(f"teachers.{name}.methods", teacher.methods or (), study.methods)
+    for number, scenario in enumerate(study.scenarios):
+        where = f"scenarios[{number}]"
+        _known(f"{where}.kind", [scenario.kind], SCENARIOS)
+        _known(f"{where}.task", [scenario.task], study.tasks)
+        _known(f"{where}.teacher", [scenario.teacher], study.teachers)
+        _each_once(f"{where}.seeds", scenario.seeds)
+        _known(f"{where}.seeds", scenario.seeds, study.seeds)
+        if (UNLABELLED in study.tasks[scenario.task]) != (scenario.kind == "unlabelled_text"):
+            raise ReAugKDError(
+                f"{where}: {scenario.kind!r} cannot run on {scenario.task!r}; unlabelled_text needs a task with a file "
+                "of unlabelled rows, the others one without."
+            )
+    sides = [f"{method}/{answer}" for method in study.methods for answer in study.answers(method)]
+    _known("compare", [side for pair in study.compare for side in pair], [*study.methods, *sides])
 
 
-def _check_task(task: StudyTask) -> None:
-    options = signature(load_files).parameters
-    if "train" not in task.files:
-        raise ReAugKDError(f"tasks.{task.name} has no train file; name it as train.")
-    for name, value in task.files.items():
-        if name not in options:
-            raise ReAugKDError(f"tasks.{task.name} has no option {name!r}; it has {', '.join(options)}.")
-        _fitting(value, str if name in (*SPLITS, UNLABELLED) else options[name].annotation, f"tasks.{task.name}.{name}")
+def _each_once(where: str, values: Collection[Any]) -> None:
+    if not values or len(set(values)) < len(values):
+        raise ReAugKDError(f"{where} is {list(values)}; name at least one, and each once.")
 
 
-def _check_encoder_key(study: Study) -> None:
-    about = study.encoder_key
-    if about is None:
-        return
-    if not isinstance(about, dict) or not {"encoder", "layers"} <= set(about) <= {"encoder", "layers", "methods"}:
-        raise ReAugKDError(f"encoder_key is {about!r}; write its encoder, its layers and, if not all, its methods.")
-    _fitting(about["encoder"], str, "encoder_key.encoder")
-    _fitting(about["layers"], tuple[int, ...], "encoder_key.layers")
-    unknown = sorted(set(about.get("methods", ())) - {method.name for method in study.methods})
-    if unknown:
-        raise ReAugKDError(f"encoder_key names the method {unknown[0]!r}, which the study does not have.")
-
-
-def _check_teacher(teacher: StudyTeacher, study: Study) -> None:
-    where = f"teachers.{teacher.name}"
-    for entry in fields(StudyTeacher):
-        _fitting(getattr(teacher, entry.name), entry.type, f"{where}.{entry.name}")
-    if not teacher.seeds:
-        raise ReAugKDError(f"{where}.seeds is empty; name at least one.")
-    unknown = sorted(set(teacher.methods or ()) - {method.name for method in study.methods})
-    if unknown:
-        raise ReAugKDError(f"The teacher {teacher.name!r} has no method {unknown[0]!r} to teach.")
-
-
-def _check_scenario(scenario: StudyScenario, study: Study) -> None:
-    tasks = [task.name for task in study.tasks]
-    teachers = [teacher.name for teacher in study.teachers]
-    if scenario.kind not in SCENARIOS or scenario.task not in tasks or scenario.teacher not in teachers:
-        raise ReAugKDError(
-            f"The scenario {scenario.kind!r} on {scenario.task!r} by {scenario.teacher!r} must be one of "
-            f"{', '.join(SCENARIOS)} on a task and by a teacher of the study."
-        )
-    files = next(task.files for task in study.tasks if task.name == scenario.task)
-    if (UNLABELLED in files) != (scenario.kind == "unlabelled_text"):
-        raise ReAugKDError(
-            f"The scenario {scenario.kind!r} cannot run on {scenario.task!r}: unlabelled_text needs a task with a file "
-            "of unlabelled rows, the others one without."
-        )
-    _check_seeds(scenario.seeds, f"scenarios.{scenario.kind}.seeds")
-    unknown = [seed for seed in scenario.seeds if seed not in study.seeds]
-    if unknown:
-        raise ReAugKDError(
-            f"scenarios.{scenario.kind}.seeds has {unknown[0]}, none of the study's seeds {list(study.seeds)}: "
-            "add it there, which says what teacher it has."
-        )
-
-
-def _check_seeds(seeds: tuple[int, ...], where: str) -> None:
-    """Refuse seeds that are none, or that would count one student twice."""
-    _fitting(seeds, tuple[int, ...], where)
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise ReAugKDError(f"{where} is {list(seeds)}; name at least one, and each once.")
-
-
-def _fitting(value: Any, wanted: Any, where: str) -> Any:
-    """Return a value of the wanted type, a number that YAML takes for text (1e-4) as the number it is."""
-    kinds = get_args(wanted) if isinstance(wanted, UnionType) else (wanted,)
-    if isinstance(value, str) and float in kinds and str not in kinds:
-        with suppress(ValueError):
-            value = float(value)
-    if not any(_is_of(value, kind) for kind in kinds):
-        words = [_IN_WORDS.get(get_origin(kind) or kind, kind.__name__) for kind in kinds if kind is not NoneType]
-        raise ReAugKDError(f"{where} is {value!r}; it must be {' or '.join(words)}.")
-    return value
-
-
-def _is_of(value: Any, kind: Any) -> bool:
-    if get_origin(kind) is tuple:
-        return isinstance(value, list | tuple) and all(_is_of(part, get_args(kind)[0]) for part in value)
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-
-
-_IN_WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", tuple: "a list"}
-
-
-def _changed(settings: Any, changes: Any, where: str) -> Any:
-    """Return nested settings with some of them changed."""
-    if not isinstance(changes, dict):
-        raise ReAugKDError(f"{where} is {changes!r}; write its settings by name.")
-    known = {entry.name: entry.type for entry in fields(settings)}
-    found = {}
-    for name, value in changes.items():
+def _known(where: str, named: Collection[Any], known: Collection[Any]) -> None:
+    for name in named:
         if name not in known:
-            raise ReAugKDError(f"{where} has no setting {name!r}; it has {', '.join(sorted(known))}.")
-        inner, place = getattr(settings, name), f"{where}.{name}"
-        found[name] = _changed(inner, value, place) if is_dataclass(inner) else _fitting(value, known[name], place)
-    return replace(settings, **found)
+            raise ReAugKDError(f"{where} names {name!r}; it must be one of {', '.join(map(str, known))}.")

@@ -1,7 +1,7 @@
 """What a study found, in two small files, from which a report compares again or adds seeds without any training."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,6 @@ from reaugkd.errors import ReAugKDError
 
 ANSWERS_FILE = "answers.parquet"
 SCENARIOS_FILE = "scenario_rows.csv"
-STUDENT = ["task", "teacher", "method", "seed", "made_by"]
-SCENARIO = ["kind", "task", "teacher", "seed", "made_by"]
 
 
 @dataclass(frozen=True)
@@ -27,35 +25,16 @@ class StudyRecord:
         A row for each scenario, seed and way.
     """
 
-    answers: pd.DataFrame
-    scenarios: pd.DataFrame
+    answers: pd.DataFrame = field(default_factory=pd.DataFrame)
+    scenarios: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @classmethod
-    def load(cls, folder: str | Path | None) -> "StudyRecord":
-        """Read a record; an empty one where no folder is named.
-
-        Parameters
-        ----------
-        folder : str or Path or None
-            Where an earlier report was written.
-
-        Returns
-        -------
-        StudyRecord
-            What was found.
-
-        Raises
-        ------
-        ReAugKDError
-            If the folder holds no answers.
-        """
-        if folder is None:
-            return cls(pd.DataFrame(columns=STUDENT), pd.DataFrame(columns=SCENARIO))
+    def load(cls, folder: str | Path) -> "StudyRecord":
+        """Read a record from the folder of an earlier report; a :class:`ReAugKDError` says if it holds no answers."""
         answers, scenarios = Path(folder) / ANSWERS_FILE, Path(folder) / SCENARIOS_FILE
         if not answers.is_file():
             raise ReAugKDError(f"{str(folder)!r} holds no {ANSWERS_FILE}; name the folder of an earlier report.")
-        rows = pd.read_csv(scenarios) if scenarios.is_file() else pd.DataFrame(columns=SCENARIO)
-        return cls(pd.read_parquet(answers), rows)
+        return cls(pd.read_parquet(answers), pd.read_csv(scenarios) if scenarios.is_file() else pd.DataFrame())
 
     def save(self, folder: str | Path) -> list[Path]:
         """Write the record, and return its files."""
@@ -66,17 +45,10 @@ class StudyRecord:
             self.scenarios.to_csv(written[-1], index=False, float_format="%.6g")
         return written
 
-    def answers_of(self, student: Mapping[str, Any]) -> pd.DataFrame:
-        """Return the answers of one student, by :data:`STUDENT`; none where it is not recorded."""
-        return _matching(self.answers, student)
-
-    def rows_of(self, scenario: Mapping[str, Any]) -> pd.DataFrame:
-        """Return the rows of one scenario and seed, by :data:`SCENARIO`; none where it is not recorded."""
-        return _matching(self.scenarios, scenario)
+    def rows_of(self, run: Mapping[str, Any]) -> pd.DataFrame:
+        """Return the rows of one student, or of one scenario, by what its run is known by; none if not recorded."""
+        table = self.scenarios if "kind" in run else self.answers
+        return table[(table.reindex(columns=list(run)) == pd.Series(run)).all(axis=1)]
 
 
-def _matching(table: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.DataFrame:
-    same = pd.Series(True, index=table.index)
-    for name, value in wanted.items():
-        same &= table[name] == value
-    return table[same]
+NOTHING = StudyRecord()

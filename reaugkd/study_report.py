@@ -1,6 +1,6 @@
 """What a study says: means with intervals, paired comparisons, and a plot of each."""
 
-from dataclasses import astuple, dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +8,16 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
+from scipy import stats
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.scenarios import ROWS_A_NEW_CLASS
-from reaugkd.significance import drawn, drawn_differences, interval_over_seeds, percentiles
-from reaugkd.study import StudyFolder, scenario_runs
+from reaugkd.significance import drawn, drawn_differences, interval
+from reaugkd.study import scenario_rows
 from reaugkd.study_answers import study_answers
 from reaugkd.study_figures import ALL_TASKS, comparison_figure, methods_figure, scenario_figure
-from reaugkd.study_plan import Study
-from reaugkd.study_record import StudyRecord
+from reaugkd.study_plan import NO_TEACHER, Study
+from reaugkd.study_record import NOTHING, StudyRecord
 from reaugkd.texts import Labels
 
 FEWEST_SEEDS = 3
@@ -27,10 +28,10 @@ LEGEND = (
     "pool with the student, by the teacher's soft labels and by the gold labels. `pool+encoderL` has L layers of an "
     "untuned encoder as a further key."
 )
-ALIGNMENT = ("cosine", "cka", "overlap_at_10", "class_agreement_at_10", "within_class_cosine")
+ALIGNMENT = ["cosine", "cka", "overlap_at_10", "class_agreement_at_10", "within_class_cosine"]
 
 
-def write_report(study: Study, data: str | Path, work: str | Path, known: StudyRecord | None = None) -> list[Path]:
+def write_report(study: Study, data: str | Path, work: str | Path, known: StudyRecord = NOTHING) -> list[Path]:
     """Choose, score and compare what is trained, and write tables and plots.
 
     Parameters
@@ -41,7 +42,7 @@ def write_report(study: Study, data: str | Path, work: str | Path, known: StudyR
         Folder from which the tasks' paths start.
     work : str or Path
         The study's folder.
-    known : StudyRecord, optional
+    known : StudyRecord
         What an earlier report recorded; it counts where the folder holds nothing.
 
     Returns
@@ -60,8 +61,8 @@ def write_report(study: Study, data: str | Path, work: str | Path, known: StudyR
     answers = study_answers(study, data, work, known)
     if answers.empty:
         raise ReAugKDError(f"No student of the study is trained in {str(work)!r}; run it without --report-only.")
-    gold = {task.name: task.load(Path(data)).labels("test") for task in study.tasks}
-    rows = scenario_rows(study, work, known)
+    gold = {name: study.load(name, data).labels("test") for name in study.tasks}
+    rows = pd.concat([pd.DataFrame(), *(scenario_rows(run, work, known) for run in study.scenario_runs())])
     found = {
         "summary": summarised(answers),
         "comparisons": compared(answers, gold, study.compare),
@@ -70,22 +71,19 @@ def write_report(study: Study, data: str | Path, work: str | Path, known: StudyR
     }
     tables = {name: table for name, table in found.items() if not table.empty}
     work.mkdir(parents=True, exist_ok=True)
-    written = [*StudyRecord(answers, rows).save(work), work / "scores.csv"]
-    answers.drop(columns=["predicted", "gold_log_probability"]).to_csv(written[-1], index=False, float_format="%.6g")
-    for name, table in tables.items():
+    written = StudyRecord(answers, rows).save(work)
+    scores = answers.drop(columns=["predicted", "gold_log_probability"])
+    for name, table in {"scores": scores, **tables}.items():
         written.append(work / f"{name}.csv")
-        table.to_csv(written[-1], index=False, float_format="%.5g")
+        table.to_csv(written[-1], index=False, float_format="%.6g" if name == "scores" else "%.5g")
     written.append(work / "tables.md")
     written[-1].write_text(in_markdown(tables), encoding="utf-8")
-    if "scenarios" in tables:
-        for kind, group in tables["scenarios"].groupby("kind", sort=False):
-            written.append(_saved(scenario_figure(group), work / f"{kind}.svg"))
-    for teacher in [teacher.name for teacher in study.teachers]:
+    figures = {str(kind): scenario_figure(group) for kind, group in found["scenarios"].groupby("kind", sort=False)}
+    for teacher in study.teachers:
         for name, figure in {"summary": methods_figure, "comparisons": comparison_figure}.items():
             if name in tables and teacher in set(tables[name]["teacher"]):
-                shown = tables[name][tables[name]["teacher"].isin([teacher, "none"])]
-                written.append(_saved(figure(shown), work / f"{name}-{teacher}.svg"))
-    return written
+                figures[f"{name}-{teacher}"] = figure(tables[name][tables[name]["teacher"].isin([teacher, NO_TEACHER])])
+    return [*written, *(_saved(figure, work / f"{name}.svg") for name, figure in figures.items())]
 
 
 def summarised(scores: pd.DataFrame) -> pd.DataFrame:
@@ -102,12 +100,7 @@ def summarised(scores: pd.DataFrame) -> pd.DataFrame:
         ``task``, ``teacher``, ``method``, ``answer``, ``metric``, ``seeds``; in percent ``mean``, ``low``, ``high``,
         the last two NaN for fewer than three seeds; ``log_loss`` in nats.
     """
-    keys = ["task", "teacher", "method", "answer", "metric"]
-    rows = []
-    for names, group in scores.groupby(keys, sort=False):
-        about = dict(zip(keys, names, strict=True)) | {"seeds": len(group)}
-        rows.append(about | _over_seeds(100 * group["test"]) | {"log_loss": group["log_loss"].mean()})
-    return pd.DataFrame(rows)
+    return _over_seeds(scores, ["task", "teacher", "method", "answer", "metric"], "test", ["log_loss"])
 
 
 def alignment_table(answers: pd.DataFrame) -> pd.DataFrame:
@@ -125,27 +118,22 @@ def alignment_table(answers: pd.DataFrame) -> pd.DataFrame:
         without a teacher, and those of records that do not hold the measures, are left out. Where
         ``within_class_cosine`` is near 1 the overlap says little.
     """
-    if not set(ALIGNMENT) <= set(answers.columns):
-        return pd.DataFrame()
-    measured = answers[answers["answer"] == "off"].dropna(subset=list(ALIGNMENT))
-    by_student = measured.groupby(["task", "teacher", "method"], sort=False)
-    means = by_student[list(ALIGNMENT)].mean()
+    keys = ["task", "teacher", "method"]
+    measured = answers[answers["answer"] == "off"].reindex(columns=[*keys, *ALIGNMENT]).dropna()
+    by_student = measured.groupby(keys, sort=False)
+    means = by_student.mean()
     means.insert(0, "seeds", by_student.size())
     return means.reset_index()
 
 
-def compared(
-    answers: pd.DataFrame,
-    gold: dict[str, Labels],
-    pairs: tuple[tuple[str, str], ...],
-) -> pd.DataFrame:
+def compared(answers: pd.DataFrame, gold: Mapping[str, Labels], pairs: tuple[tuple[str, str], ...]) -> pd.DataFrame:
     """Compare ways to answer, seed by seed on the same test rows.
 
     Parameters
     ----------
     answers : DataFrame
         As :func:`reaugkd.study_answers.study_answers` gives them.
-    gold : dict of str to (N,) int64
+    gold : mapping of str to (N,) int64
         Gold labels of each task's test rows.
     pairs : tuple of (str, str)
         ``"method/answer"`` and its baseline.
@@ -158,77 +146,46 @@ def compared(
         its interval in nats, below 0 where the first is better.
     """
     rows = []
-    teachers = [name for name in answers["teacher"].unique() if name != "none"]
-    for ours, theirs in pairs:
-        for teacher in teachers:
-            found = {}
+    for ours, baseline in pairs:
+        for teacher in [name for name in answers["teacher"].unique() if name != NO_TEACHER]:
+            taught = answers[answers["teacher"].isin([teacher, NO_TEACHER])]
+            both = _side(taught, ours).merge(_side(taught, baseline), on=["task", "seed"], suffixes=("", "_baseline"))
+            about, found = {"ours": ours, "baseline": baseline, "teacher": teacher}, {}
             for draw, (task, labels) in enumerate(gold.items()):  # the draws of tasks are independent
-                sides = [_side(answers, task, teacher, side) for side in (ours, theirs)]
-                shared = sorted(set(sides[0]) & set(sides[1]))
-                if shared:
-                    about = {"ours": ours, "baseline": theirs, "teacher": teacher, "task": task, "seeds": len(shared)}
-                    metric = answers.loc[answers["task"] == task, "metric"].iloc[0]
-                    found[task] = _compared([[side[seed] for seed in shared] for side in sides], labels, metric, draw)
-                    rows.append(about | found[task].as_row())
+                shared = both[both["task"] == task].sort_values("seed")
+                if len(shared):
+                    found[task] = _differences(shared, labels, draw)
+                    rows.append(about | {"task": task, "seeds": len(shared)} | _in_row(found[task]))
             if len(found) == len(gold) > 1:
-                average = _Compared(
-                    *(sum(parts) / len(parts) for parts in zip(*map(astuple, found.values()), strict=True))
-                )
                 seeds = min(row["seeds"] for row in rows[-len(found) :])
-                about = {"ours": ours, "baseline": theirs, "teacher": teacher, "task": ALL_TASKS, "seeds": seeds}
-                rows.append(about | average.as_row())
+                average = np.mean(list(found.values()), axis=0)
+                rows.append(about | {"task": ALL_TASKS, "seeds": seeds} | _in_row(average))
     return pd.DataFrame(rows)
 
 
-@dataclass(frozen=True)
-class _Compared:
-    """A difference of two answers, of the metric in points and of the log loss in nats, and those of the draws."""
-
-    mean: float
-    drawn: NDArray[np.float64]
-    log_loss: float
-    log_loss_drawn: NDArray[np.float64]
-
-    def as_row(self) -> dict[str, float]:
-        points, nats = percentiles(self.mean, self.drawn), percentiles(self.log_loss, self.log_loss_drawn)
-        found = {"mean": points.mean, "low": points.low, "high": points.high}
-        return found | {"log_loss": nats.mean, "log_loss_low": nats.low, "log_loss_high": nats.high}
+def _side(answers: pd.DataFrame, side: str) -> pd.DataFrame:
+    """Return the rows of one way to answer; a method alone means its student alone."""
+    method, _, answer = side.partition("/")
+    return answers[(answers["method"] == method) & (answers["answer"] == (answer or "off"))]
 
 
-def _compared(sides: list[list[dict[str, Any]]], labels: Labels, metric: str, draw: int) -> _Compared:
-    """Compare two lists of answers, seed by seed, over draws of seeds and rows together; ``draw`` seeds the draws."""
-    ours, theirs = (np.stack([row["predicted"] for row in side]).astype(np.int64) for side in sides)
-    mean, means = drawn_differences(labels, ours, theirs, metric, seed=draw)
-    of_gold = [np.stack([row["gold_log_probability"] for row in side]).astype(np.float64) for side in sides]
-    lost = of_gold[1] - of_gold[0]
-    loss, losses = drawn(lambda seeds, rows: float(lost[np.ix_(seeds, rows)].mean()), *lost.shape, seed=draw)
-    return _Compared(100 * mean, 100 * means, loss, losses)
+def _differences(shared: pd.DataFrame, labels: Labels, draw: int) -> NDArray[np.float64]:
+    """Return the difference in points and that in nats, (2, 1 + D): as it is, then of draws of seeds and rows."""
+
+    def both_sides(name: str) -> list[NDArray[Any]]:
+        return [np.stack(shared[column].to_list()).astype(float) for column in (name, f"{name}_baseline")]
+
+    ours, theirs = (side.astype(np.int64) for side in both_sides("predicted"))
+    points = 100 * drawn_differences(labels, ours, theirs, shared["metric"].iloc[0], seed=draw)
+    of_ours, of_theirs = both_sides("gold_log_probability")
+    lost = of_theirs - of_ours
+    nats = drawn(lambda seeds, rows: float(lost[np.ix_(seeds, rows)].mean()), *lost.shape, seed=draw)
+    return np.stack([points, nats])
 
 
-def scenario_rows(study: Study, work: str | Path, known: StudyRecord | None = None) -> pd.DataFrame:
-    """Return what every scenario that has been run, or recorded, found.
-
-    Parameters
-    ----------
-    study : Study
-        The plan.
-    work : str or Path
-        The study's folder.
-    known : StudyRecord, optional
-        What an earlier report recorded; it counts where the folder holds nothing.
-
-    Returns
-    -------
-    DataFrame
-        A row for each scenario, seed and way.
-    """
-    folder, known = StudyFolder(Path(work)), known or StudyRecord.load(None)
-    found = []
-    for scenario, _, _, about in scenario_runs(study):
-        ran = folder.scenario_rows(scenario, about)
-        rows = pd.DataFrame(ran) if ran else known.rows_of(about)
-        found += [rows] if len(rows) else []
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+def _in_row(differences: NDArray[np.float64]) -> dict[str, float]:
+    columns = ["mean", "low", "high", "log_loss", "log_loss_low", "log_loss_high"]
+    return dict(zip(columns, [end for side in differences for end in interval(side)], strict=True))
 
 
 def scenario_table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -237,7 +194,7 @@ def scenario_table(rows: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     rows : DataFrame
-        As :func:`scenario_rows` gives them.
+        As :func:`reaugkd.study.scenario_rows` gives them, of all runs.
 
     Returns
     -------
@@ -245,30 +202,37 @@ def scenario_table(rows: pd.DataFrame) -> pd.DataFrame:
         ``kind``, ``task``, ``metric``, ``teacher``, ``way``, ``rows_a_class``, ``seeds``; in percent ``mean``, ``low``,
         ``high`` of all test rows and, with new classes, ``old`` and ``new``; and mean ``seconds`` of the change.
     """
-    if rows.empty:
-        return rows
-    table = rows.copy()
-    if "rows_a_class" in table.columns and "new_classes" in set(table["kind"]):
-        # "All" rows of a class are as many as were drawn; over seeds the mean of that is meant.
-        many = (table["kind"] == "new_classes") & (table["rows_a_class"] > max(filter(None, ROWS_A_NEW_CLASS)))
-        if many.any():
-            table.loc[many, "rows_a_class"] = round(table.loc[many, "rows_a_class"].mean())
-    keys = ["kind", "task", "metric", "teacher", "way", "rows_a_class"]
-    means = []
-    for names, group in table.groupby(keys, sort=False, dropna=False):
-        found = _over_seeds(100 * group["all"])
-        parts = {name: 100 * group[name].mean() for name in ("old", "new") if name in group}
-        about = dict(zip(keys, names, strict=True))
-        means.append(about | {"seeds": len(group)} | found | parts | {"seconds": group["seconds"].mean()})
-    return pd.DataFrame(means)
+    keys, parts = (
+        ["kind", "task", "metric", "teacher", "way", "rows_a_class"],
+        [name for name in ("old", "new") if name in rows],
+    )
+    table = rows.reindex(columns=[*keys, "all", *parts, "seconds"])
+    table[parts] *= 100
+    # "All" rows of a class are as many as were drawn; over seeds the mean of that is meant.
+    many = (table["kind"] == "new_classes") & (table["rows_a_class"] > max(filter(None, ROWS_A_NEW_CLASS)))
+    if many.any():
+        table.loc[many, "rows_a_class"] = round(table.loc[many, "rows_a_class"].mean())
+    return _over_seeds(table, keys, "all", [*parts, "seconds"])
 
 
-def in_markdown(tables: dict[str, pd.DataFrame]) -> str:
+def _over_seeds(rows: pd.DataFrame, keys: list[str], score: str, others: list[str]) -> pd.DataFrame:
+    """Return means over seeds, of a score in percent, with its interval by Student's t.
+
+    Two seeds give no interval: that they agree can be chance.
+    """
+    groups = rows.groupby(keys, sort=False, dropna=False)
+    seeds, mean, error = groups.size(), 100 * groups[score].mean(), 100 * groups[score].sem()
+    half = (error * stats.t.ppf(0.975, seeds - 1)).where(seeds >= FEWEST_SEEDS)
+    table = pd.DataFrame({"seeds": seeds, "mean": mean, "low": mean - half, "high": mean + half})
+    return table.join(groups[others].mean()).reset_index()
+
+
+def in_markdown(tables: Mapping[str, pd.DataFrame]) -> str:
     """Return tables as one Markdown page, a heading each; figures with one or two digits, intervals in brackets.
 
     Parameters
     ----------
-    tables : dict of str to DataFrame
+    tables : mapping of str to DataFrame
         By name; ``mean``, ``low`` and ``high`` become one column where a table has them.
 
     Returns
@@ -280,13 +244,8 @@ def in_markdown(tables: dict[str, pd.DataFrame]) -> str:
     for name, table in tables.items():
         shown = table.drop(columns=["mean", "low", "high"], errors="ignore")
         if "mean" in table:
-            position = list(shown.columns).index("seeds") + 1
-            shown.insert(position, "mean [95 % interval]", table.apply(_with_interval, axis=1))
-        lines = [
-            list(shown.columns),
-            ["---"] * shown.shape[1],
-            *(map(_cell, row) for row in shown.itertuples(index=False)),
-        ]
+            shown.insert(list(shown).index("seeds") + 1, "mean [95 % interval]", table.apply(_with_interval, axis=1))
+        lines = [shown.columns, ["---"] * shown.shape[1], *shown.map(_in_cell).to_numpy()]
         page += [f"## {name.capitalize()}", "", *("| " + " | ".join(line) + " |" for line in lines), ""]
     return "\n".join(page)
 
@@ -295,25 +254,10 @@ def _with_interval(row: "pd.Series[Any]") -> str:
     return f"{row['mean']:.2f}" + ("" if np.isnan(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]")
 
 
-def _cell(value: Any) -> str:
+def _in_cell(value: Any) -> str:
     if isinstance(value, float):
         return "" if np.isnan(value) else f"{value:.0f}" if value.is_integer() else f"{value:.2f}"
     return str(value)
-
-
-def _side(answers: pd.DataFrame, task: str, teacher: str, side: str) -> dict[int, dict[str, Any]]:
-    """Return the rows of one way to answer, by seed."""
-    method, _, answer = side.partition("/")
-    same = (answers["task"] == task) & (answers["method"] == method) & (answers["answer"] == (answer or "off"))
-    found = answers[same & answers["teacher"].isin([teacher, "none"])]
-    return {row["seed"]: {str(name): value for name, value in row.items()} for row in found.to_dict("records")}
-
-
-def _over_seeds(figures: "pd.Series[float]") -> dict[str, Any]:
-    """Return the mean of a figure with its interval; two seeds give none: that they agree can be chance."""
-    found = interval_over_seeds(figures.to_numpy())
-    ends = (found.low, found.high) if len(figures) >= FEWEST_SEEDS else (np.nan, np.nan)
-    return {"mean": found.mean, "low": ends[0], "high": ends[1]}
 
 
 def _saved(figure: go.Figure, path: Path) -> Path:

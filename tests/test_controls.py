@@ -1,11 +1,8 @@
 """The classifiers without a memory: by hand, and that none has seen a sibling of a row on which it is chosen."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
-from memories import memory_of
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from sibling_texts import TELLING, WORDS, shuffled_families, word_tokenizer
@@ -15,9 +12,9 @@ from sklearn.model_selection import train_test_split
 from reaugkd import controls
 from reaugkd.controls import STRENGTHS, gold_classifier, words_classifier
 from reaugkd.data import make_task
+from reaugkd.key_fitting import fit_rows
 from reaugkd.ngrams import NGrams
 from reaugkd.siblings import folds_apart
-from reaugkd.study_answers import Searched
 from reaugkd.text_key import PENALTIES
 
 
@@ -120,10 +117,11 @@ def test_on_validation_rows_no_control_knows_a_label_by_a_sibling(tokenizer, con
         }
         task = make_task("families", tables)
         soft_labels = (0.9 * np.eye(2)[labels[~asked]] + 0.05).astype(np.float32)
-        memory = memory_of(np.ones((1, 2)), [[1, 0]])
-        outputs = SimpleNamespace(of=lambda *_, said=soft_labels: (None, said))
-        searched = Searched(task, {}, memory, {}, memory, None, outputs, tokenizer)
-        said = {split: found.argmax(axis=1) for split, found in searched.controls[control].items()}
+        said = {}
+        for split, apart in (("validation", task.texts("validation")), ("test", [])):
+            fitted = fit_rows(task.taught_texts, apart)
+            found = controls.controls(task, soft_labels, tokenizer, task.texts(split), fitted)
+            said[split] = found[control].argmax(axis=1)
         shares.append([(said[split] == labels[asked]).mean() for split in ("validation", "test")])
     validation, test = np.mean(shares, axis=0)
     assert abs(validation - 0.5) < 0.13  # three standard deviations of 150 rows by chance

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reaugkd.reliability import confidence_bins, expected_calibration_error, reliability
+from reaugkd.reliability import expected_calibration_error, reliability
 
 
 @pytest.fixture
@@ -14,7 +14,8 @@ def answers():
 
 
 def test_a_confidence_on_an_edge_belongs_to_the_bin_below_it():
-    assert confidence_bins(np.asarray([0.0, 0.1, 0.1001, 0.95, 1.0])).tolist() == [0, 0, 1, 9, 9]
+    table = reliability(np.asarray([0.0, 0.1, 0.1001, 0.95, 1.0]), np.ones(5, dtype=bool))
+    assert table["rows"].tolist() == [2, 1, 0, 0, 0, 0, 0, 0, 0, 2]
 
 
 def test_means_and_error_are_those_of_a_loop_over_the_bins(answers):

@@ -47,6 +47,11 @@ def says_gold(task, gold=None):
     )
 
 
+def teach(task):
+    """What a scenario is given to ask for a teacher."""
+    return says_gold(task).calibrated(task)
+
+
 @pytest.fixture
 def trainings(monkeypatch):
     """Task, soft labels, hidden states and recipe of every student that is trained."""
@@ -60,7 +65,7 @@ def by_way(rows):
 
 
 def test_a_new_class_is_learnt_by_the_memory_and_the_old_ones_stay(task, recipe, trainings):
-    rows = by_way(new_classes(task, says_gold, recipe, left_out=1))
+    rows = by_way(new_classes(task, teach, recipe, left_out=1))
     assert {way for way, _ in rows} == {*(f"memory, {way}" for way in WAYS), "plain kNN, untuned", "retrained"}
     assert {rows[f"memory, {way}", 0]["new"] for way in WAYS} == {0}
     for way in WAYS[1:]:
@@ -86,7 +91,7 @@ def test_plain_knn_is_a_brute_force_search_by_the_untuned_encoders_last_layer(ta
         return original(encoded, memory, pool)
 
     monkeypatch.setattr(scenarios, "answer", spy)
-    found = [row for row in new_classes(task, says_gold, recipe, left_out=1) if row["way"] == "plain kNN, untuned"]
+    found = [row for row in new_classes(task, teach, recipe, left_out=1) if row["way"] == "plain kNN, untuned"]
     plain = [given for given in memories if given[2].kind == "linear"]
     assert [row["rows_a_class"] for row in found] == [5, 20, 40]
     for row, (_, memory, pool) in zip(found, plain, strict=True):
@@ -108,7 +113,7 @@ def test_a_task_of_too_few_classes_to_leave_some_out_is_told_before_a_teacher_is
 def test_few_labels_are_helped_by_text_that_the_teacher_labelled(task, recipe, trainings, monkeypatch):
     monkeypatch.setattr(scenarios, "ROWS_A_CLASS", (3, 4))
     outputs = says_gold(task)
-    found = list(few_labels(task, outputs, recipe))
+    found = list(few_labels(task, lambda _: outputs, recipe))
     by_memory = ["KD", "ReAugKD, no memory", *(f"memory grown, {way}" for way in WAYS), "plain kNN, untuned"]
     retrained = "retrained on all rows (KD)"
     ways = [*((way, count) for count in (3, 4) for way in by_memory), (retrained, 3), (retrained, 4)]
@@ -133,7 +138,7 @@ def test_the_pool_of_few_labels_is_chosen_by_the_teachers_word_on_texts_that_no_
 
     monkeypatch.setattr(scenarios, "choose_pool", spy)
     wrong = (task.labels("train") + 1) % 3
-    list(few_labels(task, says_gold(task, {"train": wrong}), recipe))
+    list(few_labels(task, lambda task: says_gold(task, {"train": wrong}), recipe))
     assert len(chosen) == len(WAYS)
     said = dict(zip(task.texts("train"), wrong.tolist(), strict=True))
     for texts, labels, memory in chosen:
@@ -160,7 +165,7 @@ def half_labelled(task):
 def test_unlabelled_text_teaches_the_student_or_fills_the_memory_alone(half_labelled, recipe, trainings):
     task, labels = half_labelled
     outputs = says_gold(task, {"unlabelled": labels})
-    rows = list(unlabelled_text(task, outputs, recipe))
+    rows = list(unlabelled_text(task, lambda _: outputs, recipe))
     assert [row["way"] for row in rows] == [
         *("student without", "memory without", "memory without, grown"),
         *("student without, equal steps", "memory without, equal steps"),
@@ -184,7 +189,7 @@ def test_the_memory_of_unlabelled_text_holds_it_by_the_teachers_word_and_the_poo
     asked, chosen, originals = [], [], (scenarios.answer, scenarios.choose_pool)
     monkeypatch.setattr(scenarios, "answer", lambda *given: asked.append(given) or originals[0](*given))
     monkeypatch.setattr(scenarios, "choose_pool", lambda *given: chosen.append(given) or originals[1](*given))
-    list(unlabelled_text(task, says_gold(task, {"unlabelled": labels}), replace(recipe, epochs=1)))
+    list(unlabelled_text(task, lambda task: says_gold(task, {"unlabelled": labels}), replace(recipe, epochs=1)))
     sizes = [60, 60 + len(labels), 60, 60 + len(labels)]
     assert [len(memory) for _, memory, _ in asked] == [len(memory) for _, _, memory, _ in chosen] == sizes
     assert asked[1][1].labels.tolist() == [*task.labels("train"), *labels]
@@ -205,7 +210,7 @@ def test_with_equal_steps_both_students_take_as_many(half_labelled, recipe, monk
         return student
 
     monkeypatch.setattr(scenarios, "distill", counted)
-    list(unlabelled_text(task, says_gold(task, {"unlabelled": labels}), recipe))
+    list(unlabelled_text(task, lambda task: says_gold(task, {"unlabelled": labels}), recipe))
     without, equal, with_text = steps
     an_epoch = ceil(60 / recipe.student_training.batch_size)
     assert with_text == 4 * ceil((60 + len(labels)) / recipe.student_training.batch_size)
@@ -220,7 +225,7 @@ def test_equal_steps_are_reckoned_from_the_epochs_that_the_recipe_gives_the_larg
     stub = SimpleNamespace(predicted=lambda _: gold, seconds=1.0)
     monkeypatch.setattr(scenarios, "trained", lambda *given: recipes.append(given[3]) or stub)
     monkeypatch.setattr(scenarios, "_by_free_keys", lambda *_: gold)
-    list(unlabelled_text(whole, SimpleNamespace(of=lambda *_: (None, None)), Recipe()))
+    list(unlabelled_text(whole, lambda _: SimpleNamespace(of=lambda *_: (None, None)), Recipe()))
     # 10 epochs of 1,000 rows and 5 of 10,000: of 3,500 rows it is 10 - 5 log10(3.5), rounded.
     assert [given.epochs for given in recipes] == [None, 7 * 3_500 / 2_000, None]
 

@@ -1,34 +1,16 @@
 """Intervals and tests agree with published figures and with counts by hand."""
 
-import math
-
 import numpy as np
 import pytest
 from scipy import stats
 from sklearn.metrics import matthews_corrcoef
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.significance import drawn, drawn_differences, interval_over_seeds, mcnemar, paired_bootstrap
+from reaugkd.significance import drawn, drawn_differences, interval, mcnemar
 
 
-def test_interval_over_seeds_is_students_t():
-    # t(0.975, 4) = 2.776445 (any table of Student's t); the standard error of 1..5 is sqrt(2.5 / 5).
-    interval = interval_over_seeds([1, 2, 3, 4, 5])
-    assert interval.mean == 3
-    assert interval.high == pytest.approx(3 + 2.776445 * math.sqrt(0.5), abs=1e-5)
-    assert interval.low == pytest.approx(3 - 2.776445 * math.sqrt(0.5), abs=1e-5)
-
-
-def test_a_single_seed_has_no_interval():
-    interval = interval_over_seeds([0.5])
-    assert interval.mean == 0.5
-    assert math.isnan(interval.low)
-    assert math.isnan(interval.high)
-
-
-def test_no_seed_at_all_is_refused():
-    with pytest.raises(ReAugKDError, match="at least one seed"):
-        interval_over_seeds([])
+def paired_bootstrap(*given, **options):
+    return interval(drawn_differences(*given, **options))
 
 
 def test_bootstrap_interval_of_accuracy_is_near_the_normal_one():
@@ -36,12 +18,12 @@ def test_bootstrap_interval_of_accuracy_is_near_the_normal_one():
     labels = generator.integers(0, 2, size=2_000)
     ours = np.where(generator.random(2_000) < 0.85, labels, 1 - labels)
     theirs = np.where(generator.random(2_000) < 0.80, labels, 1 - labels)
-    interval = paired_bootstrap(labels, ours, theirs, "accuracy")
+    found = paired_bootstrap(labels, ours, theirs, "accuracy")
     differences = (ours == labels).astype(float) - (theirs == labels).astype(float)
-    assert interval.mean == pytest.approx(differences.mean())
+    assert found.mean == pytest.approx(differences.mean())
     half = 1.96 * stats.sem(differences)
-    assert interval.low == pytest.approx(differences.mean() - half, abs=0.15 * half)
-    assert interval.high == pytest.approx(differences.mean() + half, abs=0.15 * half)
+    assert found.low == pytest.approx(differences.mean() - half, abs=0.15 * half)
+    assert found.high == pytest.approx(differences.mean() + half, abs=0.15 * half)
 
 
 def test_the_bootstrap_is_a_loop_by_hand_over_the_same_draws_of_seeds_and_rows():
@@ -57,24 +39,24 @@ def test_the_bootstrap_is_a_loop_by_hand_over_the_same_draws_of_seeds_and_rows()
     for _ in range(50):
         seeds = generator.integers(3, size=3)
         wanted.append(difference(seeds, generator.integers(40, size=40)))
-    mean, found = drawn_differences(labels, ours, theirs, "matthews_correlation", draws=50, seed=7)
-    assert mean == pytest.approx(difference(range(3), np.arange(40)))
-    np.testing.assert_allclose(found, wanted, atol=1e-12)
-    interval = paired_bootstrap(labels, ours, theirs, "matthews_correlation", draws=50, seed=7, confidence=0.9)
-    assert (interval.low, interval.high) == pytest.approx(np.percentile(wanted, [5, 95]))
+    found = drawn_differences(labels, ours, theirs, "matthews_correlation", draws=50, seed=7)
+    mean = difference(range(3), np.arange(40))
+    np.testing.assert_allclose(found, [mean, *wanted], atol=1e-12)
+    both = interval(found)
+    assert (both.mean, both.low, both.high) == pytest.approx((mean, *np.percentile(wanted, [2.5, 97.5])))
 
 
 def test_the_interval_holds_the_chance_of_the_seeds():
     labels = np.zeros(10, np.int64)
     ours = np.repeat([[0], [1]], 10, axis=1)  # one seed is right everywhere, the other nowhere
-    interval = paired_bootstrap(labels, ours, np.ones((2, 10), np.int64), "accuracy")
-    assert (interval.low, interval.mean, interval.high) == (0, 0.5, 1)
+    found = paired_bootstrap(labels, ours, np.ones((2, 10), np.int64), "accuracy")
+    assert (found.low, found.mean, found.high) == (0, 0.5, 1)
 
 
 def test_every_seed_and_row_is_drawn_as_often_as_any_other():
     taken = []
     drawn(lambda seeds, rows: taken.append((seeds, rows)) or 0.0, 3, 5, draws=4_000)
-    *draws, (all_seeds, all_rows) = taken
+    (all_seeds, all_rows), *draws = taken
     assert (all_seeds.tolist(), all_rows.tolist()) == ([0, 1, 2], [0, 1, 2, 3, 4])
     for numbers, count in ((np.stack([seeds for seeds, _ in draws]), 3), (np.stack([rows for _, rows in draws]), 5)):
         assert numbers.shape == (4_000, count)
@@ -85,8 +67,8 @@ def test_every_seed_and_row_is_drawn_as_often_as_any_other():
 def test_bootstrap_pairs_the_examples():
     labels = np.random.default_rng(1).integers(0, 2, size=100)
     noisy = np.random.default_rng(2).integers(0, 2, size=100)
-    interval = paired_bootstrap(labels, np.stack([noisy, labels]), np.stack([noisy, labels]), "matthews_correlation")
-    assert (interval.low, interval.mean, interval.high) == (0, 0, 0)
+    found = paired_bootstrap(labels, np.stack([noisy, labels]), np.stack([noisy, labels]), "matthews_correlation")
+    assert (found.low, found.mean, found.high) == (0, 0, 0)
 
 
 def test_bootstrap_refuses_predictions_of_other_examples():

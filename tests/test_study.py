@@ -4,7 +4,6 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ import yaml
 from toy_data import toy_rows
 from transformers import AutoTokenizer
 
-from reaugkd import choice
+from reaugkd import choice, controls, scenarios
 from reaugkd import study as study_module
 from reaugkd import study_answers as answers_module
 from reaugkd import study_report as report_module
@@ -23,8 +22,7 @@ from reaugkd.data import Task
 from reaugkd.errors import ReAugKDError
 from reaugkd.key_fitting import UntunedEncoder, fit_keys
 from reaugkd.recipe import taught_memory
-from reaugkd.significance import interval_over_seeds
-from reaugkd.study import StudyFolder, cells, run_study
+from reaugkd.study import run_scenarios, run_study, scenario_rows
 from reaugkd.study_answers import study_answers
 from reaugkd.study_figures import ALL_TASKS, comparison_figure, scenario_figure
 from reaugkd.study_plan import POOLS, SCENARIOS, read_study
@@ -34,7 +32,6 @@ from reaugkd.study_report import (
     alignment_table,
     compared,
     in_markdown,
-    scenario_rows,
     scenario_table,
     summarised,
     write_report,
@@ -42,6 +39,7 @@ from reaugkd.study_report import (
 from reaugkd.teacher import TeacherOutputs
 
 WAYS = ["off", "linear", "pool", "memory", *list(POOLS)[1:]]
+ENCODERS = ["pool+encoder1", "pool+encoder2"]
 QUICK = {"epochs": 3, "batch_size": 16, "bf16": False, "freeze_word_embeddings": False, "learning_rate": 5e-4}
 
 
@@ -75,7 +73,7 @@ def plan(toy_encoder_folder, wide_encoder_folder):
         },
         "seeds": [0, 1],
         "compare": [["reaugkd/pool", "kd/off"], ["kd/off", "student/off"]],
-        "encoder_key": {"encoder": str(wide_encoder_folder), "layers": [1, 2], "methods": ["reaugkd"]},
+        "encoder_key": {"encoder": str(wide_encoder_folder), "layers": [1, 2]},
     }
 
 
@@ -117,12 +115,18 @@ def copied(finished, tmp_path):
 def one_task(finished):
     """The study on its first task alone."""
     study = read_study(finished / "study.yaml")
-    return replace(study, tasks=study.tasks[:1])
+    return replace(study, tasks={"one": study.tasks["one"]})
 
 
 def without_rows(answers):
     """Answers without what they hold of each test row, which pandas cannot compare."""
     return answers.drop(columns=["predicted", "gold_log_probability"])
+
+
+def run_of(study, task, method, teacher="wide", seed=0):
+    """The run of one student."""
+    named = {"task": task, "teacher": teacher, "method": method, "seed": seed}
+    return next(run for run in study.students() if named.items() <= run.about.items())
 
 
 def with_kd_of_one_epoch(plan, path):
@@ -136,7 +140,8 @@ def test_a_teacher_teaches_the_methods_that_it_names(plan, tmp_path):
     (tmp_path / "study.yaml").write_text(
         yaml.safe_dump({**plan, "teachers": {**plan["teachers"], "narrow": {"encoder": "x", "methods": ["kd"]}}})
     )
-    found = {(cell.teacher, cell.method) for cell, *_ in cells(read_study(tmp_path / "study.yaml"))}
+    students = read_study(tmp_path / "study.yaml").students()
+    found = {(run.about["teacher"], run.about["method"]) for run in students}
     assert found == {("none", "student"), ("wide", "kd"), ("wide", "reaugkd"), ("narrow", "kd")}
 
 
@@ -155,10 +160,10 @@ def trained(monkeypatch):
 
 
 def test_a_student_that_learns_from_no_teacher_is_trained_once_for_all_teachers(finished):
-    found = [cell for cell, *_ in cells(read_study(finished / "study.yaml"))]
-    assert len(found) == len(set(found)) == 2 * 2 * (1 + 2 + 1)
-    assert sum(cell.teacher == "none" for cell in found) == 4
-    assert [cell.seed for cell in found] == sorted(cell.seed for cell in found)
+    runs = list(read_study(finished / "study.yaml").students())
+    assert len(runs) == len({run.file for run in runs}) == 2 * 2 * (1 + 2 + 1)
+    assert sum(run.about["teacher"] == "none" for run in runs) == 4
+    assert [run.about["seed"] for run in runs] == [seed for seed in (0, 1) for _ in runs[:8]]
 
 
 def test_a_finished_study_trains_nothing_again_and_a_lost_student_alone_is_made_anew(finished, trained, tmp_path):
@@ -177,7 +182,7 @@ def test_a_finished_study_trains_nothing_again_and_a_lost_student_alone_is_made_
 @pytest.mark.parametrize("column", ["label", "text"])
 def test_a_folder_that_was_made_of_other_rows_or_labels_is_refused(copied, trained, column):
     study, before = read_study(copied / "study.yaml"), (copied / "work" / "data.json").read_text()
-    path = copied / study.tasks[0].files["train"]
+    path = copied / study.tasks["one"]["train"]
     rows = pd.read_csv(path)
     rows.loc[:3, column] = rows[column].iloc[-1]
     rows.to_csv(path, index=False)
@@ -219,9 +224,12 @@ def test_a_teacher_of_other_settings_is_trained_anew_though_it_has_the_same_name
     teachers = {"wide": {**plan["teachers"]["wide"], "encoder": "another"}}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, "teachers": teachers}))
     before, after = read_study(finished / "study.yaml"), read_study(tmp_path / "study.yaml")
-    same, other = (next(one for one in study.teachers if one.name == "wide") for study in (before, after))
-    assert before.taught_by(same, 3) != after.taught_by(other, 3)
-    assert before.taught_by(same, 3) == before.taught_by(replace(same, methods=("kd",), seeds=(3, 4)), 3)
+    more = {"wide": replace(before.teachers["wide"], methods=("kd",), seeds=(3, 4))}
+    same, other, named = (
+        next(run.outputs_file for run in study.students() if run.about["teacher"] == "wide")
+        for study in (before, after, replace(before, teachers=more))
+    )
+    assert same == named != other
     taught = []
 
     def teach(task, recipe, path, **_):
@@ -242,11 +250,8 @@ def test_methods_of_other_projection_heads_share_no_keys(finished, plan, trained
     study = read_study(copy / "study.yaml")
     run_study(study, copy, copy / "work", say=lambda _: None)
     assert sorted(set(trained)) == ["other-0", "other-1"]
-    wide = next(teacher for teacher in study.teachers if teacher.name == "wide")
-    recipes = {method.name: method.recipe(wide, 0) for method in study.methods}
     ours, theirs = (
-        np.load(StudyFolder(copy / "work").keys("one", study.projected_by(wide, 3, recipes[name])))["train"]
-        for name in ("reaugkd", "other")
+        np.load(copy / "work" / run_of(study, "one", method).keys_file)["train"] for method in ("reaugkd", "other")
     )
     assert np.abs(ours - theirs).max() > 1e-3
 
@@ -265,12 +270,12 @@ def test_no_test_label_is_read_before_everything_of_the_student_is_chosen(finish
 
         return spy
 
-    monkeypatch.setattr(answers_module, "cell_answers", unread(answers_module.cell_answers))
-    monkeypatch.setattr(answers_module._Student, "searched", unread(answers_module._Student.searched))
+    monkeypatch.setattr(answers_module, "choose_ways", unread(answers_module.choose_ways))
+    monkeypatch.setattr(answers_module, "search_by", unread(answers_module.search_by))
     study_answers(one_task(finished), finished, finished / "work")
-    students, keys = chosen.count("cell_answers"), chosen.count("searched")
-    assert (students, keys) == (8, 6)  # methods of other encoder keys have memories of their own
-    assert reads.count("test") > students
+    students, keys = chosen.count("choose_ways"), chosen.count("search_by")
+    assert (students, keys) == (8, 4)  # methods of one teacher share its memory
+    assert reads.count("test") == students
 
 
 @pytest.fixture(scope="module")
@@ -282,9 +287,9 @@ def answered(finished):
 def test_a_student_that_other_settings_trained_is_not_reported_and_a_record_of_todays_is(copied, plan, answered):
     study = with_kd_of_one_epoch(plan, copied / "study.yaml")
     assert set(study_answers(study, copied, copied / "work")["method"]) == {"student", "reaugkd"}
-    (cell, *rest) = next(found for found in cells(study) if found[0].method == "kd")
-    record = answered[answered["method"] == "student"].head(1).assign(**cell.about(study, *rest), test=0.125)
-    after = study_answers(study, copied, copied / "work", StudyRecord(record, pd.DataFrame()))
+    kd = run_of(study, "one", "kd", teacher="narrow")
+    record = answered[answered["method"] == "student"].head(1).assign(**kd.about, test=0.125)
+    after = study_answers(study, copied, copied / "work", StudyRecord(record))
     assert after.loc[after["method"] == "kd", "test"].tolist() == [0.125]
     others = [without_rows(table[table["method"] != "kd"]) for table in (answered, after)]
     pd.testing.assert_frame_equal(*(table.reset_index(drop=True) for table in others))
@@ -304,7 +309,7 @@ def test_a_trained_student_whose_keys_are_lost_is_told_unless_it_is_recorded(cop
     shutil.rmtree(copied / "work" / lost)
     with pytest.raises(ReAugKDError, match=f"trained, but .*/{lost}/.* run the study without --report-only"):
         study_answers(study, copied, copied / "work")
-    again = study_answers(study, copied, copied / "work", StudyRecord(answered, pd.DataFrame()))
+    again = study_answers(study, copied, copied / "work", StudyRecord(answered))
     pd.testing.assert_frame_equal(without_rows(again), without_rows(answered))
 
 
@@ -328,11 +333,11 @@ def test_an_encoder_key_of_another_encoder_answers_for_no_student(copied, plan, 
 def test_a_student_that_is_not_aligned_has_its_keys_though_the_aligned_one_is_recorded(copied, answered, trained):
     study = read_study(copied / "study.yaml")
     shutil.rmtree(copied / "work" / "keys")
-    known = StudyRecord(answered[answered["method"] == "reaugkd"], pd.DataFrame())
+    known = StudyRecord(answered[answered["method"] == "reaugkd"])
     run_study(study, copied, copied / "work", say=lambda _: None, known=known)
     assert trained == []
     again = study_answers(study, copied, copied / "work", known)
-    assert again.groupby("method")["answer"].nunique().to_dict() == {"student": 1, "kd": 10, "reaugkd": 12}
+    assert again.groupby("method")["answer"].nunique().to_dict() == {"student": 1, "kd": 12, "reaugkd": 12}
 
 
 def test_the_choices_are_the_same_when_the_test_labels_are_garbled(finished, answered, tmp_path):
@@ -348,10 +353,9 @@ def test_every_way_to_answer_is_scored_for_every_student(finished, answered):
     by_student = answered.groupby(["task", "teacher", "method", "seed"])["answer"].agg(list)
     assert len(by_student) == 16
     for (_, _, method, _), found in by_student.items():
-        more = ["pool+encoder1", "pool+encoder2"] if method == "reaugkd" else []
-        assert found == (["off"] if method == "student" else [*WAYS, *more])
+        assert found == (["off"] if method == "student" else [*WAYS, *ENCODERS])
     said = np.load(finished / "work/students/one/wide/reaugkd-0.npz")["test_probabilities"].astype(np.float64)
-    gold = read_study(finished / "study.yaml").tasks[0].load(finished).labels("test")
+    gold = read_study(finished / "study.yaml").load("one", finished).labels("test")
     row = one_row(answered, "one", ("reaugkd", "wide"), "off")
     temperature = json.loads(row["chosen"])["student_temperature"]
     calibrated = said ** (1 / temperature) / (said ** (1 / temperature)).sum(axis=1, keepdims=True)
@@ -377,7 +381,7 @@ def one_row(answered, task, of_student, way, seed=0):
 def own_path(finished, tokenizer, of_student, encoder=None):
     """What a student of task two says, with keys and memory as a model has them: to choose by, and to answer by."""
     method, teacher, teacher_seed = of_student
-    task, work = read_study(finished / "study.yaml").tasks[1].load(finished), finished / "work"
+    task, work = read_study(finished / "study.yaml").load("two", finished), finished / "work"
     (outputs,) = (work / "teachers").glob(f"two-{teacher}-{teacher_seed}-*.parquet")
     (z,) = (work / "keys").glob(f"two-{teacher}-{teacher_seed}-*.npz")
     soft_labels, texts = TeacherOutputs.load(outputs).calibrated(task).of("train")[1], task.texts("train")
@@ -458,46 +462,46 @@ def test_a_task_with_unlabelled_rows_is_taught_and_searched_with_them(plan, tmp_
     changes = {"tasks": tasks, "methods": methods, "seeds": [0], "compare": []}
     changes["teachers"] = {"wide": plan["teachers"]["wide"]}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, **changes}))
-    study, taught, memories, controls = read_study(tmp_path / "study.yaml"), [], [], []
-    distill, fit, gold = study_module.distill, answers_module.fit_keys, answers_module.gold_classifier
+    study, taught, memories, labelled = read_study(tmp_path / "study.yaml"), [], [], []
+    distill, fit, gold = study_module.distill, answers_module.fit_keys, controls.gold_classifier
     monkeypatch.setattr(study_module, "distill", lambda *given, **more: taught.append(more) or distill(*given, **more))
     monkeypatch.setattr(
         answers_module, "fit_keys", lambda *given, **more: memories.append(given) or fit(*given, **more)
     )
-    monkeypatch.setattr(answers_module, "gold_classifier", lambda *given: controls.append(given[1:3]) or gold(*given))
+    monkeypatch.setattr(controls, "gold_classifier", lambda *given: labelled.append(given[1:3]) or gold(*given))
     run_quickly(study, tmp_path)
-    task = study.tasks[0].load(tmp_path)
+    task = study.load("one", tmp_path)
     count = len(task.taught_texts)
     assert count > 75 + 30
     (outputs,) = (tmp_path / "work" / "teachers").glob("one-wide-3-*.parquet")
     soft_labels = TeacherOutputs.load(outputs).calibrated(task).of("train", "unlabelled")[1]
-    assert [given["soft_labels"] is None for given in taught] == [False, True]  # ReAugKD first
+    assert ["soft_labels" in given for given in taught] == [True, False]  # ReAugKD first
     np.testing.assert_array_equal(taught[0]["soft_labels"], soft_labels)
     assert len(taught[0]["keys"]) == count
     found = study_answers(study, tmp_path, tmp_path / "work")
-    assert found["answer"].tolist() == [*WAYS, "pool+encoder1", "pool+encoder2", "off"]
+    assert found["answer"].tolist() == [*WAYS, *ENCODERS, "off"]
     for memory, texts, _ in memories:
         assert (len(memory), texts) == (count, task.taught_texts)
         np.testing.assert_array_equal(memory.labels[75:], soft_labels[75:].argmax(axis=1))
         np.testing.assert_allclose(memory.teacher_embeddings, taught[0]["keys"], atol=1e-6)
-    for texts, labels in controls:  # only train rows have a gold label
+    for texts, labels in labelled:  # only train rows have a gold label
         assert set(texts) <= set(task.texts("train"))
         by_text = dict(zip(task.texts("train"), task.labels("train").tolist(), strict=True))
         assert labels.tolist() == [by_text[text] for text in texts]
 
 
 def test_what_is_recorded_is_not_chosen_again(finished, answered, monkeypatch):
-    study, chosen, choose = read_study(finished / "study.yaml"), [], answers_module.cell_answers
-    monkeypatch.setattr(answers_module, "cell_answers", lambda *given: chosen.append(given[0].name) or choose(*given))
+    study, chosen, choose = read_study(finished / "study.yaml"), [], answers_module.choose_ways
+    monkeypatch.setattr(answers_module, "choose_ways", lambda *given: chosen.append(given[0].name) or choose(*given))
     known = answered[(answered["task"] == "one") | (answered["seed"] == 1)]
-    again = study_answers(study, finished, finished / "work", StudyRecord(known, pd.DataFrame()))
+    again = study_answers(study, finished, finished / "work", StudyRecord(known))
     assert chosen == ["two"] * 4
     pd.testing.assert_frame_equal(without_rows(again), without_rows(answered))
 
 
 def test_comparisons_are_a_bootstrap_by_hand_over_seeds_and_rows_and_tasks_draw_on_their_own(finished, answered):
     study = read_study(finished / "study.yaml")
-    gold = {task.name: task.load(finished).labels("test") for task in study.tasks}
+    gold = {name: study.load(name, finished).labels("test") for name in study.tasks}
     table = compared(answered, gold, study.compare).set_index(["ours", "teacher", "task"])
     points, nats, drawn = {}, {}, {}
     for number, task in enumerate(("one", "two")):
@@ -527,7 +531,7 @@ def test_comparisons_are_a_bootstrap_by_hand_over_seeds_and_rows_and_tasks_draw_
 
 
 def test_two_sides_that_say_the_same_differ_by_nothing(answered, finished):
-    gold = {task.name: task.load(finished).labels("test") for task in read_study(finished / "study.yaml").tasks}
+    gold = {name: read_study(finished / "study.yaml").load(name, finished).labels("test") for name in ("one", "two")}
     table = compared(answered, gold, (("kd/pool", "kd/pool"),))
     assert table["task"].tolist() == ["one", "two", ALL_TASKS] * 2
     assert (table[["mean", "low", "high", "log_loss", "log_loss_low", "log_loss_high"]] == 0).all(axis=None)
@@ -579,11 +583,11 @@ def test_the_average_over_tasks_is_written_only_where_every_task_has_a_seed_to_s
 
 def test_the_average_alone_has_a_colour_of_its_own():
     about = {"ours": "a/off", "baseline": "b/off", "mean": 1.0, "low": 0.0, "high": 2.0, "seeds": 3}
-    for tasks, others in ((["one", "two", ALL_TASKS], 1), (["one", "two"], 0)):
+    for tasks in (["one", "two", ALL_TASKS], ["one", "two"]):
         figure = comparison_figure(pd.DataFrame([about | {"task": task} for task in tasks]))
-        first, second, *average = figure.data[0].marker.color
-        assert first == second
-        assert sum(colour != first for colour in average) == others
+        colours = {task: trace.marker.color for trace in figure.data for task in trace.y}
+        assert set(colours) == set(tasks)
+        assert [task for task in tasks if colours[task] != colours["one"]] == tasks[2:]
 
 
 def test_a_summary_is_the_mean_over_seeds(answered):
@@ -601,10 +605,7 @@ def test_alignment_is_measured_on_the_test_texts_of_every_student_that_has_a_tea
         for teacher, methods in (("wide", ["kd", "reaugkd"]), ("narrow", ["kd"]))
     }
     assert set(table["seeds"]) == {2}
-    wide = next(teacher for teacher in study.teachers if teacher.name == "wide")
-    method = next(method for method in study.methods if method.name == "reaugkd")
-    keys = StudyFolder(finished / "work").keys("one", study.projected_by(wide, 3, method.recipe(wide, 0)))
-    z = np.load(keys)["test"].astype(np.float64)
+    z = np.load(finished / "work" / run_of(study, "one", "reaugkd").keys_file)["test"].astype(np.float64)
     cosines = []
     for seed in (0, 1):
         x = np.load(finished / f"work/students/one/wide/reaugkd-{seed}.npz")["test_embeddings"].astype(np.float64)
@@ -629,22 +630,29 @@ def test_tables_in_markdown_hold_every_row_and_the_interval():
     ]
 
 
-def write_scenario(study, work, about, score):
-    row = {"metric": "accuracy", "way": "KD", "rows_a_class": 16, "all": score, "seconds": 2.0 + about["seed"]}
-    path = StudyFolder(work).scenario(study.scenarios[0], about["seed"])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([about | row]))
+FEW_LABELS = {"kind": "few_labels", "task": "one", "teacher": "wide", "seeds": [0]}
+
+
+def scenario_plan(plan, folder, **changes):
+    """A study with scenarios, few labels alone by default."""
+    (folder / "study.yaml").write_text(yaml.safe_dump({**plan, "scenarios": [FEW_LABELS], **changes}))
+    return read_study(folder / "study.yaml")
+
+
+def write_scenario(work, run, score, **about):
+    row = {"metric": "accuracy", "way": "KD", "rows_a_class": 16, "all": score, "seconds": 2.0 + run.about["seed"]}
+    (work / run.file).parent.mkdir(parents=True, exist_ok=True)
+    (work / run.file).write_text(json.dumps([run.about | row | about]))
 
 
 def test_scenarios_are_averaged_over_their_seeds(plan, tmp_path):
-    scenario = {"kind": "few_labels", "task": "one", "teacher": "wide", "seeds": [0, 1, 2]}
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, "seeds": [0, 1, 2], "scenarios": [scenario]}))
-    study = read_study(tmp_path / "study.yaml")
-    for (_, _, _, about), score in zip(study_module.scenario_runs(study), (0.5, 0.7, 0.9), strict=True):
-        write_scenario(study, tmp_path, about, score)
-    (row,) = scenario_table(scenario_rows(study, tmp_path)).to_dict("records")
-    wanted = interval_over_seeds([50.0, 70.0, 90.0])
-    assert (row["mean"], row["low"], row["high"]) == pytest.approx((wanted.mean, wanted.low, wanted.high))
+    study = scenario_plan(plan, tmp_path, seeds=[0, 1, 2], scenarios=[FEW_LABELS | {"seeds": [0, 1, 2]}])
+    for run, score in zip(study.scenario_runs(), (0.5, 0.7, 0.9), strict=True):
+        write_scenario(tmp_path, run, score)
+    rows = pd.concat([scenario_rows(run, tmp_path) for run in study.scenario_runs()])
+    (row,) = scenario_table(rows).to_dict("records")
+    half = 4.302653 * 20 / np.sqrt(3)  # t of 2 degrees of freedom
+    assert (row["mean"], row["low"], row["high"]) == pytest.approx((70, 70 - half, 70 + half))
     assert (row["seeds"], row["seconds"]) == (3, 3.0)
 
 
@@ -657,28 +665,29 @@ def test_the_panels_of_comparisons_share_one_scale_that_holds_0_and_every_interv
     ]
     layout = comparison_figure(pd.DataFrame(rows)).layout
     assert layout.xaxis.range == layout.xaxis2.range
+    assert "in points" in layout.title.text
     assert layout.xaxis.range[0] < 0
     assert layout.xaxis.range[1] > 8
 
 
-def test_the_last_panel_of_every_column_of_comparisons_names_its_axis():
-    rows = [
-        {"ours": ours, "baseline": "kd/off", "task": "one", "mean": 1.0, "low": 0.0, "high": 2.0, "seeds": 2}
-        for ours in ("a/off", "b/off", "c/off", "d/off")
-    ]
-    layout = comparison_figure(pd.DataFrame(rows)).layout
-    assert [layout[f"xaxis{number}"].title.text for number in ("", 2, 3, 4)] == ["", "points", "points", "points"]
+MEASURED = {"kind": "few_labels", "task": "one", "metric": "accuracy", "low": 0.0, "high": 0.0, "seeds": 1}
 
 
 def test_the_plot_of_new_classes_names_the_way_that_is_best_where_all_were_measured():
     found = {"memory": {0: 0.0, 5: 50.0, 20: 80.0}, "plain kNN": {5: 45.0, 20: 70.0}}
     rows = [
-        {"kind": "new_classes", "task": "one", "way": way, "rows_a_class": many, "old": 90.0, "new": new, "seeds": 1}
+        MEASURED | {"kind": "new_classes", "way": way, "rows_a_class": many, "mean": 85.0, "old": 90.0, "new": new}
         for way, by_rows in found.items()
         for many, new in by_rows.items()
     ]
-    title = scenario_figure(pd.DataFrame(rows)).layout.title.text
-    assert title.startswith("New classes: best is “memory”")
+    figure = scenario_figure(pd.DataFrame(rows))
+    assert figure.layout.title.text.startswith("New classes: best is “memory”")
+    shown = {(line.name, line.xaxis): dict(zip(line.x, line.y, strict=True)) for line in figure.data}
+    assert shown["memory", "x"] == {"0": 0.0, "5": 50.0, "20": 80.0}
+    assert shown["plain kNN", "x2"] == {"5": 90.0, "20": 90.0}
+    assert [panel.text for panel in figure.layout.annotations] == [
+        f"one, {part} classes<br>accuracy, %" for part in ("new", "old")
+    ]
 
 
 def test_the_plot_of_a_scenario_says_on_which_tasks_its_best_way_is_best_and_how_many_seeds_there_are():
@@ -694,7 +703,6 @@ def test_the_plot_of_a_scenario_says_on_which_tasks_its_best_way_is_best_and_how
     assert title == "Few labels: best is “KD”<br><sub>mean over 2 seeds</sub>"
 
 
-MEASURED = {"kind": "few_labels", "task": "one", "metric": "accuracy", "low": 0.0, "high": 0.0, "seeds": 1}
 MEANS = {"KD": 50.0, "memory": 70.0, "retrained on all rows (KD)": 80.0}
 
 
@@ -729,7 +737,7 @@ def test_where_a_scenario_has_no_count_of_rows_its_ways_stand_below_one_another(
 def test_what_is_recorded_is_not_trained_again_and_counts_as_if_it_were(finished, answered, plan, trained, tmp_path):
     study = read_study(finished / "study.yaml")
     answers = answered
-    record = StudyRecord(answers, pd.DataFrame())
+    record = StudyRecord(answers)
     record.save(tmp_path)
     known = StudyRecord.load(tmp_path)
     run_study(study, finished, tmp_path / "empty", say=lambda _: None, known=known)
@@ -747,56 +755,61 @@ def test_what_is_recorded_is_not_trained_again_and_counts_as_if_it_were(finished
 
 def test_a_scenario_has_the_teacher_that_the_students_of_its_seed_have(plan, tmp_path):
     teachers = {"wide": plan["teachers"]["wide"] | {"seeds": [7, 7, 8]}}
-    scenario = {"kind": "few_labels", "task": "one", "teacher": "wide", "seeds": [2, 0]}
-    (tmp_path / "study.yaml").write_text(
-        yaml.safe_dump({**plan, "teachers": teachers, "seeds": [0, 1, 2], "scenarios": [scenario]})
-    )
-    study = read_study(tmp_path / "study.yaml")
-    of_students = {cell.seed: seed for cell, _, _, seed in study_module.cells(study)}
-    of_scenarios = {about["seed"]: seed for _, _, seed, about in study_module.scenario_runs(study)}
-    assert of_students == {0: 7, 1: 7, 2: 8}
-    assert of_scenarios == {0: 7, 2: 8}
+    changes = {"teachers": teachers, "seeds": [0, 1, 2], "scenarios": [FEW_LABELS | {"seeds": [2, 0]}]}
+    study = scenario_plan(plan, tmp_path, **changes)
+    taught = {(run.about["task"], run.about["seed"]): run.outputs_file for run in study.students()}
+    assert {run.about["seed"]: run.teacher_seed for run in study.students()} == {0: 7, 1: 7, 2: 8}
+    for run in study.scenario_runs():
+        assert run.outputs_file == taught["one", run.about["seed"]]
+    assert [run.about["seed"] for run in study.scenario_runs()] == [2, 0]
+    new = scenario_plan(plan, tmp_path, **changes | {"scenarios": [FEW_LABELS | {"kind": "new_classes"}]})
+    assert next(new.scenario_runs()).outputs_file.name.startswith("one-old-classes-wide-0-")
 
 
 def test_recorded_scenarios_are_not_run_again(plan, tmp_path):
-    scenario = {"kind": "few_labels", "task": "one", "teacher": "wide", "seeds": [0]}
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, "scenarios": [scenario]}))
-    study = read_study(tmp_path / "study.yaml")
-    ((*_, about),) = study_module.scenario_runs(study)
-    rows = pd.DataFrame([about | {"metric": "accuracy", "way": "KD", "rows_a_class": 16, "all": 0.5, "seconds": 2.0}])
-    known = StudyRecord(pd.DataFrame(), rows)
-    study_module.run_scenarios(study, tmp_path, tmp_path / "work", say=lambda _: None, known=known)
-    pd.testing.assert_frame_equal(scenario_rows(study, tmp_path / "work", known), rows)
+    study = scenario_plan(plan, tmp_path)
+    (run,) = study.scenario_runs()
+    row = {"metric": "accuracy", "way": "KD", "rows_a_class": 16, "all": 0.5, "seconds": 2.0}
+    rows = pd.DataFrame([run.about | row])
+    known = StudyRecord(scenarios=rows)
+    run_scenarios(study, tmp_path, tmp_path / "work", say=lambda _: None, known=known)
+    pd.testing.assert_frame_equal(scenario_rows(run, tmp_path / "work", known), rows)
 
 
 @pytest.mark.parametrize("kind", SCENARIOS)
 def test_a_scenario_that_other_settings_ran_is_not_reported_and_is_run_anew(plan, tmp_path, monkeypatch, kind):
-    scenario, tasks = {"kind": kind, "task": "one", "teacher": "wide", "seeds": [0]}, plan["tasks"]
+    tasks = plan["tasks"]
     if kind == "unlabelled_text":
         tasks = {"one": {**tasks["one"], "unlabelled": "two/train.csv"}}
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, "tasks": tasks, "scenarios": [scenario]}))
-    study = read_study(tmp_path / "study.yaml")
+    study = scenario_plan(plan, tmp_path, tasks=tasks, scenarios=[FEW_LABELS | {"kind": kind}])
     write_data(tmp_path)
-    ((*_, about),) = study_module.scenario_runs(study)
-    write_scenario(study, tmp_path, about | {"made_by": "other"}, 0.5)
-    assert scenario_rows(study, tmp_path).empty
-    row = {"way": "KD", "rows_a_class": 16, "all": 0.75, "seconds": 2.0}
-    monkeypatch.setattr(study_module, kind, lambda task, *_: [row | {"all": 0.75 * (task.name == "one")}])
-    monkeypatch.setattr(study_module, "_outputs", lambda *_: SimpleNamespace(calibrated=lambda task: task))
+    (run,) = study.scenario_runs()
+    write_scenario(tmp_path, run, 0.5, made_by="other")
+    assert scenario_rows(run, tmp_path).empty
+    row = {"way": "KD", "rows_a_class": 16, "seconds": 2.0}
+    monkeypatch.setattr(scenarios, kind, lambda task, *_: [row | {"all": 0.75 * (task.name == "one")}])
     for _ in range(2):
-        study_module.run_scenarios(study, tmp_path, tmp_path, say=lambda _: None)
-        assert scenario_rows(study, tmp_path)["all"].tolist() == [0.75]
-        monkeypatch.setattr(study_module, kind, lambda *_: pytest.fail("it was run before by these settings"))
+        run_scenarios(study, tmp_path, tmp_path, say=lambda _: None)
+        assert scenario_rows(run, tmp_path)["all"].tolist() == [0.75]
+        monkeypatch.setattr(scenarios, kind, lambda *_: pytest.fail("it was run before by these settings"))
+
+
+def test_a_scenario_learns_from_the_calibrated_teacher_of_its_seed(finished, tmp_path, monkeypatch, plan):
+    study, asked = scenario_plan(plan, tmp_path), []
+    monkeypatch.setattr(scenarios, "few_labels", lambda task, teach, _: asked.append(teach(task)) or [])
+    shutil.copytree(finished / "work", tmp_path / "work")
+    run_scenarios(study, finished, tmp_path / "work", say=lambda _: None)
+    (run,), task = study.scenario_runs(), study.load("one", finished)
+    wanted = TeacherOutputs.load(finished / "work" / run.outputs_file).calibrated(task)
+    np.testing.assert_array_equal(asked[0].soft_labels, wanted.soft_labels)
 
 
 def test_a_scenario_whose_writing_was_killed_is_run_anew(plan, tmp_path, monkeypatch):
-    scenario = {"kind": "few_labels", "task": "one", "teacher": "wide", "seeds": [0]}
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, "scenarios": [scenario]}))
-    study = read_study(tmp_path / "study.yaml")
+    study = scenario_plan(plan, tmp_path)
     write_data(tmp_path)
+    (run,) = study.scenario_runs()
     row = {"way": "KD", "rows_a_class": 16, "all": 0.75, "seconds": 2.0}
-    monkeypatch.setattr(study_module, "few_labels", lambda *_: [row])
-    monkeypatch.setattr(study_module, "_outputs", lambda *_: SimpleNamespace(calibrated=lambda task: task))
+    monkeypatch.setattr(scenarios, "few_labels", lambda *_: [row])
     write = Path.write_text
 
     def killed(self, text, **options):
@@ -805,11 +818,11 @@ def test_a_scenario_whose_writing_was_killed_is_run_anew(plan, tmp_path, monkeyp
 
     monkeypatch.setattr(Path, "write_text", killed)
     with pytest.raises(InterruptedError):
-        study_module.run_scenarios(study, tmp_path, tmp_path, say=lambda _: None)
+        run_scenarios(study, tmp_path, tmp_path, say=lambda _: None)
     monkeypatch.setattr(Path, "write_text", write)
-    assert scenario_rows(study, tmp_path).empty
-    study_module.run_scenarios(study, tmp_path, tmp_path, say=lambda _: None)
-    assert scenario_rows(study, tmp_path)["all"].tolist() == [0.75]
+    assert scenario_rows(run, tmp_path).empty
+    run_scenarios(study, tmp_path, tmp_path, say=lambda _: None)
+    assert scenario_rows(run, tmp_path)["all"].tolist() == [0.75]
 
 
 def test_a_folder_without_a_record_is_told(tmp_path):
@@ -823,7 +836,7 @@ def test_a_report_of_a_plan_that_compares_nothing_has_no_table_and_no_plot_of_it
     monkeypatch.setattr(report_module, "_saved", lambda figure, path: path)
     (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, "compare": []}))
     study = read_study(tmp_path / "study.yaml")
-    known = StudyRecord(answered, pd.DataFrame())
+    known = StudyRecord(answered)
     written = {path.name for path in write_report(study, finished, tmp_path / "work", known)}
     assert "summary-wide.svg" in written
     assert not [name for name in written if name.startswith("comparisons")]
@@ -842,36 +855,33 @@ def test_the_report_writes_its_tables_and_plots(finished):
     assert "<svg" in (finished / "work" / "comparisons-wide.svg").read_text(encoding="utf-8")
 
 
-SCENARIO = {"kind": "few_labels", "task": "one", "teacher": "wide"}
-
-
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"seeds": None}, "is not laid out as a study"),
-        ({"seeds": []}, "at least one task, teacher, method and seed"),
-        ({"extra": 1}, "must hold tasks, teachers, methods and seeds"),
-        ({"compare": [["nothing/off", "kd/off"]]}, "compares 'nothing/off', but has no method"),
-        ({"methods": {"kd": {"distillation": {"beta": 1}}}}, "methods.kd.distillation has no setting 'beta'"),
-        ({"teachers": {"t": {"encoder": "x", "methods": ["y"]}}}, "The teacher 't' has no method 'y' to teach"),
-        (
-            {"scenarios": [{"kind": "x", "task": "one", "teacher": "wide"}]},
-            "The scenario 'x' on 'one' by 'wide' must be one",
-        ),
-        ({"scenarios": [SCENARIO | {"seeds": []}]}, r"scenarios.few_labels.seeds is \[\]; name at least one"),
-        ({"scenarios": [SCENARIO | {"seeds": 0}]}, "scenarios.few_labels.seeds is 0; it must be a list"),
-        ({"scenarios": [SCENARIO | {"seeds": [1, 9]}]}, r"few_labels.seeds has 9, none of the study's .*0, 1"),
+        ({"seeds": None}, "seeds is None; it must be a list"),
+        ({"seeds": []}, r"seeds is \[\]; name at least one"),
         ({"seeds": [0, 0]}, r"seeds is \[0, 0\]; name at least one, and each once"),
-        ({"seeds": [0.5]}, "seeds is .*0.5.*; it must be a list"),
-        ({"tasks": ["one"]}, r"tasks is \['one'\]; write a name and its settings"),
-        ({"tasks": {"one": {"test": "test.csv"}}}, "tasks.one has no train file; name it as train"),
-        ({"tasks": {"one": {"train": "a.csv", "metrics": "accuracy"}}}, "tasks.one has no option 'metrics'; it has"),
+        ({"seeds": [0.5]}, r"seeds\[0\] is 0.5; it must be a whole number"),
+        ({"extra": 1}, "The plan has no setting 'extra'; it has tasks, teachers, methods, seeds, compare"),
+        ({"tasks": {}}, r"tasks is \[\]; name at least one"),
+        ({"tasks": ["one"]}, r"tasks is \['one'\]; it must be names, each with its settings"),
+        ({"tasks": {1: {"train": "a.csv"}}}, "a name in tasks is 1; it must be text"),
+        ({"tasks": {"one": {"test": "test.csv"}}}, "tasks.one has no train, which it needs"),
+        ({"tasks": {"one": {"train": "a.csv", "metrics": "accuracy"}}}, "tasks.one has no setting 'metrics'; it has"),
+        ({"tasks": {"one": {"train": "a.csv", "say": "x"}}}, "tasks.one.say is 'x'; it must be left out"),
         ({"tasks": {"one": {"train": 5}}}, "tasks.one.train is 5; it must be text"),
         ({"tasks": {"one": {"train": "a.csv", "train_rows": "all"}}}, "tasks.one.train_rows is 'all'; it must be a w"),
-        ({"teachers": {"t": 5}}, "teachers has 't': 5; write a name, and its settings by name"),
-        ({"teachers": {"t": {"encoder": "x", "seeds": []}}}, "teachers.t.seeds is empty; name at least one"),
+        ({"teachers": {"t": 5}}, "teachers.t is 5; write its settings by name"),
+        ({"teachers": {"t": {"seeds": [1]}}}, "teachers.t has no encoder, which it needs"),
+        (
+            {"teachers": {"t": {"encoder": "x", "methods": ["y"]}}},
+            "teachers.t.methods names 'y'; it must be one of kd, re",
+        ),
+        ({"teachers": {"t": {"encoder": "x", "seeds": []}}}, r"teachers.t.seeds is \[\]; name at least one"),
         ({"teachers": {"t": {"encoder": "x", "seeds": 0}}}, "teachers.t.seeds is 0; it must be a list"),
-        ({"methods": {"kd": [1, 2]}}, r"methods has 'kd': \[1, 2\]; write a name, and its settings by name"),
+        ({"methods": {"kd": [1, 2]}}, r"methods.kd is \[1, 2\]; write its settings by name"),
+        ({"methods": {"kd": {"seed": 3}}}, "methods.kd sets teacher or seed; name them under teachers and seeds"),
+        ({"methods": {"kd": {"distillation": {"beta": 1}}}}, "methods.kd.distillation has no setting 'beta'"),
         ({"methods": {"kd": {"student_training": 5}}}, "methods.kd.student_training is 5; write its settings by name"),
         ({"methods": {"kd": {"student_training": None}}}, "student_training is None; write its settings by name"),
         (
@@ -889,31 +899,41 @@ SCENARIO = {"kind": "few_labels", "task": "one", "teacher": "wide"}
             r"methods.kd.student_layers is \[0, 5\]; it must be a whole number",
         ),
         ({"methods": {"kd": {"epochs": 0}}}, "The setting epochs is 0; it must be above 0 and finite, or left out"),
+        ({"encoder_key": "minilm"}, "encoder_key is 'minilm'; write its settings by name"),
+        ({"encoder_key": {"encoder": "minilm"}}, "encoder_key has no layers, which it needs"),
         (
-            {"encoder_key": "minilm"},
-            "encoder_key is 'minilm'; write its encoder, its layers and, if not all, its methods",
+            {"encoder_key": {"encoder": "x", "layers": [1], "k": 4}},
+            "encoder_key has no setting 'k'; it has encoder, lay",
         ),
-        ({"encoder_key": {"encoder": "minilm"}}, "encoder_key is .*; write its encoder, its layers"),
-        ({"encoder_key": {"encoder": "x", "layers": [1], "k": 4}}, "encoder_key is .*; write its encoder, its layers"),
         ({"encoder_key": {"encoder": "x", "layers": 3}}, "encoder_key.layers is 3; it must be a list"),
-        ({"encoder_key": {"encoder": "x", "layers": ["half"]}}, r"encoder_key.layers is \['half'\]; it must be a list"),
         (
-            {"encoder_key": {"encoder": "x", "layers": [1], "methods": ["y"]}},
-            "encoder_key names the method 'y', which the study does not have",
+            {"encoder_key": {"encoder": "x", "layers": ["half"]}},
+            r"encoder_key.layers\[0\] is 'half'; it must be a whole",
+        ),
+        ({"compare": [["kd/off"]]}, r"compare\[0\] is \['kd/off'\]; it must be a list of two"),
+        (
+            {"compare": [["nothing/off", "kd/off"]]},
+            "compare names 'nothing/off'; it must be one of kd, reaugkd, student",
+        ),
+        ({"compare": [["kd/poool", "kd/off"]]}, "compare names 'kd/poool'; it must be .* kd/off, kd/linear, kd/pool, "),
+        ({"compare": [["kd/pool+encoder3", "kd"]]}, "compare names 'kd/pool[+]encoder3'; it must be one of"),
+        ({"compare": [["student/pool", "kd"]]}, "compare names 'student/pool'; it must be one of"),
+        (
+            {"scenarios": [FEW_LABELS | {"kind": "x"}]},
+            r"scenarios\[0\].kind names 'x'; it must be one of new_classes, f",
+        ),
+        ({"scenarios": [FEW_LABELS | {"task": "x"}]}, r"scenarios\[0\].task names 'x'; it must be one of one, two"),
+        ({"scenarios": [FEW_LABELS | {"teacher": "x"}]}, "teacher names 'x'; it must be one of narrow, wide"),
+        ({"scenarios": [FEW_LABELS | {"seeds": []}]}, r"scenarios\[0\].seeds is \[\]; name at least one"),
+        ({"scenarios": [FEW_LABELS | {"seeds": 0}]}, r"scenarios\[0\].seeds is 0; it must be a list"),
+        ({"scenarios": [FEW_LABELS | {"seeds": [1, 9]}]}, r"scenarios\[0\].seeds names 9; it must be one of 0, 1"),
+        (
+            {"scenarios": [FEW_LABELS | {"kind": "unlabelled_text"}]},
+            "'unlabelled_text' cannot run on 'one'; .* a task with",
         ),
         (
-            {"compare": [["kd/poool", "kd/off"]]},
-            "compares 'kd/poool', but kd answers by none but off, linear, pool, al",
-        ),
-        ({"compare": [["kd/pool+encoder1", "kd"]]}, "compares 'kd/pool[+]encoder1', but kd answers by none but"),
-        ({"compare": [["student/pool", "kd"]]}, "compares 'student/pool', but student answers by none but off"),
-        (
-            {"scenarios": [SCENARIO | {"kind": "unlabelled_text"}]},
-            "'unlabelled_text' cannot run on 'one': .* a task with",
-        ),
-        (
-            {"tasks": {"one": {"train": "a.csv", "unlabelled": "b.csv"}}, "scenarios": [SCENARIO]},
-            "'few_labels' cannot run on 'one': .* the others one without",
+            {"tasks": {"one": {"train": "a.csv", "unlabelled": "b.csv"}}, "scenarios": [FEW_LABELS]},
+            "'few_labels' cannot run on 'one'; .* the others one without",
         ),
     ],
 )
@@ -931,11 +951,9 @@ def test_a_number_that_yaml_takes_for_text_is_a_number(plan, tmp_path):
     digests = []
     for rate in ("1e-4", "0.0001"):
         (tmp_path / "study.yaml").write_text(text.replace("RATE", rate))
-        study = read_study(tmp_path / "study.yaml")
-        wide = next(teacher for teacher in study.teachers if teacher.name == "wide")
-        recipe = next(method for method in study.methods if method.name == "kd").recipe(wide, 0)
-        assert recipe.student_training.learning_rate == 0.0001
-        digests.append(study.made_by("one", recipe, 3))
+        run = run_of(read_study(tmp_path / "study.yaml"), "one", "kd")
+        assert run.recipe.student_training.learning_rate == 0.0001
+        digests.append(run.about["made_by"])
     assert digests[0] == digests[1]
 
 
@@ -944,7 +962,7 @@ def test_the_plan_of_the_recorded_results_is_read_and_finds_them():
     study = read_study(results / "study.yaml")
     if (results / "answers.parquet").is_file():
         known = StudyRecord.load(results)
-        found = sum(len(known.answers_of(cell.about(study, *rest))) for cell, *rest in cells(study))
+        found = sum(len(known.rows_of(run.about)) for run in study.students())
         assert found == len(known.answers) > 0
 
 
