@@ -65,11 +65,8 @@ def class_agreement(
     float
         From 0 to 1.
     """
-
-    def shares(neighbours: NDArray[np.integer]) -> NDArray[np.float64]:
-        return np.stack([(neighbours == number).mean(axis=1) for number in range(classes)], axis=1)
-
-    return float(np.minimum(shares(student_neighbours), shares(teacher_neighbours)).sum(axis=1).mean())
+    by_student, by_teacher = (np.eye(classes)[found].mean(axis=1) for found in (student_neighbours, teacher_neighbours))
+    return float(np.minimum(by_student, by_teacher).sum(axis=1).mean())
 
 
 def cka(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:

@@ -25,9 +25,7 @@ SoftLabels = Callable[[list[Text]], NDArray[np.floating]] | Mapping[RowId, NDArr
 """A function from texts to (N, C) probabilities, or the (C,) probabilities of each (split, id)."""
 
 
-def black_box_outputs(
-    task: Task, soft_labels: SoftLabels, encoder: str, *, layers: int | None = None, max_length: int = 128
-) -> TeacherOutputs:
+def black_box_outputs(task: Task, soft_labels: SoftLabels, encoder: str) -> TeacherOutputs:
     """Stand in for a teacher of which only the answers are known.
 
     The open encoder is not tuned: its sentence embeddings take the place of ``teacher_hidden``, and the projection
@@ -42,10 +40,6 @@ def black_box_outputs(
         to sum to 1.
     encoder : str
         Name or folder of the open encoder.
-    layers : int, optional
-        Keep only its first layers.
-    max_length : int
-        Tokens after which it cuts a text.
 
     Returns
     -------
@@ -77,7 +71,7 @@ def black_box_outputs(
             "give each row numbers from 0 that sum to 1."
         )
     answers = _summing_to_one(answers, rows)
-    untuned = TextClassifier.from_pretrained(find_weights(encoder), 1, layers=layers, max_length=max_length)
+    untuned = TextClassifier.from_pretrained(find_weights(encoder), 1)
     outputs = TeacherOutputs.compute(untuned, task, f"black box, embeddings of {encoder}")
     return replace(outputs, soft_labels=answers)
 

@@ -106,14 +106,19 @@ class TextClassifier(nn.Module):
         ReAugKDError
             If the folder cannot be loaded, has no tokenizer, or has fewer layers than asked for.
         """
-        with _failing_as_sentence(folder), _quiet():
-            config = AutoConfig.from_pretrained(folder, local_files_only=True)
-            if layers is not None:
-                _keep_layers(config, layers)
-            encoder = AutoModel.from_pretrained(
-                folder, config=config, use_safetensors=True, dtype=torch.float32, local_files_only=True
-            )
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        try:
+            with _quiet():
+                config = AutoConfig.from_pretrained(folder, local_files_only=True)
+                if layers is not None:
+                    _keep_layers(config, layers)
+                encoder = AutoModel.from_pretrained(
+                    folder, config=config, use_safetensors=True, dtype=torch.float32, local_files_only=True
+                )
+                tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            raise ReAugKDError(
+                f"{str(folder)!r} cannot be loaded as an encoder ({reason(error)}); name another model."
+            ) from error
         # Where its files are missing, transformers makes one of special tokens alone: every text would be the same.
         if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
             raise ReAugKDError(
@@ -365,28 +370,6 @@ def share_cut(folder: str | Path, texts: Sequence[Text], max_length: int) -> flo
     return float(np.mean([len(ids) > limit for ids in model.tokenize(texts)["input_ids"]]))
 
 
-def encoder_config(folder: str | Path) -> PreTrainedConfig:
-    """Read what an encoder is made of, without its weights.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Folder of the encoder.
-
-    Returns
-    -------
-    PreTrainedConfig
-        With ``hidden_size`` and ``num_hidden_layers``.
-
-    Raises
-    ------
-    ReAugKDError
-        If the folder holds no encoder that can be loaded.
-    """
-    with _failing_as_sentence(folder):
-        return AutoConfig.from_pretrained(folder, local_files_only=True)
-
-
 def read_pooling(folder: str | Path) -> str:
     """Read how a model wants its outputs pooled (the sentence-transformers file); mean where it does not say.
 
@@ -462,13 +445,3 @@ def _quiet() -> Iterator[None]:
         hf_logging.set_verbosity(verbosity)
         if bars:
             hf_logging.enable_progress_bar()
-
-
-@contextmanager
-def _failing_as_sentence(folder: str | Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise ReAugKDError(
-            f"{str(folder)!r} cannot be loaded as an encoder ({reason(error)}); name another model."
-        ) from error

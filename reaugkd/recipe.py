@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from accelerate import PartialState
 from numpy.typing import NDArray
+from transformers import AutoConfig
 
 from reaugkd.alignment import alignment
 from reaugkd.answers import EncodedTexts
@@ -19,7 +20,7 @@ from reaugkd.choice import too_few_rows
 from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.data import UNLABELLED, Task
 from reaugkd.distillation import GOLD_ONLY, DistillationSettings, OnStudentEpoch, train_classifier
-from reaugkd.encoders import TextClassifier, check_encoder, encoder_config, normalize, share_cut
+from reaugkd.encoders import TextClassifier, check_encoder, normalize, share_cut
 from reaugkd.epochs import EpochWatch, TrainingEpochs
 from reaugkd.errors import ReAugKDError
 from reaugkd.evaluation import Networks, score_methods
@@ -212,7 +213,7 @@ def fit_head(
     return fit_projection_head(
         hidden,
         task.labels("train"),
-        encoder_config(find_weights(recipe.student)).hidden_size,
+        AutoConfig.from_pretrained(find_weights(recipe.student)).hidden_size,
         recipe.projection_training,
         checkpoints,
         temperature=recipe.projection_temperature,

@@ -25,7 +25,7 @@ def test_a_function_is_asked_of_unlabelled_texts_last(unlabelled_task, toy_encod
         asked.extend(texts)
         return np.stack(list(answers.values()))
 
-    outputs = black_box_outputs(unlabelled_task, says, str(toy_encoder_folder), layers=2, max_length=16)
+    outputs = black_box_outputs(unlabelled_task, says, str(toy_encoder_folder))
     assert asked == [text for split in unlabelled_task.splits for text in unlabelled_task.texts(split)]
     outputs.check(unlabelled_task)
     for split in unlabelled_task.splits:
@@ -43,7 +43,7 @@ def test_a_table_holds_those_of_unlabelled_rows_too(unlabelled_task, toy_encoder
     shuffled.to_csv(tmp_path / "answers.csv", index=False)
     given = read_soft_labels(tmp_path / "answers.csv", unlabelled_task)
     assert given.keys() == answers.keys()
-    outputs = black_box_outputs(unlabelled_task, given, str(toy_encoder_folder), max_length=16)
+    outputs = black_box_outputs(unlabelled_task, given, str(toy_encoder_folder))
     np.testing.assert_allclose(outputs.soft_labels, np.stack(list(answers.values())), atol=1e-5)
 
 
@@ -51,4 +51,4 @@ def test_an_unlabelled_row_without_an_answer_is_named(unlabelled_task, toy_encod
     last = list(answers)[-1]
     missing = {row: given for row, given in answers.items() if row != last}
     with pytest.raises(ReAugKDError, match=f"The unlabelled row '{last[1]}' has no soft labels; give some"):
-        black_box_outputs(unlabelled_task, missing, str(toy_encoder_folder), max_length=16)
+        black_box_outputs(unlabelled_task, missing, str(toy_encoder_folder))
