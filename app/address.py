@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Any
 
 import gradio as gr
-from gradio.blocks import Block
 from maps_panel import MapsPanel
 from models import ModelMenu
 from settled import soon_after
@@ -68,7 +67,7 @@ def keep_address(views: dict[str, Any], maps: MapsPanel, name: gr.Dropdown, open
     **options
         As of any event.
     """
-    watched: set[Block] = {name, opened, *maps.seen, *(part for view in views.values() for part in view.seen)}
+    watched: set[Any] = {name, opened, *maps.seen, *(part for view in views.values() for part in view.seen)}
     address = gr.Textbox(visible=False)
     missing = gr.State("")
 
