@@ -14,7 +14,7 @@ from transformers import set_seed
 
 from reaugkd.data import Task
 from reaugkd.encoders import TextClassifier
-from reaugkd.errors import ReAugKDError
+from reaugkd.errors import ReAugKDError, require
 from reaugkd.losses import relational_loss, soft_label_cross_entropy
 from reaugkd.trainer import OnProgress, TrainingSettings, run_trainer
 
@@ -60,19 +60,15 @@ class DistillationSettings:
 
     def __post_init__(self) -> None:
         for name in ("soft_label_weight", "gold_label_weight", "relational_weight"):
-            if getattr(self, name) < 0:
-                raise ReAugKDError(f"The setting {name} is {getattr(self, name)}; it must not be below 0.")
+            require(getattr(self, name) >= 0, f"The setting {name}", getattr(self, name), "at least 0")
         if self.soft_label_weight + self.gold_label_weight == 0:
             raise ReAugKDError(
                 "Both soft_label_weight and gold_label_weight are 0; the classifier would learn nothing."
             )
         for name in ("distillation_temperature", "relational_temperature"):
-            if getattr(self, name) <= 0:
-                raise ReAugKDError(f"The setting {name} is {getattr(self, name)}; it must be above 0.")
-        if self.candidates not in CANDIDATES:
-            raise ReAugKDError(
-                f"The setting candidates is {self.candidates!r}; it must be one of {', '.join(CANDIDATES)}."
-            )
+            require(getattr(self, name) > 0, f"The setting {name}", getattr(self, name), "above 0")
+        known = f"one of {', '.join(CANDIDATES)}"
+        require(self.candidates in CANDIDATES, "The setting candidates", repr(self.candidates), known)
 
     @property
     def aligns(self) -> bool:

@@ -12,3 +12,9 @@ class ReAugKDError(Exception):
 def reason(error: Exception) -> str:
     """Return what an error says, in one line and without its full stop; its kind where it says nothing."""
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+
+
+def require(is_good: bool, name: str, value: object, wanted: str) -> None:
+    """Refuse a setting that is not what is wanted of it, by a sentence that says what it is and what it must be."""
+    if not is_good:
+        raise ReAugKDError(f"{name} is {value}; it must be {wanted}.")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from reaugkd.calibration import are_probabilities
 from reaugkd.encoders import normalize
-from reaugkd.errors import ReAugKDError
+from reaugkd.errors import ReAugKDError, require
 from reaugkd.texts import Labels
 
 TEACHER = "teacher"
@@ -108,8 +108,7 @@ class Memory:
         """
         if key != TEACHER and key not in self.keys:
             raise ReAugKDError(f"The memory has no key {key!r}; it has {', '.join(self.keys) or 'none'}.")
-        if k < 1:
-            raise ReAugKDError(f"k is {k}; it must be at least 1.")
+        require(k >= 1, "k", k, "at least 1")
         searched = self.teacher_embeddings if key == TEACHER else self.keys[key]
         queries = normalize(queries)
         if queries.ndim != 2 or queries.shape[1] != searched.shape[1]:

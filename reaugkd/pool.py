@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
 from reaugkd.calibration import at_temperature
-from reaugkd.errors import ReAugKDError
+from reaugkd.errors import ReAugKDError, require
 
 if TYPE_CHECKING:  # a page that has sliders for these settings does not wait for FAISS
     from reaugkd.memory import Memory
@@ -40,15 +40,11 @@ class KeySettings:
     weight: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.k >= 1:
-            raise ReAugKDError(f"k is {self.k}; it must be at least 1.")
-        if self.k % 1:
-            raise ReAugKDError(f"k is {self.k}; it must be a whole number.")
+        require(self.k >= 1, "k", self.k, "at least 1")
+        require(self.k % 1 == 0, "k", self.k, "a whole number")
         object.__setattr__(self, "k", int(self.k))  # FAISS and JSON take no NumPy number
-        if not self.temperature > 0:
-            raise ReAugKDError(f"temperature is {self.temperature}; it must be above 0.")
-        if not 0 <= self.weight < np.inf:
-            raise ReAugKDError(f"The weight of a key is {self.weight}; it must be from 0, and finite.")
+        require(self.temperature > 0, "temperature", self.temperature, "above 0")
+        require(0 <= self.weight < np.inf, "The weight of a key", self.weight, "from 0, and finite")
 
 
 @dataclass(frozen=True)
@@ -88,8 +84,7 @@ class Pool:
     retrieval_weight: float | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ReAugKDError(f"The pool is {self.kind!r}; it must be one of {', '.join(KINDS)}.")
+        require(self.kind in KINDS, "The pool", repr(self.kind), f"one of {', '.join(KINDS)}")
         if not self.keys:
             raise ReAugKDError("A pool needs at least one key; name one.")
         if not self.new_class_key:
@@ -99,12 +94,10 @@ class Pool:
                 f"The key {self.new_class_key!r} is to decide about new classes, but the pool has "
                 f"{', '.join(self.keys)}; name one of these."
             )
-        if not 0 < self.student_weight < np.inf:
-            raise ReAugKDError(f"student_weight is {self.student_weight}; it must be above 0, and finite.")
-        if not 0 < self.student_temperature < np.inf:
-            raise ReAugKDError(f"student_temperature is {self.student_temperature}; it must be above 0, and finite.")
-        if self.retrieval_weight is not None and not 0 <= self.retrieval_weight <= 1:
-            raise ReAugKDError(f"retrieval_weight is {self.retrieval_weight}; it must be from 0 to 1.")
+        for name in ("student_weight", "student_temperature"):
+            require(0 < getattr(self, name) < np.inf, name, getattr(self, name), "above 0, and finite")
+        good = self.retrieval_weight is None or 0 <= self.retrieval_weight <= 1
+        require(good, "retrieval_weight", self.retrieval_weight, "from 0 to 1")
         if self.kind == "linear" and self.retrieval_weight is None:
             raise ReAugKDError("A linear pool needs a retrieval_weight; give one from 0 to 1.")
 

@@ -22,7 +22,7 @@ from reaugkd.data import UNLABELLED, Task
 from reaugkd.distillation import GOLD_ONLY, DistillationSettings, OnStudentEpoch, train_classifier
 from reaugkd.encoders import TextClassifier, check_encoder, normalize, share_cut
 from reaugkd.epochs import EpochWatch, TrainingEpochs
-from reaugkd.errors import ReAugKDError
+from reaugkd.errors import ReAugKDError, require
 from reaugkd.evaluation import Networks, score_methods
 from reaugkd.key_fitting import UntunedEncoder, fit_keys
 from reaugkd.keys import Key
@@ -107,8 +107,8 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("epochs", "teacher_epochs"):
             value = getattr(self, name)
-            if value is not None and not 0 < value < inf:
-                raise ReAugKDError(f"The setting {name} is {value}; it must be above 0 and finite, or left out.")
+            good = value is None or 0 < value < inf
+            require(good, f"The setting {name}", value, "above 0 and finite, or left out")
         check_seed(self.seed)
 
     def for_task(self, task: Task) -> "Recipe":

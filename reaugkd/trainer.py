@@ -26,7 +26,7 @@ from transformers import (
 from transformers.trainer import TRAINER_STATE_NAME
 
 from reaugkd.epochs import TrainingEpochs
-from reaugkd.errors import ReAugKDError
+from reaugkd.errors import ReAugKDError, require
 
 SECONDS_BETWEEN_CHECKPOINTS = 60
 REFERENCE_WIDTH = 384
@@ -45,8 +45,7 @@ def check_seed(seed: int) -> None:
     ReAugKDError
         If it is below 0 or above 4,294,967,295.
     """
-    if not 0 <= seed < 2**32:
-        raise ReAugKDError(f"The setting seed is {seed}; it must be from 0 to {2**32 - 1:,}.")
+    require(0 <= seed < 2**32, "The setting seed", seed, f"from 0 to {2**32 - 1:,}")
 
 
 @dataclass(frozen=True)
@@ -87,11 +86,11 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "learning_rate", "batch_size", "gradient_accumulation_steps"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ReAugKDError(f"The setting {name} is {getattr(self, name)}; it must be above 0 and finite.")
+            value = getattr(self, name)
+            require(0 < value < math.inf, f"The setting {name}", value, "above 0 and finite")
         for name in ("warmup_share", "weight_decay"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ReAugKDError(f"The setting {name} is {getattr(self, name)}; it must be from 0 to below 1.")
+            value = getattr(self, name)
+            require(0 <= value < 1, f"The setting {name}", value, "from 0 to below 1")
         check_seed(self.seed)
 
     def for_width(self, width: int) -> "TrainingSettings":

@@ -26,9 +26,9 @@ from reaugkd.trainer import TrainingSettings
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"relational_weight": -1}, "relational_weight is -1; it must not be below 0"),
-        ({"soft_label_weight": -1}, "soft_label_weight is -1; it must not be below 0"),
-        ({"gold_label_weight": -1}, "gold_label_weight is -1; it must not be below 0"),
+        ({"relational_weight": -1}, "relational_weight is -1; it must be at least 0"),
+        ({"soft_label_weight": -1}, "soft_label_weight is -1; it must be at least 0"),
+        ({"gold_label_weight": -1}, "gold_label_weight is -1; it must be at least 0"),
         ({"soft_label_weight": 0}, "Both soft_label_weight and gold_label_weight are 0"),
         ({"distillation_temperature": 0}, "distillation_temperature is 0; it must be above 0"),
         ({"relational_temperature": -0.1}, r"relational_temperature is -0\.1; it must be above 0"),
