@@ -20,8 +20,7 @@ def are_probabilities(rows: NDArray[np.floating]) -> bool:
 def at_temperature(probabilities: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
     """Return softmax(log p / T), (N, C) float64: T above 1 makes probabilities less sure, the order stays."""
     logs = np.log(np.asarray(probabilities, dtype=np.float64).clip(1e-12))
-    softened: NDArray[np.float64] = softmax(logs / temperature, axis=1)
-    return softened
+    return softmax(logs / temperature, axis=1)
 
 
 def fit_temperature(probabilities: NDArray[np.floating], labels: Labels) -> float:

@@ -50,18 +50,12 @@ def controls(
     texts, labels = task.taught_texts, task.labels("train")
     rows = np.flatnonzero(fitted)
     kept, labelled = [texts[row] for row in rows.tolist()], rows[rows < len(labels)]
-    gold = labels[labelled], len(task.label_names)
-    return {
-        "words": words_classifier(tokenizer, kept, soft_labels[rows], asked),
-        "gold words": gold_classifier(tokenizer, kept[: len(labelled)], *gold, asked),
-    }
+    by_gold = gold_classifier(tokenizer, kept[: len(labelled)], labels[labelled], len(task.label_names), asked)
+    return {"words": words_classifier(tokenizer, kept, soft_labels[rows], asked), "gold words": by_gold}
 
 
 def words_classifier(
-    tokenizer: PreTrainedTokenizerBase,
-    texts: Sequence[Text],
-    soft_labels: NDArray[np.floating],
-    asked: Sequence[Text],
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], soft_labels: NDArray[np.floating], asked: Sequence[Text]
 ) -> NDArray[np.float64]:
     r"""Classify by a ridge from n-grams to the teacher's log soft labels, :math:`\log \max(\bar y, 0.01)`.
 
@@ -85,16 +79,11 @@ def words_classifier(
     folds = folds_apart(texts, soft_labels.argmax(axis=1), FOLDS)
     targets = np.log(np.maximum(soft_labels, CLIP)).astype(np.float32)
     (weight, bias), _ = fit_apart(ngrams.matrix(tokenizer, texts), targets, folds)
-    said: NDArray[np.float64] = softmax((ngrams.matrix(tokenizer, asked) @ weight + bias).astype(np.float64), axis=1)
-    return said
+    return softmax((ngrams.matrix(tokenizer, asked) @ weight + bias).astype(np.float64), axis=1)
 
 
 def gold_classifier(
-    tokenizer: PreTrainedTokenizerBase,
-    texts: Sequence[Text],
-    labels: Labels,
-    classes: int,
-    asked: Sequence[Text],
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], labels: Labels, classes: int, asked: Sequence[Text]
 ) -> NDArray[np.float64]:
     """Classify by a logistic regression from n-grams to the gold labels, its strength chosen on a held-out fifth.
 

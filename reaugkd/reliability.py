@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 BINS = 10
 
 
-def reliability(confidences: NDArray[np.floating], right: NDArray[np.bool_], bins: int = BINS) -> pd.DataFrame:
+def reliability(confidences: NDArray[np.floating], right: NDArray[np.bool_]) -> pd.DataFrame:
     """Compare confidence and accuracy, bin by bin, of equal width; a confidence on an edge belongs to the bin below.
 
     Parameters
@@ -16,8 +16,6 @@ def reliability(confidences: NDArray[np.floating], right: NDArray[np.bool_], bin
         Probabilities of the predicted classes.
     right : (N,) bool
         Whether the predicted class is the gold one.
-    bins : int
-        Number of bins.
 
     Returns
     -------
@@ -25,14 +23,14 @@ def reliability(confidences: NDArray[np.floating], right: NDArray[np.bool_], bin
         A row for each bin: ``low``, ``high``, ``rows``; ``confidence`` and ``accuracy`` are means, missing where no
         row falls into the bin.
     """
-    edges = np.arange(bins + 1) / bins
+    edges = np.arange(BINS + 1) / BINS
     numbers = np.digitize(confidences, edges[1:-1], right=True)
     means = pd.DataFrame({"confidence": confidences, "accuracy": right}, dtype=np.float64).groupby(numbers).mean()
-    rows = np.bincount(numbers, minlength=bins)
+    rows = np.bincount(numbers, minlength=BINS)
     return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "rows": rows}).join(means)
 
 
-def expected_calibration_error(confidences: NDArray[np.floating], right: NDArray[np.bool_], bins: int = BINS) -> float:
+def expected_calibration_error(confidences: NDArray[np.floating], right: NDArray[np.bool_]) -> float:
     """Return Σ_b (n_b / N) · |accuracy_b - confidence_b|, from 0 to 1; 0 where there are no rows.
 
     Parameters
@@ -41,15 +39,13 @@ def expected_calibration_error(confidences: NDArray[np.floating], right: NDArray
         Probabilities of the predicted classes.
     right : (N,) bool
         Whether the predicted class is the gold one.
-    bins : int
-        Number of bins.
 
     Returns
     -------
     float
         The error (Guo et al. 2017, eq. 3), lower is better.
     """
-    table = reliability(confidences, right, bins)
+    table = reliability(confidences, right)
     gaps = (table["accuracy"] - table["confidence"]).abs().fillna(0.0)
     return float((gaps * table["rows"]).sum() / max(1, len(confidences)))
 

@@ -71,8 +71,7 @@ class Trained:
 
     def predicted(self, texts: list[Text]) -> Labels:
         """Return the student's own labels of texts."""
-        labels: Labels = self.student.encode(texts)[1].argmax(axis=1)
-        return labels
+        return self.student.encode(texts)[1].argmax(axis=1)
 
     def projected(self, hidden: Floats) -> Floats:
         """Return z of a teacher's hidden states."""
@@ -102,13 +101,15 @@ class Keyed:
     def of(
         cls,
         made: Trained,
-        memory: Memory,
-        texts: Sequence[Text],
+        task: Task,
+        soft_labels: Floats,
+        z: Floats,
         encoder: UntunedEncoder | None = None,
         held_out: Sequence[Text] = (),
     ) -> "Keyed":
-        """Fit the keys, of which one needs an encoder, to a memory, apart from the siblings of held-out texts."""
-        keys, keyed = fit_keys(memory, texts, made.student.tokenizer, encoder=encoder, held_out=held_out)
+        """Fit the keys to a memory of a task's taught texts, apart from the siblings of held-out texts."""
+        memory, tokenizer = taught_memory(task, soft_labels, z), made.student.tokenizer
+        keys, keyed = fit_keys(memory, task.taught_texts, tokenizer, encoder=encoder, held_out=held_out)
         untuned = {} if encoder is None else {UNTUNED: encoder.pooled[:, -1]}
         return cls(made, keys, keyed.with_keys({**keyed.keys, **untuned}))
 
@@ -146,8 +147,7 @@ class Keyed:
 
 def untuned_encoder(task: Task, recipe: Recipe) -> UntunedEncoder:
     """Run the recipe's untuned encoder, or the default one, over a task's train texts."""
-    weights = find_weights(recipe.encoder_key or DEFAULT_ENCODER)
-    layers = recipe.encoder_key_layers
+    weights, layers = find_weights(recipe.encoder_key or DEFAULT_ENCODER), recipe.encoder_key_layers
     return UntunedEncoder.of(weights, task.texts("train"), layers=layers, max_length=recipe.max_length)
 
 
@@ -190,11 +190,6 @@ def part_of(task: Task, **rows: NDArray[np.integer]) -> Task:
     return replace(task, rows=DatasetDict({**task.rows, **chosen}))
 
 
-def one_hot(labels: Labels, classes: int) -> Floats:
-    """Return gold labels as soft labels (N, C)."""
-    return np.eye(classes, dtype=np.float32)[labels]
-
-
 def new_classes(task: Task, teach: Teach, recipe: Recipe, left_out: int = NEW_CLASSES) -> Iterator[Row]:
     """Leave classes out of all training, then add some of their rows to the memory only.
 
@@ -235,10 +230,10 @@ def new_classes(task: Task, teach: Teach, recipe: Recipe, left_out: int = NEW_CL
     hidden, soft_labels = teach(old).of("train")
     made = trained(old, soft_labels, hidden, recipe)
     z, old_rows = made.projected(hidden), np.flatnonzero(labels < known)
-    memory, texts, held_out = taught_memory(old, soft_labels, z), old.texts("train"), old.texts("validation")
-    encoder = untuned_encoder(old, recipe)
-    pools = Keyed.of(made, memory, texts, encoder, held_out).pools(held_out, old.labels("validation"), old.metric)
-    keyed = Keyed.of(made, memory, texts, encoder)
+    encoder, held_out = untuned_encoder(old, recipe), old.texts("validation")
+    to_choose = Keyed.of(made, old, soft_labels, z, encoder, held_out)
+    pools = to_choose.pools(held_out, old.labels("validation"), old.metric)
+    keyed = Keyed.of(made, old, soft_labels, z, encoder)
     queries = keyed.encode(task.texts("test"))
     padded = np.pad(soft_labels, ((0, 0), (0, left_out)))
 
@@ -254,7 +249,7 @@ def new_classes(task: Task, teach: Teach, recipe: Recipe, left_out: int = NEW_CL
         shown = int(count or round(len(added) / left_out))
         start = time.monotonic()
         encoded = keyed.encode(part_of(task, train=added).texts("train"))
-        soft = np.concatenate([padded, one_hot(labels[added], len(ordered))])
+        soft = np.concatenate([padded, np.eye(len(ordered), dtype=np.float32)[labels[added]]])
         both = part_of(task, train=np.concatenate([old_rows, added]))
         grown = keyed.grown(taught_memory(both, soft, np.concatenate([z, encoded.embeddings])), encoded)
         seconds = time.monotonic() - start
@@ -298,10 +293,10 @@ def few_labels(task: Task, teach: Teach, recipe: Recipe) -> Iterator[Row]:
         others = np.setdiff1d(everything, held_out)
         start, z = time.monotonic(), made.projected(hidden)
         rest, asked = part_of(task, train=others), part_of(task, train=held_out).texts("train")
-        memory, part = taught_memory(rest, soft_labels[others], z[others]), encoder.pooled[others]
-        to_choose = Keyed.of(made, memory, rest.texts("train"), replace(encoder, pooled=part), asked)
+        part = replace(encoder, pooled=encoder.pooled[others])
+        to_choose = Keyed.of(made, rest, soft_labels[others], z[others], part, asked)
         pools = to_choose.pools(asked, soft_labels[held_out].argmax(axis=1), task.metric)
-        whole = Keyed.of(made, taught_memory(task, soft_labels, z), task.texts("train"), encoder)
+        whole = Keyed.of(made, task, soft_labels, z, encoder)
         queries = whole.encode(texts)
         seconds = time.monotonic() - start
         yield _scored("ReAugKD, no memory", count, task, queries.student_probabilities.argmax(axis=1), made.seconds)
@@ -341,9 +336,8 @@ def unlabelled_text(task: Task, teach: Teach, recipe: Recipe) -> Iterator[Row]:
         hidden, soft_labels = outputs.of(*taught.taught_splits)
         made = trained(taught, soft_labels, hidden, how)
         yield _scored(f"student {name}", None, task, made.predicted(task.texts("test")), made.seconds)
-        memories = {f"memory {name}": taught}
-        memories |= {"memory without, grown": task} if name == "without" else {}
-        for way, remembered in memories.items():
+        grown = {"memory without, grown": task} if name == "without" else {}
+        for way, remembered in {f"memory {name}": taught, **grown}.items():
             start = time.monotonic()
             found = _by_free_keys(remembered, made, outputs)
             yield _scored(way, None, task, found, time.monotonic() - start)
@@ -352,10 +346,10 @@ def unlabelled_text(task: Task, teach: Teach, recipe: Recipe) -> Iterator[Row]:
 def _by_free_keys(task: Task, made: Trained, outputs: TeacherOutputs) -> Labels:
     """Answer the test rows by a memory of the taught texts, its pool chosen on the validation rows."""
     hidden, soft_labels = outputs.of(*task.taught_splits)
-    memory, held_out = taught_memory(task, soft_labels, made.projected(hidden)), task.texts("validation")
-    to_choose = Keyed.of(made, memory, task.taught_texts, held_out=held_out)
+    z, held_out = made.projected(hidden), task.texts("validation")
+    to_choose = Keyed.of(made, task, soft_labels, z, held_out=held_out)
     pool = choose_pool(to_choose.encode(held_out), task.labels("validation"), to_choose.memory, FREE_KEYS).pool
-    keyed = Keyed.of(made, memory, task.taught_texts)
+    keyed = Keyed.of(made, task, soft_labels, z)
     return keyed.predicted(keyed.encode(task.texts("test")), {"": pool})[""]
 
 
@@ -374,8 +368,7 @@ def _relabelled(task: Task, order: list[int]) -> Task:
 
 def _drawn(labels: Labels, classes: range, count: int | None, generator: np.random.Generator) -> NDArray[np.integer]:
     """Draw so many rows of each class, or all of them."""
-    chosen = []
-    for number in classes:
-        rows = np.flatnonzero(labels == number)
-        chosen.append(rows if count is None else generator.choice(rows, min(count, len(rows)), replace=False))
-    return np.concatenate(chosen)
+    every = [np.flatnonzero(labels == number) for number in classes]
+    if count is not None:
+        every = [generator.choice(rows, min(count, len(rows)), replace=False) for rows in every]
+    return np.concatenate(every)

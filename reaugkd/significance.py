@@ -12,6 +12,7 @@ from reaugkd.metrics import METRICS_OF_COUNTS, counted
 from reaugkd.texts import Labels
 
 DRAWS = 1_000
+Numbers = NDArray[np.int64]
 
 
 class Interval(NamedTuple):
@@ -37,13 +38,7 @@ def interval(differences: NDArray[np.floating]) -> Interval:
 
 
 def drawn_differences(
-    labels: Labels,
-    predictions: NDArray[np.integer],
-    baseline: NDArray[np.integer],
-    metric: str,
-    *,
-    draws: int = DRAWS,
-    seed: int = 0,
+    labels: Labels, predictions: Labels, baseline: Labels, metric: str, *, draws: int = DRAWS, seed: int = 0
 ) -> NDArray[np.float64]:
     """Return how much better predictions are than a baseline, and how much by each draw of a paired bootstrap.
 
@@ -82,7 +77,7 @@ def drawn_differences(
     classes = max(2, 1 + max(int(values.max()) for values in (labels, predictions, baseline)))
     cells = labels * classes + np.concatenate([predictions, baseline])
 
-    def difference(seeds: NDArray[np.int64], rows: NDArray[np.int64]) -> float:
+    def difference(seeds: Numbers, rows: Numbers) -> float:
         ours, theirs = np.split(METRICS_OF_COUNTS[metric](counted(cells[:, rows], classes)), 2)
         return float(np.mean((ours - theirs)[seeds]))
 
@@ -90,12 +85,7 @@ def drawn_differences(
 
 
 def drawn(
-    statistic: Callable[[NDArray[np.int64], NDArray[np.int64]], float],
-    seeds: int,
-    rows: int,
-    *,
-    draws: int = DRAWS,
-    seed: int = 0,
+    statistic: Callable[[Numbers, Numbers], float], seeds: int, rows: int, *, draws: int = DRAWS, seed: int = 0
 ) -> NDArray[np.float64]:
     """Return a statistic of all seeds and rows, and that of draws of both with replacement, (1 + D,) float64.
 
@@ -117,7 +107,7 @@ def drawn(
     return np.asarray(found)
 
 
-def mcnemar(labels: Labels, predictions: NDArray[np.integer], baseline: NDArray[np.integer]) -> float:
+def mcnemar(labels: Labels, predictions: Labels, baseline: Labels) -> float:
     """Return the p-value of McNemar's exact test that two classifiers err equally often (McNemar 1947).
 
     Parameters

@@ -30,7 +30,6 @@ from reaugkd.weights import find_weights
 
 Say = Callable[[str], None]
 LAYERS_FOLDER = "encoder_layers"
-DATA_FILE = "data.json"
 
 
 def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say, known: StudyRecord = NOTHING) -> None:
@@ -56,7 +55,7 @@ def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say, kno
     """
     work = Path(work)
     tasks = {name: study.load(name, data) for name in study.tasks}
-    _check_data(tasks, work / DATA_FILE)
+    _check_data(tasks, work / "data.json")
     if study.encoder_key is not None:
         for name, task in tasks.items():
             _encode_layers(task, study.encoder_key.encoder, work / LAYERS_FOLDER / f"{name}.npz")

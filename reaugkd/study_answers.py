@@ -27,7 +27,7 @@ from reaugkd.recipe import taught_memory
 from reaugkd.study import LAYERS_FOLDER, is_made_of, layers_made_of, student_made_of, teacher_outputs
 from reaugkd.study_plan import POOLS, Run, Study, StudyEncoder, needs_teacher
 from reaugkd.study_record import NOTHING, StudyRecord
-from reaugkd.teacher import TeacherOutputs
+from reaugkd.texts import Text
 from reaugkd.weights import find_weights
 
 Probabilities = NDArray[np.float64]
@@ -57,28 +57,30 @@ class Way:
 class Searched:
     """A teacher's memory on a task with its keys, and the controls: one for all students of that teacher.
 
-    Each is kept by the split that asks: for ``validation`` it is fitted apart from the siblings of those rows, for
-    ``test`` to all taught rows.
+    For the validation rows it is fitted apart from their siblings, for the test rows to all taught rows.
 
     Parameters
     ----------
-    outputs : TeacherOutputs
-        The teacher's, calibrated.
-    keys : dict of str to dict of str to Key
+    keys : dict of str to Key
         The keys that cost no network, by name.
-    memories : dict of str to Memory
+    memory : Memory
         What is searched.
-    encoder_queries : dict of str to dict of str to (N, w) float32
+    encoder_queries : dict of str to (N, w) float32
         What the keys of an untuned encoder search with, by name; no student changes that.
-    controls : dict of str to dict of str to (N, C) float64
+    controls : dict of str to (N, C) float64
         What the classifiers without a memory say.
     """
 
-    outputs: TeacherOutputs
-    keys: dict[str, dict[str, Key]]
-    memories: dict[str, Memory]
-    encoder_queries: dict[str, dict[str, NDArray[np.float32]]]
-    controls: dict[str, dict[str, Probabilities]]
+    keys: dict[str, Key]
+    memory: Memory
+    encoder_queries: dict[str, NDArray[np.float32]]
+    controls: dict[str, Probabilities]
+
+    def encode(self, said: Mapping[str, NDArray[Any]], texts: list[Text], split: str) -> EncodedTexts:
+        """Return a student's recorded outputs for the texts of a split, with the queries of every key."""
+        embeddings = said[f"{split}_embeddings"].astype(np.float32)
+        queries = {name: key.embed(texts, embeddings) for name, key in self.keys.items()}
+        return EncodedTexts(texts, embeddings, said[f"{split}_probabilities"], queries | self.encoder_queries)
 
 
 def study_answers(study: Study, data: str | Path, work: str | Path, known: StudyRecord = NOTHING) -> pd.DataFrame:
@@ -111,21 +113,18 @@ def study_answers(study: Study, data: str | Path, work: str | Path, known: Study
     """
     work = Path(work)
     tasks = {name: study.load(name, data) for name in study.tasks}
-    found = [pd.DataFrame()]
-    searched, searched_by = None, None
+    found = []
+    kept: tuple[Any, dict[str, Searched]] = None, {}  # one teacher's: a memory with its keys is large
     for run in study.students():
-        task, recorded = tasks[run.about["task"]], known.rows_of(run.about)
-        if len(recorded) or not is_trained(task, run, work):
+        task, recorded, searched = tasks[run.about["task"]], known.rows_of(run.about), {}
+        if len(recorded):
             found.append(recorded)
-            continue
-        if not needs_teacher(run.recipe):
-            found.append(_answered(task, run, work, None))
-            continue
-        memory = (run.keys_file, run.recipe.calibrate_teacher)
-        if searched is None or searched_by != memory:  # a memory with its keys is large: one at a time
-            searched, searched_by = search_by(task, run, work, study.encoder_key), memory
-        found.append(_answered(task, run, work, searched))
-    found = [rows for rows in found if len(rows)]
+        elif is_trained(task, run, work):
+            if needs_teacher(run.recipe):
+                made_of = run.keys_file, run.recipe.calibrate_teacher
+                kept = kept if kept[0] == made_of else (made_of, search_by(task, run, work, study.encoder_key))
+                searched = kept[1]
+            found.append(_answered(task, run, work, searched))
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 
@@ -139,7 +138,7 @@ def is_trained(task: Task, run: Run, work: Path) -> bool:
     return is_made_of(work / run.file, student_made_of(task, run.recipe.for_task(task), outputs))
 
 
-def search_by(task: Task, run: Run, work: Path, encoder: StudyEncoder | None) -> Searched:
+def search_by(task: Task, run: Run, work: Path, encoder: StudyEncoder | None) -> dict[str, Searched]:
     """Fit the keys of a student's teacher to its memory.
 
     Parameters
@@ -155,8 +154,8 @@ def search_by(task: Task, run: Run, work: Path, encoder: StudyEncoder | None) ->
 
     Returns
     -------
-    Searched
-        For all students of the teacher.
+    dict of str to Searched
+        For ``validation`` and ``test``, the same for all students of the teacher.
     """
     z, layers = _loaded(work / run.keys_file), {}
     if encoder is not None:
@@ -165,21 +164,19 @@ def search_by(task: Task, run: Run, work: Path, encoder: StudyEncoder | None) ->
     def taught(parts: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         return np.concatenate([parts[split] for split in task.taught_splits])
 
-    outputs, texts = teacher_outputs(task, run, work), task.taught_texts
-    soft_labels = outputs.of(*task.taught_splits)[1]
+    texts, soft_labels = task.taught_texts, teacher_outputs(task, run, work).of(*task.taught_splits)[1]
     tokenizer = AutoTokenizer.from_pretrained(find_weights(run.recipe.student))
-    memory = taught_memory(task, soft_labels, taught(z))
-    searched = Searched(outputs, {}, {}, {}, {})
+    memory, found = taught_memory(task, soft_labels, taught(z)), {}
     for split, apart in (("validation", task.texts("validation")), ("test", [])):
-        searched.keys[split], keyed = fit_keys(memory, texts, tokenizer, held_out=apart)
-        fitted, queries, keys = fit_rows(texts, apart), {}, dict(keyed.keys)
+        keys, keyed = fit_keys(memory, texts, tokenizer, held_out=apart)
+        fitted, queries, rows = fit_rows(texts, apart), {}, dict(keyed.keys)
         for count in () if encoder is None else encoder.layers:
             pooled, asked = (values[:, : count + 1].astype(np.float32) for values in (taught(layers), layers[split]))
-            key, keys[f"encoder{count}"] = keyed_by(None, pooled, memory, texts, fitted)
+            key, rows[f"encoder{count}"] = keyed_by(None, pooled, memory, texts, fitted)
             queries[f"encoder{count}"] = key.keys(asked)
-        searched.memories[split], searched.encoder_queries[split] = keyed.with_keys(keys), queries
-        searched.controls[split] = controls(task, soft_labels, tokenizer, task.texts(split), fitted)
-    return searched
+        said = controls(task, soft_labels, tokenizer, task.texts(split), fitted)
+        found[split] = Searched(keys, keyed.with_keys(rows), queries, said)
+    return found
 
 
 def _loaded(path: Path, made_of: str | None = None) -> dict[str, NDArray[Any]]:
@@ -192,16 +189,16 @@ def _loaded(path: Path, made_of: str | None = None) -> dict[str, NDArray[Any]]:
     return dict(np.load(path))
 
 
-def _answered(task: Task, run: Run, work: Path, searched: Searched | None) -> pd.DataFrame:
+def _answered(task: Task, run: Run, work: Path, searched: Mapping[str, Searched]) -> pd.DataFrame:
     """Choose every way of a student to answer, then score it."""
     said = np.load(work / run.file)
     ways = choose_ways(task, said, searched)
     gold, score = task.labels("test"), METRICS[task.metric]  # read only now: everything is chosen
     about = run.about | {"seconds": float(said["seconds"])}
-    if searched is not None:
-        z = _loaded(work / run.keys_file)["test"]
-        about |= alignment(said["test_embeddings"].astype(np.float32), z, searched.memories["test"])
-        about["teacher_test"] = score(gold, searched.outputs.of("test")[1].argmax(axis=1))
+    if searched:
+        x, z = said["test_embeddings"].astype(np.float32), _loaded(work / run.keys_file)["test"]
+        about |= alignment(x, z, searched["test"].memory)
+        about["teacher_test"] = score(gold, teacher_outputs(task, run, work).of("test")[1].argmax(axis=1))
     held_out, rows = task.labels("validation"), []
     for name, way in ways.items():
         predicted, of_gold = way.test.argmax(axis=1), np.log(way.test[np.arange(len(gold)), gold].clip(1e-12))
@@ -220,7 +217,7 @@ def _answered(task: Task, run: Run, work: Path, searched: Searched | None) -> pd
     return pd.DataFrame(rows)
 
 
-def choose_ways(task: Task, said: Mapping[str, NDArray[Any]], searched: Searched | None) -> dict[str, Way]:
+def choose_ways(task: Task, said: Mapping[str, NDArray[Any]], searched: Mapping[str, Searched]) -> dict[str, Way]:
     """Choose every way of one student to answer on the validation rows; no test label is read.
 
     Parameters
@@ -229,8 +226,8 @@ def choose_ways(task: Task, said: Mapping[str, NDArray[Any]], searched: Searched
         The task.
     said : mapping
         What the student says of each split: ``{split}_embeddings`` and ``{split}_probabilities``.
-    searched : Searched or None
-        Its teacher's memory; None where there is no teacher.
+    searched : mapping of str to Searched
+        Its teacher's memory, as :func:`search_by` gives it; empty where there is no teacher.
 
     Returns
     -------
@@ -243,30 +240,29 @@ def choose_ways(task: Task, said: Mapping[str, NDArray[Any]], searched: Searched
     temperature = fit_temperature(said["validation_probabilities"], labels)
     student = {split: at_temperature(said[f"{split}_probabilities"], temperature) for split in ASKED}
     found = {"off": Way({"student_temperature": temperature}, **student)}
-    if searched is None:
+    if not searched:
         return found
-    encoded = {split: _encoded(task, said, searched, split) for split in ASKED}
-    held_out, test, memories = encoded["validation"], encoded["test"], searched.memories
-    linear = choose_linear(held_out, labels, memories["validation"], ALIGNED, task.metric)
-    blended = {split: answer(encoded[split], memories[split], linear).pooled.probabilities for split in ASKED}
+    encoded = {split: side.encode(said, task.texts(split), split) for split, side in searched.items()}
+    held_out, test, memory = encoded["validation"], encoded["test"], searched["validation"].memory
+    linear = choose_linear(held_out, labels, memory, ALIGNED, task.metric)
+    blended = {split: answer(encoded[split], searched[split].memory, linear).pooled.probabilities for split in ASKED}
     about: dict[str, Any] = asdict(linear.keys[ALIGNED]) | {"retrieval_weight": linear.retrieval_weight}
     found["linear"] = Way(about, **blended)
-    experts = {split: dict(searched.controls[split]) for split in ASKED}
+    experts = {split: dict(searched[split].controls) for split in ASKED}
     settings: dict[str, KeySettings] = {}
     for name in test.queries:
-        best = best_settings(held_out, student["validation"], labels, memories["validation"], name)
+        best = best_settings(held_out, student["validation"], labels, memory, name)
         settings[name], experts["validation"][name] = best.settings, best.memory
-        retrieved = retrieve(memories["test"], name, test.queries[name], best.settings)
+        retrieved = retrieve(searched["test"].memory, name, test.queries[name], best.settings)
         experts["test"][name] = smoothed(retrieved.probabilities, test.known)
-    with_encoder = {f"pool+{name}": (*POOLS["pool"], name) for name in searched.encoder_queries["test"]}
+    with_encoder = {f"pool+{name}": (*POOLS["pool"], name) for name in searched["test"].encoder_queries}
     for way, names in (POOLS | with_encoder).items():
         some = {split: {name: experts[split][name] for name in names} for split in ASKED}
         weights, unseen = choose_weights(student["validation"], some["validation"], labels)
         about = {"weights": weights}
         about |= {name: {"k": one.k, "temperature": one.temperature} for name, one in settings.items() if name in names}
-        found[way] = Way(
-            about, unseen, np.exp(log_pool(student["test"], some["test"], np.asarray(list(weights.values()))))
-        )
+        pooled = log_pool(student["test"], some["test"], np.asarray(list(weights.values())))
+        found[way] = Way(about, unseen, np.exp(pooled))
         if way == "pool":
             keys = {name: replace(settings[name], weight=weights[name]) for name in names}
             of_student, of_keys = Pool(keys, weights[STUDENT], retrieval_weight=1.0).weights
@@ -274,10 +270,3 @@ def choose_ways(task: Task, said: Mapping[str, NDArray[Any]], searched: Searched
             by_memory = {split: np.exp(log_pool(student[split], some[split], alone)) for split in ASKED}
             found["memory"] = Way(about, **by_memory)
     return found
-
-
-def _encoded(task: Task, said: Mapping[str, NDArray[Any]], searched: Searched, split: str) -> EncodedTexts:
-    """Return a student's recorded outputs for a split with the queries of every key."""
-    texts, embeddings = task.texts(split), said[f"{split}_embeddings"].astype(np.float32)
-    queries = {name: key.embed(texts, embeddings) for name, key in searched.keys[split].items()}
-    return EncodedTexts(texts, embeddings, said[f"{split}_probabilities"], queries | searched.encoder_queries[split])

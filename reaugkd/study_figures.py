@@ -10,9 +10,7 @@ import plotly.graph_objects as go
 from reaugkd.figures import PALETTE
 
 ALL_TASKS = "all tasks"
-INK, PAPER = "#22252B", "#FFFFFF"
-WIDTH = 1_000
-ROW_HEIGHT = 26
+INK = "#22252B"
 PANELS_A_ROW = 3
 AGAIN = "retrained"  # so begin the names of ways that train again, which a memory is measured against
 
@@ -137,6 +135,7 @@ def _panels(rows: pd.DataFrame, title: str, height: int, *, x: str, y: str, **op
         facet_col_spacing=0.03 if x == "mean" else 0.08,
         category_orders={name: rows[name].unique() for name in ("panel", "method", "way", "task") if name in rows},
         color_discrete_sequence=PALETTE,
+        template="plotly_white",
         **{error: "above", f"{error}_minus": "below"},
         **options,
     )
@@ -144,13 +143,11 @@ def _panels(rows: pd.DataFrame, title: str, height: int, *, x: str, y: str, **op
     figure.update_layout(
         title={"text": title, "x": 0.01, "y": 1, "pad": {"t": 26}, "yanchor": "top", "font": {"size": 18}},
         font={"size": 13, "color": INK},
-        paper_bgcolor=PAPER,
-        plot_bgcolor=PAPER,
-        width=WIDTH,
-        height=190 + ROW_HEIGHT * height,
+        width=1_000,
+        height=190 + 26 * height,
         margin={"l": 10, "r": 20, "t": 130, "b": 60},
         legend={"orientation": "h", "y": -0.12, "yanchor": "top", "title": ""},
     )
     figure.update_traces(marker_size=9, error_x_thickness=1.5, error_y_thickness=1.5)
-    figure.update_xaxes(gridcolor="#E3E5E9", zeroline=False, title="")
-    return figure.update_yaxes(gridcolor="#E3E5E9", zeroline=False, automargin=True, title="")
+    figure.update_xaxes(zeroline=False, title="")
+    return figure.update_yaxes(zeroline=False, automargin=True, title="")

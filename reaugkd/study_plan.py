@@ -9,6 +9,7 @@ from functools import partial
 from inspect import signature
 from itertools import product
 from math import isfinite
+from operator import itemgetter
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
@@ -186,16 +187,15 @@ class Study:
 
     def scenario_runs(self) -> Iterator[Run]:
         """Yield every scenario by each of its seeds, one seed after the other."""
-        for position in range(max((len(scenario.seeds) for scenario in self.scenarios), default=0)):
-            for scenario in [scenario for scenario in self.scenarios if position < len(scenario.seeds)]:
-                task, teacher, seed = scenario.task, scenario.teacher, scenario.seeds[position]
-                named = {"kind": scenario.kind, "task": task, "teacher": teacher, "seed": seed}
-                file = Path("scenarios", f"{scenario.kind}-{task}-{teacher}-{seed}.json")
-                run = self._run(named, Recipe(seed=seed), teacher, file)
-                if scenario.kind == "new_classes":  # its teacher has not seen all classes
-                    outputs = self._outputs_file(f"{task}-old-classes", teacher, seed)
-                    run = replace(run, teacher_seed=seed, outputs_file=outputs)
-                yield run
+        every = [(position, one, seed) for one in self.scenarios for position, seed in enumerate(one.seeds)]
+        for _, one, seed in sorted(every, key=itemgetter(0)):
+            named = {"kind": one.kind, "task": one.task, "teacher": one.teacher, "seed": seed}
+            file = Path("scenarios", f"{one.kind}-{one.task}-{one.teacher}-{seed}.json")
+            run = self._run(named, Recipe(seed=seed), one.teacher, file)
+            if one.kind == "new_classes":  # its teacher has not seen all classes
+                outputs = self._outputs_file(f"{one.task}-old-classes", one.teacher, seed)
+                run = replace(run, teacher_seed=seed, outputs_file=outputs)
+            yield run
 
     def _run(self, named: dict[str, Any], recipe: Recipe, teacher: str, file: Path) -> Run:
         """Return a run; the study's seeds take a teacher's seeds in turn."""

@@ -62,16 +62,17 @@ def write_report(study: Study, data: str | Path, work: str | Path, known: StudyR
     if answers.empty:
         raise ReAugKDError(f"No student of the study is trained in {str(work)!r}; run it without --report-only.")
     gold = {name: study.load(name, data).labels("test") for name in study.tasks}
-    rows = pd.concat([pd.DataFrame(), *(scenario_rows(run, work, known) for run in study.scenario_runs())])
+    by_run = [scenario_rows(run, work, known) for run in study.scenario_runs()]
+    scenarios = pd.concat([pd.DataFrame(), *by_run], ignore_index=True)
     found = {
         "summary": summarised(answers),
         "comparisons": compared(answers, gold, study.compare),
         "alignment": alignment_table(answers),
-        "scenarios": scenario_table(rows),
+        "scenarios": scenario_table(scenarios),
     }
     tables = {name: table for name, table in found.items() if not table.empty}
     work.mkdir(parents=True, exist_ok=True)
-    written = StudyRecord(answers, rows).save(work)
+    written = StudyRecord(answers, scenarios).save(work)
     scores = answers.drop(columns=["predicted", "gold_log_probability"])
     for name, table in {"scores": scores, **tables}.items():
         written.append(work / f"{name}.csv")

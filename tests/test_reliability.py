@@ -20,9 +20,9 @@ def test_a_confidence_on_an_edge_belongs_to_the_bin_below_it():
 
 def test_means_and_error_are_those_of_a_loop_over_the_bins(answers):
     confidences, right = answers
-    table, error = reliability(confidences, right, 7), 0.0
-    for number in range(7):
-        inside = (confidences > number / 7) & (confidences <= (number + 1) / 7)
+    table, error = reliability(confidences, right), 0.0
+    for number in range(10):
+        inside = (confidences > number / 10) & (confidences <= (number + 1) / 10)
         assert table.loc[number, "rows"] == inside.sum()
         if inside.any():
             assert table.loc[number, "confidence"] == pytest.approx(confidences[inside].mean())
@@ -30,7 +30,7 @@ def test_means_and_error_are_those_of_a_loop_over_the_bins(answers):
             error += inside.mean() * abs(right[inside].mean() - confidences[inside].mean())
         else:
             assert np.isnan(table.loc[number, "accuracy"])
-    assert expected_calibration_error(confidences, right, 7) == pytest.approx(error)
+    assert expected_calibration_error(confidences, right) == pytest.approx(error)
 
 
 def test_answers_that_are_as_often_right_as_they_say_have_no_error():
