@@ -9,7 +9,7 @@ from models import ModelMenu
 from settled import soon_after
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.links import PageState, app_link, page_state
+from reaugkd.plots.links import PageState, app_link, page_state
 
 LONGEST_ADDRESS = 8_000  # characters; browsers send the address, and servers refuse longer ones
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from numpy.typing import NDArray
 
     from reaugkd import Explanation, ReAugKDClassifier
-    from reaugkd.answers import EncodedTexts
+    from reaugkd.method.answers import EncodedTexts
 
 EXAMPLES = 6
 LONGEST_EXAMPLE = 60  # Gradio cuts longer ones

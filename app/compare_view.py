@@ -17,15 +17,15 @@ from typed_text import filled_boxes, on_typing, place_boxes
 
 from reaugkd.error_tables import outcome_table
 from reaugkd.errors import ReAugKDError
-from reaugkd.links import PageState
 from reaugkd.neighbour_table import escaped_text
+from reaugkd.plots.links import PageState
 from reaugkd.snippets import compare_code
 from reaugkd.texts import text_of_row, two_parts
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import Explanation, ReAugKDClassifier
-    from reaugkd.answers import Answers, EncodedTexts
-    from reaugkd.comparison import Comparison
+    from reaugkd.analysis.comparison import Comparison
+    from reaugkd.method.answers import Answers, EncodedTexts
 
     Side = tuple[ReAugKDClassifier, float | None]  # who answers, and by which λ in the place of the fitted one
 
@@ -91,7 +91,7 @@ def asked_once(model: "ReAugKDClassifier", text: str, text_pair: str) -> "Encode
 @kept(4)
 def comparison_of(first: "Side", second: "Side", split: str, rows: tuple[int, ...] = ()) -> "Comparison":
     """Compare two sides over a split of their evaluation rows, or some rows of it, once; the last four stay."""
-    from reaugkd.comparison import compare
+    from reaugkd.analysis.comparison import compare
 
     def answers(side: "Side") -> "Answers":
         encoded = encoded_rows(side[0], split)
@@ -107,7 +107,7 @@ def _answered(side: "Side", encoded: "EncodedTexts") -> "Answers":
 
 def explained(side: "Side", text: str, text_pair: str) -> "tuple[Explanation, EncodedTexts]":
     """Let one side answer what was typed; return the answer, and the text."""
-    from reaugkd.explanation import explain
+    from reaugkd.model.explanation import explain
 
     asked = asked_once(side[0], text, text_pair)
     return explain(_answered(side, asked)), asked
@@ -279,7 +279,7 @@ class CompareView(RowsView):
 
     def _sides(self, seen: Seen) -> "tuple[Side, Side]":
         """Return both sides, checked; a model that cannot be loaded is told as one that cannot be compared."""
-        from reaugkd.comparison import check_comparable
+        from reaugkd.analysis.comparison import check_comparable
 
         try:
             models = [self.menu.get(seen.name), self.menu.get(seen.second)]
@@ -317,7 +317,7 @@ class CompareView(RowsView):
 
     def _drawn(self, seen: Seen) -> dict[Any, Any]:
         """Compare both sides over all rows or those selected; a sentence where there are none, or not the same."""
-        from reaugkd.comparison import comparison_in_words
+        from reaugkd.analysis.comparison import comparison_in_words
 
         try:
             comparison = self._compared(seen)

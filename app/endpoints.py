@@ -128,7 +128,7 @@ class Endpoints:
             temperature: τ of the neighbours' weights; as chosen in training if left out.
             model: A name that models() gives; the first one if left out.
         """
-        from reaugkd.error_analysis import summary
+        from reaugkd.analysis.error_analysis import summary
 
         asked = self.menu.get(model)
         pool, metric = asked.pool.overridden(k, retrieval_weight, temperature), asked.parts.settings.metric
@@ -146,7 +146,7 @@ class Endpoints:
             limit: How many rows at most, up to 1000.
             model: A name that models() gives; the first one if left out.
         """
-        from reaugkd.error_analysis import RowFilter
+        from reaugkd.analysis.error_analysis import RowFilter
 
         table = answered_rows(self.menu.get(model), _split(split)).table()
         table = table[table["answer"] != table["label"]] if not effect else table
@@ -160,8 +160,8 @@ class Endpoints:
             second: Another name.
             split: test or validation.
         """
-        from reaugkd.comparison import check_comparable
-        from reaugkd.comparison import compare as compared
+        from reaugkd.analysis.comparison import check_comparable
+        from reaugkd.analysis.comparison import compare as compared
 
         one, other = self.menu.get(first), self.menu.get(second)
         check_comparable(one, other)
@@ -186,7 +186,7 @@ class Endpoints:
             limit: How many rows at most, up to 1000.
             model: A name that models() gives; the first one if left out.
         """
-        from reaugkd.error_analysis import RowFilter
+        from reaugkd.analysis.error_analysis import RowFilter
 
         return _rows(RowFilter(text=text).of(memories_of(self.menu.get(model), show)).round(2), limit)
 
@@ -197,8 +197,8 @@ class Endpoints:
             edits: An object each: edit (add, relabel or remove), id, and where needed label, text and text_pair.
             model: A name that models() gives; the first one if left out.
         """
-        from reaugkd.answers import changed_answers, effect_counts
-        from reaugkd.patch import Edit, apply_patch
+        from reaugkd.analysis.edits import Edit, apply_patch
+        from reaugkd.method.answers import changed_answers, effect_counts
 
         try:
             patch = tuple(Edit(**edit) for edit in edits)

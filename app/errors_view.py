@@ -14,13 +14,13 @@ from row_table import ALL_ROWS, PICK
 from rows_view import RowsView, rows_in_words, selected_rows
 
 from reaugkd.error_tables import confusion_table, disagreement_table, flip_buttons, reliability_bars
-from reaugkd.links import PageState
 from reaugkd.neighbour_table import escaped_text, neighbour_table
+from reaugkd.plots.links import PageState
 from reaugkd.snippets import errors_code
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import ReAugKDClassifier
-    from reaugkd.answers import Answers
+    from reaugkd.method.answers import Answers
 
 ANY = "any"
 EFFECTS = [ANY, "fixed", "broken", "changed", "none"]
@@ -88,7 +88,7 @@ def summary_html(figures: dict[str, Any], metric: str, flips: dict[str, int], wh
     Parameters
     ----------
     figures : dict
-        As :func:`reaugkd.error_analysis.summary` gives it.
+        As :func:`reaugkd.analysis.error_analysis.summary` gives it.
     metric : str
         The task's metric.
     flips : dict of str to int
@@ -233,7 +233,7 @@ class ErrorsView(RowsView):
 
     def _drawn(self, seen: Seen) -> dict[Any, Any]:
         """Return all figures, and the rows."""
-        from reaugkd.error_analysis import calibration, confusion, disagreements, summary
+        from reaugkd.analysis.error_analysis import calibration, confusion, disagreements, summary
 
         settings, (answers, table) = self.menu.get(seen.name).parts.settings, self._answered(seen)
         figures = summary(answers, settings.metric)
@@ -264,7 +264,7 @@ class ErrorsView(RowsView):
 
     def _open(self, event: gr.SelectData, seen: Seen) -> str:
         """Show the neighbours that made one row's answer."""
-        from reaugkd.explanation import explain
+        from reaugkd.model.explanation import explain
 
         answers, table = self._answered(seen)
         place = table.index.tolist().index(int(event.row_value[0]))

@@ -20,8 +20,8 @@ from reaugkd.lessons import (
     lesson_settings,
     teaching_order,
 )
-from reaugkd.links import PageState, app_link
 from reaugkd.neighbour_table import escaped_text, neighbour_table
+from reaugkd.plots.links import PageState, app_link
 from reaugkd.texts import in_one_line, two_parts
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
@@ -257,7 +257,7 @@ class LearnView:
 
     def _explained(self, name: str, place: int, weight: float) -> "tuple[Explanation, str]":
         """Return the answer to the text at a place in the order, and its gold label; no network runs."""
-        from reaugkd.explanation import explain
+        from reaugkd.model.explanation import explain
 
         model = self.menu.get(name)
         rows = texts_to_guess(model)

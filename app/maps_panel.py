@@ -18,15 +18,15 @@ from row_table import row_table, whose_label
 from save_button import SaveButton
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.links import PageState
 from reaugkd.neighbour_table import escaped_text
+from reaugkd.plots.links import PageState
 from reaugkd.texts import row_in_one_line, text_of_row, two_parts
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import Explanation, ReAugKDClassifier
-    from reaugkd.answers import Answers
-    from reaugkd.epochs import TrainingEpochs
     from reaugkd.map_points import MapPoints
+    from reaugkd.method.answers import Answers
+    from reaugkd.networks.epochs import TrainingEpochs
 
 SHOWN = [("everything", "all"), ("memories", "memory"), ("test rows", "test")]
 NEIGHBOURS = 8

@@ -17,16 +17,16 @@ from save_button import SaveButton
 from sentence import READ_ALOUD, sentence_html
 from settled import soon_after
 
+from reaugkd.analysis.memory_questions import ALL, DUPLICATES, SHOWS, SUSPICIOUS
 from reaugkd.errors import ReAugKDError
-from reaugkd.links import PageState
-from reaugkd.memory_questions import ALL, DUPLICATES, SHOWS, SUSPICIOUS
 from reaugkd.neighbour_table import escaped_text
+from reaugkd.plots.links import PageState
 from reaugkd.snippets import memory_code
 from reaugkd.texts import row_in_one_line
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import ReAugKDClassifier
-    from reaugkd.patch import Patch
+    from reaugkd.analysis.edits import Patch
 
 Kept = dict[str, list[dict[str, str]]]  # pending edits by model, as the browser keeps them
 CHANGED = ("text", "text_pair", "label", "before", "after", "effect")
@@ -48,7 +48,7 @@ class Seen(NamedTuple):
     rows : list of int
         The memories that are selected on the maps; no others are listed.
     show : str
-        One of :data:`reaugkd.memory_questions.SHOWS`.
+        One of :data:`reaugkd.analysis.memory_questions.SHOWS`.
     holds : str
         What a text holds.
     """
@@ -67,7 +67,7 @@ class Seen(NamedTuple):
 @kept(8)
 def memories_of(model: "ReAugKDClassifier", show: str) -> pd.DataFrame:
     """List a model's memories by a question about them, once; the last eight lists stay."""
-    from reaugkd.memory_audit import memories
+    from reaugkd.analysis.memory_audit import memories
 
     is_judged = model.parts.evaluation_rows is not None and show != DUPLICATES
     return memories(model, answered_rows(model, "test") if is_judged else None, show)
@@ -79,7 +79,7 @@ def kept_patch(edits: Kept, name: str, model: "ReAugKDClassifier") -> "tuple[Pat
     Parameters
     ----------
     edits : dict
-        Edits by the model's name, as :meth:`reaugkd.patch.Edit.as_dict` gives them.
+        Edits by the model's name, as :meth:`reaugkd.analysis.edits.Edit.as_dict` gives them.
     name : str
         The model's name.
     model : ReAugKDClassifier
@@ -92,7 +92,7 @@ def kept_patch(edits: Kept, name: str, model: "ReAugKDClassifier") -> "tuple[Pat
     int
         How many there are that it cannot.
     """
-    from reaugkd.patch import Edit, fitting
+    from reaugkd.analysis.edits import Edit, fitting
 
     found = tuple(Edit(**edit) for edit in edits.get(name, []))
     fits = fitting(model, found)
@@ -103,7 +103,7 @@ def row_edited(
     kind: str, model: "ReAugKDClassifier", patch: "Patch", number: int | None, label: str | None = None
 ) -> "Patch":
     """Relabel or remove a memory too."""
-    from reaugkd.patch import Edit
+    from reaugkd.analysis.edits import Edit
 
     if number is None:
         raise ReAugKDError("No memory is picked; click a row of the table first.")
@@ -112,14 +112,14 @@ def row_edited(
 
 def rows_added(model: "ReAugKDClassifier", patch: "Patch", rows: pd.DataFrame) -> "Patch":
     """Add texts too."""
-    from reaugkd.patch import additions
+    from reaugkd.analysis.edits import additions
 
     return (*patch, *additions(model, rows, patch))
 
 
 def file_added(model: "ReAugKDClassifier", patch: "Patch", path: str) -> "Patch":
     """Add the texts of a table too."""
-    from reaugkd.sources import named_texts
+    from reaugkd.tasks.sources import named_texts
 
     columns = ["text", "label"] + ["text_pair"] * model.parts.settings.is_pair
     return rows_added(model, patch, named_texts(path, {column: column for column in columns}))
@@ -349,7 +349,7 @@ class MemoryView(RowsView):
 
     def _edited(self, further: "Callable[..., Patch]", name: str, edits: Kept, *asked: Any) -> dict[Any, Any]:
         """Take what is made of the pending patch if the model can be edited by it, or say why not."""
-        from reaugkd.patch import check_patch
+        from reaugkd.analysis.edits import check_patch
 
         try:
             patch = further(self.menu.get(name), self._patch(name, edits), *asked)
@@ -369,27 +369,27 @@ class MemoryView(RowsView):
         return self._edited(lambda _, patch: (*patch[:number], *patch[number + 1 :]), name, edits)
 
     def _save_patch(self, path: Path, name: str, edits: Kept) -> None:
-        from reaugkd.patch import write_patch
+        from reaugkd.analysis.edits import write_patch
 
         write_patch(self._patch(name, edits), path)
 
     def _new_version(self, name: str, edits: Kept, refit: bool) -> "ReAugKDClassifier":
-        from reaugkd.patch import apply_patch
-        from reaugkd.refit import refit_pool
+        from reaugkd.analysis.edits import apply_patch
+        from reaugkd.analysis.refit import refit_pool
 
         edited = apply_patch(self.menu.get(name), self._patch(name, edits))
         return refit_pool(edited) if refit else edited
 
     def _changed(self, name: str, edits: Kept, refit: bool) -> pd.DataFrame:
         """Return the test rows that the pending edits answer otherwise."""
-        from reaugkd.answers import changed_answers
+        from reaugkd.method.answers import changed_answers
 
         before = answered_rows(self.menu.get(name), "test")
         # The edited model has the same networks and keys.
         return changed_answers(before, self._new_version(name, edits, refit).answer(before.encoded))
 
     def _try(self, name: str, edits: Kept, refit: bool) -> dict[Any, Any]:
-        from reaugkd.answers import effect_counts
+        from reaugkd.method.answers import effect_counts
 
         try:
             changed = self._changed(name, edits, refit)

@@ -10,8 +10,8 @@ from reaugkd.errors import ReAugKDError
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import ReAugKDClassifier, Recipe
-    from reaugkd.epochs import TrainingEpochs
-    from reaugkd.trainer import OnProgress, Progress
+    from reaugkd.networks.epochs import TrainingEpochs
+    from reaugkd.networks.trainer import OnProgress, Progress
 
 Say = Callable[[str], object]
 Train = Callable[[str, "OnProgress", Say], "ReAugKDClassifier"]
@@ -21,7 +21,7 @@ Train = Callable[[str, "OnProgress", Say], "ReAugKDClassifier"]
 def train_shoptalk(folder: str, on_progress: "OnProgress", say: Say) -> "ReAugKDClassifier":
     """Train the shipped task from the shipped teacher outputs, as :data:`Train` says."""
     from reaugkd import Recipe, TeacherOutputs, load_task, train
-    from reaugkd.sources import SHOPTALK_TEACHER_OUTPUTS
+    from reaugkd.tasks.sources import SHOPTALK_TEACHER_OUTPUTS
 
     outputs = TeacherOutputs.load(SHOPTALK_TEACHER_OUTPUTS)
     return train(load_task("shoptalk"), Recipe(), folder, teacher_outputs=outputs, on_progress=on_progress, say=say)
@@ -54,7 +54,7 @@ def train_as_asked(
         The model.
     """
     from reaugkd import TeacherOutputs, load_files, load_task, train
-    from reaugkd.sources import SHOPTALK_TEACHER_OUTPUTS
+    from reaugkd.tasks.sources import SHOPTALK_TEACHER_OUTPUTS
 
     load = load_files if "train" in rows else load_task
     return train(
@@ -161,7 +161,7 @@ class ModelJob:
 
     def _model(self, anew: bool) -> "ReAugKDClassifier":
         from reaugkd import ReAugKDClassifier
-        from reaugkd.model_folder import SETTINGS_FILE
+        from reaugkd.model.folder import SETTINGS_FILE
 
         self.is_training = self.train is not None and (anew or not (Path(self.folder) / SETTINGS_FILE).is_file())
         if self.train is not None and self.is_training:

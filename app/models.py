@@ -16,7 +16,7 @@ from reaugkd.errors import ReAugKDError
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import ReAugKDClassifier
-    from reaugkd.answers import Answers, EncodedTexts
+    from reaugkd.method.answers import Answers, EncodedTexts
 
 # How a listener asks the model: one question at a time, not offered to programs, and nothing fades meanwhile.
 ASKING: dict[str, Any] = {
@@ -29,7 +29,7 @@ ASKING: dict[str, Any] = {
 LATEST: dict[str, Any] = {**ASKING, "trigger_mode": "always_last"}  # of several quick ones the last counts
 EACH: dict[str, Any] = {**ASKING, "trigger_mode": "multiple"}  # of several quick ones none is lost
 AT_ONCE: dict[str, Any] = ASKING | {"concurrency_id": None, "concurrency_limit": None}  # it waits for nobody
-SETTINGS_FILE = "reaugkd.json"  # as in reaugkd.model_folder, whose import takes seconds
+SETTINGS_FILE = "reaugkd.json"  # as in reaugkd.model.folder, whose import takes seconds
 LOADED = 3
 PLAIN_NAME = re.compile(
     r"\w[\w .-]{0,59}"

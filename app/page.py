@@ -21,7 +21,7 @@ from row_table import ALL_ROWS
 from train_view import TrainView
 from training_view import TrainingView
 
-from reaugkd.links import PageState
+from reaugkd.plots.links import PageState
 
 MAPS = LATEST | {"concurrency_id": "maps"}
 

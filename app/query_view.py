@@ -15,16 +15,16 @@ from sentence import READ_ALOUD, sentence_html
 from typed_text import filled_boxes, on_typing, place_boxes
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.links import PageState, struck_in_link, struck_of
-from reaugkd.model_card import memory_in_words
+from reaugkd.model.card import memory_in_words
 from reaugkd.neighbour_table import escaped_text, neighbour_table
+from reaugkd.plots.links import PageState, struck_in_link, struck_of
 from reaugkd.snippets import query_code
 from reaugkd.texts import row_in_one_line, two_parts
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import ReAugKDClassifier
-    from reaugkd.answers import EncodedTexts
-    from reaugkd.what_if import Strikes
+    from reaugkd.analysis.what_if import Strikes
+    from reaugkd.method.answers import EncodedTexts
 
 # A row's button and menu carry the memory's number; one listener serves all tables that come later.
 STRIKE = """element.addEventListener('click', event => {
@@ -61,7 +61,7 @@ class Question:
     @property
     def strikes(self) -> "Strikes":
         """The changes of the memory, as the library takes them."""
-        from reaugkd.what_if import Strikes
+        from reaugkd.analysis.what_if import Strikes
 
         return Strikes(self.struck, self.relabelled)
 
@@ -79,7 +79,7 @@ def about_html(model: "ReAugKDClassifier") -> str:
 
 
 def flipped_html(model: "ReAugKDClassifier", flipped: tuple[list[int], str] | None) -> str:
-    """Name the memories without which the answer would be another, as :func:`reaugkd.what_if.flipping_set` does."""
+    """Name the memories without which the answer would be another, as ``flipping_set`` does."""
     if flipped is None:
         return "<p>The answer stays what it is, whichever of the nearest memories are struck out.</p>"
     numbers, label = flipped
@@ -278,7 +278,7 @@ class QueryView:
 
     def _flip(self, name: str, question: Question, *settings: Any) -> str:
         """Say without which further memories the answer would be another."""
-        from reaugkd.what_if import flipping_set
+        from reaugkd.analysis.what_if import flipping_set
 
         model = self.menu.get(name)
         pool = model.pool.overridden(**moves(*settings))
@@ -286,7 +286,7 @@ class QueryView:
 
     def _drawn(self, name: str, question: Question, *settings: Any) -> dict[Any, Any]:
         """Return all that an answer shows; what is wrong with the text in the box stays said until it is corrected."""
-        from reaugkd.what_if import explain_what_if
+        from reaugkd.analysis.what_if import explain_what_if
 
         model, moved, strikes, query = self.menu.get(name), moves(*settings), question.strikes, question.query
         pool = model.pool.overridden(**moved)

@@ -7,8 +7,8 @@ import gradio as gr
 from models import AT_ONCE, LATEST, ModelMenu
 from settled import soon_after
 
-from reaugkd.links import PageState
-from reaugkd.pool import KeySettings, Pool
+from reaugkd.method.pool import KeySettings, Pool
+from reaugkd.plots.links import PageState
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import ReAugKDClassifier

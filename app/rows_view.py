@@ -16,7 +16,7 @@ from sentence import sentence_html
 from typed_text import on_typing
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.links import PageState, picked_of
+from reaugkd.plots.links import PageState, picked_of
 
 
 def in_words(chosen: Mapping[str, Any]) -> list[str]:
@@ -161,7 +161,7 @@ class RowsView:
 
     def _found(self, seen: Any) -> pd.DataFrame:
         """Return the rows that are listed, their numbers first."""
-        from reaugkd.error_analysis import RowFilter
+        from reaugkd.analysis.error_analysis import RowFilter
 
         return numbered(RowFilter(**seen.chosen).of(self._every_row(seen)), self.number)
 

@@ -13,8 +13,8 @@ from sentence import READ_ALOUD, sentence_html
 from training_view import loss_plot, stages_html
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.figures import epochs_figure
 from reaugkd.neighbour_table import escaped_text
+from reaugkd.plots.figures import epochs_figure
 
 if TYPE_CHECKING:  # torch and pandas' readers take seconds to import: the page opens first
     import pandas as pd
@@ -264,7 +264,7 @@ class TrainView:
 
     def _preview(self, path: str | None) -> dict[Any, Any]:
         """Show the first rows of an uploaded file, and guess its columns."""
-        from reaugkd.sources import read_table
+        from reaugkd.tasks.sources import read_table
 
         shown: dict[Any, Any] = {box: gr.Dropdown([], value=None) for box in self.columns}
         shown |= {self.preview: gr.Dataframe(visible=False), self.message: gr.HTML(visible=False)}
@@ -285,7 +285,7 @@ class TrainView:
 
     def _describe(self, source: str, path: str | None, label_column: str) -> gr.HTML:
         """Say what labels an uploaded file has."""
-        from reaugkd.sources import read_table
+        from reaugkd.tasks.sources import read_table
 
         try:
             rows = read_table(path) if source == FILE and path is not None else None

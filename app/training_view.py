@@ -6,11 +6,11 @@ import gradio as gr
 from model_job import ModelJob
 from sentence import sentence_html
 
-from reaugkd.figures import loss_figure
 from reaugkd.neighbour_table import escaped_text
+from reaugkd.plots.figures import loss_figure
 
 if TYPE_CHECKING:
-    from reaugkd.trainer import Progress
+    from reaugkd.networks.trainer import Progress
 
 
 class TrainingView:

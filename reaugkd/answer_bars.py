@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from reaugkd.method.pool import DECIDE_ABOUT_NEW
 from reaugkd.neighbour_table import NO_SAY, adds, escaped_text, signed, what_it_adds
-from reaugkd.pool import DECIDE_ABOUT_NEW
 
 if TYPE_CHECKING:
-    from reaugkd.explanation import Explanation
+    from reaugkd.model.explanation import Explanation
 
 SHOWN_CLASSES = 8
 MOST_ODDS = 1_000

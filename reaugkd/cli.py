@@ -20,7 +20,7 @@ from typer import Argument, Option
 
 import reaugkd
 from reaugkd.errors import ReAugKDError
-from reaugkd.weights import DEFAULT_ENCODER, find_weights
+from reaugkd.networks.weights import DEFAULT_ENCODER, find_weights
 
 # torch and transformers take seconds to import: each command imports what it needs, and `reaugkd` by itself nothing.
 
@@ -118,7 +118,7 @@ def black_box(
     encoder: Annotated[str, Option(help="Open encoder that gives the embeddings.")] = DEFAULT_ENCODER,
 ) -> None:
     """Make teacher outputs of a teacher whose answers alone are known, for `reaugkd train --teacher-outputs`."""
-    from reaugkd.black_box import black_box_outputs, read_soft_labels
+    from reaugkd.method.black_box import black_box_outputs, read_soft_labels
     from reaugkd.recipe import check_outputs_file
 
     check_outputs_file(out)
@@ -151,7 +151,7 @@ def train(
     """
     from accelerate import PartialState
 
-    from reaugkd.sources import SHOPTALK_TEACHER_OUTPUTS
+    from reaugkd.tasks.sources import SHOPTALK_TEACHER_OUTPUTS
 
     if teacher and teacher_outputs:
         raise ReAugKDError("--teacher and --teacher-outputs exclude each other; leave one of them out.")
@@ -186,8 +186,8 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Score a trained model on rows of your own."""
-    from reaugkd.evaluation import evaluate_model
-    from reaugkd.sources import named_texts
+    from reaugkd.model.evaluation import evaluate_model
+    from reaugkd.tasks.sources import named_texts
 
     classifier = reaugkd.ReAugKDClassifier.from_pretrained(model)
     columns = {"text": text_column or "text", "label": label_column}
@@ -237,9 +237,9 @@ def edit(
     refit: Annotated[bool, Option(help="Fit the pool again on the validation rows.")] = False,
 ) -> None:
     """Edit a model's memory without training: show what that fixes and breaks, and save a new version."""
-    from reaugkd.answers import changed_answers, effect_counts
-    from reaugkd.patch import apply_patch, read_patch
-    from reaugkd.refit import refit_pool, with_encoder_key
+    from reaugkd.analysis.edits import apply_patch, read_patch
+    from reaugkd.analysis.refit import refit_pool, with_encoder_key
+    from reaugkd.method.answers import changed_answers, effect_counts
     from reaugkd.texts import row_in_one_line
 
     original = reaugkd.ReAugKDClassifier.from_pretrained(model)
@@ -271,10 +271,10 @@ def study(
     report_only: Annotated[bool, Option(help="Train nothing; report on what is there.")] = False,
 ) -> None:
     """Compare methods over tasks and seeds; go on where an earlier call stopped."""
-    from reaugkd.study import run_scenarios, run_study
-    from reaugkd.study_plan import read_study
-    from reaugkd.study_record import StudyRecord
-    from reaugkd.study_report import write_report
+    from reaugkd.study.plan import read_study
+    from reaugkd.study.record import StudyRecord
+    from reaugkd.study.report import write_report
+    from reaugkd.study.run import run_scenarios, run_study
 
     read, start, record = read_study(plan), data or plan.parent, StudyRecord.load(known) if known else StudyRecord()
     if not report_only:
@@ -287,7 +287,7 @@ def study(
 @app.command()
 def info(model: Annotated[Path, Argument(help="Folder of a trained model.")], as_json: AsJson = False) -> None:
     """Show a trained model's card: what it was made of, and its table of ablations."""
-    from reaugkd.model_folder import CARD_FILE, METRICS_FILE, read_settings_file, read_text
+    from reaugkd.model.folder import CARD_FILE, METRICS_FILE, read_settings_file, read_text
 
     about = read_settings_file(model)
     if as_json:

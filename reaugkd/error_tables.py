@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from reaugkd.measures.reliability import confidence_column
 from reaugkd.neighbour_table import escaped_text
-from reaugkd.reliability import confidence_column
 
 if TYPE_CHECKING:  # torch takes seconds to import, and no table needs it
-    from reaugkd.comparison import Comparison
+    from reaugkd.analysis.comparison import Comparison
 
 MAX_CLASSES = 100
 
@@ -22,8 +22,8 @@ def confusion_table(counts: pd.DataFrame, voice: str = "answer") -> str:
     Parameters
     ----------
     counts : DataFrame
-        As :func:`reaugkd.error_analysis.confusion` gives it; of more than 100 classes those of most errors are drawn,
-        the most first.
+        As :func:`reaugkd.analysis.error_analysis.confusion` gives it; of more than 100 classes those of most errors
+        are drawn, the most first.
     voice : str
         Whose predictions the columns are.
 
@@ -33,7 +33,7 @@ def confusion_table(counts: pd.DataFrame, voice: str = "answer") -> str:
         HTML of one table; each cell that is not empty picks its rows.
     """
     errors = counts - np.diag(np.diag(counts))
-    names, most, note = counts.index, max(1, int(errors.max(axis=None))), ""
+    names, most, note = counts.index, max(1, int(errors.to_numpy().max())), ""
     if len(names) > MAX_CLASSES:
         note = (
             f"; the {MAX_CLASSES} classes of most errors, the most first; {len(names) - MAX_CLASSES} others are left "
@@ -57,7 +57,7 @@ def disagreement_table(combinations: pd.DataFrame) -> str:
     Parameters
     ----------
     combinations : DataFrame
-        As :func:`reaugkd.error_analysis.disagreements` gives it.
+        As :func:`reaugkd.analysis.error_analysis.disagreements` gives it.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def reliability_bars(table: pd.DataFrame, voice: str, error: float) -> str:
     Parameters
     ----------
     table : DataFrame
-        As :func:`reaugkd.error_analysis.calibration` gives it.
+        As :func:`reaugkd.analysis.error_analysis.calibration` gives it.
     voice : str
         Whose it is.
     error : float
@@ -121,7 +121,7 @@ def outcome_table(comparison: "Comparison") -> str:
     Parameters
     ----------
     comparison : Comparison
-        As :func:`reaugkd.comparison.compare` gives it.
+        As :func:`reaugkd.analysis.comparison.compare` gives it.
 
     Returns
     -------

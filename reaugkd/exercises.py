@@ -9,18 +9,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reaugkd.answers import EncodedTexts
-from reaugkd.classifier import ReAugKDClassifier
-from reaugkd.comparison import LIKELY_CHANCE, OUTCOMES, compare
-from reaugkd.error_analysis import confusion
+from reaugkd.analysis.comparison import LIKELY_CHANCE, OUTCOMES, compare
+from reaugkd.analysis.error_analysis import confusion
+from reaugkd.analysis.memory_audit import memory_table
+from reaugkd.analysis.what_if import NO_STRIKES, Strikes, explain_what_if, flipping_set
 from reaugkd.errors import ReAugKDError
 from reaugkd.lessons import LESSONS, Lesson, lesson_settings
-from reaugkd.links import PageState
-from reaugkd.memory_audit import memory_table
-from reaugkd.pool import Pool
-from reaugkd.sources import SHOPTALK
+from reaugkd.method.answers import EncodedTexts
+from reaugkd.method.pool import Pool
+from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.plots.links import PageState
+from reaugkd.tasks.sources import SHOPTALK
 from reaugkd.texts import Text, in_one_line, texts_of, two_parts
-from reaugkd.what_if import NO_STRIKES, Strikes, explain_what_if, flipping_set
 
 NEAR_ENOUGH = 0.05
 SHORT = 160  # characters that a learner reads at a glance

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from reaugkd.pool import KeySettings, Pool
+from reaugkd.method.pool import KeySettings, Pool
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a page that shows these words does not wait for it
-    from reaugkd.answers import Answers
-    from reaugkd.classifier import ReAugKDClassifier
-    from reaugkd.explanation import Explanation
+    from reaugkd.method.answers import Answers
+    from reaugkd.model.classifier import ReAugKDClassifier
+    from reaugkd.model.explanation import Explanation
 
 NEIGHBOURS = 8
 WEIGHT = 0.5

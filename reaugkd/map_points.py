@@ -8,12 +8,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
-from reaugkd.answers import Answers
-from reaugkd.classifier import ReAugKDClassifier
-from reaugkd.error_analysis import VOICES
+from reaugkd.analysis.error_analysis import VOICES
 from reaugkd.errors import ReAugKDError
-from reaugkd.figures import OTHER_COLOUR, PALETTE
-from reaugkd.memory import LABELLED_BY, TEACHER
+from reaugkd.method.answers import Answers
+from reaugkd.method.memory import LABELLED_BY, TEACHER
+from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.plots.figures import OTHER_COLOUR, PALETTE
 
 KINDS = ("memory", "test row")
 # What is found out of a point; a further column of such a name would be taken for it.
@@ -163,7 +163,7 @@ def point_colours(points: MapPoints, column: str) -> PointColours:
     else:
         frequent = names.value_counts().index[: len(PALETTE)].tolist()
         named = [*zip(sorted(frequent) if len(present) <= len(PALETTE) else frequent, PALETTE, strict=False)]
-    codes = pd.Index([name for name, _ in named]).get_indexer(names.reindex(values.index))
+    codes = pd.Index([name for name, _ in named]).get_indexer(pd.Index(names.reindex(values.index)))
     other = NOT_KNOWN
     if len(present) > len(named):
         other = f"other or {NOT_KNOWN}" if values.isna().any() else "other"

@@ -4,15 +4,15 @@ import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from reaugkd.figures import OTHER_COLOUR, PALETTE
+from reaugkd.plots.figures import OTHER_COLOUR, PALETTE
 
 if TYPE_CHECKING:  # a page that draws does not wait for FAISS
-    from reaugkd.explanation import Explanation, KeyPart, Neighbour
+    from reaugkd.model.explanation import Explanation, KeyPart, Neighbour
 
 SHOWN_CLASSES = 3
 FILLS_TEMPLATES = {ord(character): f"&#{ord(character)};" for character in "{}$`\\"}
 NO_SAY = "has no say"
-LABELLED_BY = "labelled_by"  # as in reaugkd.memory
+LABELLED_BY = "labelled_by"  # as in reaugkd.method.memory
 
 
 def neighbour_table(explanation: "Explanation", relabel_as: Sequence[str] = ()) -> str:

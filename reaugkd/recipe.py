@@ -14,29 +14,29 @@ from accelerate import PartialState
 from numpy.typing import NDArray
 from transformers import AutoConfig
 
-from reaugkd.alignment import alignment
-from reaugkd.answers import EncodedTexts
-from reaugkd.choice import too_few_rows
-from reaugkd.classifier import ReAugKDClassifier
-from reaugkd.data import UNLABELLED, Task
-from reaugkd.distillation import GOLD_ONLY, DistillationSettings, OnStudentEpoch, train_classifier
-from reaugkd.encoders import TextClassifier, check_encoder, normalize, share_cut
-from reaugkd.epochs import EpochWatch, TrainingEpochs
 from reaugkd.errors import ReAugKDError, require
-from reaugkd.evaluation import Networks, score_methods
-from reaugkd.key_fitting import UntunedEncoder, fit_keys
-from reaugkd.keys import Key
-from reaugkd.maps import fit_maps
-from reaugkd.memory import LABELLED_BY, TEACHER, Memory
-from reaugkd.model_card import about_memory, model_card
-from reaugkd.model_folder import EPOCHS_FILE, ModelParts, ModelSettings, check_target
-from reaugkd.pool import Pool
-from reaugkd.projection import fit_projection_head
-from reaugkd.projection_head import ProjectionHead
-from reaugkd.teacher import TeacherOutputs
+from reaugkd.method.alignment import alignment
+from reaugkd.method.answers import EncodedTexts
+from reaugkd.method.choice import too_few_rows
+from reaugkd.method.distillation import GOLD_ONLY, DistillationSettings, OnStudentEpoch, train_classifier
+from reaugkd.method.key_fitting import UntunedEncoder, fit_keys
+from reaugkd.method.keys import Key
+from reaugkd.method.memory import LABELLED_BY, TEACHER, Memory
+from reaugkd.method.pool import Pool
+from reaugkd.method.projection import fit_projection_head
+from reaugkd.method.projection_head import ProjectionHead
+from reaugkd.method.teacher import TeacherOutputs
+from reaugkd.model.card import about_memory, model_card
+from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.model.evaluation import Networks, score_methods
+from reaugkd.model.folder import EPOCHS_FILE, ModelParts, ModelSettings, check_target
+from reaugkd.model.maps import fit_maps
+from reaugkd.networks.encoders import TextClassifier, check_encoder, normalize, share_cut
+from reaugkd.networks.epochs import EpochWatch, TrainingEpochs
+from reaugkd.networks.trainer import OnProgress, Progress, TrainingSettings, check_seed
+from reaugkd.networks.weights import DEFAULT_ENCODER, find_weights
+from reaugkd.tasks.task import UNLABELLED, Task
 from reaugkd.texts import Text
-from reaugkd.trainer import OnProgress, Progress, TrainingSettings, check_seed
-from reaugkd.weights import DEFAULT_ENCODER, find_weights
 from reaugkd.working_folder import student_stages, teacher_stages, working_folder
 
 # A network learns from a small task by going over it more often: epochs fall from the first figure to the
@@ -57,8 +57,8 @@ class Recipe:
     Parameters
     ----------
     teacher, student : str
-        Pretrained encoders: folders, or names that :func:`reaugkd.weights.find_weights` finds. A student can start
-        from a tuned teacher: name the folder ``teacher`` of a model that kept it.
+        Pretrained encoders: folders, or names that :func:`reaugkd.networks.weights.find_weights` finds. A student can
+        start from a tuned teacher: name the folder ``teacher`` of a model that kept it.
     student_layers : int or None
         Only the first so many layers of the student's encoder; None keeps all.
     max_length : int
@@ -71,7 +71,7 @@ class Recipe:
         Seed of all trainings.
     encoder_key : str or None
         A pretrained encoder, left untuned, by whose layers the memory is searched too, beside the keys that cost no
-        network; none by default. It runs beside the student for every text; see :mod:`reaugkd.encoder_key`.
+        network; none by default. It runs beside the student for every text; see :mod:`reaugkd.method.encoder_key`.
     encoder_key_layers : int or None
         Only the first so many of its layers; None keeps all.
     calibrate_teacher : bool
@@ -284,14 +284,14 @@ def taught_memory(task: Task, soft_labels: NDArray[np.float32], teacher_embeddin
     task : Task
         The task.
     soft_labels : (N, C) float32
-        ȳ_i of the texts of its :attr:`~reaugkd.data.Task.taught_splits`.
+        ȳ_i of the texts of its :attr:`~reaugkd.tasks.task.Task.taught_splits`.
     teacher_embeddings : (N, d) float32
         z_i of the same texts.
 
     Returns
     -------
     Memory
-        For :func:`reaugkd.key_fitting.fit_keys`.
+        For :func:`reaugkd.method.key_fitting.fit_keys`.
     """
     rows = _named_rows(task, "train")
     if UNLABELLED in task.rows:

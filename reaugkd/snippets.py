@@ -4,21 +4,21 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from reaugkd.memory_questions import DUPLICATES
+from reaugkd.analysis.memory_questions import DUPLICATES
 
 if TYPE_CHECKING:  # torch takes seconds to import, and no code is run here
-    from reaugkd.patch import Patch
+    from reaugkd.analysis.edits import Patch
     from reaugkd.texts import Text
 
 ENCODED = "encoded = model.encode_rows(model.held_out([{!r}]))  # the student runs here, and not again"
 IMPORTS = {
-    "reaugkd.answers": ("changed_answers",),
-    "reaugkd.comparison": ("compare", "comparison_in_words"),
-    "reaugkd.error_analysis": ("RowFilter", "confusion", "summary"),
-    "reaugkd.memory_audit": ("memories",),
-    "reaugkd.patch": ("Edit", "apply_patch"),
-    "reaugkd.refit": ("refit_pool",),
-    "reaugkd.what_if": ("Strikes", "explain_what_if"),
+    "reaugkd.method.answers": ("changed_answers",),
+    "reaugkd.analysis.comparison": ("compare", "comparison_in_words"),
+    "reaugkd.analysis.error_analysis": ("RowFilter", "confusion", "summary"),
+    "reaugkd.analysis.memory_audit": ("memories",),
+    "reaugkd.analysis.edits": ("Edit", "apply_patch"),
+    "reaugkd.analysis.refit": ("refit_pool",),
+    "reaugkd.analysis.what_if": ("Strikes", "explain_what_if"),
 }
 """What the code may call, by the module that has it."""
 
@@ -41,7 +41,7 @@ def query_code(
     text : Text
         The text or pair.
     k, retrieval_weight, temperature : int, float and float, or None
-        As :meth:`reaugkd.pool.Pool.overridden` takes them; None is as chosen in training, and is left out.
+        As :meth:`reaugkd.method.pool.Pool.overridden` takes them; None is as chosen in training, and is left out.
     struck : tuple of int
         Memories that are struck out, by row number.
     relabelled : mapping of int to str, optional
@@ -87,10 +87,10 @@ def errors_code(
     split : str
         ``test`` or ``validation``.
     k, retrieval_weight, temperature : int, float and float, or None
-        As :meth:`reaugkd.pool.Pool.overridden` takes them; None is as chosen in training, and is left out.
+        As :meth:`reaugkd.method.pool.Pool.overridden` takes them; None is as chosen in training, and is left out.
     chosen : mapping of str to Any
-        The arguments of a :class:`reaugkd.error_analysis.RowFilter`; those that let all rows pass are left out. Where
-        it names rows, the figures too are of these.
+        The arguments of a :class:`reaugkd.analysis.error_analysis.RowFilter`; those that let all rows pass are left
+        out. Where it names rows, the figures too are of these.
 
     Returns
     -------
@@ -127,9 +127,9 @@ def memory_code(
     folder : str
         The model's folder.
     show : str
-        One of :data:`reaugkd.memory_audit.SHOWS`.
+        One of :data:`reaugkd.analysis.memory_audit.SHOWS`.
     chosen : mapping of str to Any
-        The arguments of a :class:`reaugkd.error_analysis.RowFilter`.
+        The arguments of a :class:`reaugkd.analysis.error_analysis.RowFilter`.
     patch : Patch
         The pending edits.
     refit : bool
@@ -181,8 +181,8 @@ def compare_code(
     split : str
         ``test`` or ``validation``.
     chosen : mapping of str to Any
-        The arguments of a :class:`reaugkd.error_analysis.RowFilter`. Where it names rows, the comparison too is of
-        these.
+        The arguments of a :class:`reaugkd.analysis.error_analysis.RowFilter`. Where it names rows, the comparison too
+        is of these.
     text : Text
         The text or pair that both answer.
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from accelerate import PartialState
 from numpy.typing import NDArray
 
-from reaugkd.data import Task
 from reaugkd.errors import ReAugKDError
-from reaugkd.model_folder import full_disk_as_sentence
-from reaugkd.teacher import TeacherOutputs
+from reaugkd.method.teacher import TeacherOutputs
+from reaugkd.model.folder import full_disk_as_sentence
+from reaugkd.tasks.task import Task
 
 if TYPE_CHECKING:
     from reaugkd.recipe import Recipe

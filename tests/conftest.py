@@ -21,13 +21,13 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from toy_data import CLASS_WORDS, FILLER, toy_rows
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, RobertaConfig, RobertaModel
 
-from reaugkd import weights
-from reaugkd.classifier import ReAugKDClassifier
-from reaugkd.data import make_task, with_unlabelled
-from reaugkd.patch import Edit, apply_patch
-from reaugkd.pool import KeySettings, Pool
+from reaugkd.analysis.edits import Edit, apply_patch
+from reaugkd.method.pool import KeySettings, Pool
+from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.networks import weights
+from reaugkd.networks.trainer import TrainingSettings
 from reaugkd.recipe import Recipe, train
-from reaugkd.trainer import TrainingSettings
+from reaugkd.tasks.task import make_task, with_unlabelled
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from reaugkd.memory import Memory
+from reaugkd.method.memory import Memory
 
 
 def unit(matrix):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from reaugkd.answer_bars import answer_bars, what_happened
-from reaugkd.answers import answer
-from reaugkd.explanation import explain
+from reaugkd.method.answers import answer
+from reaugkd.model.explanation import explain
 
 TEXT = "iron and pear"
 

@@ -14,18 +14,18 @@ import pytest
 from toy_data import toy_rows
 
 from reaugkd import cli, recipe
-from reaugkd.answers import changed_answers
-from reaugkd.black_box import black_box_outputs, read_soft_labels
-from reaugkd.classifier import ReAugKDClassifier
-from reaugkd.data import SPLITS, make_task
-from reaugkd.encoders import TextClassifier
+from reaugkd.analysis.edits import apply_patch, read_patch
+from reaugkd.analysis.refit import refit_pool, with_encoder_key
 from reaugkd.errors import ReAugKDError
-from reaugkd.model_card import METHOD_NAMES
-from reaugkd.patch import apply_patch, read_patch
-from reaugkd.pool import KeySettings, Pool
-from reaugkd.refit import refit_pool, with_encoder_key
-from reaugkd.sources import load_files
-from reaugkd.teacher import TeacherOutputs
+from reaugkd.method.answers import changed_answers
+from reaugkd.method.black_box import black_box_outputs, read_soft_labels
+from reaugkd.method.pool import KeySettings, Pool
+from reaugkd.method.teacher import TeacherOutputs
+from reaugkd.model.card import METHOD_NAMES
+from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.networks.encoders import TextClassifier
+from reaugkd.tasks.sources import load_files
+from reaugkd.tasks.task import SPLITS, make_task
 from reaugkd.texts import MAX_CHARACTERS
 
 

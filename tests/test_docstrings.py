@@ -10,7 +10,7 @@ import pytest
 
 import reaugkd
 
-MODULES = sorted(module.name for module in pkgutil.iter_modules(reaugkd.__path__, "reaugkd."))
+MODULES = sorted(module.name for module in pkgutil.walk_packages(reaugkd.__path__, "reaugkd."))
 
 
 def public_members(module):

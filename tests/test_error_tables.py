@@ -6,8 +6,8 @@ import re
 
 import pandas as pd
 
-from reaugkd.comparison import OUTCOMES, Comparison
-from reaugkd.error_analysis import RowFilter, calibration, confusion, disagreements
+from reaugkd.analysis.comparison import OUTCOMES, Comparison
+from reaugkd.analysis.error_analysis import RowFilter, calibration, confusion, disagreements
 from reaugkd.error_tables import (
     MAX_CLASSES,
     confusion_table,
@@ -16,7 +16,7 @@ from reaugkd.error_tables import (
     outcome_table,
     reliability_bars,
 )
-from reaugkd.significance import Interval
+from reaugkd.measures.significance import Interval
 
 NASTY = '<img src=x onerror="alert(1)"> ${alert(2)} {{alert(3)}}'
 

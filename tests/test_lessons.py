@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reaugkd.classifier import ReAugKDClassifier
-from reaugkd.comparison import compare
+from reaugkd.analysis.comparison import compare
+from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.errors import ReAugKDError
 from reaugkd.exercises import NEAR_ENOUGH, SHORT, exercise, flip_weights
-from reaugkd.explanation import explain
 from reaugkd.lessons import LESSONS, Guess, guessed_classes, judged_guesses, lesson_settings, teaching_order
-from reaugkd.links import PageState
-from reaugkd.memory import Memory
-from reaugkd.patch import Edit, apply_patch
-from reaugkd.pool import KeySettings, Pool
-from reaugkd.sources import SHOPTALK
+from reaugkd.method.memory import Memory
+from reaugkd.method.pool import KeySettings, Pool
+from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.model.explanation import explain
+from reaugkd.plots.links import PageState
+from reaugkd.tasks.sources import SHOPTALK
 
 KEYS = [lesson.key for lesson in LESSONS]
 

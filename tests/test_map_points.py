@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reaugkd.classifier import ReAugKDClassifier
+from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.errors import ReAugKDError
-from reaugkd.figures import PALETTE
 from reaugkd.map_points import (
     MapPoints,
     colour_columns,
@@ -18,7 +17,8 @@ from reaugkd.map_points import (
     nearest_memories,
     point_colours,
 )
-from reaugkd.patch import Edit, apply_patch
+from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.plots.figures import PALETTE
 
 
 @pytest.fixture(scope="module")

@@ -12,22 +12,22 @@ from datasets import DatasetDict
 from toy_data import toy_rows
 from transformers import AlbertConfig, AlbertModel, T5Config, T5Model
 
-from reaugkd import choice
 from reaugkd import recipe as recipes
-from reaugkd.classifier import ReAugKDClassifier
-from reaugkd.data import RESERVED, make_task
-from reaugkd.distillation import GOLD_ONLY, DistillationSettings
+from reaugkd.analysis.edits import Edit, apply_patch
+from reaugkd.analysis.memory_audit import memory_table
+from reaugkd.analysis.refit import refit_pool
 from reaugkd.errors import ReAugKDError
-from reaugkd.key_fitting import fit_keys
 from reaugkd.map_points import map_points
-from reaugkd.maps import ProjectionMaps
-from reaugkd.memory_audit import memory_table
-from reaugkd.model_card import METHOD_NAMES
-from reaugkd.patch import Edit, apply_patch
+from reaugkd.method import choice
+from reaugkd.method.distillation import GOLD_ONLY, DistillationSettings
+from reaugkd.method.key_fitting import fit_keys
+from reaugkd.method.teacher import TeacherOutputs
+from reaugkd.model.card import METHOD_NAMES
+from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.model.maps import ProjectionMaps
 from reaugkd.recipe import Recipe, teach, train
-from reaugkd.refit import refit_pool
-from reaugkd.siblings import have_siblings
-from reaugkd.teacher import TeacherOutputs
+from reaugkd.tasks.siblings import have_siblings
+from reaugkd.tasks.task import RESERVED, make_task
 
 
 class Stopped(Exception):

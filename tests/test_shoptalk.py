@@ -9,10 +9,10 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from reaugkd.data import SPLITS
-from reaugkd.sources import SHOPTALK, SHOPTALK_TEACHER_OUTPUTS, load_task
-from reaugkd.teacher import TeacherOutputs
-from reaugkd.weights import LARGE_ENCODER
+from reaugkd.method.teacher import TeacherOutputs
+from reaugkd.networks.weights import LARGE_ENCODER
+from reaugkd.tasks.sources import SHOPTALK, SHOPTALK_TEACHER_OUTPUTS, load_task
+from reaugkd.tasks.task import SPLITS
 
 LABELS = ("comparison", "complaint", "fact", "praise", "question", "sarcasm", "suggestion", "warning")
 SIZES = {"train": 1_000, "validation": 200, "test": 400}

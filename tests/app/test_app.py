@@ -25,11 +25,11 @@ from query_view import about_html
 from sentence import sentence_html
 from training_view import TrainingView, status_html, time_left
 
-from reaugkd.classifier import ReAugKDClassifier
+from reaugkd.analysis.what_if import Strikes, explain_what_if
 from reaugkd.errors import ReAugKDError
-from reaugkd.links import PageState, app_link, page_state
-from reaugkd.trainer import Progress
-from reaugkd.what_if import Strikes, explain_what_if
+from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.networks.trainer import Progress
+from reaugkd.plots.links import PageState, app_link, page_state
 
 APP = Path(__file__).parents[2] / "app"
 NASTY = '<img src=x onerror="alert(1)"> ${alert(2)} {{alert(3)}}'

@@ -10,8 +10,8 @@ from page import build_app
 from row_table import listed_html
 from rows_view import in_words
 
-from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.errors import ReAugKDError
+from reaugkd.model.classifier import ReAugKDClassifier
 
 NASTY = '<img src=x onerror="alert(1)"> ${alert(2)} {{alert(3)}}'
 SHOWN = "&lt;img src=x onerror=&quot;alert(1)&quot;&gt; &#36;&#123;alert(2)&#125; &#123;&#123;alert(3)&#125;&#125;"

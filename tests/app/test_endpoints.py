@@ -17,9 +17,9 @@ from model_job import ModelJob
 from page import build_app
 from ports import free_port
 
-from reaugkd.comparison import compare
-from reaugkd.error_analysis import summary
-from reaugkd.patch import Edit, apply_patch
+from reaugkd.analysis.comparison import compare
+from reaugkd.analysis.edits import Edit, apply_patch
+from reaugkd.analysis.error_analysis import summary
 
 ENDPOINTS = ["models", "explain", "predict", "evaluate", "errors", "compare", "search_memory", "try_edits"]
 

@@ -23,9 +23,9 @@ from model_job import ModelJob
 from models import ModelMenu
 
 from reaugkd.exercises import Verdict
-from reaugkd.explanation import explain
 from reaugkd.lessons import LESSONS, Guess, lesson_settings
-from reaugkd.links import PageState
+from reaugkd.model.explanation import explain
+from reaugkd.plots.links import PageState
 
 NASTY = '<img src=x onerror="alert(1)"> ${alert(2)} {{alert(3)}}'
 SHOWN = "&lt;img src=x onerror=&quot;alert(1)&quot;&gt; &#36;&#123;alert(2)&#125; &#123;&#123;alert(3)&#125;&#125;"

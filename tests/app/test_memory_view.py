@@ -7,8 +7,8 @@ from memory_view import MemoryView, kept_patch, pending_html
 from model_job import ModelJob
 from models import ModelMenu
 
-from reaugkd.links import PageState
-from reaugkd.patch import Edit
+from reaugkd.analysis.edits import Edit
+from reaugkd.plots.links import PageState
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from model_job import ModelJob
 from models import ModelMenu
 from retrieval_sliders import RetrievalSliders, moves, values_for
 
-from reaugkd.classifier import ReAugKDClassifier
-from reaugkd.memory import Memory
-from reaugkd.pool import KeySettings, Pool
+from reaugkd.method.memory import Memory
+from reaugkd.method.pool import KeySettings, Pool
+from reaugkd.model.classifier import ReAugKDClassifier
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from models import ModelMenu
 from row_table import listed_html
 from rows_view import in_words
 
-from reaugkd.classifier import ReAugKDClassifier
-from reaugkd.links import PageState, app_link
+from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.plots.links import PageState, app_link
 
 MEMORIES = [0, 1, 2]
 UNLINKED = PageState()

@@ -13,7 +13,7 @@ from train_view import FILE, HUB, TrainView, file_html, guessed_columns, trainin
 
 from reaugkd import Recipe
 from reaugkd.errors import ReAugKDError
-from reaugkd.weights import DEFAULT_ENCODER
+from reaugkd.networks.weights import DEFAULT_ENCODER
 
 
 @pytest.fixture

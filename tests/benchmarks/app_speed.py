@@ -19,9 +19,9 @@ import numpy as np
 from gradio_client import Client
 from playwright.sync_api import sync_playwright
 
-from reaugkd.classifier import ReAugKDClassifier
-from reaugkd.maps import ProjectionMaps
-from reaugkd.memory import Memory
+from reaugkd.method.memory import Memory
+from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.model.maps import ProjectionMaps
 
 APP = Path(__file__).parents[2] / "app" / "main.py"
 PORT = 7899

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from app_speed import grown
 
-from reaugkd.classifier import ReAugKDClassifier
+from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.texts import texts_of
 
 

@@ -20,9 +20,9 @@ from page import build_app
 from playwright.sync_api import expect, sync_playwright
 from ports import free_port
 
-from reaugkd.classifier import ReAugKDClassifier
-from reaugkd.patch import Edit, apply_patch
-from reaugkd.pool import KeySettings, Pool
+from reaugkd.analysis.edits import Edit, apply_patch
+from reaugkd.method.pool import KeySettings, Pool
+from reaugkd.model.classifier import ReAugKDClassifier
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WAIT_MS = 60_000

@@ -16,12 +16,12 @@ from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 from ports import free_port
 
+from reaugkd.analysis.what_if import flipping_set
 from reaugkd.answer_bars import what_happened
-from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.errors import ReAugKDError
-from reaugkd.pool import KeySettings, Pool
+from reaugkd.method.pool import KeySettings, Pool
+from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.recipe import train
-from reaugkd.what_if import flipping_set
 
 APP = Path(__file__).parents[2] / "app"
 NASTY = "<img src=x onerror=\"window.ran='img'\"> ${window.ran='dollar'} {{window.ran='curly'}} <b>bold</b>"

@@ -12,11 +12,11 @@ from model_job import ModelJob
 from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 
-from reaugkd.classifier import ReAugKDClassifier
-from reaugkd.comparison import OUTCOMES, compare, comparison_in_words
-from reaugkd.error_analysis import RowFilter
-from reaugkd.patch import Edit, apply_patch
-from reaugkd.pool import KeySettings, Pool
+from reaugkd.analysis.comparison import OUTCOMES, compare, comparison_in_words
+from reaugkd.analysis.edits import Edit, apply_patch
+from reaugkd.analysis.error_analysis import RowFilter
+from reaugkd.method.pool import KeySettings, Pool
+from reaugkd.model.classifier import ReAugKDClassifier
 
 NASTY = "<img src=x onerror=\"window.ran='img'\"> ${window.ran='dollar'} {{window.ran='curly'}} <b>bold</b>"
 MAPS = "canvas.map-canvas"

@@ -13,10 +13,10 @@ from model_job import ModelJob
 from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 
-from reaugkd.answers import effects
-from reaugkd.classifier import ReAugKDClassifier
-from reaugkd.explanation import explain
-from reaugkd.reliability import expected_calibration_error
+from reaugkd.measures.reliability import expected_calibration_error
+from reaugkd.method.answers import effects
+from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.model.explanation import explain
 
 MAPS = "canvas.map-canvas"
 

@@ -8,7 +8,7 @@ from phone import PAGES
 from playwright.sync_api import expect
 from ports import free_port
 
-from reaugkd.links import VIEWS
+from reaugkd.plots.links import VIEWS
 
 MAPS = "canvas.map-canvas"
 

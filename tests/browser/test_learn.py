@@ -9,12 +9,12 @@ from model_job import ModelJob
 from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 
+from reaugkd.analysis.edits import Edit
 from reaugkd.answer_bars import what_happened
-from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.exercises import exercise
-from reaugkd.explanation import explain
 from reaugkd.lessons import LESSONS, judged_guesses, lesson_settings
-from reaugkd.patch import Edit
+from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.model.explanation import explain
 from reaugkd.snippets import compare_code, errors_code, memory_code, query_code
 
 NASTY = "<img src=x onerror=\"window.ran='img'\"> ${window.ran='dollar'} {{window.ran='curly'}} <b>bold</b>"

@@ -10,11 +10,11 @@ from maps_panel import points_of
 from model_job import ModelJob
 from playwright.sync_api import expect
 
-from reaugkd.classifier import ReAugKDClassifier
+from reaugkd.analysis.what_if import Strikes, explain_what_if
 from reaugkd.map_points import colour_columns, map_overlap, most_moved
-from reaugkd.memory import Memory
-from reaugkd.pool import KeySettings, Pool
-from reaugkd.what_if import Strikes, explain_what_if
+from reaugkd.method.memory import Memory
+from reaugkd.method.pool import KeySettings, Pool
+from reaugkd.model.classifier import ReAugKDClassifier
 
 MAPS = "canvas.map-canvas"
 ROWS = ".neighbours tbody tr"

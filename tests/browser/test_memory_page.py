@@ -9,13 +9,13 @@ from model_job import ModelJob
 from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 
-from reaugkd.answers import changed_answers
-from reaugkd.classifier import ReAugKDClassifier
-from reaugkd.memory_audit import memories
-from reaugkd.memory_questions import SHOWS
-from reaugkd.patch import Edit, apply_patch, read_patch
-from reaugkd.pool import KeySettings, Pool
-from reaugkd.refit import refit_pool
+from reaugkd.analysis.edits import Edit, apply_patch, read_patch
+from reaugkd.analysis.memory_audit import memories
+from reaugkd.analysis.memory_questions import SHOWS
+from reaugkd.analysis.refit import refit_pool
+from reaugkd.method.answers import changed_answers
+from reaugkd.method.pool import KeySettings, Pool
+from reaugkd.model.classifier import ReAugKDClassifier
 
 MAPS = "canvas.map-canvas"
 

@@ -8,9 +8,9 @@ import pytest
 import query_view
 from playwright.sync_api import expect
 
+from reaugkd.analysis.what_if import Strikes, explain_what_if
 from reaugkd.answer_bars import what_happened
-from reaugkd.classifier import ReAugKDClassifier
-from reaugkd.what_if import Strikes, explain_what_if
+from reaugkd.model.classifier import ReAugKDClassifier
 
 BARS = "#answer .answer-bars tbody tr"
 PARTS = "#answer .answer-parts tbody tr"

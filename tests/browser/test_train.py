@@ -11,8 +11,8 @@ from playwright.sync_api import expect
 from toy_data import toy_rows
 
 from reaugkd import Recipe
-from reaugkd.classifier import ReAugKDClassifier
 from reaugkd.errors import ReAugKDError
+from reaugkd.model.classifier import ReAugKDClassifier
 
 ROWS = ".neighbours tbody tr"
 

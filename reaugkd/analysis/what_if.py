@@ -1,0 +1,191 @@
+"""What would one answer be without some of its memories, or if some had another label? No network runs."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.method.answers import EncodedTexts, answer
+from reaugkd.method.memory import Memory
+from reaugkd.method.pool import DECIDE_ABOUT_NEW, Pool, pooled, weighed
+from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.model.explanation import Explanation, explain
+
+RESERVE = 64
+
+
+@dataclass(frozen=True)
+class Strikes:
+    """Changes of a memory that are tried on one question.
+
+    Parameters
+    ----------
+    struck : collection of int
+        Row numbers of memories that are passed over; the next nearest take their places.
+    relabelled : mapping of int to str
+        Row numbers of memories, and the class for which each is to vote with all its weight.
+    """
+
+    struck: Collection[int] = ()
+    relabelled: Mapping[int, str] = field(default_factory=dict)
+
+
+NO_STRIKES = Strikes()
+
+
+def explain_what_if(model: ReAugKDClassifier, encoded: EncodedTexts, pool: Pool, strikes: Strikes) -> Explanation:
+    """Answer a text as if some memories were not there, or had another label.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model, which stays as it is.
+    encoded : EncodedTexts
+        The text, by :meth:`ReAugKDClassifier.encode`.
+    pool : Pool
+        k, τ_r and weights.
+    strikes : Strikes
+        What is changed.
+
+    Returns
+    -------
+    Explanation
+        As :meth:`ReAugKDClassifier.explain` gives it.
+
+    Raises
+    ------
+    ReAugKDError
+        If all memories are struck out.
+    """
+    memory = _relabelled(model.memory, strikes.relabelled)
+    return explain(answer(encoded, memory, pool, struck=strikes.struck))
+
+
+def flipping_set(
+    model: ReAugKDClassifier, encoded: EncodedTexts, pool: Pool, strikes: Strikes = NO_STRIKES
+) -> tuple[list[int], str] | None:
+    """Find the smallest set of memories without which the answer would be another.
+
+    Sets of one and two are all tried, so where such a set is found none is smaller. Larger ones are found greedily,
+    by always striking out the memory that costs the answer most, and then putting back whatever is not needed: none of
+    its members can be left out, but another, smaller set may exist. A memory that several keys find is struck from all.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model.
+    encoded : EncodedTexts
+        The text.
+    pool : Pool
+        k, τ_r and weights.
+    strikes : Strikes
+        What is changed already: the answer that is to flip is the one with these changes.
+
+    Returns
+    -------
+    tuple of list of int and str, or None
+        Row numbers, and the answer without them; None where striking out up to 64 memories does not change it.
+
+    Raises
+    ------
+    ReAugKDError
+        If all memories are struck out already.
+    """
+    memory = _relabelled(model.memory, strikes.relabelled)
+    near = _near(encoded, memory, pool, strikes.struck)
+    left = len(memory) - len(set(strikes.struck))
+    if left < 1:
+        raise ReAugKDError("Without any memory there is nothing to look up; leave at least one, or put some back.")
+    most = min(RESERVE, left - 1)
+    names = np.asarray(memory.classes)
+
+    def answers(sets: list[tuple[int, ...]]) -> NDArray[np.float64]:
+        return _answers_without(encoded, memory, pool, near, sets)
+
+    def nearest(struck: tuple[int, ...]) -> list[int]:
+        """Return the memories that have a say when some are struck."""
+        found = [
+            number
+            for name, (_, numbers) in near.items()
+            for number in numbers[~np.isin(numbers, struck)][: pool.keys[name].k].tolist()
+        ]
+        return list(dict.fromkeys(found))
+
+    answer_now, found = int(answers([()])[0].argmax()), nearest(())
+    # The second of a pair may have a say only once the first is struck.
+    come = ((number, other) for number in found for other in nearest((number,)) if other not in found)
+    tried: list[list[tuple[int, ...]]] = [[(number,) for number in found], [*combinations(found, 2), *come]]
+    for size, sets in enumerate(tried, start=1):
+        if not sets or size > most:
+            continue
+        flipped = np.flatnonzero(answers(sets).argmax(axis=1) != answer_now)
+        if len(flipped):
+            chosen = sets[int(flipped[0])]
+            return list(chosen), str(names[answers([chosen])[0].argmax()])
+    struck: tuple[int, ...] = ()
+    while len(struck) < most:
+        candidates = nearest(struck)
+        if not candidates:
+            return None
+        left_over = answers([(*struck, number) for number in candidates])
+        margins = left_over[:, answer_now] - np.delete(left_over, answer_now, axis=1).max(axis=1)
+        struck = (*struck, candidates[int(margins.argmin())])
+        if margins.min() < 0:
+            break
+    else:
+        return None
+    for number in struck:
+        fewer = tuple(other for other in struck if other != number)
+        if answers([fewer])[0].argmax() != answer_now:
+            struck = fewer
+    return list(struck), str(names[answers([struck])[0].argmax()])
+
+
+def _relabelled(memory: Memory, labels: Mapping[int, str]) -> Memory:
+    """Return the memory with some rows that vote for another class."""
+    if not labels:
+        return memory
+    soft_labels, rows = memory.soft_labels.copy(), memory.rows["label"].to_list()
+    for number, label in labels.items():
+        soft_labels[number] = np.eye(len(memory.classes))[memory.classes.index(label)]
+        rows[number] = label
+    changed = replace(memory, soft_labels=soft_labels, rows=memory.rows.assign(label=rows))
+    changed._indexes.update(memory._indexes)  # the keys are the same
+    return changed
+
+
+Near = dict[str, tuple[NDArray[np.float32], NDArray[np.int64]]]
+
+
+def _near(encoded: EncodedTexts, memory: Memory, pool: Pool, struck: Collection[int]) -> Near:
+    """Return, by each key that has a say, cosines (P,) and row numbers (P,) of memories that are not struck out."""
+    found = {}
+    for name in pool.searched(encoded.known, len(memory.classes)):
+        size = pool.keys[name].k + RESERVE
+        similarities, numbers = (
+            part[0] for part in memory.search(name, encoded.queries[name][:1], size + len(set(struck)))
+        )
+        left = ~np.isin(numbers, list(struck))
+        found[name] = similarities[left][:size], numbers[left][:size]
+    return found
+
+
+def _answers_without(
+    encoded: EncodedTexts, memory: Memory, pool: Pool, near: Near, sets: list[tuple[int, ...]]
+) -> NDArray[np.float64]:
+    """Return the probabilities (S, C) without each of S sets, all of one size, of row numbers."""
+    retrieved, decided = {}, None
+    for name, (similarities, numbers) in near.items():
+        struck = np.stack([np.isin(numbers, without) for without in sets])
+        k = min(pool.keys[name].k, int((~struck).sum(axis=1).min()))
+        places = np.argsort(struck, axis=1, kind="stable")[:, :k]
+        retrieved[name] = weighed(
+            memory.soft_labels, similarities[places], numbers[places], pool.keys[name].temperature
+        )
+        if name == pool.new_class_key:
+            decided = memory.soft_labels[numbers[places[:, :DECIDE_ABOUT_NEW]]]
+    student = np.repeat(encoded.student_probabilities[:1], len(sets), axis=0)
+    return pooled(student, retrieved, pool, len(memory.classes), decided).probabilities

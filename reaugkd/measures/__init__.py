@@ -1,0 +1,1 @@
+"""By which figure methods are compared, and whether a difference is real."""

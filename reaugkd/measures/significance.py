@@ -1,0 +1,129 @@
+"""Is a difference real? A paired bootstrap over seeds and examples, McNemar's test."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.measures.metrics import METRICS_OF_COUNTS, counted
+from reaugkd.texts import Labels
+
+DRAWS = 1_000
+Numbers = NDArray[np.int64]
+
+
+class Interval(NamedTuple):
+    """A mean and the interval around it.
+
+    Parameters
+    ----------
+    mean : float
+        The estimate.
+    low, high : float
+        Ends of the interval.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+
+def interval(differences: NDArray[np.floating]) -> Interval:
+    """Return a difference with the 2.5th and 97.5th percentile of its draws, as :func:`drawn` gives them, (1 + D,)."""
+    low, high = np.percentile(differences[1:], [2.5, 97.5])
+    return Interval(float(differences[0]), float(low), float(high))
+
+
+def drawn_differences(
+    labels: Labels, predictions: Labels, baseline: Labels, metric: str, *, draws: int = DRAWS, seed: int = 0
+) -> NDArray[np.float64]:
+    """Return how much better predictions are than a baseline, and how much by each draw of a paired bootstrap.
+
+    Each draw takes N of the N examples and S of the S seeds with replacement, the same ones for both methods (the
+    percentile bootstrap of Efron and Tibshirani 1993); the difference is averaged over the seeds.
+
+    Parameters
+    ----------
+    labels : (N,) int64
+        Gold labels.
+    predictions, baseline : (S, N) int64
+        Predicted labels of both methods, one row a seed; (N,) for one.
+    metric : str
+        A key of :data:`reaugkd.measures.metrics.METRICS`.
+    draws : int
+        Number of draws, D.
+    seed : int
+        Seed of the draws.
+
+    Returns
+    -------
+    (1 + D,) float64
+        For :func:`interval`.
+
+    Raises
+    ------
+    ReAugKDError
+        If the shapes differ.
+    """
+    predictions, baseline = np.atleast_2d(predictions), np.atleast_2d(baseline)
+    if not predictions.shape == baseline.shape == (len(predictions), len(labels)):
+        raise ReAugKDError(
+            f"Predictions {predictions.shape} and {baseline.shape} do not fit {len(labels)} labels; "
+            "compare the same seeds on the same examples."
+        )
+    classes = max(2, 1 + max(int(values.max()) for values in (labels, predictions, baseline)))
+    cells = labels * classes + np.concatenate([predictions, baseline])
+
+    def difference(seeds: Numbers, rows: Numbers) -> float:
+        ours, theirs = np.split(METRICS_OF_COUNTS[metric](counted(cells[:, rows], classes)), 2)
+        return float(np.mean((ours - theirs)[seeds]))
+
+    return drawn(difference, *predictions.shape, draws=draws, seed=seed)
+
+
+def drawn(
+    statistic: Callable[[Numbers, Numbers], float], seeds: int, rows: int, *, draws: int = DRAWS, seed: int = 0
+) -> NDArray[np.float64]:
+    """Return a statistic of all seeds and rows, and that of draws of both with replacement, (1 + D,) float64.
+
+    Parameters
+    ----------
+    statistic : callable
+        Of the numbers of seeds (S,) and of rows (N,) that are taken.
+    seeds, rows : int
+        S and N.
+    draws : int
+        D.
+    seed : int
+        Seed of the draws.
+    """
+    generator = np.random.default_rng(seed)
+    found = [statistic(np.arange(seeds), np.arange(rows))]
+    for _ in range(draws):
+        found.append(statistic(generator.integers(seeds, size=seeds), generator.integers(rows, size=rows)))
+    return np.asarray(found)
+
+
+def mcnemar(labels: Labels, predictions: Labels, baseline: Labels) -> float:
+    """Return the p-value of McNemar's exact test that two classifiers err equally often (McNemar 1947).
+
+    Parameters
+    ----------
+    labels : (N,) int64
+        Gold labels.
+    predictions, baseline : (N,) int64
+        Predicted labels.
+
+    Returns
+    -------
+    float
+        From 0 to 1; 1 where no example tells the two apart.
+    """
+    right, baseline_right = predictions == labels, baseline == labels
+    only_ours, only_theirs = int((right & ~baseline_right).sum()), int((~right & baseline_right).sum())
+    if not only_ours + only_theirs:
+        return 1.0
+    return float(stats.binomtest(only_ours, only_ours + only_theirs).pvalue)

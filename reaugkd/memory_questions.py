@@ -1,7 +1,0 @@
-"""What :func:`reaugkd.memory_audit.memories` can be asked; apart, since a page names it before torch is imported."""
-
-ALL, SUSPICIOUS, DUPLICATES, LEAKS = "all", "suspicious", "near-duplicates", "leaks of the test rows"
-SHOWS = (ALL, SUSPICIOUS, "harmful", "most used", "never used", "edited", DUPLICATES, LEAKS)
-"""The questions, in the order in which a page lists them."""
-UNJUDGED = (ALL, "edited", DUPLICATES)
-"""Those of them that need no answers to test rows."""

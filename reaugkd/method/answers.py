@@ -1,0 +1,298 @@
+"""Texts that went through the networks once, and the answers to them; a slider or an edit only retrieves anew."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.method.memory import Memory
+from reaugkd.method.pool import DECIDE_ABOUT_NEW, Pool, Pooled, Retrieved, pooled, weighed
+from reaugkd.networks.encoders import normalize
+from reaugkd.texts import Labels, Text, rows_with
+
+if TYPE_CHECKING:
+    from reaugkd.method.keys import Key
+    from reaugkd.networks.encoders import TextClassifier
+
+EFFECTS = ("fixed", "broken", "changed", "none")
+"""What a change did to an answer: wrong to right, right to wrong, wrong to wrong otherwise, or nothing."""
+
+
+@dataclass(frozen=True)
+class EncodedTexts:
+    """N texts, and what the networks say of them.
+
+    Parameters
+    ----------
+    texts : sequence of Text
+        Texts or pairs.
+    embeddings : (N, d) float32
+        The student's x_i.
+    student_probabilities : (N, C) float32
+        ŷ_i over the classes that the student was trained on, the first of the memory's.
+    queries : mapping of str to (N, w) float32
+        By the name of each key, what the memory is searched with.
+    rows : DataFrame or None
+        Where more is known of the texts: ``label`` (names of gold classes) and further columns.
+    teacher_probabilities : (N, C) float32 or None
+        The teacher's own, where they are known.
+    """
+
+    texts: Sequence[Text]
+    embeddings: NDArray[np.float32]
+    student_probabilities: NDArray[np.float32]
+    queries: Mapping[str, NDArray[np.float32]]
+    rows: pd.DataFrame | None = None
+    teacher_probabilities: NDArray[np.float32] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        student: "TextClassifier",
+        keys: Mapping[str, "Key"],
+        texts: Sequence[Text],
+        rows: pd.DataFrame | None = None,
+    ) -> "EncodedTexts":
+        """Run a student once over texts, and make of each what some keys search with.
+
+        Parameters
+        ----------
+        student : TextClassifier
+            The student.
+        keys : mapping of str to Key
+            By name.
+        texts : sequence of Text
+            N texts or pairs.
+        rows : DataFrame, optional
+            Where more is known of them.
+
+        Returns
+        -------
+        EncodedTexts
+            Without the teacher's probabilities.
+        """
+        hidden, probabilities = student.encode(texts)
+        embeddings = normalize(hidden)
+        queries = {name: key.embed(texts, embeddings) for name, key in keys.items()}
+        return cls(texts, embeddings, probabilities, queries, rows)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @property
+    def known(self) -> int:
+        """C, how many classes the student knows."""
+        return int(self.student_probabilities.shape[1])
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The rows, with the texts alone where no more is known."""
+        return pd.DataFrame({"text": list(self.texts)}) if self.rows is None else self.rows
+
+    def labels(self, classes: Sequence[str]) -> Labels:
+        """Return the gold labels (N,) int64 as numbers of classes.
+
+        Parameters
+        ----------
+        classes : sequence of str
+            Names of the memory's classes.
+
+        Raises
+        ------
+        ReAugKDError
+            If no gold labels are known.
+        """
+        if self.rows is None or "label" not in self.rows:
+            raise ReAugKDError("These texts have no gold labels; give rows with a label.")
+        numbers = {name: number for number, name in enumerate(classes)}
+        return np.asarray([numbers[label] for label in self.rows["label"]], dtype=np.int64)
+
+    def part(self, rows: Sequence[int] | NDArray[np.integer]) -> "EncodedTexts":
+        """Return some of the texts, by their numbers, which stay as the index of the table."""
+        numbers = np.asarray(rows, dtype=np.int64)
+        teacher = self.teacher_probabilities
+        return EncodedTexts(
+            [self.texts[number] for number in numbers.tolist()],
+            self.embeddings[numbers],
+            self.student_probabilities[numbers],
+            {name: queries[numbers] for name, queries in self.queries.items()},
+            None if self.rows is None else self.rows.iloc[numbers],
+            None if teacher is None else teacher[numbers],
+        )
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The answers to N texts by one memory and one pool.
+
+    Parameters
+    ----------
+    encoded : EncodedTexts
+        The texts.
+    memory : Memory
+        What was searched.
+    pool : Pool
+        How it was searched, and what counts.
+    retrieved : mapping of str to Retrieved
+        What each key of the pool found.
+    pooled : Pooled
+        The answers, and what they are pooled of.
+    """
+
+    encoded: EncodedTexts
+    memory: Memory
+    pool: Pool
+    retrieved: Mapping[str, Retrieved]
+    pooled: Pooled
+
+    @cached_property
+    def labels(self) -> Labels:
+        """Gold labels (N,) int64."""
+        return self.encoded.labels(self.memory.classes)
+
+    @cached_property
+    def probabilities(self) -> dict[str, NDArray[np.floating]]:
+        """Probabilities by who says so: ``teacher`` where known, ``student``, ``memory`` (λ = 1) and ``answer``."""
+        teacher = self.encoded.teacher_probabilities
+        known = {} if teacher is None else {"teacher": teacher}
+        return known | {
+            "student": self.encoded.student_probabilities,
+            "memory": self.at(1.0).pooled.probabilities,
+            "answer": self.pooled.probabilities,
+        }
+
+    @cached_property
+    def predicted(self) -> dict[str, Labels]:
+        """Predicted labels (N,) int64 by who says so, as :attr:`probabilities`."""
+        return {voice: said.argmax(axis=1) for voice, said in self.probabilities.items()}
+
+    def at(self, retrieval_weight: float | None) -> "Answers":
+        """Return the answers at another λ, from the neighbours that are found; None is the fitted one."""
+        pool = replace(self.pool, retrieval_weight=retrieval_weight)
+        return replace(self, pool=pool, pooled=_pooled(self.encoded, self.memory, pool, self.retrieved))
+
+    def table(self, instead_of: "Answers | None" = None) -> pd.DataFrame:
+        """Return a row for each text, to filter and to save.
+
+        Parameters
+        ----------
+        instead_of : Answers, optional
+            Other answers to the same rows, such as those by what was chosen in training.
+
+        Returns
+        -------
+        DataFrame
+            ``id`` and ``split`` where there are, ``text``, ``text_pair`` of pairs, ``label``; what ``teacher``,
+            ``student``, ``memory`` and ``answer`` name; ``probability`` of the answer, ``student_probability`` and
+            ``teacher_probability`` of theirs; ``effect`` of retrieval, one of :data:`EFFECTS`; where there are other
+            answers, ``flip``: what these are instead of them, one of the same; then further columns.
+        """
+        names, said = np.asarray(self.memory.classes), self.probabilities
+        predicted = {voice: values.argmax(axis=1) for voice, values in said.items()}
+        found: dict[str, Any] = {voice: names[numbers] for voice, numbers in predicted.items()}
+        columns = {"answer": "probability", "student": "student_probability", "teacher": "teacher_probability"}
+        found |= {column: said[voice].max(axis=1) for voice, column in columns.items() if voice in said}
+        found["effect"] = effects(self.labels, predicted["student"], predicted["answer"])
+        if instead_of is not None:
+            found["flip"] = effects(self.labels, instead_of.predicted["answer"], predicted["answer"])
+        return rows_with(self.encoded.table, found)
+
+
+def answer(
+    encoded: EncodedTexts, memory: Memory, pool: Pool, *, struck: Collection[int] = (), every_key: bool = True
+) -> Answers:
+    """Answer texts by one memory and one pool; no network runs.
+
+    Parameters
+    ----------
+    encoded : EncodedTexts
+        N texts.
+    memory : Memory
+        The model's memory, or an edited one.
+    pool : Pool
+        k and τ_r of each key, weights, and λ.
+    struck : collection of int
+        Row numbers of memories that are passed over; the next nearest take their places.
+    every_key : bool
+        Search also by keys that have no say, so that what they find can be shown.
+
+    Returns
+    -------
+    Answers
+        The answers.
+
+    Raises
+    ------
+    ReAugKDError
+        If all memories are struck.
+    """
+    if len(set(struck)) >= len(memory):
+        raise ReAugKDError("Without any memory there is nothing to look up; leave at least one, or put some back.")
+    names = list(pool.keys) if every_key else pool.searched(encoded.known, len(memory.classes))
+    retrieved = {}
+    for name in names:
+        settings = pool.keys[name]
+        similarities, numbers = memory.search(name, encoded.queries[name], settings.k + len(struck))
+        if struck:
+            # The sort is stable and the nearest come first, so what is left keeps its order.
+            order = np.argsort(np.isin(numbers, list(struck)), axis=1, kind="stable")
+            order = order[:, : min(settings.k, len(memory) - len(set(struck)))]
+            similarities = np.take_along_axis(similarities, order, axis=1)
+            numbers = np.take_along_axis(numbers, order, axis=1)
+        retrieved[name] = weighed(memory.soft_labels, similarities, numbers, settings.temperature)
+    return Answers(encoded, memory, pool, retrieved, _pooled(encoded, memory, pool, retrieved))
+
+
+def _pooled(encoded: EncodedTexts, memory: Memory, pool: Pool, retrieved: Mapping[str, Retrieved]) -> Pooled:
+    """Pool what was found; of the neighbours that decide about new classes the soft labels are looked up."""
+    classes = len(memory.classes)
+    deciding = retrieved.get(pool.new_class_key) if classes > encoded.known else None
+    decided = None if deciding is None else memory.soft_labels[deciding.numbers[:, :DECIDE_ABOUT_NEW]]
+    return pooled(encoded.student_probabilities, retrieved, pool, classes, decided)
+
+
+def effects(labels: Labels, before: Labels, after: Labels) -> NDArray[np.str_]:
+    """Return what a change did to each answer, (N,) of :data:`EFFECTS`; all arguments are (N,) int64."""
+    changed = before != after
+    kinds = [changed & (after == labels), changed & (before == labels), changed]
+    return np.select(kinds, EFFECTS[:3], EFFECTS[3])
+
+
+def changed_answers(before: Answers, after: Answers) -> pd.DataFrame:
+    """Return the rows that are answered differently.
+
+    Parameters
+    ----------
+    before, after : Answers
+        Answers to the same rows; the classes of the first are the first of the second.
+
+    Returns
+    -------
+    DataFrame
+        ``text``, ``label``, ``before``, ``after``, ``effect`` and further columns, in the order of the rows.
+    """
+    old, new = (answers.pooled.probabilities.argmax(axis=1) for answers in (before, after))
+    names, effect = np.asarray(after.memory.classes), effects(after.labels, old, new)
+    table = rows_with(after.encoded.table, {"before": names[old], "after": names[new], "effect": effect})
+    return table[old != new].reset_index(drop=True)
+
+
+def effect_counts(changed: pd.DataFrame) -> dict[str, int]:
+    """Count what a change did: how many answers are ``fixed``, ``broken`` and ``changed`` from wrong to wrong.
+
+    Parameters
+    ----------
+    changed : DataFrame
+        As :func:`changed_answers` gives it.
+
+    Returns
+    -------
+    dict of str to int
+        0 where none is.
+    """
+    return {effect: int((changed["effect"] == effect).sum()) for effect in EFFECTS[:3]}

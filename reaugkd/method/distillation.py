@@ -1,0 +1,247 @@
+"""Steps 1 and 3: a classifier learns gold labels, soft labels, and to align its space with the teacher's."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import set_seed
+
+from reaugkd.errors import ReAugKDError, require
+from reaugkd.method.losses import relational_loss, soft_label_cross_entropy
+from reaugkd.networks.encoders import TextClassifier
+from reaugkd.networks.trainer import OnProgress, TrainingSettings, run_trainer
+from reaugkd.tasks.task import Task
+
+OnStudentEpoch = Callable[[int, TextClassifier], None]
+NO_LABEL = -100
+"""In the place of the gold label of a text that has none."""
+CANDIDATES = ("batch", "memory")
+
+
+@dataclass(frozen=True)
+class DistillationSettings:
+    """Weights and temperatures of a loss; validated when made.
+
+    The loss is ``soft_label_weight`` · CE(ȳ, ŷ) + ``gold_label_weight`` · CE(y, ŷ) + ``relational_weight`` · KL(q‖p);
+    see :mod:`reaugkd.method.losses`.
+
+    Parameters
+    ----------
+    soft_label_weight : float
+        Weight of the cross-entropy with the teacher's soft labels.
+    gold_label_weight : float
+        Weight of the cross-entropy with the gold labels.
+    relational_weight : float
+        β, the weight of the relational loss; 0 is plain distillation.
+    distillation_temperature : float
+        Temperature that softens both sides of the soft-label term.
+    relational_temperature : float
+        τ of the similarities.
+    candidates : str
+        Whose similarities are compared: the ``"batch"``, as in the paper, or the whole ``"memory"``.
+    embedding_head : bool
+        Align the student's pooled output through a linear layer of its own, so that the classifier's space is left
+        alone; without it, as in the paper, the pooled output itself is drawn to the teacher's space.
+    """
+
+    soft_label_weight: float = 1.0
+    gold_label_weight: float = 0.0
+    relational_weight: float = 5.0
+    distillation_temperature: float = 1.0
+    relational_temperature: float = 0.1
+    candidates: str = "memory"
+    embedding_head: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("soft_label_weight", "gold_label_weight", "relational_weight"):
+            require(getattr(self, name) >= 0, f"The setting {name}", getattr(self, name), "at least 0")
+        if self.soft_label_weight + self.gold_label_weight == 0:
+            raise ReAugKDError(
+                "Both soft_label_weight and gold_label_weight are 0; the classifier would learn nothing."
+            )
+        for name in ("distillation_temperature", "relational_temperature"):
+            require(getattr(self, name) > 0, f"The setting {name}", getattr(self, name), "above 0")
+        known = f"one of {', '.join(CANDIDATES)}"
+        require(self.candidates in CANDIDATES, "The setting candidates", repr(self.candidates), known)
+
+    @property
+    def aligns(self) -> bool:
+        """Whether the student is drawn to the teacher's embeddings."""
+        return self.relational_weight > 0
+
+
+GOLD_ONLY = DistillationSettings(soft_label_weight=0.0, gold_label_weight=1.0, relational_weight=0.0)
+"""The loss of a teacher, and of a student without one."""
+
+
+class DistillationObjective(nn.Module):
+    """The loss of a classifier.
+
+    Parameters
+    ----------
+    classifier : TextClassifier
+        What is trained.
+    settings : DistillationSettings
+        Weights and temperatures.
+    memory : (M, d) float, optional
+        z_j of all train rows, the candidates; those of the batch if left out.
+    """
+
+    accepts_loss_kwargs = False  # the Trainer then divides the loss by the accumulation steps
+
+    def __init__(
+        self, classifier: TextClassifier, settings: DistillationSettings, memory: Tensor | None = None
+    ) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.settings = settings
+        self.memory: Tensor | None
+        self.register_buffer("memory", memory, persistent=False)
+
+    def forward(
+        self,
+        labels: Tensor,
+        soft_labels: Tensor | None = None,
+        teacher_embeddings: Tensor | None = None,
+        **tokens: Tensor,
+    ) -> dict[str, Tensor]:
+        """Return the loss of a batch.
+
+        Parameters
+        ----------
+        labels : (N,) int64
+            Gold labels; :data:`NO_LABEL` where there is none.
+        soft_labels : (N, C) float, optional
+            The teacher's probabilities; needed where ``soft_label_weight`` is above 0.
+        teacher_embeddings : (N, d) float, optional
+            z_i; needed where ``relational_weight`` is above 0.
+        **tokens : Tensor
+            Inputs of the encoder, each (N, L).
+
+        Returns
+        -------
+        dict
+            ``loss``, a scalar.
+        """
+        settings = self.settings
+        embeddings, logits = self.classifier(**tokens)
+        logits = logits.float()
+        loss = logits.new_zeros(())
+        if settings.gold_label_weight:
+            by_gold = nn.functional.cross_entropy(logits, labels, ignore_index=NO_LABEL, reduction="sum")
+            loss = loss + settings.gold_label_weight * by_gold / (labels != NO_LABEL).sum().clamp(min=1)
+        if soft_labels is not None:
+            soft = soft_label_cross_entropy(soft_labels, logits, settings.distillation_temperature)
+            loss = loss + settings.soft_label_weight * soft
+        if teacher_embeddings is not None:
+            student_embeddings = nn.functional.normalize(embeddings.float(), dim=-1)
+            candidates = teacher_embeddings if self.memory is None else self.memory
+            # Similarities over a small τ need more digits than bfloat16 has.
+            with torch.autocast(embeddings.device.type, enabled=False):
+                relational = relational_loss(
+                    student_embeddings, teacher_embeddings, candidates, settings.relational_temperature
+                )
+            loss = loss + settings.relational_weight * relational
+        return {"loss": loss}
+
+
+def train_classifier(
+    weights: str | Path,
+    task: Task,
+    settings: TrainingSettings,
+    loss: DistillationSettings,
+    folder: str | Path,
+    stage: str,
+    *,
+    soft_labels: NDArray[np.float32] | None = None,
+    teacher_embeddings: NDArray[np.float32] | None = None,
+    layers: int | None = None,
+    max_length: int = 128,
+    on_progress: OnProgress | None = None,
+    on_epoch: OnStudentEpoch | None = None,
+) -> TextClassifier:
+    """Train a teacher or a student on the train rows: by gold labels, by soft labels, or with the relational loss too.
+
+    Where it learns from a teacher, it learns from the task's unlabelled texts too.
+
+    Parameters
+    ----------
+    weights : str or Path
+        Folder of the pretrained encoder that it starts from.
+    task : Task
+        The task.
+    settings : TrainingSettings
+        How to train.
+    loss : DistillationSettings
+        Weights and temperatures of the loss; :data:`GOLD_ONLY` for a teacher.
+    folder : str or Path
+        Where checkpoints go.
+    stage : str
+        Name of the run, shown with its progress.
+    soft_labels : (N, C) float32, optional
+        The teacher's probabilities of the task's taught texts.
+    teacher_embeddings : (N, d) float32, optional
+        z_i of the same texts; d is the student's width.
+    layers : int, optional
+        Keep only the first so many layers.
+    max_length : int
+        Tokens after which a text is cut.
+    on_progress : callable, optional
+        Is told of the progress.
+    on_epoch : callable, optional
+        Is given the number of each epoch that has ended, 0 before the first, and the classifier.
+
+    Returns
+    -------
+    TextClassifier
+        In evaluation mode.
+
+    Raises
+    ------
+    ReAugKDError
+        If the loss needs soft labels or embeddings that are not given, or the embeddings are not as wide as the
+        student's.
+    """
+    columns: dict[str, Any] = {}
+    for name, is_needed, values in (
+        ("soft_labels", loss.soft_label_weight > 0, soft_labels),
+        ("teacher_embeddings", loss.aligns, teacher_embeddings),
+    ):
+        if is_needed and values is None:
+            raise ReAugKDError(f"This loss needs the teacher's {name}; give them or set their weight to 0.")
+        if is_needed:
+            columns[name] = values
+    set_seed(settings.seed)
+    classifier = TextClassifier.from_pretrained(weights, len(task.label_names), layers=layers, max_length=max_length)
+    width = classifier.embedding_width
+    if teacher_embeddings is not None and teacher_embeddings.shape[1] != width:
+        raise ReAugKDError(
+            f"The teacher's embeddings are {teacher_embeddings.shape[1]} wide and the student's {width}; project them "
+            "to the student's width first."
+        )
+    if loss.aligns and loss.embedding_head:
+        classifier.add_embedding_head()
+    if settings.freeze_word_embeddings:
+        classifier.freeze_word_embeddings()
+    texts, gold = task.taught_texts if columns else task.texts("train"), task.labels("train")
+    tokens = classifier.tokenize(texts)
+    columns["length"] = [len(ids) for ids in tokens["input_ids"]]
+    columns["labels"] = np.pad(gold, (0, len(texts) - len(gold)), constant_values=NO_LABEL)
+    memory = columns.get("teacher_embeddings") if loss.candidates == "memory" else None
+    run_trainer(
+        DistillationObjective(classifier, loss, None if memory is None else torch.as_tensor(memory)),
+        Dataset.from_dict({**tokens, **columns}).with_format("torch"),
+        settings.for_width(width),
+        folder,
+        stage,
+        tokenizer=classifier.tokenizer,
+        on_progress=on_progress,
+        on_epoch=None if on_epoch is None else lambda epoch: on_epoch(epoch, classifier),
+    )
+    return classifier

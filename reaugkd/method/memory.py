@@ -1,0 +1,126 @@
+"""Step 4: the memory of the training texts, which can be searched by several keys; FAISS finds the nearest."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import faiss
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reaugkd.errors import ReAugKDError, require
+from reaugkd.measures.calibration import are_probabilities
+from reaugkd.networks.encoders import normalize
+from reaugkd.texts import Labels
+
+TEACHER = "teacher"
+"""In the place of a key's name: z itself, in its whole width, as a teacher would search."""
+FEW_QUERIES = 64  # of so many a search on one thread takes milliseconds
+THREADS = faiss.omp_get_max_threads()
+LABELLED_BY = "labelled_by"
+"""Column of the memory's rows: ``teacher`` where a row has no gold label and its label is the teacher's, else empty."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What is kept of the training texts; validated when made.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        One row a memory: ``id``, ``text``, ``label`` (name of its class), ``text_pair`` for pairs, and further columns
+        such as a topic.
+    classes : tuple of str
+        Names of the C classes.
+    soft_labels : (M, C) float32
+        The teacher's class probabilities ȳ_i.
+    teacher_embeddings : (M, d) float32
+        z_i, scaled to length 1 when made; of a row that was added without a teacher, the student's x_i.
+    keys : mapping of str to (M, w) float32
+        By its name, what each key finds a memory by; scaled to length 1 when made. See :mod:`reaugkd.method.keys`.
+    """
+
+    rows: pd.DataFrame
+    classes: tuple[str, ...]
+    soft_labels: NDArray[np.float32]
+    teacher_embeddings: NDArray[np.float32]
+    keys: Mapping[str, NDArray[np.float32]]
+    _indexes: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not len(self.rows):
+            raise ReAugKDError("A memory needs at least one row; give it texts.")
+        parts = {"soft labels": self.soft_labels, "teacher embeddings": self.teacher_embeddings}
+        parts |= {f"keys {name!r}": key for name, key in self.keys.items()}
+        for name, part in parts.items():
+            if len(part) != len(self.rows):
+                raise ReAugKDError(
+                    f"A memory of {len(self.rows)} rows has {len(part)} {name}; make them of the same texts."
+                )
+            if not np.isfinite(part).all():
+                raise ReAugKDError(f"The {name} of a memory are not all finite; train or copy the model again.")
+        if self.soft_labels.shape[1:] != (len(self.classes),):
+            raise ReAugKDError(
+                f"Soft labels of shape {self.soft_labels.shape} do not fit a memory of {len(self.classes)} classes; "
+                "give one number for each class."
+            )
+        if not are_probabilities(self.soft_labels):
+            raise ReAugKDError("Soft labels of the memory do not sum to 1; train or copy the model again.")
+        object.__setattr__(self, "soft_labels", np.asarray(self.soft_labels, dtype=np.float32))
+        object.__setattr__(self, "teacher_embeddings", normalize(self.teacher_embeddings))
+        object.__setattr__(self, "keys", {name: normalize(key) for name, key in self.keys.items()})
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def labels(self) -> Labels:
+        """Labels (M,) int64 of the rows, as numbers of classes."""
+        numbers = {name: number for number, name in enumerate(self.classes)}
+        return np.asarray([numbers[label] for label in self.rows["label"]], dtype=np.int64)
+
+    def with_keys(self, keys: Mapping[str, NDArray[np.float32]]) -> "Memory":
+        """Return the same memories with these keys in the place of theirs."""
+        return replace(self, keys=keys)
+
+    def search(self, key: str, queries: NDArray[np.floating], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Find the k nearest memories of each query by one key, exactly.
+
+        Parameters
+        ----------
+        key : str
+            Name of the key; ``"teacher"`` searches z itself, in its whole width.
+        queries : (N, w) float
+            What the key makes of N texts, of any length; scaled to length 1.
+        k : int
+            How many; where there are fewer memories, all of them.
+
+        Returns
+        -------
+        tuple of ndarray
+            Cosine similarities (N, k) float32, the highest first, and row numbers (N, k) int64.
+
+        Raises
+        ------
+        ReAugKDError
+            If there is no such key, k is below 1, or the queries have another width.
+        """
+        if key != TEACHER and key not in self.keys:
+            raise ReAugKDError(f"The memory has no key {key!r}; it has {', '.join(self.keys) or 'none'}.")
+        require(k >= 1, "k", k, "at least 1")
+        searched = self.teacher_embeddings if key == TEACHER else self.keys[key]
+        queries = normalize(queries)
+        if queries.ndim != 2 or queries.shape[1] != searched.shape[1]:
+            raise ReAugKDError(
+                f"Queries of shape {queries.shape} do not fit the key {key!r} of width {searched.shape[1]}; "
+                "embed them by the same model."
+            )
+        if key not in self._indexes:
+            index = faiss.IndexFlatIP(searched.shape[1])
+            index.add(searched)
+            self._indexes[key] = index
+        # FAISS's threads spin on after a search, and would keep those of the next text's encoder waiting.
+        faiss.omp_set_num_threads(1 if len(queries) <= FEW_QUERIES else THREADS)
+        similarities, numbers = self._indexes[key].search(queries, min(k, len(self)))
+        return similarities, numbers

@@ -1,0 +1,197 @@
+"""Step 1: keep what a fine-tuned teacher says of every row, the seam between the two halves."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from reaugkd.errors import ReAugKDError, reason
+from reaugkd.measures.calibration import are_probabilities, at_temperature, fit_temperature
+from reaugkd.networks.encoders import TextClassifier
+from reaugkd.tables import column_matrix, matrix_column
+from reaugkd.tasks.task import Task
+from reaugkd.texts import Text
+
+OUTPUTS_VERSION = 1
+
+
+@dataclass(frozen=True)
+class TeacherOutputs:
+    """A teacher's outputs for every row of a task; whoever has them needs no teacher.
+
+    Parameters
+    ----------
+    ids : list of str
+        Row ids: those of train, then validation, then test, then, where there are, unlabelled rows.
+    splits : list of str
+        Split of each row.
+    hidden : (N, H_t) float16 or float32
+        Pooled outputs h_i of the fine-tuned teacher (``teacher_hidden``).
+    soft_labels : (N, C) float32
+        Class probabilities ȳ_i by its classifier; rows sum to 1.
+    label_names : tuple of str
+        Names of the C classes.
+    teacher : str
+        Name of the pretrained encoder that was fine-tuned.
+    fingerprint : str
+        :meth:`reaugkd.tasks.task.Task.fingerprint` of the rows.
+    """
+
+    ids: list[str]
+    splits: list[str]
+    hidden: NDArray[np.floating]
+    soft_labels: NDArray[np.float32]
+    label_names: tuple[str, ...]
+    teacher: str
+    fingerprint: str
+
+    @classmethod
+    def compute(cls, teacher: TextClassifier, task: Task, name: str) -> "TeacherOutputs":
+        """Run a fine-tuned teacher over every row of a task.
+
+        Parameters
+        ----------
+        teacher : TextClassifier
+            The fine-tuned teacher.
+        task : Task
+            The task.
+        name : str
+            Name of the teacher's pretrained encoder.
+
+        Returns
+        -------
+        TeacherOutputs
+            Hidden states as float16.
+        """
+        texts: list[Text] = [text for split in task.splits for text in task.texts(split)]
+        hidden, soft_labels = teacher.encode(texts)
+        return cls(
+            ids=[row_id for split in task.splits for row_id in task.rows[split]["id"]],
+            splits=[split for split in task.splits for _ in range(len(task.rows[split]))],
+            hidden=hidden.astype(np.float16),
+            soft_labels=soft_labels,
+            label_names=task.label_names,
+            teacher=name,
+            fingerprint=task.fingerprint(),
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> "TeacherOutputs":
+        """Read a file that :meth:`save` wrote, and check it.
+
+        Parameters
+        ----------
+        path : str or Path
+            A Parquet file.
+
+        Returns
+        -------
+        TeacherOutputs
+            The outputs.
+
+        Raises
+        ------
+        ReAugKDError
+            If the file is missing, damaged, of another version, or its rows are no probabilities.
+        """
+        if not Path(path).is_file():
+            raise ReAugKDError(f"There is no file {str(path)!r}; make it with `reaugkd teach --out {path}`.")
+        try:
+            table = pq.read_table(path)
+            about = json.loads((table.schema.metadata or {})[b"reaugkd"])
+            version = about["version"]
+            outputs = cls(
+                ids=table["id"].to_pylist(),
+                splits=table["split"].to_pylist(),
+                hidden=column_matrix(table["teacher_hidden"]),
+                soft_labels=column_matrix(table["soft_labels"]).astype(np.float32),
+                label_names=tuple(about["label_names"]),
+                teacher=about["teacher"],
+                fingerprint=about["fingerprint"],
+            )
+        except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
+            raise ReAugKDError(
+                f"{str(path)!r} holds no teacher outputs ({reason(error)}); make it again with `reaugkd teach`."
+            ) from error
+        if version != OUTPUTS_VERSION:
+            raise ReAugKDError(f"{str(path)!r} is of format {version}, not {OUTPUTS_VERSION}; make it again.")
+        fits = outputs.soft_labels.shape[1] == len(outputs.label_names)
+        if not (fits and are_probabilities(outputs.soft_labels) and np.isfinite(outputs.hidden).all()):
+            raise ReAugKDError(
+                f"{str(path)!r} has rows that are no probabilities or no finite embeddings; "
+                "make it again with `reaugkd teach`."
+            )
+        return outputs
+
+    def save(self, path: str | Path) -> None:
+        """Write the outputs as a Parquet file.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file; written whole or not at all.
+        """
+        about = {name: getattr(self, name) for name in ("label_names", "teacher", "fingerprint")}
+        table = pa.table(
+            {
+                "id": self.ids,
+                "split": self.splits,
+                "teacher_hidden": matrix_column(self.hidden),
+                "soft_labels": matrix_column(self.soft_labels),
+            }
+        ).replace_schema_metadata({"reaugkd": json.dumps({"version": OUTPUTS_VERSION, **about})})
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".partial")
+        try:
+            pq.write_table(table, partial)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def of(self, *splits: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return hidden states (N, H_t) and soft labels (N, C), both float32, of one split or several."""
+        rows = np.isin(self.splits, splits)
+        return self.hidden[rows].astype(np.float32), self.soft_labels[rows]
+
+    def calibrated(self, task: Task) -> "TeacherOutputs":
+        """Return the outputs with soft labels at the temperature of the lowest log loss on the validation rows.
+
+        A teacher is too sure of the texts that it was trained on, or, trained briefly over many classes, not sure
+        enough; neighbours' soft labels can only be blended with the student's if both mean what they say.
+
+        Parameters
+        ----------
+        task : Task
+            Its validation labels are used, no others.
+
+        Returns
+        -------
+        TeacherOutputs
+            The most probable classes stay the same.
+        """
+        temperature = fit_temperature(self.of("validation")[1], task.labels("validation"))
+        return replace(self, soft_labels=at_temperature(self.soft_labels, temperature).astype(np.float32))
+
+    def check(self, task: Task) -> None:
+        """Refuse outputs that were computed for other rows.
+
+        Parameters
+        ----------
+        task : Task
+            The task to train on.
+
+        Raises
+        ------
+        ReAugKDError
+            If classes, rows or splits differ.
+        """
+        if self.fingerprint != task.fingerprint():
+            raise ReAugKDError(
+                f"The teacher outputs were computed for other classes, rows or splits than those of {task.name}; "
+                "make them again with `reaugkd teach`."
+            )

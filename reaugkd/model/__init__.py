@@ -1,0 +1,1 @@
+"""A trained model: how it answers, explains, lies on disk and is scored."""

@@ -1,0 +1,188 @@
+"""The table of ablations, and the model card that holds it."""
+
+from typing import TYPE_CHECKING, Any
+
+from reaugkd.method.pool import Pool
+
+if TYPE_CHECKING:
+    from reaugkd.model.folder import ModelSettings
+
+COLLAPSED = 0.9
+# What each method of metrics.json is, in the order of the table.
+METHOD_NAMES = {
+    "teacher": "Teacher",
+    "teacher_knn": "Teacher, kNN over its memory",
+    "student": "Student, fine-tuned without a teacher",
+    "kd": "KD: student by soft labels",
+    "kd_memory": "KD + memory, pooled",
+    "reaugkd_no_retrieval": "ReAugKD, not retrieving",
+    "reaugkd_linear": "ReAugKD, aligned key alone, linear blend",
+    "reaugkd": "ReAugKD, pooled",
+}
+COLUMNS = ("method", "test", "validation", "test log loss")
+
+
+def ablation_rows(metrics: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Return the table of ablations as text.
+
+    Parameters
+    ----------
+    metrics : dict
+        The content of ``metrics.json``.
+
+    Returns
+    -------
+    list of tuple of str
+        As :data:`COLUMNS` say: method, test score and validation score in percent, and log loss on the test rows in
+        nats, lower is better.
+    """
+    scores = {name: metrics["methods"][method] for method, name in METHOD_NAMES.items() if method in metrics["methods"]}
+    return [
+        (name, f"{100 * of['test']:.1f}", f"{100 * of['validation']:.1f}", f"{of['test_log_loss']:.3f}")
+        for name, of in scores.items()
+    ]
+
+
+def model_card(settings: "ModelSettings", metrics: dict[str, Any]) -> str:
+    """Write a model card.
+
+    Parameters
+    ----------
+    settings : ModelSettings
+        What the model was made of.
+    metrics : dict
+        The content of ``metrics.json``.
+
+    Returns
+    -------
+    str
+        Markdown, with the hub's YAML header.
+    """
+    table = "\n".join(f"| {' | '.join(row)} |" for row in ablation_rows(metrics))
+    labels = ", ".join(settings.label_names)
+    return f"""---
+library_name: reaugkd
+pipeline_tag: text-classification
+tags: [knowledge-distillation, retrieval-augmented]
+---
+# {settings.task}: a retrieval-augmented student
+
+A student of {settings.student_layers} layers, cut from `{settings.student}`, with the memory of a teacher,
+`{settings.teacher}` (ReAugKD, Zhang et al., ACL 2023). It classifies
+{"pairs of texts" if settings.is_pair else "texts"} into {len(settings.label_names)} classes: {labels}.
+
+```python
+from reaugkd import ReAugKDClassifier
+
+model = ReAugKDClassifier.from_pretrained("path/of/this/folder")
+model.predict([...])
+```
+
+The student's encoder alone loads with `transformers.AutoModel.from_pretrained`.
+
+## Measured
+
+{settings.metric.replace("_", " ").capitalize()} in percent, log loss in nats (less is better);
+{choice_in_words(settings, metrics["memory"])}
+
+| {" | ".join(COLUMNS)} |
+|---|---|---|---|
+{table}
+
+Alignment on the test rows: {alignment_in_words(metrics["alignment"])}.
+"""
+
+
+def about_memory(pool: Pool, too_few_rows: bool = False) -> dict[str, Any]:
+    """Return what ``metrics.json`` says of the choice by which a model answers.
+
+    Parameters
+    ----------
+    pool : Pool
+        The choice.
+    too_few_rows : bool
+        Whether there were too few validation rows to choose on.
+
+    Returns
+    -------
+    dict
+        ``student_weight`` and ``key_weights``, those that count; ``retrieval_weight``, λ; ``set_by_hand``, whether λ
+        was; ``new_class_key``; ``too_few_rows``.
+    """
+    student, keys = pool.weights
+    return {
+        "student_weight": round(student, 3),
+        "key_weights": {name: round(weight, 3) for name, weight in keys.items()},
+        "retrieval_weight": round(pool.fitted_weight if pool.retrieval_weight is None else pool.retrieval_weight, 3),
+        "set_by_hand": pool.retrieval_weight is not None,
+        "new_class_key": pool.new_class_key,
+        "too_few_rows": too_few_rows,
+    }
+
+
+def choice_in_words(settings: "ModelSettings", memory: dict[str, Any]) -> str:
+    """Say by what choice a model answers, as the card does.
+
+    Parameters
+    ----------
+    settings : ModelSettings
+        What the model was made of.
+    memory : dict
+        As :func:`about_memory` returns it.
+
+    Returns
+    -------
+    str
+        Sentences, from the middle of the first on.
+    """
+    seed = f"one seed ({settings.training.get('seed')})"
+    chosen = "no weight could be chosen" if memory["too_few_rows"] else "all weights were chosen on the validation rows"
+    return f"{chosen}, {seed}.\n{memory_in_words(memory)}"
+
+
+def memory_in_words(memory: dict[str, Any]) -> str:
+    """Say how much the memory counts, as a sentence or two.
+
+    Parameters
+    ----------
+    memory : dict
+        As :func:`about_memory` returns it.
+
+    Returns
+    -------
+    str
+        Plain text.
+    """
+    weights = {name: weight for name, weight in memory["key_weights"].items() if weight > 0}
+    share = f"{100 * memory['retrieval_weight']:.0f} % of the weight"
+    by_key = " and ".join(f"{weight:.2f} by the {name} key" for name, weight in weights.items())
+    if memory["set_by_hand"]:
+        return f"λ was set by hand: the memory has {share}."
+    if memory["too_few_rows"]:
+        return "There were too few validation rows to tell whether the memory pays: the student answers alone."
+    if not weights:
+        return "On the validation rows the memory told nothing that the student did not know: it has no weight."
+    return f"The memory has {share} in the answer: {by_key}, beside {memory['student_weight']:.2f} for the student."
+
+
+def alignment_in_words(aligned: dict[str, float]) -> str:
+    """Return the alignment of the student's space with the teacher's as one phrase.
+
+    Parameters
+    ----------
+    aligned : dict of str to float
+        As :func:`reaugkd.method.alignment.alignment` returns it.
+
+    Returns
+    -------
+    str
+        The measures, with a word of warning where the teacher's classes have collapsed to points.
+    """
+    words = (
+        f"overlap of the 10 nearest memories with the teacher's {aligned['overlap_at_10']:.2f}, of their classes "
+        f"{aligned['class_agreement_at_10']:.2f}, CKA {aligned['cka']:.2f}, cosine {aligned['cosine']:.2f}"
+    )
+    if aligned["within_class_cosine"] > COLLAPSED:
+        words += f" (the classes have collapsed, mean cosine within one {aligned['within_class_cosine']:.2f}: "
+        words += "the first figure says little)"
+    return words

@@ -1,0 +1,437 @@
+"""How a trained model lies on disk: the one place that knows, laid out as a Hugging Face repository."""
+
+import errno
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.method.encoder_key import EncoderKey
+from reaugkd.method.keys import ALIGNED, ENCODER, TEXT, AlignedKey, Key
+from reaugkd.method.memory import Memory
+from reaugkd.method.pool import KeySettings, Pool
+from reaugkd.method.projection_head import ProjectionHead
+from reaugkd.method.text_key import TextKey
+from reaugkd.model.maps import ProjectionMaps
+from reaugkd.networks.encoders import TextClassifier
+from reaugkd.networks.epochs import TrainingEpochs
+from reaugkd.tables import column_matrix, matrix_column
+
+FORMAT_VERSION = 5
+SETTINGS_FILE = "reaugkd.json"
+METRICS_FILE = "metrics.json"
+CARD_FILE = "README.md"
+MEMORY_FILE = "memory.parquet"
+KEYS_FOLDER = "keys"
+EVALUATION_FILE = "evaluation.parquet"
+MAPS_FILE = "maps.parquet"
+EPOCHS_FILE = "epochs.parquet"
+PROJECTION_FILE = "projection_head.safetensors"
+TEACHER_FOLDER = "teacher"
+MAPS_COLUMNS = ("teacher_point", "student_point", "student_embedding")
+KEY_COLUMN = "key_"  # begins the columns of the memory's file that hold what a key searches
+# These files a person may edit; all others are checked by their SHA-256 when a model is loaded.
+_EDITABLE = {SETTINGS_FILE, METRICS_FILE, CARD_FILE}
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What a trained model was made of.
+
+    Parameters
+    ----------
+    task : str
+        Name of the task.
+    metric : str
+        Its metric, a key of :data:`reaugkd.measures.metrics.METRICS`.
+    label_names : tuple of str
+        Names of the C classes.
+    is_pair : bool
+        Whether it classifies pairs of texts.
+    teacher : str
+        Name of the teacher's pretrained encoder.
+    student : str
+        Name of the student's.
+    student_layers : int
+        Layers of the student.
+    max_length : int
+        Tokens after which a text is cut.
+    training : dict
+        Settings of the training, for the record.
+    """
+
+    task: str
+    metric: str
+    label_names: tuple[str, ...]
+    is_pair: bool
+    teacher: str
+    student: str
+    student_layers: int
+    max_length: int
+    training: dict[str, Any]
+
+
+@dataclass
+class ModelParts:
+    """Everything in a model's folder: the first five parts make a model, the others may be left out.
+
+    Parameters
+    ----------
+    settings : ModelSettings
+        What it was made of.
+    pool : Pool
+        How student and memory make one answer: k, τ_r and weight of each key.
+    student : TextClassifier
+        The student.
+    memory : Memory
+        The teacher's memory.
+    keys : dict of str to Key
+        What makes of a text a query of the memory, by name.
+    metrics : dict
+        The measured figures, empty if none.
+    evaluation_rows : DataFrame or None
+        Validation and test rows: ``id``, ``split``, ``text``, ``label`` and further columns.
+    maps : ProjectionMaps or None
+        The two maps.
+    projection_head : ProjectionHead or None
+        Maps the teacher's hidden states to keys.
+    teacher : TextClassifier or None
+        The teacher, where it was kept.
+    card : str
+        The model card, Markdown.
+    epochs : TrainingEpochs or None
+        Where some of the memories lay after each epoch of the student's training.
+    """
+
+    settings: ModelSettings
+    pool: Pool
+    student: TextClassifier
+    memory: Memory
+    keys: dict[str, Key]
+    metrics: dict[str, Any] = field(default_factory=dict)
+    evaluation_rows: pd.DataFrame | None = None
+    maps: ProjectionMaps | None = None
+    projection_head: ProjectionHead | None = None
+    teacher: TextClassifier | None = None
+    card: str = ""
+    epochs: TrainingEpochs | None = None
+
+
+def write_model(parts: ModelParts, folder: str | Path) -> None:
+    """Write a model's folder: whole, or not at all; a good model that lies there stays until the new one is whole.
+
+    Files that a person has put beside that model, such as notes, stay too, unless they are called as the new one's are.
+
+    Parameters
+    ----------
+    parts : ModelParts
+        What to write.
+    folder : str or Path
+        Where to; a folder that holds something else than a model is not touched.
+
+    Raises
+    ------
+    ReAugKDError
+        If the folder holds something else, or the disk is full.
+    """
+    folder = Path(folder)
+    check_target(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        full_disk_as_sentence(folder),
+        tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch,
+    ):
+        new = Path(scratch) / "new"
+        _write_files(parts, new)
+        _carry_over(folder, new)
+        old = Path(scratch) / "old"
+        if folder.exists():
+            folder.rename(old)
+        try:
+            new.rename(folder)
+        except BaseException:
+            if old.exists():
+                old.rename(folder)
+            raise
+
+
+def read_model(folder: str | Path) -> ModelParts:
+    """Read a model's folder, and check what is read.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder.
+
+    Returns
+    -------
+    ModelParts
+        What it holds.
+
+    Raises
+    ------
+    ReAugKDError
+        If it holds no model, is of another version, or a file is missing or damaged.
+    """
+    folder = Path(folder).expanduser()
+    about = read_settings_file(folder)
+    _check_files(folder, about["files"])
+
+    def optional(name: str, read: Callable[[Path], Any]) -> Any:
+        return read(folder / name) if name in about["files"] else None
+
+    try:
+        settings = ModelSettings(**about["model"] | {"label_names": tuple(about["model"]["label_names"])})
+        load_encoder = partial(TextClassifier.load, max_length=settings.max_length)
+        student, memory = load_encoder(folder), _read_memory(folder / MEMORY_FILE, settings.label_names)
+        load_key: dict[str, Callable[[Path], Key]] = {
+            ALIGNED: AlignedKey.load,
+            TEXT: partial(TextKey.load, tokenizer=student.tokenizer),
+            ENCODER: partial(EncoderKey.load, max_length=settings.max_length),
+        }
+        parts = ModelParts(
+            settings=settings,
+            pool=_read_pool(about["pool"]),
+            student=student,
+            memory=memory,
+            keys={name: load_key[name](folder / KEYS_FOLDER) for name in memory.keys},
+            metrics=json.loads(read_text(folder / METRICS_FILE) or "{}"),
+            evaluation_rows=optional(EVALUATION_FILE, lambda path: pq.read_table(path).to_pandas()),
+            maps=optional(MAPS_FILE, _read_maps),
+            projection_head=optional(PROJECTION_FILE, _read_projection_head),
+            teacher=optional(f"{TEACHER_FOLDER}/config.json", lambda path: load_encoder(path.parent)),
+            card=read_text(folder / CARD_FILE),
+            epochs=optional(EPOCHS_FILE, TrainingEpochs.load),
+        )
+        # The student may know fewer classes than the memory, to which some can be added alone.
+        if student.classifier.out_features > len(settings.label_names) or parts.pool.keys.keys() != parts.keys.keys():
+            raise ValueError("classes or keys of the parts differ")
+    except (KeyError, TypeError, ValueError, OSError, pa.ArrowException, SafetensorError) as error:
+        raise ReAugKDError(f"The model in {str(folder)!r} is damaged; train or copy it again.") from error
+    return parts
+
+
+def _check_files(folder: Path, files: dict[str, str]) -> None:
+    """Refuse a folder whose files are not those that were written, by their SHA-256."""
+    for name, sha256 in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise ReAugKDError(f"The model in {str(folder)!r} lacks its file {name}; train or copy it again.")
+        if _sha256(path) != sha256:
+            raise ReAugKDError(f"The file {name} of the model in {str(folder)!r} is damaged; train or copy it again.")
+
+
+def read_settings_file(folder: str | Path) -> dict[str, Any]:
+    """Read the settings of a model without loading it.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The model's folder.
+
+    Returns
+    -------
+    dict
+        ``format_version``, ``model``, ``pool`` and ``files``.
+
+    Raises
+    ------
+    ReAugKDError
+        If the folder holds no model, or one of another version.
+    """
+    path = Path(folder) / SETTINGS_FILE
+    if not path.is_file():
+        raise ReAugKDError(f"{str(folder)!r} holds no trained model; make one with `reaugkd train --out {folder}`.")
+    try:
+        about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version = about["format_version"]
+        if version != FORMAT_VERSION:
+            raise ReAugKDError(
+                f"The model in {str(folder)!r} is of format {version}, this library reads {FORMAT_VERSION}; "
+                "train it again."
+            )
+        about["model"], about["pool"], about["files"].items()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ReAugKDError(
+            f"The file {SETTINGS_FILE} in {str(folder)!r} is damaged; train or copy the model again."
+        ) from error
+    return about
+
+
+def check_target(folder: str | Path) -> None:
+    """Refuse to write a model where something else lies.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where a model shall be written.
+
+    Raises
+    ------
+    ReAugKDError
+        If it is a file, has no name of its own, or is a folder with other things than a model.
+    """
+    folder = Path(folder)
+    if folder.name in ("", ".."):
+        raise ReAugKDError(f"{str(folder)!r} gives the model's folder no name; name a folder.")
+    if folder.is_file():
+        raise ReAugKDError(f"{str(folder)!r} is a file; name another folder for the model.")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / SETTINGS_FILE).is_file():
+        raise ReAugKDError(f"The folder {str(folder)!r} holds other things than a model; name another one.")
+
+
+@contextmanager
+def full_disk_as_sentence(folder: str | Path) -> Iterator[None]:
+    """Turn the several errors by which a full disk shows into one sentence.
+
+    Parameters
+    ----------
+    folder : str or Path
+        What was being written.
+
+    Yields
+    ------
+    None
+        Nothing.
+
+    Raises
+    ------
+    ReAugKDError
+        If the disk is full.
+    """
+    try:
+        yield
+    except Exception as error:  # safetensors and pyarrow raise kinds of their own
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if full or "No space left" in str(error) or "os error 28" in str(error):
+            raise ReAugKDError(
+                f"The disk is full while writing {str(folder)!r}; free some space and run the same command again."
+            ) from error
+        raise
+
+
+def _write_files(parts: ModelParts, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    known = parts.settings.label_names[: parts.student.classifier.out_features]
+    parts.student.encoder.config.id2label = dict(enumerate(known))
+    parts.student.encoder.config.label2id = {name: number for number, name in enumerate(known)}
+    parts.student.save(folder)
+    if parts.teacher is not None:
+        parts.teacher.save(folder / TEACHER_FOLDER)
+    if parts.projection_head is not None:
+        save_file(parts.projection_head.state_dict(), folder / PROJECTION_FILE)
+    (folder / KEYS_FOLDER).mkdir()
+    for key in parts.keys.values():
+        key.save(folder / KEYS_FOLDER)
+    _write_memory(parts.memory, folder / MEMORY_FILE)
+    if parts.evaluation_rows is not None:
+        pq.write_table(pa.Table.from_pandas(parts.evaluation_rows, preserve_index=False), folder / EVALUATION_FILE)
+    if parts.maps is not None:
+        _write_maps(parts.maps, folder / MAPS_FILE)
+    if parts.epochs is not None:
+        parts.epochs.save(folder / EPOCHS_FILE)
+    _write_json(parts.metrics, folder / METRICS_FILE)
+    (folder / CARD_FILE).write_text(parts.card, encoding="utf-8")
+    names = sorted(str(path.relative_to(folder).as_posix()) for path in folder.rglob("*") if path.is_file())
+    about = {
+        "format_version": FORMAT_VERSION,
+        "model": asdict(parts.settings),
+        "pool": asdict(parts.pool),
+        "files": {name: _sha256(folder / name) for name in names if name not in _EDITABLE},
+    }
+    _write_json(about, folder / SETTINGS_FILE)
+
+
+def _carry_over(old: Path, new: Path) -> None:
+    """Copy what is not of the old model, by its own list of files, into the new one's folder."""
+    try:
+        own = {*_EDITABLE, *read_settings_file(old)["files"]}
+    except ReAugKDError:  # no model, or one that cannot tell its files from others: nothing is lost
+        own = set()
+    for path in sorted(old.rglob("*")):
+        name = path.relative_to(old)
+        copy = new / name
+        if (path.is_file() or path.is_symlink()) and name.as_posix() not in own and not copy.exists():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, copy, follow_symlinks=False)
+
+
+def _read_pool(about: dict[str, Any]) -> Pool:
+    keys = {name: KeySettings(**settings) for name, settings in about["keys"].items()}
+    return Pool(**{**about, "keys": keys})
+
+
+def _write_memory(memory: Memory, path: Path) -> None:
+    table = pa.Table.from_pandas(memory.rows, preserve_index=False)
+    keys = {KEY_COLUMN + name: key for name, key in memory.keys.items()}
+    matrices = {"teacher_embedding": memory.teacher_embeddings, **keys, "soft_labels": memory.soft_labels}
+    for name, matrix in matrices.items():
+        table = table.append_column(name, matrix_column(matrix))
+    pq.write_table(table, path)
+
+
+def _read_memory(path: Path, classes: tuple[str, ...]) -> Memory:
+    table = pq.read_table(path)
+    keys = [name for name in table.column_names if name.startswith(KEY_COLUMN)]
+    rows = table.drop_columns(["teacher_embedding", "soft_labels", *keys]).to_pandas()
+    soft_labels = _floats(table["soft_labels"])
+    if soft_labels.shape[1] != len(classes):
+        raise ValueError(f"{soft_labels.shape[1]} soft labels a row, but {len(classes)} classes")
+    return Memory(
+        rows,
+        classes,
+        soft_labels,
+        _floats(table["teacher_embedding"]),
+        {name.removeprefix(KEY_COLUMN): _floats(table[name]) for name in keys},
+    )
+
+
+def _write_maps(maps: ProjectionMaps, path: Path) -> None:
+    matrices: list[NDArray[Any]] = [maps.teacher_points, maps.student_points]
+    matrices.append(maps.student_embeddings.astype(np.float16))
+    pq.write_table(pa.table(dict(zip(MAPS_COLUMNS, map(matrix_column, matrices), strict=True))), path)
+
+
+def _read_maps(path: Path) -> ProjectionMaps:
+    table = pq.read_table(path)
+    return ProjectionMaps(*(_floats(table[name]) for name in MAPS_COLUMNS))
+
+
+def _read_projection_head(path: Path) -> ProjectionHead:
+    state = load_file(path)
+    head = ProjectionHead(*reversed(state["linear.weight"].shape))
+    head.load_state_dict(state)
+    return head.eval()
+
+
+def _floats(column: pa.ChunkedArray) -> NDArray[np.float32]:
+    return column_matrix(column).astype(np.float32)
+
+
+def _write_json(content: dict[str, Any], path: Path) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_text(path: Path) -> str:
+    """Return what a file holds that a person may edit or delete; nothing where it is not there."""
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

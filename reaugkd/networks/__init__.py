@@ -1,0 +1,1 @@
+"""Teacher and student: pretrained weights, an encoder with a classifier, and how it is trained."""

@@ -1,0 +1,447 @@
+"""Text encoders with a classifier on top: what teacher and student both are."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    BatchEncoding,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging as hf_logging
+
+from reaugkd.errors import ReAugKDError, reason
+from reaugkd.texts import Text
+
+CLASSIFIER_FILE = "classifier.safetensors"
+POOLING_FILE = "1_Pooling/config.json"
+POOLINGS = {"pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean"}  # as sentence-transformers names them
+BATCH_SIZE = 64
+TOKENIZED = 50_000  # texts at a time: the tokens of a million would take many gigabytes
+
+
+class TextClassifier(nn.Module):
+    """A pretrained encoder, a pooling of its outputs, and a linear classifier.
+
+    Parameters
+    ----------
+    encoder : PreTrainedModel
+        Any Hugging Face encoder that returns ``last_hidden_state``.
+    tokenizer : PreTrainedTokenizerBase
+        Its tokenizer.
+    num_labels : int
+        Number of classes C.
+    pooling : str
+        ``"mean"`` over the tokens that are not padding, or ``"cls"``, the first token.
+    max_length : int
+        Tokens after which a text, or the longer text of a pair, is cut.
+    """
+
+    def __init__(
+        self,
+        encoder: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        num_labels: int,
+        pooling: str = "mean",
+        max_length: int = 128,
+    ) -> None:
+        super().__init__()
+        # The pooler is not used here, and a weight without a gradient would stop distributed training.
+        if hasattr(encoder, "pooler"):
+            encoder.pooler = None  # type: ignore[assignment]  # torch types every attribute as a module
+        self.encoder = encoder
+        self.tokenizer = tokenizer
+        self.pooling = pooling
+        self.max_length = max_length
+        self.dropout = nn.Dropout(0.1)
+        self.classifier = nn.Linear(encoder.config.hidden_size, num_labels)
+        self.embedding_head: nn.Linear | None = None
+
+    def add_embedding_head(self) -> None:
+        """Put a linear layer, the identity at first, between the pooled output and the embedding.
+
+        What is drawn to a teacher's space is then the embedding, and the classifier keeps a pooled output of its own.
+        """
+        self.embedding_head = nn.Linear(self.embedding_width, self.embedding_width)
+        nn.init.eye_(self.embedding_head.weight)
+        nn.init.zeros_(self.embedding_head.bias)
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: str | Path, num_labels: int, *, layers: int | None = None, max_length: int = 128
+    ) -> "TextClassifier":
+        """Load an encoder and put a fresh classifier on it.
+
+        Parameters
+        ----------
+        folder : str or Path
+            A local folder, as :func:`reaugkd.networks.weights.find_weights` returns it.
+        num_labels : int
+            Number of classes.
+        layers : int, optional
+            Keep only the first so many transformer layers.
+        max_length : int
+            Tokens after which a text is cut.
+
+        Returns
+        -------
+        TextClassifier
+            In evaluation mode; the classifier's weights are random.
+
+        Raises
+        ------
+        ReAugKDError
+            If the folder cannot be loaded, has no tokenizer, or has fewer layers than asked for.
+        """
+        try:
+            with _quiet():
+                config = AutoConfig.from_pretrained(folder, local_files_only=True)
+                if layers is not None:
+                    _keep_layers(config, layers)
+                encoder = AutoModel.from_pretrained(
+                    folder, config=config, use_safetensors=True, dtype=torch.float32, local_files_only=True
+                )
+                tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            raise ReAugKDError(
+                f"{str(folder)!r} cannot be loaded as an encoder ({reason(error)}); name another model."
+            ) from error
+        # Where its files are missing, transformers makes one of special tokens alone: every text would be the same.
+        if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+            raise ReAugKDError(
+                f"{str(folder)!r} cannot be loaded as an encoder (its tokenizer's files are missing, and so it knows "
+                "no word); save the tokenizer there too."
+            )
+        # RoBERTa and its kin count two positions that no token may have; their tokenizers know the limit.
+        positions = getattr(encoder.config, "max_position_embeddings", max_length)
+        limit = min(max_length, positions, tokenizer.model_max_length)
+        return cls(encoder, tokenizer, num_labels, read_pooling(folder), limit).eval()
+
+    @classmethod
+    def load(cls, folder: str | Path, *, max_length: int = 128) -> "TextClassifier":
+        """Load what :meth:`save` wrote.
+
+        Parameters
+        ----------
+        folder : str or Path
+            The folder.
+        max_length : int
+            Tokens after which a text is cut.
+
+        Returns
+        -------
+        TextClassifier
+            In evaluation mode.
+
+        Raises
+        ------
+        ReAugKDError
+            If a file is missing or damaged.
+        """
+        try:
+            heads = load_file(Path(folder) / CLASSIFIER_FILE)
+            model = cls.from_pretrained(folder, num_labels=heads["weight"].shape[0], max_length=max_length)
+            if "embedding_head.weight" in heads:
+                model.add_embedding_head()
+            named = {name if "." in name else f"classifier.{name}": value for name, value in heads.items()}
+            model.load_state_dict(named, strict=False)  # the encoder has its own file
+        except (OSError, KeyError, RuntimeError, SafetensorError) as error:
+            raise ReAugKDError(
+                f"{str(folder)!r} holds no whole classifier ({reason(error)}); train or copy it again."
+            ) from error
+        return model
+
+    def save(self, folder: str | Path) -> None:
+        """Write encoder and tokenizer as a Hugging Face model, and the classifier beside them.
+
+        Parameters
+        ----------
+        folder : str or Path
+            The folder; made if it is missing.
+        """
+        folder = Path(folder)
+        with _quiet():
+            self.encoder.save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
+        heads = {name: value for name, value in self.state_dict().items() if not name.startswith("encoder.")}
+        save_file({name.removeprefix("classifier."): value for name, value in heads.items()}, folder / CLASSIFIER_FILE)
+        write_pooling(folder, self.pooling, self.embedding_width)
+
+    @property
+    def embedding_width(self) -> int:
+        """Width of the pooled output."""
+        return int(self.encoder.config.hidden_size)
+
+    @property
+    def num_layers(self) -> int:
+        """Number of transformer layers."""
+        return int(self.encoder.config.num_hidden_layers)
+
+    def freeze_word_embeddings(self) -> None:
+        """Keep the word embeddings as pretrained: most of a small encoder's weights, and slow to train."""
+        self.encoder.get_input_embeddings().requires_grad_(False)
+
+    def forward(self, **tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode and classify a batch of tokens.
+
+        Parameters
+        ----------
+        **tokens : Tensor
+            ``input_ids``, ``attention_mask`` and whatever else the tokenizer gives, each (N, L).
+
+        Returns
+        -------
+        tuple of Tensor
+            Embedding (N, H), which is the pooled output unless there is an embedding head, and logits (N, C).
+        """
+        pooled = self._pool(self.encoder(**tokens).last_hidden_state, tokens["attention_mask"])
+        embedding = pooled if self.embedding_head is None else self.embedding_head(pooled)
+        return embedding, self.classifier(self.dropout(pooled))
+
+    def _pool(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Pool the hidden states (N, L, H) of a layer to (N, H)."""
+        if self.pooling == "cls":
+            return hidden[:, 0]
+        mask = mask.unsqueeze(-1).to(hidden.dtype)
+        return (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+
+    def tokenize(self, texts: Sequence[Text]) -> BatchEncoding:
+        """Tokenize without padding.
+
+        Parameters
+        ----------
+        texts : sequence of Text
+            N texts or pairs.
+
+        Returns
+        -------
+        BatchEncoding
+            Lists of N lists of ids, by input name.
+        """
+        return self.tokenizer(list(texts), truncation=True, max_length=self.max_length)
+
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[Text]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Encode and classify texts, batches grouped by length.
+
+        Parameters
+        ----------
+        texts : sequence of Text
+            N texts or pairs.
+
+        Returns
+        -------
+        tuple of ndarray
+            Embeddings (N, H) and class probabilities (N, C), float32, in the order of the texts.
+        """
+        hidden = np.zeros((len(texts), self.embedding_width), dtype=np.float32)
+        probabilities = np.zeros((len(texts), self.classifier.out_features), dtype=np.float32)
+        for rows, batch in self._batches(texts):
+            embedding, logits = self(**batch)
+            hidden[rows] = embedding.float().cpu().numpy()
+            probabilities[rows] = torch.softmax(logits.float(), dim=-1).cpu().numpy()
+        return hidden, probabilities
+
+    @torch.inference_mode()
+    def encode_layers(self, texts: Sequence[Text]) -> NDArray[np.float32]:
+        """Pool what every layer makes of texts: the first layers keep what the last has been taught to leave out.
+
+        Parameters
+        ----------
+        texts : sequence of Text
+            N texts or pairs.
+
+        Returns
+        -------
+        (N, layers + 1, H) float32
+            The word embeddings, then each layer's output; the last is the pooled output.
+        """
+        pooled = np.zeros((len(texts), self.num_layers + 1, self.embedding_width), dtype=np.float32)
+        for rows, batch in self._batches(texts):
+            states = self.encoder(**batch, output_hidden_states=True).hidden_states
+            for layer, hidden in enumerate(states):
+                pooled[rows, layer] = self._pool(hidden, batch["attention_mask"]).float().cpu().numpy()
+        return pooled
+
+    def _batches(self, texts: Sequence[Text]) -> Iterator[tuple[NDArray[np.integer], BatchEncoding]]:
+        """Yield the numbers of texts of like length, and their tokens."""
+        if self.training:  # to say so to every layer again takes a millisecond
+            self.eval()
+        device = self.classifier.weight.device
+        for first in range(0, len(texts), TOKENIZED):
+            tokens = self.tokenize(texts[first : first + TOKENIZED])
+            order = np.argsort([len(ids) for ids in tokens["input_ids"]], kind="stable")
+            for start in range(0, len(order), BATCH_SIZE):
+                rows = order[start : start + BATCH_SIZE]
+                batch = self.tokenizer.pad(
+                    {name: [values[row] for row in rows] for name, values in tokens.items()}, return_tensors="pt"
+                )
+                yield first + rows, batch.to(device)
+
+
+def _keep_layers(config: PreTrainedConfig, layers: int) -> None:
+    """Cut what an encoder is made of to the first of its transformer layers, in place."""
+    total = config.num_hidden_layers
+    if not 1 <= layers <= total:
+        raise ReAugKDError(
+            f"A student of {layers} layers cannot be cut from an encoder of {total}; ask for 1 to {total}."
+        )
+    config.num_hidden_layers = layers
+    if getattr(config, "layer_types", None):  # of encoders that mix local and global attention
+        config.layer_types = config.layer_types[:layers]
+
+
+def check_encoder(
+    folder: str | Path,
+    texts: Sequence[Text],
+    *,
+    layers: int | None = None,
+    max_length: int = 128,
+    every_layer: bool = False,
+) -> None:
+    """Refuse an encoder that cannot do what will be asked of it, before hours are spent on others.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder of the encoder.
+    texts : sequence of Text
+        Some texts or pairs of the task; the shortest and the longest are encoded.
+    layers : int, optional
+        As :meth:`TextClassifier.from_pretrained` takes it.
+    max_length : int
+        Tokens after which a text is cut.
+    every_layer : bool
+        Whether each layer's output is needed, not the last alone.
+
+    Raises
+    ------
+    ReAugKDError
+        If it cannot be loaded or cut, fails at a text, or its tokenizer knows nothing of the texts.
+    """
+    by_length = sorted(texts, key=lambda text: len("".join(text)))
+    asked = [by_length[0], by_length[-1]]
+    try:
+        model = TextClassifier.from_pretrained(folder, 1, layers=layers, max_length=max_length)
+        known = set(chain.from_iterable(model.tokenize(texts)["input_ids"])) - set(model.tokenizer.all_special_ids)
+        _ = model.encode_layers(asked) if every_layer else model.encode(asked)
+    except ReAugKDError:
+        raise
+    except Exception as error:  # each architecture fails in a way of its own
+        raise ReAugKDError(f"{str(folder)!r} cannot encode a text ({reason(error)}); name another encoder.") from error
+    if not known:
+        raise ReAugKDError(
+            f"The tokenizer of {str(folder)!r} knows no word of the texts; name an encoder of their language."
+        )
+
+
+def share_cut(folder: str | Path, texts: Sequence[Text], max_length: int) -> float:
+    """Return which share of texts has more tokens than are read, so that their ends are cut off.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder of the encoder.
+    texts : sequence of Text
+        N texts or pairs.
+    max_length : int
+        Tokens after which a text is cut.
+
+    Returns
+    -------
+    float
+        From 0 to 1.
+    """
+    model = TextClassifier.from_pretrained(folder, 1, max_length=max_length)
+    limit, model.max_length = model.max_length, model.max_length + 1
+    return float(np.mean([len(ids) > limit for ids in model.tokenize(texts)["input_ids"]]))
+
+
+def read_pooling(folder: str | Path) -> str:
+    """Read how a model wants its outputs pooled (the sentence-transformers file); mean where it does not say.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder of the model.
+
+    Returns
+    -------
+    str
+        ``"mean"`` or ``"cls"``.
+
+    Raises
+    ------
+    ReAugKDError
+        If the model pools in another way.
+    """
+    path = Path(folder) / POOLING_FILE
+    modes = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    asked = [mode for mode, is_asked in modes.items() if mode.startswith("pooling_mode_") and is_asked is True]
+    if len(asked) > 1 or not POOLINGS.keys() >= set(asked):
+        raise ReAugKDError(f"{str(folder)!r} pools by {' and '.join(asked)}; name an encoder with mean or CLS pooling.")
+    return POOLINGS[asked[0]] if asked else "mean"
+
+
+def write_pooling(folder: str | Path, pooling: str, width: int) -> None:
+    """Write the pooling where :func:`read_pooling` and sentence-transformers look for it.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder of the model.
+    pooling : str
+        ``"mean"`` or ``"cls"``.
+    width : int
+        Width of the pooled output.
+    """
+    path = Path(folder) / POOLING_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    modes = {mode: name == pooling for mode, name in POOLINGS.items()}
+    path.write_text(json.dumps({"word_embedding_dimension": width, **modes}, indent=2) + "\n", encoding="utf-8")
+
+
+def normalize(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Scale rows to length 1.
+
+    Parameters
+    ----------
+    vectors : (N, d) float
+        Rows of any length.
+
+    Returns
+    -------
+    (N, d) float32
+        Rows of length 1; a row of zeros stays.
+    """
+    vectors = np.asarray(vectors, dtype=np.float32)
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    lengths[np.abs(lengths - 1) < 1e-6] = 1  # what is normalised stays as it is to the bit, also when loaded again
+    return vectors / np.maximum(lengths, 1e-12)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hide the reports and bars of loading and saving: that the unused pooler is missing is no news."""
+    verbosity, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(verbosity)
+        if bars:
+            hf_logging.enable_progress_bar()

@@ -1,0 +1,306 @@
+"""One training run on the Hugging Face Trainer: the settings, the batches, the progress, the resume."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch import Tensor, nn
+from transformers import (
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    default_data_collator,
+    set_seed,
+)
+from transformers.trainer import TRAINER_STATE_NAME
+
+from reaugkd.errors import ReAugKDError, require
+from reaugkd.networks.epochs import TrainingEpochs
+
+SECONDS_BETWEEN_CHECKPOINTS = 60
+REFERENCE_WIDTH = 384
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that the generators of random numbers do not take.
+
+    Parameters
+    ----------
+    seed : int
+        The seed.
+
+    Raises
+    ------
+    ReAugKDError
+        If it is below 0 or above 4,294,967,295.
+    """
+    require(0 <= seed < 2**32, "The setting seed", seed, f"from 0 to {2**32 - 1:,}")
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How one network is trained; validated when made.
+
+    Parameters
+    ----------
+    epochs : float
+        Passes over the train rows.
+    learning_rate : float
+        Peak of a linear schedule with warm-up, for an encoder of width 384; see :meth:`for_width`.
+    batch_size : int
+        Rows per device and step.
+    gradient_accumulation_steps : int
+        Steps whose gradients are added up before the weights move.
+    warmup_share : float
+        Share of the steps during which the learning rate rises.
+    weight_decay : float
+        AdamW's weight decay.
+    seed : int
+        Seed of weights, dropout and order.
+    bf16 : bool or None
+        Train in bfloat16 autocast; None means where the hardware computes in it.
+    freeze_word_embeddings : bool
+        Leave the word embeddings as pretrained.
+    """
+
+    epochs: float
+    learning_rate: float
+    batch_size: int = 32
+    gradient_accumulation_steps: int = 1
+    warmup_share: float = 0.1
+    weight_decay: float = 0.01
+    seed: int = 0
+    bf16: bool | None = None
+    freeze_word_embeddings: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "learning_rate", "batch_size", "gradient_accumulation_steps"):
+            value = getattr(self, name)
+            require(0 < value < math.inf, f"The setting {name}", value, "above 0 and finite")
+        for name in ("warmup_share", "weight_decay"):
+            value = getattr(self, name)
+            require(0 <= value < 1, f"The setting {name}", value, "from 0 to below 1")
+        check_seed(self.seed)
+
+    def for_width(self, width: int) -> "TrainingSettings":
+        """Return the settings for an encoder of another width: a wider one takes proportionally smaller steps."""
+        return replace(self, learning_rate=self.learning_rate * REFERENCE_WIDTH / width)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands.
+
+    Parameters
+    ----------
+    stage : str
+        What is being done, for people.
+    step, steps : int
+        Optimizer steps done, and in all; both 0 where a stage does not count.
+    loss : float or None
+        Mean training loss since the last report.
+    eta_seconds : float or None
+        Estimated seconds until this stage ends.
+    epochs : TrainingEpochs or None
+        Where the watched texts lie so far, told when an epoch of the student's ends.
+    """
+
+    stage: str
+    step: int = 0
+    steps: int = 0
+    loss: float | None = None
+    eta_seconds: float | None = None
+    epochs: TrainingEpochs | None = None
+
+
+OnProgress = Callable[[Progress], None]
+OnEpoch = Callable[[int], None]
+
+
+def run_trainer(
+    objective: nn.Module,
+    dataset: Dataset,
+    settings: TrainingSettings,
+    folder: str | Path,
+    stage: str,
+    *,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    on_progress: OnProgress | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> None:
+    """Train a module in place, resuming from a checkpoint in the folder if there is one.
+
+    Parameters
+    ----------
+    objective : nn.Module
+        Its ``forward`` takes a batch's columns by name and returns a dict with ``loss``.
+    dataset : Dataset
+        Rows as tensors; token columns are padded with ``tokenizer``, the others stacked.
+    settings : TrainingSettings
+        How to train.
+    folder : str or Path
+        Where checkpoints go, one a minute. They serve the resume only and are the Trainer's own format.
+    stage : str
+        Name of the run, shown with its progress.
+    tokenizer : PreTrainedTokenizerBase, optional
+        Pads ``input_ids`` and the like; needed if the dataset has them.
+    on_progress : callable, optional
+        Is told of the progress, and may raise to cancel; without it a progress bar is drawn.
+    on_epoch : callable, optional
+        Is told the number of each epoch that has ended, and 0 before the first; where the last one is a part of an
+        epoch, it counts as one. It may run the network.
+
+    Raises
+    ------
+    ReAugKDError
+        At the first loss that is no finite number.
+    """
+    set_seed(settings.seed)
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        run_name=stage,
+        num_train_epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        per_device_train_batch_size=settings.batch_size,
+        gradient_accumulation_steps=settings.gradient_accumulation_steps,
+        warmup_steps=settings.warmup_share,
+        weight_decay=settings.weight_decay,
+        seed=settings.seed,
+        use_cpu=not torch.accelerator.is_available(),
+        bf16=computes_bf16() if settings.bf16 is None else settings.bf16,
+        optim="adamw_torch_fused",
+        # Batches of like length spare most of the padding.
+        train_sampling_strategy="group_by_length" if tokenizer is not None else "random",
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        save_strategy="no",
+        save_total_limit=1,
+        logging_steps=5,
+        report_to="none",
+        disable_tqdm=True,  # the bar is drawn by the callback below
+    )
+    trainer = _WatchfulTrainer(
+        model=objective,
+        args=arguments,
+        train_dataset=dataset,
+        data_collator=None if tokenizer is None else partial(collate, tokenizer=tokenizer),
+        callbacks=[_Watch(on_progress, on_epoch), *([_Bar()] if on_progress is None else [])],
+    )
+    trainer.remove_callback(PrinterCallback)  # it would print every log as a dict
+    trainer.train(resume_from_checkpoint=_last_whole_checkpoint(Path(folder)))
+    objective.eval()
+
+
+def collate(rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase) -> dict[str, Tensor]:
+    """Make a batch: pad the token columns, stack the others.
+
+    Parameters
+    ----------
+    rows : list of dict
+        N rows of the dataset.
+    tokenizer : PreTrainedTokenizerBase
+        Pads the columns it knows.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Columns of N rows.
+    """
+    names = [name for name in rows[0] if name in tokenizer.model_input_names]
+    tokens = tokenizer.pad([{name: row[name] for name in names} for row in rows], return_tensors="pt")
+    others = [{name: row[name] for name in row if name not in (*names, "length")} for row in rows]
+    return {**tokens, **default_data_collator(others)}
+
+
+def computes_bf16() -> bool:
+    """Return whether this machine computes in bfloat16, instead of emulating it slowly."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def _last_whole_checkpoint(folder: Path) -> str | None:
+    """Return the newest checkpoint whose state, which the Trainer writes last, can be read."""
+    for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True):
+        try:
+            TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+        except (OSError, ValueError, TypeError):
+            continue  # it was being written when the training stopped
+        return str(checkpoint)
+    return None
+
+
+class _WatchfulTrainer(Trainer):
+    """Stop at the first loss that is no number: nothing that is learnt after it is worth keeping."""
+
+    def training_step(self, *arguments: Any, **options: Any) -> Tensor:
+        loss = super().training_step(*arguments, **options)
+        if not torch.isfinite(loss).all():
+            raise ReAugKDError(
+                f"The loss of the stage {self.args.run_name!r} is no number any more after {self.state.global_step} "
+                "steps; choose a smaller learning rate."
+            )
+        return loss
+
+
+class _Watch(TrainerCallback):
+    """Tell of the progress and of epochs that end, and save once a minute, so that no interruption costs more."""
+
+    def __init__(self, on_progress: OnProgress | None, on_epoch: OnEpoch | None) -> None:
+        self.on_progress, self.on_epoch = on_progress, on_epoch
+        self.saved = time.monotonic()
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: Any, **kwargs: Any) -> None:
+        self.start, self.first_step = time.monotonic(), state.global_step
+        self._report(args, state)
+        if not state.global_step:
+            self._tell_epoch(0, kwargs["model"])
+
+    def on_step_end(self, args: Any, state: Any, control: TrainerControl, **kwargs: Any) -> None:
+        if time.monotonic() - self.saved > SECONDS_BETWEEN_CHECKPOINTS:
+            control.should_save = True
+            self.saved = time.monotonic()
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: Any, **kwargs: Any) -> None:
+        if "loss" in kwargs["logs"]:
+            a_step = (time.monotonic() - self.start) / max(state.global_step - self.first_step, 1)
+            eta = a_step * (state.max_steps - state.global_step)
+            self._report(args, state, float(kwargs["logs"]["loss"]), eta)
+
+    def on_epoch_end(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
+        self._tell_epoch(math.ceil(state.epoch or 0), kwargs["model"])  # a part of an epoch at the end counts
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: Any, **kwargs: Any) -> None:
+        if state.global_step % args.logging_steps:  # the last step had no log of its own
+            self._report(args, state, eta=0.0)
+
+    def _report(
+        self, args: TrainingArguments, state: TrainerState, loss: float | None = None, eta: float | None = None
+    ) -> None:
+        if self.on_progress is not None:
+            self.on_progress(Progress(str(args.run_name), state.global_step, state.max_steps, loss, eta))
+
+    def _tell_epoch(self, epoch: int, model: nn.Module) -> None:
+        if self.on_epoch is not None:
+            self.on_epoch(epoch)
+            model.train()  # who looks at the network puts it into evaluation mode
+
+
+class _Bar(ProgressCallback):
+    """The Trainer's progress bar with ETA, stage and loss beside it instead of a line a log."""
+
+    def on_log(self, args: TrainingArguments, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        if self.training_bar is not None and "loss" in logs:
+            self.training_bar.set_description(args.run_name)
+            self.training_bar.set_postfix(loss=f"{float(logs['loss']):.3f}")

@@ -1,0 +1,1 @@
+"""What notebooks and the app share: figures, tables, links."""

@@ -1,0 +1,260 @@
+"""Links to the app that open it in an exact state: model, view, text, settings and selection."""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from itertools import groupby
+from typing import Any
+from urllib.parse import urlencode
+
+from reaugkd.errors import ReAugKDError
+
+VIEWS = ("query", "errors", "memory", "compare", "train", "learn")
+OF_VIEW = {
+    "query": ("edited", "edited_pair", "struck", "relabelled"),
+    "errors": ("split", "effect", "column", "value", "confidence", "holds", "picked"),
+    "memory": ("show", "holds"),
+    "compare": ("second", "second_by", "second_weight", "split", "holds", "picked"),
+}
+"""Further settings of a view, by their names; ``holds`` is what a text holds, ``picked`` what was picked, as JSON,
+``edited`` the text that stands beside the one that is asked, ``struck`` and ``relabelled`` as
+:func:`struck_in_link` gives them."""
+SHOWN = 40  # characters of a wrong value, in a sentence
+MOST_SELECTED = 1_000_000  # a link of a few characters could name more points than fit into memory
+
+
+@dataclass(frozen=True)
+class PageState:
+    """What a page of the app shows; what is left out is as it is when the page opens.
+
+    Parameters
+    ----------
+    model : str
+        Name in the menu of models.
+    view : str
+        One of :data:`VIEWS`.
+    text, text_pair : str
+        What is asked.
+    k : int or None
+        Number of neighbours by every key; None is as chosen in training.
+    retrieval_weight : float or None
+        λ; None is as fitted.
+    temperature : float or None
+        τ_r of every key; None is as chosen in training.
+    selected : tuple of int
+        Numbers of the points that are selected on the maps: memories first, then test rows.
+    colour : str
+        Column by which the maps are coloured.
+    shown : str
+        Which points the maps show: ``memory`` or ``test`` alone.
+    of_view : mapping of str to str
+        Further settings of the view by name, each one of :data:`OF_VIEW`; empty ones are left out. A page has menus for
+        most: it takes its own default where the menu has no such entry.
+
+    Raises
+    ------
+    ReAugKDError
+        If the view has no such setting, or one of them is not what it should be.
+    """
+
+    model: str = ""
+    view: str = "query"
+    text: str = ""
+    text_pair: str = ""
+    k: int | None = None
+    retrieval_weight: float | None = None
+    temperature: float | None = None
+    selected: tuple[int, ...] = ()
+    colour: str = ""
+    shown: str = ""
+    of_view: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "of_view", {name: value for name, value in self.of_view.items() if value})
+        known = OF_VIEW.get(self.view, ())
+        for name, value in self.of_view.items():
+            if name not in known:
+                has = ", ".join(known) or "none"
+                raise ReAugKDError(f"The view {self.view!r} has no setting {name!r}; its settings are: {has}.")
+            _read(name, value)
+
+    def of_model(self, model: str) -> "PageState":
+        """Return the state if it is of this model, or else one that asks for nothing."""
+        return self if self.model in ("", model) else PageState()
+
+    def asked_of(self, view: str, model: str) -> "PageState":
+        """Return the state if it is of this view and model, or else one that asks for nothing."""
+        return self.of_model(model) if self.view == view else PageState()
+
+
+def picked_of(text: str) -> dict[str, Any]:
+    """Read what a link picked.
+
+    Parameters
+    ----------
+    text : str
+        The link's ``picked``: a JSON object, or empty.
+
+    Returns
+    -------
+    dict
+        ``equal`` and ``between`` as :class:`reaugkd.analysis.error_analysis.RowFilter` takes them; without what the
+        link does not say.
+
+    Examples
+    --------
+    >>> picked_of('{"equal": {"label": "metal"}}')
+    {'equal': {'label': 'metal'}}
+    """
+    said = json.loads(text or "{}")
+    equal = {name: str(value) for name, value in said.get("equal", {}).items()}
+    between = {name: [float(low), float(high)] for name, (low, high) in said.get("between", {}).items()}
+    return {name: value for name, value in {"equal": equal, "between": between}.items() if value}
+
+
+def struck_in_link(struck: Sequence[int], relabelled: Mapping[int, str]) -> dict[str, str]:
+    """Write what is struck from the memory, or votes for another class, into a link.
+
+    Parameters
+    ----------
+    struck : sequence of int
+        Row numbers of memories that are not there.
+    relabelled : mapping of int to str
+        Row numbers of memories, and the class for which each votes.
+
+    Returns
+    -------
+    dict of str to str
+        Settings of the view Query; :func:`struck_of` reads them.
+
+    Examples
+    --------
+    >>> struck_in_link([7, 8, 2], {4: "metal"})
+    {'struck': '7-8,2', 'relabelled': '{"4": "metal"}'}
+    """
+    return {"struck": _ranges(struck), "relabelled": json.dumps(dict(relabelled)) if relabelled else ""}
+
+
+def struck_of(of_view: Mapping[str, str]) -> tuple[list[int], dict[int, str]]:
+    """Read what a link strikes from the memory or relabels.
+
+    Parameters
+    ----------
+    of_view : mapping of str to str
+        The link's settings of the view Query.
+
+    Returns
+    -------
+    tuple of list of int and dict of int to str
+        The memories that are struck out, and those that have another label, by row number.
+    """
+    struck, relabelled = of_view.get("struck"), of_view.get("relabelled")
+    return list(_numbers(struck)) if struck else [], _labels(relabelled) if relabelled else {}
+
+
+def app_link(state: PageState, address: str = "http://127.0.0.1:7860/") -> str:
+    """Return the link that opens the app in a state, for a notebook cell or a colleague.
+
+    Parameters
+    ----------
+    state : PageState
+        The state.
+    address : str
+        Where the app listens.
+
+    Returns
+    -------
+    str
+        The address with a query; :func:`page_state` reads it.
+
+    Examples
+    --------
+    >>> app_link(PageState(text="Great, it broke on day two.", k=4))
+    'http://127.0.0.1:7860/?text=Great,+it+broke+on+day+two.&k=4'
+    """
+    usual = PageState()
+    said = {name: getattr(state, name) for name in FIELDS if getattr(state, name) != getattr(usual, name)}
+    found = {name: _ranges(value) if name == "selected" else value for name, value in said.items()} | {**state.of_view}
+    return f"{address}?{urlencode(found, safe=',')}" if found else address
+
+
+def page_state(query: Mapping[str, str]) -> PageState:
+    """Read the state of a link.
+
+    Parameters
+    ----------
+    query : mapping of str to str
+        The link's query; other keys, such as a page's own, are left alone.
+
+    Returns
+    -------
+    PageState
+        The state.
+
+    Raises
+    ------
+    ReAugKDError
+        If a value is not what it should be.
+    """
+    found = {name: _read(name, query[name]) for name in FIELDS if query.get(name)}
+    own = OF_VIEW.get(found.get("view", PageState.view), ())
+    return PageState(**found, of_view={name: query[name] for name in own if query.get(name)})
+
+
+def _read(name: str, text: str) -> Any:
+    """Read a value of a link; what it should be is told in a sentence."""
+    if name not in READERS:
+        return text
+    read, wanted = READERS[name]
+    try:
+        return read(text)
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:  # JSON may hold anything
+        shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+        raise ReAugKDError(f"The link's {name}={shown!r} is not {wanted}; correct or drop it.") from error
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Write numbers in their order, those that follow one another as a range: 3-90,120."""
+    numbered = groupby(enumerate(numbers), key=lambda each: each[1] - each[0])
+    runs = [[number for _, number in run] for _, run in numbered]
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    ends = [part.partition("-") for part in text.split(",")]
+    runs = [range(int(first), int(last if dash else first) + 1) for first, dash, last in ends]
+    if sum(map(len, runs)) > MOST_SELECTED:
+        raise ValueError
+    return tuple(number for run in runs for number in run)
+
+
+def _labels(text: str) -> dict[int, str]:
+    return {int(number): str(label) for number, label in json.loads(text).items()}
+
+
+def _within(low: float, high: float, convert: Callable[[str], float] = float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        value = convert(text)
+        if not low <= value <= high:
+            raise ValueError
+        return value
+
+    return read
+
+
+FIELDS = [part.name for part in fields(PageState) if part.name != "of_view"]
+_SHARE = (_within(0, 1), "a number from 0 to 1")
+_NUMBERS = (_numbers, "a list of up to a million numbers, or ranges of them such as 3-90, with commas")
+READERS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "view": (lambda text: VIEWS[VIEWS.index(text)], f"one of {', '.join(VIEWS)}"),
+    "k": (_within(1, math.inf, int), "a number from 1 on"),
+    "retrieval_weight": _SHARE,
+    "second_weight": _SHARE,
+    "temperature": (_within(1e-9, 1e9), "a number above 0"),
+    "selected": _NUMBERS,
+    "struck": _NUMBERS,
+    "picked": (picked_of, "a JSON object of what is picked"),
+    "relabelled": (_labels, "a JSON object of numbers and labels"),
+}
+"""How a setting is read, and what it should be; all others are text."""

@@ -1,0 +1,272 @@
+"""What a study found: for every student, each way to answer is chosen on validation rows, then scored on test rows."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from transformers import AutoTokenizer
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.measures.calibration import at_temperature, fit_temperature
+from reaugkd.measures.metrics import METRICS, log_loss
+from reaugkd.method.alignment import alignment
+from reaugkd.method.answers import EncodedTexts, answer
+from reaugkd.method.choice import STUDENT, best_settings, choose_linear, choose_weights
+from reaugkd.method.key_fitting import fit_keys, fit_rows, keyed_by
+from reaugkd.method.keys import ALIGNED, Key
+from reaugkd.method.memory import Memory
+from reaugkd.method.pool import KeySettings, Pool, log_pool, retrieve, smoothed
+from reaugkd.networks.weights import find_weights
+from reaugkd.recipe import taught_memory
+from reaugkd.study.controls import controls
+from reaugkd.study.plan import POOLS, Run, Study, StudyEncoder, needs_teacher
+from reaugkd.study.record import NOTHING, StudyRecord
+from reaugkd.study.run import LAYERS_FOLDER, is_made_of, layers_made_of, student_made_of, teacher_outputs
+from reaugkd.tasks.task import Task
+from reaugkd.texts import Text
+
+Probabilities = NDArray[np.float64]
+ASKED = ("validation", "test")
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of one student to answer, chosen, and what it says.
+
+    Parameters
+    ----------
+    chosen : dict
+        Weights, and k and τ_r of each key.
+    validation : (V, C) float64
+        Of the validation rows, where something is fitted by what was fitted on other folds.
+    test : (N, C) float64
+        Of the test rows.
+    """
+
+    chosen: dict[str, Any]
+    validation: Probabilities
+    test: Probabilities
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A teacher's memory on a task with its keys, and the controls: one for all students of that teacher.
+
+    For the validation rows it is fitted apart from their siblings, for the test rows to all taught rows.
+
+    Parameters
+    ----------
+    keys : dict of str to Key
+        The keys that cost no network, by name.
+    memory : Memory
+        What is searched.
+    encoder_queries : dict of str to (N, w) float32
+        What the keys of an untuned encoder search with, by name; no student changes that.
+    controls : dict of str to (N, C) float64
+        What the classifiers without a memory say.
+    """
+
+    keys: dict[str, Key]
+    memory: Memory
+    encoder_queries: dict[str, NDArray[np.float32]]
+    controls: dict[str, Probabilities]
+
+    def encode(self, said: Mapping[str, NDArray[Any]], texts: list[Text], split: str) -> EncodedTexts:
+        """Return a student's recorded outputs for the texts of a split, with the queries of every key."""
+        embeddings = said[f"{split}_embeddings"].astype(np.float32)
+        queries = {name: key.embed(texts, embeddings) for name, key in self.keys.items()}
+        return EncodedTexts(texts, embeddings, said[f"{split}_probabilities"], queries | self.encoder_queries)
+
+
+def study_answers(study: Study, data: str | Path, work: str | Path, known: StudyRecord = NOTHING) -> pd.DataFrame:
+    """Choose, answer and score for every student that is trained, or recorded by an earlier report.
+
+    Parameters
+    ----------
+    study : Study
+        The plan.
+    data : str or Path
+        Folder from which the tasks' paths start.
+    work : str or Path
+        Folder in which :func:`reaugkd.study.run.run_study` left the students' outputs.
+    known : StudyRecord
+        Answers that count where a student's outputs are not there, or were made by other settings than today's; those
+        that count are not chosen again.
+
+    Returns
+    -------
+    DataFrame
+        A row for each task, teacher, method, seed and answer: ``made_by``, metric, choice (JSON), ``validation``,
+        ``test``, ``log_loss`` (nats), ``seconds`` of training, and of the N test rows ``predicted``, the labels, and
+        ``gold_log_probability``; where there is a teacher, its own ``teacher`` score and how near the student's space
+        comes to its, see :func:`reaugkd.method.alignment.alignment`.
+
+    Raises
+    ------
+    ReAugKDError
+        If a student is trained, and neither recorded nor are the files there by which it answers.
+    """
+    work = Path(work)
+    tasks = {name: study.load(name, data) for name in study.tasks}
+    found = []
+    kept: tuple[Any, dict[str, Searched]] = None, {}  # one teacher's: a memory with its keys is large
+    for run in study.students():
+        task, recorded, searched = tasks[run.about["task"]], known.rows_of(run.about), {}
+        if len(recorded):
+            found.append(recorded)
+        elif is_trained(task, run, work):
+            if needs_teacher(run.recipe):
+                made_of = run.keys_file, run.recipe.calibrate_teacher
+                kept = kept if kept[0] == made_of else (made_of, search_by(task, run, work, study.encoder_key))
+                searched = kept[1]
+            found.append(_answered(task, run, work, searched))
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+
+
+def is_trained(task: Task, run: Run, work: Path) -> bool:
+    """Return whether a student's file is there and was made by today's settings, of today's teacher."""
+    outputs = None
+    if needs_teacher(run.recipe):
+        if not ((work / run.file).is_file() and (work / run.outputs_file).is_file()):
+            return False
+        outputs = teacher_outputs(task, run, work)
+    return is_made_of(work / run.file, student_made_of(task, run.recipe.for_task(task), outputs))
+
+
+def search_by(task: Task, run: Run, work: Path, encoder: StudyEncoder | None) -> dict[str, Searched]:
+    """Fit the keys of a student's teacher to its memory.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    run : Run
+        The student's.
+    work : Path
+        The study's folder.
+    encoder : StudyEncoder or None
+        Gives further keys.
+
+    Returns
+    -------
+    dict of str to Searched
+        For ``validation`` and ``test``, the same for all students of the teacher.
+    """
+    z, layers = _loaded(work / run.keys_file), {}
+    if encoder is not None:
+        layers = _loaded(work / LAYERS_FOLDER / f"{task.name}.npz", layers_made_of(task, encoder.encoder))
+
+    def taught(parts: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        return np.concatenate([parts[split] for split in task.taught_splits])
+
+    texts, soft_labels = task.taught_texts, teacher_outputs(task, run, work).of(*task.taught_splits)[1]
+    tokenizer = AutoTokenizer.from_pretrained(find_weights(run.recipe.student))
+    memory, found = taught_memory(task, soft_labels, taught(z)), {}
+    for split, apart in (("validation", task.texts("validation")), ("test", [])):
+        keys, keyed = fit_keys(memory, texts, tokenizer, held_out=apart)
+        fitted, queries, rows = fit_rows(texts, apart), {}, dict(keyed.keys)
+        for count in () if encoder is None else encoder.layers:
+            pooled, asked = (values[:, : count + 1].astype(np.float32) for values in (taught(layers), layers[split]))
+            key, rows[f"encoder{count}"] = keyed_by(None, pooled, memory, texts, fitted)
+            queries[f"encoder{count}"] = key.keys(asked)
+        said = controls(task, soft_labels, tokenizer, task.texts(split), fitted)
+        found[split] = Searched(keys, keyed.with_keys(rows), queries, said)
+    return found
+
+
+def _loaded(path: Path, made_of: str | None = None) -> dict[str, NDArray[Any]]:
+    """Load what a student answers by beside its own outputs; it may be lost, or of other settings."""
+    if not (path.is_file() if made_of is None else is_made_of(path, made_of)):
+        raise ReAugKDError(
+            f"A student is trained, but {str(path)!r}, which it answers by, is missing or of other settings; "
+            "run the study without --report-only."
+        )
+    return dict(np.load(path))
+
+
+def _answered(task: Task, run: Run, work: Path, searched: Mapping[str, Searched]) -> pd.DataFrame:
+    """Choose every way of a student to answer, then score it."""
+    said = np.load(work / run.file)
+    ways = choose_ways(task, said, searched)
+    gold, score = task.labels("test"), METRICS[task.metric]  # read only now: everything is chosen
+    about = run.about | {"seconds": float(said["seconds"])}
+    if searched:
+        x, z = said["test_embeddings"].astype(np.float32), _loaded(work / run.keys_file)["test"]
+        about |= alignment(x, z, searched["test"].memory)
+        about["teacher_test"] = score(gold, teacher_outputs(task, run, work).of("test")[1].argmax(axis=1))
+    held_out, rows = task.labels("validation"), []
+    for name, way in ways.items():
+        predicted, of_gold = way.test.argmax(axis=1), np.log(way.test[np.arange(len(gold)), gold].clip(1e-12))
+        scores = {
+            "answer": name,
+            "metric": task.metric,
+            "chosen": json.dumps(way.chosen),
+            "validation": score(held_out, way.validation.argmax(axis=1)),
+            "validation_log_loss": log_loss(held_out, way.validation),
+            "test": score(gold, predicted),
+            "log_loss": log_loss(gold, way.test),
+            "predicted": predicted.astype(np.int16),
+            "gold_log_probability": of_gold.astype(np.float16),
+        }
+        rows.append(about | scores)
+    return pd.DataFrame(rows)
+
+
+def choose_ways(task: Task, said: Mapping[str, NDArray[Any]], searched: Mapping[str, Searched]) -> dict[str, Way]:
+    """Choose every way of one student to answer on the validation rows; no test label is read.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    said : mapping
+        What the student says of each split: ``{split}_embeddings`` and ``{split}_probabilities``.
+    searched : mapping of str to Searched
+        Its teacher's memory, as :func:`search_by` gives it; empty where there is no teacher.
+
+    Returns
+    -------
+    dict of str to Way
+        ``off``, the student at the temperature of the validation rows; ``linear``, the paper's blend by the aligned
+        key; those of :data:`reaugkd.study.plan.POOLS`, of which ``pool`` is the recipe's; ``memory``, the recipe's
+        keys alone (λ = 1); ``pool+encoderL``, the recipe's with the first L layers of the untuned encoder as a key.
+    """
+    labels = task.labels("validation")
+    temperature = fit_temperature(said["validation_probabilities"], labels)
+    student = {split: at_temperature(said[f"{split}_probabilities"], temperature) for split in ASKED}
+    found = {"off": Way({"student_temperature": temperature}, **student)}
+    if not searched:
+        return found
+    encoded = {split: side.encode(said, task.texts(split), split) for split, side in searched.items()}
+    held_out, test, memory = encoded["validation"], encoded["test"], searched["validation"].memory
+    linear = choose_linear(held_out, labels, memory, ALIGNED, task.metric)
+    blended = {split: answer(encoded[split], searched[split].memory, linear).pooled.probabilities for split in ASKED}
+    about: dict[str, Any] = asdict(linear.keys[ALIGNED]) | {"retrieval_weight": linear.retrieval_weight}
+    found["linear"] = Way(about, **blended)
+    experts = {split: dict(searched[split].controls) for split in ASKED}
+    settings: dict[str, KeySettings] = {}
+    for name in test.queries:
+        best = best_settings(held_out, student["validation"], labels, memory, name)
+        settings[name], experts["validation"][name] = best.settings, best.memory
+        retrieved = retrieve(searched["test"].memory, name, test.queries[name], best.settings)
+        experts["test"][name] = smoothed(retrieved.probabilities, test.known)
+    with_encoder = {f"pool+{name}": (*POOLS["pool"], name) for name in searched["test"].encoder_queries}
+    for way, names in (POOLS | with_encoder).items():
+        some = {split: {name: experts[split][name] for name in names} for split in ASKED}
+        weights, unseen = choose_weights(student["validation"], some["validation"], labels)
+        about = {"weights": weights}
+        about |= {name: {"k": one.k, "temperature": one.temperature} for name, one in settings.items() if name in names}
+        pooled = log_pool(student["test"], some["test"], np.asarray(list(weights.values())))
+        found[way] = Way(about, unseen, np.exp(pooled))
+        if way == "pool":
+            keys = {name: replace(settings[name], weight=weights[name]) for name in names}
+            of_student, of_keys = Pool(keys, weights[STUDENT], retrieval_weight=1.0).weights
+            alone = np.asarray([of_student, *of_keys.values()])
+            by_memory = {split: np.exp(log_pool(student[split], some[split], alone)) for split in ASKED}
+            found["memory"] = Way(about, **by_memory)
+    return found

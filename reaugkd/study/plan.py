@@ -1,0 +1,350 @@
+"""What a study compares, read from a YAML file: tasks, teachers, methods and seeds."""
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, is_dataclass, replace
+from functools import partial
+from inspect import signature
+from itertools import product
+from math import isfinite
+from operator import itemgetter
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin
+
+import yaml
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.recipe import STUDENT_EPOCHS, TEACHER_EPOCHS, Recipe
+from reaugkd.tasks.sources import load_files
+from reaugkd.tasks.task import SPLITS, UNLABELLED, Task
+
+# Goes up when the keys or the rules by which the pool is chosen change: recorded answers are then old.
+CHOICES = 5
+POOLS = {
+    "pool": ("aligned", "text"),
+    "aligned": ("aligned",),
+    "text": ("text",),
+    "words": ("words",),
+    "text+words": ("text", "words"),
+    "gold words": ("gold words",),
+    "text+gold words": ("text", "gold words"),
+}
+"""Which experts a logarithmic pool may take beside the student, by the name of the answer: keys of the memory, and the
+classifiers of :mod:`reaugkd.study.controls`, which have no memory."""
+SCENARIOS = ("new_classes", "few_labels", "unlabelled_text")
+NO_TEACHER = "none"
+
+
+@dataclass(frozen=True)
+class StudyTeacher:
+    """A teacher of a study.
+
+    Parameters
+    ----------
+    encoder : str
+        The pretrained encoder that is fine-tuned.
+    seeds : tuple of int
+        Seeds to train it with; the n-th seed of the study takes the n-th of them, going round.
+    methods : tuple of str or None
+        The methods that learn from it; all if left out.
+    """
+
+    encoder: str
+    seeds: tuple[int, ...] = (0,)
+    methods: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class StudyEncoder:
+    """An untuned encoder, by whose layers the memory is searched too.
+
+    Parameters
+    ----------
+    encoder : str
+        The pretrained encoder.
+    layers : tuple of int
+        By how many of its layers; each number is a key of its own.
+    """
+
+    encoder: str
+    layers: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class StudyScenario:
+    """A scenario of :mod:`reaugkd.study.scenarios` in a study.
+
+    Parameters
+    ----------
+    kind : str
+        Name of its function, one of :data:`SCENARIOS`.
+    task : str
+        Name of the task.
+    teacher : str
+        Name of the teacher.
+    seeds : tuple of int
+        Seeds of the students and of what is drawn, each one of the study's.
+    """
+
+    kind: str
+    task: str
+    teacher: str
+    seeds: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A student of a study, or a scenario by one seed. Files lie in the study's folder.
+
+    Parameters
+    ----------
+    about : dict
+        What a :class:`~reaugkd.study.record.StudyRecord` knows it by: ``task``, ``teacher``, ``method`` or ``kind``,
+        ``seed``, and ``made_by``, a digest of all settings that decide what it answers.
+    recipe : Recipe
+        Of the student, not yet filled in for the task's size.
+    teacher_seed : int
+        Seed of the teacher.
+    file : Path
+        What the run leaves.
+    outputs_file : Path
+        The teacher's outputs; named otherwise wherever the teacher would be another.
+    """
+
+    about: dict[str, Any]
+    recipe: Recipe
+    teacher_seed: int
+    file: Path
+    outputs_file: Path
+
+    @property
+    def keys_file(self) -> Path:
+        """The embeddings by the teacher's projection head; named otherwise wherever the head would be another."""
+        training = asdict(replace(self.recipe.projection_training, seed=self.teacher_seed))
+        made_by = _digest([self.recipe.student, training, self.recipe.projection_temperature])
+        return Path("keys", f"{self.outputs_file.stem}-{made_by}.npz")
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is compared.
+
+    Parameters
+    ----------
+    tasks : dict of str to dict
+        By name the arguments of :func:`reaugkd.tasks.sources.load_files`; paths start from the study's data folder.
+    teachers : dict of str to StudyTeacher
+        By name.
+    methods : dict of str to Recipe
+        By name, how the student is trained; teacher and seed are the study's.
+    seeds : tuple of int
+        Seeds of the students.
+    compare : tuple of (str, str)
+        Which answers are compared, ``"method/answer"`` each, the baseline second.
+    encoder_key : StudyEncoder or None
+        Gives the students further keys.
+    scenarios : tuple of StudyScenario
+        What is done with a memory after training.
+    """
+
+    tasks: dict[str, dict[str, Any]]
+    teachers: dict[str, StudyTeacher]
+    methods: dict[str, Recipe]
+    seeds: tuple[int, ...]
+    compare: tuple[tuple[str, str], ...] = ()
+    encoder_key: StudyEncoder | None = None
+    scenarios: tuple[StudyScenario, ...] = ()
+
+    def load(self, task: str, data: str | Path) -> Task:
+        """Load the task of this name; ``data`` is the folder from which its paths start."""
+        files = self.tasks[task]
+        paths = {split: Path(data) / files[split] for split in (*SPLITS, UNLABELLED) if split in files}
+        return replace(load_files(**files | paths), name=task)
+
+    def answers(self, method: str) -> list[str]:
+        """Return how a method's students can answer, see :func:`reaugkd.study.answers.choose_ways`."""
+        if not needs_teacher(self.methods[method]):
+            return ["off"]
+        with_encoder = [f"pool+encoder{layers}" for layers in self.encoder_key.layers] if self.encoder_key else []
+        return ["off", "linear", *POOLS, "memory", *with_encoder]
+
+    def students(self) -> Iterator[Run]:
+        """Yield every student, one seed after the other, so that a study that is stopped early has whole seeds.
+
+        A student that learns from no teacher belongs to the teacher :data:`NO_TEACHER` and comes once.
+        """
+        first = next(iter(self.teachers))
+        every = product(self.seeds, self.teachers.items(), self.tasks, self.methods.items())
+        for seed, (teacher, about), task, (method, recipe) in every:
+            learns = needs_teacher(recipe)
+            if (about.methods is None or method in about.methods) if learns else teacher == first:
+                named = {"task": task, "teacher": teacher if learns else NO_TEACHER, "method": method, "seed": seed}
+                file = Path("students", task, named["teacher"], f"{method}-{seed}.npz")
+                yield self._run(named, replace(recipe, seed=seed), teacher, file)
+
+    def scenario_runs(self) -> Iterator[Run]:
+        """Yield every scenario by each of its seeds, one seed after the other."""
+        every = [(position, one, seed) for one in self.scenarios for position, seed in enumerate(one.seeds)]
+        for _, one, seed in sorted(every, key=itemgetter(0)):
+            named = {"kind": one.kind, "task": one.task, "teacher": one.teacher, "seed": seed}
+            file = Path("scenarios", f"{one.kind}-{one.task}-{one.teacher}-{seed}.json")
+            run = self._run(named, Recipe(seed=seed), one.teacher, file)
+            if one.kind == "new_classes":  # its teacher has not seen all classes
+                outputs = self._outputs_file(f"{one.task}-old-classes", one.teacher, seed)
+                run = replace(run, teacher_seed=seed, outputs_file=outputs)
+            yield run
+
+    def _run(self, named: dict[str, Any], recipe: Recipe, teacher: str, file: Path) -> Run:
+        """Return a run; the study's seeds take a teacher's seeds in turn."""
+        task, about = named["task"], self.teachers[teacher]
+        teacher_seed = about.seeds[self.seeds.index(named["seed"]) % len(about.seeds)]
+        recipe = replace(recipe, teacher=about.encoder)
+        key, epochs = self.encoder_key and asdict(self.encoder_key), [STUDENT_EPOCHS, TEACHER_EPOCHS]
+        made_by = _digest([self.tasks[task], asdict(recipe), teacher_seed, key, CHOICES, *epochs])
+        outputs = self._outputs_file(task, teacher, teacher_seed)
+        return Run(named | {"made_by": made_by}, recipe, teacher_seed, file, outputs)
+
+    def _outputs_file(self, task: str, teacher: str, seed: int) -> Path:
+        recipe = Recipe()
+        trained_by = [asdict(recipe.teacher_training), recipe.max_length, recipe.teacher_epochs, TEACHER_EPOCHS]
+        made_by = _digest([self.teachers[teacher].encoder, seed, *trained_by])
+        return Path("teachers", f"{task}-{teacher}-{seed}-{made_by}.parquet")
+
+
+def needs_teacher(recipe: Recipe) -> bool:
+    """Return whether a student learns from the teacher at all; one that does not is trained once for all teachers."""
+    return recipe.distillation.soft_label_weight > 0 or recipe.distillation.aligns
+
+
+def _digest(settings: Any) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def read_study(path: str | Path) -> Study:
+    """Read a study from a YAML file, and check it.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    Study
+        What it compares.
+
+    Raises
+    ------
+    ReAugKDError
+        If the file is missing, is no YAML, names something that does not exist, or has a setting of the wrong kind.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ReAugKDError(
+            f"There is no file {str(path)!r}; write the study's tasks, teachers, methods and seeds there."
+        )
+    try:
+        study: Study = _read(Study, yaml.safe_load(path.read_text(encoding="utf-8")))
+        _check(study)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ReAugKDError(f"{str(path)!r} is no YAML ({' '.join(str(error).split())}); correct it.") from error
+    except ReAugKDError as error:
+        raise ReAugKDError(f"{str(path)!r}: {error}") from error
+    return study
+
+
+def _read(kind: Any, given: Any, where: str = "", default: Any = None) -> Any:
+    """Return what a plan gives as the kind of value that a setting takes; what it leaves out is as in the default.
+
+    A number that YAML takes for text (1e-4) is the number that it is.
+    """
+    origin, parts = get_origin(kind) or kind, get_args(kind)
+    if isinstance(kind, UnionType):
+        return None if given is None and NoneType in parts else _read(parts[0], given, where, default)
+    if isinstance(kind, type) and is_dataclass(kind):
+        make = partial(replace, default) if isinstance(default, kind) else kind
+        return make(**_settings(kind, given, where, is_whole=make is kind))
+    if origin is dict and isinstance(given, dict):
+        names = [_read(str, name, f"a name in {where}") for name in given]
+        return {name: _read(parts[1], given[name], f"{where}.{name}") for name in names}
+    if origin is tuple and isinstance(given, list) and (Ellipsis in parts or len(given) == len(parts)):
+        return tuple(_read(parts[0], part, f"{where}[{number}]") for number, part in enumerate(given))
+    if kind is float and isinstance(given, str):
+        with suppress(ValueError):
+            given = float(given)
+    allowed = int | float if kind is float else origin
+    fits = kind is Any or (isinstance(given, allowed) and isinstance(given, bool) == (kind is bool))
+    if not fits or (kind is float and not isfinite(given)):
+        words = _IN_WORDS.get(kind, _IN_WORDS.get(origin, "left out"))
+        raise ReAugKDError(f"{where} is {given!r}; it must be {words}.")
+    return given
+
+
+_IN_WORDS = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    tuple: "a list",
+    tuple[str, str]: "a list of two",
+    dict: "names, each with its settings",
+}
+
+
+def _settings(of: Callable[..., Any], given: Any, where: str, *, is_whole: bool = True) -> dict[str, Any]:
+    """Return settings by name, each of the kind that a function or a class takes, and, in a whole, none missing."""
+    known, shown = signature(of).parameters, where or "The plan"
+    if not isinstance(given, dict):
+        raise ReAugKDError(f"{shown} is {given!r}; write its settings by name.")
+    for name in given:
+        if name not in known:
+            raise ReAugKDError(f"{shown} has no setting {name!r}; it has {', '.join(known)}.")
+    for name, setting in known.items():
+        if is_whole and setting.default is setting.empty and name not in given:
+            raise ReAugKDError(f"{shown} has no {name}, which it needs.")
+    return {
+        name: _read(known[name].annotation, value, f"{where}.{name}".lstrip("."), known[name].default)
+        for name, value in given.items()
+    }
+
+
+def _check(study: Study) -> None:
+    """Refuse a plan that names what it does not have: it would fail after hours."""
+    for part in ("tasks", "teachers", "methods", "seeds"):
+        _each_once(part, getattr(study, part))
+    for name, files in study.tasks.items():
+        _settings(load_files, files, f"tasks.{name}")
+    for name, recipe in study.methods.items():
+        if (recipe.teacher, recipe.seed) != (Recipe.teacher, Recipe.seed):
+            raise ReAugKDError(f"methods.{name} sets teacher or seed; name them under teachers and seeds.")
+    for name, teacher in study.teachers.items():
+        _each_once(f"teachers.{name}.seeds", set(teacher.seeds))
+        _known(f"teachers.{name}.methods", teacher.methods or (), study.methods)
+    for number, scenario in enumerate(study.scenarios):
+        where = f"scenarios[{number}]"
+        _known(f"{where}.kind", [scenario.kind], SCENARIOS)
+        _known(f"{where}.task", [scenario.task], study.tasks)
+        _known(f"{where}.teacher", [scenario.teacher], study.teachers)
+        _each_once(f"{where}.seeds", scenario.seeds)
+        _known(f"{where}.seeds", scenario.seeds, study.seeds)
+        if (UNLABELLED in study.tasks[scenario.task]) != (scenario.kind == "unlabelled_text"):
+            raise ReAugKDError(
+                f"{where}: {scenario.kind!r} cannot run on {scenario.task!r}; unlabelled_text needs a task with a file "
+                "of unlabelled rows, the others one without."
+            )
+    sides = [f"{method}/{answer}" for method in study.methods for answer in study.answers(method)]
+    _known("compare", [side for pair in study.compare for side in pair], [*study.methods, *sides])
+
+
+def _each_once(where: str, values: Collection[Any]) -> None:
+    if not values or len(set(values)) < len(values):
+        raise ReAugKDError(f"{where} is {list(values)}; name at least one, and each once.")
+
+
+def _known(where: str, named: Collection[Any], known: Collection[Any]) -> None:
+    for name in named:
+        if name not in known:
+            raise ReAugKDError(f"{where} names {name!r}; it must be one of {', '.join(map(str, known))}.")

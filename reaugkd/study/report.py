@@ -1,0 +1,271 @@
+"""What a study says: means with intervals, paired comparisons, and a plot of each."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from scipy import stats
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.measures.significance import drawn, drawn_differences, interval
+from reaugkd.study.answers import study_answers
+from reaugkd.study.figures import ALL_TASKS, comparison_figure, methods_figure, scenario_figure
+from reaugkd.study.plan import NO_TEACHER, Study
+from reaugkd.study.record import NOTHING, StudyRecord
+from reaugkd.study.run import scenario_rows
+from reaugkd.study.scenarios import ROWS_A_NEW_CLASS
+from reaugkd.texts import Labels
+
+FEWEST_SEEDS = 3
+LEGEND = (
+    "`off` is the student alone, calibrated. `pool` is the recipe: student, aligned key and text key in a logarithmic "
+    "pool; `aligned` and `text` have one key alone, `memory` both keys without the student. `linear` is the paper's "
+    "blend by the aligned key. `words` and `gold words` are classifiers of the same n-grams without a memory, in the "
+    "pool with the student, by the teacher's soft labels and by the gold labels. `pool+encoderL` has L layers of an "
+    "untuned encoder as a further key."
+)
+ALIGNMENT = ["cosine", "cka", "overlap_at_10", "class_agreement_at_10", "within_class_cosine"]
+
+
+def write_report(study: Study, data: str | Path, work: str | Path, known: StudyRecord = NOTHING) -> list[Path]:
+    """Choose, score and compare what is trained, and write tables and plots.
+
+    Parameters
+    ----------
+    study : Study
+        The plan.
+    data : str or Path
+        Folder from which the tasks' paths start.
+    work : str or Path
+        The study's folder.
+    known : StudyRecord
+        What an earlier report recorded; it counts where the folder holds nothing.
+
+    Returns
+    -------
+    list of Path
+        The record (see :class:`~reaugkd.study.record.StudyRecord`), its scores as CSV, ``summary`` (means over seeds)
+        and ``comparisons`` with an SVG for each teacher, ``alignment``, ``scenarios`` with an SVG for each,
+        ``tables.md`` of these; no table and no plot of what the plan does not name.
+
+    Raises
+    ------
+    ReAugKDError
+        If no student is trained yet, or no browser draws the plots.
+    """
+    work = Path(work)
+    answers = study_answers(study, data, work, known)
+    if answers.empty:
+        raise ReAugKDError(f"No student of the study is trained in {str(work)!r}; run it without --report-only.")
+    gold = {name: study.load(name, data).labels("test") for name in study.tasks}
+    by_run = [scenario_rows(run, work, known) for run in study.scenario_runs()]
+    scenarios = pd.concat([pd.DataFrame(), *by_run], ignore_index=True)
+    found = {
+        "summary": summarised(answers),
+        "comparisons": compared(answers, gold, study.compare),
+        "alignment": alignment_table(answers),
+        "scenarios": scenario_table(scenarios),
+    }
+    tables = {name: table for name, table in found.items() if not table.empty}
+    work.mkdir(parents=True, exist_ok=True)
+    written = StudyRecord(answers, scenarios).save(work)
+    scores = answers.drop(columns=["predicted", "gold_log_probability"])
+    for name, table in {"scores": scores, **tables}.items():
+        written.append(work / f"{name}.csv")
+        table.to_csv(written[-1], index=False, float_format="%.6g" if name == "scores" else "%.5g")
+    written.append(work / "tables.md")
+    written[-1].write_text(in_markdown(tables), encoding="utf-8")
+    figures = {str(kind): scenario_figure(group) for kind, group in found["scenarios"].groupby("kind", sort=False)}
+    for teacher in study.teachers:
+        for name, figure in {"summary": methods_figure, "comparisons": comparison_figure}.items():
+            if name in tables and teacher in set(tables[name]["teacher"]):
+                figures[f"{name}-{teacher}"] = figure(tables[name][tables[name]["teacher"].isin([teacher, NO_TEACHER])])
+    return [*written, *(_saved(figure, work / f"{name}.svg") for name, figure in figures.items())]
+
+
+def summarised(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return mean and 95 % interval over seeds of every way to answer.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        As :func:`reaugkd.study.answers.study_answers` gives them.
+
+    Returns
+    -------
+    DataFrame
+        ``task``, ``teacher``, ``method``, ``answer``, ``metric``, ``seeds``; in percent ``mean``, ``low``, ``high``,
+        the last two NaN for fewer than three seeds; ``log_loss`` in nats.
+    """
+    return _over_seeds(scores, ["task", "teacher", "method", "answer", "metric"], "test", ["log_loss"])
+
+
+def alignment_table(answers: pd.DataFrame) -> pd.DataFrame:
+    """Return how near each student's space comes to its teacher's on the test texts, averaged over seeds.
+
+    Parameters
+    ----------
+    answers : DataFrame
+        As :func:`reaugkd.study.answers.study_answers` gives them.
+
+    Returns
+    -------
+    DataFrame
+        ``task``, ``teacher``, ``method``, ``seeds`` and the measures of :func:`reaugkd.method.alignment.alignment`;
+        students without a teacher, and those of records that do not hold the measures, are left out. Where
+        ``within_class_cosine`` is near 1 the overlap says little.
+    """
+    keys = ["task", "teacher", "method"]
+    measured = answers[answers["answer"] == "off"].reindex(columns=[*keys, *ALIGNMENT]).dropna()
+    by_student = measured.groupby(keys, sort=False)
+    means = by_student.mean()
+    means.insert(0, "seeds", by_student.size())
+    return means.reset_index()
+
+
+def compared(answers: pd.DataFrame, gold: Mapping[str, Labels], pairs: tuple[tuple[str, str], ...]) -> pd.DataFrame:
+    """Compare ways to answer, seed by seed on the same test rows.
+
+    Parameters
+    ----------
+    answers : DataFrame
+        As :func:`reaugkd.study.answers.study_answers` gives them.
+    gold : mapping of str to (N,) int64
+        Gold labels of each task's test rows.
+    pairs : tuple of (str, str)
+        ``"method/answer"`` and its baseline.
+
+    Returns
+    -------
+    DataFrame
+        A row for each pair, teacher and task, and one for the average where all tasks are there: ``seeds``; in points
+        ``mean``, ``low``, ``high``, a 95 % interval by a bootstrap over seeds and test rows together; ``log_loss`` with
+        its interval in nats, below 0 where the first is better.
+    """
+    rows = []
+    for ours, baseline in pairs:
+        for teacher in [name for name in answers["teacher"].unique() if name != NO_TEACHER]:
+            taught = answers[answers["teacher"].isin([teacher, NO_TEACHER])]
+            both = _side(taught, ours).merge(_side(taught, baseline), on=["task", "seed"], suffixes=("", "_baseline"))
+            about, found = {"ours": ours, "baseline": baseline, "teacher": teacher}, {}
+            for draw, (task, labels) in enumerate(gold.items()):  # the draws of tasks are independent
+                shared = both[both["task"] == task].sort_values("seed")
+                if len(shared):
+                    found[task] = _differences(shared, labels, draw)
+                    rows.append(about | {"task": task, "seeds": len(shared)} | _in_row(found[task]))
+            if len(found) == len(gold) > 1:
+                seeds = min(row["seeds"] for row in rows[-len(found) :])
+                average = np.mean(list(found.values()), axis=0)
+                rows.append(about | {"task": ALL_TASKS, "seeds": seeds} | _in_row(average))
+    return pd.DataFrame(rows)
+
+
+def _side(answers: pd.DataFrame, side: str) -> pd.DataFrame:
+    """Return the rows of one way to answer; a method alone means its student alone."""
+    method, _, answer = side.partition("/")
+    return answers[(answers["method"] == method) & (answers["answer"] == (answer or "off"))]
+
+
+def _differences(shared: pd.DataFrame, labels: Labels, draw: int) -> NDArray[np.float64]:
+    """Return the difference in points and that in nats, (2, 1 + D): as it is, then of draws of seeds and rows."""
+
+    def both_sides(name: str) -> list[NDArray[Any]]:
+        return [np.stack(shared[column].to_list()).astype(float) for column in (name, f"{name}_baseline")]
+
+    ours, theirs = (side.astype(np.int64) for side in both_sides("predicted"))
+    points = 100 * drawn_differences(labels, ours, theirs, shared["metric"].iloc[0], seed=draw)
+    of_ours, of_theirs = both_sides("gold_log_probability")
+    lost = of_theirs - of_ours
+    nats = drawn(lambda seeds, rows: float(lost[np.ix_(seeds, rows)].mean()), *lost.shape, seed=draw)
+    return np.stack([points, nats])
+
+
+def _in_row(differences: NDArray[np.float64]) -> dict[str, float]:
+    columns = ["mean", "low", "high", "log_loss", "log_loss_low", "log_loss_high"]
+    return dict(zip(columns, [end for side in differences for end in interval(side)], strict=True))
+
+
+def scenario_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return mean and 95 % interval over seeds of every way in every scenario.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        As :func:`reaugkd.study.run.scenario_rows` gives them, of all runs.
+
+    Returns
+    -------
+    DataFrame
+        ``kind``, ``task``, ``metric``, ``teacher``, ``way``, ``rows_a_class``, ``seeds``; in percent ``mean``, ``low``,
+        ``high`` of all test rows and, with new classes, ``old`` and ``new``; and mean ``seconds`` of the change.
+    """
+    keys, parts = (
+        ["kind", "task", "metric", "teacher", "way", "rows_a_class"],
+        [name for name in ("old", "new") if name in rows],
+    )
+    table = rows.reindex(columns=[*keys, "all", *parts, "seconds"])
+    table[parts] *= 100
+    # "All" rows of a class are as many as were drawn; over seeds the mean of that is meant.
+    many = (table["kind"] == "new_classes") & (table["rows_a_class"] > max(filter(None, ROWS_A_NEW_CLASS)))
+    if many.any():
+        table.loc[many, "rows_a_class"] = round(table.loc[many, "rows_a_class"].mean())
+    return _over_seeds(table, keys, "all", [*parts, "seconds"])
+
+
+def _over_seeds(rows: pd.DataFrame, keys: list[str], score: str, others: list[str]) -> pd.DataFrame:
+    """Return means over seeds, of a score in percent, with its interval by Student's t.
+
+    Two seeds give no interval: that they agree can be chance.
+    """
+    groups = rows.groupby(keys, sort=False, dropna=False)
+    seeds, mean, error = groups.size(), 100 * groups[score].mean(), 100 * groups[score].sem()
+    half = (error * stats.t.ppf(0.975, seeds - 1)).where(seeds >= FEWEST_SEEDS)
+    table = pd.DataFrame({"seeds": seeds, "mean": mean, "low": mean - half, "high": mean + half})
+    return table.join(groups[others].mean()).reset_index()
+
+
+def in_markdown(tables: Mapping[str, pd.DataFrame]) -> str:
+    """Return tables as one Markdown page, a heading each; figures with one or two digits, intervals in brackets.
+
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+        By name; ``mean``, ``low`` and ``high`` become one column where a table has them.
+
+    Returns
+    -------
+    str
+        The page.
+    """
+    page = ["# Tables of the study", "", LEGEND, ""]
+    for name, table in tables.items():
+        shown = table.drop(columns=["mean", "low", "high"], errors="ignore")
+        if "mean" in table:
+            shown.insert(list(shown).index("seeds") + 1, "mean [95 % interval]", table.apply(_with_interval, axis=1))
+        lines = [shown.columns, ["---"] * shown.shape[1], *shown.map(_in_cell).to_numpy()]
+        page += [f"## {name.capitalize()}", "", *("| " + " | ".join(line) + " |" for line in lines), ""]
+    return "\n".join(page)
+
+
+def _with_interval(row: "pd.Series[Any]") -> str:
+    return f"{row['mean']:.2f}" + ("" if np.isnan(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]")
+
+
+def _in_cell(value: Any) -> str:
+    if isinstance(value, float):
+        return "" if np.isnan(value) else f"{value:.0f}" if value.is_integer() else f"{value:.2f}"
+    return str(value)
+
+
+def _saved(figure: go.Figure, path: Path) -> Path:
+    try:
+        figure.write_image(path)
+    except (ImportError, ValueError, RuntimeError) as error:
+        raise ReAugKDError(
+            "The plots cannot be drawn: Kaleido or a Chrome browser is missing; install reaugkd[study] and Chromium."
+        ) from error
+    return path

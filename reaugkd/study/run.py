@@ -1,0 +1,271 @@
+"""Run a study: train every student that its plan names, keep what each says of every row, and go on where it stopped.
+
+Nothing is chosen or scored here; :mod:`reaugkd.study.answers` does that from the files this leaves.
+"""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.method.teacher import TeacherOutputs
+from reaugkd.networks.encoders import TextClassifier, normalize
+from reaugkd.networks.trainer import Progress
+from reaugkd.networks.weights import find_weights
+from reaugkd.recipe import Recipe, distill, fit_head, teach
+from reaugkd.study import scenarios
+from reaugkd.study.plan import Run, Study, needs_teacher
+from reaugkd.study.record import NOTHING, StudyRecord
+from reaugkd.tasks.task import SPLITS, Task
+
+Say = Callable[[str], None]
+LAYERS_FOLDER = "encoder_layers"
+
+
+def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say, known: StudyRecord = NOTHING) -> None:
+    """Train what is not yet trained.
+
+    Parameters
+    ----------
+    study : Study
+        The plan.
+    data : str or Path
+        Folder from which the tasks' paths start.
+    work : str or Path
+        Folder for teachers' outputs and students' outputs; what lies there and fits is not made again.
+    say : callable
+        Is told a sentence for every network that was trained.
+    known : StudyRecord
+        Students of which it has the answers are not trained.
+
+    Raises
+    ------
+    ReAugKDError
+        If a file of the data is missing, weights are not found, or the folder was made of other rows or labels.
+    """
+    work = Path(work)
+    tasks = {name: study.load(name, data) for name in study.tasks}
+    _check_data(tasks, work / "data.json")
+    if study.encoder_key is not None:
+        for name, task in tasks.items():
+            _encode_layers(task, study.encoder_key.encoder, work / LAYERS_FOLDER / f"{name}.npz")
+    runs = list(study.students())
+    for number, run in enumerate(runs, start=1):
+        if len(known.rows_of(run.about)):
+            continue
+        task, outputs, targets = tasks[run.about["task"]], None, {}
+        recipe = run.recipe.for_task(task)
+        if needs_teacher(recipe):
+            outputs = _taught(task, run, work, say)
+            z = _projected(outputs, task, replace(recipe, seed=run.teacher_seed), work / run.keys_file)
+            targets["keys"] = np.concatenate([z[split] for split in task.taught_splits])
+            targets["soft_labels"] = outputs.of(*task.taught_splits)[1]
+        made_of = student_made_of(task, recipe, outputs)
+        if is_made_of(work / run.file, made_of):
+            continue
+        seconds = _train_student(task, recipe, work / run.file, made_of, **targets)
+        named = "{task}, {teacher}, {method}, seed {seed}".format(**run.about)
+        say(f"{number} of {len(runs)}: {named}: {seconds:.0f} s.")
+
+
+def run_scenarios(study: Study, data: str | Path, work: str | Path, *, say: Say, known: StudyRecord = NOTHING) -> None:
+    """Run the plan's scenarios, of which no result by today's settings lies in the folder yet.
+
+    Parameters
+    ----------
+    study : Study
+        The plan.
+    data : str or Path
+        Folder from which the tasks' paths start.
+    work : str or Path
+        The study's folder; each scenario and seed leaves a JSON file of its rows.
+    say : callable
+        Is told a sentence for every scenario.
+    known : StudyRecord
+        Scenarios of which it has the rows are not run.
+    """
+    work = Path(work)
+    for run in study.scenario_runs():
+        if len(scenario_rows(run, work, known)):
+            continue
+        task, scenario = study.load(run.about["task"], data), getattr(scenarios, run.about["kind"])
+        found = scenario(task, partial(_taught, run=run, work=work, say=say), run.recipe)
+        _save_json(work / run.file, [run.about | {"metric": task.metric} | row for row in found])
+        say(f"Scenario {run.file.stem}.")
+
+
+def scenario_rows(run: Run, work: Path, known: StudyRecord = NOTHING) -> pd.DataFrame:
+    """Return the rows of a scenario by one seed; none where it was not run, or was run by other settings than today's.
+
+    Parameters
+    ----------
+    run : Run
+        The scenario's.
+    work : Path
+        The study's folder.
+    known : StudyRecord
+        What an earlier report recorded; it counts where the folder holds nothing.
+
+    Returns
+    -------
+    DataFrame
+        A row for each way.
+    """
+    path = work / run.file
+    rows = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    today = [row for row in rows if row.get("made_by") == run.about["made_by"]]
+    return pd.DataFrame(today) if today else known.rows_of(run.about)
+
+
+def teacher_outputs(task: Task, run: Run, work: Path) -> TeacherOutputs:
+    """Load what a run's teacher says of a task, calibrated if the recipe says so.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    run : Run
+        A student's or a scenario's.
+    work : Path
+        The study's folder.
+
+    Returns
+    -------
+    TeacherOutputs
+        Of these rows; others are refused.
+    """
+    outputs = TeacherOutputs.load(work / run.outputs_file)
+    outputs.check(task)
+    return outputs.calibrated(task) if run.recipe.calibrate_teacher else outputs
+
+
+def student_made_of(task: Task, recipe: Recipe, outputs: TeacherOutputs | None) -> str:
+    """Return a digest of all that decides about a student; its file holds it.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    recipe : Recipe
+        Of the student, filled in for the task.
+    outputs : TeacherOutputs or None
+        What it learns from, calibrated if the recipe says so; None where it learns from no teacher.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    names = ["student", "student_layers", "max_length", "distillation", "student_training"]
+    if recipe.distillation.aligns:
+        names += ["projection_training", "projection_temperature"]
+    settings = asdict(recipe)
+    parts = [*_seen(task), json.dumps([settings[name] for name in names])]
+    if outputs is not None:
+        parts.append(hashlib.sha256(outputs.soft_labels.tobytes() + outputs.hidden.tobytes()).hexdigest())
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def layers_made_of(task: Task, encoder: str) -> str:
+    """Return, as JSON, what decides about an untuned encoder's layers on a task; their file holds it."""
+    return json.dumps([encoder, task.fingerprint()])
+
+
+def is_made_of(path: Path, made_of: str) -> bool:
+    """Return whether the ``.npz`` of a student or of layers is there, and was made of just that."""
+    if not path.is_file():
+        return False
+    with np.load(path) as found:
+        return str(found["made_of"]) == made_of
+
+
+def _seen(task: Task) -> list[str]:
+    """Return what a network that is trained on a task depends on, of the task."""
+    return [task.fingerprint(), repr(task.labels("train").tolist())]
+
+
+def _check_data(tasks: Mapping[str, Task], path: Path) -> None:
+    """Refuse other rows or labels than those that the study's folder was made of: its teachers are of the old ones."""
+    today = {name: hashlib.sha256("\n".join(_seen(task)).encode()).hexdigest() for name, task in tasks.items()}
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    changed = [repr(name) for name, digest in today.items() if known.get(name, digest) != digest]
+    if changed:
+        raise ReAugKDError(
+            f"The rows or train labels of {', '.join(changed)} are others than those that {str(path.parent)!r} was "
+            "made of, and so are its teachers; name a new folder with --out."
+        )
+    _save_json(path, known | today)
+
+
+def _taught(task: Task, run: Run, work: Path, say: Say) -> TeacherOutputs:
+    """Load what a run's teacher says, or fine-tune the teacher first."""
+    path = work / run.outputs_file
+    if not path.is_file():
+        start = time.monotonic()
+        teach(task, Recipe(teacher=run.recipe.teacher, seed=run.teacher_seed), path, on_progress=_silent)
+        say(f"Teacher {path.stem}: {time.monotonic() - start:.0f} s.")
+    return teacher_outputs(task, run, work)
+
+
+def _projected(outputs: TeacherOutputs, task: Task, recipe: Recipe, path: Path) -> dict[str, NDArray[np.float32]]:
+    """Load z of every split, or fit the projection head first; one for all students of a teacher."""
+    if not path.is_file():
+        scratch = path.with_suffix(".partial")
+        head = fit_head(task, recipe, outputs.of("train")[0], scratch, on_progress=_silent)
+        shutil.rmtree(scratch, ignore_errors=True)
+        _save(path, **{split: head.project(outputs.of(split)[0]) for split in task.splits})
+    return dict(np.load(path))
+
+
+def _encode_layers(task: Task, name: str, path: Path) -> None:
+    made_of = layers_made_of(task, name)
+    if not is_made_of(path, made_of):
+        encoder = TextClassifier.from_pretrained(find_weights(name), 1)
+        layers = {split: encoder.encode_layers(task.texts(split)).astype(np.float16) for split in task.splits}
+        _save(path, made_of=np.array(made_of), **layers)
+
+
+def _train_student(task: Task, recipe: Recipe, path: Path, made_of: str, **targets: Any) -> float:
+    """Train one student, write what it says of every row, and return the seconds that the training took."""
+    start = time.monotonic()
+    scratch = path.with_suffix(".partial")
+    checkpoints = scratch / made_of[:12]  # an interrupted training goes on only by the settings that began it
+    student = distill(task, recipe, checkpoints, on_progress=_silent, **targets)
+    seconds = time.monotonic() - start
+    said: dict[str, NDArray[Any]] = {}
+    for split in SPLITS:
+        hidden, probabilities = student.encode(task.texts(split))
+        said |= {f"{split}_embeddings": normalize(hidden).astype(np.float16), f"{split}_probabilities": probabilities}
+    shutil.rmtree(scratch, ignore_errors=True)
+    _save(path, made_of=np.array(made_of), seconds=np.array(seconds), **said)
+    return seconds
+
+
+def _silent(_: Progress) -> None:
+    """Report no progress: a study tells of whole networks only."""
+
+
+def _save_json(path: Path, made: Any) -> None:
+    """Write a file that is whole whenever it is there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writing = path.with_suffix(".writing")
+    writing.write_text(json.dumps(made, indent=1, default=float) + "\n", encoding="utf-8")
+    writing.replace(path)
+
+
+def _save(path: Path, **arrays: NDArray[Any]) -> None:
+    """Write arrays whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".writing.npz")
+    np.savez(partial, **arrays)  # type: ignore[arg-type]
+    partial.replace(path)

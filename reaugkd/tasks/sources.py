@@ -1,0 +1,333 @@
+"""Where tasks come from: the shipped one, the hub, local files."""
+
+import csv
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pandas as pd
+
+from reaugkd.errors import ReAugKDError, reason
+from reaugkd.networks.weights import hub_is_reachable
+from reaugkd.tasks.task import SPLITS, Task, made_up_ids, make_task, with_unlabelled
+from reaugkd.texts import MAX_CHARACTERS, as_text, label_text
+
+SHOPTALK = Path(__file__).parent / "shoptalk"
+SHOPTALK_TEACHER_OUTPUTS = SHOPTALK / "teacher_outputs.parquet"
+
+DRAW_SEED = 0
+GLUE_REPOSITORY = "nyu-mll/glue"
+# Columns and metric of each GLUE task (Wang et al. 2019, table 1); STS-B is a regression and so left out.
+GLUE = {
+    "cola": ("sentence", None, "matthews_correlation"),
+    "sst2": ("sentence", None, "accuracy"),
+    "mrpc": ("sentence1", "sentence2", "accuracy_and_f1"),
+    "qqp": ("question1", "question2", "accuracy_and_f1"),
+    "mnli": ("premise", "hypothesis", "accuracy"),
+    "qnli": ("question", "sentence", "accuracy"),
+    "rte": ("sentence1", "sentence2", "accuracy"),
+    "wnli": ("sentence1", "sentence2", "accuracy"),
+}
+_PANDAS_READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
+    # Without quoting, as GLUE and most corpora write their TSV; a CSV is quoted as in RFC 4180.
+    ".tsv": lambda path: _read_delimited(path, sep="\t", quoting=csv.QUOTE_NONE),
+    ".csv": lambda path: _read_delimited(path),
+    ".jsonl": lambda path: pd.read_json(path, lines=True, dtype=False, encoding="utf-8-sig"),
+    ".parquet": pd.read_parquet,
+}
+
+
+def load_task(
+    name: str,
+    *,
+    text_column: str | None = None,
+    text_pair_column: str | None = None,
+    label_column: str = "label",
+    metric: str | None = None,
+    unlabelled: str | Path | None = None,
+    planted_errors: bool = False,
+    say: Callable[[str], object] | None = None,
+) -> Task:
+    """Load a task by name.
+
+    Nobody can mend the rows of a hub's data set: those without a label or a text are left out, texts over the limit
+    are cut, and ids that repeat are replaced.
+
+    Parameters
+    ----------
+    name : str
+        ``"shoptalk"``; ``"glue/TASK"``; or any data set on the hub (or a local folder laid out as one) as
+        ``"owner/name"`` or ``"owner/name:config"``.
+    text_column, text_pair_column : str, optional
+        Columns of the text and, for pairs, of the second text. GLUE's are known; elsewhere ``text`` or
+        ``sentence`` is looked for.
+    label_column : str
+        Column of the gold label.
+    metric : str, optional
+        A key of :data:`reaugkd.measures.metrics.METRICS`; GLUE's own, or accuracy, if left out.
+    unlabelled : str or Path, optional
+        A table of texts without labels, as :func:`load_files` takes it.
+    planted_errors : bool
+        Plant shoptalk's 40 wrong labels in its train split, for exercises in error analysis.
+    say : callable, optional
+        Takes a sentence about what was left out or cut; standard error if left out.
+
+    Returns
+    -------
+    Task
+        Where the test labels are hidden, as GLUE's are, the validation split becomes the test split, and rows
+        are held out of train for the choices.
+
+    Raises
+    ------
+    ReAugKDError
+        If the task is unknown, cannot be fetched, or lacks a column.
+    """
+    say = say or _on_standard_error
+    if name == "shoptalk":
+        return _with_unlabelled_file(_load_shoptalk(planted_errors), unlabelled, {"text": text_column or "text"}, say)
+    if planted_errors:
+        raise ReAugKDError(f"Only shoptalk has planted errors, not {name!r}; leave the option out.")
+    if "/" not in name:
+        raise ReAugKDError(f"There is no task {name!r}; use shoptalk, glue/TASK, or OWNER/NAME of a hub data set.")
+    if name.startswith("glue/"):
+        glue_name = name.removeprefix("glue/")
+        if glue_name not in GLUE:
+            raise ReAugKDError(f"There is no GLUE task {glue_name!r}; choose one of {', '.join(GLUE)}.")
+        text_column, text_pair_column, glue_metric = GLUE[glue_name]
+        metric = metric or glue_metric
+        repository, config = GLUE_REPOSITORY, glue_name
+    else:
+        repository, _, config = name.partition(":")
+    tables, label_names = _hub_tables(repository, config or None, name, label_column)
+    found = [column for column in ("text", "sentence") if column in tables["train"].columns]
+    columns = _columns(text_column or [*found, "text"][0], text_pair_column, label_column)
+    named = {split: _named_columns(table, columns, f"{name}, {split}") for split, table in tables.items()}
+    tables = {split: _mended(table, split) for split, table in named.items()}
+    if left_out := sum(len(named[split]) - len(table) for split, table in tables.items()):
+        say(f"Left out {left_out:,} rows of {name} that lack a label or a text.")
+    task = make_task(name, tables, label_names=label_names, metric=metric or "accuracy")
+    return _with_unlabelled_file(task, unlabelled, columns, say)
+
+
+def load_files(
+    train: str | Path,
+    test: str | Path | None = None,
+    validation: str | Path | None = None,
+    *,
+    text_column: str | None = None,
+    text_pair_column: str | None = None,
+    label_column: str = "label",
+    metric: str | None = None,
+    positive_label: str | None = None,
+    train_rows: int | None = None,
+    unlabelled: str | Path | None = None,
+    say: Callable[[str], object] | None = None,
+) -> Task:
+    """Load a task from local CSV, TSV (tabs, no quoting), JSONL or Parquet files.
+
+    Parameters
+    ----------
+    train : str or Path
+        Rows to train on.
+    test, validation : str or Path, optional
+        The other splits; what is missing is held out of train, stratified by label.
+    text_column, text_pair_column, label_column : str
+        Names of the columns; the first is ``text`` if left out, ``text_pair_column`` is for pairs of texts only.
+    metric : str, optional
+        A key of :data:`reaugkd.measures.metrics.METRICS`; accuracy if left out.
+    positive_label : str, optional
+        The class of two whose F1 counts; the last by letter or number if left out.
+    train_rows : int, optional
+        Draw so many train rows, with a seed of its own; all if left out.
+    unlabelled : str or Path, optional
+        Texts without labels, by the same names of columns; see :func:`reaugkd.tasks.task.with_unlabelled`.
+    say : callable, optional
+        Takes a sentence about unlabelled rows that were left out; standard error if left out.
+
+    Returns
+    -------
+    Task
+        The task, named after the train file's stem. Rows keep the ids of their place in the whole file.
+
+    Raises
+    ------
+    ReAugKDError
+        If a file or column is missing, or the rows do not make a task.
+    """
+    columns = _columns(text_column or "text", text_pair_column, label_column)
+    paths = {split: path for split, path in zip(SPLITS, (train, validation, test), strict=True) if path is not None}
+    tables = {split: named_texts(path, columns) for split, path in paths.items()}
+    rows = tables["train"]
+    label_names = None if positive_label is None else _ordered_names(rows, label_text(positive_label))
+    if train_rows is not None:
+        if not 1 <= train_rows <= len(rows):
+            raise ReAugKDError(f"{train_rows:,} train rows cannot be drawn from {len(rows):,}; ask for 1 to all.")
+        rows = rows if "id" in rows.columns else rows.assign(id=made_up_ids(rows, "train"))
+        tables["train"] = rows.sample(train_rows, random_state=DRAW_SEED).sort_index()
+    task = make_task(Path(train).stem, tables, label_names=label_names, metric=metric or "accuracy")
+    return _with_unlabelled_file(task, unlabelled, columns, say or _on_standard_error)
+
+
+def _columns(text: str, text_pair: str | None, label: str) -> dict[str, str]:
+    """Return a table's names of columns by this library's."""
+    return {"text": text, "label": label} | ({"text_pair": text_pair} if text_pair else {})
+
+
+def _with_unlabelled_file(
+    task: Task, path: str | Path | None, columns: dict[str, str], say: Callable[[str], object]
+) -> Task:
+    """Give a task the texts of a file that has no labels, or has some that do not count."""
+    if path is None:
+        return task
+    texts = {name: column for name, column in columns.items() if name != "label"}
+    table = read_table(path).drop(columns=columns.get("label", "label"), errors="ignore")
+    task, left_out = with_unlabelled(task, _named_columns(table, texts, str(path)))
+    if left_out:
+        say(f"Left out {left_out:,} unlabelled texts that are known, or nearly, from another split.")
+    return task
+
+
+def _ordered_names(train: pd.DataFrame, positive_label: str) -> list[str]:
+    """Put the positive class second, where the metrics of two classes look for it."""
+    names = sorted(set(train["label"].dropna()))
+    if len(names) != 2 or positive_label not in names:
+        raise ReAugKDError(
+            f"The positive label {positive_label!r} must be one of two classes; the train rows have {', '.join(names)}."
+        )
+    return sorted(names, key=positive_label.__eq__)
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """Read a table from a local file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.csv``, ``.tsv`` (tabs, no quoting), ``.jsonl`` or ``.parquet`` file.
+
+    Returns
+    -------
+    DataFrame
+        The rows.
+
+    Raises
+    ------
+    ReAugKDError
+        If the file is missing, of another kind, or cannot be parsed.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise ReAugKDError(f"There is no file {str(path)!r}; check the path.")
+    if path.suffix.lower() not in _PANDAS_READERS:
+        kinds = ", ".join(_PANDAS_READERS)
+        raise ReAugKDError(f"{path.name!r} is not a table that can be read; give one of {kinds}.")
+    try:
+        return _PANDAS_READERS[path.suffix.lower()](path)
+    except (ValueError, OSError, UnicodeError) as error:  # pandas' and pyarrow's parsers raise subclasses of these
+        sentence = f"{path.name!r} is not a valid {path.suffix[1:].upper()} file ({reason(error)}); mend it."
+        raise ReAugKDError(sentence) from error
+
+
+def named_texts(path: str | Path, columns: dict[str, str]) -> pd.DataFrame:
+    """Read a file's columns under this library's names.
+
+    Parameters
+    ----------
+    path : str or Path
+        A table as :func:`read_table` takes it.
+    columns : dict of str to str
+        From this library's name (``text``, ``text_pair``, ``label``) to the file's.
+
+    Returns
+    -------
+    DataFrame
+        The columns as text, and the file's others.
+
+    Raises
+    ------
+    ReAugKDError
+        If the file cannot be read or lacks a column.
+    """
+    return _named_columns(read_table(path), columns, str(path))
+
+
+def _load_shoptalk(planted_errors: bool) -> Task:
+    table = read_table(SHOPTALK / "shoptalk.csv")
+    if planted_errors:
+        wrong = read_table(SHOPTALK / "wrong_labels.csv").set_index("id")["wrong_label"]
+        table["label"] = table["id"].map(wrong).fillna(table["label"])
+    tables = {str(split): rows.drop(columns="split").reset_index(drop=True) for split, rows in table.groupby("split")}
+    return make_task("shoptalk", tables)
+
+
+def _hub_tables(
+    repository: str, config: str | None, name: str, label_column: str
+) -> tuple[dict[str, pd.DataFrame], list[str] | None]:
+    """Fetch a data set's splits as tables, with the class names where its features state them."""
+    if not Path(repository).is_dir() and not hub_is_reachable():
+        datasets.config.HF_HUB_OFFLINE = True  # what is cached loads at once, what is not fails at once
+    try:
+        splits = datasets.load_dataset(repository, config)
+    except Exception as error:  # the library raises kinds of its own, of the hub's and of HTTP's
+        sentence = f"The data set {name!r} could not be loaded ({reason(error)}); check its name or the network."
+        raise ReAugKDError(sentence) from error
+    if "train" not in splits:
+        raise ReAugKDError(f"The data set {name!r} has no train split, only {', '.join(splits)}; use another one.")
+    held_out = next((key for key in ("validation", "validation_matched", "dev") if key in splits), "")
+    sources = {"train": "train", "validation": held_out, "test": "test"}
+    tables = {split: splits[key].to_pandas() for split, key in sources.items() if key in splits}
+    test = tables.pop("test", pd.DataFrame())
+    if label_column in test.columns and (test[label_column] != -1).any():
+        tables["test"] = test
+    elif held_out:  # the test labels are hidden
+        tables["test"] = tables.pop("validation")
+    feature = splits["train"].features.get(label_column)
+    if not isinstance(feature, datasets.ClassLabel):
+        return tables, None
+    names = dict(enumerate(feature.names))  # a hidden label, -1, becomes a missing one
+    shown = {split: table.assign(**{label_column: table[label_column].map(names)}) for split, table in tables.items()}
+    return shown, feature.names
+
+
+def _mended(table: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Make of a table that nobody here can mend one of whole rows: some are left out, long texts are cut."""
+    if "id" not in table.columns or table["id"].astype(str).duplicated().any():
+        table = table.assign(id=made_up_ids(table, split))
+    texts = table.columns.intersection(["text", "text_pair"])
+    is_blank = table[["label", *texts]].fillna("").apply(lambda values: values.str.strip() == "")
+    whole = table[~is_blank.any(axis=1)]
+    return whole.assign(**{column: whole[column].str.slice(stop=MAX_CHARACTERS) for column in texts})
+
+
+def _on_standard_error(sentence: str) -> None:
+    sys.stderr.write(sentence + "\n")
+
+
+def _read_delimited(path: Path, **options: Any) -> pd.DataFrame:
+    table = pd.read_csv(path, dtype=str, keep_default_na=False, **options)
+    if not isinstance(table.index, pd.RangeIndex):  # pandas would shift the columns without a word
+        raise ValueError("its rows have more fields than its header")
+    return table
+
+
+def _named_columns(table: pd.DataFrame, columns: dict[str, str], source: str) -> pd.DataFrame:
+    """Rename the columns to this library's names and make them text; a second text counts where it is asked for."""
+    for column in (named := list(columns.values())):
+        if named.count(column) > 1:
+            raise ReAugKDError(
+                f"The column {column!r} is named twice; name another one for text, second text or label."
+            )
+        if column not in table.columns:
+            raise ReAugKDError(f"{source} has no column {column!r}; it has {', '.join(map(repr, table.columns))}.")
+    taken = [name for name in columns if name in table.columns and name not in columns.values()]
+    table = table.drop(columns=taken).rename(columns={theirs: ours for ours, theirs in columns.items()})
+    if "text_pair" not in columns:
+        table = table.rename(columns={"text_pair": "given_text_pair"})
+    for name, column in columns.items():
+        if not all(pd.api.types.is_scalar(value) for value in table[name]):
+            raise ReAugKDError(f"The column {column!r} of {source} holds lists or objects; give one value a row.")
+        table[name] = table[name].map(label_text if name == "label" else as_text, na_action="ignore")
+    return table

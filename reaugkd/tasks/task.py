@@ -1,0 +1,287 @@
+"""A task: rows of text with labels, in a train, a validation and a test split."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Dataset, DatasetDict
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.measures.metrics import METRICS
+from reaugkd.tasks.siblings import have_siblings
+from reaugkd.texts import Text, check_text, label_text, texts_of
+
+SPLITS = ("train", "validation", "test")
+UNLABELLED = "unlabelled"  # the split, which a task may have, of texts that only the teacher labels
+VALIDATION_SHARE = 0.1
+FEWEST_VALIDATION = 50  # rows; fewer cannot show whether a memory pays, so the student answers alone
+TEST_SHARE = 0.2
+FEWEST_TO_HOLD_OUT = 3  # rows of a class: two stay in train
+SPLIT_SEED = 0  # of its own: a teacher's saved outputs fit whatever the seed of a training
+# Columns that a model's own tables add to a task's rows.
+RESERVED = (
+    *("teacher_embedding", "key_aligned", "key_text", "key_encoder", "soft_labels", "teacher_soft_labels"),
+    *("edited", "labelled_by"),
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A text-classification task, ready to train on.
+
+    Parameters
+    ----------
+    name : str
+        Name of the task, for people.
+    label_names : tuple of str
+        Names of the C classes; a row's ``label`` is an index into it.
+    metric : str
+        A key of :data:`reaugkd.measures.metrics.METRICS`.
+    rows : DatasetDict
+        The splits ``train``, ``validation`` and ``test``, each with the columns ``id``, ``text``, ``label`` and,
+        for pairs, ``text_pair``. Further columns are kept: maps can be coloured by them; those of :data:`RESERVED`
+        names are called ``given_...``. There may be a split ``unlabelled``, without labels: see
+        :func:`with_unlabelled`.
+    """
+
+    name: str
+    label_names: tuple[str, ...]
+    metric: str
+    rows: DatasetDict
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether the rows are pairs of texts."""
+        return "text_pair" in self.rows["train"].column_names
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that there are, in the order in which a teacher's outputs hold them."""
+        return (*SPLITS, UNLABELLED) if UNLABELLED in self.rows else SPLITS
+
+    @property
+    def taught_splits(self) -> tuple[str, ...]:
+        """The splits from which a student learns by soft labels, and which the memory holds."""
+        return ("train", UNLABELLED) if UNLABELLED in self.rows else ("train",)
+
+    @property
+    def taught_texts(self) -> list[Text]:
+        """The texts of :attr:`taught_splits`, the train texts first."""
+        return [text for split in self.taught_splits for text in self.texts(split)]
+
+    def texts(self, split: str) -> list[Text]:
+        """Return the texts of a split; pairs as tuples."""
+        return texts_of(self.rows[split].to_pandas(), self.is_pair)
+
+    def labels(self, split: str) -> NDArray[np.int64]:
+        """Return the gold labels of a split, shape (N,), as indices into ``label_names``."""
+        return np.asarray(self.rows[split]["label"], dtype=np.int64)
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 of ids, texts, splits and class names, by which saved teacher outputs are matched.
+
+        Gold labels are left out: wrong labels may be planted in rows that a teacher has already seen clean.
+        """
+        digest = hashlib.sha256("\x1f".join(self.label_names).encode())
+        for split in self.splits:
+            for row_id, text in zip(self.rows[split]["id"], self.texts(split), strict=True):
+                parts = (split, row_id, text) if isinstance(text, str) else (split, row_id, *text)
+                digest.update("\x1f".join(parts).encode() + b"\x1e")
+        return digest.hexdigest()
+
+
+def make_task(
+    name: str,
+    tables: dict[str, pd.DataFrame],
+    *,
+    label_names: Sequence[str] | None = None,
+    metric: str = "accuracy",
+) -> Task:
+    """Check tables of rows and make a task of them; hold rows out of train for the splits that are missing.
+
+    A missing test split takes 20 % of the train rows and a missing validation split 10 %, both stratified by
+    label; where 10 % are fewer than 50 rows, 50, if they are no more than a quarter of the train rows. A class whose
+    share is less than a row gives one as long as two of its rows stay in train, and one of fewer rows than three gives
+    none. The same rows are drawn each time.
+
+    Parameters
+    ----------
+    name : str
+        Name of the task.
+    tables : dict of str to DataFrame
+        ``train`` and optionally ``validation`` and ``test``; columns ``text``, ``label`` (a name; spaces around it do
+        not count, and 1.0 is 1) and optionally ``id``, ``text_pair`` and others.
+    label_names : sequence of str, optional
+        Names of the classes in their order; those found in train, sorted, if left out.
+    metric : str
+        A key of :data:`reaugkd.measures.metrics.METRICS`.
+
+    Returns
+    -------
+    Task
+        The task.
+
+    Raises
+    ------
+    ReAugKDError
+        If a text is empty or enormous, a label is missing, fewer than two classes are in train, no class has three
+        rows where rows must be held out, another split has a label that train never had, or a column holds values of
+        several kinds.
+    """
+    if metric not in METRICS:
+        raise ReAugKDError(f"There is no metric {metric!r}; choose one of {', '.join(METRICS)}.")
+    tables = {split: _with_ids(_with_free_names(table), split) for split, table in tables.items()}
+    for split, table in tables.items():
+        lacking = np.flatnonzero(table["label"].fillna("") == "")
+        if len(lacking):
+            raise ReAugKDError(f"The {split} row {lacking[0] + 1} has no label; fill it in or delete the row.")
+        _check_texts(table, split)
+    found = tables["train"]["label"].unique().tolist()
+    if len(found) < 2:
+        raise ReAugKDError(
+            f"Every train row has the label {found[0]!r}; a classifier needs rows of at least two classes."
+        )
+    names = tuple(map(label_text, label_names)) if label_names else _sorted_names(found)
+    for split, table in tables.items():
+        if unknown := sorted(set(table["label"]) - (set(found) & set(names))):
+            raise ReAugKDError(
+                f"The label {unknown[0]!r} is in {split} but never in train; correct it or add train rows with it."
+            )
+    _check_kinds(tables)
+    for split, share, fewest in (("test", TEST_SHARE, 0), ("validation", VALIDATION_SHARE, FEWEST_VALIDATION)):
+        if split not in tables:
+            tables["train"], tables[split] = _hold_out(tables["train"], split, share, fewest)
+    if metric == "accuracy_and_f1" and len(names) != 2:
+        raise ReAugKDError(f"The metric {metric} is for two classes, this task has {len(names)}; use macro_f1.")
+    numbers = {name: number for number, name in enumerate(names)}
+    numbered = {split: tables[split].assign(label=tables[split]["label"].map(numbers)) for split in SPLITS}
+    rows = {split: Dataset.from_pandas(table, preserve_index=False) for split, table in numbered.items()}
+    return Task(name=name, label_names=names, metric=metric, rows=DatasetDict(rows))
+
+
+def with_unlabelled(task: Task, table: pd.DataFrame) -> tuple[Task, int]:
+    """Give a task texts without labels: the teacher's soft labels of them teach the student and fill the memory.
+
+    Left out are texts that stand word for word in another split, and siblings of validation rows: what is chosen on
+    these would be chosen on texts that the student half knows.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    table : DataFrame
+        ``text``, for pairs ``text_pair``, optionally ``id`` and others; a column ``label`` does not count.
+
+    Returns
+    -------
+    tuple of Task and int
+        The task with the split ``unlabelled``, and how many rows were left out.
+
+    Raises
+    ------
+    ReAugKDError
+        If a text is empty or enormous, no row is left, an id is that of a train row, or a column holds values of
+        another kind than there.
+    """
+    columns = ["text", "text_pair"] if task.is_pair else ["text"]
+    table = _with_free_names(table.assign(label="")).drop(columns="label")
+    table = _with_ids(table if task.is_pair else table.drop(columns="text_pair", errors="ignore"), UNLABELLED)
+    _check_texts(table, UNLABELLED)
+    texts = texts_of(table, task.is_pair)
+    known = {text for split in SPLITS for text in task.texts(split)}
+    kept = np.asarray([text not in known for text in texts], dtype=bool)
+    kept &= ~table.duplicated(columns).to_numpy() & ~have_siblings(texts, task.texts("validation"))
+    if not kept.any():
+        raise ReAugKDError("Every unlabelled text stands in another split too; give texts that are new.")
+    train = task.rows["train"].to_pandas()
+    twice = sorted(set(table["id"][kept]) & set(train["id"]))
+    if twice:  # the memory holds both
+        raise ReAugKDError(f"The id {twice[0]!r} stands on a train row too; make the ids unique or drop the column.")
+    _check_kinds({"train": train.drop(columns="label"), UNLABELLED: table[kept]})
+    rows = Dataset.from_pandas(table[kept], preserve_index=False)
+    return replace(task, rows=DatasetDict({**task.rows, UNLABELLED: rows})), int((~kept).sum())
+
+
+def _with_free_names(table: pd.DataFrame) -> pd.DataFrame:
+    """Call columns of reserved names given_..., in the place of what was called so before; labels are text."""
+    given = {name: f"given_{name}" for name in RESERVED if name in table.columns}
+    table = table.drop(columns=[name for name in given.values() if name in table.columns]).rename(columns=given)
+    return table.assign(label=table["label"].map(label_text, na_action="ignore"))
+
+
+def _with_ids(table: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Give the rows ids such as ``train-17`` where they have none; ids survive a row's move to another split."""
+    if "id" not in table.columns:
+        return table.assign(id=made_up_ids(table, split))
+    table = table.assign(id=table["id"].astype(str))
+    twice = table["id"][table["id"].duplicated()].tolist()
+    if twice:
+        raise ReAugKDError(f"The id {twice[0]!r} stands on two {split} rows; make the ids unique or drop the column.")
+    return table
+
+
+def made_up_ids(table: pd.DataFrame, split: str) -> list[str]:
+    """Return the ids that rows without ids get, by their place in the table: ``train-1`` and so on."""
+    return [f"{split}-{position}" for position in range(1, len(table) + 1)]
+
+
+def _check_texts(table: pd.DataFrame, split: str) -> None:
+    if table.empty:
+        raise ReAugKDError(f"The {split} table has no rows; give it at least one.")
+    for column in table.columns.intersection(["text", "text_pair"]):
+        for position, text in enumerate(table[column].fillna(""), start=1):
+            check_text(text, f"The {column} of {split} row {position}")
+
+
+def _check_kinds(tables: dict[str, pd.DataFrame]) -> None:
+    """Refuse columns that Parquet cannot hold: a model keeps the rows of all splits."""
+    together = pd.concat(tables.values(), ignore_index=True)
+    for column in together.columns:
+        try:
+            values = pa.table({"values": pa.Array.from_pandas(together[column])})
+            pq.write_table(values.schema.empty_table(), pa.BufferOutputStream())  # its type tells
+        except (pa.ArrowException, TypeError, ValueError) as error:
+            raise ReAugKDError(
+                f"The column {str(column)!r} holds what no Parquet file can ({error}); make its values of one kind, or "
+                "leave it out."
+            ) from error
+
+
+def _sorted_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Sort by value where all names are numbers (so 10 comes after 9), else by letter."""
+    try:
+        return tuple(sorted(names, key=float))
+    except ValueError:
+        return tuple(sorted(names))
+
+
+def _hold_out(train: pd.DataFrame, split: str, share: float, fewest: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split rows off train, stratified by label.
+
+    A class too rare for a row of its share gives one besides where two of its rows stay in
+    train; one of fewer rows than three is in train alone. Where the share is less than the fewest rows that are of
+    use, these are taken, unless they are more than a quarter.
+    """
+    share_is_enough = share * len(train) >= fewest
+    counts = train["label"].value_counts()
+    is_rare = train["label"].map(counts) < FEWEST_TO_HOLD_OUT
+    if is_rare.all():
+        raise ReAugKDError(
+            f"No label has three rows left in train, so no {split} rows can be held out; "
+            f"add rows, or give {split} rows of their own."
+        )
+    rare, train = train[is_rare], train[~is_rare]
+    least = 0 if share_is_enough or 4 * fewest > len(train) else fewest
+    size = max(round(share * len(train)), train["label"].nunique(), least)
+    kept, held_out = train_test_split(train, test_size=size, random_state=SPLIT_SEED, stratify=train["label"])
+    counts, is_given = kept["label"].value_counts(), np.zeros(len(kept), dtype=bool)
+    generator = np.random.default_rng(SPLIT_SEED)
+    for label in sorted(set(counts.index[counts > 2]) - set(held_out["label"])):
+        is_given[generator.choice(np.flatnonzero(kept["label"] == label))] = True
+    return pd.concat([kept[~is_given], rare]).sort_index(), pd.concat([held_out, kept[is_given]]).sort_index()

@@ -1,0 +1,300 @@
+"""Editing a memory: what changes, what stays, and that a file replays it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reaugkd.analysis.edits import Edit, additions, apply_patch, check_patch, fitting, read_patch, write_patch
+from reaugkd.errors import ReAugKDError
+from reaugkd.method.answers import changed_answers
+from reaugkd.method.key_fitting import UntunedEncoder, fit_keys
+from reaugkd.method.memory import LABELLED_BY
+from reaugkd.method.pool import KeySettings, Pool
+from reaugkd.model.classifier import ReAugKDClassifier
+
+TEXT = "the shiny new gadget hums"
+
+
+class NoStudent:
+    """Stands where no network may run."""
+
+    def encode(self, texts):
+        raise AssertionError(f"{len(texts)} texts were encoded")
+
+
+@pytest.fixture
+def without_teacher(pooled_model):
+    return ReAugKDClassifier(replace(pooled_model.parts, teacher=None))
+
+
+def ids(model):
+    return model.memory.rows["id"].tolist()
+
+
+def test_an_empty_patch_changes_no_answer_and_no_row(toy_model, toy_task):
+    edited = apply_patch(toy_model, ())
+    assert ids(edited) == ids(toy_model)
+    texts = toy_task.texts("test")
+    np.testing.assert_array_equal(edited.predict_proba(texts), toy_model.predict_proba(texts))
+
+
+def test_a_removed_row_is_never_retrieved_and_the_given_model_keeps_it(toy_model, toy_task):
+    text = toy_task.texts("train")[5]
+    nearest = toy_model.explain(text, k=1).neighbours[0].id
+    edited = apply_patch(toy_model, (Edit("remove", nearest),))
+    found = {neighbour.id for key in edited.explain(text, k=89).keys for neighbour in key.neighbours}
+    assert found == set(ids(toy_model)) - {nearest}
+    assert nearest in ids(toy_model)
+    np.testing.assert_array_equal(
+        edited.memory.keys["text"], np.delete(toy_model.memory.keys["text"], ids(toy_model).index(nearest), axis=0)
+    )
+    for points in (edited.parts.maps.teacher_points, edited.parts.maps.student_embeddings):
+        assert len(points) == len(edited.memory)
+
+
+def test_a_relabelled_row_votes_for_its_new_class_with_all_its_weight(toy_model):
+    row = toy_model.memory.rows.iloc[7]
+    other = next(name for name in toy_model.classes_ if name != row["label"])
+    edited = apply_patch(toy_model, (Edit("relabel", row["id"], other),))
+    changed = edited.memory.soft_labels[7]
+    assert edited.memory.rows.loc[7, ["label", "edited"]].tolist() == [other, "relabelled"]
+    np.testing.assert_array_equal(changed, toy_model.classes_ == other)
+    np.testing.assert_array_equal(
+        np.delete(edited.memory.soft_labels, 7, axis=0),
+        np.delete(toy_model.memory.soft_labels, 7, axis=0),
+    )
+
+
+def test_an_added_row_is_found_by_its_own_text_and_keyed_as_a_query_is(without_teacher):
+    edited = apply_patch(without_teacher, (Edit("add", "mine", without_teacher.classes_[1], TEXT),))
+    encoded = without_teacher.encode([TEXT])
+    for key in edited.explain(TEXT, k=1).keys:
+        nearest = key.neighbours[0]
+        assert (nearest.id, nearest.text, nearest.columns["edited"]) == ("mine", TEXT, "added")
+        assert nearest.similarity == pytest.approx(1.0, abs=1e-5)
+        np.testing.assert_allclose(edited.memory.keys[key.name][-1], encoded.queries[key.name][0], atol=1e-6)
+    np.testing.assert_allclose(edited.memory.teacher_embeddings[-1], encoded.embeddings[0], atol=1e-6)
+
+
+def test_what_edits_change_is_seen_in_texts_that_were_encoded_before(without_teacher):
+    """An edited model has the same networks and keys, so no text is encoded again."""
+    rows = without_teacher.held_out(["test"])
+    patch = tuple(Edit("add", f"mine-{n}", "weather", text) for n, text in enumerate(rows["text"].head(5)))
+    encoded = without_teacher.encode_rows(rows)
+    edited = apply_patch(without_teacher, patch)
+    silent = ReAugKDClassifier(replace(edited.parts, student=NoStudent()))
+    for overrides in ({}, {"k": 1, "retrieval_weight": 1.0}):
+        pool = edited.pool.overridden(**overrides)
+        found = changed_answers(without_teacher.answer(encoded, pool), silent.answer(encoded, pool))
+        before, after = (model.predict(rows["text"], **overrides) for model in (without_teacher, edited))
+        assert found["id"].tolist() == rows["id"][before != after].tolist()
+        assert found[["before", "after"]].to_numpy().tolist() == [
+            list(pair) for pair in zip(before, after, strict=True) if pair[0] != pair[1]
+        ]
+    assert len(found) >= 3
+
+
+def test_a_new_class_is_answered_by_the_memory_alone(without_teacher):
+    edited = apply_patch(without_teacher, (Edit("add", "mine", "gadget", TEXT),))
+    assert edited.classes_.tolist() == [*without_teacher.classes_, "gadget"]
+    assert edited.predict([TEXT])[0] == edited.predict([TEXT], k=1)[0] == "gadget"
+    assert edited.parts.student.classifier.out_features == len(without_teacher.classes_)
+
+
+def test_soft_labels_of_an_added_row_are_the_teachers_where_it_agrees_and_else_those_of_the_gold_class(toy_model):
+    says = toy_model.parts.teacher.encode([TEXT])[1][0]
+    agreed, denied = toy_model.classes_[says.argmax()], toy_model.classes_[says.argmin()]
+    patch = (Edit("add", "a", agreed, TEXT), Edit("add", "b", denied, TEXT), Edit("add", "c", None, TEXT))
+    memory = apply_patch(toy_model, patch).memory
+    np.testing.assert_allclose(memory.soft_labels[-3], says, atol=1e-6)
+    np.testing.assert_array_equal(memory.soft_labels[-2], toy_model.classes_ == denied)
+    np.testing.assert_allclose(memory.soft_labels[-1], says, atol=1e-6)
+    assert memory.rows["label"].tolist()[-3:] == [agreed, denied, agreed]
+
+
+def test_edits_of_added_rows_count_in_their_order(without_teacher):
+    first, second = without_teacher.classes_[:2]
+    patch = (Edit("add", "x", first, TEXT), Edit("relabel", "x", second), Edit("add", "y", first, TEXT))
+    edited = apply_patch(without_teacher, (*patch, Edit("remove", "y")))
+    assert edited.memory.rows["label"].tolist()[-1] == second
+    assert "y" not in ids(edited)
+
+
+def test_an_added_row_stays_an_added_one_when_a_later_patch_relabels_it(without_teacher):
+    first, second = without_teacher.classes_[:2]
+    edited = apply_patch(without_teacher, (Edit("add", "x", first, TEXT),))
+    old = ids(edited)[0]
+    again = apply_patch(edited, (Edit("relabel", "x", second), Edit("relabel", old, second)))
+    rows = again.memory.rows.set_index("id")
+    assert rows.loc["x", ["label", "edited"]].tolist() == [second, "added"]
+    assert rows.loc[old, "edited"] == "relabelled"
+
+
+def test_the_encoder_key_finds_added_rows_too(without_teacher, toy_encoder_folder):
+    parts, texts = without_teacher.parts, without_teacher.memory.rows["text"].tolist()
+    untuned = UntunedEncoder.of(toy_encoder_folder, texts, max_length=16)
+    keys, memory = fit_keys(parts.memory, texts, parts.student.tokenizer, encoder=untuned)
+    pool = Pool({name: KeySettings(4, 0.1, 0.5) for name in keys})
+    model = ReAugKDClassifier(replace(parts, keys=keys, memory=memory, pool=pool))
+    edited = apply_patch(model, (Edit("remove", ids(model)[0]), Edit("add", "mine", model.classes_[0], TEXT)))
+    assert [key.neighbours[0].id for key in edited.explain(TEXT, k=1).keys] == ["mine"] * 3
+    assert len(edited.memory) == len(model.memory)
+
+
+def test_a_label_of_the_teachers_becomes_a_persons_when_it_is_edited(without_teacher):
+    """Where texts without labels are in the memory, a column says whose a row's label is."""
+    memory = without_teacher.memory
+    by_teacher = np.where(np.arange(len(memory)) % 2, "teacher", "")
+    marked = replace(memory, rows=memory.rows.assign(**{LABELLED_BY: by_teacher}))
+    model = ReAugKDClassifier(replace(without_teacher.parts, memory=marked))
+    names, other = ids(model), model.classes_[1]
+    edited = apply_patch(model, (Edit("relabel", names[1], other), Edit("add", "mine", other, TEXT)))
+    assert edited.memory.rows[LABELLED_BY].tolist() == ["", "", *by_teacher[2:], ""]
+
+
+def test_a_patch_file_replays_to_the_same_answers_and_the_edited_model_can_be_saved_and_edited_again(
+    without_teacher, toy_task, tmp_path
+):
+    patch = (Edit("add", "mine", "gadget", TEXT), Edit("remove", ids(without_teacher)[3]))
+    write_patch(patch, tmp_path / "patch.jsonl")
+    assert read_patch(tmp_path / "patch.jsonl") == patch
+    edited = apply_patch(without_teacher, patch)
+    edited.save_pretrained(tmp_path / "model")
+    loaded = ReAugKDClassifier.from_pretrained(tmp_path / "model")
+    texts = toy_task.texts("test")
+    np.testing.assert_allclose(loaded.predict_proba(texts), edited.predict_proba(texts), atol=1e-6)
+    again = apply_patch(loaded, (Edit("remove", "mine"),))
+    assert again.parts.metrics["edits"] == {"added": 1, "relabelled": 0, "removed": 2}
+    assert again.parts.card.count("## Edited after training") == 1
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\u0085", "\x0b", "\x1c", "\n", "\r\n"])
+def test_a_text_with_any_line_separator_comes_back_from_a_patch_file(tmp_path, mark):
+    patch = (Edit("add", "mine", "gadget", f"the gadget{mark}hums"), Edit("remove", "other"))
+    write_patch(patch, tmp_path / "patch.jsonl")
+    assert read_patch(tmp_path / "patch.jsonl") == patch
+
+
+def test_additions_get_ids_that_nothing_else_has(without_teacher):
+    rows = pd.DataFrame({"text": ["one", "two"], "label": ["gadget", None]})
+    first = additions(without_teacher, rows)
+    second = additions(without_teacher, rows, first)
+    assert [edit.id for edit in (*first, *second)] == ["added-1", "added-2", "added-3", "added-4"]
+    assert first[1].label is None
+
+
+@pytest.mark.parametrize(
+    ("patch", "sentence"),
+    [
+        ((Edit("remove", "nobody"),), "Edit 1 removes a row that is not there, 'nobody'"),
+        ((Edit("relabel", "nobody", "x"),), "Edit 1 relabels a row that is not there"),
+        ((Edit("add", "a", "x", "t"), Edit("add", "a", "x", "t")), "Edit 2 adds a row that is there already"),
+        ((Edit("add", "a", None, "t"),), "has no label, and the teacher was not kept"),
+        ((Edit("add", "a", "  ", "t"),), "has no label, and the teacher was not kept"),
+        ((Edit("add", "long", "x", "t" * 100_001),), "text of the added row 'long' has 100,001 characters"),
+    ],
+)
+def test_an_impossible_edit_is_named_before_anything_is_encoded(without_teacher, patch, sentence):
+    model = ReAugKDClassifier(replace(without_teacher.parts, student=NoStudent()))
+    for use in (check_patch, apply_patch):
+        with pytest.raises(ReAugKDError, match=sentence):
+            use(model, patch)
+
+
+@pytest.mark.parametrize("second", [None, "", "  "])
+def test_an_added_pair_without_a_second_text_is_named_before_anything_is_encoded(without_teacher, second):
+    settings = replace(without_teacher.parts.settings, is_pair=True)
+    pairs = ReAugKDClassifier(replace(without_teacher.parts, settings=settings, student=NoStudent()))
+    check_patch(pairs, (Edit("add", "a", "x", "one", "two"),))
+    with pytest.raises(ReAugKDError, match="The second text of the added row 'b' is empty"):
+        check_patch(pairs, (Edit("add", "a", "x", "one", "two"), Edit("add", "b", "x", "one", second)))
+
+
+def test_space_around_a_label_makes_no_new_class_however_the_edit_is_made(without_teacher, tmp_path):
+    first, second = without_teacher.classes_[:2]
+    row = without_teacher.memory.rows.iloc[7]
+    (tmp_path / "patch.jsonl").write_text(
+        f'{{"edit": "add", "id": "a", "label": " {first} ", "text": "t"}}\n'
+        f'{{"edit": "relabel", "id": "{row["id"]}", "label": "{second}\\n"}}\n'
+    )
+    by_hand = (Edit("add", "a", f" {first} ", "t"), Edit("relabel", row["id"], f"{second}\n"))
+    assert read_patch(tmp_path / "patch.jsonl") == by_hand
+    edited = apply_patch(without_teacher, by_hand)
+    assert edited.classes_.tolist() == without_teacher.classes_.tolist()
+    assert edited.memory.rows["label"].iloc[[7, -1]].tolist() == [second, first]
+
+
+def test_a_memory_is_not_emptied(without_teacher):
+    with pytest.raises(ReAugKDError, match="needs at least one row"):
+        apply_patch(without_teacher, tuple(Edit("remove", name) for name in ids(without_teacher)))
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("{", "Line 2 of .* is no edit"),
+        ('{"edit": "add", "id": "a", "colour": "red"}', "Line 2 of .* is no edit"),
+        ('{"edit": "swap", "id": "a"}', "must be one of add, relabel, remove"),
+        ('{"edit": "add", "id": "a", "text": " "}', "has no text"),
+        ('{"edit": "relabel", "id": "a"}', "names no label"),
+        ('{"edit": "relabel", "id": "a", "label": " "}', "names no label"),
+        ('{"edit": "relabel", "id": "a", "label": 3}', "the label 3, which is no text"),
+        ('{"edit": "remove", "id": ""}', "names no row"),
+        ('["remove", "a"]', "Line 2 of .* is no edit"),
+        ('{"edit": ["remove"], "id": "a"}', r"An edit has the edit \['remove'\], which is no text"),
+        ('{"edit": "remove", "id": 7}', "An edit has the id 7, which is no text; put it in quotes"),
+        ('{"edit": "relabel", "id": "a", "label": 1}', "An edit has the label 1, which is no text"),
+        ('{"edit": "add", "id": "a", "text": 5}', "An edit has the text 5, which is no text"),
+        (
+            '{"edit": "add", "id": "a", "text": "b", "text_pair": ["c"]}',
+            r"An edit has the text_pair \['c'\], which is no",
+        ),
+    ],
+)
+def test_a_wrong_line_of_a_patch_file_is_named(tmp_path, line, sentence):
+    (tmp_path / "patch.jsonl").write_text('{"edit": "remove", "id": "a"}\n' + line + "\n")
+    with pytest.raises(ReAugKDError, match=sentence):
+        read_patch(tmp_path / "patch.jsonl")
+
+
+def test_a_patch_file_in_another_encoding_is_named(tmp_path):
+    (tmp_path / "patch.jsonl").write_bytes('{"edit": "remove", "id": "café"}'.encode("latin-1"))
+    with pytest.raises(ReAugKDError, match=r"patch\.jsonl' is not written in UTF-8; save it"):
+        read_patch(tmp_path / "patch.jsonl")
+
+
+def test_a_missing_patch_file_is_named(tmp_path):
+    with pytest.raises(ReAugKDError, match="There is no file"):
+        read_patch(tmp_path / "none.jsonl")
+
+
+def test_ids_of_any_form_and_texts_that_stand_twice_come_back_from_a_patch_file_and_edit_their_own_row(
+    without_teacher, tmp_path
+):
+    memory = without_teacher.memory
+    odd = ["7", " 7", "007", "a row", "tab\there", "1e3", "nan"]
+    rows = memory.rows.assign(id=[*odd, *memory.rows["id"][len(odd) :]])
+    rows.loc[[0, 1, 2], "text"] = rows["text"][0]
+    model = ReAugKDClassifier(replace(without_teacher.parts, memory=replace(memory, rows=rows)))
+    model.save_pretrained(tmp_path / "odd")
+    model = ReAugKDClassifier.from_pretrained(tmp_path / "odd")
+    assert ids(model)[: len(odd)] == odd
+    added = additions(model, pd.DataFrame({"text": [rows["text"][0]] * 2, "label": ["fruit"] * 2}))
+    patch = (*(Edit("remove", name) for name in odd[1:]), Edit("relabel", "7", "gadget"), *added)
+    write_patch(patch, tmp_path / "odd.jsonl")
+    assert read_patch(tmp_path / "odd.jsonl") == patch
+    edited = apply_patch(model, read_patch(tmp_path / "odd.jsonl"))
+    assert ids(edited) == ["7", *rows["id"][len(odd) :], "added-1", "added-2"]
+    assert edited.memory.rows["label"][0] == "gadget"
+
+
+def test_of_a_patch_the_edits_that_fit_a_memory_are_kept_in_their_order(without_teacher):
+    first, second = ids(without_teacher)[:2]
+    good = (Edit("remove", first), Edit("add", "mine", "fruit", TEXT), Edit("relabel", "mine", "metal"))
+    wrong = (Edit("remove", "gone"), Edit("relabel", first, "metal"), Edit("add", second, "fruit", TEXT))
+    assert fitting(without_teacher, good) == good
+    assert fitting(without_teacher, ()) == ()
+    assert fitting(without_teacher, wrong[:1]) == ()
+    assert fitting(without_teacher, (good[0], *wrong, *good[1:])) == good

@@ -1,0 +1,348 @@
+"""What is said of each memory, against loops and planted faults."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from reaugkd.analysis import memory_audit
+from reaugkd.analysis.edits import Edit, apply_patch
+from reaugkd.analysis.error_analysis import RowFilter
+from reaugkd.analysis.memory_audit import (
+    SHOWS,
+    UNJUDGED,
+    leaks,
+    memories,
+    memory_table,
+    memory_use,
+    near_duplicates,
+    shown_memories,
+    suspicious_rows,
+)
+from reaugkd.errors import ReAugKDError
+from reaugkd.method.answers import answer
+from reaugkd.method.memory import Memory
+from reaugkd.method.pool import KeySettings, Pool
+from reaugkd.method.teacher import TeacherOutputs
+from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.tasks.sources import SHOPTALK_TEACHER_OUTPUTS, load_task
+
+POOL = Pool({"aligned": KeySettings(6, 0.1, 0.5), "text": KeySettings(4, 0.2, 0.25)}, 0.75)
+
+
+@pytest.fixture(scope="module")
+def encoded(toy_model):
+    return toy_model.encode_rows(toy_model.held_out(["test"]))
+
+
+@pytest.fixture(scope="module")
+def spoilt(toy_model) -> ReAugKDClassifier:
+    """A third of one class's memories say another class."""
+    rows = toy_model.memory.rows
+    first, second = toy_model.classes_[:2]
+    wrong = rows.loc[rows["label"] == first, "id"].tolist()[::3]
+    return apply_patch(toy_model, tuple(Edit("relabel", name, second) for name in wrong))
+
+
+@pytest.mark.parametrize("weight", [None, 0.0, 0.9])
+def test_use_is_what_a_loop_over_rows_and_neighbours_counts(spoilt, encoded, weight):
+    answers = spoilt.answer(encoded, replace(POOL, retrieval_weight=weight))
+    found, count = memory_use(answers), len(spoilt.memory)
+    retrieved, fixes, breaks = (np.zeros(count, dtype=int) for _ in range(3))
+    weights = np.zeros(count)
+    # Of all weights, 1.5, the keys have 0.5 and 0.25; with λ = 0.9 they have two thirds and one third of it.
+    shares = {None: (0.5 / 1.5, 0.25 / 1.5), 0.0: (0, 0), 0.9: (0.6, 0.3)}[weight]
+    for row, gold in enumerate(answers.labels):
+        before = encoded.student_probabilities[row].argmax() == gold
+        after = answers.pooled.probabilities[row].argmax() == gold
+        seen = set()
+        for share, by_key in zip(shares, answers.retrieved.values(), strict=True):
+            for number, own in zip(by_key.numbers[row], by_key.weights[row], strict=True):
+                weights[number] += share * own
+                seen.add(number)
+        for number in seen:
+            votes_right = spoilt.memory.soft_labels[number].argmax() == gold
+            retrieved[number] += 1
+            fixes[number] += after and not before and votes_right
+            breaks[number] += before and not after and not votes_right
+    np.testing.assert_allclose(found["weight"], weights, atol=1e-9)
+    for name, wanted in (("retrieved", retrieved), ("fixes", fixes), ("breaks", breaks)):
+        assert found[name].tolist() == wanted.tolist()
+
+
+def test_a_key_without_a_weight_retrieves_nothing_that_counts(spoilt, encoded):
+    keys = {"aligned": KeySettings(6, 0.1), "text": KeySettings(4, 0.2, 0.3)}
+    answers = spoilt.answer(encoded, Pool(keys))
+    by_text = np.bincount(answers.retrieved["text"].numbers.ravel(), minlength=len(spoilt.memory))
+    assert memory_use(answers)["retrieved"].tolist() == by_text.tolist()
+
+
+def among_known(student, by_key, weights, kind):
+    """The pool's answer, by its definition: by_key holds each key's (weight, soft label over the known classes)s."""
+    logs, linear = weights[0] * np.log(student), weights[0] * student
+    for found, weight in zip(by_key, weights[1:], strict=True):
+        said = sum((own * soft_label for own, soft_label in found), np.zeros(3))
+        said = said / said.sum() if said.sum() > 0 else np.full(3, 1 / 3)
+        logs = logs + weight * np.log(0.98 * said + 0.02 / 3)
+        linear = linear + weight * said
+    return linear if kind == "linear" else np.exp(logs) / np.exp(logs).sum()
+
+
+def gains_by_hand(answers, weights):
+    """Leave each neighbour of each key out in turn, and answer anew."""
+    memory, gains = answers.memory, np.zeros(len(answers.memory))
+    for row, gold in enumerate(answers.labels):
+        if gold >= 3:
+            continue
+        keys = [
+            [(own, memory.soft_labels[number][:3].astype(float)) for own, number in zip(*both, strict=True)]
+            for both in ((found.weights[row], found.numbers[row]) for found in answers.retrieved.values())
+        ]
+        student = answers.pooled.student[row]
+        whole = among_known(student, keys, weights, answers.pool.kind)
+        for key, (found, by_key) in enumerate(zip(keys, answers.retrieved.values(), strict=True)):
+            for place, number in enumerate(by_key.numbers[row]):
+                others = [*keys[:key], [*found[:place], *found[place + 1 :]], *keys[key + 1 :]]
+                without = among_known(student, others, weights, answers.pool.kind)
+                gains[number] += np.log(whole[gold] / without[gold])
+    return gains
+
+
+@pytest.mark.parametrize("k", [1, 5])
+@pytest.mark.parametrize(
+    ("kind", "weight", "weights"),
+    [
+        ("logarithmic", None, (0.75, 0.5, 0.25)),
+        ("logarithmic", 0.5, (0.75, 0.5, 0.25)),
+        ("logarithmic", 0.0, (1.5, 0, 0)),
+        ("linear", 0.6, (0.4, 0.4, 0.2)),
+    ],
+)
+def test_the_gain_is_what_the_gold_class_would_lose_without_the_memory(spoilt, gadget_model, k, kind, weight, weights):
+    for model in (spoilt, gadget_model):
+        held = model.held_out(["test"])
+        extra = held.head(2).assign(text=["the shiny gadget hums", "a gadget"], label=model.classes_[-1])
+        pool = replace(POOL, kind=kind, retrieval_weight=weight).overridden(k=k)
+        answers = model.answer(model.encode_rows(pd.concat([held, extra])), pool)
+        wanted = gains_by_hand(answers, weights)
+        np.testing.assert_allclose(memory_use(answers)["gain"], wanted, rtol=1e-9, atol=1e-12)
+        assert wanted.any() == (weight != 0)
+
+
+def test_a_neighbour_that_has_nearly_all_the_weight_leaves_what_the_others_say(spoilt, encoded):
+    answers = spoilt.answer(encoded, POOL.overridden(temperature=0.0002))
+    assert max(found.weights.max() for found in answers.retrieved.values()) > 1 - 1e-9
+    wanted = gains_by_hand(answers, (0.75, 0.5, 0.25))
+    np.testing.assert_allclose(memory_use(answers)["gain"], wanted, rtol=1e-9, atol=1e-12)
+
+
+def test_the_gain_is_the_same_in_small_blocks(spoilt, encoded, monkeypatch):
+    answers = spoilt.answer(encoded, POOL)
+    wanted = memory_use(answers)
+    monkeypatch.setattr(memory_audit, "GATHERED", 200)
+    pd.testing.assert_frame_equal(memory_use(answers), wanted)
+
+
+def test_planted_wrong_labels_rank_before_the_others(toy_model, encoded):
+    rows = toy_model.memory.rows.copy()
+    wrong = np.arange(0, len(rows), 11)
+    names = list(toy_model.classes_)
+    label = rows.columns.get_loc("label")
+    for row in wrong:  # the teacher's soft labels stay: it was never told the wrong label
+        rows.iloc[row, label] = names[(names.index(rows.iloc[row, label]) + 1) % len(names)]
+    memory = replace(toy_model.memory, rows=rows)
+    found = memory_table(answer(encoded, memory, POOL))
+    assert set(found["number"][: len(wrong)]) == set(wrong)
+    evidence = found[["teacher_doubt", "neighbour_doubt", "harm"]].mean(axis=1)
+    np.testing.assert_allclose(found["suspicion"], evidence)
+    assert found["suspicion"].is_monotonic_decreasing
+
+
+@pytest.mark.parametrize("name", ["weight", "number", "retrieved", "harm", "teacher", "gain", "suspicion"])
+def test_a_further_column_of_any_name_changes_nothing_that_is_found_out(toy_model, encoded, name):
+    named = replace(toy_model.memory, rows=toy_model.memory.rows.assign(**{name: "mine"}))
+    found, wanted = (memory_table(answer(encoded, memory, POOL)) for memory in (named, toy_model.memory))
+    pd.testing.assert_frame_equal(found, wanted)
+
+
+def test_a_row_that_the_teacher_labelled_is_no_suspect_and_the_list_says_who_labelled_it(spoilt, encoded):
+    suspects = memories(spoilt, spoilt.answer(encoded, POOL), "suspicious")
+    worst = suspects["number"].head(5).tolist()
+    assert suspects["suspicion"][4] > 0
+    rows = spoilt.memory.rows
+    rows = rows.assign(labelled_by=np.where(rows.index.isin(worst), "teacher", ""))
+    model = ReAugKDClassifier(replace(spoilt.parts, memory=replace(spoilt.memory, rows=rows)))
+    answers = model.answer(encoded, POOL)
+    found = memories(model, answers, "suspicious")
+    assert list(found.columns[:4]) == ["number", "text", "label", "labelled_by"]
+    assert found["number"].tolist() == [number for number in suspects["number"] if number not in worst]
+    every = memories(model, answers, "all").set_index("number")
+    assert every["suspicion"][worst].tolist() == [0] * 5
+    assert set(every["labelled_by"][worst]) == {"teacher"}
+    assert every["teacher_doubt"].tolist() == memory_table(answers).sort_values("number")["teacher_doubt"].tolist()
+
+
+def test_the_same_text_twice_is_a_near_duplicate_and_a_leak_of_the_test_rows(toy_model, encoded):
+    text = encoded.texts[3]
+    edited = apply_patch(toy_model, tuple(Edit("add", name, toy_model.classes_[0], text) for name in ("one", "two")))
+    last = len(edited.memory) - 1
+    found = near_duplicates(edited.memory, is_pair=False)
+    for number, other in ((last - 1, last), (last, last - 1)):  # either of two can be opened
+        assert ((found["number"] == number) & (found["other"] == other) & (found["overlap"] == 1.0)).any()
+    assert (found["text"].to_numpy() == edited.memory.rows["text"].to_numpy()[found["number"]]).all()
+    assert (found["other_label"].to_numpy() == edited.memory.rows["label"].to_numpy()[found["other"]]).all()
+    leaked = leaks(edited.answer(encoded, POOL), is_pair=False)
+    assert set(leaked.loc[(leaked["number"] == 3) & (leaked["overlap"] == 1.0), "other"]) >= {last - 1, last}
+    assert (leaked["text"].to_numpy() == encoded.rows["text"].to_numpy()[leaked["number"]]).all()
+    assert not leaked.duplicated(["number", "other"]).any()
+
+
+def far_apart(count):
+    """Keys of which each finds its first neighbours in the order of the numbers."""
+    return np.stack([np.cos(np.arange(count) / count), np.sin(np.arange(count) / count)], axis=1).astype(np.float32)
+
+
+@pytest.mark.parametrize("found_by", ["teacher", "text"])
+def test_near_duplicates_are_found_by_the_text_key_and_by_the_teachers_embeddings(found_by):
+    rows = pd.DataFrame({"id": [f"{n}" for n in range(40)], "text": [f"word{n} other{n}" for n in range(40)]})
+    rows.loc[[1, 30], "text"] = "the same text"
+    near, line = far_apart(40), far_apart(40)
+    near[30] = near[1]
+    z, text = (near, line) if found_by == "teacher" else (line, near)
+    memory = Memory(rows.assign(label="y"), ("y",), np.ones((40, 1)), z, {"text": text})
+    pairs = near_duplicates(memory, is_pair=False)
+    assert pairs[["number", "other"]].to_numpy().tolist() == [[1, 30], [30, 1]]
+
+
+def test_a_leak_is_found_by_any_key(toy_model, encoded):
+    text = encoded.texts[3]
+    for name in ("aligned", "text"):
+        edited = apply_patch(toy_model, (Edit("add", "one", toy_model.classes_[0], text),))
+        hidden = {key: values.copy() for key, values in edited.memory.keys.items()}
+        for key in hidden:
+            hidden[key][-1] *= 1 if key == name else -1
+        memory = edited.memory.with_keys(hidden)
+        leaked = leaks(answer(encoded, memory, POOL), is_pair=False)
+        assert ((leaked["number"] == 3) & (leaked["other"] == len(memory) - 1)).any()
+
+
+def test_a_memory_of_one_row_has_no_duplicates():
+    rows = pd.DataFrame({"id": ["a"], "text": ["x"], "label": ["y"]})
+    memory = Memory(rows, ("y",), np.ones((1, 1)), np.eye(1, 4), {})
+    assert near_duplicates(memory, is_pair=False).empty
+
+
+def test_each_question_shows_its_rows_in_its_order(spoilt, encoded):
+    table = memory_table(spoilt.answer(encoded, POOL))
+    assert len(table) == len(spoilt.memory)
+    assert shown_memories(table, "suspicious")["suspicion"].is_monotonic_decreasing
+    assert shown_memories(table, "most used")["weight"].is_monotonic_decreasing
+    assert set(shown_memories(table, "never used")["number"]) == set(table.loc[table["retrieved"] == 0, "number"])
+    harmful = shown_memories(table, "harmful")
+    assert (harmful["gain"] < 0).all()
+    assert harmful["gain"].is_monotonic_increasing
+    assert set(shown_memories(table, "edited")["edited"]) == {"relabelled"}
+
+
+@pytest.mark.parametrize("show", SHOWS[:5])
+def test_a_list_of_memories_has_the_rows_of_its_question_and_the_columns_that_matter_first(spoilt, encoded, show):
+    answers = spoilt.answer(encoded, POOL)
+    wanted, found = shown_memories(memory_table(answers), show), memories(spoilt, answers, show)
+    first = ["number", "text", "label", "teacher", "neighbours", "suspicion", "retrieved", "fixes", "breaks"]
+    assert list(found.columns[:9]) == first
+    pd.testing.assert_frame_equal(found[wanted.columns], wanted)
+
+
+def twice(model, encoded):
+    """The model as one of pairs, which holds a test row's pair twice, the words of one in capitals."""
+    base, settings = model.memory, replace(model.parts.settings, is_pair=True)
+    rows = base.rows.assign(text_pair="and the second")
+    rows.loc[[2, 50], "text"] = [encoded.texts[3], encoded.texts[3].upper()]
+    keys = {name: values.copy() for name, values in base.keys.items()}
+    for name, values in keys.items():
+        values[[2, 50]] = encoded.queries[name][3]
+    memory = replace(base, rows=rows, keys=keys)
+    pairs = replace(encoded, rows=encoded.rows.assign(text_pair="and the second"))
+    return ReAugKDClassifier(replace(model.parts, memory=memory, settings=settings)), pairs
+
+
+def test_near_duplicates_and_leaks_are_listed_as_two_rows_side_by_side_with_both_texts_of_a_pair(toy_model, encoded):
+    model, pairs = twice(toy_model, encoded)
+    text, columns = encoded.texts[3], ["number", "text", "text_pair", "label"]
+    columns += ["other", "other_text", "other_text_pair", "other_label", "overlap"]
+    found = memories(model, None, "near-duplicates")
+    assert list(found.columns) == columns
+    at_two = found[(found["number"] == 2) & (found["other"] == 50)].iloc[0]
+    assert at_two["text":"text_pair"].tolist() == [text, "and the second"]
+    assert at_two["other_text":"other_text_pair"].tolist() == [text.upper(), "and the second"]
+    assert ((found["number"] == 50) & (found["other"] == 2)).any()
+    leaked = memories(model, model.answer(pairs, POOL), "leaks of the test rows")
+    assert list(leaked.columns) == columns
+    of_row = leaked[(leaked["other"] == 3) & (leaked["overlap"] == 1.0)]
+    assert {2, 50} <= set(of_row["number"])
+    assert set(of_row["other_text"]) == {text}
+    assert set(of_row["other_label"]) == {encoded.rows["label"][3]}
+    rows = model.memory.rows
+    assert of_row["text"].tolist() == rows["text"].to_numpy()[of_row["number"]].tolist()
+    assert of_row["label"].tolist() == rows["label"].to_numpy()[of_row["number"]].tolist()
+
+
+def test_a_text_is_found_on_either_side_of_a_list(toy_model, encoded):
+    model, _ = twice(toy_model, encoded)
+    found = memories(model, None, "near-duplicates")
+    words = found["other_text"].iloc[-1]
+    holds = found[["text", "other_text"]].apply(lambda texts: texts.str.contains(words, case=False, regex=False))
+    assert RowFilter(text=words).of(found).index.tolist() == found.index[holds.any(axis=1)].tolist()
+    assert len(RowFilter(text="AND THE SECOND").of(found)) == len(found)
+
+
+@pytest.mark.parametrize("show", SHOWS)
+def test_without_answers_to_test_rows_some_lists_are_there_and_the_others_say_what_they_need(spoilt, show):
+    if show not in UNJUDGED:
+        with pytest.raises(
+            ReAugKDError, match="no answers to test rows to tell .*; choose one of all, edited, near-dup"
+        ):
+            memories(spoilt, None, show)
+        return
+    found = memories(spoilt, None, show)
+    assert list(found.columns[:3]) == ["number", "text", "label"]
+    if show == "edited":
+        rows = spoilt.memory.rows
+        assert found["number"].tolist() == np.flatnonzero(rows["edited"] == "relabelled").tolist()
+        assert found["text"].tolist() == rows["text"].iloc[found["number"]].tolist()
+
+
+def test_a_question_that_is_not_there_is_named(toy_model):
+    with pytest.raises(ReAugKDError, match="'best' is nothing to show; choose one of all, suspicious"):
+        memories(toy_model, None, "best")
+
+
+def test_the_neighbours_that_a_label_is_held_against_are_the_teachers(toy_model, encoded):
+    memory, labels = toy_model.memory, toy_model.memory.labels
+    similarities = memory.teacher_embeddings @ memory.teacher_embeddings.T
+    np.fill_diagonal(similarities, -2)
+    nearest = np.argsort(-similarities, axis=1, kind="stable")[:, :10]
+    found = memory_table(toy_model.answer(encoded, POOL)).sort_values("number")
+    np.testing.assert_allclose(found["neighbour_doubt"], (labels[nearest] != labels[:, None]).mean(axis=1))
+
+
+def test_a_memory_that_was_not_edited_shows_no_edited_rows(toy_model, encoded):
+    assert shown_memories(memory_table(toy_model.answer(encoded, POOL)), "edited").empty
+
+
+def test_planted_wrong_labels_of_shoptalk_are_found_by_teacher_and_neighbours():
+    planted, clean = (load_task("shoptalk", planted_errors=planted) for planted in (True, False))
+    outputs = TeacherOutputs.load(SHOPTALK_TEACHER_OUTPUTS)
+    hidden, soft_labels = outputs.of("train")
+    rows = planted.rows["train"].to_pandas()
+    wrong = planted.labels("train") != clean.labels("train")
+    rows["label"] = [planted.label_names[number] for number in planted.labels("train")]
+    memory = Memory(rows, planted.label_names, soft_labels, hidden, {})
+    unused = pd.DataFrame({name: np.zeros(len(rows)) for name in ("retrieved", "weight", "fixes", "breaks", "gain")})
+    found = suspicious_rows(memory, unused)
+    first = found["number"][: wrong.sum()]
+    assert wrong.sum() > 20
+    assert wrong[first].mean() > 0.8  # of as many as were planted
+    assert roc_auc_score(wrong[found["number"]], found["suspicion"]) > 0.95

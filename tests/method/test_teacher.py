@@ -1,0 +1,195 @@
+"""The teacher, and the file of its outputs: the seam between the two halves."""
+
+import json
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import torch
+from toy_data import toy_rows
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.method.teacher import TeacherOutputs
+from reaugkd.networks.encoders import TextClassifier
+from reaugkd.tasks.task import SPLITS, make_task
+
+
+@pytest.fixture(scope="module")
+def teacher(wide_encoder_folder):
+    torch.manual_seed(0)
+    return TextClassifier.from_pretrained(wide_encoder_folder, 3, max_length=16)
+
+
+@pytest.fixture(scope="module")
+def outputs(teacher, toy_task):
+    return TeacherOutputs.compute(teacher, toy_task, "toy-teacher")
+
+
+def test_the_outputs_are_what_the_teacher_says_of_every_row(teacher, toy_task, outputs):
+    assert outputs.ids == [row_id for split in SPLITS for row_id in toy_task.rows[split]["id"]]
+    assert outputs.splits == ["train"] * 90 + ["validation"] * 24 + ["test"] * 36
+    for split in SPLITS:
+        hidden, soft_labels = teacher.encode(toy_task.texts(split))
+        by_split = outputs.of(split)
+        np.testing.assert_allclose(by_split[0], hidden, rtol=1e-3, atol=1e-3)  # float16
+        np.testing.assert_allclose(by_split[1], soft_labels, atol=1e-6)
+        assert [array.dtype for array in by_split] == [np.float32, np.float32]
+    assert outputs.hidden.dtype == np.float16
+
+
+def test_the_file_gives_back_every_value_to_the_bit(outputs, tmp_path):
+    outputs.save(tmp_path / "deep" / "outputs.parquet")
+    loaded = TeacherOutputs.load(tmp_path / "deep" / "outputs.parquet")
+    assert (loaded.ids, loaded.splits) == (outputs.ids, outputs.splits)
+    assert (loaded.label_names, loaded.teacher) == (("fruit", "metal", "weather"), "toy-teacher")
+    assert loaded.fingerprint == outputs.fingerprint
+    np.testing.assert_array_equal(loaded.hidden, outputs.hidden)
+    np.testing.assert_array_equal(loaded.soft_labels, outputs.soft_labels)
+    assert (loaded.hidden.dtype, loaded.soft_labels.dtype) == (np.float16, np.float32)
+
+
+def test_the_file_is_plain_parquet_and_nothing_else_is_left(outputs, tmp_path):
+    outputs.save(tmp_path / "outputs.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["outputs.parquet"]
+    table = pd.read_parquet(tmp_path / "outputs.parquet")
+    assert list(table.columns) == ["id", "split", "teacher_hidden", "soft_labels"]
+    np.testing.assert_array_equal(np.stack(table["soft_labels"]), outputs.soft_labels)
+    content = (tmp_path / "outputs.parquet").read_bytes()
+    assert content[:4] == content[-4:] == b"PAR1"
+    assert not zipfile.is_zipfile(tmp_path / "outputs.parquet")
+
+
+def test_a_failed_write_leaves_the_old_file_whole(outputs, tmp_path, monkeypatch):
+    path = tmp_path / "outputs.parquet"
+    outputs.save(path)
+    before = path.read_bytes()
+
+    def fail(table, partial):
+        partial.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", fail)
+    with pytest.raises(OSError, match="No space left"):
+        outputs.save(path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["outputs.parquet"]
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(ReAugKDError, match=r"There is no file .*none\.parquet"):
+        TeacherOutputs.load(tmp_path / "none.parquet")
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 but not really", b"id,split\n1,train\n"])
+def test_a_file_that_is_no_parquet_is_refused_in_one_line(tmp_path, content):
+    (tmp_path / "outputs.parquet").write_bytes(content)
+    with pytest.raises(ReAugKDError, match="holds no teacher outputs") as caught:
+        TeacherOutputs.load(tmp_path / "outputs.parquet")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_cut_file_is_refused(outputs, tmp_path):
+    path = tmp_path / "outputs.parquet"
+    outputs.save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ReAugKDError, match="holds no teacher outputs"):
+        TeacherOutputs.load(path)
+
+
+def test_any_other_parquet_file_is_refused(tmp_path):
+    pd.DataFrame({"id": ["1"], "text": ["apple"]}).to_parquet(tmp_path / "outputs.parquet")
+    with pytest.raises(ReAugKDError, match="holds no teacher outputs"):
+        TeacherOutputs.load(tmp_path / "outputs.parquet")
+
+
+@pytest.mark.parametrize("metadata", ["[]", '"words"', '{"version": 1}', "{"])
+def test_other_metadata_is_refused(outputs, tmp_path, metadata):
+    path = tmp_path / "outputs.parquet"
+    outputs.save(path)
+    pq.write_table(pq.read_table(path).replace_schema_metadata({"reaugkd": metadata}), path)
+    with pytest.raises(ReAugKDError, match="holds no teacher outputs"):
+        TeacherOutputs.load(path)
+
+
+def test_another_format_version_is_refused(outputs, tmp_path):
+    path = tmp_path / "outputs.parquet"
+    outputs.save(path)
+    table = pq.read_table(path)
+    about = json.loads(table.schema.metadata[b"reaugkd"])
+    pq.write_table(table.replace_schema_metadata({"reaugkd": json.dumps(about | {"version": 99})}), path)
+    with pytest.raises(ReAugKDError, match="is of format 99, not 1"):
+        TeacherOutputs.load(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda outputs: outputs.soft_labels.__setitem__((3, 0), outputs.soft_labels[3, 0] + 0.1),
+        lambda outputs: outputs.soft_labels.__setitem__(3, [1.5, -0.5, 0.0]),
+        lambda outputs: outputs.soft_labels.__setitem__((3, 0), np.nan),
+        lambda outputs: outputs.hidden.__setitem__((3, 0), np.inf),
+    ],
+    ids=["sum", "negative", "nan", "hidden"],
+)
+def test_rows_that_are_no_probabilities_are_refused(outputs, tmp_path, change):
+    wrong = replace(outputs, hidden=outputs.hidden.copy(), soft_labels=outputs.soft_labels.copy())
+    change(wrong)
+    wrong.save(tmp_path / "outputs.parquet")
+    with pytest.raises(ReAugKDError, match="has rows that are no probabilities"):
+        TeacherOutputs.load(tmp_path / "outputs.parquet")
+
+
+def test_soft_labels_of_another_number_of_classes_are_refused(outputs, tmp_path):
+    replace(outputs, label_names=("fruit", "metal")).save(tmp_path / "outputs.parquet")
+    with pytest.raises(ReAugKDError, match=r"no probabilities|holds no teacher outputs"):
+        TeacherOutputs.load(tmp_path / "outputs.parquet")
+
+
+def test_outputs_fit_their_own_task_also_with_other_gold_labels(outputs, toy_task):
+    outputs.check(toy_task)
+    tables = {split: toy_task.rows[split].to_pandas() for split in SPLITS}
+    names = toy_task.label_names
+    tables = {
+        split: table.assign(label=[names[number] for number in table["label"]]) for split, table in tables.items()
+    }
+    tables["train"].loc[0, "label"] = "weather"
+    outputs.check(make_task("planted", tables))
+
+
+def test_outputs_of_other_rows_are_refused(outputs):
+    other = make_task("other", {split: toy_rows(9, seed) for split, seed in zip(SPLITS, (5, 6, 7), strict=True)})
+    with pytest.raises(ReAugKDError, match="computed for other classes, rows or splits than those of other"):
+        outputs.check(other)
+
+
+def test_outputs_of_other_classes_are_refused(outputs, toy_task):
+    with pytest.raises(ReAugKDError, match="computed for other classes, rows or splits than those of toy"):
+        outputs.check(replace(toy_task, label_names=("fruit", "metal")))
+
+
+def test_the_outputs_of_unlabelled_texts_come_last_and_are_read_with_those_of_train(teacher, unlabelled_task):
+    outputs = TeacherOutputs.compute(teacher, unlabelled_task, "toy-teacher")
+    rows = len(unlabelled_task.rows["unlabelled"])
+    assert outputs.splits == ["train"] * 90 + ["validation"] * 24 + ["test"] * 36 + ["unlabelled"] * rows
+    assert outputs.ids[-rows:] == unlabelled_task.rows["unlabelled"]["id"][:]
+    hidden, soft_labels = teacher.encode(unlabelled_task.taught_texts)
+    found = outputs.of("train", "unlabelled")
+    np.testing.assert_allclose(found[0], hidden, rtol=1e-3, atol=1e-3)  # float16
+    np.testing.assert_allclose(found[1], soft_labels, atol=1e-6)
+    outputs.check(unlabelled_task)
+
+
+def test_outputs_with_and_without_unlabelled_texts_are_told_apart(teacher, outputs, toy_task, unlabelled_task):
+    with pytest.raises(ReAugKDError, match="computed for other classes, rows or splits than those of toy"):
+        outputs.check(unlabelled_task)
+    with pytest.raises(ReAugKDError, match="computed for other classes, rows or splits than those of toy"):
+        TeacherOutputs.compute(teacher, unlabelled_task, "toy-teacher").check(toy_task)
+
+
+def test_unlabelled_texts_have_no_part_in_the_calibration(teacher, outputs, toy_task, unlabelled_task):
+    more = TeacherOutputs.compute(teacher, unlabelled_task, "toy-teacher").calibrated(unlabelled_task)
+    plain = outputs.calibrated(toy_task)
+    np.testing.assert_allclose(more.of("train")[1], plain.of("train")[1], atol=1e-6)

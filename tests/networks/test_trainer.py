@@ -1,0 +1,229 @@
+"""The training run: settings, batches, determinism, progress and resume."""
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from torch import nn
+from transformers import AutoTokenizer, set_seed
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.method.distillation import GOLD_ONLY, DistillationObjective
+from reaugkd.networks import trainer
+from reaugkd.networks.encoders import TextClassifier
+from reaugkd.networks.trainer import Progress, TrainingSettings, collate, run_trainer
+
+SETTINGS = TrainingSettings(epochs=4, learning_rate=0.05, batch_size=8, bf16=False, seed=3)  # 5 steps an epoch
+
+
+class Line(nn.Module):
+    """A linear classifier on the column ``x``."""
+
+    accepts_loss_kwargs = False
+
+    def __init__(self):
+        super().__init__()
+        set_seed(0)
+        self.linear = nn.Linear(4, 3)
+
+    def forward(self, x, labels):
+        return {"loss": nn.functional.cross_entropy(self.linear(x), labels)}
+
+
+def line_rows():
+    random = np.random.default_rng(0)
+    labels = np.arange(40) % 3
+    x = random.normal(size=(40, 4)) + np.eye(4)[labels] * 3
+    return Dataset.from_dict({"x": x.astype(np.float32), "labels": labels}).with_format("torch")
+
+
+def trained(folder, settings=SETTINGS, on_progress=lambda _: None):
+    objective = Line()
+    run_trainer(objective, line_rows(), settings, folder, "Line", on_progress=on_progress)
+    return objective.linear.weight.detach().clone()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("epochs", 0, "must be above 0"),
+        ("epochs", float("nan"), "must be above 0 and finite"),
+        ("seed", -1, "must be from 0 to 4,294,967,295"),
+        ("learning_rate", -1e-4, "must be above 0"),
+        ("batch_size", 0, "must be above 0"),
+        ("gradient_accumulation_steps", 0, "must be above 0"),
+        ("warmup_share", 1.0, "from 0 to below 1"),
+        ("weight_decay", -0.1, "from 0 to below 1"),
+    ],
+)
+def test_settings_are_validated(name, value, wanted):
+    with pytest.raises(ReAugKDError, match=f"The setting {name} is {value}; it must be.*{wanted.split()[-1]}"):
+        TrainingSettings(**{"epochs": 1, "learning_rate": 1e-3, name: value})
+
+
+def test_a_wider_encoder_takes_proportionally_smaller_steps():
+    settings = TrainingSettings(epochs=1, learning_rate=1e-4)
+    assert settings.for_width(384).learning_rate == pytest.approx(1e-4)
+    assert settings.for_width(768).learning_rate == pytest.approx(5e-5)
+
+
+@pytest.mark.parametrize("which", ["toy_encoder_folder", "wide_encoder_folder"])
+def test_a_batch_pads_the_tokens_and_stacks_the_rest(which, request):
+    tokenizer = AutoTokenizer.from_pretrained(request.getfixturevalue(which))
+    first, second = tokenizer("apple"), tokenizer("rain and snow and fog")
+    rows = [
+        {**first, "length": 3, "labels": 2, "soft_labels": [0.5, 0.25, 0.25]},
+        {**second, "length": 7, "labels": 0, "soft_labels": [0.0, 1.0, 0.0]},
+    ]
+    batch = collate(rows, tokenizer)
+    short, long = len(first["input_ids"]), len(second["input_ids"])
+    padding = [tokenizer.pad_token_id] * (long - short)
+    assert set(batch) == {*tokenizer.model_input_names, "labels", "soft_labels"}
+    assert batch["input_ids"].tolist() == [first["input_ids"] + padding, second["input_ids"]]
+    assert batch["attention_mask"].tolist() == [[1] * short + [0] * (long - short), [1] * long]
+    assert batch["labels"].tolist() == [2, 0]
+    assert batch["soft_labels"].tolist() == [[0.5, 0.25, 0.25], [0.0, 1.0, 0.0]]
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_one_others(tmp_path):
+    first = trained(tmp_path / "first")
+    assert torch.equal(trained(tmp_path / "again"), first)
+    other = TrainingSettings(epochs=4, learning_rate=0.05, batch_size=8, bf16=False, seed=4)
+    assert not torch.equal(trained(tmp_path / "other", other), first)
+
+
+def test_training_converges(tmp_path):
+    losses = []
+    trained(tmp_path, on_progress=lambda progress: losses.append(progress.loss))
+    assert losses[0] is None
+    assert losses[-1] < 0.6 * losses[1]
+
+
+def test_progress_starts_at_nothing_and_reaches_the_last_step(tmp_path):
+    reports = []
+    trained(tmp_path, on_progress=reports.append)
+    assert reports[0] == Progress("Line", 0, 20)
+    assert [report.step for report in reports] == [0, 5, 10, 15, 20]
+    assert {(report.stage, report.steps) for report in reports} == {("Line", 20)}
+    assert reports[1].eta_seconds > 0
+    assert reports[-1].eta_seconds == 0
+
+
+def test_the_last_step_is_reported_when_the_steps_are_no_multiple_of_five(tmp_path):
+    reports = []
+    settings = TrainingSettings(epochs=1.4, learning_rate=0.05, batch_size=8, bf16=False)
+    trained(tmp_path, settings, on_progress=reports.append)
+    assert reports[0].steps == 7
+    assert reports[-1].step == 7
+
+
+@pytest.mark.parametrize(("epochs", "told"), [(0.4, [0, 1]), (2, [0, 1, 2]), (2.4, [0, 1, 2, 3]), (3.0, [0, 1, 2, 3])])
+def test_each_epoch_that_ends_is_told_once_and_a_part_at_the_end_counts_as_one(tmp_path, epochs, told):
+    ended = []
+    settings = TrainingSettings(epochs=epochs, learning_rate=0.05, batch_size=8, bf16=False)
+    run_trainer(Line(), line_rows(), settings, tmp_path, "Line", on_progress=lambda _: None, on_epoch=ended.append)
+    assert ended == told
+
+
+def test_a_short_training_writes_no_checkpoint(tmp_path):
+    trained(tmp_path / "folder")
+    assert not list(tmp_path.rglob("checkpoint-*"))
+
+
+class Stopped(Exception):
+    """Raised by a test to interrupt a training."""
+
+
+def stop_at(step):
+    def on_progress(progress):
+        if progress.step >= step:
+            raise Stopped
+
+    return on_progress
+
+
+def test_an_interrupted_training_goes_on_and_ends_where_an_unbroken_one_does(tmp_path, monkeypatch):
+    unbroken = trained(tmp_path / "unbroken")
+    monkeypatch.setattr(trainer, "SECONDS_BETWEEN_CHECKPOINTS", 0)
+    with pytest.raises(Stopped):
+        trained(tmp_path / "broken", on_progress=stop_at(10))
+    steps = []
+    resumed = trained(tmp_path / "broken", on_progress=lambda progress: steps.append(progress.step))
+    # The step at which it broke is lost if its checkpoint was not yet written.
+    assert steps[0] in (9, 10)
+    assert steps[-1] == 20
+    assert torch.allclose(resumed, unbroken, atol=1e-6)
+
+
+def test_a_checkpoint_that_is_half_written_does_not_stop_the_resume(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "SECONDS_BETWEEN_CHECKPOINTS", 0)
+    with pytest.raises(Stopped):
+        trained(tmp_path, on_progress=stop_at(10))
+    monkeypatch.setattr(trainer, "SECONDS_BETWEEN_CHECKPOINTS", 60)
+    last = max(tmp_path.glob("checkpoint-*"), key=lambda folder: int(folder.name.split("-")[1]))
+    (last / "trainer_state.json").unlink()
+    steps = []
+    trained(tmp_path, on_progress=lambda progress: steps.append(progress.step))
+    assert steps[-1] == 20
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_ends_the_training_at_that_step_by_a_sentence(tmp_path, monkeypatch, value):
+    monkeypatch.setattr(trainer, "SECONDS_BETWEEN_CHECKPOINTS", 0)
+    losses, steps = iter([1.0] * 7 + [value] * 13), []
+
+    class Diverging(Line):
+        def forward(self, x, labels):
+            return {"loss": super().forward(x, labels)["loss"] * next(losses)}
+
+    def diverge():
+        run_trainer(Diverging(), line_rows(), SETTINGS, tmp_path, "Line", on_progress=lambda p: steps.append(p.step))
+
+    with pytest.raises(ReAugKDError, match=r"stage 'Line' is no number any more after 7 steps; choose a smaller"):
+        diverge()
+    assert steps == [0, 5]
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-7"]  # of the last good step
+    with pytest.raises(ReAugKDError, match="is no number any more after 7 steps"):
+        diverge()
+
+
+def test_the_trainer_leaves_the_module_in_evaluation_mode(tmp_path):
+    objective = Line()
+    run_trainer(objective, line_rows(), SETTINGS, tmp_path, "Line", on_progress=lambda _: None)
+    assert not objective.training
+
+
+def test_the_progress_bar_shows_stage_and_loss(tmp_path, capsys):
+    run_trainer(Line(), line_rows(), SETTINGS, tmp_path, "Line")
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "Line: 100%" in shown.err
+    assert "20/20" in shown.err
+    assert "loss=" in shown.err
+
+
+def test_two_accumulated_half_batches_are_one_whole_batch(toy_encoder_folder, toy_task, tmp_path):
+    sums = []
+    for batch_size, steps in ((16, 1), (8, 2)):
+        torch.manual_seed(0)
+        classifier = TextClassifier.from_pretrained(toy_encoder_folder, 3, layers=1)
+        for module in classifier.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+        tokens = classifier.tokenize(toy_task.texts("train")[:16])
+        rows = Dataset.from_dict({**tokens, "labels": np.arange(16) % 3}).with_format("torch")
+        settings = TrainingSettings(
+            epochs=1, learning_rate=1e-2, batch_size=batch_size, gradient_accumulation_steps=steps, warmup_share=0,
+            bf16=False,
+        )  # fmt: skip
+        gradients = {name: [] for name, _ in classifier.named_parameters()}
+        for name, value in classifier.named_parameters():
+            value.register_hook(lambda gradient, parts=gradients[name]: parts.append(gradient.clone()))
+        run_trainer(
+            DistillationObjective(classifier, GOLD_ONLY), rows, settings, tmp_path / str(batch_size), "Half",
+            tokenizer=classifier.tokenizer, on_progress=lambda _: None,
+        )  # fmt: skip
+        assert {len(parts) for parts in gradients.values()} == {steps}
+        sums.append({name: torch.stack(parts).sum(dim=0) for name, parts in gradients.items()})
+    for name, gradient in sums[0].items():
+        assert torch.allclose(sums[1][name], gradient, atol=2e-6, rtol=1e-3), name
