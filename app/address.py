@@ -4,12 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 import gradio as gr
-from maps_panel import MapsPanel
-from models import ModelMenu
-from settled import soon_after
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.plots.links import PageState, app_link, page_state
+
+from .models import ModelMenu
+from .parts.maps_panel import MapsPanel
+from .parts.settled import soon_after
 
 LONGEST_ADDRESS = 8_000  # characters; browsers send the address, and servers refuse longer ones
 

@@ -8,10 +8,11 @@ from functools import wraps
 from typing import Any
 
 import gradio as gr
-from memory_view import memories_of
-from models import SPLITS, ModelMenu, answered_rows, encoded_rows, import_analysis
 
 from reaugkd.errors import ReAugKDError
+
+from .models import SPLITS, ModelMenu, answered_rows, encoded_rows, import_analysis
+from .views.memory import memories_of
 
 MOST_ROWS = 1_000
 MOST_TEXTS = 256

@@ -6,22 +6,23 @@ from functools import partial
 from typing import Any
 
 import gradio as gr
-from address import keep_address, linked_model, linked_state
-from compare_view import CompareView
-from endpoints import add_endpoints
-from errors_view import ErrorsView
 from gradio.events import Dependency
-from learn_view import LearnView
-from maps_panel import MapsPanel
-from memory_view import MemoryView
-from model_job import ModelJob
-from models import ASKING, AT_ONCE, LATEST, ModelMenu, import_analysis
-from query_view import QueryView
-from row_table import ALL_ROWS
-from train_view import TrainView
-from training_view import TrainingView
 
 from reaugkd.plots.links import PageState
+
+from .address import keep_address, linked_model, linked_state
+from .endpoints import add_endpoints
+from .model_job import ModelJob
+from .models import ASKING, AT_ONCE, LATEST, ModelMenu, import_analysis
+from .parts.maps_panel import MapsPanel
+from .parts.row_table import ALL_ROWS
+from .views.compare import CompareView
+from .views.errors import ErrorsView
+from .views.learn import LearnView
+from .views.memory import MemoryView
+from .views.query import QueryView
+from .views.train import TrainView
+from .views.training import TrainingView
 
 MAPS = LATEST | {"concurrency_id": "maps"}
 

@@ -284,6 +284,16 @@ def study(
         _say(f"Wrote {path}.")
 
 
+@app.command("app", add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def open_page(context: typer.Context) -> None:
+    """Open the page that asks a model, shows why, and edits its memory: reaugkd app MODEL."""
+    try:
+        from reaugkd.app.serve import main as serve
+    except ModuleNotFoundError as error:
+        raise ReAugKDError(f"The page needs {error.name}; install it with: pip install 'reaugkd[app]'") from error
+    sys.exit(serve(context.args))
+
+
 @app.command()
 def info(model: Annotated[Path, Argument(help="Folder of a trained model.")], as_json: AsJson = False) -> None:
     """Show a trained model's card: what it was made of, and its table of ablations."""

@@ -12,12 +12,12 @@ from datasets import DatasetDict
 from toy_data import toy_rows
 from transformers import AlbertConfig, AlbertModel, T5Config, T5Model
 
+from app.parts.map_points import map_points
 from reaugkd import recipe as recipes
 from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.analysis.memory_audit import memory_table
 from reaugkd.analysis.refit import refit_pool
 from reaugkd.errors import ReAugKDError
-from reaugkd.map_points import map_points
 from reaugkd.method import choice
 from reaugkd.method.distillation import GOLD_ONLY, DistillationSettings
 from reaugkd.method.key_fitting import fit_keys

@@ -14,17 +14,17 @@ from urllib.parse import parse_qsl
 import gradio as gr
 import numpy as np
 import pytest
-from address import LONGEST_ADDRESS, address_of, linked_model
-from answer import LONGEST_EXAMPLE, answer_html, asked_text, example_texts, teacher_of
-from main import main, read_accounts
-from maps_panel import query_said
-from model_job import ModelJob
-from models import ModelMenu
 from ports import free_port
-from query_view import about_html
-from sentence import sentence_html
-from training_view import TrainingView, status_html, time_left
 
+from app.address import LONGEST_ADDRESS, address_of, linked_model
+from app.model_job import ModelJob
+from app.models import ModelMenu
+from app.parts.answer import LONGEST_EXAMPLE, answer_html, asked_text, example_texts, teacher_of
+from app.parts.maps_panel import query_said
+from app.parts.sentence import sentence_html
+from app.serve import main, read_accounts
+from app.views.query import about_html
+from app.views.training import TrainingView, status_html, time_left
 from reaugkd.analysis.what_if import Strikes, explain_what_if
 from reaugkd.errors import ReAugKDError
 from reaugkd.model.classifier import ReAugKDClassifier
@@ -60,11 +60,12 @@ def test_gradio_is_imported_without_parsing_its_components_and_inspect_is_left_a
 import ast, inspect
 file_of, parse, parsed = inspect.getfile, ast.parse, []
 ast.parse = lambda source, *rest, **more: parsed.append(source) or parse(source, *rest, **more)
-import before_gradio, gradio
+from app import before_gradio
+import gradio
 assert not [source for source in parsed if "class Textbox(" in str(source)]
 assert inspect.getfile is file_of and inspect.getfile(gradio.Textbox).endswith("textbox.py")
 """
-    subprocess.run([sys.executable, "-c", script], cwd=APP, check=True)
+    subprocess.run([sys.executable, "-c", script], cwd=APP.parent, check=True)
 
 
 # The query page
@@ -367,13 +368,13 @@ def test_a_port_that_is_taken_ends_with_one_sentence(capsys):
 def test_the_page_opens_without_torch_and_answers_without_what_only_trains(toy_model_folder):
     script = f"""
 import sys, json
-sys.path.insert(0, {str(APP)!r})
-import main
+sys.path.insert(0, {str(APP.parent)!r})
+from app import serve as main
 early = [name for name in ("torch", "transformers", "umap") if name in sys.modules]
 job = main.ModelJob({str(toy_model_folder)!r})
 main.build_app(job)
 job.start(); job.wait()
-from maps_panel import query_said
+from app.parts.maps_panel import query_said
 query_said("toy", job.model, job.model.explain("iron"))
 print(json.dumps([early, [name for name in ("umap", "sklearn", "datasets") if name in sys.modules]]))
 """

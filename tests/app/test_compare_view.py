@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from compare_view import comparison_of, explained, title_html, verdict_html
-from model_job import ModelJob
-from page import build_app
-from row_table import listed_html
-from rows_view import in_words
 
+from app.model_job import ModelJob
+from app.page import build_app
+from app.parts.row_table import listed_html
+from app.views.compare import comparison_of, explained, title_html, verdict_html
+from app.views.rows import in_words
 from reaugkd.errors import ReAugKDError
 from reaugkd.model.classifier import ReAugKDClassifier
 

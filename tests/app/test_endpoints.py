@@ -10,13 +10,13 @@ import pytest
 from benchmarks.app_speed import asked
 from gradio_client import Client
 from gradio_client.exceptions import AppError
-from main import launch
 from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
-from model_job import ModelJob
-from page import build_app
 from ports import free_port
 
+from app.model_job import ModelJob
+from app.page import build_app
+from app.serve import launch
 from reaugkd.analysis.comparison import compare
 from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.analysis.error_analysis import summary

@@ -5,7 +5,12 @@ from urllib.parse import quote_plus
 
 import gradio as gr
 import pytest
-from learn_view import (
+
+from app.exercises import Verdict
+from app.lessons import LESSONS, Guess, lesson_settings
+from app.model_job import ModelJob
+from app.models import ModelMenu
+from app.views.learn import (
     START,
     LearnView,
     asked_html,
@@ -19,11 +24,6 @@ from learn_view import (
     verdict_html,
     written_for_html,
 )
-from model_job import ModelJob
-from models import ModelMenu
-
-from reaugkd.exercises import Verdict
-from reaugkd.lessons import LESSONS, Guess, lesson_settings
 from reaugkd.model.explanation import explain
 from reaugkd.plots.links import PageState
 

@@ -2,11 +2,11 @@
 
 import gradio as gr
 import pytest
-from maps_panel import MapsPanel
-from memory_view import MemoryView, kept_patch, pending_html
-from model_job import ModelJob
-from models import ModelMenu
 
+from app.model_job import ModelJob
+from app.models import ModelMenu
+from app.parts.maps_panel import MapsPanel
+from app.views.memory import MemoryView, kept_patch, pending_html
 from reaugkd.analysis.edits import Edit
 from reaugkd.plots.links import PageState
 

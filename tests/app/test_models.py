@@ -4,10 +4,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from model_job import ModelJob
-from models import ModelMenu, kept
-from page import build_app
 
+from app.model_job import ModelJob
+from app.models import ModelMenu, kept
+from app.page import build_app
 from reaugkd.errors import ReAugKDError
 
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import gradio as gr
 import pytest
-from model_job import ModelJob
-from models import ModelMenu
-from retrieval_sliders import RetrievalSliders, moves, values_for
 
+from app.model_job import ModelJob
+from app.models import ModelMenu
+from app.parts.retrieval_sliders import RetrievalSliders, moves, values_for
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model.classifier import ReAugKDClassifier

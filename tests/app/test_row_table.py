@@ -2,7 +2,8 @@
 
 import pandas as pd
 import pytest
-from row_table import numbered, whose_label
+
+from app.parts.row_table import numbered, whose_label
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import gradio as gr
 import pytest
-from compare_view import DIFFERING, CompareView
-from errors_view import ANY, ErrorsView
-from maps_panel import MapsPanel
-from model_job import ModelJob
-from models import ModelMenu
-from row_table import listed_html
-from rows_view import in_words
 
+from app.model_job import ModelJob
+from app.models import ModelMenu
+from app.parts.maps_panel import MapsPanel
+from app.parts.row_table import listed_html
+from app.views.compare import DIFFERING, CompareView
+from app.views.errors import ANY, ErrorsView
+from app.views.rows import in_words
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.plots.links import PageState, app_link
 

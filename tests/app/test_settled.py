@@ -3,8 +3,9 @@
 from collections import defaultdict
 
 import gradio as gr
-from model_job import ModelJob
-from page import build_app
+
+from app.model_job import ModelJob
+from app.page import build_app
 
 
 def test_no_two_listeners_of_one_event_hold_back_their_last_call(tmp_path):

@@ -6,11 +6,11 @@ from functools import partial
 import gradio as gr
 import pandas as pd
 import pytest
-from model_job import ModelJob, train_as_asked
-from models import ModelMenu
 from toy_data import toy_rows
-from train_view import FILE, HUB, TrainView, file_html, guessed_columns, training_html
 
+from app.model_job import ModelJob, train_as_asked
+from app.models import ModelMenu
+from app.views.train import FILE, HUB, TrainView, file_html, guessed_columns, training_html
 from reaugkd import Recipe
 from reaugkd.errors import ReAugKDError
 from reaugkd.networks.weights import DEFAULT_ENCODER

@@ -14,12 +14,12 @@ import gradio as gr
 import numpy as np
 import pytest
 from gradio import queueing
-from main import launch
-from model_job import ModelJob
-from page import build_app
 from playwright.sync_api import expect, sync_playwright
 from ports import free_port
 
+from app.model_job import ModelJob
+from app.page import build_app
+from app.serve import launch
 from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model.classifier import ReAugKDClassifier

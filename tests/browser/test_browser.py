@@ -8,16 +8,16 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import maps_panel
 import pytest
-from answer import example_texts
-from model_job import ModelJob
 from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 from ports import free_port
 
+from app.model_job import ModelJob
+from app.parts import maps_panel
+from app.parts.answer import example_texts
+from app.parts.answer_bars import what_happened
 from reaugkd.analysis.what_if import flipping_set
-from reaugkd.answer_bars import what_happened
 from reaugkd.errors import ReAugKDError
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model.classifier import ReAugKDClassifier

@@ -5,13 +5,13 @@ import shutil
 import threading
 from dataclasses import replace
 
-import compare_view
 import pandas as pd
 import pytest
-from model_job import ModelJob
 from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 
+from app.model_job import ModelJob
+from app.views import compare as compare_view
 from reaugkd.analysis.comparison import OUTCOMES, compare, comparison_in_words
 from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.analysis.error_analysis import RowFilter

@@ -5,14 +5,14 @@ import shutil
 import threading
 from dataclasses import replace
 
-import errors_view
 import pandas as pd
 import pytest
-import query_view
-from model_job import ModelJob
 from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 
+from app.model_job import ModelJob
+from app.views import errors as errors_view
+from app.views import query as query_view
 from reaugkd.measures.reliability import expected_calibration_error
 from reaugkd.method.answers import effects
 from reaugkd.model.classifier import ReAugKDClassifier

@@ -1,13 +1,13 @@
 """What holds on every page: its width, its link, who is let in, and what may be uploaded."""
 
 import pytest
-from main import launch
-from model_job import ModelJob
-from page import build_app
 from phone import PAGES
 from playwright.sync_api import expect
 from ports import free_port
 
+from app.model_job import ModelJob
+from app.page import build_app
+from app.serve import launch
 from reaugkd.plots.links import VIEWS
 
 MAPS = "canvas.map-canvas"

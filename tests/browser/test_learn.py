@@ -4,18 +4,18 @@ import re
 from dataclasses import replace
 
 import pytest
-from learn_view import texts_to_guess
-from model_job import ModelJob
 from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 
+from app.exercises import exercise
+from app.lessons import LESSONS, judged_guesses, lesson_settings
+from app.model_job import ModelJob
+from app.parts.answer_bars import what_happened
+from app.snippets import compare_code, errors_code, memory_code, query_code
+from app.views.learn import texts_to_guess
 from reaugkd.analysis.edits import Edit
-from reaugkd.answer_bars import what_happened
-from reaugkd.exercises import exercise
-from reaugkd.lessons import LESSONS, judged_guesses, lesson_settings
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.explanation import explain
-from reaugkd.snippets import compare_code, errors_code, memory_code, query_code
 
 NASTY = "<img src=x onerror=\"window.ran='img'\"> ${window.ran='dollar'} {{window.ran='curly'}} <b>bold</b>"
 MAPS = "canvas.map-canvas"

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from benchmarks.app_speed import grown
-from maps_panel import points_of
 from playwright.sync_api import expect
 
-from reaugkd.map_points import most_moved, point_colours
+from app.parts.map_points import most_moved, point_colours
+from app.parts.maps_panel import points_of
 
 MAPS = "canvas.map-canvas"
 GREY = (154, 160, 168)

@@ -6,12 +6,12 @@ from shutil import copytree
 import numpy as np
 import pandas as pd
 import pytest
-from maps_panel import points_of
-from model_job import ModelJob
 from playwright.sync_api import expect
 
+from app.model_job import ModelJob
+from app.parts.map_points import colour_columns, map_overlap, most_moved
+from app.parts.maps_panel import points_of
 from reaugkd.analysis.what_if import Strikes, explain_what_if
-from reaugkd.map_points import colour_columns, map_overlap, most_moved
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model.classifier import ReAugKDClassifier

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from model_job import ModelJob
 from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 
+from app.model_job import ModelJob
 from reaugkd.analysis.edits import Edit, apply_patch, read_patch
 from reaugkd.analysis.memory_audit import memories
 from reaugkd.analysis.memory_questions import SHOWS

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import query_view
 from playwright.sync_api import expect
 
+from app.parts.answer_bars import what_happened
+from app.views import query as query_view
 from reaugkd.analysis.what_if import Strikes, explain_what_if
-from reaugkd.answer_bars import what_happened
 from reaugkd.model.classifier import ReAugKDClassifier
 
 BARS = "#answer .answer-bars tbody tr"

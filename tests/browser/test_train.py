@@ -4,12 +4,12 @@ import threading
 
 import pandas as pd
 import pytest
-import train_view
-from model_job import ModelJob
 from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 from toy_data import toy_rows
 
+from app.model_job import ModelJob
+from app.views import train as train_view
 from reaugkd import Recipe
 from reaugkd.errors import ReAugKDError
 from reaugkd.model.classifier import ReAugKDClassifier

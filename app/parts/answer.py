@@ -3,9 +3,10 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reaugkd.answer_bars import answer_bars, what_happened
-from reaugkd.neighbour_table import escaped_text
 from reaugkd.texts import in_one_line
+
+from .answer_bars import answer_bars, what_happened
+from .neighbour_table import escaped_text
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     import numpy as np

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from reaugkd.measures.reliability import confidence_column
-from reaugkd.neighbour_table import escaped_text
+
+from .neighbour_table import escaped_text
 
 if TYPE_CHECKING:  # torch takes seconds to import, and no table needs it
     from reaugkd.analysis.comparison import Comparison

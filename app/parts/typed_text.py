@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
-from models import LATEST
+
+from ..models import LATEST
 
 # A box that the page fills sends a change before the page has taken its value: it is read where it stands.
 READ = """(...values) => {{

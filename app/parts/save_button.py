@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from models import LATEST
+
+from ..models import LATEST
 
 FILES = tempfile.TemporaryDirectory(prefix="reaugkd-")  # goes with the server
 

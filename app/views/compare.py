@@ -5,22 +5,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 import pandas as pd
-from answer import answer_html, asked_text, example_texts, teacher_of
-from code_box import place_code
-from maps_panel import MapsPanel
-from models import LATEST, SPLITS, ModelMenu, encoded_rows, kept
-from row_table import ALL_ROWS, PICK
-from rows_view import RowsView, rows_in_words, selected_rows
-from sentence import sentence_html
-from settled import soon_after
-from typed_text import filled_boxes, on_typing, place_boxes
 
-from reaugkd.error_tables import outcome_table
 from reaugkd.errors import ReAugKDError
-from reaugkd.neighbour_table import escaped_text
 from reaugkd.plots.links import PageState
-from reaugkd.snippets import compare_code
 from reaugkd.texts import text_of_row, two_parts
+
+from ..models import LATEST, SPLITS, ModelMenu, encoded_rows, kept
+from ..parts.answer import answer_html, asked_text, example_texts, teacher_of
+from ..parts.code_box import place_code
+from ..parts.error_tables import outcome_table
+from ..parts.maps_panel import MapsPanel
+from ..parts.neighbour_table import escaped_text
+from ..parts.row_table import ALL_ROWS, PICK
+from ..parts.sentence import sentence_html
+from ..parts.settled import soon_after
+from ..parts.typed_text import filled_boxes, on_typing, place_boxes
+from ..snippets import compare_code
+from .rows import RowsView, rows_in_words, selected_rows
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import Explanation, ReAugKDClassifier

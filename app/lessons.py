@@ -143,7 +143,7 @@ def guessed_classes(explanation: "Explanation", gold: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Lesson:
-    """The words of a task; :func:`reaugkd.exercises.exercise` adds those that are about a model.
+    """The words of a task; :func:`app.exercises.exercise` adds those that are about a model.
 
     Parameters
     ----------

@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 import pandas as pd
-from code_box import place_code
-from maps_panel import MapsPanel
-from models import ASKING, EACH, LATEST, ModelMenu, answered_rows, encoded_rows, kept
-from row_table import row_table, whose_label
-from rows_view import RowsView
-from save_button import SaveButton
-from sentence import READ_ALOUD, sentence_html
-from settled import soon_after
 
 from reaugkd.analysis.memory_questions import ALL, DUPLICATES, SHOWS, SUSPICIOUS
 from reaugkd.errors import ReAugKDError
-from reaugkd.neighbour_table import escaped_text
 from reaugkd.plots.links import PageState
-from reaugkd.snippets import memory_code
 from reaugkd.texts import row_in_one_line
+
+from ..models import ASKING, EACH, LATEST, ModelMenu, answered_rows, encoded_rows, kept
+from ..parts.code_box import place_code
+from ..parts.maps_panel import MapsPanel
+from ..parts.neighbour_table import escaped_text
+from ..parts.row_table import row_table, whose_label
+from ..parts.save_button import SaveButton
+from ..parts.sentence import READ_ALOUD, sentence_html
+from ..parts.settled import soon_after
+from ..snippets import memory_code
+from .rows import RowsView
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import ReAugKDClassifier

@@ -6,9 +6,7 @@ import re
 
 import pandas as pd
 
-from reaugkd.analysis.comparison import OUTCOMES, Comparison
-from reaugkd.analysis.error_analysis import RowFilter, calibration, confusion, disagreements
-from reaugkd.error_tables import (
+from app.parts.error_tables import (
     MAX_CLASSES,
     confusion_table,
     disagreement_table,
@@ -16,6 +14,8 @@ from reaugkd.error_tables import (
     outcome_table,
     reliability_bars,
 )
+from reaugkd.analysis.comparison import OUTCOMES, Comparison
+from reaugkd.analysis.error_analysis import RowFilter, calibration, confusion, disagreements
 from reaugkd.measures.significance import Interval
 
 NASTY = '<img src=x onerror="alert(1)"> ${alert(2)} {{alert(3)}}'

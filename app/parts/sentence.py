@@ -1,7 +1,8 @@
 """How a view says what is wrong: one sentence, read aloud by those who do not see it."""
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.neighbour_table import escaped_text
+
+from .neighbour_table import escaped_text
 
 # For the js_on_load of what changes while one does something else: a screen reader says it when it has time.
 READ_ALOUD = "element.setAttribute('role', 'status');"

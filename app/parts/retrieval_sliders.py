@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from models import AT_ONCE, LATEST, ModelMenu
-from settled import soon_after
 
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.plots.links import PageState
+
+from ..models import AT_ONCE, LATEST, ModelMenu
+from .settled import soon_after
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import ReAugKDClassifier

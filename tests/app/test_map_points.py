@@ -6,9 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reaugkd.analysis.edits import Edit, apply_patch
-from reaugkd.errors import ReAugKDError
-from reaugkd.map_points import (
+from app.parts.map_points import (
     MapPoints,
     colour_columns,
     map_overlap,
@@ -17,6 +15,8 @@ from reaugkd.map_points import (
     nearest_memories,
     point_colours,
 )
+from reaugkd.analysis.edits import Edit, apply_patch
+from reaugkd.errors import ReAugKDError
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.plots.figures import PALETTE
 

@@ -8,15 +8,16 @@ from typing import Any, ClassVar
 
 import gradio as gr
 import pandas as pd
-from maps_panel import MapsPanel
-from models import ModelMenu
-from row_table import ALL_ROWS, listed_html, numbered, row_table
-from save_button import SaveButton
-from sentence import sentence_html
-from typed_text import on_typing
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.plots.links import PageState, picked_of
+
+from ..models import ModelMenu
+from ..parts.maps_panel import MapsPanel
+from ..parts.row_table import ALL_ROWS, listed_html, numbered, row_table
+from ..parts.save_button import SaveButton
+from ..parts.sentence import sentence_html
+from ..parts.typed_text import on_typing
 
 
 def in_words(chosen: Mapping[str, Any]) -> list[str]:

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio.blocks import Block
-from model_job import ModelJob, Train, train_as_asked
-from models import AT_ONCE, ModelMenu
-from sentence import READ_ALOUD, sentence_html
-from training_view import loss_plot, stages_html
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.neighbour_table import escaped_text
 from reaugkd.plots.figures import epochs_figure
+
+from ..model_job import ModelJob, Train, train_as_asked
+from ..models import AT_ONCE, ModelMenu
+from ..parts.neighbour_table import escaped_text
+from ..parts.sentence import READ_ALOUD, sentence_html
+from .training import loss_plot, stages_html
 
 if TYPE_CHECKING:  # torch and pandas' readers take seconds to import: the page opens first
     import pandas as pd

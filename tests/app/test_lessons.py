@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from app.exercises import NEAR_ENOUGH, SHORT, exercise, flip_weights
+from app.lessons import LESSONS, Guess, guessed_classes, judged_guesses, lesson_settings, teaching_order
 from reaugkd.analysis.comparison import compare
 from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.errors import ReAugKDError
-from reaugkd.exercises import NEAR_ENOUGH, SHORT, exercise, flip_weights
-from reaugkd.lessons import LESSONS, Guess, guessed_classes, judged_guesses, lesson_settings, teaching_order
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model.classifier import ReAugKDClassifier

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reaugkd.method.pool import DECIDE_ABOUT_NEW
-from reaugkd.neighbour_table import NO_SAY, adds, escaped_text, signed, what_it_adds
+
+from .neighbour_table import NO_SAY, adds, escaped_text, signed, what_it_adds
 
 if TYPE_CHECKING:
     from reaugkd.model.explanation import Explanation

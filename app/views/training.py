@@ -3,11 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from model_job import ModelJob
-from sentence import sentence_html
 
-from reaugkd.neighbour_table import escaped_text
 from reaugkd.plots.figures import loss_figure
+
+from ..model_job import ModelJob
+from ..parts.neighbour_table import escaped_text
+from ..parts.sentence import sentence_html
 
 if TYPE_CHECKING:
     from reaugkd.networks.trainer import Progress

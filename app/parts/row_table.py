@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import pandas as pd
-from models import LATEST
 
-from reaugkd.neighbour_table import escaped_text
+from ..models import LATEST
+from .neighbour_table import escaped_text
 
 if TYPE_CHECKING:
     Row = Mapping[Any, Any] | pd.Series[Any]

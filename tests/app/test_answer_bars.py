@@ -9,7 +9,7 @@ from math import exp, log
 import numpy as np
 import pytest
 
-from reaugkd.answer_bars import answer_bars, what_happened
+from app.parts.answer_bars import answer_bars, what_happened
 from reaugkd.method.answers import answer
 from reaugkd.model.explanation import explain
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from answer import answer_html, shortened
-from models import ASKING, ModelMenu, encoded_rows, kept
-from sentence import sentence_html
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.lessons import (
+from reaugkd.plots.links import PageState, app_link
+from reaugkd.texts import in_one_line, two_parts
+
+from ..lessons import (
     LESSONS,
     WEIGHT,
     Guess,
@@ -20,13 +20,15 @@ from reaugkd.lessons import (
     lesson_settings,
     teaching_order,
 )
-from reaugkd.neighbour_table import escaped_text, neighbour_table
-from reaugkd.plots.links import PageState, app_link
-from reaugkd.texts import in_one_line, two_parts
+from ..models import ASKING, ModelMenu, encoded_rows, kept
+from ..parts.answer import answer_html, shortened
+from ..parts.neighbour_table import escaped_text, neighbour_table
+from ..parts.sentence import sentence_html
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import Explanation, ReAugKDClassifier
-    from reaugkd.exercises import Exercise, Verdict
+
+    from ..exercises import Exercise, Verdict
 
 Solved = dict[str, list[str]]  # keys of tasks by model, as the browser keeps them
 WRITTEN_FOR = "shoptalk"
@@ -50,7 +52,7 @@ def texts_to_guess(model: "ReAugKDClassifier") -> list[int]:
 @kept(16)
 def exercise_of(model: "ReAugKDClassifier", key: str) -> "Exercise":
     """Set a task for a model, once."""
-    from reaugkd.exercises import exercise
+    from ..exercises import exercise
 
     return exercise(model, encoded_rows(model, "test"), key)
 

@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from app.parts.neighbour_table import escaped_text, neighbour_table
 from reaugkd.method.pool import KeySettings
 from reaugkd.model.explanation import explain
-from reaugkd.neighbour_table import escaped_text, neighbour_table
 
 NASTY = "<img src=x onerror=\"alert(1)\"> ${alert(2)} {{alert(3)}} `\\` & 'quoted'"
 

@@ -12,21 +12,23 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 import numpy as np
 import pandas as pd
-from models import AT_ONCE, ModelMenu, answered_rows, import_analysis, kept
 from numpy.typing import NDArray
-from row_table import row_table, whose_label
-from save_button import SaveButton
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.neighbour_table import escaped_text
 from reaugkd.plots.links import PageState
 from reaugkd.texts import row_in_one_line, text_of_row, two_parts
 
+from ..models import AT_ONCE, ModelMenu, answered_rows, import_analysis, kept
+from .neighbour_table import escaped_text
+from .row_table import row_table, whose_label
+from .save_button import SaveButton
+
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import Explanation, ReAugKDClassifier
-    from reaugkd.map_points import MapPoints
     from reaugkd.method.answers import Answers
     from reaugkd.networks.epochs import TrainingEpochs
+
+    from .map_points import MapPoints
 
 SHOWN = [("everything", "all"), ("memories", "memory"), ("test rows", "test")]
 NEIGHBOURS = 8
@@ -35,14 +37,15 @@ MOST_LINES = 16  # a fan of more would hide the points
 ASKED_OF_STUDENT = 4_000  # of more memories the student is not asked what it says: the maps would come too late
 LISTED = ["point", "kind", "text", "text_pair", "label", "teacher", "student", "answer", "effect", "moved"]
 OPENED = "<p>Point at a text to read it; click it to open it. Shift and drag, or choose “select”, to circle texts.</p>"
-CANVAS = Path(__file__).with_name("map_canvas.html")
+CANVAS = Path(__file__).parents[1] / "static" / "map_canvas.html"
 
 
 @kept(2)
 def points_of(model: "ReAugKDClassifier") -> "MapPoints":
     """Return the points of a model's maps, once; the last two stay."""
-    from reaugkd.map_points import map_points
     from reaugkd.texts import texts_of
+
+    from .map_points import map_points
 
     answered, memories = None, None
     if model.parts.maps is not None:
@@ -57,7 +60,7 @@ def points_of(model: "ReAugKDClassifier") -> "MapPoints":
 @kept(2)
 def overlap_of(model: "ReAugKDClassifier") -> dict[str, float]:
     """Measure what a model's maps are worth, once."""
-    from reaugkd.map_points import map_overlap
+    from .map_points import map_overlap
 
     return map_overlap(model)
 
@@ -192,7 +195,7 @@ class MapsPanel:
 
     def _columns(self, name: str) -> list[str]:
         """Return the columns by which a model's points can be coloured."""
-        from reaugkd.map_points import colour_columns
+        from .map_points import colour_columns
 
         try:
             return colour_columns(points_of(self.menu.get(name)))
@@ -207,7 +210,7 @@ class MapsPanel:
     def points(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Send the positions of all points of a model, base64 of float32; or the sentence that says why not."""
         import_analysis()
-        from reaugkd.map_points import KINDS, colour_columns
+        from .map_points import KINDS, colour_columns
 
         try:
             model = self.menu.get(asked["model"])
@@ -231,7 +234,7 @@ class MapsPanel:
 
     def colours(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Send the colour of each point by a column, base64 of uint8, with the legend."""
-        from reaugkd.map_points import point_colours
+        from .map_points import point_colours
 
         try:
             colours = point_colours(points_of(self.menu.get(asked["model"])), asked["column"])
@@ -250,7 +253,7 @@ class MapsPanel:
         return {"neighbours": [number for number, _ in self._nearest(model, int(asked["point"]))]}
 
     def _nearest(self, model: "ReAugKDClassifier", point: int) -> list[tuple[int, float]]:
-        from reaugkd.map_points import nearest_memories
+        from .map_points import nearest_memories
 
         points = points_of(model)
         answered: Answers | None = None
@@ -335,7 +338,7 @@ class MapsPanel:
         return self.list_points(name, [int(point) for point in event.points])
 
     def _most_moved(self, name: str) -> dict[Any, Any]:
-        from reaugkd.map_points import most_moved
+        from .map_points import most_moved
 
         return self.show_points(name, most_moved(self._points(name), MOST_MOVED))
 

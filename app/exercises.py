@@ -14,13 +14,14 @@ from reaugkd.analysis.error_analysis import confusion
 from reaugkd.analysis.memory_audit import memory_table
 from reaugkd.analysis.what_if import NO_STRIKES, Strikes, explain_what_if, flipping_set
 from reaugkd.errors import ReAugKDError
-from reaugkd.lessons import LESSONS, Lesson, lesson_settings
 from reaugkd.method.answers import EncodedTexts
 from reaugkd.method.pool import Pool
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.plots.links import PageState
 from reaugkd.tasks.sources import SHOPTALK
 from reaugkd.texts import Text, in_one_line, texts_of, two_parts
+
+from .lessons import LESSONS, Lesson, lesson_settings
 
 NEAR_ENOUGH = 0.05
 SHORT = 160  # characters that a learner reads at a glance
@@ -108,7 +109,7 @@ def exercise(model: ReAugKDClassifier, encoded: EncodedTexts, key: str, seed: in
     encoded : EncodedTexts
         Its test rows, by :meth:`ReAugKDClassifier.encode_rows`.
     key : str
-        Of one of :data:`reaugkd.lessons.LESSONS`.
+        Of one of :data:`app.lessons.LESSONS`.
     seed : int
         Seed by which a text, or the options, are drawn.
 

@@ -6,20 +6,21 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from answer import answer_html, asked_text, example_texts, teacher_of
-from code_box import place_code
-from maps_panel import MapsPanel, query_said
-from models import EACH, LATEST, ModelMenu
-from retrieval_sliders import RetrievalSliders, moves, moves_of_link, values_for
-from sentence import READ_ALOUD, sentence_html
-from typed_text import filled_boxes, on_typing, place_boxes
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.model.card import memory_in_words
-from reaugkd.neighbour_table import escaped_text, neighbour_table
 from reaugkd.plots.links import PageState, struck_in_link, struck_of
-from reaugkd.snippets import query_code
 from reaugkd.texts import row_in_one_line, two_parts
+
+from ..models import EACH, LATEST, ModelMenu
+from ..parts.answer import answer_html, asked_text, example_texts, teacher_of
+from ..parts.code_box import place_code
+from ..parts.maps_panel import MapsPanel, query_said
+from ..parts.neighbour_table import escaped_text, neighbour_table
+from ..parts.retrieval_sliders import RetrievalSliders, moves, moves_of_link, values_for
+from ..parts.sentence import READ_ALOUD, sentence_html
+from ..parts.typed_text import filled_boxes, on_typing, place_boxes
+from ..snippets import query_code
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import ReAugKDClassifier

@@ -14,7 +14,7 @@ def place_code(elem_id: str) -> gr.Code:
     Returns
     -------
     Code
-        To be filled with what :mod:`reaugkd.snippets` writes.
+        To be filled with what :mod:`app.snippets` writes.
     """
     with gr.Accordion("The same in Python", open=False, elem_id=f"{elem_id}-box"):
         return gr.Code(

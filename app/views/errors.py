@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gradio as gr
 import pandas as pd
-from code_box import place_code
-from maps_panel import MapsPanel
-from models import SPLITS, ModelMenu, encoded_rows, kept
-from retrieval_sliders import RetrievalSliders, moves, moves_of_link, values_for
-from row_table import ALL_ROWS, PICK
-from rows_view import RowsView, rows_in_words, selected_rows
 
-from reaugkd.error_tables import confusion_table, disagreement_table, flip_buttons, reliability_bars
-from reaugkd.neighbour_table import escaped_text, neighbour_table
 from reaugkd.plots.links import PageState
-from reaugkd.snippets import errors_code
+
+from ..models import SPLITS, ModelMenu, encoded_rows, kept
+from ..parts.code_box import place_code
+from ..parts.error_tables import confusion_table, disagreement_table, flip_buttons, reliability_bars
+from ..parts.maps_panel import MapsPanel
+from ..parts.neighbour_table import escaped_text, neighbour_table
+from ..parts.retrieval_sliders import RetrievalSliders, moves, moves_of_link, values_for
+from ..parts.row_table import ALL_ROWS, PICK
+from ..snippets import errors_code
+from .rows import RowsView, rows_in_words, selected_rows
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import ReAugKDClassifier

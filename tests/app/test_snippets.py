@@ -5,6 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from app.snippets import compare_code, errors_code, memory_code, query_code
 from reaugkd.analysis.comparison import compare
 from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.analysis.error_analysis import RowFilter, confusion, summary
@@ -13,7 +14,6 @@ from reaugkd.analysis.refit import refit_pool
 from reaugkd.analysis.what_if import Strikes, explain_what_if
 from reaugkd.method.answers import changed_answers
 from reaugkd.method.pool import KeySettings, Pool
-from reaugkd.snippets import compare_code, errors_code, memory_code, query_code
 
 NASTY = "it's \"odd\" \\ {x} ${y} `z`\nimport os; os.abort() # ''' \u2028 λ"
 

@@ -1,0 +1,151 @@
+"""Serves the page, which opens at once; the model is loaded, or trained first, behind it."""
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from . import before_gradio  # noqa: F401
+
+# isort: split
+import gradio as gr
+import gradio.mcp
+
+from reaugkd.errors import ReAugKDError
+
+from .model_job import ModelJob, train_shoptalk
+from .page import build_app
+
+LARGEST_UPLOAD = "50mb"
+DEFAULT_MODEL = Path("runs") / "shoptalk"
+LOOKS: dict[str, Any] = {
+    "theme": gr.themes.Default(
+        primary_hue="blue",
+        font=("system-ui", "sans-serif"),
+        font_mono=("ui-monospace", "monospace"),
+    ).set(body_text_color_subdued="*neutral_500"),  # Gradio's own grey is too light on white to read
+    "css_paths": sorted((Path(__file__).parent / "static").glob("*.css")),
+}
+
+
+def launch(
+    page: gr.Blocks, host: str, port: int, *, accounts: list[tuple[str, str]] | None = None, mcp: bool = False
+) -> str:
+    """Open the page to this machine only, unless another host is named; nothing is asked of the outside.
+
+    Parameters
+    ----------
+    page : Blocks
+        The page.
+    host : str
+        Address to listen on.
+    port : int
+        A free port.
+    accounts : list of (str, str), optional
+        Names and passwords of those who may open it; everyone if left out.
+    mcp : bool
+        Offer the endpoints as MCP tools too.
+
+    Returns
+    -------
+    str
+        The page's address.
+    """
+    if mcp:
+        importlib.reload(gradio.mcp)  # it was imported without mcp
+    _, address, _ = page.launch(
+        server_name=host,
+        server_port=port,
+        share=False,
+        quiet=True,
+        run_history=False,
+        prevent_thread_lock=True,
+        auth=accounts,
+        max_file_size=LARGEST_UPLOAD,
+        mcp_server=mcp,
+        footer_links=["api", "settings"],
+        **LOOKS,
+    )
+    return str(address)
+
+
+def read_accounts(path: str | Path) -> list[tuple[str, str]]:
+    """Read who may open the page.
+
+    Parameters
+    ----------
+    path : str or Path
+        A text file: ``name:password`` on each line; lines that begin with # are notes.
+
+    Returns
+    -------
+    list of (str, str)
+        Names and passwords.
+
+    Raises
+    ------
+    ReAugKDError
+        If the file is missing, names nobody, or a line is not of this form.
+    """
+    file = Path(path)
+    lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+    accounts = [line.partition(":")[::2] for line in lines if line and not line.startswith("#")]
+    if not accounts or not all(map(all, accounts)):
+        raise ReAugKDError(f"{str(path)!r} must be a file with name:password on each of its lines; write it so.")
+    return accounts
+
+
+def main(arguments: list[str] | None = None, default: Path = DEFAULT_MODEL) -> int:
+    """Start the app.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        The command line.
+    default : Path
+        The model if none is named: shoptalk's, trained there if need be.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
+    parser = argparse.ArgumentParser(
+        prog="reaugkd app", description="Ask a retrieval-augmented student and see what it retrieves."
+    )
+    parser.add_argument("folder", nargs="?", help="a trained model; shoptalk, trained if need be, if left out")
+    parser.add_argument("--model", metavar="FOLDER", help="the same")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
+    parser.add_argument("--auth", metavar="FILE", help="let in only those whom FILE lists, name:password on each line")
+    parser.add_argument("--mcp", action="store_true", help="offer the endpoints as MCP tools too")
+    chosen = parser.parse_args(arguments)
+    model = chosen.folder or chosen.model
+    try:
+        if chosen.auth and chosen.mcp:
+            raise ReAugKDError("MCP tools cannot log in; leave out --mcp or --auth.")
+        accounts = read_accounts(chosen.auth) if chosen.auth else None
+    except ReAugKDError as error:
+        return _failed(str(error))
+    job = ModelJob(model) if model else ModelJob(str(default), train_shoptalk)
+    page = build_app(job)
+    try:
+        address = launch(page, chosen.host, chosen.port, accounts=accounts, mcp=chosen.mcp)
+    except OSError as error:
+        return _failed(f"{str(error).splitlines()[0].rstrip('.')}; name another one with --port.")
+    sys.stdout.write(f"Open {address} (Ctrl+C ends it)\n")
+    sys.stdout.flush()
+    job.start()
+    if model:
+        job.wait()
+        if job.error:
+            page.close()
+            return _failed(job.error)
+    page.block_thread()
+    return 0
+
+
+def _failed(sentence: str) -> int:
+    sys.stderr.write(sentence + "\n")
+    return 1
