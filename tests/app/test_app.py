@@ -247,7 +247,8 @@ def test_the_status_says_stage_step_loss_and_time_left():
 
 
 def test_white_words_stand_out_from_the_colours_of_the_theme_behind_them():
-    rules = re.findall(r"background: var\(--primary-(\d+)\); color: white", (APP / "static" / "style.css").read_text("utf-8"))
+    style = (APP / "static" / "style.css").read_text("utf-8")
+    rules = re.findall(r"background: var\(--primary-(\d+)\); color: white", style)
     assert rules
     for step in rules:
         colour = getattr(gr.themes.colors.blue, f"c{step}")
