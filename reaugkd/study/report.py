@@ -13,6 +13,7 @@ from scipy import stats
 from reaugkd.errors import ReAugKDError
 from reaugkd.measures.significance import drawn, drawn_differences, interval
 from reaugkd.study.answers import study_answers
+from reaugkd.study.cost import LATENCY_FILE, cost_figure, cost_table
 from reaugkd.study.figures import ALL_TASKS, comparison_figure, methods_figure, scenario_figure
 from reaugkd.study.plan import NO_TEACHER, Study
 from reaugkd.study.record import NOTHING, StudyRecord
@@ -49,8 +50,9 @@ def write_report(study: Study, data: str | Path, work: str | Path, known: StudyR
     -------
     list of Path
         The record (see :class:`~reaugkd.study.record.StudyRecord`), its scores as CSV, ``summary`` (means over seeds)
-        and ``comparisons`` with an SVG for each teacher, ``alignment``, ``scenarios`` with an SVG for each,
-        ``tables.md`` of these; no table and no plot of what the plan does not name.
+        and ``comparisons`` with an SVG for each teacher, ``alignment``, ``scenarios`` with an SVG for each, ``cost``
+        with an SVG for each teacher where the folder holds a measured ``latency.csv``, ``tables.md`` of these; no table
+        and no plot of what the plan does not name.
 
     Raises
     ------
@@ -59,27 +61,31 @@ def write_report(study: Study, data: str | Path, work: str | Path, known: StudyR
     """
     work = Path(work)
     answers = study_answers(study, data, work, known)
-    if answers.empty:
-        raise ReAugKDError(f"No student of the study is trained in {str(work)!r}; run it without --report-only.")
-    gold = {name: study.load(name, data).labels("test") for name in study.tasks}
     by_run = [scenario_rows(run, work, known) for run in study.scenario_runs()]
     scenarios = pd.concat([pd.DataFrame(), *by_run], ignore_index=True)
-    found = {
-        "summary": summarised(answers),
-        "comparisons": compared(answers, gold, study.compare),
-        "alignment": alignment_table(answers),
-        "scenarios": scenario_table(scenarios),
-    }
+    if answers.empty and scenarios.empty:
+        raise ReAugKDError(f"No student of the study is trained in {str(work)!r}; run it without --report-only.")
+    gold = {name: study.load(name, data).labels("test") for name in study.tasks}
+    found = {"scenarios": scenario_table(scenarios)}
+    if len(answers):
+        found["summary"] = summarised(answers)
+        found["comparisons"] = compared(answers, gold, study.compare)
+        found["alignment"] = alignment_table(answers)
+    figures = {str(kind): scenario_figure(group) for kind, group in found["scenarios"].groupby("kind", sort=False)}
+    if (work / LATENCY_FILE).is_file():
+        latency = pd.read_csv(work / LATENCY_FILE)
+        for teacher in study.teachers:
+            found[f"cost-{teacher}"] = cost_table(study, answers, latency, teacher)
+            figures[f"cost-{teacher}"] = cost_figure(found[f"cost-{teacher}"])
     tables = {name: table for name, table in found.items() if not table.empty}
     work.mkdir(parents=True, exist_ok=True)
     written = StudyRecord(answers, scenarios).save(work)
-    scores = answers.drop(columns=["predicted", "gold_log_probability"])
+    scores = answers.drop(columns=["predicted", "gold_log_probability"], errors="ignore")
     for name, table in {"scores": scores, **tables}.items():
         written.append(work / f"{name}.csv")
         table.to_csv(written[-1], index=False, float_format="%.6g" if name == "scores" else "%.5g")
     written.append(work / "tables.md")
     written[-1].write_text(in_markdown(tables), encoding="utf-8")
-    figures = {str(kind): scenario_figure(group) for kind, group in found["scenarios"].groupby("kind", sort=False)}
     for teacher in study.teachers:
         for name, figure in {"summary": methods_figure, "comparisons": comparison_figure}.items():
             if name in tables and teacher in set(tables[name]["teacher"]):

@@ -1,0 +1,101 @@
+"""What accuracy costs: students of several depths, with keys and without, against measured latency."""
+
+import numpy as np
+import pandas as pd
+import plotly.express as px
+import plotly.graph_objects as go
+
+from reaugkd.study.plan import Study
+
+LATENCY_FILE = "latency.csv"
+SHOWN = {"off": "student alone", "pool": "with the free keys"}
+TEACHER = "the teacher"
+
+
+def cost_table(study: Study, answers: pd.DataFrame, latency: pd.DataFrame, teacher: str) -> pd.DataFrame:
+    """Set the mean accuracy over tasks beside the measured latency.
+
+    Parameters
+    ----------
+    study : Study
+        The plan; a method's depth is its ``student_layers``.
+    answers : DataFrame
+        As :func:`reaugkd.study.answers.study_answers` gives them.
+    latency : DataFrame
+        Measured: ``layers``, ``answer`` (one of the study's, or the name of a teacher's encoder), ``batch`` (texts at
+        once) and ``milliseconds``.
+    teacher : str
+        Name of the teacher.
+
+    Returns
+    -------
+    DataFrame
+        ``layers``, ``answer``, ``batch``, ``milliseconds``, ``mean`` (percent, over the tasks; only ways that answer
+        all of them) and ``gain``: points above the student alone that takes as long, on a straight line between
+        the depths over the logarithm of time.
+    """
+    taught = answers[answers["teacher"] == teacher]
+    by_task = (
+        taught.groupby(["method", "answer", "task"], sort=False)["test"]
+        .mean()
+        .unstack()
+        .reindex(columns=list(study.tasks))
+    )
+    means = (100 * by_task.dropna().mean(axis=1)).rename("mean").reset_index()
+    means["layers"] = means["method"].map(lambda name: study.methods[name].student_layers)
+    of_teacher = 100 * taught.groupby("task")["teacher_test"].mean().mean()
+    means.loc[len(means)] = {"answer": study.teachers[teacher].encoder, "mean": of_teacher}
+    table = means.merge(latency, on="answer", suffixes=("", "_measured"))
+    table = table[table["layers"].isna() | (table["layers"] == table["layers_measured"])]
+    table = table.assign(layers=table["layers_measured"])[["layers", "answer", "batch", "milliseconds", "mean"]]
+    for _, rows in table.groupby("batch"):
+        alone = rows[rows["answer"] == "off"].sort_values("milliseconds")
+        equal = np.interp(np.log(rows["milliseconds"]), np.log(alone["milliseconds"]), alone["mean"])
+        table.loc[rows.index, "gain"] = rows["mean"] - equal
+    return table.sort_values(["batch", "answer", "layers"], ignore_index=True)
+
+
+def cost_figure(table: pd.DataFrame) -> go.Figure:
+    """Draw accuracy over latency, a panel for each size of a batch; the title says what the free keys gain.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As :func:`cost_table` gives it, of one teacher.
+
+    Returns
+    -------
+    Figure
+        A line a way to answer, a point a depth.
+    """
+    names = SHOWN | {way: f"with {way.removeprefix('pool+encoder')} untuned layers too" for way in table["answer"]}
+    names = names | SHOWN | {way: TEACHER for way in table["answer"] if "/" in way}
+    shown = table.assign(way=table["answer"].map(names), depth=table["layers"].astype(int).astype(str))
+    shown["panel"] = shown["batch"].map(lambda size: "one text" if size == 1 else f"{size} texts at once")
+    shallow = table[(table["answer"] == "pool") & (table["layers"] <= 3)]
+    title = (
+        f"The free keys gain {shallow['gain'].mean():+.1f} points at equal latency, up to 3 layers"
+        "<br><sub>mean accuracy over the tasks; the number at a point is its layers; 2 cores</sub>"
+    )
+    figure = px.line(
+        shown.sort_values(["batch", "milliseconds"]),
+        x="milliseconds",
+        y="mean",
+        color="way",
+        text="depth",
+        facet_col="panel",
+        markers=True,
+        log_x=True,
+        labels={"milliseconds": "milliseconds", "mean": "accuracy, %", "way": ""},
+        template="plotly_white",
+    )
+    figure.for_each_annotation(lambda panel: panel.update(text=panel.text.partition("=")[2], font_size=14))
+    figure.update_traces(textposition="top left", marker_size=8)
+    figure.update_xaxes(matches=None)
+    return figure.update_layout(
+        title={"text": title, "x": 0.01, "font": {"size": 18}},
+        width=1_000,
+        height=480,
+        margin={"t": 110},
+        legend={"orientation": "h", "y": -0.2},
+    )
