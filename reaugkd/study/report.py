@@ -80,12 +80,14 @@ def write_report(study: Study, data: str | Path, work: str | Path, known: StudyR
     tables = {name: table for name, table in found.items() if not table.empty}
     work.mkdir(parents=True, exist_ok=True)
     written = StudyRecord(answers, scenarios).save(work)
-    scores = answers.drop(columns=["predicted", "gold_log_probability"], errors="ignore")
-    for name, table in {"scores": scores, **tables}.items():
+    if len(answers):
+        tables = {"scores": answers.drop(columns=["predicted", "gold_log_probability"])} | tables
+    for name, table in tables.items():
         written.append(work / f"{name}.csv")
         table.to_csv(written[-1], index=False, float_format="%.6g" if name == "scores" else "%.5g")
     written.append(work / "tables.md")
-    written[-1].write_text(in_markdown(tables), encoding="utf-8")
+    shown = {name: table for name, table in tables.items() if name != "scores"}
+    written[-1].write_text(in_markdown(shown), encoding="utf-8")
     for teacher in study.teachers:
         for name, figure in {"summary": methods_figure, "comparisons": comparison_figure}.items():
             if name in tables and teacher in set(tables[name]["teacher"]):
