@@ -20,20 +20,13 @@ Train = Callable[[str, "OnProgress", Say], "ReAugKDClassifier"]
 
 def train_shoptalk(folder: str, on_progress: "OnProgress", say: Say) -> "ReAugKDClassifier":
     """Train the shipped task from the shipped teacher outputs, as :data:`Train` says."""
-    from reaugkd import Recipe, TeacherOutputs, load_task, train
-    from reaugkd.tasks.sources import SHOPTALK_TEACHER_OUTPUTS
+    from reaugkd import Recipe
 
-    outputs = TeacherOutputs.load(SHOPTALK_TEACHER_OUTPUTS)
-    return train(load_task("shoptalk"), Recipe(), folder, teacher_outputs=outputs, on_progress=on_progress, say=say)
+    return train_as_asked({"name": "shoptalk"}, Recipe(), True, folder, on_progress, say)
 
 
 def train_as_asked(
-    rows: dict[str, Any],
-    recipe: "Recipe",
-    by_shipped_outputs: bool,
-    folder: str,
-    on_progress: "OnProgress",
-    say: Say,
+    rows: dict[str, Any], recipe: "Recipe", by_shipped_outputs: bool, folder: str, on_progress: "OnProgress", say: Say
 ) -> "ReAugKDClassifier":
     """Train what a page asks for, or go on where a training of the same rows and settings stopped.
 
@@ -62,7 +55,6 @@ def train_as_asked(
         recipe,
         folder,
         teacher_outputs=TeacherOutputs.load(SHOPTALK_TEACHER_OUTPUTS) if by_shipped_outputs else None,
-        replace_unfinished=False,
         on_progress=on_progress,
         say=say,
     )
@@ -86,8 +78,8 @@ class ModelJob:
         The model, once it is there.
     error : str
         One sentence if there is none to come, else empty.
-    is_training : bool
-        Whether it is trained rather than loaded.
+    is_training, is_cancelled : bool
+        Whether it is trained rather than loaded, and whether it was asked to stop.
     progress : Progress or None
         What is being done.
     finished, notes : list of str
@@ -103,7 +95,6 @@ class ModelJob:
         self.model: ReAugKDClassifier | None = None
         self.is_training = False
         self._start_lock = threading.Lock()
-        self._cancelled = threading.Event()
         self._thread = threading.Thread()
         self._forget()
 
@@ -127,14 +118,9 @@ class ModelJob:
         """Whether the thread works."""
         return self._thread.is_alive()
 
-    @property
-    def is_cancelled(self) -> bool:
-        """Whether it was asked to stop."""
-        return self._cancelled.is_set()
-
     def cancel(self) -> None:
         """Stop at the next report of progress; what is finished stays for the next start."""
-        self._cancelled.set()
+        self.is_cancelled = True
 
     def wait(self) -> None:
         """Wait until the model is there or has failed; a job that was not started is not waited for."""
@@ -142,7 +128,7 @@ class ModelJob:
             self._thread.join()
 
     def _forget(self) -> None:
-        self._cancelled.clear()
+        self.is_cancelled = False
         self.error = ""
         self.progress: Progress | None = None
         self.finished: list[str] = []

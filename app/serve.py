@@ -21,9 +21,7 @@ LARGEST_UPLOAD = "50mb"
 DEFAULT_MODEL = Path("runs") / "shoptalk"
 LOOKS: dict[str, Any] = {
     "theme": gr.themes.Default(
-        primary_hue="blue",
-        font=("system-ui", "sans-serif"),
-        font_mono=("ui-monospace", "monospace"),
+        primary_hue="blue", font=("system-ui", "sans-serif"), font_mono=("ui-monospace", "monospace")
     ).set(body_text_color_subdued="*neutral_500"),  # Gradio's own grey is too light on white to read
     "css_paths": sorted((Path(__file__).parent / "static").glob("*.css")),
 }

@@ -308,7 +308,6 @@ def train(
     out: str | Path,
     *,
     teacher_outputs: TeacherOutputs | None = None,
-    replace_unfinished: bool = True,
     on_progress: OnProgress | None = None,
     say: Callable[[str], object] | None = None,
 ) -> ReAugKDClassifier:
@@ -329,8 +328,6 @@ def train(
         The model's folder.
     teacher_outputs : TeacherOutputs, optional
         Outputs of a teacher that was trained before; then none is trained.
-    replace_unfinished : bool
-        Whether the unfinished work of another task or recipe for the same ``out`` may be lost.
     on_progress : callable, optional
         Is told of the progress, and may raise to cancel.
     say : callable, optional
@@ -345,9 +342,8 @@ def train(
     Raises
     ------
     ReAugKDError
-        If the outputs do not fit the task, ``out`` holds something else, unfinished work that may not be lost is in
-        the way, weights are not found, an encoder cannot encode the texts or lacks layers that are asked for, or the
-        disk is full.
+        If the outputs do not fit the task, ``out`` holds something else, weights are not found, an encoder cannot
+        encode the texts or lacks layers that are asked for, or the disk is full.
     """
     out = Path(out)
     check_target(out)
@@ -367,7 +363,7 @@ def train(
     seconds: dict[str, float] = {}
     teacher = None
     partial = out.with_name(out.name + ".partial")
-    with working_folder(partial, *stages, replace_unfinished=replace_unfinished) as (work, *teaching):
+    with working_folder(partial, *stages) as (work, *teaching):
         if teacher_outputs is None:
             with _timed(seconds, "teacher"):
                 teacher_outputs = _teacher_outputs(task, recipe, teaching[0], on_progress)

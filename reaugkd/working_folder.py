@@ -64,7 +64,7 @@ def _digest(task: Task, settings: Mapping[str, Any], *arrays: NDArray[Any]) -> s
 
 
 @contextmanager
-def working_folder(folder: Path, *stages: str, replace_unfinished: bool = True) -> Iterator[list[Path]]:
+def working_folder(folder: Path, *stages: str) -> Iterator[list[Path]]:
     """Keep finished stages until all is done; then remove them, and those of other settings beside them.
 
     Under ``accelerate launch`` every process goes through the same stages, and only the main one writes.
@@ -75,8 +75,6 @@ def working_folder(folder: Path, *stages: str, replace_unfinished: bool = True) 
         The working folder.
     *stages : str
         Names by :func:`teacher_stages` or :func:`student_stages`.
-    replace_unfinished : bool
-        Whether the work may begin where students by other settings are unfinished.
 
     Yields
     ------
@@ -86,17 +84,11 @@ def working_folder(folder: Path, *stages: str, replace_unfinished: bool = True) 
     Raises
     ------
     ReAugKDError
-        If the folder holds other things, or students that may not be replaced, or the disk is full.
+        If the folder holds other things, or the disk is full.
     """
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     if folder.is_file() or not all(name.startswith((TEACHER, STUDENTS)) for name in names):
         raise ReAugKDError(f"The folder {str(folder)!r} is needed for unfinished work but holds other things; move it.")
-    unfinished = {name for name in names if name.startswith(STUDENTS)}
-    if unfinished and not (replace_unfinished or unfinished & set(stages)):
-        raise ReAugKDError(
-            f"The folder {str(folder)!r} keeps what is finished of a training with other settings; ask for the same "
-            "settings to go on, choose another name, or delete the folder."
-        )
     processes = PartialState()
     processes.wait_for_everyone()
     paths = [folder / name for name in stages]

@@ -627,18 +627,6 @@ def test_unfinished_work_of_other_settings_goes_on_until_a_model_is_whole(quick,
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_unfinished_work_of_another_recipe_is_kept_where_one_asks_and_the_same_recipe_goes_on(
-    quick, toy_task, tmp_path, stages
-):
-    with pytest.raises(Stopped):
-        train(toy_task, quick, tmp_path / "model", on_progress=stop_at("Evaluation"))
-    stages.clear()
-    with pytest.raises(ReAugKDError, match="keeps what is finished of a training with other settings"):
-        train(toy_task, replace(quick, seed=7), tmp_path / "model", replace_unfinished=False)
-    train(toy_task, quick, tmp_path / "model", replace_unfinished=False, on_progress=lambda _: None)
-    assert stages == ["fit_projection_head"]
-
-
 def test_a_partial_folder_of_somebody_elses_is_not_touched(quick, toy_task, tmp_path):
     precious = tmp_path / "model.partial" / "notes.txt"
     precious.parent.mkdir()

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reaugkd.texts import in_one_line
+from reaugkd.texts import Text, in_one_line, texts_of
 
 from .answer_bars import answer_bars, what_happened
 from .neighbour_table import escaped_text
@@ -20,7 +20,7 @@ LONGEST_EXAMPLE = 60  # Gradio cuts longer ones
 LONGEST_SHOWN = 200
 
 
-def example_texts(model: "ReAugKDClassifier") -> list[list[str]]:
+def example_texts(model: "ReAugKDClassifier") -> list[Text]:
     """Choose short texts that the student was not trained on, one of each of several labels.
 
     Parameters
@@ -30,7 +30,7 @@ def example_texts(model: "ReAugKDClassifier") -> list[list[str]]:
 
     Returns
     -------
-    list of list of str
+    list of Text
         Up to six texts or pairs.
     """
     rows = model.parts.evaluation_rows
@@ -38,7 +38,7 @@ def example_texts(model: "ReAugKDClassifier") -> list[list[str]]:
     columns = ["text", "text_pair"] if model.parts.settings.is_pair else ["text"]
     short = rows[rows[columns].apply(lambda texts: texts.str.len()).sum(axis=1) <= LONGEST_EXAMPLE]
     chosen = (rows if short.empty else short).groupby("label", sort=False).head(1).head(EXAMPLES)
-    return chosen[columns].to_numpy().tolist()
+    return texts_of(chosen, model.parts.settings.is_pair)
 
 
 def asked_text(model: "ReAugKDClassifier", text: str, text_pair: str = "") -> "EncodedTexts":

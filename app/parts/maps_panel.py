@@ -4,6 +4,7 @@ import base64
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
@@ -25,7 +26,6 @@ from .save_button import SaveButton
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import Explanation, ReAugKDClassifier
-    from reaugkd.method.answers import Answers
     from reaugkd.networks.epochs import TrainingEpochs
 
     from .map_points import MapPoints
@@ -57,14 +57,6 @@ def points_of(model: "ReAugKDClassifier") -> "MapPoints":
     return map_points(model, answered, memories)
 
 
-@kept(2)
-def overlap_of(model: "ReAugKDClassifier") -> dict[str, float]:
-    """Measure what a model's maps are worth, once."""
-    from .map_points import map_overlap
-
-    return map_overlap(model)
-
-
 def said(name: str, **news: Any) -> str:
     """Return the value that tells the canvas what is new; the time makes each a new one."""
     return json.dumps({"model": name, **news, "at": time.time_ns()})
@@ -93,6 +85,26 @@ def _epochs_sent(epochs: "TrainingEpochs") -> dict[str, Any]:
             f"{len(epochs.rows):,} memories after each epoch of the student's training, on the two principal axes of "
             f"the teacher's embeddings, which show {epochs.explained:.0%} of their variance. The axes stay."
         ),
+    }
+
+
+@kept(2)
+def points_sent(model: "ReAugKDClassifier") -> dict[str, Any]:
+    """Return what a page is sent of a model's maps, once: positions of all points, base64 of float32, and words."""
+    from .map_points import KINDS, map_overlap
+
+    points = points_of(model)
+    worth = ", ".join(f"{share:.2f} of the {space}'s" for space, share in map_overlap(model).items())
+    text = "Circles (dots where there are many) are memories, squares test rows, a star is the query. "
+    if worth:
+        text += f"What the maps are worth: of a text's 10 nearest in full space they keep {worth}."
+    return {
+        "count": len(points),
+        "teacher": _sent(points.teacher_points),
+        "student": _sent(points.student_points),
+        "kinds": _sent((points.rows["kind"] == KINDS[1]).to_numpy(np.uint8)),
+        "epochs": None if model.parts.epochs is None else _epochs_sent(model.parts.epochs),
+        "said": text,
     }
 
 
@@ -132,9 +144,7 @@ class MapsPanel:
             None,
             html_template=CANVAS.read_text(encoding="utf-8"),
             js_on_load=CANVAS.with_suffix(".js").read_text(encoding="utf-8"),
-            server_functions=[
-                _served(method) for method in (self.points, self.colours, self.describe, self.neighbours)
-            ],
+            server_functions=[_served(method) for method in (self.points, self.colours, self.describe)],
             apply_default_css=False,
             elem_id="maps",
         )
@@ -156,10 +166,11 @@ class MapsPanel:
     def _wire(self) -> None:
         live = AT_ONCE | {"trigger_mode": "always_last"}
         lassoed = self.map.select(self._select, self.name, self.listed, **live)
-        self.map.open(self._open, self.name, [self.opened, self.detail, self.ask], **live)
-        self.rows.select(self._open_row, self.name, [self.map, self.opened, self.detail, self.ask], **live)
-        self.colour.input(lambda name, column: said(name, column=column), [self.name, self.colour], self.map, **live)
-        self.shown.input(lambda name, shown: said(name, shown=shown), [self.name, self.shown], self.map, **live)
+        opened = [self.map, self.opened, self.detail, self.ask]
+        self.map.open(self._open, self.name, opened, **live)
+        self.rows.select(self._open_row, self.name, opened, **live)
+        drawn = [self.name, self.colour, self.shown]
+        gr.on([self.colour.input, self.shown.input], self._drawn, drawn, self.map, **live)
         moved = self.moved.click(self._most_moved, self.name, [self.map, *self.listed], **live)
         self.chosen = (lassoed, moved)  # views that list what is selected follow these
         self.save.on_click(self._save, [self.name, self.selected])
@@ -182,84 +193,46 @@ class MapsPanel:
             Values by component, of those in ``filled``.
         """
         import_analysis()
-        columns, asked = self._columns(name), self._asked(name, linked.of_model(name))
-        colour = gr.Dropdown(columns, value=asked.get("column", "label"))
-        shown = {self.colour: colour, self.shown: asked.get("shown", SHOWN[0][1]), self.opened: None}
-        shown |= {self.detail: OPENED, self.ask: gr.Button(visible=False)}
-        return shown | self.show_points(name, selected, **asked)
+        from .map_points import colour_columns
+
+        linked, columns = linked.of_model(name), ["label"]
+        with suppress(ReAugKDError):  # the canvas says it
+            columns = colour_columns(points_of(self.menu.get(name)))
+        colour = linked.colour if linked.colour in columns else "label"
+        shown = linked.shown if linked.shown in dict(SHOWN).values() else "all"
+        return {
+            self.colour: gr.Dropdown(columns, value=colour),
+            self.shown: shown,
+            self.opened: None,
+            self.detail: OPENED,
+            self.ask: gr.Button(visible=False),
+            **self.show_points(name, selected, column=colour, shown=shown),
+        }
 
     def linked_state(self, state: PageState, selected: list[int], colour: str, shown: str) -> PageState:
         """Return a page's state with what the maps show."""
         column = "" if colour == "label" else colour
-        return replace(state, selected=tuple(selected), colour=column, shown="" if shown == SHOWN[0][1] else shown)
-
-    def _columns(self, name: str) -> list[str]:
-        """Return the columns by which a model's points can be coloured."""
-        from .map_points import colour_columns
-
-        try:
-            return colour_columns(points_of(self.menu.get(name)))
-        except ReAugKDError:
-            return ["label"]
-
-    def _asked(self, name: str, linked: PageState) -> dict[str, str]:
-        """Return what the canvas is told of a link; what these maps do not have is left out."""
-        column = {"column": linked.colour} if linked.colour in self._columns(name) else {}
-        return column | ({"shown": linked.shown} if linked.shown in dict(SHOWN).values() else {})
+        return replace(state, selected=tuple(selected), colour=column, shown="" if shown == "all" else shown)
 
     def points(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Send the positions of all points of a model, base64 of float32; or the sentence that says why not."""
+        """Send all points of a model, or the sentence that says why there are none."""
         import_analysis()
-        from .map_points import KINDS, colour_columns
-
         try:
-            model = self.menu.get(asked["model"])
-            points = points_of(model)
+            return points_sent(self.menu.get(asked["model"]))
         except (ReAugKDError, gr.Error) as error:
             return {"error": str(error)}
-        overlap = overlap_of(model)
-        worth = ", ".join(f"{share:.2f} of the {space}'s" for space, share in overlap.items())
-        text = "Circles (dots where there are many) are memories, squares test rows, a star is the query. "
-        if worth:
-            text += f"What the maps are worth: of a text's 10 nearest in full space they keep {worth}."
-        return {
-            "count": len(points),
-            "teacher": _sent(points.teacher_points),
-            "student": _sent(points.student_points),
-            "kinds": _sent((points.rows["kind"] == KINDS[1]).to_numpy(np.uint8)),
-            "columns": colour_columns(points),
-            "epochs": None if model.parts.epochs is None else _epochs_sent(model.parts.epochs),
-            "said": text,
-        }
 
     def colours(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Send the colour of each point by a column, base64 of uint8, with the legend."""
         from .map_points import point_colours
 
-        try:
-            colours = point_colours(points_of(self.menu.get(asked["model"])), asked["column"])
-        except (ReAugKDError, gr.Error) as error:
-            return {"error": str(error)}
+        colours = point_colours(points_of(self.menu.get(asked["model"])), asked["column"])
         return {"codes": _sent(colours.codes), "legend": colours.legend}
 
     def describe(self, asked: dict[str, Any]) -> dict[str, str]:
         """Send what is shown of the point that one points at."""
         row = points_of(self.menu.get(asked["model"])).rows.iloc[int(asked["point"])]
         return {"text": f"{row_in_one_line(row)[:200]}\n{row['kind']}, {whose_label(row)} {row['label']}"}
-
-    def neighbours(self, asked: dict[str, Any]) -> dict[str, list[int]]:
-        """Send the numbers of the memories that are nearest to a point in full space."""
-        model = self.menu.get(asked["model"])
-        return {"neighbours": [number for number, _ in self._nearest(model, int(asked["point"]))]}
-
-    def _nearest(self, model: "ReAugKDClassifier", point: int) -> list[tuple[int, float]]:
-        from .map_points import nearest_memories
-
-        points = points_of(model)
-        answered: Answers | None = None
-        if points.rows["kind"][point] != "memory":
-            answered = answered_rows(model, "test")
-        return nearest_memories(model, points, answered, point, NEIGHBOURS)
 
     def _points(self, name: str) -> "MapPoints":
         """Return the points of a model's maps; the page shows the sentence where there are none."""
@@ -342,27 +315,38 @@ class MapsPanel:
 
         return self.show_points(name, most_moved(self._points(name), MOST_MOVED))
 
+    def _drawn(self, name: str, colour: str, shown: str) -> str:
+        return said(name, column=colour, shown=shown)
+
     def _open_row(self, event: gr.SelectData, name: str) -> dict[Any, Any]:
-        point = int(event.row_value[0])
-        return {self.map: said(name, opened=point), **self._opened(name, point)}
+        return self._opened(name, int(event.row_value[0]))
 
     def _open(self, event: gr.EventData, name: str) -> dict[Any, Any]:
         return self._opened(name, int(event.point)) if event.model == name else gr.skip()
 
     def _opened(self, name: str, point: int) -> dict[Any, Any]:
-        model = self.menu.get(name)
-        points, memory = self._points(name), model.memory
-        row = points.rows.iloc[point]
+        """Show a point's text, and on both maps the memories that are nearest to it in full space."""
+        from .map_points import nearest_memories
+
+        model, points = self.menu.get(name), self._points(name)
+        row, memories = points.rows.iloc[point], model.memory.rows
+        answered = None if row["kind"] == "memory" else answered_rows(model, "test")
+        nearest = nearest_memories(model, points, answered, point, NEIGHBOURS)
         voices = [voice for voice in ("teacher", "student", "answer") if pd.notna(row.get(voice))]
         labels = "".join(f", {voice} <b>{escaped_text(str(row[voice]))}</b>" for voice in voices)
         near = "".join(
-            f"<li>{escaped_text(row_in_one_line(memory.rows.iloc[number]))} "
-            f"<b>{escaped_text(memory.rows['label'].iloc[number])}</b> {similarity:.2f}</li>"
-            for number, similarity in self._nearest(model, point)
+            f"<li>{escaped_text(row_in_one_line(memories.iloc[number]))} "
+            f"<b>{escaped_text(memories['label'].iloc[number])}</b> {similarity:.2f}</li>"
+            for number, similarity in nearest
         )
         html = (
             f'<p class="asked">{escaped_text(row_in_one_line(row))}</p>'
             f"<p>{escaped_text(row['kind'])}, {whose_label(row)} <b>{escaped_text(str(row['label']))}</b>{labels}</p>"
             f"<p>Nearest memories, by cosine:</p><ol>{near}</ol>"
         )
-        return {self.opened: point, self.detail: html, self.ask: gr.Button(visible=True)}
+        return {
+            self.map: said(name, opened=point, near=[number for number, _ in nearest]),
+            self.opened: point,
+            self.detail: html,
+            self.ask: gr.Button(visible=True),
+        }

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.plots.links import PageState
 
 from ..models import AT_ONCE, LATEST, ModelMenu
@@ -13,11 +12,6 @@ from .settled import soon_after
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import ReAugKDClassifier
-
-
-def shown_key(pool: Pool) -> KeySettings:
-    """Return the settings of the key with the largest weight, of the first key where none has a weight."""
-    return max(pool.keys.values(), key=lambda key: key.weight)
 
 
 def moves(k: float, weight: float, temperature: float, as_fitted: bool, as_chosen: bool) -> dict[str, Any]:
@@ -69,7 +63,7 @@ def values_for(
     tuple
         In the order of :attr:`RetrievalSliders.values`.
     """
-    pool, key = model.pool, shown_key(model.pool)
+    pool, key = model.pool, max(model.pool.keys.values(), key=lambda key: key.weight)  # that of the largest weight
     weight = pool.retrieval_weight if retrieval_weight is None else retrieval_weight
     return (
         min(k or key.k, len(model.memory)),
@@ -99,20 +93,13 @@ class RetrievalSliders:
     """
 
     def __init__(self, menu: ModelMenu, name: gr.Dropdown, place: str = "") -> None:
-        self.k = gr.Slider(1, 64, 16, step=1, label="k: how many neighbours", elem_id=f"{place}k", buttons=[])
-        self.temperature = gr.Slider(
-            0.01,
-            0.5,
-            0.1,
-            step=0.01,
-            label="τ: smaller trusts the nearest more",
-            elem_id=f"{place}temperature",
-            buttons=[],
-        )
+        def slider(elem_id: str, label: str, low: float, high: float, value: float, step: float) -> gr.Slider:
+            return gr.Slider(low, high, value, step=step, label=label, elem_id=f"{place}{elem_id}", buttons=[])
+
+        self.k = slider("k", "k: how many neighbours", 1, 64, 16, 1)
+        self.temperature = slider("temperature", "τ: smaller trusts the nearest more", 0.01, 0.5, 0.1, 0.01)
         self.as_chosen = gr.Checkbox(True, label="k and τ as chosen for each key", elem_id=f"{place}as-chosen")
-        self.weight = gr.Slider(
-            0, 1, 0.5, step=0.01, label="λ: weight of the memory", elem_id=f"{place}weight", buttons=[]
-        )
+        self.weight = slider("weight", "λ: weight of the memory", 0, 1, 0.5, 0.01)
         self.as_fitted = gr.Checkbox(True, label="λ as fitted", elem_id=f"{place}as-fitted")
         self.values: list[Any] = [self.k, self.weight, self.temperature, self.as_fitted, self.as_chosen]
         self._place = place
@@ -121,8 +108,10 @@ class RetrievalSliders:
             gr.on([slider.input for slider in sliders], None, None, box, **unchecked)
 
             def show(name: str, checked: bool, sliders: list[gr.Slider] = sliders) -> dict[Any, Any]:
-                updates = self.set_to(*values_for(menu.get(name))) if checked else {}
-                return {slider: updates[slider] for slider in sliders if checked}
+                if not checked:
+                    return gr.skip()
+                updates = self.set_to(*values_for(menu.get(name)))
+                return {slider: updates[slider] for slider in sliders}
 
             box.input(show, [name, box], sliders, **AT_ONCE)
 

@@ -246,7 +246,7 @@ function play() {
 }
 async function colour(column) {
   const number = ++state.asked, model = state.model, found = await server.colours({model, column});
-  if (number !== state.asked || state.model !== model || found.error) return;
+  if (number !== state.asked || state.model !== model) return;
   state.codes = bytes(found.codes, Uint8Array); state.legend = found.legend; state.column = column;
   const used = new Set(state.codes), last = found.legend.length - 1;  // the last is of what is not known
   legend.replaceChildren(...found.legend.slice(0, used.has(last) ? last + 1 : last).map(([name, shade], code) => {
@@ -277,7 +277,7 @@ function apply(said) {
   if ('query' in said) { state.query = said.query; state.opened = -1; state.near = []; }
   if ('selected' in said) state.selected = new Set(said.selected);
   if ('shown' in said) state.shown = said.shown;
-  if ('opened' in said) mark(said.opened);
+  if ('opened' in said) Object.assign(state, {opened: said.opened, near: said.near, query: null});
   if (said.column && said.column !== state.column) colour(said.column);
   else draw('selected' in said || 'shown' in said ? [0, 1] : []);  // a query is a mark: the points stay as they are
 }
@@ -286,13 +286,8 @@ function select(points) {
   trigger('select', {model: state.model, points});
 }
 function open(point) {
+  Object.assign(state, {opened: point, near: [], query: null}); draw([]);
   trigger('open', {model: state.model, point});
-  mark(point);
-}
-async function mark(point) {
-  state.opened = point; state.query = null; state.near = []; draw([]);
-  const model = state.model, found = await server.neighbours({model, point});
-  if (state.model === model && state.opened === point && !state.query) { state.near = found.neighbours || []; draw([]); }
 }
 function nearest(x, y, box) {
   const panel = panelAt(x, y, box);

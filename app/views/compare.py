@@ -230,7 +230,7 @@ class CompareView(RowsView):
         model, held, rows = self.menu.get(name), (text, text_pair), self._rows_among(name, selected)
         linked = linked.asked_of("compare", name)
         asked, weight, (_, weights) = linked.of_view, linked.retrieval_weight, model.pool.weights
-        other = 0.0 if any(weights.values()) and weight != 0.0 else 1.0
+        is_student = weight == 0.0 or (weight is None and not any(weights.values()))
         seen = Seen(
             name,
             asked["second"] if asked.get("second") in self.menu.names() else name,
@@ -238,7 +238,7 @@ class CompareView(RowsView):
             **self._picked(linked, name, rows),
             first_weight=round(model.pool.fitted_weight, 2) if weight is None else weight,
             first_fitted=weight is None,
-            second_weight=float(asked.get("second_weight", other)),
+            second_weight=float(asked.get("second_weight", 1.0 if is_student else 0.0)),
             second_fitted=asked.get("second_by") == FITTED,
             split=asked["split"] if asked.get("split") in SPLITS else SPLITS[0],
             holds=asked.get("holds", ""),
@@ -274,8 +274,7 @@ class CompareView(RowsView):
         try:
             table = self._every_row(seen)
         except ReAugKDError:
-            text, pair = (*example_texts(self.menu.get(seen.name))[0], "")[:2]
-            return text, pair
+            return two_parts(example_texts(self.menu.get(seen.name))[0])
         return two_parts(text_of_row(table.iloc[int(table["differs"].argmax())]))
 
     def _sides(self, seen: Seen) -> "tuple[Side, Side]":

@@ -31,15 +31,14 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from ..exercises import Exercise, Verdict
 
 Solved = dict[str, list[str]]  # keys of tasks by model, as the browser keeps them
-WRITTEN_FOR = "shoptalk"
 LONGEST_OPTION = 140  # of a radio's or checkbox's text; the views show the whole
 START = {"place": 0, "right": 0, "guessed": 0}
 INTRODUCTION = (
     "The student answers alone (ŷ), its nearest memories vote (r), and the answer blends both: "
-    "**p = (1 − λ) ŷ + λ r**. This is the paper's linear blend, by one key of the memory, with which this page begins; "
-    "elsewhere the answer is the logarithmic pool of student and keys, **log p = a log ŷ + Σ b log r − log Z**. Guess "
-    "what each will say, then reveal it. Texts are test rows, which the student has not seen; many are chosen because "
-    "student, memory and gold label do not all agree."
+    f"**p = (1 − λ) ŷ + λ r**, here with λ = {WEIGHT:g}. This is the paper's linear blend, by one key of the memory, "
+    "with which this page begins; elsewhere the answer is the logarithmic pool of student and keys, "
+    "**log p = a log ŷ + Σ b log r − log Z**. Guess what each will say, then reveal it. Texts are test rows, which the "
+    "student has not seen; many are chosen because student, memory and gold label do not all agree."
 )
 
 
@@ -123,21 +122,6 @@ def task_choices(solved: Collection[str]) -> list[tuple[str, str]]:
     ]
 
 
-def solved_html(solved: Collection[str]) -> str:
-    """Say how many tasks are solved."""
-    return f"<p>Solved: <b>{len(solved)}</b> of <b>{len(LESSONS)}</b></p>"
-
-
-def written_for_html(task: str) -> str:
-    """Say for which task the words were written, and for which the answers count."""
-    if task == WRITTEN_FOR:
-        return "<p>Each right answer is computed from the model that is chosen above.</p>"
-    return (
-        f"<p>These tasks were written for {WRITTEN_FOR}, but they are asked of the chosen model, whose task is "
-        f"<b>{escaped_text(task)}</b>: each right answer is computed from it.</p>"
-    )
-
-
 class LearnView:
     """A page that teaches; nothing is computed before it is opened.
 
@@ -167,9 +151,6 @@ class LearnView:
             with gr.Column(scale=6, min_width=320):
                 self.text = gr.HTML(elem_id="learn-text", apply_default_css=False)
             with gr.Column(scale=5, min_width=320):
-                self.weight = gr.Slider(
-                    0, 1, WEIGHT, step=0.01, label="λ: weight of the memory", buttons=[], elem_id="learn-weight"
-                )
                 self.student = gr.Radio([], label="The student alone will say", elem_id="learn-student")
                 self.memory = gr.Radio([], label="The memory will say", elem_id="learn-memory")
                 self.changes = gr.Radio(
@@ -189,13 +170,14 @@ class LearnView:
 
     def _place_tasks(self) -> None:
         gr.Markdown("## Five tasks")
-        self.written_for = gr.HTML(elem_id="learn-written-for")
+        gr.Markdown(
+            "They were written for shoptalk, but each right answer is computed from the model that is chosen above."
+        )
         with gr.Row():
             with gr.Column(scale=3, min_width=300):
                 self.chosen = gr.Radio(
                     task_choices([]), value=LESSONS[0].key, show_label=False, container=False, elem_id="learn-tasks"
                 )
-                self.solved = gr.HTML(solved_html([]), elem_id="learn-solved")
             with gr.Column(scale=8, min_width=320):
                 self.task = gr.HTML(elem_id="learn-task", apply_default_css=False)
                 with gr.Column() as self.answering:
@@ -210,21 +192,21 @@ class LearnView:
 
     def _wire(self) -> None:
         self.guesses = [self.student, self.memory, self.changes]
-        asked = [self.quiz, self.text, self.weight, *self.guesses, self.reveal, self.score, self.revealed]
+        asked = [self.quiz, self.text, *self.guesses, self.reveal, self.score, self.revealed]
         told = [*asked, self.guessed, self.answer, self.table]
-        revealed = self.reveal.click(self._reveal, [self.name, self.quiz, self.weight, *self.guesses], told, **ASKING)
+        revealed = self.reveal.click(self._reveal, [self.name, self.quiz, *self.guesses], told, **ASKING)
         scroll = "() => document.querySelector('#learn-guessed').scrollIntoView({block: 'center'})"
         revealed.success(None, js=scroll, api_visibility="private")
         self.next.click(self._next, [self.name, self.quiz], asked, **ASKING)
         answers = [self.number, self.one, self.several]
         task = [self.task, self.answering, *answers, self.verdict, self.help]
         self.chosen.input(self._open, [self.name, self.chosen], task, **ASKING, trigger_mode="always_last")
-        progress = [self.kept, self.chosen, self.solved]
+        progress = [self.kept, self.chosen]
         self.check.click(
             self._check, [self.name, self.kept, self.chosen, *answers], [self.verdict, *progress], **ASKING
         )
         self.fill_inputs: list[Any] = [self.kept]
-        self.filled = [self.message, self.whole, self.written_for, *asked, *task, *progress]
+        self.filled = [self.message, self.whole, *asked, *task, *progress]
 
     def fill(self, name: str, kept: Solved) -> dict[Any, Any]:
         """Show the first text, and the first task that is not solved.
@@ -250,30 +232,27 @@ class LearnView:
         return {
             self.message: gr.HTML(visible=False),
             self.whole: gr.Column(visible=True),
-            self.written_for: written_for_html(self.menu.get(name).parts.settings.task),
             self.chosen: gr.Radio(task_choices(solved), value=key),
-            self.solved: solved_html(solved),
             **asked,
             **self._open(name, key),
         }
 
-    def _explained(self, name: str, place: int, weight: float) -> "tuple[Explanation, str]":
+    def _explained(self, name: str, place: int) -> "tuple[Explanation, str]":
         """Return the answer to the text at a place in the order, and its gold label; no network runs."""
         from reaugkd.model.explanation import explain
 
         model = self.menu.get(name)
         rows = texts_to_guess(model)
         encoded = encoded_rows(model, "test").part([rows[place % len(rows)]])
-        return explain(model.answer(encoded, lesson_settings(model, weight))), str(encoded.table["label"].iloc[0])
+        return explain(model.answer(encoded, lesson_settings(model))), str(encoded.table["label"].iloc[0])
 
     def _asked(self, name: str, quiz: dict[str, int]) -> dict[Any, Any]:
         """Ask for guesses of the text at a place in the order."""
-        explanation, gold = self._explained(name, quiz["place"], WEIGHT)
+        explanation, gold = self._explained(name, quiz["place"])
         classes = list(guessed_classes(explanation, gold))
         return {
             self.quiz: quiz,
             self.text: asked_html(explanation),
-            self.weight: gr.Slider(interactive=True),
             self.student: gr.Radio(classes, value=None, interactive=True),
             self.memory: gr.Radio(classes, value=None, interactive=True),
             self.changes: gr.Radio(value=None, interactive=True),
@@ -285,19 +264,17 @@ class LearnView:
     def _next(self, name: str, quiz: dict[str, int]) -> dict[Any, Any]:
         return self._asked(name, quiz | {"place": quiz["place"] + 1})
 
-    def _reveal(
-        self, name: str, quiz: dict[str, int], weight: float, student: str, memory: str, changes: str
-    ) -> dict[Any, Any]:
+    def _reveal(self, name: str, quiz: dict[str, int], student: str, memory: str, changes: str) -> dict[Any, Any]:
         """Reveal the answer, and count the guesses; the button then rests until the next text."""
         if not (student and memory and changes):
             raise gr.Error("A guess is missing; choose one in each of the three rows first.")
-        explanation, gold = self._explained(name, quiz["place"], weight)
+        explanation, gold = self._explained(name, quiz["place"])
         guesses = judged_guesses(explanation, student, memory, changes)
         right = sum(guess.is_right for guess in guesses)
         quiz = quiz | {"right": quiz["right"] + right, "guessed": quiz["guessed"] + len(guesses)}
         link = link_html(PageState(name, "query", *two_parts(explanation.text)), "Open this text on the page Query")
         return {
-            **{part: gr.update(interactive=False) for part in (self.weight, *self.guesses, self.reveal)},
+            **{part: gr.update(interactive=False) for part in (*self.guesses, self.reveal)},
             self.quiz: quiz,
             self.score: score_html(quiz),
             self.revealed: gr.Column(visible=True),
@@ -337,5 +314,4 @@ class LearnView:
             self.verdict: verdict_html(verdict),
             self.kept: kept | {name: solved},
             self.chosen: gr.Radio(task_choices(solved), value=key),
-            self.solved: solved_html(solved),
         }

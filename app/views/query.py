@@ -10,7 +10,7 @@ import gradio as gr
 from reaugkd.errors import ReAugKDError
 from reaugkd.model.card import memory_in_words
 from reaugkd.plots.links import PageState, struck_in_link, struck_of
-from reaugkd.texts import row_in_one_line, two_parts
+from reaugkd.texts import in_one_line, row_in_one_line, two_parts
 
 from ..models import EACH, LATEST, ModelMenu
 from ..parts.answer import answer_html, asked_text, example_texts, teacher_of
@@ -150,7 +150,6 @@ class QueryView:
         )
         with gr.Group():
             self.sliders = RetrievalSliders(self.menu, self.name)
-        self.reset = gr.Button("Reset to what was chosen in training", size="sm", elem_id="reset")
 
     def _wire(self) -> None:
         settings = self.sliders.values
@@ -163,7 +162,6 @@ class QueryView:
         self.maps.ask.click(self._ask_point, [self.name, self.maps.opened, *settings], [*texts, *shown], **LATEST)
         on_typing(self.edit_boxes, self._edit, [self.name, self.question, *self.edit_boxes, *settings], shown)
         self.sliders.on_move(self._drawn, asked, shown)
-        self.reset.click(self._reset, [self.name, self.question], [*settings, *shown], **LATEST)
         self.table.strike(self._strike, asked, shown, **EACH)
         self.table.relabel(self._relabel, asked, shown, **EACH)
         self.back.click(self._put_back, asked, shown, **LATEST)
@@ -192,7 +190,7 @@ class QueryView:
         is_pair, samples = model.parts.settings.is_pair, example_texts(model)
         if linked.model not in ("", name):
             linked = PageState(text=linked.text, text_pair=linked.text_pair)
-        for texts in ((text, text_pair), (linked.text, linked.text_pair), _two(samples[0])):
+        for texts in ((text, text_pair), (linked.text, linked.text_pair), two_parts(samples[0])):
             with suppress(ReAugKDError):  # it cannot be asked of this model, and no other model's answer may stay
                 question = _linked(model, asked_text(model, *texts), linked.of_view)
                 break
@@ -201,7 +199,7 @@ class QueryView:
         return {
             self.about: about_html(model),
             **filled_boxes((self.text, self.text_pair), (text, text_pair), texts, is_pair),
-            self.examples: gr.Dataset(samples=[[" | ".join(sample)] for sample in samples]),
+            self.examples: gr.Dataset(samples=[[in_one_line(sample)] for sample in samples]),
             **self.sliders.set_to(*values),
             self.message: gr.HTML("", visible=False),
             **self._drawn(name, question, *values),
@@ -235,7 +233,7 @@ class QueryView:
         return self._asked(name, (text, pair), *settings)
 
     def _pick(self, name: str, example: int, *settings: Any) -> dict[Any, Any]:
-        return self._put(name, _two(example_texts(self.menu.get(name))[example]), *settings)
+        return self._put(name, two_parts(example_texts(self.menu.get(name))[example]), *settings)
 
     def _ask_point(self, name: str, point: int, *settings: Any) -> dict[Any, Any]:
         """Ask the text that is opened on the maps."""
@@ -256,10 +254,6 @@ class QueryView:
         except ReAugKDError as error:
             return {self.question: none, self.beside: sentence_html(error)}
         return self._drawn(name, replace(question, edited=edited), *settings)
-
-    def _reset(self, name: str, question: Question) -> dict[Any, Any]:
-        values = values_for(self.menu.get(name))
-        return self.sliders.set_to(*values) | self._drawn(name, question, *values)
 
     def _strike(self, event: gr.EventData, name: str, question: Question, *settings: Any) -> dict[Any, Any]:
         try:
@@ -307,12 +301,6 @@ class QueryView:
             self.code: query_code(self.menu.shown_folder(name), query.texts[0], **moved, **changed),
             self.maps.map: query_said(name, model, explanation),
         }
-
-
-def _two(texts: list[str]) -> tuple[str, str]:
-    """Return a text or a pair as two texts, the second empty where there is none."""
-    first, second = (*texts, "")[:2]
-    return first, second
 
 
 def _linked(model: "ReAugKDClassifier", query: "EncodedTexts", of_view: Mapping[str, str]) -> Question:

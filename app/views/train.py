@@ -74,10 +74,7 @@ def file_html(rows: "pd.DataFrame", label_column: str) -> str:
     counts = rows[label_column].value_counts()
     shown = ", ".join(f"{escaped_text(str(label))} {count:,}" for label, count in counts.head(12).items())
     more = f" and {len(counts) - 12} more" if len(counts) > 12 else ""
-    total, kinds = (
-        f"{many:,} {what}{'s' * (many != 1)}" for many, what in ((len(rows), "row"), (len(counts), "label"))
-    )
-    return f"<p><b>{total}</b>, <b>{kinds}</b>{': ' if shown else ''}{shown}{more}.</p>"
+    return f"<p>Rows: <b>{len(rows):,}</b>. Labels: <b>{len(counts):,}</b>. {shown}{more}</p>"
 
 
 def training_html(job: ModelJob) -> str:
@@ -192,14 +189,6 @@ class TrainView:
             info="Not of the shipped outputs: they come without the teacher.",
             elem_id="train-keep",
         )
-        self.encoder_key = gr.Dropdown(
-            ENCODERS,
-            value=None,
-            label="Search the memory by an untuned encoder too, if one is named",
-            info="It finds texts of classes that are added later, and runs beside the student for every text.",
-            allow_custom_value=True,
-            elem_id="train-encoder-key",
-        )
         self.model_name = gr.Textbox("", label="Name of the model", max_lines=1, elem_id="train-name")
         with gr.Row():
             self.start = gr.Button("Train", variant="primary", elem_id="train-start", min_width=90)
@@ -226,7 +215,7 @@ class TrainView:
             *self.columns,
         }
         asked |= {self.metric, self.teacher, self.student, self.layers, self.epochs_wanted, self.seed}
-        asked |= {self.keep_teacher, self.encoder_key, self.model_name}
+        asked |= {self.keep_teacher, self.model_name}
         self.start.click(self._start, asked, [self.message, *drawn], **quiet)
         self.cancel.click(self._cancel, self.drawn, drawn, **quiet)
         self.resume.click(self._resume, self.drawn, drawn, **quiet)
@@ -323,7 +312,6 @@ class TrainView:
             "epochs": asked[self.epochs_wanted],
             "seed": asked[self.seed],
             "keep_teacher": asked[self.keep_teacher] and not by_outputs,
-            "encoder_key": asked[self.encoder_key],
         }
         rows, settings = ({name: value for name, value in given.items() if value} for given in (rows, settings))
         return rows, Recipe(**settings), by_outputs

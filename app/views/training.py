@@ -30,12 +30,8 @@ class TrainingView:
             self.retry = gr.Button("Train again", variant="primary", visible=False, elem_id="retry")
             self.loss = gr.Plot(show_label=False, visible=False, elem_id="loss")
         self.drawn = gr.State(None)  # the progress of which this page shows the losses: nothing new, nothing sent
+        self.outputs = [self.column, self.status, self.retry, self.loss, self.drawn]
         self.retry.click(self._retry, queue=False, api_visibility="private")
-
-    @property
-    def outputs(self) -> list[Any]:
-        """The components that :meth:`draw` changes."""
-        return [self.column, self.status, self.retry, self.loss, self.drawn]
 
     def draw(self, drawn: "Progress | None") -> dict[Any, Any]:
         """Show how far the job is.

@@ -95,11 +95,10 @@ def test_a_teacher_that_was_kept_says_what_it_thinks_of_a_text_and_no_other_does
 def test_examples_are_short_unseen_texts_one_of_each_label(toy_model):
     rows = toy_model.parts.evaluation_rows
     labels = [
-        rows[(rows["text"] == text) & (rows["split"] == "test")]["label"].iloc[0]
-        for (text,) in example_texts(toy_model)
+        rows[(rows["text"] == text) & (rows["split"] == "test")]["label"].iloc[0] for text in example_texts(toy_model)
     ]
     assert sorted(labels) == sorted(toy_model.classes_)
-    assert all(len(text) <= LONGEST_EXAMPLE for (text,) in example_texts(toy_model))
+    assert all(len(text) <= LONGEST_EXAMPLE for text in example_texts(toy_model))
 
 
 def test_where_all_texts_are_long_examples_are_long(toy_model, changed_model):
@@ -109,7 +108,7 @@ def test_where_all_texts_are_long_examples_are_long(toy_model, changed_model):
 
 
 def test_a_model_without_evaluation_rows_takes_examples_from_its_memory(toy_model, changed_model):
-    (first,), *_ = example_texts(changed_model(evaluation_rows=None))
+    first, *_ = example_texts(changed_model(evaluation_rows=None))
     assert first == toy_model.memory.rows["text"].iloc[0]
 
 
