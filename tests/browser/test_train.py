@@ -106,6 +106,7 @@ def test_a_file_is_trained_on_watched_cancelled_gone_on_with_and_asked(
     expect(page.locator("#answer .asked")).to_have_text("plum and pear")
     page.get_by_role("tab", name="Memory").click()
     page.locator("#show").get_by_label("all", exact=True).check()
+    expect(page.locator("#memory-chosen")).to_contain_text("rows: all")
     page.locator("#memory-holds input, #memory-holds textarea").fill(further[0])
     expect(page.locator("#memory-chosen b")).to_have_text("1")
     page.locator("#memory-rows").get_by_text(further[0], exact=True).last.click()
