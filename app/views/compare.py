@@ -78,8 +78,8 @@ class Seen(NamedTuple):
     def weights(self) -> tuple[float | None, float | None]:
         """λ of either side; None is the fitted one."""
         return (
-            None if self.first_fitted else self.first_weight,
-            None if self.second_fitted else self.second_weight,
+            None if self.first_fitted else float(self.first_weight),  # a slider at an end says 0, not 0.0
+            None if self.second_fitted else float(self.second_weight),
         )
 
 
