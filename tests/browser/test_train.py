@@ -105,6 +105,7 @@ def test_a_file_is_trained_on_watched_cancelled_gone_on_with_and_asked(
     page.locator("#text textarea").fill("plum and pear")
     expect(page.locator("#answer .asked")).to_have_text("plum and pear")
     page.get_by_role("tab", name="Memory").click()
+    expect(page.locator("#memory-chosen")).to_contain_text("rows: suspicious")  # the page is filled
     page.locator("#show").get_by_label("all", exact=True).check()
     expect(page.locator("#memory-chosen")).to_contain_text("rows: all")
     page.locator("#memory-holds input, #memory-holds textarea").fill(further[0])
