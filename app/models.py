@@ -81,8 +81,10 @@ def import_analysis() -> None:
     scikit-learn's parts import one another: two threads that begin at different ends, such as the maps and a page that
     a link opens, would wait for one another.
     """
-    for name in ("comparison", "error_analysis", "exercises", "map_points", "memory_audit"):
-        importlib.import_module(f"reaugkd.{name}")
+    for name in ("comparison", "error_analysis", "memory_audit"):
+        importlib.import_module(f"reaugkd.analysis.{name}")
+    for name in ("exercises", "parts.map_points"):
+        importlib.import_module(f"{__package__}.{name}")
 
 
 @kept(4)
