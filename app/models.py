@@ -1,6 +1,5 @@
 """The menu of models: the server's first one, and all that lie beside it; each is loaded when it is asked for."""
 
-import importlib
 import itertools
 import re
 import threading
@@ -81,10 +80,10 @@ def import_analysis() -> None:
     scikit-learn's parts import one another: two threads that begin at different ends, such as the maps and a page that
     a link opens, would wait for one another.
     """
-    for name in ("comparison", "error_analysis", "memory_audit"):
-        importlib.import_module(f"reaugkd.analysis.{name}")
-    for name in ("exercises", "parts.map_points"):
-        importlib.import_module(f"{__package__}.{name}")
+    from reaugkd.analysis import comparison, error_analysis, memory_audit  # noqa: F401
+
+    from . import exercises  # noqa: F401
+    from .parts import map_points  # noqa: F401
 
 
 @kept(4)
