@@ -114,3 +114,10 @@ def test_names_stand_in_tables_as_text():
         assert "<img" not in written
         assert not re.search(r"[{}$`]", written)
         assert all(said == opened for said, opened in picked(written, table))
+
+
+def test_a_long_name_is_whole_in_its_title():
+    name = "a class of a very long name " * 20
+    table = table_of([name, "b"], ["b", "b"])
+    for shown in (confusion_table(confusion(table, (name, "b"))), disagreement_table(disagreements(table))):
+        assert f'title="{name}"' in shown
