@@ -348,11 +348,8 @@ def _carry_over(old: Path, new: Path) -> None:
 
 
 def _read_pool(about: dict[str, Any]) -> Pool:
-    try:
-        keys = {name: KeySettings(**settings) for name, settings in about["keys"].items()}
-        return Pool(**{**about, "keys": keys})
-    except ReAugKDError as error:
-        raise ValueError(str(error)) from error
+    keys = {name: KeySettings(**settings) for name, settings in about["keys"].items()}
+    return Pool(**{**about, "keys": keys})
 
 
 def _write_memory(memory: Memory, path: Path) -> None:
