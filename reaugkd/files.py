@@ -88,9 +88,8 @@ def check_writable(path: str | Path) -> None:
     path = Path(path)
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        raise ReAugKDError(
-            f"{str(path)!r} cannot be written, since {str(above)!r} lets nobody write; name another place."
-        )
+        why = "lets nobody write" if above.is_dir() else "is a file"
+        raise ReAugKDError(f"{str(path)!r} cannot be written, since {str(above)!r} {why}; name another place.")
 
 
 @contextmanager

@@ -25,7 +25,7 @@ def test_another_encoding_is_said(tmp_path, encoding):
 def test_a_place_where_nothing_may_be_written_is_refused(tmp_path, monkeypatch):
     check_writable(tmp_path / "new" / "model")
     (tmp_path / "file").touch()
-    with pytest.raises(ReAugKDError, match="cannot be written, since .*file' lets nobody write; name another place"):
+    with pytest.raises(ReAugKDError, match="cannot be written, since .*file' is a file; name another place"):
         check_writable(tmp_path / "file" / "model")
     monkeypatch.setattr(files.os, "access", lambda *_: False)  # root may write everywhere
     with pytest.raises(ReAugKDError, match="lets nobody write"):
