@@ -5,11 +5,14 @@ Gradio takes the descriptions of endpoints and tools from the docstrings here, a
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import signature
 from typing import Any
 
 import gradio as gr
 
-from reaugkd.errors import ReAugKDError
+from reaugkd.errors import ReAugKDError, require
+from reaugkd.kinds import read_named
+from reaugkd.texts import check_texts
 
 from .models import SPLITS, ModelMenu, answered_rows, encoded_rows, import_analysis
 from .views.memory import memories_of
@@ -41,7 +44,8 @@ def _with_sentences(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     def call(*arguments: Any, **named: Any) -> Any:
         import_analysis()
         try:
-            return endpoint(*arguments, **named)
+            given = signature(endpoint).bind(*arguments, **named).arguments
+            return endpoint(**read_named(endpoint, given))
         except ReAugKDError as error:
             raise gr.Error(str(error)) from error
 
@@ -100,13 +104,14 @@ class Endpoints:
             model: A name that models() gives; the first one if left out.
         """
         asked = self.menu.get(model)
+        queries: list[Any] = check_texts(texts)
         if len(texts) > MOST_TEXTS:
             raise ReAugKDError(f"{len(texts)} texts are too many at a time; send up to {MOST_TEXTS}.")
-        queries: list[Any] = list(texts)
         if asked.parts.settings.is_pair:
-            if len(text_pairs or []) != len(texts):
+            seconds = check_texts(text_pairs or [])
+            if len(seconds) != len(texts):
                 raise ReAugKDError("This model takes pairs; give as many text_pairs as texts.")
-            queries = list(zip(texts, text_pairs or [], strict=True))
+            queries = list(zip(queries, seconds, strict=True))
         return [
             {"label": str(asked.classes_[said.argmax()]), "probability": round(float(said.max()), 6)}
             for said in asked.predict_proba(queries)
@@ -148,7 +153,9 @@ class Endpoints:
             model: A name that models() gives; the first one if left out.
         """
         from reaugkd.analysis.error_analysis import RowFilter
+        from reaugkd.method.answers import EFFECTS
 
+        require(effect in ("", *EFFECTS), "effect", repr(effect), f"one of {', '.join(EFFECTS)}, or left out")
         table = answered_rows(self.menu.get(model), _split(split)).table()
         table = table[table["answer"] != table["label"]] if not effect else table
         return _rows(RowFilter({"effect": effect} if effect else {}, text=text).of(table), limit)
@@ -198,16 +205,10 @@ class Endpoints:
             edits: An object each: edit (add, relabel or remove), id, and where needed label, text and text_pair.
             model: A name that models() gives; the first one if left out.
         """
-        from reaugkd.analysis.edits import Edit, apply_patch
+        from reaugkd.analysis.edits import apply_patch, as_patch
         from reaugkd.method.answers import changed_answers, effect_counts
 
-        try:
-            patch = tuple(Edit(**edit) for edit in edits)
-        except TypeError as error:
-            raise ReAugKDError(
-                f"An edit is not made of edit, id, label, text, text_pair ({error}); correct it."
-            ) from error
-        asked = self.menu.get(model)
+        asked, patch = self.menu.get(model), as_patch(edits)
         before, edited = answered_rows(asked, "test"), apply_patch(asked, patch)
         changed = changed_answers(before, edited.answer(before.encoded))
         return {**effect_counts(changed), "rows": _rows(changed, MOST_ROWS)}

@@ -91,7 +91,8 @@ class ModelJob:
     """
 
     def __init__(self, folder: str, train: Train | None = None) -> None:
-        self.folder, self.name, self.train = folder, Path(folder).resolve().name, train
+        path = Path(folder).expanduser()
+        self.folder, self.name, self.train = str(path), path.resolve().name, train
         self.model: ReAugKDClassifier | None = None
         self.is_training = False
         self._start_lock = threading.Lock()

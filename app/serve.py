@@ -13,6 +13,7 @@ import gradio as gr
 import gradio.mcp
 
 from reaugkd.errors import ReAugKDError
+from reaugkd.files import read_text_file
 
 from .model_job import ModelJob, train_shoptalk
 from .page import build_app
@@ -84,10 +85,9 @@ def read_accounts(path: str | Path) -> list[tuple[str, str]]:
     Raises
     ------
     ReAugKDError
-        If the file is missing, names nobody, or a line is not of this form.
+        If the file is missing, is not written in UTF-8, names nobody, or a line is not of this form.
     """
-    file = Path(path)
-    lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+    lines = [line.strip() for line in read_text_file(path).splitlines()]
     accounts = [line.partition(":")[::2] for line in lines if line and not line.startswith("#")]
     if not accounts or not all(map(all, accounts)):
         raise ReAugKDError(f"{str(path)!r} must be a file with name:password on each of its lines; write it so.")

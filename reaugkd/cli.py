@@ -121,7 +121,7 @@ def black_box(
     from reaugkd.method.black_box import black_box_outputs, read_soft_labels
     from reaugkd.recipe import check_outputs_file
 
-    check_outputs_file(out)
+    out = check_outputs_file(out)
     outputs = black_box_outputs(loaded, read_soft_labels(soft_labels, loaded), encoder)
     outputs.save(out)
     _say(f"Wrote {len(outputs.ids):,} rows to {out}.")
@@ -243,7 +243,7 @@ def edit(
     from reaugkd.texts import row_in_one_line
 
     original = reaugkd.ReAugKDClassifier.from_pretrained(model)
-    if out is not None and out.resolve() == Path(model).resolve():
+    if out is not None and out.expanduser().resolve() == Path(model).expanduser().resolve():
         raise ReAugKDError("--out is the model itself; name another folder, the original stays.")
     edited = apply_patch(original, read_patch(patch))
     if encoder_key is not None:
@@ -316,7 +316,7 @@ def main() -> None:
     logging.getLogger("transformers").setLevel(logging.ERROR)
     try:
         app()
-    except (ReAugKDError, OSError) as error:  # Python says of a file in a sentence what is wrong with it
+    except (ReAugKDError, OSError) as error:
         sys.stderr.write(f"reaugkd: {error}\n")
         sys.exit(1)
     except SystemExit as end:

@@ -11,6 +11,8 @@ class ReAugKDError(Exception):
 
 def reason(error: Exception) -> str:
     """Return what an error says, in one line and without its full stop; its kind where it says nothing."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not written in UTF-8"
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from transformers import AutoConfig
 
 from reaugkd.errors import ReAugKDError, require
+from reaugkd.files import check_writable
+from reaugkd.kinds import check_kinds
 from reaugkd.method.alignment import alignment
 from reaugkd.method.answers import EncodedTexts
 from reaugkd.method.choice import too_few_rows
@@ -43,7 +45,6 @@ from reaugkd.working_folder import student_stages, teacher_stages, working_folde
 # second as the train rows rise from 1,000 to 10,000.
 TEACHER_EPOCHS = (6.0, 3.0)
 STUDENT_EPOCHS = (10.0, 5.0)
-CHECKED_TEXTS = 100
 TEXTS_TO_COUNT = 1_000  # of the train texts, to tell which share is cut
 MANY_CUT = 0.05
 MIN_STEPS = 150  # by full batches: fewer rows than one are gone over as often as if they filled it
@@ -52,7 +53,7 @@ STAGES = {"student": "Student alone", "kd": "Student by soft labels (KD)", "reau
 
 @dataclass(frozen=True)
 class Recipe:
-    """Every choice of a training; its epochs and seed are validated when made, as each part's settings are.
+    """Every choice of a training; kinds, epochs and seed are validated when made, as each part's settings are.
 
     Parameters
     ----------
@@ -105,6 +106,7 @@ class Recipe:
     distillation: DistillationSettings = field(default=DistillationSettings())
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         for name in ("epochs", "teacher_epochs"):
             value = getattr(self, name)
             good = value is None or 0 < value < inf
@@ -150,8 +152,7 @@ def teach(task: Task, recipe: Recipe, out: str | Path, *, on_progress: OnProgres
     ReAugKDError
         If the file cannot be written there, weights are not found or cannot encode the texts, or the disk is full.
     """
-    out = Path(out)
-    check_outputs_file(out)
+    out = check_outputs_file(out)
     recipe = recipe.for_task(task)
     _check_encoders(task, recipe, on_progress, "teacher")
     # Not OUT.partial: that is of a model that is trained beside the file.
@@ -162,23 +163,31 @@ def teach(task: Task, recipe: Recipe, out: str | Path, *, on_progress: OnProgres
     return outputs
 
 
-def check_outputs_file(out: Path) -> None:
+def check_outputs_file(out: str | Path) -> Path:
     """Refuse to write a teacher's outputs to what is no Parquet file.
 
     Parameters
     ----------
-    out : Path
-        The file.
+    out : str or Path
+        The file; ``~`` is the home folder.
+
+    Returns
+    -------
+    Path
+        The same file.
 
     Raises
     ------
     ReAugKDError
-        If it has another ending or is a folder.
+        If it has another ending, is a folder, or may not be written.
     """
+    out = Path(out).expanduser()
     if out.suffix != ".parquet":
         raise ReAugKDError(f"{str(out)!r} must end in .parquet; name another file for the outputs.")
     if out.is_dir():
         raise ReAugKDError(f"{str(out)!r} is a folder; name a file for the outputs.")
+    check_writable(out)
+    return out
 
 
 def fit_head(
@@ -345,8 +354,7 @@ def train(
         If the outputs do not fit the task, ``out`` holds something else, weights are not found, an encoder cannot
         encode the texts or lacks layers that are asked for, or the disk is full.
     """
-    out = Path(out)
-    check_target(out)
+    out = check_target(out)
     recipe = recipe.for_task(task)
     if teacher_outputs is None:
         _check_encoders(task, recipe, on_progress, "teacher", "encoder_key", "student")
@@ -434,7 +442,7 @@ def _check_encoders(task: Task, recipe: Recipe, on_progress: OnProgress | None, 
         if name is not None:
             check_encoder(
                 find_weights(name, lambda sentence: _report(on_progress, sentence)),
-                task.texts("train")[:CHECKED_TEXTS],
+                [text for split in task.splits for text in task.texts(split)],
                 layers=layers[role],
                 max_length=recipe.max_length,
                 every_layer=role == "encoder_key",

@@ -16,7 +16,28 @@ Labels = NDArray[np.int64]  # numbers of classes, (N,)
 
 
 def as_text(value: Any) -> str:
-    """Write a value as text; a whole number is one also where pandas made it a float, as beside a missing value."""
+    """Write a value as text; a whole number is one also where pandas made it a float, as beside a missing value.
+
+    Parameters
+    ----------
+    value : Any
+        One value of a table. Bytes are read as UTF-8.
+
+    Returns
+    -------
+    str
+        The text.
+
+    Raises
+    ------
+    ReAugKDError
+        If it is of bytes that are not UTF-8.
+    """
+    if isinstance(value, bytes):
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ReAugKDError(f"{value[:40]!r} is no text in UTF-8; write the table's column as text.") from error
     is_whole = isinstance(value, float | np.floating) and float(value).is_integer()
     return str(int(value)) if is_whole else str(value)
 
@@ -65,6 +86,23 @@ def texts_of(rows: pd.DataFrame, is_pair: bool) -> list[Text]:
     return list(zip(rows["text"].fillna(""), rows["text_pair"].fillna(""), strict=True))
 
 
+def with_index_as_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with a plain index; what had a name in the index, such as ids, is a column, and nothing is lost.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rows with any index.
+
+    Returns
+    -------
+    DataFrame
+        The same rows in their order.
+    """
+    named = [name for name in table.index.names if name is not None and name not in table.columns]
+    return (table.reset_index(level=named) if named else table).reset_index(drop=True)
+
+
 def rows_with(rows: pd.DataFrame, found: Mapping[str, Any]) -> pd.DataFrame:
     """Put what was found of N rows between their texts and labels and their further columns.
 
@@ -85,28 +123,36 @@ def rows_with(rows: pd.DataFrame, found: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(columns | {str(name): rows[name] for name in rows.columns if name not in columns})
 
 
-def check_texts(texts: Sequence[Text]) -> None:
-    """Refuse texts that are empty or enormous.
+def check_texts(texts: Sequence[Text]) -> list[Text]:
+    """Refuse texts that are empty or enormous, and what is no list of texts.
 
     Parameters
     ----------
     texts : sequence of Text
-        Texts or pairs.
+        Texts or pairs; a list, a tuple, an array, or a column of a table.
+
+    Returns
+    -------
+    list of Text
+        The same texts.
 
     Raises
     ------
     ReAugKDError
         If a text has no character but spaces, more than 100,000 characters, or half a character, is neither text nor
-        pair, or it is one text and no list.
+        pair, or it is no list: one text, a table, or what has no order.
     """
-    if isinstance(texts, str):
-        raise ReAugKDError("Give a list of texts, not a single text.")
+    is_list = hasattr(texts, "__len__") and hasattr(texts, "__getitem__")
+    if not is_list or isinstance(texts, str | bytes | Mapping | pd.DataFrame):
+        kind = "single text" if isinstance(texts, str) else type(texts).__name__
+        raise ReAugKDError(f"Give a list of texts, not a {kind}; of a table name the column, and put one text in [ ].")
     for position, text in enumerate(texts, start=1):
         parts = text if isinstance(text, tuple | list) else (text,)
         if isinstance(text, tuple | list) and len(text) != 2:
             raise ReAugKDError(f"Text {position} is no text and no pair of texts; give one or the other.")
         for part in parts:
             check_text(part, f"Text {position}")
+    return list(texts)
 
 
 def check_text(text: str, name: str) -> None:

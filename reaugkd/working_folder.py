@@ -5,22 +5,24 @@ import json
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelerate import PartialState
+from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]  # public, but not marked as such
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
+from reaugkd.files import disk_errors_as_sentence
 from reaugkd.method.teacher import TeacherOutputs
-from reaugkd.model.folder import full_disk_as_sentence
 from reaugkd.tasks.task import Task
 
 if TYPE_CHECKING:
     from reaugkd.recipe import Recipe
 
+SECONDS_FOR_LOCK = 0.2
 TEACHER, STUDENTS = "teacher-", "students-"  # so begin the names of the folders in which stages lie
 
 
@@ -64,6 +66,25 @@ def _digest(task: Task, settings: Mapping[str, Any], *arrays: NDArray[Any]) -> s
 
 
 @contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Refuse to work in a folder in which another process works."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    path = folder.with_name(f".{folder.name}.lock")
+    with ExitStack() as held:
+        try:
+            held.enter_context(WeakFileLock(path, timeout=SECONDS_FOR_LOCK))
+        except TimeoutError as error:
+            raise ReAugKDError(
+                f"Another training works in {str(folder)!r}; wait until it is done, or name another place for this one."
+            ) from error
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows removes no file that is open
+                path.unlink()
+
+
+@contextmanager
 def working_folder(folder: Path, *stages: str) -> Iterator[list[Path]]:
     """Keep finished stages until all is done; then remove them, and those of other settings beside them.
 
@@ -84,7 +105,7 @@ def working_folder(folder: Path, *stages: str) -> Iterator[list[Path]]:
     Raises
     ------
     ReAugKDError
-        If the folder holds other things, or the disk is full.
+        If the folder holds other things, another training works there, or the disk is full.
     """
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     if folder.is_file() or not all(name.startswith((TEACHER, STUDENTS)) for name in names):
@@ -92,17 +113,19 @@ def working_folder(folder: Path, *stages: str) -> Iterator[list[Path]]:
     processes = PartialState()
     processes.wait_for_everyone()
     paths = [folder / name for name in stages]
-    with full_disk_as_sentence(folder):
+    with _alone(folder) if processes.is_main_process else nullcontext(), disk_errors_as_sentence(folder):
         for path in paths:
             path.mkdir(parents=True, exist_ok=True)
         yield paths
-    processes.wait_for_everyone()
-    if processes.is_main_process:
-        try:
-            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-                folder.rename(Path(scratch) / "done")  # at once: stages that are half removed would count as finished
-        except OSError as error:  # Windows holds files that are still in use
-            warnings.warn(
-                f"All is finished, but its working folder {str(folder)!r} cannot be removed ({error}); delete it.",
-                stacklevel=2,
-            )
+        processes.wait_for_everyone()
+        if processes.is_main_process:
+            try:
+                with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+                    folder.rename(
+                        Path(scratch) / "done"
+                    )  # at once: stages that are half removed would count as finished
+            except OSError as error:  # Windows holds files that are still in use
+                warnings.warn(
+                    f"All is finished, but its working folder {str(folder)!r} cannot be removed ({error}); delete it.",
+                    stacklevel=2,
+                )

@@ -176,7 +176,7 @@ def test_a_file_in_the_way_of_a_folder_is_told_before_anything_is_trained(
     monkeypatch.setattr(recipe, "train_classifier", lambda *given, **options: pytest.fail("trained"))
     options = ["--train", train_file, "--teacher", toy_encoder_folder, "--out", train_file / out]
     options += ["--student", toy_encoder_folder] if command == "train" else []
-    assert_one_sentence(run(command, *options), "Not a directory", train_file.name)
+    assert_one_sentence(run(command, *options), "is a file; name another place", train_file.name)
 
 
 @pytest.mark.parametrize("command", [["info"], ["predict"], ["evaluate"]])

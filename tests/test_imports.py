@@ -7,7 +7,20 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ORDER = (
-    *("errors", "texts", "tables", "measures", "networks", "tasks", "method", "model", "working_folder", "recipe"),
+    *(
+        "errors",
+        "files",
+        "kinds",
+        "texts",
+        "tables",
+        "measures",
+        "networks",
+        "tasks",
+        "method",
+        "model",
+        "working_folder",
+        "recipe",
+    ),
     *("analysis", "plots", "study", "cli"),
 )
 """Packages and files of ``reaugkd`` in the data's way."""

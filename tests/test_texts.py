@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.texts import check_text, check_texts, in_one_line, row_in_one_line, texts_of, two_parts
+from reaugkd.texts import as_text, check_text, check_texts, in_one_line, row_in_one_line, texts_of, two_parts
 
 
 def test_a_pair_and_a_text_come_apart_and_are_shown_alike():
@@ -41,3 +41,35 @@ def test_a_text_that_is_refused_is_called_by_its_name():
 def test_queries_that_cannot_be_answered_are_refused(texts, match):
     with pytest.raises(ReAugKDError, match=match):
         check_texts(texts)
+
+
+@pytest.mark.parametrize(
+    ("texts", "kind"),
+    [
+        ("Great!", "single text"),
+        (b"Great!", "bytes"),
+        (pd.DataFrame({"text": ["one", "two"]}), "DataFrame"),
+        ({"text": "one"}, "dict"),
+        ({"one", "two"}, "set"),
+        ((text for text in ["one"]), "generator"),
+        (None, "NoneType"),
+    ],
+)
+def test_what_is_no_list_of_texts_is_refused(texts, kind):
+    with pytest.raises(ReAugKDError, match=f"Give a list of texts, not a {kind}; of a table name the column"):
+        check_texts(texts)
+
+
+def test_a_column_an_array_and_a_tuple_are_lists_of_texts():
+    column = pd.Series(["one", "two"], index=[7, 3])
+    assert all(check_texts(texts) == ["one", "two"] for texts in (column, column.to_numpy(), ("one", "two")))
+
+
+def test_a_value_is_written_as_text():
+    assert [as_text(value) for value in (3.0, 2.5, 2**60, "naïve", "naïve".encode())] == [
+        "3",
+        "2.5",
+        str(2**60),
+        "naïve",
+        "naïve",
+    ]

@@ -41,11 +41,13 @@ def confusion_table(counts: pd.DataFrame, voice: str = "answer") -> str:
             f"out: filter the rows by their label to see them"
         )
         names = (errors.sum() + errors.sum(axis=1)).sort_values(ascending=False, kind="stable").index[:MAX_CLASSES]
-    head = "".join(f'<th scope="col"><span>{escaped_text(name)}</span></th>' for name in names)
+    head = "".join(
+        f'<th scope="col" title="{escaped_text(name)}"><span>{escaped_text(name)}</span></th>' for name in names
+    )
     body = ""
     for gold, row in zip(names, counts.loc[names, names].to_numpy().tolist(), strict=True):
         cells = "".join(_count(count, gold, name, most, voice) for name, count in zip(names, row, strict=True))
-        body += f'<tr><th scope="row">{escaped_text(gold)}</th>{cells}</tr>'
+        body += f'<tr><th scope="row" title="{escaped_text(gold)}">{escaped_text(gold)}</th>{cells}</tr>'
     return (
         f'<table class="confusion"><caption>Gold label down, {escaped_text(voice)} across{note}</caption>'
         f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>"
@@ -169,12 +171,10 @@ def _outcome(name: str, count: int) -> str:
 
 
 def _combination(row: Mapping[Any, Any], voices: list[str]) -> str:
-    cells = "".join(
-        f'<td class="{"right" if row[voice] == row["label"] else "wrong"}">{escaped_text(row[voice])}</td>'
-        for voice in voices
-    )
+    gold, names = escaped_text(row["label"]), [escaped_text(row[voice]) for voice in voices]
+    cells = "".join(f'<td class="{"right" if name == gold else "wrong"}" title="{name}">{name}</td>' for name in names)
     pick = _button({"equal": {name: row[name] for name in ("label", *voices)}}, str(row["rows"]))
-    return f"<tr><td>{pick}</td><td>{escaped_text(row['label'])}</td>{cells}</tr>"
+    return f'<tr><td>{pick}</td><td title="{gold}">{gold}</td>{cells}</tr>'
 
 
 def _count(count: int, gold: str, predicted: str, most: int, voice: str) -> str:

@@ -141,7 +141,9 @@ class ErrorsView(RowsView):
             with gr.Row():
                 self.effect = gr.Dropdown(EFFECTS, value=ANY, label="Effect of retrieval", elem_id="effect")
                 self.column = gr.Dropdown([ANY], value=ANY, label="Column", elem_id="errors-column")
-                self.value = gr.Dropdown([ANY], value=ANY, label="Its value", elem_id="errors-value")
+                self.value = gr.Dropdown(  # what it held before the column was changed is no error
+                    [ANY], value=ANY, label="Its value", elem_id="errors-value", allow_custom_value=True
+                )
                 self.confidence = gr.Dropdown(
                     list(CONFIDENCES), value=ANY, label="Confidence of the answer", elem_id="errors-confidence"
                 )

@@ -1,16 +1,19 @@
 """Edits of a memory as a small file: add, relabel, remove rows and classes without training, and replay it."""
 
 import json
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
+from reaugkd.files import read_json_lines
 from reaugkd.method.memory import LABELLED_BY, Memory
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.maps import ProjectionMaps
@@ -86,20 +89,34 @@ def read_patch(path: str | Path) -> Patch:
     ReAugKDError
         If the file is missing, or a line is no edit.
     """
-    if not Path(path).is_file():
-        raise ReAugKDError(f"There is no file {str(path)!r}; name a patch.")
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ReAugKDError(f"{str(path)!r} is not written in UTF-8; save it as a text in UTF-8.") from error
-    edits = []
-    for number, line in enumerate(text.split("\n"), start=1):  # splitlines would cut texts at U+2028 and its like
-        if line.strip():
-            try:
-                edits.append(Edit(**json.loads(line)))
-            except (ValueError, TypeError) as error:
-                raise ReAugKDError(f"Line {number} of {str(path)!r} is no edit ({error}); correct it.") from error
-    return tuple(edits)
+    return as_patch(read_json_lines(path), f" of {str(path)!r}")
+
+
+def as_patch(given: Sequence[Mapping[str, Any]], source: str = "") -> Patch:
+    """Make edits of what a file or a program says of each by the names of its parts.
+
+    Parameters
+    ----------
+    given : sequence of mapping of str to Any
+        See :class:`Edit` for the names.
+    source : str
+        Follows "Edit 1" in the sentence.
+
+    Returns
+    -------
+    Patch
+        The edits.
+
+    Raises
+    ------
+    ReAugKDError
+        If one has another name, or is no edit.
+    """
+    names = [field.name for field in fields(Edit)]
+    for number, edit in enumerate(given, start=1):
+        if wrong := [name for name in edit if name not in names]:
+            raise ReAugKDError(f"Edit {number}{source} has a {wrong[0]!r}; an edit is made of {', '.join(names)}.")
+    return tuple(Edit(**{"edit": "", "id": "", **edit}) for edit in given)
 
 
 def write_patch(patch: Patch, path: str | Path) -> None:

@@ -71,6 +71,9 @@ class Memory:
         object.__setattr__(self, "teacher_embeddings", normalize(self.teacher_embeddings))
         object.__setattr__(self, "keys", {name: normalize(key) for name, key in self.keys.items()})
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_indexes": {}}  # FAISS's cannot be pickled; they are made again when asked
+
     def __len__(self) -> int:
         return len(self.rows)
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
 from reaugkd.errors import ReAugKDError, require
+from reaugkd.kinds import check_kinds
 from reaugkd.measures.calibration import at_temperature
 
 if TYPE_CHECKING:  # a page that has sliders for these settings does not wait for FAISS
@@ -40,9 +41,9 @@ class KeySettings:
     weight: float = 0.0
 
     def __post_init__(self) -> None:
+        check_kinds(self, "")
         require(self.k >= 1, "k", self.k, "at least 1")
-        require(self.k % 1 == 0, "k", self.k, "a whole number")
-        object.__setattr__(self, "k", int(self.k))  # FAISS and JSON take no NumPy number
+        require(self.k < np.inf, "k", self.k, "a whole number")
         require(self.temperature > 0, "temperature", self.temperature, "above 0")
         require(0 <= self.weight < np.inf, "The weight of a key", self.weight, "from 0, and finite")
 
@@ -84,6 +85,7 @@ class Pool:
     retrieval_weight: float | None = None
 
     def __post_init__(self) -> None:
+        check_kinds(self, "")
         require(self.kind in KINDS, "The pool", repr(self.kind), f"one of {', '.join(KINDS)}")
         if not self.keys:
             raise ReAugKDError("A pool needs at least one key; name one.")

@@ -98,7 +98,8 @@ class TeacherOutputs:
         ReAugKDError
             If the file is missing, damaged, of another version, or its rows are no probabilities.
         """
-        if not Path(path).is_file():
+        path = Path(path).expanduser()
+        if not path.is_file():
             raise ReAugKDError(f"There is no file {str(path)!r}; make it with `reaugkd teach --out {path}`.")
         try:
             table = pq.read_table(path)
@@ -144,7 +145,7 @@ class TeacherOutputs:
                 "soft_labels": matrix_column(self.soft_labels),
             }
         ).replace_schema_metadata({"reaugkd": json.dumps({"version": OUTPUTS_VERSION, **about})})
-        path = Path(path)
+        path = Path(path).expanduser()
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(path.name + ".partial")
         try:

@@ -29,6 +29,11 @@ class ReAugKDClassifier:
     parts : ModelParts
         What a model's folder holds; :func:`reaugkd.recipe.train` makes one, :meth:`from_pretrained` loads one.
 
+    Notes
+    -----
+    A model can be pickled. A process that is forked after a model has answered waits for ever, as torch's own models do
+    there: start workers by ``spawn``, or call ``torch.set_num_threads(1)`` before the first answer.
+
     Examples
     --------
     >>> model = ReAugKDClassifier.from_pretrained("runs/shoptalk")  # doctest: +SKIP
@@ -140,7 +145,7 @@ class ReAugKDClassifier:
         return self._encoded(texts, rows, list(self.parts.keys))
 
     def _encoded(self, texts: Sequence[Text], rows: pd.DataFrame | None, keys: list[str]) -> EncodedTexts:
-        check_texts(texts)
+        texts = check_texts(texts)
         for text in texts:
             if isinstance(text, str) == self.parts.settings.is_pair:
                 wanted = "pairs of texts" if self.parts.settings.is_pair else "single texts"
@@ -249,7 +254,7 @@ class ReAugKDClassifier:
             Rows sum to 1; the order of the columns is ``classes_``.
         """
         pool = self.pool.overridden(k, retrieval_weight, temperature)
-        if not len(texts):
+        if not len(check_texts(texts)):
             return np.empty((0, len(self.classes_)))
         # No key is embedded or searched that has no say.
         needed = pool.searched(self.parts.student.classifier.out_features, len(self.classes_))

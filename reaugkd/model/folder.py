@@ -1,12 +1,10 @@
 """How a trained model lies on disk: the one place that knows, laid out as a Hugging Face repository."""
 
-import errno
 import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from reaugkd.errors import ReAugKDError
+from reaugkd.files import check_writable, disk_errors_as_sentence, read_text_file
 from reaugkd.method.encoder_key import EncoderKey
 from reaugkd.method.keys import ALIGNED, ENCODER, TEXT, AlignedKey, Key
 from reaugkd.method.memory import Memory
@@ -149,11 +148,10 @@ def write_model(parts: ModelParts, folder: str | Path) -> None:
     ReAugKDError
         If the folder holds something else, or the disk is full.
     """
-    folder = Path(folder)
-    check_target(folder)
+    folder = check_target(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (
-        full_disk_as_sentence(folder),
+        disk_errors_as_sentence(folder),
         tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch,
     ):
         new = Path(scratch) / "new"
@@ -190,7 +188,8 @@ def read_model(folder: str | Path) -> ModelParts:
     """
     folder = Path(folder).expanduser()
     about = read_settings_file(folder)
-    _check_files(folder, about["files"])
+    with disk_errors_as_sentence(folder):
+        _check_files(folder, about["files"])
 
     def optional(name: str, read: Callable[[Path], Any]) -> Any:
         return read(folder / name) if name in about["files"] else None
@@ -254,11 +253,11 @@ def read_settings_file(folder: str | Path) -> dict[str, Any]:
     ReAugKDError
         If the folder holds no model, or one of another version.
     """
-    path = Path(folder) / SETTINGS_FILE
+    path = Path(folder).expanduser() / SETTINGS_FILE
     if not path.is_file():
         raise ReAugKDError(f"{str(folder)!r} holds no trained model; make one with `reaugkd train --out {folder}`.")
     try:
-        about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        about: dict[str, Any] = json.loads(read_text_file(path))
         version = about["format_version"]
         if version != FORMAT_VERSION:
             raise ReAugKDError(
@@ -273,56 +272,33 @@ def read_settings_file(folder: str | Path) -> dict[str, Any]:
     return about
 
 
-def check_target(folder: str | Path) -> None:
-    """Refuse to write a model where something else lies.
+def check_target(folder: str | Path) -> Path:
+    """Refuse to write a model where something else lies, or where nothing may be written.
 
     Parameters
     ----------
     folder : str or Path
-        Where a model shall be written.
+        Where a model shall be written; ``~`` is the home folder.
+
+    Returns
+    -------
+    Path
+        The same folder, which may be missing still.
 
     Raises
     ------
     ReAugKDError
-        If it is a file, has no name of its own, or is a folder with other things than a model.
+        If it is a file, has no name of its own, is a folder with other things than a model, or may not be written.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     if folder.name in ("", ".."):
         raise ReAugKDError(f"{str(folder)!r} gives the model's folder no name; name a folder.")
     if folder.is_file():
         raise ReAugKDError(f"{str(folder)!r} is a file; name another folder for the model.")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / SETTINGS_FILE).is_file():
         raise ReAugKDError(f"The folder {str(folder)!r} holds other things than a model; name another one.")
-
-
-@contextmanager
-def full_disk_as_sentence(folder: str | Path) -> Iterator[None]:
-    """Turn the several errors by which a full disk shows into one sentence.
-
-    Parameters
-    ----------
-    folder : str or Path
-        What was being written.
-
-    Yields
-    ------
-    None
-        Nothing.
-
-    Raises
-    ------
-    ReAugKDError
-        If the disk is full.
-    """
-    try:
-        yield
-    except Exception as error:  # safetensors and pyarrow raise kinds of their own
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if full or "No space left" in str(error) or "os error 28" in str(error):
-            raise ReAugKDError(
-                f"The disk is full while writing {str(folder)!r}; free some space and run the same command again."
-            ) from error
-        raise
+    check_writable(folder)
+    return folder
 
 
 def _write_files(parts: ModelParts, folder: Path) -> None:

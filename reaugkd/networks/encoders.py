@@ -1,6 +1,7 @@
 """Text encoders with a classifier on top: what teacher and student both are."""
 
 import json
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -30,6 +31,7 @@ CLASSIFIER_FILE = "classifier.safetensors"
 POOLING_FILE = "1_Pooling/config.json"
 POOLINGS = {"pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean"}  # as sentence-transformers names them
 BATCH_SIZE = 64
+CHECKED_TEXTS = 100  # of a task, whether the tokenizer knows a word of them
 TOKENIZED = 50_000  # texts at a time: the tokens of a million would take many gigabytes
 
 
@@ -127,7 +129,7 @@ class TextClassifier(nn.Module):
             )
         # RoBERTa and its kin count two positions that no token may have; their tokenizers know the limit.
         positions = getattr(encoder.config, "max_position_embeddings", max_length)
-        limit = min(max_length, positions, tokenizer.model_max_length)
+        limit = min(max_length, positions if positions > 0 else max_length, tokenizer.model_max_length)  # XLNet says -1
         return cls(encoder, tokenizer, num_labels, read_pooling(folder), limit).eval()
 
     @classmethod
@@ -300,8 +302,10 @@ def _keep_layers(config: PreTrainedConfig, layers: int) -> None:
             f"A student of {layers} layers cannot be cut from an encoder of {total}; ask for 1 to {total}."
         )
     config.num_hidden_layers = layers
-    if getattr(config, "layer_types", None):  # of encoders that mix local and global attention
-        config.layer_types = config.layer_types[:layers]
+    for name, value in vars(config).items():  # some have a list with a value a layer, such as kinds of attention
+        is_of_layers = name.endswith("layer_types") or name == "attention_window"
+        if is_of_layers and isinstance(value, list) and len(value) == total:
+            setattr(config, name, value[:layers])
 
 
 def check_encoder(
@@ -319,7 +323,7 @@ def check_encoder(
     folder : str or Path
         Folder of the encoder.
     texts : sequence of Text
-        Some texts or pairs of the task; the shortest and the longest are encoded.
+        Texts or pairs of the task; the shortest and the longest are encoded, by what is saved and loaded again.
     layers : int, optional
         As :meth:`TextClassifier.from_pretrained` takes it.
     max_length : int
@@ -336,12 +340,16 @@ def check_encoder(
     asked = [by_length[0], by_length[-1]]
     try:
         model = TextClassifier.from_pretrained(folder, 1, layers=layers, max_length=max_length)
-        known = set(chain.from_iterable(model.tokenize(texts)["input_ids"])) - set(model.tokenizer.all_special_ids)
+        known = set(chain.from_iterable(model.tokenize(texts[:CHECKED_TEXTS])["input_ids"]))
+        known -= set(model.tokenizer.all_special_ids)
+        with tempfile.TemporaryDirectory() as scratch:
+            model.save(scratch)
+            model = TextClassifier.load(scratch, max_length=max_length)
         _ = model.encode_layers(asked) if every_layer else model.encode(asked)
-    except ReAugKDError:
+    except (ReAugKDError, OSError):
         raise
     except Exception as error:  # each architecture fails in a way of its own
-        raise ReAugKDError(f"{str(folder)!r} cannot encode a text ({reason(error)}); name another encoder.") from error
+        raise ReAugKDError(f"{str(folder)!r} cannot encode a text, or not when saved; name another encoder.") from error
     if not known:
         raise ReAugKDError(
             f"The tokenizer of {str(folder)!r} knows no word of the texts; name an encoder of their language."

@@ -26,6 +26,7 @@ from transformers import (
 from transformers.trainer import TRAINER_STATE_NAME
 
 from reaugkd.errors import ReAugKDError, require
+from reaugkd.kinds import check_kinds
 from reaugkd.networks.epochs import TrainingEpochs
 
 SECONDS_BETWEEN_CHECKPOINTS = 60
@@ -69,7 +70,7 @@ class TrainingSettings:
     seed : int
         Seed of weights, dropout and order.
     bf16 : bool or None
-        Train in bfloat16 autocast; None means where the hardware computes in it.
+        Train in bfloat16 autocast; None means where hardware and network compute in it.
     freeze_word_embeddings : bool
         Leave the word embeddings as pretrained.
     """
@@ -85,6 +86,7 @@ class TrainingSettings:
     freeze_word_embeddings: bool = True
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         for name in ("epochs", "learning_rate", "batch_size", "gradient_accumulation_steps"):
             value = getattr(self, name)
             require(0 < value < math.inf, f"The setting {name}", value, "above 0 and finite")
@@ -166,6 +168,9 @@ def run_trainer(
     ReAugKDError
         At the first loss that is no finite number.
     """
+    collator = default_data_collator if tokenizer is None else partial(collate, tokenizer=tokenizer)
+    batch = collator([dataset[row] for row in range(min(2, len(dataset)))])
+    bf16 = computes_bf16() and _runs_in_bf16(objective, batch) if settings.bf16 is None else settings.bf16
     set_seed(settings.seed)
     arguments = TrainingArguments(
         output_dir=str(folder),
@@ -178,7 +183,7 @@ def run_trainer(
         weight_decay=settings.weight_decay,
         seed=settings.seed,
         use_cpu=not torch.accelerator.is_available(),
-        bf16=computes_bf16() if settings.bf16 is None else settings.bf16,
+        bf16=bf16,
         optim="adamw_torch_fused",
         # Batches of like length spare most of the padding.
         train_sampling_strategy="group_by_length" if tokenizer is not None else "random",
@@ -194,7 +199,7 @@ def run_trainer(
         model=objective,
         args=arguments,
         train_dataset=dataset,
-        data_collator=None if tokenizer is None else partial(collate, tokenizer=tokenizer),
+        data_collator=collator,
         callbacks=[_Watch(on_progress, on_epoch), *([_Bar()] if on_progress is None else [])],
     )
     trainer.remove_callback(PrinterCallback)  # it would print every log as a dict
@@ -228,6 +233,20 @@ def computes_bf16() -> bool:
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def _runs_in_bf16(objective: nn.Module, batch: dict[str, Tensor]) -> bool:
+    """Try a batch, forth and back: some encoders, such as DeBERTa, mix a type of their own in."""
+    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    objective.to(device)
+    try:
+        with torch.autocast(device.type, torch.bfloat16):
+            objective(**{name: value.to(device) for name, value in batch.items()})["loss"].backward()
+    except RuntimeError:
+        return False
+    finally:
+        objective.zero_grad()
+    return True
 
 
 def _last_whole_checkpoint(folder: Path) -> str | None:

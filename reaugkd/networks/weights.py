@@ -140,7 +140,7 @@ def is_hub_name(name: str) -> bool:
 
 def cache_folder() -> Path:
     """Return the folder of fetched weights: ``$REAUGKD_CACHE``, else ``~/.cache/reaugkd``."""
-    return Path(os.environ.get("REAUGKD_CACHE") or Path.home() / ".cache" / "reaugkd")
+    return Path(os.environ.get("REAUGKD_CACHE") or "~/.cache/reaugkd").expanduser()
 
 
 @cache

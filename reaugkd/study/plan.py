@@ -2,21 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
-from dataclasses import asdict, dataclass, is_dataclass, replace
-from functools import partial
-from inspect import signature
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass, replace
 from itertools import product
-from math import isfinite
 from operator import itemgetter
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, get_args, get_origin
+from typing import Any
 
 import yaml
 
-from reaugkd.errors import ReAugKDError
+from reaugkd.errors import ReAugKDError, reason
+from reaugkd.files import read_text_file
+from reaugkd.kinds import read_as, read_named
 from reaugkd.recipe import STUDENT_EPOCHS, TEACHER_EPOCHS, Recipe
 from reaugkd.tasks.sources import load_files
 from reaugkd.tasks.task import SPLITS, UNLABELLED, Task
@@ -161,7 +158,11 @@ class Study:
     def load(self, task: str, data: str | Path) -> Task:
         """Load the task of this name; ``data`` is the folder from which its paths start."""
         files = self.tasks[task]
-        paths = {split: Path(data) / files[split] for split in (*SPLITS, UNLABELLED) if split in files}
+        paths = {
+            split: Path(data).expanduser() / Path(files[split]).expanduser()
+            for split in (*SPLITS, UNLABELLED)
+            if split in files
+        }
         return replace(load_files(**files | paths), name=task)
 
     def answers(self, method: str) -> list[str]:
@@ -241,74 +242,14 @@ def read_study(path: str | Path) -> Study:
     ReAugKDError
         If the file is missing, is no YAML, names something that does not exist, or has a setting of the wrong kind.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ReAugKDError(
-            f"There is no file {str(path)!r}; write the study's tasks, teachers, methods and seeds there."
-        )
     try:
-        study: Study = _read(Study, yaml.safe_load(path.read_text(encoding="utf-8")))
+        study: Study = read_as(Study, yaml.safe_load(read_text_file(path)))
         _check(study)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ReAugKDError(f"{str(path)!r} is no YAML ({' '.join(str(error).split())}); correct it.") from error
+    except yaml.YAMLError as error:
+        raise ReAugKDError(f"{str(path)!r} is no YAML ({reason(error)}); correct it.") from error
     except ReAugKDError as error:
         raise ReAugKDError(f"{str(path)!r}: {error}") from error
     return study
-
-
-def _read(kind: Any, given: Any, where: str = "", default: Any = None) -> Any:
-    """Return what a plan gives as the kind of value that a setting takes; what it leaves out is as in the default.
-
-    A number that YAML takes for text (1e-4) is the number that it is.
-    """
-    origin, parts = get_origin(kind) or kind, get_args(kind)
-    if isinstance(kind, UnionType):
-        return None if given is None and NoneType in parts else _read(parts[0], given, where, default)
-    if isinstance(kind, type) and is_dataclass(kind):
-        make = partial(replace, default) if isinstance(default, kind) else kind
-        return make(**_settings(kind, given, where, is_whole=make is kind))
-    if origin is dict and isinstance(given, dict):
-        names = [_read(str, name, f"a name in {where}") for name in given]
-        return {name: _read(parts[1], given[name], f"{where}.{name}") for name in names}
-    if origin is tuple and isinstance(given, list) and (Ellipsis in parts or len(given) == len(parts)):
-        return tuple(_read(parts[0], part, f"{where}[{number}]") for number, part in enumerate(given))
-    if kind is float and isinstance(given, str):
-        with suppress(ValueError):
-            given = float(given)
-    allowed = int | float if kind is float else origin
-    fits = kind is Any or (isinstance(given, allowed) and isinstance(given, bool) == (kind is bool))
-    if not fits or (kind is float and not isfinite(given)):
-        words = _IN_WORDS.get(kind, _IN_WORDS.get(origin, "left out"))
-        raise ReAugKDError(f"{where} is {given!r}; it must be {words}.")
-    return given
-
-
-_IN_WORDS = {
-    str: "text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    tuple: "a list",
-    tuple[str, str]: "a list of two",
-    dict: "names, each with its settings",
-}
-
-
-def _settings(of: Callable[..., Any], given: Any, where: str, *, is_whole: bool = True) -> dict[str, Any]:
-    """Return settings by name, each of the kind that a function or a class takes, and, in a whole, none missing."""
-    known, shown = signature(of).parameters, where or "The plan"
-    if not isinstance(given, dict):
-        raise ReAugKDError(f"{shown} is {given!r}; write its settings by name.")
-    for name in given:
-        if name not in known:
-            raise ReAugKDError(f"{shown} has no setting {name!r}; it has {', '.join(known)}.")
-    for name, setting in known.items():
-        if is_whole and setting.default is setting.empty and name not in given:
-            raise ReAugKDError(f"{shown} has no {name}, which it needs.")
-    return {
-        name: _read(known[name].annotation, value, f"{where}.{name}".lstrip("."), known[name].default)
-        for name, value in given.items()
-    }
 
 
 def _check(study: Study) -> None:
@@ -316,7 +257,7 @@ def _check(study: Study) -> None:
     for part in ("tasks", "teachers", "methods", "seeds"):
         _each_once(part, getattr(study, part))
     for name, files in study.tasks.items():
-        _settings(load_files, files, f"tasks.{name}")
+        read_named(load_files, files, f"tasks.{name}")
     for name, recipe in study.methods.items():
         if (recipe.teacher, recipe.seed) != (Recipe.teacher, Recipe.seed):
             raise ReAugKDError(f"methods.{name} sets teacher or seed; name them under teachers and seeds.")

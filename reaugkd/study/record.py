@@ -31,7 +31,8 @@ class StudyRecord:
     @classmethod
     def load(cls, folder: str | Path) -> "StudyRecord":
         """Read a record from the folder of an earlier report; a :class:`ReAugKDError` says if it holds no answers."""
-        answers, scenarios = Path(folder) / ANSWERS_FILE, Path(folder) / SCENARIOS_FILE
+        folder = Path(folder).expanduser()
+        answers, scenarios = folder / ANSWERS_FILE, folder / SCENARIOS_FILE
         if not answers.is_file():
             raise ReAugKDError(f"{str(folder)!r} holds no {ANSWERS_FILE}; name the folder of an earlier report.")
         return cls(pd.read_parquet(answers), pd.read_csv(scenarios) if scenarios.is_file() else pd.DataFrame())

@@ -59,7 +59,7 @@ def write_report(study: Study, data: str | Path, work: str | Path, known: StudyR
     ReAugKDError
         If no student is trained yet, or no browser draws the plots.
     """
-    work = Path(work)
+    work = Path(work).expanduser()
     answers = study_answers(study, data, work, known)
     by_run = [scenario_rows(run, work, known) for run in study.scenario_runs()]
     scenarios = pd.concat([pd.DataFrame(), *by_run], ignore_index=True)

@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
+from reaugkd.files import check_writable
 from reaugkd.method.teacher import TeacherOutputs
 from reaugkd.networks.encoders import TextClassifier, normalize
 from reaugkd.networks.trainer import Progress
@@ -53,7 +54,8 @@ def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say, kno
     ReAugKDError
         If a file of the data is missing, weights are not found, or the folder was made of other rows or labels.
     """
-    work = Path(work)
+    work = Path(work).expanduser()
+    check_writable(work)
     tasks = {name: study.load(name, data) for name in study.tasks}
     _check_data(tasks, work / "data.json")
     if study.encoder_key is not None:
@@ -94,7 +96,7 @@ def run_scenarios(study: Study, data: str | Path, work: str | Path, *, say: Say,
     known : StudyRecord
         Scenarios of which it has the rows are not run.
     """
-    work = Path(work)
+    work = Path(work).expanduser()
     for run in study.scenario_runs():
         if len(scenario_rows(run, work, known)):
             continue

@@ -10,9 +10,10 @@ import datasets
 import pandas as pd
 
 from reaugkd.errors import ReAugKDError, reason
+from reaugkd.files import disk_errors_as_sentence, read_json_lines
 from reaugkd.networks.weights import hub_is_reachable
 from reaugkd.tasks.task import SPLITS, Task, made_up_ids, make_task, with_unlabelled
-from reaugkd.texts import MAX_CHARACTERS, as_text, label_text
+from reaugkd.texts import MAX_CHARACTERS, as_text, label_text, with_index_as_columns
 
 SHOPTALK = Path(__file__).parent / "shoptalk"
 SHOPTALK_TEACHER_OUTPUTS = SHOPTALK / "teacher_outputs.parquet"
@@ -34,7 +35,7 @@ _PANDAS_READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
     # Without quoting, as GLUE and most corpora write their TSV; a CSV is quoted as in RFC 4180.
     ".tsv": lambda path: _read_delimited(path, sep="\t", quoting=csv.QUOTE_NONE),
     ".csv": lambda path: _read_delimited(path),
-    ".jsonl": lambda path: pd.read_json(path, lines=True, dtype=False, encoding="utf-8-sig"),
+    ".jsonl": lambda path: _read_objects(path),
     ".parquet": pd.read_parquet,
 }
 
@@ -211,12 +212,12 @@ def read_table(path: str | Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The rows.
+        The rows; an index that has a name, as pandas keeps one in Parquet, is a column.
 
     Raises
     ------
     ReAugKDError
-        If the file is missing, of another kind, or cannot be parsed.
+        If the file is missing, of another kind, empty, or cannot be parsed.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -225,7 +226,11 @@ def read_table(path: str | Path) -> pd.DataFrame:
         kinds = ", ".join(_PANDAS_READERS)
         raise ReAugKDError(f"{path.name!r} is not a table that can be read; give one of {kinds}.")
     try:
-        return _PANDAS_READERS[path.suffix.lower()](path)
+        with disk_errors_as_sentence(path):
+            table = with_index_as_columns(_PANDAS_READERS[path.suffix.lower()](path))
+        if table.columns.empty:
+            raise ValueError("it has no rows")
+        return table
     except (ValueError, OSError, UnicodeError) as error:  # pandas' and pyarrow's parsers raise subclasses of these
         sentence = f"{path.name!r} is not a valid {path.suffix[1:].upper()} file ({reason(error)}); mend it."
         raise ReAugKDError(sentence) from error
@@ -294,7 +299,7 @@ def _hub_tables(
 
 def _mended(table: pd.DataFrame, split: str) -> pd.DataFrame:
     """Make of a table that nobody here can mend one of whole rows: some are left out, long texts are cut."""
-    if "id" not in table.columns or table["id"].astype(str).duplicated().any():
+    if "id" not in table.columns or table["id"].isna().any() or table["id"].map(as_text).duplicated().any():
         table = table.assign(id=made_up_ids(table, split))
     texts = table.columns.intersection(["text", "text_pair"])
     is_blank = table[["label", *texts]].fillna("").apply(lambda values: values.str.strip() == "")
@@ -311,6 +316,14 @@ def _read_delimited(path: Path, **options: Any) -> pd.DataFrame:
     if not isinstance(table.index, pd.RangeIndex):  # pandas would shift the columns without a word
         raise ValueError("its rows have more fields than its header")
     return table
+
+
+def _read_objects(path: Path) -> pd.DataFrame:
+    table = pd.DataFrame(read_json_lines(path), dtype=object)
+    inferred = table.infer_objects()
+    floats = inferred.select_dtypes("float").columns
+    rounded = [name for name in floats if not ((inferred[name] == table[name]) | table[name].isna()).all()]
+    return inferred.assign(**{name: table[name] for name in rounded})  # great ids beside a missing one stay whole
 
 
 def _named_columns(table: pd.DataFrame, columns: dict[str, str], source: str) -> pd.DataFrame:

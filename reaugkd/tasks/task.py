@@ -15,7 +15,7 @@ from sklearn.model_selection import train_test_split
 from reaugkd.errors import ReAugKDError
 from reaugkd.measures.metrics import METRICS
 from reaugkd.tasks.siblings import have_siblings
-from reaugkd.texts import Text, check_text, label_text, texts_of
+from reaugkd.texts import Text, as_text, check_text, label_text, texts_of, with_index_as_columns
 
 SPLITS = ("train", "validation", "test")
 UNLABELLED = "unlabelled"  # the split, which a task may have, of texts that only the teacher labels
@@ -136,6 +136,7 @@ def make_task(
     """
     if metric not in METRICS:
         raise ReAugKDError(f"There is no metric {metric!r}; choose one of {', '.join(METRICS)}.")
+    tables = {split: with_index_as_columns(table) for split, table in tables.items()}
     tables = {split: _with_ids(_with_free_names(table), split) for split, table in tables.items()}
     for split, table in tables.items():
         lacking = np.flatnonzero(table["label"].fillna("") == "")
@@ -190,7 +191,7 @@ def with_unlabelled(task: Task, table: pd.DataFrame) -> tuple[Task, int]:
         another kind than there.
     """
     columns = ["text", "text_pair"] if task.is_pair else ["text"]
-    table = _with_free_names(table.assign(label="")).drop(columns="label")
+    table = _with_free_names(with_index_as_columns(table).assign(label="")).drop(columns="label")
     table = _with_ids(table if task.is_pair else table.drop(columns="text_pair", errors="ignore"), UNLABELLED)
     _check_texts(table, UNLABELLED)
     texts = texts_of(table, task.is_pair)
@@ -219,11 +220,37 @@ def _with_ids(table: pd.DataFrame, split: str) -> pd.DataFrame:
     """Give the rows ids such as ``train-17`` where they have none; ids survive a row's move to another split."""
     if "id" not in table.columns:
         return table.assign(id=made_up_ids(table, split))
-    table = table.assign(id=table["id"].astype(str))
+    table = table.assign(id=written_ids(table, split))
     twice = table["id"][table["id"].duplicated()].tolist()
     if twice:
         raise ReAugKDError(f"The id {twice[0]!r} stands on two {split} rows; make the ids unique or drop the column.")
     return table
+
+
+def written_ids(table: pd.DataFrame, split: str) -> list[str]:
+    """Return the ids of rows that have some, as text.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With a column ``id``.
+    split : str
+        What the rows are called in the sentence.
+
+    Returns
+    -------
+    list of str
+        Each row's.
+
+    Raises
+    ------
+    ReAugKDError
+        If a row has none.
+    """
+    ids = table["id"].map(as_text, na_action="ignore").fillna("").tolist()
+    if "" in ids:
+        raise ReAugKDError(f"The {split} row {ids.index('') + 1} has no id; fill it in or drop the column.")
+    return ids
 
 
 def made_up_ids(table: pd.DataFrame, split: str) -> list[str]:
@@ -248,8 +275,8 @@ def _check_kinds(tables: dict[str, pd.DataFrame]) -> None:
             pq.write_table(values.schema.empty_table(), pa.BufferOutputStream())  # its type tells
         except (pa.ArrowException, TypeError, ValueError) as error:
             raise ReAugKDError(
-                f"The column {str(column)!r} holds what no Parquet file can ({error}); make its values of one kind, or "
-                "leave it out."
+                f"The column {str(column)!r} holds what no Parquet file can (mixed kinds, or lists of them); make its "
+                "values of one kind, or leave it out."
             ) from error
 
 

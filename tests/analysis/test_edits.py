@@ -234,15 +234,19 @@ def test_a_memory_is_not_emptied(without_teacher):
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("{", "Line 2 of .* is no edit"),
-        ('{"edit": "add", "id": "a", "colour": "red"}', "Line 2 of .* is no edit"),
+        ("{", "Line 2 of .* is no JSON object"),
+        (
+            '{"edit": "add", "id": "a", "colour": "red"}',
+            "Edit 2 of .* has a 'colour'; an edit is made of edit, id, label",
+        ),
+        ('{"id": "a"}', "An edit is called ''; it must be one of add, relabel, remove"),
         ('{"edit": "swap", "id": "a"}', "must be one of add, relabel, remove"),
         ('{"edit": "add", "id": "a", "text": " "}', "has no text"),
         ('{"edit": "relabel", "id": "a"}', "names no label"),
         ('{"edit": "relabel", "id": "a", "label": " "}', "names no label"),
         ('{"edit": "relabel", "id": "a", "label": 3}', "the label 3, which is no text"),
         ('{"edit": "remove", "id": ""}', "names no row"),
-        ('["remove", "a"]', "Line 2 of .* is no edit"),
+        ('["remove", "a"]', "Line 2 of .* is no JSON object"),
         ('{"edit": ["remove"], "id": "a"}', r"An edit has the edit \['remove'\], which is no text"),
         ('{"edit": "remove", "id": 7}', "An edit has the id 7, which is no text; put it in quotes"),
         ('{"edit": "relabel", "id": "a", "label": 1}', "An edit has the label 1, which is no text"),

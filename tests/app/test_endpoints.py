@@ -111,7 +111,7 @@ def test_edits_are_tried_out_and_nothing_is_saved(client, toy_model, answered):
     assert len(found["rows"]) == (new.predicted["answer"] != answered.predicted["answer"]).sum()
     (memory,) = client.predict("most used", row["text"], 1, api_name="/search_memory")
     assert memory["text"] == row["text"]
-    with pytest.raises(AppError, match="An edit is not made of"):
+    with pytest.raises(AppError, match="Edit 1 has a 'name'; an edit is made of edit, id, label, text, text_pair"):
         client.predict([{"edit": "remove", "name": "x"}], api_name="/try_edits")
     with pytest.raises(AppError, match="is nothing to show; choose one of all, suspicious"):
         client.predict("best", api_name="/search_memory")
@@ -125,11 +125,22 @@ def test_edits_are_tried_out_and_nothing_is_saved(client, toy_model, answered):
         ({"text": "iron", "k": 0}, "k is 0; it must be at least 1"),
         ({"text": "iron", "retrieval_weight": 2.0}, "it must be from 0 to 1"),
         ({"text": "iron", "model": "../toy"}, "There is no model '../toy'"),
+        ({"text": "iron", "k": "4"}, "k is '4'; it must be a whole number"),
+        ({"text": None}, "text is None; it must be text"),
     ],
 )
 def test_bad_input_is_refused_with_a_sentence(client, question, sentence):
     with pytest.raises(AppError, match=sentence):
         client.predict(**question, api_name="/explain")
+
+
+def test_values_of_another_kind_are_refused_with_a_sentence(client):
+    with pytest.raises(AppError, match="texts is 'iron'; it must be a list"):
+        client.predict("iron", api_name="/predict")
+    with pytest.raises(AppError, match="effect is 'Broken'; it must be one of fixed, broken, changed, none"):
+        client.predict(effect="Broken", api_name="/errors")
+    with pytest.raises(AppError, match="edits is None; it must be a list"):
+        client.predict(None, api_name="/try_edits")
 
 
 def test_it_is_said_that_the_model_is_not_there_yet(tmp_path):

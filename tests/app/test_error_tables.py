@@ -78,7 +78,7 @@ def test_the_rows_behind_every_cell_and_every_combination_can_be_opened():
     names = tuple(f"class {number:02}" for number in range(60))
     table = table_of([*names, *names], [*names, *names[::-1]])
     written = confusion_table(confusion(table, names))
-    assert re.findall(r'scope="row">([^<]*)<', written) == list(names)
+    assert re.findall(r'scope="row" title="[^"]*">([^<]*)<', written) == list(names)
     assert "left out" not in written
     for shown in (written, disagreement_table(disagreements(table))):
         assert sum(opened for _, opened in picked(shown, table)) == len(table)
@@ -88,7 +88,7 @@ def test_of_very_many_classes_those_of_most_errors_are_drawn_the_most_first():
     names = tuple(f"class {number:03}" for number in range(130))
     labels, answers = [*names, *[names[129]] * 3, names[64]], [*names, *[names[7]] * 3, names[7]]
     written = confusion_table(confusion(table_of(labels, answers), names))
-    rows = re.findall(r'scope="row">([^<]*)<', written)
+    rows = re.findall(r'scope="row" title="[^"]*">([^<]*)<', written)
     assert len(rows) == MAX_CLASSES
     assert rows[:4] == ["class 007", "class 129", "class 064", "class 000"]
     assert "30 others are left out" in written
@@ -114,3 +114,10 @@ def test_names_stand_in_tables_as_text():
         assert "<img" not in written
         assert not re.search(r"[{}$`]", written)
         assert all(said == opened for said, opened in picked(written, table))
+
+
+def test_a_long_name_is_whole_in_its_title():
+    name = "a class of a very long name " * 20
+    table = table_of([name, "b"], ["b", "b"])
+    for shown in (confusion_table(confusion(table, (name, "b"))), disagreement_table(disagreements(table))):
+        assert f'title="{name}"' in shown

@@ -150,3 +150,9 @@ def test_where_more_rows_are_found_than_listed_the_page_says_so():
     assert listed_html("all rows", 1_200) == (
         "<p><b>1,200</b> rows: all rows; the first 500 are listed, the file holds all</p>"
     )
+
+
+def test_a_value_of_a_column_that_was_left_is_no_error(toy_model, view_of):
+    view, fill = view_of(ErrorsView, toy_model)
+    seen = fill()[view.shown]._replace(column="topic", value=view.value.preprocess("complaint"))
+    assert view._drawn(seen)[view.shown].value == ANY

@@ -1,5 +1,6 @@
 """The memory: each of its keys finds what brute force finds, and what does not fit is refused."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -168,3 +169,9 @@ def test_labels_are_the_numbers_of_the_rows_classes():
 
 def test_its_length_is_the_number_of_memories():
     assert len(random_memory(rows=12)) == 12
+
+
+def test_a_memory_that_was_searched_can_be_pickled(toy_model):
+    toy_model.predict(["plum"])
+    copied = pickle.loads(pickle.dumps(toy_model))
+    assert copied.predict_proba(["plum"]).tolist() == toy_model.predict_proba(["plum"]).tolist()

@@ -7,11 +7,26 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import AlbertConfig, AlbertModel, AutoModel, AutoTokenizer, ModernBertConfig, ModernBertModel
+from transformers import (
+    AlbertConfig,
+    AlbertModel,
+    AutoModel,
+    AutoTokenizer,
+    LongformerConfig,
+    ModernBertConfig,
+    ModernBertModel,
+)
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.networks import encoders
-from reaugkd.networks.encoders import TextClassifier, normalize, read_pooling, write_pooling
+from reaugkd.networks.encoders import (
+    TextClassifier,
+    _keep_layers,
+    check_encoder,
+    normalize,
+    read_pooling,
+    write_pooling,
+)
 
 TEXTS = ["apple", "the old iron was there", "rain and snow and a storm today", "pear plum"]
 PAIRS = [("apple", "iron"), ("rain and snow", "the new copper"), ("fog", "we saw a very old pear")]
@@ -308,3 +323,26 @@ def test_loading_says_nothing(toy_encoder_folder, tmp_path, capfd):
     classifier(toy_encoder_folder).save(tmp_path)
     TextClassifier.load(tmp_path)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_longformers_windows_are_cut_with_its_layers(tmp_path):
+    config = LongformerConfig(num_hidden_layers=3, attention_window=[8, 4, 2])
+    _keep_layers(config, 2)
+    config.save_pretrained(tmp_path)
+    assert LongformerConfig.from_pretrained(tmp_path).attention_window == [8, 4]
+
+
+def test_an_encoder_that_does_not_come_back_is_refused_before_the_training(toy_encoder_folder, monkeypatch):
+    def load(folder, **_):
+        raise ValueError("as many windows as layers")
+
+    monkeypatch.setattr(TextClassifier, "load", load)
+    with pytest.raises(ReAugKDError, match="cannot encode a text, or not when saved; name another encoder"):
+        check_encoder(toy_encoder_folder, ["plum", "iron"])
+
+
+def test_the_longest_of_all_texts_is_tried(toy_encoder_folder, monkeypatch):
+    asked = []
+    monkeypatch.setattr(TextClassifier, "encode", lambda _, texts: asked.extend(texts))
+    check_encoder(toy_encoder_folder, [*["plum iron"] * 200, "plum " * 50, "pear"])
+    assert asked == ["pear", "plum " * 50]

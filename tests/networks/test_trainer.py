@@ -1,5 +1,7 @@
 """The training run: settings, batches, determinism, progress and resume."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -227,3 +229,22 @@ def test_two_accumulated_half_batches_are_one_whole_batch(toy_encoder_folder, to
         sums.append({name: torch.stack(parts).sum(dim=0) for name, parts in gradients.items()})
     for name, gradient in sums[0].items():
         assert torch.allclose(sums[1][name], gradient, atol=2e-6, rtol=1e-3), name
+
+
+def test_a_network_that_cannot_compute_in_bf16_is_trained_in_float32(tmp_path, monkeypatch):
+    class Odd(Line):
+        def forward(self, x, labels):
+            if torch.is_autocast_enabled("cpu"):
+                raise RuntimeError("expected scalar type Float but found BFloat16")
+            return super().forward(x, labels)
+
+    monkeypatch.setattr(trainer, "computes_bf16", lambda: True)
+    odd = Odd()
+    run_trainer(odd, line_rows(), replace(SETTINGS, bf16=None), tmp_path / "odd", "Line", on_progress=lambda _: None)
+    assert torch.equal(odd.linear.weight, trained(tmp_path / "float32"))
+
+
+@pytest.mark.parametrize(("name", "value", "wanted"), [("epochs", "3x", "a number"), ("batch_size", 2.5, "a whole")])
+def test_a_setting_of_another_kind_is_refused(name, value, wanted):
+    with pytest.raises(ReAugKDError, match=f"The setting {name} is {value!r}; it must be {wanted}"):
+        replace(SETTINGS, **{name: value})

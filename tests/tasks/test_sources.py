@@ -196,7 +196,6 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
         ("empty.csv", b""),
         ("unquoted.csv", b"text,label\ngood, nice,a\nbad, ugly,b\n"),
         ("shifted.tsv", b"text\tlabel\none\ttwo\ta\n"),
-        ("cut.jsonl", b'{"text": "one", "label": 1}\n{"text": "tw'),
         ("not.parquet", b"PAR1 and then nothing"),
     ],
 )
@@ -207,6 +206,50 @@ def test_a_damaged_file_is_said_in_one_sentence(tmp_path, name, content):
     with pytest.raises(ReAugKDError, match=rf"'{name}' is not a valid {kind} file \(.+\); mend it") as raised:
         read_table(path)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("index", ["id", "text"])
+def test_a_pandas_index_that_has_a_name_is_a_column(tmp_path, index):
+    rows = pd.DataFrame({"text": numbered("row", 20), "label": ["a", "b"] * 10, "id": numbered("doc", 20)})
+    rows.set_index(index).to_parquet(tmp_path / "rows.parquet")
+    task = load_all_as_test(tmp_path / "rows.parquet")
+    assert task.texts("test") == numbered("row", 20)
+    assert task.rows["test"]["id"][:] == numbered("doc", 20)
+
+
+def test_bytes_are_read_as_utf_8_or_refused(tmp_path):
+    rows = pd.DataFrame({"text": numbered("naïve", 20), "label": ["a", "b"] * 10, "id": numbered("doc", 20)})
+    rows.map(str.encode).to_parquet(tmp_path / "rows.parquet")
+    task = load_all_as_test(tmp_path / "rows.parquet")
+    assert (task.texts("test")[0], task.label_names, task.rows["test"]["id"][0]) == ("naïve 0", ("a", "b"), "doc 0")
+    rows.map(lambda text: text.encode("latin-1")).to_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(ReAugKDError, match=r"b'na\\xefve 0' is no text in UTF-8; write the table's column as text"):
+        load_all_as_test(tmp_path / "rows.parquet")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ('{"text": "one", "label": 1}\n{"text": "tw', "Line 2 of .* is no JSON object; write one whole object"),
+        ('[{"text": "one", "label": 1}]', "Line 1 of .* is no JSON object; write one whole object"),
+        ("", "'rows.jsonl' is not a valid JSONL file .it has no rows.; mend it"),
+    ],
+)
+def test_a_jsonl_that_is_none_is_said(tmp_path, content, sentence):
+    with pytest.raises(ReAugKDError, match=sentence):
+        read_table(write(tmp_path / "rows.jsonl", content))
+
+
+def test_great_numbers_stay_whole_beside_a_missing_one_and_a_missing_id_is_said(tmp_path):
+    ids = [9007199254740993, None, 9007199254740995]
+    lines = [json.dumps({"text": "a", "label": n} | ({"id": row_id} if row_id else {})) for n, row_id in enumerate(ids)]
+    path = write(tmp_path / "rows.jsonl", "\n".join(lines))
+    assert read_table(path)["id"].dropna().tolist() == [9007199254740993, 9007199254740995]
+    with pytest.raises(ReAugKDError, match="The train row 2 has no id; fill it in or drop the column"):
+        load_all_as_test(path)
+    pd.DataFrame({"text": ["a", "b"], "label": ["a", "b"], "id": [0.0, None]}).to_parquet(tmp_path / "rows.parquet")
+    with pytest.raises(ReAugKDError, match="The train row 2 has no id; fill it in or drop the column"):
+        load_all_as_test(tmp_path / "rows.parquet")
 
 
 def test_a_column_of_lists_is_refused(tmp_path):

@@ -1,0 +1,142 @@
+"""Settings of the kinds that they must be: one check for plans, Python, the page, endpoints and tools."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import is_dataclass, replace
+from functools import partial
+from inspect import signature
+from math import isfinite
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin
+
+from reaugkd.errors import ReAugKDError
+
+SHOWN = 80  # characters of a wrong value
+_ALLOWED = {int: Integral, float: Real}  # NumPy's too
+_IN_WORDS = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    tuple: "a list",
+    list: "a list",
+    tuple[str, str]: "a list of two",
+    dict: "names, each with its settings",
+}
+
+
+def read_as(kind: Any, given: Any, where: str = "", default: Any = None) -> Any:
+    """Return what is given as the kind of value that a setting takes; what it leaves out is as in the default.
+
+    A number that is given as text where any number will do (YAML's 1e-4) is the number that it is, and 4.0 is a whole
+    one.
+
+    Parameters
+    ----------
+    kind : Any
+        The setting's annotation.
+    given : Any
+        What somebody wrote, or a program sent.
+    where : str
+        What the setting is called in the sentence.
+    default : Any
+        An instance, where the kind is a dataclass of which only some settings are given.
+
+    Returns
+    -------
+    Any
+        The value.
+
+    Raises
+    ------
+    ReAugKDError
+        If it is of another kind.
+    """
+    origin, parts = get_origin(kind) or kind, get_args(kind)
+    if isinstance(kind, UnionType):
+        return None if given is None and NoneType in parts else read_as(parts[0], given, where, default)
+    if isinstance(kind, type) and is_dataclass(kind) and not isinstance(given, kind):
+        make = partial(replace, default) if isinstance(default, kind) else kind
+        return make(**read_named(kind, given, where, is_whole=make is kind))
+    if origin is dict and isinstance(given, dict):
+        names = [read_as(str, name, f"a name in {where}") for name in given]
+        return {name: read_as(parts[1], given[name], f"{where}.{name}") for name in names}
+    is_list = origin in (list, tuple) and isinstance(given, list | tuple)
+    if is_list and (origin is list or Ellipsis in parts or len(given) == len(parts)):
+        return origin(read_as(parts[0], part, f"{where}[{number}]") for number, part in enumerate(given))
+    if kind is float and isinstance(given, str):
+        with suppress(ValueError):
+            given = float(given)
+    is_whole = isinstance(given, Real) and given % 1 == 0 and not isinstance(given, bool)
+    if kind is int and is_whole:
+        given = int(given)
+    fits = kind is Any or (isinstance(given, _ALLOWED.get(kind, origin)) and isinstance(given, bool) == (kind is bool))
+    if not fits or (kind is float and not isfinite(given)):
+        words = _IN_WORDS.get(kind, _IN_WORDS.get(origin, "left out"))
+        raise ReAugKDError(f"{where} is {given!r:.{SHOWN}}; it must be {words}.")
+    return given
+
+
+def read_named(
+    of: Callable[..., Any], given: Any, where: str = "", *, is_whole: bool = True, shown: str = "The plan"
+) -> dict[str, Any]:
+    """Return settings by name, each of the kind that a function or a class takes, and, in a whole, none missing.
+
+    Parameters
+    ----------
+    of : callable
+        The function or class.
+    given : Any
+        What somebody wrote, or a program sent.
+    where : str
+        What the settings are called in the sentence.
+    is_whole : bool
+        Whether those that have no default must be given.
+    shown : str
+        What they are called where they have no name.
+
+    Returns
+    -------
+    dict of str to Any
+        Arguments of the function.
+
+    Raises
+    ------
+    ReAugKDError
+        If they are no settings by name, or one is unknown, missing, or of another kind.
+    """
+    known, shown = signature(of).parameters, where or shown
+    if not isinstance(given, dict):
+        raise ReAugKDError(f"{shown} is {given!r:.{SHOWN}}; write its settings by name.")
+    for name in given:
+        if name not in known:
+            raise ReAugKDError(f"{shown} has no setting {name!r}; it has {', '.join(known)}.")
+    for name, setting in known.items():
+        if is_whole and setting.default is setting.empty and name not in given:
+            raise ReAugKDError(f"{shown} has no {name}, which it needs.")
+    return {
+        name: read_as(known[name].annotation, value, f"{where}.{name}".lstrip("."), known[name].default)
+        for name, value in given.items()
+    }
+
+
+def check_kinds(settings: Any, called: str = "The setting ") -> None:
+    """Refuse settings of the wrong kind where a dataclass of them is made, whoever makes it.
+
+    Parameters
+    ----------
+    settings : dataclass instance
+        Just made; a whole number in a float becomes an int.
+    called : str
+        Begins the sentence, before the name.
+
+    Raises
+    ------
+    ReAugKDError
+        If one is of another kind.
+    """
+    for name, setting in signature(type(settings)).parameters.items():
+        value = getattr(settings, name)
+        if not isinstance(value, float) or isfinite(value):  # the others each setting refuses in its own words
+            object.__setattr__(settings, name, read_as(setting.annotation, value, called + name))

@@ -1,0 +1,39 @@
+"""Files and folders that people name."""
+
+import errno
+
+import pytest
+
+from reaugkd import files
+from reaugkd.errors import ReAugKDError
+from reaugkd.files import check_writable, disk_errors_as_sentence, read_text_file
+
+
+def test_a_text_is_read_from_the_home_folder_without_the_mark_of_an_editor(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "note.txt").write_text("naïve", encoding="utf-8-sig")
+    assert read_text_file("~/note.txt") == "naïve"
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_another_encoding_is_said(tmp_path, encoding):
+    (tmp_path / "note.txt").write_text("naïve", encoding=encoding)
+    with pytest.raises(ReAugKDError, match="note.txt' is not written in UTF-8; save it as a text in UTF-8"):
+        read_text_file(tmp_path / "note.txt")
+
+
+def test_a_place_where_nothing_may_be_written_is_refused(tmp_path, monkeypatch):
+    check_writable(tmp_path / "new" / "model")
+    (tmp_path / "file").touch()
+    with pytest.raises(ReAugKDError, match="cannot be written, since .*file' is a file; name another place"):
+        check_writable(tmp_path / "file" / "model")
+    monkeypatch.setattr(files.os, "access", lambda *_: False)  # root may write everywhere
+    with pytest.raises(ReAugKDError, match="lets nobody write"):
+        check_writable(tmp_path / "model")
+
+
+def test_missing_rights_are_said_in_a_sentence(tmp_path):
+    error = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "rows.csv"))
+    refused = pytest.raises(ReAugKDError, match="rows.csv' may not be read or written; change its permissions")
+    with refused, disk_errors_as_sentence(tmp_path):
+        raise error
