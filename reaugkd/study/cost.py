@@ -5,6 +5,7 @@ import pandas as pd
 import plotly.express as px
 import plotly.graph_objects as go
 
+from reaugkd.plots.figures import PALETTE
 from reaugkd.study.plan import Study
 
 LATENCY_FILE = "latency.csv"
@@ -30,7 +31,7 @@ def cost_table(study: Study, answers: pd.DataFrame, latency: pd.DataFrame, teach
     Returns
     -------
     DataFrame
-        ``layers``, ``answer``, ``batch``, ``milliseconds``, ``mean`` (percent, over the tasks; only ways that answer
+        ``layers``, ``answer``, ``batch``, ``milliseconds``, ``score`` (percent, over the tasks; only ways that answer
         all of them) and ``gain``: points above the student alone that takes as long, on a straight line between
         the depths over the logarithm of time.
     """
@@ -41,17 +42,17 @@ def cost_table(study: Study, answers: pd.DataFrame, latency: pd.DataFrame, teach
         .unstack()
         .reindex(columns=list(study.tasks))
     )
-    means = (100 * by_task.dropna().mean(axis=1)).rename("mean").reset_index()
+    means = (100 * by_task.dropna().mean(axis=1)).rename("score").reset_index()
     means["layers"] = means["method"].map(lambda name: study.methods[name].student_layers)
     of_teacher = 100 * taught.groupby("task")["teacher_test"].mean().mean()
-    means.loc[len(means)] = {"answer": study.teachers[teacher].encoder, "mean": of_teacher}
+    means.loc[len(means)] = {"answer": study.teachers[teacher].encoder, "score": of_teacher}
     table = means.merge(latency, on="answer", suffixes=("", "_measured"))
     table = table[table["layers"].isna() | (table["layers"] == table["layers_measured"])]
-    table = table.assign(layers=table["layers_measured"])[["layers", "answer", "batch", "milliseconds", "mean"]]
+    table = table.assign(layers=table["layers_measured"])[["layers", "answer", "batch", "milliseconds", "score"]]
     for _, rows in table.groupby("batch"):
         alone = rows[rows["answer"] == "off"].sort_values("milliseconds")
-        equal = np.interp(np.log(rows["milliseconds"]), np.log(alone["milliseconds"]), alone["mean"])
-        table.loc[rows.index, "gain"] = rows["mean"] - equal
+        equal = np.interp(np.log(rows["milliseconds"]), np.log(alone["milliseconds"]), alone["score"])
+        table.loc[rows.index, "gain"] = rows["score"] - equal
     return table.sort_values(["batch", "answer", "layers"], ignore_index=True)
 
 
@@ -80,18 +81,19 @@ def cost_figure(table: pd.DataFrame) -> go.Figure:
     figure = px.line(
         shown.sort_values(["batch", "milliseconds"]),
         x="milliseconds",
-        y="mean",
+        y="score",
         color="way",
         text="depth",
         facet_col="panel",
         markers=True,
         log_x=True,
-        labels={"milliseconds": "milliseconds", "mean": "accuracy, %", "way": ""},
+        labels={"milliseconds": "milliseconds", "score": "accuracy, %", "way": ""},
+        color_discrete_sequence=PALETTE,
         template="plotly_white",
     )
     figure.for_each_annotation(lambda panel: panel.update(text=panel.text.partition("=")[2], font_size=14))
     figure.update_traces(textposition="top left", marker_size=8)
-    figure.update_xaxes(matches=None)
+    figure.update_xaxes(matches=None, tickvals=[2, 5, 10, 20, 50, 100, 200, 500, 1_000])
     return figure.update_layout(
         title={"text": title, "x": 0.01, "font": {"size": 18}},
         width=1_000,
