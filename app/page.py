@@ -16,6 +16,7 @@ from .model_job import ModelJob
 from .models import ASKING, AT_ONCE, LATEST, ModelMenu, import_analysis
 from .parts.maps_panel import MapsPanel
 from .parts.row_table import ALL_ROWS
+from .parts.typed_text import read_boxes
 from .views.compare import CompareView
 from .views.errors import ErrorsView
 from .views.learn import LearnView
@@ -136,6 +137,8 @@ def _fill_when_opened(tab: gr.Tab, view: Any, name: gr.Dropdown, chosen: Depende
         import_analysis()
         return {filled_for: name} | view.fill(name, *further) if opened == tab.id else {filled_for: None}
 
-    inputs = view.fill_inputs
-    tab.select(open_, [name, filled_for, *inputs], [filled_for, *view.filled], **ALL_ROWS)
-    chosen.success(change, [name, opened, *inputs], [filled_for, *view.filled], **ALL_ROWS)
+    # What is being typed stands in the page before Gradio has taken it: the filling would answer the text before.
+    boxes, filled = getattr(view, "texts", ()), [filled_for, *view.filled]
+    for event, fill, state in ((tab.select, open_, filled_for), (chosen.success, change, opened)):
+        inputs = [name, state, *view.fill_inputs]
+        event(fill, inputs, filled, js=read_boxes(boxes, inputs) if boxes else None, **ALL_ROWS)

@@ -1,7 +1,7 @@
 """Boxes of text that are answered as one types."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
@@ -38,9 +38,13 @@ def on_typing(
     **options
         As of any event, where they are to be others than those of a text that the model is asked.
     """
+    gr.on([box.change for box in boxes], answer, inputs, outputs, js=read_boxes(boxes, inputs), **LATEST | options)
+
+
+def read_boxes(boxes: Sequence[gr.Textbox], inputs: list[Any]) -> str:
+    """Return the script by which an event reads what stands in some of its inputs, each with an ``elem_id``."""
     places = {inputs.index(box): f"#{box.elem_id} textarea" for box in boxes}
-    script = READ.format(boxes=json.dumps(places), count=len(inputs))
-    gr.on([box.change for box in boxes], answer, inputs, outputs, js=script, **LATEST | options)
+    return READ.format(boxes=json.dumps(places), count=len(inputs))
 
 
 def place_boxes(placeholder: str, elem_id: str) -> tuple[gr.Textbox, gr.Textbox]:
