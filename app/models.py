@@ -31,9 +31,8 @@ EACH: dict[str, Any] = {**ASKING, "trigger_mode": "multiple"}  # of several quic
 AT_ONCE: dict[str, Any] = ASKING | {"concurrency_id": None, "concurrency_limit": None}  # it waits for nobody
 SETTINGS_FILE = "reaugkd.json"  # as in reaugkd.model.folder, whose import takes seconds
 LOADED = 3
-PLAIN_NAME = re.compile(
-    r"\w[\w .-]{0,59}"
-)  # file systems take 255 bytes, and what lies beside a folder has a longer name
+# File systems take 255 bytes, and what lies beside a folder has a longer name.
+PLAIN_NAME = re.compile(r"\w[\w .-]{0,59}")
 SPLITS = ["test", "validation"]
 R = TypeVar("R")
 

@@ -112,7 +112,8 @@ def study_answers(study: Study, data: str | Path, work: str | Path, known: Study
         If a student is trained, and neither recorded nor are the files there by which it answers.
     """
     work = Path(work)
-    tasks = {name: study.load(name, data) for name in study.tasks}
+    asked = {run.about["task"] for run in study.students()}  # a plan of scenarios alone asks no task here
+    tasks = {name: study.load(name, data) for name in study.tasks if name in asked}
     found = []
     kept: tuple[Any, dict[str, Searched]] = None, {}  # one teacher's: a memory with its keys is large
     for run in study.students():

@@ -69,9 +69,7 @@ def cost_figure(table: pd.DataFrame) -> go.Figure:
     Figure
         A line a way to answer, a point a depth.
     """
-    names = SHOWN | {way: f"with {way.removeprefix('pool+encoder')} untuned layers too" for way in table["answer"]}
-    names = names | SHOWN | {way: TEACHER for way in table["answer"] if "/" in way}
-    shown = table.assign(way=table["answer"].map(names), depth=table["layers"].astype(int).astype(str))
+    shown = table.assign(way=table["answer"].map(_way_in_words), depth=table["layers"].astype(int).astype(str))
     shown["panel"] = shown["batch"].map(lambda size: "one text" if size == 1 else f"{size} texts at once")
     shallow = table[(table["answer"] == "pool") & (table["layers"] <= 3)]
     title = (
@@ -101,3 +99,9 @@ def cost_figure(table: pd.DataFrame) -> go.Figure:
         margin={"t": 110},
         legend={"orientation": "h", "y": -0.2},
     )
+
+
+def _way_in_words(answer: str) -> str:
+    """Name a way to answer of the study, or else a teacher by its encoder."""
+    _, is_encoder, layers = answer.partition("pool+encoder")
+    return f"with {layers} untuned layers too" if is_encoder else SHOWN.get(answer, TEACHER)

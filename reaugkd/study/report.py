@@ -65,23 +65,22 @@ def write_report(study: Study, data: str | Path, work: str | Path, known: StudyR
     scenarios = pd.concat([pd.DataFrame(), *by_run], ignore_index=True)
     if answers.empty and scenarios.empty:
         raise ReAugKDError(f"No student of the study is trained in {str(work)!r}; run it without --report-only.")
-    gold = {name: study.load(name, data).labels("test") for name in study.tasks}
     found = {"scenarios": scenario_table(scenarios)}
+    figures = {str(kind): scenario_figure(group) for kind, group in found["scenarios"].groupby("kind", sort=False)}
     if len(answers):
+        gold = {name: study.load(name, data).labels("test") for name in study.tasks}
+        found["scores"] = answers.drop(columns=["predicted", "gold_log_probability"])
         found["summary"] = summarised(answers)
         found["comparisons"] = compared(answers, gold, study.compare)
         found["alignment"] = alignment_table(answers)
-    figures = {str(kind): scenario_figure(group) for kind, group in found["scenarios"].groupby("kind", sort=False)}
-    if (work / LATENCY_FILE).is_file():
-        latency = pd.read_csv(work / LATENCY_FILE)
-        for teacher in study.teachers:
-            found[f"cost-{teacher}"] = cost_table(study, answers, latency, teacher)
-            figures[f"cost-{teacher}"] = cost_figure(found[f"cost-{teacher}"])
+        if (work / LATENCY_FILE).is_file():
+            latency = pd.read_csv(work / LATENCY_FILE)
+            for teacher in study.teachers:
+                found[f"cost-{teacher}"] = cost_table(study, answers, latency, teacher)
+                figures[f"cost-{teacher}"] = cost_figure(found[f"cost-{teacher}"])
     tables = {name: table for name, table in found.items() if not table.empty}
     work.mkdir(parents=True, exist_ok=True)
     written = StudyRecord(answers, scenarios).save(work)
-    if len(answers):
-        tables = {"scores": answers.drop(columns=["predicted", "gold_log_probability"])} | tables
     for name, table in tables.items():
         written.append(work / f"{name}.csv")
         table.to_csv(written[-1], index=False, float_format="%.6g" if name == "scores" else "%.5g")
