@@ -246,6 +246,7 @@ def test_a_model_of_pairs_has_two_boxes(open_page, serve_model, toy_model):
     expect(page.locator("#answer .answer b")).to_have_text(model.explain(("iron and steel", "rain and snow")).label)
     page.locator("#beside-it button").first.click()
     expect(page.locator("#edited textarea")).to_have_value("iron and steel")
+    expect(page.locator("#edited-pair textarea")).to_have_value("rain and snow")  # the last that the answer fills
     page.locator("#edited textarea").fill("plum and pear")
     expect(page.locator("#beside .asked")).to_have_text("plum and pear | rain and snow")
     page.locator("#edited textarea").fill("iron and steel")  # as asked: no edit
