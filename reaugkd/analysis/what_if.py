@@ -152,9 +152,7 @@ def _relabelled(memory: Memory, labels: Mapping[int, str]) -> Memory:
     for number, label in labels.items():
         soft_labels[number] = np.eye(len(memory.classes))[memory.classes.index(label)]
         rows[number] = label
-    changed = replace(memory, soft_labels=soft_labels, rows=memory.rows.assign(label=rows))
-    changed._indexes.update(memory._indexes)  # the keys are the same
-    return changed
+    return replace(memory, soft_labels=soft_labels, rows=memory.rows.assign(label=rows))
 
 
 Near = dict[str, tuple[NDArray[np.float32], NDArray[np.int64]]]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from reaugkd.errors import ReAugKDError
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import DECIDE_ABOUT_NEW, Pool, Pooled, Retrieved, pooled, weighed
-from reaugkd.networks.encoders import normalize
+from reaugkd.networks.encoders import TOKENIZED, normalize
 from reaugkd.texts import Labels, Text, rows_with
 
 if TYPE_CHECKING:
@@ -76,9 +76,10 @@ class EncodedTexts:
         EncodedTexts
             Without the teacher's probabilities.
         """
-        hidden, probabilities = student.encode(texts)
+        tokens = student.tokenize(texts) if 0 < len(texts) <= TOKENIZED else None  # of more, not all at once
+        hidden, probabilities = student.encode(texts, tokens)
         embeddings = normalize(hidden)
-        queries = {name: key.embed(texts, embeddings) for name, key in keys.items()}
+        queries = {name: key.embed(texts, embeddings, tokens) for name, key in keys.items()}
         return cls(texts, embeddings, probabilities, queries, rows)
 
     def __len__(self) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
+from transformers import BatchEncoding
 
 from reaugkd.method.keys import ENCODER
 from reaugkd.networks.encoders import TextClassifier, normalize
@@ -91,10 +92,13 @@ class EncoderKey:
         return cls(encoder, *_ridge(pooled, teacher_embeddings, penalty)), keys
 
     def embed(
-        self, texts: Sequence[Text], student_embeddings: NDArray[np.floating] | None = None
+        self,
+        texts: Sequence[Text],
+        student_embeddings: NDArray[np.floating] | None = None,
+        tokens: BatchEncoding | None = None,
     ) -> NDArray[np.float32]:
         """Return what the memory is searched with, (N, d' + d) of length 1; x is not read."""
-        del student_embeddings
+        del student_embeddings, tokens
         assert self.encoder is not None
         return self.keys(self.encoder.encode_layers(texts))
 

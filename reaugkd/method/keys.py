@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
+from transformers import BatchEncoding
 
 from reaugkd.networks.encoders import normalize
 from reaugkd.texts import Text
@@ -19,8 +20,20 @@ FEWEST_NUMBERS = 8
 class Key(Protocol):
     """A way to find memories."""
 
-    def embed(self, texts: Sequence[Text], student_embeddings: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Return what the memory is searched with, (N, w) float32 of length 1, for N texts and their x (N, d)."""
+    def embed(
+        self, texts: Sequence[Text], student_embeddings: NDArray[np.floating], tokens: BatchEncoding | None = None
+    ) -> NDArray[np.float32]:
+        """Return what the memory is searched with, (N, w) float32 of length 1, for N texts.
+
+        Parameters
+        ----------
+        texts : sequence of Text
+            Texts or pairs.
+        student_embeddings : (N, d) float
+            Their x.
+        tokens : BatchEncoding, optional
+            What the student read of them, where it is at hand.
+        """
         ...
 
     def save(self, folder: str | Path) -> None:
@@ -83,9 +96,11 @@ class AlignedKey:
         axes = np.linalg.eigh(products)[1][:, ::-1][:, : key_width(teacher_embeddings, classes)]
         return cls(np.ascontiguousarray(axes, dtype=np.float32))
 
-    def embed(self, texts: Sequence[Text], student_embeddings: NDArray[np.floating]) -> NDArray[np.float32]:
+    def embed(
+        self, texts: Sequence[Text], student_embeddings: NDArray[np.floating], tokens: BatchEncoding | None = None
+    ) -> NDArray[np.float32]:
         """Return x, or z, on the axes, (N, w) of length 1; the texts are not read."""
-        del texts
+        del texts, tokens
         return normalize(np.asarray(student_embeddings, dtype=np.float32) @ self.axes)
 
     def save(self, folder: str | Path) -> None:

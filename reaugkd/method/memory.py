@@ -1,12 +1,12 @@
-"""Step 4: the memory of the training texts, which can be searched by several keys; FAISS finds the nearest."""
+"""Step 4: the memory of the training texts, which can be searched by several keys."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import faiss
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError, require
@@ -16,8 +16,8 @@ from reaugkd.texts import Labels
 
 TEACHER = "teacher"
 """In the place of a key's name: z itself, in its whole width, as a teacher would search."""
-FEW_QUERIES = 64  # of so many a search on one thread takes milliseconds
-THREADS = faiss.omp_get_max_threads()
+FEW_SIMILARITIES = 2_000_000
+"""Up to so many, NumPy sorts out the highest in less than half of FAISS's time; more would fill the memory."""
 LABELLED_BY = "labelled_by"
 """Column of the memory's rows: ``teacher`` where a row has no gold label and its label is the teacher's, else empty."""
 
@@ -46,7 +46,6 @@ class Memory:
     soft_labels: NDArray[np.float32]
     teacher_embeddings: NDArray[np.float32]
     keys: Mapping[str, NDArray[np.float32]]
-    _indexes: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not len(self.rows):
@@ -70,9 +69,6 @@ class Memory:
         object.__setattr__(self, "soft_labels", np.asarray(self.soft_labels, dtype=np.float32))
         object.__setattr__(self, "teacher_embeddings", normalize(self.teacher_embeddings))
         object.__setattr__(self, "keys", {name: normalize(key) for name, key in self.keys.items()})
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_indexes": {}}  # FAISS's cannot be pickled; they are made again when asked
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -119,11 +115,20 @@ class Memory:
                 f"Queries of shape {queries.shape} do not fit the key {key!r} of width {searched.shape[1]}; "
                 "embed them by the same model."
             )
-        if key not in self._indexes:
-            index = faiss.IndexFlatIP(searched.shape[1])
-            index.add(searched)
-            self._indexes[key] = index
-        # FAISS's threads spin on after a search, and would keep those of the next text's encoder waiting.
-        faiss.omp_set_num_threads(1 if len(queries) <= FEW_QUERIES else THREADS)
-        similarities, numbers = self._indexes[key].search(queries, min(k, len(self)))
+        k = min(k, len(self))
+        if len(queries) * len(self) <= FEW_SIMILARITIES:
+            return _nearest(queries, searched, k)
+        similarities, numbers = faiss.knn(queries, searched, k, faiss.METRIC_INNER_PRODUCT)
         return similarities, numbers
+
+
+def _nearest(
+    queries: NDArray[np.float32], searched: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Search as :meth:`Memory.search` does; of memories that are as near, the first come first."""
+    # By torch: the threads of NumPy's product would spin on, and keep those of the next text's encoder waiting.
+    similarities = (torch.from_numpy(queries) @ torch.from_numpy(searched).T).numpy()
+    numbers = np.sort(np.argpartition(similarities, -k, axis=1)[:, -k:], axis=1)
+    found = np.take_along_axis(similarities, numbers, axis=1)
+    order = np.argsort(-found, axis=1, kind="stable")
+    return np.take_along_axis(found, order, axis=1), np.take_along_axis(numbers, order, axis=1)

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from transformers import PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from reaugkd.texts import Text
 
@@ -76,21 +77,27 @@ class NGrams:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def matrix(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text]) -> csr_matrix:
-        """Return TF-IDF of texts as a sparse matrix (N, V) float32, rows of length 1 or shorter."""
-        rows, numbers, counts = ngram_counts(tokenizer, texts)
+    def entries(
+        self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], tokens: BatchEncoding | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+        """Return what is not 0 of :meth:`matrix`: rows (T,) in ascending order, columns (T,) and values (T,)."""
+        rows, numbers, counts = ngram_counts(tokenizer, texts, tokens)
         places = np.searchsorted(self.numbers, numbers)
         is_known = np.append(self.numbers, -1)[places] == numbers
         rarity = np.append(self.rarity, np.float32(1 + np.log(1 + self.texts)))[np.where(is_known, places, len(self))]
         values = (1 + np.log(counts)) * rarity
         lengths = np.sqrt(np.bincount(rows, weights=values**2, minlength=len(texts)))
-        shares = (values / lengths[rows])[is_known].astype(np.float32)
-        starts = np.concatenate([[0], np.cumsum(np.bincount(rows[is_known], minlength=len(texts)))])
-        return csr_matrix((shares, places[is_known], starts), shape=(len(texts), len(self)))
+        return rows[is_known], places[is_known], (values / lengths[rows])[is_known].astype(np.float32)
+
+    def matrix(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text]) -> csr_matrix:
+        """Return TF-IDF of texts as a sparse matrix (N, V) float32, rows of length 1 or shorter."""
+        rows, columns, values = self.entries(tokenizer, texts)
+        starts = np.searchsorted(rows, np.arange(len(texts) + 1))
+        return csr_matrix((values, columns, starts), shape=(len(texts), len(self)))
 
 
 def ngram_counts(
-    tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text]
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], tokens: BatchEncoding | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Count the n-grams of texts.
 
@@ -100,6 +107,8 @@ def ngram_counts(
         Cuts texts into subwords; no text is shortened, and no special token counts.
     texts : sequence of Text
         N texts or pairs.
+    tokens : BatchEncoding, optional
+        The same texts as a network reads them, by the same tokenizer; they need not be cut twice then.
 
     Returns
     -------
@@ -110,22 +119,33 @@ def ngram_counts(
     texts = list(texts)
     base = len(tokenizer) + 1
     if not texts or isinstance(texts[0], str):
-        return _counted(*_ngrams(tokenizer, [str(text) for text in texts], base))
-    first, second = (_ngrams(tokenizer, [text[side] for text in texts], base) for side in (0, 1))
+        return _counted(*_ngrams(_subwords(tokenizer, [str(text) for text in texts], tokens), base))
+    first, second = (_ngrams(_subwords(tokenizer, [text[side] for text in texts]), base) for side in (0, 1))
     both, one = _shared(_counted(*first), _counted(*second))
     kinds = [first, second, (both[0], both[1] + BOTH * base**LONGEST), (one[0], one[1] + ONE * base**LONGEST)]
     return _counted(np.concatenate([rows for rows, _ in kinds]), np.concatenate([numbers for _, numbers in kinds]))
 
 
-def _ngrams(
-    tokenizer: PreTrainedTokenizerBase, texts: list[str], base: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows (T,) and the numbers (T,) of all n-grams, in no order that counts."""
+def _subwords(
+    tokenizer: PreTrainedTokenizerBase, texts: list[str], tokens: BatchEncoding | None = None
+) -> list[list[int]]:
+    """Cut texts into subwords, or take those that a network reads between its special tokens, if it reads them all."""
+    if texts and tokens is not None and tokens.encodings and not any(one.overflowing for one in tokens.encodings):
+        is_special = tokens.encodings[0].special_tokens_mask
+        first, after = is_special.index(0), is_special[::-1].index(0)
+        return [ids[first : len(ids) - after] for ids in tokens["input_ids"]]
     if not texts:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    cut = tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
-    subwords = np.fromiter((number + 1 for text in cut for number in text), dtype=np.int64)
-    rows = np.repeat(np.arange(len(texts)), [len(text) for text in cut])
+        return []
+    cut: list[list[int]] = tokenizer(
+        texts, add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False, verbose=False
+    )["input_ids"]
+    return cut
+
+
+def _ngrams(subwords_of_texts: list[list[int]], base: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows (T,) and the numbers (T,) of all n-grams, in no order that counts."""
+    subwords = np.fromiter(chain.from_iterable(subwords_of_texts), dtype=np.int64) + 1
+    rows = np.repeat(np.arange(len(subwords_of_texts)), [len(text) for text in subwords_of_texts])
     found, owners, joined = [subwords], [rows], subwords
     for longer in range(1, LONGEST):
         joined = joined[:-1] * base + subwords[longer:]

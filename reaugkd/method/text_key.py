@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_matrix
-from transformers import PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from reaugkd.method.keys import TEXT, key_width
 from reaugkd.method.ngrams import NGrams
@@ -100,11 +100,18 @@ class TextKey:
         return cls(tokenizer, ngrams, weight, bias, spread), _with_spread(unseen, spread)
 
     def embed(
-        self, texts: Sequence[Text], student_embeddings: NDArray[np.floating] | None = None
+        self,
+        texts: Sequence[Text],
+        student_embeddings: NDArray[np.floating] | None = None,
+        tokens: BatchEncoding | None = None,
     ) -> NDArray[np.float32]:
         """Return what the memory is searched with, (N, w + 1) of length 1; x is not read."""
         del student_embeddings
-        drawn = self.ngrams.matrix(self.tokenizer, texts) @ self.weight + self.bias
+        rows, columns, values = self.ngrams.entries(self.tokenizer, texts, tokens)
+        drawn = np.tile(self.bias, (len(texts), 1))
+        # A sparse matrix would be checked first, which takes longer than the product for one text.
+        starts = np.flatnonzero(np.diff(rows, prepend=-1))
+        drawn[rows[starts]] += np.add.reduceat(values[:, None] * self.weight[columns], starts)
         return _with_spread(drawn, self.spread)
 
     def save(self, folder: str | Path) -> None:

@@ -236,13 +236,17 @@ class TextClassifier(nn.Module):
         return self.tokenizer(list(texts), truncation=True, max_length=self.max_length)
 
     @torch.inference_mode()
-    def encode(self, texts: Sequence[Text]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def encode(
+        self, texts: Sequence[Text], tokens: BatchEncoding | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Encode and classify texts, batches grouped by length.
 
         Parameters
         ----------
         texts : sequence of Text
             N texts or pairs.
+        tokens : BatchEncoding, optional
+            Of the same texts, by :meth:`tokenize`, where they are at hand.
 
         Returns
         -------
@@ -251,7 +255,7 @@ class TextClassifier(nn.Module):
         """
         hidden = np.zeros((len(texts), self.embedding_width), dtype=np.float32)
         probabilities = np.zeros((len(texts), self.classifier.out_features), dtype=np.float32)
-        for rows, batch in self._batches(texts):
+        for rows, batch in self._batches(texts, tokens):
             embedding, logits = self(**batch)
             hidden[rows] = embedding.float().cpu().numpy()
             probabilities[rows] = torch.softmax(logits.float(), dim=-1).cpu().numpy()
@@ -278,13 +282,15 @@ class TextClassifier(nn.Module):
                 pooled[rows, layer] = self._pool(hidden, batch["attention_mask"]).float().cpu().numpy()
         return pooled
 
-    def _batches(self, texts: Sequence[Text]) -> Iterator[tuple[NDArray[np.integer], BatchEncoding]]:
+    def _batches(
+        self, texts: Sequence[Text], all_tokens: BatchEncoding | None = None
+    ) -> Iterator[tuple[NDArray[np.integer], BatchEncoding]]:
         """Yield the numbers of texts of like length, and their tokens."""
         if self.training:  # to say so to every layer again takes a millisecond
             self.eval()
         device = self.classifier.weight.device
-        for first in range(0, len(texts), TOKENIZED):
-            tokens = self.tokenize(texts[first : first + TOKENIZED])
+        for first in range(0, len(texts), TOKENIZED if all_tokens is None else max(1, len(texts))):
+            tokens = all_tokens or self.tokenize(texts[first : first + TOKENIZED])
             order = np.argsort([len(ids) for ids in tokens["input_ids"]], kind="stable")
             for start in range(0, len(order), BATCH_SIZE):
                 rows = order[start : start + BATCH_SIZE]

@@ -8,7 +8,7 @@ import pytest
 from memories import brute_force, memory_of, random_memory, unit
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.method.memory import TEACHER
+from reaugkd.method.memory import FEW_SIMILARITIES, TEACHER
 
 WIDTHS = {"aligned": 8, "text": 9, TEACHER: 16}
 
@@ -21,9 +21,11 @@ def queries_of(key, rows=40):
     return np.random.default_rng(9).normal(size=(rows, WIDTHS[key]))
 
 
+@pytest.mark.parametrize("few", [0, FEW_SIMILARITIES], ids=["by FAISS", "by NumPy"])
 @pytest.mark.parametrize("k", [1, 7, 200])
 @pytest.mark.parametrize("key", WIDTHS)
-def test_each_key_finds_what_brute_force_finds(key, k):
+def test_each_key_finds_what_brute_force_finds(monkeypatch, key, k, few):
+    monkeypatch.setattr("reaugkd.method.memory.FEW_SIMILARITIES", few)
     memory, queries = random_memory(), queries_of(key)
     similarities, numbers = memory.search(key, queries, k)
     wanted, wanted_numbers = brute_force(searched(memory, key), queries, k)
@@ -60,6 +62,13 @@ def test_a_memory_is_its_own_nearest_with_similarity_one():
     similarities, numbers = memory.search("text", memory.keys["text"], 1)
     np.testing.assert_array_equal(numbers[:, 0], np.arange(200))
     np.testing.assert_allclose(similarities[:, 0], 1, atol=1e-6)
+
+
+def test_of_memories_that_are_as_near_the_first_come_first():
+    memory = memory_of(np.repeat(np.eye(3), 5, axis=0), np.full((15, 2), 0.5))
+    assert memory.search("aligned", np.eye(3)[[1]] + 0.1, 15)[1].tolist() == [
+        [*range(5, 10), *range(5), *range(10, 15)]
+    ]
 
 
 def test_more_neighbours_than_memories_gives_all_memories():

@@ -8,6 +8,7 @@ from transformers import AutoTokenizer
 
 from reaugkd.method import ngrams
 from reaugkd.method.ngrams import LONGEST, NGrams, ngram_counts
+from reaugkd.networks.encoders import TextClassifier
 
 TEXTS = ["rain and snow and rain", "iron", "Iron-rain, unheardof!", "snow and snow and snow and snow", "the iron fog"]
 PAIRS = [
@@ -138,3 +139,21 @@ def test_a_long_text_is_read_to_its_end(tokenizer):
 def test_no_texts_have_no_rows(tokenizer, texts):
     found = NGrams.of(tokenizer, TEXTS)
     assert found.matrix(tokenizer, texts).shape == (len(texts), len(found))
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [TEXTS, ["[SEP] rain [CLS]", "[UNK] snow", "iron"], ["rain and " * 200, "snow"], ["[PAD]"], PAIRS],
+    ids=["texts", "special words", "one is cut", "nothing else", "pairs"],
+)
+def test_what_a_network_read_of_the_texts_gives_the_same_ngrams(toy_encoder_folder, tokenizer, texts):
+    tokens = TextClassifier.from_pretrained(toy_encoder_folder, 2, max_length=16).tokenize(texts)
+    for found, wanted in zip(ngram_counts(tokenizer, texts, tokens), ngram_counts(tokenizer, texts), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_text_that_a_network_read_whole_is_not_cut_again(toy_encoder_folder, tokenizer):
+    tokens = TextClassifier.from_pretrained(toy_encoder_folder, 2).tokenize(TEXTS)
+    rows, numbers, counts = ngram_counts(tokenizer, ["never read"] * len(TEXTS), tokens)
+    for found, wanted in zip((rows, numbers, counts), ngram_counts(tokenizer, TEXTS), strict=True):
+        np.testing.assert_array_equal(found, wanted)
