@@ -92,7 +92,7 @@ class Endpoints:
             model: A name that models() gives; the first one if left out.
         """
         asked = self.menu.get(model)
-        query: Any = (text, text_pair) if asked.parts.settings.is_pair else text
+        query: Any = (text, text_pair) if asked.settings.is_pair else text
         return asked.explain(query, k=k, retrieval_weight=retrieval_weight, temperature=temperature).as_dict()
 
     def predict(self, texts: list[str], text_pairs: list[str] | None = None, model: str = "") -> list[dict[str, Any]]:
@@ -107,7 +107,7 @@ class Endpoints:
         queries: list[Any] = check_texts(texts)
         if len(texts) > MOST_TEXTS:
             raise ReAugKDError(f"{len(texts)} texts are too many at a time; send up to {MOST_TEXTS}.")
-        if asked.parts.settings.is_pair:
+        if asked.settings.is_pair:
             seconds = check_texts(text_pairs or [])
             if len(seconds) != len(texts):
                 raise ReAugKDError("This model takes pairs; give as many text_pairs as texts.")
@@ -137,7 +137,7 @@ class Endpoints:
         from reaugkd.analysis.error_analysis import summary
 
         asked = self.menu.get(model)
-        pool, metric = asked.pool.overridden(k, retrieval_weight, temperature), asked.parts.settings.metric
+        pool, metric = asked.pool.overridden(k, retrieval_weight, temperature), asked.settings.metric
         return {"metric": metric, **summary(asked.answer(encoded_rows(asked, _split(split)), pool), metric)}
 
     def errors(
@@ -173,7 +173,7 @@ class Endpoints:
 
         one, other = self.menu.get(first), self.menu.get(second)
         check_comparable(one, other)
-        metric = one.parts.settings.metric
+        metric = one.settings.metric
         found = compared(answered_rows(one, _split(split)), answered_rows(other, split), metric)
         return {
             "metric": metric,

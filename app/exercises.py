@@ -325,10 +325,10 @@ def _label_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator: 
     rows = pd.concat([table.head(1), drawn]).sort_values("number").set_index("number")
     top = table.iloc[0]
     most = int(top["number"])
-    texts = texts_of(rows, model.parts.settings.is_pair)
+    texts = texts_of(rows, model.settings.is_pair)
     shown = {number: in_one_line(text) for number, text in zip(rows.index, texts, strict=True)}
     wrong = pd.read_csv(SHOPTALK / "wrong_labels.csv", index_col="id")["wrong_label"]
-    is_planted = model.parts.settings.task == "shoptalk" and wrong.get(top["id"]) == top["label"]
+    is_planted = model.settings.task == "shoptalk" and wrong.get(top["id"]) == top["label"]
     planted = " It is one of the wrong labels that were planted in shoptalk." if is_planted else ""
     lesson = _lesson(
         "label",
@@ -362,7 +362,7 @@ def _label_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator: 
 def _difference_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, _: np.random.Generator) -> Exercise:
     """Ask whether the memory alone is better than the student alone, beyond chance; nothing is drawn."""
     answers = model.answer(encoded)
-    comparison = compare(answers.at(1.0), answers.at(0.0), model.parts.settings.metric)
+    comparison = compare(answers.at(1.0), answers.at(0.0), model.settings.metric)
     first, second = comparison.counts[OUTCOMES[1]], comparison.counts[OUTCOMES[2]]
     is_real = comparison.p_value < LIKELY_CHANCE
     right = "neither" if not is_real else "memory" if first > second else "student"

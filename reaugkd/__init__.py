@@ -5,33 +5,60 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reaugkd.errors import ReAugKDError as ReAugKDError
+    from reaugkd.estimator import DistilledClassifier as DistilledClassifier
+    from reaugkd.method.answers import EncodedTexts as EncodedTexts
     from reaugkd.method.memory import Memory as Memory
     from reaugkd.method.pool import Pool as Pool
+    from reaugkd.method.projection import ProjectionHead as ProjectionHead
+    from reaugkd.method.student import Student as Student
+    from reaugkd.method.teacher import Teacher as Teacher
     from reaugkd.method.teacher import TeacherOutputs as TeacherOutputs
     from reaugkd.model.classifier import ReAugKDClassifier as ReAugKDClassifier
+    from reaugkd.model.evaluation import Networks as Networks
+    from reaugkd.model.evaluation import score_methods as score_methods
     from reaugkd.model.explanation import Explanation as Explanation
     from reaugkd.model.explanation import Neighbour as Neighbour
+    from reaugkd.model.maps import fit_maps as fit_maps
+    from reaugkd.networks.epochs import EpochWatch as EpochWatch
+    from reaugkd.networks.weights import find_weights as find_weights
+    from reaugkd.recipe import DEFAULT_ENCODER as DEFAULT_ENCODER
     from reaugkd.recipe import Recipe as Recipe
-    from reaugkd.recipe import teach as teach
-    from reaugkd.recipe import train as train
+    from reaugkd.tasks.sources import SHOPTALK_TEACHER_OUTPUTS as SHOPTALK_TEACHER_OUTPUTS
     from reaugkd.tasks.sources import load_files as load_files
     from reaugkd.tasks.sources import load_task as load_task
+    from reaugkd.tasks.task import Task as Task
+    from reaugkd.training import teach as teach
+    from reaugkd.training import train as train
 
 __version__ = "0.1.0"
 
+# Where each public name lives, in the order in which the method uses them.
 _HOME = {
     "ReAugKDError": "errors",
+    "Recipe": "recipe",
+    "DEFAULT_ENCODER": "recipe",
+    "Task": "tasks.task",
+    "load_task": "tasks.sources",
+    "load_files": "tasks.sources",
+    "SHOPTALK_TEACHER_OUTPUTS": "tasks.sources",
+    "find_weights": "networks.weights",
+    "EpochWatch": "networks.epochs",
+    "Teacher": "method.teacher",
+    "TeacherOutputs": "method.teacher",
+    "ProjectionHead": "method.projection",
+    "Memory": "method.memory",
+    "Student": "method.student",
+    "EncodedTexts": "method.answers",
+    "Pool": "method.pool",
     "ReAugKDClassifier": "model.classifier",
     "Explanation": "model.explanation",
     "Neighbour": "model.explanation",
-    "Memory": "method.memory",
-    "Pool": "method.pool",
-    "Recipe": "recipe",
-    "teach": "recipe",
-    "train": "recipe",
-    "load_files": "tasks.sources",
-    "load_task": "tasks.sources",
-    "TeacherOutputs": "method.teacher",
+    "Networks": "model.evaluation",
+    "score_methods": "model.evaluation",
+    "fit_maps": "model.maps",
+    "teach": "training",
+    "train": "training",
+    "DistilledClassifier": "estimator",
 }
 __all__ = ["__version__", *_HOME]
 

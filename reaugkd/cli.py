@@ -20,7 +20,8 @@ from typer import Argument, Option
 
 import reaugkd
 from reaugkd.errors import ReAugKDError
-from reaugkd.networks.weights import DEFAULT_ENCODER, find_weights
+from reaugkd.networks.weights import find_weights
+from reaugkd.recipe import DEFAULT_ENCODER
 
 # torch and transformers take seconds to import: each command imports what it needs, and `reaugkd` by itself nothing.
 
@@ -119,7 +120,7 @@ def black_box(
 ) -> None:
     """Make teacher outputs of a teacher whose answers alone are known, for `reaugkd train --teacher-outputs`."""
     from reaugkd.method.black_box import black_box_outputs, read_soft_labels
-    from reaugkd.recipe import check_outputs_file
+    from reaugkd.training import check_outputs_file
 
     out = check_outputs_file(out)
     outputs = black_box_outputs(loaded, read_soft_labels(soft_labels, loaded), encoder)
@@ -172,7 +173,7 @@ def train(
     outputs = reaugkd.TeacherOutputs.load(teacher_outputs) if teacher_outputs else None
     model = reaugkd.train(loaded, recipe, out, teacher_outputs=outputs, say=_say)
     if PartialState().is_main_process:
-        _print_card(model.parts.card)
+        _print_card(model.card)
         _say(f'Saved the model in {out}; ask it with: reaugkd predict {out} "..."')
 
 
@@ -186,14 +187,13 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Score a trained model on rows of your own."""
-    from reaugkd.model.evaluation import evaluate_model
     from reaugkd.tasks.sources import named_texts
 
     classifier = reaugkd.ReAugKDClassifier.from_pretrained(model)
     columns = {"text": text_column or "text", "label": label_column}
-    if classifier.parts.settings.is_pair:
+    if classifier.settings.is_pair:
         columns["text_pair"] = text_pair_column or "text_pair"
-    scores = evaluate_model(classifier, named_texts(data, columns))
+    scores = classifier.evaluate(named_texts(data, columns))
     if as_json:
         typer.echo(json.dumps(scores))
         return
@@ -213,7 +213,7 @@ def predict(
     """Classify texts; show what student and memory add to each answer, and the nearest memories."""
     classifier = reaugkd.ReAugKDClassifier.from_pretrained(model)
     queries: list[Any] = list(texts)
-    if classifier.parts.settings.is_pair:
+    if classifier.settings.is_pair:
         if len(texts) % 2:
             raise ReAugKDError("This model classifies pairs of texts; give an even number of texts.")
         queries = list(zip(texts[::2], texts[1::2], strict=True))

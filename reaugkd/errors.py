@@ -6,6 +6,14 @@ class ReAugKDError(Exception):
 
     Its message is one sentence that says what is wrong, with what, and what to do. The command line and
     the app print that sentence and no traceback.
+
+    Examples
+    --------
+    >>> model.predict([""])
+    Traceback (most recent call last):
+    ...
+    reaugkd.errors.ReAugKDError: Text 1 is empty; write at least a word.
+
     """
 
 

@@ -25,9 +25,9 @@ from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.networks import weights
-from reaugkd.networks.trainer import TrainingSettings
-from reaugkd.recipe import Recipe, train
+from reaugkd.recipe import Recipe, TrainingSettings
 from reaugkd.tasks.task import make_task, with_unlabelled
+from reaugkd.training import train
 
 
 @pytest.fixture(autouse=True)
@@ -169,21 +169,21 @@ def puzzled_model(toy_model):
     rows = toy_model.memory.rows
     wrong = [Edit("relabel", name, second) for name in rows.loc[rows["label"] == first, "id"].tolist()[::2]]
     wrong += [Edit("relabel", name, first) for name in rows.loc[rows["label"] == third, "id"].tolist()[::3]]
-    student, held = copy.deepcopy(toy_model.parts.student), toy_model.parts.evaluation_rows
+    student, held = copy.deepcopy(toy_model.student), toy_model.evaluation_rows
     with torch.no_grad():
         for parameter in student.classifier.parameters():
             parameter.mul_(0.1)
     others = held["label"].map({first: second, second: third, third: second})
     held = held.assign(label=held["label"].where(held.index % 5 > 0, others))
-    edited = apply_patch(toy_model, tuple(wrong)).parts
-    return ReAugKDClassifier(replace(edited, student=student, evaluation_rows=held))
+    edited = apply_patch(toy_model, tuple(wrong))
+    return replace(edited, student=student, evaluation_rows=held)
 
 
 @pytest.fixture(scope="session")
 def pooled_model(toy_model):
     """The toy model with a pool in which the student and both keys have a weight."""
     pool = Pool({"aligned": KeySettings(8, 0.1, 0.4), "text": KeySettings(8, 0.1, 0.3)}, 0.7)
-    return ReAugKDClassifier(replace(toy_model.parts, pool=pool))
+    return replace(toy_model, pool=pool)
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,12 @@ def softmax(values):
 
 def answered_by_hand(model, text, pool):
     """The student, what each key finds and says, and the answer; of classes that the student knows alone."""
-    hidden, student = (values[0].astype(np.float64) for values in model.parts.student.encode([text]))
+    hidden, student = (values[0].astype(np.float64) for values in model.student.encode([text]))
     memory, weights = model.memory, pool.weights
     student = softmax(np.log(student) / pool.student_temperature)
     found, logs, blend = {}, weights[0] * np.log(student), weights[0] * student
     for name, settings in pool.keys.items():
-        query = model.parts.keys[name].embed([text], unit(hidden[None]))[0]
+        query = model.keys[name].embed([text], unit(hidden[None]))[0]
         cosines = unit(memory.keys[name]) @ unit(query)
         nearest = np.argsort(-cosines, kind="stable")[: settings.k]
         shares = softmax(cosines[nearest] / settings.temperature)

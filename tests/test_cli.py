@@ -13,10 +13,11 @@ import pandas as pd
 import pytest
 from toy_data import toy_rows
 
-from reaugkd import cli, recipe
+from reaugkd import cli, training
 from reaugkd.analysis.edits import apply_patch, read_patch
 from reaugkd.analysis.refit import refit_pool, with_encoder_key
 from reaugkd.errors import ReAugKDError
+from reaugkd.method import distillation
 from reaugkd.method.answers import changed_answers
 from reaugkd.method.black_box import black_box_outputs, read_soft_labels
 from reaugkd.method.pool import KeySettings, Pool
@@ -104,7 +105,7 @@ def test_the_options_of_a_training_are_those_of_its_recipe(run, monkeypatch, tmp
         recipes.append(recipe)
         raise ReAugKDError("Stopped.")
 
-    monkeypatch.setattr(recipe, "train", stopped)
+    monkeypatch.setattr(training, "train", stopped)
     run("train", "--train", train_file, *options, "--out", tmp_path / "model")
     assert [{name: getattr(made, name) for name in wanted} for made in recipes] == [wanted]
 
@@ -119,7 +120,7 @@ def test_unlabelled_texts_come_with_the_task_without_those_that_are_known(
         tasks.append(task)
         raise ReAugKDError("Stopped.")
 
-    monkeypatch.setattr(recipe, command, stopped)
+    monkeypatch.setattr(training, command, stopped)
     pd.DataFrame({"text": ["something quite new", "row 3 of many"]}).to_csv(tmp_path / "more.csv", index=False)
     options = ["--train", train_file, "--unlabelled", tmp_path / "more.csv", "--out", tmp_path / "out"]
     _, _, error = run(command, *options)
@@ -173,7 +174,7 @@ def test_a_folder_with_other_things_is_not_written_into(run, tmp_path, train_fil
 def test_a_file_in_the_way_of_a_folder_is_told_before_anything_is_trained(
     run, monkeypatch, train_file, toy_encoder_folder, command, out
 ):
-    monkeypatch.setattr(recipe, "train_classifier", lambda *given, **options: pytest.fail("trained"))
+    monkeypatch.setattr(distillation, "run_trainer", lambda *given, **options: pytest.fail("trained"))
     options = ["--train", train_file, "--teacher", toy_encoder_folder, "--out", train_file / out]
     options += ["--student", toy_encoder_folder] if command == "train" else []
     assert_one_sentence(run(command, *options), "is a file; name another place", train_file.name)
@@ -269,16 +270,14 @@ def by_memory_alone(pool, k):
 @pytest.fixture
 def pair_model_folder(toy_model, tmp_path):
     """A model of pairs whose memory alone answers; each second text is the words "second part"."""
-    parts, memory = toy_model.parts, toy_model.memory
-    ReAugKDClassifier(
-        replace(
-            parts,
-            settings=replace(parts.settings, is_pair=True),
-            memory=replace(memory, rows=memory.rows.assign(text_pair="second part")),
-            evaluation_rows=parts.evaluation_rows.assign(text_pair="second part"),
-            pool=by_memory_alone(parts.pool, 1),
-            teacher=None,
-        )
+    parts, memory = toy_model, toy_model.memory
+    replace(
+        parts,
+        settings=replace(parts.settings, is_pair=True),
+        memory=replace(memory, rows=memory.rows.assign(text_pair="second part")),
+        evaluation_rows=parts.evaluation_rows.assign(text_pair="second part"),
+        pool=by_memory_alone(parts.pool, 1),
+        teacher=None,
     ).save_pretrained(tmp_path / "pairs")
     return tmp_path / "pairs"
 
@@ -344,7 +343,7 @@ def test_info_prints_the_model_card_as_it_lies_there(run, monkeypatch, tmp_path,
     assert status == 0
     assert "library_name" not in out
     assert "classes: fruit, metal, weather." in out
-    assert_shows_the_ablations(out, toy_model.parts.metrics)
+    assert_shows_the_ablations(out, toy_model.metrics)
     copy = shutil.copytree(toy_model_folder, tmp_path / "copy")
     (copy / "README.md").write_text("My own words.\n")
     assert run("info", copy)[1].strip() == "My own words."
@@ -470,7 +469,7 @@ def test_weights_runs_in_a_process_that_has_imported_nothing_else(toy_encoder_fo
 
 def test_edit_shows_what_changes_and_saves_a_new_version_beside_the_original(run, monkeypatch, tmp_path, toy_model):
     monkeypatch.setenv("COLUMNS", "200")
-    by_memory = replace(toy_model.parts, pool=by_memory_alone(toy_model.pool, 4))
+    by_memory = replace(toy_model, pool=by_memory_alone(toy_model.pool, 4))
     ReAugKDClassifier(by_memory).save_pretrained(tmp_path / "model")
     label = toy_model.classes_[0]
     edits = [{"edit": "relabel", "id": name, "label": label} for name in toy_model.memory.rows["id"]]
@@ -520,7 +519,7 @@ def test_an_interrupted_training_says_that_it_goes_on(run, monkeypatch, tmp_path
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(recipe, command, interrupted)
+    monkeypatch.setattr(training, command, interrupted)
     out = tmp_path / ("model" if command == "train" else "outputs.parquet")
     status, _, error = run(command, "--train", train_file, "--out", out)
     assert status == 130

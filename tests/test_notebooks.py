@@ -1,4 +1,5 @@
 import os
+import re
 from pathlib import Path
 
 import nbformat
@@ -30,6 +31,14 @@ def test_a_committed_notebook_is_cleared_or_one_clean_run(path):
     if counts[0] is None:
         assert outputs == []
     assert path.stat().st_size < MAX_BYTES
+
+
+@BY_NAME
+def test_a_notebook_needs_three_imports_of_the_library_and_builds_no_settings(path):
+    lines = [line for cell in read(path)[1] for line in cell.source.splitlines()]
+    imports = [line for line in lines if re.match(r"\s*(import|from) reaugkd", line)]
+    assert 1 <= len(imports) <= 3
+    assert [line for line in lines if re.search(r"\b\w*Settings\(", line)] == []
 
 
 @BY_NAME

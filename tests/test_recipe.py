@@ -14,20 +14,21 @@ from transformers import AlbertConfig, AlbertModel, T5Config, T5Model
 
 from app.parts.map_points import map_points
 from reaugkd import recipe as recipes
+from reaugkd import training
 from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.analysis.memory_audit import memory_table
 from reaugkd.analysis.refit import refit_pool
 from reaugkd.errors import ReAugKDError
-from reaugkd.method import choice
-from reaugkd.method.distillation import GOLD_ONLY, DistillationSettings
+from reaugkd.method import choice, distillation, key_fitting, projection
 from reaugkd.method.key_fitting import fit_keys
 from reaugkd.method.teacher import TeacherOutputs
 from reaugkd.model.card import METHOD_NAMES
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.maps import ProjectionMaps
-from reaugkd.recipe import Recipe, teach, train
+from reaugkd.recipe import GOLD_ONLY, DistillationSettings, Recipe
 from reaugkd.tasks.siblings import have_siblings
 from reaugkd.tasks.task import RESERVED, make_task
+from reaugkd.training import teach, train
 
 
 class Stopped(Exception):
@@ -50,7 +51,7 @@ def quick_maps(teacher, student, seed):
 def quick(toy_recipe):
     """One epoch each and no UMAP: these tests are about the order of things."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipes, "fit_maps", quick_maps)
+        patch.setattr(training, "fit_maps", quick_maps)
         yield replace(toy_recipe, epochs=1, teacher_epochs=1)
 
 
@@ -77,15 +78,14 @@ def answers(folder, task):
 @pytest.fixture
 def stages(monkeypatch):
     """Names of the networks that were trained, in their order."""
-    trained = []
-    for name in ("fit_projection_head", "train_classifier"):
-        original = getattr(recipes, name)
+    trained, original = [], distillation.run_trainer
 
-        def spy(*arguments, _original=original, _name=name, **options):
-            trained.append(arguments[5] if _name == "train_classifier" else _name)
-            return _original(*arguments, **options)
+    def spy(*arguments, **options):
+        trained.append(arguments[4])
+        return original(*arguments, **options)
 
-        monkeypatch.setattr(recipes, name, spy)
+    for module in (distillation, projection):
+        monkeypatch.setattr(module, "run_trainer", spy)
     return trained
 
 
@@ -124,7 +124,7 @@ def test_metrics_json_has_the_promised_shape(toy_model_folder):
 
 
 def test_the_saved_scores_are_those_of_the_saved_model(toy_model, toy_task):
-    scores = toy_model.parts.metrics["methods"]
+    scores = toy_model.metrics["methods"]
     names = np.asarray(toy_task.label_names)
     for split in ("validation", "test"):
         gold = names[toy_task.labels(split)]
@@ -176,14 +176,14 @@ def test_the_way_through_a_file_trains_no_teacher_and_gives_the_same_model(
 ):
     outputs = TeacherOutputs.load(outputs_file)
     model = train(toy_task, quick, tmp_path / "model", teacher_outputs=outputs)
-    assert stages == ["fit_projection_head", *STUDENTS]
+    assert stages == ["Projection head", *STUDENTS]
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     calibrated = outputs.calibrated(toy_task).of("train")[1]
     np.testing.assert_array_equal(model.memory.soft_labels, calibrated)
     without = ReAugKDClassifier.from_pretrained(at_once)
     np.testing.assert_array_equal(model.memory.soft_labels, without.memory.soft_labels)
     np.testing.assert_allclose(answers(tmp_path / "model", toy_task), answers(at_once, toy_task), atol=1e-6)
-    assert model.parts.settings.teacher == without.parts.settings.teacher == quick.teacher
+    assert model.settings.teacher == without.settings.teacher == quick.teacher
 
 
 def test_outputs_of_other_rows_are_refused(quick, toy_task, tmp_path, outputs_file):
@@ -202,9 +202,9 @@ def test_a_teacher_known_by_its_outputs_cannot_be_kept(quick, toy_task, tmp_path
 @pytest.mark.parametrize(
     ("stage", "again"),
     [
-        ("Teacher", ["Teacher", "fit_projection_head", *STUDENTS]),
-        ("Student by soft labels (KD)", ["fit_projection_head", *STUDENTS[1:]]),
-        ("Evaluation", ["fit_projection_head"]),
+        ("Teacher", ["Teacher", "Projection head", *STUDENTS]),
+        ("Student by soft labels (KD)", ["Projection head", *STUDENTS[1:]]),
+        ("Evaluation", ["Projection head"]),
     ],
 )
 def test_an_interrupted_training_goes_on_without_the_stages_that_were_finished(
@@ -246,7 +246,7 @@ def test_a_mistake_in_an_encoder_shows_before_the_first_stage_and_costs_nothing(
     assert stages == []
     with pytest.raises(Stopped):
         train(toy_task, quick, tmp_path / "model", on_progress=stop_at("Evaluation"))
-    assert stages == ["fit_projection_head", *STUDENTS]
+    assert stages == ["Projection head", *STUDENTS]
 
 
 @pytest.mark.parametrize(
@@ -376,11 +376,11 @@ def test_another_encoder_key_costs_no_training(quick, toy_task, tmp_path, stages
     stages.clear()
     recipe = replace(quick, encoder_key=str(toy_encoder_folder), encoder_key_layers=3, keep_teacher=True)
     model = train(toy_task, recipe, tmp_path / "model", on_progress=lambda _: None)
-    assert stages == ["fit_projection_head"]
-    assert list(model.parts.keys) == list(model.pool.keys) == list(model.memory.keys) == ["aligned", "text", "encoder"]
+    assert stages == ["Projection head"]
+    assert list(model.keys) == list(model.pool.keys) == list(model.memory.keys) == ["aligned", "text", "encoder"]
     assert model.pool.new_class_key == "encoder"
-    assert model.parts.keys["encoder"].encoder.num_layers == 3
-    assert model.parts.teacher is not None
+    assert model.keys["encoder"].encoder.num_layers == 3
+    assert model.teacher is not None
     loaded = ReAugKDClassifier.from_pretrained(tmp_path / "model")
     texts = toy_task.texts("test")
     np.testing.assert_allclose(
@@ -390,7 +390,7 @@ def test_another_encoder_key_costs_no_training(quick, toy_task, tmp_path, stages
 
 def test_by_default_no_further_network_is_needed(toy_model):
     assert (Recipe().encoder_key, Recipe().encoder_key_layers) == (None, None)
-    assert list(toy_model.parts.keys) == list(toy_model.memory.keys) == list(toy_model.pool.keys) == ["aligned", "text"]
+    assert list(toy_model.keys) == list(toy_model.memory.keys) == list(toy_model.pool.keys) == ["aligned", "text"]
     assert toy_model.pool.new_class_key == "text"
 
 
@@ -399,19 +399,19 @@ def test_the_keys_are_those_of_the_memory_and_what_is_chosen_sees_none_that_know
 ):
     monkeypatch.setattr(choice, "FEWEST_VALIDATION", 24)
     asked = []
-    original = recipes.fit_keys
+    original = key_fitting.fit_keys
 
     def spy(*given, **options):
         asked.append(options.get("held_out", []))
         return original(*given, **options)
 
-    monkeypatch.setattr(recipes, "fit_keys", spy)
+    monkeypatch.setattr(key_fitting, "fit_keys", spy)
     outputs = TeacherOutputs.load(outputs_file)
     model = train(toy_task, quick, tmp_path / "model", teacher_outputs=outputs, on_progress=lambda _: None)
     assert asked == [[], toy_task.texts("validation")]
     texts = toy_task.texts("train")
     assert have_siblings(texts, toy_task.texts("validation")).any()
-    keyed = fit_keys(model.memory, texts, model.parts.student.tokenizer)[1]
+    keyed = fit_keys(model.memory, texts, model.student.tokenizer)[1]
     for name, key in keyed.keys.items():
         np.testing.assert_allclose(model.memory.keys[name], key, atol=1e-6)
     # Who fits the pool again on the same rows and the same memory finds the same.
@@ -434,20 +434,19 @@ def test_unlabelled_texts_fill_the_memory_with_the_teachers_labels(
     quick, unlabelled_task, unlabelled_outputs, tmp_path, monkeypatch
 ):
     seen = {}
-    for name in ("fit_projection_head", "fit_maps"):
-        original = getattr(recipes, name)
+    for module, name in ((projection, "run_trainer"), (training, "fit_maps")):
+        original = getattr(module, name)
 
         def spy(*given, _original=original, _name=name, **options):
             seen[_name] = given
             return _original(*given, **options)
 
-        monkeypatch.setattr(recipes, name, spy)
+        monkeypatch.setattr(module, name, spy)
     model = train(
         unlabelled_task, quick, tmp_path / "model", teacher_outputs=unlabelled_outputs, on_progress=lambda _: None
     )
     more = len(unlabelled_task.rows["unlabelled"])
-    hidden, labels = seen["fit_projection_head"][:2]  # the contrastive loss is of rows with a gold label alone
-    assert (len(hidden), len(labels)) == (90, 90)
+    assert len(seen["run_trainer"][1]) == 90  # the contrastive loss is of rows with a gold label alone
     assert len(seen["fit_maps"][0]) == len(seen["fit_maps"][1]) == 90 + more
     memory, rows = model.memory, model.memory.rows
     assert rows["text"].tolist() == unlabelled_task.taught_texts
@@ -459,7 +458,7 @@ def test_unlabelled_texts_fill_the_memory_with_the_teachers_labels(
     assert rows["label"][90:].tolist() == names[by_teacher[90:].argmax(axis=1)].tolist()
     assert rows["id"].is_unique
     assert [len(key) for key in memory.keys.values()] == [90 + more] * 2
-    assert len(model.parts.maps.teacher_points) == 90 + more
+    assert len(model.maps.teacher_points) == 90 + more
     loaded = ReAugKDClassifier.from_pretrained(tmp_path / "model")
     pd.testing.assert_frame_equal(loaded.memory.rows, rows)
     neighbours = {n.number for key in loaded.explain(rows["text"][95], k=20).keys for n in key.neighbours}
@@ -486,11 +485,11 @@ def test_with_unlabelled_texts_an_interrupted_training_goes_on_and_without_them_
     stages.clear()
     with pytest.raises(Stopped):
         train(unlabelled_task, quick, tmp_path / "model", on_progress=stop_at("Evaluation"))
-    assert stages == ["fit_projection_head"]
+    assert stages == ["Projection head"]
     stages.clear()
     with pytest.raises(Stopped):
         train(toy_task, quick, tmp_path / "model", on_progress=stop_at("Evaluation"))
-    assert stages == ["Teacher", "fit_projection_head", *STUDENTS]
+    assert stages == ["Teacher", "Projection head", *STUDENTS]
 
 
 def test_epochs_of_the_student_fall_with_all_texts_that_it_learns_from(toy_task, unlabelled_task):
@@ -513,7 +512,7 @@ def test_another_seed_starts_anew_after_an_interruption(quick, toy_task, tmp_pat
     stages.clear()
     with pytest.raises(Stopped):
         train(toy_task, replace(quick, seed=7), tmp_path / "model", on_progress=stop_at("Evaluation"))
-    assert stages == ["Teacher", "fit_projection_head", *STUDENTS]
+    assert stages == ["Teacher", "Projection head", *STUDENTS]
 
 
 def settings_of(recipe, part, **changes):
@@ -539,7 +538,7 @@ def test_with_other_settings_of_the_student_a_finished_teacher_is_not_trained_ag
     stages.clear()
     with pytest.raises(Stopped):
         train(toy_task, change(quick), tmp_path / "model", on_progress=stop_at("Student by soft labels (KD)"))
-    assert stages == ["fit_projection_head", *STUDENTS[:2]]
+    assert stages == ["Projection head", *STUDENTS[:2]]
 
 
 @pytest.mark.parametrize(
@@ -563,8 +562,8 @@ def test_with_other_settings_of_the_teacher_it_is_trained_again(quick, toy_task,
 @pytest.mark.parametrize(
     ("split", "again"),
     [
-        ("train", ["Teacher", "fit_projection_head", *STUDENTS]),
-        ("validation", ["fit_projection_head", *STUDENTS]),  # they calibrate the soft labels, no more
+        ("train", ["Teacher", "Projection head", *STUDENTS]),
+        ("validation", ["Projection head", *STUDENTS]),  # they calibrate the soft labels, no more
     ],
 )
 def test_with_other_labels_all_that_learnt_from_them_is_trained_again(quick, toy_task, tmp_path, stages, split, again):
@@ -581,13 +580,13 @@ def test_with_other_labels_all_that_learnt_from_them_is_trained_again(quick, toy
 
 def test_a_teacher_is_loaded_again_only_where_the_model_keeps_it(quick, toy_task, tmp_path, monkeypatch):
     loaded = []
-    original = recipes.TextClassifier.load
+    original = training.Teacher.load
 
     def load(folder, **options):
         loaded.append(Path(folder).name)  # what is checked before is loaded from elsewhere
         return original(folder, **options)
 
-    monkeypatch.setattr(recipes.TextClassifier, "load", load)
+    monkeypatch.setattr(training.Teacher, "load", load)
     train(toy_task, quick, tmp_path / "without", on_progress=lambda _: None)
     assert loaded.count("teacher") == 0
     train(toy_task, replace(quick, keep_teacher=True), tmp_path / "with", on_progress=lambda _: None)
@@ -610,7 +609,7 @@ def test_a_working_folder_that_cannot_be_removed_costs_a_warning_and_not_the_mod
     np.testing.assert_allclose(answers(tmp_path / "model", toy_task), answers(at_once, toy_task), atol=1e-6)
     stages.clear()
     train(toy_task, quick, tmp_path / "model", on_progress=lambda _: None)
-    assert stages == ["fit_projection_head"]
+    assert stages == ["Projection head"]
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
@@ -626,7 +625,7 @@ def test_unfinished_work_of_other_settings_goes_on_until_a_model_is_whole(quick,
             train(toy_task, replace(quick, seed=seed), tmp_path / "model", on_progress=stop_at("Evaluation"))
     stages.clear()
     train(toy_task, quick, tmp_path / "model", on_progress=lambda _: None)
-    assert stages == ["fit_projection_head"]
+    assert stages == ["Projection head"]
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
@@ -656,9 +655,9 @@ def test_epochs_and_seed_that_are_given_are_taken(toy_task):
 
 def test_the_baselines_are_not_aligned(quick, toy_task, tmp_path, monkeypatch):
     losses = []
-    original = recipes.train_classifier
+    original = distillation.DistillationObjective
     monkeypatch.setattr(
-        recipes, "train_classifier", lambda *given, **options: losses.append(given[3]) or original(*given, **options)
+        distillation, "DistillationObjective", lambda *given: losses.append(given[1]) or original(*given)
     )
     settings = DistillationSettings(relational_weight=2.0, relational_temperature=0.2)
     with pytest.raises(Stopped):

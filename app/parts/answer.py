@@ -33,12 +33,12 @@ def example_texts(model: "ReAugKDClassifier") -> list[Text]:
     list of Text
         Up to six texts or pairs.
     """
-    rows = model.parts.evaluation_rows
+    rows = model.evaluation_rows
     rows = model.memory.rows if rows is None else rows[rows["split"] == "test"]
-    columns = ["text", "text_pair"] if model.parts.settings.is_pair else ["text"]
+    columns = ["text", "text_pair"] if model.settings.is_pair else ["text"]
     short = rows[rows[columns].apply(lambda texts: texts.str.len()).sum(axis=1) <= LONGEST_EXAMPLE]
     chosen = (rows if short.empty else short).groupby("label", sort=False).head(1).head(EXAMPLES)
-    return texts_of(chosen, model.parts.settings.is_pair)
+    return texts_of(chosen, model.settings.is_pair)
 
 
 def asked_text(model: "ReAugKDClassifier", text: str, text_pair: str = "") -> "EncodedTexts":
@@ -61,7 +61,7 @@ def asked_text(model: "ReAugKDClassifier", text: str, text_pair: str = "") -> "E
     ReAugKDError
         If a text is empty or enormous.
     """
-    encoded, teacher = model.encode([(text, text_pair) if model.parts.settings.is_pair else text]), model.parts.teacher
+    encoded, teacher = model.encode([(text, text_pair) if model.settings.is_pair else text]), model.teacher
     return encoded if teacher is None else replace(encoded, teacher_probabilities=teacher.encode(encoded.texts)[1])
 
 

@@ -92,7 +92,7 @@ def map_points(
     ReAugKDError
         If the model was saved without maps.
     """
-    maps, memory = model.parts.maps, model.memory
+    maps, memory = model.maps, model.memory
     if maps is None:
         raise ReAugKDError("This model was saved without maps; train it again with maps to see them.")
     names = model.classes_
@@ -204,7 +204,7 @@ def map_overlap(model: ReAugKDClassifier, k: int = 10) -> dict[str, float]:
     dict of str to float
         ``teacher`` and ``student``, 0 to 1, over at most 2,000 memories, evenly drawn.
     """
-    maps, memory = model.parts.maps, model.memory
+    maps, memory = model.maps, model.memory
     if maps is None or len(memory) <= k:
         return {}
     rows = np.unique(np.linspace(0, len(memory) - 1, min(len(memory), MEASURED_ROWS)).astype(np.int64))

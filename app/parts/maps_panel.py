@@ -48,12 +48,12 @@ def points_of(model: "ReAugKDClassifier") -> "MapPoints":
     from .map_points import map_points
 
     answered, memories = None, None
-    if model.parts.maps is not None:
-        if model.parts.evaluation_rows is not None:
+    if model.maps is not None:
+        if model.evaluation_rows is not None:
             answered = answered_rows(model, "test")
         if len(model.memory) <= ASKED_OF_STUDENT:
-            texts = texts_of(model.memory.rows, model.parts.settings.is_pair)
-            memories = model.parts.student.encode(texts)[1]
+            texts = texts_of(model.memory.rows, model.settings.is_pair)
+            memories = model.student.encode(texts)[1]
     return map_points(model, answered, memories)
 
 
@@ -64,7 +64,7 @@ def said(name: str, **news: Any) -> str:
 
 def query_said(name: str, model: "ReAugKDClassifier", explanation: "Explanation") -> str:
     """Return the value that shows a query on both maps, with lines to the neighbours by the key that adds most."""
-    maps = model.parts.maps
+    maps = model.maps
     if maps is None:
         return said(name)
     places = maps.place(explanation.embedding, model.memory).tolist()
@@ -103,7 +103,7 @@ def points_sent(model: "ReAugKDClassifier") -> dict[str, Any]:
         "teacher": _sent(points.teacher_points),
         "student": _sent(points.student_points),
         "kinds": _sent((points.rows["kind"] == KINDS[1]).to_numpy(np.uint8)),
-        "epochs": None if model.parts.epochs is None else _epochs_sent(model.parts.epochs),
+        "epochs": None if model.epochs is None else _epochs_sent(model.epochs),
         "said": text,
     }
 
@@ -283,7 +283,7 @@ class MapsPanel:
 
     def linked_points(self, name: str, linked: PageState) -> list[int]:
         """Return the points that a link selects, of those that a model's maps have."""
-        parts, count = self.menu.get(name).parts, 0
+        parts, count = self.menu.get(name), 0
         if parts.maps is not None:
             count = len(parts.memory)
             count += 0 if parts.evaluation_rows is None else (parts.evaluation_rows["split"] == "test").sum()

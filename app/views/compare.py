@@ -98,7 +98,7 @@ def comparison_of(first: "Side", second: "Side", split: str, rows: tuple[int, ..
         encoded = encoded_rows(side[0], split)
         return _answered(side, encoded.part(rows) if rows else encoded)
 
-    return compare(answers(first), answers(second), first[0].parts.settings.metric)
+    return compare(answers(first), answers(second), first[0].settings.metric)
 
 
 def _answered(side: "Side", encoded: "EncodedTexts") -> "Answers":
@@ -243,7 +243,7 @@ class CompareView(RowsView):
             split=asked["split"] if asked.get("split") in SPLITS else SPLITS[0],
             holds=asked.get("holds", ""),
         )
-        is_pair, texts = model.parts.settings.is_pair, (linked.text, linked.text_pair) if linked.text else held
+        is_pair, texts = model.settings.is_pair, (linked.text, linked.text_pair) if linked.text else held
         if not texts[0].strip() or (is_pair and not texts[1].strip()):
             texts = self._example(seen)
         seen = seen._replace(text=texts[0], text_pair=texts[1])
@@ -329,7 +329,7 @@ class CompareView(RowsView):
                 self.shown: seen,
                 self.code: self._code(seen),
             }
-        metric = self.menu.get(seen.name).parts.settings.metric
+        metric = self.menu.get(seen.name).settings.metric
         sentences = comparison_in_words(comparison, metric, rows_in_words(selected_rows(seen.rows, seen.split)))
         return {
             self.summary: "".join(f"<p>{escaped_text(sentence)}</p>" for sentence in sentences),
@@ -343,7 +343,7 @@ class CompareView(RowsView):
 
     def _code(self, seen: Seen) -> str:
         first, second = (self.menu.shown_folder(model) for model in (seen.name, seen.second))
-        is_pair = self.menu.get(seen.name).parts.settings.is_pair
+        is_pair = self.menu.get(seen.name).settings.is_pair
         asked = (seen.text, seen.text_pair) if is_pair else seen.text
         return compare_code((first, seen.weights[0]), (second, seen.weights[1]), seen.split, seen.chosen, asked)
 

@@ -194,7 +194,7 @@ class ErrorsView(RowsView):
         dict
             Values by component, of those in ``filled``.
         """
-        if self.menu.get(name).parts.evaluation_rows is None:
+        if self.menu.get(name).evaluation_rows is None:
             nothing = "<p>This model carries no evaluation rows: there is nothing to analyse.</p>"
             return {self.summary: nothing, self.reliability: "", self.below: gr.Column(visible=False), self.shown: None}
         linked, rows = linked.asked_of("errors", name), self._rows_among(name, selected)
@@ -238,7 +238,7 @@ class ErrorsView(RowsView):
         """Return all figures, and the rows."""
         from reaugkd.analysis.error_analysis import calibration, confusion, disagreements, summary
 
-        settings, (answers, table) = self.menu.get(seen.name).parts.settings, self._answered(seen)
+        settings, (answers, table) = self.menu.get(seen.name).settings, self._answered(seen)
         figures = summary(answers, settings.metric)
         reliabilities = "".join(
             reliability_bars(calibration(table, voice), voice, figures["calibration_error"][voice])

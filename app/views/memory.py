@@ -70,7 +70,7 @@ def memories_of(model: "ReAugKDClassifier", show: str) -> pd.DataFrame:
     """List a model's memories by a question about them, once; the last eight lists stay."""
     from reaugkd.analysis.memory_audit import memories
 
-    is_judged = model.parts.evaluation_rows is not None and show != DUPLICATES
+    is_judged = model.evaluation_rows is not None and show != DUPLICATES
     return memories(model, answered_rows(model, "test") if is_judged else None, show)
 
 
@@ -122,7 +122,7 @@ def file_added(model: "ReAugKDClassifier", patch: "Patch", path: str) -> "Patch"
     """Add the texts of a table too."""
     from reaugkd.tasks.sources import named_texts
 
-    columns = ["text", "label"] + ["text_pair"] * model.parts.settings.is_pair
+    columns = ["text", "label"] + ["text_pair"] * model.settings.is_pair
     return rows_added(model, patch, named_texts(path, {column: column for column in columns}))
 
 
@@ -262,7 +262,7 @@ class MemoryView(RowsView):
         model, rows = self.menu.get(name), self._rows_among(name, selected)
         asked = linked.asked_of("memory", name).of_view
         show = asked["show"] if asked.get("show") in SHOWS else self._usual(name, rows)["show"]
-        classes, (patch, lost) = list(model.parts.settings.label_names), kept_patch(edits, name, model)
+        classes, (patch, lost) = list(model.settings.label_names), kept_patch(edits, name, model)
         said = f"{lost:,} of the edits that were pending do not fit this memory any more; they are left out."
         return {
             **self._drawn(Seen(name, rows, show, asked.get("holds", ""))),
@@ -271,7 +271,7 @@ class MemoryView(RowsView):
             self.opened: NONE_PICKED,
             self.label: gr.Dropdown(classes, value=classes[0]),
             self.add_label: gr.Dropdown(classes, value=classes[0]),
-            self.text_pair: gr.Textbox(visible=model.parts.settings.is_pair),
+            self.text_pair: gr.Textbox(visible=model.settings.is_pair),
             self.refit: False,
             self.version: self.menu.free_name(re.sub(r"-edited(-\d+)?$", "", name) + "-edited"),
             **self._patched(name, patch),
@@ -283,7 +283,7 @@ class MemoryView(RowsView):
         return {"of_view": {"show": show, "holds": seen.holds}}
 
     def _usual(self, name: str, rows: list[int]) -> dict[str, Any]:
-        return {"show": ALL if rows or self.menu.get(name).parts.evaluation_rows is None else SUSPICIOUS}
+        return {"show": ALL if rows or self.menu.get(name).evaluation_rows is None else SUSPICIOUS}
 
     def _rows_among(self, name: str, points: list[int]) -> list[int]:
         """Return the memories among points, which stand first among these."""
@@ -311,7 +311,7 @@ class MemoryView(RowsView):
             self._patch(seen.name, edits),
             refit,
             self.menu.shown_folder(version),
-            carries_rows=self.menu.get(seen.name).parts.evaluation_rows is not None,
+            carries_rows=self.menu.get(seen.name).evaluation_rows is not None,
         )
 
     def _open(self, event: gr.SelectData, name: str) -> tuple[int, str, Any]:
@@ -332,7 +332,7 @@ class MemoryView(RowsView):
     def _patched(self, name: str, patch: "Patch") -> dict[Any, Any]:
         """Return what shows a patch; what was tried out before is no longer true."""
         return {
-            self.pending: pending_html(patch, self.menu.get(name).parts.settings.label_names),
+            self.pending: pending_html(patch, self.menu.get(name).settings.label_names),
             self.save_patch.button: gr.Button(interactive=bool(patch)),
             **self._untried(),
         }

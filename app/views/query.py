@@ -69,7 +69,7 @@ class Question:
 
 def about_html(model: "ReAugKDClassifier") -> str:
     """Say what answers here, and whether its memory pays; names in it are escaped."""
-    settings, memory = model.parts.settings, model.parts.metrics.get("memory")
+    settings, memory = model.settings, model.metrics.get("memory")
     counts = f" {escaped_text(memory_in_words(memory))}" if memory else ""
     depth = "1 layer" if settings.student_layers == 1 else f"{settings.student_layers} layers"
     return (
@@ -187,7 +187,7 @@ class QueryView:
             Values by component, of those in ``filled``.
         """
         model = self.menu.get(name)
-        is_pair, samples = model.parts.settings.is_pair, example_texts(model)
+        is_pair, samples = model.settings.is_pair, example_texts(model)
         if linked.model not in ("", name):
             linked = PageState(text=linked.text, text_pair=linked.text_pair)
         for texts in ((text, text_pair), (linked.text, linked.text_pair), two_parts(samples[0])):

@@ -121,8 +121,8 @@ def check_comparable(first: ReAugKDClassifier, second: ReAugKDClassifier) -> Non
     ReAugKDError
         If one takes pairs and the other does not, or their classes are others.
     """
-    if first.parts.settings.is_pair != second.parts.settings.is_pair:
-        takes = ["pairs of texts" if model.parts.settings.is_pair else "single texts" for model in (first, second)]
+    if first.settings.is_pair != second.settings.is_pair:
+        takes = ["pairs of texts" if model.settings.is_pair else "single texts" for model in (first, second)]
         raise ReAugKDError(f"The first model takes {takes[0]}, the second {takes[1]}; compare two models of one task.")
     _all_classes(first.memory.classes, second.memory.classes)
 

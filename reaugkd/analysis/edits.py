@@ -199,7 +199,7 @@ class _Changes:
     """What edits make of the rows of a model's memory."""
 
     def __init__(self, model: ReAugKDClassifier) -> None:
-        self.parts = model.parts
+        self.model = model
         self.labels: dict[str, str | None] = dict.fromkeys(model.memory.rows["id"], "")
         """The new label of each row that was there: "" where it stays, None where the row goes."""
         self.added: dict[str, Edit] = {}
@@ -228,10 +228,10 @@ class _Changes:
             del self.added[edit.id]
 
     def _check_added(self, edit: Edit) -> None:
-        names = ("first text", "second text") if self.parts.settings.is_pair else ("text",)
+        names = ("first text", "second text") if self.model.settings.is_pair else ("text",)
         for name, text in zip(names, (edit.text, edit.text_pair), strict=False):
             check_text(text or "", f"The {name} of the added row {edit.id!r}")
-        if edit.label is None and self.parts.teacher is None:
+        if edit.label is None and self.model.teacher is None:
             raise ReAugKDError(f"The added row {edit.id!r} has no label, and the teacher was not kept; give it one.")
 
 
@@ -259,7 +259,7 @@ def apply_patch(model: ReAugKDClassifier, patch: Patch) -> ReAugKDClassifier:
     ReAugKDError
         As :func:`check_patch` does, and if no row is left.
     """
-    changes, parts, memories = _Changes.by(model, patch), model.parts, model.memory
+    changes, parts, memories = _Changes.by(model, patch), model, model.memory
     kept = np.flatnonzero([changes.labels[name] is not None for name in memories.rows["id"]])
     added = pd.DataFrame(map(asdict, changes.added.values()), columns=["id", "label", "text", "text_pair"])
     texts = texts_of(added, parts.settings.is_pair)
@@ -284,17 +284,15 @@ def apply_patch(model: ReAugKDClassifier, patch: Patch) -> ReAugKDClassifier:
     edits = {name: before.get(name, 0) + number for name, number in counts.items()}
     told = ", ".join(f"{number:,} {kind}" for kind, number in edits.items())
     epochs = parts.epochs.of_rows(kept) if parts.epochs else None
-    return ReAugKDClassifier(
-        replace(
-            parts,
-            settings=replace(parts.settings, label_names=names),
-            memory=edited,
-            metrics=parts.metrics | {"edits": edits},
-            maps=_edited_maps(parts.maps, memories, kept, encoded.embeddings),
-            card=f"{parts.card.split(HEADING)[0]}{HEADING}\n\nRows of the memory: {told}. The figures above are from "
-            "before.\n",
-            epochs=epochs if epochs and len(epochs.rows) else None,
-        )
+    return replace(
+        parts,
+        settings=replace(parts.settings, label_names=names),
+        memory=edited,
+        metrics=parts.metrics | {"edits": edits},
+        maps=_edited_maps(parts.maps, memories, kept, encoded.embeddings),
+        card=f"{parts.card.split(HEADING)[0]}{HEADING}\n\nRows of the memory: {told}. The figures above are from "
+        "before.\n",
+        epochs=epochs if epochs and len(epochs.rows) else None,
     )
 
 

@@ -196,7 +196,7 @@ def memories(model: "ReAugKDClassifier", answers: "Answers | None", show: str) -
     """
     if show not in SHOWS:
         raise ReAugKDError(f"{show!r} is nothing to show; choose one of {', '.join(SHOWS)}.")
-    is_pair = model.parts.settings.is_pair
+    is_pair = model.settings.is_pair
     if show == DUPLICATES:
         found = near_duplicates(model.memory, is_pair)
     elif answers is None:

@@ -77,7 +77,7 @@ def with_encoder_key(model: ReAugKDClassifier, encoder: str, layers: int | None 
         If the encoder is not found, the model carries no evaluation rows, or hardly a memory is of its teacher.
     """
     _taught(model.memory)
-    settings = model.parts.settings
+    settings = model.settings
     texts = texts_of(model.memory.rows, settings.is_pair)
     untuned = UntunedEncoder.of(find_weights(encoder), texts, layers=layers, max_length=settings.max_length)
     return _refitted(model, untuned)
@@ -96,12 +96,12 @@ def _taught(memory: Memory) -> NDArray[np.bool_]:
 
 def _refitted(model: ReAugKDClassifier, untuned: UntunedEncoder | None) -> ReAugKDClassifier:
     """Fit the pool again; with an encoder, fit its key first, and let it decide about new classes."""
-    parts, tokenizer = model.parts, model.parts.student.tokenizer
+    parts, tokenizer = model, model.student.tokenizer
     rows = model.held_out(["validation"])
     taught, texts = _taught(model.memory), texts_of(model.memory.rows, parts.settings.is_pair)
     if untuned is not None:
         keys, memory = fit_keys(model.memory, texts, tokenizer, encoder=untuned, taught=taught)
-        model = ReAugKDClassifier(replace(parts, keys=keys, memory=memory))
+        model = replace(parts, keys=keys, memory=memory)
     elif ENCODER in parts.keys:
         encoder = parts.keys[ENCODER].encoder  # type: ignore[attr-defined]  # that key has one
         untuned = UntunedEncoder(encoder, encoder.encode_layers(texts))
@@ -143,11 +143,11 @@ def choose_known(encoded: EncodedTexts, memory: Memory) -> Pool:
 
 def _with_choice(model: ReAugKDClassifier, pool: Pool) -> ReAugKDClassifier:
     """Return the model with another choice, and with figures and a card that say so."""
-    parts, card = model.parts, model.parts.card
+    parts, card = model, model.card
     rows = parts.evaluation_rows
     too_few = rows is not None and too_few_rows(int((rows["split"] == "validation").sum()))
     memory = about_memory(pool, too_few)
     if "memory" in parts.metrics:  # what a person has written into the card in its place stays
         before = choice_in_words(parts.settings, parts.metrics["memory"])
         card = card.replace(before, choice_in_words(parts.settings, memory))
-    return ReAugKDClassifier(replace(parts, pool=pool, metrics=parts.metrics | {"memory": memory}, card=card))
+    return replace(parts, pool=pool, metrics=parts.metrics | {"memory": memory}, card=card)

@@ -41,6 +41,14 @@ class EncodedTexts:
         Where more is known of the texts: ``label`` (names of gold classes) and further columns.
     teacher_probabilities : (N, C) float32 or None
         The teacher's own, where they are known.
+
+    Examples
+    --------
+    >>> encoded = model.encode(["some iron and zinc", "a ripe plum"])
+    >>> {name: len(queries) for name, queries in encoded.queries.items()}
+    {'aligned': 2, 'text': 2}
+    >>> model.answer(encoded).pooled.probabilities.shape
+    (2, 3)
     """
 
     texts: Sequence[Text]

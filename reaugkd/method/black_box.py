@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.measures.calibration import ROUNDING
-from reaugkd.method.teacher import TeacherOutputs
-from reaugkd.networks.encoders import TextClassifier
+from reaugkd.method.teacher import Teacher, TeacherOutputs
 from reaugkd.networks.weights import find_weights
 from reaugkd.tasks.sources import read_table
 from reaugkd.tasks.task import Task, made_up_ids, written_ids
@@ -29,7 +28,7 @@ def black_box_outputs(task: Task, soft_labels: SoftLabels, encoder: str) -> Teac
     """Stand in for a teacher of which only the answers are known.
 
     The open encoder is not tuned: its sentence embeddings take the place of ``teacher_hidden``, and the projection
-    head shapes them by the gold labels as it does a teacher's. So :func:`reaugkd.recipe.train` goes on from here.
+    head shapes them by the gold labels as it does a teacher's. So :func:`reaugkd.training.train` goes on from here.
 
     Parameters
     ----------
@@ -71,9 +70,9 @@ def black_box_outputs(task: Task, soft_labels: SoftLabels, encoder: str) -> Teac
             "give each row numbers from 0 that sum to 1."
         )
     answers = _summing_to_one(answers, rows)
-    untuned = TextClassifier.from_pretrained(find_weights(encoder), 1)
-    outputs = TeacherOutputs.compute(untuned, task, f"black box, embeddings of {encoder}")
-    return replace(outputs, soft_labels=answers)
+    untuned = Teacher.from_pretrained(find_weights(encoder), 1)
+    untuned.pretrained = f"black box, embeddings of {encoder}"
+    return replace(untuned.outputs(task), soft_labels=answers)
 
 
 def _every_row(task: Task) -> list[RowId]:

@@ -1,9 +1,8 @@
-"""Steps 1 and 3: a classifier learns gold labels, soft labels, and to align its space with the teacher's."""
+"""Steps 1 and 3: how a classifier learns gold labels, soft labels, and to align its space with the teacher's."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,72 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import set_seed
 
-from reaugkd.errors import ReAugKDError, require
+from reaugkd.errors import ReAugKDError
 from reaugkd.method.losses import relational_loss, soft_label_cross_entropy
 from reaugkd.networks.encoders import TextClassifier
-from reaugkd.networks.trainer import OnProgress, TrainingSettings, run_trainer
+from reaugkd.networks.trainer import OnProgress, run_trainer
+from reaugkd.recipe import DistillationSettings, TrainingSettings
 from reaugkd.tasks.task import Task
 
 OnStudentEpoch = Callable[[int, TextClassifier], None]
 NO_LABEL = -100
 """In the place of the gold label of a text that has none."""
-CANDIDATES = ("batch", "memory")
-
-
-@dataclass(frozen=True)
-class DistillationSettings:
-    """Weights and temperatures of a loss; validated when made.
-
-    The loss is ``soft_label_weight`` · CE(ȳ, ŷ) + ``gold_label_weight`` · CE(y, ŷ) + ``relational_weight`` · KL(q‖p);
-    see :mod:`reaugkd.method.losses`.
-
-    Parameters
-    ----------
-    soft_label_weight : float
-        Weight of the cross-entropy with the teacher's soft labels.
-    gold_label_weight : float
-        Weight of the cross-entropy with the gold labels.
-    relational_weight : float
-        β, the weight of the relational loss; 0 is plain distillation.
-    distillation_temperature : float
-        Temperature that softens both sides of the soft-label term.
-    relational_temperature : float
-        τ of the similarities.
-    candidates : str
-        Whose similarities are compared: the ``"batch"``, as in the paper, or the whole ``"memory"``.
-    embedding_head : bool
-        Align the student's pooled output through a linear layer of its own, so that the classifier's space is left
-        alone; without it, as in the paper, the pooled output itself is drawn to the teacher's space.
-    """
-
-    soft_label_weight: float = 1.0
-    gold_label_weight: float = 0.0
-    relational_weight: float = 5.0
-    distillation_temperature: float = 1.0
-    relational_temperature: float = 0.1
-    candidates: str = "memory"
-    embedding_head: bool = True
-
-    def __post_init__(self) -> None:
-        for name in ("soft_label_weight", "gold_label_weight", "relational_weight"):
-            require(getattr(self, name) >= 0, f"The setting {name}", getattr(self, name), "at least 0")
-        if self.soft_label_weight + self.gold_label_weight == 0:
-            raise ReAugKDError(
-                "Both soft_label_weight and gold_label_weight are 0; the classifier would learn nothing."
-            )
-        for name in ("distillation_temperature", "relational_temperature"):
-            require(getattr(self, name) > 0, f"The setting {name}", getattr(self, name), "above 0")
-        known = f"one of {', '.join(CANDIDATES)}"
-        require(self.candidates in CANDIDATES, "The setting candidates", repr(self.candidates), known)
-
-    @property
-    def aligns(self) -> bool:
-        """Whether the student is drawn to the teacher's embeddings."""
-        return self.relational_weight > 0
-
-
-GOLD_ONLY = DistillationSettings(soft_label_weight=0.0, gold_label_weight=1.0, relational_weight=0.0)
-"""The loss of a teacher, and of a student without one."""
+Network = TypeVar("Network", bound=TextClassifier)
 
 
 class DistillationObjective(nn.Module):
@@ -152,11 +96,12 @@ class DistillationObjective(nn.Module):
 
 
 def train_classifier(
+    kind: type[Network],
     weights: str | Path,
     task: Task,
     settings: TrainingSettings,
     loss: DistillationSettings,
-    folder: str | Path,
+    folder: str | Path | None,
     stage: str,
     *,
     soft_labels: NDArray[np.float32] | None = None,
@@ -165,13 +110,15 @@ def train_classifier(
     max_length: int = 128,
     on_progress: OnProgress | None = None,
     on_epoch: OnStudentEpoch | None = None,
-) -> TextClassifier:
+) -> Network:
     """Train a teacher or a student on the train rows: by gold labels, by soft labels, or with the relational loss too.
 
     Where it learns from a teacher, it learns from the task's unlabelled texts too.
 
     Parameters
     ----------
+    kind : type
+        :class:`reaugkd.method.teacher.Teacher` or :class:`reaugkd.method.student.Student`.
     weights : str or Path
         Folder of the pretrained encoder that it starts from.
     task : Task
@@ -179,9 +126,9 @@ def train_classifier(
     settings : TrainingSettings
         How to train.
     loss : DistillationSettings
-        Weights and temperatures of the loss; :data:`GOLD_ONLY` for a teacher.
-    folder : str or Path
-        Where checkpoints go.
+        Weights and temperatures of the loss; :data:`reaugkd.recipe.GOLD_ONLY` for a teacher.
+    folder : str or Path or None
+        Where checkpoints go; see :func:`reaugkd.networks.trainer.run_trainer`.
     stage : str
         Name of the run, shown with its progress.
     soft_labels : (N, C) float32, optional
@@ -200,7 +147,7 @@ def train_classifier(
     Returns
     -------
     TextClassifier
-        In evaluation mode.
+        Of that kind, in evaluation mode.
 
     Raises
     ------
@@ -218,7 +165,7 @@ def train_classifier(
         if is_needed:
             columns[name] = values
     set_seed(settings.seed)
-    classifier = TextClassifier.from_pretrained(weights, len(task.label_names), layers=layers, max_length=max_length)
+    classifier = kind.from_pretrained(weights, len(task.label_names), layers=layers, max_length=max_length)
     width = classifier.embedding_width
     if teacher_embeddings is not None and teacher_embeddings.shape[1] != width:
         raise ReAugKDError(

@@ -13,7 +13,10 @@ from reaugkd.method.keys import ALIGNED, ENCODER, TEXT, AlignedKey, Key
 from reaugkd.method.memory import Memory
 from reaugkd.method.text_key import TextKey
 from reaugkd.networks.encoders import TextClassifier
+from reaugkd.networks.weights import find_weights
+from reaugkd.recipe import Recipe
 from reaugkd.tasks.siblings import have_siblings
+from reaugkd.tasks.task import Task
 from reaugkd.texts import Text
 
 
@@ -84,6 +87,38 @@ def fit_keys(
     if encoder is not None:
         keys[ENCODER], found[ENCODER] = keyed_by(encoder.encoder, encoder.pooled, memory, texts, fitted)
     return keys, memory.with_keys(found)
+
+
+def fit_keys_by_split(
+    task: Task, memory: Memory, student: TextClassifier, recipe: Recipe
+) -> dict[str, tuple[dict[str, Key], Memory]]:
+    """Fit the keys twice: for ``test`` to the whole memory, for ``validation`` apart from siblings of those rows.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    memory : Memory
+        Of the task's taught texts.
+    student : TextClassifier
+        Its tokenizer is read.
+    recipe : Recipe
+        ``encoder_key``, ``encoder_key_layers`` and ``max_length`` are used.
+
+    Returns
+    -------
+    dict of str to tuple
+        By split, what :func:`fit_keys` returns. What is chosen on validation rows is chosen with the second.
+    """
+    encoder, texts = None, task.taught_texts
+    if recipe.encoder_key is not None:
+        weights, layers = find_weights(recipe.encoder_key), recipe.encoder_key_layers
+        encoder = UntunedEncoder.of(weights, texts, layers=layers, max_length=recipe.max_length)
+    apart: dict[str, list[Text]] = {"test": [], "validation": task.texts("validation")}
+    return {
+        split: fit_keys(memory, texts, student.tokenizer, encoder=encoder, held_out=held_out)
+        for split, held_out in apart.items()
+    }
 
 
 def fit_rows(

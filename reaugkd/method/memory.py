@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from reaugkd.errors import ReAugKDError, require
 from reaugkd.measures.calibration import are_probabilities
 from reaugkd.networks.encoders import normalize
+from reaugkd.tasks.task import UNLABELLED, Task
 from reaugkd.texts import Labels
 
 TEACHER = "teacher"
@@ -46,6 +47,39 @@ class Memory:
     soft_labels: NDArray[np.float32]
     teacher_embeddings: NDArray[np.float32]
     keys: Mapping[str, NDArray[np.float32]]
+
+    @classmethod
+    def of(cls, task: Task, soft_labels: NDArray[np.floating], teacher_embeddings: NDArray[np.floating]) -> "Memory":
+        """Return the memory of all texts that the teacher teaches, without keys.
+
+        Parameters
+        ----------
+        task : Task
+            The task; a text of it that has no gold label gets the teacher's.
+        soft_labels : (M, C) float
+            ȳ_i of the texts of :attr:`~reaugkd.tasks.task.Task.taught_splits`, in their order.
+        teacher_embeddings : (M, d) float
+            z_i of the same texts.
+
+        Returns
+        -------
+        Memory
+            What a student learns from, and what keys are fitted to.
+
+        Examples
+        --------
+        >>> hidden, soft_labels = outputs.of("train")
+        >>> memory = Memory.of(task, soft_labels, head.project(hidden))
+        >>> len(memory) == len(task.rows["train"])
+        True
+        """
+        rows = task.table("train")
+        if UNLABELLED in task.rows:
+            further = task.rows[UNLABELLED].to_pandas()
+            names = np.asarray(task.label_names)[soft_labels[len(rows) :].argmax(axis=1)]
+            further = further.assign(label=names, **{LABELLED_BY: TEACHER})
+            rows = pd.concat([rows.assign(**{LABELLED_BY: ""}), further], ignore_index=True)
+        return cls(rows, task.label_names, soft_labels, teacher_embeddings, {})
 
     def __post_init__(self) -> None:
         if not len(self.rows):

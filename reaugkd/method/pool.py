@@ -75,6 +75,11 @@ class Pool:
         λ: from 0, the student alone, to 1, the memory alone; None is what was fitted, see :attr:`fitted_weight`.
         In a logarithmic pool, with s = a + Σb, it sets a to s (1 - λ) and the b_j to s λ b_j / Σb. Where no key has a
         weight, all have equal shares of λ, and s = a. A linear pool needs one.
+
+    Examples
+    --------
+    >>> model.pool.overridden(k=4, retrieval_weight=0.5).fitted_weight == model.pool.fitted_weight
+    True
     """
 
     keys: Mapping[str, KeySettings]

@@ -1,16 +1,19 @@
-"""Step 2: fit the projection head, so that the teacher's embeddings make a kNN classifier of the memory."""
+"""Step 2: the projection head turns the teacher's outputs into embeddings of the student's width."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import set_seed
+from transformers import AutoConfig, set_seed
 
-from reaugkd.method.projection_head import ProjectionHead
-from reaugkd.networks.trainer import OnProgress, TrainingSettings, run_trainer
+from reaugkd.networks.trainer import OnProgress, run_trainer
+from reaugkd.networks.weights import find_weights
+from reaugkd.recipe import Recipe
+from reaugkd.tasks.task import Task
 
 
 def supervised_contrastive_loss(embeddings: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor:
@@ -43,6 +46,98 @@ def supervised_contrastive_loss(embeddings: Tensor, labels: Tensor, temperature:
         return embeddings.sum() * 0.0
     per_row = -log_probabilities.masked_fill(~partners, 0.0).sum(dim=1) / counts.clamp(min=1)
     return per_row[has_partner].mean()
+
+
+class ProjectionHead(nn.Module):
+    """One linear layer from the teacher's width to the student's, outputs of length 1 (z_i).
+
+    Parameters
+    ----------
+    teacher_width : int
+        Width H_t of ``teacher_hidden``.
+    student_width : int
+        Width d of the student's embedding.
+    """
+
+    def __init__(self, teacher_width: int, student_width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(teacher_width, student_width)
+
+    def forward(self, teacher_hidden: Tensor) -> Tensor:
+        """Project and normalise.
+
+        Parameters
+        ----------
+        teacher_hidden : (N, H_t) float
+            Pooled outputs of the teacher.
+
+        Returns
+        -------
+        (N, d) float
+            Rows of length 1.
+        """
+        return nn.functional.normalize(self.linear(teacher_hidden), dim=-1)
+
+    @torch.inference_mode()
+    def project(self, teacher_hidden: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Project arrays: ``teacher_hidden`` (N, H_t) to ``teacher_embeddings`` (N, d) float32."""
+        hidden = torch.as_tensor(np.asarray(teacher_hidden, dtype=np.float32), device=self.linear.weight.device)
+        return self(hidden).float().cpu().numpy()
+
+    @classmethod
+    def fit(
+        cls,
+        task: Task,
+        teacher_hidden: NDArray[np.floating],
+        recipe: Recipe | None = None,
+        *,
+        folder: str | Path | None = None,
+        on_progress: OnProgress | None = None,
+        **settings: Any,
+    ) -> "ProjectionHead":
+        """Train a head on the frozen teacher's outputs of the train rows.
+
+        Parameters
+        ----------
+        task : Task
+            Its gold labels of the train rows are used.
+        teacher_hidden : (N, H_t) float
+            The fine-tuned teacher's outputs h_i of these rows, in their order.
+        recipe : Recipe, optional
+            ``student``, to whose width the head projects, ``projection_training``, ``projection_temperature`` and
+            ``seed`` are used.
+        folder : str or Path, optional
+            For checkpoints, from which an interrupted training goes on.
+        on_progress : callable, optional
+            Gets the progress; a bar is drawn if left out.
+        **settings
+            Changes of the recipe, as :meth:`reaugkd.recipe.Recipe.updated` takes them.
+
+        Returns
+        -------
+        ProjectionHead
+            In evaluation mode.
+
+        Examples
+        --------
+        >>> head = ProjectionHead.fit(task, outputs.of("train")[0], on_progress=silent)
+        >>> head.project(outputs.of("test")[0]).shape == (len(task.rows["test"]), head.linear.out_features)
+        True
+        """
+        recipe = (recipe or Recipe()).updated(**settings).for_task(task)
+        width = AutoConfig.from_pretrained(find_weights(recipe.student)).hidden_size
+        set_seed(recipe.seed)
+        head = cls(teacher_hidden.shape[1], width)
+        rows = {"teacher_hidden": np.asarray(teacher_hidden, dtype=np.float32), "labels": task.labels("train")}
+        run_trainer(
+            ContrastiveObjective(head, recipe.projection_temperature),
+            Dataset.from_dict(rows).with_format("torch"),
+            recipe.projection_training,
+            folder,
+            "Projection head",
+            on_progress=on_progress,
+        )
+        return head
 
 
 class ContrastiveObjective(nn.Module):
@@ -82,46 +177,3 @@ class ContrastiveObjective(nn.Module):
         # Similarities over a small τ need more digits than bfloat16 has.
         with torch.autocast(embeddings.device.type, enabled=False):
             return {"loss": supervised_contrastive_loss(embeddings, labels, self.temperature)}
-
-
-def fit_projection_head(
-    teacher_hidden: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    student_width: int,
-    settings: TrainingSettings,
-    folder: str | Path,
-    *,
-    temperature: float = 0.1,
-    on_progress: OnProgress | None = None,
-) -> ProjectionHead:
-    """Train only the projection head, on the frozen teacher's outputs of the train rows.
-
-    Parameters
-    ----------
-    teacher_hidden : (N, H_t) float32
-        Pooled outputs of the fine-tuned teacher.
-    labels : (N,) int64
-        Gold labels.
-    student_width : int
-        Width d to project to.
-    settings : TrainingSettings
-        How to train; a large batch holds partners of every class.
-    folder : str or Path
-        Where checkpoints go.
-    temperature : float
-        τ of the contrastive loss.
-    on_progress : callable, optional
-        Is told of the progress.
-
-    Returns
-    -------
-    ProjectionHead
-        The trained head, in evaluation mode.
-    """
-    set_seed(settings.seed)
-    head = ProjectionHead(teacher_hidden.shape[1], student_width)
-    rows = Dataset.from_dict({"teacher_hidden": teacher_hidden, "labels": labels}).with_format("torch")
-    run_trainer(
-        ContrastiveObjective(head, temperature), rows, settings, folder, "Projection head", on_progress=on_progress
-    )
-    return head

@@ -1,8 +1,9 @@
-"""Step 1: keep what a fine-tuned teacher says of every row, the seam between the two halves."""
+"""Step 1: fine-tune a teacher, and keep its outputs for every row: the seam between the two halves."""
 
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,11 @@ from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError, reason
 from reaugkd.measures.calibration import are_probabilities, at_temperature, fit_temperature
+from reaugkd.method.distillation import train_classifier
 from reaugkd.networks.encoders import TextClassifier
+from reaugkd.networks.trainer import OnProgress
+from reaugkd.networks.weights import find_weights
+from reaugkd.recipe import GOLD_ONLY, Recipe
 from reaugkd.tables import column_matrix, matrix_column
 from reaugkd.tasks.task import Task
 from reaugkd.texts import Text
@@ -39,6 +44,13 @@ class TeacherOutputs:
         Name of the pretrained encoder that was fine-tuned.
     fingerprint : str
         :meth:`reaugkd.tasks.task.Task.fingerprint` of the rows.
+
+    Examples
+    --------
+    >>> outputs.save(folder / "outputs.parquet")
+    >>> hidden, soft_labels = TeacherOutputs.load(folder / "outputs.parquet").of("test")
+    >>> soft_labels.shape == (len(task.rows["test"]), len(task.label_names))
+    True
     """
 
     ids: list[str]
@@ -48,36 +60,6 @@ class TeacherOutputs:
     label_names: tuple[str, ...]
     teacher: str
     fingerprint: str
-
-    @classmethod
-    def compute(cls, teacher: TextClassifier, task: Task, name: str) -> "TeacherOutputs":
-        """Run a fine-tuned teacher over every row of a task.
-
-        Parameters
-        ----------
-        teacher : TextClassifier
-            The fine-tuned teacher.
-        task : Task
-            The task.
-        name : str
-            Name of the teacher's pretrained encoder.
-
-        Returns
-        -------
-        TeacherOutputs
-            Hidden states as float16.
-        """
-        texts: list[Text] = [text for split in task.splits for text in task.texts(split)]
-        hidden, soft_labels = teacher.encode(texts)
-        return cls(
-            ids=[row_id for split in task.splits for row_id in task.rows[split]["id"]],
-            splits=[split for split in task.splits for _ in range(len(task.rows[split]))],
-            hidden=hidden.astype(np.float16),
-            soft_labels=soft_labels,
-            label_names=task.label_names,
-            teacher=name,
-            fingerprint=task.fingerprint(),
-        )
 
     @classmethod
     def load(cls, path: str | Path) -> "TeacherOutputs":
@@ -196,3 +178,90 @@ class TeacherOutputs:
                 f"The teacher outputs were computed for other classes, rows or splits than those of {task.name}; "
                 "make them again with `reaugkd teach`."
             )
+
+
+class Teacher(TextClassifier):
+    """A pretrained encoder that is fine-tuned on a task's gold labels."""
+
+    pretrained = "a teacher"
+    """Name of the pretrained encoder."""
+
+    @classmethod
+    def fit(
+        cls,
+        task: Task,
+        recipe: Recipe | None = None,
+        *,
+        folder: str | Path | None = None,
+        on_progress: OnProgress | None = None,
+        **settings: Any,
+    ) -> "Teacher":
+        """Fine-tune an encoder with the cross-entropy on the gold labels of the train rows.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+        recipe : Recipe, optional
+            ``teacher``, the encoder, ``teacher_epochs``, ``teacher_training``, ``max_length`` and ``seed`` are used.
+        folder : str or Path, optional
+            For checkpoints, from which an interrupted training goes on.
+        on_progress : callable, optional
+            Gets the progress; a bar is drawn if left out.
+        **settings
+            Changes of the recipe, as :meth:`reaugkd.recipe.Recipe.updated` takes them.
+
+        Returns
+        -------
+        Teacher
+            In evaluation mode.
+
+        Raises
+        ------
+        ReAugKDError
+            If the encoder is not found or cannot be loaded.
+
+        Examples
+        --------
+        >>> teacher = Teacher.fit(task, teacher=encoder, teacher_epochs=1, on_progress=silent)
+        >>> teacher.outputs(task).check(task)  # they are of its rows
+        """
+        recipe = (recipe or Recipe()).updated(**settings).for_task(task)
+        teacher = train_classifier(
+            cls,
+            find_weights(recipe.teacher),
+            task,
+            recipe.teacher_training,
+            GOLD_ONLY,
+            folder,
+            "Teacher",
+            max_length=recipe.max_length,
+            on_progress=on_progress,
+        )
+        teacher.pretrained = recipe.teacher
+        return teacher
+
+    def outputs(self, task: Task) -> TeacherOutputs:
+        """Run the teacher over every row of a task.
+
+        Parameters
+        ----------
+        task : Task
+            The task.
+
+        Returns
+        -------
+        TeacherOutputs
+            Hidden states as float16.
+        """
+        texts: list[Text] = [text for split in task.splits for text in task.texts(split)]
+        hidden, soft_labels = self.encode(texts)
+        return TeacherOutputs(
+            ids=[row_id for split in task.splits for row_id in task.rows[split]["id"]],
+            splits=[split for split in task.splits for _ in range(len(task.rows[split]))],
+            hidden=hidden.astype(np.float16),
+            soft_labels=soft_labels,
+            label_names=task.label_names,
+            teacher=self.pretrained,
+            fingerprint=task.fingerprint(),
+        )

@@ -2,8 +2,9 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Self
 
 import huggingface_hub
 import numpy as np
@@ -12,22 +13,58 @@ from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundEr
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
+from reaugkd.measures.metrics import METRICS
 from reaugkd.method.answers import Answers, EncodedTexts, answer
+from reaugkd.method.choice import choose_pool
+from reaugkd.method.key_fitting import fit_keys_by_split
+from reaugkd.method.keys import Key
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import Pool
+from reaugkd.method.projection import ProjectionHead
 from reaugkd.model.explanation import Explanation, explain
-from reaugkd.model.folder import ModelParts, read_model, write_model
+from reaugkd.model.folder import ModelSettings, read_model, write_model
+from reaugkd.model.maps import ProjectionMaps
+from reaugkd.networks.encoders import TextClassifier
+from reaugkd.networks.epochs import TrainingEpochs
 from reaugkd.networks.weights import hub_is_reachable, is_hub_name
+from reaugkd.recipe import Recipe
+from reaugkd.tasks.task import Task
 from reaugkd.texts import Text, check_texts, label_text, texts_of
 
 
+@dataclass(eq=False, kw_only=True)
 class ReAugKDClassifier:
     """A trained student with the teacher's memory.
 
+    :func:`reaugkd.training.train` and :meth:`tune` make one, :meth:`from_pretrained` loads one. The first five
+    parameters make a model; the others may be left out.
+
     Parameters
     ----------
-    parts : ModelParts
-        What a model's folder holds; :func:`reaugkd.recipe.train` makes one, :meth:`from_pretrained` loads one.
+    settings : ModelSettings
+        What it was made of: the task, its metric and classes, the pretrained encoders.
+    pool : Pool
+        How student and memory make one answer: k, τ and weight of each key.
+    student : TextClassifier
+        The student.
+    memory : Memory
+        The teacher's memory, which all keys search.
+    keys : dict of str to Key
+        What makes of a text a query of the memory, by name.
+    metrics : dict
+        The measured figures, empty if none.
+    evaluation_rows : DataFrame or None
+        Validation and test rows: ``id``, ``split``, ``text``, ``label`` and further columns.
+    maps : ProjectionMaps or None
+        The two maps.
+    projection_head : ProjectionHead or None
+        Maps the teacher's hidden states to z.
+    teacher : TextClassifier or None
+        The teacher, where it was kept.
+    card : str
+        The model card, Markdown.
+    epochs : TrainingEpochs or None
+        Where some of the memories lay after each epoch of the student's training.
 
     Notes
     -----
@@ -36,16 +73,67 @@ class ReAugKDClassifier:
 
     Examples
     --------
-    >>> model = ReAugKDClassifier.from_pretrained("runs/shoptalk")  # doctest: +SKIP
-    >>> model.predict(["Great, it broke on day two."])  # doctest: +SKIP
-    array(['sarcasm'], dtype='<U10')
+    >>> model.predict(["some iron and zinc", "a ripe plum"])
+    array(['metal', 'fruit'], dtype='<U7')
     """
 
-    def __init__(self, parts: ModelParts) -> None:
-        self.parts = parts
+    settings: ModelSettings
+    pool: Pool
+    student: TextClassifier
+    memory: Memory
+    keys: dict[str, Key]
+    metrics: dict[str, Any] = field(default_factory=dict)
+    evaluation_rows: pd.DataFrame | None = None
+    maps: ProjectionMaps | None = None
+    projection_head: ProjectionHead | None = None
+    teacher: TextClassifier | None = None
+    card: str = ""
+    epochs: TrainingEpochs | None = None
 
     @classmethod
-    def from_pretrained(cls, folder_or_name: str | Path) -> "ReAugKDClassifier":
+    def tune(cls, student: TextClassifier, memory: Memory, task: Task, recipe: Recipe | None = None) -> Self:
+        """Fit the keys to a memory, and choose on the task's validation rows how each counts.
+
+        Parameters
+        ----------
+        student : TextClassifier
+            By :meth:`reaugkd.method.student.Student.fit`.
+        memory : Memory
+            By :meth:`reaugkd.method.memory.Memory.of`, of the same task.
+        task : Task
+            The task.
+        recipe : Recipe, optional
+            ``encoder_key`` and its layers are used; the rest is for the record.
+
+        Returns
+        -------
+        ReAugKDClassifier
+            With the task's validation and test rows, without figures.
+
+        Examples
+        --------
+        >>> tuned = ReAugKDClassifier.tune(student, memory, task)
+        >>> tuned.evaluate()["rows"] == len(task.rows["test"])
+        True
+        """
+        recipe = recipe or Recipe()
+        keyed = fit_keys_by_split(task, memory, student, recipe)
+        keys_to_choose, memory_to_choose = keyed["validation"]
+        encoded = EncodedTexts.of(student, keys_to_choose, task.texts("validation"))
+        choice = choose_pool(encoded, task.labels("validation"), memory_to_choose, list(keys_to_choose))
+        keys, memory = keyed["test"]
+        rows = [task.table(split).assign(split=split) for split in ("validation", "test")]
+        return cls(
+            settings=ModelSettings.of(task, recipe, student.num_layers),
+            pool=choice.pool,
+            student=student,
+            memory=memory,
+            keys=keys,
+            evaluation_rows=pd.concat(rows, ignore_index=True),
+        )
+
+    @classmethod
+    def from_pretrained(cls, folder_or_name: str | Path) -> Self:
         """Load a trained model.
 
         Parameters
@@ -64,7 +152,7 @@ class ReAugKDClassifier:
             If there is no such model, or it is damaged or of another version.
         """
         if Path(folder_or_name).expanduser().is_dir():
-            return cls(read_model(folder_or_name))
+            return cls(**read_model(folder_or_name))
         name, missing = str(folder_or_name), "There is no folder"
         if name.count("/") == 1 and is_hub_name(name):
             try:
@@ -76,12 +164,12 @@ class ReAugKDClassifier:
             except Exception as error:  # the hub's own kinds, and those of HTTP
                 raise ReAugKDError(f"The hub did not deliver the model {name!r} ({error}); try again.") from error
             else:
-                return cls(read_model(folder))
+                return cls(**read_model(folder))
         raise ReAugKDError(f"{missing} {name!r}; train a model with `reaugkd train --out {name}`.")
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the model as a folder laid out as a Hugging Face repository; see :mod:`reaugkd.model.folder`."""
-        write_model(self.parts, folder)
+        write_model(self, folder)
 
     def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
         """Upload the model to the hub.
@@ -112,16 +200,6 @@ class ReAugKDClassifier:
         """Names of the C classes, in the order of the probabilities."""
         return np.asarray(self.memory.classes)
 
-    @property
-    def pool(self) -> Pool:
-        """How student and memory make one answer, as it was chosen on held-out rows."""
-        return self.parts.pool
-
-    @property
-    def memory(self) -> Memory:
-        """The memory, which all keys search."""
-        return self.parts.memory
-
     def encode(self, texts: Sequence[Text], rows: pd.DataFrame | None = None) -> EncodedTexts:
         """Run the student once over texts, and make of each what every key searches with.
 
@@ -142,15 +220,15 @@ class ReAugKDClassifier:
         ReAugKDError
             If a text is empty or enormous, or a pair where the model takes single texts, or the other way round.
         """
-        return self._encoded(texts, rows, list(self.parts.keys))
+        return self._encoded(texts, rows, list(self.keys))
 
     def _encoded(self, texts: Sequence[Text], rows: pd.DataFrame | None, keys: list[str]) -> EncodedTexts:
         texts = check_texts(texts)
         for text in texts:
-            if isinstance(text, str) == self.parts.settings.is_pair:
-                wanted = "pairs of texts" if self.parts.settings.is_pair else "single texts"
+            if isinstance(text, str) == self.settings.is_pair:
+                wanted = "pairs of texts" if self.settings.is_pair else "single texts"
                 raise ReAugKDError(f"This model classifies {wanted}; give it those.")
-        return EncodedTexts.of(self.parts.student, {name: self.parts.keys[name] for name in keys}, texts, rows)
+        return EncodedTexts.of(self.student, {name: self.keys[name] for name in keys}, texts, rows)
 
     def encode_rows(self, rows: pd.DataFrame) -> EncodedTexts:
         """Run the student once over rows with gold labels.
@@ -184,7 +262,7 @@ class ReAugKDClassifier:
         if "teacher_soft_labels" in rows.columns:
             teacher = np.stack(rows["teacher_soft_labels"].to_list()).astype(np.float32)
             rows = rows.drop(columns="teacher_soft_labels")
-        encoded = self.encode(texts_of(rows, self.parts.settings.is_pair), rows.reset_index(drop=True))
+        encoded = self.encode(texts_of(rows, self.settings.is_pair), rows.reset_index(drop=True))
         return replace(encoded, teacher_probabilities=teacher)
 
     def held_out(self, splits: Sequence[str] = ("validation", "test")) -> pd.DataFrame:
@@ -205,10 +283,35 @@ class ReAugKDClassifier:
         ReAugKDError
             If the model carries none.
         """
-        rows = self.parts.evaluation_rows
+        rows = self.evaluation_rows
         if rows is None:
             raise ReAugKDError("The model carries no evaluation rows; train it again, or give rows with gold labels.")
         return rows[rows["split"].isin(list(splits))].reset_index(drop=True)
+
+    def evaluate(self, rows: pd.DataFrame | None = None) -> dict[str, Any]:
+        """Score the model on rows with gold labels.
+
+        Parameters
+        ----------
+        rows : DataFrame, optional
+            As :meth:`encode_rows` takes them; the test rows that the model carries if left out.
+
+        Returns
+        -------
+        dict
+            ``metric``, ``rows`` and ``methods``: the score of the student alone, of the memory alone and of the answer
+            (``reaugkd``).
+
+        Raises
+        ------
+        ReAugKDError
+            If there are no rows, a text is empty, or a label is not one of the model's classes.
+        """
+        rows = self.held_out(["test"]) if rows is None else rows
+        answers, metric = self.answer(self.encode_rows(rows)), self.settings.metric
+        names = {"student": "student", "memory": "memory", "reaugkd": "answer"}
+        scores = {name: METRICS[metric](answers.labels, answers.predicted[voice]) for name, voice in names.items()}
+        return {"metric": metric, "rows": len(rows), "methods": scores}
 
     def answer(self, encoded: EncodedTexts, pool: Pool | None = None) -> Answers:
         """Answer texts that are encoded, by the model's memory; no network runs.
@@ -257,7 +360,7 @@ class ReAugKDClassifier:
         if not len(check_texts(texts)):
             return np.empty((0, len(self.classes_)))
         # No key is embedded or searched that has no say.
-        needed = pool.searched(self.parts.student.classifier.out_features, len(self.classes_))
+        needed = pool.searched(self.student.classifier.out_features, len(self.classes_))
         encoded = self._encoded(texts, None, needed)
         return answer(encoded, self.memory, pool, every_key=False).pooled.probabilities
 

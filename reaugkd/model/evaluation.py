@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from reaugkd.measures.calibration import at_temperature, fit_temperature
@@ -15,7 +13,6 @@ from reaugkd.method.choice import choose_linear, choose_pool
 from reaugkd.method.keys import ALIGNED
 from reaugkd.method.memory import TEACHER, Memory
 from reaugkd.method.pool import Pool
-from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.texts import Labels
 
 
@@ -33,6 +30,11 @@ class Networks:
         The student distilled by soft labels only.
     reaugkd : dict of str to EncodedTexts
         The student distilled with the relational loss too.
+
+    Examples
+    --------
+    >>> of_splits = {split: model.encode(task.texts(split)) for split in ("validation", "test")}
+    >>> networks = Networks(student=of_splits, kd=of_splits, reaugkd=of_splits, teacher=teacher_encoded)
     """
 
     teacher: dict[str, EncodedTexts]
@@ -67,6 +69,15 @@ def score_methods(
         By method ``test`` and ``validation`` (the metric) and ``test_log_loss`` (nats; of a network alone at the
         temperature of the validation rows), and the pool that was chosen for ReAugKD. The pooled methods' validation
         scores are of rows to which the weights were not fitted.
+
+    Examples
+    --------
+    >>> of_splits = {split: model.encode(task.texts(split)) for split in ("validation", "test")}
+    >>> networks = Networks(student=of_splits, kd=of_splits, reaugkd=of_splits, teacher=teacher_encoded)
+    >>> labels = {split: task.labels(split) for split in ("validation", "test")}
+    >>> scores, pool = score_methods(networks, labels, memory, memory, "accuracy")
+    >>> sorted(scores["reaugkd"])
+    ['test', 'test_log_loss', 'validation']
     """
     held_out, keys = labels["validation"], list(memory.keys)
     alone = {"teacher": networks.teacher, "student": networks.student, "kd": networks.kd}
@@ -89,32 +100,6 @@ def score_methods(
         found = answer(encoded["test"], memory, choice.pool).pooled.probabilities
         said[method] = {"validation": choice.unseen, "test": found}
     return {method: _scored(probabilities, labels, metric) for method, probabilities in said.items()}, pools["reaugkd"]
-
-
-def evaluate_model(model: ReAugKDClassifier, rows: pd.DataFrame) -> dict[str, Any]:
-    """Score a trained model on rows with gold labels.
-
-    Parameters
-    ----------
-    model : ReAugKDClassifier
-        The model.
-    rows : DataFrame
-        Columns ``text``, ``label`` (names of classes) and, for pairs, ``text_pair``.
-
-    Returns
-    -------
-    dict
-        ``metric``, ``rows``, and ``methods``: the score of the student alone, of the memory alone and of the answer.
-
-    Raises
-    ------
-    ReAugKDError
-        If there are no rows, a text is empty, or a label is not one of the model's classes.
-    """
-    answers, metric = model.answer(model.encode_rows(rows)), model.parts.settings.metric
-    names = {"student": "student", "memory": "memory", "reaugkd": "answer"}
-    scores = {name: METRICS[metric](answers.labels, answers.predicted[voice]) for name, voice in names.items()}
-    return {"metric": metric, "rows": len(rows), "methods": scores}
 
 
 def _alone(encoded: Mapping[str, EncodedTexts], held_out: Labels) -> dict[str, NDArray[np.float64]]:

@@ -39,6 +39,12 @@ class Neighbour:
         all are 0 where the key gives a class nothing.
     columns : dict
         Further columns of the row, such as its topic.
+
+    Examples
+    --------
+    >>> nearest = model.explain("some iron and zinc", k=4).keys[0].neighbours[0]
+    >>> nearest.rank, nearest.label
+    (1, 'metal')
     """
 
     rank: int
@@ -115,6 +121,12 @@ class Explanation:
         The keys of the pool, also those without a say.
     embedding : (d,) float32
         x, of length 1.
+
+    Examples
+    --------
+    >>> explanation = model.explain("some iron and zinc")
+    >>> explanation.label, list(explanation.parts)[:1]
+    ('metal', ['student'])
     """
 
     text: Text

@@ -5,13 +5,12 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -24,12 +23,17 @@ from reaugkd.method.encoder_key import EncoderKey
 from reaugkd.method.keys import ALIGNED, ENCODER, TEXT, AlignedKey, Key
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool
-from reaugkd.method.projection_head import ProjectionHead
+from reaugkd.method.projection import ProjectionHead
 from reaugkd.method.text_key import TextKey
 from reaugkd.model.maps import ProjectionMaps
 from reaugkd.networks.encoders import TextClassifier
 from reaugkd.networks.epochs import TrainingEpochs
+from reaugkd.recipe import Recipe
 from reaugkd.tables import column_matrix, matrix_column
+from reaugkd.tasks.task import Task
+
+if TYPE_CHECKING:
+    from reaugkd.model.classifier import ReAugKDClassifier
 
 FORMAT_VERSION = 5
 SETTINGS_FILE = "reaugkd.json"
@@ -84,61 +88,30 @@ class ModelSettings:
     max_length: int
     training: dict[str, Any]
 
-
-@dataclass
-class ModelParts:
-    """Everything in a model's folder: the first five parts make a model, the others may be left out.
-
-    Parameters
-    ----------
-    settings : ModelSettings
-        What it was made of.
-    pool : Pool
-        How student and memory make one answer: k, τ_r and weight of each key.
-    student : TextClassifier
-        The student.
-    memory : Memory
-        The teacher's memory.
-    keys : dict of str to Key
-        What makes of a text a query of the memory, by name.
-    metrics : dict
-        The measured figures, empty if none.
-    evaluation_rows : DataFrame or None
-        Validation and test rows: ``id``, ``split``, ``text``, ``label`` and further columns.
-    maps : ProjectionMaps or None
-        The two maps.
-    projection_head : ProjectionHead or None
-        Maps the teacher's hidden states to keys.
-    teacher : TextClassifier or None
-        The teacher, where it was kept.
-    card : str
-        The model card, Markdown.
-    epochs : TrainingEpochs or None
-        Where some of the memories lay after each epoch of the student's training.
-    """
-
-    settings: ModelSettings
-    pool: Pool
-    student: TextClassifier
-    memory: Memory
-    keys: dict[str, Key]
-    metrics: dict[str, Any] = field(default_factory=dict)
-    evaluation_rows: pd.DataFrame | None = None
-    maps: ProjectionMaps | None = None
-    projection_head: ProjectionHead | None = None
-    teacher: TextClassifier | None = None
-    card: str = ""
-    epochs: TrainingEpochs | None = None
+    @classmethod
+    def of(cls, task: Task, recipe: Recipe, student_layers: int) -> "ModelSettings":
+        """Return the settings of a model that a recipe makes of a task; ``recipe.teacher`` names its teacher."""
+        return cls(
+            task=task.name,
+            metric=task.metric,
+            label_names=task.label_names,
+            is_pair=task.is_pair,
+            teacher=recipe.teacher,
+            student=recipe.student,
+            student_layers=student_layers,
+            max_length=recipe.max_length,
+            training=asdict(recipe),
+        )
 
 
-def write_model(parts: ModelParts, folder: str | Path) -> None:
+def write_model(model: "ReAugKDClassifier", folder: str | Path) -> None:
     """Write a model's folder: whole, or not at all; a good model that lies there stays until the new one is whole.
 
     Files that a person has put beside that model, such as notes, stay too, unless they are called as the new one's are.
 
     Parameters
     ----------
-    parts : ModelParts
+    model : ReAugKDClassifier
         What to write.
     folder : str or Path
         Where to; a folder that holds something else than a model is not touched.
@@ -155,7 +128,7 @@ def write_model(parts: ModelParts, folder: str | Path) -> None:
         tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch,
     ):
         new = Path(scratch) / "new"
-        _write_files(parts, new)
+        _write_files(model, new)
         _carry_over(folder, new)
         old = Path(scratch) / "old"
         if folder.exists():
@@ -168,7 +141,7 @@ def write_model(parts: ModelParts, folder: str | Path) -> None:
             raise
 
 
-def read_model(folder: str | Path) -> ModelParts:
+def read_model(folder: str | Path) -> dict[str, Any]:
     """Read a model's folder, and check what is read.
 
     Parameters
@@ -178,8 +151,8 @@ def read_model(folder: str | Path) -> ModelParts:
 
     Returns
     -------
-    ModelParts
-        What it holds.
+    dict of str to Any
+        The arguments of :class:`reaugkd.model.classifier.ReAugKDClassifier`.
 
     Raises
     ------
@@ -203,26 +176,27 @@ def read_model(folder: str | Path) -> ModelParts:
             TEXT: partial(TextKey.load, tokenizer=student.tokenizer),
             ENCODER: partial(EncoderKey.load, max_length=settings.max_length),
         }
-        parts = ModelParts(
-            settings=settings,
-            pool=_read_pool(about["pool"]),
-            student=student,
-            memory=memory,
-            keys={name: load_key[name](folder / KEYS_FOLDER) for name in memory.keys},
-            metrics=json.loads(read_text(folder / METRICS_FILE) or "{}"),
-            evaluation_rows=optional(EVALUATION_FILE, lambda path: pq.read_table(path).to_pandas()),
-            maps=optional(MAPS_FILE, _read_maps),
-            projection_head=optional(PROJECTION_FILE, _read_projection_head),
-            teacher=optional(f"{TEACHER_FOLDER}/config.json", lambda path: load_encoder(path.parent)),
-            card=read_text(folder / CARD_FILE),
-            epochs=optional(EPOCHS_FILE, TrainingEpochs.load),
-        )
+        keys = {name: load_key[name](folder / KEYS_FOLDER) for name in memory.keys}
+        pool = _read_pool(about["pool"])
         # The student may know fewer classes than the memory, to which some can be added alone.
-        if student.classifier.out_features > len(settings.label_names) or parts.pool.keys.keys() != parts.keys.keys():
+        if student.classifier.out_features > len(settings.label_names) or pool.keys.keys() != keys.keys():
             raise ValueError("classes or keys of the parts differ")
+        return {
+            "settings": settings,
+            "pool": pool,
+            "student": student,
+            "memory": memory,
+            "keys": keys,
+            "metrics": json.loads(read_text(folder / METRICS_FILE) or "{}"),
+            "evaluation_rows": optional(EVALUATION_FILE, lambda path: pq.read_table(path).to_pandas()),
+            "maps": optional(MAPS_FILE, _read_maps),
+            "projection_head": optional(PROJECTION_FILE, _read_projection_head),
+            "teacher": optional(f"{TEACHER_FOLDER}/config.json", lambda path: load_encoder(path.parent)),
+            "card": read_text(folder / CARD_FILE),
+            "epochs": optional(EPOCHS_FILE, TrainingEpochs.load),
+        }
     except (KeyError, TypeError, ValueError, OSError, pa.ArrowException, SafetensorError) as error:
         raise ReAugKDError(f"The model in {str(folder)!r} is damaged; train or copy it again.") from error
-    return parts
 
 
 def _check_files(folder: Path, files: dict[str, str]) -> None:
@@ -301,33 +275,33 @@ def check_target(folder: str | Path) -> Path:
     return folder
 
 
-def _write_files(parts: ModelParts, folder: Path) -> None:
+def _write_files(model: "ReAugKDClassifier", folder: Path) -> None:
     folder.mkdir(parents=True)
-    known = parts.settings.label_names[: parts.student.classifier.out_features]
-    parts.student.encoder.config.id2label = dict(enumerate(known))
-    parts.student.encoder.config.label2id = {name: number for number, name in enumerate(known)}
-    parts.student.save(folder)
-    if parts.teacher is not None:
-        parts.teacher.save(folder / TEACHER_FOLDER)
-    if parts.projection_head is not None:
-        save_file(parts.projection_head.state_dict(), folder / PROJECTION_FILE)
+    known = model.settings.label_names[: model.student.classifier.out_features]
+    model.student.encoder.config.id2label = dict(enumerate(known))
+    model.student.encoder.config.label2id = {name: number for number, name in enumerate(known)}
+    model.student.save(folder)
+    if model.teacher is not None:
+        model.teacher.save(folder / TEACHER_FOLDER)
+    if model.projection_head is not None:
+        save_file(model.projection_head.state_dict(), folder / PROJECTION_FILE)
     (folder / KEYS_FOLDER).mkdir()
-    for key in parts.keys.values():
+    for key in model.keys.values():
         key.save(folder / KEYS_FOLDER)
-    _write_memory(parts.memory, folder / MEMORY_FILE)
-    if parts.evaluation_rows is not None:
-        pq.write_table(pa.Table.from_pandas(parts.evaluation_rows, preserve_index=False), folder / EVALUATION_FILE)
-    if parts.maps is not None:
-        _write_maps(parts.maps, folder / MAPS_FILE)
-    if parts.epochs is not None:
-        parts.epochs.save(folder / EPOCHS_FILE)
-    _write_json(parts.metrics, folder / METRICS_FILE)
-    (folder / CARD_FILE).write_text(parts.card, encoding="utf-8")
+    _write_memory(model.memory, folder / MEMORY_FILE)
+    if model.evaluation_rows is not None:
+        pq.write_table(pa.Table.from_pandas(model.evaluation_rows, preserve_index=False), folder / EVALUATION_FILE)
+    if model.maps is not None:
+        _write_maps(model.maps, folder / MAPS_FILE)
+    if model.epochs is not None:
+        model.epochs.save(folder / EPOCHS_FILE)
+    _write_json(model.metrics, folder / METRICS_FILE)
+    (folder / CARD_FILE).write_text(model.card, encoding="utf-8")
     names = sorted(str(path.relative_to(folder).as_posix()) for path in folder.rglob("*") if path.is_file())
     about = {
         "format_version": FORMAT_VERSION,
-        "model": asdict(parts.settings),
-        "pool": asdict(parts.pool),
+        "model": asdict(model.settings),
+        "pool": asdict(model.pool),
         "files": {name: _sha256(folder / name) for name in names if name not in _EDITABLE},
     }
     _write_json(about, folder / SETTINGS_FILE)

@@ -75,6 +75,12 @@ def fit_maps(
     -------
     ProjectionMaps
         Positions of all rows in both.
+
+    Examples
+    --------
+    >>> maps = fit_maps(memory.teacher_embeddings, student.embed(task.texts("train")))
+    >>> maps.teacher_points.shape == (len(memory), 2)
+    True
     """
     points = joint_umap([teacher_embeddings, student_embeddings], seed)
     return ProjectionMaps(points[0], points[1], normalize(student_embeddings))

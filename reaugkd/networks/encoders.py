@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -84,7 +85,7 @@ class TextClassifier(nn.Module):
     @classmethod
     def from_pretrained(
         cls, folder: str | Path, num_labels: int, *, layers: int | None = None, max_length: int = 128
-    ) -> "TextClassifier":
+    ) -> Self:
         """Load an encoder and put a fresh classifier on it.
 
         Parameters
@@ -133,7 +134,7 @@ class TextClassifier(nn.Module):
         return cls(encoder, tokenizer, num_labels, read_pooling(folder), limit).eval()
 
     @classmethod
-    def load(cls, folder: str | Path, *, max_length: int = 128) -> "TextClassifier":
+    def load(cls, folder: str | Path, *, max_length: int = 128) -> Self:
         """Load what :meth:`save` wrote.
 
         Parameters
@@ -260,6 +261,10 @@ class TextClassifier(nn.Module):
             hidden[rows] = embedding.float().cpu().numpy()
             probabilities[rows] = torch.softmax(logits.float(), dim=-1).cpu().numpy()
         return hidden, probabilities
+
+    def embed(self, texts: Sequence[Text]) -> NDArray[np.float32]:
+        """Return the embeddings of texts, (N, H) float32, of length 1: a student's x_i."""
+        return normalize(self.encode(texts)[0])
 
     @torch.inference_mode()
     def encode_layers(self, texts: Sequence[Text]) -> NDArray[np.float32]:

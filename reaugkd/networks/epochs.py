@@ -87,6 +87,14 @@ class EpochWatch:
         z_i of all memories; at most 300 of them, evenly drawn, are watched.
     labels : (N,) str
         Gold labels of all memories.
+
+    Examples
+    --------
+    >>> watch = EpochWatch(memory.teacher_embeddings, memory.rows["label"].to_numpy(dtype=str))
+    >>> texts = [task.texts("train")[row] for row in watch.rows]
+    >>> epochs = watch.seen(0, student.embed(texts), folder / "epochs.parquet")
+    >>> epochs.student_points.shape == (1, len(texts), 2)
+    True
     """
 
     def __init__(self, teacher_embeddings: NDArray[np.float32], labels: NDArray[np.str_]) -> None:

@@ -1,11 +1,13 @@
-"""One training run on the Hugging Face Trainer: the settings, the batches, the progress, the resume."""
+"""One training run on the Hugging Face Trainer: the batches, the progress, the resume."""
 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -25,79 +27,11 @@ from transformers import (
 )
 from transformers.trainer import TRAINER_STATE_NAME
 
-from reaugkd.errors import ReAugKDError, require
-from reaugkd.kinds import check_kinds
+from reaugkd.errors import ReAugKDError
 from reaugkd.networks.epochs import TrainingEpochs
+from reaugkd.recipe import TrainingSettings
 
 SECONDS_BETWEEN_CHECKPOINTS = 60
-REFERENCE_WIDTH = 384
-
-
-def check_seed(seed: int) -> None:
-    """Refuse a seed that the generators of random numbers do not take.
-
-    Parameters
-    ----------
-    seed : int
-        The seed.
-
-    Raises
-    ------
-    ReAugKDError
-        If it is below 0 or above 4,294,967,295.
-    """
-    require(0 <= seed < 2**32, "The setting seed", seed, f"from 0 to {2**32 - 1:,}")
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How one network is trained; validated when made.
-
-    Parameters
-    ----------
-    epochs : float
-        Passes over the train rows.
-    learning_rate : float
-        Peak of a linear schedule with warm-up, for an encoder of width 384; see :meth:`for_width`.
-    batch_size : int
-        Rows per device and step.
-    gradient_accumulation_steps : int
-        Steps whose gradients are added up before the weights move.
-    warmup_share : float
-        Share of the steps during which the learning rate rises.
-    weight_decay : float
-        AdamW's weight decay.
-    seed : int
-        Seed of weights, dropout and order.
-    bf16 : bool or None
-        Train in bfloat16 autocast; None means where hardware and network compute in it.
-    freeze_word_embeddings : bool
-        Leave the word embeddings as pretrained.
-    """
-
-    epochs: float
-    learning_rate: float
-    batch_size: int = 32
-    gradient_accumulation_steps: int = 1
-    warmup_share: float = 0.1
-    weight_decay: float = 0.01
-    seed: int = 0
-    bf16: bool | None = None
-    freeze_word_embeddings: bool = True
-
-    def __post_init__(self) -> None:
-        check_kinds(self)
-        for name in ("epochs", "learning_rate", "batch_size", "gradient_accumulation_steps"):
-            value = getattr(self, name)
-            require(0 < value < math.inf, f"The setting {name}", value, "above 0 and finite")
-        for name in ("warmup_share", "weight_decay"):
-            value = getattr(self, name)
-            require(0 <= value < 1, f"The setting {name}", value, "from 0 to below 1")
-        check_seed(self.seed)
-
-    def for_width(self, width: int) -> "TrainingSettings":
-        """Return the settings for an encoder of another width: a wider one takes proportionally smaller steps."""
-        return replace(self, learning_rate=self.learning_rate * REFERENCE_WIDTH / width)
 
 
 @dataclass(frozen=True)
@@ -134,7 +68,7 @@ def run_trainer(
     objective: nn.Module,
     dataset: Dataset,
     settings: TrainingSettings,
-    folder: str | Path,
+    folder: str | Path | None,
     stage: str,
     *,
     tokenizer: PreTrainedTokenizerBase | None = None,
@@ -151,8 +85,9 @@ def run_trainer(
         Rows as tensors; token columns are padded with ``tokenizer``, the others stacked.
     settings : TrainingSettings
         How to train.
-    folder : str or Path
-        Where checkpoints go, one a minute. They serve the resume only and are the Trainer's own format.
+    folder : str or Path or None
+        Where checkpoints go, one a minute. They serve the resume only and are the Trainer's own format. Where it is
+        None, they go when the training ends.
     stage : str
         Name of the run, shown with its progress.
     tokenizer : PreTrainedTokenizerBase, optional
@@ -168,6 +103,21 @@ def run_trainer(
     ReAugKDError
         At the first loss that is no finite number.
     """
+    with TemporaryDirectory() if folder is None else nullcontext(folder) as checkpoints:
+        _run(objective, dataset, settings, Path(checkpoints), stage, tokenizer, on_progress, on_epoch)
+    objective.eval()
+
+
+def _run(
+    objective: nn.Module,
+    dataset: Dataset,
+    settings: TrainingSettings,
+    folder: Path,
+    stage: str,
+    tokenizer: PreTrainedTokenizerBase | None,
+    on_progress: OnProgress | None,
+    on_epoch: OnEpoch | None,
+) -> None:
     collator = default_data_collator if tokenizer is None else partial(collate, tokenizer=tokenizer)
     batch = collator([dataset[row] for row in range(min(2, len(dataset)))])
     bf16 = computes_bf16() and _runs_in_bf16(objective, batch) if settings.bf16 is None else settings.bf16
@@ -203,8 +153,7 @@ def run_trainer(
         callbacks=[_Watch(on_progress, on_epoch), *([_Bar()] if on_progress is None else [])],
     )
     trainer.remove_callback(PrinterCallback)  # it would print every log as a dict
-    trainer.train(resume_from_checkpoint=_last_whole_checkpoint(Path(folder)))
-    objective.eval()
+    trainer.train(resume_from_checkpoint=_last_whole_checkpoint(folder))
 
 
 def collate(rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase) -> dict[str, Tensor]:

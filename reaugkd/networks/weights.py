@@ -17,8 +17,8 @@ from huggingface_hub.errors import GatedRepoError, HFValidationError, Repository
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, but not marked as such
 
 from reaugkd.errors import ReAugKDError, reason
+from reaugkd.recipe import DEFAULT_ENCODER
 
-DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 LARGE_ENCODER = "sentence-transformers/all-mpnet-base-v2"
 
 # What an encoder needs; pickled weights are left out on purpose.
@@ -92,6 +92,11 @@ def find_weights(name_or_path: str | Path, report: Callable[[str], object] | Non
     ------
     ReAugKDError
         If the model is not found anywhere, or a downloaded file is not the official one.
+
+    Examples
+    --------
+    >>> str(find_weights(encoder)) == encoder  # a folder is taken as it is
+    True
     """
     folder = Path(name_or_path).expanduser()
     if folder.is_dir():

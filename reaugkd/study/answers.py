@@ -22,7 +22,6 @@ from reaugkd.method.keys import ALIGNED, Key
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool, log_pool, retrieve, smoothed
 from reaugkd.networks.weights import find_weights
-from reaugkd.recipe import taught_memory
 from reaugkd.study.controls import controls
 from reaugkd.study.plan import POOLS, Run, Study, StudyEncoder, needs_teacher
 from reaugkd.study.record import NOTHING, StudyRecord
@@ -167,7 +166,7 @@ def search_by(task: Task, run: Run, work: Path, encoder: StudyEncoder | None) ->
 
     texts, soft_labels = task.taught_texts, teacher_outputs(task, run, work).of(*task.taught_splits)[1]
     tokenizer = AutoTokenizer.from_pretrained(find_weights(run.recipe.student))
-    memory, found = taught_memory(task, soft_labels, taught(z)), {}
+    memory, found = Memory.of(task, soft_labels, taught(z)), {}
     for split, apart in (("validation", task.texts("validation")), ("test", [])):
         keys, keyed = fit_keys(memory, texts, tokenizer, held_out=apart)
         fitted, queries, rows = fit_rows(texts, apart), {}, dict(keyed.keys)

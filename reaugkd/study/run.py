@@ -19,15 +19,19 @@ from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.files import check_writable
+from reaugkd.method.memory import Memory
+from reaugkd.method.projection import ProjectionHead
+from reaugkd.method.student import Student
 from reaugkd.method.teacher import TeacherOutputs
 from reaugkd.networks.encoders import TextClassifier, normalize
 from reaugkd.networks.trainer import Progress
 from reaugkd.networks.weights import find_weights
-from reaugkd.recipe import Recipe, distill, fit_head, teach
+from reaugkd.recipe import Recipe
 from reaugkd.study import scenarios
 from reaugkd.study.plan import Run, Study, needs_teacher
 from reaugkd.study.record import NOTHING, StudyRecord
 from reaugkd.tasks.task import SPLITS, Task
+from reaugkd.training import teach
 
 Say = Callable[[str], None]
 LAYERS_FOLDER = "encoder_layers"
@@ -65,17 +69,17 @@ def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say, kno
     for number, run in enumerate(runs, start=1):
         if len(known.rows_of(run.about)):
             continue
-        task, outputs, targets = tasks[run.about["task"]], None, {}
+        task, outputs, memory = tasks[run.about["task"]], None, None
         recipe = run.recipe.for_task(task)
         if needs_teacher(recipe):
             outputs = _taught(task, run, work, say)
             z = _projected(outputs, task, replace(recipe, seed=run.teacher_seed), work / run.keys_file)
-            targets["keys"] = np.concatenate([z[split] for split in task.taught_splits])
-            targets["soft_labels"] = outputs.of(*task.taught_splits)[1]
+            z_of_taught = np.concatenate([z[split] for split in task.taught_splits])
+            memory = Memory.of(task, outputs.of(*task.taught_splits)[1], z_of_taught)
         made_of = student_made_of(task, recipe, outputs)
         if is_made_of(work / run.file, made_of):
             continue
-        seconds = _train_student(task, recipe, work / run.file, made_of, **targets)
+        seconds = _train_student(task, memory, recipe, work / run.file, made_of)
         named = "{task}, {teacher}, {method}, seed {seed}".format(**run.about)
         say(f"{number} of {len(runs)}: {named}: {seconds:.0f} s.")
 
@@ -223,7 +227,7 @@ def _projected(outputs: TeacherOutputs, task: Task, recipe: Recipe, path: Path) 
     """Load z of every split, or fit the projection head first; one for all students of a teacher."""
     if not path.is_file():
         scratch = path.with_suffix(".partial")
-        head = fit_head(task, recipe, outputs.of("train")[0], scratch, on_progress=_silent)
+        head = ProjectionHead.fit(task, outputs.of("train")[0], recipe, folder=scratch, on_progress=_silent)
         shutil.rmtree(scratch, ignore_errors=True)
         _save(path, **{split: head.project(outputs.of(split)[0]) for split in task.splits})
     return dict(np.load(path))
@@ -237,12 +241,12 @@ def _encode_layers(task: Task, name: str, path: Path) -> None:
         _save(path, made_of=np.array(made_of), **layers)
 
 
-def _train_student(task: Task, recipe: Recipe, path: Path, made_of: str, **targets: Any) -> float:
+def _train_student(task: Task, memory: Memory | None, recipe: Recipe, path: Path, made_of: str) -> float:
     """Train one student, write what it says of every row, and return the seconds that the training took."""
     start = time.monotonic()
     scratch = path.with_suffix(".partial")
     checkpoints = scratch / made_of[:12]  # an interrupted training goes on only by the settings that began it
-    student = distill(task, recipe, checkpoints, on_progress=_silent, **targets)
+    student = Student.fit(task, memory, recipe, folder=checkpoints, on_progress=_silent)
     seconds = time.monotonic() - start
     said: dict[str, NDArray[Any]] = {}
     for split in SPLITS:

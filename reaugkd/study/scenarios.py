@@ -4,7 +4,6 @@ Each scenario trains a student, then changes its memory and no network. What is 
 keys in closed form, and the pool.
 """
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,11 +22,12 @@ from reaugkd.method.key_fitting import UntunedEncoder, fit_keys
 from reaugkd.method.keys import ALIGNED, ENCODER, TEXT, Key
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import Pool
-from reaugkd.method.projection_head import ProjectionHead
+from reaugkd.method.projection import ProjectionHead
+from reaugkd.method.student import Student
 from reaugkd.method.teacher import TeacherOutputs
 from reaugkd.networks.encoders import TextClassifier, normalize
-from reaugkd.networks.weights import DEFAULT_ENCODER, find_weights
-from reaugkd.recipe import Recipe, distill, fit_head, taught_memory
+from reaugkd.networks.weights import find_weights
+from reaugkd.recipe import DEFAULT_ENCODER, Recipe
 from reaugkd.tasks.task import SPLITS, Task
 from reaugkd.texts import Labels, Text
 
@@ -108,7 +108,7 @@ class Keyed:
         held_out: Sequence[Text] = (),
     ) -> "Keyed":
         """Fit the keys to a memory of a task's taught texts, apart from the siblings of held-out texts."""
-        memory, tokenizer = taught_memory(task, soft_labels, z), made.student.tokenizer
+        memory, tokenizer = Memory.of(task, soft_labels, z), made.student.tokenizer
         keys, keyed = fit_keys(memory, task.taught_texts, tokenizer, encoder=encoder, held_out=held_out)
         untuned = {} if encoder is None else {UNTUNED: encoder.pooled[:, -1]}
         return cls(made, keys, keyed.with_keys({**keyed.keys, **untuned}))
@@ -170,17 +170,14 @@ def trained(task: Task, soft_labels: Floats, hidden: Floats | None, recipe: Reci
     Trained
         The student.
     """
-    recipe, projection, z = recipe.for_task(task), None, None
+    projection, z = None, np.zeros((len(soft_labels), 1), dtype=np.float32)
     start = time.monotonic()
-    with tempfile.TemporaryDirectory() as scratch:
-        if hidden is None:
-            recipe = replace(recipe, distillation=replace(recipe.distillation, relational_weight=0.0))
-        else:
-            labelled = hidden[: len(task.rows["train"])]
-            projection = fit_head(task, recipe, labelled, f"{scratch}/head", on_progress=lambda _: None)
-            z = projection.project(hidden)
-        folder = f"{scratch}/student"
-        student = distill(task, recipe, folder, soft_labels=soft_labels, keys=z, on_progress=lambda _: None)
+    if hidden is None:
+        recipe = recipe.updated(relational_weight=0.0)
+    else:
+        projection = ProjectionHead.fit(task, hidden[: len(task.rows["train"])], recipe, on_progress=lambda _: None)
+        z = projection.project(hidden)
+    student = Student.fit(task, Memory.of(task, soft_labels, z), recipe, on_progress=lambda _: None)
     return Trained(student, projection, time.monotonic() - start)
 
 
@@ -251,7 +248,7 @@ def new_classes(task: Task, teach: Teach, recipe: Recipe, left_out: int = NEW_CL
         encoded = keyed.encode(part_of(task, train=added).texts("train"))
         soft = np.concatenate([padded, np.eye(len(ordered), dtype=np.float32)[labels[added]]])
         both = part_of(task, train=np.concatenate([old_rows, added]))
-        grown = keyed.grown(taught_memory(both, soft, np.concatenate([z, encoded.embeddings])), encoded)
+        grown = keyed.grown(Memory.of(both, soft, np.concatenate([z, encoded.embeddings])), encoded)
         seconds = time.monotonic() - start
         yield from scored(grown.predicted(queries, pools), shown, seconds)
         again = trained(both, soft, None, recipe)

@@ -85,6 +85,11 @@ def load_task(
     ------
     ReAugKDError
         If the task is unknown, cannot be fetched, or lacks a column.
+
+    Examples
+    --------
+    >>> {split: len(rows) for split, rows in load_task("shoptalk").rows.items()}
+    {'train': 1000, 'validation': 200, 'test': 400}
     """
     say = say or _on_standard_error
     if name == "shoptalk":
@@ -157,6 +162,12 @@ def load_files(
     ------
     ReAugKDError
         If a file or column is missing, or the rows do not make a task.
+
+    Examples
+    --------
+    >>> task.table("train").to_csv(folder / "mine.csv", index=False)
+    >>> load_files(folder / "mine.csv").name  # validation and test rows are held out of it
+    'mine'
     """
     columns = _columns(text_column or "text", text_pair_column, label_column)
     paths = {split: path for split, path in zip(SPLITS, (train, validation, test), strict=True) if path is not None}

@@ -48,6 +48,13 @@ class Task:
         for pairs, ``text_pair``. Further columns are kept: maps can be coloured by them; those of :data:`RESERVED`
         names are called ``given_...``. There may be a split ``unlabelled``, without labels: see
         :func:`with_unlabelled`.
+
+    Examples
+    --------
+    >>> task.label_names
+    ('fruit', 'metal', 'weather')
+    >>> len(task.texts("train")) == len(task.labels("train")) == len(task.table("train"))
+    True
     """
 
     name: str
@@ -78,6 +85,11 @@ class Task:
     def texts(self, split: str) -> list[Text]:
         """Return the texts of a split; pairs as tuples."""
         return texts_of(self.rows[split].to_pandas(), self.is_pair)
+
+    def table(self, split: str) -> pd.DataFrame:
+        """Return the rows of a split that has labels, with the class's name as ``label``."""
+        rows = self.rows[split].to_pandas()
+        return rows.assign(label=[self.label_names[number] for number in rows["label"]])
 
     def labels(self, split: str) -> NDArray[np.int64]:
         """Return the gold labels of a split, shape (N,), as indices into ``label_names``."""

@@ -14,7 +14,6 @@ from reaugkd.measures.significance import Interval
 from reaugkd.method.answers import Answers, EncodedTexts, changed_answers
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool, Pooled
-from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.texts import texts_of
 
 NAMES = ("a", "b", "c")
@@ -155,7 +154,7 @@ def test_of_many_classes_the_sentence_names_a_few():
 
 def test_a_models_answers_are_set_beside_its_own_students(pooled_model):
     answers = pooled_model.answer(pooled_model.encode_rows(pooled_model.held_out(["test"])))
-    found = compare(answers.at(1.0), answers.at(0.0), pooled_model.parts.settings.metric, draws=5)
+    found = compare(answers.at(1.0), answers.at(0.0), pooled_model.settings.metric, draws=5)
     texts = answers.encoded.texts
     assert found.table["first"].tolist() == pooled_model.predict(texts, retrieval_weight=1.0).tolist()
     assert found.table["second"].tolist() == pooled_model.predict(texts, retrieval_weight=0.0).tolist()
@@ -178,18 +177,18 @@ def test_the_rows_that_differ_are_those_that_an_edit_changes(pooled_model, turne
 
 
 def test_models_of_one_task_can_be_compared_and_others_cannot(toy_model):
-    settings = toy_model.parts.settings
+    settings = toy_model.settings
     edited = apply_patch(toy_model, (Edit("add", "mine", "gadget", "the shiny gadget hums"),))
     check_comparable(toy_model, edited)
     check_comparable(edited, toy_model)
-    pairs = ReAugKDClassifier(replace(toy_model.parts, settings=replace(settings, is_pair=True)))
+    pairs = replace(toy_model, settings=replace(settings, is_pair=True))
     with pytest.raises(ReAugKDError, match="The first model takes single texts, the second pairs of texts"):
         check_comparable(toy_model, pairs)
     numbered = dict(zip(toy_model.classes_, "xyz", strict=True))
     rows = toy_model.memory.rows.assign(label=toy_model.memory.rows["label"].map(numbered))
     memory = replace(toy_model.memory, rows=rows, classes=("x", "y", "z"))
     with pytest.raises(ReAugKDError, match="the second x, y, z; compare two models of one task"):
-        check_comparable(toy_model, ReAugKDClassifier(replace(toy_model.parts, memory=memory)))
+        check_comparable(toy_model, replace(toy_model, memory=memory))
 
 
 # Words

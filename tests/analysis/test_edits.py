@@ -26,7 +26,7 @@ class NoStudent:
 
 @pytest.fixture
 def without_teacher(pooled_model):
-    return ReAugKDClassifier(replace(pooled_model.parts, teacher=None))
+    return replace(pooled_model, teacher=None)
 
 
 def ids(model):
@@ -50,7 +50,7 @@ def test_a_removed_row_is_never_retrieved_and_the_given_model_keeps_it(toy_model
     np.testing.assert_array_equal(
         edited.memory.keys["text"], np.delete(toy_model.memory.keys["text"], ids(toy_model).index(nearest), axis=0)
     )
-    for points in (edited.parts.maps.teacher_points, edited.parts.maps.student_embeddings):
+    for points in (edited.maps.teacher_points, edited.maps.student_embeddings):
         assert len(points) == len(edited.memory)
 
 
@@ -84,7 +84,7 @@ def test_what_edits_change_is_seen_in_texts_that_were_encoded_before(without_tea
     patch = tuple(Edit("add", f"mine-{n}", "weather", text) for n, text in enumerate(rows["text"].head(5)))
     encoded = without_teacher.encode_rows(rows)
     edited = apply_patch(without_teacher, patch)
-    silent = ReAugKDClassifier(replace(edited.parts, student=NoStudent()))
+    silent = replace(edited, student=NoStudent())
     for overrides in ({}, {"k": 1, "retrieval_weight": 1.0}):
         pool = edited.pool.overridden(**overrides)
         found = changed_answers(without_teacher.answer(encoded, pool), silent.answer(encoded, pool))
@@ -100,11 +100,11 @@ def test_a_new_class_is_answered_by_the_memory_alone(without_teacher):
     edited = apply_patch(without_teacher, (Edit("add", "mine", "gadget", TEXT),))
     assert edited.classes_.tolist() == [*without_teacher.classes_, "gadget"]
     assert edited.predict([TEXT])[0] == edited.predict([TEXT], k=1)[0] == "gadget"
-    assert edited.parts.student.classifier.out_features == len(without_teacher.classes_)
+    assert edited.student.classifier.out_features == len(without_teacher.classes_)
 
 
 def test_soft_labels_of_an_added_row_are_the_teachers_where_it_agrees_and_else_those_of_the_gold_class(toy_model):
-    says = toy_model.parts.teacher.encode([TEXT])[1][0]
+    says = toy_model.teacher.encode([TEXT])[1][0]
     agreed, denied = toy_model.classes_[says.argmax()], toy_model.classes_[says.argmin()]
     patch = (Edit("add", "a", agreed, TEXT), Edit("add", "b", denied, TEXT), Edit("add", "c", None, TEXT))
     memory = apply_patch(toy_model, patch).memory
@@ -133,11 +133,11 @@ def test_an_added_row_stays_an_added_one_when_a_later_patch_relabels_it(without_
 
 
 def test_the_encoder_key_finds_added_rows_too(without_teacher, toy_encoder_folder):
-    parts, texts = without_teacher.parts, without_teacher.memory.rows["text"].tolist()
+    parts, texts = without_teacher, without_teacher.memory.rows["text"].tolist()
     untuned = UntunedEncoder.of(toy_encoder_folder, texts, max_length=16)
     keys, memory = fit_keys(parts.memory, texts, parts.student.tokenizer, encoder=untuned)
     pool = Pool({name: KeySettings(4, 0.1, 0.5) for name in keys})
-    model = ReAugKDClassifier(replace(parts, keys=keys, memory=memory, pool=pool))
+    model = replace(parts, keys=keys, memory=memory, pool=pool)
     edited = apply_patch(model, (Edit("remove", ids(model)[0]), Edit("add", "mine", model.classes_[0], TEXT)))
     assert [key.neighbours[0].id for key in edited.explain(TEXT, k=1).keys] == ["mine"] * 3
     assert len(edited.memory) == len(model.memory)
@@ -148,7 +148,7 @@ def test_a_label_of_the_teachers_becomes_a_persons_when_it_is_edited(without_tea
     memory = without_teacher.memory
     by_teacher = np.where(np.arange(len(memory)) % 2, "teacher", "")
     marked = replace(memory, rows=memory.rows.assign(**{LABELLED_BY: by_teacher}))
-    model = ReAugKDClassifier(replace(without_teacher.parts, memory=marked))
+    model = replace(without_teacher, memory=marked)
     names, other = ids(model), model.classes_[1]
     edited = apply_patch(model, (Edit("relabel", names[1], other), Edit("add", "mine", other, TEXT)))
     assert edited.memory.rows[LABELLED_BY].tolist() == ["", "", *by_teacher[2:], ""]
@@ -166,8 +166,8 @@ def test_a_patch_file_replays_to_the_same_answers_and_the_edited_model_can_be_sa
     texts = toy_task.texts("test")
     np.testing.assert_allclose(loaded.predict_proba(texts), edited.predict_proba(texts), atol=1e-6)
     again = apply_patch(loaded, (Edit("remove", "mine"),))
-    assert again.parts.metrics["edits"] == {"added": 1, "relabelled": 0, "removed": 2}
-    assert again.parts.card.count("## Edited after training") == 1
+    assert again.metrics["edits"] == {"added": 1, "relabelled": 0, "removed": 2}
+    assert again.card.count("## Edited after training") == 1
 
 
 @pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\u0085", "\x0b", "\x1c", "\n", "\r\n"])
@@ -197,7 +197,7 @@ def test_additions_get_ids_that_nothing_else_has(without_teacher):
     ],
 )
 def test_an_impossible_edit_is_named_before_anything_is_encoded(without_teacher, patch, sentence):
-    model = ReAugKDClassifier(replace(without_teacher.parts, student=NoStudent()))
+    model = replace(without_teacher, student=NoStudent())
     for use in (check_patch, apply_patch):
         with pytest.raises(ReAugKDError, match=sentence):
             use(model, patch)
@@ -205,8 +205,8 @@ def test_an_impossible_edit_is_named_before_anything_is_encoded(without_teacher,
 
 @pytest.mark.parametrize("second", [None, "", "  "])
 def test_an_added_pair_without_a_second_text_is_named_before_anything_is_encoded(without_teacher, second):
-    settings = replace(without_teacher.parts.settings, is_pair=True)
-    pairs = ReAugKDClassifier(replace(without_teacher.parts, settings=settings, student=NoStudent()))
+    settings = replace(without_teacher.settings, is_pair=True)
+    pairs = replace(without_teacher, settings=settings, student=NoStudent())
     check_patch(pairs, (Edit("add", "a", "x", "one", "two"),))
     with pytest.raises(ReAugKDError, match="The second text of the added row 'b' is empty"):
         check_patch(pairs, (Edit("add", "a", "x", "one", "two"), Edit("add", "b", "x", "one", second)))
@@ -281,7 +281,7 @@ def test_ids_of_any_form_and_texts_that_stand_twice_come_back_from_a_patch_file_
     odd = ["7", " 7", "007", "a row", "tab\there", "1e3", "nan"]
     rows = memory.rows.assign(id=[*odd, *memory.rows["id"][len(odd) :]])
     rows.loc[[0, 1, 2], "text"] = rows["text"][0]
-    model = ReAugKDClassifier(replace(without_teacher.parts, memory=replace(memory, rows=rows)))
+    model = replace(without_teacher, memory=replace(memory, rows=rows))
     model.save_pretrained(tmp_path / "odd")
     model = ReAugKDClassifier.from_pretrained(tmp_path / "odd")
     assert ids(model)[: len(odd)] == odd

@@ -173,7 +173,7 @@ def test_a_row_that_the_teacher_labelled_is_no_suspect_and_the_list_says_who_lab
     assert suspects["suspicion"][4] > 0
     rows = spoilt.memory.rows
     rows = rows.assign(labelled_by=np.where(rows.index.isin(worst), "teacher", ""))
-    model = ReAugKDClassifier(replace(spoilt.parts, memory=replace(spoilt.memory, rows=rows)))
+    model = replace(spoilt, memory=replace(spoilt.memory, rows=rows))
     answers = model.answer(encoded, POOL)
     found = memories(model, answers, "suspicious")
     assert list(found.columns[:4]) == ["number", "text", "label", "labelled_by"]
@@ -257,7 +257,7 @@ def test_a_list_of_memories_has_the_rows_of_its_question_and_the_columns_that_ma
 
 def twice(model, encoded):
     """The model as one of pairs, which holds a test row's pair twice, the words of one in capitals."""
-    base, settings = model.memory, replace(model.parts.settings, is_pair=True)
+    base, settings = model.memory, replace(model.settings, is_pair=True)
     rows = base.rows.assign(text_pair="and the second")
     rows.loc[[2, 50], "text"] = [encoded.texts[3], encoded.texts[3].upper()]
     keys = {name: values.copy() for name, values in base.keys.items()}
@@ -265,7 +265,7 @@ def twice(model, encoded):
         values[[2, 50]] = encoded.queries[name][3]
     memory = replace(base, rows=rows, keys=keys)
     pairs = replace(encoded, rows=encoded.rows.assign(text_pair="and the second"))
-    return ReAugKDClassifier(replace(model.parts, memory=memory, settings=settings)), pairs
+    return replace(model, memory=memory, settings=settings), pairs
 
 
 def test_near_duplicates_and_leaks_are_listed_as_two_rows_side_by_side_with_both_texts_of_a_pair(toy_model, encoded):

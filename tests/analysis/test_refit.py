@@ -25,7 +25,7 @@ def enough_rows(monkeypatch):
 @pytest.fixture(scope="module")
 def unsure_model(puzzled_model, toy_model):
     """A student that is not sure of itself, a memory with wrong labels, and validation rows with the right ones."""
-    return ReAugKDClassifier(replace(puzzled_model.parts, evaluation_rows=toy_model.parts.evaluation_rows))
+    return replace(puzzled_model, evaluation_rows=toy_model.evaluation_rows)
 
 
 def test_the_pool_is_what_training_would_choose_on_the_validation_rows(unsure_model, enough_rows):
@@ -35,7 +35,7 @@ def test_the_pool_is_what_training_would_choose_on_the_validation_rows(unsure_mo
     keys, memory = fit_keys(
         unsure_model.memory,
         unsure_model.memory.rows["text"].tolist(),
-        unsure_model.parts.student.tokenizer,
+        unsure_model.student.tokenizer,
         held_out=texts,
     )
     encoded = unsure_model.encode_rows(held_out)
@@ -45,7 +45,7 @@ def test_the_pool_is_what_training_would_choose_on_the_validation_rows(unsure_mo
     assert found.pool == wanted
     assert sum(settings.weight for settings in wanted.keys.values()) > 0
     assert found.memory is unsure_model.memory
-    assert found.parts.keys is unsure_model.parts.keys
+    assert found.keys is unsure_model.keys
 
 
 def test_a_repaired_memory_is_trusted_more(unsure_model, toy_model, enough_rows):
@@ -79,10 +79,10 @@ def test_an_untuned_encoder_searches_the_memory_from_then_on_and_decides_about_n
     gadget_model, toy_encoder_folder, tmp_path
 ):
     model = with_encoder_key(gadget_model, str(toy_encoder_folder), layers=2)
-    assert list(model.parts.keys) == list(model.pool.keys) == list(model.memory.keys) == ["aligned", "text", "encoder"]
+    assert list(model.keys) == list(model.pool.keys) == list(model.memory.keys) == ["aligned", "text", "encoder"]
     assert model.pool.new_class_key == "encoder"
-    assert model.parts.keys["encoder"].encoder.num_layers == 2
-    assert model.parts.metrics["memory"]["new_class_key"] == "encoder"
+    assert model.keys["encoder"].encoder.num_layers == 2
+    assert model.metrics["memory"]["new_class_key"] == "encoder"
     text = "the shiny gadget hums"
     explanation = model.explain(text)
     assert explanation.label == "gadget"
@@ -125,8 +125,8 @@ def test_an_encoder_that_is_not_there_is_named(toy_model):
 
 def shown(model):
     """What the card says of the choice, and what metrics.json says."""
-    words = model.parts.card.split("log loss in nats (less is better);\n")[1].split("\n\n")[0].replace("\n", " ")
-    return words, model.parts.metrics["memory"]
+    words = model.card.split("log loss in nats (less is better);\n")[1].split("\n\n")[0].replace("\n", " ")
+    return words, model.metrics["memory"]
 
 
 def test_a_weight_set_by_hand_stands_in_figures_and_card_and_goes_when_the_pool_is_fitted(
@@ -142,10 +142,10 @@ def test_a_weight_set_by_hand_stands_in_figures_and_card_and_goes_when_the_pool_
     assert words.endswith("λ was set by hand: the memory has 70 % of the weight.")
     again = with_weight(model, 0.25)
     assert shown(again)[0].endswith("λ was set by hand: the memory has 25 % of the weight.")
-    assert "70 %" not in again.parts.card
+    assert "70 %" not in again.card
     refitted = refit_pool(again)
     assert refitted.pool.retrieval_weight is None
-    assert "set by hand" not in refitted.parts.card
+    assert "set by hand" not in refitted.card
     assert not shown(refitted)[1]["set_by_hand"]
 
 
@@ -166,7 +166,7 @@ def test_figures_and_card_state_the_choice_that_is_fitted_again(toy_model, monke
         "new_class_key": "text",
         "too_few_rows": False,
     }
-    assert "## Edited after training" in model.parts.card
+    assert "## Edited after training" in model.card
 
 
 def test_where_the_validation_rows_were_too_few_figures_and_card_say_just_that(toy_model, monkeypatch):
@@ -182,10 +182,10 @@ def test_where_the_validation_rows_were_too_few_figures_and_card_say_just_that(t
 
 
 def test_a_card_in_a_persons_own_words_is_left_alone(toy_model):
-    own = ReAugKDClassifier(replace(toy_model.parts, card="My own words.", metrics={}))
-    assert with_weight(own, 0.7).parts.card == "My own words."
+    own = replace(toy_model, card="My own words.", metrics={})
+    assert with_weight(own, 0.7).card == "My own words."
 
 
 def test_a_model_without_evaluation_rows_says_so(toy_model):
     with pytest.raises(ReAugKDError, match="carries no evaluation rows"):
-        refit_pool(ReAugKDClassifier(replace(toy_model.parts, evaluation_rows=None)))
+        refit_pool(replace(toy_model, evaluation_rows=None))

@@ -14,7 +14,6 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.method.answers import EncodedTexts, answer
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool
-from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.explanation import explain
 
 BOTH = {"aligned": KeySettings(5, 0.1, 0.5), "text": KeySettings(4, 0.1, 0.6)}
@@ -164,7 +163,7 @@ def contested(model, asked, votes):
     nearest = [neighbour.number for neighbour in what_if(model, asked, pool).neighbours]
     soft_labels = np.tile(np.eye(3, dtype=np.float32)[2], (len(model.memory), 1))
     soft_labels[nearest[: len(votes)]] = np.eye(3)[votes]
-    return ReAugKDClassifier(replace(model.parts, memory=replace(model.memory, soft_labels=soft_labels)))
+    return replace(model, memory=replace(model.memory, soft_labels=soft_labels))
 
 
 @pytest.mark.parametrize(("votes", "size"), [([0, 0, 0, 1, 1, 1], 1), ([0, 0, 0, 1, 1], 2), ([0, 0, 0, 0, 0, 0], 4)])

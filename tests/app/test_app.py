@@ -49,7 +49,7 @@ def finished(job):
 @pytest.fixture
 def changed_model(toy_model):
     """Makes a copy of the toy model with other parts."""
-    return lambda **parts: ReAugKDClassifier(replace(toy_model.parts, **parts))
+    return lambda **parts: replace(toy_model, **parts)
 
 
 # How it starts
@@ -74,13 +74,13 @@ assert inspect.getfile is file_of and inspect.getfile(gradio.Textbox).endswith("
 def test_a_moved_slider_answers_as_the_library_does_without_encoding_again(toy_model, monkeypatch):
     query = asked_text(toy_model, "iron and rain")
     wanted = toy_model.explain("iron and rain", k=7, retrieval_weight=0.2, temperature=0.05)
-    monkeypatch.setattr(toy_model.parts.student, "encode", no_training)
+    monkeypatch.setattr(toy_model.student, "encode", no_training)
     answer = explain_what_if(toy_model, query, toy_model.pool.overridden(7, 0.2, 0.05), Strikes())
     assert answer.as_dict() == wanted.as_dict()
 
 
 def test_a_pair_is_asked_of_a_model_for_pairs(changed_model, toy_model):
-    pairs = changed_model(settings=replace(toy_model.parts.settings, is_pair=True))
+    pairs = changed_model(settings=replace(toy_model.settings, is_pair=True))
     query = asked_text(pairs, "iron", "rain")
     assert query.texts == [("iron", "rain")]
     np.testing.assert_array_equal(query.embeddings, pairs.encode([("iron", "rain")]).embeddings)
@@ -88,12 +88,12 @@ def test_a_pair_is_asked_of_a_model_for_pairs(changed_model, toy_model):
 
 def test_a_teacher_that_was_kept_says_what_it_thinks_of_a_text_and_no_other_does(toy_model, changed_model):
     said = teacher_of(asked_text(toy_model, "iron and rain"))
-    np.testing.assert_array_equal(said, toy_model.parts.teacher.encode(["iron and rain"])[1][0])
+    np.testing.assert_array_equal(said, toy_model.teacher.encode(["iron and rain"])[1][0])
     assert teacher_of(asked_text(changed_model(teacher=None), "iron and rain")) is None
 
 
 def test_examples_are_short_unseen_texts_one_of_each_label(toy_model):
-    rows = toy_model.parts.evaluation_rows
+    rows = toy_model.evaluation_rows
     labels = [
         rows[(rows["text"] == text) & (rows["split"] == "test")]["label"].iloc[0] for text in example_texts(toy_model)
     ]
@@ -102,7 +102,7 @@ def test_examples_are_short_unseen_texts_one_of_each_label(toy_model):
 
 
 def test_where_all_texts_are_long_examples_are_long(toy_model, changed_model):
-    rows = toy_model.parts.evaluation_rows
+    rows = toy_model.evaluation_rows
     long = changed_model(evaluation_rows=rows.assign(text=rows["text"] + " word" * 40))
     assert len(example_texts(long)) == 3
 
@@ -115,7 +115,7 @@ def test_a_model_without_evaluation_rows_takes_examples_from_its_memory(toy_mode
 def test_the_query_stands_in_the_maps_where_the_library_places_it(toy_model):
     explanation = toy_model.explain("iron and rain", k=3)
     query = json.loads(query_said("toy", toy_model, explanation))["query"]
-    np.testing.assert_allclose(query["places"], toy_model.parts.maps.place(explanation.embedding, toy_model.memory))
+    np.testing.assert_allclose(query["places"], toy_model.maps.place(explanation.embedding, toy_model.memory))
     assert query["neighbours"] == [neighbour.number for neighbour in explanation.neighbours]
 
 
@@ -128,7 +128,7 @@ def test_texts_and_names_are_shown_as_text(toy_model, changed_model):
     answer = toy_model.explain("iron", k=3)
     classes = tuple(NASTY if name == answer.label else name for name in answer.classes)
     answer = replace(answer, text=NASTY, label=NASTY, classes=classes)
-    model = changed_model(settings=replace(toy_model.parts.settings, task=NASTY, teacher=NASTY))
+    model = changed_model(settings=replace(toy_model.settings, task=NASTY, teacher=NASTY))
     job = ModelJob("nowhere")
     job.is_training, job.finished, job.progress = True, [NASTY], Progress(NASTY, 1, 2)
     for shown, times in (

@@ -11,7 +11,6 @@ from app.parts.row_table import listed_html
 from app.views.compare import comparison_of, explained, title_html, verdict_html
 from app.views.rows import in_words
 from reaugkd.errors import ReAugKDError
-from reaugkd.model.classifier import ReAugKDClassifier
 
 NASTY = '<img src=x onerror="alert(1)"> ${alert(2)} {{alert(3)}}'
 SHOWN = "&lt;img src=x onerror=&quot;alert(1)&quot;&gt; &#36;&#123;alert(2)&#125; &#123;&#123;alert(3)&#125;&#125;"
@@ -25,15 +24,15 @@ def test_a_side_answers_as_the_library_does(toy_model, weight):
 
 
 def test_two_sides_and_a_slider_encode_a_text_once(toy_model, monkeypatch):
-    calls, encode = [], toy_model.parts.student.encode
-    monkeypatch.setattr(toy_model.parts.student, "encode", lambda texts: calls.append(texts) or encode(texts))
+    calls, encode = [], toy_model.student.encode
+    monkeypatch.setattr(toy_model.student, "encode", lambda texts: calls.append(texts) or encode(texts))
     for weight in (None, 0.0, 0.1, 0.2):
         explained((toy_model, weight), "copper in the fog", "")
     assert calls == [["copper in the fog"]]
 
 
 def test_a_pair_is_asked_of_a_model_for_pairs(toy_model):
-    pairs = ReAugKDClassifier(replace(toy_model.parts, settings=replace(toy_model.parts.settings, is_pair=True)))
+    pairs = replace(toy_model, settings=replace(toy_model.settings, is_pair=True))
     assert explained((pairs, None), "iron", "rain")[0].text == ("iron", "rain")
 
 
@@ -46,7 +45,7 @@ def test_a_split_is_compared_once_and_as_the_library_predicts(toy_model):
 
 
 def test_a_model_without_evaluation_rows_is_told_in_a_sentence(toy_model):
-    model = ReAugKDClassifier(replace(toy_model.parts, evaluation_rows=None))
+    model = replace(toy_model, evaluation_rows=None)
     with pytest.raises(ReAugKDError, match="The model carries no evaluation rows"):
         comparison_of((model, None), (model, 0.0), "test")
 

@@ -191,7 +191,7 @@ def test_a_file_that_is_too_large_is_not_taken(address):
 
 @pytest.mark.slow
 def test_twenty_programs_at_once_are_answered_for_a_minute_without_an_error(address, toy_model):
-    texts = toy_model.parts.evaluation_rows["text"].tolist()
+    texts = toy_model.evaluation_rows["text"].tolist()
     times, errors = [], []
     users = [threading.Thread(target=asked, args=(address, texts, 60, times, errors)) for _ in range(20)]
     for user in users:

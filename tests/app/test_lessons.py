@@ -15,7 +15,6 @@ from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.errors import ReAugKDError
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool
-from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.explanation import explain
 from reaugkd.plots.links import PageState
 from reaugkd.tasks.sources import SHOPTALK
@@ -24,7 +23,7 @@ KEYS = [lesson.key for lesson in LESSONS]
 
 
 def changed(model, **parts):
-    return ReAugKDClassifier(replace(model.parts, **parts))
+    return replace(model, **parts)
 
 
 @pytest.fixture(scope="module")
@@ -314,10 +313,10 @@ def test_a_planted_label_of_shoptalk_is_told_as_such(toy_model):
         id=memory.rows["id"].where(others, planted["id"]),
         label=memory.rows["label"].map(renamed).where(others, "warning"),
     )
-    held = toy_model.parts.evaluation_rows
+    held = toy_model.evaluation_rows
     model = changed(
         toy_model,
-        settings=replace(toy_model.parts.settings, task="shoptalk", label_names=names),
+        settings=replace(toy_model.settings, task="shoptalk", label_names=names),
         memory=replace(memory, rows=rows, classes=names, soft_labels=np.pad(memory.soft_labels, ((0, 0), (0, 1)))),
         evaluation_rows=held.assign(label=held["label"].map(renamed)),
     )
@@ -357,10 +356,10 @@ def test_where_memory_and_student_agree_everywhere_a_sentence_says_so(toy_model)
 @pytest.fixture
 def pairs(puzzled_model):
     """The puzzled model as one of pairs, whose second text is the first again."""
-    memory, rows = puzzled_model.memory, puzzled_model.parts.evaluation_rows
+    memory, rows = puzzled_model.memory, puzzled_model.evaluation_rows
     return changed(
         puzzled_model,
-        settings=replace(puzzled_model.parts.settings, is_pair=True),
+        settings=replace(puzzled_model.settings, is_pair=True),
         memory=replace(memory, rows=memory.rows.assign(text_pair=memory.rows["text"])),
         evaluation_rows=rows.assign(text_pair=rows["text"]),
     )

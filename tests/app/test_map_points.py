@@ -40,7 +40,7 @@ def points(toy_model, answers, of_memories):
 def test_memories_come_first_then_the_evaluated_rows_where_a_query_of_the_same_text_would_lie(
     toy_model, answers, points
 ):
-    memory, maps = toy_model.memory, toy_model.parts.maps
+    memory, maps = toy_model.memory, toy_model.maps
     assert points.rows["kind"].tolist() == ["memory"] * len(memory) + ["test row"] * len(answers.encoded)
     np.testing.assert_array_equal(points.teacher_points[: len(memory)], maps.teacher_points)
     np.testing.assert_array_equal(points.student_points[: len(memory)], maps.student_points)
@@ -56,7 +56,7 @@ def test_a_point_tells_what_teacher_student_and_answer_say_and_which_are_wrong(t
     memory, names = toy_model.memory, toy_model.classes_
     rows = points.rows[points.rows["kind"] == "memory"]
     assert rows["teacher"].tolist() == names[memory.soft_labels.argmax(axis=1)].tolist()
-    said = toy_model.parts.student.encode(list(memory.rows["text"]))[1]
+    said = toy_model.student.encode(list(memory.rows["text"]))[1]
     assert rows["student"].tolist() == names[said.argmax(axis=1)].tolist()
     assert rows["answer"].isna().all()
     asked = points.rows[points.rows["kind"] == "test row"]
@@ -70,7 +70,7 @@ def test_a_point_tells_who_labelled_it_and_the_teachers_label_makes_no_error(puz
     rows = puzzled_model.memory.rows
     by_teacher = np.arange(len(rows)) % 3 == 0
     rows = rows.assign(labelled_by=np.where(by_teacher, "teacher", ""))
-    model = ReAugKDClassifier(replace(puzzled_model.parts, memory=replace(puzzled_model.memory, rows=rows)))
+    model = replace(puzzled_model, memory=replace(puzzled_model.memory, rows=rows))
     answers = model.answer(model.encode_rows(model.held_out(["test"])))
     found = map_points(model, answers)
     of_test = ["gold"] * len(answers.encoded)
@@ -84,13 +84,13 @@ def test_a_point_tells_who_labelled_it_and_the_teachers_label_makes_no_error(puz
 
 
 def test_the_memories_that_moved_most_have_the_smallest_cosine(toy_model, points):
-    x, z = toy_model.parts.maps.student_embeddings, toy_model.memory.teacher_embeddings
+    x, z = toy_model.maps.student_embeddings, toy_model.memory.teacher_embeddings
     assert most_moved(points, 5) == np.argsort((x * z).sum(axis=1), kind="stable")[:5].tolist()
 
 
 @pytest.mark.parametrize("name", ["number", "kind", "student", "answer", "memory", "effect", "moved", "teacher"])
 def test_a_further_column_of_any_name_changes_nothing_that_is_found_out(toy_model, points, of_memories, name):
-    parts = toy_model.parts
+    parts = toy_model
     memory = replace(parts.memory, rows=parts.memory.rows.assign(**{name: "mine"}))
     named = replace(parts, memory=memory, evaluation_rows=parts.evaluation_rows.assign(**{name: "mine"}))
     model = ReAugKDClassifier(named)
@@ -181,7 +181,7 @@ def test_every_column_can_colour_and_another_is_refused_with_a_sentence(points):
 
 
 def test_the_overlap_of_the_maps_is_that_of_brute_force(toy_model):
-    maps, memory = toy_model.parts.maps, toy_model.memory
+    maps, memory = toy_model.maps, toy_model.memory
 
     def nearest(space):
         distances = np.linalg.norm(space[:, None].astype(np.float64) - space[None], axis=2)
@@ -211,7 +211,7 @@ def test_the_nearest_memories_of_a_point_are_those_of_brute_force_in_the_teacher
 
 
 def test_a_model_without_maps_has_no_points_and_says_so(toy_model, answers):
-    bare = ReAugKDClassifier(replace(toy_model.parts, maps=None))
+    bare = replace(toy_model, maps=None)
     assert map_overlap(bare) == {}
     with pytest.raises(ReAugKDError, match="without maps"):
         map_points(bare, answers)

@@ -10,7 +10,6 @@ from app.models import ModelMenu
 from app.parts.retrieval_sliders import RetrievalSliders, moves, values_for
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool
-from reaugkd.model.classifier import ReAugKDClassifier
 
 
 @pytest.fixture
@@ -24,11 +23,11 @@ def cut_to(model, count):
     keys = {name: key[:count] for name, key in memory.keys.items()}
     soft_labels, embeddings = memory.soft_labels[:count], memory.teacher_embeddings[:count]
     few = Memory(memory.rows[:count], memory.classes, soft_labels, embeddings, keys)
-    return ReAugKDClassifier(replace(model.parts, memory=few, maps=None, epochs=None))
+    return replace(model, memory=few, maps=None, epochs=None)
 
 
 def pooled(model, aligned, text, **options):
-    return ReAugKDClassifier(replace(model.parts, pool=Pool({"aligned": aligned, "text": text}, **options)))
+    return replace(model, pool=Pool({"aligned": aligned, "text": text}, **options))
 
 
 @pytest.mark.parametrize("memories", [1, 3, 80])

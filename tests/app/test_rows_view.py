@@ -13,7 +13,6 @@ from app.parts.row_table import listed_html
 from app.views.compare import DIFFERING, CompareView
 from app.views.errors import ANY, ErrorsView
 from app.views.rows import in_words
-from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.plots.links import PageState, app_link
 
 MEMORIES = [0, 1, 2]
@@ -123,8 +122,8 @@ def test_where_no_row_says_the_chosen_value_any_more_box_and_list_let_all_pass(v
 
 
 def test_a_table_with_a_column_called_row_is_listed(view_of, toy_model):
-    rows = toy_model.parts.evaluation_rows
-    model = ReAugKDClassifier(replace(toy_model.parts, evaluation_rows=rows.assign(row="mine")))
+    rows = toy_model.evaluation_rows
+    model = replace(toy_model, evaluation_rows=rows.assign(row="mine"))
     for page in (ErrorsView, CompareView):
         view, fill = view_of(page, model)
         listed = fill(selected=[len(model.memory)])[view.rows].value

@@ -29,7 +29,7 @@ def run(code):
 def model(toy_model):
     """The toy model, whose memory has a say by two keys."""
     keys = {"aligned": KeySettings(8, 0.1, 0.6), "text": KeySettings(5, 0.2, 0.5)}
-    return type(toy_model)(replace(toy_model.parts, pool=Pool(keys, 0.7)))
+    return type(toy_model)(replace(toy_model, pool=Pool(keys, 0.7)))
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_the_code_of_memories_that_are_selected_lists_these(model, folder, show)
 
 @pytest.mark.parametrize("show", ["all", "edited", "near-duplicates"])
 def test_the_code_of_a_model_without_test_rows_lists_what_can_be_listed(model, tmp_path, show):
-    bare = replace(apply_patch(model, patch_of(model)).parts, evaluation_rows=None)
+    bare = replace(apply_patch(model, patch_of(model)), evaluation_rows=None)
     type(model)(bare).save_pretrained(tmp_path / "bare")
     found = run(memory_code(str(tmp_path / "bare"), show, {}, carries_rows=False))["rows"]
     pd.testing.assert_frame_equal(found, memories(type(model)(bare), None, show))

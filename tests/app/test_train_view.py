@@ -14,7 +14,7 @@ from app.models import ModelMenu
 from app.views.train import FILE, HUB, TrainView, file_html, guessed_columns, training_html
 from reaugkd import Recipe
 from reaugkd.errors import ReAugKDError
-from reaugkd.networks.weights import DEFAULT_ENCODER
+from reaugkd.recipe import DEFAULT_ENCODER
 
 
 @pytest.fixture

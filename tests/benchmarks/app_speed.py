@@ -59,7 +59,7 @@ TYPE = """text => new Promise(done => {
 def grown(model, rows):
     """Return the model with its memory repeated until it has so many rows; nothing else is changed."""
     random = np.random.default_rng(0)
-    parts, memory, maps = model.parts, model.memory, model.parts.maps
+    parts, memory, maps = model, model.memory, model.maps
     numbers = np.arange(rows) % len(memory)
 
     def noisy(matrix, size):
@@ -72,7 +72,7 @@ def grown(model, rows):
     spread = ProjectionMaps(
         noisy(maps.teacher_points, 0.3), noisy(maps.student_points, 0.3), noisy(maps.student_embeddings, 0.01)
     )
-    return ReAugKDClassifier(replace(parts, memory=grown_memory, maps=spread, epochs=None, teacher=None))
+    return replace(parts, memory=grown_memory, maps=spread, epochs=None, teacher=None)
 
 
 def explained(model, texts):
@@ -166,7 +166,7 @@ def main():
 
     with tempfile.TemporaryDirectory() as scratch:
         model = ReAugKDClassifier.from_pretrained(chosen.model)
-        texts = model.parts.evaluation_rows["text"].head(200).tolist()
+        texts = model.evaluation_rows["text"].head(200).tolist()
         large = grown(model, chosen.rows)
         say(f"explain in Python, without the app: {percentiles(explained(large, texts[:50]))}")
         large.save_pretrained(Path(scratch) / "grown")

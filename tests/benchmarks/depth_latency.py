@@ -18,7 +18,7 @@ from reaugkd.method.key_fitting import UntunedEncoder, fit_keys
 from reaugkd.method.pool import KeySettings
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.networks.encoders import TextClassifier
-from reaugkd.networks.weights import DEFAULT_ENCODER, find_weights
+from reaugkd.recipe import DEFAULT_ENCODER, find_weights
 from reaugkd.texts import texts_of
 
 DEPTHS = (1, 2, 3, 6)
@@ -28,12 +28,12 @@ TEACHERS = (DEFAULT_ENCODER, "sentence-transformers/all-mpnet-base-v2")
 
 def with_keys(model, layers, rows):
     """Return the model with keys that all have a weight, the encoder key of so many layers among them, if any."""
-    texts, weights = texts_of(model.memory.rows, model.parts.settings.is_pair), find_weights(DEFAULT_ENCODER)
+    texts, weights = texts_of(model.memory.rows, model.settings.is_pair), find_weights(DEFAULT_ENCODER)
     encoder = UntunedEncoder.of(weights, texts, layers=layers) if layers else None
-    keys, memory = fit_keys(model.memory, texts, model.parts.student.tokenizer, encoder=encoder)
+    keys, memory = fit_keys(model.memory, texts, model.student.tokenizer, encoder=encoder)
     chosen = {name: replace(model.pool.keys.get(name, KeySettings(k=16)), weight=0.5) for name in keys}
     pool = replace(model.pool, keys=chosen, new_class_key="", retrieval_weight=None)
-    return grown(ReAugKDClassifier(replace(model.parts, keys=keys, memory=memory, pool=pool)), rows)
+    return grown(replace(model, keys=keys, memory=memory, pool=pool), rows)
 
 
 def main():
@@ -52,7 +52,7 @@ def main():
     for depth in DEPTHS:
         student = TextClassifier.from_pretrained(find_weights(DEFAULT_ENCODER), classes, layers=depth)
         for layers, whole in keyed.items():
-            one = ReAugKDClassifier(replace(whole.parts, student=student))
+            one = replace(whole, student=student)
             if not layers:
                 ways[depth, "off"] = lambda batch, one=one: one.predict_proba(batch, retrieval_weight=0.0)
             ways[depth, f"pool+encoder{layers}" if layers else "pool"] = one.predict_proba

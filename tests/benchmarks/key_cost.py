@@ -40,9 +40,9 @@ def main():
     pool = model.pool
     # Every key counts: one that was chosen to have no weight would cost nothing.
     keys = {name: replace(key, weight=max(key.weight, 0.1)) for name, key in pool.keys.items()}
-    model = ReAugKDClassifier(replace(model.parts, pool=replace(pool, keys=keys, retrieval_weight=None)))
+    model = replace(model, pool=replace(pool, keys=keys, retrieval_weight=None))
     rows = model.held_out(["test"])
-    texts = texts_of(rows, model.parts.settings.is_pair)
+    texts = texts_of(rows, model.settings.is_pair)
     ways = {
         "student": lambda batch: model.predict_proba(batch, retrieval_weight=0.0),
         "with memory": model.predict_proba,

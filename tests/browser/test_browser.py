@@ -21,7 +21,7 @@ from reaugkd.analysis.what_if import flipping_set
 from reaugkd.errors import ReAugKDError
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model.classifier import ReAugKDClassifier
-from reaugkd.recipe import train
+from reaugkd.training import train
 
 APP = Path(__file__).parents[2] / "app"
 NASTY = "<img src=x onerror=\"window.ran='img'\"> ${window.ran='dollar'} {{window.ran='curly'}} <b>bold</b>"
@@ -54,11 +54,11 @@ def test_a_typed_query_is_answered_with_neighbours_and_both_maps(open_page, addr
     expect(page.locator("#answer p.answer")).to_contain_text(f"{wanted.probabilities.max():.2f}")
     found = [neighbour.text for key in wanted.keys_by_part for neighbour in key.neighbours]
     expect(page.locator(f"{ROWS} td.text")).to_have_text(found)
-    places = toy_model.parts.maps.place(wanted.embedding, toy_model.memory)
+    places = toy_model.maps.place(wanted.embedding, toy_model.memory)
     expect(page.locator(MAPS)).to_have_attribute("data-query", " ".join(f"{value:.3f}" for value in places.flat))
     expect(page.locator("#answer .answer-bars tbody tr")).to_have_count(3)
     expect(page.locator("#answer .happened")).to_have_text(what_happened(wanted))
-    teacher = toy_model.parts.teacher.encode(["iron and steel with rain"])[1][0]
+    teacher = toy_model.teacher.encode(["iron and steel with rain"])[1][0]
     shown = [
         f"{teacher[list(wanted.classes).index(name)]:.2f}"
         for name in sorted(wanted.classes, key=lambda name: -wanted.probabilities[wanted.classes.index(name)])
@@ -88,7 +88,7 @@ def test_an_opening_page_complains_of_no_empty_box(open_page, address):
 def test_a_text_is_answered_while_the_maps_are_still_coming(open_page, serve_model, toy_model, monkeypatch):
     may_come, points_of = threading.Event(), maps_panel.points_of
     monkeypatch.setattr(maps_panel, "points_of", lambda model: may_come.wait(300) and points_of(model))
-    page = open_page(serve_model(ReAugKDClassifier(toy_model.parts)))
+    page = open_page(serve_model(ReAugKDClassifier(toy_model)))
     try:
         ask(page, "plum and pear")
         expect(page.locator("#answer .asked")).to_have_text("plum and pear")
@@ -129,7 +129,7 @@ def test_sliders_answer_without_encoding_again_and_boxes_go_back(open_page, addr
         raise AssertionError("encoded again")
 
     half = toy_model.explain("plum and pear", retrieval_weight=0.5)
-    monkeypatch.setattr(toy_model.parts.student, "encode", encode)
+    monkeypatch.setattr(toy_model.student, "encode", encode)
     temperature = page.locator("#temperature input[type=number]")
     chosen = temperature.input_value()
     page.locator("#weight input[type=number]").fill("0.5")
@@ -193,19 +193,17 @@ def test_bad_input_is_told_in_a_sentence_until_it_is_corrected_and_the_sliders_g
 
 
 def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve_model, toy_model):
-    parts = toy_model.parts
+    parts = toy_model
     memory, rows = parts.memory, parts.memory.rows
     labels, renamed = (NASTY, *parts.settings.label_names[1:]), {parts.settings.label_names[0]: NASTY}
     nasty_rows = rows.assign(text=NASTY, topic=[NASTY if number % 2 else "home" for number in range(len(rows))])
     nasty_rows["label"] = rows["label"].replace(renamed)
     evaluation_rows = parts.evaluation_rows.assign(text=NASTY, label=parts.evaluation_rows["label"].replace(renamed))
-    model = ReAugKDClassifier(
-        replace(
-            parts,
-            memory=replace(memory, rows=nasty_rows, classes=labels),
-            evaluation_rows=evaluation_rows,
-            settings=replace(parts.settings, label_names=labels, task=NASTY, teacher=NASTY),
-        )
+    model = replace(
+        parts,
+        memory=replace(memory, rows=nasty_rows, classes=labels),
+        evaluation_rows=evaluation_rows,
+        settings=replace(parts.settings, label_names=labels, task=NASTY, teacher=NASTY),
     )
     page = open_page(serve_model(model))
     expect(page.locator(ROWS)).to_have_count(neighbours_of(model))
@@ -223,16 +221,14 @@ def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve_model, toy_
 
 
 def test_a_model_of_pairs_has_two_boxes(open_page, serve_model, toy_model):
-    settings = replace(toy_model.parts.settings, is_pair=True)
-    rows, memory = toy_model.parts.evaluation_rows, toy_model.memory
+    settings = replace(toy_model.settings, is_pair=True)
+    rows, memory = toy_model.evaluation_rows, toy_model.memory
     memory = replace(memory, rows=memory.rows.assign(text_pair=memory.rows["text"]))
-    model = ReAugKDClassifier(
-        replace(
-            toy_model.parts,
-            settings=settings,
-            memory=memory,
-            evaluation_rows=rows.assign(text_pair=rows["text"]),
-        )
+    model = replace(
+        toy_model,
+        settings=settings,
+        memory=memory,
+        evaluation_rows=rows.assign(text_pair=rows["text"]),
     )
     page = open_page(serve_model(model))
     expect(page.locator(ROWS)).to_have_count(neighbours_of(model))
@@ -268,19 +264,17 @@ def test_the_page_reads_on_a_phone_and_in_both_themes(open_page, address, theme)
 
 
 def test_on_a_phone_the_names_of_classes_and_the_figures_of_an_answer_are_whole(open_page, serve_model, toy_model):
-    parts = toy_model.parts
+    parts = toy_model
     names = ("suggestion", "comparison", *parts.settings.label_names[2:])
     renamed = dict(zip(parts.settings.label_names, names, strict=True))
     memory = parts.memory
     relabelled = memory.rows.assign(label=memory.rows["label"].replace(renamed))
-    model = ReAugKDClassifier(
-        replace(
-            parts,
-            settings=replace(parts.settings, label_names=names),
-            memory=replace(memory, rows=relabelled, classes=names),
-            evaluation_rows=None,
-            teacher=None,
-        )
+    model = replace(
+        parts,
+        settings=replace(parts.settings, label_names=names),
+        memory=replace(memory, rows=relabelled, classes=names),
+        evaluation_rows=None,
+        teacher=None,
     )
     page = open_page(serve_model(model), viewport=PHONE)
     table = page.locator("#answer .answer-bars")
@@ -294,7 +288,7 @@ def test_on_a_phone_the_names_of_classes_and_the_figures_of_an_answer_are_whole(
 
 def test_the_memories_that_decide_an_answer_are_named_until_the_next_one(open_page, serve_model, toy_model):
     pool = Pool({"aligned": KeySettings(3, 0.05)}, retrieval_weight=1.0)
-    model = ReAugKDClassifier(replace(toy_model.parts, pool=pool))
+    model = replace(toy_model, pool=pool)
     page = open_page(serve_model(model))
     ask(page, "iron and pear")
     expect(page.locator("#answer .asked")).to_have_text("iron and pear")

@@ -16,7 +16,6 @@ from reaugkd.analysis.comparison import OUTCOMES, compare, comparison_in_words
 from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.analysis.error_analysis import RowFilter
 from reaugkd.method.pool import KeySettings, Pool
-from reaugkd.model.classifier import ReAugKDClassifier
 
 NASTY = "<img src=x onerror=\"window.ran='img'\"> ${window.ran='dollar'} {{window.ran='curly'}} <b>bold</b>"
 MAPS = "canvas.map-canvas"
@@ -26,7 +25,7 @@ MEMORY_COUNTS = Pool({"aligned": KeySettings(4, 0.05, 3.0), "text": KeySettings(
 
 
 def changed(model, **parts):
-    return ReAugKDClassifier(replace(model.parts, **parts))
+    return replace(model, **parts)
 
 
 def wanted(first, second, weights=(None, 0.0), split="test", rows=None):
@@ -52,10 +51,10 @@ def forgetful(toy_model):
 
 @pytest.fixture(scope="module")
 def pairs(toy_model):
-    memory, rows = toy_model.memory, toy_model.parts.evaluation_rows
+    memory, rows = toy_model.memory, toy_model.evaluation_rows
     return changed(
         toy_model,
-        settings=replace(toy_model.parts.settings, is_pair=True),
+        settings=replace(toy_model.settings, is_pair=True),
         memory=replace(memory, rows=memory.rows.assign(text_pair=memory.rows["text"])),
         evaluation_rows=rows.assign(text_pair=rows["text"]),
         pool=MEMORY_COUNTS,
@@ -68,9 +67,9 @@ def folder(tmp_path_factory, forgetful, pairs, toy_model, toy_model_folder):
     root = tmp_path_factory.mktemp("compared")
     shutil.copytree(toy_model_folder, root / "toy")
     pairs.save_pretrained(root / "pairs")
-    settings = replace(toy_model.parts.settings, label_names=("x", "y", "z"))
+    settings = replace(toy_model.settings, label_names=("x", "y", "z"))
     named = dict(zip(toy_model.classes_, settings.label_names, strict=True))
-    memory, rows = toy_model.memory, toy_model.parts.evaluation_rows
+    memory, rows = toy_model.memory, toy_model.evaluation_rows
     changed(
         toy_model,
         settings=settings,
@@ -398,7 +397,7 @@ def test_rows_that_are_selected_on_the_maps_are_compared_and_listed(page, open_p
 
 
 def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve_model, forgetful):
-    parts = forgetful.parts
+    parts = forgetful
     names, memory = (NASTY, *parts.settings.label_names[1:]), parts.memory
     renamed = {parts.settings.label_names[0]: NASTY}
     model = changed(

@@ -15,7 +15,6 @@ from app.views import errors as errors_view
 from app.views import query as query_view
 from reaugkd.measures.reliability import expected_calibration_error
 from reaugkd.method.answers import effects
-from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.explanation import explain
 
 MAPS = "canvas.map-canvas"
@@ -238,9 +237,9 @@ def test_the_address_reopens_a_cell_of_selected_rows(page, open_page):
 @pytest.fixture
 def beside(serve, tmp_path, forgetful, toy_model_folder):
     """The address of a page whose menu has the forgetful model, one of six test rows, and a damaged one."""
-    rows = forgetful.parts.evaluation_rows
+    rows = forgetful.evaluation_rows
     few = rows[(rows["split"] != "test") | (rows.groupby("split").cumcount() < 6)]
-    ReAugKDClassifier(replace(forgetful.parts, evaluation_rows=few)).save_pretrained(tmp_path / "few")
+    replace(forgetful, evaluation_rows=few).save_pretrained(tmp_path / "few")
     shutil.copytree(toy_model_folder, tmp_path / "damaged")
     (tmp_path / "damaged" / "maps.parquet").write_bytes(b"nothing")
     job = ModelJob(str(tmp_path / "forgetful"))
@@ -366,7 +365,7 @@ def test_the_address_reopens_the_page_with_its_filters(page, open_page):
 
 
 def test_a_model_without_evaluation_rows_says_so_and_shows_no_other_models_figures(open_page, serve_model, forgetful):
-    bare = ReAugKDClassifier(replace(forgetful.parts, evaluation_rows=None))
+    bare = replace(forgetful, evaluation_rows=None)
     page = open_page(serve_model(bare))
     page.get_by_role("tab", name="Errors").click()
     expect(page.locator("#errors-summary")).to_contain_text("carries no evaluation rows")

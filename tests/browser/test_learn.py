@@ -14,7 +14,6 @@ from app.parts.answer_bars import what_happened
 from app.snippets import compare_code, errors_code, memory_code, query_code
 from app.views.learn import texts_to_guess
 from reaugkd.analysis.edits import Edit
-from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.explanation import explain
 
 NASTY = "<img src=x onerror=\"window.ran='img'\"> ${window.ran='dollar'} {{window.ran='curly'}} <b>bold</b>"
@@ -22,7 +21,7 @@ MAPS, SOLVED = "canvas.map-canvas", "#learn-tasks label:has-text('✓')"
 
 
 def changed(model, **parts):
-    return ReAugKDClassifier(replace(model.parts, **parts))
+    return replace(model, **parts)
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +246,7 @@ def test_a_model_without_evaluation_rows_is_told_in_a_sentence(open_page, serve_
 
 
 def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve_model, puzzled_model):
-    parts = puzzled_model.parts
+    parts = puzzled_model
     names, memory = (NASTY, *parts.settings.label_names[1:]), parts.memory
     renamed = {parts.settings.label_names[0]: NASTY}
     model = changed(

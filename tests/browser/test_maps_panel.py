@@ -14,7 +14,6 @@ from app.parts.maps_panel import points_of
 from reaugkd.analysis.what_if import Strikes, explain_what_if
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool
-from reaugkd.model.classifier import ReAugKDClassifier
 
 MAPS = "canvas.map-canvas"
 ROWS = ".neighbours tbody tr"
@@ -173,7 +172,7 @@ def test_what_is_selected_is_saved_and_a_listed_text_is_opened(page, toy_model, 
 def all_memory(toy_model):
     """The toy model, three neighbours by one key deciding alone."""
     pool = Pool({"aligned": KeySettings(3, 0.05)}, retrieval_weight=1.0)
-    return ReAugKDClassifier(replace(toy_model.parts, pool=pool))
+    return replace(toy_model, pool=pool)
 
 
 def test_a_struck_out_or_relabelled_neighbour_changes_the_answer_at_once_and_can_be_put_back(
@@ -246,7 +245,7 @@ def two_memories(toy_model):
         memory.teacher_embeddings[:2],
         {name: key[:2] for name, key in memory.keys.items()},
     )
-    return ReAugKDClassifier(replace(toy_model.parts, memory=few, maps=None, epochs=None, pool=pool))
+    return replace(toy_model, memory=few, maps=None, epochs=None, pool=pool)
 
 
 def test_a_memory_smaller_than_k_is_asked_and_its_last_text_is_not_struck_out(open_page, serve_model, two_memories):
@@ -272,10 +271,10 @@ def test_a_model_without_maps_says_so_whatever_asks_for_its_points(open_page, se
 
 
 def test_a_column_of_the_task_may_be_named_as_the_points_number(open_page, serve_model, toy_model, tmp_path):
-    memory, held = toy_model.memory, toy_model.parts.evaluation_rows
+    memory, held = toy_model.memory, toy_model.evaluation_rows
     rows = memory.rows.assign(point=[f"at {number}" for number in range(len(memory))])
     named = replace(memory, rows=rows)
-    model = ReAugKDClassifier(replace(toy_model.parts, memory=named, evaluation_rows=held.assign(point="")))
+    model = replace(toy_model, memory=named, evaluation_rows=held.assign(point=""))
     page = open_page(serve_model(model))
     expect(page.locator(MAPS)).to_have_attribute("data-points", "126")
     page.locator("#most-moved").click()
@@ -372,7 +371,7 @@ def test_a_malformed_link_is_told_in_a_sentence(open_page, address):
 
 
 def test_the_training_is_played_on_axes_that_stay_and_the_maps_come_back(page, toy_model):
-    canvas, epochs = page.locator(MAPS), toy_model.parts.epochs
+    canvas, epochs = page.locator(MAPS), toy_model.epochs
     slider, said = page.locator(".map-epoch"), page.locator(".map-epoch-said")
     expect(said).to_have_text("maps")
     on_maps = at(page, 3)

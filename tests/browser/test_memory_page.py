@@ -87,7 +87,7 @@ def test_a_memory_is_relabelled_and_added_to_tried_out_undone_and_saved_as_a_new
     job = ModelJob(str(folder))
     keys = {"aligned": KeySettings(4, 0.05, 6.0), "text": KeySettings(4, 0.05, 3.0)}
     pool = Pool(keys, new_class_key="aligned")  # by this key the edits change some answers to test rows
-    job.model = ReAugKDClassifier(replace(toy_model.parts, pool=pool))
+    job.model = replace(toy_model, pool=pool)
     page = open_page(serve(job))
     page.get_by_role("tab", name="Memory").click()
     expect(page.locator("#memory-chosen b")).to_be_visible()  # the page that is filled tells nothing of before
@@ -260,7 +260,7 @@ def test_a_choice_made_after_a_selection_reopens_by_its_link(page, open_page):
 
 
 def test_a_model_without_evaluation_rows_can_be_browsed_and_edited(open_page, serve_model, forgetful):
-    bare = ReAugKDClassifier(replace(forgetful.parts, evaluation_rows=None))
+    bare = replace(forgetful, evaluation_rows=None)
     page = open_page(serve_model(bare))
     page.get_by_role("tab", name="Memory").click()
     expect(page.locator("#memory-chosen")).to_contain_text(f"{len(bare.memory)} rows: all")
@@ -274,14 +274,12 @@ def test_a_model_without_evaluation_rows_can_be_browsed_and_edited(open_page, se
 
 def test_an_addition_without_its_second_text_is_refused_at_once(open_page, serve_model, toy_model):
     rows = toy_model.memory.rows.assign(text_pair="in the fog")
-    parts = toy_model.parts
-    pairs = ReAugKDClassifier(
-        replace(
-            parts,
-            settings=replace(parts.settings, is_pair=True),
-            memory=replace(parts.memory, rows=rows),
-            evaluation_rows=parts.evaluation_rows.assign(text_pair="in the rain"),
-        )
+    parts = toy_model
+    pairs = replace(
+        parts,
+        settings=replace(parts.settings, is_pair=True),
+        memory=replace(parts.memory, rows=rows),
+        evaluation_rows=parts.evaluation_rows.assign(text_pair="in the rain"),
     )
     page = open_page(serve_model(pairs))
     page.get_by_role("tab", name="Memory").click()

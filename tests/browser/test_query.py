@@ -10,7 +10,6 @@ from playwright.sync_api import expect
 from app.parts.answer_bars import what_happened
 from app.views import query as query_view
 from reaugkd.analysis.what_if import Strikes, explain_what_if
-from reaugkd.model.classifier import ReAugKDClassifier
 
 BARS = "#answer .answer-bars tbody tr"
 PARTS = "#answer .answer-parts tbody tr"
@@ -24,7 +23,7 @@ def address(serve_model, forgetful):
 @pytest.fixture(scope="module")
 def text(forgetful):
     """A text whose answer the memory changes."""
-    said = map(forgetful.explain, forgetful.parts.evaluation_rows["text"])
+    said = map(forgetful.explain, forgetful.evaluation_rows["text"])
     return next(one.text for one in said if one.label != one.student_label)
 
 
@@ -192,15 +191,13 @@ def test_of_what_a_link_strikes_all_that_cannot_be_is_left_out(open_page, addres
 
 
 def test_either_text_of_a_pair_can_be_edited(open_page, serve_model, forgetful):
-    parts, rows, memory = forgetful.parts, forgetful.parts.evaluation_rows, forgetful.memory
+    parts, rows, memory = forgetful, forgetful.evaluation_rows, forgetful.memory
     pairs = memory.rows.assign(text_pair=memory.rows["text"].iloc[::-1].tolist())
-    model = ReAugKDClassifier(
-        replace(
-            parts,
-            settings=replace(parts.settings, is_pair=True),
-            memory=replace(memory, rows=pairs),
-            evaluation_rows=rows.assign(text_pair=rows["text"]),
-        )
+    model = replace(
+        parts,
+        settings=replace(parts.settings, is_pair=True),
+        memory=replace(memory, rows=pairs),
+        evaluation_rows=rows.assign(text_pair=rows["text"]),
     )
     page = open_page(serve_model(model))
     expect(page.locator(BARS).first).to_be_visible()

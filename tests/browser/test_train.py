@@ -155,7 +155,7 @@ def test_a_file_of_pairs_with_its_own_test_rows_leaves_a_model_that_kept_its_tea
     page.get_by_role("tab", name="Errors").click()
     expect(page.locator("#errors-summary")).to_contain_text("percent of 12 rows")
     model = ReAugKDClassifier.from_pretrained(tmp_path / "runs" / "pairs")
-    assert model.parts.settings.metric == "accuracy_and_f1"
+    assert model.settings.metric == "accuracy_and_f1"
 
 
 def test_a_data_set_by_name_is_trained_on_by_the_columns_that_one_names(

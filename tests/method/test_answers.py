@@ -110,7 +110,7 @@ def test_the_voices_are_teacher_student_memory_and_answer(pooled_model, asked):
     assert list(said) == ["teacher", "student", "memory", "answer"]
     held_out = pooled_model.held_out(["test"])
     np.testing.assert_allclose(said["teacher"], np.stack(held_out["teacher_soft_labels"]), atol=1e-7)
-    np.testing.assert_array_equal(said["student"], pooled_model.parts.student.encode(asked.texts)[1])
+    np.testing.assert_array_equal(said["student"], pooled_model.student.encode(asked.texts)[1])
     alone = answer(asked, pooled_model.memory, replace(pooled_model.pool, retrieval_weight=1.0))
     np.testing.assert_array_equal(said["memory"], alone.pooled.probabilities)
     np.testing.assert_array_equal(said["answer"], found.pooled.probabilities)

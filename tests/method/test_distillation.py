@@ -10,16 +10,10 @@ from losses_by_hand import relational_by_hand, soft_label_by_hand, softmax, unit
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.method import distillation
-from reaugkd.method.distillation import (
-    GOLD_ONLY,
-    NO_LABEL,
-    DistillationObjective,
-    DistillationSettings,
-    train_classifier,
-)
+from reaugkd.method.distillation import NO_LABEL, DistillationObjective, train_classifier
 from reaugkd.method.projection import ContrastiveObjective
 from reaugkd.networks.encoders import TextClassifier
-from reaugkd.networks.trainer import TrainingSettings
+from reaugkd.recipe import GOLD_ONLY, DistillationSettings, TrainingSettings
 from reaugkd.tasks.task import SPLITS, make_task, with_unlabelled
 
 
@@ -149,7 +143,7 @@ SETTINGS = TrainingSettings(epochs=6, learning_rate=4e-4, batch_size=16, bf16=Fa
 
 def train(folder, task, toy_encoder_folder, loss, **teacher):
     return train_classifier(
-        toy_encoder_folder, task, SETTINGS, loss, folder, "Student",
+        TextClassifier, toy_encoder_folder, task, SETTINGS, loss, folder, "Student",
         layers=2, max_length=16, on_progress=lambda _: None, **teacher,
     )  # fmt: skip
 

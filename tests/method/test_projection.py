@@ -3,12 +3,14 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from toy_data import toy_rows
 
-from reaugkd.method.projection import ContrastiveObjective, fit_projection_head, supervised_contrastive_loss
-from reaugkd.method.projection_head import ProjectionHead
-from reaugkd.networks.trainer import TrainingSettings
+from reaugkd.method.projection import ContrastiveObjective, ProjectionHead, supervised_contrastive_loss
+from reaugkd.recipe import TrainingSettings
+from reaugkd.tasks.task import SPLITS, make_task
 
 
 def unit_rows(rows, width, seed=0):
@@ -98,23 +100,36 @@ def hidden_states():
     return hidden.astype(np.float32), labels
 
 
-def fit(hidden_states, folder, epochs, seed=0):
-    settings = TrainingSettings(epochs=epochs, learning_rate=2e-2, batch_size=60, bf16=False, seed=seed)
-    return fit_projection_head(*hidden_states, 8, settings, folder, on_progress=lambda _: None)
-
-
-def test_a_trained_head_separates_classes_that_the_hidden_states_hide(hidden_states, tmp_path):
+@pytest.fixture(scope="module")
+def fit(hidden_states, toy_encoder_folder):
+    """Fit a head for so many epochs."""
     hidden, labels = hidden_states
-    head = fit(hidden_states, tmp_path, epochs=40)
+    rows = {split: toy_rows(2, seed=number) for number, split in enumerate(SPLITS)}
+    named = [f"class {label}" for label in labels]
+    rows["train"] = pd.DataFrame({"text": [f"row {row}" for row in range(120)], "label": named})
+    for split in ("validation", "test"):
+        rows[split] = rows[split].assign(label="class 0")
+    task, student = make_task("hidden", rows), str(toy_encoder_folder)
+
+    def fit_(epochs, seed=0):
+        settings = TrainingSettings(epochs=epochs, learning_rate=2e-2, batch_size=60, bf16=False)
+        options = {"student": student, "seed": seed, "on_progress": lambda _: None}
+        return ProjectionHead.fit(task, hidden, projection_training=settings, **options)
+
+    return fit_
+
+
+def test_a_trained_head_separates_classes_that_the_hidden_states_hide(hidden_states, fit):
+    hidden, labels = hidden_states
+    head = fit(epochs=40)
+    assert head.linear.out_features == 32  # the student's width
     unit = hidden / np.linalg.norm(hidden, axis=1, keepdims=True)
     assert nearest_neighbour_accuracy(unit, labels) < 0.7
     assert nearest_neighbour_accuracy(head.project(hidden), labels) > 0.95
 
 
-def test_only_the_seed_decides_the_head(hidden_states, tmp_path):
-    first = fit(hidden_states, tmp_path / "first", epochs=2)
-    again = fit(hidden_states, tmp_path / "again", epochs=2)
-    other = fit(hidden_states, tmp_path / "other", epochs=2, seed=1)
+def test_only_the_seed_decides_the_head(fit):
+    first, again, other = fit(epochs=2), fit(epochs=2), fit(epochs=2, seed=1)
     assert torch.equal(first.linear.weight, again.linear.weight)
     assert not torch.equal(first.linear.weight, other.linear.weight)
 
@@ -123,3 +138,16 @@ def test_a_whole_batch_of_one_label_each_trains_without_nan(tmp_path):
     hidden = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
     head = fit((hidden, np.arange(6)), tmp_path, epochs=2)
     assert torch.isfinite(head.linear.weight).all()
+
+
+def test_projections_are_the_normalised_linear_map():
+    torch.manual_seed(0)
+    head = ProjectionHead(7, 4)
+    hidden = np.random.default_rng(1).normal(size=(6, 7)).astype(np.float16)
+    weight, bias = (value.detach().numpy().astype(np.float64) for value in head.parameters())
+    wanted = hidden.astype(np.float64) @ weight.T + bias
+    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
+    projected = head.project(hidden)
+    np.testing.assert_allclose(projected, wanted, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(projected.astype(np.float64), axis=1), 1, atol=1e-6)
+    assert projected.dtype == np.float32

@@ -12,20 +12,21 @@ import torch
 from toy_data import toy_rows
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.method.teacher import TeacherOutputs
-from reaugkd.networks.encoders import TextClassifier
+from reaugkd.method.teacher import Teacher, TeacherOutputs
 from reaugkd.tasks.task import SPLITS, make_task
 
 
 @pytest.fixture(scope="module")
 def teacher(wide_encoder_folder):
     torch.manual_seed(0)
-    return TextClassifier.from_pretrained(wide_encoder_folder, 3, max_length=16)
+    found = Teacher.from_pretrained(wide_encoder_folder, 3, max_length=16)
+    found.pretrained = "toy-teacher"
+    return found
 
 
 @pytest.fixture(scope="module")
 def outputs(teacher, toy_task):
-    return TeacherOutputs.compute(teacher, toy_task, "toy-teacher")
+    return teacher.outputs(toy_task)
 
 
 def test_the_outputs_are_what_the_teacher_says_of_every_row(teacher, toy_task, outputs):
@@ -171,7 +172,7 @@ def test_outputs_of_other_classes_are_refused(outputs, toy_task):
 
 
 def test_the_outputs_of_unlabelled_texts_come_last_and_are_read_with_those_of_train(teacher, unlabelled_task):
-    outputs = TeacherOutputs.compute(teacher, unlabelled_task, "toy-teacher")
+    outputs = teacher.outputs(unlabelled_task)
     rows = len(unlabelled_task.rows["unlabelled"])
     assert outputs.splits == ["train"] * 90 + ["validation"] * 24 + ["test"] * 36 + ["unlabelled"] * rows
     assert outputs.ids[-rows:] == unlabelled_task.rows["unlabelled"]["id"][:]
@@ -186,10 +187,10 @@ def test_outputs_with_and_without_unlabelled_texts_are_told_apart(teacher, outpu
     with pytest.raises(ReAugKDError, match="computed for other classes, rows or splits than those of toy"):
         outputs.check(unlabelled_task)
     with pytest.raises(ReAugKDError, match="computed for other classes, rows or splits than those of toy"):
-        TeacherOutputs.compute(teacher, unlabelled_task, "toy-teacher").check(toy_task)
+        teacher.outputs(unlabelled_task).check(toy_task)
 
 
 def test_unlabelled_texts_have_no_part_in_the_calibration(teacher, outputs, toy_task, unlabelled_task):
-    more = TeacherOutputs.compute(teacher, unlabelled_task, "toy-teacher").calibrated(unlabelled_task)
+    more = teacher.outputs(unlabelled_task).calibrated(unlabelled_task)
     plain = outputs.calibrated(toy_task)
     np.testing.assert_allclose(more.of("train")[1], plain.of("train")[1], atol=1e-6)

@@ -23,11 +23,11 @@ TEXTS = ["an apple and a plum", "old iron", "rain today", "the copper fog", "we 
 @pytest.fixture(scope="module")
 def three_keys_model(pooled_model, toy_encoder_folder, toy_task):
     """The pooled model with an untuned encoder as a third key."""
-    parts, texts = pooled_model.parts, toy_task.texts("train")
+    parts, texts = pooled_model, toy_task.texts("train")
     untuned = UntunedEncoder.of(toy_encoder_folder, texts, layers=2, max_length=16)
     keys, memory = fit_keys(parts.memory, texts, parts.student.tokenizer, encoder=untuned)
     pool = Pool({**pooled_model.pool.keys, "encoder": KeySettings(6, 0.05, 0.5)}, 0.7)
-    return ReAugKDClassifier(replace(parts, keys=keys, memory=memory, pool=pool))
+    return replace(parts, keys=keys, memory=memory, pool=pool)
 
 
 OVERRIDES = [{}, {"k": 3}, {"retrieval_weight": 0.2}, {"retrieval_weight": 1.0, "temperature": 0.02, "k": 20}]
@@ -47,7 +47,7 @@ def test_predict_predict_proba_explain_and_answer_agree_with_a_count_by_hand(req
         explanation = model.explain(text, **overrides)
         np.testing.assert_allclose(explanation.probabilities, row, atol=1e-5)
         assert explanation.pool == pool
-        assert [key.name for key in explanation.keys] == list(model.parts.keys)
+        assert [key.name for key in explanation.keys] == list(model.keys)
         np.testing.assert_allclose(row, answered_by_hand(model, text, pool).probabilities, atol=1e-4)
 
 
@@ -77,7 +77,7 @@ def calls(monkeypatch, three_keys_model):
         embed = kind.embed
         monkeypatch.setattr(kind, "embed", lambda self, *given: made.append(("embed", name)) or embed(self, *given))
 
-    for name, key in three_keys_model.parts.keys.items():
+    for name, key in three_keys_model.keys.items():
         watch(type(key), name)
     search = Memory.search
     monkeypatch.setattr(
@@ -103,7 +103,7 @@ def test_a_key_without_a_weight_is_neither_embedded_nor_searched(three_keys_mode
         name: replace(settings, weight=weight)
         for (name, settings), weight in zip(three_keys_model.pool.keys.items(), weights, strict=True)
     }
-    model = ReAugKDClassifier(replace(three_keys_model.parts, pool=replace(three_keys_model.pool, keys=keys)))
+    model = replace(three_keys_model, pool=replace(three_keys_model.pool, keys=keys))
     found = model.predict_proba(TEXTS, **overrides)
     assert calls == [("embed", name) for name in asked] + [("search", name) for name in asked]
     every = model.answer(model.encode(TEXTS), model.pool.overridden(**overrides))
@@ -112,7 +112,7 @@ def test_a_key_without_a_weight_is_neither_embedded_nor_searched(three_keys_mode
 
 def test_where_the_memory_alone_knows_a_class_the_key_that_decides_is_asked_whatever_its_weight(gadget_model, calls):
     keys = {name: replace(settings, weight=0.0) for name, settings in gadget_model.pool.keys.items()}
-    model = ReAugKDClassifier(replace(gadget_model.parts, pool=Pool(keys, new_class_key="text")))
+    model = replace(gadget_model, pool=Pool(keys, new_class_key="text"))
     assert model.predict(["the shiny gadget hums"]).tolist() == ["gadget"]
     assert calls == [("embed", "text"), ("search", "text")]
     calls.clear()
@@ -121,7 +121,7 @@ def test_where_the_memory_alone_knows_a_class_the_key_that_decides_is_asked_what
 
 
 def test_at_a_lambda_of_zero_the_student_answers(pooled_model, gadget_model):
-    student = pooled_model.parts.student.encode(TEXTS)[1]
+    student = pooled_model.student.encode(TEXTS)[1]
     found = pooled_model.predict_proba(TEXTS, retrieval_weight=0.0)
     np.testing.assert_array_equal(np.argsort(found, axis=1), np.argsort(student, axis=1))
     grown = gadget_model.predict_proba(TEXTS, retrieval_weight=0.0)
@@ -144,7 +144,7 @@ def test_a_changed_soft_label_in_the_memory_changes_the_answer(pooled_model):
     nearest = {key.neighbours[0].number for key in pooled_model.explain(TEXTS[0], k=1).keys}
     soft_labels = memory.soft_labels.copy()
     soft_labels[list(nearest)] = [0.0, 0.0, 1.0]
-    changed = ReAugKDClassifier(replace(pooled_model.parts, memory=replace(memory, soft_labels=soft_labels)))
+    changed = replace(pooled_model, memory=replace(memory, soft_labels=soft_labels))
     assert changed.predict([TEXTS[0]], k=1, retrieval_weight=1.0)[0] == "weather"
     assert pooled_model.predict([TEXTS[0]], k=1, retrieval_weight=1.0)[0] == "fruit"
 
@@ -156,7 +156,7 @@ def test_more_neighbours_than_memories_are_all_memories(pooled_model):
 
 def test_the_toy_model_has_learnt_the_task(toy_model, toy_task):
     right = toy_model.predict(toy_task.texts("test")) == toy_model.classes_[toy_task.labels("test")]
-    assert right.mean() == pytest.approx(toy_model.parts.metrics["methods"]["reaugkd"]["test"])
+    assert right.mean() == pytest.approx(toy_model.metrics["methods"]["reaugkd"]["test"])
     assert right.mean() > 0.9
 
 
@@ -185,7 +185,7 @@ def test_what_the_model_carries_for_its_evaluation_comes_by_split(toy_model, toy
     assert encoded.labels(toy_model.memory.classes).tolist() == toy_task.labels("test").tolist()
     assert "teacher_soft_labels" not in encoded.rows.columns
     with pytest.raises(ReAugKDError, match="carries no evaluation rows; train it again, or give rows with gold labels"):
-        ReAugKDClassifier(replace(toy_model.parts, evaluation_rows=None)).held_out()
+        replace(toy_model, evaluation_rows=None).held_out()
 
 
 @pytest.mark.parametrize(
@@ -206,8 +206,8 @@ def test_labels_of_any_kind_are_the_classes_whose_names_they_are(toy_model, labe
     names = ("0", "1", "2")
     rows = toy_model.memory.rows.assign(label="0")
     memory = replace(toy_model.memory, rows=rows, classes=names)
-    settings = replace(toy_model.parts.settings, label_names=names)
-    numbered = ReAugKDClassifier(replace(toy_model.parts, settings=settings, memory=memory))
+    settings = replace(toy_model.settings, label_names=names)
+    numbered = replace(toy_model, settings=settings, memory=memory)
     encoded = numbered.encode_rows(pd.DataFrame({"text": ["apple", "iron"], "label": labels}))
     assert encoded.labels(names).tolist() == [1, 0]
 

@@ -11,7 +11,7 @@ from reaugkd.method.answers import EncodedTexts, answer
 from reaugkd.method.choice import choose_linear, choose_pool
 from reaugkd.method.memory import TEACHER
 from reaugkd.model.card import METHOD_NAMES
-from reaugkd.model.evaluation import Networks, evaluate_model, score_methods
+from reaugkd.model.evaluation import Networks, score_methods
 
 KEYS = ["aligned", "text"]
 LABELS = {"validation": np.arange(80) % 3, "test": np.arange(90) % 3}
@@ -133,10 +133,10 @@ def test_what_is_chosen_is_chosen_on_the_memory_to_choose_on_and_tested_on_the_o
         assert changed[method] == scored[0][method]
 
 
-def test_evaluate_model_scores_the_student_the_memory_and_the_answer(pooled_model):
+def test_a_model_evaluates_the_student_the_memory_and_the_answer(pooled_model):
     rows = pooled_model.held_out(["test"])
     rows = rows.assign(label=np.roll(rows["label"], 5))  # so that not all is right
-    found = evaluate_model(pooled_model, rows)
+    found = pooled_model.evaluate(rows)
     assert (found["metric"], found["rows"], list(found["methods"])) == (
         "accuracy",
         36,
@@ -147,6 +147,6 @@ def test_evaluate_model_scores_the_student_the_memory_and_the_answer(pooled_mode
         assert found["methods"][method] == pytest.approx(right.mean())
 
 
-def test_evaluate_model_refuses_rows_that_are_not_there(toy_model):
+def test_a_model_refuses_rows_that_are_not_there(toy_model):
     with pytest.raises(ReAugKDError, match="no rows to evaluate on"):
-        evaluate_model(toy_model, pd.DataFrame({"text": [], "label": []}))
+        toy_model.evaluate(pd.DataFrame({"text": [], "label": []}))

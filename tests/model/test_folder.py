@@ -73,7 +73,7 @@ POOLS = {
 
 @pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)
 def test_every_setting_of_a_pool_comes_back(toy_model, tmp_path, pool):
-    write_model(replace(toy_model.parts, pool=pool), tmp_path / "again")
+    write_model(replace(toy_model, pool=pool), tmp_path / "again")
     assert read_model(tmp_path / "again").pool == pool
 
 
@@ -81,10 +81,10 @@ def test_a_model_with_an_encoder_key_comes_back(toy_model, toy_encoder_folder, t
     model = with_encoder_key(toy_model, str(toy_encoder_folder))
     model.save_pretrained(tmp_path / "again")
     again = ReAugKDClassifier.from_pretrained(tmp_path / "again")
-    assert list(again.parts.keys) == ["aligned", "text", "encoder"]
-    for name, key in model.parts.keys.items():
+    assert list(again.keys) == ["aligned", "text", "encoder"]
+    for name, key in model.keys.items():
         given = (TEXTS, model.encode(TEXTS).embeddings)
-        np.testing.assert_array_equal(again.parts.keys[name].embed(*given), key.embed(*given))
+        np.testing.assert_array_equal(again.keys[name].embed(*given), key.embed(*given))
         np.testing.assert_array_equal(again.memory.keys[name], model.memory.keys[name])
     assert (tmp_path / "again" / "keys" / "encoder" / "model.safetensors").is_file()
     toy_model.save_pretrained(tmp_path / "again")  # in the place of it, no file of the encoder is left
@@ -92,7 +92,7 @@ def test_a_model_with_an_encoder_key_comes_back(toy_model, toy_encoder_folder, t
 
 
 def test_every_part_comes_back_as_it_was(toy_model, tmp_path):
-    before = toy_model.parts
+    before = toy_model
     write_model(before, tmp_path / "again")
     after = read_model(tmp_path / "again")
     assert (after.settings, after.pool, after.metrics, after.card) == (
@@ -136,7 +136,7 @@ def test_the_students_encoder_loads_with_plain_transformers(toy_model_folder, to
     pooled = encoder(**tokens).last_hidden_state[0].mean(dim=0).detach().numpy()
     heads = load_arrays(toy_model_folder / "classifier.safetensors")
     weight, bias = (heads[f"embedding_head.{name}"] for name in ("weight", "bias"))
-    hidden, probabilities = toy_model.parts.student.encode([TEXTS[0]])
+    hidden, probabilities = toy_model.student.encode([TEXTS[0]])
     np.testing.assert_allclose(hidden[0], weight @ pooled + bias, atol=1e-5)
     logits = heads["weight"] @ pooled + heads["bias"]
     np.testing.assert_allclose(probabilities[0], np.exp(logits) / np.exp(logits).sum(), atol=1e-5)
@@ -165,20 +165,18 @@ def test_the_card_states_the_measured_table(toy_model_folder):
 
 
 def test_the_teacher_is_kept_or_left_out_by_choice(toy_model, tmp_path):
-    write_model(toy_model.parts, tmp_path / "kept")
-    write_model(replace(toy_model.parts, teacher=None), tmp_path / "left")
+    write_model(toy_model, tmp_path / "kept")
+    write_model(replace(toy_model, teacher=None), tmp_path / "left")
     assert (tmp_path / "kept" / "teacher" / "model.safetensors").is_file()
     assert not (tmp_path / "left" / "teacher").exists()
     assert read_model(tmp_path / "left").teacher is None
 
 
 def test_optional_parts_may_be_absent(toy_model, tmp_path):
-    bare = replace(
-        toy_model.parts, teacher=None, maps=None, evaluation_rows=None, projection_head=None, metrics={}, card=""
-    )
+    bare = replace(toy_model, teacher=None, maps=None, evaluation_rows=None, projection_head=None, metrics={}, card="")
     write_model(bare, tmp_path / "bare")
     loaded = ReAugKDClassifier.from_pretrained(tmp_path / "bare")
-    assert (loaded.parts.maps, loaded.parts.evaluation_rows, loaded.parts.projection_head) == (None, None, None)
+    assert (loaded.maps, loaded.evaluation_rows, loaded.projection_head) == (None, None, None)
     np.testing.assert_array_equal(loaded.predict_proba(TEXTS), toy_model.predict_proba(TEXTS))
 
 
@@ -291,22 +289,22 @@ def test_a_folder_with_other_things_is_not_touched(toy_model, tmp_path):
     precious.mkdir()
     (precious / "chapter.txt").write_text("words")
     with pytest.raises(ReAugKDError, match="holds other things than a model"):
-        write_model(toy_model.parts, precious)
+        write_model(toy_model, precious)
     assert contents(tmp_path) == {"thesis/chapter.txt": b"words"}
 
 
 def test_a_file_in_the_way_is_not_touched(toy_model, tmp_path):
     (tmp_path / "model").write_text("words")
     with pytest.raises(ReAugKDError, match="is a file; name another folder"):
-        write_model(toy_model.parts, tmp_path / "model")
+        write_model(toy_model, tmp_path / "model")
     assert contents(tmp_path) == {"model": b"words"}
 
 
 def test_an_empty_folder_and_an_old_model_may_be_written_over(toy_model, tmp_path):
     (tmp_path / "model").mkdir()
     check_target(tmp_path / "model")
-    write_model(replace(toy_model.parts, card="first"), tmp_path / "model")
-    write_model(replace(toy_model.parts, card="second", teacher=None), tmp_path / "model")
+    write_model(replace(toy_model, card="first"), tmp_path / "model")
+    write_model(replace(toy_model, card="second", teacher=None), tmp_path / "model")
     assert read_model(tmp_path / "model").card == "second"
     assert not (tmp_path / "model" / "teacher").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
@@ -317,13 +315,13 @@ def test_files_beside_a_model_stay_when_it_is_written_over(copy, toy_model):
     (copy / "plots" / "deep").mkdir(parents=True)
     (copy / "plots" / "deep" / "curve.svg").write_bytes(b"\x00lines")
     (copy / "link").symlink_to("my_notes.txt")
-    write_model(replace(toy_model.parts, teacher=None), copy)
+    write_model(replace(toy_model, teacher=None), copy)
     after = contents(copy)
     assert (after["my_notes.txt"], after["plots/deep/curve.svg"]) == (b"words", b"\x00lines")
     assert (copy / "link").is_symlink()
     assert not (copy / "teacher").exists()
     assert not {"my_notes.txt", "plots/deep/curve.svg"} & set(json.loads(after["reaugkd.json"])["files"])
-    write_model(toy_model.parts, copy.parent / "other")
+    write_model(toy_model, copy.parent / "other")
     assert set(contents(copy.parent / "other")) - set(after) == {
         name for name in contents(copy.parent / "other") if name.startswith("teacher/")
     }
@@ -332,7 +330,7 @@ def test_files_beside_a_model_stay_when_it_is_written_over(copy, toy_model):
 def test_a_damaged_model_is_written_over_and_files_beside_it_stay(copy, toy_model):
     (copy / "my_notes.txt").write_text("words")
     (copy / "reaugkd.json").write_text("{")
-    write_model(toy_model.parts, copy)
+    write_model(toy_model, copy)
     assert (copy / "my_notes.txt").read_text() == "words"
     np.testing.assert_array_equal(
         ReAugKDClassifier.from_pretrained(copy).predict_proba(TEXTS), toy_model.predict_proba(TEXTS)
@@ -367,7 +365,7 @@ def test_a_full_disk_is_one_sentence_and_the_old_model_stays(copy, toy_model, mo
 
     monkeypatch.setattr(owner, writer, fail)
     with pytest.raises(ReAugKDError, match="The disk is full while writing") as caught:
-        write_model(toy_model.parts, copy)
+        write_model(toy_model, copy)
     assert "\n" not in str(caught.value)
     assert contents(copy.parent) == before
     assert [path.name for path in copy.parent.iterdir()] == ["model"]
@@ -381,7 +379,7 @@ def test_any_other_failure_leaves_the_old_model_and_nothing_else(copy, toy_model
 
     monkeypatch.setattr(model_folder, "_write_memory", fail)
     with pytest.raises(KeyboardInterrupt):
-        write_model(toy_model.parts, copy)
+        write_model(toy_model, copy)
     assert contents(copy.parent) == before
     assert [path.name for path in copy.parent.iterdir()] == ["model"]
 
@@ -397,7 +395,7 @@ def test_a_failed_rename_puts_the_old_model_back(copy, toy_model, monkeypatch):
 
     monkeypatch.setattr(type(copy), "rename", fail_for_the_new)
     with pytest.raises(OSError, match="Input/output error"):
-        write_model(toy_model.parts, copy)
+        write_model(toy_model, copy)
     assert copy.is_dir(), "the old model went with the scratch folder"
     assert contents(copy) == before
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from reaugkd.analysis.edits import Edit, apply_patch
-from reaugkd.method.distillation import DistillationSettings, train_classifier
+from reaugkd.method.distillation import train_classifier
 from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.networks.encoders import TextClassifier
 from reaugkd.networks.epochs import WATCHED_ROWS, EpochWatch, TrainingEpochs
-from reaugkd.networks.trainer import TrainingSettings
+from reaugkd.recipe import DistillationSettings, TrainingSettings
 
 
 def embeddings(rows, seed=0):
@@ -64,9 +65,8 @@ def test_a_student_that_is_watched_learns_the_same(toy_task, toy_encoder_folder,
         seen.append((epoch, student.encode(["iron and steel"])[0][0]))
 
     def student(name, **options):
-        return train_classifier(
-            toy_encoder_folder, toy_task, settings, loss, tmp_path / name, name, on_progress=lambda _: None, **options
-        )
+        given = (TextClassifier, toy_encoder_folder, toy_task, settings, loss, tmp_path / name, name)
+        return train_classifier(*given, on_progress=lambda _: None, **options)
 
     watched, alone = student("watched", on_epoch=look), student("alone")
     assert [epoch for epoch, _ in seen] == [0, 1, 2]
@@ -77,7 +77,7 @@ def test_a_student_that_is_watched_learns_the_same(toy_task, toy_encoder_folder,
 
 
 def test_a_trained_model_keeps_the_epochs_of_its_student(toy_model, toy_recipe):
-    epochs, memory = toy_model.parts.epochs, toy_model.memory
+    epochs, memory = toy_model.epochs, toy_model.memory
     assert len(epochs) == toy_recipe.epochs + 1
     np.testing.assert_array_equal(epochs.rows, np.arange(len(memory)))
     assert epochs.labels.tolist() == memory.rows["label"].tolist()
@@ -86,15 +86,15 @@ def test_a_trained_model_keeps_the_epochs_of_its_student(toy_model, toy_recipe):
 
 
 def test_an_edited_memory_keeps_the_epochs_of_the_rows_that_are_left(toy_model, tmp_path):
-    epochs, rows = toy_model.parts.epochs, toy_model.memory.rows
-    edited = apply_patch(toy_model, (Edit("remove", rows["id"].iloc[0]),)).parts.epochs
+    epochs, rows = toy_model.epochs, toy_model.memory.rows
+    edited = apply_patch(toy_model, (Edit("remove", rows["id"].iloc[0]),)).epochs
     np.testing.assert_array_equal(edited.rows, np.arange(len(rows) - 1))
     np.testing.assert_array_equal(edited.student_points, epochs.student_points[:, 1:])
     unwatched = toy_model.memory.rows["id"].drop(epochs.rows)
     assert unwatched.empty  # all are watched; so the patch below leaves none that was
     texts = [Edit("add", f"new-{number}", toy_model.classes_[0], f"apple {number}") for number in range(3)]
     emptied = apply_patch(toy_model, (*texts, *(Edit("remove", name) for name in rows["id"])))
-    assert emptied.parts.epochs is None
+    assert emptied.epochs is None
     emptied.save_pretrained(tmp_path / "model")
     assert ReAugKDClassifier.from_pretrained(tmp_path / "model").predict(["apple"]).tolist() == [emptied.classes_[0]]
     turned = epochs.of_rows(np.asarray([7, 5, 4]))

@@ -10,10 +10,11 @@ from torch import nn
 from transformers import AutoTokenizer, set_seed
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.method.distillation import GOLD_ONLY, DistillationObjective
+from reaugkd.method.distillation import DistillationObjective
 from reaugkd.networks import trainer
 from reaugkd.networks.encoders import TextClassifier
-from reaugkd.networks.trainer import Progress, TrainingSettings, collate, run_trainer
+from reaugkd.networks.trainer import Progress, collate, run_trainer
+from reaugkd.recipe import GOLD_ONLY, TrainingSettings
 
 SETTINGS = TrainingSettings(epochs=4, learning_rate=0.05, batch_size=8, bf16=False, seed=3)  # 5 steps an epoch
 

@@ -9,7 +9,8 @@ from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, Repo
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.networks import weights
-from reaugkd.networks.weights import DEFAULT_ENCODER, LARGE_ENCODER, PACKAGED_WEIGHTS, PackagedWeights, find_weights
+from reaugkd.networks.weights import LARGE_ENCODER, PACKAGED_WEIGHTS, PackagedWeights, find_weights
+from reaugkd.recipe import DEFAULT_ENCODER
 
 FILES = {"config.json": b"{}", "model.safetensors": bytes(range(256)) * 40, "1_Pooling/config.json": b'{"mean": 1}'}
 SHA256 = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}

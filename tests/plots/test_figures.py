@@ -140,7 +140,7 @@ def test_in_a_linear_pool_the_contributions_are_differences_of_probability(many_
 
 
 def test_the_maps_show_every_memory_at_its_place_in_both_panels(toy_model):
-    maps, rows = toy_model.parts.maps, toy_model.memory.rows
+    maps, rows = toy_model.maps, toy_model.memory.rows
     figure = maps_figure(maps, rows)
     for axis, points in (("x", maps.teacher_points), ("x2", maps.student_points)):
         for name in toy_model.classes_:
@@ -152,24 +152,24 @@ def test_the_maps_show_every_memory_at_its_place_in_both_panels(toy_model):
 
 def test_the_maps_show_both_texts_of_a_pair(toy_model):
     rows = toy_model.memory.rows
-    figure = maps_figure(toy_model.parts.maps, rows.assign(text_pair="second"))
+    figure = maps_figure(toy_model.maps, rows.assign(text_pair="second"))
     shown = {text for trace in figure.data for text in trace.text}
     assert shown == {f"{text} | second" for text in rows["text"]}
 
 
 def test_the_maps_have_the_same_axes(toy_model):
-    layout = maps_figure(toy_model.parts.maps, toy_model.memory.rows).layout
+    layout = maps_figure(toy_model.maps, toy_model.memory.rows).layout
     assert layout.xaxis.range == layout.xaxis2.range
     assert layout.yaxis.range == layout.yaxis2.range
 
 
 def test_the_maps_can_be_coloured_by_another_column(toy_model):
-    figure = maps_figure(toy_model.parts.maps, toy_model.memory.rows, "topic")
+    figure = maps_figure(toy_model.maps, toy_model.memory.rows, "topic")
     assert {trace.name for trace in figure.data} == {"home", "work"}
 
 
 def test_the_query_and_lines_to_its_neighbours_are_in_both_maps(toy_model, explanation):
-    parts = toy_model.parts
+    parts = toy_model
     places = parts.maps.place(explanation.embedding, parts.memory)
     figure = maps_figure(parts.maps, parts.memory.rows, explanation=explanation, query_points=places)
     both = ((parts.maps.teacher_points, "x"), (parts.maps.student_points, "x2"))
@@ -317,7 +317,7 @@ def test_every_figure_has_a_title_and_names_both_axes(toy_model, explanation):
     figures = [
         probabilities_figure(explanation),
         contributions_figure(explanation),
-        maps_figure(toy_model.parts.maps, toy_model.memory.rows),
+        maps_figure(toy_model.maps, toy_model.memory.rows),
         points_figure(points, {"label": ["a", "b"], "topic": ["c", "d"]}, ["one", "two"], "a finding"),
         ablations_figure({"metric": "accuracy", "methods": scores}),
         loss_figure({"Teacher": [(1, 0.5)], "Student": [(1, 0.4)]}),

@@ -11,10 +11,10 @@ from memories import brute_force, unit
 from toy_data import toy_rows
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.method.distillation import DistillationSettings
 from reaugkd.method.key_fitting import UntunedEncoder
+from reaugkd.method.student import Student
 from reaugkd.method.teacher import TeacherOutputs
-from reaugkd.recipe import Recipe
+from reaugkd.recipe import DistillationSettings, Recipe
 from reaugkd.study import scenarios
 from reaugkd.study.scenarios import few_labels, new_classes, part_of, unlabelled_text
 from reaugkd.tasks.task import SPLITS, make_task, with_unlabelled
@@ -201,15 +201,15 @@ def test_the_memory_of_unlabelled_text_holds_it_by_the_teachers_word_and_the_poo
 
 def test_with_equal_steps_both_students_take_as_many(half_labelled, recipe, monkeypatch):
     task, labels = half_labelled
-    steps, original = [], scenarios.distill
+    steps, original = [], Student.fit
 
-    def counted(of_task, given, folder, *, on_progress, **options):
+    def counted(*given, on_progress):
         done = []
-        student = original(of_task, given, folder, on_progress=lambda progress: done.append(progress.step), **options)
+        student = original(*given, on_progress=lambda progress: done.append(progress.step))
         steps.append(max(done))
         return student
 
-    monkeypatch.setattr(scenarios, "distill", counted)
+    monkeypatch.setattr(Student, "fit", counted)
     list(unlabelled_text(task, lambda task: says_gold(task, {"unlabelled": labels}), recipe))
     without, equal, with_text = steps
     an_epoch = ceil(60 / recipe.student_training.batch_size)
@@ -232,13 +232,9 @@ def test_equal_steps_are_reckoned_from_the_epochs_that_the_recipe_gives_the_larg
 
 def test_a_student_without_hidden_states_is_not_aligned(task, recipe, monkeypatch):
     losses = []
-    original = scenarios.distill
+    original = Student.fit
     monkeypatch.setattr(
-        scenarios,
-        "distill",
-        lambda task, given, *more, **options: (
-            losses.append(given.distillation) or original(task, given, *more, **options)
-        ),
+        Student, "fit", lambda *given, **options: losses.append(given[2].distillation) or original(*given, **options)
     )
     settings = DistillationSettings(relational_temperature=0.2)
     _, soft_labels = says_gold(task).of("train")

@@ -17,8 +17,9 @@ from reaugkd.method import choice
 from reaugkd.method.answers import EncodedTexts, answer
 from reaugkd.method.choice import choose_linear, choose_pool
 from reaugkd.method.key_fitting import UntunedEncoder, fit_keys
+from reaugkd.method.memory import Memory
+from reaugkd.method.student import Student
 from reaugkd.method.teacher import TeacherOutputs
-from reaugkd.recipe import taught_memory
 from reaugkd.study import answers as answers_module
 from reaugkd.study import controls, scenarios
 from reaugkd.study import report as report_module
@@ -150,13 +151,13 @@ def test_a_teacher_teaches_the_methods_that_it_names(plan, tmp_path):
 def trained(monkeypatch):
     """Names of the students that are trained."""
     names = []
-    original = study_module.distill
+    original = Student.fit
 
-    def spy(*arguments, **options):
-        names.append(arguments[2].parent.stem)
-        return original(*arguments, **options)
+    def spy(*arguments, folder, **options):
+        names.append(folder.parent.stem)
+        return original(*arguments, folder=folder, **options)
 
-    monkeypatch.setattr(study_module, "distill", spy)
+    monkeypatch.setattr(Student, "fit", spy)
     return names
 
 
@@ -204,19 +205,19 @@ def test_a_changed_setting_trains_the_students_that_it_concerns(finished, traine
 
 def test_an_interrupted_student_goes_on_by_the_same_settings_only(copied, plan, monkeypatch):
     (copied / "work" / "students" / "one" / "wide" / "kd-0.npz").unlink()
-    begun, original = [], study_module.distill
+    begun, original = [], Student.fit
 
-    def interrupted(task, recipe, scratch, **_):
-        begun.append((recipe.epochs, scratch.is_dir()))
-        scratch.mkdir(parents=True, exist_ok=True)
+    def interrupted(task, memory, recipe, *, folder, **_):
+        begun.append((recipe.epochs, folder.is_dir()))
+        folder.mkdir(parents=True, exist_ok=True)
         raise InterruptedError
 
-    monkeypatch.setattr(study_module, "distill", interrupted)
+    monkeypatch.setattr(Student, "fit", interrupted)
     for study in (read_study(copied / "study.yaml"),) * 2 + (with_kd_of_one_epoch(plan, copied / "other.yaml"),):
         with pytest.raises(InterruptedError):
             run_study(study, copied, copied / "work", say=lambda _: None)
     assert begun == [(3, False), (3, True), (1, False)]
-    monkeypatch.setattr(study_module, "distill", original)
+    monkeypatch.setattr(Student, "fit", original)
     run_study(study, copied, copied / "work", say=lambda _: None)
     assert not list((copied / "work" / "students").rglob("*.partial"))
 
@@ -386,7 +387,7 @@ def own_path(finished, tokenizer, of_student, encoder=None):
     (outputs,) = (work / "teachers").glob(f"two-{teacher}-{teacher_seed}-*.parquet")
     (z,) = (work / "keys").glob(f"two-{teacher}-{teacher_seed}-*.npz")
     soft_labels, texts = TeacherOutputs.load(outputs).calibrated(task).of("train")[1], task.texts("train")
-    memory = taught_memory(task, soft_labels, np.load(z)["train"])
+    memory = Memory.of(task, soft_labels, np.load(z)["train"])
     untuned = None if encoder is None else UntunedEncoder.of(encoder[0], texts, layers=encoder[1])
     said, found = np.load(work / "students" / "two" / teacher / f"{method}-0.npz"), []
     for split, held_out in (("validation", task.texts("validation")), ("test", ())):
@@ -464,8 +465,8 @@ def test_a_task_with_unlabelled_rows_is_taught_and_searched_with_them(plan, tmp_
     changes["teachers"] = {"wide": plan["teachers"]["wide"]}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, **changes}))
     study, taught, memories, labelled = read_study(tmp_path / "study.yaml"), [], [], []
-    distill, fit, gold = study_module.distill, answers_module.fit_keys, controls.gold_classifier
-    monkeypatch.setattr(study_module, "distill", lambda *given, **more: taught.append(more) or distill(*given, **more))
+    distill, fit, gold = Student.fit, answers_module.fit_keys, controls.gold_classifier
+    monkeypatch.setattr(Student, "fit", lambda *given, **more: taught.append(given[1]) or distill(*given, **more))
     monkeypatch.setattr(
         answers_module, "fit_keys", lambda *given, **more: memories.append(given) or fit(*given, **more)
     )
@@ -476,15 +477,15 @@ def test_a_task_with_unlabelled_rows_is_taught_and_searched_with_them(plan, tmp_
     assert count > 75 + 30
     (outputs,) = (tmp_path / "work" / "teachers").glob("one-wide-3-*.parquet")
     soft_labels = TeacherOutputs.load(outputs).calibrated(task).of("train", "unlabelled")[1]
-    assert ["soft_labels" in given for given in taught] == [True, False]  # ReAugKD first
-    np.testing.assert_array_equal(taught[0]["soft_labels"], soft_labels)
-    assert len(taught[0]["keys"]) == count
+    assert taught[1] is None  # ReAugKD first
+    np.testing.assert_array_equal(taught[0].soft_labels, soft_labels)
+    assert len(taught[0]) == count
     found = study_answers(study, tmp_path, tmp_path / "work")
     assert found["answer"].tolist() == [*WAYS, *ENCODERS, "off"]
     for memory, texts, _ in memories:
         assert (len(memory), texts) == (count, task.taught_texts)
         np.testing.assert_array_equal(memory.labels[75:], soft_labels[75:].argmax(axis=1))
-        np.testing.assert_allclose(memory.teacher_embeddings, taught[0]["keys"], atol=1e-6)
+        np.testing.assert_allclose(memory.teacher_embeddings, taught[0].teacher_embeddings, atol=1e-6)
     for texts, labels in labelled:  # only train rows have a gold label
         assert set(texts) <= set(task.texts("train"))
         by_text = dict(zip(task.texts("train"), task.labels("train").tolist(), strict=True))

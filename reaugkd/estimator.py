@@ -1,0 +1,171 @@
+"""The whole method as a scikit-learn estimator: ``fit(texts, labels)``, ``predict``, ``predict_proba``."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.method.memory import Memory
+from reaugkd.method.projection import ProjectionHead
+from reaugkd.method.student import Student
+from reaugkd.method.teacher import Teacher
+from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.networks.trainer import Progress
+from reaugkd.recipe import DEFAULT_ENCODER, Recipe
+from reaugkd.tasks.task import make_task
+from reaugkd.texts import Text, check_texts, label_text
+
+
+class DistilledClassifier(ClassifierMixin, BaseEstimator):
+    """A student with its teacher's memory, trained by one call of ``fit``.
+
+    A tenth of the rows is held out to choose how much the memory counts. Nothing is written to disk;
+    ``model_.save_pretrained(folder)`` does that.
+
+    Parameters
+    ----------
+    teacher, student : str
+        Pretrained encoders: folders, or names that :func:`reaugkd.networks.weights.find_weights` finds.
+    student_layers : int or None
+        Only the first so many layers of the student's encoder; None keeps all.
+    epochs, teacher_epochs : float or None
+        Passes over the rows of student and teacher; by their number if None.
+    max_length : int
+        Tokens after which a text is cut.
+    encoder_key : str or None
+        A pretrained encoder by which the memory is searched too, at the cost of a pass for every text.
+    random_state : int
+        Seed of all trainings.
+    verbose : bool
+        Draw the progress.
+
+    Attributes
+    ----------
+    classes_ : (C,) ndarray
+        The labels in their order, of the kind that was given.
+    model_ : ReAugKDClassifier
+        The trained model, which explains its answers too.
+
+    Examples
+    --------
+    >>> classifier = DistilledClassifier(teacher=encoder, student=encoder, epochs=1, teacher_epochs=1)
+    >>> classifier.fit(task.texts("train"), task.table("train")["label"]).classes_
+    array(['fruit', 'metal', 'weather'], dtype=object)
+    >>> classifier.predict_proba(["some iron and zinc"]).shape
+    (1, 3)
+    """
+
+    classes_: NDArray[Any]
+    model_: ReAugKDClassifier
+
+    def __init__(
+        self,
+        teacher: str = DEFAULT_ENCODER,
+        student: str = DEFAULT_ENCODER,
+        student_layers: int | None = 2,
+        *,
+        epochs: float | None = None,
+        teacher_epochs: float | None = None,
+        max_length: int = 128,
+        encoder_key: str | None = None,
+        random_state: int = 0,
+        verbose: bool = False,
+    ) -> None:
+        self.teacher = teacher
+        self.student = student
+        self.student_layers = student_layers
+        self.epochs = epochs
+        self.teacher_epochs = teacher_epochs
+        self.max_length = max_length
+        self.encoder_key = encoder_key
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self) -> Tags:
+        """Say that this takes texts."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string, tags.input_tags.two_d_array = True, False
+        return tags
+
+    def fit(self, X: Sequence[Text] | ArrayLike | pd.DataFrame, y: ArrayLike) -> "DistilledClassifier":
+        """Train teacher, projection head and student, and fit the keys of the memory.
+
+        Parameters
+        ----------
+        X : (N,) sequence of str, or (N, 2) of pairs
+            Texts or pairs of texts: a list, an array, a Series, or a DataFrame of one or two columns. An index is not
+            read: rows stay in their order.
+        y : (N,) array-like
+            Their labels, strings or numbers.
+
+        Returns
+        -------
+        DistilledClassifier
+            This estimator.
+
+        Raises
+        ------
+        ReAugKDError
+            If a text is empty, there are too few rows to hold some out, or an encoder is not found.
+        ValueError
+            If there are more labels than texts, or fewer.
+        """
+        texts = _as_texts(X)
+        labels = column_or_1d(y)
+        check_consistent_length(texts, labels)
+        self.classes_, numbers = np.unique(labels, return_inverse=True)
+        names = [label_text(label) for label in self.classes_.tolist()]
+        if len(set(names)) < len(names):
+            raise ReAugKDError("Two labels differ in spaces alone; write each label in one way.")
+        columns = (
+            {"text": texts} if isinstance(texts[0], str) else dict(zip(("text", "text_pair"), zip(*texts), strict=True))
+        )
+        table = pd.DataFrame(columns).assign(label=[names[number] for number in numbers])
+        # A task has test rows, which no step below reads.
+        task = make_task("texts", {"train": table, "test": table.head(1)}, label_names=names)
+        names_of_settings = (
+            "teacher",
+            "student",
+            "student_layers",
+            "epochs",
+            "teacher_epochs",
+            "max_length",
+            "encoder_key",
+        )
+        recipe = Recipe(**{name: getattr(self, name) for name in names_of_settings}, seed=self.random_state)
+        on_progress = None if self.verbose else _silent
+        outputs = Teacher.fit(task, recipe, on_progress=on_progress).outputs(task).calibrated(task)
+        hidden, soft_labels = outputs.of("train")
+        head = ProjectionHead.fit(task, hidden, recipe, on_progress=on_progress)
+        memory = Memory.of(task, soft_labels, head.project(hidden))
+        student = Student.fit(task, memory, recipe, on_progress=on_progress)
+        self.model_ = ReAugKDClassifier.tune(student, memory, task, recipe)
+        return self
+
+    def predict_proba(self, X: Sequence[Text] | ArrayLike | pd.DataFrame) -> NDArray[np.float64]:
+        """Return the class probabilities (N, C), columns in the order of ``classes_``; X is as in :meth:`fit`."""
+        check_is_fitted(self)
+        return self.model_.predict_proba(_as_texts(X))
+
+    def predict(self, X: Sequence[Text] | ArrayLike | pd.DataFrame) -> NDArray[Any]:
+        """Return the most probable class of each text, (N,); X is as in :meth:`fit`."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+
+def _as_texts(given: Any) -> list[Text]:
+    """Return texts or pairs as a list, of whatever holds them."""
+    if isinstance(given, pd.DataFrame):
+        given = given.iloc[:, 0] if given.shape[1] == 1 else given.to_numpy()
+    if isinstance(given, np.ndarray | pd.Series):
+        given = given.tolist()
+    return check_texts([tuple(text) if isinstance(text, list) else text for text in given])
+
+
+def _silent(_: Progress) -> None:
+    """Draw no progress."""

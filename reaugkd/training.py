@@ -1,0 +1,350 @@
+"""The whole method in one call, from a task to a trained model; an interrupted training goes on."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from accelerate import PartialState
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.files import check_writable
+from reaugkd.method.alignment import alignment
+from reaugkd.method.answers import EncodedTexts
+from reaugkd.method.choice import too_few_rows
+from reaugkd.method.distillation import OnStudentEpoch
+from reaugkd.method.key_fitting import fit_keys_by_split
+from reaugkd.method.keys import Key
+from reaugkd.method.memory import TEACHER, Memory
+from reaugkd.method.pool import Pool
+from reaugkd.method.projection import ProjectionHead
+from reaugkd.method.student import Student
+from reaugkd.method.teacher import Teacher, TeacherOutputs
+from reaugkd.model.card import about_memory, model_card
+from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.model.evaluation import Networks, score_methods
+from reaugkd.model.folder import EPOCHS_FILE, ModelSettings, check_target
+from reaugkd.model.maps import fit_maps
+from reaugkd.networks.encoders import TextClassifier, check_encoder, share_cut
+from reaugkd.networks.epochs import EpochWatch, TrainingEpochs
+from reaugkd.networks.trainer import OnProgress, Progress
+from reaugkd.networks.weights import find_weights
+from reaugkd.recipe import Recipe
+from reaugkd.tasks.task import Task
+from reaugkd.working_folder import student_stages, teacher_stages, working_folder
+
+TEXTS_TO_COUNT = 1_000  # of the train texts, to tell which share is cut
+MANY_CUT = 0.05
+STAGES = {"student": "Student alone", "kd": "Student by soft labels (KD)", "reaugkd": "Student by ReAugKD"}
+
+
+def teach(task: Task, recipe: Recipe, out: str | Path, *, on_progress: OnProgress | None = None) -> TeacherOutputs:
+    """Fine-tune a teacher and write its outputs for every row to a file.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    recipe : Recipe
+        ``teacher``, ``teacher_epochs``, ``teacher_training``, ``max_length`` and ``seed`` count.
+    out : str or Path
+        A Parquet file, from which :func:`train` starts without any teacher.
+    on_progress : callable, optional
+        Is told of the progress.
+
+    Returns
+    -------
+    TeacherOutputs
+        What was written.
+
+    Raises
+    ------
+    ReAugKDError
+        If the file cannot be written there, weights are not found or cannot encode the texts, or the disk is full.
+
+    Examples
+    --------
+    >>> outputs = teach(task, recipe, folder / "outputs.parquet", on_progress=silent)
+    >>> outputs.check(task)
+    """
+    out = check_outputs_file(out)
+    recipe = recipe.for_task(task)
+    _check_encoders(task, recipe, on_progress, "teacher")
+    # Not OUT.partial: that is of a model that is trained beside the file.
+    with working_folder(out.with_name(out.stem + ".teacher.partial"), teacher_stages(task, recipe)) as (work,):
+        outputs = _teacher_outputs(task, recipe, work, on_progress)
+        if PartialState().is_main_process:
+            outputs.save(out)
+    return outputs
+
+
+def check_outputs_file(out: str | Path) -> Path:
+    """Refuse to write a teacher's outputs to what is no Parquet file.
+
+    Parameters
+    ----------
+    out : str or Path
+        The file; ``~`` is the home folder.
+
+    Returns
+    -------
+    Path
+        The same file.
+
+    Raises
+    ------
+    ReAugKDError
+        If it has another ending, is a folder, or may not be written.
+    """
+    out = Path(out).expanduser()
+    if out.suffix != ".parquet":
+        raise ReAugKDError(f"{str(out)!r} must end in .parquet; name another file for the outputs.")
+    if out.is_dir():
+        raise ReAugKDError(f"{str(out)!r} is a folder; name a file for the outputs.")
+    check_writable(out)
+    return out
+
+
+def train(
+    task: Task,
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    teacher_outputs: TeacherOutputs | None = None,
+    on_progress: OnProgress | None = None,
+    say: Callable[[str], object] | None = None,
+) -> ReAugKDClassifier:
+    """Train teacher, projection head and students, score every ablation, and save the model.
+
+    An interrupted training goes on where it stopped when it is called again with the same task and recipe: each
+    finished stage lies in ``OUT.partial``, which goes when the model is whole, with all that other settings left there.
+    A good model in ``out`` stays until then. With other settings of the students, a teacher that is finished is not
+    trained again.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    recipe : Recipe
+        Every choice.
+    out : str or Path
+        The model's folder.
+    teacher_outputs : TeacherOutputs, optional
+        Outputs of a teacher that was trained before; then none is trained.
+    on_progress : callable, optional
+        Is told of the progress, and may raise to cancel.
+    say : callable, optional
+        Is told in a sentence, before the first stage, of texts that stand in train and in another split, and of many
+        that are cut.
+
+    Returns
+    -------
+    ReAugKDClassifier
+        The trained model, as it was saved.
+
+    Raises
+    ------
+    ReAugKDError
+        If the outputs do not fit the task, ``out`` holds something else, weights are not found, an encoder cannot
+        encode the texts or lacks layers that are asked for, or the disk is full.
+
+    Examples
+    --------
+    >>> trained = train(task, recipe, folder / "model", on_progress=silent)
+    >>> ReAugKDClassifier.from_pretrained(folder / "model").classes_.tolist() == trained.classes_.tolist()
+    True
+    """
+    out = check_target(out)
+    recipe = recipe.for_task(task)
+    if teacher_outputs is None:
+        _check_encoders(task, recipe, on_progress, "teacher", "encoder_key", "student")
+    elif recipe.keep_teacher:
+        raise ReAugKDError("A teacher that is only known by its outputs cannot be kept; leave one of the two out.")
+    else:
+        teacher_outputs.check(task)
+        recipe = replace(recipe, teacher=teacher_outputs.teacher)
+        _check_encoders(task, recipe, on_progress, "encoder_key", "student")
+    if say is not None and PartialState().is_main_process:
+        _tell_of_texts(task, recipe, say)
+    stages = [student_stages(task, recipe, teacher_outputs)]
+    stages += [teacher_stages(task, recipe)] if teacher_outputs is None else []
+    seconds: dict[str, float] = {}
+    teacher = None
+    partial = out.with_name(out.name + ".partial")
+    with working_folder(partial, *stages) as (work, *teaching):
+        if teacher_outputs is None:
+            with _timed(seconds, "teacher"):
+                teacher_outputs = _teacher_outputs(task, recipe, teaching[0], on_progress)
+            if recipe.keep_teacher:
+                teacher = Teacher.load(teaching[0] / "teacher", max_length=recipe.max_length)
+        if recipe.calibrate_teacher:
+            teacher_outputs = teacher_outputs.calibrated(task)
+        with _timed(seconds, "projection_head"):
+            hidden = teacher_outputs.of("train")[0]
+            head = ProjectionHead.fit(task, hidden, recipe, folder=work / "projection_head", on_progress=on_progress)
+        hidden, soft_labels = teacher_outputs.of(*task.taught_splits)
+        memory = Memory.of(task, soft_labels, head.project(hidden))
+        students = _students(task, recipe, memory, work, seconds, on_progress)
+        student = students["reaugkd"]
+        _report(on_progress, "Keys of the memory")
+        with _timed(seconds, "keys"):
+            keyed = fit_keys_by_split(task, memory, student, recipe)
+        _report(on_progress, "Evaluation")
+        with _timed(seconds, "evaluation"):
+            metrics, pool = _evaluate(task, teacher_outputs, head, keyed, students)
+        _report(on_progress, "Maps")
+        with _timed(seconds, "maps"):
+            embeddings = student.embed(task.taught_texts)
+            maps = fit_maps(memory.teacher_embeddings, embeddings, recipe.seed)
+        metrics["seconds"] = seconds
+        settings = ModelSettings.of(task, recipe, student.num_layers)
+        keys, memory = keyed["test"]
+        model = ReAugKDClassifier(
+            settings=settings,
+            pool=pool,
+            student=student,
+            memory=memory,
+            keys=keys,
+            metrics=metrics,
+            evaluation_rows=_evaluation_rows(task, teacher_outputs),
+            maps=maps,
+            projection_head=head,
+            teacher=teacher,
+            card=model_card(settings, metrics),
+            epochs=TrainingEpochs.load(work / EPOCHS_FILE),
+        )
+        if PartialState().is_main_process:
+            model.save_pretrained(out)
+    return model
+
+
+def _tell_of_texts(task: Task, recipe: Recipe, say: Callable[[str], object]) -> None:
+    """Tell what makes the scores of a task better, or worse, than one may think."""
+    known = set(task.texts("train"))
+    shares = {split: np.mean([text in known for text in task.texts(split)]) for split in ("test", "validation")}
+    repeated = " and ".join(f"{100 * share:.3g} % of the {split} texts" for split, share in shares.items() if share)
+    if repeated:
+        say(f"{repeated} stand word for word in train, so the scores on them flatter the model.")
+    texts = task.texts("train")
+    cut = share_cut(find_weights(recipe.student), texts[:: -(-len(texts) // TEXTS_TO_COUNT)], recipe.max_length)
+    if cut > MANY_CUT:
+        length = f"max_length ({recipe.max_length} tokens)"
+        say(f"About {100 * cut:.0f} % of the train texts are longer than {length} and are cut.")
+
+
+def _check_encoders(task: Task, recipe: Recipe, on_progress: OnProgress | None, *roles: str) -> None:
+    """Fetch and try encoders before the first stage: what the last one needs would else show after hours."""
+    layers = {"teacher": None, "encoder_key": recipe.encoder_key_layers, "student": recipe.student_layers}
+    for role in roles:
+        name = getattr(recipe, role)
+        if name is not None:
+            check_encoder(
+                find_weights(name, lambda sentence: _report(on_progress, sentence)),
+                [text for split in task.splits for text in task.texts(split)],
+                layers=layers[role],
+                max_length=recipe.max_length,
+                every_layer=role == "encoder_key",
+            )
+
+
+def _teacher_outputs(task: Task, recipe: Recipe, work: Path, on_progress: OnProgress | None) -> TeacherOutputs:
+    """Fine-tune the teacher, or load its outputs if an interrupted training had finished them."""
+    path = work / "teacher_outputs.parquet"
+    if path.is_file():
+        return TeacherOutputs.load(path)
+    teacher = Teacher.fit(task, recipe, folder=work / "checkpoints", on_progress=on_progress)
+    _report(on_progress, "Teacher outputs")
+    outputs = teacher.outputs(task)
+    if PartialState().is_main_process:
+        teacher.save(work / "teacher")
+        outputs.save(path)
+    PartialState().wait_for_everyone()
+    return outputs
+
+
+def _students(
+    task: Task, recipe: Recipe, memory: Memory, work: Path, seconds: dict[str, float], on_progress: OnProgress | None
+) -> dict[str, Student]:
+    """Train the student of each ablation, or load it if an interrupted training had finished it; ours comes last."""
+    unaligned = replace(recipe.distillation, relational_weight=0.0)
+    alone = replace(unaligned, soft_label_weight=0.0, gold_label_weight=1.0)
+    is_main, students = PartialState().is_main_process, {}
+    for method, loss in {"student": alone, "kd": unaligned, "reaugkd": recipe.distillation}.items():
+        folder, finished = work / method, work / method / "finished"
+        with _timed(seconds, method):
+            if finished.is_file():
+                students[method] = Student.load(folder, max_length=recipe.max_length)
+                continue
+            watch = _watched(task, memory, work / EPOCHS_FILE, on_progress)
+            students[method] = Student.fit(
+                task,
+                memory,
+                replace(recipe, distillation=loss),
+                folder=work / f"{method}_checkpoints",
+                stage=STAGES[method],
+                on_progress=on_progress,
+                on_epoch=watch if method == "reaugkd" and is_main else None,
+            )
+            if is_main:
+                students[method].save(folder)
+                finished.touch()
+    return students
+
+
+def _watched(task: Task, memory: Memory, path: Path, on_progress: OnProgress | None) -> OnStudentEpoch:
+    """Return what follows some train texts through the training of the student."""
+    watch = EpochWatch(memory.teacher_embeddings, memory.rows["label"].to_numpy(dtype=str))
+    every = task.taught_texts
+    texts = [every[row] for row in watch.rows]
+
+    def on_epoch(epoch: int, student: TextClassifier) -> None:
+        epochs = watch.seen(epoch, student.embed(texts), path)
+        if on_progress is not None:
+            on_progress(Progress(STAGES["reaugkd"], epochs=epochs))
+
+    return on_epoch
+
+
+def _evaluate(
+    task: Task,
+    teacher_outputs: TeacherOutputs,
+    head: ProjectionHead,
+    keyed: dict[str, tuple[dict[str, Key], Memory]],
+    students: dict[str, Student],
+) -> tuple[dict[str, Any], Pool]:
+    encoded: dict[str, dict[str, EncodedTexts]] = {method: {} for method in ("teacher", *students)}
+    for split, (keys, _) in keyed.items():
+        texts, (hidden, soft_labels) = task.texts(split), teacher_outputs.of(split)
+        z = head.project(hidden)
+        encoded["teacher"][split] = EncodedTexts(texts, z, soft_labels, {TEACHER: z})
+        for method, student in students.items():
+            encoded[method][split] = EncodedTexts.of(student, keys, texts)
+    labels, memory = {split: task.labels(split) for split in keyed}, keyed["test"][1]
+    methods, pool = score_methods(Networks(**encoded), labels, memory, keyed["validation"][1], task.metric)
+    aligned = alignment(encoded["reaugkd"]["test"].embeddings, encoded["teacher"]["test"].embeddings, memory)
+    about = about_memory(pool, too_few_rows(len(labels["validation"])))
+    return {"metric": task.metric, "methods": methods, "alignment": aligned, "memory": about}, pool
+
+
+def _evaluation_rows(task: Task, teacher_outputs: TeacherOutputs) -> pd.DataFrame:
+    tables = [
+        task.table(split).assign(split=split, teacher_soft_labels=list(teacher_outputs.of(split)[1]))
+        for split in ("validation", "test")
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.monotonic()
+    yield
+    seconds[stage] = round(time.monotonic() - start, 1)
+
+
+def _report(on_progress: OnProgress | None, stage: str) -> None:
+    if on_progress is not None:
+        on_progress(Progress(stage))

@@ -1,0 +1,53 @@
+"""The public names: each is documented, and its example runs and gives what it says."""
+
+import doctest
+import importlib
+import inspect
+
+import pytest
+
+import reaugkd
+from reaugkd.method.teacher import Teacher
+
+CONSTANTS = {"__version__", "DEFAULT_ENCODER", "SHOPTALK_TEACHER_OUTPUTS"}
+NAMES = [name for name in reaugkd.__all__ if name not in CONSTANTS]
+
+
+@pytest.fixture(scope="module")
+def shown(toy_task, toy_model_folder, pooled_model, toy_recipe, toy_encoder_folder):
+    """What the examples take for granted."""
+    teacher = Teacher.load(toy_model_folder / "teacher")
+    outputs = teacher.outputs(toy_task)
+    head = pooled_model.projection_head
+    teacher_encoded = {}
+    for split in ("validation", "test"):
+        hidden, soft_labels = outputs.of(split)
+        z = head.project(hidden)
+        teacher_encoded[split] = reaugkd.EncodedTexts(toy_task.texts(split), z, soft_labels, {"teacher": z})
+    return {
+        **{name: getattr(reaugkd, name) for name in reaugkd.__all__},
+        "task": toy_task,
+        "outputs": outputs,
+        "head": head,
+        "teacher_encoded": teacher_encoded,
+        "memory": pooled_model.memory,
+        "student": pooled_model.student,
+        "model": pooled_model,
+        "encoder": str(toy_encoder_folder),
+        "recipe": toy_recipe.updated(epochs=1, teacher_epochs=1),
+        "silent": lambda _: None,
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_public_name_is_documented_with_an_example_that_runs(name, shown, tmp_path):
+    public = getattr(reaugkd, name)
+    assert inspect.getdoc(public)
+    found = doctest.DocTestFinder(recurse=True).find(public, name, module=importlib.import_module(public.__module__))
+    examples = [test for test in found if test.examples]
+    assert examples, f"{name} has no example"
+    for test in examples:
+        test.globs = {**shown, "folder": tmp_path}
+        said = []
+        doctest.DocTestRunner(optionflags=doctest.IGNORE_EXCEPTION_DETAIL).run(test, out=said.append)
+        assert said == [], "".join(said)
