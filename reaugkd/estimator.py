@@ -19,7 +19,9 @@ from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.networks.trainer import Progress
 from reaugkd.recipe import DEFAULT_ENCODER, Recipe
 from reaugkd.tasks.task import make_task
-from reaugkd.texts import Text, check_texts, label_text
+from reaugkd.texts import Text, check_texts, label_text, two_parts
+
+NAMED = ("teacher", "student", "student_layers", "epochs", "teacher_epochs", "max_length", "encoder_key")
 
 
 class DistilledClassifier(ClassifierMixin, BaseEstimator):
@@ -42,6 +44,8 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         A pretrained encoder by which the memory is searched too, at the cost of a pass for every text.
     random_state : int
         Seed of all trainings.
+    recipe : Recipe or None
+        Every other choice.
     verbose : bool
         Draw the progress.
 
@@ -75,6 +79,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         max_length: int = 128,
         encoder_key: str | None = None,
         random_state: int = 0,
+        recipe: Recipe | None = None,
         verbose: bool = False,
     ) -> None:
         self.teacher = teacher
@@ -85,6 +90,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         self.max_length = max_length
         self.encoder_key = encoder_key
         self.random_state = random_state
+        self.recipe = recipe
         self.verbose = verbose
 
     def __sklearn_tags__(self) -> Tags:
@@ -123,22 +129,13 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         names = [label_text(label) for label in self.classes_.tolist()]
         if len(set(names)) < len(names):
             raise ReAugKDError("Two labels differ in spaces alone; write each label in one way.")
-        columns = (
-            {"text": texts} if isinstance(texts[0], str) else dict(zip(("text", "text_pair"), zip(*texts), strict=True))
-        )
+        firsts, seconds = zip(*map(two_parts, texts), strict=True)
+        columns = {"text": firsts} if isinstance(texts[0], str) else {"text": firsts, "text_pair": seconds}
         table = pd.DataFrame(columns).assign(label=[names[number] for number in numbers])
         # A task has test rows, which no step below reads.
         task = make_task("texts", {"train": table, "test": table.head(1)}, label_names=names)
-        names_of_settings = (
-            "teacher",
-            "student",
-            "student_layers",
-            "epochs",
-            "teacher_epochs",
-            "max_length",
-            "encoder_key",
-        )
-        recipe = Recipe(**{name: getattr(self, name) for name in names_of_settings}, seed=self.random_state)
+        named = {name: value for name, value in self.get_params().items() if name in NAMED}
+        recipe = (self.recipe or Recipe()).updated(**named, seed=self.random_state)
         on_progress = None if self.verbose else _silent
         outputs = Teacher.fit(task, recipe, on_progress=on_progress).outputs(task).calibrated(task)
         hidden, soft_labels = outputs.of("train")
@@ -155,7 +152,8 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Sequence[Text] | ArrayLike | pd.DataFrame) -> NDArray[Any]:
         """Return the most probable class of each text, (N,); X is as in :meth:`fit`."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
 
 
 def _as_texts(given: Any) -> list[Text]:
