@@ -470,7 +470,7 @@ def test_weights_runs_in_a_process_that_has_imported_nothing_else(toy_encoder_fo
 def test_edit_shows_what_changes_and_saves_a_new_version_beside_the_original(run, monkeypatch, tmp_path, toy_model):
     monkeypatch.setenv("COLUMNS", "200")
     by_memory = replace(toy_model, pool=by_memory_alone(toy_model.pool, 4))
-    ReAugKDClassifier(by_memory).save_pretrained(tmp_path / "model")
+    by_memory.save_pretrained(tmp_path / "model")
     label = toy_model.classes_[0]
     edits = [{"edit": "relabel", "id": name, "label": label} for name in toy_model.memory.rows["id"]]
     edits.append({"edit": "add", "id": "mine", "label": "gadget", "text": "the gadget hums"})

@@ -32,7 +32,7 @@ from reaugkd.tasks.task import Task
 from reaugkd.texts import Text, check_texts, label_text, texts_of
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(eq=False, kw_only=True, repr=False)
 class ReAugKDClassifier:
     """A trained student with the teacher's memory.
 

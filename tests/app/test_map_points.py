@@ -17,7 +17,6 @@ from app.parts.map_points import (
 )
 from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.errors import ReAugKDError
-from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.plots.figures import PALETTE
 
 
@@ -93,7 +92,7 @@ def test_a_further_column_of_any_name_changes_nothing_that_is_found_out(toy_mode
     parts = toy_model
     memory = replace(parts.memory, rows=parts.memory.rows.assign(**{name: "mine"}))
     named = replace(parts, memory=memory, evaluation_rows=parts.evaluation_rows.assign(**{name: "mine"}))
-    model = ReAugKDClassifier(named)
+    model = named
     answers = model.answer(model.encode_rows(model.held_out(["test"])))
     found = map_points(model, answers, of_memories).rows
     pd.testing.assert_frame_equal(found[points.rows.columns], points.rows)

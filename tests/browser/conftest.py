@@ -22,7 +22,6 @@ from app.page import build_app
 from app.serve import launch
 from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.method.pool import KeySettings, Pool
-from reaugkd.model.classifier import ReAugKDClassifier
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WAIT_MS = 60_000
@@ -157,7 +156,7 @@ def forgetful(puzzled_model):
     leak = Edit("add", "leak", leaked["label"], leaked["text"])
     pool = Pool({"aligned": KeySettings(4, 0.05, 1.0), "text": KeySettings(4, 0.05, 0.5)})
     parts = replace(apply_patch(puzzled_model, (leak,)), pool=pool)
-    model = ReAugKDClassifier(parts)
+    model = parts
     labels = held["label"].tolist()
     said = {row: model.explain(held["text"].iloc[row]) for row in np.flatnonzero(held["split"] == "test").tolist()}
     changed = [(row, one) for row, one in said.items() if one.label != one.student_label]

@@ -88,7 +88,7 @@ def test_an_opening_page_complains_of_no_empty_box(open_page, address):
 def test_a_text_is_answered_while_the_maps_are_still_coming(open_page, serve_model, toy_model, monkeypatch):
     may_come, points_of = threading.Event(), maps_panel.points_of
     monkeypatch.setattr(maps_panel, "points_of", lambda model: may_come.wait(300) and points_of(model))
-    page = open_page(serve_model(ReAugKDClassifier(toy_model)))
+    page = open_page(serve_model(replace(toy_model)))
     try:
         ask(page, "plum and pear")
         expect(page.locator("#answer .asked")).to_have_text("plum and pear")

@@ -74,7 +74,7 @@ POOLS = {
 @pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)
 def test_every_setting_of_a_pool_comes_back(toy_model, tmp_path, pool):
     write_model(replace(toy_model, pool=pool), tmp_path / "again")
-    assert read_model(tmp_path / "again").pool == pool
+    assert ReAugKDClassifier.from_pretrained(tmp_path / "again").pool == pool
 
 
 def test_a_model_with_an_encoder_key_comes_back(toy_model, toy_encoder_folder, tmp_path):
@@ -94,7 +94,7 @@ def test_a_model_with_an_encoder_key_comes_back(toy_model, toy_encoder_folder, t
 def test_every_part_comes_back_as_it_was(toy_model, tmp_path):
     before = toy_model
     write_model(before, tmp_path / "again")
-    after = read_model(tmp_path / "again")
+    after = ReAugKDClassifier.from_pretrained(tmp_path / "again")
     assert (after.settings, after.pool, after.metrics, after.card) == (
         before.settings,
         before.pool,
@@ -169,7 +169,7 @@ def test_the_teacher_is_kept_or_left_out_by_choice(toy_model, tmp_path):
     write_model(replace(toy_model, teacher=None), tmp_path / "left")
     assert (tmp_path / "kept" / "teacher" / "model.safetensors").is_file()
     assert not (tmp_path / "left" / "teacher").exists()
-    assert read_model(tmp_path / "left").teacher is None
+    assert ReAugKDClassifier.from_pretrained(tmp_path / "left").teacher is None
 
 
 def test_optional_parts_may_be_absent(toy_model, tmp_path):
@@ -268,7 +268,7 @@ def test_a_memory_with_a_key_of_an_unknown_name_is_refused(copy):
 def test_metrics_and_card_may_be_edited_and_may_be_damaged_only_as_one_sentence(copy):
     (copy / "README.md").write_text("My own words.\n")
     (copy / "metrics.json").unlink()
-    parts = read_model(copy)
+    parts = ReAugKDClassifier.from_pretrained(copy)
     assert (parts.card, parts.metrics) == ("My own words.\n", {})
     (copy / "metrics.json").write_text("{")
     with pytest.raises(ReAugKDError, match="is damaged"):
@@ -305,7 +305,7 @@ def test_an_empty_folder_and_an_old_model_may_be_written_over(toy_model, tmp_pat
     check_target(tmp_path / "model")
     write_model(replace(toy_model, card="first"), tmp_path / "model")
     write_model(replace(toy_model, card="second", teacher=None), tmp_path / "model")
-    assert read_model(tmp_path / "model").card == "second"
+    assert ReAugKDClassifier.from_pretrained(tmp_path / "model").card == "second"
     assert not (tmp_path / "model" / "teacher").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
