@@ -1,15 +1,20 @@
-# make app | test | lab | check. Each makes .venv with the pinned packages it needs, then runs.
+# make app | test | test-all | lab | check. Each makes .venv with the pinned packages it needs, then runs.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: app test lab check clean
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal --durations=10
+
+.PHONY: app test test-all lab check clean
 
 app: .venv/app
 	$(BIN)/python app/main.py
 
 test: .venv/test
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not slow"
+
+test-all: .venv/test
+	$(PYTEST)
 
 lab: .venv/lab
 	$(BIN)/jupyter lab notebooks

@@ -5,7 +5,9 @@
 import copy
 import gc
 import os
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 # Before NumPy and torch are imported: many threads only slow toy networks down, and the hub stays unreachable.
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -17,9 +19,9 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-from toy_data import CLASS_WORDS, FILLER, toy_rows
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, RobertaConfig, RobertaModel
+from filelock import FileLock
+from toy_data import toy_rows
+from toy_encoders import save_toy_bert, save_toy_roberta
 
 from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.method.pool import KeySettings, Pool
@@ -37,83 +39,34 @@ def _no_hub(monkeypatch):
     weights.hub_is_reachable.cache_clear()
 
 
-def save_tokenizer(tokenizer, folder, special_tokens, input_names):
-    """Save a toy tokenizer; the special tokens in this order: padding, unknown, first, separator, mask."""
-    names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        **dict(zip(names, special_tokens, strict=True)),
-        model_input_names=input_names,
-        model_max_length=64,
-    ).save_pretrained(folder)
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory):
+    """Makes a folder once for all workers of a run: the first that asks makes it, the others wait."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent  # a worker's folder lies in the run's
+
+    def made_once_(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = root / "shared" / name, root / f"{name}.done"
+        with FileLock(root / f"{name}.lock"):
+            if not done.exists():
+                make(folder)
+                done.touch()
+        return folder
+
+    return made_once_
 
 
 @pytest.fixture(scope="session")
-def toy_encoder_folder(tmp_path_factory):
-    """A random BERT: 4 layers, width 32, lower-case WordPiece."""
-    words = [*(word for words in CLASS_WORDS.values() for word in words), *FILLER]
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
-    vocabulary += [*"abcdefghijklmnopqrstuvwxyz.,?!'-|<>", *(f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")]
-    numbers = {token: number for number, token in enumerate(vocabulary)}
-    tokenizer = Tokenizer(models.WordPiece(numbers, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", numbers["[CLS]"]), ("[SEP]", numbers["[SEP]"])],
-    )
-    folder = tmp_path_factory.mktemp("encoders") / "toy-bert"
-    save_tokenizer(tokenizer, folder, vocabulary[:5], ["input_ids", "token_type_ids", "attention_mask"])
-    torch.manual_seed(1)
-    BertModel(
-        BertConfig(
-            vocab_size=len(vocabulary),
-            hidden_size=32,
-            num_hidden_layers=4,
-            initializer_range=0.1,
-            num_attention_heads=2,
-            intermediate_size=64,
-            max_position_embeddings=64,
-        )
-    ).save_pretrained(folder)
-    return folder
+def toy_encoder_folder(made_once):
+    """A random BERT, of which the students are made."""
+    return made_once("toy-bert", save_toy_bert)
 
 
 @pytest.fixture(scope="session")
-def wide_encoder_folder(tmp_path_factory):
-    """A random RoBERTa: 2 layers, width 48, byte-level BPE; it plays the teacher."""
-    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-    trainer = trainers.BpeTrainer(
-        vocab_size=400,
-        special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    words = [*(word for words in CLASS_WORDS.values() for word in words), *FILLER]
-    tokenizer.train_from_iterator([" ".join(words)] * 3, trainer)
-    numbers = {token: tokenizer.token_to_id(token) for token in ("<s>", "<pad>", "</s>")}
-    tokenizer.post_processor = processors.RobertaProcessing(("</s>", numbers["</s>"]), ("<s>", numbers["<s>"]))
-    folder = tmp_path_factory.mktemp("encoders") / "toy-roberta"
-    save_tokenizer(tokenizer, folder, ["<pad>", "<unk>", "<s>", "</s>", "<mask>"], ["input_ids", "attention_mask"])
-    torch.manual_seed(2)
-    RobertaModel(
-        RobertaConfig(
-            vocab_size=tokenizer.get_vocab_size(),
-            hidden_size=48,
-            num_hidden_layers=2,
-            initializer_range=0.1,
-            num_attention_heads=2,
-            intermediate_size=96,
-            max_position_embeddings=66,
-            type_vocab_size=1,
-            pad_token_id=numbers["<pad>"],
-            bos_token_id=numbers["<s>"],
-            eos_token_id=numbers["</s>"],
-        )
-    ).save_pretrained(folder)
-    return folder
+def wide_encoder_folder(made_once):
+    """A random RoBERTa; it plays the teacher."""
+    return made_once("toy-roberta", save_toy_roberta)
 
 
 @pytest.fixture(scope="session")
@@ -148,10 +101,10 @@ def toy_recipe(toy_encoder_folder, wide_encoder_folder):
 
 
 @pytest.fixture(scope="session")
-def toy_model_folder(toy_task, toy_recipe, tmp_path_factory):
+def toy_model_folder(toy_task, toy_recipe, made_once):
     """A whole model, teacher kept, trained once for all tests; copy it before you change a file."""
-    folder = tmp_path_factory.mktemp("models") / "toy"
-    train(toy_task, replace(toy_recipe, keep_teacher=True), folder, on_progress=lambda _: None)
+    recipe = replace(toy_recipe, keep_teacher=True)
+    folder = made_once("toy", lambda folder: train(toy_task, recipe, folder, on_progress=lambda _: None))
     gc.freeze()  # umap and numba came with it: as below
     return folder
 

@@ -11,7 +11,7 @@ from benchmarks.app_speed import asked
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from mcp import ClientSession
-from mcp.client.streamable_http import streamablehttp_client
+from mcp.client.streamable_http import streamable_http_client
 from ports import free_port
 
 from app.model_job import ModelJob
@@ -154,7 +154,7 @@ def test_it_is_said_that_the_model_is_not_there_yet(tmp_path):
 def test_the_same_are_mcp_tools_with_a_description_of_every_argument(address, toy_model):
     async def asked_a_tool():
         async with (
-            streamablehttp_client(f"{address}gradio_api/mcp/") as (read, write, _),
+            streamable_http_client(f"{address}gradio_api/mcp/") as (read, write, _),
             ClientSession(read, write) as session,
         ):
             await session.initialize()

@@ -1,6 +1,7 @@
 """The pages of errors and of two sides, without a browser: what they list of a selection, a link and a user's table."""
 
 import json
+import re
 from dataclasses import replace
 
 import gradio as gr
@@ -13,6 +14,7 @@ from app.parts.row_table import listed_html
 from app.views.compare import DIFFERING, CompareView
 from app.views.errors import ANY, ErrorsView
 from app.views.rows import in_words
+from reaugkd.measures.reliability import expected_calibration_error
 from reaugkd.plots.links import PageState, app_link
 
 MEMORIES = [0, 1, 2]
@@ -107,6 +109,20 @@ def test_the_sliders_move_what_is_shown(view_of, toy_model):
     moved = view._move(shown, 4, 0.5, 0.1, False, True)[view.shown]
     assert moved == shown._replace(moved={"k": None, "retrieval_weight": 0.5, "temperature": None})
     assert view._move(None, 4, 0.5, 0.1, False, True) == gr.skip()
+
+
+def test_each_voice_has_its_calibration_error_and_k_and_temperature_move_that_of_the_answer(view_of, pooled_model):
+    view, fill = view_of(ErrorsView, pooled_model)
+    encoded = pooled_model.encode_rows(pooled_model.held_out(["test"]))
+    found = set()
+    for k, temperature in ((8, 0.1), (8, 0.5), (2, 0.5)):
+        answers = pooled_model.answer(encoded, pooled_model.pool.overridden(k=k, temperature=temperature))
+        shown = re.sub("<[^>]*>", "", fill(PageState(view="errors", k=k, temperature=temperature))[view.reliability])
+        for voice, said in (("student", encoded.student_probabilities), ("answer", answers.pooled.probabilities)):
+            error = expected_calibration_error(said.max(axis=1), said.argmax(axis=1) == answers.labels)
+            assert f"{voice}: expected calibration error {100 * error:.1f} %" in shown
+        found.add(error)
+    assert len(found) == 3
 
 
 def test_where_no_row_says_the_chosen_value_any_more_box_and_list_let_all_pass(view_of, toy_model):

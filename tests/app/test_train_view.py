@@ -78,23 +78,19 @@ def test_what_is_finished_of_a_training_is_not_lost_to_one_of_other_settings_and
     rows = {"train": str(tmp_path / "rows.csv")}
     recipe = Recipe(teacher=str(wide_encoder_folder), student=str(toy_encoder_folder), epochs=1)
 
-    def stop(recipe, folder, on_progress, say):
+    def train(recipe, folder, on_progress, say):
         def told(progress):
+            on_progress(progress)
             if progress.stage == "Student alone":
                 raise ReAugKDError("Stopped.")
 
         return train_as_asked(rows, recipe, False, folder, told, say)
 
-    def trained(train):
-        view.train("mine", train)
+    for begun, taught in ((recipe, True), (replace(recipe, seed=7), True), (recipe, False)):
+        view.train("mine", partial(train, begun))
         view.job.wait()
-        return view.job
-
-    for begun in (recipe, replace(recipe, seed=7)):
-        assert trained(partial(stop, begun)).error == "Stopped."
-    job = trained(partial(train_as_asked, rows, recipe, False))
-    assert job.model is not None
-    assert "Teacher" not in job.finished
+        assert view.job.error == "Stopped."
+        assert ("Teacher" in view.job.finished) == taught
 
 
 def test_a_name_of_an_unfinished_training_is_not_proposed_and_what_one_wrote_stays(view):

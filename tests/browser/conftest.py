@@ -28,11 +28,10 @@ WAIT_MS = 60_000
 
 
 def pytest_collection_modifyitems(items):
-    """Mark all tests of this folder as slow, and skip them where there is no browser."""
+    """Skip the tests of this folder where there is no browser."""
     no_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium or chromium-browser on the PATH to drive")
     for item in items:
         if item.path.parent.name == "browser":
-            item.add_marker(pytest.mark.slow)
             item.add_marker(no_browser)
 
 
