@@ -18,7 +18,8 @@ from reaugkd.method.key_fitting import UntunedEncoder, fit_keys
 from reaugkd.method.pool import KeySettings
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.networks.encoders import TextClassifier
-from reaugkd.recipe import DEFAULT_ENCODER, find_weights
+from reaugkd.networks.weights import find_weights
+from reaugkd.recipe import DEFAULT_ENCODER
 from reaugkd.texts import texts_of
 
 DEPTHS = (1, 2, 3, 6)
