@@ -1,4 +1,4 @@
-"""Files and folders that people name: the one place where paths are expanded, text is decoded, and errors get words."""
+"""Files and folders that people name: here paths are expanded, text is decoded, and errors become messages."""
 
 import errno
 import json
@@ -9,6 +9,32 @@ from pathlib import Path
 from typing import Any
 
 from reaugkd.errors import ReAugKDError
+
+
+def find_file(path: str | Path) -> Path:
+    """Return the path of a file that is there.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; ``~`` is the home folder.
+
+    Returns
+    -------
+    Path
+        The same file.
+
+    Raises
+    ------
+    ReAugKDError
+        If it is no path, or no file is there.
+    """
+    if not isinstance(path, str | Path):
+        raise ReAugKDError(f"A file is named by its path, not by an object of type {type(path).__name__}; give text.")
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise ReAugKDError(f"There is no file {str(path)!r}; check the path.")
+    return path
 
 
 def read_text_file(path: str | Path) -> str:
@@ -22,18 +48,16 @@ def read_text_file(path: str | Path) -> str:
     Returns
     -------
     str
-        What it holds, without the mark that some editors put before UTF-8.
+        Its content, without a byte order mark.
 
     Raises
     ------
     ReAugKDError
         If it is missing, may not be read, or is not written in UTF-8.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise ReAugKDError(f"There is no file {str(path)!r}; check the path.")
+    path = find_file(path)
     try:
-        with disk_errors_as_sentence(path):
+        with explain_disk_errors(path):
             return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ReAugKDError(f"{str(path)!r} is not written in UTF-8; save it as a text in UTF-8.") from error
@@ -45,12 +69,12 @@ def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
     Parameters
     ----------
     path : str or Path
-        The file, as :func:`read_text_file` takes it.
+        The file; ``~`` is the home folder.
 
     Returns
     -------
     list of dict
-        The objects; lines without anything are passed over.
+        The objects; empty lines are skipped.
 
     Raises
     ------
@@ -73,28 +97,58 @@ def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
 
 
 def check_writable(path: str | Path) -> None:
-    """Refuse a place in which nothing may be written, before work is done for it.
+    """Refuse a place where nothing may be written, before any work is done.
 
     Parameters
     ----------
     path : str or Path
-        A file or folder that shall be written; it and the folders above it may be missing.
+        The file or folder to write; it and the folders above it may be missing.
 
     Raises
     ------
     ReAugKDError
-        If the nearest folder above it that is there may not be written in, or is a file.
+        If the nearest existing folder above it is read-only, or is a file.
     """
     path = Path(path)
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        why = "lets nobody write" if above.is_dir() else "is a file"
+        why = "is read-only" if above.is_dir() else "is a file"
         raise ReAugKDError(f"{str(path)!r} cannot be written, since {str(above)!r} {why}; name another place.")
 
 
 @contextmanager
-def disk_errors_as_sentence(path: str | Path) -> Iterator[None]:
-    """Turn the several errors by which a full disk shows, and those of missing rights, into one sentence.
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Write a file whole or not at all: until it is whole, and after a crash, the old one stays.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; ``~`` is the home folder. Folders above it are made.
+
+    Yields
+    ------
+    Path
+        Where to write, with the same suffix; it replaces the file if no error is raised.
+
+    Raises
+    ------
+    ReAugKDError
+        If the disk is full, or nothing may be written there.
+    """
+    path = Path(path).expanduser()
+    writing = path.with_name(f".writing-{path.name}")
+    with explain_disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield writing
+            writing.replace(path)
+        finally:
+            writing.unlink(missing_ok=True)
+
+
+@contextmanager
+def explain_disk_errors(path: str | Path) -> Iterator[None]:
+    """Turn the errors of a full disk and of missing permissions into one sentence.
 
     Parameters
     ----------
