@@ -16,7 +16,7 @@ Labels = NDArray[np.int64]  # numbers of classes, (N,)
 
 
 def as_text(value: Any) -> str:
-    """Write a value as text; a whole number is one also where pandas made it a float, as beside a missing value.
+    """Write a value as text; a whole number that pandas made a float, such as 1.0 beside a missing value, is 1.
 
     Parameters
     ----------
@@ -31,13 +31,13 @@ def as_text(value: Any) -> str:
     Raises
     ------
     ReAugKDError
-        If it is of bytes that are not UTF-8.
+        If it is bytes that are not UTF-8.
     """
     if isinstance(value, bytes):
         try:
             return value.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise ReAugKDError(f"{value[:40]!r} is no text in UTF-8; write the table's column as text.") from error
+            raise ReAugKDError(f"{value[:40]!r} is not text in UTF-8; write the table's column as text.") from error
     is_whole = isinstance(value, float | np.floating) and float(value).is_integer()
     return str(int(value)) if is_whole else str(value)
 
@@ -87,7 +87,7 @@ def texts_of(rows: pd.DataFrame, is_pair: bool) -> list[Text]:
 
 
 def with_index_as_columns(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with a plain index; what had a name in the index, such as ids, is a column, and nothing is lost.
+    """Return a table with a plain index; named levels of the old index, such as ids, become columns.
 
     Parameters
     ----------
@@ -104,19 +104,19 @@ def with_index_as_columns(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def rows_with(rows: pd.DataFrame, found: Mapping[str, Any]) -> pd.DataFrame:
-    """Put what was found of N rows between their texts and labels and their further columns.
+    """Insert columns about N rows between their texts and labels and their further columns.
 
     Parameters
     ----------
     rows : DataFrame
         With ``text``, ``label`` and further columns.
     found : mapping of str to (N,) values
-        By column; of a further column of the same name it takes the place.
+        By column; each replaces a further column of the same name.
 
     Returns
     -------
     DataFrame
-        ``id`` and ``split`` where there are, ``text``, ``text_pair`` of pairs, ``label``; what was found; the others.
+        ``id`` and ``split`` if given, ``text``, ``text_pair`` of pairs, ``label``; the new columns; the others.
     """
     first = [name for name in ("id", "split", "text", "text_pair", "label") if name in rows.columns]
     columns = {name: rows[name] for name in first} | dict(found)
@@ -124,7 +124,7 @@ def rows_with(rows: pd.DataFrame, found: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def check_texts(texts: Sequence[Text]) -> list[Text]:
-    """Refuse texts that are empty or enormous, and what is no list of texts.
+    """Refuse texts that are empty or enormous, and anything but a list of texts.
 
     Parameters
     ----------
@@ -134,25 +134,25 @@ def check_texts(texts: Sequence[Text]) -> list[Text]:
     Returns
     -------
     list of Text
-        The same texts.
+        The same texts; a pair is a tuple.
 
     Raises
     ------
     ReAugKDError
-        If a text has no character but spaces, more than 100,000 characters, or half a character, is neither text nor
-        pair, or it is no list: one text, a table, or what has no order.
+        If a text has only spaces, more than 100,000 characters, or half a character, or is neither text nor pair; or if
+        ``texts`` is no list: one text, a table, or something without an order.
     """
-    is_list = hasattr(texts, "__len__") and hasattr(texts, "__getitem__")
-    if not is_list or isinstance(texts, str | bytes | Mapping | pd.DataFrame):
-        kind = "single text" if isinstance(texts, str) else type(texts).__name__
-        raise ReAugKDError(f"Give a list of texts, not a {kind}; of a table name the column, and put one text in [ ].")
+    is_list = hasattr(texts, "__len__") and hasattr(texts, "__getitem__") and getattr(texts, "ndim", 1) == 1
+    if not is_list or isinstance(texts, str | bytes | Mapping):
+        kind = "a single text" if isinstance(texts, str) else f"an object of type {type(texts).__name__}"
+        raise ReAugKDError(f"Give a list of texts, not {kind}; of a table name the column, and put one text in [ ].")
     for position, text in enumerate(texts, start=1):
         parts = text if isinstance(text, tuple | list) else (text,)
         if isinstance(text, tuple | list) and len(text) != 2:
             raise ReAugKDError(f"Text {position} is no text and no pair of texts; give one or the other.")
         for part in parts:
             check_text(part, f"Text {position}")
-    return list(texts)
+    return [text if isinstance(text, str) else (text[0], text[1]) for text in texts]
 
 
 def check_text(text: str, name: str) -> None:
@@ -163,15 +163,15 @@ def check_text(text: str, name: str) -> None:
     text : str
         The text, of a pair one of its two.
     name : str
-        What it is called in the sentence, which begins with it.
+        Its name, at the beginning of the message.
 
     Raises
     ------
     ReAugKDError
-        If it has no character but spaces, more than 100,000 characters, or half a character, or is no string.
+        If it has only spaces, more than 100,000 characters, or half a character, or is no string.
     """
     if not isinstance(text, str):
-        raise ReAugKDError(f"{name} is a {type(text).__name__}, not a string; give text.")
+        raise ReAugKDError(f"{name} is of type {type(text).__name__}, not a string; give text.")
     if not text.strip():
         raise ReAugKDError(f"{name} is empty; write at least a word.")
     if len(text) > MAX_CHARACTERS:

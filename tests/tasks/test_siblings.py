@@ -73,7 +73,6 @@ def test_folds_are_of_like_size_alike_in_classes_and_keep_a_text_with_the_longes
     for fold in range(5):
         assert np.bincount(labels[folds == fold]).tolist() == [12] * 3
     np.testing.assert_array_equal(folds_apart(texts, labels, 5), folds)
-    assert (folds_apart(texts, labels, 5, seed=1) != folds).any()
 
 
 @pytest.mark.filterwarnings("error")
