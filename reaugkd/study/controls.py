@@ -27,7 +27,7 @@ def controls(
     asked: Sequence[Text],
     fitted: NDArray[np.bool_],
 ) -> dict[str, NDArray[np.float64]]:
-    """Return what every control says of texts, fitted to some rows of a task.
+    """Return the class probabilities that every control gives to texts, fitted to some rows of a task.
 
     Parameters
     ----------
@@ -49,9 +49,9 @@ def controls(
     """
     texts, labels = task.taught_texts, task.labels("train")
     rows = np.flatnonzero(fitted)
-    kept, labelled = [texts[row] for row in rows.tolist()], rows[rows < len(labels)]
-    by_gold = gold_classifier(tokenizer, kept[: len(labelled)], labels[labelled], len(task.label_names), asked)
-    return {"words": words_classifier(tokenizer, kept, soft_labels[rows], asked), "gold words": by_gold}
+    known, labelled = [texts[row] for row in rows.tolist()], rows[rows < len(labels)]
+    by_gold = gold_classifier(tokenizer, known[: len(labelled)], labels[labelled], len(task.label_names), asked)
+    return {"words": words_classifier(tokenizer, known, soft_labels[rows], asked), "gold words": by_gold}
 
 
 def words_classifier(
@@ -112,6 +112,6 @@ def gold_classifier(
         scoring="accuracy",  # a class that the fifth lacks would be refused by the log loss
         cv=ShuffleSplit(1, test_size=0.2, random_state=0),
     ).fit(ngrams.matrix(tokenizer, texts), labels)
-    said = np.zeros((len(asked), classes))
-    said[:, search.classes_] = search.predict_proba(ngrams.matrix(tokenizer, asked))
-    return said
+    probabilities = np.zeros((len(asked), classes))
+    probabilities[:, search.classes_] = search.predict_proba(ngrams.matrix(tokenizer, asked))
+    return probabilities

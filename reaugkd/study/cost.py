@@ -1,4 +1,4 @@
-"""What accuracy costs: students of several depths, with keys and without, against measured latency."""
+"""Accuracy against latency: students of several depths, with keys and without."""
 
 import numpy as np
 import pandas as pd
@@ -36,12 +36,7 @@ def cost_table(study: Study, answers: pd.DataFrame, latency: pd.DataFrame, teach
         the depths over the logarithm of time.
     """
     taught = answers[answers["teacher"] == teacher]
-    by_task = (
-        taught.groupby(["method", "answer", "task"], sort=False)["test"]
-        .mean()
-        .unstack()
-        .reindex(columns=list(study.tasks))
-    )
+    by_task = taught.pivot_table("test", ["method", "answer"], "task", sort=False).reindex(columns=list(study.tasks))
     means = (100 * by_task.dropna().mean(axis=1)).rename("score").reset_index()
     means["layers"] = means["method"].map(lambda name: study.methods[name].student_layers)
     of_teacher = 100 * taught.groupby("task")["teacher_test"].mean().mean()
