@@ -18,7 +18,7 @@ IMPORTS = {
     "reaugkd.analysis.memory_audit": ("memories",),
     "reaugkd.analysis.edits": ("Edit", "apply_patch"),
     "reaugkd.analysis.refit": ("refit_pool",),
-    "reaugkd.analysis.what_if": ("Strikes", "explain_what_if"),
+    "reaugkd.analysis.what_if": ("WhatIf", "explain_what_if"),
 }
 """What the code may call, by the module that has it."""
 
@@ -59,7 +59,7 @@ def query_code(
     if strikes:
         answer = [
             f"encoded = model.encode([{text!r}])  # the student runs here, and not again",
-            f"explanation = explain_what_if(model, encoded, {_pool(settings)}, Strikes({', '.join(strikes)}))",
+            f"explanation = explain_what_if(model, encoded, {_pool(settings)}, WhatIf({', '.join(strikes)}))",
         ]
     return _code(
         _loaded("model", folder),

@@ -24,7 +24,7 @@ from ..snippets import query_code
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import ReAugKDClassifier
-    from reaugkd.analysis.what_if import Strikes
+    from reaugkd.analysis.what_if import WhatIf
     from reaugkd.method.answers import EncodedTexts
 
 # A row's button and menu carry the memory's number; one listener serves all tables that come later.
@@ -60,11 +60,11 @@ class Question:
     relabelled: Mapping[int, str] = field(default_factory=dict)
 
     @property
-    def strikes(self) -> "Strikes":
+    def strikes(self) -> "WhatIf":
         """The changes of the memory, as the library takes them."""
-        from reaugkd.analysis.what_if import Strikes
+        from reaugkd.analysis.what_if import WhatIf
 
-        return Strikes(self.struck, self.relabelled)
+        return WhatIf(self.struck, self.relabelled)
 
 
 def about_html(model: "ReAugKDClassifier") -> str:

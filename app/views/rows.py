@@ -10,7 +10,7 @@ import gradio as gr
 import pandas as pd
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.plots.links import PageState, picked_of
+from reaugkd.plots.links import PageState, filter_of_link
 
 from ..models import ModelMenu
 from ..parts.maps_panel import MapsPanel
@@ -140,7 +140,7 @@ class RowsView:
     def _picked(self, linked: PageState, name: str, rows: list[int]) -> dict[str, Any]:
         """Return which rows a link picked, by the names of what is shown."""
         text = linked.of_view.get("picked", "")
-        return {"picked": picked_of(text)} if text else self._usual(name, rows)
+        return {"picked": filter_of_link(text)} if text else self._usual(name, rows)
 
     def _picked_in_link(self, seen: Any) -> str:
         return "" if {"picked": seen.picked} == self._usual(seen.name, seen.rows) else json.dumps(seen.picked)

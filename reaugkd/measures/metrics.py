@@ -1,4 +1,4 @@
-"""The figures by which methods are compared: GLUE's metric for each task."""
+"""Metrics to compare methods by: GLUE's for each task."""
 
 from collections.abc import Callable
 from functools import partial
@@ -45,9 +45,9 @@ def _macro_f1(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def _matthews(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the correlation of K classes (Gorodkin 2004); 0 where gold or prediction is one class alone."""
-    rows, gold, said = counts.sum(axis=(-2, -1)), counts.sum(axis=-1), counts.sum(axis=-2)
-    shared = rows * _hits(counts).sum(axis=-1) - (gold * said).sum(axis=-1)
-    spread = np.sqrt((rows**2 - (gold**2).sum(axis=-1)) * (rows**2 - (said**2).sum(axis=-1)).astype(np.float64))
+    rows, gold, predicted = counts.sum(axis=(-2, -1)), counts.sum(axis=-1), counts.sum(axis=-2)
+    shared = rows * _hits(counts).sum(axis=-1) - (gold * predicted).sum(axis=-1)
+    spread = np.sqrt((rows**2 - (gold**2).sum(axis=-1)) * (rows**2 - (predicted**2).sum(axis=-1)).astype(np.float64))
     return np.divide(shared, spread, out=np.zeros(spread.shape), where=spread > 0)
 
 

@@ -1,10 +1,10 @@
-"""Calibration shown: whether answers of 80 % confidence are right eight times in ten (Guo et al. 2017, section 2)."""
+"""Reliability: whether answers of 80 % confidence are right eight times in ten (Guo et al. 2017, section 2)."""
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-BINS = 10
+BINS = 10  # empty ones stay in the table, which scikit-learn's calibration_curve leaves out
 
 
 def reliability(confidences: NDArray[np.floating], right: NDArray[np.bool_]) -> pd.DataFrame:

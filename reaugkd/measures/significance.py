@@ -11,7 +11,7 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.measures.metrics import METRICS_OF_COUNTS, counted
 from reaugkd.texts import Labels
 
-DRAWS = 1_000
+DRAWS = 1_000  # of seeds and rows together: scipy.stats.bootstrap draws along one axis
 Numbers = NDArray[np.int64]
 
 

@@ -178,7 +178,7 @@ def epochs_figure(epochs: "TrainingEpochs", *, playable: bool = True) -> go.Figu
     epochs : TrainingEpochs
         At least one epoch.
     playable : bool
-        Add a button and a slider that show every epoch; a page that draws anew at each epoch needs none.
+        Add a button and a slider that show every epoch; a page that draws again at each epoch needs none.
 
     Returns
     -------
@@ -329,13 +329,13 @@ def _add_points(
     """Draw points into a panel, a colour for each group; a text is shown when the pointer rests on its point."""
     for name, colour in colours.items():
         at = np.asarray(groups) == name
-        said: dict[str, Any] = {"hoverinfo": "name"}
+        hover: dict[str, Any] = {"hoverinfo": "name"}
         if texts is not None:
-            said = {"text": texts[at], "hovertemplate": "%{text}<extra>%{fullData.name}</extra>"}
+            hover = {"text": texts[at], "hovertemplate": "%{text}<extra>%{fullData.name}</extra>"}
         marker = {"size": 6, "color": colour, "opacity": 0.75}
         group = {"name": _shown(name), "legendgroup": _shown(name), "showlegend": column == 1}
         figure.add_scatter(
-            x=points[at, 0], y=points[at, 1], mode="markers", marker=marker, **group, **said, row=1, col=column
+            x=points[at, 0], y=points[at, 1], mode="markers", marker=marker, **group, **hover, row=1, col=column
         )
 
 
@@ -374,7 +374,7 @@ def _styled(figure: go.Figure, title: str) -> go.Figure:
     )
     figure.update_xaxes(axis)
     figure.update_yaxes(axis)
-    figure.update_annotations(font_size=12)  # of panels; nothing is larger than the title, which says the finding
+    figure.update_annotations(font_size=12)  # of panels; nothing is larger than the title, which states the finding
     if figure.layout.legend.orientation is None:
         figure.update_layout(legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0})
     return figure
