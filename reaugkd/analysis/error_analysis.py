@@ -8,7 +8,7 @@ import pandas as pd
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.measures.metrics import METRICS
-from reaugkd.measures.reliability import confidence_column, expected_calibration_error, reliability
+from reaugkd.measures.reliability import confidence_column, expected_calibration_error, reliability_table
 from reaugkd.method.answers import EFFECTS, Answers, effects
 
 TEXTS = ("text", "text_pair", "other_text", "other_text_pair")
@@ -114,8 +114,8 @@ def disagreements(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def calibration(table: pd.DataFrame, voice: str = "answer") -> pd.DataFrame:
-    """Return the reliability table of one voice; see :func:`reaugkd.measures.reliability.reliability`."""
-    return reliability(table[confidence_column(voice)].to_numpy(), (table[voice] == table["label"]).to_numpy())
+    """Return the reliability table of one voice; see :func:`reaugkd.measures.reliability.reliability_table`."""
+    return reliability_table(table[confidence_column(voice)].to_numpy(), (table[voice] == table["label"]).to_numpy())
 
 
 def summary(answers: Answers, metric: str) -> dict[str, Any]:

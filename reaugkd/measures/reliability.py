@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 BINS = 10  # empty ones stay in the table, which scikit-learn's calibration_curve leaves out
 
 
-def reliability(confidences: NDArray[np.floating], right: NDArray[np.bool_]) -> pd.DataFrame:
+def reliability_table(confidences: NDArray[np.floating], right: NDArray[np.bool_]) -> pd.DataFrame:
     """Compare confidence and accuracy, bin by bin, of equal width; a confidence on an edge belongs to the bin below.
 
     Parameters
@@ -45,7 +45,7 @@ def expected_calibration_error(confidences: NDArray[np.floating], right: NDArray
     float
         The error (Guo et al. 2017, eq. 3), lower is better.
     """
-    table = reliability(confidences, right)
+    table = reliability_table(confidences, right)
     gaps = (table["accuracy"] - table["confidence"]).abs().fillna(0.0)
     return float((gaps * table["rows"]).sum() / max(1, len(confidences)))
 

@@ -23,7 +23,7 @@ from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool, log_pool, retrieve, smoothed
 from reaugkd.networks.weights import find_weights
 from reaugkd.recipe import taught_memory
-from reaugkd.study.controls import controls
+from reaugkd.study.controls import control_answers
 from reaugkd.study.plan import POOLS, Run, Study, StudyEncoder, needs_teacher
 from reaugkd.study.record import NOTHING, StudyRecord
 from reaugkd.study.run import LAYERS_FOLDER, has_digest, layers_digest, student_digest, teacher_outputs
@@ -172,7 +172,7 @@ def search_by(task: Task, run: Run, work: Path, encoder: StudyEncoder | None) ->
             of_taught, of_split = (part[:, : count + 1].astype(np.float32) for part in (taught(layers), layers[split]))
             key, rows[f"encoder{count}"] = keyed_by(None, of_taught, memory, texts, fitted)
             queries[f"encoder{count}"] = key.keys(of_split)
-        answers = controls(task, soft_labels, tokenizer, task.texts(split), fitted)
+        answers = control_answers(task, soft_labels, tokenizer, task.texts(split), fitted)
         found[split] = Searched(keys, keyed.with_keys(rows), queries, answers)
     return found
 

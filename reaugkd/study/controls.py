@@ -20,7 +20,7 @@ CLIP = 0.01
 STRENGTHS = (1.0, 10.0, 100.0)
 
 
-def controls(
+def control_answers(
     task: Task,
     soft_labels: NDArray[np.floating],
     tokenizer: PreTrainedTokenizerBase,

@@ -18,7 +18,7 @@ COMPARED = 2**24  # pairs at a time
 _WORD = re.compile(r"\w+")
 
 
-def siblings(texts: Sequence[Text], rows: pd.DataFrame, numbers: NDArray[np.integer]) -> NDArray[np.bool_]:
+def are_siblings(texts: Sequence[Text], rows: pd.DataFrame, numbers: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Find neighbours that hold four fifths of the query's words, or the reverse.
 
     A corpus may be cut from fewer sources than it has rows: SST-2's train rows are phrases of one another's
@@ -47,7 +47,7 @@ def siblings(texts: Sequence[Text], rows: pd.DataFrame, numbers: NDArray[np.inte
 
 
 def have_siblings(texts: Sequence[Text], others: Sequence[Text]) -> NDArray[np.bool_]:
-    """Find texts that are siblings of any of some others, as :func:`siblings` does.
+    """Find texts that are siblings of any of some others, as :func:`are_siblings` does.
 
     Parameters
     ----------
