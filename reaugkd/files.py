@@ -12,23 +12,7 @@ from reaugkd.errors import ReAugKDError
 
 
 def find_file(path: str | Path) -> Path:
-    """Return the path of a file that is there.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file; ``~`` is the home folder.
-
-    Returns
-    -------
-    Path
-        The same file.
-
-    Raises
-    ------
-    ReAugKDError
-        If it is no path, or no file is there.
-    """
+    """Return the path of a file, with ``~`` expanded; refuse what is no path, and a file that is not there."""
     if not isinstance(path, str | Path):
         raise ReAugKDError(f"A file is named by its path, not by an object of type {type(path).__name__}; give text.")
     path = Path(path).expanduser()
@@ -38,23 +22,7 @@ def find_file(path: str | Path) -> Path:
 
 
 def read_text_file(path: str | Path) -> str:
-    """Read a text that a person has written.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file; ``~`` is the home folder.
-
-    Returns
-    -------
-    str
-        Its content, without a byte order mark.
-
-    Raises
-    ------
-    ReAugKDError
-        If it is missing, may not be read, or is not written in UTF-8.
-    """
+    """Read a text in UTF-8, without a byte order mark; refuse a file that is missing or in another encoding."""
     path = find_file(path)
     try:
         with explain_disk_errors(path):
@@ -64,23 +32,7 @@ def read_text_file(path: str | Path) -> str:
 
 
 def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
-    """Read a file of JSON Lines, an object on each line; numbers stay as they are written.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file; ``~`` is the home folder.
-
-    Returns
-    -------
-    list of dict
-        The objects; empty lines are skipped.
-
-    Raises
-    ------
-    ReAugKDError
-        As :func:`read_text_file` does, and if a line is no JSON object.
-    """
+    """Read a file of JSON Lines; numbers stay as they are written, and a line that is no object is refused."""
     rows = []
     for number, line in enumerate(read_text_file(path).split("\n"), start=1):  # splitlines would cut at U+2028
         if line.strip():
@@ -97,18 +49,7 @@ def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
 
 
 def check_writable(path: str | Path) -> None:
-    """Refuse a place where nothing may be written, before any work is done.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file or folder to write; it and the folders above it may be missing.
-
-    Raises
-    ------
-    ReAugKDError
-        If the nearest existing folder above it is read-only, or is a file.
-    """
+    """Refuse a place where nothing may be written, before any work; folders above it may be missing."""
     path = Path(path)
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
@@ -118,23 +59,7 @@ def check_writable(path: str | Path) -> None:
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Write a file whole or not at all: until it is whole, and after a crash, the old one stays.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file; ``~`` is the home folder. Folders above it are made.
-
-    Yields
-    ------
-    Path
-        Where to write, with the same suffix; it replaces the file if no error is raised.
-
-    Raises
-    ------
-    ReAugKDError
-        If the disk is full, or nothing may be written there.
-    """
+    """Yield where to write a file, which replaces the old one when it is whole; after an error the old one stays."""
     path = Path(path).expanduser()
     writing = path.with_name(f".writing-{path.name}")
     with explain_disk_errors(path):
@@ -148,23 +73,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def explain_disk_errors(path: str | Path) -> Iterator[None]:
-    """Turn the errors of a full disk and of missing permissions into one sentence.
-
-    Parameters
-    ----------
-    path : str or Path
-        What is written or read.
-
-    Yields
-    ------
-    None
-        Nothing.
-
-    Raises
-    ------
-    ReAugKDError
-        If the disk is full, or a file may not be read or written.
-    """
+    """Turn the errors of a full disk and of missing permissions into one sentence."""
     try:
         yield
     except Exception as error:  # safetensors and pyarrow raise kinds of their own

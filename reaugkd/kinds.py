@@ -86,29 +86,7 @@ def read_as(kind: Any, given: Any, where: str = "", default: Any = None) -> Any:
 
 
 def read_named(of: Callable[..., Any], given: Any, where: str = "", *, is_whole: bool = True) -> dict[str, Any]:
-    """Return settings by name, each of the type that a function or a class takes.
-
-    Parameters
-    ----------
-    of : callable
-        The function or class.
-    given : Any
-        The settings, a mapping.
-    where : str
-        Name of the settings, for the message; those of the whole plan if left out.
-    is_whole : bool
-        Whether all settings without a default must be given.
-
-    Returns
-    -------
-    dict of str to Any
-        Arguments of the function.
-
-    Raises
-    ------
-    ReAugKDError
-        If they are no mapping, or one is unknown, missing, or of another type.
-    """
+    """Return settings by name, each of the type that a function or a class takes; refuse unknown and missing ones."""
     known, shown = signature(of).parameters, where or "The plan"
     if not isinstance(given, dict):
         raise ReAugKDError(f"{shown} is {_shown(given)}; write its settings by name.")
@@ -125,20 +103,7 @@ def read_named(of: Callable[..., Any], given: Any, where: str = "", *, is_whole:
 
 
 def check_kinds(settings: Any, called: str = "The setting ") -> None:
-    """Refuse settings of the wrong type when a dataclass of them is made.
-
-    Parameters
-    ----------
-    settings : dataclass instance
-        Just made; a whole number in a float becomes an int.
-    called : str
-        Text before the name, in the message.
-
-    Raises
-    ------
-    ReAugKDError
-        If one is of another type.
-    """
+    """Refuse settings of the wrong type when a dataclass of them is made; a whole number in a float becomes an int."""
     for name, setting in signature(type(settings)).parameters.items():
         value = getattr(settings, name)
         if not isinstance(value, float) or isfinite(value):  # each class refuses the others in its own words

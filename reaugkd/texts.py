@@ -16,23 +16,7 @@ Labels = NDArray[np.int64]  # numbers of classes, (N,)
 
 
 def as_text(value: Any) -> str:
-    """Write a value as text; a whole number that pandas made a float, such as 1.0 beside a missing value, is 1.
-
-    Parameters
-    ----------
-    value : Any
-        One value of a table. Bytes are read as UTF-8.
-
-    Returns
-    -------
-    str
-        The text.
-
-    Raises
-    ------
-    ReAugKDError
-        If it is bytes that are not UTF-8.
-    """
+    """Write a value as text: bytes are UTF-8, and a whole number that pandas made a float, such as 1.0, is 1."""
     if isinstance(value, bytes):
         try:
             return value.decode("utf-8")
@@ -58,18 +42,7 @@ def in_one_line(text: Text) -> str:
 
 
 def text_of_row(row: "Mapping[Any, Any] | pd.Series[Any]") -> Text:
-    """Return a row's text, or both of a pair.
-
-    Parameters
-    ----------
-    row : mapping of str to Any, or Series
-        A row of a table: ``text`` and, of a pair, ``text_pair``.
-
-    Returns
-    -------
-    Text
-        A text, or a pair.
-    """
+    """Return a row's ``text``, or the pair of it and its ``text_pair``."""
     text, pair = row["text"], row.get("text_pair")
     return (text, pair) if isinstance(pair, str) else text
 
@@ -87,37 +60,13 @@ def texts_of(rows: pd.DataFrame, is_pair: bool) -> list[Text]:
 
 
 def with_index_as_columns(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with a plain index; named levels of the old index, such as ids, become columns.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Rows with any index.
-
-    Returns
-    -------
-    DataFrame
-        The same rows in their order.
-    """
+    """Return a table with a plain index; named levels of the old index, such as ids, become columns."""
     named = [name for name in table.index.names if name is not None and name not in table.columns]
     return (table.reset_index(level=named) if named else table).reset_index(drop=True)
 
 
 def rows_with(rows: pd.DataFrame, found: Mapping[str, Any]) -> pd.DataFrame:
-    """Insert columns about N rows between their texts and labels and their further columns.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        With ``text``, ``label`` and further columns.
-    found : mapping of str to (N,) values
-        By column; each replaces a further column of the same name.
-
-    Returns
-    -------
-    DataFrame
-        ``id`` and ``split`` if given, ``text``, ``text_pair`` of pairs, ``label``; the new columns; the others.
-    """
+    """Insert columns about N rows between their texts and labels and their further columns."""
     first = [name for name in ("id", "split", "text", "text_pair", "label") if name in rows.columns]
     columns = {name: rows[name] for name in first} | dict(found)
     return pd.DataFrame(columns | {str(name): rows[name] for name in rows.columns if name not in columns})
@@ -156,20 +105,7 @@ def check_texts(texts: Sequence[Text]) -> list[Text]:
 
 
 def check_text(text: str, name: str) -> None:
-    """Refuse one text that is empty or enormous.
-
-    Parameters
-    ----------
-    text : str
-        The text, of a pair one of its two.
-    name : str
-        Its name, at the beginning of the message.
-
-    Raises
-    ------
-    ReAugKDError
-        If it has only spaces, more than 100,000 characters, or half a character, or is no string.
-    """
+    """Refuse a text that is no string, is empty, has more than 100,000 characters, or holds half a character."""
     if not isinstance(text, str):
         raise ReAugKDError(f"{name} is of type {type(text).__name__}, not a string; give text.")
     if not text.strip():

@@ -107,18 +107,7 @@ def compare(first: Answers, second: Answers, metric: str) -> Comparison:
 
 
 def check_comparable(first: ReAugKDClassifier, second: ReAugKDClassifier) -> None:
-    """Check that two models can answer the same texts by the same classes.
-
-    Parameters
-    ----------
-    first, second : ReAugKDClassifier
-        The models.
-
-    Raises
-    ------
-    ReAugKDError
-        If one takes pairs and the other does not, or their classes are others.
-    """
+    """Refuse two models that cannot answer the same texts by the same classes."""
     if first.parts.settings.is_pair != second.parts.settings.is_pair:
         takes = ["pairs of texts" if model.parts.settings.is_pair else "single texts" for model in (first, second)]
         raise ReAugKDError(f"The first model takes {takes[0]}, the second {takes[1]}; compare two models of one task.")
@@ -126,22 +115,7 @@ def check_comparable(first: ReAugKDClassifier, second: ReAugKDClassifier) -> Non
 
 
 def comparison_in_words(comparison: Comparison, metric: str, which: str = "rows") -> list[str]:
-    """Report both scores, whether the difference may be chance, and both calibration errors, in words.
-
-    Parameters
-    ----------
-    comparison : Comparison
-        The two.
-    metric : str
-        The metric of its scores.
-    which : str
-        Name of the rows, in the text.
-
-    Returns
-    -------
-    list of str
-        Three paragraphs of plain text.
-    """
+    """Report scores, whether the difference may be chance, and calibration errors, as three paragraphs."""
     first, second = (f"{100 * score:.1f}" for score in comparison.scores)
     of_first, of_second = (f"{100 * error:.1f}" for error in comparison.calibration_errors)
     return [

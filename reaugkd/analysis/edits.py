@@ -93,25 +93,7 @@ def read_patch(path: str | Path) -> Patch:
 
 
 def as_patch(given: Sequence[Mapping[str, Any]], source: str = "") -> Patch:
-    """Make edits of mappings, as a file or a program gives them.
-
-    Parameters
-    ----------
-    given : sequence of mapping of str to Any
-        See :class:`Edit` for the names.
-    source : str
-        Follows "Edit 1" in the sentence.
-
-    Returns
-    -------
-    Patch
-        The edits.
-
-    Raises
-    ------
-    ReAugKDError
-        If one has another name, or is no edit.
-    """
+    """Make edits of mappings, as a file or a program gives them; an error names the edit and its source."""
     names, patch = [field.name for field in fields(Edit)], []
     for number, edit in enumerate(given, start=1):
         if wrong := [name for name in edit if name not in names]:
@@ -131,22 +113,7 @@ def write_patch(patch: Patch, path: str | Path) -> None:
 
 
 def additions(model: ReAugKDClassifier, rows: pd.DataFrame, patch: Patch = ()) -> Patch:
-    """Turn a table of new rows into edits; each gets an id that neither the memory nor the patch has.
-
-    Parameters
-    ----------
-    model : ReAugKDClassifier
-        The model that gets the rows.
-    rows : DataFrame
-        ``text``, for pairs ``text_pair``, and ``label``, which may be missing where the teacher was saved.
-    patch : Patch
-        Edits that come before.
-
-    Returns
-    -------
-    Patch
-        One edit a row.
-    """
+    """Turn a table of new rows into edits; each gets an id that neither the memory nor the patch before has."""
     taken = {*model.memory.rows["id"], *(edit.id for edit in patch)}
     free = (name for number in count(1) if (name := f"added-{number}") not in taken)
     names = ("label", "text", "text_pair")
@@ -157,39 +124,12 @@ def additions(model: ReAugKDClassifier, rows: pd.DataFrame, patch: Patch = ()) -
 
 
 def check_patch(model: ReAugKDClassifier, patch: Patch) -> None:
-    """Raise what :func:`apply_patch` would raise, except for an empty memory; no network runs.
-
-    Parameters
-    ----------
-    model : ReAugKDClassifier
-        The model.
-    patch : Patch
-        The edits.
-
-    Raises
-    ------
-    ReAugKDError
-        If an edit names a row that is not there, or adds one that is, or adds one whose text, or second text of a pair,
-        is empty or enormous, or one without a label where the teacher was not saved with the model.
-    """
+    """Raise what :func:`apply_patch` would raise, except for an empty memory; no network runs."""
     _Changes(model, patch)
 
 
 def fitting(model: ReAugKDClassifier, patch: Patch) -> Patch:
-    """Return those edits of a patch that can be applied to a model, each after those before it; no network runs.
-
-    Parameters
-    ----------
-    model : ReAugKDClassifier
-        The model; the patch may have been made for another one.
-    patch : Patch
-        The edits.
-
-    Returns
-    -------
-    Patch
-        All of them where :func:`check_patch` finds nothing wrong.
-    """
+    """Return those edits of a patch that can be applied to a model, each after those before it."""
     changes, taken = _Changes(model), []
     for edit in patch:
         with suppress(ReAugKDError):

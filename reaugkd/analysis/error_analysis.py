@@ -38,23 +38,7 @@ class RowFilter:
     rows: Collection[int] | None = None
 
     def of(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Return the rows that meet all conditions, in their order, with their index.
-
-        Parameters
-        ----------
-        table : DataFrame
-            As :meth:`reaugkd.method.answers.Answers.table` gives it.
-
-        Returns
-        -------
-        DataFrame
-            Some of its rows.
-
-        Raises
-        ------
-        ReAugKDError
-            If a column is missing, or one of ``between`` holds no numbers.
-        """
+        """Return the rows that meet all conditions, in their order, with their index; an unknown column is refused."""
         numbers = table.select_dtypes("number").columns
         wrong = [name for name in self.equal if name not in table] + [n for n in self.between if n not in numbers]
         if wrong:
@@ -73,39 +57,13 @@ class RowFilter:
 
 
 def confusion(table: pd.DataFrame, label_names: tuple[str, ...], voice: str = "answer") -> pd.DataFrame:
-    """Count gold labels against predicted ones.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As :meth:`reaugkd.method.answers.Answers.table` gives it.
-    label_names : tuple of str
-        The C classes.
-    voice : str
-        One of :data:`VOICES`.
-
-    Returns
-    -------
-    DataFrame
-        (C, C) counts: a row a gold class, a column a predicted one.
-    """
+    """Count gold labels (rows) against those of one of :data:`VOICES` (columns): (C, C)."""
     counts = pd.crosstab(table["label"], table[voice])
     return counts.reindex(index=list(label_names), columns=list(label_names), fill_value=0)
 
 
 def disagreements(table: pd.DataFrame) -> pd.DataFrame:
-    """Count every combination of gold label and voices, those in which not all are the same before the others.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As :meth:`reaugkd.method.answers.Answers.table` gives it.
-
-    Returns
-    -------
-    DataFrame
-        ``label``, the voices that there are, ``rows``; of each kind the most frequent first.
-    """
+    """Count every combination of gold label and voices; those that differ come first, the most frequent on top."""
     names = ["label", *(voice for voice in VOICES if voice in table.columns)]
     counts = table.groupby(names, sort=True).size().reset_index(name="rows")
     counts = counts.sort_values("rows", ascending=False, kind="stable")

@@ -154,18 +154,7 @@ def suspicious_rows(memory: "Memory", use: pd.DataFrame) -> pd.DataFrame:
 
 
 def memory_table(answers: "Answers") -> pd.DataFrame:
-    """Return all evidence about each memory, the most suspicious first; see :func:`suspicious_rows`.
-
-    Parameters
-    ----------
-    answers : Answers
-        A model's answers to rows with gold labels.
-
-    Returns
-    -------
-    DataFrame
-        A row a memory.
-    """
+    """Return all evidence about each memory, the most suspicious first; see :func:`suspicious_rows`."""
     return suspicious_rows(answers.memory, memory_use(answers))
 
 
@@ -232,20 +221,7 @@ def _turned(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def shown_memories(table: pd.DataFrame, show: str) -> pd.DataFrame:
-    """Choose and order memories by a question about single ones.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As :func:`memory_table` gives it.
-    show : str
-        One of :data:`SHOWS`, except near-duplicates and leaks.
-
-    Returns
-    -------
-    DataFrame
-        Some of the rows; no row that the teacher labelled is suspicious.
-    """
+    """Choose and order rows of a :func:`memory_table` by one of :data:`SHOWS` about single memories."""
     found = table
     if show == ALL:
         found = found.sort_values("number")

@@ -10,20 +10,7 @@ from reaugkd.texts import Labels
 
 
 def counted(cells: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
-    """Count rows by gold and predicted class, for many answers to the same rows at once.
-
-    Parameters
-    ----------
-    cells : (S, N) int64
-        ``gold * classes + predicted`` of N rows, by each of S answers.
-    classes : int
-        C.
-
-    Returns
-    -------
-    (S, C, C) int64
-        A confusion matrix an answer; gold in rows.
-    """
+    """Count rows by gold and predicted class: (S, C, C) of ``gold * classes + predicted``, (S, N), of S answers."""
     size = classes * classes
     numbered = cells + size * np.arange(len(cells))[:, None]
     return np.bincount(numbered.ravel(), minlength=len(cells) * size).reshape(-1, classes, classes)
@@ -81,19 +68,6 @@ METRICS: dict[str, Callable[[Labels, Labels], float]] = {name: partial(_scored, 
 
 
 def log_loss(labels: Labels, probabilities: NDArray[np.floating]) -> float:
-    """Return the mean negative log-likelihood, in nats, of the gold labels.
-
-    Parameters
-    ----------
-    labels : (N,) int64
-        Gold labels.
-    probabilities : (N, C) float
-        Predicted class probabilities.
-
-    Returns
-    -------
-    float
-        At least 0, lower is better; probabilities below 1e-12 count as 1e-12.
-    """
+    """Return the mean negative log-likelihood of gold labels, in nats; probabilities are at least 1e-12."""
     chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return float(-np.log(np.clip(chosen, 1e-12, None)).mean())

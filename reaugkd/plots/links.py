@@ -137,18 +137,7 @@ def struck_in_link(struck: Sequence[int], relabelled: Mapping[int, str]) -> dict
 
 
 def struck_of(of_view: Mapping[str, str]) -> tuple[list[int], dict[int, str]]:
-    """Read the memories that a link leaves out or relabels.
-
-    Parameters
-    ----------
-    of_view : mapping of str to str
-        The link's settings of the view Query.
-
-    Returns
-    -------
-    tuple of list of int and dict of int to str
-        Row numbers of memories that are left out, and the labels of others by row number.
-    """
+    """Read the memories that a link leaves out, and the labels of those that it relabels, by row number."""
     struck, relabelled = of_view.get("struck"), of_view.get("relabelled")
     return list(_numbers(struck)) if struck else [], _labels(relabelled) if relabelled else {}
 
@@ -180,23 +169,7 @@ def app_link(state: PageState, address: str = "http://127.0.0.1:7860/") -> str:
 
 
 def page_state(query: Mapping[str, str]) -> PageState:
-    """Read the state of a link.
-
-    Parameters
-    ----------
-    query : mapping of str to str
-        The link's query; other keys, such as a page's own, are left alone.
-
-    Returns
-    -------
-    PageState
-        The state.
-
-    Raises
-    ------
-    ReAugKDError
-        If a value is not what it should be.
-    """
+    """Read the state of a link's query; a wrong value is refused, other keys are ignored."""
     found = {name: _read(name, query[name]) for name in FIELDS if query.get(name)}
     own = OF_VIEW.get(found.get("view", PageState.view), ())
     return PageState(**found, of_view={name: query[name] for name in own if query.get(name)})

@@ -137,24 +137,7 @@ def is_trained(task: Task, run: Run, work: Path) -> bool:
 
 
 def search_by(task: Task, run: Run, work: Path, encoder: StudyEncoder | None) -> dict[str, Searched]:
-    """Fit the keys of a student's teacher to its memory.
-
-    Parameters
-    ----------
-    task : Task
-        The task.
-    run : Run
-        The student's.
-    work : Path
-        The study's folder.
-    encoder : StudyEncoder or None
-        Gives further keys.
-
-    Returns
-    -------
-    dict of str to Searched
-        For ``validation`` and ``test``, the same for all students of the teacher.
-    """
+    """Fit the keys of a student's teacher to its memory, for ``validation`` and for ``test``."""
     z, layers = _loaded(work / run.keys_file), {}
     if encoder is not None:
         layers = _loaded(work / LAYERS_FOLDER / f"{task.name}.npz", layers_digest(task, encoder.encoder))

@@ -227,23 +227,7 @@ def _digest(settings: Any) -> str:
 
 
 def read_study(path: str | Path) -> Study:
-    """Read a study from a YAML file, and check it.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-
-    Returns
-    -------
-    Study
-        What it compares.
-
-    Raises
-    ------
-    ReAugKDError
-        If the file is missing, is no YAML, names something that does not exist, or has a setting of the wrong kind.
-    """
+    """Read a study from a YAML file; a mistake raises a :class:`ReAugKDError` that names file and place."""
     text = read_text_file(path)
     try:
         study: Study = read_as(Study, yaml.load(text, _EachNameOnce))

@@ -108,37 +108,12 @@ def _figures(study: Study, tables: Mapping[str, pd.DataFrame]) -> dict[str, go.F
 
 
 def summarised(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return mean and 95 % interval over seeds of every way to answer.
-
-    Parameters
-    ----------
-    scores : DataFrame
-        As :func:`reaugkd.study.answers.study_answers` gives them.
-
-    Returns
-    -------
-    DataFrame
-        ``task``, ``teacher``, ``method``, ``answer``, ``metric``, ``seeds``; in percent ``mean``, ``low``, ``high``,
-        the last two NaN for fewer than three seeds; ``log_loss`` in nats.
-    """
+    """Return mean and 95 % interval over seeds, in percent, and mean log loss, in nats, of every way to answer."""
     return _over_seeds(scores, ["task", "teacher", "method", "answer", "metric"], "test", ["log_loss"])
 
 
 def alignment_table(answers: pd.DataFrame) -> pd.DataFrame:
-    """Return how near each student's space comes to its teacher's on the test texts, averaged over seeds.
-
-    Parameters
-    ----------
-    answers : DataFrame
-        As :func:`reaugkd.study.answers.study_answers` gives them.
-
-    Returns
-    -------
-    DataFrame
-        ``task``, ``teacher``, ``method``, ``seeds`` and the measures of :func:`reaugkd.method.alignment.alignment`;
-        students without a teacher, and those of records that do not hold the measures, are left out. Where
-        ``within_class_cosine`` is near 1 the overlap says little.
-    """
+    """Return how near each student's space comes to its teacher's on the test texts, averaged over seeds."""
     keys = ["task", "teacher", "method"]
     measured = answers[answers["answer"] == "off"].reindex(columns=[*keys, *ALIGNMENT]).dropna()
     by_student = measured.groupby(keys, sort=False)
@@ -148,24 +123,7 @@ def alignment_table(answers: pd.DataFrame) -> pd.DataFrame:
 
 
 def compared(answers: pd.DataFrame, gold: Mapping[str, Labels], pairs: tuple[tuple[str, str], ...]) -> pd.DataFrame:
-    """Compare ways to answer, seed by seed on the same test rows.
-
-    Parameters
-    ----------
-    answers : DataFrame
-        As :func:`reaugkd.study.answers.study_answers` gives them.
-    gold : mapping of str to (N,) int64
-        Gold labels of each task's test rows.
-    pairs : tuple of (str, str)
-        ``"method/answer"`` and its baseline.
-
-    Returns
-    -------
-    DataFrame
-        A row for each pair, teacher and task, and one for the average where all tasks are there: ``seeds``; in points
-        ``mean``, ``low``, ``high``, a 95 % interval by a bootstrap over seeds and test rows together; ``log_loss`` with
-        its interval in nats, below 0 where the first is better.
-    """
+    """Compare pairs of ``"method/answer"`` over seeds and test rows: mean and 95 % interval, in points and in nats."""
     rows = []
     for ours, baseline in pairs:
         for teacher in [name for name in answers["teacher"].unique() if name != NO_TEACHER]:
@@ -210,19 +168,7 @@ def _in_row(differences: NDArray[np.float64]) -> dict[str, float]:
 
 
 def scenario_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return mean and 95 % interval over seeds of every way in every scenario.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        As :func:`reaugkd.study.run.scenario_rows` gives them, of all runs.
-
-    Returns
-    -------
-    DataFrame
-        ``kind``, ``task``, ``metric``, ``teacher``, ``way``, ``rows_a_class``, ``seeds``; in percent ``mean``, ``low``,
-        ``high`` of all test rows and, with new classes, ``old`` and ``new``; and mean ``seconds`` of the change.
-    """
+    """Return mean and 95 % interval over seeds, in percent, and mean seconds of every way in every scenario."""
     keys = ["kind", "task", "metric", "teacher", "way", "rows_a_class"]
     parts = [name for name in ("old", "new") if name in rows]
     table = rows.reindex(columns=[*keys, "all", *parts, "seconds"])
@@ -247,18 +193,7 @@ def _over_seeds(rows: pd.DataFrame, keys: list[str], score: str, others: list[st
 
 
 def in_markdown(tables: Mapping[str, pd.DataFrame]) -> str:
-    """Return tables as one Markdown page, a heading each; figures with one or two digits, intervals in brackets.
-
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        By name; ``mean``, ``low`` and ``high`` become one column where a table has them.
-
-    Returns
-    -------
-    str
-        The page.
-    """
+    """Return tables by name as one Markdown page; ``mean``, ``low`` and ``high`` become one column."""
     page = ["# Tables of the study", "", LEGEND, ""]
     for name, table in tables.items():
         shown = table.drop(columns=["mean", "low", "high"], errors="ignore")

@@ -82,21 +82,7 @@ def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say, kno
 
 
 def run_scenarios(study: Study, data: str | Path, work: str | Path, *, say: Say, known: StudyRecord = NOTHING) -> None:
-    """Run those scenarios of the plan that have no result by today's settings in the folder.
-
-    Parameters
-    ----------
-    study : Study
-        The plan.
-    data : str or Path
-        Folder from which the tasks' paths start.
-    work : str or Path
-        The study's folder; each scenario and seed leaves a JSON file of its rows.
-    say : callable
-        Called with a sentence for every scenario.
-    known : StudyRecord
-        Scenarios whose rows it holds are not run.
-    """
+    """Run those scenarios of the plan that have no result by today's settings, in the folder or recorded."""
     work = Path(work).expanduser()
     for run in study.scenario_runs():
         if len(scenario_rows(run, work, known)):
@@ -108,22 +94,7 @@ def run_scenarios(study: Study, data: str | Path, work: str | Path, *, say: Say,
 
 
 def scenario_rows(run: Run, work: Path, known: StudyRecord = NOTHING) -> pd.DataFrame:
-    """Return the rows of a scenario by one seed; none where it was not run, or was run by other settings than today's.
-
-    Parameters
-    ----------
-    run : Run
-        The scenario's.
-    work : Path
-        The study's folder.
-    known : StudyRecord
-        What an earlier report recorded; it counts where the folder holds nothing.
-
-    Returns
-    -------
-    DataFrame
-        A row for each way.
-    """
+    """Return a scenario's rows, a way each: those of the folder, else the recorded ones; none of other settings."""
     path = work / run.file
     rows = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
     today = [row for row in rows if row.get("made_by") == run.about["made_by"]]
@@ -131,44 +102,14 @@ def scenario_rows(run: Run, work: Path, known: StudyRecord = NOTHING) -> pd.Data
 
 
 def teacher_outputs(task: Task, run: Run, work: Path) -> TeacherOutputs:
-    """Load the outputs of a run's teacher for a task, calibrated if the recipe says so.
-
-    Parameters
-    ----------
-    task : Task
-        The task.
-    run : Run
-        A student's or a scenario's.
-    work : Path
-        The study's folder.
-
-    Returns
-    -------
-    TeacherOutputs
-        Of these rows; others are refused.
-    """
+    """Load the outputs of a run's teacher for just this task, calibrated if the recipe says so."""
     outputs = TeacherOutputs.load(work / run.outputs_file)
     outputs.check(task)
     return outputs.calibrated(task) if run.recipe.calibrate_teacher else outputs
 
 
 def student_digest(task: Task, recipe: Recipe, outputs: TeacherOutputs | None) -> str:
-    """Return a digest of all that decides about a student; its file holds it.
-
-    Parameters
-    ----------
-    task : Task
-        The task.
-    recipe : Recipe
-        Of the student, filled in for the task.
-    outputs : TeacherOutputs or None
-        What it learns from, calibrated if the recipe says so; None where it learns from no teacher.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-    """
+    """Return a digest of all that decides about a student; without outputs it learns from no teacher."""
     names = ["student", "student_layers", "max_length", "distillation", "student_training"]
     if recipe.distillation.aligns:
         names += ["projection_training", "projection_temperature"]

@@ -151,24 +151,7 @@ def untuned_encoder(task: Task, recipe: Recipe) -> UntunedEncoder:
 
 
 def trained(task: Task, soft_labels: Floats, hidden: Floats | None, recipe: Recipe) -> Trained:
-    """Train a student on a task as the recipe says.
-
-    Parameters
-    ----------
-    task : Task
-        The task.
-    soft_labels : (N, C) float32
-        Of the task's taught texts.
-    hidden : (N, H_t) float32 or None
-        The teacher's hidden states of the same texts; where none, the student is not aligned.
-    recipe : Recipe
-        Every choice.
-
-    Returns
-    -------
-    Trained
-        The student.
-    """
+    """Train a student; without the teacher's hidden states (N, H_t) of the taught texts it is not aligned."""
     recipe, projection, z = recipe.for_task(task), None, None
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
@@ -190,30 +173,7 @@ def part_of(task: Task, **rows: NDArray[np.integer]) -> Task:
 
 
 def new_classes(task: Task, teach: Teach, recipe: Recipe, left_out: int = NEW_CLASSES) -> Iterator[Row]:
-    """Leave classes out of all training, then add some of their rows to the memory only.
-
-    Parameters
-    ----------
-    task : Task
-        A task of many classes.
-    teach : callable
-        Gives the outputs of a teacher of the remaining task.
-    recipe : Recipe
-        Of the students; its seed draws the classes and rows too.
-    left_out : int
-        How many classes are left out of training.
-
-    Yields
-    ------
-    dict
-        ``way``, ``rows_a_class``, ``old``, ``new`` and ``all`` (accuracy on the test rows of those classes) and
-        ``seconds`` that the change took.
-
-    Raises
-    ------
-    ReAugKDError
-        If fewer than two classes would be left.
-    """
+    """Leave classes out of all training, then add some of their rows to the memory only; yield a row a way."""
     if len(task.label_names) < left_out + 2:
         raise ReAugKDError(
             f"To leave {left_out} classes out of training, a task needs {left_out + 2}; {task.name!r} has "
@@ -258,25 +218,7 @@ def new_classes(task: Task, teach: Teach, recipe: Recipe, left_out: int = NEW_CL
 
 
 def few_labels(task: Task, teach: Teach, recipe: Recipe) -> Iterator[Row]:
-    """Train on a few rows a class; the teacher has labelled the other train texts, which go into the memory only.
-
-    The pool is fitted without gold labels: on texts that the student was not trained on, by the teacher's labels. The
-    retrained student learns by KD from all texts of the memory; there is one for all numbers of rows.
-
-    Parameters
-    ----------
-    task : Task
-        The task.
-    teach : callable
-        Gives the outputs of a teacher of the whole task.
-    recipe : Recipe
-        Of the students.
-
-    Yields
-    ------
-    dict
-        ``way``, ``rows_a_class``, ``all`` (the task's metric on its test rows) and ``seconds``.
-    """
+    """Train on a few rows a class; the memory also holds the others, by the teacher's labels; yield a row a way."""
     generator = np.random.default_rng(recipe.seed)
     hidden, soft_labels = teach(task).of("train")
     labels, everything, texts = task.labels("train"), np.arange(len(hidden)), task.texts("test")
@@ -287,6 +229,7 @@ def few_labels(task: Task, teach: Teach, recipe: Recipe) -> Iterator[Row]:
         baseline = trained(few, soft_labels[drawn], None, recipe)
         made = trained(few, soft_labels[drawn], hidden[drawn], recipe)
         yield _scored("KD", count, task, baseline.predicted(texts), baseline.seconds)
+        # The pool is fitted on texts outside the few, by the teacher's labels: no gold label counts.
         unseen = np.setdiff1d(everything, drawn)
         held_out = np.sort(generator.choice(unseen, min(POOL_ROWS, len(unseen) // 2), replace=False))
         others = np.setdiff1d(everything, held_out)
@@ -301,31 +244,14 @@ def few_labels(task: Task, teach: Teach, recipe: Recipe) -> Iterator[Row]:
         yield _scored("ReAugKD, no memory", count, task, queries.student_probabilities.argmax(axis=1), made.seconds)
         for way, predicted in whole.predicted(queries, pools).items():
             yield _scored(f"memory grown, {way}" if way in WAYS else way, count, task, predicted, seconds)
-    again = trained(task, soft_labels, None, recipe)
+    again = trained(task, soft_labels, None, recipe)  # by KD, one for all counts
     predicted = again.predicted(texts)
     for count in ROWS_A_CLASS:
         yield _scored("retrained on all rows (KD)", count, task, predicted, again.seconds)
 
 
 def unlabelled_text(task: Task, teach: Teach, recipe: Recipe) -> Iterator[Row]:
-    """Give a student texts that only the teacher has labelled; beside it, give them to the memory alone.
-
-    Parameters
-    ----------
-    task : Task
-        A task with unlabelled rows.
-    teach : callable
-        Gives the outputs of a teacher of its train rows.
-    recipe : Recipe
-        Of the students.
-
-    Yields
-    ------
-    dict
-        ``way``, ``all`` (the task's metric on its test rows) and ``seconds``: a student without the texts as long as
-        the recipe trains it, and by as many steps as the one with them; each alone and with its memory; and the first
-        with a memory that holds the texts.
-    """
+    """Give texts that only the teacher labelled to the student, or to the memory alone; yield a row a way."""
     outputs = teach(task)
     plain = replace(task, rows=DatasetDict({split: task.rows[split] for split in SPLITS}))
     epochs = recipe.for_task(task).epochs or 1.0

@@ -47,20 +47,7 @@ def are_siblings(texts: Sequence[Text], rows: pd.DataFrame, numbers: NDArray[np.
 
 
 def have_siblings(texts: Sequence[Text], others: Sequence[Text]) -> NDArray[np.bool_]:
-    """Find texts that are siblings of any of some others, as :func:`are_siblings` does.
-
-    Parameters
-    ----------
-    texts : sequence of Text
-        N texts or pairs.
-    others : sequence of Text
-        V texts or pairs, such as those on which something is chosen.
-
-    Returns
-    -------
-    (N,) bool
-        True where there is one.
-    """
+    """Find texts that are siblings of any of some others, as :func:`are_siblings` does: (N,)."""
     these, those = _word_matrices(texts, others)
     lengths, other_lengths = np.diff(these.indptr), np.diff(those.indptr)
     found = np.zeros(len(texts), dtype=bool)

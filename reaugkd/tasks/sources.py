@@ -233,25 +233,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
 
 
 def named_texts(path: str | Path, columns: dict[str, str]) -> pd.DataFrame:
-    """Read a file's columns under this library's names.
-
-    Parameters
-    ----------
-    path : str or Path
-        A table as :func:`read_table` takes it.
-    columns : dict of str to str
-        From this library's name (``text``, ``text_pair``, ``label``) to the file's.
-
-    Returns
-    -------
-    DataFrame
-        The columns as text, and the file's others.
-
-    Raises
-    ------
-    ReAugKDError
-        If the file cannot be read or lacks a column.
-    """
+    """Read a file's columns, by this library's names ``text``, ``text_pair`` and ``label``, as text."""
     return _named_columns(read_table(path), columns, str(path))
 
 

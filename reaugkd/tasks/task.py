@@ -239,25 +239,7 @@ def _checked(table: Any, split: str, columns: Sequence[str], ignored: Sequence[s
 
 
 def row_ids(table: pd.DataFrame, split: str) -> list[str]:
-    """Return the ids of rows as text: the column ``id``, or else each row's place, ``train-1`` and so on.
-
-    Parameters
-    ----------
-    table : DataFrame
-        The rows.
-    split : str
-        Name of the rows, for ids and messages.
-
-    Returns
-    -------
-    list of str
-        An id a row.
-
-    Raises
-    ------
-    ReAugKDError
-        If there is a column ``id`` in which a row has none.
-    """
+    """Return the ids of rows as text: the column ``id``, or else each row's place, ``train-1`` and so on."""
     if "id" not in table.columns:
         return [f"{split}-{position}" for position in range(1, len(table) + 1)]
     ids = table["id"].map(as_text, na_action="ignore").fillna("").tolist()
