@@ -67,19 +67,10 @@ def probabilities_figure(explanation: "Explanation") -> go.Figure:
     figure = go.Figure()
     voices = {"student": STUDENT_COLOUR, "memory": MEMORY_COLOUR, "answer": ANSWER_COLOUR}
     for (name, colour), values in reversed(list(zip(voices.items(), heights, strict=True))):
-        figure.add_bar(
-            y=names,
-            x=values[order],
-            name=name,
-            orientation="h",
-            marker_color=colour,
-            text=[f"{value:.2f}" if value >= 0.005 else "" for value in values[order]],
-            textposition="outside",
-            textfont_size=11,
-            constraintext="none",
-            cliponaxis=False,
-            hovertemplate="%{y}: %{x:.3f}<extra>" + name + "</extra>",
-        )
+        shown = [f"{value:.2f}" if value >= 0.005 else "" for value in values[order]]
+        hover = "%{y}: %{x:.3f}<extra>" + name + "</extra>"
+        style = {"name": name, "textfont_size": 11, "constraintext": "none"}
+        _add_bars(figure, names, values[order], shown, colour, hovertemplate=hover, **style)
     plot_height = max(180, 51 * len(names))
     legend = {"orientation": "h", "y": -55 / plot_height, "yanchor": "top", "x": 0, "traceorder": "reversed"}
     figure.update_layout(barmode="group", bargap=0.25, height=plot_height + 160, legend=legend)
@@ -280,16 +271,9 @@ def contributions_figure(explanation: "Explanation") -> go.Figure:
     colours = {"student": STUDENT_COLOUR, "sum": ANSWER_COLOUR}
     names, values = list(parts), list(parts.values())
     figure = go.Figure()
-    figure.add_bar(
-        x=values,
-        y=names,
-        orientation="h",
-        marker_color=[colours.get(name, MEMORY_COLOUR) for name in names],
-        text=[f"{value:+.2f}" for value in values],
-        textposition="outside",
-        cliponaxis=False,
-        hovertemplate="%{y}: %{x:+.3f}<extra></extra>",
-    )
+    of_parts = [colours.get(name, MEMORY_COLOUR) for name in names]
+    hover = "%{y}: %{x:+.3f}<extra></extra>"
+    _add_bars(figure, names, values, [f"{value:+.2f}" for value in values], of_parts, hovertemplate=hover)
     unit = "difference of probability" if explanation.pool.kind == "linear" else "log-odds"
     pair = f"“{_shown(explanation.label)}” against “{_shown(explanation.runner_up)}”"
     figure.update_layout(height=160 + 36 * len(names))
@@ -298,6 +282,14 @@ def contributions_figure(explanation: "Explanation") -> go.Figure:
     figure.update_xaxes(title=unit, range=[low - margin, high + margin])
     figure.update_yaxes(title="part", ticksuffix="  ")
     return _styled(figure, f"{pair}: {explanation.lead:+.2f}")
+
+
+def _add_bars(
+    figure: go.Figure, names: list[str], values: Any, shown: list[str], colours: str | list[str], **style: Any
+) -> None:
+    """Add horizontal bars with their numbers beside them."""
+    beside = {"text": shown, "textposition": "outside", "cliponaxis": False}
+    figure.add_bar(x=values, y=names, orientation="h", marker_color=colours, **beside, **style)
 
 
 def _retrieval_effect(explanation: "Explanation") -> str:
