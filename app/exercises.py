@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from reaugkd.analysis.comparison import LIKELY_CHANCE, OUTCOMES, compare
 from reaugkd.analysis.error_analysis import confusion
 from reaugkd.analysis.memory_audit import memory_table
-from reaugkd.analysis.what_if import NO_STRIKES, Strikes, explain_what_if, flipping_set
+from reaugkd.analysis.what_if import UNCHANGED, WhatIf, explain_what_if, flipping_set
 from reaugkd.errors import ReAugKDError
 from reaugkd.method.answers import EncodedTexts
 from reaugkd.method.pool import Pool
@@ -226,7 +226,7 @@ def _memories_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generato
     predicted = model.answer(encoded, pool).predicted
     rows = _drawn(generator, predicted["answer"] != predicted["student"])
     one, found, without = _decided_by_few(model, encoded, pool, rows)
-    plain = explain_what_if(model, one, pool, NO_STRIKES)
+    plain = explain_what_if(model, one, pool, UNCHANGED)
     shown = {neighbour.number: neighbour.text for neighbour in plain.neighbours}
     lesson = LESSONS["memories"].filled(
         weight=pool.retrieval_weight,
@@ -239,7 +239,7 @@ def _memories_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generato
 
     def judged(given: Collection[str]) -> Verdict:
         struck = tuple(int(number) for number in given)
-        label = explain_what_if(model, one, pool, Strikes(struck)).label
+        label = explain_what_if(model, one, pool, WhatIf(struck)).label
         those = "that memory" if len(struck) == 1 else f"those {len(struck)} memories"
         if label == plain.label:
             return Verdict(False, f"Without {those} the answer is {label} still.")
@@ -259,7 +259,7 @@ def _decided_by_few(
     for row in rows.tolist():
         one = encoded.part([row])
         numbers, without = flipping_set(model, one, pool) or ([], "")
-        nearest = [neighbour.number for neighbour in explain_what_if(model, one, pool, NO_STRIKES).neighbours]
+        nearest = [neighbour.number for neighbour in explain_what_if(model, one, pool, UNCHANGED).neighbours]
         if numbers and set(numbers) <= set(nearest):
             found.append((one, numbers, without))
             if len(numbers) <= FEW:

@@ -19,7 +19,7 @@ IMPORTS = {
     "reaugkd.analysis.memory_audit": ("memories",),
     "reaugkd.analysis.edits": ("Edit", "apply_patch"),
     "reaugkd.analysis.refit": ("refit_pool",),
-    "reaugkd.analysis.what_if": ("Strikes", "explain_what_if"),
+    "reaugkd.analysis.what_if": ("WhatIf", "explain_what_if"),
 }
 """What the code may call, by the module that has it."""
 

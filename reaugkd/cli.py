@@ -23,7 +23,7 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.networks.weights import find_weights
 from reaugkd.recipe import DEFAULT_ENCODER
 
-# torch and transformers take seconds to import: each command imports what it needs, and `reaugkd` by itself nothing.
+# torch and transformers take seconds to import, so each command imports what it needs.
 
 SHOWN_NEIGHBOURS = 8  # --json has all
 INTERRUPTED = 130  # the exit status
@@ -40,23 +40,23 @@ TextPairColumn = Annotated[str | None, Option(help="Column of the second text, f
 LabelColumn = Annotated[str, Option(help="Column of the gold label.")]
 TEACHER_HELP = "Pretrained encoder to fine-tune as teacher: a name or a folder."
 Seed = Annotated[int, Option(help="Seed of all trainings.")]
-MaxLength = Annotated[int, Option(min=4, help="Tokens after which a text is cut.")]
+MaxLength = Annotated[int, Option(min=4, help="Most tokens of a text; the rest is cut.")]
 AsJson = Annotated[bool, Option("--json", help="Print JSON.")]
-EncoderKey = Annotated[str | None, Option(help="Untuned encoder that searches the memory too.")]
-EncoderKeyLayers = Annotated[int | None, Option(min=1, help="Layers to keep of it, the first so many.")]
+EncoderKey = Annotated[str | None, Option(help="Untuned encoder for a further key of the memory.")]
+EncoderKeyLayers = Annotated[int | None, Option(min=1, help="How many of its first layers to keep.")]
 
 
 def _task(
-    task: Annotated[str | None, Option(help="shoptalk, glue/TASK, or OWNER/NAME[:CONFIG] of the hub.")] = None,
-    train: Annotated[Path | None, Option(help="A CSV, TSV, JSONL or Parquet file, in place of --task.")] = None,
-    test: Annotated[Path | None, Option(help="Test rows; 20 % of train are held out if left out.")] = None,
-    validation: Annotated[Path | None, Option(help="Rows to choose λ and τ on; held out of train if left out.")] = None,
-    unlabelled: Annotated[Path | None, Option(help="Texts that only the teacher labels.")] = None,
+    task: Annotated[str | None, Option(help="shoptalk, glue/TASK, or OWNER/NAME[:CONFIG] on the hub.")] = None,
+    train: Annotated[Path | None, Option(help="A CSV, TSV, JSONL or Parquet file instead of --task.")] = None,
+    test: Annotated[Path | None, Option(help="Test rows; 20 % of train if left out.")] = None,
+    validation: Annotated[Path | None, Option(help="Rows to choose k, λ and τ on; 10 % of train if left out.")] = None,
+    unlabelled: Annotated[Path | None, Option(help="Texts without labels, for the teacher to label.")] = None,
     text_column: TextColumn = None,
     text_pair_column: TextPairColumn = None,
     label_column: LabelColumn = "label",
     metric: Annotated[str | None, Option(help="accuracy, accuracy_and_f1, macro_f1 or matthews_correlation.")] = None,
-    positive_label: Annotated[str | None, Option(help="Of two classes, the one whose F1 counts.")] = None,
+    positive_label: Annotated[str | None, Option(help="The class of two whose F1 counts.")] = None,
 ) -> Any:
     """Load the task that these options name."""
     if (task is None) == (train is None):
@@ -114,11 +114,11 @@ def teach(
 @_on_task
 def black_box(
     loaded: Any,
-    soft_labels: Annotated[Path, Option(help="Table of its answers: probabilities, a column a class; id and split.")],
+    soft_labels: Annotated[Path, Option(help="Table of its probabilities: a column for each class, id and split.")],
     out: Annotated[Path, Option(help="Parquet file for the outputs.")],
-    encoder: Annotated[str, Option(help="Open encoder that gives the embeddings.")] = DEFAULT_ENCODER,
+    encoder: Annotated[str, Option(help="Encoder for the embeddings.")] = DEFAULT_ENCODER,
 ) -> None:
-    """Make teacher outputs of a teacher whose answers alone are known, for `reaugkd train --teacher-outputs`."""
+    """Make teacher outputs from the probabilities of a black box, for `reaugkd train --teacher-outputs`."""
     from reaugkd.method.black_box import black_box_outputs, read_soft_labels
     from reaugkd.training import check_outputs_file
 
@@ -135,11 +135,11 @@ def train(
     out: Annotated[Path, Option(help="Folder for the model.")],
     task: str | None,
     teacher: Annotated[str | None, Option(help=TEACHER_HELP)] = None,
-    teacher_outputs: Annotated[Path | None, Option(help="File by `reaugkd teach`; no teacher is trained then.")] = None,
+    teacher_outputs: Annotated[Path | None, Option(help="File by `reaugkd teach`, in place of a teacher.")] = None,
     student: Annotated[str, Option(help="Pretrained encoder that the student starts from.")] = DEFAULT_ENCODER,
-    student_layers: Annotated[int, Option(min=0, help="Layers to keep of it, the first so many; 0 for all.")] = 2,
+    student_layers: Annotated[int, Option(min=0, help="How many of its first layers to keep; 0 for all.")] = 2,
     epochs: Annotated[float | None, Option(help="Passes over the train rows, for each student.")] = None,
-    teacher_epochs: Annotated[float | None, Option(help="The same for the teacher.")] = None,
+    teacher_epochs: Annotated[float | None, Option(help="Passes over the train rows, for the teacher.")] = None,
     encoder_key: EncoderKey = None,
     encoder_key_layers: EncoderKeyLayers = None,
     keep_teacher: Annotated[bool, Option(help="Keep the teacher in the model's folder.")] = False,
@@ -148,14 +148,14 @@ def train(
 ) -> None:
     """Train a student with the teacher's memory, and score every ablation.
 
-    On shoptalk, the outputs of a large teacher are shipped and used unless --teacher names another one.
+    On shoptalk, the shipped outputs of a large teacher are used unless --teacher names another one.
     """
     from accelerate import PartialState
 
     from reaugkd.tasks.sources import SHOPTALK_TEACHER_OUTPUTS
 
     if teacher and teacher_outputs:
-        raise ReAugKDError("--teacher and --teacher-outputs exclude each other; leave one of them out.")
+        raise ReAugKDError("Name either a --teacher or --teacher-outputs, and not both.")
     if task == "shoptalk" and not teacher:
         teacher_outputs = teacher_outputs or SHOPTALK_TEACHER_OUTPUTS
     recipe = reaugkd.Recipe(
@@ -206,11 +206,11 @@ def predict(
     model: Annotated[str, Argument(help="Folder of a trained model.")],
     texts: Annotated[list[str], Argument(help="Texts; for pairs, first and second in turn.")],
     k: Annotated[int | None, Option(help="Neighbours by every key.")] = None,
-    retrieval_weight: Annotated[float | None, Option(help="λ, from 0, the student alone, to 1.")] = None,
+    retrieval_weight: Annotated[float | None, Option(help="λ, from 0 (student alone) to 1 (memory alone).")] = None,
     temperature: Annotated[float | None, Option(help="τ of the neighbours' weights.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Classify texts; show what student and memory add to each answer, and the nearest memories."""
+    """Classify texts; show the parts of student and memory in each answer, and the nearest memories."""
     classifier = reaugkd.ReAugKDClassifier.from_pretrained(model)
     queries: list[Any] = list(texts)
     if classifier.settings.is_pair:
@@ -230,8 +230,8 @@ def predict(
 @app.command()
 def edit(
     model: Annotated[str, Argument(help="Folder of a trained model.")],
-    patch: Annotated[Path, Option(help="JSON Lines, an edit each: add, relabel or remove a row of the memory.")],
-    out: Annotated[Path | None, Option(help="Folder for the edited model; only its effect is shown without.")] = None,
+    patch: Annotated[Path, Option(help="JSON Lines file of edits: add, relabel or remove a row of the memory.")],
+    out: Annotated[Path | None, Option(help="Folder for the edited model; not saved if left out.")] = None,
     encoder_key: EncoderKey = None,
     encoder_key_layers: EncoderKeyLayers = None,
     refit: Annotated[bool, Option(help="Fit the pool again on the validation rows.")] = False,
@@ -240,11 +240,14 @@ def edit(
     from reaugkd.analysis.edits import apply_patch, read_patch
     from reaugkd.analysis.refit import refit_pool, with_encoder_key
     from reaugkd.method.answers import changed_answers, effect_counts
+    from reaugkd.model.folder import check_target
     from reaugkd.texts import row_in_one_line
 
     original = reaugkd.ReAugKDClassifier.from_pretrained(model)
     if out is not None and out.expanduser().resolve() == Path(model).expanduser().resolve():
-        raise ReAugKDError("--out is the model itself; name another folder, the original stays.")
+        raise ReAugKDError("--out is the folder of the model itself; name another folder.")
+    if out is not None:
+        check_target(out)
     edited = apply_patch(original, read_patch(patch))
     if encoder_key is not None:
         edited = with_encoder_key(edited, encoder_key, encoder_key_layers)
@@ -259,18 +262,18 @@ def edit(
     _print_table("test rows whose answer changes", [*heads, "text"], shown)
     counts = effect_counts(changed)
     _say(f"Of the test rows {counts['fixed']} are fixed and {counts['broken']} broken.")
-    _say(f"Saved the edited model in {out}." if out else "Nothing was saved; name a folder with --out for that.")
+    _say(f"Saved the edited model in {out}." if out else "Nothing was saved; name a folder with --out to save it.")
 
 
 @app.command()
 def study(
     plan: Annotated[Path, Argument(help="YAML file: tasks, teachers, methods, seeds.")],
     out: Annotated[Path, Option(help="Folder for what is trained, the tables and the plots.")],
-    data: Annotated[Path | None, Option(help="Where the tasks' paths start, if not in the plan's folder.")] = None,
-    known: Annotated[Path | None, Option(help="Folder of an earlier report, which is not trained again.")] = None,
-    report_only: Annotated[bool, Option(help="Train nothing; report on what is there.")] = False,
+    data: Annotated[Path | None, Option(help="Folder of the tasks' files; the plan's folder if left out.")] = None,
+    known: Annotated[Path | None, Option(help="Folder of an earlier report, to take its answers.")] = None,
+    report_only: Annotated[bool, Option(help="Train nothing; report the students that are trained.")] = False,
 ) -> None:
-    """Compare methods over tasks and seeds; go on where an earlier call stopped."""
+    """Compare methods over tasks and seeds; continue where an earlier call stopped."""
     from reaugkd.study.plan import read_study
     from reaugkd.study.record import StudyRecord
     from reaugkd.study.report import write_report
@@ -308,7 +311,7 @@ def info(model: Annotated[Path, Argument(help="Folder of a trained model.")], as
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends in one sentence on standard error and exit status 1."""
+    """Run the command line; a user's mistake prints one sentence on standard error and exits with status 1."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a Windows console's own encoding has no λ
@@ -321,12 +324,12 @@ def main() -> None:
         sys.exit(1)
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            _say("\nreaugkd: interrupted; a training goes on where it stopped when the same command runs again.")
+            _say("\nreaugkd: interrupted; run the same command again to continue a training.")
         raise
 
 
-def _say(sentence: str) -> None:
-    typer.echo(sentence, err=True)
+def _say(message: str) -> None:
+    typer.echo(message, err=True)
 
 
 def _print_table(title: str, heads: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
@@ -344,11 +347,11 @@ def _print_card(card: str) -> None:
 def _print_explanation(explanation: Any) -> None:
     from reaugkd.texts import in_one_line
 
-    said = dict(zip(explanation.classes, explanation.probabilities, strict=True))
+    probabilities = dict(zip(explanation.classes, explanation.probabilities, strict=True))
     label, runner_up, text = map(escape, (explanation.label, explanation.runner_up, in_one_line(explanation.text)))
     console = Console(highlight=False)
-    console.print(f"[bold]{label}[/bold] ({said[explanation.label]:.2f})  {text}")
-    console.print(f"runner-up: {runner_up} ({said[explanation.runner_up]:.2f})")
+    console.print(f"[bold]{label}[/bold] ({probabilities[explanation.label]:.2f})  {text}")
+    console.print(f"runner-up: {runner_up} ({probabilities[explanation.runner_up]:.2f})")
     table, leading = explanation.table().drop(columns="runner_up_share"), explanation.keys_by_part[0].name
     nearest = [f"{leading} {rank}" for rank in range(1, SHOWN_NEIGHBOURS + 1)]
     shown = table[table["adds"].notna() | table["part"].isin(nearest)].astype(object).fillna("")

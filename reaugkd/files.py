@@ -1,4 +1,4 @@
-"""Files and folders that people name: the one place where paths are expanded, text is decoded, and errors get words."""
+"""Files and folders that people name: here paths are expanded, text is decoded, and errors become messages."""
 
 import errno
 import json
@@ -11,52 +11,28 @@ from typing import Any
 from reaugkd.errors import ReAugKDError
 
 
-def read_text_file(path: str | Path) -> str:
-    """Read a text that a person has written.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file; ``~`` is the home folder.
-
-    Returns
-    -------
-    str
-        What it holds, without the mark that some editors put before UTF-8.
-
-    Raises
-    ------
-    ReAugKDError
-        If it is missing, may not be read, or is not written in UTF-8.
-    """
+def find_file(path: str | Path) -> Path:
+    """Return the path of a file, with ``~`` expanded; refuse what is no path, and a file that is not there."""
+    if not isinstance(path, str | Path):
+        raise ReAugKDError(f"A file is named by its path, not by an object of type {type(path).__name__}; give text.")
     path = Path(path).expanduser()
     if not path.is_file():
         raise ReAugKDError(f"There is no file {str(path)!r}; check the path.")
+    return path
+
+
+def read_text_file(path: str | Path) -> str:
+    """Read a text in UTF-8, without a byte order mark; refuse a file that is missing or in another encoding."""
+    path = find_file(path)
     try:
-        with disk_errors_as_sentence(path):
+        with explain_disk_errors(path):
             return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ReAugKDError(f"{str(path)!r} is not written in UTF-8; save it as a text in UTF-8.") from error
 
 
 def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
-    """Read a file of JSON Lines, an object on each line; numbers stay as they are written.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file, as :func:`read_text_file` takes it.
-
-    Returns
-    -------
-    list of dict
-        The objects; lines without anything are passed over.
-
-    Raises
-    ------
-    ReAugKDError
-        As :func:`read_text_file` does, and if a line is no JSON object.
-    """
+    """Read a file of JSON Lines; numbers stay as they are written, and a line that is no object is refused."""
     rows = []
     for number, line in enumerate(read_text_file(path).split("\n"), start=1):  # splitlines would cut at U+2028
         if line.strip():
@@ -73,44 +49,31 @@ def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
 
 
 def check_writable(path: str | Path) -> None:
-    """Refuse a place in which nothing may be written, before work is done for it.
-
-    Parameters
-    ----------
-    path : str or Path
-        A file or folder that shall be written; it and the folders above it may be missing.
-
-    Raises
-    ------
-    ReAugKDError
-        If the nearest folder above it that is there may not be written in, or is a file.
-    """
+    """Refuse a place where nothing may be written, before any work; folders above it may be missing."""
     path = Path(path)
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        why = "lets nobody write" if above.is_dir() else "is a file"
+        why = "is read-only" if above.is_dir() else "is a file"
         raise ReAugKDError(f"{str(path)!r} cannot be written, since {str(above)!r} {why}; name another place.")
 
 
 @contextmanager
-def disk_errors_as_sentence(path: str | Path) -> Iterator[None]:
-    """Turn the several errors by which a full disk shows, and those of missing rights, into one sentence.
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Yield where to write a file, which replaces the old one when it is whole; after an error the old one stays."""
+    path = Path(path).expanduser()
+    writing = path.with_name(f".writing-{path.name}")
+    with explain_disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield writing
+            writing.replace(path)
+        finally:
+            writing.unlink(missing_ok=True)
 
-    Parameters
-    ----------
-    path : str or Path
-        What is written or read.
 
-    Yields
-    ------
-    None
-        Nothing.
-
-    Raises
-    ------
-    ReAugKDError
-        If the disk is full, or a file may not be read or written.
-    """
+@contextmanager
+def explain_disk_errors(path: str | Path) -> Iterator[None]:
+    """Turn the errors of a full disk and of missing permissions into one sentence."""
     try:
         yield
     except Exception as error:  # safetensors and pyarrow raise kinds of their own

@@ -1,4 +1,8 @@
-"""Settings of the kinds that they must be: one check for plans, Python, the page, endpoints and tools."""
+"""Check the types of settings: one check for plans, Python, the page, endpoints and tools.
+
+Pydantic is not used, since it would turn the 0 of a plan into 0.0, and a study finds its recorded answers by a digest
+of the settings as they were written.
+"""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,10 +14,12 @@ from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 
+import numpy as np
+
 from reaugkd.errors import ReAugKDError
 
 SHOWN = 80  # characters of a wrong value
-_ALLOWED = {int: Integral, float: Real}  # NumPy's too
+_ALLOWED = {int: Integral, float: Real}
 _IN_WORDS = {
     str: "text",
     int: "a whole number",
@@ -27,21 +33,21 @@ _IN_WORDS = {
 
 
 def read_as(kind: Any, given: Any, where: str = "", default: Any = None) -> Any:
-    """Return what is given as the kind of value that a setting takes; what it leaves out is as in the default.
+    """Return a value as the type that a setting takes; settings that it leaves out are those of the default.
 
-    A number that is given as text where any number will do (YAML's 1e-4) is the number that it is, and 4.0 is a whole
-    one.
+    A number that is written as text (YAML's 1e-4) is a number, 4.0 is a whole number, and NumPy's scalars become
+    Python's.
 
     Parameters
     ----------
     kind : Any
         The setting's annotation.
     given : Any
-        What somebody wrote, or a program sent.
+        The value.
     where : str
-        What the setting is called in the sentence.
+        Name of the setting, for the message.
     default : Any
-        An instance, where the kind is a dataclass of which only some settings are given.
+        An instance of the kind, where the kind is a dataclass.
 
     Returns
     -------
@@ -51,8 +57,9 @@ def read_as(kind: Any, given: Any, where: str = "", default: Any = None) -> Any:
     Raises
     ------
     ReAugKDError
-        If it is of another kind.
+        If it is of another type.
     """
+    given = given.item() if isinstance(given, np.generic) else given
     origin, parts = get_origin(kind) or kind, get_args(kind)
     if isinstance(kind, UnionType):
         return None if given is None and NoneType in parts else read_as(parts[0], given, where, default)
@@ -72,43 +79,17 @@ def read_as(kind: Any, given: Any, where: str = "", default: Any = None) -> Any:
     if kind is int and is_whole:
         given = int(given)
     fits = kind is Any or (isinstance(given, _ALLOWED.get(kind, origin)) and isinstance(given, bool) == (kind is bool))
-    if not fits or (kind is float and not isfinite(given)):
+    if not fits or (kind is float and not _is_finite(given)):
         words = _IN_WORDS.get(kind, _IN_WORDS.get(origin, "left out"))
-        raise ReAugKDError(f"{where} is {given!r:.{SHOWN}}; it must be {words}.")
+        raise ReAugKDError(f"{where} is {_shown(given)}; it must be {words}.")
     return given
 
 
-def read_named(
-    of: Callable[..., Any], given: Any, where: str = "", *, is_whole: bool = True, shown: str = "The plan"
-) -> dict[str, Any]:
-    """Return settings by name, each of the kind that a function or a class takes, and, in a whole, none missing.
-
-    Parameters
-    ----------
-    of : callable
-        The function or class.
-    given : Any
-        What somebody wrote, or a program sent.
-    where : str
-        What the settings are called in the sentence.
-    is_whole : bool
-        Whether those that have no default must be given.
-    shown : str
-        What they are called where they have no name.
-
-    Returns
-    -------
-    dict of str to Any
-        Arguments of the function.
-
-    Raises
-    ------
-    ReAugKDError
-        If they are no settings by name, or one is unknown, missing, or of another kind.
-    """
-    known, shown = signature(of).parameters, where or shown
+def read_named(of: Callable[..., Any], given: Any, where: str = "", *, is_whole: bool = True) -> dict[str, Any]:
+    """Return settings by name, each of the type that a function or a class takes; refuse unknown and missing ones."""
+    known, shown = signature(of).parameters, where or "The plan"
     if not isinstance(given, dict):
-        raise ReAugKDError(f"{shown} is {given!r:.{SHOWN}}; write its settings by name.")
+        raise ReAugKDError(f"{shown} is {_shown(given)}; write its settings by name.")
     for name in given:
         if name not in known:
             raise ReAugKDError(f"{shown} has no setting {name!r}; it has {', '.join(known)}.")
@@ -122,21 +103,20 @@ def read_named(
 
 
 def check_kinds(settings: Any, called: str = "The setting ") -> None:
-    """Refuse settings of the wrong kind where a dataclass of them is made, whoever makes it.
-
-    Parameters
-    ----------
-    settings : dataclass instance
-        Just made; a whole number in a float becomes an int.
-    called : str
-        Begins the sentence, before the name.
-
-    Raises
-    ------
-    ReAugKDError
-        If one is of another kind.
-    """
+    """Refuse settings of the wrong type when a dataclass of them is made; a whole number in a float becomes an int."""
     for name, setting in signature(type(settings)).parameters.items():
         value = getattr(settings, name)
-        if not isinstance(value, float) or isfinite(value):  # the others each setting refuses in its own words
+        if not isinstance(value, float) or isfinite(value):  # each class refuses the others in its own words
             object.__setattr__(settings, name, read_as(setting.annotation, value, called + name))
+
+
+def _is_finite(number: Any) -> bool:
+    try:
+        return isfinite(number)
+    except OverflowError:  # a whole number beyond the range of a float
+        return False
+
+
+def _shown(value: Any) -> str:
+    """Return a value in one line, cut."""
+    return " ".join(repr(value).split())[:SHOWN]

@@ -16,28 +16,12 @@ Labels = NDArray[np.int64]  # numbers of classes, (N,)
 
 
 def as_text(value: Any) -> str:
-    """Write a value as text; a whole number is one also where pandas made it a float, as beside a missing value.
-
-    Parameters
-    ----------
-    value : Any
-        One value of a table. Bytes are read as UTF-8.
-
-    Returns
-    -------
-    str
-        The text.
-
-    Raises
-    ------
-    ReAugKDError
-        If it is of bytes that are not UTF-8.
-    """
+    """Write a value as text: bytes are UTF-8, and a whole number that pandas made a float, such as 1.0, is 1."""
     if isinstance(value, bytes):
         try:
             return value.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise ReAugKDError(f"{value[:40]!r} is no text in UTF-8; write the table's column as text.") from error
+            raise ReAugKDError(f"{value[:40]!r} is not text in UTF-8; write the table's column as text.") from error
     is_whole = isinstance(value, float | np.floating) and float(value).is_integer()
     return str(int(value)) if is_whole else str(value)
 
@@ -58,18 +42,7 @@ def in_one_line(text: Text) -> str:
 
 
 def text_of_row(row: "Mapping[Any, Any] | pd.Series[Any]") -> Text:
-    """Return a row's text, or both of a pair.
-
-    Parameters
-    ----------
-    row : mapping of str to Any, or Series
-        A row of a table: ``text`` and, of a pair, ``text_pair``.
-
-    Returns
-    -------
-    Text
-        A text, or a pair.
-    """
+    """Return a row's ``text``, or the pair of it and its ``text_pair``."""
     text, pair = row["text"], row.get("text_pair")
     return (text, pair) if isinstance(pair, str) else text
 
@@ -87,44 +60,20 @@ def texts_of(rows: pd.DataFrame, is_pair: bool) -> list[Text]:
 
 
 def with_index_as_columns(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with a plain index; what had a name in the index, such as ids, is a column, and nothing is lost.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Rows with any index.
-
-    Returns
-    -------
-    DataFrame
-        The same rows in their order.
-    """
+    """Return a table with a plain index; named levels of the old index, such as ids, become columns."""
     named = [name for name in table.index.names if name is not None and name not in table.columns]
     return (table.reset_index(level=named) if named else table).reset_index(drop=True)
 
 
 def rows_with(rows: pd.DataFrame, found: Mapping[str, Any]) -> pd.DataFrame:
-    """Put what was found of N rows between their texts and labels and their further columns.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        With ``text``, ``label`` and further columns.
-    found : mapping of str to (N,) values
-        By column; of a further column of the same name it takes the place.
-
-    Returns
-    -------
-    DataFrame
-        ``id`` and ``split`` where there are, ``text``, ``text_pair`` of pairs, ``label``; what was found; the others.
-    """
+    """Insert columns about N rows between their texts and labels and their further columns."""
     first = [name for name in ("id", "split", "text", "text_pair", "label") if name in rows.columns]
     columns = {name: rows[name] for name in first} | dict(found)
     return pd.DataFrame(columns | {str(name): rows[name] for name in rows.columns if name not in columns})
 
 
 def check_texts(texts: Sequence[Text]) -> list[Text]:
-    """Refuse texts that are empty or enormous, and what is no list of texts.
+    """Refuse texts that are empty or enormous, and anything but a list of texts.
 
     Parameters
     ----------
@@ -134,44 +83,31 @@ def check_texts(texts: Sequence[Text]) -> list[Text]:
     Returns
     -------
     list of Text
-        The same texts.
+        The same texts; a pair is a tuple.
 
     Raises
     ------
     ReAugKDError
-        If a text has no character but spaces, more than 100,000 characters, or half a character, is neither text nor
-        pair, or it is no list: one text, a table, or what has no order.
+        If a text has only spaces, more than 100,000 characters, or half a character, or is neither text nor pair; or if
+        ``texts`` is no list: one text, a table, or something without an order.
     """
-    is_list = hasattr(texts, "__len__") and hasattr(texts, "__getitem__")
-    if not is_list or isinstance(texts, str | bytes | Mapping | pd.DataFrame):
-        kind = "single text" if isinstance(texts, str) else type(texts).__name__
-        raise ReAugKDError(f"Give a list of texts, not a {kind}; of a table name the column, and put one text in [ ].")
+    is_list = hasattr(texts, "__len__") and hasattr(texts, "__getitem__") and getattr(texts, "ndim", 1) == 1
+    if not is_list or isinstance(texts, str | bytes | Mapping):
+        kind = "a single text" if isinstance(texts, str) else f"an object of type {type(texts).__name__}"
+        raise ReAugKDError(f"Give a list of texts, not {kind}; of a table name the column, and put one text in [ ].")
     for position, text in enumerate(texts, start=1):
         parts = text if isinstance(text, tuple | list) else (text,)
         if isinstance(text, tuple | list) and len(text) != 2:
             raise ReAugKDError(f"Text {position} is no text and no pair of texts; give one or the other.")
         for part in parts:
             check_text(part, f"Text {position}")
-    return list(texts)
+    return [text if isinstance(text, str) else (text[0], text[1]) for text in texts]
 
 
 def check_text(text: str, name: str) -> None:
-    """Refuse one text that is empty or enormous.
-
-    Parameters
-    ----------
-    text : str
-        The text, of a pair one of its two.
-    name : str
-        What it is called in the sentence, which begins with it.
-
-    Raises
-    ------
-    ReAugKDError
-        If it has no character but spaces, more than 100,000 characters, or half a character, or is no string.
-    """
+    """Refuse a text that is no string, is empty, has more than 100,000 characters, or holds half a character."""
     if not isinstance(text, str):
-        raise ReAugKDError(f"{name} is a {type(text).__name__}, not a string; give text.")
+        raise ReAugKDError(f"{name} is of type {type(text).__name__}, not a string; give text.")
     if not text.strip():
         raise ReAugKDError(f"{name} is empty; write at least a word.")
     if len(text) > MAX_CHARACTERS:

@@ -15,7 +15,7 @@ from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]  # 
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import disk_errors_as_sentence
+from reaugkd.files import explain_disk_errors
 from reaugkd.method.teacher import TeacherOutputs
 from reaugkd.tasks.task import Task
 
@@ -113,7 +113,7 @@ def working_folder(folder: Path, *stages: str) -> Iterator[list[Path]]:
     processes = PartialState()
     processes.wait_for_everyone()
     paths = [folder / name for name in stages]
-    with _alone(folder) if processes.is_main_process else nullcontext(), disk_errors_as_sentence(folder):
+    with _alone(folder) if processes.is_main_process else nullcontext(), explain_disk_errors(folder):
         for path in paths:
             path.mkdir(parents=True, exist_ok=True)
         yield paths

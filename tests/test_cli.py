@@ -74,7 +74,10 @@ def assert_one_sentence(result, *fragments):
         (["--task", "nobody/nothing"], ["'nobody/nothing' could not be loaded"]),
         ([], ["either a --task or a --train"]),
         (["--task", "shoptalk", "--teacher", "no-such-model"], ["'no-such-model'"]),
-        (["--task", "shoptalk", "--teacher", "a", "--teacher-outputs", "b.parquet"], ["exclude each other"]),
+        (
+            ["--task", "shoptalk", "--teacher", "a", "--teacher-outputs", "b.parquet"],
+            ["Name either a --teacher or --teacher-outputs"],
+        ),
         (["--task", "shoptalk", "--teacher-outputs", "b.parquet"], ["There is no file", "b.parquet"]),
         (["--task", "shoptalk", "--epochs", "-1"], ["epochs is -1"]),
         (["--task", "shoptalk", "--epochs", "nan"], ["epochs is nan"]),
@@ -523,7 +526,7 @@ def test_an_interrupted_training_says_that_it_goes_on(run, monkeypatch, tmp_path
     out = tmp_path / ("model" if command == "train" else "outputs.parquet")
     status, _, error = run(command, "--train", train_file, "--out", out)
     assert status == 130
-    assert error.endswith("interrupted; a training goes on where it stopped when the same command runs again.\n")
+    assert error.endswith("interrupted; run the same command again to continue a training.\n")
 
 
 def test_help_is_printed_where_the_console_knows_no_greek():
@@ -538,7 +541,7 @@ def test_edit_does_not_write_over_the_original_or_without_being_asked(run, tmp_p
     patch = tmp_path / "patch.jsonl"
     patch.write_text("")
     own = run("edit", toy_model_folder, "--patch", patch, "--out", toy_model_folder)
-    assert_one_sentence(own, "--out is the model itself")
+    assert_one_sentence(own, "--out is the folder of the model itself")
     status, _, error = run("edit", toy_model_folder, "--patch", patch)
     assert status == 0, error
     assert "0 are fixed and 0 broken" in error

@@ -6,7 +6,7 @@ import pytest
 
 from reaugkd import files
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import check_writable, disk_errors_as_sentence, read_text_file
+from reaugkd.files import check_writable, explain_disk_errors, read_text_file, whole_file
 
 
 def test_a_text_is_read_from_the_home_folder_without_the_mark_of_an_editor(tmp_path, monkeypatch):
@@ -28,12 +28,31 @@ def test_a_place_where_nothing_may_be_written_is_refused(tmp_path, monkeypatch):
     with pytest.raises(ReAugKDError, match="cannot be written, since .*file' is a file; name another place"):
         check_writable(tmp_path / "file" / "model")
     monkeypatch.setattr(files.os, "access", lambda *_: False)  # root may write everywhere
-    with pytest.raises(ReAugKDError, match="lets nobody write"):
+    with pytest.raises(ReAugKDError, match="is read-only"):
         check_writable(tmp_path / "model")
 
 
 def test_missing_rights_are_said_in_a_sentence(tmp_path):
     error = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "rows.csv"))
     refused = pytest.raises(ReAugKDError, match="rows.csv' may not be read or written; change its permissions")
-    with refused, disk_errors_as_sentence(tmp_path):
+    with refused, explain_disk_errors(tmp_path):
         raise error
+
+
+def test_a_file_is_written_whole_or_stays_as_it_was(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = tmp_path / "new" / "note.txt"
+    with whole_file("~/new/note.txt") as writing:
+        writing.write_text("first")
+        assert not path.exists()
+    assert path.read_text() == "first"
+
+    def interrupted():
+        with whole_file(path) as writing:
+            writing.write_text("sec")
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        interrupted()
+    assert path.read_text() == "first"
+    assert list(path.parent.iterdir()) == [path]

@@ -105,7 +105,7 @@ def test_metrics_json_has_the_promised_shape_and_the_scores_of_the_model(toy_mod
         right = (toy_model.predict(rows["text"].tolist()) == rows["label"]).mean()
         assert metrics["methods"]["reaugkd"][split] == pytest.approx(right)
     assert set(metrics["memory"]) == {
-        *("student_weight", "key_weights", "retrieval_weight", "set_by_hand", "new_class_key", "too_few_rows"),
+        *("student_weight", "key_weights", "retrieval_weight", "new_class_key", "too_few_rows"),
     }
     assert sorted(metrics["alignment"]) == [
         "cka",

@@ -1,5 +1,6 @@
 """What can be classified."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -35,7 +36,7 @@ def test_a_text_that_is_refused_is_called_by_its_name():
         ([("fine",)], "Text 1 is no text and no pair of texts"),
         ([("fine", "good", "more")], "Text 1 is no text and no pair of texts"),
         (["fine", "half \ud83d"], "Text 2 holds half a character, a lone surrogate; write it whole or take it out"),
-        (["fine", 3], "Text 2 is a int, not a string"),
+        (["fine", 3], "Text 2 is of type int, not a string"),
     ],
 )
 def test_queries_that_cannot_be_answered_are_refused(texts, match):
@@ -46,23 +47,29 @@ def test_queries_that_cannot_be_answered_are_refused(texts, match):
 @pytest.mark.parametrize(
     ("texts", "kind"),
     [
-        ("Great!", "single text"),
-        (b"Great!", "bytes"),
-        (pd.DataFrame({"text": ["one", "two"]}), "DataFrame"),
-        ({"text": "one"}, "dict"),
-        ({"one", "two"}, "set"),
-        ((text for text in ["one"]), "generator"),
-        (None, "NoneType"),
+        ("Great!", "a single text"),
+        (b"Great!", "an object of type bytes"),
+        (pd.DataFrame({"text": ["one", "two"]}), "an object of type DataFrame"),
+        ({"text": "one"}, "an object of type dict"),
+        ({"one", "two"}, "an object of type set"),
+        ((text for text in ["one"]), "an object of type generator"),
+        (None, "an object of type NoneType"),
+        (np.asarray("one"), "an object of type ndarray"),
+        (np.asarray([["one", "two"]]), "an object of type ndarray"),
     ],
 )
 def test_what_is_no_list_of_texts_is_refused(texts, kind):
-    with pytest.raises(ReAugKDError, match=f"Give a list of texts, not a {kind}; of a table name the column"):
+    with pytest.raises(ReAugKDError, match=f"Give a list of texts, not {kind}; of a table name the column"):
         check_texts(texts)
 
 
 def test_a_column_an_array_and_a_tuple_are_lists_of_texts():
     column = pd.Series(["one", "two"], index=[7, 3])
     assert all(check_texts(texts) == ["one", "two"] for texts in (column, column.to_numpy(), ("one", "two")))
+
+
+def test_a_pair_that_is_a_list_becomes_a_tuple():
+    assert check_texts([["one", "two"], ("three", "four")]) == [("one", "two"), ("three", "four")]
 
 
 def test_a_value_is_written_as_text():

@@ -27,7 +27,7 @@ from ..scripts import source
 from ..snippets import query_code
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
-    from reaugkd.analysis.what_if import Strikes
+    from reaugkd.analysis.what_if import WhatIf
     from reaugkd.method.answers import EncodedTexts
 
 
@@ -53,11 +53,11 @@ class Question:
     relabelled: Mapping[int, str] = field(default_factory=dict)
 
     @property
-    def strikes(self) -> "Strikes":
+    def strikes(self) -> "WhatIf":
         """The changes of the memory, as the library takes them."""
-        from reaugkd.analysis.what_if import Strikes
+        from reaugkd.analysis.what_if import WhatIf
 
-        return Strikes(self.struck, self.relabelled)
+        return WhatIf(self.struck, self.relabelled)
 
 
 def about_html(model: "rk.ReAugKDClassifier") -> str:

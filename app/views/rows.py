@@ -10,7 +10,7 @@ import gradio as gr
 import pandas as pd
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.plots.links import PageState, picked_of
+from reaugkd.plots.links import PageState, filter_of_link
 
 from ..computed import SPLITS
 from ..listening import ALL_ROWS, Updates, inputs_of, listen
@@ -169,7 +169,7 @@ class RowsView:
     def _filtered(self, linked: PageState, name: str, rows: list[int]) -> dict[str, Any]:
         """Return which rows a link lists, by the names of what is shown."""
         text = linked.of_view.get("picked", "")
-        return {"row_filter": picked_of(text)} if text else self._usual(name, rows)
+        return {"row_filter": filter_of_link(text)} if text else self._usual(name, rows)
 
     def _filter_in_link(self, shown: Any) -> str:
         usual = self._usual(shown.name, shown.rows) == {"row_filter": shown.row_filter}

@@ -1,4 +1,4 @@
-"""Who is right where, and is the difference real? Two models, or two ways of answering of one, over the same rows."""
+"""Compare two models, or two ways of answering of one model, over the same rows."""
 
 from dataclasses import dataclass
 from textwrap import shorten
@@ -9,7 +9,7 @@ import pandas as pd
 from reaugkd.errors import ReAugKDError
 from reaugkd.measures.metrics import METRICS
 from reaugkd.measures.reliability import expected_calibration_error
-from reaugkd.measures.significance import DRAWS, Interval, drawn_differences, interval, mcnemar
+from reaugkd.measures.significance import Interval, drawn_differences, interval, mcnemar
 from reaugkd.method.answers import Answers, EncodedTexts
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.texts import rows_with
@@ -62,7 +62,7 @@ class Comparison:
         return int((self.table["differs"] & (self.table["outcome"] == OUTCOMES[3])).sum())
 
 
-def compare(first: Answers, second: Answers, metric: str, *, draws: int = DRAWS) -> Comparison:
+def compare(first: Answers, second: Answers, metric: str) -> Comparison:
     """Compare the answers of two models, or of one model in two ways, to the same rows.
 
     Parameters
@@ -72,8 +72,6 @@ def compare(first: Answers, second: Answers, metric: str, *, draws: int = DRAWS)
         those of the other, as those of an edited model begin with the classes that were there before.
     metric : str
         A key of :data:`reaugkd.measures.metrics.METRICS`.
-    draws : int
-        Draws of the bootstrap.
 
     Returns
     -------
@@ -87,8 +85,8 @@ def compare(first: Answers, second: Answers, metric: str, *, draws: int = DRAWS)
     """
     names = _all_classes(first.memory.classes, second.memory.classes)
     _check_rows(first.encoded, second.encoded)
-    gold, said = first.encoded.labels(names), [side.pooled.probabilities for side in (first, second)]
-    predicted, sure = [side.argmax(axis=1) for side in said], [side.max(axis=1) for side in said]
+    gold, answers = first.encoded.labels(names), [side.pooled.probabilities for side in (first, second)]
+    predicted, sure = [side.argmax(axis=1) for side in answers], [side.max(axis=1) for side in answers]
     right = [numbers == gold for numbers in predicted]
     found = {
         "first": np.asarray(names)[predicted[0]],
@@ -101,7 +99,7 @@ def compare(first: Answers, second: Answers, metric: str, *, draws: int = DRAWS)
     errors = [expected_calibration_error(*both) for both in zip(sure, right, strict=True)]
     return Comparison(
         scores=(METRICS[metric](gold, predicted[0]), METRICS[metric](gold, predicted[1])),
-        difference=interval(drawn_differences(gold, predicted[0], predicted[1], metric, draws=draws)),
+        difference=interval(drawn_differences(gold, predicted[0], predicted[1], metric)),
         p_value=mcnemar(gold, predicted[0], predicted[1]),
         calibration_errors=(errors[0], errors[1]),
         table=rows_with(first.encoded.table, found),
@@ -109,18 +107,7 @@ def compare(first: Answers, second: Answers, metric: str, *, draws: int = DRAWS)
 
 
 def check_comparable(first: ReAugKDClassifier, second: ReAugKDClassifier) -> None:
-    """Check that two models can answer the same texts by the same classes.
-
-    Parameters
-    ----------
-    first, second : ReAugKDClassifier
-        The models.
-
-    Raises
-    ------
-    ReAugKDError
-        If one takes pairs and the other does not, or their classes are others.
-    """
+    """Refuse two models that cannot answer the same texts by the same classes."""
     if first.settings.is_pair != second.settings.is_pair:
         takes = ["pairs of texts" if model.settings.is_pair else "single texts" for model in (first, second)]
         raise ReAugKDError(f"The first model takes {takes[0]}, the second {takes[1]}; compare two models of one task.")
@@ -128,22 +115,7 @@ def check_comparable(first: ReAugKDClassifier, second: ReAugKDClassifier) -> Non
 
 
 def comparison_in_words(comparison: Comparison, metric: str, which: str = "rows") -> list[str]:
-    """Say how good both are, whether the difference may be chance, and how far their confidence can be trusted.
-
-    Parameters
-    ----------
-    comparison : Comparison
-        The two.
-    metric : str
-        The metric of its scores.
-    which : str
-        What its rows are called.
-
-    Returns
-    -------
-    list of str
-        Three paragraphs of plain text.
-    """
+    """Report scores, whether the difference may be chance, and calibration errors, as three paragraphs."""
     first, second = (f"{100 * score:.1f}" for score in comparison.scores)
     of_first, of_second = (f"{100 * error:.1f}" for error in comparison.calibration_errors)
     return [
@@ -156,7 +128,7 @@ def comparison_in_words(comparison: Comparison, metric: str, which: str = "rows"
 
 
 def _lead(difference: Interval) -> str:
-    """Say who is ahead, such that the lead is positive."""
+    """Report who is ahead, as a positive lead."""
     who, sign = ("second", -1) if difference.mean < 0 else ("first", 1)
     lead, low, high = (
         f"{100 * sign * value + 0.0:.1f}" for value in (difference.mean, difference.low, difference.high)
@@ -173,7 +145,7 @@ def _chance(comparison: Comparison) -> str:
         return "They answer every row alike."
     differing = f"They answer {comparison.differing:,} row{'s' if comparison.differing > 1 else ''} differently"
     if not first + second:
-        return f"{differing}, but on none is only one of them right: nothing says that one is better."
+        return f"{differing}, but on none is only one of them right: neither is shown to be better."
     cases = f"{100 * p_value:.0f} of 100" if p_value >= 0.01 else f"{1_000 * p_value:.0f} of 1,000"
     often = f"in {cases} cases (McNemar's exact test, p = {p_value:.3f})"
     if p_value < 0.001:

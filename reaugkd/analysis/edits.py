@@ -1,4 +1,4 @@
-"""Edits of a memory as a small file: add, relabel, remove rows and classes without training, and replay it."""
+"""Edits of a memory as a small file: add, relabel and remove rows without training."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import read_json_lines
+from reaugkd.files import read_json_lines, whole_file
 from reaugkd.method.memory import LABELLED_BY, Memory
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.maps import ProjectionMaps
@@ -22,7 +22,7 @@ from reaugkd.texts import check_text, texts_of
 KINDS = ("add", "relabel", "remove")
 HEADING = "## Edited after training"
 EDITED, ADDED = "edited", "added"
-"""Column of the memory's rows that says how a row was edited, empty where it was not; what was added stays so."""
+"""Column of the memory's rows: how a row was edited, empty where it was not. An added row stays ``added``."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Edit:
     id : str
         Of the row; a new one where a row is added.
     label : str or None
-        The gold class, which may be new; of an added row the teacher's answer if left out. Space around it goes.
+        The gold class, which may be new; of an added row the teacher's answer if left out. Spaces around it go.
     text, text_pair : str or None
         Of an added row.
     """
@@ -51,7 +51,7 @@ class Edit:
         for name, value in asdict(self).items():
             if value is not None and not isinstance(value, str):
                 raise ReAugKDError(f"An edit has the {name} {value!r}, which is no text; put it in quotes.")
-        # Here, where a file and a hand alike make an edit: " metal" would be a class beside "metal".
+        # " metal" would be a class beside "metal".
         object.__setattr__(self, "label", (self.label or "").strip() or None)
         if self.edit not in KINDS:
             raise ReAugKDError(f"An edit is called {self.edit!r}; it must be one of {', '.join(KINDS)}.")
@@ -63,12 +63,12 @@ class Edit:
             raise ReAugKDError(f"The added row {self.id!r} has no text; give it one.")
 
     def as_dict(self) -> dict[str, str]:
-        """Return the edit by the names of its parts, without those that it has not, as a line of a patch file."""
+        """Return the parts that are given, by name, as a line of a patch file has them."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 Patch = tuple[Edit, ...]
-"""Edits, applied in their order; to undo the last is to leave it out."""
+"""Edits, applied in their order; leave out the last to undo it."""
 
 
 def read_patch(path: str | Path) -> Patch:
@@ -93,57 +93,27 @@ def read_patch(path: str | Path) -> Patch:
 
 
 def as_patch(given: Sequence[Mapping[str, Any]], source: str = "") -> Patch:
-    """Make edits of what a file or a program says of each by the names of its parts.
-
-    Parameters
-    ----------
-    given : sequence of mapping of str to Any
-        See :class:`Edit` for the names.
-    source : str
-        Follows "Edit 1" in the sentence.
-
-    Returns
-    -------
-    Patch
-        The edits.
-
-    Raises
-    ------
-    ReAugKDError
-        If one has another name, or is no edit.
-    """
-    names = [field.name for field in fields(Edit)]
+    """Make edits of mappings, as a file or a program gives them; an error names the edit and its source."""
+    names, patch = [field.name for field in fields(Edit)], []
     for number, edit in enumerate(given, start=1):
         if wrong := [name for name in edit if name not in names]:
             raise ReAugKDError(f"Edit {number}{source} has a {wrong[0]!r}; an edit is made of {', '.join(names)}.")
-    return tuple(Edit(**{"edit": "", "id": "", **edit}) for edit in given)
+        try:
+            patch.append(Edit(**{"edit": "", "id": "", **edit}))
+        except ReAugKDError as error:
+            raise ReAugKDError(f"Edit {number}{source}: {error}") from error
+    return tuple(patch)
 
 
 def write_patch(patch: Patch, path: str | Path) -> None:
     """Write a patch as JSON Lines, whole or not at all."""
     lines = [json.dumps(edit.as_dict(), ensure_ascii=False) for edit in patch]
-    partial = Path(path).with_name(Path(path).name + ".partial")
-    partial.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    partial.replace(path)
+    with whole_file(path) as writing:
+        writing.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
 
 def additions(model: ReAugKDClassifier, rows: pd.DataFrame, patch: Patch = ()) -> Patch:
-    """Turn a table of new rows into edits; each gets an id that neither the memory nor the patch has.
-
-    Parameters
-    ----------
-    model : ReAugKDClassifier
-        Whose memory shall have the rows.
-    rows : DataFrame
-        ``text``, for pairs ``text_pair``, and ``label``, which may be missing where the teacher was kept.
-    patch : Patch
-        Edits that come before.
-
-    Returns
-    -------
-    Patch
-        One edit a row.
-    """
+    """Turn a table of new rows into edits; each gets an id that neither the memory nor the patch before has."""
     taken = {*model.memory.rows["id"], *(edit.id for edit in patch)}
     free = (name for number in count(1) if (name := f"added-{number}") not in taken)
     names = ("label", "text", "text_pair")
@@ -154,39 +124,12 @@ def additions(model: ReAugKDClassifier, rows: pd.DataFrame, patch: Patch = ()) -
 
 
 def check_patch(model: ReAugKDClassifier, patch: Patch) -> None:
-    """Raise what :func:`apply_patch` would raise, but for an emptied memory; no network runs.
-
-    Parameters
-    ----------
-    model : ReAugKDClassifier
-        The model.
-    patch : Patch
-        The edits.
-
-    Raises
-    ------
-    ReAugKDError
-        If an edit names a row that is not there, or adds one that is, or adds one whose text, or second text of a pair,
-        is empty or enormous, or one without a label where the teacher was not kept.
-    """
-    _Changes.by(model, patch)
+    """Raise what :func:`apply_patch` would raise, except for an empty memory; no network runs."""
+    _Changes(model, patch)
 
 
 def fitting(model: ReAugKDClassifier, patch: Patch) -> Patch:
-    """Return those edits of a patch that a model can take, each after those before it; no network runs.
-
-    Parameters
-    ----------
-    model : ReAugKDClassifier
-        The model, whose memory may be another than that for which the patch was made.
-    patch : Patch
-        The edits.
-
-    Returns
-    -------
-    Patch
-        All of them where :func:`check_patch` finds nothing wrong.
-    """
+    """Return those edits of a patch that can be applied to a model, each after those before it."""
     changes, taken = _Changes(model), []
     for edit in patch:
         with suppress(ReAugKDError):
@@ -196,23 +139,18 @@ def fitting(model: ReAugKDClassifier, patch: Patch) -> Patch:
 
 
 class _Changes:
-    """What edits make of the rows of a model's memory."""
+    """The rows of a model's memory after edits: new labels, removals and additions."""
 
-    def __init__(self, model: ReAugKDClassifier) -> None:
+    def __init__(self, model: ReAugKDClassifier, patch: Patch = ()) -> None:
         self.model = model
         self.labels: dict[str, str | None] = dict.fromkeys(model.memory.rows["id"], "")
         """The new label of each row that was there: "" where it stays, None where the row goes."""
         self.added: dict[str, Edit] = {}
-
-    @classmethod
-    def by(cls, model: ReAugKDClassifier, patch: Patch) -> "_Changes":
-        changes = cls(model)
         for number, edit in enumerate(patch, start=1):
-            changes.take(edit, number)
-        return changes
+            self.take(edit, number)
 
     def take(self, edit: Edit, number: int = 1) -> None:
-        """Take one edit after the others, or raise why it cannot be taken."""
+        """Apply one more edit, or raise why that is impossible."""
         is_there = edit.id in self.added or self.labels.get(edit.id) is not None
         if is_there == (edit.edit == "add"):
             wrong = "adds a row that is there already" if is_there else f"{edit.edit}s a row that is not there"
@@ -232,15 +170,17 @@ class _Changes:
         for name, text in zip(names, (edit.text, edit.text_pair), strict=False):
             check_text(text or "", f"The {name} of the added row {edit.id!r}")
         if edit.label is None and self.model.teacher is None:
-            raise ReAugKDError(f"The added row {edit.id!r} has no label, and the teacher was not kept; give it one.")
+            raise ReAugKDError(
+                f"The added row {edit.id!r} has no label, and the teacher was not saved with the model; give it one."
+            )
 
 
 def apply_patch(model: ReAugKDClassifier, patch: Patch) -> ReAugKDClassifier:
     """Return a model with the edited memory; the given one stays as it is, and nothing is trained.
 
-    An added row is keyed as a query is, so no teacher is needed. Its soft labels are the teacher's where the model
-    keeps it and it names the same class, else 1 for the gold class; those of a relabelled row are 1 for its new class.
-    A label that the model does not have becomes a new class, which the memory alone knows.
+    An added row is keyed as a query is, so no teacher is needed. Its soft labels are the teacher's where the model has
+    one that names the same class, else one-hot; those of a relabelled row are one-hot. A label that the model does not
+    have becomes a new class, which the memory alone knows.
 
     Parameters
     ----------
@@ -252,58 +192,58 @@ def apply_patch(model: ReAugKDClassifier, patch: Patch) -> ReAugKDClassifier:
     Returns
     -------
     ReAugKDClassifier
-        The edited model. Its pool is that of the model; its measured figures are from before.
+        The edited model, with the pool and the measured figures of the model.
 
     Raises
     ------
     ReAugKDError
         As :func:`check_patch` does, and if no row is left.
     """
-    changes, parts, memories = _Changes.by(model, patch), model, model.memory
-    kept = np.flatnonzero([changes.labels[name] is not None for name in memories.rows["id"]])
+    changes, parts, memories = _Changes(model, patch), model, model.memory
+    remaining = np.flatnonzero([changes.labels[name] is not None for name in memories.rows["id"]])
     added = pd.DataFrame(map(asdict, changes.added.values()), columns=["id", "label", "text", "text_pair"])
     texts = texts_of(added, parts.settings.is_pair)
     encoded = model.encode(texts)
-    said = parts.teacher.encode(texts)[1] if parts.teacher else np.zeros_like(encoded.student_probabilities)
+    teacher_says = parts.teacher.encode(texts)[1] if parts.teacher else np.zeros_like(encoded.student_probabilities)
     known = parts.settings.label_names
-    added["label"] = added["label"].fillna(pd.Series([known[number] for number in said.argmax(axis=1)], dtype=object))
-    relabelled = memories.rows["id"].iloc[kept].map(changes.labels)
+    named = pd.Series([known[number] for number in teacher_says.argmax(axis=1)], dtype=object)
+    added["label"] = added["label"].fillna(named)
+    relabelled = memories.rows["id"].iloc[remaining].map(changes.labels)
     is_relabelled = (relabelled != "").to_numpy()
-    rows = _edited_rows(memories.rows.iloc[kept], relabelled, added)
+    rows = _edited_rows(memories.rows.iloc[remaining], relabelled, added)
     names = tuple(dict.fromkeys([*known, *relabelled[is_relabelled], *added["label"]]))
     gold = pd.Index(names).get_indexer(pd.Index(rows["label"]))
     edited = Memory(
         rows,
         names,
-        _edited_soft_labels(memories.soft_labels[kept], said, gold, is_relabelled, len(names)),
-        np.concatenate([memories.teacher_embeddings[kept], encoded.embeddings]),
-        {name: np.concatenate([key[kept], encoded.queries[name]]) for name, key in memories.keys.items()},
+        _edited_soft_labels(memories.soft_labels[remaining], teacher_says, gold, is_relabelled, len(names)),
+        np.concatenate([memories.teacher_embeddings[remaining], encoded.embeddings]),
+        {name: np.concatenate([key[remaining], encoded.queries[name]]) for name, key in memories.keys.items()},
     )
-    counts = {"added": len(added), "relabelled": int(is_relabelled.sum()), "removed": len(memories) - len(kept)}
-    before = parts.metrics.get("edits", {})
-    edits = {name: before.get(name, 0) + number for name, number in counts.items()}
-    told = ", ".join(f"{number:,} {kind}" for kind, number in edits.items())
-    epochs = parts.epochs.of_rows(kept) if parts.epochs else None
+    counts = {"added": len(added), "relabelled": int(is_relabelled.sum()), "removed": len(memories) - len(remaining)}
+    edits = {name: parts.metrics.get("edits", {}).get(name, 0) + number for name, number in counts.items()}
+    counted = ", ".join(f"{number:,} {kind}" for kind, number in edits.items())
+    counted = f"Rows of the memory: {counted}. The figures above are from before.\n"
+    epochs = parts.epochs.of_rows(remaining) if parts.epochs else None
     return replace(
         parts,
         settings=replace(parts.settings, label_names=names),
         memory=edited,
         metrics=parts.metrics | {"edits": edits},
-        maps=_edited_maps(parts.maps, memories, kept, encoded.embeddings),
-        card=f"{parts.card.split(HEADING)[0]}{HEADING}\n\nRows of the memory: {told}. The figures above are from "
-        "before.\n",
+        maps=_edited_maps(parts.maps, memories, remaining, encoded.embeddings),
+        card=f"{parts.card.split(HEADING)[0]}{HEADING}\n\n{counted}",
         epochs=epochs if epochs and len(epochs.rows) else None,
     )
 
 
 def _edited_rows(rows: pd.DataFrame, relabelled: "pd.Series[str]", added: pd.DataFrame) -> pd.DataFrame:
-    """Return the kept rows with their new labels, and the added ones; what nobody said of these is missing."""
+    """Return the remaining rows with their new labels, then the added ones; their other columns are missing."""
     is_relabelled = relabelled != ""
     rows = rows.assign(label=relabelled.where(is_relabelled, rows["label"]))
     before = rows[EDITED] if EDITED in rows.columns else ""
-    # That a row was added says whose its key is, and is not to be forgotten when it is relabelled.
+    # An added row stays "added": its key is the student's, whatever its label.
     rows[EDITED] = np.where(is_relabelled & (before != ADDED), "relabelled", before)
-    if LABELLED_BY in rows.columns:  # who relabels a row has read it: its label is a person's from now on
+    if LABELLED_BY in rows.columns:  # a relabelled row has a person's label
         rows[LABELLED_BY] = rows[LABELLED_BY].mask(is_relabelled, "")
     if added.empty:
         return rows.reset_index(drop=True)
@@ -315,28 +255,30 @@ def _edited_rows(rows: pd.DataFrame, relabelled: "pd.Series[str]", added: pd.Dat
 
 def _edited_soft_labels(
     before: NDArray[np.float32],
-    said: NDArray[np.float32],
+    probabilities: NDArray[np.float32],
     gold: NDArray[np.intp],
     is_relabelled: NDArray[np.bool_],
     classes: int,
 ) -> NDArray[np.float32]:
-    """Return those of kept rows, and what the teacher says of added ones; a person who says otherwise is sure."""
-    soft_labels = np.concatenate([np.pad(part, ((0, 0), (0, classes - part.shape[1]))) for part in (before, said)])
-    is_denied = (said.argmax(axis=1) != gold[len(before) :]) | ~said.any(axis=1)
+    """Return the soft labels of all rows: one-hot where a person gave a label that the teacher does not give."""
+    soft_labels = np.concatenate(
+        [np.pad(part, ((0, 0), (0, classes - part.shape[1]))) for part in (before, probabilities)]
+    )
+    is_denied = (probabilities.argmax(axis=1) != gold[len(before) :]) | ~probabilities.any(axis=1)
     is_sure = np.concatenate([is_relabelled, is_denied])
     soft_labels[is_sure] = np.eye(classes, dtype=np.float32)[gold[is_sure]]
     return soft_labels
 
 
 def _edited_maps(
-    maps: ProjectionMaps | None, memories: Memory, kept: NDArray[np.intp], embeddings: NDArray[np.float32]
+    maps: ProjectionMaps | None, memories: Memory, remaining: NDArray[np.intp], embeddings: NDArray[np.float32]
 ) -> ProjectionMaps | None:
     """Return the maps without the removed rows; an added row lies where a query of the same text would."""
     if maps is None:
         return None
     places = maps.place(embeddings, memories)
     return ProjectionMaps(
-        np.concatenate([maps.teacher_points[kept], places[:, 0]]),
-        np.concatenate([maps.student_points[kept], places[:, 1]]),
-        np.concatenate([maps.student_embeddings[kept], embeddings]),
+        np.concatenate([maps.teacher_points[remaining], places[:, 0]]),
+        np.concatenate([maps.student_points[remaining], places[:, 1]]),
+        np.concatenate([maps.student_embeddings[remaining], embeddings]),
     )

@@ -8,7 +8,7 @@ import pandas as pd
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.measures.metrics import METRICS
-from reaugkd.measures.reliability import confidence_column, expected_calibration_error, reliability
+from reaugkd.measures.reliability import confidence_column, expected_calibration_error, reliability_table
 from reaugkd.method.answers import EFFECTS, Answers, effects
 
 TEXTS = ("text", "text_pair", "other_text", "other_text_pair")
@@ -17,18 +17,19 @@ VOICES = ("teacher", "student", "memory", "answer")
 
 @dataclass(frozen=True)
 class RowFilter:
-    """Which rows of an answered table are meant; all conditions hold together.
+    """Conditions on the rows of an answered table; a row must meet all of them.
 
     Parameters
     ----------
     equal : mapping of str to str
-        By column, the value that a row has there.
+        By column, the value of a row.
     between : mapping of str to (float, float)
-        By column, a lower end, which is outside, and an upper end, which is inside; a lower end of 0 is inside.
+        By column, a lower end, excluded except for 0, and an upper end, included.
     text : str
-        What a text holds, in upper or lower case; of pairs either text, and of two rows side by side also the other's.
+        A part of a text, in upper or lower case; of pairs either text counts, of two rows side by side also the
+        other's.
     rows : collection of int, optional
-        Numbers of rows by the table's index, such as those that were picked on a map; any row if left out.
+        Numbers of rows by the table's index, such as those selected on a map; any row if left out.
     """
 
     equal: Mapping[str, str] = field(default_factory=dict)
@@ -37,74 +38,32 @@ class RowFilter:
     rows: Collection[int] | None = None
 
     def of(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Return the rows that are meant, in their order, with their index.
-
-        Parameters
-        ----------
-        table : DataFrame
-            As :meth:`reaugkd.method.answers.Answers.table` gives it.
-
-        Returns
-        -------
-        DataFrame
-            Some of its rows.
-
-        Raises
-        ------
-        ReAugKDError
-            If a column is not there, or one that is to lie between two ends holds no numbers.
-        """
+        """Return the rows that meet all conditions, in their order, with their index; an unknown column is refused."""
         numbers = table.select_dtypes("number").columns
         wrong = [name for name in self.equal if name not in table] + [n for n in self.between if n not in numbers]
         if wrong:
             raise ReAugKDError(f"There is no column {wrong[0]!r} to filter by in this way; choose one of the table's.")
-        kept = pd.Series(True, index=table.index)
+        matches = pd.Series(True, index=table.index)
         if self.rows is not None:
-            kept &= table.index.isin(list(self.rows))
+            matches &= table.index.isin(list(self.rows))
         for name, value in self.equal.items():
-            kept &= table[name].astype(str) == value
+            matches &= table[name].astype(str) == value
         for name, (low, high) in self.between.items():
-            kept &= ((table[name] > low) | (low <= 0)) & (table[name] <= high)
+            matches &= ((table[name] > low) | (low <= 0)) & (table[name] <= high)
         if text := self.text.strip():
             texts = table[[name for name in TEXTS if name in table]].astype(str)
-            kept &= texts.apply(lambda column: column.str.contains(text, case=False, regex=False)).any(axis=1)
-        return table[kept]
+            matches &= texts.apply(lambda column: column.str.contains(text, case=False, regex=False)).any(axis=1)
+        return table[matches]
 
 
 def confusion(table: pd.DataFrame, label_names: tuple[str, ...], voice: str = "answer") -> pd.DataFrame:
-    """Count gold labels against predicted ones.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As :meth:`reaugkd.method.answers.Answers.table` gives it.
-    label_names : tuple of str
-        The C classes.
-    voice : str
-        One of :data:`VOICES`.
-
-    Returns
-    -------
-    DataFrame
-        (C, C) counts: a row a gold class, a column a predicted one.
-    """
+    """Count gold labels (rows) against those of one of :data:`VOICES` (columns): (C, C)."""
     counts = pd.crosstab(table["label"], table[voice])
     return counts.reindex(index=list(label_names), columns=list(label_names), fill_value=0)
 
 
 def disagreements(table: pd.DataFrame) -> pd.DataFrame:
-    """Count every combination of gold label and voices, those in which not all are the same before the others.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As :meth:`reaugkd.method.answers.Answers.table` gives it.
-
-    Returns
-    -------
-    DataFrame
-        ``label``, the voices that there are, ``rows``; of each kind the most frequent first.
-    """
+    """Count every combination of gold label and voices; those that differ come first, the most frequent on top."""
     names = ["label", *(voice for voice in VOICES if voice in table.columns)]
     counts = table.groupby(names, sort=True).size().reset_index(name="rows")
     counts = counts.sort_values("rows", ascending=False, kind="stable")
@@ -113,12 +72,12 @@ def disagreements(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def calibration(table: pd.DataFrame, voice: str = "answer") -> pd.DataFrame:
-    """Return the reliability table of one voice; see :func:`reaugkd.measures.reliability.reliability`."""
-    return reliability(table[confidence_column(voice)].to_numpy(), (table[voice] == table["label"]).to_numpy())
+    """Return the reliability table of one voice; see :func:`reaugkd.measures.reliability.reliability_table`."""
+    return reliability_table(table[confidence_column(voice)].to_numpy(), (table[voice] == table["label"]).to_numpy())
 
 
 def summary(answers: Answers, metric: str) -> dict[str, Any]:
-    """Say in figures how good the answers are.
+    """Measure how good the answers are.
 
     Parameters
     ----------
@@ -139,8 +98,8 @@ def summary(answers: Answers, metric: str) -> dict[str, Any]:
         "rows": len(gold),
         "score": {voice: METRICS[metric](gold, numbers) for voice, numbers in predicted.items()},
         "calibration_error": {
-            voice: expected_calibration_error(said.max(axis=1), predicted[voice] == gold)
-            for voice, said in answers.probabilities.items()
+            voice: expected_calibration_error(values.max(axis=1), predicted[voice] == gold)
+            for voice, values in answers.probabilities.items()
         },
         "effects": {effect: int((found == effect).sum()) for effect in EFFECTS},
     }

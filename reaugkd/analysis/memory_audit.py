@@ -1,4 +1,4 @@
-"""Which memories are used, which do harm, which look wrong, and which are there twice: evidence, row by row."""
+"""Evidence about each memory: how it is used, whether it does harm, looks wrong, or stands there twice."""
 
 from typing import TYPE_CHECKING
 
@@ -31,9 +31,9 @@ FIRST = (
 
 
 def memory_use(answers: "Answers") -> pd.DataFrame:
-    r"""Say what each memory did for rows with gold labels.
+    r"""Measure what each memory did for rows with gold labels.
 
-    ``gain`` says, in nats, by how much the log-probability of the gold classes would fall if a key did not find the
+    ``gain`` is, in nats, by how much the log-probability of the gold classes would fall if a key did not find the
     memory and no other took its place. With r^{-i} that key's average over its other neighbours, and p among the
     classes that the student knows,
 
@@ -48,10 +48,10 @@ def memory_use(answers: "Answers") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        M rows: ``retrieved``, for how many rows it was among the k nearest by a key that has a say, or by any where
-        none has; ``weight``, the sum over rows and keys of its w times the key's share of all weights, b / (a + Σb);
-        ``fixes``, how many of the answers that retrieval fixed it voted right; ``breaks``, how many of those that it
-        broke it voted wrong; ``gain``, the sum over rows and keys. A row whose gold class the student does not know
+        M rows: ``retrieved``, for how many rows it was among the k nearest by a key with a weight, or by any where
+        none has one; ``weight``, the sum over rows and keys of its w times the key's share of all weights, b / (a +
+        Σb); ``fixes``, how many of the answers that retrieval fixed it voted right; ``breaks``, how many of those that
+        it broke it voted wrong; ``gain``, the sum over rows and keys. A row whose gold class the student does not know
         adds nothing to the gain: of such classes the nearest memories decide, not the pool.
     """
     memory, pool, gold = answers.memory, answers.pool, answers.labels
@@ -94,13 +94,13 @@ def _gains(answers: "Answers", name: str) -> NDArray[np.float64]:
     for start in range(0, len(of_known), step):
         rows = of_known[start : start + step]
         without = _without_each(found.weights[rows], answers.memory.soft_labels[found.numbers[rows]], known)
-        said = answers.pooled.memory[name][rows, None]
+        of_key = answers.pooled.memory[name][rows, None]
         pooled = (answers.pooled.probabilities[rows, :known] / (1.0 - answers.pooled.new[rows, None]))[:, None]
         if answers.pool.kind == "linear":
-            left = pooled - weights[name] * (said - without)
+            left = pooled - weights[name] * (of_key - without)
             change = np.log(left.clip(1e-12)) - np.log(pooled.clip(1e-12))
         else:
-            change = weights[name] * (np.log((1.0 - SMOOTHING) * without + SMOOTHING / known) - np.log(said))
+            change = weights[name] * (np.log((1.0 - SMOOTHING) * without + SMOOTHING / known) - np.log(of_key))
             change -= logsumexp(change, b=pooled, axis=2, keepdims=True)
         gains[rows] = -np.take_along_axis(change, gold[rows][:, None, None], axis=2)[:, :, 0]
     return gains
@@ -134,7 +134,7 @@ def suspicious_rows(memory: "Memory", use: pd.DataFrame) -> pd.DataFrame:
         to 1, the mean of the three that follow; 0 where the label is the teacher's, since there is no gold label),
         ``teacher_doubt`` (1 less the teacher's probability of the row's class), ``neighbour_doubt`` (share of its 10
         nearest memories by the teacher's z of another class), ``harm`` (1 where it broke more answers than it fixed),
-        what the ``teacher`` and its ``neighbours`` say, the columns of ``use``; then the memory's further ones.
+        the labels by the ``teacher`` and by its ``neighbours``, the columns of ``use``; then the memory's further ones.
     """
     numbers, labels, names = np.arange(len(memory)), memory.labels, np.asarray(memory.classes)
     nearest = _nearest_others(memory, TEACHER)
@@ -147,25 +147,14 @@ def suspicious_rows(memory: "Memory", use: pd.DataFrame) -> pd.DataFrame:
         }
     )
     suspicion = evidence.mean(axis=1).where(_by_person(memory.rows).to_numpy(), 0.0)
-    said = {"teacher": names[memory.soft_labels.argmax(axis=1)], "neighbours": names[votes.argmax(axis=1)]}
-    found = {"number": numbers, "suspicion": suspicion, **evidence, **said, **use}
+    labels_by = {"teacher": names[memory.soft_labels.argmax(axis=1)], "neighbours": names[votes.argmax(axis=1)]}
+    found = {"number": numbers, "suspicion": suspicion, **evidence, **labels_by, **use}
     table = rows_with(memory.rows.reset_index(drop=True), {str(name): column for name, column in found.items()})
     return table.sort_values(["suspicion", "number"], ascending=[False, True], ignore_index=True)
 
 
 def memory_table(answers: "Answers") -> pd.DataFrame:
-    """Return all that is known of each memory, the most suspicious first; see :func:`suspicious_rows`.
-
-    Parameters
-    ----------
-    answers : Answers
-        A model's answers to rows with gold labels.
-
-    Returns
-    -------
-    DataFrame
-        A row a memory.
-    """
+    """Return all evidence about each memory, the most suspicious first; see :func:`suspicious_rows`."""
     return suspicious_rows(answers.memory, memory_use(answers))
 
 
@@ -186,8 +175,8 @@ def memories(model: "ReAugKDClassifier", answers: "Answers | None", show: str) -
     DataFrame
         ``number`` (row of the memory), ``text``, of pairs ``text_pair``, and ``label``. Of near-duplicates and leaks
         then ``other`` (row of the other memory, or of the test row), its texts and its label, and the ``overlap``; of
-        all other questions what :func:`memory_table` knows, or what ``teacher`` and memory say where nothing is
-        answered. A :class:`reaugkd.analysis.error_analysis.RowFilter` finds texts in it.
+        all other questions the columns of :func:`memory_table`, or without answers the label by the ``teacher``. A
+        :class:`reaugkd.analysis.error_analysis.RowFilter` finds texts in it.
 
     Raises
     ------
@@ -214,7 +203,7 @@ def memories(model: "ReAugKDClassifier", answers: "Answers | None", show: str) -
 
 
 def _unjudged(memory: "Memory") -> pd.DataFrame:
-    """Return what is known of each memory before anything is answered."""
+    """Return what is known of each memory without answers to test rows."""
     rows, names = memory.rows.reset_index(drop=True), np.asarray(memory.classes)
     return rows.assign(number=np.arange(len(rows)), teacher=names[memory.soft_labels.argmax(axis=1)])
 
@@ -226,26 +215,13 @@ def _by_person(rows: pd.DataFrame) -> "pd.Series[bool]":
 
 
 def _turned(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Let the two of each pair change places."""
+    """Swap the two rows of each pair."""
     names = {name: f"other_{name}" for name in ("text", "text_pair", "label")} | {"number": "other"}
     return pairs.rename(columns=names | {other: name for name, other in names.items()})
 
 
 def shown_memories(table: pd.DataFrame, show: str) -> pd.DataFrame:
-    """Choose and order memories by a question about single ones.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As :func:`memory_table` gives it.
-    show : str
-        One of :data:`SHOWS`, but for near-duplicates and leaks.
-
-    Returns
-    -------
-    DataFrame
-        Some of the rows; no row that the teacher labelled is suspicious.
-    """
+    """Choose and order rows of a :func:`memory_table` by one of :data:`SHOWS` about single memories."""
     found = table
     if show == ALL:
         found = found.sort_values("number")
@@ -263,7 +239,7 @@ def shown_memories(table: pd.DataFrame, show: str) -> pd.DataFrame:
 
 
 def near_duplicates(memory: "Memory", is_pair: bool) -> pd.DataFrame:
-    """Find memories that share four fifths of their words with another; either of two can be opened.
+    """Find memories that share four fifths of their words with another memory.
 
     Parameters
     ----------
@@ -275,9 +251,9 @@ def near_duplicates(memory: "Memory", is_pair: bool) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Two rows for each two, either way round: ``number`` and ``other`` (rows of the memory), ``overlap`` (shared
-        words by all words of both), ``text`` and ``other_text``, of pairs ``text_pair`` and ``other_text_pair``, their
-        ``label`` and ``other_label``; the most alike first.
+        Two rows for each two memories, one for each direction: ``number`` and ``other`` (rows of the memory),
+        ``overlap`` (shared words by all words of both), ``text`` and ``other_text``, of pairs ``text_pair`` and
+        ``other_text_pair``, their ``label`` and ``other_label``; the most alike first.
     """
     if len(memory) < 2:
         return _pairs([], memory.rows, memory.rows, is_pair)
@@ -288,7 +264,7 @@ def near_duplicates(memory: "Memory", is_pair: bool) -> pd.DataFrame:
 
 
 def leaks(answers: "Answers", is_pair: bool) -> pd.DataFrame:
-    """Find rows of an evaluation set that the memory holds nearly word by word: their answers prove little.
+    """Find rows of an evaluation set that stand in the memory, nearly word by word: their answers prove little.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a memory audit can be asked; apart, since a page names it before torch is imported."""
+"""The questions of a memory audit; a file of their own, since the page needs them before torch is imported."""
 
 ALL, SUSPICIOUS, DUPLICATES, LEAKS = "all", "suspicious", "near-duplicates", "leaks of the test rows"
 SHOWS = (ALL, SUSPICIOUS, "harmful", "most used", "never used", "edited", DUPLICATES, LEAKS)

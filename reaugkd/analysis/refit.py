@@ -1,4 +1,4 @@
-"""Choose again on the held-out rows that a model carries: after its memory was edited, or by another key."""
+"""Choose again on the held-out rows that a model carries: after an edit of its memory, or with another key."""
 
 from dataclasses import replace
 
@@ -24,8 +24,8 @@ FEWEST_TAUGHT = 5  # a fold of them holds one
 def refit_pool(model: ReAugKDClassifier) -> ReAugKDClassifier:
     """Fit the pool again on the validation rows, as :func:`reaugkd.method.choice.choose_pool` does in training.
 
-    A memory that was repaired may earn a weight that it had not before. Classes that the student does not know are left
-    out of the fit: the memory alone decides about them.
+    A repaired memory may deserve a higher weight. Classes that the student does not know are left out of the fit: the
+    memory alone decides about them.
 
     Parameters
     ----------
@@ -40,22 +40,16 @@ def refit_pool(model: ReAugKDClassifier) -> ReAugKDClassifier:
     Raises
     ------
     ReAugKDError
-        If the model carries no evaluation rows, or hardly a memory is of its teacher.
+        If the model carries no evaluation rows, or fewer than five memories have a z by the teacher.
     """
     return _refitted(model, None)
 
 
-def with_weight(model: ReAugKDClassifier, retrieval_weight: float) -> ReAugKDClassifier:
-    """Return the model with one λ that is set by hand in the place of the fitted one."""
-    return _with_choice(model, model.pool.overridden(retrieval_weight=retrieval_weight))
-
-
 def with_encoder_key(model: ReAugKDClassifier, encoder: str, layers: int | None = None) -> ReAugKDClassifier:
-    """Let an untuned encoder search the memory too from now on, and fit the pool again.
+    """Add an untuned encoder's key to a model, and fit the pool again.
 
-    A student puts what it was never taught near what it knows, so a class that was added after training is better
-    found by an encoder that was not tuned; it then decides about new classes. It runs beside the student for every
-    text.
+    A student embeds a new class near the classes that it knows. An untuned encoder finds a class that was added after
+    training better, so its key decides about new classes. The encoder runs beside the student for every text.
 
     Parameters
     ----------
@@ -64,7 +58,7 @@ def with_encoder_key(model: ReAugKDClassifier, encoder: str, layers: int | None 
     encoder : str
         A name or folder that :func:`reaugkd.networks.weights.find_weights` finds.
     layers : int, optional
-        Keep only its first so many layers.
+        How many of its first layers to keep; all if left out.
 
     Returns
     -------
@@ -74,7 +68,8 @@ def with_encoder_key(model: ReAugKDClassifier, encoder: str, layers: int | None 
     Raises
     ------
     ReAugKDError
-        If the encoder is not found, the model carries no evaluation rows, or hardly a memory is of its teacher.
+        If the encoder is not found, the model carries no evaluation rows, or fewer than five memories have a z by the
+        teacher.
     """
     _taught(model.memory)
     settings = model.settings
@@ -84,7 +79,7 @@ def with_encoder_key(model: ReAugKDClassifier, encoder: str, layers: int | None 
 
 
 def _taught(memory: Memory) -> NDArray[np.bool_]:
-    """Return which rows have a z by the teacher: where it would put an added one is not known."""
+    """Return which rows have a z by the teacher; that of an added row is not known."""
     rows = memory.rows
     taught = (rows[EDITED] != ADDED).to_numpy() if EDITED in rows.columns else np.ones(len(rows), dtype=bool)
     if taught.sum() < FEWEST_TAUGHT:
@@ -95,7 +90,7 @@ def _taught(memory: Memory) -> NDArray[np.bool_]:
 
 
 def _refitted(model: ReAugKDClassifier, untuned: UntunedEncoder | None) -> ReAugKDClassifier:
-    """Fit the pool again; with an encoder, fit its key first, and let it decide about new classes."""
+    """Fit the pool again; with an encoder, fit its key first."""
     parts, tokenizer = model, model.student.tokenizer
     rows = model.held_out(["validation"])
     taught, texts = _taught(model.memory), texts_of(model.memory.rows, parts.settings.is_pair)
@@ -108,27 +103,12 @@ def _refitted(model: ReAugKDClassifier, untuned: UntunedEncoder | None) -> ReAug
     encoded = model.encode_rows(rows)
     held_out, memory = fit_keys(model.memory, texts, tokenizer, encoder=untuned, held_out=encoded.texts, taught=taught)
     queries = {name: key.embed(encoded.texts, encoded.embeddings) for name, key in held_out.items()}
-    pool = choose_known(replace(encoded, queries=queries), memory)
-    return _with_choice(model, pool)
+    return _with_pool(model, _choose_known(replace(encoded, queries=queries), memory))
 
 
-def choose_known(encoded: EncodedTexts, memory: Memory) -> Pool:
-    """Choose a pool on rows and memories of the classes that the student knows.
-
-    Parameters
-    ----------
-    encoded : EncodedTexts
-        Held-out rows with gold labels.
-    memory : Memory
-        The memory, with keys that were fitted apart from these rows.
-
-    Returns
-    -------
-    Pool
-        The choice.
-    """
-    known = encoded.known
-    labels = encoded.labels(memory.classes)
+def _choose_known(encoded: EncodedTexts, memory: Memory) -> Pool:
+    """Choose a pool on held-out rows and memories of the classes that the student knows."""
+    known, labels = encoded.known, encoded.labels(memory.classes)
     asked = np.flatnonzero(labels < known)
     voting = np.flatnonzero(memory.soft_labels[:, :known].sum(axis=1) > 1 - 1e-3)
     of_known = Memory(
@@ -141,13 +121,11 @@ def choose_known(encoded: EncodedTexts, memory: Memory) -> Pool:
     return choose_pool(encoded.part(asked), labels[asked], of_known, list(memory.keys)).pool
 
 
-def _with_choice(model: ReAugKDClassifier, pool: Pool) -> ReAugKDClassifier:
-    """Return the model with another choice, and with figures and a card that say so."""
+def _with_pool(model: ReAugKDClassifier, pool: Pool) -> ReAugKDClassifier:
+    """Return the model with another pool, and with metrics and a card that state it."""
     parts, card = model, model.card
-    rows = parts.evaluation_rows
-    too_few = rows is not None and too_few_rows(int((rows["split"] == "validation").sum()))
-    memory = about_memory(pool, too_few)
-    if "memory" in parts.metrics:  # what a person has written into the card in its place stays
+    memory = about_memory(pool, too_few_rows(len(model.held_out(["validation"]))))
+    if "memory" in parts.metrics:  # a card in a person's own words stays
         before = choice_in_words(parts.settings, parts.metrics["memory"])
         card = card.replace(before, choice_in_words(parts.settings, memory))
     return replace(parts, pool=pool, metrics=parts.metrics | {"memory": memory}, card=card)

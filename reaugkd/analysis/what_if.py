@@ -1,4 +1,4 @@
-"""What would one answer be without some of its memories, or if some had another label? No network runs."""
+"""Answer a text without some memories, or as if some had another label. No network runs."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,25 +18,25 @@ RESERVE = 64
 
 
 @dataclass(frozen=True)
-class Strikes:
-    """Changes of a memory that are tried on one question.
+class WhatIf:
+    """Changes of a memory to try on one question.
 
     Parameters
     ----------
     struck : collection of int
-        Row numbers of memories that are passed over; the next nearest take their places.
+        Row numbers of memories to leave out; the next nearest take their places.
     relabelled : mapping of int to str
-        Row numbers of memories, and the class for which each is to vote with all its weight.
+        Row numbers of memories, and the class for which each votes with all its weight.
     """
 
     struck: Collection[int] = ()
     relabelled: Mapping[int, str] = field(default_factory=dict)
 
 
-NO_STRIKES = Strikes()
+UNCHANGED = WhatIf()
 
 
-def explain_what_if(model: ReAugKDClassifier, encoded: EncodedTexts, pool: Pool, strikes: Strikes) -> Explanation:
+def explain_what_if(model: ReAugKDClassifier, encoded: EncodedTexts, pool: Pool, changes: WhatIf) -> Explanation:
     """Answer a text as if some memories were not there, or had another label.
 
     Parameters
@@ -47,7 +47,7 @@ def explain_what_if(model: ReAugKDClassifier, encoded: EncodedTexts, pool: Pool,
         The text, by :meth:`ReAugKDClassifier.encode`.
     pool : Pool
         k, τ_r and weights.
-    strikes : Strikes
+    changes : WhatIf
         What is changed.
 
     Returns
@@ -58,20 +58,20 @@ def explain_what_if(model: ReAugKDClassifier, encoded: EncodedTexts, pool: Pool,
     Raises
     ------
     ReAugKDError
-        If all memories are struck out.
+        If all memories are left out.
     """
-    memory = _relabelled(model.memory, strikes.relabelled)
-    return explain(answer(encoded, memory, pool, struck=strikes.struck))
+    memory = _relabelled(model.memory, changes.relabelled)
+    return explain(answer(encoded, memory, pool, struck=changes.struck))
 
 
 def flipping_set(
-    model: ReAugKDClassifier, encoded: EncodedTexts, pool: Pool, strikes: Strikes = NO_STRIKES
+    model: ReAugKDClassifier, encoded: EncodedTexts, pool: Pool, changes: WhatIf = UNCHANGED
 ) -> tuple[list[int], str] | None:
-    """Find the smallest set of memories without which the answer would be another.
+    """Find the fewest memories whose removal changes the answer.
 
-    Sets of one and two are all tried, so where such a set is found none is smaller. Larger ones are found greedily,
-    by always striking out the memory that costs the answer most, and then putting back whatever is not needed: none of
-    its members can be left out, but another, smaller set may exist. A memory that several keys find is struck from all.
+    All sets of one and two are tried, so such a set is the smallest. Larger ones are found greedily: the memory that
+    supports the answer most is removed, again and again, and those that are not needed are put back. Each member is
+    then needed, but a smaller set may exist.
 
     Parameters
     ----------
@@ -81,22 +81,22 @@ def flipping_set(
         The text.
     pool : Pool
         k, τ_r and weights.
-    strikes : Strikes
-        What is changed already: the answer that is to flip is the one with these changes.
+    changes : WhatIf
+        Changes that hold already, for the answer that is to change too.
 
     Returns
     -------
     tuple of list of int and str, or None
-        Row numbers, and the answer without them; None where striking out up to 64 memories does not change it.
+        Row numbers, and the answer without them; None where the removal of up to 64 memories does not change it.
 
     Raises
     ------
     ReAugKDError
-        If all memories are struck out already.
+        If all memories are left out already.
     """
-    memory = _relabelled(model.memory, strikes.relabelled)
-    near = _near(encoded, memory, pool, strikes.struck)
-    left = len(memory) - len(set(strikes.struck))
+    memory = _relabelled(model.memory, changes.relabelled)
+    near = _near(encoded, memory, pool, changes.struck)
+    left = len(memory) - len(set(changes.struck))
     if left < 1:
         raise ReAugKDError("Without any memory there is nothing to look up; leave at least one, or put some back.")
     most = min(RESERVE, left - 1)
@@ -106,7 +106,7 @@ def flipping_set(
         return _answers_without(encoded, memory, pool, near, sets)
 
     def nearest(struck: tuple[int, ...]) -> list[int]:
-        """Return the memories that have a say when some are struck."""
+        """Return the memories that count when some are left out."""
         found = [
             number
             for name, (_, numbers) in near.items()
@@ -115,7 +115,7 @@ def flipping_set(
         return list(dict.fromkeys(found))
 
     answer_now, found = int(answers([()])[0].argmax()), nearest(())
-    # The second of a pair may have a say only once the first is struck.
+    # The second of a pair may count only once the first is left out.
     come = ((number, other) for number in found for other in nearest((number,)) if other not in found)
     tried: list[list[tuple[int, ...]]] = [[(number,) for number in found], [*combinations(found, 2), *come]]
     for size, sets in enumerate(tried, start=1):
@@ -159,7 +159,7 @@ Near = dict[str, tuple[NDArray[np.float32], NDArray[np.int64]]]
 
 
 def _near(encoded: EncodedTexts, memory: Memory, pool: Pool, struck: Collection[int]) -> Near:
-    """Return, by each key that has a say, cosines (P,) and row numbers (P,) of memories that are not struck out."""
+    """Return, by each key that counts, cosines (P,) and row numbers (P,) of memories that are not left out."""
     found = {}
     for name in pool.searched(encoded.known, len(memory.classes)):
         size = pool.keys[name].k + RESERVE

@@ -13,7 +13,7 @@ ROUNDING = 1e-3
 
 
 def are_probabilities(rows: NDArray[np.floating]) -> bool:
-    """Return whether each row of (N, C) holds finite numbers from 0 that sum to 1, but for what float16 rounds off."""
+    """Return whether each row of (N, C) holds finite numbers from 0 that sum to 1, up to the rounding of float16."""
     return bool(np.isfinite(rows).all() and (rows >= 0).all() and np.allclose(rows.sum(axis=1), 1, atol=ROUNDING))
 
 
@@ -26,7 +26,7 @@ def at_temperature(probabilities: NDArray[np.floating], temperature: float) -> N
 def fit_temperature(probabilities: NDArray[np.floating], labels: Labels) -> float:
     """Return the temperature of the lowest log loss, from 0.1 to 10 (Guo et al. 2017, section 4.2).
 
-    A standard normal prior on log T, which weighs as much as a row, keeps a few rows without an error from making
+    A standard normal prior on log T counts as much as one row: without it, a few rows that are all right would make
     every probability 0 or 1.
 
     Parameters

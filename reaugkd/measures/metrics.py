@@ -1,4 +1,4 @@
-"""The figures by which methods are compared: GLUE's metric for each task."""
+"""Metrics to compare methods by: GLUE's for each task."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,20 +10,7 @@ from reaugkd.texts import Labels
 
 
 def counted(cells: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
-    """Count rows by gold and predicted class, for many answers to the same rows at once.
-
-    Parameters
-    ----------
-    cells : (S, N) int64
-        ``gold * classes + predicted`` of N rows, by each of S answers.
-    classes : int
-        C.
-
-    Returns
-    -------
-    (S, C, C) int64
-        A confusion matrix an answer; gold in rows.
-    """
+    """Count rows by gold and predicted class: (S, C, C) of ``gold * classes + predicted``, (S, N), of S answers."""
     size = classes * classes
     numbered = cells + size * np.arange(len(cells))[:, None]
     return np.bincount(numbered.ravel(), minlength=len(cells) * size).reshape(-1, classes, classes)
@@ -45,9 +32,9 @@ def _macro_f1(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def _matthews(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the correlation of K classes (Gorodkin 2004); 0 where gold or prediction is one class alone."""
-    rows, gold, said = counts.sum(axis=(-2, -1)), counts.sum(axis=-1), counts.sum(axis=-2)
-    shared = rows * _hits(counts).sum(axis=-1) - (gold * said).sum(axis=-1)
-    spread = np.sqrt((rows**2 - (gold**2).sum(axis=-1)) * (rows**2 - (said**2).sum(axis=-1)).astype(np.float64))
+    rows, gold, predicted = counts.sum(axis=(-2, -1)), counts.sum(axis=-1), counts.sum(axis=-2)
+    shared = rows * _hits(counts).sum(axis=-1) - (gold * predicted).sum(axis=-1)
+    spread = np.sqrt((rows**2 - (gold**2).sum(axis=-1)) * (rows**2 - (predicted**2).sum(axis=-1)).astype(np.float64))
     return np.divide(shared, spread, out=np.zeros(spread.shape), where=spread > 0)
 
 
@@ -81,19 +68,6 @@ METRICS: dict[str, Callable[[Labels, Labels], float]] = {name: partial(_scored, 
 
 
 def log_loss(labels: Labels, probabilities: NDArray[np.floating]) -> float:
-    """Return the mean negative log-likelihood, in nats, of the gold labels.
-
-    Parameters
-    ----------
-    labels : (N,) int64
-        Gold labels.
-    probabilities : (N, C) float
-        Predicted class probabilities.
-
-    Returns
-    -------
-    float
-        At least 0, lower is better; probabilities below 1e-12 count as 1e-12.
-    """
+    """Return the mean negative log-likelihood of gold labels, in nats; probabilities are at least 1e-12."""
     chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return float(-np.log(np.clip(chosen, 1e-12, None)).mean())

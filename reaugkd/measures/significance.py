@@ -11,20 +11,12 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.measures.metrics import METRICS_OF_COUNTS, counted
 from reaugkd.texts import Labels
 
-DRAWS = 1_000
+DRAWS = 1_000  # of seeds and rows together: scipy.stats.bootstrap draws along one axis
 Numbers = NDArray[np.int64]
 
 
 class Interval(NamedTuple):
-    """A mean and the interval around it.
-
-    Parameters
-    ----------
-    mean : float
-        The estimate.
-    low, high : float
-        Ends of the interval.
-    """
+    """A mean, and the ends of the interval around it."""
 
     mean: float
     low: float
@@ -87,19 +79,7 @@ def drawn_differences(
 def drawn(
     statistic: Callable[[Numbers, Numbers], float], seeds: int, rows: int, *, draws: int = DRAWS, seed: int = 0
 ) -> NDArray[np.float64]:
-    """Return a statistic of all seeds and rows, and that of draws of both with replacement, (1 + D,) float64.
-
-    Parameters
-    ----------
-    statistic : callable
-        Of the numbers of seeds (S,) and of rows (N,) that are taken.
-    seeds, rows : int
-        S and N.
-    draws : int
-        D.
-    seed : int
-        Seed of the draws.
-    """
+    """Return a statistic of all seeds and rows, then of draws of both with replacement: (1 + draws,) float64."""
     generator = np.random.default_rng(seed)
     found = [statistic(np.arange(seeds), np.arange(rows))]
     for _ in range(draws):
@@ -108,20 +88,7 @@ def drawn(
 
 
 def mcnemar(labels: Labels, predictions: Labels, baseline: Labels) -> float:
-    """Return the p-value of McNemar's exact test that two classifiers err equally often (McNemar 1947).
-
-    Parameters
-    ----------
-    labels : (N,) int64
-        Gold labels.
-    predictions, baseline : (N,) int64
-        Predicted labels.
-
-    Returns
-    -------
-    float
-        From 0 to 1; 1 where no example tells the two apart.
-    """
+    """Return the p-value of McNemar's exact test that two classifiers err equally often (McNemar 1947)."""
     right, baseline_right = predictions == labels, baseline == labels
     only_ours, only_theirs = int((right & ~baseline_right).sum()), int((~right & baseline_right).sum())
     if not only_ours + only_theirs:

@@ -13,7 +13,7 @@ from reaugkd.measures.calibration import ROUNDING
 from reaugkd.method.teacher import Teacher, TeacherOutputs
 from reaugkd.networks.weights import find_weights
 from reaugkd.tasks.sources import read_table
-from reaugkd.tasks.task import Task, made_up_ids, written_ids
+from reaugkd.tasks.task import Task, row_ids
 from reaugkd.texts import Text, label_text
 
 # By how much a sum may differ from 1: each class adds half of a second decimal.
@@ -126,7 +126,7 @@ def read_soft_labels(path: str | Path, task: Task) -> dict[RowId, NDArray[np.flo
         answers = table[list(task.label_names)].astype(float).to_numpy(dtype=np.float32)
     except (TypeError, ValueError, pa.ArrowException) as error:
         raise ReAugKDError(f"{str(path)!r} holds a soft label that is no number ({error}); correct it.") from error
-    ids = (written_ids if "id" in table.columns else made_up_ids)(table, "train")
+    ids = row_ids(table, "train")
     if "split" in table.columns:
         return dict(zip(zip(table["split"].astype(str), ids, strict=True), answers, strict=True))
     if len(set(ids)) < len(ids):

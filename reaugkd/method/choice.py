@@ -14,7 +14,7 @@ from reaugkd.measures.metrics import METRICS, log_loss
 from reaugkd.method.answers import EncodedTexts
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool, log_pool, smoothed, weighed
-from reaugkd.tasks.siblings import siblings
+from reaugkd.tasks.siblings import are_siblings
 from reaugkd.tasks.task import FEWEST_VALIDATION
 from reaugkd.texts import Labels
 
@@ -282,7 +282,7 @@ def _retrieved_by_settings(
 ) -> Iterator[tuple[KeySettings, NDArray[np.float64]]]:
     """Yield every k and τ_r, the smallest k first, and r by them; siblings of the texts are left out."""
     similarities, numbers = memory.search(key, encoded.queries[key], SEARCHED)
-    left_out = siblings(encoded.texts, memory.rows, numbers)
+    left_out = are_siblings(encoded.texts, memory.rows, numbers)
     left_out[:, -1] &= ~left_out.all(axis=1)  # a text that finds siblings only keeps the farthest
     similarities = np.where(left_out, -np.inf, similarities)
     order = np.argsort(-similarities, axis=1, kind="stable")

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError, reason
+from reaugkd.files import whole_file
 from reaugkd.measures.calibration import are_probabilities, at_temperature, fit_temperature
 from reaugkd.method.distillation import train_classifier
 from reaugkd.networks.encoders import TextClassifier
@@ -127,14 +128,8 @@ class TeacherOutputs:
                 "soft_labels": matrix_column(self.soft_labels),
             }
         ).replace_schema_metadata({"reaugkd": json.dumps({"version": OUTPUTS_VERSION, **about})})
-        path = Path(path).expanduser()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        try:
-            pq.write_table(table, partial)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with whole_file(path) as writing:
+            pq.write_table(table, writing)
 
     def of(self, *splits: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return hidden states (N, H_t) and soft labels (N, C), both float32, of one split or several."""

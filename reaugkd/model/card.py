@@ -106,15 +106,14 @@ def about_memory(pool: Pool, too_few_rows: bool = False) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``student_weight`` and ``key_weights``, those that count; ``retrieval_weight``, λ; ``set_by_hand``, whether λ
-        was; ``new_class_key``; ``too_few_rows``.
+        ``student_weight`` and ``key_weights``, those that count; ``retrieval_weight``, λ; ``new_class_key``;
+        ``too_few_rows``.
     """
     student, keys = pool.weights
     return {
         "student_weight": round(student, 3),
         "key_weights": {name: round(weight, 3) for name, weight in keys.items()},
         "retrieval_weight": round(pool.fitted_weight if pool.retrieval_weight is None else pool.retrieval_weight, 3),
-        "set_by_hand": pool.retrieval_weight is not None,
         "new_class_key": pool.new_class_key,
         "too_few_rows": too_few_rows,
     }
@@ -156,8 +155,6 @@ def memory_in_words(memory: dict[str, Any]) -> str:
     weights = {name: weight for name, weight in memory["key_weights"].items() if weight > 0}
     share = f"{100 * memory['retrieval_weight']:.0f} % of the weight"
     by_key = " and ".join(f"{weight:.2f} by the {name} key" for name, weight in weights.items())
-    if memory["set_by_hand"]:
-        return f"λ was set by hand: the memory has {share}."
     if memory["too_few_rows"]:
         return "There were too few validation rows to tell whether the memory pays: the student answers alone."
     if not weights:

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import check_writable, disk_errors_as_sentence, read_text_file
+from reaugkd.files import check_writable, explain_disk_errors, read_text_file
 from reaugkd.method.encoder_key import EncoderKey
 from reaugkd.method.keys import ALIGNED, ENCODER, TEXT, AlignedKey, Key
 from reaugkd.method.memory import Memory
@@ -124,7 +124,7 @@ def write_model(model: "ReAugKDClassifier", folder: str | Path) -> None:
     folder = check_target(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (
-        disk_errors_as_sentence(folder),
+        explain_disk_errors(folder),
         tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch,
     ):
         new = Path(scratch) / "new"
@@ -161,7 +161,7 @@ def read_model(folder: str | Path) -> dict[str, Any]:
     """
     folder = Path(folder).expanduser()
     about = read_settings_file(folder)
-    with disk_errors_as_sentence(folder):
+    with explain_disk_errors(folder):
         _check_files(folder, about["files"])
 
     def optional(name: str, read: Callable[[Path], Any]) -> Any:

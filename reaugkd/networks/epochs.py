@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from reaugkd.files import whole_file
 from reaugkd.tables import column_matrix, matrix_column
 
 WATCHED_ROWS = 300
@@ -53,9 +54,8 @@ class TrainingEpochs:
         columns = {f"epoch_{number}": matrix_column(points) for number, points in enumerate(self.student_points)}
         about = {"row": self.rows, "label": self.labels.tolist(), "teacher": matrix_column(self.teacher_points)}
         table = pa.table({**about, **columns})
-        partial = Path(path).with_suffix(".writing")
-        pq.write_table(table.replace_schema_metadata({"explained": repr(self.explained)}), partial)
-        partial.replace(path)
+        with whole_file(path) as writing:
+            pq.write_table(table.replace_schema_metadata({"explained": repr(self.explained)}), writing)
 
     @classmethod
     def load(cls, path: str | Path) -> "TrainingEpochs":

@@ -67,19 +67,10 @@ def probabilities_figure(explanation: "Explanation") -> go.Figure:
     figure = go.Figure()
     voices = {"student": STUDENT_COLOUR, "memory": MEMORY_COLOUR, "answer": ANSWER_COLOUR}
     for (name, colour), values in reversed(list(zip(voices.items(), heights, strict=True))):
-        figure.add_bar(
-            y=names,
-            x=values[order],
-            name=name,
-            orientation="h",
-            marker_color=colour,
-            text=[f"{value:.2f}" if value >= 0.005 else "" for value in values[order]],
-            textposition="outside",
-            textfont_size=11,
-            constraintext="none",
-            cliponaxis=False,
-            hovertemplate="%{y}: %{x:.3f}<extra>" + name + "</extra>",
-        )
+        shown = [f"{value:.2f}" if value >= 0.005 else "" for value in values[order]]
+        hover = "%{y}: %{x:.3f}<extra>" + name + "</extra>"
+        style = {"name": name, "textfont_size": 11, "constraintext": "none"}
+        _add_bars(figure, names, values[order], shown, colour, hovertemplate=hover, **style)
     plot_height = max(180, 51 * len(names))
     legend = {"orientation": "h", "y": -55 / plot_height, "yanchor": "top", "x": 0, "traceorder": "reversed"}
     figure.update_layout(barmode="group", bargap=0.25, height=plot_height + 160, legend=legend)
@@ -178,7 +169,7 @@ def epochs_figure(epochs: "TrainingEpochs", *, playable: bool = True) -> go.Figu
     epochs : TrainingEpochs
         At least one epoch.
     playable : bool
-        Add a button and a slider that show every epoch; a page that draws anew at each epoch needs none.
+        Add a button and a slider that show every epoch; a page that draws again at each epoch needs none.
 
     Returns
     -------
@@ -280,16 +271,9 @@ def contributions_figure(explanation: "Explanation") -> go.Figure:
     colours = {"student": STUDENT_COLOUR, "sum": ANSWER_COLOUR}
     names, values = list(parts), list(parts.values())
     figure = go.Figure()
-    figure.add_bar(
-        x=values,
-        y=names,
-        orientation="h",
-        marker_color=[colours.get(name, MEMORY_COLOUR) for name in names],
-        text=[f"{value:+.2f}" for value in values],
-        textposition="outside",
-        cliponaxis=False,
-        hovertemplate="%{y}: %{x:+.3f}<extra></extra>",
-    )
+    of_parts = [colours.get(name, MEMORY_COLOUR) for name in names]
+    hover = "%{y}: %{x:+.3f}<extra></extra>"
+    _add_bars(figure, names, values, [f"{value:+.2f}" for value in values], of_parts, hovertemplate=hover)
     unit = "difference of probability" if explanation.pool.kind == "linear" else "log-odds"
     pair = f"“{_shown(explanation.label)}” against “{_shown(explanation.runner_up)}”"
     figure.update_layout(height=160 + 36 * len(names))
@@ -298,6 +282,14 @@ def contributions_figure(explanation: "Explanation") -> go.Figure:
     figure.update_xaxes(title=unit, range=[low - margin, high + margin])
     figure.update_yaxes(title="part", ticksuffix="  ")
     return _styled(figure, f"{pair}: {explanation.lead:+.2f}")
+
+
+def _add_bars(
+    figure: go.Figure, names: list[str], values: Any, shown: list[str], colours: str | list[str], **style: Any
+) -> None:
+    """Add horizontal bars with their numbers beside them."""
+    beside = {"text": shown, "textposition": "outside", "cliponaxis": False}
+    figure.add_bar(x=values, y=names, orientation="h", marker_color=colours, **beside, **style)
 
 
 def _retrieval_effect(explanation: "Explanation") -> str:
@@ -329,13 +321,13 @@ def _add_points(
     """Draw points into a panel, a colour for each group; a text is shown when the pointer rests on its point."""
     for name, colour in colours.items():
         at = np.asarray(groups) == name
-        said: dict[str, Any] = {"hoverinfo": "name"}
+        hover: dict[str, Any] = {"hoverinfo": "name"}
         if texts is not None:
-            said = {"text": texts[at], "hovertemplate": "%{text}<extra>%{fullData.name}</extra>"}
+            hover = {"text": texts[at], "hovertemplate": "%{text}<extra>%{fullData.name}</extra>"}
         marker = {"size": 6, "color": colour, "opacity": 0.75}
         group = {"name": _shown(name), "legendgroup": _shown(name), "showlegend": column == 1}
         figure.add_scatter(
-            x=points[at, 0], y=points[at, 1], mode="markers", marker=marker, **group, **said, row=1, col=column
+            x=points[at, 0], y=points[at, 1], mode="markers", marker=marker, **group, **hover, row=1, col=column
         )
 
 
@@ -374,7 +366,7 @@ def _styled(figure: go.Figure, title: str) -> go.Figure:
     )
     figure.update_xaxes(axis)
     figure.update_yaxes(axis)
-    figure.update_annotations(font_size=12)  # of panels; nothing is larger than the title, which says the finding
+    figure.update_annotations(font_size=12)  # of panels; nothing is larger than the title, which states the finding
     if figure.layout.legend.orientation is None:
         figure.update_layout(legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0})
     return figure

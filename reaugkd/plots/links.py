@@ -1,4 +1,4 @@
-"""Links to the app that open it in an exact state: model, view, text, settings and selection."""
+"""Links that open the app in an exact state: model, view, text, settings and selection."""
 
 import json
 import math
@@ -17,10 +17,10 @@ OF_VIEW = {
     "memory": ("show", "holds"),
     "compare": ("second", "second_by", "second_weight", "split", "holds", "picked"),
 }
-"""Further settings of a view, by their names; ``holds`` is what a text holds, ``picked`` what was picked, as JSON,
-``edited`` the text that stands beside the one that is asked, ``struck`` and ``relabelled`` as
-:func:`struck_in_link` gives them."""
-SHOWN = 40  # characters of a wrong value, in a sentence
+"""Further settings of a view, by their names; ``holds`` is a part of a text, ``picked`` a filter of rows as JSON,
+``edited`` a second text to answer beside the first, ``struck`` and ``relabelled`` as :func:`struck_in_link` gives
+them."""
+SHOWN = 40  # characters of a wrong value, in a message
 MOST_SELECTED = 1_000_000  # a link of a few characters could name more points than fit into memory
 
 
@@ -35,7 +35,7 @@ class PageState:
     view : str
         One of :data:`VIEWS`.
     text, text_pair : str
-        What is asked.
+        The text to answer.
     k : int or None
         Number of neighbours by every key; None is as chosen in training.
     retrieval_weight : float or None
@@ -88,8 +88,8 @@ class PageState:
         return self.of_model(model) if self.view == view else PageState()
 
 
-def picked_of(text: str) -> dict[str, Any]:
-    """Read what a link picked.
+def filter_of_link(text: str) -> dict[str, Any]:
+    """Read the filter of rows in a link.
 
     Parameters
     ----------
@@ -99,27 +99,27 @@ def picked_of(text: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``equal`` and ``between`` as :class:`reaugkd.analysis.error_analysis.RowFilter` takes them; without what the
-        link does not say.
+        ``equal`` and ``between`` as :class:`reaugkd.analysis.error_analysis.RowFilter` takes them; empty ones are left
+        out.
 
     Examples
     --------
-    >>> picked_of('{"equal": {"label": "metal"}}')
+    >>> filter_of_link('{"equal": {"label": "metal"}}')
     {'equal': {'label': 'metal'}}
     """
-    said = json.loads(text or "{}")
-    equal = {name: str(value) for name, value in said.get("equal", {}).items()}
-    between = {name: [float(low), float(high)] for name, (low, high) in said.get("between", {}).items()}
+    given = json.loads(text or "{}")
+    equal = {name: str(value) for name, value in given.get("equal", {}).items()}
+    between = {name: [float(low), float(high)] for name, (low, high) in given.get("between", {}).items()}
     return {name: value for name, value in {"equal": equal, "between": between}.items() if value}
 
 
 def struck_in_link(struck: Sequence[int], relabelled: Mapping[int, str]) -> dict[str, str]:
-    """Write what is struck from the memory, or votes for another class, into a link.
+    """Write the memories that are left out or relabelled into a link.
 
     Parameters
     ----------
     struck : sequence of int
-        Row numbers of memories that are not there.
+        Row numbers of memories that are left out.
     relabelled : mapping of int to str
         Row numbers of memories, and the class for which each votes.
 
@@ -137,18 +137,7 @@ def struck_in_link(struck: Sequence[int], relabelled: Mapping[int, str]) -> dict
 
 
 def struck_of(of_view: Mapping[str, str]) -> tuple[list[int], dict[int, str]]:
-    """Read what a link strikes from the memory or relabels.
-
-    Parameters
-    ----------
-    of_view : mapping of str to str
-        The link's settings of the view Query.
-
-    Returns
-    -------
-    tuple of list of int and dict of int to str
-        The memories that are struck out, and those that have another label, by row number.
-    """
+    """Read the memories that a link leaves out, and the labels of those that it relabels, by row number."""
     struck, relabelled = of_view.get("struck"), of_view.get("relabelled")
     return list(_numbers(struck)) if struck else [], _labels(relabelled) if relabelled else {}
 
@@ -174,36 +163,20 @@ def app_link(state: PageState, address: str = "http://127.0.0.1:7860/") -> str:
     'http://127.0.0.1:7860/?text=Great,+it+broke+on+day+two.&k=4'
     """
     usual = PageState()
-    said = {name: getattr(state, name) for name in FIELDS if getattr(state, name) != getattr(usual, name)}
-    found = {name: _ranges(value) if name == "selected" else value for name, value in said.items()} | {**state.of_view}
+    given = {name: getattr(state, name) for name in FIELDS if getattr(state, name) != getattr(usual, name)}
+    found = {name: _ranges(value) if name == "selected" else value for name, value in given.items()} | {**state.of_view}
     return f"{address}?{urlencode(found, safe=',')}" if found else address
 
 
 def page_state(query: Mapping[str, str]) -> PageState:
-    """Read the state of a link.
-
-    Parameters
-    ----------
-    query : mapping of str to str
-        The link's query; other keys, such as a page's own, are left alone.
-
-    Returns
-    -------
-    PageState
-        The state.
-
-    Raises
-    ------
-    ReAugKDError
-        If a value is not what it should be.
-    """
+    """Read the state of a link's query; a wrong value is refused, other keys are ignored."""
     found = {name: _read(name, query[name]) for name in FIELDS if query.get(name)}
     own = OF_VIEW.get(found.get("view", PageState.view), ())
     return PageState(**found, of_view={name: query[name] for name in own if query.get(name)})
 
 
 def _read(name: str, text: str) -> Any:
-    """Read a value of a link; what it should be is told in a sentence."""
+    """Read a value of a link; a wrong one raises an error with what is wanted."""
     if name not in READERS:
         return text
     read, wanted = READERS[name]
@@ -254,7 +227,7 @@ READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "temperature": (_within(1e-9, 1e9), "a number above 0"),
     "selected": _NUMBERS,
     "struck": _NUMBERS,
-    "picked": (picked_of, "a JSON object of what is picked"),
+    "picked": (filter_of_link, "a JSON object of conditions"),
     "relabelled": (_labels, "a JSON object of numbers and labels"),
 }
 """How a setting is read, and what it should be; all others are text."""

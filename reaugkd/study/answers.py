@@ -1,4 +1,4 @@
-"""What a study found: for every student, each way to answer is chosen on validation rows, then scored on test rows."""
+"""The answers of a study: every way to answer is chosen on validation rows, then scored on test rows."""
 
 import json
 from collections.abc import Mapping
@@ -22,29 +22,30 @@ from reaugkd.method.keys import ALIGNED, Key
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool, log_pool, retrieve, smoothed
 from reaugkd.networks.weights import find_weights
-from reaugkd.study.controls import controls
+from reaugkd.study.controls import control_answers
 from reaugkd.study.plan import POOLS, Run, Study, StudyEncoder, needs_teacher
 from reaugkd.study.record import NOTHING, StudyRecord
-from reaugkd.study.run import LAYERS_FOLDER, is_made_of, layers_made_of, student_made_of, teacher_outputs
+from reaugkd.study.run import LAYERS_FOLDER, has_digest, layers_digest, student_digest, teacher_outputs
 from reaugkd.tasks.task import Task
 from reaugkd.texts import Text
 
 Probabilities = NDArray[np.float64]
-ASKED = ("validation", "test")
+Arrays = Mapping[str, NDArray[Any]]
+EVALUATED = ("validation", "test")
 
 
 @dataclass(frozen=True)
 class Way:
-    """One way of one student to answer, chosen, and what it says.
+    """One way of one student to answer.
 
     Parameters
     ----------
     chosen : dict
         Weights, and k and τ_r of each key.
     validation : (V, C) float64
-        Of the validation rows, where something is fitted by what was fitted on other folds.
+        Answers to the validation rows; where something is fitted, each by what was fitted on the other folds.
     test : (N, C) float64
-        Of the test rows.
+        Answers to the test rows.
     """
 
     chosen: dict[str, Any]
@@ -63,11 +64,11 @@ class Searched:
     keys : dict of str to Key
         The keys that cost no network, by name.
     memory : Memory
-        What is searched.
+        The memory that they search.
     encoder_queries : dict of str to (N, w) float32
-        What the keys of an untuned encoder search with, by name; no student changes that.
+        By the name of each key of an untuned encoder its queries, the same for every student.
     controls : dict of str to (N, C) float64
-        What the classifiers without a memory say.
+        Answers of the classifiers without a memory.
     """
 
     keys: dict[str, Key]
@@ -75,11 +76,11 @@ class Searched:
     encoder_queries: dict[str, NDArray[np.float32]]
     controls: dict[str, Probabilities]
 
-    def encode(self, said: Mapping[str, NDArray[Any]], texts: list[Text], split: str) -> EncodedTexts:
+    def encode(self, outputs: Arrays, texts: list[Text], split: str) -> EncodedTexts:
         """Return a student's recorded outputs for the texts of a split, with the queries of every key."""
-        embeddings = said[f"{split}_embeddings"].astype(np.float32)
+        embeddings = outputs[f"{split}_embeddings"].astype(np.float32)
         queries = {name: key.embed(texts, embeddings) for name, key in self.keys.items()}
-        return EncodedTexts(texts, embeddings, said[f"{split}_probabilities"], queries | self.encoder_queries)
+        return EncodedTexts(texts, embeddings, outputs[f"{split}_probabilities"], queries | self.encoder_queries)
 
 
 def study_answers(study: Study, data: str | Path, work: str | Path, known: StudyRecord = NOTHING) -> pd.DataFrame:
@@ -94,8 +95,7 @@ def study_answers(study: Study, data: str | Path, work: str | Path, known: Study
     work : str or Path
         Folder in which :func:`reaugkd.study.run.run_study` left the students' outputs.
     known : StudyRecord
-        Answers that count where a student's outputs are not there, or were made by other settings than today's; those
-        that count are not chosen again.
+        Recorded answers; where today's settings made them, nothing is chosen again.
 
     Returns
     -------
@@ -108,24 +108,21 @@ def study_answers(study: Study, data: str | Path, work: str | Path, known: Study
     Raises
     ------
     ReAugKDError
-        If a student is trained, and neither recorded nor are the files there by which it answers.
+        If a student is trained but neither recorded nor complete: a file of its keys is missing.
     """
     work = Path(work)
-    asked = {run.about["task"] for run in study.students()}  # a plan of scenarios alone asks no task here
-    tasks = {name: study.load(name, data) for name in study.tasks if name in asked}
-    found = []
-    kept: tuple[Any, dict[str, Searched]] = None, {}  # one teacher's: a memory with its keys is large
+    tables = []
+    last: tuple[Any, dict[str, Searched]] = None, {}  # one teacher's at a time: a memory with its keys is large
     for run in study.students():
-        task, recorded, searched = tasks[run.about["task"]], known.rows_of(run.about), {}
+        task, recorded = study.load(run.about["task"], data), known.rows_of(run.about)
         if len(recorded):
-            found.append(recorded)
+            tables.append(recorded)
         elif is_trained(task, run, work):
-            if needs_teacher(run.recipe):
-                made_of = run.keys_file, run.recipe.calibrate_teacher
-                kept = kept if kept[0] == made_of else (made_of, search_by(task, run, work, study.encoder_key))
-                searched = kept[1]
-            found.append(_answered(task, run, work, searched))
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+            learns, settings = needs_teacher(run.recipe), (run.keys_file, run.recipe.calibrate_teacher)
+            if learns and settings != last[0]:
+                last = settings, search_by(task, run, work, study.encoder_key)
+            tables.append(_answered(task, run, work, last[1] if learns else {}))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
 def is_trained(task: Task, run: Run, work: Path) -> bool:
@@ -135,33 +132,16 @@ def is_trained(task: Task, run: Run, work: Path) -> bool:
         if not ((work / run.file).is_file() and (work / run.outputs_file).is_file()):
             return False
         outputs = teacher_outputs(task, run, work)
-    return is_made_of(work / run.file, student_made_of(task, run.recipe.for_task(task), outputs))
+    return has_digest(work / run.file, student_digest(task, run.recipe.for_task(task), outputs))
 
 
 def search_by(task: Task, run: Run, work: Path, encoder: StudyEncoder | None) -> dict[str, Searched]:
-    """Fit the keys of a student's teacher to its memory.
-
-    Parameters
-    ----------
-    task : Task
-        The task.
-    run : Run
-        The student's.
-    work : Path
-        The study's folder.
-    encoder : StudyEncoder or None
-        Gives further keys.
-
-    Returns
-    -------
-    dict of str to Searched
-        For ``validation`` and ``test``, the same for all students of the teacher.
-    """
+    """Fit the keys of a student's teacher to its memory, for ``validation`` and for ``test``."""
     z, layers = _loaded(work / run.keys_file), {}
     if encoder is not None:
-        layers = _loaded(work / LAYERS_FOLDER / f"{task.name}.npz", layers_made_of(task, encoder.encoder))
+        layers = _loaded(work / LAYERS_FOLDER / f"{task.name}.npz", layers_digest(task, encoder.encoder))
 
-    def taught(parts: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    def taught(parts: Arrays) -> NDArray[Any]:
         return np.concatenate([parts[split] for split in task.taught_splits])
 
     texts, soft_labels = task.taught_texts, teacher_outputs(task, run, work).of(*task.taught_splits)[1]
@@ -171,17 +151,17 @@ def search_by(task: Task, run: Run, work: Path, encoder: StudyEncoder | None) ->
         keys, keyed = fit_keys(memory, texts, tokenizer, held_out=apart)
         fitted, queries, rows = fit_rows(texts, apart), {}, dict(keyed.keys)
         for count in () if encoder is None else encoder.layers:
-            pooled, asked = (values[:, : count + 1].astype(np.float32) for values in (taught(layers), layers[split]))
-            key, rows[f"encoder{count}"] = keyed_by(None, pooled, memory, texts, fitted)
-            queries[f"encoder{count}"] = key.keys(asked)
-        said = controls(task, soft_labels, tokenizer, task.texts(split), fitted)
-        found[split] = Searched(keys, keyed.with_keys(rows), queries, said)
+            of_taught, of_split = (part[:, : count + 1].astype(np.float32) for part in (taught(layers), layers[split]))
+            key, rows[f"encoder{count}"] = keyed_by(None, of_taught, memory, texts, fitted)
+            queries[f"encoder{count}"] = key.keys(of_split)
+        answers = control_answers(task, soft_labels, tokenizer, task.texts(split), fitted)
+        found[split] = Searched(keys, keyed.with_keys(rows), queries, answers)
     return found
 
 
-def _loaded(path: Path, made_of: str | None = None) -> dict[str, NDArray[Any]]:
-    """Load what a student answers by beside its own outputs; it may be lost, or of other settings."""
-    if not (path.is_file() if made_of is None else is_made_of(path, made_of)):
+def _loaded(path: Path, digest: str | None = None) -> dict[str, NDArray[Any]]:
+    """Load a file that a student's answers need beside its own; it may be lost, or of other settings."""
+    if not (path.is_file() if digest is None else has_digest(path, digest)):
         raise ReAugKDError(
             f"A student is trained, but {str(path)!r}, which it answers by, is missing or of other settings; "
             "run the study without --report-only."
@@ -191,12 +171,12 @@ def _loaded(path: Path, made_of: str | None = None) -> dict[str, NDArray[Any]]:
 
 def _answered(task: Task, run: Run, work: Path, searched: Mapping[str, Searched]) -> pd.DataFrame:
     """Choose every way of a student to answer, then score it."""
-    said = np.load(work / run.file)
-    ways = choose_ways(task, said, searched)
+    outputs = np.load(work / run.file)
+    ways = choose_ways(task, outputs, searched)
     gold, score = task.labels("test"), METRICS[task.metric]  # read only now: everything is chosen
-    about = run.about | {"seconds": float(said["seconds"])}
+    about = run.about | {"seconds": float(outputs["seconds"])}
     if searched:
-        x, z = said["test_embeddings"].astype(np.float32), _loaded(work / run.keys_file)["test"]
+        x, z = outputs["test_embeddings"].astype(np.float32), _loaded(work / run.keys_file)["test"]
         about |= alignment(x, z, searched["test"].memory)
         about["teacher_test"] = score(gold, teacher_outputs(task, run, work).of("test")[1].argmax(axis=1))
     held_out, rows = task.labels("validation"), []
@@ -217,15 +197,15 @@ def _answered(task: Task, run: Run, work: Path, searched: Mapping[str, Searched]
     return pd.DataFrame(rows)
 
 
-def choose_ways(task: Task, said: Mapping[str, NDArray[Any]], searched: Mapping[str, Searched]) -> dict[str, Way]:
+def choose_ways(task: Task, outputs: Arrays, searched: Mapping[str, Searched]) -> dict[str, Way]:
     """Choose every way of one student to answer on the validation rows; no test label is read.
 
     Parameters
     ----------
     task : Task
         The task.
-    said : mapping
-        What the student says of each split: ``{split}_embeddings`` and ``{split}_probabilities``.
+    outputs : mapping
+        The student's outputs for each split: ``{split}_embeddings`` and ``{split}_probabilities``.
     searched : mapping of str to Searched
         Its teacher's memory, as :func:`search_by` gives it; empty where there is no teacher.
 
@@ -237,18 +217,19 @@ def choose_ways(task: Task, said: Mapping[str, NDArray[Any]], searched: Mapping[
         keys alone (λ = 1); ``pool+encoderL``, the recipe's with the first L layers of the untuned encoder as a key.
     """
     labels = task.labels("validation")
-    temperature = fit_temperature(said["validation_probabilities"], labels)
-    student = {split: at_temperature(said[f"{split}_probabilities"], temperature) for split in ASKED}
-    found = {"off": Way({"student_temperature": temperature}, **student)}
+    temperature = fit_temperature(outputs["validation_probabilities"], labels)
+    student = {split: at_temperature(outputs[f"{split}_probabilities"], temperature) for split in EVALUATED}
+    ways = {"off": Way({"student_temperature": temperature}, **student)}
     if not searched:
-        return found
-    encoded = {split: side.encode(said, task.texts(split), split) for split, side in searched.items()}
+        return ways
+    encoded = {split: side.encode(outputs, task.texts(split), split) for split, side in searched.items()}
     held_out, test, memory = encoded["validation"], encoded["test"], searched["validation"].memory
     linear = choose_linear(held_out, labels, memory, ALIGNED, task.metric)
-    blended = {split: answer(encoded[split], searched[split].memory, linear).pooled.probabilities for split in ASKED}
-    about: dict[str, Any] = asdict(linear.keys[ALIGNED]) | {"retrieval_weight": linear.retrieval_weight}
-    found["linear"] = Way(about, **blended)
-    experts = {split: dict(searched[split].controls) for split in ASKED}
+    blended = {
+        split: answer(encoded[split], searched[split].memory, linear).pooled.probabilities for split in EVALUATED
+    }
+    ways["linear"] = Way(asdict(linear.keys[ALIGNED]) | {"retrieval_weight": linear.retrieval_weight}, **blended)
+    experts = {split: dict(searched[split].controls) for split in EVALUATED}
     settings: dict[str, KeySettings] = {}
     for name in test.queries:
         best = best_settings(held_out, student["validation"], labels, memory, name)
@@ -257,16 +238,16 @@ def choose_ways(task: Task, said: Mapping[str, NDArray[Any]], searched: Mapping[
         experts["test"][name] = smoothed(retrieved.probabilities, test.known)
     with_encoder = {f"pool+{name}": (*POOLS["pool"], name) for name in searched["test"].encoder_queries}
     for way, names in (POOLS | with_encoder).items():
-        some = {split: {name: experts[split][name] for name in names} for split in ASKED}
-        weights, unseen = choose_weights(student["validation"], some["validation"], labels)
-        about = {"weights": weights}
-        about |= {name: {"k": one.k, "temperature": one.temperature} for name, one in settings.items() if name in names}
-        pooled = log_pool(student["test"], some["test"], np.asarray(list(weights.values())))
-        found[way] = Way(about, unseen, np.exp(pooled))
+        validation, of_test = ({name: experts[split][name] for name in names} for split in EVALUATED)
+        weights, unseen = choose_weights(student["validation"], validation, labels)
+        chosen = {name: {"k": one.k, "temperature": one.temperature} for name, one in settings.items() if name in names}
+        pooled = np.exp(log_pool(student["test"], of_test, np.asarray(list(weights.values()))))
+        ways[way] = Way({"weights": weights, **chosen}, unseen, pooled)
         if way == "pool":
             keys = {name: replace(settings[name], weight=weights[name]) for name in names}
             of_student, of_keys = Pool(keys, weights[STUDENT], retrieval_weight=1.0).weights
             alone = np.asarray([of_student, *of_keys.values()])
-            by_memory = {split: np.exp(log_pool(student[split], some[split], alone)) for split in ASKED}
-            found["memory"] = Way(about, **by_memory)
-    return found
+            both = zip(EVALUATED, (validation, of_test), strict=True)
+            by_memory = {split: np.exp(log_pool(student[split], some, alone)) for split, some in both}
+            ways["memory"] = Way({"weights": weights, **chosen}, **by_memory)
+    return ways

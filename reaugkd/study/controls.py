@@ -20,61 +20,25 @@ CLIP = 0.01
 STRENGTHS = (1.0, 10.0, 100.0)
 
 
-def controls(
+def control_answers(
     task: Task,
     soft_labels: NDArray[np.floating],
     tokenizer: PreTrainedTokenizerBase,
     asked: Sequence[Text],
     fitted: NDArray[np.bool_],
 ) -> dict[str, NDArray[np.float64]]:
-    """Return what every control says of texts, fitted to some rows of a task.
-
-    Parameters
-    ----------
-    task : Task
-        The task.
-    soft_labels : (N, C) float
-        The teacher's, of the N taught texts.
-    tokenizer : PreTrainedTokenizerBase
-        The student's.
-    asked : sequence of Text
-        M texts or pairs to classify.
-    fitted : (N,) bool
-        Which taught texts may be learnt from; of these, only train rows have a gold label.
-
-    Returns
-    -------
-    dict of str to (M, C) float64
-        ``words``, by the soft labels, and ``gold words``.
-    """
+    """Return what ``words`` and ``gold words`` answer to M texts, (M, C) each, learnt from some taught rows."""
     texts, labels = task.taught_texts, task.labels("train")
     rows = np.flatnonzero(fitted)
-    kept, labelled = [texts[row] for row in rows.tolist()], rows[rows < len(labels)]
-    by_gold = gold_classifier(tokenizer, kept[: len(labelled)], labels[labelled], len(task.label_names), asked)
-    return {"words": words_classifier(tokenizer, kept, soft_labels[rows], asked), "gold words": by_gold}
+    known, labelled = [texts[row] for row in rows.tolist()], rows[rows < len(labels)]
+    by_gold = gold_classifier(tokenizer, known[: len(labelled)], labels[labelled], len(task.label_names), asked)
+    return {"words": words_classifier(tokenizer, known, soft_labels[rows], asked), "gold words": by_gold}
 
 
 def words_classifier(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], soft_labels: NDArray[np.floating], asked: Sequence[Text]
 ) -> NDArray[np.float64]:
-    r"""Classify by a ridge from n-grams to the teacher's log soft labels, :math:`\log \max(\bar y, 0.01)`.
-
-    Parameters
-    ----------
-    tokenizer : PreTrainedTokenizerBase
-        The student's.
-    texts : sequence of Text
-        N texts or pairs to learn from.
-    soft_labels : (N, C) float
-        The teacher's.
-    asked : sequence of Text
-        M texts or pairs to classify.
-
-    Returns
-    -------
-    (M, C) float64
-        Rows sum to 1.
-    """
+    """Classify M texts, (M, C), by a ridge from n-grams to the teacher's log soft labels, log max(ȳ, 0.01)."""
     ngrams = NGrams.of(tokenizer, texts)
     folds = folds_apart(texts, soft_labels.argmax(axis=1), FOLDS)
     targets = np.log(np.maximum(soft_labels, CLIP)).astype(np.float32)
@@ -85,26 +49,7 @@ def words_classifier(
 def gold_classifier(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], labels: Labels, classes: int, asked: Sequence[Text]
 ) -> NDArray[np.float64]:
-    """Classify by a logistic regression from n-grams to the gold labels, its strength chosen on a held-out fifth.
-
-    Parameters
-    ----------
-    tokenizer : PreTrainedTokenizerBase
-        The student's.
-    texts : sequence of Text
-        N texts or pairs to learn from.
-    labels : (N,) int64
-        Gold labels.
-    classes : int
-        C.
-    asked : sequence of Text
-        M texts or pairs to classify.
-
-    Returns
-    -------
-    (M, C) float64
-        Rows sum to 1; 0 for a class without a row.
-    """
+    """Classify M texts, (M, C), by logistic regression from n-grams to gold labels; its C is chosen on a fifth."""
     ngrams = NGrams.of(tokenizer, texts)
     search = GridSearchCV(
         LogisticRegression(max_iter=100),
@@ -112,6 +57,6 @@ def gold_classifier(
         scoring="accuracy",  # a class that the fifth lacks would be refused by the log loss
         cv=ShuffleSplit(1, test_size=0.2, random_state=0),
     ).fit(ngrams.matrix(tokenizer, texts), labels)
-    said = np.zeros((len(asked), classes))
-    said[:, search.classes_] = search.predict_proba(ngrams.matrix(tokenizer, asked))
-    return said
+    probabilities = np.zeros((len(asked), classes))
+    probabilities[:, search.classes_] = search.predict_proba(ngrams.matrix(tokenizer, asked))
+    return probabilities

@@ -1,4 +1,4 @@
-"""What accuracy costs: students of several depths, with keys and without, against measured latency."""
+"""Accuracy against latency: students of several depths, with keys and without."""
 
 import numpy as np
 import pandas as pd
@@ -14,34 +14,9 @@ TEACHER = "the teacher"
 
 
 def cost_table(study: Study, answers: pd.DataFrame, latency: pd.DataFrame, teacher: str) -> pd.DataFrame:
-    """Set the mean accuracy over tasks beside the measured latency.
-
-    Parameters
-    ----------
-    study : Study
-        The plan; a method's depth is its ``student_layers``.
-    answers : DataFrame
-        As :func:`reaugkd.study.answers.study_answers` gives them.
-    latency : DataFrame
-        Measured: ``layers``, ``answer`` (one of the study's, or the name of a teacher's encoder), ``batch`` (texts at
-        once) and ``milliseconds``.
-    teacher : str
-        Name of the teacher.
-
-    Returns
-    -------
-    DataFrame
-        ``layers``, ``answer``, ``batch``, ``milliseconds``, ``score`` (percent, over the tasks; only ways that answer
-        all of them) and ``gain``: points above the student alone that takes as long, on a straight line between
-        the depths over the logarithm of time.
-    """
+    """Return mean accuracy over tasks, latency, and ``gain``: points above the student alone that takes as long."""
     taught = answers[answers["teacher"] == teacher]
-    by_task = (
-        taught.groupby(["method", "answer", "task"], sort=False)["test"]
-        .mean()
-        .unstack()
-        .reindex(columns=list(study.tasks))
-    )
+    by_task = taught.pivot_table("test", ["method", "answer"], "task", sort=False).reindex(columns=list(study.tasks))
     means = (100 * by_task.dropna().mean(axis=1)).rename("score").reset_index()
     means["layers"] = means["method"].map(lambda name: study.methods[name].student_layers)
     of_teacher = 100 * taught.groupby("task")["teacher_test"].mean().mean()
@@ -57,18 +32,7 @@ def cost_table(study: Study, answers: pd.DataFrame, latency: pd.DataFrame, teach
 
 
 def cost_figure(table: pd.DataFrame) -> go.Figure:
-    """Draw accuracy over latency, a panel for each size of a batch; the title says what the free keys gain.
-
-    Parameters
-    ----------
-    table : DataFrame
-        As :func:`cost_table` gives it, of one teacher.
-
-    Returns
-    -------
-    Figure
-        A line a way to answer, a point a depth.
-    """
+    """Draw accuracy over latency, a line a way, a panel for each size of a batch; the title states the gain."""
     shown = table.assign(way=table["answer"].map(_way_in_words), depth=table["layers"].astype(int).astype(str))
     shown["panel"] = shown["batch"].map(lambda size: "one text" if size == 1 else f"{size} texts at once")
     shallow = table[(table["answer"] == "pool") & (table["layers"] <= 3)]

@@ -16,18 +16,7 @@ AGAIN = "retrained"  # so begin the names of ways that train again, which a memo
 
 
 def methods_figure(summary: pd.DataFrame) -> go.Figure:
-    """Draw the mean of every way to answer with its interval over seeds, a panel a task.
-
-    Parameters
-    ----------
-    summary : DataFrame
-        As :func:`reaugkd.study.report.summarised` gives it, of one teacher.
-
-    Returns
-    -------
-    Figure
-        Points with bars; the title names the best way.
-    """
+    """Draw mean and interval over seeds of every way to answer, a panel a task; the title names the best way."""
     shown = summary.assign(way=summary["method"] + " / " + summary["answer"], panel=_tasks_with_metric(summary))
     best = shown.groupby("way")["mean"].agg(["mean", "size"])
     winner = best[best["size"] == best["size"].max()]["mean"].idxmax()
@@ -37,18 +26,7 @@ def methods_figure(summary: pd.DataFrame) -> go.Figure:
 
 
 def comparison_figure(comparisons: pd.DataFrame) -> go.Figure:
-    """Draw paired differences with their intervals, a panel a pair.
-
-    Parameters
-    ----------
-    comparisons : DataFrame
-        As :func:`reaugkd.study.report.compared` gives it, of one teacher.
-
-    Returns
-    -------
-    Figure
-        Points with bars around a line at 0; the title says by how much the first pair differs.
-    """
+    """Draw paired differences with their intervals, a panel a pair; the title states that of the first pair."""
     shown = comparisons.assign(
         panel=comparisons["ours"] + "<br>minus " + comparisons["baseline"],
         text=comparisons["mean"].map("{:+.2f}".format),

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from operator import itemgetter
 from pathlib import Path
@@ -14,7 +14,7 @@ import yaml
 from reaugkd.errors import ReAugKDError, reason
 from reaugkd.files import read_text_file
 from reaugkd.kinds import read_as, read_named
-from reaugkd.recipe import STUDENT_EPOCHS, TEACHER_EPOCHS, Recipe
+from reaugkd.recipe import STUDENT_EPOCHS, TEACHER_EPOCHS, Recipe, check_seed
 from reaugkd.tasks.sources import load_files
 from reaugkd.tasks.task import SPLITS, UNLABELLED, Task
 
@@ -44,7 +44,7 @@ class StudyTeacher:
     encoder : str
         The pretrained encoder that is fine-tuned.
     seeds : tuple of int
-        Seeds to train it with; the n-th seed of the study takes the n-th of them, going round.
+        Seeds to train it with; the n-th seed of the study takes the n-th of them, and begins again after the last.
     methods : tuple of str or None
         The methods that learn from it; all if left out.
     """
@@ -56,14 +56,14 @@ class StudyTeacher:
 
 @dataclass(frozen=True)
 class StudyEncoder:
-    """An untuned encoder, by whose layers the memory is searched too.
+    """An untuned encoder whose layers are further keys of the memory.
 
     Parameters
     ----------
     encoder : str
         The pretrained encoder.
     layers : tuple of int
-        By how many of its layers; each number is a key of its own.
+        How many of its first layers a key has; each number is a key of its own.
     """
 
     encoder: str
@@ -99,16 +99,16 @@ class Run:
     Parameters
     ----------
     about : dict
-        What a :class:`~reaugkd.study.record.StudyRecord` knows it by: ``task``, ``teacher``, ``method`` or ``kind``,
+        Its columns in a :class:`~reaugkd.study.record.StudyRecord`: ``task``, ``teacher``, ``method`` or ``kind``,
         ``seed``, and ``made_by``, a digest of all settings that decide what it answers.
     recipe : Recipe
         Of the student, not yet filled in for the task's size.
     teacher_seed : int
         Seed of the teacher.
     file : Path
-        What the run leaves.
+        The run's result.
     outputs_file : Path
-        The teacher's outputs; named otherwise wherever the teacher would be another.
+        The teacher's outputs; its name has a digest of the teacher's settings.
     """
 
     about: dict[str, Any]
@@ -119,10 +119,10 @@ class Run:
 
     @property
     def keys_file(self) -> Path:
-        """The embeddings by the teacher's projection head; named otherwise wherever the head would be another."""
+        """The embeddings by the teacher's projection head; its name has a digest of the head's settings."""
         training = asdict(replace(self.recipe.projection_training, seed=self.teacher_seed))
-        made_by = _digest([self.recipe.student, training, self.recipe.projection_temperature])
-        return Path("keys", f"{self.outputs_file.stem}-{made_by}.npz")
+        digest = _digest([self.recipe.student, training, self.recipe.projection_temperature])
+        return Path("keys", f"{self.outputs_file.stem}-{digest}.npz")
 
 
 @dataclass(frozen=True)
@@ -154,16 +154,17 @@ class Study:
     compare: tuple[tuple[str, str], ...] = ()
     encoder_key: StudyEncoder | None = None
     scenarios: tuple[StudyScenario, ...] = ()
+    _loaded: dict[tuple[str, Path], Task] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def load(self, task: str, data: str | Path) -> Task:
-        """Load the task of this name; ``data`` is the folder from which its paths start."""
-        files = self.tasks[task]
-        paths = {
-            split: Path(data).expanduser() / Path(files[split]).expanduser()
-            for split in (*SPLITS, UNLABELLED)
-            if split in files
-        }
-        return replace(load_files(**files | paths), name=task)
+        """Load the task of this name, once; ``data`` is the folder from which its paths start."""
+        files, folder = self.tasks[task], Path(data).expanduser()
+        if (task, folder) not in self._loaded:
+            paths = {
+                split: folder / Path(files[split]).expanduser() for split in (*SPLITS, UNLABELLED) if split in files
+            }
+            self._loaded[task, folder] = replace(load_files(**files | paths), name=task)
+        return self._loaded[task, folder]
 
     def answers(self, method: str) -> list[str]:
         """Return how a method's students can answer, see :func:`reaugkd.study.answers.choose_ways`."""
@@ -204,15 +205,15 @@ class Study:
         teacher_seed = about.seeds[self.seeds.index(named["seed"]) % len(about.seeds)]
         recipe = replace(recipe, teacher=about.encoder)
         key, epochs = self.encoder_key and asdict(self.encoder_key), [STUDENT_EPOCHS, TEACHER_EPOCHS]
-        made_by = _digest([self.tasks[task], asdict(recipe), teacher_seed, key, CHOICES, *epochs])
+        digest = _digest([self.tasks[task], asdict(recipe), teacher_seed, key, CHOICES, *epochs])
         outputs = self._outputs_file(task, teacher, teacher_seed)
-        return Run(named | {"made_by": made_by}, recipe, teacher_seed, file, outputs)
+        return Run(named | {"made_by": digest}, recipe, teacher_seed, file, outputs)
 
     def _outputs_file(self, task: str, teacher: str, seed: int) -> Path:
         recipe = Recipe()
-        trained_by = [asdict(recipe.teacher_training), recipe.max_length, recipe.teacher_epochs, TEACHER_EPOCHS]
-        made_by = _digest([self.teachers[teacher].encoder, seed, *trained_by])
-        return Path("teachers", f"{task}-{teacher}-{seed}-{made_by}.parquet")
+        training = [asdict(recipe.teacher_training), recipe.max_length, recipe.teacher_epochs, TEACHER_EPOCHS]
+        digest = _digest([self.teachers[teacher].encoder, seed, *training])
+        return Path("teachers", f"{task}-{teacher}-{seed}-{digest}.parquet")
 
 
 def needs_teacher(recipe: Recipe) -> bool:
@@ -225,25 +226,10 @@ def _digest(settings: Any) -> str:
 
 
 def read_study(path: str | Path) -> Study:
-    """Read a study from a YAML file, and check it.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file.
-
-    Returns
-    -------
-    Study
-        What it compares.
-
-    Raises
-    ------
-    ReAugKDError
-        If the file is missing, is no YAML, names something that does not exist, or has a setting of the wrong kind.
-    """
+    """Read a study from a YAML file; a mistake raises a :class:`ReAugKDError` that names file and place."""
+    text = read_text_file(path)
     try:
-        study: Study = read_as(Study, yaml.safe_load(read_text_file(path)))
+        study: Study = read_as(Study, yaml.load(text, _EachNameOnce))
         _check(study)
     except yaml.YAMLError as error:
         raise ReAugKDError(f"{str(path)!r} is no YAML ({reason(error)}); correct it.") from error
@@ -252,10 +238,26 @@ def read_study(path: str | Path) -> Study:
     return study
 
 
+class _EachNameOnce(yaml.SafeLoader):
+    """Refuses a mapping that has a name twice: PyYAML alone would drop the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [name.value for name, _ in node.value]
+        for name in names:
+            if names.count(name) > 1:
+                raise ReAugKDError(
+                    f"The name {name!r} stands twice in the part from line {node.start_mark.line + 1} on; keep one."
+                )
+        return super().construct_mapping(node, deep)
+
+
 def _check(study: Study) -> None:
-    """Refuse a plan that names what it does not have: it would fail after hours."""
+    """Refuse a plan that names something that does not exist: it would fail after hours."""
     for part in ("tasks", "teachers", "methods", "seeds"):
         _each_once(part, getattr(study, part))
+    for name in (*study.tasks, *study.teachers, *study.methods):
+        if not name.strip(".") or set(name) & set("/\\"):
+            raise ReAugKDError(f"The name {name!r} cannot be that of a file; use letters, digits and - + _ instead.")
     for name, files in study.tasks.items():
         read_named(load_files, files, f"tasks.{name}")
     for name, recipe in study.methods.items():
@@ -263,21 +265,23 @@ def _check(study: Study) -> None:
             raise ReAugKDError(f"methods.{name} sets teacher or seed; name them under teachers and seeds.")
     for name, teacher in study.teachers.items():
         _each_once(f"teachers.{name}.seeds", set(teacher.seeds))
-        _known(f"teachers.{name}.methods", teacher.methods or (), study.methods)
+        for seed in (*study.seeds, *teacher.seeds):
+            check_seed(seed)
+        _each_of(f"teachers.{name}.methods", teacher.methods or (), study.methods)
     for number, scenario in enumerate(study.scenarios):
         where = f"scenarios[{number}]"
-        _known(f"{where}.kind", [scenario.kind], SCENARIOS)
-        _known(f"{where}.task", [scenario.task], study.tasks)
-        _known(f"{where}.teacher", [scenario.teacher], study.teachers)
+        _each_of(f"{where}.kind", [scenario.kind], SCENARIOS)
+        _each_of(f"{where}.task", [scenario.task], study.tasks)
+        _each_of(f"{where}.teacher", [scenario.teacher], study.teachers)
         _each_once(f"{where}.seeds", scenario.seeds)
-        _known(f"{where}.seeds", scenario.seeds, study.seeds)
+        _each_of(f"{where}.seeds", scenario.seeds, study.seeds)
         if (UNLABELLED in study.tasks[scenario.task]) != (scenario.kind == "unlabelled_text"):
             raise ReAugKDError(
                 f"{where}: {scenario.kind!r} cannot run on {scenario.task!r}; unlabelled_text needs a task with a file "
                 "of unlabelled rows, the others one without."
             )
     sides = [f"{method}/{answer}" for method in study.methods for answer in study.answers(method)]
-    _known("compare", [side for pair in study.compare for side in pair], [*study.methods, *sides])
+    _each_of("compare", [side for pair in study.compare for side in pair], [*study.methods, *sides])
 
 
 def _each_once(where: str, values: Collection[Any]) -> None:
@@ -285,7 +289,7 @@ def _each_once(where: str, values: Collection[Any]) -> None:
         raise ReAugKDError(f"{where} is {list(values)}; name at least one, and each once.")
 
 
-def _known(where: str, named: Collection[Any], known: Collection[Any]) -> None:
-    for name in named:
-        if name not in known:
-            raise ReAugKDError(f"{where} names {name!r}; it must be one of {', '.join(map(str, known))}.")
+def _each_of(where: str, names: Collection[Any], allowed: Collection[Any]) -> None:
+    for name in names:
+        if name not in allowed:
+            raise ReAugKDError(f"{where} names {name!r}; it must be one of {', '.join(map(str, allowed))}.")

@@ -1,4 +1,4 @@
-"""What a study found, in two small files, from which a report compares again or adds seeds without any training."""
+"""The results of a study in two small files, from which a later report goes on without any training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from reaugkd.errors import ReAugKDError
+from reaugkd.files import whole_file
 
 ANSWERS_FILE = "answers.parquet"
 SCENARIOS_FILE = "scenario_rows.csv"
@@ -15,7 +16,7 @@ SCENARIOS_FILE = "scenario_rows.csv"
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """Answers of students and rows of scenarios, each with the digest of the settings that made it.
+    """Answers of students and rows of scenarios, each with the digest of its settings.
 
     Parameters
     ----------
@@ -39,15 +40,17 @@ class StudyRecord:
 
     def save(self, folder: str | Path) -> list[Path]:
         """Write the record, and return its files."""
-        written = [Path(folder) / ANSWERS_FILE]
-        self.answers.to_parquet(written[0], index=False, compression="zstd")
-        if len(self.scenarios):
-            written.append(Path(folder) / SCENARIOS_FILE)
-            self.scenarios.to_csv(written[-1], index=False, float_format="%.6g")
-        return written
+        answers, scenarios = Path(folder) / ANSWERS_FILE, Path(folder) / SCENARIOS_FILE
+        with whole_file(answers) as writing:
+            self.answers.to_parquet(writing, index=False, compression="zstd")
+        if self.scenarios.empty:
+            return [answers]
+        with whole_file(scenarios) as writing:
+            self.scenarios.to_csv(writing, index=False, float_format="%.6g")
+        return [answers, scenarios]
 
     def rows_of(self, run: Mapping[str, Any]) -> pd.DataFrame:
-        """Return the rows of one student, or of one scenario, by what its run is known by; none if not recorded."""
+        """Return the rows of one student or scenario by the columns of its run, ``about``; none if not recorded."""
         table = self.scenarios if "kind" in run else self.answers
         return table[(table.reindex(columns=list(run)) == pd.Series(run)).all(axis=1)]
 

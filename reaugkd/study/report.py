@@ -1,4 +1,4 @@
-"""What a study says: means with intervals, paired comparisons, and a plot of each."""
+"""The report of a study: means with intervals, paired comparisons, and a plot of each."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from reaugkd.errors import ReAugKDError
+from reaugkd.files import check_writable
 from reaugkd.measures.significance import drawn, drawn_differences, interval
 from reaugkd.study.answers import study_answers
 from reaugkd.study.cost import LATENCY_FILE, cost_figure, cost_table
 from reaugkd.study.figures import ALL_TASKS, comparison_figure, methods_figure, scenario_figure
 from reaugkd.study.plan import NO_TEACHER, Study
-from reaugkd.study.record import NOTHING, StudyRecord
+from reaugkd.study.record import ANSWERS_FILE, NOTHING, StudyRecord
 from reaugkd.study.run import scenario_rows
 from reaugkd.study.scenarios import ROWS_A_NEW_CLASS
 from reaugkd.texts import Labels
@@ -60,72 +61,59 @@ def write_report(study: Study, data: str | Path, work: str | Path, known: StudyR
         If no student is trained yet, or no browser draws the plots.
     """
     work = Path(work).expanduser()
+    check_writable(work / ANSWERS_FILE)
     answers = study_answers(study, data, work, known)
     by_run = [scenario_rows(run, work, known) for run in study.scenario_runs()]
     scenarios = pd.concat([pd.DataFrame(), *by_run], ignore_index=True)
     if answers.empty and scenarios.empty:
         raise ReAugKDError(f"No student of the study is trained in {str(work)!r}; run it without --report-only.")
-    found = {"scenarios": scenario_table(scenarios)}
-    figures = {str(kind): scenario_figure(group) for kind, group in found["scenarios"].groupby("kind", sort=False)}
-    if len(answers):
-        gold = {name: study.load(name, data).labels("test") for name in study.tasks}
-        found["scores"] = answers.drop(columns=["predicted", "gold_log_probability"])
-        found["summary"] = summarised(answers)
-        found["comparisons"] = compared(answers, gold, study.compare)
-        found["alignment"] = alignment_table(answers)
-        if (work / LATENCY_FILE).is_file():
-            latency = pd.read_csv(work / LATENCY_FILE)
-            for teacher in study.teachers:
-                found[f"cost-{teacher}"] = cost_table(study, answers, latency, teacher)
-                figures[f"cost-{teacher}"] = cost_figure(found[f"cost-{teacher}"])
-    tables = {name: table for name, table in found.items() if not table.empty}
-    work.mkdir(parents=True, exist_ok=True)
+    made = {"scenarios": scenario_table(scenarios)} | ({} if answers.empty else _tables(study, data, work, answers))
+    tables = {name: table for name, table in made.items() if not table.empty}
     written = StudyRecord(answers, scenarios).save(work)
     for name, table in tables.items():
         written.append(work / f"{name}.csv")
         table.to_csv(written[-1], index=False, float_format="%.6g" if name == "scores" else "%.5g")
     written.append(work / "tables.md")
-    shown = {name: table for name, table in tables.items() if name != "scores"}
-    written[-1].write_text(in_markdown(shown), encoding="utf-8")
+    written[-1].write_text(in_markdown({n: t for n, t in tables.items() if n != "scores"}), encoding="utf-8")
+    return [*written, *(_saved(figure, work / f"{name}.svg") for name, figure in _figures(study, tables).items())]
+
+
+def _tables(study: Study, data: str | Path, work: Path, answers: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return what the answers of students show, by the name of the table."""
+    gold = {name: study.load(name, data).labels("test") for name in study.tasks}
+    tables = {
+        "scores": answers.drop(columns=["predicted", "gold_log_probability"]),
+        "summary": summarised(answers),
+        "comparisons": compared(answers, gold, study.compare),
+        "alignment": alignment_table(answers),
+    }
+    if (work / LATENCY_FILE).is_file():
+        latency = pd.read_csv(work / LATENCY_FILE)
+        tables |= {f"cost-{teacher}": cost_table(study, answers, latency, teacher) for teacher in study.teachers}
+    return tables
+
+
+def _figures(study: Study, tables: Mapping[str, pd.DataFrame]) -> dict[str, go.Figure]:
+    """Draw the tables, by the name of the file."""
+    figures = {}
+    if "scenarios" in tables:
+        figures = {str(kind): scenario_figure(rows) for kind, rows in tables["scenarios"].groupby("kind", sort=False)}
     for teacher in study.teachers:
+        if f"cost-{teacher}" in tables:
+            figures[f"cost-{teacher}"] = cost_figure(tables[f"cost-{teacher}"])
         for name, figure in {"summary": methods_figure, "comparisons": comparison_figure}.items():
             if name in tables and teacher in set(tables[name]["teacher"]):
                 figures[f"{name}-{teacher}"] = figure(tables[name][tables[name]["teacher"].isin([teacher, NO_TEACHER])])
-    return [*written, *(_saved(figure, work / f"{name}.svg") for name, figure in figures.items())]
+    return figures
 
 
 def summarised(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return mean and 95 % interval over seeds of every way to answer.
-
-    Parameters
-    ----------
-    scores : DataFrame
-        As :func:`reaugkd.study.answers.study_answers` gives them.
-
-    Returns
-    -------
-    DataFrame
-        ``task``, ``teacher``, ``method``, ``answer``, ``metric``, ``seeds``; in percent ``mean``, ``low``, ``high``,
-        the last two NaN for fewer than three seeds; ``log_loss`` in nats.
-    """
+    """Return mean and 95 % interval over seeds, in percent, and mean log loss, in nats, of every way to answer."""
     return _over_seeds(scores, ["task", "teacher", "method", "answer", "metric"], "test", ["log_loss"])
 
 
 def alignment_table(answers: pd.DataFrame) -> pd.DataFrame:
-    """Return how near each student's space comes to its teacher's on the test texts, averaged over seeds.
-
-    Parameters
-    ----------
-    answers : DataFrame
-        As :func:`reaugkd.study.answers.study_answers` gives them.
-
-    Returns
-    -------
-    DataFrame
-        ``task``, ``teacher``, ``method``, ``seeds`` and the measures of :func:`reaugkd.method.alignment.alignment`;
-        students without a teacher, and those of records that do not hold the measures, are left out. Where
-        ``within_class_cosine`` is near 1 the overlap says little.
-    """
+    """Return how near each student's space comes to its teacher's on the test texts, averaged over seeds."""
     keys = ["task", "teacher", "method"]
     measured = answers[answers["answer"] == "off"].reindex(columns=[*keys, *ALIGNMENT]).dropna()
     by_student = measured.groupby(keys, sort=False)
@@ -135,24 +123,7 @@ def alignment_table(answers: pd.DataFrame) -> pd.DataFrame:
 
 
 def compared(answers: pd.DataFrame, gold: Mapping[str, Labels], pairs: tuple[tuple[str, str], ...]) -> pd.DataFrame:
-    """Compare ways to answer, seed by seed on the same test rows.
-
-    Parameters
-    ----------
-    answers : DataFrame
-        As :func:`reaugkd.study.answers.study_answers` gives them.
-    gold : mapping of str to (N,) int64
-        Gold labels of each task's test rows.
-    pairs : tuple of (str, str)
-        ``"method/answer"`` and its baseline.
-
-    Returns
-    -------
-    DataFrame
-        A row for each pair, teacher and task, and one for the average where all tasks are there: ``seeds``; in points
-        ``mean``, ``low``, ``high``, a 95 % interval by a bootstrap over seeds and test rows together; ``log_loss`` with
-        its interval in nats, below 0 where the first is better.
-    """
+    """Compare pairs of ``"method/answer"`` over seeds and test rows: mean and 95 % interval, in points and in nats."""
     rows = []
     for ours, baseline in pairs:
         for teacher in [name for name in answers["teacher"].unique() if name != NO_TEACHER]:
@@ -197,23 +168,9 @@ def _in_row(differences: NDArray[np.float64]) -> dict[str, float]:
 
 
 def scenario_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return mean and 95 % interval over seeds of every way in every scenario.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        As :func:`reaugkd.study.run.scenario_rows` gives them, of all runs.
-
-    Returns
-    -------
-    DataFrame
-        ``kind``, ``task``, ``metric``, ``teacher``, ``way``, ``rows_a_class``, ``seeds``; in percent ``mean``, ``low``,
-        ``high`` of all test rows and, with new classes, ``old`` and ``new``; and mean ``seconds`` of the change.
-    """
-    keys, parts = (
-        ["kind", "task", "metric", "teacher", "way", "rows_a_class"],
-        [name for name in ("old", "new") if name in rows],
-    )
+    """Return mean and 95 % interval over seeds, in percent, and mean seconds of every way in every scenario."""
+    keys = ["kind", "task", "metric", "teacher", "way", "rows_a_class"]
+    parts = [name for name in ("old", "new") if name in rows]
     table = rows.reindex(columns=[*keys, "all", *parts, "seconds"])
     table[parts] *= 100
     # "All" rows of a class are as many as were drawn; over seeds the mean of that is meant.
@@ -236,18 +193,7 @@ def _over_seeds(rows: pd.DataFrame, keys: list[str], score: str, others: list[st
 
 
 def in_markdown(tables: Mapping[str, pd.DataFrame]) -> str:
-    """Return tables as one Markdown page, a heading each; figures with one or two digits, intervals in brackets.
-
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        By name; ``mean``, ``low`` and ``high`` become one column where a table has them.
-
-    Returns
-    -------
-    str
-        The page.
-    """
+    """Return tables by name as one Markdown page; ``mean``, ``low`` and ``high`` become one column."""
     page = ["# Tables of the study", "", LEGEND, ""]
     for name, table in tables.items():
         shown = table.drop(columns=["mean", "low", "high"], errors="ignore")

@@ -1,4 +1,4 @@
-"""Run a study: train every student that its plan names, keep what each says of every row, and go on where it stopped.
+"""Run a study: train every student of its plan, write its outputs for every row, and go on where it stopped.
 
 Nothing is chosen or scored here; :mod:`reaugkd.study.answers` does that from the files this leaves.
 """
@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import check_writable
+from reaugkd.files import check_writable, whole_file
 from reaugkd.method.memory import Memory
 from reaugkd.method.projection import ProjectionHead
 from reaugkd.method.student import Student
@@ -35,6 +35,7 @@ from reaugkd.training import teach
 
 Say = Callable[[str], None]
 LAYERS_FOLDER = "encoder_layers"
+DATA_FILE = "data.json"
 
 
 def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say, known: StudyRecord = NOTHING) -> None:
@@ -49,9 +50,9 @@ def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say, kno
     work : str or Path
         Folder for teachers' outputs and students' outputs; what lies there and fits is not made again.
     say : callable
-        Is told a sentence for every network that was trained.
+        Called with a sentence for every network that was trained.
     known : StudyRecord
-        Students of which it has the answers are not trained.
+        Students whose answers it holds are not trained.
 
     Raises
     ------
@@ -59,9 +60,9 @@ def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say, kno
         If a file of the data is missing, weights are not found, or the folder was made of other rows or labels.
     """
     work = Path(work).expanduser()
-    check_writable(work)
+    check_writable(work / DATA_FILE)
     tasks = {name: study.load(name, data) for name in study.tasks}
-    _check_data(tasks, work / "data.json")
+    _check_data(tasks, work / DATA_FILE)
     if study.encoder_key is not None:
         for name, task in tasks.items():
             _encode_layers(task, study.encoder_key.encoder, work / LAYERS_FOLDER / f"{name}.npz")
@@ -72,61 +73,32 @@ def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say, kno
         task, outputs, memory = tasks[run.about["task"]], None, None
         recipe = run.recipe.for_task(task)
         if needs_teacher(recipe):
-            outputs = _taught(task, run, work, say)
-            z = _projected(outputs, task, replace(recipe, seed=run.teacher_seed), work / run.keys_file)
+            outputs = _teach(task, run, work, say)
+            z = _project(outputs, task, replace(recipe, seed=run.teacher_seed), work / run.keys_file)
             z_of_taught = np.concatenate([z[split] for split in task.taught_splits])
             memory = Memory.of(task, outputs.of(*task.taught_splits)[1], z_of_taught)
-        made_of = student_made_of(task, recipe, outputs)
-        if is_made_of(work / run.file, made_of):
+        digest = student_digest(task, recipe, outputs)
+        if has_digest(work / run.file, digest):
             continue
-        seconds = _train_student(task, memory, recipe, work / run.file, made_of)
+        seconds = _train_student(task, memory, recipe, work / run.file, digest)
         named = "{task}, {teacher}, {method}, seed {seed}".format(**run.about)
         say(f"{number} of {len(runs)}: {named}: {seconds:.0f} s.")
 
 
 def run_scenarios(study: Study, data: str | Path, work: str | Path, *, say: Say, known: StudyRecord = NOTHING) -> None:
-    """Run the plan's scenarios, of which no result by today's settings lies in the folder yet.
-
-    Parameters
-    ----------
-    study : Study
-        The plan.
-    data : str or Path
-        Folder from which the tasks' paths start.
-    work : str or Path
-        The study's folder; each scenario and seed leaves a JSON file of its rows.
-    say : callable
-        Is told a sentence for every scenario.
-    known : StudyRecord
-        Scenarios of which it has the rows are not run.
-    """
+    """Run those scenarios of the plan that have no result by today's settings, in the folder or recorded."""
     work = Path(work).expanduser()
     for run in study.scenario_runs():
         if len(scenario_rows(run, work, known)):
             continue
         task, scenario = study.load(run.about["task"], data), getattr(scenarios, run.about["kind"])
-        found = scenario(task, partial(_taught, run=run, work=work, say=say), run.recipe)
+        found = scenario(task, partial(_teach, run=run, work=work, say=say), run.recipe)
         _save_json(work / run.file, [run.about | {"metric": task.metric} | row for row in found])
         say(f"Scenario {run.file.stem}.")
 
 
 def scenario_rows(run: Run, work: Path, known: StudyRecord = NOTHING) -> pd.DataFrame:
-    """Return the rows of a scenario by one seed; none where it was not run, or was run by other settings than today's.
-
-    Parameters
-    ----------
-    run : Run
-        The scenario's.
-    work : Path
-        The study's folder.
-    known : StudyRecord
-        What an earlier report recorded; it counts where the folder holds nothing.
-
-    Returns
-    -------
-    DataFrame
-        A row for each way.
-    """
+    """Return a scenario's rows, a way each: those of the folder, else the recorded ones; none of other settings."""
     path = work / run.file
     rows = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
     today = [row for row in rows if row.get("made_by") == run.about["made_by"]]
@@ -134,87 +106,61 @@ def scenario_rows(run: Run, work: Path, known: StudyRecord = NOTHING) -> pd.Data
 
 
 def teacher_outputs(task: Task, run: Run, work: Path) -> TeacherOutputs:
-    """Load what a run's teacher says of a task, calibrated if the recipe says so.
-
-    Parameters
-    ----------
-    task : Task
-        The task.
-    run : Run
-        A student's or a scenario's.
-    work : Path
-        The study's folder.
-
-    Returns
-    -------
-    TeacherOutputs
-        Of these rows; others are refused.
-    """
+    """Load the outputs of a run's teacher for just this task, calibrated if the recipe says so."""
     outputs = TeacherOutputs.load(work / run.outputs_file)
     outputs.check(task)
     return outputs.calibrated(task) if run.recipe.calibrate_teacher else outputs
 
 
-def student_made_of(task: Task, recipe: Recipe, outputs: TeacherOutputs | None) -> str:
-    """Return a digest of all that decides about a student; its file holds it.
-
-    Parameters
-    ----------
-    task : Task
-        The task.
-    recipe : Recipe
-        Of the student, filled in for the task.
-    outputs : TeacherOutputs or None
-        What it learns from, calibrated if the recipe says so; None where it learns from no teacher.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-    """
+def student_digest(task: Task, recipe: Recipe, outputs: TeacherOutputs | None) -> str:
+    """Return a digest of all that decides about a student; without outputs it learns from no teacher."""
     names = ["student", "student_layers", "max_length", "distillation", "student_training"]
     if recipe.distillation.aligns:
         names += ["projection_training", "projection_temperature"]
     settings = asdict(recipe)
-    parts = [*_seen(task), json.dumps([settings[name] for name in names])]
+    parts = [*_rows_and_labels(task), json.dumps([settings[name] for name in names])]
     if outputs is not None:
         parts.append(hashlib.sha256(outputs.soft_labels.tobytes() + outputs.hidden.tobytes()).hexdigest())
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return _sha256(parts)
 
 
-def layers_made_of(task: Task, encoder: str) -> str:
+def layers_digest(task: Task, encoder: str) -> str:
     """Return, as JSON, what decides about an untuned encoder's layers on a task; their file holds it."""
     return json.dumps([encoder, task.fingerprint()])
 
 
-def is_made_of(path: Path, made_of: str) -> bool:
-    """Return whether the ``.npz`` of a student or of layers is there, and was made of just that."""
+def has_digest(path: Path, digest: str) -> bool:
+    """Return whether the ``.npz`` of a student or of layers is there, and was made by just these settings."""
     if not path.is_file():
         return False
-    with np.load(path) as found:
-        return str(found["made_of"]) == made_of
+    with np.load(path) as arrays:
+        return str(arrays["made_of"]) == digest
 
 
-def _seen(task: Task) -> list[str]:
+def _rows_and_labels(task: Task) -> list[str]:
     """Return what a network that is trained on a task depends on, of the task."""
     return [task.fingerprint(), repr(task.labels("train").tolist())]
 
 
+def _sha256(parts: list[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
 def _check_data(tasks: Mapping[str, Task], path: Path) -> None:
     """Refuse other rows or labels than those that the study's folder was made of: its teachers are of the old ones."""
-    today = {name: hashlib.sha256("\n".join(_seen(task)).encode()).hexdigest() for name, task in tasks.items()}
-    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    changed = [repr(name) for name, digest in today.items() if known.get(name, digest) != digest]
+    today = {name: _sha256(_rows_and_labels(task)) for name, task in tasks.items()}
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    changed = [repr(name) for name, digest in today.items() if before.get(name, digest) != digest]
     if changed:
         raise ReAugKDError(
             f"The rows or train labels of {', '.join(changed)} are others than those that {str(path.parent)!r} was "
             "made of, and so are its teachers; name a new folder with --out."
         )
-    _save_json(path, known | today)
+    _save_json(path, before | today)
 
 
-def _taught(task: Task, run: Run, work: Path, say: Say) -> TeacherOutputs:
-    """Load what a run's teacher says, or fine-tune the teacher first."""
+def _teach(task: Task, run: Run, work: Path, say: Say) -> TeacherOutputs:
+    """Load a run's teacher outputs, or fine-tune the teacher first."""
     path = work / run.outputs_file
     if not path.is_file():
         start = time.monotonic()
@@ -223,7 +169,7 @@ def _taught(task: Task, run: Run, work: Path, say: Say) -> TeacherOutputs:
     return teacher_outputs(task, run, work)
 
 
-def _projected(outputs: TeacherOutputs, task: Task, recipe: Recipe, path: Path) -> dict[str, NDArray[np.float32]]:
+def _project(outputs: TeacherOutputs, task: Task, recipe: Recipe, path: Path) -> dict[str, NDArray[np.float32]]:
     """Load z of every split, or fit the projection head first; one for all students of a teacher."""
     if not path.is_file():
         scratch = path.with_suffix(".partial")
@@ -234,44 +180,38 @@ def _projected(outputs: TeacherOutputs, task: Task, recipe: Recipe, path: Path) 
 
 
 def _encode_layers(task: Task, name: str, path: Path) -> None:
-    made_of = layers_made_of(task, name)
-    if not is_made_of(path, made_of):
+    digest = layers_digest(task, name)
+    if not has_digest(path, digest):
         encoder = TextClassifier.from_pretrained(find_weights(name), 1)
         layers = {split: encoder.encode_layers(task.texts(split)).astype(np.float16) for split in task.splits}
-        _save(path, made_of=np.array(made_of), **layers)
+        _save(path, made_of=np.array(digest), **layers)
 
 
-def _train_student(task: Task, memory: Memory | None, recipe: Recipe, path: Path, made_of: str) -> float:
-    """Train one student, write what it says of every row, and return the seconds that the training took."""
+def _train_student(task: Task, memory: Memory | None, recipe: Recipe, path: Path, digest: str) -> float:
+    """Train one student, write its embeddings and probabilities of every row, and return the training's seconds."""
     start = time.monotonic()
     scratch = path.with_suffix(".partial")
-    checkpoints = scratch / made_of[:12]  # an interrupted training goes on only by the settings that began it
+    checkpoints = scratch / digest[:12]  # an interrupted training goes on only by the settings that began it
     student = Student.fit(task, memory, recipe, folder=checkpoints, on_progress=_silent)
     seconds = time.monotonic() - start
-    said: dict[str, NDArray[Any]] = {}
+    outputs: dict[str, NDArray[Any]] = {"made_of": np.array(digest), "seconds": np.array(seconds)}
     for split in SPLITS:
-        hidden, probabilities = student.encode(task.texts(split))
-        said |= {f"{split}_embeddings": normalize(hidden).astype(np.float16), f"{split}_probabilities": probabilities}
+        hidden, outputs[f"{split}_probabilities"] = student.encode(task.texts(split))
+        outputs[f"{split}_embeddings"] = normalize(hidden).astype(np.float16)
     shutil.rmtree(scratch, ignore_errors=True)
-    _save(path, made_of=np.array(made_of), seconds=np.array(seconds), **said)
+    _save(path, **outputs)
     return seconds
 
 
 def _silent(_: Progress) -> None:
-    """Report no progress: a study tells of whole networks only."""
+    """Report no progress: a study reports whole networks only."""
 
 
-def _save_json(path: Path, made: Any) -> None:
-    """Write a file that is whole whenever it is there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writing = path.with_suffix(".writing")
-    writing.write_text(json.dumps(made, indent=1, default=float) + "\n", encoding="utf-8")
-    writing.replace(path)
+def _save_json(path: Path, content: Any) -> None:
+    with whole_file(path) as writing:
+        writing.write_text(json.dumps(content, indent=1, default=float) + "\n", encoding="utf-8")
 
 
 def _save(path: Path, **arrays: NDArray[Any]) -> None:
-    """Write arrays whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".writing.npz")
-    np.savez(partial, **arrays)  # type: ignore[arg-type]
-    partial.replace(path)
+    with whole_file(path) as writing:
+        np.savez(writing, **arrays)  # type: ignore[arg-type]

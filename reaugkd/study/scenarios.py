@@ -1,7 +1,6 @@
-"""What a memory can do without training: learn classes, stand in for labels, hold texts that only a teacher labelled.
+"""What a memory can do without training: learn classes, replace labels, hold texts that only a teacher labelled.
 
-Each scenario trains a student, then changes its memory and no network. What is fitted besides takes no training: the
-keys in closed form, and the pool.
+Each scenario trains a student, then changes its memory and no network; keys and pool are fitted again.
 """
 
 import time
@@ -53,16 +52,16 @@ Teach = Callable[[Task], TeacherOutputs]
 
 @dataclass(frozen=True)
 class Trained:
-    """A student and what it was taught with.
+    """A trained student and its projection head.
 
     Parameters
     ----------
     student : TextClassifier
         The trained student.
     projection : ProjectionHead or None
-        Brings the teacher's hidden states to the z that the student was aligned to.
+        Maps the teacher's hidden states to the z that the student was aligned to.
     seconds : float
-        That the student's training took.
+        Duration of the student's training.
     """
 
     student: TextClassifier
@@ -81,7 +80,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Keyed:
-    """A memory with every key, and what each makes of a text; beside them ``untuned``, an encoder's last layer.
+    """A student's memory with every key, and ``untuned``, the last layer of an untuned encoder.
 
     Parameters
     ----------
@@ -90,7 +89,7 @@ class Keyed:
     keys : dict of str to Key
         By name.
     memory : Memory
-        What they search.
+        The memory that they search.
     """
 
     made: Trained
@@ -125,14 +124,14 @@ class Keyed:
 
     def pools(self, held_out: Sequence[Text], labels: Labels, metric: str) -> dict[str, Pool]:
         """Choose on held-out texts a pool for each of :data:`WAYS`, and how plain kNN searches ``untuned``."""
-        asked = self.encode(held_out)
-        pools = {way: choose_pool(asked, labels, self.memory, keys).pool for way, keys in WAYS.items()}
-        return pools | {PLAIN_KNN: choose_linear(asked, labels, self.memory, UNTUNED, metric, (1.0,))}
+        encoded = self.encode(held_out)
+        pools = {way: choose_pool(encoded, labels, self.memory, keys).pool for way, keys in WAYS.items()}
+        return pools | {PLAIN_KNN: choose_linear(encoded, labels, self.memory, UNTUNED, metric, (1.0,))}
 
     def predicted(self, queries: EncodedTexts, pools: Mapping[str, Pool]) -> dict[str, Labels]:
         """Return the labels that each pool gives to texts."""
         found = {way: answer(queries, self.memory, pool) for way, pool in pools.items()}
-        # Plain kNN has no student, so no class that it does not know: all neighbours count alike.
+        # Plain kNN has no student, so every class is known: all neighbours count alike.
         return {
             way: (one.retrieved[UNTUNED] if way == PLAIN_KNN else one.pooled).probabilities.argmax(axis=1)
             for way, one in found.items()
@@ -152,24 +151,7 @@ def untuned_encoder(task: Task, recipe: Recipe) -> UntunedEncoder:
 
 
 def trained(task: Task, soft_labels: Floats, hidden: Floats | None, recipe: Recipe) -> Trained:
-    """Train a student on a task as the recipe says.
-
-    Parameters
-    ----------
-    task : Task
-        The task.
-    soft_labels : (N, C) float32
-        Of the task's taught texts.
-    hidden : (N, H_t) float32 or None
-        The teacher's hidden states of the same texts; where none, the student is not aligned.
-    recipe : Recipe
-        Every choice.
-
-    Returns
-    -------
-    Trained
-        The student.
-    """
+    """Train a student; without the teacher's hidden states (N, H_t) of the taught texts it is not aligned."""
     projection, z = None, np.zeros((len(soft_labels), 1), dtype=np.float32)
     start = time.monotonic()
     if hidden is None:
@@ -188,30 +170,7 @@ def part_of(task: Task, **rows: NDArray[np.integer]) -> Task:
 
 
 def new_classes(task: Task, teach: Teach, recipe: Recipe, left_out: int = NEW_CLASSES) -> Iterator[Row]:
-    """Leave classes out of all training, then add some of their rows to the memory only.
-
-    Parameters
-    ----------
-    task : Task
-        A task of many classes.
-    teach : callable
-        Is asked for a teacher of the task that is left.
-    recipe : Recipe
-        Of the students; its seed draws the classes and rows too.
-    left_out : int
-        How many classes are left out of training.
-
-    Yields
-    ------
-    dict
-        ``way``, ``rows_a_class``, ``old``, ``new`` and ``all`` (accuracy on the test rows of those classes) and
-        ``seconds`` that the change took.
-
-    Raises
-    ------
-    ReAugKDError
-        If fewer than two classes would be left.
-    """
+    """Leave classes out of all training, then add some of their rows to the memory only; yield a row a way."""
     if len(task.label_names) < left_out + 2:
         raise ReAugKDError(
             f"To leave {left_out} classes out of training, a task needs {left_out + 2}; {task.name!r} has "
@@ -256,36 +215,19 @@ def new_classes(task: Task, teach: Teach, recipe: Recipe, left_out: int = NEW_CL
 
 
 def few_labels(task: Task, teach: Teach, recipe: Recipe) -> Iterator[Row]:
-    """Train on a few rows a class; the teacher has labelled the other train texts, which go into the memory only.
-
-    The pool is fitted without a gold label: on texts that the student was not trained on, by what the teacher says. The
-    retrained student learns by KD from all the texts that the memory holds; it is one for all numbers of rows.
-
-    Parameters
-    ----------
-    task : Task
-        The task.
-    teach : callable
-        Is asked for a teacher of the whole task.
-    recipe : Recipe
-        Of the students.
-
-    Yields
-    ------
-    dict
-        ``way``, ``rows_a_class``, ``all`` (the task's metric on its test rows) and ``seconds``.
-    """
+    """Train on a few rows a class; the memory also holds the others, by the teacher's labels; yield a row a way."""
     generator = np.random.default_rng(recipe.seed)
     hidden, soft_labels = teach(task).of("train")
     labels, everything, texts = task.labels("train"), np.arange(len(hidden)), task.texts("test")
     encoder = untuned_encoder(task, recipe)
     for count in ROWS_A_CLASS:
-        kept = np.sort(_drawn(labels, range(len(task.label_names)), count, generator))
-        few = part_of(task, train=kept)
-        baseline = trained(few, soft_labels[kept], None, recipe)
-        made = trained(few, soft_labels[kept], hidden[kept], recipe)
+        drawn = np.sort(_drawn(labels, range(len(task.label_names)), count, generator))
+        few = part_of(task, train=drawn)
+        baseline = trained(few, soft_labels[drawn], None, recipe)
+        made = trained(few, soft_labels[drawn], hidden[drawn], recipe)
         yield _scored("KD", count, task, baseline.predicted(texts), baseline.seconds)
-        unseen = np.setdiff1d(everything, kept)
+        # The pool is fitted on texts outside the few, by the teacher's labels: no gold label counts.
+        unseen = np.setdiff1d(everything, drawn)
         held_out = np.sort(generator.choice(unseen, min(POOL_ROWS, len(unseen) // 2), replace=False))
         others = np.setdiff1d(everything, held_out)
         start, z = time.monotonic(), made.projected(hidden)
@@ -299,31 +241,14 @@ def few_labels(task: Task, teach: Teach, recipe: Recipe) -> Iterator[Row]:
         yield _scored("ReAugKD, no memory", count, task, queries.student_probabilities.argmax(axis=1), made.seconds)
         for way, predicted in whole.predicted(queries, pools).items():
             yield _scored(f"memory grown, {way}" if way in WAYS else way, count, task, predicted, seconds)
-    again = trained(task, soft_labels, None, recipe)
+    again = trained(task, soft_labels, None, recipe)  # by KD, one for all counts
     predicted = again.predicted(texts)
     for count in ROWS_A_CLASS:
         yield _scored("retrained on all rows (KD)", count, task, predicted, again.seconds)
 
 
 def unlabelled_text(task: Task, teach: Teach, recipe: Recipe) -> Iterator[Row]:
-    """Give a student texts that only the teacher has labelled; beside it, give them to the memory alone.
-
-    Parameters
-    ----------
-    task : Task
-        A task with unlabelled rows.
-    teach : callable
-        Is asked for a teacher of its train rows.
-    recipe : Recipe
-        Of the students.
-
-    Yields
-    ------
-    dict
-        ``way``, ``all`` (the task's metric on its test rows) and ``seconds``: a student without the texts as long as
-        the recipe trains it, and by as many steps as the one with them; each alone and with its memory; and the first
-        with a memory that holds the texts.
-    """
+    """Give texts that only the teacher labelled to the student, or to the memory alone; yield a row a way."""
     outputs = teach(task)
     plain = replace(task, rows=DatasetDict({split: task.rows[split] for split in SPLITS}))
     epochs = recipe.for_task(task).epochs or 1.0

@@ -1,4 +1,4 @@
-"""Texts that are parts of each other: rows held out of train may have siblings there that no new text would have."""
+"""Siblings, texts that are parts of each other: held-out rows may have some in train, which new texts would not."""
 
 import re
 from collections import defaultdict
@@ -18,8 +18,8 @@ COMPARED = 2**24  # pairs at a time
 _WORD = re.compile(r"\w+")
 
 
-def siblings(texts: Sequence[Text], rows: pd.DataFrame, numbers: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Tell which neighbours hold four fifths of the query's words, or the query theirs.
+def are_siblings(texts: Sequence[Text], rows: pd.DataFrame, numbers: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Find neighbours that hold four fifths of the query's words, or the reverse.
 
     A corpus may be cut from fewer sources than it has rows: SST-2's train rows are phrases of one another's
     sentences. A memory finds such siblings for rows that were held out of train and looks better than it is, so they
@@ -47,20 +47,7 @@ def siblings(texts: Sequence[Text], rows: pd.DataFrame, numbers: NDArray[np.inte
 
 
 def have_siblings(texts: Sequence[Text], others: Sequence[Text]) -> NDArray[np.bool_]:
-    """Tell which texts are siblings of any of some others, as :func:`siblings` does.
-
-    Parameters
-    ----------
-    texts : sequence of Text
-        N texts or pairs.
-    others : sequence of Text
-        V texts or pairs, such as those on which something is chosen.
-
-    Returns
-    -------
-    (N,) bool
-        True where there is one.
-    """
+    """Find texts that are siblings of any of some others, as :func:`are_siblings` does: (N,)."""
     these, those = _word_matrices(texts, others)
     lengths, other_lengths = np.diff(these.indptr), np.diff(those.indptr)
     found = np.zeros(len(texts), dtype=bool)
@@ -72,7 +59,7 @@ def have_siblings(texts: Sequence[Text], others: Sequence[Text]) -> NDArray[np.b
     return found
 
 
-def folds_apart(texts: Sequence[Text], labels: Labels, folds: int, seed: int = 0) -> NDArray[np.int64]:
+def folds_apart(texts: Sequence[Text], labels: Labels, folds: int) -> NDArray[np.int64]:
     """Cut rows into folds that are alike in classes and keep siblings together.
 
     Each text goes with the longest that holds four fifths of its words, and that with one that holds it: the phrases of
@@ -87,22 +74,20 @@ def folds_apart(texts: Sequence[Text], labels: Labels, folds: int, seed: int = 0
         Their classes; of a family that of its longest text counts.
     folds : int
         How many at most; no more than there are families.
-    seed : int
-        Seed of the draw.
 
     Returns
     -------
     (N,) int64
         Number of each row's fold, from 0.
     """
-    from sklearn.model_selection import KFold, StratifiedKFold  # takes long to import: only who fits pays for it
+    from sklearn.model_selection import KFold, StratifiedKFold  # slow to import, and needed to fit only
 
     families, members = np.unique(_longest_holders(texts), return_inverse=True)
     folds = min(folds, len(families))
     if folds < 2:
         return np.zeros(len(texts), dtype=np.int64)
     alike = np.bincount(labels[families]).max() >= folds
-    splitter = (StratifiedKFold if alike else KFold)(folds, shuffle=True, random_state=seed)
+    splitter = (StratifiedKFold if alike else KFold)(folds, shuffle=True, random_state=0)
     fold_of_family = np.zeros(len(families), dtype=np.int64)
     places, classes = np.zeros(len(families)), labels[families]
     if alike:  # a class of fewer families than folds is in some of them alone, and scikit-learn warns of it

@@ -3,16 +3,19 @@
 import csv
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import datasets
 import pandas as pd
+import pyarrow.parquet as pq
 
-from reaugkd.errors import ReAugKDError, reason
-from reaugkd.files import disk_errors_as_sentence, read_json_lines
+from reaugkd.errors import ReAugKDError, reason, require
+from reaugkd.files import explain_disk_errors, find_file, read_json_lines
+from reaugkd.kinds import read_as
 from reaugkd.networks.weights import hub_is_reachable
-from reaugkd.tasks.task import SPLITS, Task, made_up_ids, make_task, with_unlabelled
+from reaugkd.tasks.task import Task, make_task, row_ids, with_unlabelled
 from reaugkd.texts import MAX_CHARACTERS, as_text, label_text, with_index_as_columns
 
 SHOPTALK = Path(__file__).parent / "shoptalk"
@@ -31,13 +34,6 @@ GLUE = {
     "rte": ("sentence1", "sentence2", "accuracy"),
     "wnli": ("sentence1", "sentence2", "accuracy"),
 }
-_PANDAS_READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
-    # Without quoting, as GLUE and most corpora write their TSV; a CSV is quoted as in RFC 4180.
-    ".tsv": lambda path: _read_delimited(path, sep="\t", quoting=csv.QUOTE_NONE),
-    ".csv": lambda path: _read_delimited(path),
-    ".jsonl": lambda path: _read_objects(path),
-    ".parquet": pd.read_parquet,
-}
 
 
 def load_task(
@@ -53,8 +49,8 @@ def load_task(
 ) -> Task:
     """Load a task by name.
 
-    Nobody can mend the rows of a hub's data set: those without a label or a text are left out, texts over the limit
-    are cut, and ids that repeat are replaced.
+    Rows of a hub's data set cannot be corrected: those without a label or a text are left out, texts over the limit are
+    cut, and ids that repeat are replaced.
 
     Parameters
     ----------
@@ -73,13 +69,13 @@ def load_task(
     planted_errors : bool
         Plant shoptalk's 40 wrong labels in its train split, for exercises in error analysis.
     say : callable, optional
-        Takes a sentence about what was left out or cut; standard error if left out.
+        Called with a sentence about rows that were left out; writes to standard error if left out.
 
     Returns
     -------
     Task
-        Where the test labels are hidden, as GLUE's are, the validation split becomes the test split, and rows
-        are held out of train for the choices.
+        The task. Where the test labels are hidden, as GLUE's are, the validation split becomes the test split, and
+        validation rows are held out of train.
 
     Raises
     ------
@@ -92,6 +88,7 @@ def load_task(
     {'train': 1000, 'validation': 200, 'test': 400}
     """
     say = say or _on_standard_error
+    require(isinstance(name, str), "The task", repr(name), "a name such as shoptalk")
     if name == "shoptalk":
         return _with_unlabelled_file(_load_shoptalk(planted_errors), unlabelled, {"text": text_column or "text"}, say)
     if planted_errors:
@@ -111,7 +108,7 @@ def load_task(
     found = [column for column in ("text", "sentence") if column in tables["train"].columns]
     columns = _columns(text_column or [*found, "text"][0], text_pair_column, label_column)
     named = {split: _named_columns(table, columns, f"{name}, {split}") for split, table in tables.items()}
-    tables = {split: _mended(table, split) for split, table in named.items()}
+    tables = {split: _whole_rows(table, split) for split, table in named.items()}
     if left_out := sum(len(named[split]) - len(table) for split, table in tables.items()):
         say(f"Left out {left_out:,} rows of {name} that lack a label or a text.")
     task = make_task(name, tables, label_names=label_names, metric=metric or "accuracy")
@@ -151,12 +148,12 @@ def load_files(
     unlabelled : str or Path, optional
         Texts without labels, by the same names of columns; see :func:`reaugkd.tasks.task.with_unlabelled`.
     say : callable, optional
-        Takes a sentence about unlabelled rows that were left out; standard error if left out.
+        Called with a sentence about unlabelled rows that were left out; writes to standard error if left out.
 
     Returns
     -------
     Task
-        The task, named after the train file's stem. Rows keep the ids of their place in the whole file.
+        The task, named after the train file's stem. A drawn row has the id of its place in the whole file.
 
     Raises
     ------
@@ -170,15 +167,16 @@ def load_files(
     'mine'
     """
     columns = _columns(text_column or "text", text_pair_column, label_column)
-    paths = {split: path for split, path in zip(SPLITS, (train, validation, test), strict=True) if path is not None}
-    tables = {split: named_texts(path, columns) for split, path in paths.items()}
+    tables = {"train": named_texts(train, columns)}
+    others = {"validation": validation, "test": test}
+    tables |= {split: named_texts(path, columns) for split, path in others.items() if path is not None}
     rows = tables["train"]
     label_names = None if positive_label is None else _ordered_names(rows, label_text(positive_label))
-    if train_rows is not None:
-        if not 1 <= train_rows <= len(rows):
-            raise ReAugKDError(f"{train_rows:,} train rows cannot be drawn from {len(rows):,}; ask for 1 to all.")
-        rows = rows if "id" in rows.columns else rows.assign(id=made_up_ids(rows, "train"))
-        tables["train"] = rows.sample(train_rows, random_state=DRAW_SEED).sort_index()
+    if (count := read_as(int | None, train_rows, "train_rows")) is not None:
+        if not 1 <= count <= len(rows):
+            raise ReAugKDError(f"{count:,} train rows cannot be drawn from {len(rows):,}; ask for 1 to all.")
+        rows = rows.assign(id=row_ids(rows, "train"))
+        tables["train"] = rows.sample(count, random_state=DRAW_SEED).sort_index()
     task = make_task(Path(train).stem, tables, label_names=label_names, metric=metric or "accuracy")
     return _with_unlabelled_file(task, unlabelled, columns, say or _on_standard_error)
 
@@ -191,7 +189,7 @@ def _columns(text: str, text_pair: str | None, label: str) -> dict[str, str]:
 def _with_unlabelled_file(
     task: Task, path: str | Path | None, columns: dict[str, str], say: Callable[[str], object]
 ) -> Task:
-    """Give a task the texts of a file that has no labels, or has some that do not count."""
+    """Give a task the texts of a file; its labels are ignored."""
     if path is None:
         return task
     texts = {name: column for name, column in columns.items() if name != "label"}
@@ -230,43 +228,23 @@ def read_table(path: str | Path) -> pd.DataFrame:
     ReAugKDError
         If the file is missing, of another kind, empty, or cannot be parsed.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise ReAugKDError(f"There is no file {str(path)!r}; check the path.")
-    if path.suffix.lower() not in _PANDAS_READERS:
-        kinds = ", ".join(_PANDAS_READERS)
-        raise ReAugKDError(f"{path.name!r} is not a table that can be read; give one of {kinds}.")
+    path = find_file(path)
+    if path.suffix.lower() not in _READERS:
+        raise ReAugKDError(f"{path.name!r} is not a table that can be read; give one of {', '.join(_READERS)}.")
     try:
-        with disk_errors_as_sentence(path):
-            table = with_index_as_columns(_PANDAS_READERS[path.suffix.lower()](path))
+        with explain_disk_errors(path):
+            table = with_index_as_columns(_READERS[path.suffix.lower()](path))
         if table.columns.empty:
             raise ValueError("it has no rows")
         return table
     except (ValueError, OSError, UnicodeError) as error:  # pandas' and pyarrow's parsers raise subclasses of these
-        sentence = f"{path.name!r} is not a valid {path.suffix[1:].upper()} file ({reason(error)}); mend it."
-        raise ReAugKDError(sentence) from error
+        raise ReAugKDError(
+            f"{path.name!r} is not a valid {path.suffix[1:].upper()} file ({reason(error)}); correct it."
+        ) from error
 
 
 def named_texts(path: str | Path, columns: dict[str, str]) -> pd.DataFrame:
-    """Read a file's columns under this library's names.
-
-    Parameters
-    ----------
-    path : str or Path
-        A table as :func:`read_table` takes it.
-    columns : dict of str to str
-        From this library's name (``text``, ``text_pair``, ``label``) to the file's.
-
-    Returns
-    -------
-    DataFrame
-        The columns as text, and the file's others.
-
-    Raises
-    ------
-    ReAugKDError
-        If the file cannot be read or lacks a column.
-    """
+    """Read a file's columns, by this library's names ``text``, ``text_pair`` and ``label``, as text."""
     return _named_columns(read_table(path), columns, str(path))
 
 
@@ -288,8 +266,9 @@ def _hub_tables(
     try:
         splits = datasets.load_dataset(repository, config)
     except Exception as error:  # the library raises kinds of its own, of the hub's and of HTTP's
-        sentence = f"The data set {name!r} could not be loaded ({reason(error)}); check its name or the network."
-        raise ReAugKDError(sentence) from error
+        raise ReAugKDError(
+            f"The data set {name!r} could not be loaded ({reason(error)}); check its name or the network."
+        ) from error
     if "train" not in splits:
         raise ReAugKDError(f"The data set {name!r} has no train split, only {', '.join(splits)}; use another one.")
     held_out = next((key for key in ("validation", "validation_matched", "dev") if key in splits), "")
@@ -308,18 +287,18 @@ def _hub_tables(
     return shown, feature.names
 
 
-def _mended(table: pd.DataFrame, split: str) -> pd.DataFrame:
-    """Make of a table that nobody here can mend one of whole rows: some are left out, long texts are cut."""
+def _whole_rows(table: pd.DataFrame, split: str) -> pd.DataFrame:
+    """Leave out rows without text or label, cut long texts, and replace ids that are missing or repeat."""
     if "id" not in table.columns or table["id"].isna().any() or table["id"].map(as_text).duplicated().any():
-        table = table.assign(id=made_up_ids(table, split))
+        table = table.assign(id=row_ids(table.drop(columns="id", errors="ignore"), split))
     texts = table.columns.intersection(["text", "text_pair"])
     is_blank = table[["label", *texts]].fillna("").apply(lambda values: values.str.strip() == "")
     whole = table[~is_blank.any(axis=1)]
     return whole.assign(**{column: whole[column].str.slice(stop=MAX_CHARACTERS) for column in texts})
 
 
-def _on_standard_error(sentence: str) -> None:
-    sys.stderr.write(sentence + "\n")
+def _on_standard_error(message: str) -> None:
+    sys.stderr.write(message + "\n")
 
 
 def _read_delimited(path: Path, **options: Any) -> pd.DataFrame:
@@ -334,11 +313,27 @@ def _read_objects(path: Path) -> pd.DataFrame:
     inferred = table.infer_objects()
     floats = inferred.select_dtypes("float").columns
     rounded = [name for name in floats if not ((inferred[name] == table[name]) | table[name].isna()).all()]
-    return inferred.assign(**{name: table[name] for name in rounded})  # great ids beside a missing one stay whole
+    return inferred.assign(**{name: table[name] for name in rounded})  # large ids beside a missing one stay exact
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    names = pq.read_schema(path).names
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"two columns are called {twice[0]!r}")
+    return pd.read_parquet(path)
+
+
+_READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
+    # Without quoting, as GLUE and most corpora write their TSV; a CSV is quoted as in RFC 4180.
+    ".tsv": partial(_read_delimited, sep="\t", quoting=csv.QUOTE_NONE),
+    ".csv": _read_delimited,
+    ".jsonl": _read_objects,
+    ".parquet": _read_parquet,
+}
 
 
 def _named_columns(table: pd.DataFrame, columns: dict[str, str], source: str) -> pd.DataFrame:
-    """Rename the columns to this library's names and make them text; a second text counts where it is asked for."""
+    """Rename the columns to this library's names and make them text; a second text counts only if it is named."""
     for column in (named := list(columns.values())):
         if named.count(column) > 1:
             raise ReAugKDError(

@@ -1,8 +1,9 @@
 """A task: rows of text with labels, in a train, a validation and a test split."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from reaugkd.errors import ReAugKDError
+from reaugkd.errors import ReAugKDError, require
 from reaugkd.measures.metrics import METRICS
 from reaugkd.tasks.siblings import have_siblings
 from reaugkd.texts import Text, as_text, check_text, label_text, texts_of, with_index_as_columns
@@ -20,7 +21,7 @@ from reaugkd.texts import Text, as_text, check_text, label_text, texts_of, with_
 SPLITS = ("train", "validation", "test")
 UNLABELLED = "unlabelled"  # the split, which a task may have, of texts that only the teacher labels
 VALIDATION_SHARE = 0.1
-FEWEST_VALIDATION = 50  # rows; fewer cannot show whether a memory pays, so the student answers alone
+FEWEST_VALIDATION = 50  # rows; fewer cannot show whether a memory helps, so the student answers alone
 TEST_SHARE = 0.2
 FEWEST_TO_HOLD_OUT = 3  # rows of a class: two stay in train
 SPLIT_SEED = 0  # of its own: a teacher's saved outputs fit whatever the seed of a training
@@ -45,8 +46,8 @@ class Task:
         A key of :data:`reaugkd.measures.metrics.METRICS`.
     rows : DatasetDict
         The splits ``train``, ``validation`` and ``test``, each with the columns ``id``, ``text``, ``label`` and,
-        for pairs, ``text_pair``. Further columns are kept: maps can be coloured by them; those of :data:`RESERVED`
-        names are called ``given_...``. There may be a split ``unlabelled``, without labels: see
+        for pairs, ``text_pair``, and further columns, by which maps can be coloured; those of :data:`RESERVED` names
+        are called ``given_...``. There may be a split ``unlabelled``, without labels: see
         :func:`with_unlabelled`.
 
     Examples
@@ -118,17 +119,17 @@ def make_task(
     """Check tables of rows and make a task of them; hold rows out of train for the splits that are missing.
 
     A missing test split takes 20 % of the train rows and a missing validation split 10 %, both stratified by
-    label; where 10 % are fewer than 50 rows, 50, if they are no more than a quarter of the train rows. A class whose
-    share is less than a row gives one as long as two of its rows stay in train, and one of fewer rows than three gives
-    none. The same rows are drawn each time.
+    label. Where 10 % are fewer than 50 rows, it takes 50, unless they are more than a quarter of the train rows. A
+    class whose share is less than a row gives one if two of its rows stay in train; a class of fewer than three rows
+    gives none. The same rows are drawn each time.
 
     Parameters
     ----------
     name : str
         Name of the task.
     tables : dict of str to DataFrame
-        ``train`` and optionally ``validation`` and ``test``; columns ``text``, ``label`` (a name; spaces around it do
-        not count, and 1.0 is 1) and optionally ``id``, ``text_pair`` and others.
+        ``train`` and optionally ``validation`` and ``test``; columns ``text``, ``label`` (a name; spaces around it are
+        removed, and 1.0 is 1) and optionally ``id``, ``text_pair`` and others.
     label_names : sequence of str, optional
         Names of the classes in their order; those found in train, sorted, if left out.
     metric : str
@@ -142,36 +143,38 @@ def make_task(
     Raises
     ------
     ReAugKDError
-        If a text is empty or enormous, a label is missing, fewer than two classes are in train, no class has three
-        rows where rows must be held out, another split has a label that train never had, or a column holds values of
-        several kinds.
+        If there is no train table, a table has no column ``text`` or ``label``, a text is empty or enormous, a label is
+        missing, fewer than two classes are in train, no class has three rows where rows must be held out, another split
+        has a label that train never had, ``label_names`` names a class twice, or a column holds values of several
+        kinds.
     """
     if metric not in METRICS:
         raise ReAugKDError(f"There is no metric {metric!r}; choose one of {', '.join(METRICS)}.")
-    tables = {split: with_index_as_columns(table) for split, table in tables.items()}
-    tables = {split: _with_ids(_with_free_names(table), split) for split, table in tables.items()}
+    if not isinstance(tables, Mapping) or "train" not in tables:
+        raise ReAugKDError("A task needs train rows; give a DataFrame by the name of each split.")
+    columns = ("text", "label", *{"text_pair"}.intersection(getattr(tables["train"], "columns", ())))
+    tables = {split: _checked(table, split, columns) for split, table in tables.items()}
     for split, table in tables.items():
         lacking = np.flatnonzero(table["label"].fillna("") == "")
         if len(lacking):
             raise ReAugKDError(f"The {split} row {lacking[0] + 1} has no label; fill it in or delete the row.")
-        _check_texts(table, split)
     found = tables["train"]["label"].unique().tolist()
     if len(found) < 2:
         raise ReAugKDError(
             f"Every train row has the label {found[0]!r}; a classifier needs rows of at least two classes."
         )
-    names = tuple(map(label_text, label_names)) if label_names else _sorted_names(found)
+    names = _sorted_names(found) if label_names is None else _checked_names(label_names)
     for split, table in tables.items():
         if unknown := sorted(set(table["label"]) - (set(found) & set(names))):
             raise ReAugKDError(
                 f"The label {unknown[0]!r} is in {split} but never in train; correct it or add train rows with it."
             )
+    if metric == "accuracy_and_f1" and len(names) != 2:
+        raise ReAugKDError(f"The metric {metric} is for two classes, this task has {len(names)}; use macro_f1.")
     _check_kinds(tables)
     for split, share, fewest in (("test", TEST_SHARE, 0), ("validation", VALIDATION_SHARE, FEWEST_VALIDATION)):
         if split not in tables:
             tables["train"], tables[split] = _hold_out(tables["train"], split, share, fewest)
-    if metric == "accuracy_and_f1" and len(names) != 2:
-        raise ReAugKDError(f"The metric {metric} is for two classes, this task has {len(names)}; use macro_f1.")
     numbers = {name: number for number, name in enumerate(names)}
     numbered = {split: tables[split].assign(label=tables[split]["label"].map(numbers)) for split in SPLITS}
     rows = {split: Dataset.from_pandas(table, preserve_index=False) for split, table in numbered.items()}
@@ -181,15 +184,15 @@ def make_task(
 def with_unlabelled(task: Task, table: pd.DataFrame) -> tuple[Task, int]:
     """Give a task texts without labels: the teacher's soft labels of them teach the student and fill the memory.
 
-    Left out are texts that stand word for word in another split, and siblings of validation rows: what is chosen on
-    these would be chosen on texts that the student half knows.
+    Texts that stand word for word in another split are left out, and so are siblings of validation rows: otherwise the
+    choices on validation rows would be made on texts that the student half knows.
 
     Parameters
     ----------
     task : Task
         The task.
     table : DataFrame
-        ``text``, for pairs ``text_pair``, optionally ``id`` and others; a column ``label`` does not count.
+        ``text``, for pairs ``text_pair``, optionally ``id`` and others; a column ``label`` is ignored.
 
     Returns
     -------
@@ -203,83 +206,62 @@ def with_unlabelled(task: Task, table: pd.DataFrame) -> tuple[Task, int]:
         another kind than there.
     """
     columns = ["text", "text_pair"] if task.is_pair else ["text"]
-    table = _with_free_names(with_index_as_columns(table).assign(label="")).drop(columns="label")
-    table = _with_ids(table if task.is_pair else table.drop(columns="text_pair", errors="ignore"), UNLABELLED)
-    _check_texts(table, UNLABELLED)
+    ignored = ["label"] if task.is_pair else ["label", "text_pair"]
+    table = _checked(table, UNLABELLED, columns, ignored)
     texts = texts_of(table, task.is_pair)
     known = {text for split in SPLITS for text in task.texts(split)}
-    kept = np.asarray([text not in known for text in texts], dtype=bool)
-    kept &= ~table.duplicated(columns).to_numpy() & ~have_siblings(texts, task.texts("validation"))
-    if not kept.any():
+    is_new = np.asarray([text not in known for text in texts], dtype=bool)
+    is_new &= ~table.duplicated(columns).to_numpy() & ~have_siblings(texts, task.texts("validation"))
+    table = table[is_new]
+    if table.empty:
         raise ReAugKDError("Every unlabelled text stands in another split too; give texts that are new.")
     train = task.rows["train"].to_pandas()
-    twice = sorted(set(table["id"][kept]) & set(train["id"]))
-    if twice:  # the memory holds both
+    if twice := sorted(set(table["id"]) & set(train["id"])):  # the memory holds both
         raise ReAugKDError(f"The id {twice[0]!r} stands on a train row too; make the ids unique or drop the column.")
-    _check_kinds({"train": train.drop(columns="label"), UNLABELLED: table[kept]})
-    rows = Dataset.from_pandas(table[kept], preserve_index=False)
-    return replace(task, rows=DatasetDict({**task.rows, UNLABELLED: rows})), int((~kept).sum())
+    _check_kinds({"train": train.drop(columns="label"), UNLABELLED: table})
+    rows = Dataset.from_pandas(table, preserve_index=False)
+    return replace(task, rows=DatasetDict({**task.rows, UNLABELLED: rows})), int((~is_new).sum())
 
 
-def _with_free_names(table: pd.DataFrame) -> pd.DataFrame:
-    """Call columns of reserved names given_..., in the place of what was called so before; labels are text."""
+def _checked(table: Any, split: str, columns: Sequence[str], ignored: Sequence[str] = ()) -> pd.DataFrame:
+    """Return a table with plain index, ids, labels as text and no reserved column; refuse bad texts and ids."""
+    require(split in (*SPLITS, UNLABELLED), "The split", repr(split), f"one of {', '.join(SPLITS)}")
+    require(isinstance(table, pd.DataFrame), f"The {split} table", f"of type {type(table).__name__}", "a DataFrame")
+    table = with_index_as_columns(table).drop(columns=list(ignored), errors="ignore")
+    for column in columns:
+        if column not in table.columns:
+            raise ReAugKDError(
+                f"The {split} table has no column {column!r}; it has {', '.join(map(repr, table.columns))}."
+            )
+    if table.empty:
+        raise ReAugKDError(f"The {split} table has no rows; give it at least one.")
     given = {name: f"given_{name}" for name in RESERVED if name in table.columns}
     table = table.drop(columns=[name for name in given.values() if name in table.columns]).rename(columns=given)
-    return table.assign(label=table["label"].map(label_text, na_action="ignore"))
-
-
-def _with_ids(table: pd.DataFrame, split: str) -> pd.DataFrame:
-    """Give the rows ids such as ``train-17`` where they have none; ids survive a row's move to another split."""
-    if "id" not in table.columns:
-        return table.assign(id=made_up_ids(table, split))
-    table = table.assign(id=written_ids(table, split))
-    twice = table["id"][table["id"].duplicated()].tolist()
-    if twice:
-        raise ReAugKDError(f"The id {twice[0]!r} stands on two {split} rows; make the ids unique or drop the column.")
+    table = table.assign(id=row_ids(table, split))
+    if len(twice := table["id"][table["id"].duplicated()]):
+        raise ReAugKDError(
+            f"The id {twice.iloc[0]!r} stands on two {split} rows; make the ids unique or drop the column."
+        )
+    if "label" in table.columns:
+        table["label"] = table["label"].map(label_text, na_action="ignore")
+    for column in table.columns.intersection(["text", "text_pair"]):
+        for position, text in enumerate(table[column].fillna(""), start=1):
+            check_text(text, f"The {column} of {split} row {position}")
     return table
 
 
-def written_ids(table: pd.DataFrame, split: str) -> list[str]:
-    """Return the ids of rows that have some, as text.
-
-    Parameters
-    ----------
-    table : DataFrame
-        With a column ``id``.
-    split : str
-        What the rows are called in the sentence.
-
-    Returns
-    -------
-    list of str
-        Each row's.
-
-    Raises
-    ------
-    ReAugKDError
-        If a row has none.
-    """
+def row_ids(table: pd.DataFrame, split: str) -> list[str]:
+    """Return the ids of rows as text: the column ``id``, or else each row's place, ``train-1`` and so on."""
+    if "id" not in table.columns:
+        return [f"{split}-{position}" for position in range(1, len(table) + 1)]
     ids = table["id"].map(as_text, na_action="ignore").fillna("").tolist()
     if "" in ids:
         raise ReAugKDError(f"The {split} row {ids.index('') + 1} has no id; fill it in or drop the column.")
     return ids
 
 
-def made_up_ids(table: pd.DataFrame, split: str) -> list[str]:
-    """Return the ids that rows without ids get, by their place in the table: ``train-1`` and so on."""
-    return [f"{split}-{position}" for position in range(1, len(table) + 1)]
-
-
-def _check_texts(table: pd.DataFrame, split: str) -> None:
-    if table.empty:
-        raise ReAugKDError(f"The {split} table has no rows; give it at least one.")
-    for column in table.columns.intersection(["text", "text_pair"]):
-        for position, text in enumerate(table[column].fillna(""), start=1):
-            check_text(text, f"The {column} of {split} row {position}")
-
-
 def _check_kinds(tables: dict[str, pd.DataFrame]) -> None:
-    """Refuse columns that Parquet cannot hold: a model keeps the rows of all splits."""
+    """Refuse columns that Parquet cannot hold: the rows of all splits are saved with a model."""
     together = pd.concat(tables.values(), ignore_index=True)
     for column in together.columns:
         try:
@@ -292,6 +274,14 @@ def _check_kinds(tables: dict[str, pd.DataFrame]) -> None:
             ) from error
 
 
+def _checked_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return class names in their order; refuse what has no order, and names that stand twice."""
+    found = () if isinstance(names, str | Set | Mapping) else tuple(map(label_text, names))
+    if not found or len(set(found)) < len(found):
+        raise ReAugKDError(f"label_names is {names!r}; give a list that names each class once.")
+    return found
+
+
 def _sorted_names(names: Sequence[str]) -> tuple[str, ...]:
     """Sort by value where all names are numbers (so 10 comes after 9), else by letter."""
     try:
@@ -301,13 +291,7 @@ def _sorted_names(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _hold_out(train: pd.DataFrame, split: str, share: float, fewest: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Split rows off train, stratified by label.
-
-    A class too rare for a row of its share gives one besides where two of its rows stay in
-    train; one of fewer rows than three is in train alone. Where the share is less than the fewest rows that are of
-    use, these are taken, unless they are more than a quarter.
-    """
-    share_is_enough = share * len(train) >= fewest
+    """Split rows off train, stratified by label, as :func:`make_task` describes."""
     counts = train["label"].value_counts()
     is_rare = train["label"].map(counts) < FEWEST_TO_HOLD_OUT
     if is_rare.all():
@@ -315,12 +299,13 @@ def _hold_out(train: pd.DataFrame, split: str, share: float, fewest: int) -> tup
             f"No label has three rows left in train, so no {split} rows can be held out; "
             f"add rows, or give {split} rows of their own."
         )
+    share_is_enough = share * len(train) >= fewest
     rare, train = train[is_rare], train[~is_rare]
     least = 0 if share_is_enough or 4 * fewest > len(train) else fewest
     size = max(round(share * len(train)), train["label"].nunique(), least)
-    kept, held_out = train_test_split(train, test_size=size, random_state=SPLIT_SEED, stratify=train["label"])
-    counts, is_given = kept["label"].value_counts(), np.zeros(len(kept), dtype=bool)
+    rest, held_out = train_test_split(train, test_size=size, random_state=SPLIT_SEED, stratify=train["label"])
+    counts, is_given = rest["label"].value_counts(), np.zeros(len(rest), dtype=bool)
     generator = np.random.default_rng(SPLIT_SEED)
     for label in sorted(set(counts.index[counts > 2]) - set(held_out["label"])):
-        is_given[generator.choice(np.flatnonzero(kept["label"] == label))] = True
-    return pd.concat([kept[~is_given], rare]).sort_index(), pd.concat([held_out, kept[is_given]]).sort_index()
+        is_given[generator.choice(np.flatnonzero(rest["label"] == label))] = True
+    return pd.concat([rest[~is_given], rare]).sort_index(), pd.concat([held_out, rest[is_given]]).sort_index()

@@ -87,7 +87,7 @@ def test_the_interval_is_near_the_normal_one_and_of_the_first_less_the_second():
     random = np.random.default_rng(0)
     labels = random.choice(list(NAMES), 800)
     said = [np.where(random.random(800) < share, labels, "a") for share in (0.9, 0.8)]
-    found = compare(answered(list(said[0]), labels), answered(list(said[1]), labels), "accuracy", draws=500)
+    found = compare(answered(list(said[0]), labels), answered(list(said[1]), labels), "accuracy")
     gaps = (said[0] == labels).astype(float) - (said[1] == labels).astype(float)
     half = 1.96 * stats.sem(gaps)
     assert found.difference.mean == pytest.approx(gaps.mean())
@@ -96,14 +96,14 @@ def test_the_interval_is_near_the_normal_one_and_of_the_first_less_the_second():
 
 
 def test_answers_that_are_the_same_are_level():
-    found = compare(answered(FIRST), answered(FIRST), "macro_f1", draws=5)
+    found = compare(answered(FIRST), answered(FIRST), "macro_f1")
     assert found.difference == Interval(0, 0, 0)
     assert (found.p_value, found.differing) == (1, 0)
 
 
 def test_pairs_keep_their_second_text():
     pairs = {"text_pair": [f"pair {number}" for number in range(9)]}
-    found = compare(answered(FIRST, **pairs), answered(SECOND, **pairs), "accuracy", draws=5)
+    found = compare(answered(FIRST, **pairs), answered(SECOND, **pairs), "accuracy")
     assert found.table.columns[:3].tolist() == ["text", "text_pair", "label"]
     assert found.table["text_pair"].tolist() == pairs["text_pair"]
 
@@ -112,7 +112,7 @@ def test_pairs_keep_their_second_text():
 def test_of_classes_that_came_later_the_longer_list_counts(turned):
     new = answered("aaabbbacd", names=(*NAMES, "d"))
     sides = (new, answered(SECOND)) if turned else (answered(SECOND), new)
-    found = compare(*sides, "accuracy", draws=5)
+    found = compare(*sides, "accuracy")
     assert "".join(found.table["first" if turned else "second"]) == "aaabbbacd"
     assert "".join(found.table["second" if turned else "first"]) == SECOND
     assert found.scores[not turned] == pytest.approx(6 / 9)
@@ -154,7 +154,7 @@ def test_of_many_classes_the_sentence_names_a_few():
 
 def test_a_models_answers_are_set_beside_its_own_students(pooled_model):
     answers = pooled_model.answer(pooled_model.encode_rows(pooled_model.held_out(["test"])))
-    found = compare(answers.at(1.0), answers.at(0.0), pooled_model.settings.metric, draws=5)
+    found = compare(answers.at(1.0), answers.at(0.0), pooled_model.settings.metric)
     texts = answers.encoded.texts
     assert found.table["first"].tolist() == pooled_model.predict(texts, retrieval_weight=1.0).tolist()
     assert found.table["second"].tolist() == pooled_model.predict(texts, retrieval_weight=0.0).tolist()
@@ -170,7 +170,7 @@ def test_the_rows_that_differ_are_those_that_an_edit_changes(pooled_model, turne
     encoded = pooled_model.encode_rows(pooled_model.held_out(["test"]))
     before, after = (model.answer(encoded, model.pool.overridden(4, 1.0)) for model in (pooled_model, edited))
     changed = changed_answers(before, after)
-    table = compare(*((after, before) if turned else (before, after)), "accuracy", draws=5).table
+    table = compare(*((after, before) if turned else (before, after)), "accuracy").table
     assert len(changed)
     assert table[table["differs"]]["id"].tolist() == changed["id"].tolist()
     assert table[table["differs"]]["first" if turned else "second"].tolist() == changed["after"].tolist()

@@ -7,7 +7,7 @@ import pytest
 
 from reaugkd.analysis import refit
 from reaugkd.analysis.edits import Edit, apply_patch
-from reaugkd.analysis.refit import refit_pool, with_encoder_key, with_weight
+from reaugkd.analysis.refit import refit_pool, with_encoder_key
 from reaugkd.errors import ReAugKDError
 from reaugkd.method import choice
 from reaugkd.method.choice import choose_pool
@@ -129,26 +129,6 @@ def shown(model):
     return words, model.metrics["memory"]
 
 
-def test_a_weight_set_by_hand_stands_in_figures_and_card_and_goes_when_the_pool_is_fitted(
-    pooled_model, tmp_path, enough_rows
-):
-    with_weight(pooled_model, 0.7).save_pretrained(tmp_path / "model")
-    model = ReAugKDClassifier.from_pretrained(tmp_path / "model")
-    assert model.pool == replace(pooled_model.pool, retrieval_weight=0.7)
-    words, memory = shown(model)
-    assert (memory["set_by_hand"], memory["retrieval_weight"]) == (True, 0.7)
-    assert memory["key_weights"] == pytest.approx({"aligned": 0.56, "text": 0.42})
-    assert memory["student_weight"] == pytest.approx(0.42)
-    assert words.endswith("λ was set by hand: the memory has 70 % of the weight.")
-    again = with_weight(model, 0.25)
-    assert shown(again)[0].endswith("λ was set by hand: the memory has 25 % of the weight.")
-    assert "70 %" not in again.card
-    refitted = refit_pool(again)
-    assert refitted.pool.retrieval_weight is None
-    assert "set by hand" not in refitted.card
-    assert not shown(refitted)[1]["set_by_hand"]
-
-
 def test_figures_and_card_state_the_choice_that_is_fitted_again(toy_model, monkeypatch, enough_rows):
     pool = Pool({"aligned": KeySettings(16, 0.1, 0.25), "text": KeySettings(8, 0.1, 0.5)}, 0.75)
     monkeypatch.setattr(refit, "choose_pool", lambda *_: choice.PoolChoice(pool, np.empty((0, 3))))
@@ -162,7 +142,6 @@ def test_figures_and_card_state_the_choice_that_is_fitted_again(toy_model, monke
         "student_weight": 0.75,
         "key_weights": {"aligned": 0.25, "text": 0.5},
         "retrieval_weight": 0.5,
-        "set_by_hand": False,
         "new_class_key": "text",
         "too_few_rows": False,
     }
@@ -183,7 +162,7 @@ def test_where_the_validation_rows_were_too_few_figures_and_card_say_just_that(t
 
 def test_a_card_in_a_persons_own_words_is_left_alone(toy_model):
     own = replace(toy_model, card="My own words.", metrics={})
-    assert with_weight(own, 0.7).card == "My own words."
+    assert refit_pool(own).card == "My own words."
 
 
 def test_a_model_without_evaluation_rows_says_so(toy_model):

@@ -9,7 +9,7 @@ import pytest
 from memories import memory_of
 
 from reaugkd.analysis.edits import Edit, apply_patch
-from reaugkd.analysis.what_if import Strikes, explain_what_if, flipping_set
+from reaugkd.analysis.what_if import WhatIf, explain_what_if, flipping_set
 from reaugkd.errors import ReAugKDError
 from reaugkd.method.answers import EncodedTexts, answer
 from reaugkd.method.memory import Memory
@@ -32,7 +32,7 @@ def asked(toy_model, toy_task):
 
 
 def what_if(model, asked, pool, struck=(), relabelled=None):
-    return explain_what_if(model, asked, pool, Strikes(struck, relabelled or {}))
+    return explain_what_if(model, asked, pool, WhatIf(struck, relabelled or {}))
 
 
 def edited(model, *edits):
@@ -86,7 +86,7 @@ def test_a_class_of_the_memory_alone_is_struck_too(gadget_model):
 
 
 def test_the_last_memory_is_not_struck(toy_model, asked):
-    everything = Strikes(range(len(toy_model.memory)))
+    everything = WhatIf(range(len(toy_model.memory)))
     with pytest.raises(ReAugKDError, match="Without any memory there is nothing to look up; leave at least one"):
         explain_what_if(toy_model, asked, POOLS["both keys"], everything)
     with pytest.raises(ReAugKDError, match="Without any memory"):
@@ -103,43 +103,43 @@ def scene(seed, rows=24):
     return SimpleNamespace(memory=memory), EncodedTexts(["asked"], np.zeros((1, 2), "f4"), student, queries)
 
 
-def label_without(model, encoded, pool, strikes, further=()):
+def label_without(model, encoded, pool, changes, further=()):
     """The answer with all changes, each memory that is struck being removed for good."""
     memory = model.memory
     soft_labels = memory.soft_labels.copy()
-    for number, label in strikes.relabelled.items():
+    for number, label in changes.relabelled.items():
         soft_labels[number] = np.eye(3)[memory.classes.index(label)]
-    left = np.setdiff1d(np.arange(len(memory)), [*strikes.struck, *further])
+    left = np.setdiff1d(np.arange(len(memory)), [*changes.struck, *further])
     keys = {name: key[left] for name, key in memory.keys.items()}
     fewer = Memory(memory.rows.iloc[left], memory.classes, soft_labels[left], memory.teacher_embeddings[left], keys)
     return memory.classes[answer(encoded, fewer, pool).pooled.probabilities[0].argmax()]
 
 
 @each_pool
-@pytest.mark.parametrize("strikes", [Strikes(), Strikes([3, 10], {5: "b", 20: "a"})], ids=["none", "some"])
-def test_no_set_is_smaller_of_one_or_two_and_none_of_a_larger_can_be_left_out(pool, strikes):
+@pytest.mark.parametrize("changes", [WhatIf(), WhatIf([3, 10], {5: "b", 20: "a"})], ids=["none", "some"])
+def test_no_set_is_smaller_of_one_or_two_and_none_of_a_larger_can_be_left_out(pool, changes):
     """Against every set of one and of two memories, whether they are found or come after those that are struck."""
     sizes = []
     for seed in range(20):
         model, encoded = scene(seed)
-        plain = label_without(model, encoded, pool, strikes)
-        left = np.setdiff1d(np.arange(24), strikes.struck).tolist()
+        plain = label_without(model, encoded, pool, changes)
+        left = np.setdiff1d(np.arange(24), changes.struck).tolist()
         flipping = [
             size
             for size in (1, 2)
-            if any(label_without(model, encoded, pool, strikes, some) != plain for some in combinations(left, size))
+            if any(label_without(model, encoded, pool, changes, some) != plain for some in combinations(left, size))
         ]
-        found = flipping_set(model, encoded, pool, strikes)
+        found = flipping_set(model, encoded, pool, changes)
         sizes.append(len(found[0]) if found else None)
         if not found:
             assert not flipping
             continue
         numbers, new = found
-        assert len(set(numbers) - set(strikes.struck)) == len(numbers)
-        assert label_without(model, encoded, pool, strikes, numbers) == new != plain
+        assert len(set(numbers) - set(changes.struck)) == len(numbers)
+        assert label_without(model, encoded, pool, changes, numbers) == new != plain
         assert len(numbers) == flipping[0] if flipping else len(numbers) > 2
         for fewer in combinations(numbers, len(numbers) - 1):
-            assert label_without(model, encoded, pool, strikes, fewer) == plain
+            assert label_without(model, encoded, pool, changes, fewer) == plain
     assert {1, 2} <= set(sizes)
 
 
@@ -154,7 +154,7 @@ def test_a_pair_of_which_one_has_a_say_only_without_the_other_is_found_too():
     }
     assert len(numbers) == 2
     assert len(found & set(numbers)) == 1
-    assert label_without(model, encoded, pool, Strikes(), numbers) == new
+    assert label_without(model, encoded, pool, WhatIf(), numbers) == new
 
 
 def contested(model, asked, votes):
@@ -179,7 +179,7 @@ def test_the_size_of_the_set_is_what_a_count_of_equal_votes_says(toy_model, aske
 
 def test_without_strikes_the_set_is_that_of_the_whole_memory(toy_model, asked):
     model = contested(toy_model, asked, [0, 0, 0, 1, 1])
-    assert flipping_set(model, asked, POOLS["memory"]) == flipping_set(model, asked, POOLS["memory"], Strikes())
+    assert flipping_set(model, asked, POOLS["memory"]) == flipping_set(model, asked, POOLS["memory"], WhatIf())
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from app.parts.problem import problem_html
 from app.serve import main, read_accounts
 from app.views.query import about_html
 from app.views.training import TrainingView, status_html, time_left
-from reaugkd.analysis.what_if import Strikes, explain_what_if
+from reaugkd.analysis.what_if import WhatIf, explain_what_if
 from reaugkd.errors import ReAugKDError
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.networks.trainer import Progress
@@ -75,7 +75,7 @@ def test_a_moved_slider_answers_as_the_library_does_without_encoding_again(toy_m
     query = asked_text(toy_model, "iron and rain")
     wanted = toy_model.explain("iron and rain", k=7, retrieval_weight=0.2, temperature=0.05)
     monkeypatch.setattr(toy_model.student, "encode", no_training)
-    answer = explain_what_if(toy_model, query, toy_model.pool.overridden(7, 0.2, 0.05), Strikes())
+    answer = explain_what_if(toy_model, query, toy_model.pool.overridden(7, 0.2, 0.05), WhatIf())
     assert answer.as_dict() == wanted.as_dict()
 
 

@@ -11,7 +11,7 @@ from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.analysis.error_analysis import RowFilter, confusion, summary
 from reaugkd.analysis.memory_audit import SHOWS, memories
 from reaugkd.analysis.refit import refit_pool
-from reaugkd.analysis.what_if import Strikes, explain_what_if
+from reaugkd.analysis.what_if import WhatIf, explain_what_if
 from reaugkd.method.answers import changed_answers
 from reaugkd.method.pool import KeySettings, Pool
 
@@ -70,7 +70,7 @@ def test_the_code_of_an_answer_with_struck_out_memories_gives_that_answer(model,
     struck, relabelled = (near[0], near[2]), {near[1]: str(model.classes_[0])}
     for gone, otherwise in ((struck, {}), ((), relabelled), (struck, relabelled)):
         answer = run(query_code(folder, "iron and rain", *settings, gone, otherwise))["explanation"]
-        wanted = explain_what_if(model, query, pool, Strikes(gone, otherwise))
+        wanted = explain_what_if(model, query, pool, WhatIf(gone, otherwise))
         assert answer.as_dict() == wanted.as_dict()
 
 

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from app.model_job import ModelJob
 from app.parts.map_points import colour_columns, map_overlap, most_moved
 from app.parts.maps_panel import points_of
-from reaugkd.analysis.what_if import Strikes, explain_what_if
+from reaugkd.analysis.what_if import WhatIf, explain_what_if
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool
 
@@ -188,7 +188,7 @@ def test_a_struck_out_or_relabelled_neighbour_changes_the_answer_at_once_and_can
     expect(texts).to_have_text([neighbour.text for neighbour in first.neighbours])
     page.locator(f"{ROWS} [data-strike]").first.click()
     struck = (first.neighbours[0].number,)
-    without = explain_what_if(all_memory, asked, all_memory.pool, Strikes(struck))
+    without = explain_what_if(all_memory, asked, all_memory.pool, WhatIf(struck))
     expect(texts).to_have_text([neighbour.text for neighbour in without.neighbours])
     other = next(name for name in all_memory.classes_ if name != without.label)
     relabelled = {neighbour.number: str(other) for neighbour in without.neighbours}

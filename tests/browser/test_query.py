@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from app.parts.answer_bars import what_happened
 from app.views import query as query_view
-from reaugkd.analysis.what_if import Strikes, explain_what_if
+from reaugkd.analysis.what_if import WhatIf, explain_what_if
 
 BARS = "#answer .answer-bars tbody tr"
 PARTS = "#answer .answer-parts tbody tr"
@@ -126,7 +126,7 @@ def test_the_answer_follows_while_one_types(page, forgetful):
 def test_a_struck_out_memory_changes_the_answer(page, forgetful, text):
     before = forgetful.explain(text)
     first = before.neighbours[0].number
-    without = explain_what_if(forgetful, forgetful.encode([text]), forgetful.pool, Strikes((first,), {}))
+    without = explain_what_if(forgetful, forgetful.encode([text]), forgetful.pool, WhatIf((first,), {}))
     expect(page.locator("#answer .sum")).to_contain_text(lead_of(before))
     page.locator(f"[data-strike='{first}']").first.click()
     expect(page.locator("#answer .sum")).to_contain_text(lead_of(without))
@@ -146,7 +146,7 @@ def test_sliders_and_strikes_move_the_answer_beside_too(page, forgetful, text):
     page.locator(f"[data-strike='{nearest}']").first.click()
     expect(page.locator("#memory-changes")).not_to_be_empty()
     pool = forgetful.pool.overridden(retrieval_weight=0.9)
-    without = explain_what_if(forgetful, forgetful.encode([edit]), pool, Strikes((nearest,), {}))
+    without = explain_what_if(forgetful, forgetful.encode([edit]), pool, WhatIf((nearest,), {}))
     expect(page.locator("#beside .sum")).to_contain_text(lead_of(without))
 
 
@@ -166,7 +166,7 @@ def test_the_address_reopens_what_is_struck_out_and_the_edit_beside(page, open_p
         "['edited', 'struck', 'relabelled'].every(part => new URLSearchParams(location.search).has(part))"
         " && new URLSearchParams(location.search).get('edited').endsWith('pear')"
     )
-    again, strikes = open_page(page.url), Strikes((first,), {second: str(other)})
+    again, strikes = open_page(page.url), WhatIf((first,), {second: str(other)})
     for seen in (page, again):
         expect(seen.locator("#edited textarea")).to_have_value(edit)
         for place, asked in (("answer", text), ("beside", edit)):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reaugkd.measures.reliability import expected_calibration_error, reliability
+from reaugkd.measures.reliability import expected_calibration_error, reliability_table
 
 
 @pytest.fixture
@@ -14,13 +14,13 @@ def answers():
 
 
 def test_a_confidence_on_an_edge_belongs_to_the_bin_below_it():
-    table = reliability(np.asarray([0.0, 0.1, 0.1001, 0.95, 1.0]), np.ones(5, dtype=bool))
+    table = reliability_table(np.asarray([0.0, 0.1, 0.1001, 0.95, 1.0]), np.ones(5, dtype=bool))
     assert table["rows"].tolist() == [2, 1, 0, 0, 0, 0, 0, 0, 0, 2]
 
 
 def test_means_and_error_are_those_of_a_loop_over_the_bins(answers):
     confidences, right = answers
-    table, error = reliability(confidences, right), 0.0
+    table, error = reliability_table(confidences, right), 0.0
     for number in range(10):
         inside = (confidences > number / 10) & (confidences <= (number + 1) / 10)
         assert table.loc[number, "rows"] == inside.sum()

@@ -73,7 +73,7 @@ def test_a_failed_write_leaves_the_old_file_whole(outputs, tmp_path, monkeypatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pq, "write_table", fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(ReAugKDError, match="The disk is full while writing .*outputs.parquet"):
         outputs.save(path)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["outputs.parquet"]

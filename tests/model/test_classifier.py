@@ -219,8 +219,8 @@ def test_labels_of_any_kind_are_the_classes_whose_names_they_are(toy_model, labe
         (" \n\t", "Text 2 is empty"),
         ("x" * (MAX_CHARACTERS + 1), "Text 2 has 100,001 characters"),
         (("a", "pair"), "This model classifies single texts"),
-        (3, "Text 2 is a int, not a string"),
-        (None, "Text 2 is a NoneType, not a string"),
+        (3, "Text 2 is of type int, not a string"),
+        (None, "Text 2 is of type NoneType, not a string"),
     ],
     ids=["empty", "blank", "enormous", "pair", "number", "none"],
 )

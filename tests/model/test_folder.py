@@ -16,7 +16,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from reaugkd.analysis.refit import with_encoder_key
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import disk_errors_as_sentence
+from reaugkd.files import explain_disk_errors
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model import folder as model_folder
 from reaugkd.model.classifier import ReAugKDClassifier
@@ -401,5 +401,5 @@ def test_a_failed_rename_puts_the_old_model_back(copy, toy_model, monkeypatch):
 
 
 def test_another_error_is_not_taken_for_a_full_disk(tmp_path):
-    with pytest.raises(ValueError, match="something else"), disk_errors_as_sentence(tmp_path):
+    with pytest.raises(ValueError, match="something else"), explain_disk_errors(tmp_path):
         raise ValueError("something else")

@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.plots.links import PageState, app_link, page_state, picked_of, struck_in_link, struck_of
+from reaugkd.plots.links import PageState, app_link, filter_of_link, page_state, struck_in_link, struck_of
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_points_that_follow_one_another_stand_in_a_link_as_ranges_and_the_old_fo
     ],
 )
 def test_what_a_link_picked_is_read(text, picked):
-    assert picked_of(text) == picked
+    assert filter_of_link(text) == picked
 
 
 @pytest.mark.parametrize(
@@ -100,10 +100,10 @@ def test_what_a_link_picked_is_read(text, picked):
         ({"relabelled": '{"x": "metal"}'}, "is not a JSON object of numbers and labels"),
         ({"view": "errors", "picked": "{"}, "picked='{' is not a JSON object"),
         ({"view": "errors", "picked": "[1]"}, r"picked='\[1\]' is not a JSON object"),
-        ({"view": "errors", "picked": '{"equal": 1}'}, "is not a JSON object of what is picked"),
-        ({"view": "errors", "picked": '{"between": {"a": [1]}}'}, "is not a JSON object of what is picked"),
-        ({"view": "errors", "picked": '{"between": {"a": 3}}'}, "is not a JSON object of what is picked"),
-        ({"view": "errors", "picked": "[" * 100_000}, "is not a JSON object of what is picked"),
+        ({"view": "errors", "picked": '{"equal": 1}'}, "is not a JSON object of conditions"),
+        ({"view": "errors", "picked": '{"between": {"a": [1]}}'}, "is not a JSON object of conditions"),
+        ({"view": "errors", "picked": '{"between": {"a": 3}}'}, "is not a JSON object of conditions"),
+        ({"view": "errors", "picked": "[" * 100_000}, "is not a JSON object of conditions"),
     ],
 )
 def test_a_malformed_link_is_told_in_a_sentence(query, sentence):

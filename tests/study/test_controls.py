@@ -120,7 +120,7 @@ def test_on_validation_rows_no_control_knows_a_label_by_a_sibling(tokenizer, con
         said = {}
         for split, apart in (("validation", task.texts("validation")), ("test", [])):
             fitted = fit_rows(task.taught_texts, apart)
-            found = controls.controls(task, soft_labels, tokenizer, task.texts(split), fitted)
+            found = controls.control_answers(task, soft_labels, tokenizer, task.texts(split), fitted)
             said[split] = found[control].argmax(axis=1)
         shares.append([(said[split] == labels[asked]).mean() for split in ("validation", "test")])
     validation, test = np.mean(shares, axis=0)

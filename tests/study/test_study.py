@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -863,6 +864,10 @@ def test_the_report_writes_its_tables_and_plots(finished):
         ({"seeds": []}, r"seeds is \[\]; name at least one"),
         ({"seeds": [0, 0]}, r"seeds is \[0, 0\]; name at least one, and each once"),
         ({"seeds": [0.5]}, r"seeds\[0\] is 0.5; it must be a whole number"),
+        ({"seeds": [-1]}, "The setting seed is -1; it must be from 0"),
+        ({"teachers": {"t": {"encoder": "x", "seeds": [-2]}}}, "The setting seed is -2; it must be from 0"),
+        ({"tasks": {"a/b": {"train": "a.csv"}}}, "The name 'a/b' cannot be that of a file; use letters, digits"),
+        ({"teachers": {"..": {"encoder": "x"}}}, r"The name '\.\.' cannot be that of a file"),
         ({"extra": 1}, "The plan has no setting 'extra'; it has tasks, teachers, methods, seeds, compare"),
         ({"tasks": {}}, r"tasks is \[\]; name at least one"),
         ({"tasks": ["one"]}, r"tasks is \['one'\]; it must be names, each with its settings"),
@@ -967,11 +972,24 @@ def test_the_plan_of_the_recorded_results_is_read_and_finds_them():
 
 
 def test_a_plan_that_is_missing_or_no_yaml_is_told(tmp_path):
-    with pytest.raises(ReAugKDError, match="There is no file"):
+    with pytest.raises(ReAugKDError, match="^There is no file '[^']*none.yaml'; check the path.$"):
         read_study(tmp_path / "none.yaml")
+    (tmp_path / "twice.yaml").write_text("seeds: [0]\nmethods: {kd: {}}\nseeds: [1]\n")
+    with pytest.raises(
+        ReAugKDError, match="twice.yaml': The name 'seeds' stands twice in the part from line 1 on; keep one"
+    ):
+        read_study(tmp_path / "twice.yaml")
     (tmp_path / "bad.yaml").write_text("a: [1")
     with pytest.raises(ReAugKDError, match="is no YAML"):
         read_study(tmp_path / "bad.yaml")
+
+
+def test_a_folder_for_results_that_is_a_file_is_refused(finished, tmp_path):
+    study = read_study(finished / "study.yaml")
+    (tmp_path / "file").touch()
+    for run in (partial(run_study, say=print), write_report):
+        with pytest.raises(ReAugKDError, match="file' is a file; name another place"):
+            run(study, finished, tmp_path / "file")
 
 
 def test_a_report_on_nothing_says_so(finished, tmp_path):

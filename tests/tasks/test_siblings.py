@@ -8,28 +8,28 @@ from memories import memory_of
 from reaugkd.method.answers import EncodedTexts, answer
 from reaugkd.method.choice import choose_linear, choose_pool
 from reaugkd.tasks import siblings as module
-from reaugkd.tasks.siblings import folds_apart, have_siblings, siblings, word_overlap
+from reaugkd.tasks.siblings import are_siblings, folds_apart, have_siblings, word_overlap
 
 
 def test_a_part_the_whole_and_the_same_words_are_siblings_and_a_shared_word_is_not():
     rows = pd.DataFrame({"text": ["A smart, witty follow-up to it", "witty", "smart film", "dull", "WITTY smart!"]})
-    found = siblings(["smart, witty"], rows, np.asarray([[0, 1, 2, 3, 4]]))
+    found = are_siblings(["smart, witty"], rows, np.asarray([[0, 1, 2, 3, 4]]))
     assert found.tolist() == [[True, True, False, False, True]]
 
 
 def test_four_of_five_words_make_a_sibling_and_three_do_not():
     rows = pd.DataFrame({"text": ["one two three four other word here", "one two three other word here too"]})
-    assert siblings(["one two three four five"], rows, np.asarray([[0, 1]])).tolist() == [[True, False]]
+    assert are_siblings(["one two three four five"], rows, np.asarray([[0, 1]])).tolist() == [[True, False]]
 
 
 def test_of_pairs_the_words_of_both_texts_count():
     rows = pd.DataFrame({"text": ["red fox", "red fox"], "text_pair": ["blue sea", "green hill"]})
-    assert siblings([("blue sea", "red fox")], rows, np.asarray([[0, 1]])).tolist() == [[True, False]]
+    assert are_siblings([("blue sea", "red fox")], rows, np.asarray([[0, 1]])).tolist() == [[True, False]]
 
 
 def test_texts_without_a_word_are_siblings_of_their_like_only():
     rows = pd.DataFrame({"text": ["!!", "??"]})
-    assert siblings(["!!"], rows, np.asarray([[0, 1]])).tolist() == [[True, False]]
+    assert are_siblings(["!!"], rows, np.asarray([[0, 1]])).tolist() == [[True, False]]
 
 
 def is_sibling_by_hand(text, other):
@@ -53,7 +53,7 @@ def test_a_text_has_siblings_where_any_of_the_others_is_one(monkeypatch, compare
     assert 0 < sum(wanted) < 60
     rows = pd.DataFrame({"text": texts})
     numbers = np.tile(np.arange(60), (9, 1))
-    np.testing.assert_array_equal(siblings(others, rows, numbers).any(axis=0), wanted)
+    np.testing.assert_array_equal(are_siblings(others, rows, numbers).any(axis=0), wanted)
 
 
 def test_without_texts_or_others_none_has_siblings():
@@ -73,7 +73,6 @@ def test_folds_are_of_like_size_alike_in_classes_and_keep_a_text_with_the_longes
     for fold in range(5):
         assert np.bincount(labels[folds == fold]).tolist() == [12] * 3
     np.testing.assert_array_equal(folds_apart(texts, labels, 5), folds)
-    assert (folds_apart(texts, labels, 5, seed=1) != folds).any()
 
 
 @pytest.mark.filterwarnings("error")

@@ -4,6 +4,8 @@ import time
 import datasets
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from reaugkd.errors import ReAugKDError
@@ -203,7 +205,7 @@ def test_a_damaged_file_is_said_in_one_sentence(tmp_path, name, content):
     path = tmp_path / name
     path.write_bytes(content)
     kind = path.suffix[1:].upper()
-    with pytest.raises(ReAugKDError, match=rf"'{name}' is not a valid {kind} file \(.+\); mend it") as raised:
+    with pytest.raises(ReAugKDError, match=rf"'{name}' is not a valid {kind} file \(.+\); correct it") as raised:
         read_table(path)
     assert "\n" not in str(raised.value)
 
@@ -223,7 +225,7 @@ def test_bytes_are_read_as_utf_8_or_refused(tmp_path):
     task = load_all_as_test(tmp_path / "rows.parquet")
     assert (task.texts("test")[0], task.label_names, task.rows["test"]["id"][0]) == ("naïve 0", ("a", "b"), "doc 0")
     rows.map(lambda text: text.encode("latin-1")).to_parquet(tmp_path / "rows.parquet")
-    with pytest.raises(ReAugKDError, match=r"b'na\\xefve 0' is no text in UTF-8; write the table's column as text"):
+    with pytest.raises(ReAugKDError, match=r"b'na\\xefve 0' is not text in UTF-8; write the table's column as text"):
         load_all_as_test(tmp_path / "rows.parquet")
 
 
@@ -232,7 +234,7 @@ def test_bytes_are_read_as_utf_8_or_refused(tmp_path):
     [
         ('{"text": "one", "label": 1}\n{"text": "tw', "Line 2 of .* is no JSON object; write one whole object"),
         ('[{"text": "one", "label": 1}]', "Line 1 of .* is no JSON object; write one whole object"),
-        ("", "'rows.jsonl' is not a valid JSONL file .it has no rows.; mend it"),
+        ("", "'rows.jsonl' is not a valid JSONL file .it has no rows.; correct it"),
     ],
 )
 def test_a_jsonl_that_is_none_is_said(tmp_path, content, sentence):
@@ -250,6 +252,38 @@ def test_great_numbers_stay_whole_beside_a_missing_one_and_a_missing_id_is_said(
     pd.DataFrame({"text": ["a", "b"], "label": ["a", "b"], "id": [0.0, None]}).to_parquet(tmp_path / "rows.parquet")
     with pytest.raises(ReAugKDError, match="The train row 2 has no id; fill it in or drop the column"):
         load_all_as_test(tmp_path / "rows.parquet")
+
+
+@pytest.mark.parametrize("path", [None, b"rows.csv", pd.DataFrame({"text": ["one"]})], ids=["none", "bytes", "table"])
+def test_a_file_that_is_not_named_by_its_path_is_refused(path):
+    with pytest.raises(ReAugKDError, match="A file is named by its path, not by an object of type"):
+        load_files(path)
+
+
+@pytest.mark.parametrize("name", [None, 3, b"shoptalk"])
+def test_a_task_that_is_not_named_by_text_is_refused(name):
+    with pytest.raises(ReAugKDError, match="The task is .*; it must be a name such as shoptalk"):
+        load_task(name)
+
+
+@pytest.mark.parametrize("count", ["5", 2.5, True])
+def test_train_rows_that_are_no_whole_number_are_refused(tmp_path, count):
+    path = write(tmp_path / "rows.csv", "text,label\n" + "one,a\ntwo,b\n" * 10)
+    with pytest.raises(ReAugKDError, match="train_rows is .*; it must be a whole number"):
+        load_files(path, train_rows=count)
+
+
+def test_two_parquet_columns_of_one_name_are_named(tmp_path):
+    columns = [pa.array(["one"]), pa.array(["a"]), pa.array(["b"])]
+    pq.write_table(pa.Table.from_arrays(columns, names=["text", "label", "label"]), tmp_path / "rows.parquet")
+    with pytest.raises(ReAugKDError, match=r"not a valid PARQUET file \(two columns are called 'label'\); correct it"):
+        read_table(tmp_path / "rows.parquet")
+
+
+def test_half_a_character_in_a_jsonl_is_said_in_plain_words(tmp_path):
+    path = write(tmp_path / "rows.jsonl", '{"text": "\\ud800", "label": "a"}\n')
+    with pytest.raises(ReAugKDError, match=r"not a valid JSONL file \(it holds half a character, a lone surrogate\)"):
+        read_table(path)
 
 
 def test_a_column_of_lists_is_refused(tmp_path):

@@ -301,6 +301,32 @@ def test_a_table_without_rows_is_refused():
     refused(table(FOUR_ROWS), "test table has no rows", test=table(FOUR_ROWS).iloc[:0])
 
 
+@pytest.mark.parametrize(
+    ("tables", "sentence"),
+    [
+        ({"test": table(FOUR_ROWS)}, "A task needs train rows; give a DataFrame by the name of each split"),
+        ([table(FOUR_ROWS)], "A task needs train rows; give a DataFrame by the name of each split"),
+        ({"train": [{"text": "one", "label": "a"}]}, "The train table is of type list; it must be a DataFrame"),
+        ({"train": table(FOUR_ROWS)[["label"]]}, "The train table has no column 'text'; it has 'label'"),
+        ({"train": table(FOUR_ROWS)[["text"]]}, "The train table has no column 'label'; it has 'text'"),
+        (
+            {"train": table(FOUR_ROWS, text_pair=list("wxyz")), "test": table(FOUR_ROWS)},
+            "The test table has no column 'text_pair'; it has 'text', 'label'",
+        ),
+        ({"train": table(FOUR_ROWS), "dev": table(FOUR_ROWS)}, "The split is 'dev'; it must be one of train, valid"),
+    ],
+)
+def test_what_is_no_table_of_texts_and_labels_is_refused(tables, sentence):
+    with pytest.raises(ReAugKDError, match=sentence):
+        make_task("t", tables)
+
+
+@pytest.mark.parametrize("names", [["a", "b", "b "], {"a", "b"}, "ab", []])
+def test_label_names_that_are_no_list_of_different_names_are_refused(names):
+    with pytest.raises(ReAugKDError, match="label_names is .*; give a list that names each class once"):
+        make_task("t", {"train": table(FOUR_ROWS * 5)}, label_names=names)
+
+
 def test_an_unknown_metric_is_refused():
     with pytest.raises(ReAugKDError, match="no metric 'bleu'; choose one of accuracy, "):
         make_task("t", {"train": table(FOUR_ROWS)}, metric="bleu")
