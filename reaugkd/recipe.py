@@ -212,7 +212,7 @@ class Recipe:
 
         Parameters
         ----------
-        **settings
+        **settings : Any
             Names of this class, or of :class:`DistillationSettings`.
 
         Returns

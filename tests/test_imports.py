@@ -21,6 +21,7 @@ ORDER = (
         "model",
         "working_folder",
         "training",
+        "estimator",
     ),
     *("analysis", "plots", "study", "cli"),
 )

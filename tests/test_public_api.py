@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import inspect
+import pkgutil
 
 import pytest
 
@@ -10,6 +11,21 @@ import reaugkd
 from reaugkd.method.teacher import Teacher
 
 CONSTANTS = {"__version__", "DEFAULT_ENCODER", "SHOPTALK_TEACHER_OUTPUTS"}
+PUBLIC = {f"{module}.{name}" for name, module in reaugkd._HOME.items()}
+
+
+def further_examples():
+    """By module, the examples of names that are not among the public ones."""
+    found = {}
+    for module in pkgutil.walk_packages(reaugkd.__path__, "reaugkd."):
+        tests = doctest.DocTestFinder().find(importlib.import_module(module.name))
+        others = [one for one in tests if one.examples and not any(f"reaugkd.{name}" in one.name for name in PUBLIC)]
+        if others:
+            found[module.name] = others
+    return found
+
+
+EXAMPLES = further_examples()
 NAMES = [name for name in reaugkd.__all__ if name not in CONSTANTS]
 
 
@@ -39,15 +55,25 @@ def shown(toy_task, toy_model_folder, pooled_model, toy_recipe, toy_encoder_fold
     }
 
 
+def run_examples(tests, shown, folder):
+    """Run examples, and say what came out otherwise than they say."""
+    found = []
+    for test in tests:
+        test.globs = {**shown, **test.globs, "folder": folder}
+        doctest.DocTestRunner(optionflags=doctest.IGNORE_EXCEPTION_DETAIL).run(test, out=found.append)
+    return "".join(found)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_public_name_is_documented_with_an_example_that_runs(name, shown, tmp_path):
     public = getattr(reaugkd, name)
     assert inspect.getdoc(public)
-    found = doctest.DocTestFinder(recurse=True).find(public, name, module=importlib.import_module(public.__module__))
+    found = doctest.DocTestFinder().find(public, name, module=importlib.import_module(public.__module__))
     examples = [test for test in found if test.examples]
     assert examples, f"{name} has no example"
-    for test in examples:
-        test.globs = {**shown, "folder": tmp_path}
-        said = []
-        doctest.DocTestRunner(optionflags=doctest.IGNORE_EXCEPTION_DETAIL).run(test, out=said.append)
-        assert said == [], "".join(said)
+    assert run_examples(examples, shown, tmp_path) == ""
+
+
+@pytest.mark.parametrize("module", sorted(EXAMPLES))
+def test_the_examples_beside_the_public_names_print_what_they_say(module, shown, tmp_path):
+    assert run_examples(EXAMPLES[module], shown, tmp_path) == ""

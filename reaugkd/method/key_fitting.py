@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,10 @@ from reaugkd.networks.encoders import TextClassifier
 from reaugkd.networks.weights import find_weights
 from reaugkd.recipe import Recipe
 from reaugkd.tasks.siblings import have_siblings
-from reaugkd.tasks.task import Task
 from reaugkd.texts import Text
+
+if TYPE_CHECKING:
+    from reaugkd.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def fit_keys(
 
 
 def fit_keys_by_split(
-    task: Task, memory: Memory, student: TextClassifier, recipe: Recipe
+    task: "Task", memory: Memory, student: TextClassifier, recipe: Recipe
 ) -> dict[str, tuple[dict[str, Key], Memory]]:
     """Fit the keys twice: for ``test`` to the whole memory, for ``validation`` apart from siblings of those rows.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import faiss
 import numpy as np
@@ -12,8 +13,10 @@ from numpy.typing import NDArray
 from reaugkd.errors import ReAugKDError, require
 from reaugkd.measures.calibration import are_probabilities
 from reaugkd.networks.encoders import normalize
-from reaugkd.tasks.task import UNLABELLED, Task
 from reaugkd.texts import Labels
+
+if TYPE_CHECKING:  # a second to import: who only answers does not wait for it
+    from reaugkd.tasks.task import Task
 
 TEACHER = "teacher"
 """In the place of a key's name: z itself, in its whole width, as a teacher would search."""
@@ -49,7 +52,7 @@ class Memory:
     keys: Mapping[str, NDArray[np.float32]]
 
     @classmethod
-    def of(cls, task: Task, soft_labels: NDArray[np.floating], teacher_embeddings: NDArray[np.floating]) -> "Memory":
+    def of(cls, task: "Task", soft_labels: NDArray[np.floating], teacher_embeddings: NDArray[np.floating]) -> "Memory":
         """Return the memory of all texts that the teacher teaches, without keys.
 
         Parameters
@@ -74,8 +77,8 @@ class Memory:
         True
         """
         rows = task.table("train")
-        if UNLABELLED in task.rows:
-            further = task.rows[UNLABELLED].to_pandas()
+        for split in task.taught_splits[1:]:
+            further = task.rows[split].to_pandas()
             names = np.asarray(task.label_names)[soft_labels[len(rows) :].argmax(axis=1)]
             further = further.assign(label=names, **{LABELLED_BY: TEACHER})
             rows = pd.concat([rows.assign(**{LABELLED_BY: ""}), further], ignore_index=True)

@@ -1,19 +1,20 @@
 """Step 2: the projection head turns the teacher's outputs into embeddings of the student's width."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from datasets import Dataset
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import AutoConfig, set_seed
 
-from reaugkd.networks.trainer import OnProgress, run_trainer
 from reaugkd.networks.weights import find_weights
 from reaugkd.recipe import Recipe
-from reaugkd.tasks.task import Task
+
+if TYPE_CHECKING:  # a second to import: who only loads a head does not wait for it
+    from reaugkd.networks.trainer import OnProgress
+    from reaugkd.tasks.task import Task
 
 
 def supervised_contrastive_loss(embeddings: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor:
@@ -87,12 +88,12 @@ class ProjectionHead(nn.Module):
     @classmethod
     def fit(
         cls,
-        task: Task,
+        task: "Task",
         teacher_hidden: NDArray[np.floating],
         recipe: Recipe | None = None,
         *,
         folder: str | Path | None = None,
-        on_progress: OnProgress | None = None,
+        on_progress: "OnProgress | None" = None,
         **settings: Any,
     ) -> "ProjectionHead":
         """Train a head on the frozen teacher's outputs of the train rows.
@@ -110,7 +111,7 @@ class ProjectionHead(nn.Module):
             For checkpoints, from which an interrupted training goes on.
         on_progress : callable, optional
             Gets the progress; a bar is drawn if left out.
-        **settings
+        **settings : Any
             Changes of the recipe, as :meth:`reaugkd.recipe.Recipe.updated` takes them.
 
         Returns
@@ -124,6 +125,10 @@ class ProjectionHead(nn.Module):
         >>> head.project(outputs.of("test")[0]).shape == (len(task.rows["test"]), head.linear.out_features)
         True
         """
+        from datasets import Dataset
+
+        from reaugkd.networks.trainer import run_trainer
+
         recipe = (recipe or Recipe()).updated(**settings).for_task(task)
         width = AutoConfig.from_pretrained(find_weights(recipe.student)).hidden_size
         set_seed(recipe.seed)

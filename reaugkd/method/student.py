@@ -48,7 +48,7 @@ class Student(TextClassifier):
             Gets the progress; a bar is drawn if left out.
         on_epoch : callable, optional
             Gets the number of each epoch that has ended, 0 before the first, and the student.
-        **settings
+        **settings : Any
             Changes of the recipe, as :meth:`reaugkd.recipe.Recipe.updated` takes them.
 
         Returns

@@ -203,7 +203,7 @@ class Teacher(TextClassifier):
             For checkpoints, from which an interrupted training goes on.
         on_progress : callable, optional
             Gets the progress; a bar is drawn if left out.
-        **settings
+        **settings : Any
             Changes of the recipe, as :meth:`reaugkd.recipe.Recipe.updated` takes them.
 
         Returns

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import huggingface_hub
 import numpy as np
@@ -13,10 +13,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundEr
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.measures.metrics import METRICS
 from reaugkd.method.answers import Answers, EncodedTexts, answer
-from reaugkd.method.choice import choose_pool
-from reaugkd.method.key_fitting import fit_keys_by_split
 from reaugkd.method.keys import Key
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import Pool
@@ -28,8 +25,10 @@ from reaugkd.networks.encoders import TextClassifier
 from reaugkd.networks.epochs import TrainingEpochs
 from reaugkd.networks.weights import hub_is_reachable, is_hub_name
 from reaugkd.recipe import Recipe
-from reaugkd.tasks.task import Task
 from reaugkd.texts import Text, check_texts, label_text, texts_of
+
+if TYPE_CHECKING:  # a second to import: who only answers does not wait for it
+    from reaugkd.tasks.task import Task
 
 
 @dataclass(eq=False, kw_only=True, repr=False)
@@ -91,7 +90,7 @@ class ReAugKDClassifier:
     epochs: TrainingEpochs | None = None
 
     @classmethod
-    def tune(cls, student: TextClassifier, memory: Memory, task: Task, recipe: Recipe | None = None) -> Self:
+    def tune(cls, student: TextClassifier, memory: Memory, task: "Task", recipe: Recipe | None = None) -> Self:
         """Fit the keys to a memory, and choose on the task's validation rows how each counts.
 
         Parameters
@@ -116,6 +115,9 @@ class ReAugKDClassifier:
         >>> tuned.evaluate()["rows"] == len(task.rows["test"])
         True
         """
+        from reaugkd.method.choice import choose_pool
+        from reaugkd.method.key_fitting import fit_keys_by_split
+
         recipe = recipe or Recipe()
         keyed = fit_keys_by_split(task, memory, student, recipe)
         keys_to_choose, memory_to_choose = keyed["validation"]
@@ -307,6 +309,8 @@ class ReAugKDClassifier:
         ReAugKDError
             If there are no rows, a text is empty, or a label is not one of the model's classes.
         """
+        from reaugkd.measures.metrics import METRICS
+
         rows = self.held_out(["test"]) if rows is None else rows
         answers, metric = self.answer(self.encode_rows(rows)), self.settings.metric
         names = {"student": "student", "memory": "memory", "reaugkd": "answer"}

@@ -30,10 +30,10 @@ from reaugkd.networks.encoders import TextClassifier
 from reaugkd.networks.epochs import TrainingEpochs
 from reaugkd.recipe import Recipe
 from reaugkd.tables import column_matrix, matrix_column
-from reaugkd.tasks.task import Task
 
 if TYPE_CHECKING:
     from reaugkd.model.classifier import ReAugKDClassifier
+    from reaugkd.tasks.task import Task
 
 FORMAT_VERSION = 5
 SETTINGS_FILE = "reaugkd.json"
@@ -89,7 +89,7 @@ class ModelSettings:
     training: dict[str, Any]
 
     @classmethod
-    def of(cls, task: Task, recipe: Recipe, student_layers: int) -> "ModelSettings":
+    def of(cls, task: "Task", recipe: Recipe, student_layers: int) -> "ModelSettings":
         """Return the settings of a model that a recipe makes of a task; ``recipe.teacher`` names its teacher."""
         return cls(
             task=task.name,

@@ -29,7 +29,7 @@ def run(code):
 def model(toy_model):
     """The toy model, whose memory has a say by two keys."""
     keys = {"aligned": KeySettings(8, 0.1, 0.6), "text": KeySettings(5, 0.2, 0.5)}
-    return type(toy_model)(replace(toy_model, pool=Pool(keys, 0.7)))
+    return replace(toy_model, pool=Pool(keys, 0.7))
 
 
 @pytest.fixture(scope="module")
