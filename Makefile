@@ -20,7 +20,7 @@ lab: .venv/lab
 	$(BIN)/jupyter lab notebooks
 
 check: .venv/check
-	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/oxlint app/static
 
 .venv/pip:
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11 to 3.13 is needed")'

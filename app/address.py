@@ -8,9 +8,11 @@ import gradio as gr
 from reaugkd.errors import ReAugKDError
 from reaugkd.plots.links import PageState, app_link, page_state
 
-from .models import ModelMenu
+from .listening import AT_ONCE, IN_PAGE, inputs_of
+from .menu import ModelMenu
 from .parts.maps_panel import MapsPanel
-from .parts.settled import soon_after
+from .parts.throttle import throttled
+from .scripts import script
 
 LONGEST_ADDRESS = 8_000  # characters; browsers send the address, and servers refuse longer ones
 
@@ -52,7 +54,7 @@ def address_of(state: PageState) -> tuple[str, str]:
     return link, " and ".join(missing)
 
 
-def keep_address(views: dict[str, Any], maps: MapsPanel, name: gr.Dropdown, opened: gr.State, **options: Any) -> None:
+def keep_address(views: dict[str, Any], maps: MapsPanel, name: gr.Dropdown, opened: gr.State) -> None:
     """Keep the page's address such that it opens what is seen.
 
     Parameters
@@ -65,26 +67,27 @@ def keep_address(views: dict[str, Any], maps: MapsPanel, name: gr.Dropdown, open
         Holds the name of the model that is asked.
     opened : State
         Holds the name of the view that is open.
-    **options
-        As of any event.
     """
-    watched: set[Any] = {name, opened, *maps.seen, *(part for view in views.values() for part in view.seen)}
+    inputs = {part: inputs_of(part, part.linked_state) for part in (maps, *views.values())}
+    watched: set[Any] = {name, opened}.union(*(named.values() for named in inputs.values()))
     address = gr.Textbox(visible=False)
     missing = gr.State("")
 
-    def link(now: dict[Any, Any]) -> tuple[str, str]:
+    def link(now: dict[Any, Any]) -> dict[Any, Any]:
+        def linked_by(part: Any, *state: PageState) -> PageState:
+            return part.linked_state(*state, **{name: now[box] for name, box in inputs[part].items()})
+
         view = now[opened]
-        asked = views["query"].linked_state(*(now[part] for part in views["query"].seen))
+        asked = linked_by(views["query"])
         asked = replace(asked, view=view, model=now[name], of_view=asked.of_view if view == "query" else {})
-        state = maps.linked_state(asked, *(now[part] for part in maps.seen))
+        state = linked_by(maps, asked)
         if view != "query" and view in views:
-            state = views[view].linked_state(state, *(now[part] for part in views[view].seen))
-        kept, lacking = address_of(state)
+            state = linked_by(views[view], state)
+        query, lacking = address_of(state)
         if lacking and lacking != now[missing]:
             gr.Info(f"The page's address would be too long with the {lacking}: it opens the page without.")
-        return kept, lacking
+        return {address: query, missing: lacking}
 
-    outputs = [address, missing]
     changes = [part.change for part in watched]
-    changed = soon_after(changes, link, {*watched, missing}, outputs, "keep-address", **options)
-    changed.then(None, address, js="link => { history.replaceState(null, '', link); }", api_visibility="private")
+    changed = throttled(changes, link, {*watched, missing}, [address, missing], "keep-address", **AT_ONCE)
+    changed.then(None, address, js=script("set_address"), **IN_PAGE)

@@ -14,7 +14,8 @@ from reaugkd.errors import ReAugKDError, require
 from reaugkd.kinds import read_named
 from reaugkd.texts import check_texts
 
-from .models import SPLITS, ModelMenu, answered_rows, encoded_rows, import_analysis
+from .computed import SPLITS, answered_rows, encoded_rows, import_analysis
+from .menu import ModelMenu
 from .views.memory import memories_of
 
 MOST_ROWS = 1_000

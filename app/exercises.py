@@ -1,7 +1,7 @@
 """Guided tasks for one model: the right answers are computed from it, so they hold for whichever model is chosen."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -161,11 +161,6 @@ def flip_weights(student: NDArray[np.floating], retrieved: NDArray[np.floating])
     return found
 
 
-def _lesson(key: str, question: str, hints: tuple[str, str], solution: str) -> Lesson:
-    lesson = next(lesson for lesson in LESSONS if lesson.key == key)
-    return replace(lesson, question=question, hints=hints, solution=solution)
-
-
 def _page_of(text: Text) -> PageState:
     first, second = two_parts(text)
     return PageState(text=first, text_pair=second)
@@ -173,9 +168,9 @@ def _page_of(text: Text) -> PageState:
 
 def _drawn(generator: np.random.Generator, *preferred: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return all rows of the first choices that leave some, in a drawn order."""
-    for kept in preferred:
-        if kept.any():
-            return generator.permutation(np.flatnonzero(kept)).astype(np.int64)
+    for rows in preferred:
+        if rows.any():
+            return generator.permutation(np.flatnonzero(rows)).astype(np.int64)
     raise ReAugKDError("On no test row does the memory outvote the student; choose another model for this task.")
 
 
@@ -200,30 +195,26 @@ def _weight_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator:
     alone, new = names[own], answer_at(right)
     at = names.index(new)
     ahead, behind = student[row, own] - student[row, at], memory[row, at] - memory[row, own]
-    lesson = _lesson(
-        "weight",
-        f"The student alone calls this {alone}; its {pool.keys[key].k} nearest memories call it "
-        f"{names[int(memory[row].argmax())]}. The student gives ŷ[{alone}] = {student[row, own]:.3f} and ŷ[{new}] = "
-        f"{student[row, at]:.3f}, the memory r[{alone}] = {memory[row, own]:.3f} and r[{new}] = {memory[row, at]:.3f}. "
-        f"What is the smallest λ, in steps of 0.01, at which the blend no longer answers {alone}? Within 0.05 is "
-        "right. The logarithmic pool of the page Query may turn at another λ.",
-        (
-            "λ = 0 is the student alone, λ = 1 the memory alone. Try 0.5, then halve what is left, and halve again.",
-            f"Both classes are level where (1 − λ) ŷ[{alone}] + λ r[{alone}] = (1 − λ) ŷ[{new}] + λ r[{new}]. Solve "
-            "it for λ.",
-        ),
-        f"λ = {right:.2f}. The student is ahead by a = ŷ[{alone}] − ŷ[{new}] = {ahead:.3f}, the memory leads the other "
-        f"way by b = r[{new}] − r[{alone}] = {behind:.3f}. They are level at a / (a + b) = {level:.3f}; at the next "
-        f"step the answer is {new}.",
+    lesson = LESSONS["weight"].filled(
+        alone=alone,
+        new=new,
+        k=pool.keys[key].k,
+        by_memory=names[int(memory[row].argmax())],
+        student=dict(zip(names, student[row], strict=False)),
+        memory=dict(zip(names, memory[row], strict=True)),
+        right=right,
+        ahead=ahead,
+        behind=behind,
+        level=level,
     )
 
     def judged(given: float) -> Verdict:
-        said = f"At λ = {given:g} the answer is {answer_at(given)}"
+        so_far = f"At λ = {given:g} the answer is {answer_at(given)}"
         if abs(given - right) <= NEAR_ENOUGH + 1e-9:
             return Verdict(True, f"From λ = {right:.2f} on the answer is no longer {alone}.")
         if given > right:
-            return Verdict(False, f"{said}, but it is that at a smaller λ already.")
-        return Verdict(False, f"{said} still: λ must be larger.")
+            return Verdict(False, f"{so_far}, but it is that at a smaller λ already.")
+        return Verdict(False, f"{so_far} still: λ must be larger.")
 
     text = encoded.texts[row]
     return Exercise(lesson, in_one_line(text), _page_of(text), (), right, judged)
@@ -237,18 +228,13 @@ def _memories_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generato
     one, found, without = _decided_by_few(model, encoded, pool, rows)
     plain = explain_what_if(model, one, pool, UNCHANGED)
     shown = {neighbour.number: neighbour.text for neighbour in plain.neighbours}
-    lesson = _lesson(
-        "memories",
-        f"With λ = {pool.retrieval_weight:g} the linear blend turns the student's {plain.student_label} into "
-        f"{plain.label}. These are the memories that it averages. Without which of them would the answer be another "
-        "one? Take as few as you can, and check as often as you like.",
-        (
-            "When a memory is struck out, the next nearest takes its place. Begin with the nearest memories that speak "
-            f"for {plain.label}: they have the largest share of it.",
-            f"It takes {'one memory' if len(found) == 1 else f'{len(found)} memories'}. On the page Query, “Which "
-            "memories decide it?” names such a set for the logarithmic pool.",
-        ),
-        f"Without {' and '.join(f'“{shown[number]}”' for number in found)} the answer is {without}.",
+    lesson = LESSONS["memories"].filled(
+        weight=pool.retrieval_weight,
+        alone=plain.student_label,
+        label=plain.label,
+        fewest=len(found),
+        found=[shown[number] for number in found],
+        without=without,
     )
 
     def judged(given: Collection[str]) -> Verdict:
@@ -261,9 +247,8 @@ def _memories_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generato
             return Verdict(False, f"Without {those} the answer is {label}, but fewer are enough.")
         return Verdict(True, f"Without {those} the answer is {label}.")
 
-    options = tuple((said, str(number)) for number, said in shown.items())
-    text = one.texts[0]
-    return Exercise(lesson, in_one_line(text), _page_of(text), options, tuple(map(str, found)), judged)
+    options = tuple((text, str(number)) for number, text in shown.items())
+    return Exercise(lesson, in_one_line(one.texts[0]), _page_of(one.texts[0]), options, tuple(map(str, found)), judged)
 
 
 def _decided_by_few(
@@ -296,22 +281,19 @@ def _classes_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, _: np.ran
         raise ReAugKDError("The student makes no error on the test rows; choose another model for this task.")
     first, second = max(often[0], often[0][::-1], key=lambda pair: counts[pair])
     answer = f"{names[often[0][0]]} and {names[often[0][1]]}"
-    lesson = _lesson(
-        "classes",
-        "Which two classes does the student alone confuse most often on the test rows, both ways counted together? "
-        "The link opens the page with λ = 0: the answers there are the student's.",
-        (
-            "A row of the matrix is a gold label, a column is what was said: what is off the diagonal is an error.",
-            f"Row a, column b and row b, column a are one pair: add them up. One of the two classes is {names[first]}.",
-        ),
-        f"{answer}: {counts[first, second]} rows of {names[first]} were taken for {names[second]} and "
-        f"{counts[second, first]} the other way round. That is {most} of the student's {errors} errors.",
+    lesson = LESSONS["classes"].filled(
+        answer=answer,
+        first=names[first],
+        second=names[second],
+        taken=counts[first, second],
+        back=counts[second, first],
+        errors=errors,
     )
 
     def judged(given: str) -> Verdict:
-        said = f"They are taken for each other {times[given]} {'time' if times[given] == 1 else 'times'}"
+        counted = f"They are taken for each other {times[given]} {'time' if times[given] == 1 else 'times'}"
         is_right = times[given] == most
-        return Verdict(is_right, f"{said}." if is_right else f"{said}, another two more often.")
+        return Verdict(is_right, f"{counted}." if is_right else f"{counted}, another two more often.")
 
     options = tuple((pair, pair) for pair in times)
     return Exercise(lesson, "", PageState(view="errors", retrieval_weight=0.0), options, answer, judged)
@@ -329,30 +311,16 @@ def _label_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator: 
     shown = {number: in_one_line(text) for number, text in zip(rows.index, texts, strict=True)}
     wrong = pd.read_csv(SHOPTALK / "wrong_labels.csv", index_col="id")["wrong_label"]
     is_planted = model.parts.settings.task == "shoptalk" and wrong.get(top["id"]) == top["label"]
-    planted = " It is one of the wrong labels that were planted in shoptalk." if is_planted else ""
-    lesson = _lesson(
-        "label",
-        f"A memory with a wrong label misleads everyone who retrieves it. Here are {len(rows)} memories with their "
-        "labels. One is more suspicious than the others. Which? The link selects them on the maps under the page.",
-        (
-            "Cover the labels. Read each text, say what you would call it, and only then look.",
-            "The page ranks all memories by their suspicion. Search it for a few words of each of these; the columns "
-            "teacher and neighbours say what those think.",
-        ),
-        f"“{shown[most]}” It is labelled {top['label']}. The teacher gives that a probability of "
-        f"{1 - top['teacher_doubt']:.2f} and says {top['teacher']}; {top['neighbour_doubt']:.0%} of its 10 nearest "
-        f"memories have another label.{planted} Suspicion is evidence, no proof: teachers err too. Read the text, then "
-        "relabel it or leave it.",
-    )
+    lesson = LESSONS["label"].filled(count=len(rows), text=shown[most], top=top.to_dict(), is_planted=is_planted)
 
     def judged(given: str) -> Verdict:
         row = rows.loc[int(given)]
-        said = (
+        doubts = (
             f"The teacher gives {row['label']} {1 - row['teacher_doubt']:.2f} here, and {row['neighbour_doubt']:.0%} "
             "of the nearest memories have another label"
         )
         is_right = bool(row["suspicion"] >= top["suspicion"])
-        return Verdict(is_right, f"{said}." if is_right else f"{said}: another one is more suspicious.")
+        return Verdict(is_right, f"{doubts}." if is_right else f"{doubts}: another one is more suspicious.")
 
     options = tuple((f"{rows['label'][number]}: {text}", str(number)) for number, text in shown.items())
     link = PageState(view="memory", selected=tuple(int(number) for number in rows.index))
@@ -372,18 +340,7 @@ def _difference_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, _: np.
         "neither": "these rows do not show that either is better",
     }
     counted = f"Only the memory is right on {first} rows, only the student on {second}"
-    lesson = _lesson(
-        "difference",
-        "Over the test rows: is the memory alone (λ = 1) better than the student alone (λ = 0), and is the difference "
-        "real? The link opens the memory alone as the first, the student alone as the second. We call a difference "
-        "real where chance would bring one so large in fewer than 5 of 100 cases.",
-        (
-            "Rows on which both are right, or both wrong, tell nothing. Look at the two cells where only one is right.",
-            f"{counted}. The p under the answers says how often a fair coin parts them at least so unevenly.",
-        ),
-        f"{counted}. Two equally good ones would part so unevenly with p = {comparison.p_value:.3f}, so "
-        f"{verdicts[right]}.",
-    )
+    lesson = LESSONS["difference"].filled(counted=counted, p=comparison.p_value, verdict=verdicts[right])
 
     def judged(given: str) -> Verdict:
         if given == right:
@@ -392,5 +349,5 @@ def _difference_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, _: np.
             return Verdict(False, "Look at p: is it under 0.05?")
         return Verdict(False, "Count again on how many rows only the one, and only the other, is right.")
 
-    options = tuple((f"{said[0].upper()}{said[1:]}", value) for value, said in verdicts.items())
+    options = tuple((f"{words[0].upper()}{words[1:]}", value) for value, words in verdicts.items())
     return Exercise(lesson, "", PageState(view="compare", retrieval_weight=1.0), options, right, judged)

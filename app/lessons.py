@@ -1,12 +1,16 @@
 """Lessons for the app's Learn page: which texts teach, what is guessed of them, and which guided tasks there are."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from reaugkd.method.pool import KeySettings, Pool
+
+from .rendering import TEMPLATES, fill
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a page that shows these words does not wait for it
     from reaugkd.method.answers import Answers
@@ -137,13 +141,13 @@ def guessed_classes(explanation: "Explanation", gold: str) -> tuple[str, ...]:
     likely[:known] = np.maximum(likely[:known], explanation.student_probabilities)
     named = (explanation.student_label, explanation.memory_label, gold)
     likely[[explanation.classes.index(name) for name in named]] = 2  # before all others
-    kept = np.sort(np.argsort(-likely, kind="stable")[:GUESSED_CLASSES])
-    return tuple(explanation.classes[number] for number in kept)
+    shown = np.sort(np.argsort(-likely, kind="stable")[:GUESSED_CLASSES])
+    return tuple(explanation.classes[number] for number in shown)
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """The words of a task; :func:`app.exercises.exercise` adds those that are about a model.
+    """The words of a task; :func:`app.exercises.exercise` fills them in for a model.
 
     Parameters
     ----------
@@ -155,7 +159,7 @@ class Lesson:
         The formula that it is about.
     question : str
         What is asked.
-    hints : tuple of str
+    hints : sequence of str
         What helps, the vaguer first.
     solution : str
         The right answer, and why.
@@ -165,26 +169,16 @@ class Lesson:
     title: str
     kind: str
     formula: str
-    question: str = ""
-    hints: tuple[str, ...] = ()
-    solution: str = ""
+    question: str
+    hints: Sequence[str]
+    solution: str
+
+    def filled(self, **values: Any) -> "Lesson":
+        """Return the lesson with question, hints and solution filled in."""
+        question, solution = fill(self.question, **values), fill(self.solution, **values)
+        return replace(self, question=question, hints=[fill(hint, **values) for hint in self.hints], solution=solution)
 
 
-LESSONS = (
-    Lesson("weight", "When does the memory win?", "number", "p = (1 − λ) ŷ + λ r"),
-    Lesson("memories", "Which memories decide it?", "several", "r = Σₖ wₖ ȳₖ"),
-    Lesson("classes", "What does the student mix up?", "one", "n(a taken for b) + n(b taken for a)"),
-    Lesson(
-        "label",
-        "Whose label looks wrong?",
-        "one",
-        "suspicion = (1 − ȳ[label] + share of the 10 nearest with another label + harm) / 3",
-    ),
-    Lesson(
-        "difference",
-        "Better, or just lucky?",
-        "one",
-        "McNemar: of the n₁ + n₂ rows on which only one is right, would a fair coin fall so unevenly?",
-    ),
-)
+_WORDS = yaml.safe_load((TEMPLATES / "lessons.yaml").read_text(encoding="utf-8"))
+LESSONS = {key: Lesson(key, **words) for key, words in _WORDS.items()}
 """The tasks of the Learn page, in their order."""

@@ -11,11 +11,12 @@ from gradio.events import Dependency
 from reaugkd.plots.links import PageState
 
 from .address import keep_address, linked_model, linked_state
+from .computed import import_analysis
 from .endpoints import add_endpoints
+from .listening import ALL_ROWS, ASKING, AT_ONCE, LATEST, MAPS, by_name, inputs_of, listen
+from .menu import ModelMenu
 from .model_job import ModelJob
-from .models import ASKING, AT_ONCE, LATEST, ModelMenu, import_analysis
 from .parts.maps_panel import MapsPanel
-from .parts.row_table import ALL_ROWS
 from .parts.typed_text import read_boxes
 from .views.compare import CompareView
 from .views.errors import ErrorsView
@@ -24,8 +25,6 @@ from .views.memory import MemoryView
 from .views.query import QueryView
 from .views.train import TrainView
 from .views.training import TrainingView
-
-MAPS = LATEST | {"concurrency_id": "maps"}
 
 
 def build_app(job: ModelJob) -> gr.Blocks:
@@ -50,18 +49,18 @@ def build_app(job: ModelJob) -> gr.Blocks:
         linked, opened = gr.State(PageState()), gr.State("query")
         answering = gr.State(menu.first)  # the model that was chosen last and could be loaded
         # Outside of the tabs that use them, so that they are read before these are opened; they keep no secret.
-        kept = gr.BrowserState({}, storage_key="reaugkd-solved", secret="reaugkd")
+        solved = gr.BrowserState({}, storage_key="reaugkd-solved", secret="reaugkd")
         edits = gr.BrowserState({}, storage_key="reaugkd-pending", secret="reaugkd")
         with gr.Column(visible=False, render=False) as below:
-            maps = MapsPanel(menu, name)
+            maps = MapsPanel(menu, name, linked)
         with gr.Tabs(visible=False, elem_id="views") as tabs:
             views = {
-                "query": _in_tab("Query", lambda: QueryView(menu, name, maps), opened),
+                "query": _in_tab("Query", lambda: QueryView(menu, name, maps, linked), opened),
                 "errors": _in_tab("Errors", lambda: ErrorsView(menu, name, maps, linked), opened),
                 "memory": _in_tab("Memory", lambda: MemoryView(menu, name, maps, linked, edits), opened),
                 "compare": _in_tab("Compare", lambda: CompareView(menu, name, maps, linked), opened),
                 "train": _in_tab("Train", lambda: TrainView(menu, name), opened),
-                "learn": _in_tab("Learn", lambda: LearnView(menu, name, kept), opened),
+                "learn": _in_tab("Learn", lambda: LearnView(menu, name, solved), opened),
             }
         below.render()
 
@@ -78,7 +77,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
             }
 
         def choose(asked: str, now: str) -> dict[Any, Any]:
-            if asked == now:  # the menu also tells of being left: what follows a choice would take back what was done
+            if asked == now:  # the menu also sends this when it is left: what follows would take back what was done
                 raise gr.Error(f"{asked} answers already.", visible=False, print_exception=False)
             menu.get(asked)  # no page follows a model that cannot be loaded
             # A link is of the model that it opened, and so are the points that are selected.
@@ -87,17 +86,18 @@ def build_app(job: ModelJob) -> gr.Blocks:
         is_ready = _watch_training(page, job, training)
         shown = is_ready.change(show, None, [tabs, below, name, linked, maps.selected, answering], **ASKING)
         # In the queue of the pages that are filled: none is filled for a model that is not there yet.
-        chosen = name.input(choose, [name, answering], [name, answering, linked, maps.selected], **ALL_ROWS)
+        choice = {"asked": name, "now": answering}
+        chosen = by_name(name.input, choose, choice, [name, answering, linked, maps.selected], **ALL_ROWS)
         chosen.failure(lambda name: name, answering, name, queue=False, **AT_ONCE)
         (_, query), *others = views.values()
         for event in (shown.then, chosen.success):
-            answered = event(query.fill, [name, *query.fill_inputs, linked], query.filled, **LATEST)
+            answered = listen(query, event, query.fill, query.filled, **LATEST)
             # The answer first, and others beside it: the maps take seconds.
-            answered.then(maps.fill, [name, linked, maps.selected], maps.filled, **MAPS)
+            listen(maps, answered.then, maps.fill, maps.filled, **MAPS)
         for tab, view in others:
             _fill_when_opened(tab, view, name, chosen, opened)
         linkable = {key: views[key][1] for key in ("query", "errors", "memory", "compare")}
-        keep_address(linkable, maps, name, opened, **AT_ONCE)
+        keep_address(linkable, maps, name, opened)
         add_endpoints(menu)
     return page
 
@@ -106,7 +106,7 @@ def _in_tab(title: str, make: Callable[[], Any], opened: gr.State) -> tuple[gr.T
     """Place a view in a tab of its own, which says when it is opened."""
     with gr.Tab(title, id=title.lower()) as tab:
         view = make()
-    # Not past the queue: a browser is told of a state's change only by events that went through it.
+    # Through the queue: a browser learns of a state's change only by events that went through it.
     tab.select(partial(str, tab.id), None, opened, **AT_ONCE)
     return tab, view
 
@@ -129,16 +129,20 @@ def _fill_when_opened(tab: gr.Tab, view: Any, name: gr.Dropdown, chosen: Depende
     """Fill a view when it is opened for the first time, and again when another model is chosen."""
     filled_for = gr.State(None)
 
-    def open_(name: str, now: str | None, *further: Any) -> dict[Any, Any]:
+    def open_(name: str, filled: str | None, **further: Any) -> dict[Any, Any]:
         import_analysis()
-        return {filled_for: name} | ({} if name == now else view.fill(name, *further))
+        return {filled_for: name} | ({} if name == filled else view.fill(name, **further))
 
-    def change(name: str, opened: str, *further: Any) -> dict[Any, Any]:
+    def change(name: str, opened: str, **further: Any) -> dict[Any, Any]:
         import_analysis()
-        return {filled_for: name} | view.fill(name, *further) if opened == tab.id else {filled_for: None}
+        return {filled_for: name} | view.fill(name, **further) if opened == tab.id else {filled_for: None}
 
     # What is being typed stands in the page before Gradio has taken it: the filling would answer the text before.
-    boxes, filled = getattr(view, "texts", ()), [filled_for, *view.filled]
-    for event, fill, state in ((tab.select, open_, filled_for), (chosen.success, change, opened)):
-        inputs = [name, state, *view.fill_inputs]
-        event(fill, inputs, filled, js=read_boxes(boxes, inputs) if boxes else None, **ALL_ROWS)
+    boxes, outputs = getattr(view, "texts", ()), [filled_for, *view.filled]
+    for event, fill, state in (
+        (tab.select, open_, {"filled": filled_for}),
+        (chosen.success, change, {"opened": opened}),
+    ):
+        inputs = {"name": name} | state | inputs_of(view, view.fill)
+        js = read_boxes(boxes, inputs) if boxes else None
+        by_name(event, fill, inputs, outputs, js=js, **ALL_ROWS)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from reaugkd.texts import Text, in_one_line, texts_of
 
-from .answer_bars import answer_bars, what_happened
-from .neighbour_table import escaped_text
+from ..rendering import render
+from .answer_bars import bars_of, what_happened
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     import numpy as np
@@ -90,10 +90,11 @@ def answer_html(explanation: "Explanation", teacher: "NDArray[np.floating] | Non
     str
         HTML; texts in it are escaped.
     """
-    return (
-        f'<p class="asked">{escaped_text(shortened(in_one_line(explanation.text), LONGEST_SHOWN))}</p>'
-        f'<p class="answer"><b>{escaped_text(explanation.label)}</b> '
-        f"<span>probability {max(explanation.probabilities):.2f}</span></p>"
-        f'<p class="happened">{escaped_text(what_happened(explanation))}</p>'
-        f"{answer_bars(explanation, teacher)}"
+    return render(
+        "answer",
+        text=shortened(in_one_line(explanation.text), LONGEST_SHOWN),
+        label=explanation.label,
+        probability=max(explanation.probabilities),
+        happened=what_happened(explanation),
+        **bars_of(explanation, teacher),
     )

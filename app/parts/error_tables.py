@@ -1,6 +1,5 @@
 """Confusion, disagreements and calibration as HTML whose cells are buttons; what a button means is in ``data-pick``."""
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +8,7 @@ import pandas as pd
 
 from reaugkd.measures.reliability import confidence_column
 
-from .neighbour_table import escaped_text
+from ..rendering import render
 
 if TYPE_CHECKING:  # torch takes seconds to import, and no table needs it
     from reaugkd.analysis.comparison import Comparison
@@ -41,17 +40,11 @@ def confusion_table(counts: pd.DataFrame, voice: str = "answer") -> str:
             f"out: filter the rows by their label to see them"
         )
         names = (errors.sum() + errors.sum(axis=1)).sort_values(ascending=False, kind="stable").index[:MAX_CLASSES]
-    head = "".join(
-        f'<th scope="col" title="{escaped_text(name)}"><span>{escaped_text(name)}</span></th>' for name in names
-    )
-    body = ""
-    for gold, row in zip(names, counts.loc[names, names].to_numpy().tolist(), strict=True):
-        cells = "".join(_count(count, gold, name, most, voice) for name, count in zip(names, row, strict=True))
-        body += f'<tr><th scope="row" title="{escaped_text(gold)}">{escaped_text(gold)}</th>{cells}</tr>'
-    return (
-        f'<table class="confusion"><caption>Gold label down, {escaped_text(voice)} across{note}</caption>'
-        f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>"
-    )
+    rows = [
+        (gold, list(zip(names, row, strict=True)))
+        for gold, row in zip(names, counts.loc[names, names].to_numpy().tolist(), strict=True)
+    ]
+    return render("confusion", names=names, rows=rows, most=most, voice=voice, note=note)
 
 
 def disagreement_table(combinations: pd.DataFrame) -> str:
@@ -68,54 +61,45 @@ def disagreement_table(combinations: pd.DataFrame) -> str:
         HTML of one table; each count picks its rows. A name that is the gold one is marked.
     """
     voices = [name for name in combinations.columns if name not in ("label", "rows")]
-    differ = combinations[["label", *voices]].nunique(axis=1) > 1
-    head = "".join(f"<th>{name}</th>" for name in ("rows", "gold label", *voices))
-    apart, alike = (
-        "".join(_combination(row, voices) for row in combinations[chosen].to_dict("records"))
-        for chosen in (differ, ~differ)
-    )
-    line = f'<tr class="agree"><td colspan="{2 + len(voices)}">All agree</td></tr>' if alike else ""
-    note = "" if apart else '<p class="empty">Gold label, student, memory and answer agree on every row.</p>'
-    table = f"<thead><tr>{head}</tr></thead><tbody>{apart}{line}{alike}</tbody>"
-    return f'{note}<table class="disagreements">{table}</table>'
+    apart: list[dict[str, Any]] = []
+    alike: list[dict[str, Any]] = []
+    for row in combinations.to_dict("records"):
+        names = {name: row[name] for name in ("label", *voices)}
+        (alike if len(set(names.values())) == 1 else apart).append({"names": names, "rows": row["rows"]})
+    return render("disagreements", voices=voices, apart=apart, alike=alike)
 
 
-def reliability_bars(table: pd.DataFrame, voice: str, error: float) -> str:
-    """Draw a reliability diagram: a bar of accuracy for each bin of confidence, a line where it should end.
+def reliability_bars(voices: Mapping[str, tuple[pd.DataFrame, float]]) -> str:
+    """Draw a reliability diagram a voice: a bar of accuracy for each bin of confidence, a line where it should end.
 
     Parameters
     ----------
-    table : DataFrame
-        As :func:`reaugkd.analysis.error_analysis.calibration` gives it.
-    voice : str
-        Whose it is.
-    error : float
-        The expected calibration error, from 0 to 1.
+    voices : mapping of str to (DataFrame, float)
+        By voice the table that :func:`reaugkd.analysis.error_analysis.calibration` gives, and its expected calibration
+        error, from 0 to 1.
 
     Returns
     -------
     str
-        HTML of one figure; each bar picks the rows of its bin.
+        HTML of a figure a voice; each bar picks the rows of its bin.
     """
-    bars = ""
-    for low, high, rows, confidence, accuracy in table.itertuples(index=False):
-        if not rows:
-            bars += '<span class="bin"></span>'
-            continue
-        said = f"{rows} rows of confidence {low:.1f} to {high:.1f}: {accuracy:.0%} right, "
-        said += f"mean confidence {confidence:.0%}"
-        bars += _button(
-            {"between": {confidence_column(voice): [low, high]}},
-            f'<i style="height:{100 * accuracy:.1f}%"></i><b style="bottom:{100 * confidence:.1f}%"></b>'
-            f"<span>{rows}</span>",
-            f' class="bin" title="{said}" aria-label="{said}"',
-        )
-    ticks = "".join(f"<span>{low:.1f}</span>" for low in table["low"])
-    return (
-        f'<figure class="reliability"><figcaption><b>{escaped_text(voice)}</b>: expected calibration error '
-        f'{100 * error:.1f} %</figcaption><div class="bins">{bars}</div><div class="ticks">{ticks}</div>'
-        "<small>confidence; bar: share that is right, line: where it should end</small></figure>"
+    return render(
+        "reliability",
+        voices=[
+            (voice, error, [_bin(row, confidence_column(voice)) for row in table.to_dict("records")])
+            for voice, (table, error) in voices.items()
+        ],
     )
+
+
+def _bin(row: Mapping[Any, Any], column: str) -> dict[str, Any]:
+    """Return a bin with what it picks, and what it says to those who do not see it."""
+    low, high = row["low"], row["high"]
+    says = (
+        f"{row['rows']} rows of confidence {low:.1f} to {high:.1f}: {row['accuracy']:.0%} right, "
+        f"mean confidence {row['confidence']:.0%}"
+    )
+    return {**row, "pick": {"between": {column: [low, high]}}, "says": says}
 
 
 def outcome_table(comparison: "Comparison") -> str:
@@ -132,58 +116,37 @@ def outcome_table(comparison: "Comparison") -> str:
         HTML of one table of two by two; each count picks its rows, and of those on which both are wrong, the rows that
         they answer differently.
     """
-    both, first, second, neither = (_outcome(name, count) for name, count in comparison.counts.items())
-    apart = comparison.both_wrong_differently
-    if apart:
-        pick = {"equal": {"outcome": list(comparison.counts)[3], "differs": "True"}}
-        neither += f"<small>{_button(pick, f'{apart:,} differently')}</small>"
-    head = '<td></td><th scope="col">second right</th><th scope="col">second wrong</th>'
-    return (
-        f'<table class="outcomes"><thead><tr>{head}</tr></thead><tbody>'
-        f'<tr><th scope="row">first right</th><td class="same">{both}</td><td class="first">{first}</td></tr>'
-        f'<tr><th scope="row">first wrong</th><td class="second">{second}</td><td class="same">{neither}</td></tr>'
-        "</tbody></table>"
-    )
+    return render("outcomes", counts=comparison.counts, differently=comparison.both_wrong_differently)
 
 
-def flip_buttons(flips: Mapping[str, int]) -> str:
-    """Say how many answers are others than they were.
+def summary_html(figures: Mapping[str, Any], metric: str, flips: Mapping[str, int], which: str) -> str:
+    """Say in a few words how good answers are.
 
     Parameters
     ----------
+    figures : mapping
+        As :func:`reaugkd.analysis.error_analysis.summary` gives it.
+    metric : str
+        The task's metric.
     flips : mapping of str to int
-        Rows by ``fixed``, ``broken`` and ``changed``; others are left out.
+        Rows by ``fixed``, ``broken`` and ``changed``: what the sliders do to the answers chosen in training; others
+        are left out.
+    which : str
+        Which rows these are.
 
     Returns
     -------
     str
-        HTML; each count picks its rows by their ``flip``.
+        HTML; each count of ``flips`` picks its rows.
     """
     words = {"fixed": "fixed", "broken": "broken", "changed": "from wrong to wrong"}
-    said = {kind: f"{flips[kind]:,} {word}" for kind, word in words.items() if flips.get(kind)}
-    return ", ".join(_button({"equal": {"flip": kind}}, words) for kind, words in said.items()) or "nothing"
-
-
-def _outcome(name: str, count: int) -> str:
-    """Draw a cell of the four; without rows it is no button."""
-    number = _button({"equal": {"outcome": name}}, f"{count:,}") if count else f"<b>{count:,}</b>"
-    return f"{number}<span>{escaped_text(name)}</span>"
-
-
-def _combination(row: Mapping[Any, Any], voices: list[str]) -> str:
-    gold, names = escaped_text(row["label"]), [escaped_text(row[voice]) for voice in voices]
-    cells = "".join(f'<td class="{"right" if name == gold else "wrong"}" title="{name}">{name}</td>' for name in names)
-    pick = _button({"equal": {name: row[name] for name in ("label", *voices)}}, str(row["rows"]))
-    return f'<tr><td>{pick}</td><td title="{gold}">{gold}</td>{cells}</tr>'
-
-
-def _count(count: int, gold: str, predicted: str, most: int, voice: str) -> str:
-    if not count:
-        return "<td></td>"
-    depth = 0.15 + 0.6 * min(1.0, count / most)
-    colour = "rgba(0, 158, 115, 0.25)" if gold == predicted else f"rgba(213, 94, 0, {depth:.2f})"
-    return f'<td style="background:{colour}">{_button({"equal": {"label": gold, voice: predicted}}, str(count))}</td>'
-
-
-def _button(pick: dict[str, Any], inside: str, further: str = "") -> str:
-    return f'<button data-pick="{escaped_text(json.dumps(pick))}"{further}>{inside}</button>'
+    counted = [(kind, f"{flips[kind]:,} {word}") for kind, word in words.items() if flips.get(kind)]
+    return render(
+        "summary",
+        metric=metric.replace("_", " ").capitalize(),
+        rows=figures["rows"],
+        which=which,
+        score=figures["score"],
+        effects=figures["effects"],
+        flips=counted,
+    )

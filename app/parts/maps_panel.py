@@ -3,10 +3,9 @@
 import base64
 import json
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from functools import wraps
+from functools import partial, update_wrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +18,11 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.plots.links import PageState
 from reaugkd.texts import row_in_one_line, text_of_row, two_parts
 
-from ..models import AT_ONCE, ModelMenu, answered_rows, import_analysis, kept
-from .neighbour_table import escaped_text
+from ..computed import answered_rows, cached, import_analysis
+from ..listening import AT_ONCE, LATEST, inputs_of, listen
+from ..menu import ModelMenu
+from ..rendering import render
+from ..scripts import source
 from .row_table import row_table, whose_label
 from .save_button import SaveButton
 
@@ -37,10 +39,9 @@ MOST_LINES = 16  # a fan of more would hide the points
 ASKED_OF_STUDENT = 4_000  # of more memories the student is not asked what it says: the maps would come too late
 LISTED = ["point", "kind", "text", "text_pair", "label", "teacher", "student", "answer", "effect", "moved"]
 OPENED = "<p>Point at a text to read it; click it to open it. Shift and drag, or choose “select”, to circle texts.</p>"
-CANVAS = Path(__file__).parents[1] / "static" / "map_canvas.html"
 
 
-@kept(2)
+@cached(2)
 def points_of(model: "ReAugKDClassifier") -> "MapPoints":
     """Return the points of a model's maps, once; the last two stay."""
     from reaugkd.texts import texts_of
@@ -57,19 +58,19 @@ def points_of(model: "ReAugKDClassifier") -> "MapPoints":
     return map_points(model, answered, memories)
 
 
-def said(name: str, **news: Any) -> str:
-    """Return the value that tells the canvas what is new; the time makes each a new one."""
+def canvas_message(name: str, **news: Any) -> str:
+    """Return the value that says to the canvas what is new; the time makes each a new one."""
     return json.dumps({"model": name, **news, "at": time.time_ns()})
 
 
-def query_said(name: str, model: "ReAugKDClassifier", explanation: "Explanation") -> str:
+def query_message(name: str, model: "ReAugKDClassifier", explanation: "Explanation") -> str:
     """Return the value that shows a query on both maps, with lines to the neighbours by the key that adds most."""
     maps = model.parts.maps
     if maps is None:
-        return said(name)
+        return canvas_message(name)
     places = maps.place(explanation.embedding, model.memory).tolist()
     nearest = [neighbour.number for neighbour in explanation.neighbours[:MOST_LINES]]
-    return said(name, query={"places": places, "neighbours": nearest})
+    return canvas_message(name, query={"places": places, "neighbours": nearest})
 
 
 def _sent(values: NDArray[Any]) -> str:
@@ -81,14 +82,14 @@ def _epochs_sent(epochs: "TrainingEpochs") -> dict[str, Any]:
         "rows": _sent(epochs.rows.astype(np.int32)),
         "teacher": _sent(epochs.teacher_points.astype(np.float32)),
         "students": [_sent(points.astype(np.float32)) for points in epochs.student_points],
-        "said": (
+        "words": (
             f"{len(epochs.rows):,} memories after each epoch of the student's training, on the two principal axes of "
             f"the teacher's embeddings, which show {epochs.explained:.0%} of their variance. The axes stay."
         ),
     }
 
 
-@kept(2)
+@cached(2)
 def points_sent(model: "ReAugKDClassifier") -> dict[str, Any]:
     """Return what a page is sent of a model's maps, once: positions of all points, base64 of float32, and words."""
     from .map_points import KINDS, map_overlap
@@ -104,18 +105,8 @@ def points_sent(model: "ReAugKDClassifier") -> dict[str, Any]:
         "student": _sent(points.student_points),
         "kinds": _sent((points.rows["kind"] == KINDS[1]).to_numpy(np.uint8)),
         "epochs": None if model.parts.epochs is None else _epochs_sent(model.parts.epochs),
-        "said": text,
+        "words": text,
     }
-
-
-def _served(method: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
-    """Return a function of a method: Gradio marks what it serves, and a bound method cannot be marked."""
-
-    @wraps(method)
-    def serve(asked: dict[str, Any]) -> Any:
-        return method(asked)
-
-    return serve
 
 
 class MapsPanel:
@@ -127,10 +118,12 @@ class MapsPanel:
         Gives the model.
     name : Component
         Holds the name of the model whose spaces are shown.
+    linked : State
+        Holds what the page's link asks for.
     """
 
-    def __init__(self, menu: ModelMenu, name: gr.Dropdown) -> None:
-        self.menu, self.name = menu, name
+    def __init__(self, menu: ModelMenu, name: gr.Dropdown, linked: gr.State) -> None:
+        self.menu, self.name, self.linked = menu, name, linked
         self.selected = gr.State([])
         self.opened = gr.State(None)
         gr.Markdown("## Where texts lie: the teacher's space and the student's")
@@ -142,9 +135,10 @@ class MapsPanel:
             )
         self.map = gr.HTML(
             None,
-            html_template=CANVAS.read_text(encoding="utf-8"),
-            js_on_load=CANVAS.with_suffix(".js").read_text(encoding="utf-8"),
-            server_functions=[_served(method) for method in (self.points, self.colours, self.describe)],
+            html_template=source("map_canvas.html"),
+            js_on_load=source("map_canvas.js"),
+            # Gradio marks what it serves, and a bound method cannot be marked.
+            server_functions=[update_wrapper(partial(f), f) for f in (self.points, self.colours, self.describe)],
             apply_default_css=False,
             elem_id="maps",
         )
@@ -153,27 +147,26 @@ class MapsPanel:
                 self.detail = gr.HTML(OPENED, elem_id="map-opened", apply_default_css=False)
                 self.ask = gr.Button("Ask this text", size="sm", visible=False, elem_id="ask-point")
             with gr.Column(scale=1, min_width=320):
-                self.count = gr.HTML("<p>No text is selected.</p>", elem_id="map-selected")
+                self.count = gr.HTML(render("selected", points=0), elem_id="map-selected")
                 self.rows = gr.Dataframe(
                     interactive=False, wrap=True, max_height=300, visible=False, elem_id="map-rows"
                 )
                 self.save = SaveButton("Save as CSV", "selection.csv", "save-selection", size="sm", visible=False)
         self.listed = [self.selected, self.count, self.rows, self.save.button]
-        self.seen = [self.selected, self.colour, self.shown]
         self.filled = [self.map, self.colour, self.shown, self.opened, self.detail, self.ask, *self.listed]
         self._wire()
 
     def _wire(self) -> None:
-        live = AT_ONCE | {"trigger_mode": "always_last"}
-        lassoed = self.map.select(self._select, self.name, self.listed, **live)
+        live = LATEST | AT_ONCE
         opened = [self.map, self.opened, self.detail, self.ask]
-        self.map.open(self._open, self.name, opened, **live)
-        self.rows.select(self._open_row, self.name, opened, **live)
-        drawn = [self.name, self.colour, self.shown]
-        gr.on([self.colour.input, self.shown.input], self._drawn, drawn, self.map, **live)
-        moved = self.moved.click(self._most_moved, self.name, [self.map, *self.listed], **live)
+        lassoed = listen(self, self.map.select, self._select, self.listed, **live)
+        listen(self, self.map.open, self._open, opened, **live)
+        listen(self, self.rows.select, self._open_row, opened, **live)
+        drawn = {"name": self.name, "column": self.colour, "shown": self.shown}
+        gr.on([self.colour.input, self.shown.input], canvas_message, None, self.map, inputs_kwargs=drawn, **live)
+        moved = listen(self, self.moved.click, self._most_moved, [self.map, *self.listed], **live)
         self.chosen = (lassoed, moved)  # views that list what is selected follow these
-        self.save.on_click(self._save, [self.name, self.selected])
+        self.save.on_click(self._save, inputs_of(self, self._save))
 
     def fill(self, name: str, linked: PageState, selected: list[int]) -> dict[Any, Any]:
         """Set the panel up for a model, coloured as a link asks; the points come by themselves.
@@ -210,7 +203,7 @@ class MapsPanel:
         }
 
     def linked_state(self, state: PageState, selected: list[int], colour: str, shown: str) -> PageState:
-        """Return a page's state with what the maps show."""
+        """Return a link's state with what the maps show: the values of its components."""
         column = "" if colour == "label" else colour
         return replace(state, selected=tuple(selected), colour=column, shown="" if shown == "all" else shown)
 
@@ -257,15 +250,14 @@ class MapsPanel:
             Values by component, of those in ``listed``.
         """
         if not selected:
-            nothing = {self.selected: [], self.count: "<p>No text is selected.</p>"}
+            nothing = {self.selected: [], self.count: render("selected", points=0)}
             return nothing | {self.rows: gr.Dataframe(visible=False), self.save.button: gr.Button(visible=False)}
         table = self._table(name, selected)
         shown = table[[column for column in LISTED if column in table.columns]]
-        counts = table["label"].value_counts()
-        labels = ", ".join(f"{escaped_text(str(label))} {count}" for label, count in counts.head(6).items())
+        labels = table["label"].value_counts().head(6).to_dict()
         return {
             self.selected: selected,
-            self.count: f"<p><b>{len(selected):,}</b> selected: {labels}.</p>",
+            self.count: render("selected", points=len(selected), labels=labels),
             self.rows: row_table(shown, visible=True),
             self.save.button: gr.Button(visible=True),
         }
@@ -279,7 +271,7 @@ class MapsPanel:
 
     def show_points(self, name: str, selected: list[int], **news: Any) -> dict[Any, Any]:
         """Select points from another view: on the canvas and in the list."""
-        return {self.map: said(name, selected=selected, **news), **self.list_points(name, selected)}
+        return {self.map: canvas_message(name, selected=selected, **news), **self.list_points(name, selected)}
 
     def linked_points(self, name: str, linked: PageState) -> list[int]:
         """Return the points that a link selects, of those that a model's maps have."""
@@ -315,9 +307,6 @@ class MapsPanel:
 
         return self.show_points(name, most_moved(self._points(name), MOST_MOVED))
 
-    def _drawn(self, name: str, colour: str, shown: str) -> str:
-        return said(name, column=colour, shown=shown)
-
     def _open_row(self, event: gr.SelectData, name: str) -> dict[Any, Any]:
         return self._opened(name, int(event.row_value[0]))
 
@@ -333,20 +322,12 @@ class MapsPanel:
         answered = None if row["kind"] == "memory" else answered_rows(model, "test")
         nearest = nearest_memories(model, points, answered, point, NEIGHBOURS)
         voices = [voice for voice in ("teacher", "student", "answer") if pd.notna(row.get(voice))]
-        labels = "".join(f", {voice} <b>{escaped_text(str(row[voice]))}</b>" for voice in voices)
-        near = "".join(
-            f"<li>{escaped_text(row_in_one_line(memories.iloc[number]))} "
-            f"<b>{escaped_text(memories['label'].iloc[number])}</b> {similarity:.2f}</li>"
-            for number, similarity in nearest
-        )
-        html = (
-            f'<p class="asked">{escaped_text(row_in_one_line(row))}</p>'
-            f"<p>{escaped_text(row['kind'])}, {whose_label(row)} <b>{escaped_text(str(row['label']))}</b>{labels}</p>"
-            f"<p>Nearest memories, by cosine:</p><ol>{near}</ol>"
-        )
+        near = [(row_in_one_line(memories.iloc[at]), memories["label"].iloc[at], cosine) for at, cosine in nearest]
         return {
-            self.map: said(name, opened=point, near=[number for number, _ in nearest]),
+            self.map: canvas_message(name, opened=point, near=[number for number, _ in nearest]),
             self.opened: point,
-            self.detail: html,
+            self.detail: render(
+                "point", text=row_in_one_line(row), row=row.to_dict(), whose=whose_label(row), voices=voices, near=near
+            ),
             self.ask: gr.Button(visible=True),
         }

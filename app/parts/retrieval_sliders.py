@@ -7,14 +7,15 @@ import gradio as gr
 
 from reaugkd.plots.links import PageState
 
-from ..models import AT_ONCE, LATEST, ModelMenu
-from .settled import soon_after
+from ..listening import AT_ONCE, IN_PAGE, LATEST
+from ..menu import ModelMenu
+from .throttle import throttled
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import ReAugKDClassifier
 
 
-def moves(k: float, weight: float, temperature: float, as_fitted: bool, as_chosen: bool) -> dict[str, Any]:
+def overrides(k: float, weight: float, temperature: float, as_fitted: bool, as_chosen: bool) -> dict[str, Any]:
     """Return what the sliders ask for by the names that pools and links give it; None is the model's own.
 
     Parameters
@@ -38,18 +39,18 @@ def moves(k: float, weight: float, temperature: float, as_fitted: bool, as_chose
     }
 
 
-def moves_of_link(linked: PageState) -> dict[str, Any]:
-    """Return what a link asks for, as :func:`moves` does."""
+def overrides_of_link(linked: PageState) -> dict[str, Any]:
+    """Return what a link asks for, as :func:`overrides` does."""
     return {name: getattr(linked, name) for name in ("k", "retrieval_weight", "temperature")}
 
 
-def values_for(
+def slider_values(
     model: "ReAugKDClassifier",
     k: int | None = None,
     retrieval_weight: float | None = None,
     temperature: float | None = None,
-) -> tuple[int, float, float, bool, bool]:
-    """Return what sliders and boxes say where this is asked for, such that :func:`moves` asks for the same.
+) -> dict[str, Any]:
+    """Return what sliders and boxes say where this is asked for, such that :func:`overrides` asks for the same.
 
     Parameters
     ----------
@@ -60,18 +61,18 @@ def values_for(
 
     Returns
     -------
-    tuple
-        In the order of :attr:`RetrievalSliders.values`.
+    dict
+        The arguments of :func:`overrides`.
     """
     pool, key = model.pool, max(model.pool.keys.values(), key=lambda key: key.weight)  # that of the largest weight
     weight = pool.retrieval_weight if retrieval_weight is None else retrieval_weight
-    return (
-        min(k or key.k, len(model.memory)),
-        round(pool.fitted_weight if weight is None else weight, 2),
-        temperature or key.temperature,
-        retrieval_weight is None,
-        k is None and temperature is None,
-    )
+    return {
+        "k": min(k or key.k, len(model.memory)),
+        "weight": round(pool.fitted_weight if weight is None else weight, 2),
+        "temperature": temperature or key.temperature,
+        "as_fitted": retrieval_weight is None,
+        "as_chosen": k is None and temperature is None,
+    }
 
 
 class RetrievalSliders:
@@ -88,8 +89,8 @@ class RetrievalSliders:
 
     Attributes
     ----------
-    values : list of Component
-        The five, in the order in which :func:`moves` takes their values.
+    inputs : dict of str to Component
+        The five, by the names of the arguments of :func:`overrides`.
     """
 
     def __init__(self, menu: ModelMenu, name: gr.Dropdown, place: str = "") -> None:
@@ -101,39 +102,42 @@ class RetrievalSliders:
         self.as_chosen = gr.Checkbox(True, label="k and τ as chosen for each key", elem_id=f"{place}as-chosen")
         self.weight = slider("weight", "λ: weight of the memory", 0, 1, 0.5, 0.01)
         self.as_fitted = gr.Checkbox(True, label="λ as fitted", elem_id=f"{place}as-fitted")
-        self.values: list[Any] = [self.k, self.weight, self.temperature, self.as_fitted, self.as_chosen]
+        names = ("k", "weight", "temperature", "as_fitted", "as_chosen")
+        self.inputs: dict[str, Any] = {name: getattr(self, name) for name in names}
         self._place = place
         for box, sliders in ((self.as_chosen, [self.k, self.temperature]), (self.as_fitted, [self.weight])):
-            unchecked: dict[str, Any] = {"js": "() => false", "trigger_mode": "multiple", "api_visibility": "private"}
-            gr.on([slider.input for slider in sliders], None, None, box, **unchecked)
+            moved = [slider.input for slider in sliders]
+            gr.on(moved, None, None, box, js="() => false", trigger_mode="multiple", **IN_PAGE)
 
             def show(name: str, checked: bool, sliders: list[gr.Slider] = sliders) -> dict[Any, Any]:
                 if not checked:
                     return gr.skip()
-                updates = self.set_to(*values_for(menu.get(name)))
+                updates = self.set_to(**slider_values(menu.get(name)))
                 return {slider: updates[slider] for slider in sliders}
 
             box.input(show, [name, box], sliders, **AT_ONCE)
 
     def on_move(
-        self, answer: Callable[..., dict[Any, Any]], inputs: list[Any], outputs: list[Any], **options: Any
+        self, answer: Callable[..., dict[Any, Any]], inputs: dict[str, Any], outputs: list[Any], **options: Any
     ) -> None:
         """Answer anew whenever one of them is moved; a slider that is moved counts in the place of what was chosen.
 
         Parameters
         ----------
         answer : callable
-            Takes the values of the inputs and returns those of outputs.
-        inputs, outputs : list of Component
-            As of any event; all five are among the inputs.
+            Takes the values of the inputs by their names, and those of the five, and returns those of outputs.
+        inputs : dict of str to Component
+            Further inputs.
+        outputs : list of Component
+            As of any event.
         **options
             As of any event, where they are to be others than those of a text that the model is asked.
         """
-        events = [part.input for part in self.values]
-        soon_after(events, answer, inputs, outputs, f"{self._place}moved", **LATEST | options)
+        events = [part.input for part in self.inputs.values()]
+        throttled(events, answer, inputs | self.inputs, outputs, f"{self._place}moved", **LATEST | options)
 
     def set_to(self, k: int, weight: float, temperature: float, as_fitted: bool, as_chosen: bool) -> dict[Any, Any]:
-        """Return updates of the sliders to values as :func:`values_for` gives them, with room for these."""
+        """Return updates of the sliders to values as :func:`slider_values` gives them, with room for these."""
         # Gradio refuses whatever comes with a value outside of its slider, and what the page is just filled with may
         # come with the values from before: so no slider ends within those that it opens with.
         low, high = min(0.01, temperature), max(0.5, temperature)

@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 import pandas as pd
 
-from ..models import LATEST
-from .neighbour_table import escaped_text
+from ..rendering import render
 
 if TYPE_CHECKING:
     Row = Mapping[Any, Any] | pd.Series[Any]
 
-# Whole sets of rows take seconds: nobody's text waits for them.
-ALL_ROWS = LATEST | {"concurrency_id": "rows"}
 MAX_ROWS = 500
 # In pixels. What a memory fixes and breaks stays in sight on a screen of 1280.
 WIDTHS = {
@@ -31,11 +28,6 @@ WIDTHS = {
     "second_probability": 180,
     "outcome": 175,
 }
-# What a button of a table means stands in its data-pick; one listener serves all tables that come later.
-PICK = """element.addEventListener('click', event => {
-  const button = event.target.closest('[data-pick]');
-  if (button) trigger('select', {pick: button.dataset.pick});
-});"""
 
 
 def listed_html(which: str, rows: int) -> str:
@@ -53,8 +45,7 @@ def listed_html(which: str, rows: int) -> str:
     str
         HTML; texts in it are escaped.
     """
-    more = f"; the first {MAX_ROWS} are listed, the file holds all" if rows > MAX_ROWS else ""
-    return f"<p><b>{rows:,}</b> rows: {escaped_text(which)}{more}</p>"
+    return render("listed", which=which, rows=rows, most=MAX_ROWS)
 
 
 def whose_label(row: "Row") -> str:

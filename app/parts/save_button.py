@@ -7,7 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from ..models import LATEST
+from ..listening import IN_PAGE, LATEST
+from ..scripts import script
 
 FILES = tempfile.TemporaryDirectory(prefix="reaugkd-")  # goes with the server
 
@@ -36,7 +37,7 @@ class SaveButton:
         self.file_name, self.link = file_name, f"{elem_id}-file"
         self.button = gr.Button(label, elem_id=elem_id, **options)
 
-    def on_click(self, write: Callable[..., None], inputs: list[Any], **options: Any) -> None:
+    def on_click(self, write: Callable[..., None], inputs: dict[str, Any], **options: Any) -> None:
         """Write the file when the button is clicked.
 
         Call it outside of what is shown and hidden again: Gradio would show the link to the file with the rest.
@@ -44,18 +45,18 @@ class SaveButton:
         Parameters
         ----------
         write : callable
-            Takes the file's path and the values of the inputs.
-        inputs : list of Component
+            Takes the file's path, and the values of the inputs by their names.
+        inputs : dict of str to Component
             As of any event.
         **options
             As of any event, where they are to be others than those of a text that the model is asked.
         """
         link = gr.DownloadButton(visible="hidden", elem_id=self.link)
 
-        def written(*values: Any) -> str:
+        def written(**values: Any) -> str:
             path = Path(tempfile.mkdtemp(dir=FILES.name)) / self.file_name
-            write(path, *values)
+            write(path, **values)
             return str(path)
 
-        saved = self.button.click(written, inputs, link, **LATEST | options)
-        saved.then(None, js=f"() => document.querySelector('#{self.link}').click()", api_visibility="private")
+        saved = self.button.click(written, None, link, inputs_kwargs=inputs, **LATEST | options)
+        saved.then(None, js=script("click", element=f"#{self.link}"), **IN_PAGE)

@@ -1,25 +1,18 @@
 """Boxes of text that are answered as one types."""
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
 
-from ..models import LATEST
-
-# A box that the page fills sends a change before the page has taken its value: it is read where it stands.
-READ = """(...values) => {{
-    for (const [place, box] of Object.entries({boxes}))
-        values[place] = document.querySelector(box)?.value ?? values[place];
-    return values.slice(0, {count});
-}}"""
+from ..listening import LATEST
+from ..scripts import script
 
 
 def on_typing(
     boxes: list[gr.Textbox],
     answer: Callable[..., dict[Any, Any]],
-    inputs: list[Any],
+    inputs: dict[str, Any],
     outputs: list[Any],
     **options: Any,
 ) -> None:
@@ -30,25 +23,32 @@ def on_typing(
     Parameters
     ----------
     boxes : list of Textbox
-        The boxes, each with an ``elem_id``; all are among the inputs.
+        The boxes, each with an ``elem_id``.
     answer : callable
-        Takes the values of the inputs and returns those of outputs.
-    inputs, outputs : list of Component
+        Takes the values of the inputs by their names and returns those of outputs.
+    inputs : dict of str to Component
+        The boxes among them.
+    outputs : list of Component
         As of any event.
     **options
         As of any event, where they are to be others than those of a text that the model is asked.
     """
-    gr.on([box.change for box in boxes], answer, inputs, outputs, js=read_boxes(boxes, inputs), **LATEST | options)
+    events, js = [box.change for box in boxes], read_boxes(boxes, inputs)
+    gr.on(events, answer, None, outputs, inputs_kwargs=inputs, js=js, **LATEST | options)
 
 
-def read_boxes(boxes: Sequence[gr.Textbox], inputs: list[Any]) -> str:
-    """Return the script by which an event reads what stands in some of its inputs, each with an ``elem_id``."""
-    places = {inputs.index(box): f"#{box.elem_id} textarea" for box in boxes}
-    return READ.format(boxes=json.dumps(places), count=len(inputs))
+def read_boxes(boxes: Sequence[gr.Textbox], inputs: dict[str, Any]) -> str:
+    """Return the script by which an event reads what stands in some of its inputs, each with an ``elem_id``.
+
+    A box that the page fills sends a change before the page has taken its value.
+    """
+    values = list(inputs.values())
+    places = {values.index(box): f"#{box.elem_id} textarea" for box in boxes}
+    return script("read_boxes", boxes=places, count=len(values))
 
 
 def place_boxes(placeholder: str, elem_id: str) -> tuple[gr.Textbox, gr.Textbox]:
-    """Place the boxes of a text and of a second one; nobody types there until :func:`filled_boxes` opens them.
+    """Place the boxes of a text and of a second one; one can type there once :func:`filled_boxes` has opened them.
 
     What is typed before the page's own first text comes would be overwritten by it.
 
@@ -74,7 +74,7 @@ def filled_boxes(
 ) -> dict[Any, Any]:
     """Open the boxes of a text for typing and put texts into them.
 
-    A box that holds its text already is let alone: more may be typed since.
+    A box that holds its text already stays as it is: more may be typed since.
 
     Parameters
     ----------

@@ -1,6 +1,5 @@
 /* Two maps on one canvas, teacher's and student's space on the same axes. Points come once from server.points, then
    only colours, numbers of points and small commands go to and fro. Data is drawn or set as textContent, never as HTML. */
-const PANELS = ['teacher', 'student'];
 const GAP = 16, TOP = 26, HIT = 9, FOCUS = '#d55e00';
 const state = {
   model: null, count: 0, at: null, codes: null, legend: [], kinds: null, shown: 'all', selected: new Set(),
@@ -47,9 +46,9 @@ const isShown = point => (state.epoch === null || !Number.isNaN(state.at[1][2 * 
   && (state.shown === 'all' || state.kinds[point] === (state.shown === 'memory' ? 0 : 1));
 const isLit = point => !state.selected.size || state.selected.has(point);
 
-function clipped(ctx, panel, box, draw) {
+function clipped(ctx, panel, box, paintInside) {
   const [left, top] = corner(panel, box);
-  ctx.save(); ctx.beginPath(); ctx.rect(left, top, box.side, box.high); ctx.clip(); draw(); ctx.restore();
+  ctx.save(); ctx.beginPath(); ctx.rect(left, top, box.side, box.high); ctx.clip(); paintInside(); ctx.restore();
 }
 function drawPoints(panels, box, ratio) {
   const ctx = base.getContext('2d'), radius = 3, many = state.count > 5000;
@@ -97,9 +96,9 @@ function drawMoves(ctx, panel, box) {
   }
   ctx.stroke(); ctx.globalAlpha = 1;
 }
-function ring(point, panel, box, colour, radius) {
+function ring(point, panel, box, shade, radius) {
   const [x, y] = project(place(point, panel), panel, box);
-  context.strokeStyle = colour; context.lineWidth = 2.5;
+  context.strokeStyle = shade; context.lineWidth = 2.5;
   context.beginPath(); context.arc(x, y, radius, 0, 6.2832); context.stroke();
 }
 /* The query moves with the points. */
@@ -131,8 +130,8 @@ function drawMarks(box) {
 }
 function star(x, y) {
   context.beginPath();
-  for (let corner = 0; corner < 10; corner++) {
-    const angle = Math.PI * (corner / 5 - 0.5), radius = corner % 2 ? 5 : 12;
+  for (let point = 0; point < 10; point++) {
+    const angle = Math.PI * (point / 5 - 0.5), radius = point % 2 ? 5 : 12;
     context.lineTo(x + radius * Math.cos(angle), y + radius * Math.sin(angle));
   }
   context.closePath(); context.fillStyle = FOCUS; context.fill();
@@ -175,7 +174,7 @@ function tell() {
     + 'Arrow keys go through the points, Enter opens one, Escape clears the selection, plus and minus zoom.');
 }
 function fit() {
-  let low = [Infinity, Infinity], top = [-Infinity, -Infinity];
+  const low = [Infinity, Infinity], top = [-Infinity, -Infinity];
   const spaces = state.epoch === null ? state.at : [state.epochs.teacher, ...state.epochs.students];
   for (const space of spaces) for (let n = 0; n < space.length; n++) {
     if (Number.isNaN(space[n])) continue;
@@ -192,7 +191,7 @@ async function load(model) {
   context.setTransform(1, 0, 0, 1, 0, 0); context.clearRect(0, 0, canvas.width, canvas.height);
   const found = await server.points({model});
   if (state.model !== model) return;
-  status.textContent = state.said = found.error || found.said;
+  status.textContent = state.words = found.error || found.words;
   canvas.parentElement.hidden = Boolean(found.error);
   if (found.error) return;
   texts.clear();
@@ -215,7 +214,7 @@ function watched(epochs, count) {
     rows.forEach((row, number) => every.set(known.subarray(2 * number, 2 * number + 2), 2 * row));
     return every;
   };
-  return {teacher: spread(epochs.teacher), students: epochs.students.map(spread), said: epochs.said};
+  return {teacher: spread(epochs.teacher), students: epochs.students.map(spread), words: epochs.words};
 }
 function offerEpochs() {
   const last = state.epochs ? state.epochs.students.length : 0;
@@ -230,7 +229,7 @@ function showEpoch(number) {
   state.at = onMaps ? state.maps : [state.epochs.teacher, state.epochs.students[number]];
   find('epoch').value = number;
   find('epoch-said').textContent = onMaps ? 'maps' : number ? `epoch ${number}` : 'before';
-  status.textContent = onMaps ? state.said : state.epochs.said;
+  status.textContent = onMaps ? state.words : state.epochs.words;
   if ((before === null) === onMaps) draw(); else fit();
 }
 let playing = 0;
@@ -263,23 +262,23 @@ async function colour(column) {
 }
 /* What Python says comes as the value: the model, and what is new of query, selected, opened, column and shown. */
 function receive() {
-  let said = props.value;
-  if (typeof said === 'string') { try { said = JSON.parse(said); } catch { said = null; } }
-  if (!said || !said.model) return;
-  if (said.model !== state.model || !state.ready) {  // until the points are there, what is said adds up
-    state.waiting = said.model === state.model ? {...state.waiting, ...said} : said;
-    if (said.model !== state.model) load(said.model);
+  let message = props.value;
+  if (typeof message === 'string') { try { message = JSON.parse(message); } catch { message = null; } }
+  if (!message?.model) return;
+  if (message.model !== state.model || !state.ready) {  // until the points are there, messages add up
+    state.waiting = message.model === state.model ? {...state.waiting, ...message} : message;
+    if (message.model !== state.model) load(message.model);
     return;
   }
-  apply(said);
+  apply(message);
 }
-function apply(said) {
-  if ('query' in said) { state.query = said.query; state.opened = -1; state.near = []; }
-  if ('selected' in said) state.selected = new Set(said.selected);
-  if ('shown' in said) state.shown = said.shown;
-  if ('opened' in said) Object.assign(state, {opened: said.opened, near: said.near, query: null});
-  if (said.column && said.column !== state.column) colour(said.column);
-  else draw('selected' in said || 'shown' in said ? [0, 1] : []);  // a query is a mark: the points stay as they are
+function apply(message) {
+  if ('query' in message) { state.query = message.query; state.opened = -1; state.near = []; }
+  if ('selected' in message) state.selected = new Set(message.selected);
+  if ('shown' in message) state.shown = message.shown;
+  if ('opened' in message) Object.assign(state, {opened: message.opened, near: message.near, query: null});
+  if (message.column && message.column !== state.column) colour(message.column);
+  else draw('selected' in message || 'shown' in message ? [0, 1] : []);  // a query is a mark: the points stay as they are
 }
 function select(points) {
   state.selected = new Set(points); draw();

@@ -1,7 +1,8 @@
 """The page that compares: two models, or two ways of answering of one, on the same text and over the same rows."""
 
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import pandas as pd
@@ -10,18 +11,20 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.plots.links import PageState
 from reaugkd.texts import text_of_row, two_parts
 
-from ..models import LATEST, SPLITS, ModelMenu, encoded_rows, kept
+from ..computed import SPLITS, cached, encoded_rows
+from ..listening import ALL_ROWS, IN_PAGE, LATEST, by_name
+from ..menu import ModelMenu
 from ..parts.answer import answer_html, asked_text, example_texts, teacher_of
 from ..parts.code_box import place_code
 from ..parts.error_tables import outcome_table
 from ..parts.maps_panel import MapsPanel
-from ..parts.neighbour_table import escaped_text
-from ..parts.row_table import ALL_ROWS, PICK
-from ..parts.sentence import sentence_html
-from ..parts.settled import soon_after
+from ..parts.problem import problem_html
+from ..parts.throttle import throttled
 from ..parts.typed_text import filled_boxes, on_typing, place_boxes
+from ..rendering import render
+from ..scripts import script, source
 from ..snippets import compare_code
-from .rows import RowsView, rows_in_words, selected_rows
+from .rows import RowsPage, RowsView, Updates
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import Explanation, ReAugKDClassifier
@@ -33,46 +36,32 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
 WAYS = {None: "λ as fitted", 0.0: "the student alone (λ = 0)", 1.0: "the memory alone (λ = 1)"}
 FITTED = "fitted"  # so a link says that the second side's λ is
 DIFFERING: dict[str, Any] = {"equal": {"differs": "True"}}
+SIDES = ("second", "first_weight", "first_fitted", "second_weight", "second_fitted")
 
 
-class Seen(NamedTuple):
+@dataclass(frozen=True)
+class ComparePage(RowsPage):
     """What the page shows.
 
     Parameters
     ----------
-    name, second : str
-        The models of both sides.
-    rows : list of int
-        The test rows that are selected on the maps.
-    picked : dict
-        The arguments of a row filter that a cell or a button gave.
+    second : str
+        The model of the second side; the first one's is ``name``.
     first_weight, second_weight : float
         λ of either side, where it is not the fitted one.
     first_fitted, second_fitted : bool
         Whether it is.
-    split, holds : str
-        Whose rows, and what a listed text holds.
     text, text_pair : str
         What both answer.
     """
 
-    name: str
-    second: str
-    rows: list[int]
-    picked: dict[str, Any]
-    first_weight: float
-    first_fitted: bool
-    second_weight: float
-    second_fitted: bool
-    split: str = SPLITS[0]
-    holds: str = ""
+    second: str = ""
+    first_weight: float = 0.5
+    first_fitted: bool = True
+    second_weight: float = 0.5
+    second_fitted: bool = True
     text: str = ""
     text_pair: str = ""
-
-    @property
-    def chosen(self) -> dict[str, Any]:
-        """What was picked and what the box says as the arguments of a row filter."""
-        return {**self.picked, "text": self.holds, "rows": selected_rows(self.rows, self.split)}
 
     @property
     def weights(self) -> tuple[float | None, float | None]:
@@ -83,13 +72,13 @@ class Seen(NamedTuple):
         )
 
 
-@kept(4)
+@cached(4)
 def asked_once(model: "ReAugKDClassifier", text: str, text_pair: str) -> "EncodedTexts":
     """Run the student on a text once, also where both sides, or a slider, ask it again; the last four stay."""
     return asked_text(model, text, text_pair)
 
 
-@kept(4)
+@cached(4)
 def comparison_of(first: "Side", second: "Side", split: str, rows: tuple[int, ...] = ()) -> "Comparison":
     """Compare two sides over a split of their evaluation rows, or some rows of it, once; the last four stay."""
     from reaugkd.analysis.comparison import compare
@@ -114,17 +103,9 @@ def explained(side: "Side", text: str, text_pair: str) -> "tuple[Explanation, En
     return explain(_answered(side, asked)), asked
 
 
-def verdict_html(first: str, second: str) -> str:
-    """Say whether both give a text the same label."""
-    if first == second:
-        return f"<p>Both answer <b>{escaped_text(first)}</b>.</p>"
-    return f"<p>They differ: the first <b>{escaped_text(first)}</b>, the second <b>{escaped_text(second)}</b>.</p>"
-
-
 def title_html(place: str, name: str, weight: float | None) -> str:
     """Say over an answer which model gives it, and by which λ: on a phone one stands below the other."""
-    way = WAYS.get(weight) or f"λ = {weight:.2f}"
-    return f"<h3>{escaped_text(f'{place}: {name}, {way}')}</h3>"
+    return render("side", place=place, name=name, way=WAYS.get(weight) or f"λ = {weight:.2f}")
 
 
 class CompareView(RowsView):
@@ -141,13 +122,13 @@ class CompareView(RowsView):
                 self.first = gr.Textbox(
                     menu.first, label="First: the model chosen above", interactive=False, elem_id="compare-first"
                 )
-                first = self._place_weight("first")
+                self.first_weight, self.first_fitted = self._place_weight("first")
             with gr.Column(min_width=320):
                 self.second = gr.Dropdown([menu.first], value=menu.first, label="Second", elem_id="compare-second")
-                second = self._place_weight("second")
-        self.sides: dict[str, Any] = {"second": self.second, **first, **second}
+                self.second_weight, self.second_fitted = self._place_weight("second")
         with gr.Row():
             self.texts = place_boxes("Type a text: both answer as you type", "compare-text")
+        self.text, self.text_pair = self.texts
         self.message = gr.HTML(visible=False, elem_id="compare-message")
         self.verdict = gr.HTML(elem_id="compare-verdict")
         with gr.Row():
@@ -159,53 +140,42 @@ class CompareView(RowsView):
         self.split = gr.Radio(SPLITS, value="test", label="Rows", elem_id="compare-split")
         self.summary = gr.HTML("<p>Opens with the model.</p>", elem_id="compare-summary")
         with gr.Column(visible=False) as self.below:
-            self.outcomes = gr.HTML(elem_id="compare-outcomes", js_on_load=PICK, apply_default_css=False)
+            self.outcomes = gr.HTML(
+                elem_id="compare-outcomes", js_on_load=source("buttons.js"), apply_default_css=False
+            )
             self._place_list(differing="Only where they differ", all="List all rows")
         self.code = place_code("compare-code")
         self._wire()
 
-    def _place_weight(self, side: str) -> dict[str, Any]:
+    def _place_weight(self, side: str) -> tuple[gr.Slider, gr.Checkbox]:
         """Place λ of a side, which is the fitted one until the slider is moved."""
         label = "λ: 0 is the student alone, 1 the memory alone"
         weight = gr.Slider(0, 1, 0.5, step=0.01, label=label, buttons=[], elem_id=f"compare-{side}-weight")
         fitted = gr.Checkbox(True, label="λ as fitted", elem_id=f"compare-{side}-fitted")
-        weight.input(None, None, fitted, js="() => false", trigger_mode="multiple", api_visibility="private")
-        return {f"{side}_weight": weight, f"{side}_fitted": fitted}
+        weight.input(None, None, fitted, js="() => false", trigger_mode="multiple", **IN_PAGE)
+        return weight, fitted
 
     def _wire(self) -> None:
-        answered = [self.message, self.verdict, self.first_answer, self.second_answer, self.code, self.shown]
+        sides, answers = [getattr(self, name) for name in SIDES], [self.message, self.verdict]
+        answers += [self.first_answer, self.second_answer]
         self.listed.append(self.code)
         self.whole = [self.summary, self.below, self.outcomes, *self.listed]
-        drawn = [*answered[:4], *self.whole]
-        self.fill_inputs += self.texts
-        self.filled = [self.first, *self.sides.values(), self.split, self.holds, *self.texts, *drawn]
+        self.filled = [self.first, *sides, self.split, self.holds, *self.texts, *answers, *self.whole]
         # All in the queue of the filling: what a model says that comes late would stand over what was asked meanwhile.
-        chosen = partial(soon_after, [part.input for part in self.sides.values()], elem_id="compare-moved")
-        self._on(chosen, self._drawn_whole, drawn, **self.sides)
-        self._on(self.split.input, self._drawn, self.whole, split=self.split)
-        text, text_pair = self.texts
-        self._on(partial(on_typing, [*self.texts]), self._answers, answered, text=text, text_pair=text_pair)
+        moved = partial(throttled, [box.input for box in sides], elem_id="compare-moved")
+        self._on(moved, self._drawn_whole, [*answers, *self.whole], *SIDES)
+        self._on(partial(by_name, self.split.input), self._drawn, self.whole, "split")
+        typed = partial(on_typing, [*self.texts])
+        self._on(typed, self._answers, [*answers, self.code, self.shown], "text", "text_pair")
         self.second.focus(lambda: gr.Dropdown(choices=self.menu.names()), None, self.second, **LATEST)
         self.outcomes.select(self._pick, self.shown, self.listed, **ALL_ROWS)
-        differing, whole = {"picked": DIFFERING}, {"picked": {}, "holds": ""}
-        self.buttons["differing"].click(
-            lambda seen: self._listed(seen._replace(**differing)), self.shown, self.listed, **ALL_ROWS
-        )
-        self.buttons["all"].click(
-            lambda seen: {self.holds: "", **self._listed(seen._replace(**whole))},
-            self.shown,
-            [self.holds, *self.listed],
-            **ALL_ROWS,
-        )
+        self.buttons["differing"].click(self._list_differing, self.shown, self.listed, **ALL_ROWS)
+        self.buttons["all"].click(self._list_all, self.shown, [self.holds, *self.listed], **ALL_ROWS)
         opened = self.rows.select(self._open, self.shown, [*self.texts], **LATEST)
-        opened.then(
-            None,
-            js="() => document.querySelector('#compare-text').scrollIntoView({block: 'nearest'})",
-            api_visibility="private",
-        )
+        opened.then(None, js=script("scroll_to", element="#compare-text", block="nearest"), **IN_PAGE)
         self._wire_list()
 
-    def fill(self, name: str, linked: PageState, selected: list[int], text: str, text_pair: str) -> dict[Any, Any]:
+    def fill(self, name: str, linked: PageState, selected: list[int], text: str, text_pair: str) -> Updates:
         """Set a model beside its own student, and answer the text that is there, or else a row on which they differ.
 
         Where no key has a weight, the model answers as its student does, and the memory alone stands beside it. A
@@ -231,123 +201,123 @@ class CompareView(RowsView):
         linked = linked.asked_of("compare", name)
         asked, weight, (_, weights) = linked.of_view, linked.retrieval_weight, model.pool.weights
         is_student = weight == 0.0 or (weight is None and not any(weights.values()))
-        seen = Seen(
+        shown = ComparePage(
             name,
-            asked["second"] if asked.get("second") in self.menu.names() else name,
             rows,
-            **self._picked(linked, name, rows),
+            **self._filtered(linked, name, rows),
+            split=asked["split"] if asked.get("split") in SPLITS else SPLITS[0],
+            holds=asked.get("holds", ""),
+            second=asked["second"] if asked.get("second") in self.menu.names() else name,
             first_weight=round(model.pool.fitted_weight, 2) if weight is None else weight,
             first_fitted=weight is None,
             second_weight=float(asked.get("second_weight", 1.0 if is_student else 0.0)),
             second_fitted=asked.get("second_by") == FITTED,
-            split=asked["split"] if asked.get("split") in SPLITS else SPLITS[0],
-            holds=asked.get("holds", ""),
         )
         is_pair, texts = model.parts.settings.is_pair, (linked.text, linked.text_pair) if linked.text else held
         if not texts[0].strip() or (is_pair and not texts[1].strip()):
-            texts = self._example(seen)
-        seen = seen._replace(text=texts[0], text_pair=texts[1])
+            texts = self._example(shown)
         return {
             self.first: name,
-            **{box: getattr(seen, part) for part, box in self.sides.items()},
-            self.second: gr.Dropdown(self.menu.names(), value=seen.second),
-            self.split: seen.split,
-            self.holds: seen.holds,
+            **{getattr(self, side): getattr(shown, side) for side in SIDES},
+            self.second: gr.Dropdown(self.menu.names(), value=shown.second),
+            self.split: shown.split,
+            self.holds: shown.holds,
             **filled_boxes(self.texts, held, texts, is_pair),
-            **self._drawn_whole(seen),
+            **self._drawn_whole(replace(shown, text=texts[0], text_pair=texts[1])),
         }
 
-    def _linked(self, seen: Seen) -> dict[str, Any]:
+    def _linked(self, shown: ComparePage) -> dict[str, Any]:
         of_view = {
-            "second": "" if seen.second == seen.name else seen.second,
-            "second_by": FITTED if seen.second_fitted else "",
-            "second_weight": "" if seen.second_fitted else str(seen.second_weight),
-            "split": "" if seen.split == SPLITS[0] else seen.split,
-            "holds": seen.holds,
-            "picked": self._picked_in_link(seen),
+            "second": "" if shown.second == shown.name else shown.second,
+            "second_by": FITTED if shown.second_fitted else "",
+            "second_weight": "" if shown.second_fitted else str(shown.second_weight),
+            "split": "" if shown.split == SPLITS[0] else shown.split,
+            "holds": shown.holds,
+            "picked": self._filter_in_link(shown),
         }
-        asked = {"text": seen.text, "text_pair": seen.text_pair, "retrieval_weight": seen.weights[0]}
+        asked = {"text": shown.text, "text_pair": shown.text_pair, "retrieval_weight": shown.weights[0]}
         return {**asked, "k": None, "temperature": None, "of_view": of_view}
 
-    def _example(self, seen: Seen) -> tuple[str, str]:
+    def _example(self, shown: ComparePage) -> tuple[str, str]:
         """Return the first text on which both differ, or any where there is none."""
         try:
-            table = self._every_row(seen)
+            table = self._every_row(shown)
         except ReAugKDError:
-            return two_parts(example_texts(self.menu.get(seen.name))[0])
+            return two_parts(example_texts(self.menu.get(shown.name))[0])
         return two_parts(text_of_row(table.iloc[int(table["differs"].argmax())]))
 
-    def _sides(self, seen: Seen) -> "tuple[Side, Side]":
-        """Return both sides, checked; a model that cannot be loaded is told as one that cannot be compared."""
+    def _sides(self, shown: ComparePage) -> "tuple[Side, Side]":
+        """Return both sides, checked; one sentence also where a model cannot be loaded."""
         from reaugkd.analysis.comparison import check_comparable
 
         try:
-            models = [self.menu.get(seen.name), self.menu.get(seen.second)]
+            models = [self.menu.get(shown.name), self.menu.get(shown.second)]
         except gr.Error as error:
             raise ReAugKDError(error.message) from error
         check_comparable(*models)
-        return (models[0], seen.weights[0]), (models[1], seen.weights[1])
+        return (models[0], shown.weights[0]), (models[1], shown.weights[1])
 
-    def _compared(self, seen: Seen) -> "Comparison":
-        return comparison_of(*self._sides(seen), seen.split, tuple(selected_rows(seen.rows, seen.split) or ()))
+    def _compared(self, shown: ComparePage) -> "Comparison":
+        return comparison_of(*self._sides(shown), shown.split, tuple(shown.selected or ()))
 
-    def _every_row(self, seen: Seen) -> pd.DataFrame:
-        return self._compared(seen).table
+    def _every_row(self, shown: ComparePage) -> pd.DataFrame:
+        return self._compared(shown).table
 
-    def _drawn_whole(self, seen: Seen) -> dict[Any, Any]:
+    def _drawn_whole(self, shown: ComparePage) -> Updates:
         """Return all that both sides say: of the text, and over the rows."""
-        return self._answers(seen) | self._drawn(seen)
+        return self._answers(shown) | self._drawn(shown)
 
-    def _answers(self, seen: Seen) -> dict[Any, Any]:
-        """Let both sides answer the text; a sentence in the place of answers that would be of nothing."""
-        shown = {self.shown: seen, self.code: self._code(seen)}
+    def _answers(self, shown: ComparePage) -> Updates:
+        """Let both sides answer the text; a sentence in the place of answers where there are none."""
+        always = {self.shown: shown, self.code: self._code(shown)}
         try:
-            answers = [explained(side, seen.text, seen.text_pair) for side in self._sides(seen)]
+            answers = [explained(side, shown.text, shown.text_pair) for side in self._sides(shown)]
         except ReAugKDError as error:
             blank = {self.verdict: "", self.first_answer: "", self.second_answer: ""}
-            return {**shown, **blank, self.message: gr.HTML(sentence_html(error), visible=True)}
+            return {**always, **blank, self.message: gr.HTML(problem_html(error), visible=True)}
+        labels = [explanation.label for explanation, _ in answers]
         first, second = (answer_html(explanation, teacher_of(asked)) for explanation, asked in answers)
         return {
-            **shown,
+            **always,
             self.message: gr.HTML("", visible=False),
-            self.verdict: verdict_html(*(explanation.label for explanation, _ in answers)),
-            self.first_answer: title_html("First", seen.name, seen.weights[0]) + first,
-            self.second_answer: title_html("Second", seen.second, seen.weights[1]) + second,
+            self.verdict: render("compared", first=labels[0], second=labels[1]),
+            self.first_answer: title_html("First", shown.name, shown.weights[0]) + first,
+            self.second_answer: title_html("Second", shown.second, shown.weights[1]) + second,
         }
 
-    def _drawn(self, seen: Seen) -> dict[Any, Any]:
+    def _drawn(self, shown: ComparePage) -> Updates:
         """Compare both sides over all rows or those selected; a sentence where there are none, or not the same."""
         from reaugkd.analysis.comparison import comparison_in_words
 
         try:
-            comparison = self._compared(seen)
+            comparison = self._compared(shown)
         except ReAugKDError as error:
-            below = gr.Column(visible=False)
-            return {
-                self.summary: sentence_html(error),
-                self.below: below,
-                self.shown: seen,
-                self.code: self._code(seen),
-            }
-        metric = self.menu.get(seen.name).parts.settings.metric
-        sentences = comparison_in_words(comparison, metric, rows_in_words(selected_rows(seen.rows, seen.split)))
+            nothing = {self.summary: problem_html(error), self.below: gr.Column(visible=False)}
+            return {**nothing, self.shown: shown, self.code: self._code(shown)}
+        metric = self.menu.get(shown.name).parts.settings.metric
         return {
-            self.summary: "".join(f"<p>{escaped_text(sentence)}</p>" for sentence in sentences),
+            self.summary: render("sentences", sentences=comparison_in_words(comparison, metric, shown.which)),
             self.below: gr.Column(visible=True),
             self.outcomes: outcome_table(comparison),
-            **self._listed(seen),
+            **self._listed(shown),
         }
 
-    def _listed(self, seen: Seen) -> dict[Any, Any]:
-        return {**super()._listed(seen), self.code: self._code(seen)}
+    def _listed(self, shown: ComparePage) -> Updates:
+        return {**super()._listed(shown), self.code: self._code(shown)}
 
-    def _code(self, seen: Seen) -> str:
-        first, second = (self.menu.shown_folder(model) for model in (seen.name, seen.second))
-        is_pair = self.menu.get(seen.name).parts.settings.is_pair
-        asked = (seen.text, seen.text_pair) if is_pair else seen.text
-        return compare_code((first, seen.weights[0]), (second, seen.weights[1]), seen.split, seen.chosen, asked)
+    def _list_differing(self, shown: ComparePage) -> Updates:
+        return self._listed(replace(shown, row_filter=DIFFERING))
 
-    def _open(self, event: gr.SelectData, seen: Seen) -> dict[Any, Any]:
+    def _list_all(self, shown: ComparePage) -> Updates:
+        return {self.holds: "", **self._listed(replace(shown, row_filter={}, holds=""))}
+
+    def _code(self, shown: ComparePage) -> str:
+        first, second = (self.menu.shown_folder(model) for model in (shown.name, shown.second))
+        is_pair = self.menu.get(shown.name).parts.settings.is_pair
+        asked = (shown.text, shown.text_pair) if is_pair else shown.text
+        return compare_code((first, shown.weights[0]), (second, shown.weights[1]), shown.split, shown.chosen, asked)
+
+    def _open(self, event: gr.SelectData, shown: ComparePage) -> Updates:
         """Put a row's text into the boxes, whose change is then answered by both sides."""
-        row = self._every_row(seen).loc[[int(event.row_value[0])]].iloc[0]
+        row = self._every_row(shown).loc[[int(event.row_value[0])]].iloc[0]
         return dict(zip(self.texts, two_parts(text_of_row(row)), strict=True))

@@ -1,23 +1,27 @@
 """The page of errors: how good all answers are, where they go wrong, and the rows behind every figure."""
 
 from collections import Counter
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import pandas as pd
 
 from reaugkd.plots.links import PageState
 
-from ..models import SPLITS, ModelMenu, encoded_rows, kept
+from ..computed import SPLITS, cached, encoded_rows
+from ..listening import ALL_ROWS, by_name
+from ..menu import ModelMenu
 from ..parts.code_box import place_code
-from ..parts.error_tables import confusion_table, disagreement_table, flip_buttons, reliability_bars
+from ..parts.error_tables import confusion_table, disagreement_table, reliability_bars, summary_html
 from ..parts.maps_panel import MapsPanel
-from ..parts.neighbour_table import escaped_text, neighbour_table
-from ..parts.retrieval_sliders import RetrievalSliders, moves, moves_of_link, values_for
-from ..parts.row_table import ALL_ROWS, PICK
+from ..parts.neighbour_table import neighbour_table
+from ..parts.retrieval_sliders import RetrievalSliders, overrides, overrides_of_link, slider_values
+from ..rendering import render
+from ..scripts import source
 from ..snippets import errors_code
-from .rows import RowsView, rows_in_words, selected_rows
+from .rows import RowsPage, RowsView, Updates
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import ReAugKDClassifier
@@ -32,84 +36,46 @@ CONFIDENCES = {
     "0.7 to 0.9": (0.7, 0.9),
     "above 0.9": (0.9, 1.0),
 }
+BOXES = ("split", "effect", "column", "value", "confidence", "holds")  # holds is typed
 
 
-class Seen(NamedTuple):
+@dataclass(frozen=True)
+class ErrorsPage(RowsPage):
     """What the page shows.
 
     Parameters
     ----------
-    name : str
-        The model's.
     moved : dict
-        What the sliders ask for, as :func:`retrieval_sliders.moves` gives it.
-    rows : list of int
-        The test rows that are selected on the maps.
-    picked : dict
-        The arguments of a row filter that a cell or a bin gave.
-    split, effect, column, value, confidence, holds : str
+        What the sliders ask for, as :func:`retrieval_sliders.overrides` gives it.
+    effect, column, value, confidence : str
         What the boxes say.
     """
 
-    name: str
-    moved: dict[str, Any]
-    rows: list[int]
-    picked: dict[str, Any]
-    split: str = SPLITS[0]
+    moved: dict[str, Any] = field(default_factory=dict)
     effect: str = ANY
     column: str = ANY
     value: str = ANY
     confidence: str = ANY
-    holds: str = ""
 
     @property
     def chosen(self) -> dict[str, Any]:
-        """What was picked and what the boxes say as the arguments of a row filter."""
-        equal, between = dict(self.picked.get("equal", {})), dict(self.picked.get("between", {}))
+        """The arguments of a row filter by all that the page says."""
+        equal, between = dict(self.row_filter.get("equal", {})), dict(self.row_filter.get("between", {}))
         between |= {"probability": CONFIDENCES[self.confidence]} if CONFIDENCES[self.confidence] else {}
         equal |= {"effect": self.effect} if self.effect != ANY else {}
         equal |= {self.column: self.value} if ANY not in (self.column, self.value) else {}
-        return {"equal": equal, "between": between, "text": self.holds, "rows": selected_rows(self.rows, self.split)}
+        return {"equal": equal, "between": between, "text": self.holds, "rows": self.selected}
 
 
-@kept(2)
+@cached(2)
 def answers_of(
-    model: "ReAugKDClassifier", split: str, rows: tuple[int, ...], *moved: Any
+    model: "ReAugKDClassifier", split: str, rows: tuple[int, ...], **moved: Any
 ) -> "tuple[Answers, pd.DataFrame]":
     """Answer a split, or some rows of it, once; in the table, beside what was chosen in training. Two results stay."""
     encoded = encoded_rows(model, split)
     encoded = encoded.part(rows) if rows else encoded
-    answers = model.answer(encoded, model.pool.overridden(*moved))
+    answers = model.answer(encoded, model.pool.overridden(**moved))
     return answers, answers.table(model.answer(encoded))
-
-
-def summary_html(figures: dict[str, Any], metric: str, flips: dict[str, int], which: str) -> str:
-    """Say in a few words how good the answers are.
-
-    Parameters
-    ----------
-    figures : dict
-        As :func:`reaugkd.analysis.error_analysis.summary` gives it.
-    metric : str
-        The task's metric.
-    flips : dict of str to int
-        How many answers the sliders fix, break and change, of those chosen in training.
-    which : str
-        Which rows these are.
-
-    Returns
-    -------
-    str
-        HTML.
-    """
-    score, effects = figures["score"], figures["effects"]
-    teacher = f", teacher <b>{100 * score['teacher']:.1f}</b>" if "teacher" in score else ""
-    return (
-        f"<p>{metric.replace('_', ' ').capitalize()}, percent of {figures['rows']:,} {which}: student "
-        f"<b>{100 * score['student']:.1f}</b>, with the memory <b>{100 * score['answer']:.1f}</b>{teacher}. Retrieval "
-        f"fixed <b>{effects['fixed']}</b> answers and broke <b>{effects['broken']}</b>; {effects['changed']} went from "
-        f"wrong to wrong.</p><p>What these sliders change of the answers chosen in training: {flip_buttons(flips)}.</p>"
-    )
 
 
 class ErrorsView(RowsView):
@@ -121,7 +87,7 @@ class ErrorsView(RowsView):
 
     def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel, linked: gr.State) -> None:
         super().__init__(menu, name, maps, linked)
-        figure = partial(gr.HTML, js_on_load=PICK, apply_default_css=False)
+        figure = partial(gr.HTML, js_on_load=source("buttons.js"), apply_default_css=False)
         with gr.Row():
             with gr.Column(scale=4, min_width=300):
                 self.split = gr.Radio(SPLITS, value="test", label="Rows", elem_id="errors-split")
@@ -154,30 +120,19 @@ class ErrorsView(RowsView):
 
     def _wire(self) -> None:
         figures = [self.summary, self.confusion, self.disagreements, self.reliability]
-        boxes: dict[str, Any] = {
-            "split": self.split,
-            "effect": self.effect,
-            "column": self.column,
-            "confidence": self.confidence,
-        }
         self.listed += [self.opened, self.code]
         self.whole = [*figures, self.value, *self.listed]
-        self.filled = [*boxes.values(), *self.sliders.values, self.holds, self.below, *self.whole]
-        for part, box in {**boxes, "value": self.value}.items():
-            self._on(box.input, self._drawn, self.whole, **{part: box})
-        self.sliders.on_move(self._move, [self.shown, *self.sliders.values], self.whole, **ALL_ROWS)
+        self.filled = [self.below, *(getattr(self, name) for name in BOXES), *self.sliders.inputs.values(), *self.whole]
+        for box in BOXES[:-1]:
+            self._on(partial(by_name, getattr(self, box).input), self._drawn, self.whole, box)
+        self.sliders.on_move(self._move, {"shown": self.shown}, self.whole, **ALL_ROWS)
         for figure in figures:
             figure.select(self._pick, self.shown, self.listed, **ALL_ROWS)
-        self.buttons["all"].click(
-            lambda seen: self._filled(seen._replace(**{**Seen._field_defaults, "picked": {}, "split": seen.split})),
-            self.shown,
-            self.filled,
-            **ALL_ROWS,
-        )
+        self.buttons["all"].click(self._list_all, self.shown, self.filled, **ALL_ROWS)
         self.rows.select(self._open, self.shown, self.opened, **ALL_ROWS)
         self._wire_list()
 
-    def fill(self, name: str, linked: PageState, selected: list[int]) -> dict[Any, Any]:
+    def fill(self, name: str, linked: PageState, selected: list[int]) -> Updates:
         """Set the page to what its link asks for, or else to what was chosen in training, and draw it.
 
         Parameters
@@ -200,77 +155,69 @@ class ErrorsView(RowsView):
         linked, rows = linked.asked_of("errors", name), self._rows_among(name, selected)
         known = {"split": SPLITS, "effect": EFFECTS, "confidence": CONFIDENCES}
         asked: dict[str, Any] = {
-            part: value
-            for part, value in linked.of_view.items()
-            if part != "picked" and value in known.get(part, [value])
+            box: value for box, value in linked.of_view.items() if box in BOXES and value in known.get(box, [value])
         }
-        return self._filled(Seen(name, moves_of_link(linked), rows, **self._picked(linked, name, rows), **asked))
+        filtered = self._filtered(linked, name, rows)
+        return self._filled(ErrorsPage(name, rows, moved=overrides_of_link(linked), **filtered, **asked))
 
-    def _filled(self, seen: Seen) -> dict[Any, Any]:
+    def _filled(self, shown: ErrorsPage) -> Updates:
         """Return the whole page."""
-        columns = [ANY, *(column for column in self._every_row(seen).columns if column not in self.unchosen)]
-        if seen.column not in columns:
-            seen = seen._replace(column=ANY)
+        columns = [ANY, *(column for column in self._every_row(shown).columns if column not in self.unchosen)]
+        if shown.column not in columns:
+            shown = replace(shown, column=ANY)
         return {
             self.below: gr.Column(visible=True),
-            self.split: seen.split,
-            **self.sliders.set_to(*values_for(self.menu.get(seen.name), **seen.moved)),
-            self.effect: seen.effect,
-            self.column: gr.Dropdown(columns, value=seen.column),
-            self.confidence: seen.confidence,
-            self.holds: seen.holds,
-            **self._drawn(seen),
+            **{getattr(self, box): getattr(shown, box) for box in BOXES},
+            **self.sliders.set_to(**slider_values(self.menu.get(shown.name), **shown.moved)),
+            self.column: gr.Dropdown(columns, value=shown.column),
+            **self._drawn(shown),
         }
 
-    def _linked(self, seen: Seen) -> dict[str, Any]:
-        usual = Seen._field_defaults
-        asked = {part: getattr(seen, part) for part in usual if getattr(seen, part) != usual[part]}
-        return {**seen.moved, "of_view": {**asked, "picked": self._picked_in_link(seen)}}
+    def _list_all(self, shown: ErrorsPage) -> Updates:
+        return self._filled(ErrorsPage(shown.name, shown.rows, moved=shown.moved, split=shown.split))
 
-    def _answered(self, seen: Seen) -> "tuple[Answers, pd.DataFrame]":
-        rows = selected_rows(seen.rows, seen.split) or []
-        return answers_of(self.menu.get(seen.name), seen.split, tuple(rows), *seen.moved.values())
+    def _linked(self, shown: ErrorsPage) -> dict[str, Any]:
+        asked = {box: getattr(shown, box) for box in BOXES if getattr(shown, box) != getattr(ErrorsPage, box)}
+        return {**shown.moved, "of_view": {**asked, "picked": self._filter_in_link(shown)}}
 
-    def _every_row(self, seen: Seen) -> pd.DataFrame:
-        return self._answered(seen)[1]
+    def _answered(self, shown: ErrorsPage) -> "tuple[Answers, pd.DataFrame]":
+        return answers_of(self.menu.get(shown.name), shown.split, tuple(shown.selected or ()), **shown.moved)
 
-    def _drawn(self, seen: Seen) -> dict[Any, Any]:
+    def _every_row(self, shown: ErrorsPage) -> pd.DataFrame:
+        return self._answered(shown)[1]
+
+    def _drawn(self, shown: ErrorsPage) -> Updates:
         """Return all figures, and the rows."""
         from reaugkd.analysis.error_analysis import calibration, confusion, disagreements, summary
 
-        settings, (answers, table) = self.menu.get(seen.name).parts.settings, self._answered(seen)
+        settings, (answers, table) = self.menu.get(shown.name).parts.settings, self._answered(shown)
         figures = summary(answers, settings.metric)
-        reliabilities = "".join(
-            reliability_bars(calibration(table, voice), voice, figures["calibration_error"][voice])
-            for voice in ("student", "answer", "teacher")
-            if voice in table.columns
-        )
-        values = [ANY] if seen.column == ANY else [ANY, *sorted(table[seen.column].astype(str).unique())]
-        if seen.value not in values:  # no row says so any more: the list goes with the box
-            seen = seen._replace(value=ANY)
-        which = rows_in_words(selected_rows(seen.rows, seen.split))
+        voices = [voice for voice in ("student", "answer", "teacher") if voice in table.columns]
+        errors = figures["calibration_error"]
+        values = [ANY] if shown.column == ANY else [ANY, *sorted(table[shown.column].astype(str).unique())]
+        if shown.value not in values:  # no row says so any more: the list goes with the box
+            shown = replace(shown, value=ANY)
         return {
-            self.summary: summary_html(figures, settings.metric, dict(Counter(table["flip"])), which),
-            self.reliability: f'<div class="reliabilities">{reliabilities}</div>',
+            self.summary: summary_html(figures, settings.metric, Counter(table["flip"]), shown.which),
+            self.reliability: reliability_bars({voice: (calibration(table, voice), errors[voice]) for voice in voices}),
             self.confusion: confusion_table(confusion(table, settings.label_names)),
             self.disagreements: disagreement_table(disagreements(table)),
-            self.value: gr.Dropdown(values, value=seen.value),
-            **self._listed(seen),
+            self.value: gr.Dropdown(values, value=shown.value),
+            **self._listed(shown),
         }
 
-    def _listed(self, seen: Seen) -> dict[Any, Any]:
-        code = errors_code(self.menu.shown_folder(seen.name), seen.split, **seen.moved, chosen=seen.chosen)
-        return {**super()._listed(seen), self.opened: "", self.code: code}
+    def _listed(self, shown: ErrorsPage) -> Updates:
+        code = errors_code(self.menu.shown_folder(shown.name), shown.split, **shown.moved, chosen=shown.chosen)
+        return {**super()._listed(shown), self.opened: "", self.code: code}
 
-    def _move(self, shown: Seen | None, *values: Any) -> dict[Any, Any]:
-        return gr.skip() if shown is None else self._drawn(shown._replace(moved=moves(*values)))
+    def _move(self, shown: ErrorsPage | None, **sliders: Any) -> Updates:
+        return gr.skip() if shown is None else self._drawn(replace(shown, moved=overrides(**sliders)))
 
-    def _open(self, event: gr.SelectData, seen: Seen) -> str:
+    def _open(self, event: gr.SelectData, shown: ErrorsPage) -> str:
         """Show the neighbours that made one row's answer."""
         from reaugkd.model.explanation import explain
 
-        answers, table = self._answered(seen)
+        answers, table = self._answered(shown)
         place = table.index.tolist().index(int(event.row_value[0]))
-        explanation, gold = explain(answers, place), table["label"].iloc[place]
-        said = f"gold {gold}, student {explanation.student_label}, answer {explanation.label}"
-        return f'<p class="asked"><b>{escaped_text(said)}</b></p>' + neighbour_table(explanation)
+        explanation = explain(answers, place)
+        return render("row", gold=table["label"].iloc[place], answer=explanation) + neighbour_table(explanation)

@@ -1,6 +1,6 @@
 """The page that teaches: guess an answer before it is revealed, then five tasks over the other pages."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,28 +10,25 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.plots.links import PageState, app_link
 from reaugkd.texts import in_one_line, two_parts
 
-from ..lessons import (
-    LESSONS,
-    WEIGHT,
-    Guess,
-    Lesson,
-    guessed_classes,
-    judged_guesses,
-    lesson_settings,
-    teaching_order,
-)
-from ..models import ASKING, ModelMenu, encoded_rows, kept
+from ..computed import cached, encoded_rows
+from ..lessons import LESSONS, WEIGHT, guessed_classes, judged_guesses, lesson_settings, teaching_order
+from ..listening import ASKING, IN_PAGE, LATEST, listen
+from ..menu import ModelMenu
 from ..parts.answer import answer_html, shortened
-from ..parts.neighbour_table import escaped_text, neighbour_table
-from ..parts.sentence import sentence_html
+from ..parts.neighbour_table import neighbour_table
+from ..parts.problem import problem_html
+from ..rendering import render
+from ..scripts import script
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd import Explanation, ReAugKDClassifier
 
-    from ..exercises import Exercise, Verdict
+    from ..exercises import Exercise
 
+Updates = dict[Any, Any]  # values by component
 Solved = dict[str, list[str]]  # keys of tasks by model, as the browser keeps them
 LONGEST_OPTION = 140  # of a radio's or checkbox's text; the views show the whole
+FIRST = next(iter(LESSONS))
 START = {"place": 0, "right": 0, "guessed": 0}
 INTRODUCTION = (
     "The student answers alone (ŷ), its nearest memories vote (r), and the answer blends both: "
@@ -42,13 +39,13 @@ INTRODUCTION = (
 )
 
 
-@kept(2)
+@cached(2)
 def texts_to_guess(model: "ReAugKDClassifier") -> list[int]:
     """Return the test rows in the order in which they teach, once a model."""
     return teaching_order(model.answer(encoded_rows(model, "test"), lesson_settings(model))).tolist()
 
 
-@kept(16)
+@cached(16)
 def exercise_of(model: "ReAugKDClassifier", key: str) -> "Exercise":
     """Set a task for a model, once."""
     from ..exercises import exercise
@@ -56,69 +53,11 @@ def exercise_of(model: "ReAugKDClassifier", key: str) -> "Exercise":
     return exercise(model, encoded_rows(model, "test"), key)
 
 
-def asked_html(explanation: "Explanation") -> str:
-    """Show a text that is to be guessed, and its nearest memories by the one key, without any label."""
-    (key,) = explanation.keys
-    memories = "".join(
-        f"<li>{escaped_text(neighbour.text)} <span>{neighbour.similarity:.2f}</span></li>"
-        for neighbour in key.neighbours
-    )
-    return (
-        f"<blockquote>{escaped_text(in_one_line(explanation.text))}</blockquote><p>What is found for it in the "
-        f"teacher's memory by the {key.name} key (k = {key.settings.k}, τ = {key.settings.temperature:g}), the nearest "
-        f"first, by cosine:</p><ol>{memories}</ol>"
-    )
-
-
-def guesses_html(guesses: Sequence[Guess], gold: str) -> str:
-    """Say which guesses were right, and the gold label."""
-    lines = ""
-    for guess in guesses:
-        kind, more = ("right", "") if guess.is_right else ("wrong", f", you said {escaped_text(guess.given)}")
-        lines += f'<li class="{kind}">{escaped_text(guess.about)}: <b>{escaped_text(guess.truth)}</b>{more}</li>'
-    return f'<ul class="guesses">{lines}<li>Gold label: <b>{escaped_text(gold)}</b></li></ul>'
-
-
-def score_html(quiz: dict[str, int]) -> str:
-    """Say how many guesses were right so far."""
-    return f"<p>Guessed right: <b>{quiz['right']}</b> of <b>{quiz['guessed']}</b></p>"
-
-
-def link_html(state: PageState, words: str) -> str:
-    """Link to a page of the app, in a new tab."""
-    return f'<a href="{escaped_text(app_link(state, ""))}" target="_blank" rel="noopener">{words}</a>, in a new tab'
-
-
-def task_html(task: "Exercise", name: str) -> str:
-    """Show what is asked, and the link to the view that helps; ``name`` is the model's."""
-    lesson, link = task.lesson, replace(task.link, model=name)
-    text = f"<blockquote>{escaped_text(task.text)}</blockquote>" if task.text else ""
-    return (
-        f"<h3>{escaped_text(lesson.title)}</h3>{text}<p>{escaped_text(lesson.question)}</p>"
-        f'<p class="formula">{escaped_text(lesson.formula)}</p>'
-        f"<p>{link_html(link, f'Open it on the page {link.view.capitalize()}')}</p>"
-    )
-
-
-def verdict_html(verdict: "Verdict") -> str:
-    """Say whether an answer is right, and why."""
-    kind, said = ("right", "Right.") if verdict.is_right else ("wrong", "Not yet.")
-    return f'<p class="{kind}"><b>{said}</b> {escaped_text(verdict.why)}</p>'
-
-
-def help_html(lesson: Lesson) -> str:
-    """Hold hints and solution ready, each closed until one opens it."""
-    parts = {"Hint": lesson.hints[0], "Another hint": lesson.hints[1], "Solution": lesson.solution}
-    return "".join(
-        f"<details><summary>{title}</summary><p>{escaped_text(words)}</p></details>" for title, words in parts.items()
-    )
-
-
 def task_choices(solved: Collection[str]) -> list[tuple[str, str]]:
     """List the tasks, those that are solved with a tick."""
     return [
         (f"{'✓ ' * (lesson.key in solved)}{number}. {lesson.title}", lesson.key)
-        for number, lesson in enumerate(LESSONS, start=1)
+        for number, lesson in enumerate(LESSONS.values(), start=1)
     ]
 
 
@@ -131,12 +70,12 @@ class LearnView:
         Gives the model.
     name : Component
         Holds the name of the model that is learnt about.
-    kept : BrowserState
+    solved : BrowserState
         Keeps in the browser which tasks are solved: it survives a reload.
     """
 
-    def __init__(self, menu: ModelMenu, name: gr.Dropdown, kept: gr.BrowserState) -> None:
-        self.menu, self.name, self.kept = menu, name, kept
+    def __init__(self, menu: ModelMenu, name: gr.Dropdown, solved: gr.BrowserState) -> None:
+        self.menu, self.name, self.solved = menu, name, solved
         self.quiz = gr.State(START)
         self.message = gr.HTML(visible=False, elem_id="learn-message")
         with gr.Column() as self.whole:
@@ -159,7 +98,7 @@ class LearnView:
                 with gr.Row():
                     self.reveal = gr.Button("Reveal", variant="primary", elem_id="learn-reveal", min_width=120)
                     self.next = gr.Button("Next text", elem_id="learn-next", min_width=120)
-                self.score = gr.HTML(score_html(START), elem_id="learn-score")
+                self.score = gr.HTML(render("score", quiz=START), elem_id="learn-score")
         with gr.Column(visible=False) as self.revealed:
             with gr.Row():
                 with gr.Column(scale=4, min_width=320):
@@ -176,7 +115,7 @@ class LearnView:
         with gr.Row():
             with gr.Column(scale=3, min_width=300):
                 self.chosen = gr.Radio(
-                    task_choices([]), value=LESSONS[0].key, show_label=False, container=False, elem_id="learn-tasks"
+                    task_choices([]), value=FIRST, show_label=False, container=False, elem_id="learn-tasks"
                 )
             with gr.Column(scale=8, min_width=320):
                 self.task = gr.HTML(elem_id="learn-task", apply_default_css=False)
@@ -192,30 +131,26 @@ class LearnView:
 
     def _wire(self) -> None:
         self.guesses = [self.student, self.memory, self.changes]
-        asked = [self.quiz, self.text, *self.guesses, self.reveal, self.score, self.revealed]
-        told = [*asked, self.guessed, self.answer, self.table]
-        revealed = self.reveal.click(self._reveal, [self.name, self.quiz, *self.guesses], told, **ASKING)
-        scroll = "() => document.querySelector('#learn-guessed').scrollIntoView({block: 'center'})"
-        revealed.success(None, js=scroll, api_visibility="private")
-        self.next.click(self._next, [self.name, self.quiz], asked, **ASKING)
         answers = [self.number, self.one, self.several]
-        task = [self.task, self.answering, *answers, self.verdict, self.help]
-        self.chosen.input(self._open, [self.name, self.chosen], task, **ASKING, trigger_mode="always_last")
-        progress = [self.kept, self.chosen]
-        self.check.click(
-            self._check, [self.name, self.kept, self.chosen, *answers], [self.verdict, *progress], **ASKING
+        asked = [self.quiz, self.text, *self.guesses, self.reveal, self.score, self.revealed]
+        opened = [self.task, self.answering, *answers, self.verdict, self.help]
+        revealed = listen(
+            self, self.reveal.click, self._reveal, [*asked, self.guessed, self.answer, self.table], **ASKING
         )
-        self.fill_inputs: list[Any] = [self.kept]
-        self.filled = [self.message, self.whole, *asked, *task, *progress]
+        revealed.success(None, js=script("scroll_to", element="#learn-guessed", block="center"), **IN_PAGE)
+        listen(self, self.next.click, self._next, asked, **ASKING)
+        listen(self, self.chosen.input, self._open, opened, **LATEST)
+        listen(self, self.check.click, self._check, [self.verdict, self.solved, self.chosen], **ASKING)
+        self.filled = [self.message, self.whole, *asked, *opened, self.solved, self.chosen]
 
-    def fill(self, name: str, kept: Solved) -> dict[Any, Any]:
+    def fill(self, name: str, solved: Solved) -> Updates:
         """Show the first text, and the first task that is not solved.
 
         Parameters
         ----------
         name : str
             The model's.
-        kept : dict
+        solved : dict
             Solved tasks by model.
 
         Returns
@@ -226,13 +161,13 @@ class LearnView:
         try:
             asked = self._asked(name, START)
         except ReAugKDError as error:
-            return {self.message: gr.HTML(sentence_html(error), visible=True), self.whole: gr.Column(visible=False)}
-        solved = kept.get(name, [])
-        key = next((lesson.key for lesson in LESSONS if lesson.key not in solved), LESSONS[0].key)
+            return {self.message: gr.HTML(problem_html(error), visible=True), self.whole: gr.Column(visible=False)}
+        done = solved.get(name, [])
+        key = next((key for key in LESSONS if key not in done), FIRST)
         return {
             self.message: gr.HTML(visible=False),
             self.whole: gr.Column(visible=True),
-            self.chosen: gr.Radio(task_choices(solved), value=key),
+            self.chosen: gr.Radio(task_choices(done), value=key),
             **asked,
             **self._open(name, key),
         }
@@ -246,25 +181,25 @@ class LearnView:
         encoded = encoded_rows(model, "test").part([rows[place % len(rows)]])
         return explain(model.answer(encoded, lesson_settings(model))), str(encoded.table["label"].iloc[0])
 
-    def _asked(self, name: str, quiz: dict[str, int]) -> dict[Any, Any]:
+    def _asked(self, name: str, quiz: dict[str, int]) -> Updates:
         """Ask for guesses of the text at a place in the order."""
         explanation, gold = self._explained(name, quiz["place"])
         classes = list(guessed_classes(explanation, gold))
         return {
             self.quiz: quiz,
-            self.text: asked_html(explanation),
+            self.text: render("quiz", text=in_one_line(explanation.text), key=explanation.keys[0]),
             self.student: gr.Radio(classes, value=None, interactive=True),
             self.memory: gr.Radio(classes, value=None, interactive=True),
             self.changes: gr.Radio(value=None, interactive=True),
             self.reveal: gr.Button(interactive=True),
-            self.score: score_html(quiz),
+            self.score: render("score", quiz=quiz),
             self.revealed: gr.Column(visible=False),
         }
 
-    def _next(self, name: str, quiz: dict[str, int]) -> dict[Any, Any]:
+    def _next(self, name: str, quiz: dict[str, int]) -> Updates:
         return self._asked(name, quiz | {"place": quiz["place"] + 1})
 
-    def _reveal(self, name: str, quiz: dict[str, int], student: str, memory: str, changes: str) -> dict[Any, Any]:
+    def _reveal(self, name: str, quiz: dict[str, int], student: str, memory: str, changes: str) -> Updates:
         """Reveal the answer, and count the guesses; the button then rests until the next text."""
         if not (student and memory and changes):
             raise gr.Error("A guess is missing; choose one in each of the three rows first.")
@@ -272,46 +207,43 @@ class LearnView:
         guesses = judged_guesses(explanation, student, memory, changes)
         right = sum(guess.is_right for guess in guesses)
         quiz = quiz | {"right": quiz["right"] + right, "guessed": quiz["guessed"] + len(guesses)}
-        link = link_html(PageState(name, "query", *two_parts(explanation.text)), "Open this text on the page Query")
+        link = app_link(PageState(name, "query", *two_parts(explanation.text)), "")
         return {
             **{part: gr.update(interactive=False) for part in (*self.guesses, self.reveal)},
             self.quiz: quiz,
-            self.score: score_html(quiz),
+            self.score: render("score", quiz=quiz),
             self.revealed: gr.Column(visible=True),
-            self.guessed: guesses_html(guesses, gold) + f"<p>{link}: what the logarithmic pool answers</p>",
+            self.guessed: render("guesses", guesses=guesses, gold=gold, link=link),
             self.answer: answer_html(explanation),
             self.table: neighbour_table(explanation),
         }
 
-    def _open(self, name: str, key: str) -> dict[Any, Any]:
+    def _open(self, name: str, chosen: str) -> Updates:
         """Show a task, or the sentence that says why this model has none of this kind."""
         try:
-            task = exercise_of(self.menu.get(name), key)
+            task = exercise_of(self.menu.get(name), chosen)
         except ReAugKDError as error:
-            return {self.task: sentence_html(error), self.answering: gr.Column(visible=False)}
+            return {self.task: problem_html(error), self.answering: gr.Column(visible=False)}
         kind, options = task.lesson.kind, [(shortened(text, LONGEST_OPTION), value) for text, value in task.options]
         return {
-            self.task: task_html(task, name),
+            self.task: render("task", task=task, link=app_link(replace(task.link, model=name), "")),
             self.answering: gr.Column(visible=True),
             self.number: gr.Number(value=None, visible=kind == "number"),
             self.one: gr.Radio(options, value=None, visible=kind == "one"),
             self.several: gr.CheckboxGroup(options, value=[], visible=kind == "several"),
             self.verdict: "",
-            self.help: help_html(task.lesson),
+            self.help: render("help", lesson=task.lesson),
         }
 
-    def _check(self, name: str, kept: Solved, key: str, number: Any, one: Any, several: Any) -> dict[Any, Any]:
-        """Judge the answer to a task; what is solved is kept."""
-        task = exercise_of(self.menu.get(name), key)
+    def _check(self, name: str, solved: Solved, chosen: str, number: Any, one: Any, several: Any) -> Updates:
+        """Judge the answer to a task; the browser keeps what is solved."""
+        task = exercise_of(self.menu.get(name), chosen)
         try:
             verdict = task.check({"number": number, "one": one, "several": several}[task.lesson.kind])
         except ReAugKDError as error:
-            return {self.verdict: sentence_html(error)}
+            return {self.verdict: problem_html(error)}
+        shown = {self.verdict: render("verdict", verdict=verdict)}
         if not verdict.is_right:
-            return {self.verdict: verdict_html(verdict)}
-        solved = list({*kept.get(name, []), key})
-        return {
-            self.verdict: verdict_html(verdict),
-            self.kept: kept | {name: solved},
-            self.chosen: gr.Radio(task_choices(solved), value=key),
-        }
+            return shown
+        done = list({*solved.get(name, []), chosen})
+        return shown | {self.solved: solved | {name: done}, self.chosen: gr.Radio(task_choices(done), value=chosen)}

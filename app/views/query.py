@@ -1,6 +1,6 @@
 """The page that answers: a text, what the student retrieved for it, and how that changed the answer."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,17 @@ from reaugkd.model.card import memory_in_words
 from reaugkd.plots.links import PageState, struck_in_link, struck_of
 from reaugkd.texts import in_one_line, row_in_one_line, two_parts
 
-from ..models import EACH, LATEST, ModelMenu
+from ..listening import EACH, LATEST, inputs_of, listen
+from ..menu import ModelMenu
 from ..parts.answer import answer_html, asked_text, example_texts, teacher_of
 from ..parts.code_box import place_code
-from ..parts.maps_panel import MapsPanel, query_said
-from ..parts.neighbour_table import escaped_text, neighbour_table
-from ..parts.retrieval_sliders import RetrievalSliders, moves, moves_of_link, values_for
-from ..parts.sentence import READ_ALOUD, sentence_html
+from ..parts.maps_panel import MapsPanel, query_message
+from ..parts.neighbour_table import neighbour_table
+from ..parts.problem import READ_ALOUD, problem_html
+from ..parts.retrieval_sliders import RetrievalSliders, overrides, overrides_of_link, slider_values
 from ..parts.typed_text import filled_boxes, on_typing, place_boxes
+from ..rendering import render
+from ..scripts import source
 from ..snippets import query_code
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
@@ -27,15 +30,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.analysis.what_if import WhatIf
     from reaugkd.method.answers import EncodedTexts
 
-# A row's button and menu carry the memory's number; one listener serves all tables that come later.
-STRIKE = """element.addEventListener('click', event => {
-  const button = event.target.closest('[data-strike]');
-  if (button) trigger('strike', {number: Number(button.dataset.strike)});
-});
-element.addEventListener('change', event => {
-  const menu = event.target.closest('[data-relabel]');
-  if (menu) trigger('relabel', {number: Number(menu.dataset.relabel), label: menu.value});
-});"""
+Updates = dict[Any, Any]  # values by component
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +44,7 @@ class Question:
     edited : EncodedTexts or None
         An edit of it that is answered beside it.
     struck : tuple of int
-        Row numbers of memories that are passed over.
+        Row numbers of memories that do not count.
     relabelled : mapping of int to str
         Row numbers of memories, and the class for which each votes.
     """
@@ -70,33 +65,31 @@ class Question:
 def about_html(model: "ReAugKDClassifier") -> str:
     """Say what answers here, and whether its memory pays; names in it are escaped."""
     settings, memory = model.parts.settings, model.parts.metrics.get("memory")
-    counts = f" {escaped_text(memory_in_words(memory))}" if memory else ""
-    depth = "1 layer" if settings.student_layers == 1 else f"{settings.student_layers} layers"
-    return (
-        f"<p>Task <b>{escaped_text(settings.task)}</b>: {len(settings.label_names)} classes. A student of {depth} "
-        f"answers with the memory of its teacher, {escaped_text(settings.teacher)}: "
-        f"{len(model.memory):,} texts with what the teacher thought of each.{counts}</p>"
+    return render(
+        "about",
+        task=settings.task,
+        classes=len(settings.label_names),
+        layers=settings.student_layers,
+        teacher=settings.teacher,
+        memories=len(model.memory),
+        worth=memory_in_words(memory) if memory else "",
     )
 
 
 def flipped_html(model: "ReAugKDClassifier", flipped: tuple[list[int], str] | None) -> str:
     """Name the memories without which the answer would be another, as ``flipping_set`` does."""
-    if flipped is None:
-        return "<p>The answer stays what it is, whichever of the nearest memories are struck out.</p>"
-    numbers, label = flipped
-    texts = [row_in_one_line(model.memory.rows.iloc[number]) for number in numbers]
-    which = "this memory" if len(numbers) == 1 else f"these {len(numbers)} memories"
-    items = "".join(f"<li>{escaped_text(text)}</li>" for text in texts)
-    return f"<p>Without {which} the answer would be <b>{escaped_text(label)}</b>:</p><ul>{items}</ul>"
+    numbers, label = flipped or ([], "")
+    return render("flipped", texts=_texts(model, numbers), label=label)
 
 
 def changes_html(model: "ReAugKDClassifier", question: Question) -> str:
     """List what is struck out and relabelled, empty if nothing is."""
-    rows = model.memory.rows
-    lines = [f"without “{row_in_one_line(rows.iloc[number])}”" for number in question.struck]
-    lines += [f"“{row_in_one_line(rows.iloc[number])}” as {label}" for number, label in question.relabelled.items()]
-    items = "".join(f"<li>{escaped_text(line)}</li>" for line in lines)
-    return f"<p>The answer above is as if the memory were:</p><ul>{items}</ul>" if lines else ""
+    relabelled = zip(_texts(model, question.relabelled), question.relabelled.values(), strict=True)
+    return render("changes", struck=_texts(model, question.struck), relabelled=list(relabelled))
+
+
+def _texts(model: "ReAugKDClassifier", memories: Iterable[int]) -> list[str]:
+    return [row_in_one_line(model.memory.rows.iloc[number]) for number in memories]
 
 
 class QueryView:
@@ -110,10 +103,12 @@ class QueryView:
         Holds the name of the model that is asked.
     maps : MapsPanel
         Shows where the query lies.
+    linked : State
+        Holds what the page's link asks for.
     """
 
-    def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel) -> None:
-        self.menu, self.name, self.maps = menu, name, maps
+    def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel, linked: gr.State) -> None:
+        self.menu, self.name, self.maps, self.linked, self.point = menu, name, maps, linked, maps.opened
         self.question = gr.State(None)  # a Question, once one is asked
         self.about = gr.HTML(elem_id="about")
         with gr.Row():
@@ -129,12 +124,14 @@ class QueryView:
                     )
                     self.beside = gr.HTML(elem_id="beside", apply_default_css=False)
         gr.Markdown("## What it retrieved: the nearest texts of the teacher's memory")
-        self.table = gr.HTML(elem_id="neighbours", js_on_load=STRIKE, apply_default_css=False)
+        self.table = gr.HTML(elem_id="neighbours", js_on_load=source("buttons.js"), apply_default_css=False)
         with gr.Row():
             self.changes = gr.HTML(elem_id="memory-changes", apply_default_css=False)
             self.back = gr.Button("Put all back", size="sm", elem_id="put-back", visible=False, scale=0, min_width=140)
         with gr.Row():
-            self.flip = gr.Button("Which memories decide it?", size="sm", elem_id="flip", scale=0, min_width=220)
+            self.flip = gr.Button(
+                "Which memories change the answer?", size="sm", elem_id="flip", scale=0, min_width=250
+            )
             self.flipped = gr.HTML(elem_id="flipped", apply_default_css=False)
         self.code = place_code("query-code")
         self._wire()
@@ -150,26 +147,24 @@ class QueryView:
         )
         with gr.Group():
             self.sliders = RetrievalSliders(self.menu, self.name)
+        self.more_inputs = self.sliders.inputs
 
     def _wire(self) -> None:
-        settings = self.sliders.values
-        texts, self.edit_boxes = [self.text, self.text_pair], [self.edited, self.edited_pair]
-        asked = [self.name, self.question, *settings]
+        texts, edit, settings = [self.text, self.text_pair], [self.edited, self.edited_pair], self.more_inputs.values()
         shown: list[Any] = [self.question, self.message, self.flipped, self.answer, self.beside, self.table]
-        shown += [self.changes, self.back, self.code, self.maps.map, *self.edit_boxes]
-        on_typing(texts, self._ask, [self.name, self.question, *texts, *settings], shown)
-        self.examples.click(self._pick, [self.name, self.examples, *settings], [*texts, *shown], **LATEST)
-        self.maps.ask.click(self._ask_point, [self.name, self.maps.opened, *settings], [*texts, *shown], **LATEST)
-        on_typing(self.edit_boxes, self._edit, [self.name, self.question, *self.edit_boxes, *settings], shown)
-        self.sliders.on_move(self._drawn, asked, shown)
-        self.table.strike(self._strike, asked, shown, **EACH)
-        self.table.relabel(self._relabel, asked, shown, **EACH)
-        self.back.click(self._put_back, asked, shown, **LATEST)
-        self.flip.click(self._flip, asked, self.flipped, **LATEST)
-        self.fill_inputs, self.seen = texts, [*texts, *settings, self.question]
+        shown += [self.changes, self.back, self.code, self.maps.map, *edit]
+        on_typing(texts, self._ask, inputs_of(self, self._ask), shown)
+        on_typing(edit, self._edit, inputs_of(self, self._edit), shown)
+        listen(self, self.examples.click, self._pick, [*texts, *shown], **LATEST)
+        listen(self, self.maps.ask.click, self._ask_point, [*texts, *shown], **LATEST)
+        self.sliders.on_move(self._drawn, inputs_of(self, self._drawn), shown)
+        listen(self, self.table.strike, self._strike, shown, **EACH)
+        listen(self, self.table.relabel, self._relabel, shown, **EACH)
+        listen(self, self.back.click, self._put_back, shown, **LATEST)
+        listen(self, self.flip.click, self._flip, [self.flipped], **LATEST)
         self.filled = [self.about, *texts, self.examples, *settings, *shown, self.edits]
 
-    def fill(self, name: str, text: str, text_pair: str, linked: PageState) -> dict[Any, Any]:
+    def fill(self, name: str, text: str, text_pair: str, linked: PageState) -> Updates:
         """Set the view up for a model and answer the text that is there, or else a link's, or else an example.
 
         Parameters
@@ -194,96 +189,96 @@ class QueryView:
             with suppress(ReAugKDError):  # it cannot be asked of this model, and no other model's answer may stay
                 question = _linked(model, asked_text(model, *texts), linked.of_view)
                 break
-        values = values_for(model, **moves_of_link(linked))
+        values = slider_values(model, **overrides_of_link(linked))
         first, second = two_parts((question.edited or question.query).texts[0])
         return {
             self.about: about_html(model),
             **filled_boxes((self.text, self.text_pair), (text, text_pair), texts, is_pair),
             self.examples: gr.Dataset(samples=[[in_one_line(sample)] for sample in samples]),
-            **self.sliders.set_to(*values),
+            **self.sliders.set_to(**values),
             self.message: gr.HTML("", visible=False),
-            **self._drawn(name, question, *values),
+            **self._drawn(name, question, **values),
             self.edited: first,
             self.edited_pair: gr.Textbox(second, visible=is_pair),
             self.edits: gr.Accordion() if question.edited is None else gr.Accordion(open=True),
         }
 
-    def linked_state(self, text: str, text_pair: str, *seen: Any) -> PageState:
-        """Return the state that a link to the page opens, from the values of ``seen``."""
-        *settings, question = seen
+    def linked_state(self, text: str, text_pair: str, question: Question | None, **sliders: Any) -> PageState:
+        """Return the state that a link to the page opens, from what the page holds."""
         of_view = {}
         if question is not None:
             edit = ("", "") if question.edited is None else two_parts(question.edited.texts[0])
             of_view = dict(zip(("edited", "edited_pair"), edit, strict=True))
             of_view |= struck_in_link(question.struck, question.relabelled)
-        return PageState(text=text, text_pair=text_pair, **moves(*settings), of_view=of_view)
+        return PageState(text=text, text_pair=text_pair, **overrides(**sliders), of_view=of_view)
 
-    def _asked(self, name: str, texts: tuple[str, str], *settings: Any) -> dict[Any, Any]:
+    def _asked(self, name: str, texts: tuple[str, str], **sliders: Any) -> Updates:
         """Answer another text: what was struck out, and the edit beside it, go."""
         try:
             query = asked_text(self.menu.get(name), *texts)
         except ReAugKDError as error:
-            return {self.message: gr.HTML(sentence_html(error), visible=True)}
-        edit = dict(zip(self.edit_boxes, two_parts(query.texts[0]), strict=True))
-        return {self.message: gr.HTML("", visible=False), **edit, **self._drawn(name, Question(query), *settings)}
+            return {self.message: gr.HTML(problem_html(error), visible=True)}
+        edit = dict(zip((self.edited, self.edited_pair), two_parts(query.texts[0]), strict=True))
+        return {self.message: gr.HTML("", visible=False), **edit, **self._drawn(name, Question(query), **sliders)}
 
-    def _ask(self, name: str, question: Question | None, text: str, pair: str, *settings: Any) -> dict[Any, Any]:
-        if question is not None and question.query.texts[0] in (text, (text, pair)):
+    def _ask(self, name: str, question: Question | None, text: str, text_pair: str, **sliders: Any) -> Updates:
+        if question is not None and question.query.texts[0] in (text, (text, text_pair)):
             return {self.message: gr.HTML("", visible=False)}  # the page put it there itself, with its answer
-        return self._asked(name, (text, pair), *settings)
+        return self._asked(name, (text, text_pair), **sliders)
 
-    def _pick(self, name: str, example: int, *settings: Any) -> dict[Any, Any]:
-        return self._put(name, two_parts(example_texts(self.menu.get(name))[example]), *settings)
+    def _pick(self, name: str, examples: int, **sliders: Any) -> Updates:
+        return self._put(name, two_parts(example_texts(self.menu.get(name))[examples]), **sliders)
 
-    def _ask_point(self, name: str, point: int, *settings: Any) -> dict[Any, Any]:
+    def _ask_point(self, name: str, point: int, **sliders: Any) -> Updates:
         """Ask the text that is opened on the maps."""
-        return self._put(name, self.maps.text_of(name, point), *settings)
+        return self._put(name, self.maps.text_of(name, point), **sliders)
 
-    def _put(self, name: str, texts: tuple[str, str], *settings: Any) -> dict[Any, Any]:
-        return {self.text: texts[0], self.text_pair: texts[1], **self._asked(name, texts, *settings)}
+    def _put(self, name: str, texts: tuple[str, str], **sliders: Any) -> Updates:
+        return {self.text: texts[0], self.text_pair: texts[1], **self._asked(name, texts, **sliders)}
 
-    def _edit(self, name: str, question: Question | None, text: str, pair: str, *settings: Any) -> dict[Any, Any]:
+    def _edit(self, name: str, question: Question | None, edited: str, edited_pair: str, **sliders: Any) -> Updates:
         """Answer an edit of the text beside it."""
-        if question is None or (question.edited is not None and question.edited.texts[0] in (text, (text, pair))):
+        same = (edited, (edited, edited_pair))
+        if question is None or (question.edited is not None and question.edited.texts[0] in same):
             return gr.skip()  # a link put it there, with its answer
         none = replace(question, edited=None)
-        if question.query.texts[0] in (text, (text, pair)):
+        if question.query.texts[0] in same:
             return {self.question: none, self.beside: ""}
         try:
-            edited = asked_text(self.menu.get(name), text, pair)
+            answered = asked_text(self.menu.get(name), edited, edited_pair)
         except ReAugKDError as error:
-            return {self.question: none, self.beside: sentence_html(error)}
-        return self._drawn(name, replace(question, edited=edited), *settings)
+            return {self.question: none, self.beside: problem_html(error)}
+        return self._drawn(name, replace(question, edited=answered), **sliders)
 
-    def _strike(self, event: gr.EventData, name: str, question: Question, *settings: Any) -> dict[Any, Any]:
+    def _strike(self, event: gr.EventData, name: str, question: Question, **sliders: Any) -> Updates:
         try:
-            return self._drawn(name, replace(question, struck=(*question.struck, int(event.number))), *settings)
+            return self._drawn(name, replace(question, struck=(*question.struck, int(event.number))), **sliders)
         except ReAugKDError as error:  # it is the last one
             raise gr.Error(str(error)) from error
 
-    def _relabel(self, event: gr.EventData, name: str, question: Question, *settings: Any) -> dict[Any, Any]:
+    def _relabel(self, event: gr.EventData, name: str, question: Question, **sliders: Any) -> Updates:
         number = int(event.number)
         relabelled = {**question.relabelled, number: str(event.label)}
         if relabelled[number] == self.menu.get(name).memory.rows["label"].iloc[number]:
             del relabelled[number]  # it is put back
-        return self._drawn(name, replace(question, relabelled=relabelled), *settings)
+        return self._drawn(name, replace(question, relabelled=relabelled), **sliders)
 
-    def _put_back(self, name: str, question: Question, *settings: Any) -> dict[Any, Any]:
-        return self._drawn(name, Question(question.query, question.edited), *settings)
+    def _put_back(self, name: str, question: Question, **sliders: Any) -> Updates:
+        return self._drawn(name, Question(question.query, question.edited), **sliders)
 
-    def _flip(self, name: str, question: Question, *settings: Any) -> str:
-        """Say without which further memories the answer would be another."""
+    def _flip(self, name: str, question: Question, **sliders: Any) -> str:
+        """Find the fewest further memories whose removal changes the answer."""
         from reaugkd.analysis.what_if import flipping_set
 
         model = self.menu.get(name)
-        pool = model.pool.overridden(**moves(*settings))
+        pool = model.pool.overridden(**overrides(**sliders))
         return flipped_html(model, flipping_set(model, question.query, pool, question.strikes))
 
-    def _drawn(self, name: str, question: Question, *settings: Any) -> dict[Any, Any]:
-        """Return all that an answer shows; what is wrong with the text in the box stays said until it is corrected."""
+    def _drawn(self, name: str, question: Question, **sliders: Any) -> Updates:
+        """Return all that an answer shows; what is wrong with the text in the box stays until it is corrected."""
         from reaugkd.analysis.what_if import explain_what_if
 
-        model, moved, strikes, query = self.menu.get(name), moves(*settings), question.strikes, question.query
+        model, moved, strikes, query = self.menu.get(name), overrides(**sliders), question.strikes, question.query
         pool = model.pool.overridden(**moved)
         explanation, beside = explain_what_if(model, query, pool, strikes), ""
         if question.edited is not None:
@@ -299,7 +294,7 @@ class QueryView:
             self.changes: changes_html(model, question),
             self.back: gr.Button(visible=bool(question.struck or question.relabelled)),
             self.code: query_code(self.menu.shown_folder(name), query.texts[0], **moved, **changed),
-            self.maps.map: query_said(name, model, explanation),
+            self.maps.map: query_message(name, model, explanation),
         }
 
 

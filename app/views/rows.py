@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -12,12 +12,56 @@ import pandas as pd
 from reaugkd.errors import ReAugKDError
 from reaugkd.plots.links import PageState, filter_of_link
 
-from ..models import ModelMenu
+from ..computed import SPLITS
+from ..listening import ALL_ROWS, inputs_of, listen
+from ..menu import ModelMenu
 from ..parts.maps_panel import MapsPanel
-from ..parts.row_table import ALL_ROWS, listed_html, numbered, row_table
+from ..parts.problem import problem_html
+from ..parts.row_table import listed_html, numbered, row_table
 from ..parts.save_button import SaveButton
-from ..parts.sentence import sentence_html
 from ..parts.typed_text import on_typing
+
+Updates = dict[Any, Any]  # values by component
+
+
+@dataclass(frozen=True)
+class RowsPage:
+    """What a page that lists rows shows; one state, so that a change counts beside all else that is shown.
+
+    Parameters
+    ----------
+    name : str
+        The model's.
+    rows : list of int
+        The rows that are selected on the maps; where there are some, no others are listed.
+    row_filter : dict
+        The arguments of a row filter that a cell or a button gave.
+    split : str
+        Whose rows.
+    holds : str
+        What a listed text holds.
+    """
+
+    name: str
+    rows: list[int]
+    row_filter: dict[str, Any] = field(default_factory=dict)
+    split: str = SPLITS[0]
+    holds: str = ""
+
+    @property
+    def selected(self) -> list[int] | None:
+        """The rows that are selected; None where none are, or a split is shown that the maps do not have."""
+        return self.rows or None if self.split == SPLITS[0] else None
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """The arguments of a row filter by all that the page says."""
+        return {**self.row_filter, "text": self.holds, "rows": self.selected}
+
+    @property
+    def which(self) -> str:
+        """Of which rows the figures of the page are, in words."""
+        return "rows selected on the maps" if self.selected else "rows"
 
 
 def in_words(chosen: Mapping[str, Any]) -> list[str]:
@@ -29,22 +73,10 @@ def in_words(chosen: Mapping[str, Any]) -> list[str]:
     return words + (["selected on the maps"] if chosen.get("rows") else [])
 
 
-def selected_rows(rows: list[int], split: str) -> list[int] | None:
-    """Return the test rows that are selected on the maps; None where none are, or another split is shown."""
-    return rows or None if split == "test" else None
-
-
-def rows_in_words(rows: list[int] | None) -> str:
-    """Say of which rows the figures of a page are."""
-    return "rows selected on the maps" if rows else "rows"
-
-
 class RowsView:
     """A page that lists rows; nothing is computed before it is opened.
 
-    What is shown is one named tuple in one state, so that whatever is changed counts beside all else that is shown, not
-    beside what the browser is about to get. It has at least the model's ``name``; ``rows``, those that are selected on
-    the maps; ``holds``, what a listed text holds; and ``chosen``, the arguments of a row filter.
+    What is shown is one :class:`RowsPage` in one state, None before the page is filled.
 
     Parameters
     ----------
@@ -64,7 +96,7 @@ class RowsView:
     number : str
         Heading of the rows' numbers.
     usual : mapping of str to Any
-        The arguments of a row filter, where nothing is picked and nothing selected.
+        The arguments of a row filter, where no cell or button gave any and nothing is selected.
     unlisted : sequence of str
         Columns that only the CSV has.
     whole : list of Component
@@ -73,15 +105,13 @@ class RowsView:
 
     view = ""
     number = "row"
-    usual: ClassVar[Mapping[str, Any]] = {}
+    usual: ClassVar[dict[str, Any]] = {}
     unlisted: Sequence[str] = ()
     whole: list[Any]
 
     def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel, linked: gr.State) -> None:
-        self.menu, self.name, self.maps = menu, name, maps
-        self.shown = gr.State(None)  # None before the page is filled
-        self.seen: list[Any] = [self.shown]
-        self.fill_inputs: list[Any] = [linked, maps.selected]
+        self.menu, self.name, self.maps, self.linked, self.selected = menu, name, maps, linked, maps.selected
+        self.shown = gr.State(None)
 
     def _place_list(self, **buttons: str) -> None:
         """Place the list, with further buttons by what they are called and what stands on them."""
@@ -100,87 +130,89 @@ class RowsView:
 
     def _wire_list(self) -> None:
         """Let the list follow its box and the selection."""
-        self._on(partial(on_typing, [self.holds]), self._listed, self.listed, holds=self.holds)
+        self._on(partial(on_typing, [self.holds]), self._listed, self.listed, "holds")
         self.buttons["maps"].click(self._show_on_maps, self.shown, [self.maps.map, *self.maps.listed], **ALL_ROWS)
-        self.save.on_click(lambda path, seen: self._found(seen).to_csv(path, index=False), [self.shown], **ALL_ROWS)
+        self.save.on_click(self._save, inputs_of(self, self._save), **ALL_ROWS)
         for selected in self.maps.chosen:
-            selected.then(self._follow, [self.shown, self.name, self.maps.selected], self.whole, **ALL_ROWS)
+            listen(self, selected.then, self._follow, self.whole, **ALL_ROWS)
 
-    def _on(
-        self, event: Callable[..., Any], draw: Callable[[Any], dict[Any, Any]], outputs: list[Any], **parts: Any
-    ) -> None:
-        """Draw what is shown with some parts of it as components say, when an event tells of others than are shown."""
+    def _on(self, event: Callable[..., Any], draw: Callable[[Any], Updates], outputs: list[Any], *boxes: str) -> None:
+        """Draw what is shown with some parts of it as the boxes of their names say, when they say something else."""
 
-        def answer(shown: Any, *values: Any) -> Any:
-            seen = shown and shown._replace(**dict(zip(parts, values, strict=True)))
-            return gr.skip() if seen == shown else draw(seen)  # the page also tells of what it put there itself
+        def answer(shown: Any, **values: Any) -> Any:
+            now = shown and replace(shown, **values)
+            return gr.skip() if now == shown else draw(now)  # an event also comes of what the page put there itself
 
-        event(answer, [self.shown, *parts.values()], outputs, **ALL_ROWS)
+        event(answer, {name: getattr(self, name) for name in ("shown", *boxes)}, outputs, **ALL_ROWS)
 
     def linked_state(self, state: PageState, shown: Any) -> PageState:
-        """Return the state that a link to the page opens, from that of the page Query and the values of ``seen``."""
+        """Return the state that a link to the page opens, from that of the page Query and what the page shows."""
         return state if shown is None else replace(state, **self._linked(shown))
 
-    def _linked(self, seen: Any) -> dict[str, Any]:
+    def _linked(self, shown: Any) -> dict[str, Any]:
         """Return the parts of a link to what is shown."""
         raise NotImplementedError
 
-    def _drawn(self, seen: Any) -> dict[Any, Any]:
+    def _drawn(self, shown: Any) -> Updates:
         """Return all that changes with the rows."""
         raise NotImplementedError
 
-    def _every_row(self, seen: Any) -> pd.DataFrame:
+    def _every_row(self, shown: Any) -> pd.DataFrame:
         """Return the rows, those that are listed among them, with their numbers as the index."""
         raise NotImplementedError
 
     def _usual(self, _: str, rows: list[int]) -> dict[str, Any]:
-        """Return which rows of a model are listed where nobody picked any, by the names of what is shown."""
-        return {"picked": {} if rows else self.usual}
+        """Return which rows of a model are listed at first, by the names of what is shown."""
+        return {"row_filter": {} if rows else self.usual}
 
-    def _picked(self, linked: PageState, name: str, rows: list[int]) -> dict[str, Any]:
-        """Return which rows a link picked, by the names of what is shown."""
+    def _filtered(self, linked: PageState, name: str, rows: list[int]) -> dict[str, Any]:
+        """Return which rows a link lists, by the names of what is shown."""
         text = linked.of_view.get("picked", "")
-        return {"picked": filter_of_link(text)} if text else self._usual(name, rows)
+        return {"row_filter": filter_of_link(text)} if text else self._usual(name, rows)
 
-    def _picked_in_link(self, seen: Any) -> str:
-        return "" if {"picked": seen.picked} == self._usual(seen.name, seen.rows) else json.dumps(seen.picked)
+    def _filter_in_link(self, shown: Any) -> str:
+        usual = self._usual(shown.name, shown.rows) == {"row_filter": shown.row_filter}
+        return "" if usual else json.dumps(shown.row_filter)
 
-    def _pick(self, event: gr.EventData, seen: Any) -> dict[Any, Any]:
+    def _pick(self, event: gr.EventData, shown: Any) -> Updates:
         """List the rows behind a figure."""
-        return self._listed(seen._replace(picked=json.loads(event.pick)))
+        return self._listed(replace(shown, row_filter=json.loads(event.pick)))
 
     def _rows_among(self, name: str, points: list[int]) -> list[int]:
         """Return the rows among points of the maps."""
         return self.maps.test_rows_of_points(name, points)
 
-    def _follow(self, shown: Any, name: str, points: list[int]) -> dict[Any, Any]:
+    def _follow(self, shown: Any, name: str, selected: list[int]) -> Updates:
         """List the rows that are selected on the maps; a page that is not filled for the model sees them when it is."""
-        rows = self._rows_among(name, points)
+        rows = self._rows_among(name, selected)
         if shown is None or shown.name != name or not (rows or shown.rows):
             return gr.skip()
-        return self._drawn(shown._replace(rows=rows, **self._usual(name, rows)))
+        return self._drawn(replace(shown, rows=rows, **self._usual(name, rows)))
 
-    def _found(self, seen: Any) -> pd.DataFrame:
+    def _found(self, shown: Any) -> pd.DataFrame:
         """Return the rows that are listed, their numbers first."""
         from reaugkd.analysis.error_analysis import RowFilter
 
-        return numbered(RowFilter(**seen.chosen).of(self._every_row(seen)), self.number)
+        return numbered(RowFilter(**shown.chosen).of(self._every_row(shown)), self.number)
 
-    def _words(self, seen: Any) -> list[str]:
-        return in_words(seen.chosen)
+    def _save(self, path: Any, shown: Any) -> None:
+        self._found(shown).to_csv(path, index=False)
 
-    def _listed(self, seen: Any) -> dict[Any, Any]:
-        """List rows; a sentence where a link picked by a column that they do not have."""
+    def _words(self, shown: Any) -> list[str]:
+        return in_words(shown.chosen)
+
+    def _listed(self, shown: Any) -> Updates:
+        """List rows; a sentence where a link filters by a column that they do not have."""
         try:
-            rows = self._found(seen)
+            rows = self._found(shown)
         except ReAugKDError as error:
-            return {self.shown: seen, self.chosen: sentence_html(error), self.rows: gr.Dataframe(visible=False)}
+            return {self.shown: shown, self.chosen: problem_html(error), self.rows: gr.Dataframe(visible=False)}
         listed = rows.drop(columns=list(self.unlisted), errors="ignore")
         return {
-            self.shown: seen,
-            self.chosen: listed_html(", ".join(self._words(seen)) or "all rows", len(rows)),
+            self.shown: shown,
+            self.chosen: listed_html(", ".join(self._words(shown)) or "all rows", len(rows)),
             self.rows: row_table(listed, visible=len(rows) > 0),
         }
 
-    def _show_on_maps(self, seen: Any) -> dict[Any, Any]:
-        return self.maps.show_rows(seen.name, seen.split, self._found(seen).iloc[:, 0].tolist())
+    def _show_on_maps(self, shown: Any) -> Updates:
+        return self.maps.show_rows(shown.name, shown.split, self._found(shown).iloc[:, 0].tolist())

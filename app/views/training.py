@@ -6,9 +6,9 @@ import gradio as gr
 
 from reaugkd.plots.figures import loss_figure
 
+from ..listening import IN_PAGE
 from ..model_job import ModelJob
-from ..parts.neighbour_table import escaped_text
-from ..parts.sentence import sentence_html
+from ..rendering import render
 
 if TYPE_CHECKING:
     from reaugkd.networks.trainer import Progress
@@ -31,7 +31,7 @@ class TrainingView:
             self.loss = gr.Plot(show_label=False, visible=False, elem_id="loss")
         self.drawn = gr.State(None)  # the progress of which this page shows the losses: nothing new, nothing sent
         self.outputs = [self.column, self.status, self.retry, self.loss, self.drawn]
-        self.retry.click(self._retry, queue=False, api_visibility="private")
+        self.retry.click(self._retry, queue=False, **IN_PAGE)
 
     def draw(self, drawn: "Progress | None") -> dict[Any, Any]:
         """Show how far the job is.
@@ -68,35 +68,7 @@ def loss_plot(job: ModelJob) -> gr.Plot:
 
 def status_html(job: ModelJob) -> str:
     """Say in a few lines how far the model is; texts in it are escaped."""
-    if job.error:
-        return sentence_html(job.error)
-    if not job.is_training:
-        return "<h2>Loading the model</h2><p>A few seconds: the page fills in by itself.</p>"
-    return (
-        "<h2>First start: training the student</h2>"
-        "<p>This takes a few minutes, once; later starts open at once. The training goes on if you close the page.</p>"
-        f"{stages_html(job)}"
-    )
-
-
-def stages_html(job: ModelJob) -> str:
-    """List the stages of a training that are done, and how far the one is that runs; texts in it are escaped."""
-    done = "".join(f'<li class="done">✓ {escaped_text(stage)}</li>' for stage in job.finished)
-    now = _stage_html(job.progress) if job.progress is not None else "<li>Starting</li>"
-    return f'<ul class="stages">{done}{now if job.model is None else ""}</ul>'
-
-
-def _stage_html(progress: "Progress") -> str:
-    stage = escaped_text(progress.stage)
-    if not progress.steps:
-        return f'<li><b>{stage}</b> <progress aria-label="{stage}"></progress></li>'
-    loss = "" if progress.loss is None else f", loss {progress.loss:.3f}"
-    left = "" if progress.eta_seconds is None else f", {time_left(progress.eta_seconds)}"
-    return (
-        f"<li><b>{stage}</b> "
-        f'<progress value="{progress.step}" max="{progress.steps}" aria-label="{stage}"></progress> '
-        f'<span class="figures" aria-live="off">step {progress.step} of {progress.steps}{loss}{left}</span></li>'
-    )
+    return render("first_start", job=job, time_left=time_left)
 
 
 def time_left(seconds: float) -> str:

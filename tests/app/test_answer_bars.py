@@ -138,10 +138,10 @@ def test_the_decision_on_new_classes_is_a_part_only_where_it_decides(gadget_mode
 def test_what_has_no_weight_has_no_say(pooled_model):
     _, alone, said = shown(answer_bars(pooled_model.explain(TEXT, retrieval_weight=0.0)))
     assert [row[1] for row in alone] == ["weight 1.40", "", ""]
-    assert [row[3] for row in alone[1:]] == ["has no say"] * 2
+    assert [row[3] for row in alone[1:]] == ["has no weight"] * 2
     assert "key" not in said
     _, (student, *keys), said = shown(answer_bars(pooled_model.explain(TEXT, retrieval_weight=1.0)))
-    assert student == ["student", "", "", "has no say"]
+    assert student == ["student", "", "", "has no weight"]
     assert [row[1] for row in keys] == ["weight 0.80", "weight 0.60"]
     assert "student" not in said
 

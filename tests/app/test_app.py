@@ -17,11 +17,11 @@ import pytest
 from ports import free_port
 
 from app.address import LONGEST_ADDRESS, address_of, linked_model
+from app.menu import ModelMenu
 from app.model_job import ModelJob
-from app.models import ModelMenu
 from app.parts.answer import LONGEST_EXAMPLE, answer_html, asked_text, example_texts, teacher_of
-from app.parts.maps_panel import query_said
-from app.parts.sentence import sentence_html
+from app.parts.maps_panel import query_message
+from app.parts.problem import problem_html
 from app.serve import main, read_accounts
 from app.views.query import about_html
 from app.views.training import TrainingView, status_html, time_left
@@ -114,14 +114,14 @@ def test_a_model_without_evaluation_rows_takes_examples_from_its_memory(toy_mode
 
 def test_the_query_stands_in_the_maps_where_the_library_places_it(toy_model):
     explanation = toy_model.explain("iron and rain", k=3)
-    query = json.loads(query_said("toy", toy_model, explanation))["query"]
+    query = json.loads(query_message("toy", toy_model, explanation))["query"]
     np.testing.assert_allclose(query["places"], toy_model.parts.maps.place(explanation.embedding, toy_model.memory))
     assert query["neighbours"] == [neighbour.number for neighbour in explanation.neighbours]
 
 
 def test_a_model_without_maps_shows_no_query(changed_model):
     model = changed_model(maps=None)
-    assert "query" not in json.loads(query_said("toy", model, model.explain("iron", k=3)))
+    assert "query" not in json.loads(query_message("toy", model, model.explain("iron", k=3)))
 
 
 def test_texts_and_names_are_shown_as_text(toy_model, changed_model):
@@ -135,7 +135,7 @@ def test_texts_and_names_are_shown_as_text(toy_model, changed_model):
         (answer_html(answer), 6),  # text, label, sentence, class, what the parts are of, and sum
         (about_html(model), 2),
         (status_html(job), 3),  # what is done, and what goes on with its bar
-        (sentence_html(ReAugKDError(NASTY)), 1),
+        (problem_html(ReAugKDError(NASTY)), 1),
     ):
         assert "<img" not in shown
         assert "${" not in shown
@@ -374,8 +374,8 @@ early = [name for name in ("torch", "transformers", "umap") if name in sys.modul
 job = main.ModelJob({str(toy_model_folder)!r})
 main.build_app(job)
 job.start(); job.wait()
-from app.parts.maps_panel import query_said
-query_said("toy", job.model, job.model.explain("iron"))
+from app.parts.maps_panel import query_message
+query_message("toy", job.model, job.model.explain("iron"))
 print(json.dumps([early, [name for name in ("umap", "sklearn", "datasets") if name in sys.modules]]))
 """
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)

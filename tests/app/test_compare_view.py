@@ -8,7 +8,8 @@ import pytest
 from app.model_job import ModelJob
 from app.page import build_app
 from app.parts.row_table import listed_html
-from app.views.compare import comparison_of, explained, title_html, verdict_html
+from app.rendering import render
+from app.views.compare import comparison_of, explained, title_html
 from app.views.rows import in_words
 from reaugkd.errors import ReAugKDError
 from reaugkd.model.classifier import ReAugKDClassifier
@@ -53,8 +54,8 @@ def test_a_model_without_evaluation_rows_is_told_in_a_sentence(toy_model):
 
 def test_labels_and_names_are_shown_as_text():
     for shown, times in (
-        (verdict_html(NASTY, NASTY), 1),
-        (verdict_html(NASTY, "b"), 1),
+        (render("compared", first=NASTY, second=NASTY), 1),
+        (render("compared", first=NASTY, second="b"), 1),
         (title_html("First", NASTY, None), 1),
         (listed_html(", ".join(in_words({"equal": {"label": NASTY}, "text": NASTY})), 3), 2),
     ):
@@ -70,8 +71,8 @@ def test_a_title_says_the_model_and_how_it_answers():
 
 
 def test_whether_both_agree_is_said():
-    assert verdict_html("fruit", "fruit") == "<p>Both answer <b>fruit</b>.</p>"
-    assert verdict_html("a", "b") == "<p>They differ: the first <b>a</b>, the second <b>b</b>.</p>"
+    assert render("compared", first="fruit", second="fruit") == "<p>Both answer <b>fruit</b>.</p>"
+    assert render("compared", first="a", second="b") == "<p>They differ: the first <b>a</b>, the second <b>b</b>.</p>"
 
 
 def test_a_link_to_a_page_is_kept_also_before_it_is_filled(toy_model_folder):
@@ -81,4 +82,4 @@ def test_a_link_to_a_page_is_kept_also_before_it_is_filled(toy_model_folder):
     now = {part: held.get(getattr(part, "elem_id", None), part.value) for part in listener.inputs}
     (opened,) = [part for part in listener.inputs if part.value == "query"]
     for view, wanted in (("query", ""), ("errors", "&view=errors"), ("memory", "&view=memory")):
-        assert listener.fn(now | {opened: view}) == (f"?model=toy{wanted}&k=4&temperature=0.1", "")
+        assert tuple(listener.fn(now | {opened: view}).values()) == (f"?model=toy{wanted}&k=4&temperature=0.1", "")

@@ -10,9 +10,9 @@ from app.parts.error_tables import (
     MAX_CLASSES,
     confusion_table,
     disagreement_table,
-    flip_buttons,
     outcome_table,
     reliability_bars,
+    summary_html,
 )
 from reaugkd.analysis.comparison import OUTCOMES, Comparison
 from reaugkd.analysis.error_analysis import RowFilter, calibration, confusion, disagreements
@@ -33,6 +33,11 @@ def table_of(labels, answers, probabilities=None):
     )
 
 
+def flips_of(flips):
+    figures = {"score": {"student": 0.5, "answer": 0.75}, "rows": 6, "effects": {"fixed": 2, "broken": 1, "changed": 0}}
+    return summary_html(figures, "macro_f1", flips, "rows")
+
+
 def picked(written, table):
     """What stands on each button, and how many rows it opens."""
     buttons = re.findall(r'<button[^>]*data-pick="([^"]*)"[^>]*>(.*?)</button>', written, re.DOTALL)
@@ -48,7 +53,7 @@ def test_every_button_opens_as_many_rows_as_stand_on_it():
     for written in (
         confusion_table(confusion(table, ("a", "b", "c"))),
         disagreement_table(disagreements(table)),
-        reliability_bars(calibration(table), "answer", 0.1),
+        reliability_bars({"answer": (calibration(table), 0.1)}),
     ):
         found = picked(written, table)
         assert found
@@ -58,10 +63,10 @@ def test_every_button_opens_as_many_rows_as_stand_on_it():
 def test_every_count_of_flips_opens_its_rows_and_those_of_none_are_not_named():
     table = table_of(list("aabbcc"), list("abbbca"), [0.1, 0.2, 0.75, 0.8, 1.0, 0.05])
     table["flip"] = ["fixed", "none", "none", "changed", "fixed", "none"]
-    written = flip_buttons(table["flip"].value_counts().to_dict())
+    written = flips_of(table["flip"].value_counts().to_dict())
     assert picked(written, table) == [(2, 2), (1, 1)]
     assert "broken" not in written
-    assert flip_buttons({"none": 6}) == "nothing"
+    assert "chosen in training: nothing.</p>" in flips_of({"none": 6})
 
 
 def test_every_count_of_a_comparison_opens_its_rows_and_an_empty_one_is_no_button():

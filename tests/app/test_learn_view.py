@@ -8,22 +8,18 @@ import pytest
 
 from app.exercises import Verdict
 from app.lessons import LESSONS, Guess, lesson_settings
+from app.menu import ModelMenu
 from app.model_job import ModelJob
-from app.models import ModelMenu
+from app.rendering import render
 from app.views.learn import (
     START,
     LearnView,
-    asked_html,
     exercise_of,
-    guesses_html,
-    help_html,
     task_choices,
-    task_html,
     texts_to_guess,
-    verdict_html,
 )
 from reaugkd.model.explanation import explain
-from reaugkd.plots.links import PageState
+from reaugkd.plots.links import PageState, app_link
 
 NASTY = '<img src=x onerror="alert(1)"> ${alert(2)} {{alert(3)}}'
 SHOWN = "&lt;img src=x onerror=&quot;alert(1)&quot;&gt; &#36;&#123;alert(2)&#125; &#123;&#123;alert(3)&#125;&#125;"
@@ -48,11 +44,11 @@ def test_texts_names_and_sentences_are_shown_as_text(puzzled_model):
     task = exercise_of(puzzled_model, "weight")
     lesson = replace(task.lesson, question=NASTY, title=NASTY, formula=NASTY, hints=(NASTY, NASTY), solution=NASTY)
     for shown, times in (
-        (asked_html(replace(explanation, text=NASTY, keys=[near])), 4),
-        (guesses_html([Guess(NASTY, NASTY, "so")], NASTY), 3),
-        (task_html(replace(task, lesson=lesson, text=NASTY), "toy"), 4),
-        (verdict_html(Verdict(True, NASTY)), 1),
-        (help_html(lesson), 3),
+        (render("quiz", text=NASTY, key=near), 4),
+        (render("guesses", guesses=[Guess(NASTY, NASTY, "so")], gold=NASTY, link=""), 3),
+        (render("task", task=replace(task, lesson=lesson, text=NASTY), link=""), 4),
+        (render("verdict", verdict=Verdict(True, NASTY)), 1),
+        (render("help", lesson=lesson), 3),
     ):
         assert "<img" not in shown
         assert "${" not in shown
@@ -60,20 +56,21 @@ def test_texts_names_and_sentences_are_shown_as_text(puzzled_model):
 
 
 def test_before_it_is_revealed_no_label_and_no_share_is_shown(puzzled_model):
-    shown = asked_html(told(puzzled_model, "glass and wood"))
+    explanation = told(puzzled_model, "glass and wood")
+    shown = render("quiz", text=explanation.text, key=explanation.keys[0])
     assert not any(label in shown for label in puzzled_model.classes_)
     assert "%" not in shown
 
 
 def test_a_link_keeps_to_its_attribute(puzzled_model):
-    task = replace(exercise_of(puzzled_model, "weight"), link=PageState(text='"><b>${x}'))
-    shown = task_html(task, 'a" onclick="b')
+    task = exercise_of(puzzled_model, "weight")
+    shown = render("task", task=task, link=app_link(PageState('a" onclick="b', text='"><b>${x}'), ""))
     assert 'href="?model=a%22+onclick%3D%22b&amp;text=%22%3E%3Cb%3E%24%7Bx%7D" target="_blank" rel="noopener"' in shown
 
 
 def test_tasks_that_are_solved_have_a_tick():
     assert [label[:2] for label, _ in task_choices(["weight"])] == ["✓ ", "2.", "3.", "4.", "5."]
-    assert [key for _, key in task_choices(["weight"])] == [lesson.key for lesson in LESSONS]
+    assert [key for _, key in task_choices(["weight"])] == [*LESSONS]
 
 
 def test_guesses_count_and_none_may_be_missing(view):
@@ -119,7 +116,7 @@ def test_the_page_opens_at_the_first_task_that_is_not_solved_and_keeps_what_is_s
     assert filled[view.chosen].choices == task_choices(kept["toy"])
     task = exercise_of(view.menu.get("toy"), "classes")
     told = view._check("toy", kept, "classes", None, task.answer, [])
-    assert {name: sorted(solved) for name, solved in told[view.kept].items()} == {
+    assert {name: sorted(solved) for name, solved in told[view.solved].items()} == {
         "toy": ["classes", "label", "memories", "weight"],
         "other": ["weight"],
     }

@@ -20,7 +20,7 @@ from reaugkd.model.explanation import explain
 from reaugkd.plots.links import PageState
 from reaugkd.tasks.sources import SHOPTALK
 
-KEYS = [lesson.key for lesson in LESSONS]
+KEYS = [*LESSONS]
 
 
 def changed(model, **parts):

@@ -1,12 +1,14 @@
 """The page of the memory without a browser: what it keeps of pending edits, and which memories it lists."""
 
+from dataclasses import replace
+
 import gradio as gr
 import pytest
 
+from app.menu import ModelMenu
 from app.model_job import ModelJob
-from app.models import ModelMenu
 from app.parts.maps_panel import MapsPanel
-from app.views.memory import MemoryView, kept_patch, pending_html
+from app.views.memory import MemoryView, pending_html, pending_patch
 from reaugkd.analysis.edits import Edit
 from reaugkd.plots.links import PageState
 
@@ -23,10 +25,10 @@ def view(toy_model, tmp_path):
 def test_pending_edits_of_ids_of_any_form_come_back_by_model_and_those_that_do_not_fit_are_counted(toy_model):
     rows = toy_model.memory.rows
     patch = (Edit("remove", rows["id"][0]), Edit("add", " 7 ", "fruit", rows["text"][1]), Edit("remove", " 7 "))
-    kept = {"toy": [edit.as_dict() for edit in patch], "twice": [patch[0].as_dict()] * 3}
-    assert kept_patch(kept, "toy", toy_model) == (patch, 0)
-    assert kept_patch(kept, "twice", toy_model) == (patch[:1], 2)
-    assert kept_patch(kept, "other", toy_model) == ((), 0)
+    stored = {"toy": [edit.as_dict() for edit in patch], "twice": [patch[0].as_dict()] * 3}
+    assert pending_patch(stored, "toy", toy_model) == (patch, 0)
+    assert pending_patch(stored, "twice", toy_model) == (patch[:1], 2)
+    assert pending_patch(stored, "other", toy_model) == ((), 0)
 
 
 def test_an_edit_is_kept_beside_those_of_other_models_and_one_that_does_not_fit_is_told(view, toy_model):
@@ -71,4 +73,4 @@ def test_the_list_follows_the_selection_of_the_model_that_the_page_is_filled_for
     assert (selected[view.show], selected[view.shown].rows) == ("all", [0, 3])
     assert view._follow(selected[view.shown], "toy", [])[view.show] == "suspicious"
     assert view._follow(shown, "toy", [10_000]) == view._follow(None, "toy", [0]) == gr.skip()
-    assert view._follow(shown._replace(name="other"), "toy", [0]) == gr.skip()
+    assert view._follow(replace(shown, name="other"), "toy", [0]) == gr.skip()

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from app.computed import cached
+from app.menu import ModelMenu
 from app.model_job import ModelJob
-from app.models import ModelMenu, kept
 from app.page import build_app
 from reaugkd.errors import ReAugKDError
 
@@ -19,7 +20,7 @@ def menu(tmp_path):
 def test_callers_that_ask_for_what_is_being_made_wait_for_it():
     made, may_end = [], threading.Event()
 
-    @kept(2)
+    @cached(2)
     def make(number):
         made.append(number)
         may_end.wait(timeout=10)
@@ -38,7 +39,7 @@ def test_callers_that_ask_for_what_is_being_made_wait_for_it():
 
 def test_the_oldest_of_too_many_results_goes():
     made = []
-    double = kept(2)(lambda number: made.append(number) or 2 * number)
+    double = cached(2)(lambda number: made.append(number) or 2 * number)
     assert [double(number) for number in (1, 2, 1, 3, 1, 2)] == [2, 4, 2, 6, 2, 4]
     assert made == [1, 2, 3, 2]
 
@@ -46,7 +47,7 @@ def test_the_oldest_of_too_many_results_goes():
 def test_a_failure_is_not_kept():
     answers = iter([ValueError("not yet"), None])
 
-    @kept(1)
+    @cached(1)
     def answer():
         if (error := next(answers)) is not None:
             raise error
@@ -60,7 +61,7 @@ def test_a_failure_is_not_kept():
 def test_what_is_there_is_given_while_another_result_is_made():
     begun, may_end = threading.Event(), threading.Event()
 
-    @kept(2)
+    @cached(2)
     def make(name):
         if name == "slow":
             begun.set()

@@ -8,7 +8,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from app.parts.neighbour_table import escaped_text, neighbour_table
+from app.parts.neighbour_table import neighbour_table
+from app.rendering import escaped_text
 from reaugkd.method.pool import KeySettings
 from reaugkd.model.explanation import explain
 
@@ -74,13 +75,13 @@ def test_a_row_for_each_neighbour_says_its_numbers(explanation):
             assert cells[:3] + cells[4:] == wanted
 
 
-def test_a_key_without_a_weight_has_no_say(pooled_model):
+def test_a_key_without_a_weight_says_so(pooled_model):
     keys = pooled_model.pool.keys | {"aligned": KeySettings(4, 0.2)}
     pool = replace(pooled_model.pool, keys=keys)
     found = Cells(neighbour_table(explain(pooled_model.answer(pooled_model.encode(["iron and pear"]), pool))))
-    assert found.captions[1] == "aligned key: 4 nearest, τ 0.2, has no say"
+    assert found.captions[1] == "aligned key: 4 nearest, τ 0.2, has no weight"
     alone = Cells(neighbour_table(pooled_model.explain("iron and pear", retrieval_weight=0.0)))
-    assert [caption.split(", ")[2] for caption in alone.captions] == ["has no say"] * 2
+    assert [caption.split(", ")[2] for caption in alone.captions] == ["has no weight"] * 2
 
 
 def test_the_key_that_decided_about_a_new_class_stands_first(gadget_model):
@@ -151,7 +152,7 @@ def test_a_row_can_be_struck_out_or_relabelled_where_classes_are_given(pooled_mo
     explanation = pooled_model.explain("iron and rain", k=3)
     tables = neighbour_table(explanation, explanation.classes).split("</table>")
     for table, key in zip(tables, explanation.keys_by_part, strict=False):
-        assert Cells(table).tables[0][0][2:4] == ["label", "think otherwise"]
+        assert Cells(table).tables[0][0][2:4] == ["label", "what if"]
         for neighbour in key.neighbours:
             assert f'data-strike="{neighbour.number}"' in table
             menu = table.split(f'data-relabel="{neighbour.number}"')[1].split("</select>")[0]

@@ -5,9 +5,9 @@ from dataclasses import replace
 import gradio as gr
 import pytest
 
+from app.menu import ModelMenu
 from app.model_job import ModelJob
-from app.models import ModelMenu
-from app.parts.retrieval_sliders import RetrievalSliders, moves, values_for
+from app.parts.retrieval_sliders import RetrievalSliders, overrides, slider_values
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model.classifier import ReAugKDClassifier
@@ -34,7 +34,7 @@ def pooled(model, aligned, text, **options):
 @pytest.mark.parametrize("memories", [1, 3, 80])
 @pytest.mark.parametrize(("k", "temperature"), [(16, 0.1), (5_000, 0.002)])
 def test_what_is_set_lies_between_the_ends_of_its_slider(toy_model, sliders, memories, k, temperature):
-    found = sliders.set_to(*values_for(cut_to(toy_model, memories), k, 0.5, temperature))
+    found = sliders.set_to(**slider_values(cut_to(toy_model, memories), k, 0.5, temperature))
     assert found[sliders.k].value == min(k, memories)
     assert found[sliders.temperature].value == temperature
     for slider in (found[sliders.k], found[sliders.temperature]):
@@ -50,23 +50,23 @@ def test_what_is_not_asked_for_is_that_of_the_key_with_the_largest_weight_and_th
 ):
     aligned, text = KeySettings(8, 0.2, weights[0]), KeySettings(32, 0.05, weights[1])
     model = pooled(toy_model, aligned, text, student_weight=1.0)
-    values = values_for(model)
-    assert values == (*wanted, True, True)
-    assert model.pool.overridden(**moves(*values)) == model.pool
+    values = slider_values(model)
+    assert tuple(values.values()) == (*wanted, True, True)
+    assert model.pool.overridden(**overrides(**values)) == model.pool
 
 
 def test_a_weight_that_was_set_by_hand_is_shown_and_stays(toy_model):
     model = pooled(toy_model, KeySettings(8, 0.2, 0.5), KeySettings(32, 0.05), retrieval_weight=0.9)
-    values = values_for(model)
-    assert values == (8, 0.9, 0.2, True, True)
-    assert model.pool.overridden(**moves(*values)).retrieval_weight == 0.9
+    values = slider_values(model)
+    assert tuple(values.values()) == (8, 0.9, 0.2, True, True)
+    assert model.pool.overridden(**overrides(**values)).retrieval_weight == 0.9
 
 
 def test_k_alone_in_a_link_holds_for_every_key_with_the_temperature_that_is_shown(toy_model):
     model = pooled(toy_model, KeySettings(8, 0.2, 0.5), KeySettings(32, 0.05))
-    values = values_for(model, k=4)
-    assert values == (4, 0.33, 0.2, True, False)
-    assert moves(*values) == {"k": 4, "retrieval_weight": None, "temperature": 0.2}
+    values = slider_values(model, k=4)
+    assert tuple(values.values()) == (4, 0.33, 0.2, True, False)
+    assert overrides(**values) == {"k": 4, "retrieval_weight": None, "temperature": 0.2}
 
 
 @pytest.mark.parametrize(
@@ -74,4 +74,4 @@ def test_k_alone_in_a_link_holds_for_every_key_with_the_temperature_that_is_show
     [((True, True), (None, None, None)), ((False, True), (None, 0.3, None)), ((True, False), (7, None, 0.05))],
 )
 def test_a_checked_box_leaves_its_sliders_out(boxes, wanted):
-    assert tuple(moves(7, 0.3, 0.05, *boxes).values()) == wanted
+    assert tuple(overrides(7, 0.3, 0.05, *boxes).values()) == wanted

@@ -7,8 +7,8 @@ from dataclasses import replace
 import gradio as gr
 import pytest
 
+from app.menu import ModelMenu
 from app.model_job import ModelJob
-from app.models import ModelMenu
 from app.parts.maps_panel import MapsPanel
 from app.parts.row_table import listed_html
 from app.views.compare import DIFFERING, CompareView
@@ -54,13 +54,13 @@ def points(toy_model):
 def test_a_selection_lists_its_test_rows_and_memories_only_filter_none(page, points):
     view, fill = page
     shown = fill(selected=MEMORIES)[view.shown]
-    assert (shown.rows, shown.picked) == ([], view.usual)
+    assert (shown.rows, shown.row_filter) == ([], view.usual)
     assert view._follow(shown, "toy", MEMORIES) == gr.skip()
     selected = view._follow(shown, "toy", points)
-    assert (selected[view.shown].rows, selected[view.shown].picked) == ([0, 2, 5], {})
+    assert (selected[view.shown].rows, selected[view.shown].row_filter) == ([0, 2, 5], {})
     assert "<b>3</b> rows: selected on the maps" in selected[view.chosen]
     assert view._follow(selected[view.shown], "toy", MEMORIES)[view.shown] == shown
-    for other in (None, shown._replace(name="before")):  # it is filled for another model
+    for other in (None, replace(shown, name="before")):  # it is filled for another model
         assert view._follow(other, "toy", points) == gr.skip()
 
 
@@ -69,7 +69,9 @@ def test_a_selection_lists_its_test_rows_and_memories_only_filter_none(page, poi
 def test_a_link_reopens_the_page_with_its_pick(page, points, picked, selected):
     view, fill = page
     picked = {} if view.view == "errors" and picked == DIFFERING else picked  # its rows have no such column
-    shown = fill(selected=points if selected else [])[view.shown]._replace(picked=picked, holds="a", split="validation")
+    shown = replace(
+        fill(selected=points if selected else [])[view.shown], row_filter=picked, holds="a", split="validation"
+    )
     linked = view.linked_state(PageState("toy", view.view), shown)
     assert len(app_link(linked)) < 300
     assert fill(linked, points if selected else [])[view.shown] == shown
@@ -89,9 +91,9 @@ def test_a_link_that_picks_by_a_column_that_is_not_there_opens_the_page_with_a_s
 
 def test_a_cell_picked_on_another_split_keeps_the_rows_that_are_selected_on_the_maps(page, points):
     view, fill = page
-    shown = fill(selected=points)[view.shown]._replace(split="validation")
+    shown = replace(fill(selected=points)[view.shown], split="validation")
     picked = view._pick(gr.EventData(None, {"pick": json.dumps(CELL)}), shown)
-    assert picked[view.shown] == shown._replace(picked=CELL)
+    assert picked[view.shown] == replace(shown, row_filter=CELL)
     assert "selected on the maps" not in picked[view.chosen]
 
 
@@ -100,16 +102,17 @@ def test_what_changes_counts_beside_what_is_shown_and_what_a_page_put_there_itse
     answers = []
     view._on(lambda answer, *_, **__: answers.append(answer), view._listed, view.listed, holds=view.holds)
     (answer,), shown = answers, fill(PageState(view=view.view, of_view={"holds": "a"}))[view.shown]
-    assert answer(shown, "a") == answer(None, "a") == gr.skip()
-    assert answer(shown, "iron")[view.shown] == shown._replace(holds="iron")
+    assert answer(shown, holds="a") == answer(None, holds="a") == gr.skip()
+    assert answer(shown, holds="iron")[view.shown] == replace(shown, holds="iron")
 
 
 def test_the_sliders_move_what_is_shown(view_of, toy_model):
     view, fill = view_of(ErrorsView, toy_model)
     shown = fill()[view.shown]
-    moved = view._move(shown, 4, 0.5, 0.1, False, True)[view.shown]
-    assert moved == shown._replace(moved={"k": None, "retrieval_weight": 0.5, "temperature": None})
-    assert view._move(None, 4, 0.5, 0.1, False, True) == gr.skip()
+    sliders = {"k": 4, "weight": 0.5, "temperature": 0.1, "as_fitted": False, "as_chosen": True}
+    moved = view._move(shown, **sliders)[view.shown]
+    assert moved == replace(shown, moved={"k": None, "retrieval_weight": 0.5, "temperature": None})
+    assert view._move(None, **sliders) == gr.skip()
 
 
 def test_each_voice_has_its_calibration_error_and_k_and_temperature_move_that_of_the_answer(view_of, pooled_model):
@@ -170,5 +173,5 @@ def test_where_more_rows_are_found_than_listed_the_page_says_so():
 
 def test_a_value_of_a_column_that_was_left_is_no_error(toy_model, view_of):
     view, fill = view_of(ErrorsView, toy_model)
-    seen = fill()[view.shown]._replace(column="topic", value=view.value.preprocess("complaint"))
-    assert view._drawn(seen)[view.shown].value == ANY
+    shown = replace(fill()[view.shown], column="topic", value=view.value.preprocess("complaint"))
+    assert view._drawn(shown)[view.shown].value == ANY

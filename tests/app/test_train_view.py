@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from toy_data import toy_rows
 
+from app.menu import ModelMenu
 from app.model_job import ModelJob, train_as_asked
-from app.models import ModelMenu
 from app.views.train import FILE, HUB, TrainView, file_html, guessed_columns, training_html
 from reaugkd import Recipe
 from reaugkd.errors import ReAugKDError
@@ -26,9 +26,7 @@ def view(tmp_path):
 @pytest.fixture
 def asked(view):
     """What the boxes of the page hold when it opens."""
-    boxes = [view.source, view.hub, view.train_file, view.test_file, view.unlabelled_file, *view.columns, view.metric]
-    boxes += [view.teacher, view.student, view.layers, view.epochs_wanted, view.seed, view.keep_teacher]
-    return {box: box.value for box in boxes}
+    return {name: box.value for name, box in ({"source": view.source} | view.task | view.recipe).items()}
 
 
 @pytest.fixture
@@ -109,28 +107,27 @@ def test_a_name_that_is_none_or_taken_is_refused(view):
 
 
 def test_the_page_asks_for_the_shipped_task_by_the_shipped_outputs_when_it_opens(view, asked):
-    assert view._wanted(asked) == ({"name": "shoptalk"}, Recipe(), True)
-    _, recipe, by_outputs = view._wanted(asked | {view.keep_teacher: True})
+    assert view._wanted(**asked) == ({"name": "shoptalk"}, Recipe(), True)
+    _, recipe, by_outputs = view._wanted(**asked | {"keep_teacher": True})
     assert (recipe.keep_teacher, by_outputs) == (False, True)  # a teacher of which the outputs are known cannot be kept
 
 
 @pytest.mark.parametrize("source", [HUB, FILE])
 def test_nothing_to_train_on_is_told(view, asked, source):
     with pytest.raises(ReAugKDError, match="name a data set of the hub, or upload a file"):
-        view._wanted(asked | {view.source: source})
+        view._wanted(**asked | {"source": source})
 
 
 def test_what_the_boxes_hold_is_asked_for_and_what_is_empty_is_as_usual(view, asked):
-    text, pair, label = view.columns
-    filled = {view.source: FILE, view.train_file: "rows.csv", view.unlabelled_file: "more.csv", text: "review"}
-    filled |= {pair: None, label: "stars", view.metric: "macro_f1", view.teacher: "any/encoder", view.student: ""}
-    filled |= {view.layers: 1, view.epochs_wanted: 3, view.seed: None, view.keep_teacher: True}
-    rows, recipe, by_outputs = view._wanted(asked | filled)
+    filled = {"source": FILE, "train": "rows.csv", "unlabelled": "more.csv", "text_column": "review"}
+    filled |= {"text_pair_column": None, "label_column": "stars", "metric": "macro_f1", "teacher": "any/encoder"}
+    filled |= {"student": "", "student_layers": 1, "epochs": 3, "seed": None, "keep_teacher": True}
+    rows, recipe, by_outputs = view._wanted(**asked | filled)
     columns = {"text_column": "review", "label_column": "stars"}
     assert rows == {"train": "rows.csv", "unlabelled": "more.csv", "metric": "macro_f1", **columns}
     wanted = Recipe("any/encoder", DEFAULT_ENCODER, 1, epochs=3, keep_teacher=True)
     assert (recipe, by_outputs) == (wanted, False)
-    assert view._wanted(asked | filled | {view.source: HUB, view.hub: " glue/rte "})[0] == {
+    assert view._wanted(**asked | filled | {"source": HUB, "name": " glue/rte "})[0] == {
         "name": "glue/rte",
         "unlabelled": "more.csv",
         "metric": "macro_f1",
@@ -142,7 +139,7 @@ def test_a_file_that_cannot_be_read_takes_the_columns_of_the_one_before_away_and
     (tmp_path / "broken.parquet").write_text("none")
     broken = view._preview(str(tmp_path / "broken.parquet"))
     assert broken[view.message].visible
-    for box in view.columns:
+    for box in view.columns.values():
         assert (broken[box].choices, broken[box].value) == ([], None)
     assert not view._describe(FILE, str(tmp_path / "broken.parquet"), "label").visible
     for cleared in (view._preview(None), view._choose_source(HUB, str(tmp_path / "broken.parquet"))):

@@ -18,6 +18,7 @@ from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.explanation import explain
 
 NASTY = "<img src=x onerror=\"window.ran='img'\"> ${window.ran='dollar'} {{window.ran='curly'}} <b>bold</b>"
+TASKS = [*LESSONS.values()]
 MAPS, SOLVED = "canvas.map-canvas", "#learn-tasks label:has-text('✓')"
 
 
@@ -119,12 +120,12 @@ def test_a_revealed_text_is_opened_on_the_query_page_in_a_new_tab(page, puzzled_
 
 def open_task(page, place):
     page.locator("#learn-tasks label").nth(place).click()
-    expect(page.locator("#learn-task h3")).to_have_text(LESSONS[place].title)
+    expect(page.locator("#learn-task h3")).to_have_text(TASKS[place].title)
     kinds = {"number": "#learn-number", "one": "#learn-one", "several": "#learn-several"}
     for kind, box in kinds.items():
         (
             expect(page.locator(box)).to_be_visible
-            if kind == LESSONS[place].kind
+            if kind == TASKS[place].kind
             else expect(page.locator(box)).to_be_hidden
         )()
 
@@ -149,11 +150,11 @@ def give(page, task, answer):
     page.locator("#learn-check").click()
 
 
-@pytest.mark.parametrize("place", range(5), ids=[lesson.key for lesson in LESSONS])
+@pytest.mark.parametrize("place", range(5), ids=[*LESSONS])
 def test_a_task_takes_a_wrong_answer_shows_hints_and_solution_and_takes_the_right_one(
     page, puzzled_model, asked, place
 ):
-    task = exercise(puzzled_model, asked, LESSONS[place].key)
+    task = exercise(puzzled_model, asked, TASKS[place].key)
     open_task(page, place)
     expect(page.locator("#learn-task")).to_contain_text(task.lesson.question)
     expect(page.locator("#learn-task .formula")).to_have_text(task.lesson.formula)
@@ -172,7 +173,7 @@ def test_a_task_takes_a_wrong_answer_shows_hints_and_solution_and_takes_the_righ
     give(page, task, task.answer)
     expect(page.locator("#learn-verdict .right")).to_have_text(f"Right. {task.check(task.answer).why}")
     expect(page.locator(SOLVED)).to_have_count(1)
-    expect(page.locator("#learn-tasks label").nth(place)).to_have_text(f"✓ {place + 1}. {LESSONS[place].title}")
+    expect(page.locator("#learn-tasks label").nth(place)).to_have_text(f"✓ {place + 1}. {TASKS[place].title}")
     open_task(page, (place + 1) % 5)
     expect(helped.locator("p:visible")).to_have_count(0)
 
@@ -184,7 +185,7 @@ def test_progress_outlives_a_reload(page, puzzled_model, asked):
     page.reload()
     filled(page)
     expect(page.locator(SOLVED)).to_have_count(1)
-    expect(page.locator("#learn-task h3")).to_have_text(LESSONS[1].title)
+    expect(page.locator("#learn-task h3")).to_have_text(TASKS[1].title)
 
 
 def opened_by(page, place):
@@ -197,7 +198,7 @@ def opened_by(page, place):
 
 def test_the_links_open_the_query_page_at_the_text_of_the_task_and_as_was_chosen(page, puzzled_model, asked):
     for place in (0, 1):
-        task = exercise(puzzled_model, asked, LESSONS[place].key)
+        task = exercise(puzzled_model, asked, TASKS[place].key)
         query = opened_by(page, place)
         expect(query.locator("#answer .asked")).to_have_text(task.text)
         expect(query.locator("#as-fitted input")).to_be_checked()
@@ -267,7 +268,7 @@ def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve_model, puzz
     expect(page.locator("#learn-answer .answer-bars")).to_contain_text(NASTY)
     for place in range(5):
         page.locator("#learn-tasks label").nth(place).click()
-        expect(page.locator("#learn-task h3")).to_have_text(LESSONS[place].title)
+        expect(page.locator("#learn-task h3")).to_have_text(TASKS[place].title)
         page.locator("#learn-help summary").last.click()
         expect(page.locator("#learn-help p").last).to_be_visible()
     page.get_by_role("tab", name="Query").click()

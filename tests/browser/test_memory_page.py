@@ -265,11 +265,11 @@ def test_a_model_without_evaluation_rows_can_be_browsed_and_edited(open_page, se
     page.get_by_role("tab", name="Memory").click()
     expect(page.locator("#memory-chosen")).to_contain_text(f"{len(bare.memory)} rows: all")
     page.locator("#show").get_by_label("harmful").check()
-    expect(page.locator("#memory-chosen .sentence")).to_contain_text("no answers to test rows")
+    expect(page.locator("#memory-chosen .problem")).to_contain_text("no answers to test rows")
     add(page, "iron in the rain")
     expect(page.locator("#pending li")).to_have_count(1)
     page.locator("#try").click()
-    expect(page.locator("#memory-message .sentence")).to_contain_text("evaluation rows")
+    expect(page.locator("#memory-message .problem")).to_contain_text("evaluation rows")
 
 
 def test_an_addition_without_its_second_text_is_refused_at_once(open_page, serve_model, toy_model):
@@ -288,7 +288,7 @@ def test_an_addition_without_its_second_text_is_refused_at_once(open_page, serve
     expect(page.locator("#memory-rows")).to_contain_text("in the fog")
     page.locator("#add-text textarea").fill("iron")
     page.locator("#add").click()
-    expect(page.locator("#memory-message .sentence")).to_be_visible()
+    expect(page.locator("#memory-message .problem")).to_be_visible()
     expect(page.locator("#pending li")).to_have_count(0)
     page.locator("#add-text-pair textarea").fill("and steel")
     page.locator("#add").click()

@@ -2,13 +2,13 @@
 
 from reaugkd.errors import ReAugKDError
 
-from .neighbour_table import escaped_text
+from ..rendering import render
 
 # For the js_on_load of what changes while one does something else: a screen reader says it when it has time.
 READ_ALOUD = "element.setAttribute('role', 'status');"
 
 
-def sentence_html(error: ReAugKDError | str) -> str:
+def problem_html(error: ReAugKDError | str) -> str:
     """Show the one sentence that says what to correct.
 
     Parameters
@@ -21,4 +21,4 @@ def sentence_html(error: ReAugKDError | str) -> str:
     str
         HTML; names in it are escaped.
     """
-    return f'<p class="sentence" role="alert">{escaped_text(str(error))}</p>'
+    return render("problem", problem=error)

@@ -1,0 +1,54 @@
+"""What is computed of a model once, however many pages ask for it."""
+
+from collections.abc import Callable
+from threading import Condition
+from typing import TYPE_CHECKING, TypeVar
+
+import cachetools
+
+if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
+    from reaugkd import ReAugKDClassifier
+    from reaugkd.method.answers import Answers, EncodedTexts
+
+SPLITS = ["test", "validation"]
+R = TypeVar("R")
+
+
+def cached(count: int) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Return a decorator that holds a function's last results; a caller waits only for the result that it asks for.
+
+    Parameters
+    ----------
+    count : int
+        How many results stay.
+
+    Returns
+    -------
+    callable
+        The decorator; the function's arguments must be hashable.
+    """
+    return cachetools.cached(cachetools.LRUCache(count), condition=Condition())
+
+
+@cached(1)
+def import_analysis() -> None:
+    """Import what Query does not need, once, while other threads wait.
+
+    scikit-learn's parts import one another: two threads that begin at different ends, such as the maps and a page that
+    a link opens, would wait for one another.
+    """
+    from reaugkd.analysis import comparison, error_analysis, memory_audit  # noqa: F401
+
+    from . import exercises  # noqa: F401
+    from .parts import map_points  # noqa: F401
+
+
+@cached(4)
+def encoded_rows(model: "ReAugKDClassifier", split: str) -> "EncodedTexts":
+    """Run the student over a split of the model's evaluation rows, once; the last four stay."""
+    return model.encode_rows(model.held_out([split]))
+
+
+def answered_rows(model: "ReAugKDClassifier", split: str) -> "Answers":
+    """Answer a split of the model's evaluation rows as was chosen in training."""
+    return model.answer(encoded_rows(model, split))

@@ -1,0 +1,65 @@
+"""How the page listens: options by which a listener waits its turn, and inputs by their names."""
+
+from collections.abc import Callable
+from inspect import signature
+from typing import Any
+
+from gradio.events import Dependency
+
+# A question to the model: one at a time, not offered to programs, and nothing fades meanwhile.
+ASKING: dict[str, Any] = {
+    "concurrency_id": "model",
+    "concurrency_limit": 1,
+    "api_visibility": "private",
+    "show_progress": "hidden",
+    "show_progress_on": [],  # else the page copies all that every output holds, before it asks and after
+}
+LATEST: dict[str, Any] = {**ASKING, "trigger_mode": "always_last"}  # of several quick ones the last counts
+EACH: dict[str, Any] = {**ASKING, "trigger_mode": "multiple"}  # of several quick ones none is lost
+AT_ONCE: dict[str, Any] = ASKING | {"concurrency_id": None, "concurrency_limit": None}  # it waits for nobody
+ALL_ROWS: dict[str, Any] = LATEST | {"concurrency_id": "rows"}  # it takes seconds: nobody's text waits for it
+MAPS: dict[str, Any] = LATEST | {"concurrency_id": "maps"}
+NO_INPUTS = ("_", "event", "state", "path")  # unused, what happened, the link so far, the file to write
+IN_PAGE: dict[str, Any] = {"api_visibility": "private"}  # a script of the page: the server is not asked
+
+
+def inputs_of(view: Any, answer: Callable[..., Any]) -> dict[str, Any]:
+    """Return a listener's inputs: the components of the view that have the names of its parameters.
+
+    Parameters
+    ----------
+    view : Any
+        Has the components as attributes; what a parameter ``**more`` takes stands in its ``more_inputs``, by name.
+    answer : callable
+        The listener. Parameters of the names in :data:`NO_INPUTS` are not inputs.
+
+    Returns
+    -------
+    dict of str to Component
+        By the parameters' names.
+    """
+    inputs: dict[str, Any] = {}
+    for name, parameter in signature(answer).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            inputs |= view.more_inputs
+        elif name not in NO_INPUTS:
+            inputs[name] = getattr(view, name)
+    return inputs
+
+
+def by_name(
+    event: Callable[..., Dependency],
+    answer: Callable[..., Any],
+    inputs: dict[str, Any],
+    outputs: list[Any],
+    **options: Any,
+) -> Dependency:
+    """Answer an event; ``answer`` takes the values of the inputs by their names."""
+    return event(answer, None, outputs, inputs_kwargs=inputs, **options)
+
+
+def listen(
+    view: Any, event: Callable[..., Dependency], answer: Callable[..., Any], outputs: list[Any], **options: Any
+) -> Dependency:
+    """Answer an event of a view; the parameters of ``answer`` name its inputs, as :func:`inputs_of` says."""
+    return by_name(event, answer, inputs_of(view, answer), outputs, **options)

@@ -1,0 +1,54 @@
+"""What follows the settings of a page: it answers once where several changes come together."""
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+from gradio.events import Dependency
+
+from ..listening import IN_PAGE
+from ..scripts import script
+
+SOON = 20  # milliseconds
+
+
+def throttled(
+    events: list[Any],
+    answer: Callable[..., Any],
+    inputs: dict[str, Any] | set[Any],
+    outputs: list[Any],
+    elem_id: str,
+    **options: Any,
+) -> Dependency:
+    """Answer soon after some events, once those that come together.
+
+    Of the listeners of one event, Gradio's page may hold back one until the last call is answered: two would start each
+    other anew for ever. So a change only starts a clock in the page, and the clock presses a hidden button. It is not
+    set back by what changes meanwhile, so that a slider is followed while it is dragged.
+
+    Parameters
+    ----------
+    events : list of event
+        Such as ``[slider.input, box.change]``.
+    answer : callable
+        Takes the values of the inputs and returns those of the outputs.
+    inputs : dict of str to Component, or set of Component
+        By the names of the arguments of ``answer``, or all in its one argument, a dict by component.
+    outputs : list of Component
+        As of any event.
+    elem_id : str
+        Of a hidden button; it must be in the page when the events come.
+    **options
+        As of any event.
+
+    Returns
+    -------
+    Dependency
+        The event that answers.
+    """
+    button = gr.Button(visible="hidden", elem_id=elem_id)
+    gr.on(events, None, js=script("throttle", button=elem_id, milliseconds=SOON), trigger_mode="multiple", **IN_PAGE)
+    options |= {"trigger_mode": "always_last"}
+    if isinstance(inputs, dict):
+        return button.click(answer, None, outputs, inputs_kwargs=inputs, **options)
+    return button.click(answer, inputs, outputs, **options)

@@ -1,0 +1,95 @@
+"""Fills the HTML templates of the page; every value in them is shown as text."""
+
+import html
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.ext import Extension
+from markupsafe import Markup
+
+TEMPLATES = Path(__file__).parent / "templates"
+# Gradio's HTML component fills templates of its own: what would be one in a user's text is escaped too.
+FILLS_TEMPLATES = {ord(character): f"&#{ord(character)};" for character in "{}$`\\"}
+
+
+def escaped_text(text: str) -> str:
+    """Escape a text so that a page shows it as text, also where it fills a template of Gradio.
+
+    Parameters
+    ----------
+    text : str
+        Anything that a person wrote.
+
+    Returns
+    -------
+    str
+        HTML without a tag; curly brackets, dollar signs, backticks and backslashes are escaped too.
+    """
+    return html.escape(text).translate(FILLS_TEMPLATES)
+
+
+def _as_html(value: Any) -> Any:
+    """Escape a value unless a template made it."""
+    return value if hasattr(value, "__html__") else Markup(escaped_text(str(value)))
+
+
+def _arguments(named: Mapping[str, Any]) -> str:
+    """Write named arguments of a call; those that are left at nothing are left out."""
+    return ", ".join(f"{name}={value!r}" for name, value in named.items() if value not in (None, "", {}, ()))
+
+
+class _LinesAreLayout(Extension):
+    """Drops the line breaks and the indentation of a template's source, so that none stands in the page."""
+
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:  # noqa: ARG002 -- Jinja's
+        return "".join(line.strip() for line in source.splitlines())
+
+
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(TEMPLATES),
+    autoescape=True,
+    finalize=_as_html,
+    undefined=StrictUndefined,
+    extensions=[_LinesAreLayout],
+    auto_reload=False,
+)
+_ENVIRONMENT.filters["json"] = json.dumps  # in an attribute; Jinja's own filter is for scripts
+_PLAIN = Environment(  # what it gives is escaped where it is shown
+    loader=FileSystemLoader(TEMPLATES),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+_PLAIN.filters |= {"repr": repr, "arguments": _arguments}
+
+
+def render(template: str, /, **values: Any) -> str:
+    """Fill a template.
+
+    Parameters
+    ----------
+    template : str
+        Its file in ``app/templates``, without ``.html``.
+    **values
+        What it shows, by the names that it gives them.
+
+    Returns
+    -------
+    str
+        HTML of one line; texts in it are escaped. Plain ``str``, so that no later text is escaped twice.
+    """
+    return str(_ENVIRONMENT.get_template(f"{template}.html").render(**values))
+
+
+def fill(text: str, /, **values: Any) -> str:
+    """Fill a template of plain text."""
+    return _PLAIN.from_string(text).render(**values)
+
+
+def fill_file(template: str, /, **values: Any) -> str:
+    """Fill a file of ``app/templates`` that holds plain text, such as code."""
+    return _PLAIN.get_template(template).render(**values)

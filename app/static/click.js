@@ -1,0 +1,3 @@
+export default function click({element}) {
+  document.querySelector(element).click();
+}

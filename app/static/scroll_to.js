@@ -1,0 +1,3 @@
+export default function scrollTo({element, block}) {
+  document.querySelector(element).scrollIntoView({block});
+}

@@ -1,0 +1,3 @@
+export default function setAddress(options, link) {
+  history.replaceState(null, '', link);
+}
