@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import cachetools
 
+import reaugkd as rk
+
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
-    from reaugkd import ReAugKDClassifier
     from reaugkd.method.answers import Answers, EncodedTexts
 
 SPLITS = ["test", "validation"]
@@ -44,11 +45,11 @@ def import_analysis() -> None:
 
 
 @cached(4)
-def encoded_rows(model: "ReAugKDClassifier", split: str) -> "EncodedTexts":
+def encoded_rows(model: "rk.ReAugKDClassifier", split: str) -> "EncodedTexts":
     """Run the student over a split of the model's evaluation rows, once; the last four stay."""
     return model.encode_rows(model.held_out([split]))
 
 
-def answered_rows(model: "ReAugKDClassifier", split: str) -> "Answers":
+def answered_rows(model: "rk.ReAugKDClassifier", split: str) -> "Answers":
     """Answer a split of the model's evaluation rows as was chosen in training."""
     return model.answer(encoded_rows(model, split))

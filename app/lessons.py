@@ -8,21 +8,20 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+import reaugkd as rk
 from reaugkd.method.pool import KeySettings, Pool
 
 from .rendering import TEMPLATES, fill
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a page that shows these words does not wait for it
     from reaugkd.method.answers import Answers
-    from reaugkd.model.classifier import ReAugKDClassifier
-    from reaugkd.model.explanation import Explanation
 
 NEIGHBOURS = 8
 WEIGHT = 0.5
 GUESSED_CLASSES = 8
 
 
-def lesson_settings(model: "ReAugKDClassifier", retrieval_weight: float = WEIGHT) -> Pool:
+def lesson_settings(model: "rk.ReAugKDClassifier", retrieval_weight: float = WEIGHT) -> Pool:
     """Return how texts are answered on the Learn page: by the paper's linear blend, with 8 neighbours by one key.
 
     Parameters
@@ -95,7 +94,7 @@ class Guess:
         return self.given == self.truth
 
 
-def judged_guesses(explanation: "Explanation", student: str, memory: str, changes: str) -> list[Guess]:
+def judged_guesses(explanation: "rk.Explanation", student: str, memory: str, changes: str) -> list[Guess]:
     """Hold a learner's guesses against the answer.
 
     Parameters
@@ -121,7 +120,7 @@ def judged_guesses(explanation: "Explanation", student: str, memory: str, change
     ]
 
 
-def guessed_classes(explanation: "Explanation", gold: str) -> tuple[str, ...]:
+def guessed_classes(explanation: "rk.Explanation", gold: str) -> tuple[str, ...]:
     """Return the classes to guess among: at most 8, with the gold one and those that student and memory name.
 
     Parameters

@@ -3,17 +3,14 @@
 import itertools
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import gradio as gr
 
+import reaugkd as rk
 from reaugkd.errors import ReAugKDError
 
 from .computed import cached
 from .model_job import ModelJob
-
-if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
-    from reaugkd import ReAugKDClassifier
 
 SETTINGS_FILE = "reaugkd.json"  # as in reaugkd.model.folder, whose import takes seconds
 LOADED = 3
@@ -78,7 +75,7 @@ class ModelMenu:
         folder, here = self.root / name, Path.cwd()
         return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
 
-    def get(self, name: str | None) -> "ReAugKDClassifier":
+    def get(self, name: str | None) -> "rk.ReAugKDClassifier":
         """Return a model, loaded if it is not.
 
         Parameters
@@ -104,10 +101,9 @@ class ModelMenu:
             raise gr.Error(f"There is no model {name!r}; there are: {', '.join(self.names())}.")
         return self._loaded(name)
 
-    def _load(self, name: str) -> "ReAugKDClassifier":
-        from reaugkd import ReAugKDClassifier
+    def _load(self, name: str) -> "rk.ReAugKDClassifier":
 
         try:
-            return ReAugKDClassifier.from_pretrained(self.root / name)
+            return rk.ReAugKDClassifier.from_pretrained(self.root / name)
         except ReAugKDError as error:
             raise gr.Error(str(error)) from error

@@ -6,28 +6,31 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import reaugkd as rk
 from reaugkd.errors import ReAugKDError
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
-    from reaugkd import ReAugKDClassifier, Recipe
     from reaugkd.networks.epochs import TrainingEpochs
     from reaugkd.networks.trainer import OnProgress, Progress
 
 Say = Callable[[str], object]
-Train = Callable[[str, "OnProgress", Say], "ReAugKDClassifier"]
+Train = Callable[[str, "OnProgress", Say], "rk.ReAugKDClassifier"]
 """Trains a model into a folder, reports progress, and tells in sentences what is remarkable about the texts."""
 
 
-def train_shoptalk(folder: str, on_progress: "OnProgress", say: Say) -> "ReAugKDClassifier":
+def train_shoptalk(folder: str, on_progress: "OnProgress", say: Say) -> "rk.ReAugKDClassifier":
     """Train the shipped task from the shipped teacher outputs, as :data:`Train` says."""
-    from reaugkd import Recipe
-
-    return train_as_asked({"name": "shoptalk"}, Recipe(), True, folder, on_progress, say)
+    return train_as_asked({"name": "shoptalk"}, rk.Recipe(), True, folder, on_progress, say)
 
 
 def train_as_asked(
-    rows: dict[str, Any], recipe: "Recipe", by_shipped_outputs: bool, folder: str, on_progress: "OnProgress", say: Say
-) -> "ReAugKDClassifier":
+    rows: dict[str, Any],
+    recipe: "rk.Recipe",
+    by_shipped_outputs: bool,
+    folder: str,
+    on_progress: "OnProgress",
+    say: Say,
+) -> "rk.ReAugKDClassifier":
     """Train what a page asks for, or go on where a training of the same rows and settings stopped.
 
     Parameters
@@ -46,15 +49,14 @@ def train_as_asked(
     ReAugKDClassifier
         The model.
     """
-    from reaugkd import TeacherOutputs, load_files, load_task, train
     from reaugkd.tasks.sources import SHOPTALK_TEACHER_OUTPUTS
 
-    load = load_files if "train" in rows else load_task
-    return train(
+    load = rk.load_files if "train" in rows else rk.load_task
+    return rk.train(
         load(**rows, say=say),
         recipe,
         folder,
-        teacher_outputs=TeacherOutputs.load(SHOPTALK_TEACHER_OUTPUTS) if by_shipped_outputs else None,
+        teacher_outputs=rk.TeacherOutputs.load(SHOPTALK_TEACHER_OUTPUTS) if by_shipped_outputs else None,
         on_progress=on_progress,
         say=say,
     )
@@ -93,7 +95,7 @@ class ModelJob:
     def __init__(self, folder: str, train: Train | None = None) -> None:
         path = Path(folder).expanduser()
         self.folder, self.name, self.train = str(path), path.resolve().name, train
-        self.model: ReAugKDClassifier | None = None
+        self.model: rk.ReAugKDClassifier | None = None
         self.is_training = False
         self._start_lock = threading.Lock()
         self._thread = threading.Thread()
@@ -146,14 +148,13 @@ class ModelJob:
             traceback.print_exc()
             self.error = f"An unexpected error stopped it ({type(error).__name__}: {error}); the terminal shows where."
 
-    def _model(self, anew: bool) -> "ReAugKDClassifier":
-        from reaugkd import ReAugKDClassifier
+    def _model(self, anew: bool) -> "rk.ReAugKDClassifier":
         from reaugkd.model.folder import SETTINGS_FILE
 
         self.is_training = self.train is not None and (anew or not (Path(self.folder) / SETTINGS_FILE).is_file())
         if self.train is not None and self.is_training:
             return self.train(self.folder, self._on_progress, self.notes.append)
-        return ReAugKDClassifier.from_pretrained(self.folder)
+        return rk.ReAugKDClassifier.from_pretrained(self.folder)
 
     def _on_progress(self, progress: "Progress") -> None:
         if self.is_cancelled:

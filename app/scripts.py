@@ -28,5 +28,5 @@ def script(name: str, **options: Any) -> str:
     str
         JavaScript of a function of the values alone.
     """
-    _, function = source(f"{name}.js").split("export default ")
+    _, function = source(f"{name}.js").strip().split("export default ")
     return f"(...values) => ({function})({json.dumps(options)}, ...values)"

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import reaugkd as rk
 from reaugkd.texts import Text, in_one_line, texts_of
 
 from ..rendering import render
@@ -12,7 +13,6 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     import numpy as np
     from numpy.typing import NDArray
 
-    from reaugkd import Explanation, ReAugKDClassifier
     from reaugkd.method.answers import EncodedTexts
 
 EXAMPLES = 6
@@ -20,7 +20,7 @@ LONGEST_EXAMPLE = 60  # Gradio cuts longer ones
 LONGEST_SHOWN = 200
 
 
-def example_texts(model: "ReAugKDClassifier") -> list[Text]:
+def example_texts(model: "rk.ReAugKDClassifier") -> list[Text]:
     """Choose short texts that the student was not trained on, one of each of several labels.
 
     Parameters
@@ -41,7 +41,7 @@ def example_texts(model: "ReAugKDClassifier") -> list[Text]:
     return texts_of(chosen, model.parts.settings.is_pair)
 
 
-def asked_text(model: "ReAugKDClassifier", text: str, text_pair: str = "") -> "EncodedTexts":
+def asked_text(model: "rk.ReAugKDClassifier", text: str, text_pair: str = "") -> "EncodedTexts":
     """Run the student on one text, or on a pair where the model takes pairs; the teacher too where it was kept.
 
     Parameters
@@ -75,7 +75,7 @@ def shortened(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def answer_html(explanation: "Explanation", teacher: "NDArray[np.floating] | None" = None) -> str:
+def answer_html(explanation: "rk.Explanation", teacher: "NDArray[np.floating] | None" = None) -> str:
     """Say the answer, what the memory did to it, and what it adds up from.
 
     Parameters

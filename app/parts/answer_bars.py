@@ -1,18 +1,16 @@
 """An answer in one sentence, in bars by class, and in parts that add up."""
 
 from math import exp
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+import reaugkd as rk
 from reaugkd.method.pool import DECIDE_ABOUT_NEW
 
 from ..rendering import fill_file, render
 from .neighbour_table import NO_WEIGHT, adds, signed, what_it_adds
-
-if TYPE_CHECKING:
-    from reaugkd.model.explanation import Explanation
 
 SHOWN_CLASSES = 8
 MOST_ODDS = 1_000
@@ -29,7 +27,7 @@ class Part(NamedTuple):
     adds: str
 
 
-def what_happened(explanation: "Explanation") -> str:
+def what_happened(explanation: "rk.Explanation") -> str:
     """Say in a sentence what the memory did to the answer.
 
     Parameters
@@ -55,7 +53,7 @@ def what_happened(explanation: "Explanation") -> str:
     )
 
 
-def bars_of(explanation: "Explanation", teacher: NDArray[np.floating] | None = None) -> dict[str, Any]:
+def bars_of(explanation: "rk.Explanation", teacher: NDArray[np.floating] | None = None) -> dict[str, Any]:
     """Return what the template ``answer_bars`` draws.
 
     Parameters
@@ -94,12 +92,12 @@ def bars_of(explanation: "Explanation", teacher: NDArray[np.floating] | None = N
     }
 
 
-def answer_bars(explanation: "Explanation", teacher: NDArray[np.floating] | None = None) -> str:
+def answer_bars(explanation: "rk.Explanation", teacher: NDArray[np.floating] | None = None) -> str:
     """Draw :func:`bars_of` an answer alone, as HTML."""
     return render("answer_bars", **bars_of(explanation, teacher))
 
 
-def _parts(explanation: "Explanation") -> list[Part]:
+def _parts(explanation: "rk.Explanation") -> list[Part]:
     """Return the parts that make the answer's lead: the student's, each key's, the decision on new classes."""
     weight, value, of_new = explanation.pool.weights[0], explanation.student_part, explanation.new_classes_part
     parts = [Part("student", "student", weight, value, adds(explanation, value) if weight else NO_WEIGHT)]
@@ -111,7 +109,7 @@ def _parts(explanation: "Explanation") -> list[Part]:
     return parts
 
 
-def _total(explanation: "Explanation", parts: list[Part]) -> dict[str, str]:
+def _total(explanation: "rk.Explanation", parts: list[Part]) -> dict[str, str]:
     """Say of what unit the parts are, and what they sum to."""
     lead = signed(explanation, explanation.lead)
     terms = ", ".join(f"{part.name} {signed(explanation, part.value)}" for part in parts if part.value) or lead

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+import reaugkd as rk
 from reaugkd.errors import ReAugKDError
 from reaugkd.plots.links import PageState
 from reaugkd.texts import row_in_one_line, text_of_row, two_parts
@@ -27,7 +28,6 @@ from .row_table import row_table, whose_label
 from .save_button import SaveButton
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
-    from reaugkd import Explanation, ReAugKDClassifier
     from reaugkd.networks.epochs import TrainingEpochs
 
     from .map_points import MapPoints
@@ -42,7 +42,7 @@ OPENED = "<p>Point at a text to read it; click it to open it. Shift and drag, or
 
 
 @cached(2)
-def points_of(model: "ReAugKDClassifier") -> "MapPoints":
+def points_of(model: "rk.ReAugKDClassifier") -> "MapPoints":
     """Return the points of a model's maps, once; the last two stay."""
     from reaugkd.texts import texts_of
 
@@ -63,7 +63,7 @@ def canvas_message(name: str, **news: Any) -> str:
     return json.dumps({"model": name, **news, "at": time.time_ns()})
 
 
-def query_message(name: str, model: "ReAugKDClassifier", explanation: "Explanation") -> str:
+def query_message(name: str, model: "rk.ReAugKDClassifier", explanation: "rk.Explanation") -> str:
     """Return the value that shows a query on both maps, with lines to the neighbours by the key that adds most."""
     maps = model.parts.maps
     if maps is None:
@@ -90,7 +90,7 @@ def _epochs_sent(epochs: "TrainingEpochs") -> dict[str, Any]:
 
 
 @cached(2)
-def points_sent(model: "ReAugKDClassifier") -> dict[str, Any]:
+def points_sent(model: "rk.ReAugKDClassifier") -> dict[str, Any]:
     """Return what a page is sent of a model's maps, once: positions of all points, base64 of float32, and words."""
     from .map_points import KINDS, map_overlap
 

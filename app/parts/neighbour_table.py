@@ -3,19 +3,20 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import reaugkd as rk
 from reaugkd.plots.figures import OTHER_COLOUR, PALETTE
 
 from ..rendering import render
 
 if TYPE_CHECKING:  # a page that draws does not wait for FAISS
-    from reaugkd.model.explanation import Explanation, KeyPart, Neighbour
+    from reaugkd.model.explanation import KeyPart
 
 SHOWN_CLASSES = 3
 SHOWN_PROBABILITY = 0.005  # the bar of less would be too short to see
 NO_WEIGHT = "has no weight"
 
 
-def neighbour_table(explanation: "Explanation", relabel_as: Sequence[str] = ()) -> str:
+def neighbour_table(explanation: "rk.Explanation", relabel_as: Sequence[str] = ()) -> str:
     """Make a table for each key of the memory, the key that adds most to the answer first.
 
     Parameters
@@ -34,7 +35,7 @@ def neighbour_table(explanation: "Explanation", relabel_as: Sequence[str] = ()) 
         gives to the answer and to the runner-up.
     """
 
-    def soft_label(neighbour: "Neighbour") -> Iterator[tuple[str, float, str]]:
+    def soft_label(neighbour: "rk.Neighbour") -> Iterator[tuple[str, float, str]]:
         for number in (-neighbour.soft_labels).argsort(kind="stable")[:SHOWN_CLASSES].tolist():
             probability = float(neighbour.soft_labels[number])
             colour = PALETTE[number] if len(explanation.classes) <= len(PALETTE) else OTHER_COLOUR
@@ -45,7 +46,7 @@ def neighbour_table(explanation: "Explanation", relabel_as: Sequence[str] = ()) 
     return render("neighbours", keys=keys, relabel_as=relabel_as, soft_label=soft_label)
 
 
-def what_it_adds(explanation: "Explanation", key: "KeyPart") -> str:
+def what_it_adds(explanation: "rk.Explanation", key: "KeyPart") -> str:
     """Say in a few words what a key adds to an answer.
 
     Parameters
@@ -67,13 +68,13 @@ def what_it_adds(explanation: "Explanation", key: "KeyPart") -> str:
     return adds(explanation, 0.0) if key.settings.weight else NO_WEIGHT
 
 
-def adds(explanation: "Explanation", part: float) -> str:
+def adds(explanation: "rk.Explanation", part: float) -> str:
     """Say what a part adds to an answer, and for whom it speaks where it is below 0."""
     value = signed(explanation, part)
     return f"adds {value}" + (f": speaks for {explanation.runner_up}" if value.startswith("-") else "")
 
 
-def signed(explanation: "Explanation", part: float) -> str:
+def signed(explanation: "rk.Explanation", part: float) -> str:
     """Write a part of an answer: log-odds, or in a linear pool points of probability."""
     digits, scale = (1, 100) if explanation.pool.kind == "linear" else (2, 1)
     return f"{round(scale * part, digits) + 0.0:+.{digits}f}"  # + 0.0: a rounded minus zero has no sign

@@ -1,18 +1,16 @@
 """The sliders that move retrieval, wherever a view has them: k, λ and τ, and the boxes that leave them as trained."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
+import reaugkd as rk
 from reaugkd.plots.links import PageState
 
 from ..listening import AT_ONCE, IN_PAGE, LATEST
 from ..menu import ModelMenu
 from .throttle import throttled
-
-if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
-    from reaugkd import ReAugKDClassifier
 
 
 def overrides(k: float, weight: float, temperature: float, as_fitted: bool, as_chosen: bool) -> dict[str, Any]:
@@ -45,7 +43,7 @@ def overrides_of_link(linked: PageState) -> dict[str, Any]:
 
 
 def slider_values(
-    model: "ReAugKDClassifier",
+    model: "rk.ReAugKDClassifier",
     k: int | None = None,
     retrieval_weight: float | None = None,
     temperature: float | None = None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 import pandas as pd
 
+import reaugkd as rk
 from reaugkd.errors import ReAugKDError
 from reaugkd.plots.links import PageState
 from reaugkd.texts import text_of_row, two_parts
@@ -27,11 +28,10 @@ from ..snippets import compare_code
 from .rows import RowsPage, RowsView, Updates
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
-    from reaugkd import Explanation, ReAugKDClassifier
     from reaugkd.analysis.comparison import Comparison
     from reaugkd.method.answers import Answers, EncodedTexts
 
-    Side = tuple[ReAugKDClassifier, float | None]  # who answers, and by which λ in the place of the fitted one
+    Side = tuple[rk.ReAugKDClassifier, float | None]  # who answers, and by which λ in the place of the fitted one
 
 WAYS = {None: "λ as fitted", 0.0: "the student alone (λ = 0)", 1.0: "the memory alone (λ = 1)"}
 FITTED = "fitted"  # so a link says that the second side's λ is
@@ -62,6 +62,7 @@ class ComparePage(RowsPage):
     second_fitted: bool = True
     text: str = ""
     text_pair: str = ""
+    __hash__ = RowsPage.__hash__
 
     @property
     def weights(self) -> tuple[float | None, float | None]:
@@ -73,7 +74,7 @@ class ComparePage(RowsPage):
 
 
 @cached(4)
-def asked_once(model: "ReAugKDClassifier", text: str, text_pair: str) -> "EncodedTexts":
+def asked_once(model: "rk.ReAugKDClassifier", text: str, text_pair: str) -> "EncodedTexts":
     """Run the student on a text once, also where both sides, or a slider, ask it again; the last four stay."""
     return asked_text(model, text, text_pair)
 
@@ -95,7 +96,7 @@ def _answered(side: "Side", encoded: "EncodedTexts") -> "Answers":
     return model.answer(encoded, model.pool.overridden(retrieval_weight=weight))
 
 
-def explained(side: "Side", text: str, text_pair: str) -> "tuple[Explanation, EncodedTexts]":
+def explained(side: "Side", text: str, text_pair: str) -> "tuple[rk.Explanation, EncodedTexts]":
     """Let one side answer what was typed; return the answer, and the text."""
     from reaugkd.model.explanation import explain
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 import pandas as pd
 
+import reaugkd as rk
 from reaugkd.plots.links import PageState
 
 from ..computed import SPLITS, cached, encoded_rows
@@ -24,7 +25,6 @@ from ..snippets import errors_code
 from .rows import RowsPage, RowsView, Updates
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
-    from reaugkd import ReAugKDClassifier
     from reaugkd.method.answers import Answers
 
 ANY = "any"
@@ -56,6 +56,7 @@ class ErrorsPage(RowsPage):
     column: str = ANY
     value: str = ANY
     confidence: str = ANY
+    __hash__ = RowsPage.__hash__
 
     @property
     def chosen(self) -> dict[str, Any]:
@@ -69,7 +70,7 @@ class ErrorsPage(RowsPage):
 
 @cached(2)
 def answers_of(
-    model: "ReAugKDClassifier", split: str, rows: tuple[int, ...], **moved: Any
+    model: "rk.ReAugKDClassifier", split: str, rows: tuple[int, ...], **moved: Any
 ) -> "tuple[Answers, pd.DataFrame]":
     """Answer a split, or some rows of it, once; in the table, beside what was chosen in training. Two results stay."""
     encoded = encoded_rows(model, split)

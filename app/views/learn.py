@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+import reaugkd as rk
 from reaugkd.errors import ReAugKDError
 from reaugkd.plots.links import PageState, app_link
 from reaugkd.texts import in_one_line, two_parts
@@ -20,9 +21,7 @@ from ..parts.problem import problem_html
 from ..rendering import render
 from ..scripts import script
 
-if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
-    from reaugkd import Explanation, ReAugKDClassifier
-
+if TYPE_CHECKING:
     from ..exercises import Exercise
 
 Updates = dict[Any, Any]  # values by component
@@ -40,13 +39,13 @@ INTRODUCTION = (
 
 
 @cached(2)
-def texts_to_guess(model: "ReAugKDClassifier") -> list[int]:
+def texts_to_guess(model: "rk.ReAugKDClassifier") -> list[int]:
     """Return the test rows in the order in which they teach, once a model."""
     return teaching_order(model.answer(encoded_rows(model, "test"), lesson_settings(model))).tolist()
 
 
 @cached(16)
-def exercise_of(model: "ReAugKDClassifier", key: str) -> "Exercise":
+def exercise_of(model: "rk.ReAugKDClassifier", key: str) -> "Exercise":
     """Set a task for a model, once."""
     from ..exercises import exercise
 
@@ -172,7 +171,7 @@ class LearnView:
             **self._open(name, key),
         }
 
-    def _explained(self, name: str, place: int) -> "tuple[Explanation, str]":
+    def _explained(self, name: str, place: int) -> "tuple[rk.Explanation, str]":
         """Return the answer to the text at a place in the order, and its gold label; no network runs."""
         from reaugkd.model.explanation import explain
 

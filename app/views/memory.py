@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 import pandas as pd
 
+import reaugkd as rk
 from reaugkd.analysis.memory_questions import ALL, DUPLICATES, SHOWS, SUSPICIOUS
 from reaugkd.errors import ReAugKDError
 from reaugkd.plots.links import PageState
@@ -30,7 +31,6 @@ from ..snippets import memory_code
 from .rows import RowsPage, RowsView, Updates
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
-    from reaugkd import ReAugKDClassifier
     from reaugkd.analysis.edits import Patch
 
 PendingEdits = dict[str, list[dict[str, str]]]  # by model, as the browser keeps them
@@ -50,10 +50,11 @@ class MemoryPage(RowsPage):
     """
 
     show: str = SUSPICIOUS
+    __hash__ = RowsPage.__hash__
 
 
 @cached(8)
-def memories_of(model: "ReAugKDClassifier", show: str) -> pd.DataFrame:
+def memories_of(model: "rk.ReAugKDClassifier", show: str) -> pd.DataFrame:
     """List a model's memories by a question about them, once; the last eight lists stay."""
     from reaugkd.analysis.memory_audit import memories
 
@@ -61,7 +62,7 @@ def memories_of(model: "ReAugKDClassifier", show: str) -> pd.DataFrame:
     return memories(model, answered_rows(model, "test") if is_judged else None, show)
 
 
-def pending_patch(edits: PendingEdits, name: str, model: "ReAugKDClassifier") -> "tuple[Patch, int]":
+def pending_patch(edits: PendingEdits, name: str, model: "rk.ReAugKDClassifier") -> "tuple[Patch, int]":
     """Read the pending edits of a model that a browser kept; its memory may have changed since.
 
     Parameters
@@ -88,7 +89,7 @@ def pending_patch(edits: PendingEdits, name: str, model: "ReAugKDClassifier") ->
 
 
 def row_edited(
-    model: "ReAugKDClassifier", patch: "Patch", kind: str, number: int | None, label: str | None = None
+    model: "rk.ReAugKDClassifier", patch: "Patch", kind: str, number: int | None, label: str | None = None
 ) -> "Patch":
     """Relabel or remove a memory too."""
     from reaugkd.analysis.edits import Edit
@@ -98,14 +99,14 @@ def row_edited(
     return (*patch, Edit(kind, model.memory.rows["id"].iloc[number], label))
 
 
-def rows_added(model: "ReAugKDClassifier", patch: "Patch", rows: pd.DataFrame) -> "Patch":
+def rows_added(model: "rk.ReAugKDClassifier", patch: "Patch", rows: pd.DataFrame) -> "Patch":
     """Add texts too."""
     from reaugkd.analysis.edits import additions
 
     return (*patch, *additions(model, rows, patch))
 
 
-def file_added(model: "ReAugKDClassifier", patch: "Patch", path: str) -> "Patch":
+def file_added(model: "rk.ReAugKDClassifier", patch: "Patch", path: str) -> "Patch":
     """Add the texts of a table too."""
     from reaugkd.tasks.sources import named_texts
 
@@ -368,7 +369,7 @@ class MemoryView(RowsView):
 
         write_patch(self._patch(name, edits), path)
 
-    def _new_version(self, name: str, edits: PendingEdits, refit: bool) -> "ReAugKDClassifier":
+    def _new_version(self, name: str, edits: PendingEdits, refit: bool) -> "rk.ReAugKDClassifier":
         from reaugkd.analysis.edits import apply_patch
         from reaugkd.analysis.refit import refit_pool
 

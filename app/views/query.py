@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+import reaugkd as rk
 from reaugkd.errors import ReAugKDError
 from reaugkd.model.card import memory_in_words
 from reaugkd.plots.links import PageState, struck_in_link, struck_of
@@ -26,7 +27,6 @@ from ..scripts import source
 from ..snippets import query_code
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
-    from reaugkd import ReAugKDClassifier
     from reaugkd.analysis.what_if import WhatIf
     from reaugkd.method.answers import EncodedTexts
 
@@ -62,7 +62,7 @@ class Question:
         return WhatIf(self.struck, self.relabelled)
 
 
-def about_html(model: "ReAugKDClassifier") -> str:
+def about_html(model: "rk.ReAugKDClassifier") -> str:
     """Say what answers here, and whether its memory pays; names in it are escaped."""
     settings, memory = model.parts.settings, model.parts.metrics.get("memory")
     return render(
@@ -76,19 +76,19 @@ def about_html(model: "ReAugKDClassifier") -> str:
     )
 
 
-def flipped_html(model: "ReAugKDClassifier", flipped: tuple[list[int], str] | None) -> str:
+def flipped_html(model: "rk.ReAugKDClassifier", flipped: tuple[list[int], str] | None) -> str:
     """Name the memories without which the answer would be another, as ``flipping_set`` does."""
     numbers, label = flipped or ([], "")
     return render("flipped", texts=_texts(model, numbers), label=label)
 
 
-def changes_html(model: "ReAugKDClassifier", question: Question) -> str:
+def changes_html(model: "rk.ReAugKDClassifier", question: Question) -> str:
     """List what is struck out and relabelled, empty if nothing is."""
     relabelled = zip(_texts(model, question.relabelled), question.relabelled.values(), strict=True)
     return render("changes", struck=_texts(model, question.struck), relabelled=list(relabelled))
 
 
-def _texts(model: "ReAugKDClassifier", memories: Iterable[int]) -> list[str]:
+def _texts(model: "rk.ReAugKDClassifier", memories: Iterable[int]) -> list[str]:
     return [row_in_one_line(model.memory.rows.iloc[number]) for number in memories]
 
 
@@ -298,7 +298,7 @@ class QueryView:
         }
 
 
-def _linked(model: "ReAugKDClassifier", query: "EncodedTexts", of_view: Mapping[str, str]) -> Question:
+def _linked(model: "rk.ReAugKDClassifier", query: "EncodedTexts", of_view: Mapping[str, str]) -> Question:
     """Return a link's question, with its edit and its changes of the memory; what cannot be is left out."""
     numbers, labels = struck_of(of_view)
     memories, classes = range(len(model.memory)), model.classes_.tolist()

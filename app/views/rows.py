@@ -48,6 +48,9 @@ class RowsPage:
     split: str = SPLITS[0]
     holds: str = ""
 
+    def __hash__(self) -> int:  # by value: Gradio compares hashes to see whether a state has changed
+        return hash(repr(self))
+
     @property
     def selected(self) -> list[int] | None:
         """The rows that are selected; None where none are, or a split is shown that the maps do not have."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+import reaugkd as rk
 from reaugkd.errors import ReAugKDError
 from reaugkd.plots.figures import epochs_figure
 
@@ -20,7 +21,6 @@ from .training import loss_plot, time_left
 if TYPE_CHECKING:  # torch and pandas' readers take seconds to import: the page opens first
     import pandas as pd
 
-    from reaugkd import Recipe
 
 SHIPPED, HUB, FILE = "shoptalk, which is shipped", "a data set of the hub", "a file of mine"
 SHIPPED_TEACHER = "all-mpnet-base-v2, by its shipped outputs"
@@ -277,21 +277,18 @@ class TrainView:
             return self._problem(error)
         return {self.message: gr.HTML(visible=False), **self._draw(())}
 
-    def _wanted(self, source: str, **boxes: Any) -> tuple[dict[str, Any], "Recipe", bool]:
+    def _wanted(self, source: str, **boxes: Any) -> tuple[dict[str, Any], "rk.Recipe", bool]:
         """Return what the boxes ask for, as :func:`train_as_asked` takes it; an empty box leaves the usual value."""
-        from reaugkd import Recipe
-
-        task, recipe = ({part: boxes[part] for part in parts if boxes[part]} for parts in (self.task, self.recipe))
-        unused = {SHIPPED: self.task, HUB: ("train", "test"), FILE: ("name",)}[source]
-        task = {part: value for part, value in task.items() if part not in unused}
+        by_outputs = boxes["teacher"] == SHIPPED_TEACHER
+        unused = {SHIPPED: [*self.task], HUB: ["train", "test"], FILE: ["name"]}[source]
+        unused += ["teacher", "keep_teacher"] * by_outputs
+        used = {part: value for part, value in boxes.items() if value and part not in unused}
+        task, recipe = ({part: used[part] for part in parts if part in used} for parts in (self.task, self.recipe))
         place = "train" if source == FILE else "name"
         task[place] = "shoptalk" if source == SHIPPED else task.get(place, "").strip()
         if not task[place]:
             raise ReAugKDError("There is nothing to train on; name a data set of the hub, or upload a file.")
-        by_outputs = recipe.get("teacher") == SHIPPED_TEACHER
-        if by_outputs:
-            recipe |= {"teacher": None, "keep_teacher": False}
-        return task, Recipe(**recipe), by_outputs
+        return task, rk.Recipe(**recipe), by_outputs
 
     def train(self, name: str, train: Train) -> None:
         """Start a training, or go on with one of the same name and settings that was stopped.
