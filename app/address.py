@@ -8,7 +8,7 @@ import gradio as gr
 from reaugkd.errors import ReAugKDError
 from reaugkd.plots.links import PageState, app_link, page_state
 
-from .listening import AT_ONCE, IN_PAGE, inputs_of
+from .listening import AT_ONCE, IN_PAGE, Updates, inputs_of
 from .menu import ModelMenu
 from .parts.maps_panel import MapsPanel
 from .parts.throttle import throttled
@@ -55,7 +55,7 @@ def address_of(state: PageState) -> tuple[str, str]:
 
 
 def keep_address(views: dict[str, Any], maps: MapsPanel, name: gr.Dropdown, opened: gr.State) -> None:
-    """Keep the page's address such that it opens what is seen.
+    """Keep the page's address so that it opens what is seen.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def keep_address(views: dict[str, Any], maps: MapsPanel, name: gr.Dropdown, open
     address = gr.Textbox(visible=False)
     missing = gr.State("")
 
-    def link(now: dict[Any, Any]) -> dict[Any, Any]:
+    def link(now: dict[Any, Any]) -> Updates:
         def linked_by(part: Any, *state: PageState) -> PageState:
             return part.linked_state(*state, **{name: now[box] for name, box in inputs[part].items()})
 

@@ -24,7 +24,7 @@ def _no_file(defined: Any) -> str:
 # Each component, when it is defined, parses its own source to write an interface file for editors beside it, for over a
 # second in all; one without a source, gradio lets be.
 inspect.getfile = _no_file  # type: ignore[assignment]
-# Gradio imports mcp for its tools, for half a second, also where nobody asks for them: main.launch does.
+# Gradio imports mcp for its tools, which takes half a second: serve.launch imports it where they are wanted.
 sys.modules["mcp"] = None  # type: ignore[assignment]
 try:
     import gradio  # noqa: F401

@@ -35,10 +35,10 @@ def add_endpoints(menu: ModelMenu) -> None:
     every += [asked.compare, asked.search_memory, asked.try_edits]
     for endpoint in every:
         # gradio does not list gr.api among what it exports
-        gr.api(_with_sentences(endpoint), api_name=endpoint.__name__, concurrency_id="model")  # type: ignore[attr-defined]
+        gr.api(_with_plain_errors(endpoint), api_name=endpoint.__name__, concurrency_id="model")  # type: ignore[attr-defined]
 
 
-def _with_sentences(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+def _with_plain_errors(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     """Let an endpoint answer a user's mistake with its sentence."""
 
     @wraps(endpoint)
@@ -114,8 +114,8 @@ class Endpoints:
                 raise ReAugKDError("This model takes pairs; give as many text_pairs as texts.")
             queries = list(zip(queries, seconds, strict=True))
         return [
-            {"label": str(asked.classes_[said.argmax()]), "probability": round(float(said.max()), 6)}
-            for said in asked.predict_proba(queries)
+            {"label": str(asked.classes_[row.argmax()]), "probability": round(float(row.max()), 6)}
+            for row in asked.predict_proba(queries)
         ]
 
     def evaluate(

@@ -43,7 +43,7 @@ def lesson_settings(model: "rk.ReAugKDClassifier", retrieval_weight: float = WEI
 
 
 def teaching_order(answers: "Answers", seed: int = 0) -> NDArray[np.int64]:
-    """Order rows such that four in a row teach: two on which student and memory differ, an error of both, one plain.
+    """Order rows so that four in a row teach: two on which student and memory differ, an error of both, one plain.
 
     Student, memory, answer and gold label all agree on the plain rows alone: where student and memory name the same
     class, so does every blend of them. When one kind of row is used up, the others go on.

@@ -16,11 +16,12 @@ ASKING: dict[str, Any] = {
 }
 LATEST: dict[str, Any] = {**ASKING, "trigger_mode": "always_last"}  # of several quick ones the last counts
 EACH: dict[str, Any] = {**ASKING, "trigger_mode": "multiple"}  # of several quick ones none is lost
-AT_ONCE: dict[str, Any] = ASKING | {"concurrency_id": None, "concurrency_limit": None}  # it waits for nobody
-ALL_ROWS: dict[str, Any] = LATEST | {"concurrency_id": "rows"}  # it takes seconds: nobody's text waits for it
+AT_ONCE: dict[str, Any] = ASKING | {"concurrency_id": None, "concurrency_limit": None}  # it waits for no other
+ALL_ROWS: dict[str, Any] = LATEST | {"concurrency_id": "rows"}  # takes seconds: a typed text does not wait for it
 MAPS: dict[str, Any] = LATEST | {"concurrency_id": "maps"}
 NO_INPUTS = ("_", "event", "state", "path")  # unused, what happened, the link so far, the file to write
 IN_PAGE: dict[str, Any] = {"api_visibility": "private"}  # a script of the page: the server is not asked
+Updates = dict[Any, Any]  # what a listener returns: values by component
 
 
 def inputs_of(view: Any, answer: Callable[..., Any]) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def train_as_asked(
     recipe : Recipe
         Every choice.
     by_shipped_outputs : bool
-        Take the shipped outputs of shoptalk's teacher in the place of the recipe's own.
+        Take the shipped outputs of shoptalk's teacher instead of training the recipe's teacher.
     folder, on_progress, say
         As :data:`Train` says.
 
@@ -85,7 +85,7 @@ class ModelJob:
     progress : Progress or None
         What is being done.
     finished, notes : list of str
-        Stages that are done, and what was told of the texts.
+        Stages that are done, and notes on the texts.
     losses : dict of str to list of (step, loss)
         Training losses by stage.
     epochs : TrainingEpochs or None

@@ -13,7 +13,7 @@ from reaugkd.plots.links import PageState
 from .address import keep_address, linked_model, linked_state
 from .computed import import_analysis
 from .endpoints import add_endpoints
-from .listening import ALL_ROWS, ASKING, AT_ONCE, LATEST, MAPS, by_name, inputs_of, listen
+from .listening import ALL_ROWS, ASKING, AT_ONCE, LATEST, MAPS, Updates, by_name, inputs_of, listen
 from .menu import ModelMenu
 from .model_job import ModelJob
 from .parts.maps_panel import MapsPanel
@@ -64,7 +64,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
             }
         below.render()
 
-        def show(request: gr.Request) -> dict[Any, Any]:
+        def show(request: gr.Request) -> Updates:
             state = linked_state(request)
             chosen = linked_model(menu, state)
             return {
@@ -76,7 +76,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
                 answering: chosen,
             }
 
-        def choose(asked: str, now: str) -> dict[Any, Any]:
+        def choose(asked: str, now: str) -> Updates:
             if asked == now:  # the menu also sends this when it is left: what follows would take back what was done
                 raise gr.Error(f"{asked} answers already.", visible=False, print_exception=False)
             menu.get(asked)  # no page follows a model that cannot be loaded
@@ -115,7 +115,7 @@ def _watch_training(page: gr.Blocks, job: ModelJob, training: TrainingView) -> g
     """Draw how far the first model is; return the state that says whether it is there."""
     is_ready, timer = gr.State(False), gr.Timer(1)
 
-    def look(drawn: Any) -> dict[Any, Any]:
+    def look(drawn: Any) -> Updates:
         if job.model is not None:
             return training.draw(drawn) | {is_ready: True, timer: gr.Timer(active=False)}
         # Drawing the losses more often would take the processor from the training.
@@ -129,11 +129,11 @@ def _fill_when_opened(tab: gr.Tab, view: Any, name: gr.Dropdown, chosen: Depende
     """Fill a view when it is opened for the first time, and again when another model is chosen."""
     filled_for = gr.State(None)
 
-    def open_(name: str, filled: str | None, **further: Any) -> dict[Any, Any]:
+    def open_(name: str, filled: str | None, **further: Any) -> Updates:
         import_analysis()
         return {filled_for: name} | ({} if name == filled else view.fill(name, **further))
 
-    def change(name: str, opened: str, **further: Any) -> dict[Any, Any]:
+    def change(name: str, opened: str, **further: Any) -> Updates:
         import_analysis()
         return {filled_for: name} | view.fill(name, **further) if opened == tab.id else {filled_for: None}
 

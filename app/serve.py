@@ -85,7 +85,7 @@ def read_accounts(path: str | Path) -> list[tuple[str, str]]:
     Raises
     ------
     ReAugKDError
-        If the file is missing, is not written in UTF-8, names nobody, or a line is not of this form.
+        If the file is missing, is not written in UTF-8, names no one, or has a line of another form.
     """
     lines = [line.strip() for line in read_text_file(path).splitlines()]
     accounts = [line.partition(":")[::2] for line in lines if line and not line.startswith("#")]
@@ -144,6 +144,6 @@ def main(arguments: list[str] | None = None, default: Path = DEFAULT_MODEL) -> i
     return 0
 
 
-def _failed(sentence: str) -> int:
-    sys.stderr.write(sentence + "\n")
+def _failed(problem: str) -> int:
+    sys.stderr.write(problem + "\n")
     return 1

@@ -67,7 +67,7 @@ def bars_of(explanation: "rk.Explanation", teacher: NDArray[np.floating] | None 
     -------
     dict
         ``classes``, each with what every voice says of it, None where a voice does not know it; ``parts`` of the lead,
-        the ``longest`` of which fills its half, and their sum in words.
+        the ``longest``, which fills its half; and their sum in words.
     """
     voices: dict[str, NDArray[np.floating]] = {
         "student": explanation.student_probabilities,
@@ -102,8 +102,8 @@ def _parts(explanation: "rk.Explanation") -> list[Part]:
     weight, value, of_new = explanation.pool.weights[0], explanation.student_part, explanation.new_classes_part
     parts = [Part("student", "student", weight, value, adds(explanation, value) if weight else NO_WEIGHT)]
     for key in explanation.keys:
-        said = what_it_adds(explanation, key)
-        parts.append(Part(key.name, f"{key.name} key", key.settings.weight, key.part, said))
+        words = what_it_adds(explanation, key)
+        parts.append(Part(key.name, f"{key.name} key", key.settings.weight, key.part, words))
     if abs(of_new) > ROUNDING:
         parts.append(Part("new-classes", "decision on new classes", 0.0, of_new, adds(explanation, of_new)))
     return parts

@@ -19,7 +19,7 @@ KINDS = ("memory", "test row")
 # What is found out of a point; a further column of such a name would be taken for it.
 FOUND = ["teacher", "teacher_probability", "student", "student_probability", "memory", "answer", "probability"]
 FOUND += ["effect", "moved"]
-# From light to dark, evenly bright steps, to be told apart without a sense of colour too.
+# From light to dark, evenly bright steps, which the colour-blind can distinguish too.
 STEPS = ("#FDE725", "#8FD744", "#35B779", "#21908C", "#31688E", "#443A83", "#440154")
 MEASURED_ROWS = 2_000
 NOT_KNOWN = "not known"  # "none" is a value: retrieval changed nothing

@@ -20,7 +20,7 @@ from reaugkd.plots.links import PageState
 from reaugkd.texts import row_in_one_line, text_of_row, two_parts
 
 from ..computed import answered_rows, cached, import_analysis
-from ..listening import AT_ONCE, LATEST, inputs_of, listen
+from ..listening import AT_ONCE, LATEST, Updates, inputs_of, listen
 from ..menu import ModelMenu
 from ..rendering import render
 from ..scripts import source
@@ -168,7 +168,7 @@ class MapsPanel:
         self.chosen = (lassoed, moved)  # views that list what is selected follow these
         self.save.on_click(self._save, inputs_of(self, self._save))
 
-    def fill(self, name: str, linked: PageState, selected: list[int]) -> dict[Any, Any]:
+    def fill(self, name: str, linked: PageState, selected: list[int]) -> Updates:
         """Set the panel up for a model, coloured as a link asks; the points come by themselves.
 
         Parameters
@@ -234,7 +234,7 @@ class MapsPanel:
         except ReAugKDError as error:
             raise gr.Error(str(error)) from error
 
-    def list_points(self, name: str, selected: list[int]) -> dict[Any, Any]:
+    def list_points(self, name: str, selected: list[int]) -> Updates:
         """List the selected points.
 
         Parameters
@@ -269,7 +269,7 @@ class MapsPanel:
     def _save(self, path: Path, name: str, selected: list[int]) -> None:
         self._table(name, selected).to_csv(path, index=False)
 
-    def show_points(self, name: str, selected: list[int], **news: Any) -> dict[Any, Any]:
+    def show_points(self, name: str, selected: list[int], **news: Any) -> Updates:
         """Select points from another view: on the canvas and in the list."""
         return {self.map: canvas_message(name, selected=selected, **news), **self.list_points(name, selected)}
 
@@ -277,11 +277,11 @@ class MapsPanel:
         """Return the points that a link selects, of those that a model's maps have."""
         parts, count = self.menu.get(name).parts, 0
         if parts.maps is not None:
-            count = len(parts.memory)
+            count = len(self.menu.get(name).memory)
             count += 0 if parts.evaluation_rows is None else (parts.evaluation_rows["split"] == "test").sum()
         return [point for point in linked.of_model(name).selected if point < count]
 
-    def show_rows(self, name: str, split: str, rows: list[int]) -> dict[Any, Any]:
+    def show_rows(self, name: str, split: str, rows: list[int]) -> Updates:
         """Select rows of an evaluation set from another view; the maps show those of the test split alone."""
         if split != "test":
             raise gr.Error("The maps show the test rows; choose test above.")
@@ -297,23 +297,23 @@ class MapsPanel:
         """Return a point's text, and its second text, empty where there is none."""
         return two_parts(text_of_row(self._points(name).rows.iloc[point]))
 
-    def _select(self, event: gr.EventData, name: str) -> dict[Any, Any]:
+    def _select(self, event: gr.EventData, name: str) -> Updates:
         if event.model != name:  # the points of another model lie there still
             return gr.skip()
         return self.list_points(name, [int(point) for point in event.points])
 
-    def _most_moved(self, name: str) -> dict[Any, Any]:
+    def _most_moved(self, name: str) -> Updates:
         from .map_points import most_moved
 
         return self.show_points(name, most_moved(self._points(name), MOST_MOVED))
 
-    def _open_row(self, event: gr.SelectData, name: str) -> dict[Any, Any]:
+    def _open_row(self, event: gr.SelectData, name: str) -> Updates:
         return self._opened(name, int(event.row_value[0]))
 
-    def _open(self, event: gr.EventData, name: str) -> dict[Any, Any]:
+    def _open(self, event: gr.EventData, name: str) -> Updates:
         return self._opened(name, int(event.point)) if event.model == name else gr.skip()
 
-    def _opened(self, name: str, point: int) -> dict[Any, Any]:
+    def _opened(self, name: str, point: int) -> Updates:
         """Show a point's text, and on both maps the memories that are nearest to it in full space."""
         from .map_points import nearest_memories
 

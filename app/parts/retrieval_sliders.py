@@ -8,7 +8,7 @@ import gradio as gr
 import reaugkd as rk
 from reaugkd.plots.links import PageState
 
-from ..listening import AT_ONCE, IN_PAGE, LATEST
+from ..listening import AT_ONCE, IN_PAGE, LATEST, Updates
 from ..menu import ModelMenu
 from .throttle import throttled
 
@@ -48,7 +48,7 @@ def slider_values(
     retrieval_weight: float | None = None,
     temperature: float | None = None,
 ) -> dict[str, Any]:
-    """Return what sliders and boxes say where this is asked for, such that :func:`overrides` asks for the same.
+    """Return what sliders and boxes say for a request, so that :func:`overrides` gives the same request.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class RetrievalSliders:
             moved = [slider.input for slider in sliders]
             gr.on(moved, None, None, box, js="() => false", trigger_mode="multiple", **IN_PAGE)
 
-            def show(name: str, checked: bool, sliders: list[gr.Slider] = sliders) -> dict[Any, Any]:
+            def show(name: str, checked: bool, sliders: list[gr.Slider] = sliders) -> Updates:
                 if not checked:
                     return gr.skip()
                 updates = self.set_to(**slider_values(menu.get(name)))
@@ -116,9 +116,9 @@ class RetrievalSliders:
             box.input(show, [name, box], sliders, **AT_ONCE)
 
     def on_move(
-        self, answer: Callable[..., dict[Any, Any]], inputs: dict[str, Any], outputs: list[Any], **options: Any
+        self, answer: Callable[..., Updates], inputs: dict[str, Any], outputs: list[Any], **options: Any
     ) -> None:
-        """Answer anew whenever one of them is moved; a slider that is moved counts in the place of what was chosen.
+        """Answer again when one of them is moved; a slider that is moved replaces what was chosen.
 
         Parameters
         ----------
@@ -129,12 +129,12 @@ class RetrievalSliders:
         outputs : list of Component
             As of any event.
         **options
-            As of any event, where they are to be others than those of a text that the model is asked.
+            As of any event; without them, those of a question to the model.
         """
         events = [part.input for part in self.inputs.values()]
         throttled(events, answer, inputs | self.inputs, outputs, f"{self._place}moved", **LATEST | options)
 
-    def set_to(self, k: int, weight: float, temperature: float, as_fitted: bool, as_chosen: bool) -> dict[Any, Any]:
+    def set_to(self, k: int, weight: float, temperature: float, as_fitted: bool, as_chosen: bool) -> Updates:
         """Return updates of the sliders to values as :func:`slider_values` gives them, with room for these."""
         # Gradio refuses whatever comes with a value outside of its slider, and what the page is just filled with may
         # come with the values from before: so no slider ends within those that it opens with.

@@ -10,7 +10,7 @@ import gradio as gr
 from ..listening import IN_PAGE, LATEST
 from ..scripts import script
 
-FILES = tempfile.TemporaryDirectory(prefix="reaugkd-")  # goes with the server
+FILES = tempfile.TemporaryDirectory(prefix="reaugkd-")  # deleted when the server ends
 
 
 class SaveButton:
@@ -49,7 +49,7 @@ class SaveButton:
         inputs : dict of str to Component
             As of any event.
         **options
-            As of any event, where they are to be others than those of a text that the model is asked.
+            As of any event; without them, those of a question to the model.
         """
         link = gr.DownloadButton(visible="hidden", elem_id=self.link)
 

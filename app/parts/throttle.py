@@ -23,7 +23,7 @@ def throttled(
     """Answer soon after some events, once those that come together.
 
     Of the listeners of one event, Gradio's page may hold back one until the last call is answered: two would start each
-    other anew for ever. So a change only starts a clock in the page, and the clock presses a hidden button. It is not
+    other again for ever. So a change only starts a clock in the page, and the clock presses a hidden button. It is not
     set back by what changes meanwhile, so that a slider is followed while it is dragged.
 
     Parameters

@@ -5,13 +5,13 @@ from typing import Any
 
 import gradio as gr
 
-from ..listening import LATEST
+from ..listening import LATEST, Updates
 from ..scripts import script
 
 
 def on_typing(
     boxes: list[gr.Textbox],
-    answer: Callable[..., dict[Any, Any]],
+    answer: Callable[..., Updates],
     inputs: dict[str, Any],
     outputs: list[Any],
     **options: Any,
@@ -31,7 +31,7 @@ def on_typing(
     outputs : list of Component
         As of any event.
     **options
-        As of any event, where they are to be others than those of a text that the model is asked.
+        As of any event; without them, those of a question to the model.
     """
     events, js = [box.change for box in boxes], read_boxes(boxes, inputs)
     gr.on(events, answer, None, outputs, inputs_kwargs=inputs, js=js, **LATEST | options)
@@ -71,7 +71,7 @@ def place_boxes(placeholder: str, elem_id: str) -> tuple[gr.Textbox, gr.Textbox]
 
 def filled_boxes(
     boxes: tuple[gr.Textbox, gr.Textbox], held: tuple[str, str], wanted: tuple[str, str], is_pair: bool
-) -> dict[Any, Any]:
+) -> Updates:
     """Open the boxes of a text for typing and put texts into them.
 
     A box that holds its text already stays as it is: more may be typed since.

@@ -220,7 +220,7 @@ function offerEpochs() {
   const last = state.epochs ? state.epochs.students.length : 0;
   find('epochs').hidden = !last;
   find('epoch').max = last; find('epoch').value = last;
-  find('epoch-said').textContent = 'maps';
+  find('epoch-name').textContent = 'maps';
 }
 /* Show an epoch, or the maps for the number after the last. */
 function showEpoch(number) {
@@ -228,7 +228,7 @@ function showEpoch(number) {
   state.epoch = onMaps ? null : number;
   state.at = onMaps ? state.maps : [state.epochs.teacher, state.epochs.students[number]];
   find('epoch').value = number;
-  find('epoch-said').textContent = onMaps ? 'maps' : number ? `epoch ${number}` : 'before';
+  find('epoch-name').textContent = onMaps ? 'maps' : number ? `epoch ${number}` : 'before';
   status.textContent = onMaps ? state.words : state.epochs.words;
   if ((before === null) === onMaps) draw(); else fit();
 }

@@ -13,7 +13,7 @@ from reaugkd.plots.links import PageState
 from reaugkd.texts import text_of_row, two_parts
 
 from ..computed import SPLITS, cached, encoded_rows
-from ..listening import ALL_ROWS, IN_PAGE, LATEST, by_name
+from ..listening import ALL_ROWS, IN_PAGE, LATEST, Updates, by_name
 from ..menu import ModelMenu
 from ..parts.answer import answer_html, asked_text, example_texts, teacher_of
 from ..parts.code_box import place_code
@@ -25,13 +25,13 @@ from ..parts.typed_text import filled_boxes, on_typing, place_boxes
 from ..rendering import render
 from ..scripts import script, source
 from ..snippets import compare_code
-from .rows import RowsPage, RowsView, Updates
+from .rows import RowsPage, RowsView
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.analysis.comparison import Comparison
     from reaugkd.method.answers import Answers, EncodedTexts
 
-    Side = tuple[rk.ReAugKDClassifier, float | None]  # who answers, and by which λ in the place of the fitted one
+    Side = tuple[rk.ReAugKDClassifier, float | None]  # who answers, and by which λ; None is the fitted one
 
 WAYS = {None: "λ as fitted", 0.0: "the student alone (λ = 0)", 1.0: "the memory alone (λ = 1)"}
 FITTED = "fitted"  # so a link says that the second side's λ is
@@ -269,7 +269,7 @@ class CompareView(RowsView):
         return self._answers(shown) | self._drawn(shown)
 
     def _answers(self, shown: ComparePage) -> Updates:
-        """Let both sides answer the text; a sentence in the place of answers where there are none."""
+        """Let both sides answer the text; or say in one sentence why there are no answers."""
         always = {self.shown: shown, self.code: self._code(shown)}
         try:
             answers = [explained(side, shown.text, shown.text_pair) for side in self._sides(shown)]

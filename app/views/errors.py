@@ -12,7 +12,7 @@ import reaugkd as rk
 from reaugkd.plots.links import PageState
 
 from ..computed import SPLITS, cached, encoded_rows
-from ..listening import ALL_ROWS, by_name
+from ..listening import ALL_ROWS, Updates, by_name
 from ..menu import ModelMenu
 from ..parts.code_box import place_code
 from ..parts.error_tables import confusion_table, disagreement_table, reliability_bars, summary_html
@@ -22,7 +22,7 @@ from ..parts.retrieval_sliders import RetrievalSliders, overrides, overrides_of_
 from ..rendering import render
 from ..scripts import source
 from ..snippets import errors_code
-from .rows import RowsPage, RowsView, Updates
+from .rows import RowsPage, RowsView
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.method.answers import Answers
@@ -196,7 +196,7 @@ class ErrorsView(RowsView):
         voices = [voice for voice in ("student", "answer", "teacher") if voice in table.columns]
         errors = figures["calibration_error"]
         values = [ANY] if shown.column == ANY else [ANY, *sorted(table[shown.column].astype(str).unique())]
-        if shown.value not in values:  # no row says so any more: the list goes with the box
+        if shown.value not in values:  # no row has it any longer: box and list let all pass
             shown = replace(shown, value=ANY)
         return {
             self.summary: summary_html(figures, settings.metric, Counter(table["flip"]), shown.which),

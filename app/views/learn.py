@@ -13,29 +13,21 @@ from reaugkd.texts import in_one_line, two_parts
 
 from ..computed import cached, encoded_rows
 from ..lessons import LESSONS, WEIGHT, guessed_classes, judged_guesses, lesson_settings, teaching_order
-from ..listening import ASKING, IN_PAGE, LATEST, listen
+from ..listening import ASKING, IN_PAGE, LATEST, Updates, listen
 from ..menu import ModelMenu
 from ..parts.answer import answer_html, shortened
 from ..parts.neighbour_table import neighbour_table
 from ..parts.problem import problem_html
-from ..rendering import render
+from ..rendering import fill_file, render
 from ..scripts import script
 
 if TYPE_CHECKING:
     from ..exercises import Exercise
 
-Updates = dict[Any, Any]  # values by component
 Solved = dict[str, list[str]]  # keys of tasks by model, as the browser keeps them
 LONGEST_OPTION = 140  # of a radio's or checkbox's text; the views show the whole
 FIRST = next(iter(LESSONS))
 START = {"place": 0, "right": 0, "guessed": 0}
-INTRODUCTION = (
-    "The student answers alone (ŷ), its nearest memories vote (r), and the answer blends both: "
-    f"**p = (1 − λ) ŷ + λ r**, here with λ = {WEIGHT:g}. This is the paper's linear blend, by one key of the memory, "
-    "with which this page begins; elsewhere the answer is the logarithmic pool of student and keys, "
-    "**log p = a log ŷ + Σ b log r − log Z**. Guess what each will say, then reveal it. Texts are test rows, which the "
-    "student has not seen; many are chosen because student, memory and gold label do not all agree."
-)
 
 
 @cached(2)
@@ -84,7 +76,7 @@ class LearnView:
 
     def _place_quiz(self) -> None:
         gr.Markdown("## Guess first, then see")
-        gr.Markdown(INTRODUCTION)
+        gr.Markdown(fill_file("introduction.md", weight=WEIGHT))
         with gr.Row():
             with gr.Column(scale=6, min_width=320):
                 self.text = gr.HTML(elem_id="learn-text", apply_default_css=False)

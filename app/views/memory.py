@@ -17,7 +17,7 @@ from reaugkd.plots.links import PageState
 from reaugkd.texts import row_in_one_line
 
 from ..computed import answered_rows, cached, encoded_rows
-from ..listening import ASKING, EACH, LATEST, by_name, inputs_of, listen
+from ..listening import ASKING, EACH, LATEST, Updates, by_name, inputs_of, listen
 from ..menu import ModelMenu
 from ..parts.code_box import place_code
 from ..parts.maps_panel import MapsPanel
@@ -28,7 +28,7 @@ from ..parts.throttle import throttled
 from ..rendering import render
 from ..scripts import source
 from ..snippets import memory_code
-from .rows import RowsPage, RowsView, Updates
+from .rows import RowsPage, RowsView
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.analysis.edits import Patch
@@ -188,7 +188,7 @@ class MemoryView(RowsView):
         )
         self.refit = gr.Checkbox(False, label="Fit the pool again to the edited memory", elem_id="refit")
         self.try_out = gr.Button("What does it fix and break?", variant="primary", elem_id="try")
-        # A part of the value would be put there anew each time: only words of a region that stays are read aloud.
+        # A region of its own: only words in a region that stays are read aloud.
         self.effect = gr.HTML("", js_on_load=READ_ALOUD, elem_id="patch-effect")
         self.changed = gr.Dataframe(interactive=False, wrap=True, max_height=300, elem_id="changed", visible=False)
         self.save_changed = SaveButton("Save as CSV", "changed.csv", "changed-save", size="sm", visible=False)
@@ -243,7 +243,7 @@ class MemoryView(RowsView):
         asked = linked.asked_of("memory", name).of_view
         show = asked["show"] if asked.get("show") in SHOWS else self._usual(name, rows)["show"]
         classes, (patch, lost) = list(model.parts.settings.label_names), pending_patch(edits, name, model)
-        left_out = f"{lost:,} of the pending edits do not fit this memory any more; they are left out."
+        left_out = f"{lost:,} of the pending edits no longer fit this memory; they are left out."
         return {
             **self._drawn(MemoryPage(name, rows, holds=asked.get("holds", ""), show=show)),
             self.holds: asked.get("holds", ""),

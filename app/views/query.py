@@ -13,7 +13,7 @@ from reaugkd.model.card import memory_in_words
 from reaugkd.plots.links import PageState, struck_in_link, struck_of
 from reaugkd.texts import in_one_line, row_in_one_line, two_parts
 
-from ..listening import EACH, LATEST, inputs_of, listen
+from ..listening import EACH, LATEST, Updates, inputs_of, listen
 from ..menu import ModelMenu
 from ..parts.answer import answer_html, asked_text, example_texts, teacher_of
 from ..parts.code_box import place_code
@@ -29,8 +29,6 @@ from ..snippets import query_code
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.analysis.what_if import WhatIf
     from reaugkd.method.answers import EncodedTexts
-
-Updates = dict[Any, Any]  # values by component
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,15 +13,13 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.plots.links import PageState, filter_of_link
 
 from ..computed import SPLITS
-from ..listening import ALL_ROWS, inputs_of, listen
+from ..listening import ALL_ROWS, Updates, inputs_of, listen
 from ..menu import ModelMenu
 from ..parts.maps_panel import MapsPanel
 from ..parts.problem import problem_html
 from ..parts.row_table import listed_html, numbered, row_table
 from ..parts.save_button import SaveButton
 from ..parts.typed_text import on_typing
-
-Updates = dict[Any, Any]  # values by component
 
 
 @dataclass(frozen=True)

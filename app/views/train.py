@@ -11,7 +11,7 @@ import reaugkd as rk
 from reaugkd.errors import ReAugKDError
 from reaugkd.plots.figures import epochs_figure
 
-from ..listening import AT_ONCE, inputs_of, listen
+from ..listening import AT_ONCE, Updates, inputs_of, listen
 from ..menu import ModelMenu
 from ..model_job import ModelJob, Train, train_as_asked
 from ..parts.problem import READ_ALOUD, problem_html
@@ -35,7 +35,6 @@ METRICS: list[Any] = [
 COLUMNS = [("text_column", "text", "Text"), ("text_pair_column", "pair", "Second text, if any")]
 COLUMNS += [("label_column", "label", "Label")]
 PREVIEWED, COLUMN_WIDTH, LISTED_LABELS = 5, "180px", 12
-Updates = dict[Any, Any]  # values by component
 NOTHING_YET = "<p>Nothing is being trained. The losses and both spaces will be drawn here.</p>"
 
 

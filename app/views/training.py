@@ -1,12 +1,12 @@
 """What the page shows until the model is there: stage, progress, time left and the falling loss."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
 from reaugkd.plots.figures import loss_figure
 
-from ..listening import IN_PAGE
+from ..listening import IN_PAGE, Updates
 from ..model_job import ModelJob
 from ..rendering import render
 
@@ -29,11 +29,11 @@ class TrainingView:
             self.status = gr.HTML(status_html(job), elem_id="status")
             self.retry = gr.Button("Train again", variant="primary", visible=False, elem_id="retry")
             self.loss = gr.Plot(show_label=False, visible=False, elem_id="loss")
-        self.drawn = gr.State(None)  # the progress of which this page shows the losses: nothing new, nothing sent
+        self.drawn = gr.State(None)  # the progress whose losses the page shows: they are sent only when they are new
         self.outputs = [self.column, self.status, self.retry, self.loss, self.drawn]
         self.retry.click(self._retry, queue=False, **IN_PAGE)
 
-    def draw(self, drawn: "Progress | None") -> dict[Any, Any]:
+    def draw(self, drawn: "Progress | None") -> Updates:
         """Show how far the job is.
 
         Parameters

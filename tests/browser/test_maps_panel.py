@@ -373,7 +373,7 @@ def test_a_malformed_link_is_told_in_a_sentence(open_page, address):
 
 def test_the_training_is_played_on_axes_that_stay_and_the_maps_come_back(page, toy_model):
     canvas, epochs = page.locator(MAPS), toy_model.parts.epochs
-    slider, said = page.locator(".map-epoch"), page.locator(".map-epoch-said")
+    slider, said = page.locator(".map-epoch"), page.locator(".map-epoch-name")
     expect(said).to_have_text("maps")
     on_maps = at(page, 3)
     page.locator(".map-play").click()
