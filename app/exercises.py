@@ -200,8 +200,8 @@ def _weight_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator:
         new=new,
         k=pool.keys[key].k,
         by_memory=names[int(memory[row].argmax())],
-        student=dict(zip(names, student[row], strict=False)),
-        memory=dict(zip(names, memory[row], strict=True)),
+        student=dict(zip(names, student[row], strict=False)),  # a class that a patch made has no place in either
+        memory=dict(zip(names, memory[row], strict=False)),
         right=right,
         ahead=ahead,
         behind=behind,

@@ -118,7 +118,7 @@ class RowsView:
         """Place the list, with further buttons by what they are called and what stands on them."""
         with gr.Row():
             self.chosen = gr.HTML(elem_id=f"{self.view}-chosen")
-            self.holds = gr.Textbox("", label="Text holds", max_lines=1, elem_id=f"{self.view}-holds")
+            self.holds = gr.Textbox("", label="Text holds", max_lines=1, min_width=260, elem_id=f"{self.view}-holds")
         small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 160}
         with gr.Row():
             self.buttons = {

@@ -19,7 +19,8 @@ def view(toy_model, tmp_path):
     job.model = toy_model
     with gr.Blocks():
         name, menu = gr.Dropdown(), ModelMenu(job)
-        return MemoryView(menu, name, MapsPanel(menu, name), gr.State(PageState()), gr.BrowserState({}))
+        linked = gr.State(PageState())
+        return MemoryView(menu, name, MapsPanel(menu, name, linked), linked, gr.BrowserState({}))
 
 
 def test_pending_edits_of_ids_of_any_form_come_back_by_model_and_those_that_do_not_fit_are_counted(toy_model):

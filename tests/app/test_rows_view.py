@@ -32,7 +32,8 @@ def view_of(tmp_path):
         job.model, menu = model, ModelMenu(job)
         with gr.Blocks():
             name = gr.Dropdown(["toy"])
-            view = page(menu, name, MapsPanel(menu, name), gr.State(PageState()))
+            linked = gr.State(PageState())
+            view = page(menu, name, MapsPanel(menu, name, linked), linked)
         texts = ["", ""] * (page is CompareView)
         return view, lambda linked=UNLINKED, selected=(): view.fill("toy", linked, list(selected), *texts)
 
@@ -100,7 +101,7 @@ def test_a_cell_picked_on_another_split_keeps_the_rows_that_are_selected_on_the_
 def test_what_changes_counts_beside_what_is_shown_and_what_a_page_put_there_itself_is_not_answered(page):
     view, fill = page
     answers = []
-    view._on(lambda answer, *_, **__: answers.append(answer), view._listed, view.listed, holds=view.holds)
+    view._on(lambda answer, *_, **__: answers.append(answer), view._listed, view.listed, "holds")
     (answer,), shown = answers, fill(PageState(view=view.view, of_view={"holds": "a"}))[view.shown]
     assert answer(shown, holds="a") == answer(None, holds="a") == gr.skip()
     assert answer(shown, holds="iron")[view.shown] == replace(shown, holds="iron")
