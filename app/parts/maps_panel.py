@@ -169,22 +169,7 @@ class MapsPanel:
         self.save.on_click(self._save, inputs_of(self, self._save))
 
     def fill(self, name: str, linked: PageState, selected: list[int]) -> Updates:
-        """Set the panel up for a model, coloured as a link asks; the points come by themselves.
-
-        Parameters
-        ----------
-        name : str
-            The model's.
-        linked : PageState
-            What the page's link asks for.
-        selected : list of int
-            The points that are selected.
-
-        Returns
-        -------
-        dict
-            Values by component, of those in ``filled``.
-        """
+        """Set the panel up for a model, coloured as a link asks; the points come by themselves."""
         import_analysis()
         from .map_points import colour_columns
 

@@ -181,22 +181,6 @@ class CompareView(RowsView):
 
         Where no key has a weight, the model answers as its student does, and the memory alone stands beside it. A
         link's λ is the first side's.
-
-        Parameters
-        ----------
-        name : str
-            The model's.
-        linked : PageState
-            What the page's link asks for.
-        selected : list of int
-            The points that are selected on the maps; of test rows among them, the page lists no others.
-        text, text_pair : str
-            What the boxes hold.
-
-        Returns
-        -------
-        dict
-            Values by component, of those in ``filled``.
         """
         model, held, rows = self.menu.get(name), (text, text_pair), self._rows_among(name, selected)
         linked = linked.asked_of("compare", name)

@@ -134,22 +134,7 @@ class ErrorsView(RowsView):
         self._wire_list()
 
     def fill(self, name: str, linked: PageState, selected: list[int]) -> Updates:
-        """Set the page to what its link asks for, or else to what was chosen in training, and draw it.
-
-        Parameters
-        ----------
-        name : str
-            The model's.
-        linked : PageState
-            What the page's link asks for.
-        selected : list of int
-            The points that are selected on the maps; of test rows among them, the page lists no others.
-
-        Returns
-        -------
-        dict
-            Values by component, of those in ``filled``.
-        """
+        """Set the page to what its link asks for, or else to what was chosen in training, and draw it."""
         if self.menu.get(name).evaluation_rows is None:
             nothing = "<p>This model carries no evaluation rows: there is nothing to analyse.</p>"
             return {self.summary: nothing, self.reliability: "", self.below: gr.Column(visible=False), self.shown: None}

@@ -135,20 +135,7 @@ class LearnView:
         self.filled = [self.message, self.whole, *asked, *opened, self.solved, self.chosen]
 
     def fill(self, name: str, solved: Solved) -> Updates:
-        """Show the first text, and the first task that is not solved.
-
-        Parameters
-        ----------
-        name : str
-            The model's.
-        solved : dict
-            Solved tasks by model.
-
-        Returns
-        -------
-        dict
-            Values by component, of those in ``filled``.
-        """
+        """Show the first text, and the first task that is not solved."""
         try:
             asked = self._asked(name, START)
         except ReAugKDError as error:

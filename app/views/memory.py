@@ -221,24 +221,7 @@ class MemoryView(RowsView):
         self._wire_list()
 
     def fill(self, name: str, linked: PageState, selected: list[int], edits: PendingEdits) -> Updates:
-        """Set the page up for a model.
-
-        Parameters
-        ----------
-        name : str
-            The model's.
-        linked : PageState
-            What the page's link asks for.
-        selected : list of int
-            The points that are selected on the maps; of memories among them, the page lists no others.
-        edits : dict
-            What is pending, by the model's name.
-
-        Returns
-        -------
-        dict
-            Values by component, of those in ``filled``.
-        """
+        """Set the page up for a model."""
         model, rows = self.menu.get(name), self._rows_among(name, selected)
         asked = linked.asked_of("memory", name).of_view
         show = asked["show"] if asked.get("show") in SHOWS else self._usual(name, rows)["show"]

@@ -163,22 +163,7 @@ class QueryView:
         self.filled = [self.about, *texts, self.examples, *settings, *shown, self.edits]
 
     def fill(self, name: str, text: str, text_pair: str, linked: PageState) -> Updates:
-        """Set the view up for a model and answer the text that is there, or else a link's, or else an example.
-
-        Parameters
-        ----------
-        name : str
-            The model's.
-        text, text_pair : str
-            What the boxes hold.
-        linked : PageState
-            What the page's link asks for.
-
-        Returns
-        -------
-        dict
-            Values by component, of those in ``filled``.
-        """
+        """Set the view up for a model and answer the text that is there, or else a link's, or else an example."""
         model = self.menu.get(name)
         is_pair, samples = model.settings.is_pair, example_texts(model)
         if linked.model not in ("", name):

@@ -206,20 +206,7 @@ class TrainView:
         self.timer.tick(self._draw, self.drawn, drawn, **quiet)
 
     def fill(self, _: str, model_name: str) -> Updates:
-        """Set the page up: it shows the training that runs, also one that another page started.
-
-        Parameters
-        ----------
-        _ : str
-            The model that is asked; it stays.
-        model_name : str
-            What the box of the new model's name holds.
-
-        Returns
-        -------
-        dict
-            Values by component, of those in ``filled``.
-        """
+        """Set the page up: it shows the training that runs, also one that another page started."""
         named = {} if model_name else {self.model_name: self.menu.free_name("mine")}
         return {**named, self.timer: gr.Timer(active=True), **(self._draw(()) if self.job else {})}
 

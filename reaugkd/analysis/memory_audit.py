@@ -185,9 +185,8 @@ def memories(model: "ReAugKDClassifier", answers: "Answers | None", show: str) -
     """
     if show not in SHOWS:
         raise ReAugKDError(f"{show!r} is nothing to show; choose one of {', '.join(SHOWS)}.")
-    is_pair = model.settings.is_pair
     if show == DUPLICATES:
-        found = near_duplicates(model.memory, is_pair)
+        found = near_duplicates(model.memory)
     elif answers is None:
         if show not in UNJUDGED:
             raise ReAugKDError(
@@ -195,7 +194,7 @@ def memories(model: "ReAugKDClassifier", answers: "Answers | None", show: str) -
             )
         found = shown_memories(_unjudged(model.memory), show)
     elif show == LEAKS:
-        found = _turned(leaks(answers, is_pair))
+        found = _turned(leaks(answers))
     else:
         found = shown_memories(memory_table(answers), show)
     first = [name for name in FIRST if name in found.columns]
@@ -238,15 +237,13 @@ def shown_memories(table: pd.DataFrame, show: str) -> pd.DataFrame:
     return found.reset_index(drop=True)
 
 
-def near_duplicates(memory: "Memory", is_pair: bool) -> pd.DataFrame:
+def near_duplicates(memory: "Memory") -> pd.DataFrame:
     """Find memories that share four fifths of their words with another memory.
 
     Parameters
     ----------
     memory : Memory
         M rows; a row is compared with the 10 nearest to it by the text key, and by the teacher's z.
-    is_pair : bool
-        Whether the rows are pairs.
 
     Returns
     -------
@@ -255,23 +252,19 @@ def near_duplicates(memory: "Memory", is_pair: bool) -> pd.DataFrame:
         ``overlap`` (shared words by all words of both), ``text`` and ``other_text``, of pairs ``text_pair`` and
         ``other_text_pair``, their ``label`` and ``other_label``; the most alike first.
     """
-    if len(memory) < 2:
-        return _pairs([], memory.rows, memory.rows, is_pair)
     searched = [name for name in (TEXT, TEACHER) if name == TEACHER or name in memory.keys]
     nearest = np.concatenate([_nearest_others(memory, name) for name in searched], axis=1)
     pairs = {(row, other) for row, others in enumerate(nearest.tolist()) for other in others}
-    return _pairs(sorted(pairs | {pair[::-1] for pair in pairs}), memory.rows, memory.rows, is_pair)
+    return _alike(pairs | {pair[::-1] for pair in pairs}, memory.rows, memory.rows)
 
 
-def leaks(answers: "Answers", is_pair: bool) -> pd.DataFrame:
+def leaks(answers: "Answers") -> pd.DataFrame:
     """Find rows of an evaluation set that stand in the memory, nearly word by word: their answers prove little.
 
     Parameters
     ----------
     answers : Answers
         Answers to the rows; each is compared with its k nearest memories by every key.
-    is_pair : bool
-        Whether the rows are pairs.
 
     Returns
     -------
@@ -280,7 +273,7 @@ def leaks(answers: "Answers", is_pair: bool) -> pd.DataFrame:
     """
     numbers = np.concatenate([found.numbers for found in answers.retrieved.values()], axis=1)
     pairs = {(row, other) for row, others in enumerate(numbers.tolist()) for other in others}
-    return _pairs(sorted(pairs), answers.encoded.table, answers.memory.rows, is_pair)
+    return _alike(pairs, answers.encoded.table, answers.memory.rows)
 
 
 def _nearest_others(memory: "Memory", key: str) -> NDArray[np.int64]:
@@ -292,16 +285,14 @@ def _nearest_others(memory: "Memory", key: str) -> NDArray[np.int64]:
     return numbers[~own].reshape(len(memory), -1)
 
 
-def _pairs(pairs: list[tuple[int, int]], rows: pd.DataFrame, others: pd.DataFrame, is_pair: bool) -> pd.DataFrame:
-    """Keep the pairs that share enough words."""
-    texts, other_texts = texts_of(rows, is_pair), texts_of(others, is_pair)
-    found = []
-    for number, other in pairs:
-        overlap = word_overlap(texts[number], other_texts[other])
-        if overlap >= NEAR_DUPLICATE:
-            found.append((number, other, overlap))
+def _alike(pairs: set[tuple[int, int]], rows: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
+    """Return the pairs of row numbers whose texts share enough words, the most alike first."""
+    columns = [name for name in ("text", "text_pair", "label") if name in rows.columns]
+    texts, other_texts = (texts_of(table, "text_pair" in columns) for table in (rows, others))
+    found = [(number, other, word_overlap(texts[number], other_texts[other])) for number, other in pairs]
     table = pd.DataFrame(found, columns=["number", "other", "overlap"])
+    table = table[table["overlap"] >= NEAR_DUPLICATE]
     for name, source, position in (("", rows, "number"), ("other_", others, "other")):
-        for column in ("text", "text_pair", "label") if is_pair else ("text", "label"):
+        for column in columns:
             table[name + column] = source[column].to_numpy()[table[position].to_numpy(dtype=np.int64)]
     return table.sort_values(["overlap", "number", "other"], ascending=[False, True, True], ignore_index=True)

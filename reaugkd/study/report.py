@@ -199,6 +199,7 @@ def in_markdown(tables: Mapping[str, pd.DataFrame]) -> str:
         shown = table.drop(columns=["mean", "low", "high"], errors="ignore")
         if "mean" in table:
             shown.insert(list(shown).index("seeds") + 1, "mean [95 % interval]", table.apply(_with_interval, axis=1))
+        # to_markdown needs tabulate for this, and pads every cell
         lines = [shown.columns, ["---"] * shown.shape[1], *shown.map(_in_cell).to_numpy()]
         page += [f"## {name.capitalize()}", "", *("| " + " | ".join(line) + " |" for line in lines), ""]
     return "\n".join(page)

@@ -188,12 +188,12 @@ def test_the_same_text_twice_is_a_near_duplicate_and_a_leak_of_the_test_rows(toy
     text = encoded.texts[3]
     edited = apply_patch(toy_model, tuple(Edit("add", name, toy_model.classes_[0], text) for name in ("one", "two")))
     last = len(edited.memory) - 1
-    found = near_duplicates(edited.memory, is_pair=False)
+    found = near_duplicates(edited.memory)
     for number, other in ((last - 1, last), (last, last - 1)):  # either of two can be opened
         assert ((found["number"] == number) & (found["other"] == other) & (found["overlap"] == 1.0)).any()
     assert (found["text"].to_numpy() == edited.memory.rows["text"].to_numpy()[found["number"]]).all()
     assert (found["other_label"].to_numpy() == edited.memory.rows["label"].to_numpy()[found["other"]]).all()
-    leaked = leaks(edited.answer(encoded, POOL), is_pair=False)
+    leaked = leaks(edited.answer(encoded, POOL))
     assert set(leaked.loc[(leaked["number"] == 3) & (leaked["overlap"] == 1.0), "other"]) >= {last - 1, last}
     assert (leaked["text"].to_numpy() == encoded.rows["text"].to_numpy()[leaked["number"]]).all()
     assert not leaked.duplicated(["number", "other"]).any()
@@ -212,7 +212,7 @@ def test_near_duplicates_are_found_by_the_text_key_and_by_the_teachers_embedding
     near[30] = near[1]
     z, text = (near, line) if found_by == "teacher" else (line, near)
     memory = Memory(rows.assign(label="y"), ("y",), np.ones((40, 1)), z, {"text": text})
-    pairs = near_duplicates(memory, is_pair=False)
+    pairs = near_duplicates(memory)
     assert pairs[["number", "other"]].to_numpy().tolist() == [[1, 30], [30, 1]]
 
 
@@ -224,14 +224,14 @@ def test_a_leak_is_found_by_any_key(toy_model, encoded):
         for key in hidden:
             hidden[key][-1] *= 1 if key == name else -1
         memory = edited.memory.with_keys(hidden)
-        leaked = leaks(answer(encoded, memory, POOL), is_pair=False)
+        leaked = leaks(answer(encoded, memory, POOL))
         assert ((leaked["number"] == 3) & (leaked["other"] == len(memory) - 1)).any()
 
 
 def test_a_memory_of_one_row_has_no_duplicates():
     rows = pd.DataFrame({"id": ["a"], "text": ["x"], "label": ["y"]})
     memory = Memory(rows, ("y",), np.ones((1, 1)), np.eye(1, 4), {})
-    assert near_duplicates(memory, is_pair=False).empty
+    assert near_duplicates(memory).empty
 
 
 def test_each_question_shows_its_rows_in_its_order(spoilt, encoded):

@@ -26,7 +26,9 @@ def test_a_side_answers_as_the_library_does(toy_model, weight):
 
 def test_two_sides_and_a_slider_encode_a_text_once(toy_model, monkeypatch):
     calls, encode = [], toy_model.student.encode
-    monkeypatch.setattr(toy_model.student, "encode", lambda texts, *more: calls.append(texts) or encode(texts, *more))
+    monkeypatch.setattr(
+        toy_model.student, "encode", lambda texts, *tokens: calls.append(texts) or encode(texts, *tokens)
+    )
     for weight in (None, 0.0, 0.1, 0.2):
         explained((toy_model, weight), "copper in the fog", "")
     assert calls == [["copper in the fog"]]

@@ -94,7 +94,7 @@ def test_a_memory_is_relabelled_and_added_to_tried_out_undone_and_saved_as_a_new
     row = toy_model.memory.rows.iloc[7]
     other = next(name for name in toy_model.classes_ if name != row["label"])
     page.locator("#remove").click()
-    expect(page.locator("#memory-message")).to_contain_text("No memory is picked")
+    expect(page.locator("#memory-message")).to_contain_text("No memory is opened")
     page.locator("#memory-holds input, #memory-holds textarea").fill(row["text"])
     page.locator("#memory-rows").get_by_text(row["text"], exact=True).last.click()
     expect(page.locator("#picked-memory")).to_contain_text(row["id"])
