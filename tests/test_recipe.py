@@ -19,12 +19,13 @@ from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.analysis.memory_audit import memory_table
 from reaugkd.analysis.refit import refit_pool
 from reaugkd.errors import ReAugKDError
-from reaugkd.method import choice, distillation, key_fitting, projection
+from reaugkd.method import choice, distillation, key_fitting
 from reaugkd.method.key_fitting import fit_keys
 from reaugkd.method.teacher import TeacherOutputs
 from reaugkd.model.card import METHOD_NAMES
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.maps import ProjectionMaps
+from reaugkd.networks import trainer
 from reaugkd.recipe import GOLD_ONLY, DistillationSettings, Recipe
 from reaugkd.tasks.siblings import have_siblings
 from reaugkd.tasks.task import RESERVED, make_task
@@ -84,7 +85,7 @@ def stages(monkeypatch):
         trained.append(arguments[4])
         return original(*arguments, **options)
 
-    for module in (distillation, projection):
+    for module in (distillation, trainer):
         monkeypatch.setattr(module, "run_trainer", spy)
     return trained
 
@@ -430,7 +431,7 @@ def test_unlabelled_texts_fill_the_memory_with_the_teachers_labels(
     quick, unlabelled_task, unlabelled_outputs, tmp_path, monkeypatch
 ):
     seen = {}
-    for module, name in ((projection, "run_trainer"), (training, "fit_maps")):
+    for module, name in ((trainer, "run_trainer"), (training, "fit_maps")):
         original = getattr(module, name)
 
         def spy(*given, _original=original, _name=name, **options):

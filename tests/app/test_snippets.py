@@ -144,9 +144,9 @@ def test_the_code_of_memories_that_are_selected_lists_these(model, folder, show)
 @pytest.mark.parametrize("show", ["all", "edited", "near-duplicates"])
 def test_the_code_of_a_model_without_test_rows_lists_what_can_be_listed(model, tmp_path, show):
     bare = replace(apply_patch(model, patch_of(model)), evaluation_rows=None)
-    type(model)(bare).save_pretrained(tmp_path / "bare")
+    bare.save_pretrained(tmp_path / "bare")
     found = run(memory_code(str(tmp_path / "bare"), show, {}, carries_rows=False))["rows"]
-    pd.testing.assert_frame_equal(found, memories(type(model)(bare), None, show))
+    pd.testing.assert_frame_equal(found, memories(bare, None, show))
 
 
 def patch_of(model):

@@ -49,6 +49,12 @@ def test_a_way_that_does_not_answer_every_task_is_left_out():
     assert [2, "pool"] not in table[["layers", "answer"]].to_numpy().tolist()
 
 
+def test_where_no_student_alone_is_trained_on_every_task_there_is_no_table():
+    some = answers()
+    some = some[(some["answer"] != "off") | (some["task"] == "one")]
+    assert cost_table(STUDY, some, latency(), "large").empty
+
+
 def test_each_size_of_a_batch_is_a_panel_and_the_title_says_the_gain():
     both = pd.concat([latency(), latency(64).assign(milliseconds=10 * np.asarray(list(MILLISECONDS.values())))])
     figure = cost_figure(cost_table(STUDY, answers(), both, "large"))
