@@ -273,13 +273,13 @@ def by_memory_alone(pool, k):
 @pytest.fixture
 def pair_model_folder(toy_model, tmp_path):
     """A model of pairs whose memory alone answers; each second text is the words "second part"."""
-    parts, memory = toy_model, toy_model.memory
+    memory = toy_model.memory
     replace(
-        parts,
-        settings=replace(parts.settings, is_pair=True),
+        toy_model,
+        settings=replace(toy_model.settings, is_pair=True),
         memory=replace(memory, rows=memory.rows.assign(text_pair="second part")),
-        evaluation_rows=parts.evaluation_rows.assign(text_pair="second part"),
-        pool=by_memory_alone(parts.pool, 1),
+        evaluation_rows=toy_model.evaluation_rows.assign(text_pair="second part"),
+        pool=by_memory_alone(toy_model.pool, 1),
         teacher=None,
     ).save_pretrained(tmp_path / "pairs")
     return tmp_path / "pairs"

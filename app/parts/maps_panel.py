@@ -260,10 +260,10 @@ class MapsPanel:
 
     def linked_points(self, name: str, linked: PageState) -> list[int]:
         """Return the points that a link selects, of those that a model's maps have."""
-        parts, count = self.menu.get(name), 0
-        if parts.maps is not None:
-            count = len(self.menu.get(name).memory)
-            count += 0 if parts.evaluation_rows is None else (parts.evaluation_rows["split"] == "test").sum()
+        model, count = self.menu.get(name), 0
+        if model.maps is not None:
+            count = len(model.memory)
+            count += 0 if model.evaluation_rows is None else (model.evaluation_rows["split"] == "test").sum()
         return [point for point in linked.of_model(name).selected if point < count]
 
     def show_rows(self, name: str, split: str, rows: list[int]) -> Updates:

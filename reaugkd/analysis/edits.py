@@ -199,13 +199,13 @@ def apply_patch(model: ReAugKDClassifier, patch: Patch) -> ReAugKDClassifier:
     ReAugKDError
         As :func:`check_patch` does, and if no row is left.
     """
-    changes, parts, memories = _Changes(model, patch), model, model.memory
+    changes, memories = _Changes(model, patch), model.memory
     remaining = np.flatnonzero([changes.labels[name] is not None for name in memories.rows["id"]])
     added = pd.DataFrame(map(asdict, changes.added.values()), columns=["id", "label", "text", "text_pair"])
-    texts = texts_of(added, parts.settings.is_pair)
+    texts = texts_of(added, model.settings.is_pair)
     encoded = model.encode(texts)
-    teacher_says = parts.teacher.encode(texts)[1] if parts.teacher else np.zeros_like(encoded.student_probabilities)
-    known = parts.settings.label_names
+    teacher_says = model.teacher.encode(texts)[1] if model.teacher else np.zeros_like(encoded.student_probabilities)
+    known = model.settings.label_names
     named = pd.Series([known[number] for number in teacher_says.argmax(axis=1)], dtype=object)
     added["label"] = added["label"].fillna(named)
     relabelled = memories.rows["id"].iloc[remaining].map(changes.labels)
@@ -221,17 +221,17 @@ def apply_patch(model: ReAugKDClassifier, patch: Patch) -> ReAugKDClassifier:
         {name: np.concatenate([key[remaining], encoded.queries[name]]) for name, key in memories.keys.items()},
     )
     counts = {"added": len(added), "relabelled": int(is_relabelled.sum()), "removed": len(memories) - len(remaining)}
-    edits = {name: parts.metrics.get("edits", {}).get(name, 0) + number for name, number in counts.items()}
+    edits = {name: model.metrics.get("edits", {}).get(name, 0) + number for name, number in counts.items()}
     counted = ", ".join(f"{number:,} {kind}" for kind, number in edits.items())
     counted = f"Rows of the memory: {counted}. The figures above are from before.\n"
-    epochs = parts.epochs.of_rows(remaining) if parts.epochs else None
+    epochs = model.epochs.of_rows(remaining) if model.epochs else None
     return replace(
-        parts,
-        settings=replace(parts.settings, label_names=names),
+        model,
+        settings=replace(model.settings, label_names=names),
         memory=edited,
-        metrics=parts.metrics | {"edits": edits},
-        maps=_edited_maps(parts.maps, memories, remaining, encoded.embeddings),
-        card=f"{parts.card.split(HEADING)[0]}{HEADING}\n\n{counted}",
+        metrics=model.metrics | {"edits": edits},
+        maps=_edited_maps(model.maps, memories, remaining, encoded.embeddings),
+        card=f"{model.card.split(HEADING)[0]}{HEADING}\n\n{counted}",
         epochs=epochs if epochs and len(epochs.rows) else None,
     )
 

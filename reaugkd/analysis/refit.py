@@ -91,14 +91,14 @@ def _taught(memory: Memory) -> NDArray[np.bool_]:
 
 def _refitted(model: ReAugKDClassifier, untuned: UntunedEncoder | None) -> ReAugKDClassifier:
     """Fit the pool again; with an encoder, fit its key first."""
-    parts, tokenizer = model, model.student.tokenizer
+    tokenizer = model.student.tokenizer
     rows = model.held_out(["validation"])
-    taught, texts = _taught(model.memory), texts_of(model.memory.rows, parts.settings.is_pair)
+    taught, texts = _taught(model.memory), texts_of(model.memory.rows, model.settings.is_pair)
     if untuned is not None:
         keys, memory = fit_keys(model.memory, texts, tokenizer, encoder=untuned, taught=taught)
-        model = replace(parts, keys=keys, memory=memory)
-    elif ENCODER in parts.keys:
-        encoder = parts.keys[ENCODER].encoder  # type: ignore[attr-defined]  # that key has one
+        model = replace(model, keys=keys, memory=memory)
+    elif ENCODER in model.keys:
+        encoder = model.keys[ENCODER].encoder  # type: ignore[attr-defined]  # that key has one
         untuned = UntunedEncoder(encoder, encoder.encode_layers(texts))
     encoded = model.encode_rows(rows)
     held_out, memory = fit_keys(model.memory, texts, tokenizer, encoder=untuned, held_out=encoded.texts, taught=taught)
@@ -123,9 +123,9 @@ def _choose_known(encoded: EncodedTexts, memory: Memory) -> Pool:
 
 def _with_pool(model: ReAugKDClassifier, pool: Pool) -> ReAugKDClassifier:
     """Return the model with another pool, and with metrics and a card that state it."""
-    parts, card = model, model.card
+    card = model.card
     memory = about_memory(pool, too_few_rows(len(model.held_out(["validation"]))))
-    if "memory" in parts.metrics:  # a card in a person's own words stays
-        before = choice_in_words(parts.settings, parts.metrics["memory"])
-        card = card.replace(before, choice_in_words(parts.settings, memory))
-    return replace(parts, pool=pool, metrics=parts.metrics | {"memory": memory}, card=card)
+    if "memory" in model.metrics:  # a card in a person's own words stays
+        before = choice_in_words(model.settings, model.metrics["memory"])
+        card = card.replace(before, choice_in_words(model.settings, memory))
+    return replace(model, pool=pool, metrics=model.metrics | {"memory": memory}, card=card)

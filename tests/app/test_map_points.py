@@ -89,10 +89,8 @@ def test_the_memories_that_moved_most_have_the_smallest_cosine(toy_model, points
 
 @pytest.mark.parametrize("name", ["number", "kind", "student", "answer", "memory", "effect", "moved", "teacher"])
 def test_a_further_column_of_any_name_changes_nothing_that_is_found_out(toy_model, points, of_memories, name):
-    parts = toy_model
-    memory = replace(parts.memory, rows=parts.memory.rows.assign(**{name: "mine"}))
-    named = replace(parts, memory=memory, evaluation_rows=parts.evaluation_rows.assign(**{name: "mine"}))
-    model = named
+    memory = replace(toy_model.memory, rows=toy_model.memory.rows.assign(**{name: "mine"}))
+    model = replace(toy_model, memory=memory, evaluation_rows=toy_model.evaluation_rows.assign(**{name: "mine"}))
     answers = model.answer(model.encode_rows(model.held_out(["test"])))
     found = map_points(model, answers, of_memories).rows
     pd.testing.assert_frame_equal(found[points.rows.columns], points.rows)

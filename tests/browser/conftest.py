@@ -150,12 +150,11 @@ def address(serve_model, toy_model):
 @pytest.fixture(scope="session")
 def forgetful(puzzled_model):
     """A model whose memory sways answers by two keys: it fixes some and breaks others; one memory is a test row."""
-    parts, held = puzzled_model, puzzled_model.evaluation_rows
+    held = puzzled_model.evaluation_rows
     leaked = held[held["split"] == "test"].iloc[20]
     leak = Edit("add", "leak", leaked["label"], leaked["text"])
     pool = Pool({"aligned": KeySettings(4, 0.05, 1.0), "text": KeySettings(4, 0.05, 0.5)})
-    parts = replace(apply_patch(puzzled_model, (leak,)), pool=pool)
-    model = parts
+    model = replace(apply_patch(puzzled_model, (leak,)), pool=pool)
     labels = held["label"].tolist()
     said = {row: model.explain(held["text"].iloc[row]) for row in np.flatnonzero(held["split"] == "test").tolist()}
     changed = [(row, one) for row, one in said.items() if one.label != one.student_label]
@@ -164,4 +163,4 @@ def forgetful(puzzled_model):
     for row, one in changed[1::2]:
         labels[row] = one.student_label  # broken
     assert len(changed) > 1
-    return replace(parts, evaluation_rows=held.assign(label=labels))
+    return replace(model, evaluation_rows=held.assign(label=labels))

@@ -23,11 +23,11 @@ TEXTS = ["an apple and a plum", "old iron", "rain today", "the copper fog", "we 
 @pytest.fixture(scope="module")
 def three_keys_model(pooled_model, toy_encoder_folder, toy_task):
     """The pooled model with an untuned encoder as a third key."""
-    parts, texts = pooled_model, toy_task.texts("train")
+    model, texts = pooled_model, toy_task.texts("train")
     untuned = UntunedEncoder.of(toy_encoder_folder, texts, layers=2, max_length=16)
-    keys, memory = fit_keys(parts.memory, texts, parts.student.tokenizer, encoder=untuned)
+    keys, memory = fit_keys(model.memory, texts, model.student.tokenizer, encoder=untuned)
     pool = Pool({**pooled_model.pool.keys, "encoder": KeySettings(6, 0.05, 0.5)}, 0.7)
-    return replace(parts, keys=keys, memory=memory, pool=pool)
+    return replace(model, keys=keys, memory=memory, pool=pool)
 
 
 OVERRIDES = [{}, {"k": 3}, {"retrieval_weight": 0.2}, {"retrieval_weight": 1.0, "temperature": 0.02, "k": 20}]

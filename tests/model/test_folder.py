@@ -268,8 +268,8 @@ def test_a_memory_with_a_key_of_an_unknown_name_is_refused(copy):
 def test_metrics_and_card_may_be_edited_and_may_be_damaged_only_as_one_sentence(copy):
     (copy / "README.md").write_text("My own words.\n")
     (copy / "metrics.json").unlink()
-    parts = ReAugKDClassifier.from_pretrained(copy)
-    assert (parts.card, parts.metrics) == ("My own words.\n", {})
+    model = ReAugKDClassifier.from_pretrained(copy)
+    assert (model.card, model.metrics) == ("My own words.\n", {})
     (copy / "metrics.json").write_text("{")
     with pytest.raises(ReAugKDError, match="is damaged"):
         read_model(copy)
