@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ REFERENCE_WIDTH = 384
 # second as the train rows rise from 1,000 to 10,000.
 TEACHER_EPOCHS = (6.0, 3.0)
 STUDENT_EPOCHS = (10.0, 5.0)
-MIN_STEPS = 150  # by full batches: fewer rows than one are gone over as often as if they filled it
+MIN_STEPS = 150  # by full batches: a task of fewer rows gets as many epochs as if it filled one
 CANDIDATES = ("batch", "memory")
 
 
@@ -200,7 +201,13 @@ class Recipe:
     distillation: DistillationSettings = field(default=DistillationSettings())
 
     def __post_init__(self) -> None:
+        for name in ("teacher", "student", "encoder_key"):
+            if isinstance(getattr(self, name), Path):
+                object.__setattr__(self, name, str(getattr(self, name)))
         check_kinds(self)
+        for name in ("student_layers", "encoder_key_layers", "max_length"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, f"The setting {name}", value, "at least 1")
         for name in ("epochs", "teacher_epochs"):
             value = getattr(self, name)
             good = value is None or 0 < value < math.inf

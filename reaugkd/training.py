@@ -54,7 +54,7 @@ def teach(task: Task, recipe: Recipe, out: str | Path, *, on_progress: OnProgres
     out : str or Path
         A Parquet file, from which :func:`train` starts without any teacher.
     on_progress : callable, optional
-        Is told of the progress.
+        Gets the progress; a bar is drawn if left out.
 
     Returns
     -------
@@ -136,9 +136,9 @@ def train(
     teacher_outputs : TeacherOutputs, optional
         Outputs of a teacher that was trained before; then none is trained.
     on_progress : callable, optional
-        Is told of the progress, and may raise to cancel.
+        Gets the progress, and may raise to cancel.
     say : callable, optional
-        Is told in a sentence, before the first stage, of texts that stand in train and in another split, and of many
+        Gets a sentence, before the first stage, about texts that stand in train and in another split, and about many
         that are cut.
 
     Returns

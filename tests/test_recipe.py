@@ -668,6 +668,25 @@ def test_the_baselines_are_not_aligned(quick, toy_task, tmp_path, monkeypatch):
     assert ours == settings
 
 
+def test_an_encoder_may_be_named_by_a_path():
+    recipe = Recipe(teacher=Path("a") / "folder", encoder_key=Path("key"))
+    assert (recipe.teacher, recipe.encoder_key) == (str(Path("a") / "folder"), "key")
+
+
+@pytest.mark.parametrize("name", ["student_layers", "encoder_key_layers", "max_length"])
+def test_what_must_be_at_least_one_is_refused_below(name):
+    with pytest.raises(ReAugKDError, match=f"The setting {name} is -1; it must be at least 1"):
+        Recipe(**{name: -1})
+
+
+def test_a_changed_recipe_takes_settings_of_the_loss_by_their_own_names():
+    changed = Recipe(seed=3).updated(epochs=2, relational_weight=0.0, candidates="batch")
+    loss = DistillationSettings(relational_weight=0.0, candidates="batch")
+    assert changed == Recipe(seed=3, epochs=2, distillation=loss)
+    with pytest.raises(ReAugKDError, match="There is no setting 'epoch'; there are teacher, student"):
+        Recipe().updated(epoch=2)
+
+
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_a_seed_that_no_generator_takes_is_refused(seed):
     with pytest.raises(ReAugKDError, match=f"The setting seed is {seed}; it must be from 0 to 4,294,967,295"):

@@ -228,7 +228,7 @@ def answer(
     struck : collection of int
         Row numbers of memories that are passed over; the next nearest take their places.
     every_key : bool
-        Search also by keys that have no say, so that what they find can be shown.
+        Search also by keys of weight 0, so that their neighbours can be shown.
 
     Returns
     -------

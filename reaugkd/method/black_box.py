@@ -48,7 +48,7 @@ def black_box_outputs(task: Task, soft_labels: SoftLabels, encoder: str) -> Teac
     Raises
     ------
     ReAugKDError
-        If a row has no probabilities, or they do not sum to 1 but for what two or three decimals round off.
+        If a row has no probabilities, or their sum differs from 1 by more than rounding explains.
     """
     rows = _every_row(task)
     if callable(soft_labels):

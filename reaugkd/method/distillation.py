@@ -140,7 +140,7 @@ def train_classifier(
     max_length : int
         Tokens after which a text is cut.
     on_progress : callable, optional
-        Is told of the progress.
+        Gets the progress; a bar is drawn if left out.
     on_epoch : callable, optional
         Is given the number of each epoch that has ended, 0 before the first, and the classifier.
 

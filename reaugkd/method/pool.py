@@ -33,7 +33,7 @@ class KeySettings:
     temperature : float
         τ_r of their weights; small means that the nearest counts most.
     weight : float
-        b, from 0; 0 is a key that has no say.
+        b, from 0; a key of weight 0 does not change the answer.
     """
 
     k: int = 16

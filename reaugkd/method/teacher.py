@@ -27,7 +27,7 @@ OUTPUTS_VERSION = 1
 
 @dataclass(frozen=True)
 class TeacherOutputs:
-    """A teacher's outputs for every row of a task; whoever has them needs no teacher.
+    """A teacher's outputs for every row of a task; the second half of the method needs them and no teacher.
 
     Parameters
     ----------

@@ -158,7 +158,7 @@ def memory_in_words(memory: dict[str, Any]) -> str:
     if memory["too_few_rows"]:
         return "There were too few validation rows to tell whether the memory pays: the student answers alone."
     if not weights:
-        return "On the validation rows the memory told nothing that the student did not know: it has no weight."
+        return "On the validation rows the memory did not lower the log loss: it has no weight."
     return f"The memory has {share} in the answer: {by_key}, beside {memory['student_weight']:.2f} for the student."
 
 

@@ -363,7 +363,7 @@ class ReAugKDClassifier:
         pool = self.pool.overridden(k, retrieval_weight, temperature)
         if not len(check_texts(texts)):
             return np.empty((0, len(self.classes_)))
-        # No key is embedded or searched that has no say.
+        # A key of weight 0 is neither embedded nor searched.
         needed = pool.searched(self.student.classifier.out_features, len(self.classes_))
         encoded = self._encoded(texts, None, needed)
         return answer(encoded, self.memory, pool, every_key=False).pooled.probabilities

@@ -33,7 +33,7 @@ class Neighbour:
     weight : float
         w_ik; the weights of all neighbours by one key sum to 1.
     soft_labels : (C,) float64
-        What the teacher thought of it, in the order of the classes.
+        The teacher's soft labels ȳ_k of it, in the order of the classes.
     share, runner_up_share : float
         Its part of what the key gives to the answer, and to the runner-up; with the key's smoothing they sum to 1, but
         all are 0 where the key gives a class nothing.
@@ -118,7 +118,7 @@ class Explanation:
     student_part, new_classes_part : float
         The parts of the student and of the decision on new classes.
     keys : list of KeyPart
-        The keys of the pool, also those without a say.
+        The keys of the pool, also those of weight 0.
     embedding : (d,) float32
         x, of length 1.
 

@@ -291,7 +291,7 @@ class TextClassifier(nn.Module):
         self, texts: Sequence[Text], all_tokens: BatchEncoding | None = None
     ) -> Iterator[tuple[NDArray[np.integer], BatchEncoding]]:
         """Yield the numbers of texts of like length, and their tokens."""
-        if self.training:  # to say so to every layer again takes a millisecond
+        if self.training:  # a call to every layer takes a millisecond
             self.eval()
         device = self.classifier.weight.device
         for first in range(0, len(texts), TOKENIZED if all_tokens is None else max(1, len(texts))):

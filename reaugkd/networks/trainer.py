@@ -49,7 +49,7 @@ class Progress:
     eta_seconds : float or None
         Estimated seconds until this stage ends.
     epochs : TrainingEpochs or None
-        Where the watched texts lie so far, told when an epoch of the student's ends.
+        Where the watched texts lie so far; given when an epoch of the student ends.
     """
 
     stage: str
@@ -93,9 +93,9 @@ def run_trainer(
     tokenizer : PreTrainedTokenizerBase, optional
         Pads ``input_ids`` and the like; needed if the dataset has them.
     on_progress : callable, optional
-        Is told of the progress, and may raise to cancel; without it a progress bar is drawn.
+        Gets the progress, and may raise to cancel; a bar is drawn if left out.
     on_epoch : callable, optional
-        Is told the number of each epoch that has ended, and 0 before the first; where the last one is a part of an
+        Gets the number of each epoch that has ended, and 0 before the first; where the last one is a part of an
         epoch, it counts as one. It may run the network.
 
     Raises

@@ -81,7 +81,7 @@ def find_weights(name_or_path: str | Path, report: Callable[[str], object] | Non
     name_or_path : str or Path
         A folder with ``config.json``, safetensors weights and a tokenizer, or a name on the hub.
     report : callable
-        Is told in a sentence before anything is downloaded.
+        Gets a sentence before anything is downloaded.
 
     Returns
     -------
