@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from reaugkd import plots as plots
     from reaugkd.errors import ReAugKDError as ReAugKDError
     from reaugkd.estimator import DistilledClassifier as DistilledClassifier
     from reaugkd.method.answers import EncodedTexts as EncodedTexts
@@ -60,11 +61,14 @@ _HOME = {
     "train": "training",
     "DistilledClassifier": "estimator",
 }
-__all__ = ["__version__", *_HOME]
+__all__ = ["__version__", *_HOME, "plots"]
 
 
 def __getattr__(name: str) -> Any:
     # Imported when asked for: `reaugkd --help` does not wait for torch.
+    if name == "plots":
+        import_module("reaugkd.plots.figures")
+        return import_module("reaugkd.plots")
     if name in _HOME:
         return getattr(import_module(f"reaugkd.{_HOME[name]}"), name)
     raise AttributeError(f"module 'reaugkd' has no attribute {name!r}")
