@@ -55,19 +55,7 @@ def address_of(state: PageState) -> tuple[str, str]:
 
 
 def keep_address(views: dict[str, Any], maps: MapsPanel, name: gr.Dropdown, opened: gr.State) -> None:
-    """Keep the page's address so that it opens what is seen.
-
-    Parameters
-    ----------
-    views : dict of str to view
-        Those that have a link, by the name that it gives them, Query first: a link holds what that is set to.
-    maps : MapsPanel
-        The maps under them; a link holds what these show.
-    name : Dropdown
-        Holds the name of the model that is asked.
-    opened : State
-        Holds the name of the view that is open.
-    """
+    """Keep the page's address so that it opens what is seen."""
     inputs = {part: inputs_of(part, part.linked_state) for part in (maps, *views.values())}
     watched: set[Any] = {name, opened}.union(*(named.values() for named in inputs.values()))
     address = gr.Textbox(visible=False)

@@ -16,18 +16,7 @@ R = TypeVar("R")
 
 
 def cached(count: int) -> Callable[[Callable[..., R]], Callable[..., R]]:
-    """Return a decorator that holds a function's last results; a caller waits only for the result that it asks for.
-
-    Parameters
-    ----------
-    count : int
-        How many results stay.
-
-    Returns
-    -------
-    callable
-        The decorator; the function's arguments must be hashable.
-    """
+    """Return a decorator that holds a function's last results; a caller waits only for the result that it asks for."""
     return cachetools.cached(cachetools.LRUCache(count), condition=Condition())
 
 

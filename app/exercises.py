@@ -74,23 +74,7 @@ class Exercise:
     judged: Callable[[Any], Verdict]
 
     def check(self, given: float | str | Collection[str] | None) -> Verdict:
-        """Judge an answer.
-
-        Parameters
-        ----------
-        given : float, str, collection of str or None
-            Of the kind of ``answer``.
-
-        Returns
-        -------
-        Verdict
-            Right or wrong, and why.
-
-        Raises
-        ------
-        ReAugKDError
-            If nothing is given, or a number that is no λ.
-        """
+        """Judge an answer."""
         if given is None or given in ("", [], ()):
             what = {"number": "write a number", "one": "choose one", "several": "choose one or more"}
             raise ReAugKDError(f"There is no answer to check yet; {what[self.lesson.kind]} first.")
@@ -100,29 +84,7 @@ class Exercise:
 
 
 def exercise(model: ReAugKDClassifier, encoded: EncodedTexts, key: str, seed: int = 0) -> Exercise:
-    """Set a task for a model; its right answer is computed, so it holds for any model.
-
-    Parameters
-    ----------
-    model : ReAugKDClassifier
-        The model.
-    encoded : EncodedTexts
-        Its test rows, by :meth:`ReAugKDClassifier.encode_rows`.
-    key : str
-        Of one of :data:`app.lessons.LESSONS`.
-    seed : int
-        Seed by which a text, or the options, are drawn.
-
-    Returns
-    -------
-    Exercise
-        The task.
-
-    Raises
-    ------
-    ReAugKDError
-        If there is no such task, or the model gives no occasion for it.
-    """
+    """Set a task for a model; its right answer is computed, so it holds for any model."""
     setters = {
         "weight": _weight_exercise,
         "memories": _memories_exercise,
@@ -140,18 +102,6 @@ def flip_weights(student: NDArray[np.floating], retrieved: NDArray[np.floating])
 
     It leaves the student's class s where another class c is level with it, at λ = a / (a + b) with
     a = ŷ[s] - ŷ[c] and b = r[c] - r[s], and never comes back.
-
-    Parameters
-    ----------
-    student : (N, C) float
-        ŷ_i.
-    retrieved : (N, C) float
-        r_i.
-
-    Returns
-    -------
-    (N,) float64
-        From 0 to 1; infinite where the student's class stays at every λ.
     """
     rows, own = np.arange(len(student)), student.argmax(axis=1)
     ahead = (student[rows, own][:, None] - student).astype(np.float64)

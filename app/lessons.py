@@ -22,20 +22,7 @@ GUESSED_CLASSES = 8
 
 
 def lesson_settings(model: "rk.ReAugKDClassifier", retrieval_weight: float = WEIGHT) -> Pool:
-    """Return how texts are answered on the Learn page: by the paper's linear blend, with 8 neighbours by one key.
-
-    Parameters
-    ----------
-    model : ReAugKDClassifier
-        The model; the key is the one that its own pool gives most weight, among equals the first.
-    retrieval_weight : float
-        λ.
-
-    Returns
-    -------
-    Pool
-        Of the kind ``linear``; τ_r is as chosen in training.
-    """
+    """Return how texts are answered on the Learn page: by the paper's linear blend, with 8 neighbours by one key."""
     keys = model.pool.keys
     name = max(keys, key=lambda name: keys[name].weight)
     settings = KeySettings(min(NEIGHBOURS, len(model.memory)), keys[name].temperature)
@@ -47,18 +34,6 @@ def teaching_order(answers: "Answers", seed: int = 0) -> NDArray[np.int64]:
 
     Student, memory, answer and gold label all agree on the plain rows alone: where student and memory name the same
     class, so does every blend of them. When one kind of row is used up, the others go on.
-
-    Parameters
-    ----------
-    answers : Answers
-        Answers to N rows with gold labels, by any λ.
-    seed : int
-        Seed of the draw.
-
-    Returns
-    -------
-    (N,) int64
-        Numbers of all rows, each once.
     """
     generator = np.random.default_rng(seed)
     rows, predicted = generator.permutation(len(answers.encoded)), answers.predicted
@@ -95,22 +70,7 @@ class Guess:
 
 
 def judged_guesses(explanation: "rk.Explanation", student: str, memory: str, changes: str) -> list[Guess]:
-    """Hold a learner's guesses against the answer.
-
-    Parameters
-    ----------
-    explanation : Explanation
-        The answer.
-    student, memory : str
-        The classes that the learner expects of each.
-    changes : str
-        ``yes`` if retrieval is expected to change the student's answer, else ``no``.
-
-    Returns
-    -------
-    list of Guess
-        Three.
-    """
+    """Hold a learner's guesses against the answer."""
     alone = explanation.student_label
     changed = "yes" if explanation.label != alone else "no"
     return [
@@ -121,20 +81,7 @@ def judged_guesses(explanation: "rk.Explanation", student: str, memory: str, cha
 
 
 def guessed_classes(explanation: "rk.Explanation", gold: str) -> tuple[str, ...]:
-    """Return the classes to guess among: at most 8, with the gold one and those that student and memory name.
-
-    Parameters
-    ----------
-    explanation : Explanation
-        The answer that is to be guessed.
-    gold : str
-        The gold label.
-
-    Returns
-    -------
-    tuple of str
-        In the order of the model's classes, which tells nothing.
-    """
+    """Return the classes to guess among: at most 8, with the gold one and those that student and memory name."""
     likely = np.array(explanation.memory_probabilities)
     known = len(explanation.student_probabilities)
     likely[:known] = np.maximum(likely[:known], explanation.student_probabilities)

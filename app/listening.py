@@ -25,20 +25,7 @@ Updates = dict[Any, Any]  # what a listener returns: values by component
 
 
 def inputs_of(view: Any, answer: Callable[..., Any]) -> dict[str, Any]:
-    """Return a listener's inputs: the components of the view that have the names of its parameters.
-
-    Parameters
-    ----------
-    view : Any
-        Has the components as attributes; what a parameter ``**more`` takes stands in its ``more_inputs``, by name.
-    answer : callable
-        The listener. Parameters of the names in :data:`NO_INPUTS` are not inputs.
-
-    Returns
-    -------
-    dict of str to Component
-        By the parameters' names.
-    """
+    """Return a listener's inputs: the components of the view that have the names of its parameters."""
     inputs: dict[str, Any] = {}
     for name, parameter in signature(answer).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:

@@ -19,13 +19,7 @@ PLAIN_NAME = re.compile(r"\w[\w .-]{0,59}")
 
 
 class ModelMenu:
-    """Names models, and holds those that were asked for last.
-
-    Parameters
-    ----------
-    job : ModelJob
-        Gets the first model; the others are the folders beside its folder that hold one.
-    """
+    """Names models, and holds those that were asked for last."""
 
     def __init__(self, job: ModelJob) -> None:
         self.job = job
@@ -46,23 +40,7 @@ class ModelMenu:
         )
 
     def new_folder(self, name: str) -> Path:
-        """Return the folder for a new model of a name that a person wrote.
-
-        Parameters
-        ----------
-        name : str
-            The name; space around it goes.
-
-        Returns
-        -------
-        Path
-            A folder beside the others that is not there yet.
-
-        Raises
-        ------
-        ReAugKDError
-            If it is not a plain name of a folder, or is taken.
-        """
+        """Return the folder for a new model of a name that a person wrote."""
         plain = name.strip()
         if not PLAIN_NAME.fullmatch(plain):
             raise ReAugKDError(f"{plain[:40]!r} is no name for a model; write a plain word of up to 60 letters.")
@@ -76,23 +54,7 @@ class ModelMenu:
         return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
 
     def get(self, name: str | None) -> "rk.ReAugKDClassifier":
-        """Return a model, loaded if it is not.
-
-        Parameters
-        ----------
-        name : str, optional
-            One of :meth:`names`; the first one if left out.
-
-        Returns
-        -------
-        ReAugKDClassifier
-            The model.
-
-        Raises
-        ------
-        gr.Error
-            If there is no such model, it is damaged, or the first one is not there yet.
-        """
+        """Return a model, loaded if it is not."""
         if name in (None, "", self.first):
             if self.job.model is None:
                 raise gr.Error(self.job.error or "The model is not there yet; ask again when the page shows it.")

@@ -31,24 +31,7 @@ def train_as_asked(
     on_progress: "OnProgress",
     say: Say,
 ) -> "rk.ReAugKDClassifier":
-    """Train what a page asks for, or go on where a training of the same rows and settings stopped.
-
-    Parameters
-    ----------
-    rows : dict
-        Arguments of :func:`reaugkd.load_files` where ``train`` is among them, else of :func:`reaugkd.load_task`.
-    recipe : Recipe
-        Every choice.
-    by_shipped_outputs : bool
-        Take the shipped outputs of shoptalk's teacher instead of training the recipe's teacher.
-    folder, on_progress, say
-        As :data:`Train` says.
-
-    Returns
-    -------
-    ReAugKDClassifier
-        The model.
-    """
+    """Train what a page asks for, or go on where a training of the same rows and settings stopped."""
     from reaugkd.tasks.sources import SHOPTALK_TEACHER_OUTPUTS
 
     load = rk.load_files if "train" in rows else rk.load_task
@@ -63,34 +46,7 @@ def train_as_asked(
 
 
 class ModelJob:
-    """Gets a model in a thread of its own; a page may close and open again meanwhile and sees the same state.
-
-    Parameters
-    ----------
-    folder : str
-        The model's folder.
-    train : callable, optional
-        Trains a model into the folder if it holds none, as :data:`Train` says; without it that is an error.
-
-    Attributes
-    ----------
-    name : str
-        The folder's.
-    model : ReAugKDClassifier or None
-        The model, once it is there.
-    error : str
-        One sentence if there is none to come, else empty.
-    is_training, is_cancelled : bool
-        Whether it is trained rather than loaded, and whether it was asked to stop.
-    progress : Progress or None
-        What is being done.
-    finished, notes : list of str
-        Stages that are done, and notes on the texts.
-    losses : dict of str to list of (step, loss)
-        Training losses by stage.
-    epochs : TrainingEpochs or None
-        Where watched texts lie after each epoch so far.
-    """
+    """Gets a model in a thread of its own; a page may close and open again meanwhile and sees the same state."""
 
     def __init__(self, folder: str, train: Train | None = None) -> None:
         path = Path(folder).expanduser()
@@ -102,13 +58,7 @@ class ModelJob:
         self._forget()
 
     def start(self, *, anew: bool = False) -> None:
-        """Start, unless it runs already or the model is there.
-
-        Parameters
-        ----------
-        anew : bool
-            Train even if the folder holds a model, which may be a damaged one.
-        """
+        """Start, unless it runs already or the model is there."""
         with self._start_lock:
             if self.model is not None or self.is_running:
                 return

@@ -28,18 +28,7 @@ from .views.training import TrainingView
 
 
 def build_app(job: ModelJob) -> gr.Blocks:
-    """Build the page.
-
-    Parameters
-    ----------
-    job : ModelJob
-        Gets the model.
-
-    Returns
-    -------
-    Blocks
-        The page, and the endpoints of its API.
-    """
+    """Build the page."""
     menu = ModelMenu(job)
 
     with gr.Blocks(title="ReAugKD", analytics_enabled=False) as page:

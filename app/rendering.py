@@ -16,18 +16,7 @@ FILLS_TEMPLATES = {ord(character): f"&#{ord(character)};" for character in "{}$`
 
 
 def escaped_text(text: str) -> str:
-    """Escape a text so that a page shows it as text, also where it fills a template of Gradio.
-
-    Parameters
-    ----------
-    text : str
-        Anything that a person wrote.
-
-    Returns
-    -------
-    str
-        HTML without a tag; curly brackets, dollar signs, backticks and backslashes are escaped too.
-    """
+    """Escape a text so that a page shows it as text, also where it fills a template of Gradio."""
     return html.escape(text).translate(FILLS_TEMPLATES)
 
 
@@ -68,20 +57,7 @@ _PLAIN.filters |= {"repr": repr, "arguments": _arguments}
 
 
 def render(template: str, /, **values: Any) -> str:
-    """Fill a template.
-
-    Parameters
-    ----------
-    template : str
-        Its file in ``app/templates``, without ``.html``.
-    **values
-        What it shows, by the names that it gives them.
-
-    Returns
-    -------
-    str
-        HTML of one line; texts in it are escaped. Plain ``str``, so that no later text is escaped twice.
-    """
+    """Fill a template."""
     return str(_ENVIRONMENT.get_template(f"{template}.html").render(**values))
 
 

@@ -13,20 +13,6 @@ def source(name: str) -> str:
 
 
 def script(name: str, **options: Any) -> str:
-    """Return the ``js`` of an event.
-
-    Parameters
-    ----------
-    name : str
-        File in ``app/static``, without ``.js``, that exports one function. It takes the options as one object, and the
-        values of the event's inputs after it.
-    **options
-        As JSON can say them.
-
-    Returns
-    -------
-    str
-        JavaScript of a function of the values alone.
-    """
+    """Return the ``js`` of an event."""
     _, function = source(f"{name}.js").strip().split("export default ")
     return f"(...values) => ({function})({json.dumps(options)}, ...values)"

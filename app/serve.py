@@ -31,26 +31,7 @@ LOOKS: dict[str, Any] = {
 def launch(
     page: gr.Blocks, host: str, port: int, *, accounts: list[tuple[str, str]] | None = None, mcp: bool = False
 ) -> str:
-    """Open the page to this machine only, unless another host is named; nothing is asked of the outside.
-
-    Parameters
-    ----------
-    page : Blocks
-        The page.
-    host : str
-        Address to listen on.
-    port : int
-        A free port.
-    accounts : list of (str, str), optional
-        Names and passwords of those who may open it; everyone if left out.
-    mcp : bool
-        Offer the endpoints as MCP tools too.
-
-    Returns
-    -------
-    str
-        The page's address.
-    """
+    """Open the page to this machine only, unless another host is named; nothing is asked of the outside."""
     if mcp:
         importlib.reload(gradio.mcp)  # it was imported without mcp
     _, address, _ = page.launch(
@@ -70,23 +51,7 @@ def launch(
 
 
 def read_accounts(path: str | Path) -> list[tuple[str, str]]:
-    """Read who may open the page.
-
-    Parameters
-    ----------
-    path : str or Path
-        A text file: ``name:password`` on each line; lines that begin with # are notes.
-
-    Returns
-    -------
-    list of (str, str)
-        Names and passwords.
-
-    Raises
-    ------
-    ReAugKDError
-        If the file is missing, is not written in UTF-8, names no one, or has a line of another form.
-    """
+    """Read who may open the page."""
     lines = [line.strip() for line in read_text_file(path).splitlines()]
     accounts = [line.partition(":")[::2] for line in lines if line and not line.startswith("#")]
     if not accounts or not all(map(all, accounts)):
@@ -95,20 +60,7 @@ def read_accounts(path: str | Path) -> list[tuple[str, str]]:
 
 
 def main(arguments: list[str] | None = None, default: Path = DEFAULT_MODEL) -> int:
-    """Start the app.
-
-    Parameters
-    ----------
-    arguments : list of str, optional
-        The command line.
-    default : Path
-        The model if none is named: shoptalk's, trained there if need be.
-
-    Returns
-    -------
-    int
-        Exit status.
-    """
+    """Start the app."""
     parser = argparse.ArgumentParser(
         prog="reaugkd app", description="Ask a retrieval-augmented student and see what it retrieves."
     )

@@ -33,26 +33,7 @@ def query_code(
     struck: tuple[int, ...] = (),
     relabelled: Mapping[int, str] | None = None,
 ) -> str:
-    """Write the code of one answer.
-
-    Parameters
-    ----------
-    folder : str
-        The model's folder.
-    text : Text
-        The text or pair.
-    k, retrieval_weight, temperature : int, float and float, or None
-        As :meth:`reaugkd.method.pool.Pool.overridden` takes them; None is as chosen in training, and is left out.
-    struck : tuple of int
-        Memories that are struck out, by row number.
-    relabelled : mapping of int to str, optional
-        Memories that vote for another class, by row number.
-
-    Returns
-    -------
-    str
-        Python; ``explanation`` is then the answer.
-    """
+    """Write the code of one answer."""
     settings = {"k": k, "retrieval_weight": retrieval_weight, "temperature": temperature}
     changes = {"struck": struck, "relabelled": dict(relabelled or {})}
     return _code("query", folder=folder, text=text, settings=settings, changes=changes)
@@ -66,25 +47,7 @@ def errors_code(
     temperature: float | None,
     chosen: Mapping[str, Any],
 ) -> str:
-    """Write the code of the figures over a split, and of the rows that are listed.
-
-    Parameters
-    ----------
-    folder : str
-        The model's folder.
-    split : str
-        ``test`` or ``validation``.
-    k, retrieval_weight, temperature : int, float and float, or None
-        As :meth:`reaugkd.method.pool.Pool.overridden` takes them; None is as chosen in training, and is left out.
-    chosen : mapping of str to Any
-        The arguments of a :class:`reaugkd.analysis.error_analysis.RowFilter`; those that let all rows pass are left
-        out. Where it names rows, the figures too are of these.
-
-    Returns
-    -------
-    str
-        Python; ``figures``, ``counts`` and ``rows`` are then the summary, the confusion matrix and the listed rows.
-    """
+    """Write the code of the figures over a split, and of the rows that are listed."""
     settings = {"k": k, "retrieval_weight": retrieval_weight, "temperature": temperature}
     return _code("errors", folder=folder, split=split, settings=settings, **_rows(chosen))
 
@@ -98,30 +61,7 @@ def memory_code(
     version: str = "",
     carries_rows: bool = True,
 ) -> str:
-    """Write the code of the memories that are listed, and of the pending edits with what they fix and break.
-
-    Parameters
-    ----------
-    folder : str
-        The model's folder.
-    show : str
-        One of :data:`reaugkd.analysis.memory_audit.SHOWS`.
-    chosen : mapping of str to Any
-        The arguments of a :class:`reaugkd.analysis.error_analysis.RowFilter`.
-    patch : Patch
-        The pending edits.
-    refit : bool
-        Fit the pool again to the edited memory.
-    version : str
-        Folder of the edited model.
-    carries_rows : bool
-        Whether the model carries test rows; without, only some of the memories can be listed.
-
-    Returns
-    -------
-    str
-        Python; ``rows`` is then the list and, where edits are pending, ``changed`` the answers that they change.
-    """
+    """Write the code of the memories that are listed, and of the pending edits with what they fix and break."""
     answered = carries_rows and show != DUPLICATES
     edits = {"patch": patch, "refit": refit, "version": version}
     return _code("memory", folder=folder, show=show, answered=answered, **_rows(chosen), **edits)
@@ -134,26 +74,7 @@ def compare_code(
     chosen: Mapping[str, Any],
     text: "Text",
 ) -> str:
-    """Write the code of two sides, over the same rows and on one text.
-
-    Parameters
-    ----------
-    first, second : tuple of str and float or None
-        The model's folder, and its λ; None is what was chosen in training.
-    split : str
-        ``test`` or ``validation``.
-    chosen : mapping of str to Any
-        The arguments of a :class:`reaugkd.analysis.error_analysis.RowFilter`. Where it names rows, the comparison too
-        is of these.
-    text : Text
-        The text or pair that both answer.
-
-    Returns
-    -------
-    str
-        Python; ``comparison`` and ``rows`` are then the comparison and the listed rows, ``explanations`` both answers
-        to the text.
-    """
+    """Write the code of two sides, over the same rows and on one text."""
     return _code("compare", first=first, second=second, split=split, text=text, **_rows(chosen))
 
 

@@ -21,18 +21,7 @@ LONGEST_SHOWN = 200
 
 
 def example_texts(model: "rk.ReAugKDClassifier") -> list[Text]:
-    """Choose short texts that the student was not trained on, one of each of several labels.
-
-    Parameters
-    ----------
-    model : ReAugKDClassifier
-        The model.
-
-    Returns
-    -------
-    list of Text
-        Up to six texts or pairs.
-    """
+    """Choose short texts that the student was not trained on, one of each of several labels."""
     rows = model.evaluation_rows
     rows = model.memory.rows if rows is None else rows[rows["split"] == "test"]
     columns = ["text", "text_pair"] if model.settings.is_pair else ["text"]
@@ -42,25 +31,7 @@ def example_texts(model: "rk.ReAugKDClassifier") -> list[Text]:
 
 
 def asked_text(model: "rk.ReAugKDClassifier", text: str, text_pair: str = "") -> "EncodedTexts":
-    """Run the student on one text, or on a pair where the model takes pairs; the teacher too where it was kept.
-
-    Parameters
-    ----------
-    model : ReAugKDClassifier
-        The model.
-    text, text_pair : str
-        What was typed.
-
-    Returns
-    -------
-    EncodedTexts
-        Of the one text.
-
-    Raises
-    ------
-    ReAugKDError
-        If a text is empty or enormous.
-    """
+    """Run the student on one text, or on a pair where the model takes pairs; the teacher too where it was kept."""
     encoded, teacher = model.encode([(text, text_pair) if model.settings.is_pair else text]), model.teacher
     return encoded if teacher is None else replace(encoded, teacher_probabilities=teacher.encode(encoded.texts)[1])
 
@@ -76,20 +47,7 @@ def shortened(text: str, longest: int) -> str:
 
 
 def answer_html(explanation: "rk.Explanation", teacher: "NDArray[np.floating] | None" = None) -> str:
-    """Say the answer, what the memory did to it, and what it adds up from.
-
-    Parameters
-    ----------
-    explanation : Explanation
-        The answer.
-    teacher : (C,) float, optional
-        As :func:`teacher_of` gives it.
-
-    Returns
-    -------
-    str
-        HTML; texts in it are escaped.
-    """
+    """Say the answer, what the memory did to it, and what it adds up from."""
     return render(
         "answer",
         text=shortened(in_one_line(explanation.text), LONGEST_SHOWN),

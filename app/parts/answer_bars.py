@@ -28,18 +28,7 @@ class Part(NamedTuple):
 
 
 def what_happened(explanation: "rk.Explanation") -> str:
-    """Say in a sentence what the memory did to the answer.
-
-    Parameters
-    ----------
-    explanation : Explanation
-        The answer.
-
-    Returns
-    -------
-    str
-        Plain text.
-    """
+    """Say in a sentence what the memory did to the answer."""
     number, (of_student, of_keys) = explanation.classes.index(explanation.label), explanation.pool.weights
     key, knows = explanation.keys_by_part[0], number < len(explanation.student_probabilities)
     return fill_file(
@@ -54,21 +43,7 @@ def what_happened(explanation: "rk.Explanation") -> str:
 
 
 def bars_of(explanation: "rk.Explanation", teacher: NDArray[np.floating] | None = None) -> dict[str, Any]:
-    """Return what the template ``answer_bars`` draws.
-
-    Parameters
-    ----------
-    explanation : Explanation
-        The answer; of more than eight classes the likeliest are drawn.
-    teacher : (C,) float, optional
-        The teacher's own probabilities.
-
-    Returns
-    -------
-    dict
-        ``classes``, each with what every voice says of it, None where a voice does not know it; ``parts`` of the lead,
-        the ``longest``, which fills its half; and their sum in words.
-    """
+    """Return what the template ``answer_bars`` draws."""
     voices: dict[str, NDArray[np.floating]] = {
         "student": explanation.student_probabilities,
         "memory": explanation.memory_probabilities,

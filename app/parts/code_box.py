@@ -4,18 +4,7 @@ import gradio as gr
 
 
 def place_code(elem_id: str) -> gr.Code:
-    """Place a closed box with code in it.
-
-    Parameters
-    ----------
-    elem_id : str
-        Of the code; the box around it has the same with ``-box``.
-
-    Returns
-    -------
-    Code
-        To be filled with what :mod:`app.snippets` writes.
-    """
+    """Place a closed box with code in it."""
     with gr.Accordion("The same in Python", open=False, elem_id=f"{elem_id}-box"):
         return gr.Code(
             language="python",

@@ -17,21 +17,7 @@ MAX_CLASSES = 100
 
 
 def confusion_table(counts: pd.DataFrame, voice: str = "answer") -> str:
-    """Draw a confusion matrix.
-
-    Parameters
-    ----------
-    counts : DataFrame
-        As :func:`reaugkd.analysis.error_analysis.confusion` gives it; of more than 100 classes those of most errors
-        are drawn, the most first.
-    voice : str
-        Whose predictions the columns are.
-
-    Returns
-    -------
-    str
-        HTML of one table; each cell that is not empty picks its rows.
-    """
+    """Draw a confusion matrix."""
     errors = counts - np.diag(np.diag(counts))
     names, most, note = counts.index, max(1, int(errors.to_numpy().max())), ""
     if len(names) > MAX_CLASSES:
@@ -48,18 +34,7 @@ def confusion_table(counts: pd.DataFrame, voice: str = "answer") -> str:
 
 
 def disagreement_table(combinations: pd.DataFrame) -> str:
-    """Draw who said what: first where not all agree, then, under a line that says so, where they do.
-
-    Parameters
-    ----------
-    combinations : DataFrame
-        As :func:`reaugkd.analysis.error_analysis.disagreements` gives it.
-
-    Returns
-    -------
-    str
-        HTML of one table; each count picks its rows. A name that is the gold one is marked.
-    """
+    """Draw who said what: first where not all agree, then, under a line that says so, where they do."""
     voices = [name for name in combinations.columns if name not in ("label", "rows")]
     apart: list[dict[str, Any]] = []
     alike: list[dict[str, Any]] = []
@@ -70,19 +45,7 @@ def disagreement_table(combinations: pd.DataFrame) -> str:
 
 
 def reliability_bars(voices: Mapping[str, tuple[pd.DataFrame, float]]) -> str:
-    """Draw a reliability diagram a voice: a bar of accuracy for each bin of confidence, a line where it should end.
-
-    Parameters
-    ----------
-    voices : mapping of str to (DataFrame, float)
-        By voice the table that :func:`reaugkd.analysis.error_analysis.calibration` gives, and its expected calibration
-        error, from 0 to 1.
-
-    Returns
-    -------
-    str
-        HTML of a figure a voice; each bar picks the rows of its bin.
-    """
+    """Draw a reliability diagram a voice: a bar of accuracy for each bin of confidence, a line where it should end."""
     return render(
         "reliability",
         voices=[
@@ -103,42 +66,12 @@ def _bin(row: Mapping[Any, Any], column: str) -> dict[str, Any]:
 
 
 def outcome_table(comparison: "Comparison") -> str:
-    """Draw on how many rows both, one, or none of two is right.
-
-    Parameters
-    ----------
-    comparison : Comparison
-        As :func:`reaugkd.analysis.comparison.compare` gives it.
-
-    Returns
-    -------
-    str
-        HTML of one table of two by two; each count picks its rows, and of those on which both are wrong, the rows that
-        they answer differently.
-    """
+    """Draw on how many rows both, one, or none of two is right."""
     return render("outcomes", counts=comparison.counts, differently=comparison.both_wrong_differently)
 
 
 def summary_html(figures: Mapping[str, Any], metric: str, flips: Mapping[str, int], which: str) -> str:
-    """Say in a few words how good answers are.
-
-    Parameters
-    ----------
-    figures : mapping
-        As :func:`reaugkd.analysis.error_analysis.summary` gives it.
-    metric : str
-        The task's metric.
-    flips : mapping of str to int
-        Rows by ``fixed``, ``broken`` and ``changed``: what the sliders do to the answers chosen in training; others
-        are left out.
-    which : str
-        Which rows these are.
-
-    Returns
-    -------
-    str
-        HTML; each count of ``flips`` picks its rows.
-    """
+    """Say in a few words how good answers are."""
     words = {"fixed": "fixed", "broken": "broken", "changed": "from wrong to wrong"}
     counted = [(kind, f"{flips[kind]:,} {word}") for kind, word in words.items() if flips.get(kind)]
     return render(

@@ -71,27 +71,7 @@ class PointColours:
 def map_points(
     model: ReAugKDClassifier, answers: Answers | None, student_probabilities: NDArray[np.floating] | None = None
 ) -> MapPoints:
-    """Gather the points of a model's maps.
-
-    Parameters
-    ----------
-    model : ReAugKDClassifier
-        The model.
-    answers : Answers or None
-        Its answers to an evaluation set, to be shown among the memories.
-    student_probabilities : (N, C) float, optional
-        What the student says of the memories; left out, that is missing.
-
-    Returns
-    -------
-    MapPoints
-        The points.
-
-    Raises
-    ------
-    ReAugKDError
-        If the model was saved without maps.
-    """
+    """Gather the points of a model's maps."""
     maps, memory = model.maps, model.memory
     if maps is None:
         raise ReAugKDError("This model was saved without maps; train it again with maps to see them.")
@@ -132,25 +112,7 @@ def colour_columns(points: MapPoints) -> list[str]:
 
 
 def point_colours(points: MapPoints, column: str) -> PointColours:
-    """Colour the points by a column: names by a palette of ten, numbers by seven steps of even size.
-
-    Parameters
-    ----------
-    points : MapPoints
-        The points.
-    column : str
-        One of :func:`colour_columns`.
-
-    Returns
-    -------
-    PointColours
-        Of more than ten names the most frequent have a colour.
-
-    Raises
-    ------
-    ReAugKDError
-        If there is no such column.
-    """
+    """Colour the points by a column: names by a palette of ten, numbers by seven steps of even size."""
     if column not in points.rows:
         raise ReAugKDError(f"There is no column {column!r} to colour by; choose one of {colour_columns(points)}.")
     values = points.rows[column]
@@ -190,20 +152,7 @@ def most_moved(points: MapPoints, count: int) -> list[int]:
 
 
 def map_overlap(model: ReAugKDClassifier, k: int = 10) -> dict[str, float]:
-    """Say what the maps are worth: the mean share of a point's k nearest that are its k nearest on the map too.
-
-    Parameters
-    ----------
-    model : ReAugKDClassifier
-        A model with maps.
-    k : int
-        How many neighbours; a point is not its own.
-
-    Returns
-    -------
-    dict of str to float
-        ``teacher`` and ``student``, 0 to 1, over at most 2,000 memories, evenly drawn.
-    """
+    """Say what the maps are worth: the mean share of a point's k nearest that are its k nearest on the map too."""
     maps, memory = model.maps, model.memory
     if maps is None or len(memory) <= k:
         return {}
@@ -228,26 +177,7 @@ def _near(space: NDArray[np.floating], rows: NDArray[np.int64], k: int) -> list[
 def nearest_memories(
     model: ReAugKDClassifier, points: MapPoints, answers: Answers | None, point: int, k: int
 ) -> list[tuple[int, float]]:
-    """Return the memories nearest to a point in full space, by the teacher's z for a memory and by x for a test row.
-
-    Parameters
-    ----------
-    model : ReAugKDClassifier
-        The model.
-    points : MapPoints
-        Its points.
-    answers : Answers or None
-        The answers to the test rows among them.
-    point : int
-        Number of the point.
-    k : int
-        How many; a memory is not its own neighbour.
-
-    Returns
-    -------
-    list of (int, float)
-        Row numbers in the memory and cosines, the nearest first.
-    """
+    """Return the memories nearest to a point in full space, by the teacher's z for a memory and by x for a test row."""
     memory, number = model.memory, int(points.rows["number"][point])
     is_memory = points.rows["kind"][point] == KINDS[0]
     if answers is None and not is_memory:

@@ -110,17 +110,7 @@ def points_sent(model: "rk.ReAugKDClassifier") -> dict[str, Any]:
 
 
 class MapsPanel:
-    """Both maps, what is opened on them, and the selection.
-
-    Parameters
-    ----------
-    menu : ModelMenu
-        Gives the model.
-    name : Component
-        Holds the name of the model whose spaces are shown.
-    linked : State
-        Holds what the page's link asks for.
-    """
+    """Both maps, what is opened on them, and the selection."""
 
     def __init__(self, menu: ModelMenu, name: gr.Dropdown, linked: gr.State) -> None:
         self.menu, self.name, self.linked = menu, name, linked
@@ -220,20 +210,7 @@ class MapsPanel:
             raise gr.Error(str(error)) from error
 
     def list_points(self, name: str, selected: list[int]) -> Updates:
-        """List the selected points.
-
-        Parameters
-        ----------
-        name : str
-            The model's.
-        selected : list of int
-            Numbers of points.
-
-        Returns
-        -------
-        dict
-            Values by component, of those in ``listed``.
-        """
+        """List the selected points."""
         if not selected:
             nothing = {self.selected: [], self.count: render("selected", points=0)}
             return nothing | {self.rows: gr.Dataframe(visible=False), self.save.button: gr.Button(visible=False)}

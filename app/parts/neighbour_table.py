@@ -17,23 +17,7 @@ NO_WEIGHT = "has no weight"
 
 
 def neighbour_table(explanation: "rk.Explanation", relabel_as: Sequence[str] = ()) -> str:
-    """Make a table for each key of the memory, the key that adds most to the answer first.
-
-    Parameters
-    ----------
-    explanation : Explanation
-        The answer.
-    relabel_as : sequence of str
-        Classes; where there are some, each row has a menu of them and a button to strike it out, which carry the
-        memory's number as ``data-relabel`` and ``data-strike``.
-
-    Returns
-    -------
-    str
-        HTML, a table a key. The caption says how the key is searched, what it weighs and what it adds; a row has rank,
-        text, label, the teacher's soft label as bars, similarity, weight, and the neighbour's shares of what the key
-        gives to the answer and to the runner-up.
-    """
+    """Make a table for each key of the memory, the key that adds most to the answer first."""
 
     def soft_label(neighbour: "rk.Neighbour") -> Iterator[tuple[str, float, str]]:
         for number in (-neighbour.soft_labels).argsort(kind="stable")[:SHOWN_CLASSES].tolist():
@@ -47,20 +31,7 @@ def neighbour_table(explanation: "rk.Explanation", relabel_as: Sequence[str] = (
 
 
 def what_it_adds(explanation: "rk.Explanation", key: "KeyPart") -> str:
-    """Say in a few words what a key adds to an answer.
-
-    Parameters
-    ----------
-    explanation : Explanation
-        The answer.
-    key : KeyPart
-        One of its keys.
-
-    Returns
-    -------
-    str
-        Plain text.
-    """
+    """Say in a few words what a key adds to an answer."""
     if key.part:
         return adds(explanation, key.part)
     if explanation.new_classes_part and key.name == explanation.pool.new_class_key:

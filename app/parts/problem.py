@@ -9,16 +9,5 @@ READ_ALOUD = "element.setAttribute('role', 'status');"
 
 
 def problem_html(error: ReAugKDError | str) -> str:
-    """Show the one sentence that says what to correct.
-
-    Parameters
-    ----------
-    error : ReAugKDError or str
-        What is wrong.
-
-    Returns
-    -------
-    str
-        HTML; names in it are escaped.
-    """
+    """Show the one sentence that says what to correct."""
     return render("problem", problem=error)

@@ -14,22 +14,7 @@ from .throttle import throttled
 
 
 def overrides(k: float, weight: float, temperature: float, as_fitted: bool, as_chosen: bool) -> dict[str, Any]:
-    """Return what the sliders ask for by the names that pools and links give it; None is the model's own.
-
-    Parameters
-    ----------
-    k, weight, temperature : float
-        The sliders.
-    as_fitted : bool
-        Whether λ is the model's own.
-    as_chosen : bool
-        Whether each key has its own k and τ.
-
-    Returns
-    -------
-    dict
-        ``k``, ``retrieval_weight`` and ``temperature``.
-    """
+    """Return what the sliders ask for by the names that pools and links give it; None is the model's own."""
     return {
         "k": None if as_chosen else int(k),
         "retrieval_weight": None if as_fitted else weight,
@@ -48,20 +33,7 @@ def slider_values(
     retrieval_weight: float | None = None,
     temperature: float | None = None,
 ) -> dict[str, Any]:
-    """Return what sliders and boxes say for a request, so that :func:`overrides` gives the same request.
-
-    Parameters
-    ----------
-    model : ReAugKDClassifier
-        The model.
-    k, retrieval_weight, temperature : float, optional
-        What is asked for; what the model has if left out. There are no more neighbours than memories.
-
-    Returns
-    -------
-    dict
-        The arguments of :func:`overrides`.
-    """
+    """Return what sliders and boxes say for a request, so that :func:`overrides` gives the same request."""
     pool, key = model.pool, max(model.pool.keys.values(), key=lambda key: key.weight)  # that of the largest weight
     weight = pool.retrieval_weight if retrieval_weight is None else retrieval_weight
     return {
@@ -74,22 +46,7 @@ def slider_values(
 
 
 class RetrievalSliders:
-    """k, λ and τ, and whether each is as the model has it.
-
-    Parameters
-    ----------
-    menu : ModelMenu
-        Gives the model.
-    name : Component
-        Holds the name of the model.
-    place : str
-        Begins the elements' ids, so that a page may hold the sliders twice.
-
-    Attributes
-    ----------
-    inputs : dict of str to Component
-        The five, by the names of the arguments of :func:`overrides`.
-    """
+    """k, λ and τ, and whether each is as the model has it."""
 
     def __init__(self, menu: ModelMenu, name: gr.Dropdown, place: str = "") -> None:
         def slider(elem_id: str, label: str, low: float, high: float, value: float, step: float) -> gr.Slider:
@@ -118,19 +75,7 @@ class RetrievalSliders:
     def on_move(
         self, answer: Callable[..., Updates], inputs: dict[str, Any], outputs: list[Any], **options: Any
     ) -> None:
-        """Answer again when one of them is moved; a slider that is moved replaces what was chosen.
-
-        Parameters
-        ----------
-        answer : callable
-            Takes the values of the inputs by their names, and those of the five, and returns those of outputs.
-        inputs : dict of str to Component
-            Further inputs.
-        outputs : list of Component
-            As of any event.
-        **options
-            As of any event; without them, those of a question to the model.
-        """
+        """Answer again when one of them is moved; a slider that is moved replaces what was chosen."""
         events = [part.input for part in self.inputs.values()]
         throttled(events, answer, inputs | self.inputs, outputs, f"{self._place}moved", **LATEST | options)
 

@@ -31,20 +31,7 @@ WIDTHS = {
 
 
 def listed_html(which: str, rows: int) -> str:
-    """Say which rows are listed, and how many.
-
-    Parameters
-    ----------
-    which : str
-        Which, in words.
-    rows : int
-        How many there are.
-
-    Returns
-    -------
-    str
-        HTML; texts in it are escaped.
-    """
+    """Say which rows are listed, and how many."""
     return render("listed", which=which, rows=rows, most=MAX_ROWS)
 
 
@@ -54,43 +41,14 @@ def whose_label(row: "Row") -> str:
 
 
 def numbered(rows: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Put the numbers of rows into a first column.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        Rows with their numbers as the index.
-    name : str
-        The column's name; where the rows have a column of this name, such as one of the user's file, that keeps it, and
-        "number" is put behind this one.
-
-    Returns
-    -------
-    DataFrame
-        The rows, with an index of its own.
-    """
+    """Put the numbers of rows into a first column."""
     while name in rows.columns:
         name += " number"
     return rows.reset_index(names=name)
 
 
 def row_table(rows: pd.DataFrame, widths: Mapping[str, int] | None = None, **options: Any) -> gr.Dataframe:
-    """Fill a table with the first rows, figures with two digits after the point; what is missing is empty.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        All rows.
-    widths : mapping of str to int, optional
-        Widths of columns in pixels, where they differ from the usual ones.
-    **options
-        As the table takes them.
-
-    Returns
-    -------
-    Dataframe
-        A new value of a table.
-    """
+    """Fill a table with the first rows, figures with two digits after the point; what is missing is empty."""
     shown, width_of = rows.head(MAX_ROWS).round(2), {**WIDTHS, **(widths or {})}
     if shown.isna().any(axis=None):
         shown = shown.astype(object).where(shown.notna(), "")

@@ -14,24 +14,7 @@ FILES = tempfile.TemporaryDirectory(prefix="reaugkd-")  # deleted when the serve
 
 
 class SaveButton:
-    """A button for one file.
-
-    Parameters
-    ----------
-    label : str
-        What stands on it.
-    file_name : str
-        What the file is called when it is saved.
-    elem_id : str
-        The button's.
-    **options
-        As any button takes them.
-
-    Attributes
-    ----------
-    button : Button
-        To be shown, hidden and enabled.
-    """
+    """A button for one file."""
 
     def __init__(self, label: str, file_name: str, elem_id: str, **options: Any) -> None:
         self.file_name, self.link = file_name, f"{elem_id}-file"
@@ -41,15 +24,6 @@ class SaveButton:
         """Write the file when the button is clicked.
 
         Call it outside of what is shown and hidden again: Gradio would show the link to the file with the rest.
-
-        Parameters
-        ----------
-        write : callable
-            Takes the file's path, and the values of the inputs by their names.
-        inputs : dict of str to Component
-            As of any event.
-        **options
-            As of any event; without them, those of a question to the model.
         """
         link = gr.DownloadButton(visible="hidden", elem_id=self.link)
 

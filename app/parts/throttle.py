@@ -25,26 +25,6 @@ def throttled(
     Of the listeners of one event, Gradio's page may hold back one until the last call is answered: two would start each
     other again for ever. So a change only starts a clock in the page, and the clock presses a hidden button. It is not
     set back by what changes meanwhile, so that a slider is followed while it is dragged.
-
-    Parameters
-    ----------
-    events : list of event
-        Such as ``[slider.input, box.change]``.
-    answer : callable
-        Takes the values of the inputs and returns those of the outputs.
-    inputs : dict of str to Component, or set of Component
-        By the names of the arguments of ``answer``, or all in its one argument, a dict by component.
-    outputs : list of Component
-        As of any event.
-    elem_id : str
-        Of a hidden button; it must be in the page when the events come.
-    **options
-        As of any event.
-
-    Returns
-    -------
-    Dependency
-        The event that answers.
     """
     button = gr.Button(visible="hidden", elem_id=elem_id)
     gr.on(events, None, js=script("throttle", button=elem_id, milliseconds=SOON), trigger_mode="multiple", **IN_PAGE)

@@ -19,19 +19,6 @@ def on_typing(
     """Answer what stands in some boxes whenever it changes, be it typed, pasted or put there by the page.
 
     Of what the page put there together with its answer, ``answer`` may return nothing.
-
-    Parameters
-    ----------
-    boxes : list of Textbox
-        The boxes, each with an ``elem_id``.
-    answer : callable
-        Takes the values of the inputs by their names and returns those of outputs.
-    inputs : dict of str to Component
-        The boxes among them.
-    outputs : list of Component
-        As of any event.
-    **options
-        As of any event; without them, those of a question to the model.
     """
     events, js = [box.change for box in boxes], read_boxes(boxes, inputs)
     gr.on(events, answer, None, outputs, inputs_kwargs=inputs, js=js, **LATEST | options)
@@ -51,18 +38,6 @@ def place_boxes(placeholder: str, elem_id: str) -> tuple[gr.Textbox, gr.Textbox]
     """Place the boxes of a text and of a second one; one can type there once :func:`filled_boxes` has opened them.
 
     What is typed before the page's own first text comes would be overwritten by it.
-
-    Parameters
-    ----------
-    placeholder : str
-        What an empty box says.
-    elem_id : str
-        Of the first one; the other's ends in ``-pair``.
-
-    Returns
-    -------
-    tuple of Textbox
-        Of one line, so that Enter answers; they grow with what is typed. The second one is hidden.
     """
     closed: dict[str, Any] = {"max_lines": 5, "interactive": False}
     text = gr.Textbox("", label="Text", placeholder=placeholder, elem_id=elem_id, **closed)
@@ -75,22 +50,6 @@ def filled_boxes(
     """Open the boxes of a text for typing and put texts into them.
 
     A box that holds its text already stays as it is: more may be typed since.
-
-    Parameters
-    ----------
-    boxes : tuple of Textbox
-        As :func:`place_boxes` placed them.
-    held : tuple of str
-        What stood there when the filling was asked for.
-    wanted : tuple of str
-        What is to stand there.
-    is_pair : bool
-        Whether a text has two parts.
-
-    Returns
-    -------
-    dict
-        An update of either box.
     """
     put: list[dict[str, Any]] = [
         {} if text == there else {"value": text} for text, there in zip(wanted, held, strict=True)

@@ -53,17 +53,7 @@ def task_choices(solved: Collection[str]) -> list[tuple[str, str]]:
 
 
 class LearnView:
-    """A page that teaches; nothing is computed before it is opened.
-
-    Parameters
-    ----------
-    menu : ModelMenu
-        Gives the model.
-    name : Component
-        Holds the name of the model that is learnt about.
-    solved : BrowserState
-        Keeps in the browser which tasks are solved: it survives a reload.
-    """
+    """A page that teaches; nothing is computed before it is opened."""
 
     def __init__(self, menu: ModelMenu, name: gr.Dropdown, solved: gr.BrowserState) -> None:
         self.menu, self.name, self.solved = menu, name, solved

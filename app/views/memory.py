@@ -63,24 +63,7 @@ def memories_of(model: "rk.ReAugKDClassifier", show: str) -> pd.DataFrame:
 
 
 def pending_patch(edits: PendingEdits, name: str, model: "rk.ReAugKDClassifier") -> "tuple[Patch, int]":
-    """Read the pending edits of a model that a browser kept; its memory may have changed since.
-
-    Parameters
-    ----------
-    edits : dict
-        Edits by the model's name, as :meth:`reaugkd.analysis.edits.Edit.as_dict` gives them.
-    name : str
-        The model's name.
-    model : ReAugKDClassifier
-        The model.
-
-    Returns
-    -------
-    Patch
-        The edits that the model can take.
-    int
-        How many there are that it cannot.
-    """
+    """Read the pending edits of a model that a browser kept; its memory may have changed since."""
     from reaugkd.analysis.edits import Edit, fitting
 
     found = tuple(Edit(**edit) for edit in edits.get(name, []))
@@ -115,20 +98,7 @@ def file_added(model: "rk.ReAugKDClassifier", patch: "Patch", path: str) -> "Pat
 
 
 def pending_html(patch: "Patch", classes: Sequence[str] = ()) -> str:
-    """List the edits that are not saved yet, each with a button that drops it.
-
-    Parameters
-    ----------
-    patch : Patch
-        The edits.
-    classes : sequence of str
-        The model's classes; a label that is none of them is marked.
-
-    Returns
-    -------
-    str
-        HTML; texts in it are escaped.
-    """
+    """List the edits that are not saved yet, each with a button that drops it."""
     lines = []
     for edit in patch:
         what = {"add": "add", "relabel": f"relabel {edit.id} to", "remove": f"remove {edit.id}"}[edit.edit]
@@ -139,15 +109,7 @@ def pending_html(patch: "Patch", classes: Sequence[str] = ()) -> str:
 
 
 class MemoryView(RowsView):
-    """A page over the memory; nothing is saved before one says so.
-
-    Parameters
-    ----------
-    menu, name, maps, linked
-        As of any :class:`rows_view.RowsView`.
-    edits : BrowserState
-        Holds the pending edits by the model's name.
-    """
+    """A page over the memory; nothing is saved before one says so."""
 
     view = "memory"
     number = "number"

@@ -91,19 +91,7 @@ def _texts(model: "rk.ReAugKDClassifier", memories: Iterable[int]) -> list[str]:
 
 
 class QueryView:
-    """The view that answers.
-
-    Parameters
-    ----------
-    menu : ModelMenu
-        Gives the model.
-    name : Component
-        Holds the name of the model that is asked.
-    maps : MapsPanel
-        Shows where the query lies.
-    linked : State
-        Holds what the page's link asks for.
-    """
+    """The view that answers."""
 
     def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel, linked: gr.State) -> None:
         self.menu, self.name, self.maps, self.linked, self.point = menu, name, maps, linked, maps.opened

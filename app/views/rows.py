@@ -78,30 +78,6 @@ class RowsView:
     """A page that lists rows; nothing is computed before it is opened.
 
     What is shown is one :class:`RowsPage` in one state, None before the page is filled.
-
-    Parameters
-    ----------
-    menu : ModelMenu
-        Gives the model.
-    name : Component
-        Holds the name of the model that is asked.
-    maps : MapsPanel
-        Shares its selection.
-    linked : State
-        Holds what the page's link asks for.
-
-    Attributes
-    ----------
-    view : str
-        The page, as links name it.
-    number : str
-        Heading of the rows' numbers.
-    usual : mapping of str to Any
-        The arguments of a row filter, where no cell or button gave any and nothing is selected.
-    unlisted : sequence of str
-        Columns that only the CSV has.
-    whole : list of Component
-        All that changes with the rows.
     """
 
     view = ""

@@ -39,18 +39,7 @@ NOTHING_YET = "<p>Nothing is being trained. The losses and both spaces will be d
 
 
 def guessed_columns(columns: list[str]) -> tuple[str, str]:
-    """Guess which columns hold text and label.
-
-    Parameters
-    ----------
-    columns : list of str
-        At least one.
-
-    Returns
-    -------
-    tuple of str
-        The text's and the label's: those that are named so, else the first and the last.
-    """
+    """Guess which columns hold text and label."""
     named = {name.lower(): name for name in reversed(columns)}
     text = next((named[name] for name in ("text", "sentence", "review", "query") if name in named), columns[0])
     label = next((named[name] for name in ("label", "labels", "class", "category") if name in named), columns[-1])
@@ -58,56 +47,19 @@ def guessed_columns(columns: list[str]) -> tuple[str, str]:
 
 
 def file_html(rows: "pd.DataFrame", label_column: str) -> str:
-    """Say how many rows a file has, and how many of each label.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        The file.
-    label_column : str
-        Its column of labels.
-
-    Returns
-    -------
-    str
-        HTML; texts in it are escaped.
-    """
+    """Say how many rows a file has, and how many of each label."""
     counts = rows[label_column].value_counts()
     labels = [(str(label), count) for label, count in counts.items()]
     return render("file", rows=len(rows), labels=labels, most=LISTED_LABELS)
 
 
 def training_html(job: ModelJob) -> str:
-    """Say how far a training is, or how it ended.
-
-    Parameters
-    ----------
-    job : ModelJob
-        What runs or ran last.
-
-    Returns
-    -------
-    str
-        HTML; texts in it are escaped.
-    """
+    """Say how far a training is, or how it ended."""
     return render("training", job=job, time_left=time_left)
 
 
 class TrainView:
-    """A page that trains models for the menu, one at a time; the other pages go on answering meanwhile.
-
-    Parameters
-    ----------
-    menu : ModelMenu
-        Gets the trained model.
-    name : Component
-        The menu of models.
-
-    Attributes
-    ----------
-    job : ModelJob or None
-        The training that runs or ran last, whichever page started it.
-    """
+    """A page that trains models for the menu, one at a time; the other pages go on answering meanwhile."""
 
     def __init__(self, menu: ModelMenu, name: gr.Dropdown) -> None:
         self.menu, self.name = menu, name
@@ -277,20 +229,7 @@ class TrainView:
         return task, rk.Recipe(**recipe), by_outputs
 
     def train(self, name: str, train: Train) -> None:
-        """Start a training, or go on with one of the same name and settings that was stopped.
-
-        Parameters
-        ----------
-        name : str
-            Of the model.
-        train : callable
-            Trains it.
-
-        Raises
-        ------
-        ReAugKDError
-            If one runs already, or the name is taken or none.
-        """
+        """Start a training, or go on with one of the same name and settings that was stopped."""
         with self._lock:
             if self.job is not None and self.job.is_running:
                 raise ReAugKDError(f"The training of {self.job.name!r} runs; wait until it is done, or cancel it.")

@@ -15,13 +15,7 @@ if TYPE_CHECKING:
 
 
 class TrainingView:
-    """The first part of the page; it goes when the model is there.
-
-    Parameters
-    ----------
-    job : ModelJob
-        What it watches.
-    """
+    """The first part of the page; it goes when the model is there."""
 
     def __init__(self, job: ModelJob) -> None:
         self.job = job
@@ -34,18 +28,7 @@ class TrainingView:
         self.retry.click(self._retry, queue=False, **IN_PAGE)
 
     def draw(self, drawn: "Progress | None") -> Updates:
-        """Show how far the job is.
-
-        Parameters
-        ----------
-        drawn : Progress or None
-            What the page shows already.
-
-        Returns
-        -------
-        dict
-            Values by component.
-        """
+        """Show how far the job is."""
         job, now = self.job, self.job.progress
         if job.model is not None:
             return {self.column: gr.Column(visible=False)}
