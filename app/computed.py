@@ -21,12 +21,19 @@ def cached(count: int) -> Callable[[Callable[..., R]], Callable[..., R]]:
 
 
 @cached(1)
+def import_model() -> None:
+    """Import what every answer needs, once, while other threads wait: two cannot import transformers at a time."""
+    from reaugkd.model import folder  # noqa: F401
+
+
+@cached(1)
 def import_analysis() -> None:
     """Import what Query does not need, once, while other threads wait.
 
     scikit-learn's parts import one another: two threads that begin at different ends, such as the maps and a page that
     a link opens, would wait for one another.
     """
+    import_model()
     from reaugkd.analysis import comparison, error_analysis, memory_audit  # noqa: F401
 
     from . import exercises  # noqa: F401

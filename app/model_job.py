@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import reaugkd as rk
 from reaugkd.errors import ReAugKDError
 
+from .computed import import_model
+
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.networks.epochs import TrainingEpochs
     from reaugkd.networks.trainer import OnProgress, Progress
@@ -99,6 +101,7 @@ class ModelJob:
             self.error = f"An unexpected error stopped it ({type(error).__name__}: {error}); the terminal shows where."
 
     def _model(self, anew: bool) -> "rk.ReAugKDClassifier":
+        import_model()
         from reaugkd.model.folder import SETTINGS_FILE
 
         self.is_training = self.train is not None and (anew or not (Path(self.folder) / SETTINGS_FILE).is_file())
