@@ -5,8 +5,9 @@ import shutil
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ import gradio as gr
 import numpy as np
 import pytest
 from gradio import queueing
+from phone import LAPTOP
 from playwright.sync_api import expect, sync_playwright
 from ports import free_port
 
@@ -35,45 +37,65 @@ def pytest_collection_modifyitems(items):
             item.add_marker(no_browser)
 
 
-@pytest.fixture(scope="module")
-def browser():
+@pytest.fixture(scope="session")
+def window():
+    """A browser's window for all tests, and what its pages do: the machines that they ask, the errors that they throw.
+
+    Its first tab stays: a browser opens a page in half the time where it has shown one before.
+    """
     expect.set_options(timeout=WAIT_MS)
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield chromium
+        context = chromium.new_context()
+        context.set_default_timeout(WAIT_MS)
+        asked, errors = set(), []
+        context.on("request", lambda request: asked.add(urlsplit(request.url).hostname))
+        context.on("weberror", lambda error: errors.append(str(error.error)))
+        context.on("page", lambda page: page.on("websocket", lambda socket: asked.add(urlsplit(socket.url).hostname)))
+        yield SimpleNamespace(context=context, asked=asked, errors=errors)
         chromium.close()
 
 
 @pytest.fixture
-def open_page(browser, monkeypatch):
+def open_page(window, monkeypatch):
     """Opens pages and fails afterwards if one threw an error, or its server, or it asked anyone but this machine."""
-    contexts, hosts, errors = [], set(), []
+    context, unused = window.context, window.context.pages or [window.context.new_page()]
 
     def crashed():
         error = sys.exc_info()[1]
         if not isinstance(error, gr.Error):  # that is a sentence for the user
-            errors.append(repr(error))
+            window.errors.append(repr(error))
 
     monkeypatch.setattr(queueing, "traceback", SimpleNamespace(print_exc=crashed))
 
-    def open_(address, **options):
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 720}, **options})
-        context.set_default_timeout(WAIT_MS)
-        contexts.append(context)
-        # Of the context, and so of every tab that a test or a link opens.
-        context.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
-        context.on("weberror", lambda error: errors.append(str(error.error)))
-        page = context.new_page()
-        page.on("websocket", lambda socket: hosts.add(urlsplit(socket.url).hostname))
+    def open_(address, viewport=LAPTOP):
+        page = unused.pop() if unused else context.new_page()
+        page.set_viewport_size(viewport)
         page.goto(address)
         return page
 
     yield open_
-    for context in contexts:
-        context.close()
+    for page in context.pages:
+        page.evaluate("0")  # what it threw before has arrived with this
+    errors, asked = list(window.errors), window.asked - {None}  # None: data: and blob: addresses, which reach nobody
+    leave(context)
+    window.errors.clear()
+    window.asked.clear()
     assert errors == []
-    assert hosts - {None} == {"127.0.0.1"}  # None: data: and blob: addresses, which reach nobody
+    assert asked == {"127.0.0.1"}
+
+
+def leave(context):
+    """Close all tabs but one, and forget what pages keep in the browser."""
+    for page in context.pages[1:]:
+        page.close()
+    for page in context.pages:
+        if page.url != "about:blank":
+            page.evaluate("localStorage.clear()")
+        page.goto("about:blank")
+    context.clear_cookies()
+    context.clear_permissions()
 
 
 @pytest.fixture(scope="session")
@@ -120,28 +142,40 @@ class Server:
         self.pages.append(page)
         return launch(page, "127.0.0.1", free_port())
 
+    def close(self):
+        for page in self.pages:
+            page.close()
+
 
 @pytest.fixture(scope="module")
 def serve(while_no_listener_runs):
-    server = Server(while_no_listener_runs)
-    yield server
-    for page in server.pages:
-        page.close()
+    with closing(Server(while_no_listener_runs)) as server:
+        yield server
 
 
-@pytest.fixture(scope="module")
-def serve_model(serve, tmp_path_factory):
+@pytest.fixture(scope="session")
+def toy_page(while_no_listener_runs, tmp_path_factory):
+    """The job and the address of one page for all models that need no menu of their own."""
+    job = ModelJob(str(tmp_path_factory.mktemp("runs") / "toy"))
+    with closing(Server(while_no_listener_runs)) as server:
+        yield job, server(job)
+
+
+@pytest.fixture
+def serve_model(toy_page):
     """Serves a model, with nothing else in its menu, and returns the page's address."""
+    job, address = toy_page
 
     def serve_(model):
-        job = ModelJob(str(tmp_path_factory.mktemp("runs") / "toy"))
         job.model = model
-        return serve(job)
+        return address
 
-    return serve_
+    yield serve_
+    for path in Path(job.folder).parent.iterdir():  # what a test saved beside it
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def address(serve_model, toy_model):
     """The address of a page that answers by the toy model."""
     return serve_model(toy_model)

@@ -1,24 +1,13 @@
-"""What holds on every page: its width, its link, who is let in, and what may be uploaded."""
+"""What holds on every page: who is let in, and what may be uploaded."""
 
-import pytest
-from phone import PAGES
 from playwright.sync_api import expect
 from ports import free_port
 
 from app.model_job import ModelJob
 from app.page import build_app
 from app.serve import launch
-from reaugkd.plots.links import VIEWS
 
 MAPS = "canvas.map-canvas"
-
-
-@pytest.mark.parametrize("view", VIEWS)
-def test_nothing_is_wider_than_a_small_laptop(open_page, address, view):
-    page = open_page(f"{address}?view={view}", viewport={"width": 1280, "height": 720})
-    expect(page.locator(MAPS)).to_have_attribute("data-points", "126")
-    expect(page.get_by_role("tab").filter(visible=True)).to_have_count(len(PAGES))
-    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
 
 
 def test_who_is_named_logs_in_by_the_page_and_sees_answers_and_maps(open_page, toy_model, tmp_path):

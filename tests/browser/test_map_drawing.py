@@ -24,7 +24,7 @@ def spread(toy_model):
     return grown(toy_model, 90)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def address(serve_model, spread):
     return serve_model(spread)
 
@@ -153,6 +153,8 @@ def test_a_line_leads_from_a_points_place_to_its_place_in_the_other_space(page, 
     between = before < 30  # nothing lies there but a line
     assert between.sum() >= 5
     assert (darkest()[between] > 70).all()
+    page.locator(".map-lines").uncheck()
+    np.testing.assert_array_equal(darkest(), before)
 
 
 def test_a_lasso_selects_what_lies_within_and_nothing_else(page, tmp_path):

@@ -54,8 +54,13 @@ def add(page, text):
     expect(page.locator("#add-text textarea")).to_have_value("")
 
 
-def test_every_question_lists_its_memories_and_the_file_holds_them_all(page, forgetful, tmp_path):
+def test_every_question_lists_its_memories_with_the_evidence_and_the_file_holds_them_all(page, forgetful, tmp_path):
     answered = answers_of(forgetful)
+    first = memories(forgetful, answered, "suspicious").iloc[0]
+    assert first["label"] != first["neighbours"]
+    row = page.locator("#memory-rows .virtual-row").filter(has_text=first["text"]).first
+    for evidence in (*first[["label", "teacher", "neighbours"]], f"{first['suspicion']:.2f}".rstrip("0")):
+        expect(row).to_contain_text(evidence)
     for show in SHOWS:
         wanted = memories(forgetful, answered, show)
         page.locator("#show").get_by_label(show, exact=True).check()
@@ -65,16 +70,6 @@ def test_every_question_lists_its_memories_and_the_file_holds_them_all(page, for
             assert found["number"].tolist() == wanted["number"].tolist()
         else:
             expect(page.locator("#memory-rows")).to_be_hidden()
-
-
-def test_a_suspicious_memory_stands_beside_its_evidence_and_a_leak_beside_the_test_row(page, forgetful):
-    answered = answers_of(forgetful)
-    first = memories(forgetful, answered, "suspicious").iloc[0]
-    assert first["label"] != first["neighbours"]
-    row = page.locator("#memory-rows .virtual-row").filter(has_text=first["text"]).first
-    for column in ("label", "teacher", "neighbours"):
-        expect(row).to_contain_text(first[column])
-    expect(row).to_contain_text(f"{first['suspicion']:.2f}".rstrip("0"))
     page.locator("#show").get_by_label("leaks of the test rows", exact=True).check()
     expect(page.locator("#memory-rows")).to_contain_text(answered.encoded.rows["text"].iloc[20])
 
@@ -215,9 +210,11 @@ def test_pending_edits_survive_a_reload_and_a_server_that_forgot_the_page_and_ca
     address = f"{serve(job)}?view=memory"
     page = open_page(address)
     expect(page.locator("#pending")).to_contain_text("No edit is pending")
+    stored = "localStorage.getItem('reaugkd-pending')"
     for text in ("iron in the rain", "${1} <b>fog</b> over iron"):
+        before = page.evaluate(stored)
         add(page, text)
-    page.wait_for_function("localStorage.getItem('reaugkd-pending')")
+        page.wait_for_function(f"before => {stored} !== before", arg=before)
     page.reload()
     expect(page.locator("#pending li")).to_have_count(2)
     for state in serve.pages[-1].state_holder.session_data.values():
@@ -233,17 +230,6 @@ def test_pending_edits_survive_a_reload_and_a_server_that_forgot_the_page_and_ca
         page.locator("#model input").click()
         page.get_by_role("option", name=model, exact=True).click()
         expect(page.locator("#pending li")).to_have_count(count)
-
-
-def test_the_address_reopens_the_list(page, open_page):
-    page.locator("#show").get_by_label("most used", exact=True).check()
-    page.locator("#memory-holds input, #memory-holds textarea").fill("iron")
-    expect(page.locator("#memory-chosen")).to_contain_text("most used, “iron” in the text")
-    page.wait_for_function("location.search.includes('holds=iron')")
-    again = open_page(page.url)
-    expect(again.locator("#memory-chosen")).to_contain_text("most used, “iron” in the text")
-    expect(page.locator("#memory-chosen p")).to_have_text(again.locator("#memory-chosen p").inner_text())
-    expect(again.locator("#show").get_by_label("most used", exact=True)).to_be_checked()
 
 
 def test_a_choice_made_after_a_selection_reopens_by_its_link(page, open_page):
@@ -294,13 +280,11 @@ def test_an_addition_without_its_second_text_is_refused_at_once(open_page, serve
     expect(page.locator("#add-text-pair textarea")).to_have_value("")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_page_reads_on_a_phone_and_in_both_themes(open_page, serve_model, forgetful, theme):
-    page = open_page(f"{serve_model(forgetful)}?view=memory&__theme={theme}", viewport=PHONE)
+def test_the_page_reads_on_a_phone_on_a_laptop_and_in_both_themes(open_page, serve_model, forgetful):
+    page = open_page(f"{serve_model(forgetful)}?view=memory&__theme=dark", viewport=PHONE)
     expect(page.locator("#memory-chosen b")).to_be_visible()
     assert_it_reads(
         page,
-        theme,
         ["#memory-rows", "#pending", "#memory-chosen", "#show"],
         ["#memory-chosen p", "#pending p", "#picked-memory p"],
     )
