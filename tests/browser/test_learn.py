@@ -117,8 +117,14 @@ def test_a_revealed_text_is_opened_on_the_query_page_in_a_new_tab(page, puzzled_
 # Tasks
 
 
-def open_task(page, place):
+def choose_task(page, place):
+    """Choose a task once the page is filled: the filling shows the first one."""
+    expect(page.locator("#learn-task")).to_contain_text(re.compile(r"\w"))
     page.locator("#learn-tasks label").nth(place).click()
+
+
+def open_task(page, place):
+    choose_task(page, place)
     expect(page.locator("#learn-task h3")).to_have_text(TASKS[place].title)
     kinds = {"number": "#learn-number", "one": "#learn-one", "several": "#learn-several"}
     for kind, box in kinds.items():
@@ -220,7 +226,7 @@ def test_without_an_occasion_for_a_task_a_sentence_stands_for_it_and_the_others_
     open_page, serve_model, toy_model
 ):
     page = open_page(f"{serve_model(toy_model)}?view=learn")
-    page.locator("#learn-tasks label").nth(2).click()
+    choose_task(page, 2)
     expect(page.locator("#learn-task")).to_contain_text("The student makes no error on the test rows")
     expect(page.locator("#learn-check")).to_be_hidden()
     open_task(page, 3)
@@ -253,7 +259,7 @@ def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve_model, puzz
     guess(page, NASTY, NASTY, "no")
     expect(page.locator("#learn-answer .answer-bars")).to_contain_text(NASTY)
     for place in range(5):
-        page.locator("#learn-tasks label").nth(place).click()
+        choose_task(page, place)
         expect(page.locator("#learn-task h3")).to_have_text(TASKS[place].title)
         page.locator("#learn-help summary").last.click()
         expect(page.locator("#learn-help p").last).to_be_visible()

@@ -226,6 +226,7 @@ def test_pending_edits_survive_a_reload_and_a_server_that_forgot_the_page_and_ca
     assert [edit.text for edit in read_patch(tmp_path / "toy-edited.patch.jsonl")] == ["iron in the rain"]
     page.goto(address)
     expect(page.locator("#pending li")).to_have_count(1)
+    expect(page.locator("#memory-chosen b")).to_be_visible()  # the page is filled: now one chooses a model
     for model, count in (("toy-edited", 0), ("toy", 1)):
         page.locator("#model input").click()
         page.get_by_role("option", name=model, exact=True).click()

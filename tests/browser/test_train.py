@@ -38,7 +38,7 @@ def asked(monkeypatch):
 
     def train(rows, recipe, by_shipped_outputs, *_):
         found.append((rows, recipe, by_shipped_outputs))
-        raise ReAugKDError("The disk is full; free some space.")
+        raise ReAugKDError("The disk is full; free some space." if len(found) == 1 else "The disk is still full.")
 
     def stop():
         monkeypatch.setattr(train_view, "train_as_asked", train)
@@ -211,6 +211,7 @@ def test_the_shipped_task_is_trained_as_the_page_says(open_page, address, asked)
     expect(page.locator("#train-status")).to_contain_text("The disk is full; free some space.")
     expect(page.locator("#train-resume")).to_be_visible()
     page.locator("#train-resume").click()
+    expect(page.locator("#train-status")).to_contain_text("The disk is still full.")
     expect(page.locator("#train-resume")).to_be_visible()
     assert found == [({"name": "shoptalk"}, Recipe(seed=7), True)] * 2
 
