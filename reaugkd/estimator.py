@@ -1,6 +1,7 @@
 """The whole method as a scikit-learn estimator: ``fit(texts, labels)``, ``predict``, ``predict_proba``."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -118,13 +119,15 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ReAugKDError
-            If a text is empty, there are too few rows to hold some out, or an encoder is not found.
+            If there are no texts, one is empty, there are too few to hold some out, or an encoder is not found.
         ValueError
             If there are more labels than texts, or fewer.
         """
         texts = _as_texts(X)
         labels = column_or_1d(y)
         check_consistent_length(texts, labels)
+        if not texts:
+            raise ReAugKDError("There are no texts to learn from; give some of each class.")
         self.classes_, numbers = np.unique(labels, return_inverse=True)
         names = [label_text(label) for label in self.classes_.tolist()]
         if len(set(names)) < len(names):
@@ -142,7 +145,8 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         head = ProjectionHead.fit(task, hidden, recipe, on_progress=on_progress)
         memory = Memory.of(task, soft_labels, head.project(hidden))
         student = Student.fit(task, memory, recipe, on_progress=on_progress)
-        self.model_ = ReAugKDClassifier.tune(student, memory, task, recipe)
+        model = ReAugKDClassifier.tune(student, memory, task, recipe)
+        self.model_ = replace(model, evaluation_rows=model.held_out(["validation"]))
         return self
 
     def predict_proba(self, X: Sequence[Text] | ArrayLike | pd.DataFrame) -> NDArray[np.float64]:

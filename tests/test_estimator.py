@@ -58,6 +58,13 @@ def test_it_learns_the_toy_task(fitted):
     assert fitted.score(NEW["text"], NEW["label"]) > 0.8
 
 
+def test_the_rows_that_were_held_out_to_choose_on_are_the_models_only_evaluation_rows(fitted):
+    rows = fitted.model_.evaluation_rows
+    assert set(rows["split"]) == {"validation"}
+    assert len(rows) + len(fitted.model_.memory) == len(ROWS)
+    assert not set(rows["text"]) & set(fitted.model_.memory.rows["text"]) - set(ROWS["text"][ROWS["text"].duplicated()])
+
+
 def test_an_index_never_reorders_rows(quick, fitted):
     shuffled = ROWS.set_index(pd.Index(np.random.default_rng(0).permutation(len(ROWS))))
     again = clone(quick).fit(shuffled["text"], shuffled["label"])
@@ -99,6 +106,8 @@ def test_it_works_in_a_pipeline_under_cross_validation_and_joblib(quick, fitted,
 def test_what_cannot_be_learnt_from_is_refused(quick):
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         clone(quick).fit(["one", "two"], ["a"])
+    with pytest.raises(ReAugKDError, match="There are no texts to learn from"):
+        clone(quick).fit([], [])
     with pytest.raises(ReAugKDError, match="Text 2 is empty"):
         clone(quick).fit(["one", " "], ["a", "b"])
     with pytest.raises(ReAugKDError, match="Two labels differ in spaces alone"):
