@@ -186,7 +186,8 @@ def computes_bf16() -> bool:
 
 def _runs_in_bf16(objective: nn.Module, batch: dict[str, Tensor]) -> bool:
     """Try a batch, forth and back: some encoders, such as DeBERTa, mix a type of their own in."""
-    device = torch.accelerator.current_accelerator() or torch.device("cpu")
+    # A torch that is built for CUDA names it also where there is no GPU.
+    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     objective.to(device)
     try:
         with torch.autocast(device.type, torch.bfloat16):

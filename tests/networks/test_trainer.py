@@ -245,6 +245,18 @@ def test_a_network_that_cannot_compute_in_bf16_is_trained_in_float32(tmp_path, m
     assert torch.equal(odd.linear.weight, trained(tmp_path / "float32"))
 
 
+def test_a_torch_that_is_built_for_cuda_trains_where_there_is_no_gpu(tmp_path, monkeypatch):
+    def current_accelerator(check_available=False):
+        return None if check_available else torch.device("cuda")
+
+    monkeypatch.setattr(trainer, "computes_bf16", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", current_accelerator)
+    line = Line()
+    run_trainer(line, line_rows(), replace(SETTINGS, bf16=None), tmp_path, "Line", on_progress=lambda _: None)
+    assert line.linear.weight.device.type == "cpu"
+
+
 @pytest.mark.parametrize(("name", "value", "wanted"), [("epochs", "3x", "a number"), ("batch_size", 2.5, "a whole")])
 def test_a_setting_of_another_kind_is_refused(name, value, wanted):
     with pytest.raises(ReAugKDError, match=f"The setting {name} is {value!r}; it must be {wanted}"):
