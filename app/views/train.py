@@ -255,7 +255,7 @@ class TrainView:
         if job is None:
             return gr.skip()
         epochs, runs = job.epochs, job.is_running
-        now = job.progress, 0 if epochs is None else len(epochs), runs, job.is_cancelled
+        now = job.progress, 0 if epochs is None else len(epochs), runs, job.is_cancelled, job.error
         if now == drawn:
             return gr.skip()
         updates: Updates = {
