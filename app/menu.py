@@ -64,7 +64,6 @@ class ModelMenu:
         return self._loaded(name)
 
     def _load(self, name: str) -> "rk.ReAugKDClassifier":
-
         try:
             return rk.ReAugKDClassifier.from_pretrained(self.root / name)
         except ReAugKDError as error:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from accelerate import PartialState
 
 from reaugkd.errors import ReAugKDError
@@ -210,7 +209,10 @@ def train(
             memory=memory,
             keys=keys,
             metrics=metrics,
-            evaluation_rows=_evaluation_rows(task, teacher_outputs),
+            evaluation_rows=task.held_out_table().assign(
+                # its outputs have the validation rows before the test rows too
+                teacher_soft_labels=list(teacher_outputs.of("validation", "test")[1])
+            ),
             maps=maps,
             projection_head=head,
             teacher=teacher,
@@ -279,7 +281,7 @@ def _students(
             if finished.is_file():
                 students[method] = Student.load(folder, max_length=recipe.max_length)
                 continue
-            watch = _watched(task, memory, work / EPOCHS_FILE, on_progress)
+            is_watched = method == "reaugkd" and is_main
             students[method] = Student.fit(
                 task,
                 memory,
@@ -287,7 +289,7 @@ def _students(
                 folder=work / f"{method}_checkpoints",
                 stage=STAGES[method],
                 on_progress=on_progress,
-                on_epoch=watch if method == "reaugkd" and is_main else None,
+                on_epoch=_watched(task, memory, work / EPOCHS_FILE, on_progress) if is_watched else None,
             )
             if is_main:
                 students[method].save(folder)
@@ -328,14 +330,6 @@ def _evaluate(
     aligned = alignment(encoded["reaugkd"]["test"].embeddings, encoded["teacher"]["test"].embeddings, memory)
     about = about_memory(pool, too_few_rows(len(labels["validation"])))
     return {"metric": task.metric, "methods": methods, "alignment": aligned, "memory": about}, pool
-
-
-def _evaluation_rows(task: Task, teacher_outputs: TeacherOutputs) -> pd.DataFrame:
-    tables = [
-        task.table(split).assign(split=split, teacher_soft_labels=list(teacher_outputs.of(split)[1]))
-        for split in ("validation", "test")
-    ]
-    return pd.concat(tables, ignore_index=True)
 
 
 @contextmanager

@@ -124,14 +124,13 @@ class ReAugKDClassifier:
         encoded = EncodedTexts.of(student, keys_to_choose, task.texts("validation"))
         choice = choose_pool(encoded, task.labels("validation"), memory_to_choose, list(keys_to_choose))
         keys, memory = keyed["test"]
-        rows = [task.table(split).assign(split=split) for split in ("validation", "test")]
         return cls(
             settings=ModelSettings.of(task, recipe, student.num_layers),
             pool=choice.pool,
             student=student,
             memory=memory,
             keys=keys,
-            evaluation_rows=pd.concat(rows, ignore_index=True),
+            evaluation_rows=task.held_out_table(),
         )
 
     @classmethod

@@ -92,6 +92,11 @@ class Task:
         rows = self.rows[split].to_pandas()
         return rows.assign(label=[self.label_names[number] for number in rows["label"]])
 
+    def held_out_table(self) -> pd.DataFrame:
+        """Return the validation rows and then the test rows, as :meth:`table` does, with their ``split``."""
+        tables = [self.table(split).assign(split=split) for split in ("validation", "test")]
+        return pd.concat(tables, ignore_index=True)
+
     def labels(self, split: str) -> NDArray[np.int64]:
         """Return the gold labels of a split, shape (N,), as indices into ``label_names``."""
         return np.asarray(self.rows[split]["label"], dtype=np.int64)
