@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from reaugkd.tasks.sources import load_files as load_files
     from reaugkd.tasks.sources import load_task as load_task
     from reaugkd.tasks.task import Task as Task
+    from reaugkd.training import load_or_train as load_or_train
     from reaugkd.training import teach as teach
     from reaugkd.training import train as train
 
@@ -59,6 +60,7 @@ _HOME = {
     "fit_maps": "model.maps",
     "teach": "training",
     "train": "training",
+    "load_or_train": "training",
     "DistilledClassifier": "estimator",
 }
 __all__ = ["__version__", *_HOME, "plots"]

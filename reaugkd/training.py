@@ -31,10 +31,10 @@ from reaugkd.model.maps import fit_maps
 from reaugkd.networks.encoders import TextClassifier, check_encoder, share_cut
 from reaugkd.networks.epochs import EpochWatch, TrainingEpochs
 from reaugkd.networks.trainer import OnProgress, Progress
-from reaugkd.networks.weights import find_weights
+from reaugkd.networks.weights import cache_folder, find_weights
 from reaugkd.recipe import Recipe
 from reaugkd.tasks.task import Task
-from reaugkd.working_folder import student_stages, teacher_stages, working_folder
+from reaugkd.working_folder import model_digest, student_stages, teacher_stages, working_folder
 
 TEXTS_TO_COUNT = 1_000  # of the train texts, to tell which share is cut
 MANY_CUT = 0.05
@@ -222,6 +222,53 @@ def train(
         if PartialState().is_main_process:
             model.save_pretrained(out)
     return model
+
+
+def load_or_train(
+    task: Task,
+    recipe: Recipe | None = None,
+    *,
+    teacher_outputs: TeacherOutputs | None = None,
+    on_progress: OnProgress | None = None,
+) -> ReAugKDClassifier:
+    """Load the model of this task and recipe from the cache, or train it and keep it there.
+
+    Notebooks share trained models by it. The models lie in the folder ``models`` of ``$REAUGKD_CACHE``
+    (``~/.cache/reaugkd`` if that is not set), each by a digest of rows, recipe, teacher outputs and version.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    recipe : Recipe, optional
+        Every choice; the defaults if left out.
+    teacher_outputs : TeacherOutputs, optional
+        Outputs of a teacher that was trained before; then none is trained.
+    on_progress : callable, optional
+        Gets the progress of a training; a bar is drawn if left out.
+
+    Returns
+    -------
+    ReAugKDClassifier
+        The model.
+
+    Raises
+    ------
+    ReAugKDError
+        As :func:`train` does.
+
+    Examples
+    --------
+    >>> first = load_or_train(task, recipe, on_progress=silent)
+    >>> again = load_or_train(task, recipe)  # trains nothing
+    >>> again.predict(["some iron and zinc"]).tolist() == first.predict(["some iron and zinc"]).tolist()
+    True
+    """
+    recipe = (recipe or Recipe()).for_task(task)
+    folder = cache_folder() / "models" / model_digest(task, recipe, teacher_outputs)
+    if not folder.is_dir():
+        train(task, recipe, folder, teacher_outputs=teacher_outputs, on_progress=on_progress)
+    return ReAugKDClassifier.from_pretrained(folder)
 
 
 def _tell_of_texts(task: Task, recipe: Recipe, say: Callable[[str], object]) -> None:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from reaugkd.errors import ReAugKDError
 from reaugkd.files import explain_disk_errors
 from reaugkd.method.teacher import TeacherOutputs
-from reaugkd.tasks.task import Task
+from reaugkd.tasks.task import SPLITS, Task
 
 if TYPE_CHECKING:
     from reaugkd.recipe import Recipe
@@ -56,6 +57,13 @@ def student_stages(task: Task, recipe: "Recipe", outputs: TeacherOutputs | None)
     arrays = [task.labels("train"), task.labels("validation")]  # the validation labels calibrate the soft labels
     given = [] if outputs is None else [outputs.soft_labels, outputs.hidden]
     return STUDENTS + _digest(task, kept, *arrays, *given)
+
+
+def model_digest(task: Task, recipe: "Recipe", outputs: TeacherOutputs | None) -> str:
+    """Return a name for the model of a task and a recipe that is filled in; each version of the library has its own."""
+    given = [] if outputs is None else [outputs.soft_labels, outputs.hidden]
+    arrays = [task.labels(split) for split in SPLITS]
+    return _digest(task, asdict(recipe) | {"version": version("reaugkd")}, *arrays, *given)
 
 
 def _digest(task: Task, settings: Mapping[str, Any], *arrays: NDArray[Any]) -> str:

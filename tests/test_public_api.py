@@ -65,7 +65,8 @@ def run_examples(tests, shown, folder):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_public_name_is_documented_with_an_example_that_runs(name, shown, tmp_path):
+def test_a_public_name_is_documented_with_an_example_that_runs(name, shown, tmp_path, monkeypatch):
+    monkeypatch.setenv("REAUGKD_CACHE", str(tmp_path / "cache"))
     public = getattr(reaugkd, name)
     assert inspect.getdoc(public)
     found = doctest.DocTestFinder().find(public, name, module=importlib.import_module(public.__module__))

@@ -28,6 +28,7 @@ GRID_COLOUR = "rgba(128, 135, 146, 0.25)"
 MAX_BARS = 10
 MAX_MAP_POINTS = 3_000
 SHORT = 90  # characters of a text at the pointer
+_CELL = "%{customdata[0]} / %{customdata[1]}: %{z:.3f}<extra></extra>"
 
 
 def class_colours(names: Sequence[str]) -> dict[str, str]:
@@ -478,3 +479,119 @@ def lines_figure(
     figure.update_xaxes(title=x_title)
     figure.update_yaxes(title=y_title)
     return _styled(figure, title)
+
+
+def bars_figure(groups: Mapping[str, Mapping[str, float]], value_title: str, title: str) -> go.Figure:
+    """Draw a bar for each category, those of several groups beside one another, each with its value.
+
+    Parameters
+    ----------
+    groups : mapping of str to mapping of str to float
+        By group (its colour), then by category, the value.
+    value_title : str
+        What the values are.
+    title : str
+        The finding.
+
+    Returns
+    -------
+    Figure
+        Upright bars; a legend where there is more than one group.
+    """
+    figure = go.Figure()
+    for (name, values), colour in zip(groups.items(), cycle(PALETTE), strict=False):
+        figure.add_bar(
+            x=list(values), y=list(values.values()), name=name, marker_color=colour, texttemplate="%{y:.3~g}"
+        )
+    figure.update_layout(barmode="group", bargap=0.3, height=380, showlegend=len(groups) > 1)
+    figure.update_yaxes(title=value_title)
+    return _styled(figure, title)
+
+
+def scatter_figure(
+    groups: Mapping[str, tuple[Sequence[float], Sequence[float], Sequence[str]]],
+    x_title: str,
+    y_title: str,
+    title: str,
+    *,
+    joined: bool = False,
+) -> go.Figure:
+    """Draw points with their names beside them.
+
+    Parameters
+    ----------
+    groups : mapping of str to (x, y, names)
+        By group (its colour), the positions of its points and the name of each.
+    x_title, y_title : str
+        What the axes are.
+    title : str
+        The finding.
+    joined : bool
+        Whether a line joins the points of a group.
+
+    Returns
+    -------
+    Figure
+        A mark and a name for each point.
+    """
+    figure = go.Figure()
+    mode = "lines+markers+text" if joined else "markers+text"
+    for (name, (x, y, names)), colour in zip(groups.items(), cycle(PALETTE), strict=False):
+        marks = {"marker": {"color": colour, "size": 9}, "line_color": colour, "textposition": "top center"}
+        figure.add_scatter(x=x, y=y, text=names, name=name, mode=mode, **marks)
+    figure.update_layout(height=420, showlegend=len(groups) > 1)
+    figure.update_xaxes(title=x_title)
+    figure.update_yaxes(title=y_title)
+    return _styled(figure, title)
+
+
+def heatmaps_figure(
+    panels: Mapping[str, NDArray[np.floating]],
+    row_names: Sequence[str],
+    column_names: Sequence[str],
+    title: str,
+    *,
+    value_title: str = "",
+) -> go.Figure:
+    """Draw matrices side by side, on one scale of colours, so that cells compare across panels.
+
+    Parameters
+    ----------
+    panels : mapping of str to (R, C) array
+        The matrices, by the panel's name.
+    row_names : sequence of str
+        Names of the R rows; equal names may repeat, as those of rows of one class do.
+    column_names : sequence of str
+        Names of the C columns.
+    title : str
+        The finding.
+    value_title : str
+        What the values are, at the scale.
+
+    Returns
+    -------
+    Figure
+        A panel for each matrix, its first row on top; the pointer shows a cell's value.
+    """
+    titles = {"subplot_titles": list(panels), "shared_yaxes": True, "horizontal_spacing": 0.06}
+    figure = make_subplots(rows=1, cols=len(panels), **titles)
+    for column, values in enumerate(panels.values(), start=1):
+        names = np.broadcast_to(np.asarray(column_names, dtype=object), np.shape(values))
+        rows = np.broadcast_to(np.asarray(row_names, dtype=object)[:, None], np.shape(values))
+        hover = {"customdata": np.dstack([rows, names]), "hovertemplate": _CELL}
+        figure.add_heatmap(z=values, coloraxis="coloraxis", row=1, col=column, **hover)
+    ticks = {"tickmode": "array", "showgrid": False, "zeroline": False}
+    figure.update_xaxes(ticks, tickvals=_group_middles(column_names), ticktext=list(dict.fromkeys(column_names)))
+    figure.update_yaxes(ticks, tickvals=_group_middles(row_names), ticktext=list(dict.fromkeys(row_names)))
+    figure.update_yaxes(autorange="reversed")
+    scale = {"colorscale": "Viridis", "colorbar": {"title": {"text": value_title}, "thickness": 12}}
+    figure.update_layout(height=420, coloraxis=scale)
+    return _styled(figure, title)
+
+
+def _group_middles(names: Sequence[str]) -> list[float]:
+    """Return the middle place of each name, for a name that stands in several places that touch."""
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(name, []).append(place)
+    return [sum(of_name) / len(of_name) for of_name in places.values()]

@@ -17,15 +17,18 @@ from reaugkd.plots.figures import (
     OTHER_COLOUR,
     PALETTE,
     ablations_figure,
+    bars_figure,
     class_colours,
     contributions_figure,
     epochs_figure,
+    heatmaps_figure,
     histogram_figure,
     lines_figure,
     loss_figure,
     maps_figure,
     points_figure,
     probabilities_figure,
+    scatter_figure,
 )
 
 NASTY = "<b onclick=alert(1)>%{x} & ${y}</b>"
@@ -328,3 +331,32 @@ def test_every_figure_has_a_title_and_names_both_axes(toy_model, explanation):
     for figure in figures:
         axes = figure.layout.title.text, figure.layout.xaxis.title.text, figure.layout.yaxis.title.text
         assert all(axes), axes
+
+
+def test_bars_stand_by_group_and_category_with_their_values():
+    figure = bars_figure({"with": {"a": 0.5, "b": 0.75}, "without": {"a": 0.25, "b": 0.5}}, "accuracy", "Better with")
+    drawn = {trace.name: values_by_class(trace, "y", "x") for trace in figure.data}
+    assert drawn == {"with": {"a": 0.5, "b": 0.75}, "without": {"a": 0.25, "b": 0.5}}
+    assert figure.layout.barmode == "group"
+    assert figure.layout.showlegend
+    assert not bars_figure({"": {"a": 1}}, "accuracy", "One group").layout.showlegend
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_each_point_of_a_scatter_has_its_name(joined):
+    figure = scatter_figure({"KD": ([1, 2], [60, 66], ["1 layer", "2 layers"])}, "ms", "%", "Deeper", joined=joined)
+    (trace,) = figure.data
+    assert list(zip(trace.x, trace.y, trace.text, strict=True)) == [(1, 60, "1 layer"), (2, 66, "2 layers")]
+    assert ("lines" in trace.mode) == joined
+
+
+def test_heat_maps_share_a_scale_and_name_each_group_of_rows_at_its_middle():
+    values = np.arange(12.0).reshape(3, 4)
+    figure = heatmaps_figure({"q": values, "p": values / 2}, ["a", "a", "b"], ["c", "c", "d", "d"], "q is sharper")
+    np.testing.assert_array_equal(figure.data[0].z, values)
+    np.testing.assert_array_equal(figure.data[1].z, values / 2)
+    assert {trace.coloraxis for trace in figure.data} == {"coloraxis"}
+    assert (figure.layout.yaxis.tickvals, figure.layout.yaxis.ticktext) == ((0.5, 2.0), ("a", "b"))
+    assert (figure.layout.xaxis.tickvals, figure.layout.xaxis.ticktext) == ((0.5, 2.5), ("c", "d"))
+    assert figure.data[0].customdata[2, 3].tolist() == ["b", "d"]
+    assert figure.layout.yaxis.autorange == "reversed"
