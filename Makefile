@@ -1,11 +1,11 @@
-# make app | test | test-all | lab | check. Each makes .venv with the pinned packages it needs, then runs.
+# make app | test | test-all | lab | docs | check. Each makes .venv with the pinned packages it needs, then runs.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal --durations=10
 
-.PHONY: app test test-all lab check clean
+.PHONY: app test test-all lab docs check clean
 
 app: .venv/app
 	$(BIN)/python app/main.py
@@ -19,6 +19,10 @@ test-all: .venv/test
 lab: .venv/lab
 	$(BIN)/jupyter lab notebooks
 
+docs: .venv/docs
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs --doctree-dir docs/_build/doctrees . docs/_build/html
+	@echo "The site is docs/_build/html/index.html"
+
 check: .venv/check
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/oxlint app/static
 
@@ -28,15 +32,16 @@ check: .venv/check
 	touch $@
 
 # torch first and alone: a torch of the pinned version that is there already is kept, and none other comes.
-.venv/app .venv/lab .venv/test .venv/check: .venv/%: .venv/pip pyproject.toml constraints.txt
+.venv/app .venv/lab .venv/docs .venv/test .venv/check: .venv/%: .venv/pip pyproject.toml constraints.txt
 	$(PIP) torch
 	$(PIP) -e ".[$(EXTRAS)]"
 	touch $@
 
 .venv/app: EXTRAS := app
 .venv/lab: EXTRAS := app,lab
-.venv/test: EXTRAS := app,lab,study,test
-.venv/check: EXTRAS := app,lab,study,test,check
+.venv/docs: EXTRAS := docs
+.venv/test: EXTRAS := app,lab,study,docs,test
+.venv/check: EXTRAS := app,lab,study,docs,test,check
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache docs/_build

@@ -102,12 +102,12 @@ def test_the_makefile_installs_with_the_same_pins_and_asks_for_extras_that_exist
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make on this machine")
-@pytest.mark.parametrize("target", ["app", "test", "test-all", "lab", "check"])
+@pytest.mark.parametrize("target", ["app", "test", "test-all", "lab", "docs", "check"])
 def test_every_make_target_installs_first_and_then_runs(target):
     planned = subprocess.run(
         ["make", "--dry-run", "--always-make", target], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
-    runs = {"app": "app/main.py", "lab": "jupyter lab notebooks", "check": "ruff check ."}
+    runs = {"app": "app/main.py", "lab": "jupyter lab notebooks", "docs": "sphinx-build", "check": "ruff check ."}
     runs |= dict.fromkeys(("test", "test-all"), "-m pytest")
     assert planned.index("-m venv .venv") < planned.index("install") < planned.index(runs[target])
 

@@ -1,0 +1,177 @@
+"""The site: built as `make docs` does, then every link, anchor, picture and file of it is looked at."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+
+import reaugkd
+
+ROOT = Path(__file__).parent.parent
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+MAX_SECONDS = 120
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The folder of the built site; a warning is an error, and the time is kept."""
+    folder = tmp_path_factory.mktemp("site")
+    (command,) = re.findall(r"\$\(BIN\)/(sphinx-build .*)", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    options = command.split()[1:-4]
+    assert "--fail-on-warning" in options
+    places = ["--doctree-dir", str(folder / "doctrees"), str(ROOT), str(folder / "html")]
+    before = os.times()
+    built = subprocess.run(
+        [sys.executable, "-m", "sphinx", *options, *places], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stderr
+    assert built.stderr == ""
+    after = os.times()  # of the processor: other tests run beside this one
+    assert after.children_user + after.children_system - before.children_user - before.children_system < MAX_SECONDS
+    return folder / "html"
+
+
+@pytest.fixture(scope="module")
+def pages(site):
+    """Every page, parsed, by its path in the site."""
+    return {
+        path.relative_to(site).as_posix(): BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        for path in sorted(site.rglob("*.html"))
+    }
+
+
+def anchors(page):
+    return {tag["id"] for tag in page.find_all(id=True)} | {
+        tag["name"] for tag in page.find_all("a", attrs={"name": True})
+    }
+
+
+def test_every_page_is_there(pages):
+    assert NOTEBOOKS
+    wanted = {f"notebooks/{name}.html" for name in NOTEBOOKS} | {"index.html", "README.html", "search.html"}
+    wanted |= {"CONTRIBUTING.html", "CHANGELOG.html", "results/README.html", "results/LOG.html"}
+    wanted |= {f"docs/{path.stem}.html" for path in (ROOT / "docs").glob("*.md")}
+    assert wanted - set(pages) == set()
+    listed = {link["href"] for link in pages["index.html"].select(".sidebar-tree a[href]")}
+    assert {name for name in wanted if "/" in name} - listed == set()  # a reader gets to each from the first page
+
+
+def test_every_internal_link_leads_to_a_page_and_its_anchor(site, pages):
+    at = {name: anchors(page) for name, page in pages.items()}
+    seen, broken = 0, []
+    for name, page in pages.items():
+        for link in page.select("a[href], area[href]"):
+            target = urlsplit(link["href"])
+            if target.scheme or target.netloc:
+                continue
+            seen += 1
+            path = (site / name).parent / unquote(target.path) if target.path else site / name
+            if not path.is_file():
+                broken.append((name, link["href"]))
+            elif target.fragment and path.suffix == ".html":
+                page_of_target = path.resolve().relative_to(site.resolve()).as_posix()
+                if unquote(target.fragment) not in at[page_of_target]:
+                    broken.append((name, link["href"]))
+    assert broken == []
+    assert seen > 500
+
+
+def test_no_link_of_the_sources_ends_on_github_alone(pages):
+    """A link from one Markdown file to another one leads to its page, not to the file."""
+    links = {link["href"] for page in pages.values() for link in page.select("a[href]")}
+    left = {link for link in links if re.search(r"\.(md|ipynb)(#|$)", link) and not link.startswith("http")}
+    assert left == set()
+
+
+def test_every_picture_lies_in_the_site(site, pages):
+    seen = 0
+    for name, page in pages.items():
+        for picture in page.find_all("img"):
+            seen += 1
+            assert not urlsplit(picture["src"]).scheme, (name, picture["src"])
+            assert ((site / name).parent / unquote(picture["src"])).stat().st_size > 0, (name, picture["src"])
+            assert picture.get("alt"), (name, picture["src"])
+    assert seen >= 12
+
+
+def test_no_page_loads_anything_from_outside(site, pages):
+    loads = [
+        (name, tag.get("src") or tag.get("href"))
+        for name, page in pages.items()
+        for tag in page.select("script[src], link[href], img[src], iframe[src], source[src], video[src]")
+        if tag.get("href") != "#"  # the page itself, in links for browsers that list the pages
+    ]
+    assert len(loads) > len(pages)
+    assert [load for load in loads if re.match(r"(https?:)?//", load[1])] == []
+    missing = [(name, url) for name, url in loads if not ((site / name).parent / urlsplit(url).path).is_file()]
+    assert missing == []
+    styles = "".join(path.read_text(encoding="utf-8") for path in site.rglob("*.css"))
+    assert re.findall(r"(?:url\(|@import )[\"']?(?:https?:)?//[^)]*", styles) == []
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_notebook_is_shown_with_its_outputs(name, pages):
+    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    page = pages[f"notebooks/{name}.html"]
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    pictures = [out for cell in code for out in cell.outputs if "image/png" in out.get("data", {})]
+    assert len(page.select("div.cell_input")) == len(code)
+    assert len(page.select("div.cell_output img")) == len(pictures)
+    described = {out.metadata["image/png"]["alt"] for out in pictures if "alt" in out.metadata.get("image/png", {})}
+    assert described <= {picture["alt"] for picture in page.select("div.cell_output img")}
+    assert "plotly" not in " ".join(tag.get("src", "") for tag in page.find_all("script"))
+
+
+def test_the_reference_has_every_public_name(pages):
+    there = anchors(pages["docs/api.html"])
+    wanted = {f"reaugkd.{name}" for name in reaugkd.__all__ if name != "plots"} | {"module-reaugkd.plots.figures"}
+    assert wanted - there == set()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium or chromium-browser on the PATH to drive")
+def test_in_a_browser_formulas_are_set_the_search_finds_and_nothing_outside_is_asked(site):
+    from playwright.sync_api import sync_playwright
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    asked, errors = set(), []
+    try:
+        with sync_playwright() as playwright:
+            arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+            chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+            page = chromium.new_page()
+            page.set_default_timeout(60_000)
+            page.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+            page.goto(f"{address}/notebooks/{NOTEBOOKS[0]}.html")
+            page.wait_for_selector("mjx-container svg")
+            assert page.locator("mjx-merror").count() == 0
+            page.goto(f"{address}/search.html?q=calibration")
+            page.wait_for_selector("ul.search li a")
+            chromium.close()
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert asked <= {urlsplit(address).netloc, ""}
+    assert errors == []
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves the site, and writes no log."""
+
+    def log_message(self, *_):
+        pass
