@@ -274,7 +274,8 @@ def contributions_figure(explanation: "Explanation") -> go.Figure:
     figure = go.Figure()
     of_parts = [colours.get(name, MEMORY_COLOUR) for name in names]
     hover = "%{y}: %{x:+.3f}<extra></extra>"
-    _add_bars(figure, names, values, [f"{value:+.2f}" for value in values], of_parts, hovertemplate=hover)
+    shown = [f"{round(value, 2) + 0.0:+.2f}" for value in values]  # no -0.00
+    _add_bars(figure, names, values, shown, of_parts, hovertemplate=hover)
     unit = "difference of probability" if explanation.pool.kind == "linear" else "log-odds"
     pair = f"“{_shown(explanation.label)}” against “{_shown(explanation.runner_up)}”"
     figure.update_layout(height=160 + 36 * len(names))

@@ -137,6 +137,12 @@ def test_the_contributions_are_the_parts_and_their_sum_the_lead(explanation, man
     assert low < min(parts)
 
 
+def test_a_part_that_adds_nothing_has_no_minus(many_classes):
+    (key,) = many_classes.keys
+    (bars,) = contributions_figure(replace(many_classes, keys=[replace(key, part=-0.0)])).data
+    assert dict(zip(bars.y, bars.text, strict=True))["text key"] == "+0.00"
+
+
 def test_in_a_linear_pool_the_contributions_are_differences_of_probability(many_classes):
     pool = replace(many_classes.pool, kind="linear", retrieval_weight=0.5)
     assert contributions_figure(replace(many_classes, pool=pool)).layout.xaxis.title.text == "difference of probability"

@@ -17,3 +17,9 @@ def test_an_index_with_a_name_is_the_first_column():
     assert html.index("method") < html.index("accuracy")
     assert "KD" in html
     assert "0.691" in html
+
+
+def test_numbers_without_a_format_of_their_own_have_three_decimals():
+    html = table(pd.DataFrame({"share": [0.5], "loss": [0.123456]}), {"share": "{:.0%}"}).to_html()
+    assert "50%" in html
+    assert ">0.123<" in html
