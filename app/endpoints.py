@@ -10,8 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from reaugkd.errors import ReAugKDError, require
-from reaugkd.kinds import read_named
+from reaugkd.errors import ReAugKDError, read_named, require
 from reaugkd.texts import check_texts
 
 from .computed import SPLITS, answered_rows, encoded_rows, import_analysis

@@ -12,7 +12,7 @@ from reaugkd.errors import ReAugKDError
 from .computed import import_model
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
-    from reaugkd.networks.epochs import TrainingEpochs
+    from reaugkd.model.maps import TrainingEpochs
     from reaugkd.networks.trainer import OnProgress, Progress
 
 Say = Callable[[str], object]

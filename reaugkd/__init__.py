@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from reaugkd.errors import ReAugKDError as ReAugKDError
     from reaugkd.estimator import DistilledClassifier as DistilledClassifier
     from reaugkd.method.answers import EncodedTexts as EncodedTexts
+    from reaugkd.method.distillation import Student as Student
     from reaugkd.method.memory import Memory as Memory
     from reaugkd.method.pool import Pool as Pool
     from reaugkd.method.projection import ProjectionHead as ProjectionHead
-    from reaugkd.method.student import Student as Student
     from reaugkd.method.teacher import Teacher as Teacher
     from reaugkd.method.teacher import TeacherOutputs as TeacherOutputs
     from reaugkd.model.classifier import ReAugKDClassifier as ReAugKDClassifier
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from reaugkd.model.evaluation import score_methods as score_methods
     from reaugkd.model.explanation import Explanation as Explanation
     from reaugkd.model.explanation import Neighbour as Neighbour
+    from reaugkd.model.maps import EpochWatch as EpochWatch
     from reaugkd.model.maps import fit_maps as fit_maps
-    from reaugkd.networks.epochs import EpochWatch as EpochWatch
     from reaugkd.networks.weights import find_weights as find_weights
     from reaugkd.recipe import DEFAULT_ENCODER as DEFAULT_ENCODER
     from reaugkd.recipe import Recipe as Recipe
@@ -44,12 +44,12 @@ _HOME = {
     "load_files": "tasks.sources",
     "SHOPTALK_TEACHER_OUTPUTS": "tasks.sources",
     "find_weights": "networks.weights",
-    "EpochWatch": "networks.epochs",
+    "EpochWatch": "model.maps",
     "Teacher": "method.teacher",
     "TeacherOutputs": "method.teacher",
     "ProjectionHead": "method.projection",
     "Memory": "method.memory",
-    "Student": "method.student",
+    "Student": "method.distillation",
     "EncodedTexts": "method.answers",
     "Pool": "method.pool",
     "ReAugKDClassifier": "model.classifier",

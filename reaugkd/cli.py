@@ -119,7 +119,7 @@ def black_box(
     encoder: Annotated[str, Option(help="Encoder for the embeddings.")] = DEFAULT_ENCODER,
 ) -> None:
     """Make teacher outputs from the probabilities of a black box, for `reaugkd train --teacher-outputs`."""
-    from reaugkd.method.black_box import black_box_outputs, read_soft_labels
+    from reaugkd.method.teacher import black_box_outputs, read_soft_labels
     from reaugkd.training import check_outputs_file
 
     out = check_outputs_file(out)

@@ -12,9 +12,9 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
 from reaugkd.errors import ReAugKDError
+from reaugkd.method.distillation import Student
 from reaugkd.method.memory import Memory
 from reaugkd.method.projection import ProjectionHead
-from reaugkd.method.student import Student
 from reaugkd.method.teacher import Teacher
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.networks.trainer import Progress

@@ -1,4 +1,4 @@
-"""Files and folders that people name: here paths are expanded, text is decoded, and errors become messages."""
+"""Files that people name: paths are expanded, text is decoded, errors become messages, matrices become columns."""
 
 import errno
 import json
@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
 
@@ -86,3 +90,14 @@ def explain_disk_errors(path: str | Path) -> Iterator[None]:
             named = getattr(error, "filename", None) or path
             raise ReAugKDError(f"{str(named)!r} may not be read or written; change its permissions.") from error
         raise
+
+
+def matrix_column(matrix: NDArray[Any]) -> pa.FixedSizeListArray:
+    """Return a matrix (N, d) as a column with a list of fixed size in each row."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(matrix).ravel()), matrix.shape[1])
+
+
+def column_matrix(column: pa.ChunkedArray) -> NDArray[Any]:
+    """Return such a column as a matrix (N, d) of the column's type."""
+    array = column.combine_chunks()
+    return array.flatten().to_numpy(zero_copy_only=False).reshape(len(array), array.type.list_size)

@@ -1,16 +1,19 @@
 """Every choice of a training: the defaults here are the recipe."""
 
+import hashlib
+import json
 import math
-from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from dataclasses import KW_ONLY, asdict, dataclass, field, fields, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reaugkd.errors import ReAugKDError, require
-from reaugkd.kinds import check_kinds
+from reaugkd.errors import ReAugKDError, check_kinds, require
 
 if TYPE_CHECKING:
+    from reaugkd.method.teacher import TeacherOutputs
     from reaugkd.tasks.task import Task
 
 DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
@@ -21,6 +24,7 @@ TEACHER_EPOCHS = (6.0, 3.0)
 STUDENT_EPOCHS = (10.0, 5.0)
 MIN_STEPS = 150  # by full batches: a task of fewer rows gets as many epochs as if it filled one
 CANDIDATES = ("batch", "memory")
+TEACHER_STAGES, STUDENT_STAGES = "teacher-", "students-"  # so begin the names of the folders in which stages lie
 
 
 def check_seed(seed: int) -> None:
@@ -267,3 +271,50 @@ def _epochs_by_size(rows: int, batch_size: int, few_rows: float, many_rows: floa
     share = np.clip(np.log10(rows / 1_000), 0.0, 1.0)
     enough_steps = np.ceil(MIN_STEPS * batch_size / rows)
     return float(max(round(few_rows + share * (many_rows - few_rows)), enough_steps))
+
+
+def teacher_stages(task: "Task", recipe: Recipe) -> str:
+    """Return the name of the folder of the teacher's stages; other settings of the students leave it as it is."""
+    settings = asdict(recipe)
+    kept = {name: settings[name] for name in ("teacher", "teacher_training", "max_length")}
+    return TEACHER_STAGES + _digest(task, kept, ["train"])
+
+
+def student_stages(task: "Task", recipe: Recipe, outputs: "TeacherOutputs | None") -> str:
+    """Return the name of the folder of the students' stages.
+
+    None of them depends on the encoder key, or on whether the teacher goes into the model: these may change.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    recipe : Recipe
+        Filled in for the task.
+    outputs : TeacherOutputs or None
+        Of a teacher that was trained before.
+
+    Returns
+    -------
+    str
+        Another one wherever the students would be others.
+    """
+    kept = asdict(replace(recipe, encoder_key=None, encoder_key_layers=None, keep_teacher=False))
+    # The validation labels calibrate the soft labels.
+    return STUDENT_STAGES + _digest(task, kept, ["train", "validation"], outputs)
+
+
+def model_digest(task: "Task", recipe: Recipe, outputs: "TeacherOutputs | None") -> str:
+    """Return a name for the model of a task and a recipe that is filled in; each version of the library has its own."""
+    settings = asdict(recipe) | {"version": version("reaugkd")}
+    return _digest(task, settings, ["train", "validation", "test"], outputs)
+
+
+def _digest(
+    task: "Task", settings: dict[str, Any], labels_of: list[str], outputs: "TeacherOutputs | None" = None
+) -> str:
+    digest = hashlib.sha256(f"{task.fingerprint()}\n{json.dumps(settings, default=str)}".encode())
+    given = [] if outputs is None else [outputs.soft_labels, outputs.hidden]
+    for array in [*map(task.labels, labels_of), *given]:
+        digest.update(array.tobytes())
+    return digest.hexdigest()[:16]

@@ -12,29 +12,24 @@ from accelerate import PartialState
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.files import check_writable
-from reaugkd.method.alignment import alignment
 from reaugkd.method.answers import EncodedTexts
 from reaugkd.method.choice import too_few_rows
-from reaugkd.method.distillation import OnStudentEpoch
-from reaugkd.method.key_fitting import fit_keys_by_split
-from reaugkd.method.keys import Key
+from reaugkd.method.distillation import OnStudentEpoch, Student
+from reaugkd.method.keys import Key, fit_keys_by_split
 from reaugkd.method.memory import TEACHER, Memory
 from reaugkd.method.pool import Pool
 from reaugkd.method.projection import ProjectionHead
-from reaugkd.method.student import Student
 from reaugkd.method.teacher import Teacher, TeacherOutputs
 from reaugkd.model.card import about_memory, model_card
 from reaugkd.model.classifier import ReAugKDClassifier
-from reaugkd.model.evaluation import Networks, score_methods
+from reaugkd.model.evaluation import Networks, alignment, score_methods
 from reaugkd.model.folder import EPOCHS_FILE, ModelSettings, check_target
-from reaugkd.model.maps import fit_maps
+from reaugkd.model.maps import EpochWatch, TrainingEpochs, fit_maps
 from reaugkd.networks.encoders import TextClassifier, check_encoder, share_cut
-from reaugkd.networks.epochs import EpochWatch, TrainingEpochs
-from reaugkd.networks.trainer import OnProgress, Progress
+from reaugkd.networks.trainer import OnProgress, Progress, working_folder
 from reaugkd.networks.weights import cache_folder, find_weights
-from reaugkd.recipe import Recipe
+from reaugkd.recipe import Recipe, model_digest, student_stages, teacher_stages
 from reaugkd.tasks.task import Task
-from reaugkd.working_folder import model_digest, student_stages, teacher_stages, working_folder
 
 TEXTS_TO_COUNT = 1_000  # of the train texts, to tell which share is cut
 MANY_CUT = 0.05

@@ -19,9 +19,8 @@ from reaugkd.analysis.refit import refit_pool, with_encoder_key
 from reaugkd.errors import ReAugKDError
 from reaugkd.method import distillation
 from reaugkd.method.answers import changed_answers
-from reaugkd.method.black_box import black_box_outputs, read_soft_labels
 from reaugkd.method.pool import KeySettings, Pool
-from reaugkd.method.teacher import TeacherOutputs
+from reaugkd.method.teacher import TeacherOutputs, black_box_outputs, read_soft_labels
 from reaugkd.model.card import METHOD_NAMES
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.networks.encoders import TextClassifier

@@ -1,5 +1,6 @@
 """From a task to a saved model; interrupted trainings go on; a good model is never lost."""
 
+import copy
 import json
 import shutil
 from dataclasses import replace
@@ -19,16 +20,17 @@ from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.analysis.memory_audit import memory_table
 from reaugkd.analysis.refit import refit_pool
 from reaugkd.errors import ReAugKDError
-from reaugkd.method import choice, distillation, key_fitting
-from reaugkd.method.key_fitting import fit_keys
+from reaugkd.method import choice, distillation
+from reaugkd.method import keys as method_keys
+from reaugkd.method.keys import fit_keys
 from reaugkd.method.teacher import TeacherOutputs
 from reaugkd.model.card import METHOD_NAMES
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.maps import ProjectionMaps
 from reaugkd.networks import trainer
-from reaugkd.recipe import GOLD_ONLY, DistillationSettings, Recipe
-from reaugkd.tasks.siblings import have_siblings
+from reaugkd.recipe import GOLD_ONLY, DistillationSettings, Recipe, model_digest
 from reaugkd.tasks.task import RESERVED, make_task
+from reaugkd.texts import have_siblings
 from reaugkd.training import teach, train
 
 
@@ -396,13 +398,13 @@ def test_the_keys_are_those_of_the_memory_and_what_is_chosen_sees_none_that_know
 ):
     monkeypatch.setattr(choice, "FEWEST_VALIDATION", 24)
     asked = []
-    original = key_fitting.fit_keys
+    original = method_keys.fit_keys
 
     def spy(*given, **options):
         asked.append(options.get("held_out", []))
         return original(*given, **options)
 
-    monkeypatch.setattr(key_fitting, "fit_keys", spy)
+    monkeypatch.setattr(method_keys, "fit_keys", spy)
     outputs = TeacherOutputs.load(outputs_file)
     model = train(toy_task, quick, tmp_path / "model", teacher_outputs=outputs, on_progress=lambda _: None)
     assert asked == [[], toy_task.texts("validation")]
@@ -700,3 +702,18 @@ def test_no_epochs_at_all_are_refused_and_not_taken_for_the_default(name, value)
         ReAugKDError, match=f"The setting {name} is {value}; it must be above 0 and finite, or left out"
     ):
         Recipe(**{name: value})
+
+
+def test_a_cached_model_has_another_name_wherever_it_would_be_another(toy_task, toy_recipe):
+    recipe = toy_recipe.for_task(toy_task)
+    shorter = copy.deepcopy(toy_task)
+    shorter.rows["train"] = shorter.rows["train"].select(range(len(shorter.rows["train"]) - 1))
+    names = [
+        model_digest(toy_task, recipe, None),
+        model_digest(toy_task, recipe.updated(seed=1).for_task(toy_task), None),
+        model_digest(toy_task, recipe.updated(relational_weight=0.0), None),
+        model_digest(toy_task, replace(recipe, keep_teacher=True), None),
+        model_digest(shorter, recipe, None),
+    ]
+    assert len(set(names)) == len(names)
+    assert names[0] == model_digest(toy_task, toy_recipe.for_task(toy_task), None)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from reaugkd.measures.reliability import confidence_column
+from reaugkd.measures.calibration import confidence_column
 
 from ..rendering import render
 

@@ -28,7 +28,7 @@ from .row_table import row_table, whose_label
 from .save_button import SaveButton
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
-    from reaugkd.networks.epochs import TrainingEpochs
+    from reaugkd.model.maps import TrainingEpochs
 
     from .map_points import MapPoints
 

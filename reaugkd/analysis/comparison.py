@@ -6,10 +6,10 @@ from textwrap import shorten
 import numpy as np
 import pandas as pd
 
+from reaugkd.analysis.significance import Interval, drawn_differences, interval, mcnemar
 from reaugkd.errors import ReAugKDError
+from reaugkd.measures.calibration import expected_calibration_error
 from reaugkd.measures.metrics import METRICS
-from reaugkd.measures.reliability import expected_calibration_error
-from reaugkd.measures.significance import Interval, drawn_differences, interval, mcnemar
 from reaugkd.method.answers import Answers, EncodedTexts
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.texts import rows_with

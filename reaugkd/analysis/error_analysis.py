@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from reaugkd.errors import ReAugKDError
+from reaugkd.measures.calibration import confidence_column, expected_calibration_error, reliability_table
 from reaugkd.measures.metrics import METRICS
-from reaugkd.measures.reliability import confidence_column, expected_calibration_error, reliability_table
 from reaugkd.method.answers import EFFECTS, Answers, effects
 
 TEXTS = ("text", "text_pair", "other_text", "other_text_pair")
@@ -72,7 +72,7 @@ def disagreements(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def calibration(table: pd.DataFrame, voice: str = "answer") -> pd.DataFrame:
-    """Return the reliability table of one voice; see :func:`reaugkd.measures.reliability.reliability_table`."""
+    """Return the reliability table of one voice; see :func:`reaugkd.measures.calibration.reliability_table`."""
     return reliability_table(table[confidence_column(voice)].to_numpy(), (table[voice] == table["label"]).to_numpy())
 
 

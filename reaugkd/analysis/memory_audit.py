@@ -13,8 +13,7 @@ from reaugkd.method.answers import effects
 from reaugkd.method.keys import TEXT
 from reaugkd.method.memory import LABELLED_BY, TEACHER
 from reaugkd.method.pool import GATHERED, SMOOTHING
-from reaugkd.tasks.siblings import word_overlap
-from reaugkd.texts import rows_with, texts_of
+from reaugkd.texts import rows_with, texts_of, word_overlap
 
 if TYPE_CHECKING:
     from reaugkd.method.answers import Answers

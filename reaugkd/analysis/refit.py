@@ -9,8 +9,7 @@ from reaugkd.analysis.edits import ADDED, EDITED
 from reaugkd.errors import ReAugKDError
 from reaugkd.method.answers import EncodedTexts
 from reaugkd.method.choice import choose_pool, too_few_rows
-from reaugkd.method.key_fitting import UntunedEncoder, fit_keys
-from reaugkd.method.keys import ENCODER
+from reaugkd.method.keys import ENCODER, UntunedEncoder, fit_keys
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import Pool
 from reaugkd.model.card import about_memory, choice_in_words

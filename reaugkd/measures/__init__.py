@@ -1,1 +1,1 @@
-"""By which figure methods are compared, and whether a difference is real."""
+"""By which figure methods are compared, and whether probabilities mean what they say."""

@@ -14,9 +14,8 @@ from reaugkd.measures.metrics import METRICS, log_loss
 from reaugkd.method.answers import EncodedTexts
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool, log_pool, smoothed, weighed
-from reaugkd.tasks.siblings import are_siblings
 from reaugkd.tasks.task import FEWEST_VALIDATION
-from reaugkd.texts import Labels
+from reaugkd.texts import Labels, are_siblings
 
 GRID_K = (4, 8, 16, 32, 64)
 GRID_TEMPERATURE = (0.02, 0.05, 0.1, 0.2, 0.4, 1.0)
@@ -64,7 +63,7 @@ def choose_pool(encoded: EncodedTexts, labels: Labels, memory: Memory, keys: Seq
     labels : (N,) int64
         Their gold labels.
     memory : Memory
-        Its keys must not have been fitted to siblings of these rows; see :func:`reaugkd.method.key_fitting.fit_keys`.
+        Its keys must not have been fitted to siblings of these rows; see :func:`reaugkd.method.keys.fit_keys`.
     keys : sequence of str
         Names of the keys to choose from.
 

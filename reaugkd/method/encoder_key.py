@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from transformers import BatchEncoding
 
-from reaugkd.method.keys import ENCODER
 from reaugkd.networks.encoders import TextClassifier, normalize
-from reaugkd.tasks.siblings import folds_apart
-from reaugkd.texts import Labels, Text
+from reaugkd.texts import Labels, Text, folds_apart
 
 if TYPE_CHECKING:  # a second to import: who only searches with a key does not wait for it
     from sklearn.pipeline import Pipeline
@@ -23,7 +21,7 @@ FOLDS = 5
 PENALTIES = (1e1, 1e2, 1e3, 1e4, 1e5)
 TEACHER_SHARE = 0.5
 MOST_ROWS = 50_000  # by 7 layers of width 384 they are 0.5 GB, of which the fit holds five copies
-HEAD_FILE = "encoder_key.safetensors"
+FOLDER, HEAD_FILE = "encoder", "encoder_key.safetensors"
 
 
 @dataclass(frozen=True)
@@ -119,14 +117,14 @@ class EncoderKey:
     def save(self, folder: str | Path) -> None:
         """Write the encoder into ``encoder``, and ``encoder_key.safetensors`` beside its files."""
         assert self.encoder is not None
-        self.encoder.save(Path(folder) / ENCODER)
-        save_file({"weight": self.weight, "bias": self.bias}, Path(folder) / ENCODER / HEAD_FILE)
+        self.encoder.save(Path(folder) / FOLDER)
+        save_file({"weight": self.weight, "bias": self.bias}, Path(folder) / FOLDER / HEAD_FILE)
 
     @classmethod
     def load(cls, folder: str | Path, *, max_length: int = 128) -> "EncoderKey":
         """Read what :meth:`save` wrote."""
-        encoder = TextClassifier.load(Path(folder) / ENCODER, max_length=max_length)
-        return cls(encoder, **load_file(Path(folder) / ENCODER / HEAD_FILE))
+        encoder = TextClassifier.load(Path(folder) / FOLDER, max_length=max_length)
+        return cls(encoder, **load_file(Path(folder) / FOLDER / HEAD_FILE))
 
 
 def _pipeline(penalty: float) -> "Pipeline":

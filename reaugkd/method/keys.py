@@ -1,20 +1,31 @@
-"""How a memory is found: a key embeds queries and memories in one space. Here the paper's own, ``aligned``."""
+"""How a memory is found: what a key is, the paper's own, ``aligned``, and how all keys are fitted to a memory.
+
+Whatever draws texts to the teacher's embeddings must not have seen those that it keys.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
-from transformers import BatchEncoding
+from transformers import BatchEncoding, PreTrainedTokenizerBase
 
-from reaugkd.networks.encoders import normalize
-from reaugkd.texts import Text
+from reaugkd.method.encoder_key import EncoderKey
+from reaugkd.method.memory import Memory
+from reaugkd.method.projection import key_width
+from reaugkd.method.text_key import TextKey
+from reaugkd.networks.encoders import TextClassifier, normalize
+from reaugkd.networks.weights import find_weights
+from reaugkd.recipe import Recipe
+from reaugkd.texts import Text, have_siblings
+
+if TYPE_CHECKING:
+    from reaugkd.tasks.task import Task
 
 ALIGNED, TEXT, ENCODER = "aligned", "text", "encoder"
-FEWEST_NUMBERS = 8
 
 
 class Key(Protocol):
@@ -39,26 +50,6 @@ class Key(Protocol):
     def save(self, folder: str | Path) -> None:
         """Write the key's files into a folder that is there."""
         ...
-
-
-def key_width(embeddings: NDArray[np.floating], classes: int) -> int:
-    """Return how many numbers a key of the teacher's embeddings needs: as many as classes, 8 at least.
-
-    The contrastive loss draws each class to a point, so the first principal components of z hold nearly all of it.
-
-    Parameters
-    ----------
-    embeddings : (N, d) float
-        z.
-    classes : int
-        C.
-
-    Returns
-    -------
-    int
-        At most d, and at most N.
-    """
-    return min(max(FEWEST_NUMBERS, classes), *embeddings.shape)
 
 
 @dataclass(frozen=True)
@@ -111,3 +102,157 @@ class AlignedKey:
     def load(cls, folder: str | Path) -> "AlignedKey":
         """Read what :meth:`save` wrote."""
         return cls(**load_file(Path(folder) / f"{ALIGNED}.safetensors"))
+
+
+@dataclass(frozen=True)
+class UntunedEncoder:
+    """An untuned encoder, and what its layers make of a memory's texts, which is found once.
+
+    Parameters
+    ----------
+    encoder : TextClassifier
+        The encoder; its classifier is not used.
+    pooled : (M, L + 1, d') float32
+        As :meth:`reaugkd.networks.encoders.TextClassifier.encode_layers` gives them.
+    """
+
+    encoder: TextClassifier
+    pooled: NDArray[np.float32]
+
+    @classmethod
+    def of(
+        cls, weights: str | Path, texts: Sequence[Text], *, layers: int | None = None, max_length: int = 128
+    ) -> "UntunedEncoder":
+        """Load an encoder, or its first so many layers, and run it over a memory's texts."""
+        encoder = TextClassifier.from_pretrained(weights, 1, layers=layers, max_length=max_length)
+        return cls(encoder, encoder.encode_layers(texts))
+
+
+def fit_keys(
+    memory: Memory,
+    texts: Sequence[Text],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    encoder: UntunedEncoder | None = None,
+    held_out: Sequence[Text] = (),
+    taught: NDArray[np.bool_] | None = None,
+) -> tuple[dict[str, Key], Memory]:
+    """Fit the keys to a memory, and key its rows.
+
+    Parameters
+    ----------
+    memory : Memory
+        Its z and labels count, not its keys.
+    texts : sequence of Text
+        Its M texts or pairs.
+    tokenizer : PreTrainedTokenizerBase
+        The student's, which the text key reads by.
+    encoder : UntunedEncoder, optional
+        Fits the encoder key too.
+    held_out : sequence of Text
+        Texts on which something will be chosen: no sibling of theirs is in the fit, since a text that comes later has
+        none there. The siblings are keyed as a query is; :mod:`reaugkd.method.choice` leaves them out of the search.
+    taught : (M,) bool, optional
+        Which rows have a z by the teacher; all if left out. The others are keyed as a query is.
+
+    Returns
+    -------
+    tuple of dict of str to Key and Memory
+        The keys by name, and the memory with what each searches.
+    """
+    fitted = fit_rows(texts, held_out, taught)
+    kept, others = np.flatnonzero(fitted), np.flatnonzero(~fitted)
+    kept_texts, other_texts = ([texts[row] for row in rows.tolist()] for rows in (kept, others))
+    z, labels = memory.teacher_embeddings, memory.labels[kept]
+    aligned = AlignedKey.fit(z[kept], len(memory.classes))
+    text, text_keys = TextKey.fit(tokenizer, kept_texts, z[kept], labels, len(memory.classes))
+    keys: dict[str, Key] = {ALIGNED: aligned, TEXT: text}
+    found = {ALIGNED: aligned.embed(texts, z), TEXT: _merged(kept, text_keys, others, text.embed(other_texts))}
+    if encoder is not None:
+        keys[ENCODER], found[ENCODER] = keyed_by(encoder.encoder, encoder.pooled, memory, texts, fitted)
+    return keys, memory.with_keys(found)
+
+
+def fit_keys_by_split(
+    task: "Task", memory: Memory, student: TextClassifier, recipe: Recipe
+) -> dict[str, tuple[dict[str, Key], Memory]]:
+    """Fit the keys twice: for ``test`` to the whole memory, for ``validation`` apart from siblings of those rows.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    memory : Memory
+        Of the task's taught texts.
+    student : TextClassifier
+        Its tokenizer is read.
+    recipe : Recipe
+        ``encoder_key``, ``encoder_key_layers`` and ``max_length`` are used.
+
+    Returns
+    -------
+    dict of str to tuple
+        By split, what :func:`fit_keys` returns. What is chosen on validation rows is chosen with the second.
+    """
+    encoder, texts = None, task.taught_texts
+    if recipe.encoder_key is not None:
+        weights, layers = find_weights(recipe.encoder_key), recipe.encoder_key_layers
+        encoder = UntunedEncoder.of(weights, texts, layers=layers, max_length=recipe.max_length)
+    apart: dict[str, list[Text]] = {"test": [], "validation": task.texts("validation")}
+    return {
+        split: fit_keys(memory, texts, student.tokenizer, encoder=encoder, held_out=held_out)
+        for split, held_out in apart.items()
+    }
+
+
+def fit_rows(
+    texts: Sequence[Text], held_out: Sequence[Text], taught: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
+    """Return which rows (M,) a key may be fitted to; the arguments are those of :func:`fit_keys`."""
+    fitted = np.ones(len(texts), dtype=bool) if taught is None else taught.copy()
+    if len(held_out):
+        fitted &= ~have_siblings(texts, held_out)
+    if fitted.sum() < 2:  # hardly a text without a sibling is left: better a key of siblings than none
+        return np.ones(len(texts), dtype=bool) if taught is None else taught
+    return fitted
+
+
+def keyed_by(
+    encoder: TextClassifier | None,
+    pooled: NDArray[np.floating],
+    memory: Memory,
+    texts: Sequence[Text],
+    fitted: NDArray[np.bool_],
+) -> tuple[EncoderKey, NDArray[np.float32]]:
+    """Fit the encoder key to some rows of a memory, and key all of them.
+
+    Parameters
+    ----------
+    encoder : TextClassifier or None
+        The untuned encoder; None where all texts are encoded already.
+    pooled : (M, L + 1, d') float
+        What its layers make of the memory's texts.
+    memory : Memory
+        Its z and labels count.
+    texts : sequence of Text
+        Its M texts or pairs.
+    fitted : (M,) bool
+        Which rows the key is fitted to; the others are keyed as a query is.
+
+    Returns
+    -------
+    tuple of EncoderKey and (M, d' + d) float32
+        The key and the keys of all rows.
+    """
+    kept, others = np.flatnonzero(fitted), np.flatnonzero(~fitted)
+    kept_texts = [texts[row] for row in kept.tolist()]
+    key, keys = EncoderKey.fit(encoder, pooled[kept], kept_texts, memory.teacher_embeddings[kept], memory.labels[kept])
+    return key, _merged(kept, keys, others, key.keys(pooled[others]))
+
+
+def _merged(
+    kept: NDArray[np.int64], keys: NDArray[np.float32], others: NDArray[np.int64], other_keys: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    merged = np.empty((len(kept) + len(others), keys.shape[1]), dtype=np.float32)
+    merged[kept], merged[others] = keys, other_keys
+    return merged

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
-from reaugkd.errors import ReAugKDError, require
-from reaugkd.kinds import check_kinds
+from reaugkd.errors import ReAugKDError, check_kinds, require
 from reaugkd.measures.calibration import at_temperature
 
 if TYPE_CHECKING:  # a page that has sliders for these settings does not wait for FAISS

@@ -16,6 +16,8 @@ if TYPE_CHECKING:  # a second to import: who only loads a head does not wait for
     from reaugkd.networks.trainer import OnProgress
     from reaugkd.tasks.task import Task
 
+FEWEST_NUMBERS = 8
+
 
 def supervised_contrastive_loss(embeddings: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor:
     r"""Return the supervised contrastive loss in its L_out form (Khosla et al. 2020, equation 2).
@@ -182,3 +184,23 @@ class ContrastiveObjective(nn.Module):
         # Similarities over a small τ need more digits than bfloat16 has.
         with torch.autocast(embeddings.device.type, enabled=False):
             return {"loss": supervised_contrastive_loss(embeddings, labels, self.temperature)}
+
+
+def key_width(embeddings: NDArray[np.floating], classes: int) -> int:
+    """Return how many numbers a key of the teacher's embeddings needs: as many as classes, 8 at least.
+
+    The contrastive loss draws each class to a point, so the first principal components of z hold nearly all of it.
+
+    Parameters
+    ----------
+    embeddings : (N, d) float
+        z.
+    classes : int
+        C.
+
+    Returns
+    -------
+    int
+        At most d, and at most N.
+    """
+    return min(max(FEWEST_NUMBERS, classes), *embeddings.shape)

@@ -168,7 +168,7 @@ def alignment_in_words(aligned: dict[str, float]) -> str:
     Parameters
     ----------
     aligned : dict of str to float
-        As :func:`reaugkd.method.alignment.alignment` returns it.
+        As :func:`reaugkd.model.evaluation.alignment` returns it.
 
     Returns
     -------

@@ -20,9 +20,8 @@ from reaugkd.method.pool import Pool
 from reaugkd.method.projection import ProjectionHead
 from reaugkd.model.explanation import Explanation, explain
 from reaugkd.model.folder import ModelSettings, read_model, write_model
-from reaugkd.model.maps import ProjectionMaps
+from reaugkd.model.maps import ProjectionMaps, TrainingEpochs
 from reaugkd.networks.encoders import TextClassifier
-from reaugkd.networks.epochs import TrainingEpochs
 from reaugkd.networks.weights import hub_is_reachable, is_hub_name
 from reaugkd.recipe import Recipe
 from reaugkd.texts import Text, check_texts, label_text, texts_of
@@ -96,7 +95,7 @@ class ReAugKDClassifier:
         Parameters
         ----------
         student : TextClassifier
-            By :meth:`reaugkd.method.student.Student.fit`.
+            By :meth:`reaugkd.method.distillation.Student.fit`.
         memory : Memory
             By :meth:`reaugkd.method.memory.Memory.of`, of the same task.
         task : Task
@@ -116,7 +115,7 @@ class ReAugKDClassifier:
         True
         """
         from reaugkd.method.choice import choose_pool
-        from reaugkd.method.key_fitting import fit_keys_by_split
+        from reaugkd.method.keys import fit_keys_by_split
 
         recipe = recipe or Recipe()
         keyed = fit_keys_by_split(task, memory, student, recipe)

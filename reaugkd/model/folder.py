@@ -18,18 +18,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import check_writable, explain_disk_errors, read_text_file
+from reaugkd.files import check_writable, column_matrix, explain_disk_errors, matrix_column, read_text_file
 from reaugkd.method.encoder_key import EncoderKey
 from reaugkd.method.keys import ALIGNED, ENCODER, TEXT, AlignedKey, Key
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.method.projection import ProjectionHead
 from reaugkd.method.text_key import TextKey
-from reaugkd.model.maps import ProjectionMaps
+from reaugkd.model.maps import ProjectionMaps, TrainingEpochs
 from reaugkd.networks.encoders import TextClassifier
-from reaugkd.networks.epochs import TrainingEpochs
 from reaugkd.recipe import Recipe
-from reaugkd.tables import column_matrix, matrix_column
 
 if TYPE_CHECKING:
     from reaugkd.model.classifier import ReAugKDClassifier

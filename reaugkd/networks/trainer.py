@@ -1,17 +1,20 @@
-"""One training run on the Hugging Face Trainer: the batches, the progress, the resume."""
+"""One training run on the Hugging Face Trainer: the batches, the progress, and where an interrupted one goes on."""
 
 import math
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+from accelerate import PartialState
 from datasets import Dataset
+from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]  # public, but not marked as such
 from torch import Tensor, nn
 from transformers import (
     PreTrainedTokenizerBase,
@@ -28,10 +31,14 @@ from transformers import (
 from transformers.trainer import TRAINER_STATE_NAME
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.networks.epochs import TrainingEpochs
-from reaugkd.recipe import TrainingSettings
+from reaugkd.files import explain_disk_errors
+from reaugkd.recipe import STUDENT_STAGES, TEACHER_STAGES, TrainingSettings
+
+if TYPE_CHECKING:
+    from reaugkd.model.maps import TrainingEpochs
 
 SECONDS_BETWEEN_CHECKPOINTS = 60
+SECONDS_FOR_LOCK = 0.2
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ class Progress:
     steps: int = 0
     loss: float | None = None
     eta_seconds: float | None = None
-    epochs: TrainingEpochs | None = None
+    epochs: "TrainingEpochs | None" = None
 
 
 OnProgress = Callable[[Progress], None]
@@ -273,3 +280,69 @@ class _Bar(ProgressCallback):
         if self.training_bar is not None and "loss" in logs:
             self.training_bar.set_description(args.run_name)
             self.training_bar.set_postfix(loss=f"{float(logs['loss']):.3f}")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Refuse to work in a folder in which another process works."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    path = folder.with_name(f".{folder.name}.lock")
+    with ExitStack() as held:
+        try:
+            held.enter_context(WeakFileLock(path, timeout=SECONDS_FOR_LOCK))
+        except TimeoutError as error:
+            raise ReAugKDError(
+                f"Another training works in {str(folder)!r}; wait until it is done, or name another place for this one."
+            ) from error
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows removes no file that is open
+                path.unlink()
+
+
+@contextmanager
+def working_folder(folder: Path, *stages: str) -> Iterator[list[Path]]:
+    """Keep finished stages until all is done; then remove them, and those of other settings beside them.
+
+    Under ``accelerate launch`` every process goes through the same stages, and only the main one writes.
+
+    Parameters
+    ----------
+    folder : Path
+        The working folder.
+    *stages : str
+        Names by :func:`teacher_stages` or :func:`student_stages`.
+
+    Yields
+    ------
+    list of Path
+        A folder for each, with what an interrupted training left there.
+
+    Raises
+    ------
+    ReAugKDError
+        If the folder holds other things, another training works there, or the disk is full.
+    """
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    if folder.is_file() or not all(name.startswith((TEACHER_STAGES, STUDENT_STAGES)) for name in names):
+        raise ReAugKDError(f"The folder {str(folder)!r} is needed for unfinished work but holds other things; move it.")
+    processes = PartialState()
+    processes.wait_for_everyone()
+    paths = [folder / name for name in stages]
+    with _alone(folder) if processes.is_main_process else nullcontext(), explain_disk_errors(folder):
+        for path in paths:
+            path.mkdir(parents=True, exist_ok=True)
+        yield paths
+        processes.wait_for_everyone()
+        if processes.is_main_process:
+            try:
+                with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+                    folder.rename(
+                        Path(scratch) / "done"
+                    )  # at once: stages that are half removed would count as finished
+            except OSError as error:  # Windows holds files that are still in use
+                warnings.warn(
+                    f"All is finished, but its working folder {str(folder)!r} cannot be removed ({error}); delete it.",
+                    stacklevel=2,
+                )

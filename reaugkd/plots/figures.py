@@ -15,8 +15,7 @@ from reaugkd.texts import row_in_one_line
 
 if TYPE_CHECKING:  # a page that draws does not wait for torch
     from reaugkd.model.explanation import Explanation
-    from reaugkd.model.maps import ProjectionMaps
-    from reaugkd.networks.epochs import TrainingEpochs
+    from reaugkd.model.maps import ProjectionMaps, TrainingEpochs
 
 # Colours that colour-blind readers can tell apart (Okabe and Ito 2008), then four more for a tenth class and on.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8F7A00", "#7B61A8", "#A05A2C", "#5F7A61")

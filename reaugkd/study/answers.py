@@ -14,13 +14,12 @@ from transformers import AutoTokenizer
 from reaugkd.errors import ReAugKDError
 from reaugkd.measures.calibration import at_temperature, fit_temperature
 from reaugkd.measures.metrics import METRICS, log_loss
-from reaugkd.method.alignment import alignment
 from reaugkd.method.answers import EncodedTexts, answer
 from reaugkd.method.choice import STUDENT, best_settings, choose_linear, choose_weights
-from reaugkd.method.key_fitting import fit_keys, fit_rows, keyed_by
-from reaugkd.method.keys import ALIGNED, Key
+from reaugkd.method.keys import ALIGNED, Key, fit_keys, fit_rows, keyed_by
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool, log_pool, retrieve, smoothed
+from reaugkd.model.evaluation import alignment
 from reaugkd.networks.weights import find_weights
 from reaugkd.study.controls import control_answers
 from reaugkd.study.plan import POOLS, Run, Study, StudyEncoder, needs_teacher
@@ -103,7 +102,7 @@ def study_answers(study: Study, data: str | Path, work: str | Path, known: Study
         A row for each task, teacher, method, seed and answer: ``made_by``, metric, choice (JSON), ``validation``,
         ``test``, ``log_loss`` (nats), ``seconds`` of training, and of the N test rows ``predicted``, the labels, and
         ``gold_log_probability``; where there is a teacher, its own ``teacher`` score and how near the student's space
-        comes to its, see :func:`reaugkd.method.alignment.alignment`.
+        comes to its, see :func:`reaugkd.model.evaluation.alignment`.
 
     Raises
     ------

@@ -9,11 +9,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, ShuffleSplit
 from transformers import PreTrainedTokenizerBase
 
-from reaugkd.method.ngrams import NGrams
-from reaugkd.method.text_key import FOLDS, fit_apart
-from reaugkd.tasks.siblings import folds_apart
+from reaugkd.method.text_key import FOLDS, NGrams, fit_apart
 from reaugkd.tasks.task import Task
-from reaugkd.texts import Labels, Text
+from reaugkd.texts import Labels, Text, folds_apart
 
 CLIP = 0.01
 """The least probability of a soft label whose logarithm is a target: below, the logarithm is all that counts."""

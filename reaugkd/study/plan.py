@@ -11,9 +11,8 @@ from typing import Any
 
 import yaml
 
-from reaugkd.errors import ReAugKDError, reason
+from reaugkd.errors import ReAugKDError, read_as, read_named, reason
 from reaugkd.files import read_text_file
-from reaugkd.kinds import read_as, read_named
 from reaugkd.recipe import STUDENT_EPOCHS, TEACHER_EPOCHS, Recipe, check_seed
 from reaugkd.tasks.sources import load_files
 from reaugkd.tasks.task import SPLITS, UNLABELLED, Task

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.files import check_writable, whole_file
+from reaugkd.method.distillation import Student
 from reaugkd.method.memory import Memory
 from reaugkd.method.projection import ProjectionHead
-from reaugkd.method.student import Student
 from reaugkd.method.teacher import TeacherOutputs
 from reaugkd.networks.encoders import TextClassifier, normalize
 from reaugkd.networks.trainer import Progress

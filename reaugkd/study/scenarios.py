@@ -16,13 +16,12 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.measures.metrics import METRICS
 from reaugkd.method.answers import EncodedTexts, answer
 from reaugkd.method.choice import choose_linear, choose_pool
+from reaugkd.method.distillation import Student
 from reaugkd.method.encoder_key import EncoderKey
-from reaugkd.method.key_fitting import UntunedEncoder, fit_keys
-from reaugkd.method.keys import ALIGNED, ENCODER, TEXT, Key
+from reaugkd.method.keys import ALIGNED, ENCODER, TEXT, Key, UntunedEncoder, fit_keys
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import Pool
 from reaugkd.method.projection import ProjectionHead
-from reaugkd.method.student import Student
 from reaugkd.method.teacher import TeacherOutputs
 from reaugkd.networks.encoders import TextClassifier, normalize
 from reaugkd.networks.weights import find_weights

@@ -11,9 +11,8 @@ import datasets
 import pandas as pd
 import pyarrow.parquet as pq
 
-from reaugkd.errors import ReAugKDError, reason, require
+from reaugkd.errors import ReAugKDError, read_as, reason, require
 from reaugkd.files import explain_disk_errors, find_file, read_json_lines
-from reaugkd.kinds import read_as
 from reaugkd.networks.weights import hub_is_reachable
 from reaugkd.tasks.task import Task, make_task, row_ids, with_unlabelled
 from reaugkd.texts import MAX_CHARACTERS, as_text, label_text, with_index_as_columns

@@ -15,8 +15,7 @@ from sklearn.model_selection import train_test_split
 
 from reaugkd.errors import ReAugKDError, require
 from reaugkd.measures.metrics import METRICS
-from reaugkd.tasks.siblings import have_siblings
-from reaugkd.texts import Text, as_text, check_text, label_text, texts_of, with_index_as_columns
+from reaugkd.texts import Text, as_text, check_text, have_siblings, label_text, texts_of, with_index_as_columns
 
 SPLITS = ("train", "validation", "test")
 UNLABELLED = "unlabelled"  # the split, which a task may have, of texts that only the teacher labels

@@ -9,8 +9,8 @@ from scipy import stats
 
 from reaugkd.analysis.comparison import OUTCOMES, Comparison, check_comparable, compare, comparison_in_words
 from reaugkd.analysis.edits import Edit, apply_patch
+from reaugkd.analysis.significance import Interval
 from reaugkd.errors import ReAugKDError
-from reaugkd.measures.significance import Interval
 from reaugkd.method.answers import Answers, EncodedTexts, changed_answers
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool, Pooled

@@ -9,7 +9,7 @@ import pytest
 from reaugkd.analysis.edits import Edit, additions, apply_patch, check_patch, fitting, read_patch, write_patch
 from reaugkd.errors import ReAugKDError
 from reaugkd.method.answers import changed_answers
-from reaugkd.method.key_fitting import UntunedEncoder, fit_keys
+from reaugkd.method.keys import UntunedEncoder, fit_keys
 from reaugkd.method.memory import LABELLED_BY
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model.classifier import ReAugKDClassifier

@@ -11,7 +11,7 @@ from reaugkd.analysis.refit import refit_pool, with_encoder_key
 from reaugkd.errors import ReAugKDError
 from reaugkd.method import choice
 from reaugkd.method.choice import choose_pool
-from reaugkd.method.key_fitting import fit_keys
+from reaugkd.method.keys import fit_keys
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model.classifier import ReAugKDClassifier
 

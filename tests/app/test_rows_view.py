@@ -14,7 +14,7 @@ from app.parts.row_table import listed_html
 from app.views.compare import DIFFERING, CompareView
 from app.views.errors import ANY, ErrorsView
 from app.views.rows import in_words
-from reaugkd.measures.reliability import expected_calibration_error
+from reaugkd.measures.calibration import expected_calibration_error
 from reaugkd.plots.links import PageState, app_link
 
 MEMORIES = [0, 1, 2]

@@ -14,7 +14,7 @@ import torch
 from app_speed import grown
 from key_cost import in_turn
 
-from reaugkd.method.key_fitting import UntunedEncoder, fit_keys
+from reaugkd.method.keys import UntunedEncoder, fit_keys
 from reaugkd.method.pool import KeySettings
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.networks.encoders import TextClassifier

@@ -8,7 +8,7 @@ from sibling_texts import share_right, shuffled_families
 from reaugkd.method import encoder_key
 from reaugkd.method.encoder_key import PENALTIES, EncoderKey
 from reaugkd.networks.encoders import TextClassifier
-from reaugkd.tasks.siblings import folds_apart
+from reaugkd.texts import folds_apart
 
 TEXTS = [f"row {first}{second}" for first in "abcdefgh" for second in "abcdefgh"][:60]  # no two are siblings
 LABELS = np.arange(60) % 3

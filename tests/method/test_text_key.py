@@ -1,15 +1,19 @@
-"""The text key: by hand, and that a memory is never found by its own label."""
+"""The text key, its n-grams and its ridge: by hand, and that a memory is never found by its own label."""
+
+from collections import Counter
 
 import numpy as np
 import pytest
 from memories import unit
+from scipy.sparse import csr_matrix, random_array
 from sibling_texts import WORDS, share_right, shuffled_families, word_tokenizer
 from sklearn.linear_model import Ridge
+from transformers import AutoTokenizer
 
 from reaugkd.method import text_key
-from reaugkd.method.ngrams import NGrams
-from reaugkd.method.text_key import PENALTIES, TextKey
-from reaugkd.tasks.siblings import folds_apart
+from reaugkd.method.text_key import LONGEST, PENALTIES, TOLERANCE, NGrams, TextKey, ngram_counts, sparse_ridge
+from reaugkd.networks.encoders import TextClassifier
+from reaugkd.texts import folds_apart
 
 SEEDS = range(8)
 CHANCE = 0.05  # of 800 families; the standard deviation of a share by chance is 0.018
@@ -193,3 +197,212 @@ def test_a_handful_of_families_is_keyed_too(tokenizer, texts):
     key, keys = TextKey.fit(tokenizer, texts, z, labels, 2)
     assert np.isfinite(keys).all()
     assert keys.shape == key.embed(texts).shape == (len(texts), min(8, len(texts)) + 1)
+
+
+TEXTS = ["rain and snow and rain", "iron", "Iron-rain, unheardof!", "snow and snow and snow and snow", "the iron fog"]
+PAIRS = [
+    ("rain and snow", "and snow melts"),
+    ("iron iron", "iron iron"),
+    ("fog", "the zinc"),
+    ("and snow and snow", "snow"),
+]
+
+
+@pytest.fixture(scope="module")
+def toy_tokenizer(toy_encoder_folder):
+    return AutoTokenizer.from_pretrained(toy_encoder_folder)
+
+
+def counted(tokenizer, text):
+    """How often a text holds each n-gram, as tuples of the tokenizer's numbers."""
+    numbers = tokenizer.convert_tokens_to_ids(tokenizer.tokenize(text))
+    spans = ((start, start + length) for length in range(1, LONGEST + 1) for start in range(len(numbers) - length + 1))
+    return Counter(tuple(numbers[start:end]) for start, end in spans)
+
+
+def counted_pair(tokenizer, pair):
+    """The n-grams of either text, those that both hold and those that one of them holds alone."""
+    first, second = (counted(tokenizer, text) for text in pair)
+    both, one = set(first) & set(second), set(first) ^ set(second)
+    return first + second + Counter({("both", *gram): 1 for gram in both} | {("one", *gram): 1 for gram in one})
+
+
+def number_of(tokenizer, gram):
+    """Its number in the base of the vocabulary and one more, 0 being no subword."""
+    base = len(tokenizer) + 1
+    kind, gram = ({"both": 1, "one": 2}[gram[0]], gram[1:]) if isinstance(gram[0], str) else (0, gram)
+    return sum((subword + 1) * base**place for place, subword in enumerate(reversed(gram))) + kind * base**LONGEST
+
+
+def by_hand(tokenizer, texts):
+    count = counted if isinstance(texts[0], str) else counted_pair
+    return [{number_of(tokenizer, gram): times for gram, times in count(tokenizer, text).items()} for text in texts]
+
+
+@pytest.mark.parametrize("texts", [TEXTS, PAIRS], ids=["texts", "pairs"])
+def test_counts_are_those_of_a_loop_over_the_tokenizers_numbers(toy_tokenizer, texts):
+    rows, numbers, counts = ngram_counts(toy_tokenizer, texts)
+    wanted = by_hand(toy_tokenizer, texts)
+    found = [dict(zip(numbers[rows == row], counts[rows == row], strict=True)) for row in range(len(texts))]
+    assert found == wanted
+    assert (np.lexsort((numbers, rows)) == np.arange(len(rows))).all()
+
+
+def test_of_a_pair_what_both_hold_is_told_from_what_one_holds_alone(toy_tokenizer):
+    found = [set(counts) for counts in by_hand(toy_tokenizer, [("rain", "rain"), ("rain", "snow"), ("snow", "rain")])]
+    rows, numbers, _ = ngram_counts(toy_tokenizer, [("rain", "rain"), ("rain", "snow"), ("snow", "rain")])
+    assert [set(numbers[rows == row].tolist()) for row in range(3)] == found
+    assert found[1] == found[2]
+    assert len(found[0] & found[1]) == 1  # that rain is there, but not that both hold it
+
+
+def tf_idf_by_hand(tokenizer, known, texts):
+    """Rows over the n-grams of the known texts, in ascending order, and those n-grams."""
+    counts = by_hand(tokenizer, known)
+    held_by = Counter(gram for one in counts for gram in one)
+    numbers = sorted(held_by)
+    rows = np.zeros((len(texts), len(numbers)))
+    for row, of_text in enumerate(by_hand(tokenizer, texts)):
+        values = {
+            gram: (1 + np.log(times)) * (1 + np.log((1 + len(known)) / (1 + held_by[gram])))
+            for gram, times in of_text.items()
+        }
+        length = np.sqrt(sum(value**2 for value in values.values()))
+        for gram, value in values.items():
+            if gram in held_by:
+                rows[row, numbers.index(gram)] = value / length
+    return rows, numbers
+
+
+@pytest.mark.parametrize(("known", "asked"), [(TEXTS, TEXTS), (TEXTS[:3], TEXTS), (PAIRS, PAIRS), (PAIRS[:2], PAIRS)])
+def test_a_row_is_tf_idf_by_hand(toy_tokenizer, known, asked):
+    found = NGrams.of(toy_tokenizer, known)
+    wanted, numbers = tf_idf_by_hand(toy_tokenizer, known, asked)
+    np.testing.assert_array_equal(found.numbers, numbers)
+    assert (len(found), found.texts) == (len(numbers), len(known))
+    matrix = found.matrix(toy_tokenizer, asked)
+    np.testing.assert_allclose(matrix.toarray(), wanted, atol=1e-6)
+    assert matrix.dtype == np.float32
+
+
+def test_what_is_not_known_makes_a_row_shorter(toy_tokenizer):
+    found = NGrams.of(toy_tokenizer, ["rain and snow", "iron"])
+    lengths = np.linalg.norm(found.matrix(toy_tokenizer, ["iron", "iron fog", "fog zinc"]).toarray(), axis=1)
+    assert lengths[0] == pytest.approx(1, abs=1e-6)
+    # iron stands in one of two texts; fog, and iron before fog, in none.
+    known, unknown = 1 + np.log(3 / 2), 1 + np.log(3)
+    assert lengths[1] == pytest.approx(known / np.sqrt(known**2 + 2 * unknown**2), abs=1e-6)
+    assert lengths[2] == 0
+
+
+@pytest.mark.parametrize("texts", [TEXTS, PAIRS], ids=["texts", "pairs"])
+def test_texts_one_by_one_give_what_many_give(toy_tokenizer, monkeypatch, texts):
+    many = NGrams.of(toy_tokenizer, texts)
+    monkeypatch.setattr(text_key, "WORDS_AT_A_TIME", 1)
+    one = NGrams.of(toy_tokenizer, texts)
+    np.testing.assert_array_equal(one.numbers, many.numbers)
+    np.testing.assert_array_equal(one.rarity, many.rarity)
+    rows = [many.matrix(toy_tokenizer, [text]).toarray()[0] for text in texts]
+    np.testing.assert_array_equal(rows, many.matrix(toy_tokenizer, texts).toarray())
+
+
+def test_of_too_many_those_that_the_most_texts_hold_are_kept(toy_tokenizer, monkeypatch):
+    every = NGrams.of(toy_tokenizer, TEXTS)
+    held_by = Counter(gram for counts in by_hand(toy_tokenizer, TEXTS) for gram in counts)
+    monkeypatch.setattr(text_key, "MOST_NGRAMS", 5)
+    few = NGrams.of(toy_tokenizer, TEXTS)
+    assert (np.diff(few.numbers) > 0).all()
+    kept = [held_by[number] for number in few.numbers.tolist()]
+    assert sorted(kept, reverse=True) == sorted(held_by.values(), reverse=True)[:5]
+    np.testing.assert_array_equal(few.rarity, every.rarity[np.searchsorted(every.numbers, few.numbers)])
+
+
+def test_a_long_text_is_read_to_its_end(toy_tokenizer):
+    text = "rain " * 500 + "zinc"  # the encoder takes 64 subwords
+    rows, numbers, counts = ngram_counts(toy_tokenizer, [text])
+    assert dict(zip(numbers, counts, strict=True)) == by_hand(toy_tokenizer, [text])[0]
+    assert set(rows) == {0}
+
+
+@pytest.mark.parametrize("texts", [[], TEXTS], ids=["none", "some"])
+def test_no_texts_have_no_rows(toy_tokenizer, texts):
+    found = NGrams.of(toy_tokenizer, TEXTS)
+    assert found.matrix(toy_tokenizer, texts).shape == (len(texts), len(found))
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [TEXTS, ["[SEP] rain [CLS]", "[UNK] snow", "iron"], ["rain and " * 200, "snow"], ["[PAD]"], PAIRS],
+    ids=["texts", "special words", "one is cut", "nothing else", "pairs"],
+)
+def test_what_a_network_read_of_the_texts_gives_the_same_ngrams(toy_encoder_folder, toy_tokenizer, texts):
+    tokens = TextClassifier.from_pretrained(toy_encoder_folder, 2, max_length=16).tokenize(texts)
+    for found, wanted in zip(
+        ngram_counts(toy_tokenizer, texts, tokens), ngram_counts(toy_tokenizer, texts), strict=True
+    ):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_text_that_a_network_read_whole_is_not_cut_again(toy_encoder_folder, toy_tokenizer):
+    tokens = TextClassifier.from_pretrained(toy_encoder_folder, 2).tokenize(TEXTS)
+    rows, numbers, counts = ngram_counts(toy_tokenizer, ["never read"] * len(TEXTS), tokens)
+    for found, wanted in zip((rows, numbers, counts), ngram_counts(toy_tokenizer, TEXTS), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def sparse_rows(rows, columns, seed=0):
+    """Rows of length 1 with about ten numbers, as TF-IDF has."""
+    given = random_array((rows, columns), density=10 / columns, rng=np.random.default_rng(seed), format="csr")
+    lengths = np.sqrt(given.multiply(given).sum(axis=1))
+    return csr_matrix(given / np.maximum(lengths, 1e-12)[:, None], dtype=np.float32)
+
+
+def targets(rows, width=5, seed=1):
+    return (np.random.default_rng(seed).normal(size=(rows, width)) + 2).astype(np.float32)
+
+
+def exact(features, wanted, penalty):
+    ridge = Ridge(alpha=penalty, solver="cholesky").fit(features.toarray().astype(float), wanted.astype(float))
+    return ridge.coef_.T, ridge.intercept_
+
+
+@pytest.mark.parametrize("penalty", [3.0, 1.0, 0.3, 0.1])
+@pytest.mark.parametrize(("rows", "columns"), [(300, 40), (60, 400)], ids=["tall", "wide"])
+def test_the_layer_is_that_of_scikit_learn_within_the_accuracy_that_is_promised(rows, columns, penalty):
+    features, wanted = sparse_rows(rows, columns), targets(rows)
+    weight, bias = sparse_ridge(features, wanted, penalty)
+    best, best_bias = exact(features, wanted, penalty)
+    dense = features.toarray().astype(np.float64)
+    centred = dense - dense.mean(axis=0)
+    right = centred.T @ (wanted - wanted.mean(axis=0, dtype=np.float64))
+    left = centred.T @ centred + penalty * np.eye(columns)
+    np.testing.assert_allclose(left @ best, right, atol=1e-9)
+    missed = np.linalg.norm(left @ weight - right, axis=0) / np.linalg.norm(right, axis=0)
+    assert missed.max() <= 1.01 * TOLERANCE
+    # ‖left (W - W*)‖ = ‖missed‖, so no weight is farther off than this by the smallest eigenvalue.
+    allowed = 1.01 * TOLERANCE * np.linalg.norm(right, axis=0) / np.linalg.eigvalsh(left)[0]
+    assert (np.linalg.norm(weight - best, axis=0) <= allowed).all()
+    np.testing.assert_allclose(weight, best, atol=2e-3 * np.abs(best).max())
+    np.testing.assert_allclose(bias, best_bias, atol=1e-3)
+
+
+def test_the_bias_takes_what_all_targets_have_in_common():
+    features, wanted = sparse_rows(200, 30), targets(200)
+    weight, bias = sparse_ridge(features, wanted, 0.5)
+    moved, moved_bias = sparse_ridge(features, wanted + np.float32(7), 0.5)
+    np.testing.assert_allclose(moved, weight, atol=2e-3 * np.abs(weight).max())
+    np.testing.assert_allclose(moved_bias - bias, 7, atol=1e-3)
+    np.testing.assert_allclose((features @ weight + bias).mean(axis=0), wanted.mean(axis=0), atol=1e-5)
+
+
+def test_targets_that_are_all_alike_are_the_bias_alone():
+    weight, bias = sparse_ridge(sparse_rows(50, 20), np.full((50, 2), 3, dtype=np.float32), 1.0)
+    np.testing.assert_array_equal(weight, 0)
+    np.testing.assert_allclose(bias, 3)
+
+
+def test_a_heavier_penalty_makes_smaller_weights():
+    features, wanted = sparse_rows(200, 30), targets(200)
+    sizes = [np.linalg.norm(sparse_ridge(features, wanted, penalty)[0]) for penalty in (0.1, 1.0, 10.0, 1e4)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] < 0.02 * sizes[0]

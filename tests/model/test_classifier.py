@@ -11,7 +11,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundEr
 from pool_by_hand import answered_by_hand
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.method.key_fitting import UntunedEncoder, fit_keys
+from reaugkd.method.keys import UntunedEncoder, fit_keys
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model.classifier import ReAugKDClassifier

@@ -1,4 +1,4 @@
-"""The projection maps: placing a query by hand, and the joint layout."""
+"""The maps: placing a query by hand, the joint layout, and the epochs of a training."""
 
 import subprocess
 import sys
@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 from memories import memory_of
 
-from reaugkd.model.maps import ProjectionMaps, fit_maps, joint_umap
+from reaugkd.analysis.edits import Edit, apply_patch
+from reaugkd.method.distillation import train_classifier
+from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.model.maps import WATCHED_ROWS, EpochWatch, ProjectionMaps, TrainingEpochs, fit_maps, joint_umap
+from reaugkd.networks.encoders import TextClassifier
+from reaugkd.recipe import DistillationSettings, TrainingSettings
 
 
 def unit(vectors):
@@ -105,3 +110,95 @@ def test_a_handful_of_rows_is_laid_out_too(rows):
 def test_rows_that_are_all_the_same_are_laid_out_too():
     points = joint_umap([np.ones((20, 4), dtype=np.float32)] * 2)
     assert all(np.isfinite(space).all() for space in points)
+
+
+def embeddings(rows, seed=0):
+    return np.random.default_rng(seed).normal(size=(rows, 6)).astype(np.float32)
+
+
+LABELS = np.asarray(["a", "b"] * 2_500)
+
+
+def test_the_axes_are_the_principal_ones_of_the_teachers_embeddings_and_stay(tmp_path):
+    z, x = embeddings(40).astype(np.float64), embeddings(40, seed=1)
+    _, lengths, axes = np.linalg.svd(z - z.mean(axis=0), full_matrices=False)
+    watch = EpochWatch(z.astype(np.float32), LABELS)
+    for epoch in (0, 1):
+        epochs = watch.seen(epoch, x + epoch, tmp_path / "epochs.parquet")
+    for found, wanted in (
+        (epochs.teacher_points, (z - z.mean(axis=0)) @ axes[:2].T),
+        (epochs.student_points[1], (x + 1 - z.mean(axis=0)) @ axes[:2].T),
+    ):
+        signs = np.sign((found * wanted).sum(axis=0))  # an axis may point either way
+        np.testing.assert_allclose(found * signs, wanted, atol=1e-4)
+    assert epochs.explained == pytest.approx((lengths[:2] ** 2).sum() / (lengths**2).sum(), abs=1e-6)
+
+
+def test_of_many_memories_some_evenly_drawn_are_watched():
+    rows = EpochWatch(embeddings(5_000), LABELS).rows
+    assert len(rows) == WATCHED_ROWS
+    assert rows[0] == 0
+    assert rows[-1] == 4_999
+    assert set(np.diff(rows)) <= {16, 17}
+
+
+def test_what_was_seen_survives_an_interruption_and_an_epoch_seen_again_is_kept_once(tmp_path):
+    z, path = embeddings(10), tmp_path / "epochs.parquet"
+    first = EpochWatch(z, LABELS)
+    for epoch in (0, 1, 2):
+        first.seen(epoch, embeddings(10, seed=epoch), path)
+    again = EpochWatch(z, LABELS).seen(2, embeddings(10, seed=9), path)
+    assert len(again) == 3
+    loaded = TrainingEpochs.load(path)
+    np.testing.assert_array_equal(loaded.student_points, again.student_points)
+    np.testing.assert_array_equal(loaded.rows, np.arange(10))
+    assert loaded.labels.tolist() == ["a", "b"] * 5
+    assert loaded.explained == again.explained
+    np.testing.assert_array_equal(EpochWatch(z, LABELS).seen(0, z, path).student_points[0], again.teacher_points)
+
+
+def test_a_student_that_is_watched_learns_the_same(toy_task, toy_encoder_folder, tmp_path):
+    settings = TrainingSettings(2, learning_rate=1e-3, batch_size=16, bf16=False)
+    loss = DistillationSettings(soft_label_weight=0, gold_label_weight=1, relational_weight=0)
+    seen = []
+
+    def look(epoch, student):
+        seen.append((epoch, student.encode(["iron and steel"])[0][0]))
+
+    def student(name, **options):
+        given = (TextClassifier, toy_encoder_folder, toy_task, settings, loss, tmp_path / name, name)
+        return train_classifier(*given, on_progress=lambda _: None, **options)
+
+    watched, alone = student("watched", on_epoch=look), student("alone")
+    assert [epoch for epoch, _ in seen] == [0, 1, 2]
+    assert not np.allclose(seen[0][1], seen[1][1])
+    text = ["plum and rain"]
+    np.testing.assert_array_equal(watched.encode(text)[1], alone.encode(text)[1])
+    np.testing.assert_array_equal(seen[-1][1], watched.encode(["iron and steel"])[0][0])
+
+
+def test_a_trained_model_keeps_the_epochs_of_its_student(toy_model, toy_recipe):
+    epochs, memory = toy_model.epochs, toy_model.memory
+    assert len(epochs) == toy_recipe.epochs + 1
+    np.testing.assert_array_equal(epochs.rows, np.arange(len(memory)))
+    assert epochs.labels.tolist() == memory.rows["label"].tolist()
+    distance = np.linalg.norm(epochs.student_points - epochs.teacher_points, axis=2).mean(axis=1)
+    assert distance[-1] < 0.7 * distance[0]
+
+
+def test_an_edited_memory_keeps_the_epochs_of_the_rows_that_are_left(toy_model, tmp_path):
+    epochs, rows = toy_model.epochs, toy_model.memory.rows
+    edited = apply_patch(toy_model, (Edit("remove", rows["id"].iloc[0]),)).epochs
+    np.testing.assert_array_equal(edited.rows, np.arange(len(rows) - 1))
+    np.testing.assert_array_equal(edited.student_points, epochs.student_points[:, 1:])
+    unwatched = toy_model.memory.rows["id"].drop(epochs.rows)
+    assert unwatched.empty  # all are watched; so the patch below leaves none that was
+    texts = [Edit("add", f"new-{number}", toy_model.classes_[0], f"apple {number}") for number in range(3)]
+    emptied = apply_patch(toy_model, (*texts, *(Edit("remove", name) for name in rows["id"])))
+    assert emptied.epochs is None
+    emptied.save_pretrained(tmp_path / "model")
+    assert ReAugKDClassifier.from_pretrained(tmp_path / "model").predict(["apple"]).tolist() == [emptied.classes_[0]]
+    turned = epochs.of_rows(np.asarray([7, 5, 4]))
+    np.testing.assert_array_equal(turned.rows, [2, 1, 0])
+    np.testing.assert_array_equal(turned.student_points, epochs.student_points[:, [4, 5, 7]])
+    assert turned.labels.tolist() == epochs.labels[[4, 5, 7]].tolist()

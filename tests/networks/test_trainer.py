@@ -1,4 +1,4 @@
-"""The training run: settings, batches, determinism, progress and resume."""
+"""The training run: settings, batches, determinism, progress, resume and the working folder."""
 
 from dataclasses import replace
 
@@ -13,8 +13,8 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.method.distillation import DistillationObjective
 from reaugkd.networks import trainer
 from reaugkd.networks.encoders import TextClassifier
-from reaugkd.networks.trainer import Progress, collate, run_trainer
-from reaugkd.recipe import GOLD_ONLY, TrainingSettings
+from reaugkd.networks.trainer import Progress, collate, run_trainer, working_folder
+from reaugkd.recipe import GOLD_ONLY, TEACHER_STAGES, TrainingSettings
 
 SETTINGS = TrainingSettings(epochs=4, learning_rate=0.05, batch_size=8, bf16=False, seed=3)  # 5 steps an epoch
 
@@ -261,3 +261,22 @@ def test_a_torch_that_is_built_for_cuda_trains_where_there_is_no_gpu(tmp_path, m
 def test_a_setting_of_another_kind_is_refused(name, value, wanted):
     with pytest.raises(ReAugKDError, match=f"The setting {name} is {value!r}; it must be {wanted}"):
         replace(SETTINGS, **{name: value})
+
+
+def test_two_trainings_do_not_work_in_one_folder(tmp_path):
+    folder = tmp_path / "model.partial"
+    with (
+        working_folder(folder, TEACHER_STAGES + "a"),
+        pytest.raises(ReAugKDError, match="Another training works in .*partial"),
+        working_folder(folder, TEACHER_STAGES + "a"),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    with working_folder(folder, TEACHER_STAGES + "a"):
+        pass
+
+
+def test_a_training_that_failed_leaves_no_lock(tmp_path):
+    with pytest.raises(ValueError, match="stopped"), working_folder(tmp_path / "model.partial", TEACHER_STAGES + "a"):
+        raise ValueError("stopped")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.partial"]

@@ -9,8 +9,7 @@ import pytest
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model.card import METHOD_NAMES
 from reaugkd.model.explanation import Explanation, KeyPart, Neighbour
-from reaugkd.model.maps import ProjectionMaps
-from reaugkd.networks.epochs import TrainingEpochs
+from reaugkd.model.maps import ProjectionMaps, TrainingEpochs
 from reaugkd.plots.figures import (
     MAX_BARS,
     MAX_MAP_POINTS,

@@ -9,13 +9,12 @@ from sibling_texts import TELLING, WORDS, shuffled_families, word_tokenizer
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import train_test_split
 
-from reaugkd.method.key_fitting import fit_rows
-from reaugkd.method.ngrams import NGrams
-from reaugkd.method.text_key import PENALTIES
+from reaugkd.method.keys import fit_rows
+from reaugkd.method.text_key import PENALTIES, NGrams
 from reaugkd.study import controls
 from reaugkd.study.controls import STRENGTHS, gold_classifier, words_classifier
-from reaugkd.tasks.siblings import folds_apart
 from reaugkd.tasks.task import make_task
+from reaugkd.texts import folds_apart
 
 
 @pytest.fixture(scope="module")

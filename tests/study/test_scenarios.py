@@ -11,8 +11,8 @@ from memories import brute_force, unit
 from toy_data import toy_rows
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.method.key_fitting import UntunedEncoder
-from reaugkd.method.student import Student
+from reaugkd.method.distillation import Student
+from reaugkd.method.keys import UntunedEncoder
 from reaugkd.method.teacher import TeacherOutputs
 from reaugkd.recipe import DistillationSettings, Recipe
 from reaugkd.study import scenarios

@@ -17,9 +17,9 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.method import choice
 from reaugkd.method.answers import EncodedTexts, answer
 from reaugkd.method.choice import choose_linear, choose_pool
-from reaugkd.method.key_fitting import UntunedEncoder, fit_keys
+from reaugkd.method.distillation import Student
+from reaugkd.method.keys import UntunedEncoder, fit_keys
 from reaugkd.method.memory import Memory
-from reaugkd.method.student import Student
 from reaugkd.method.teacher import TeacherOutputs
 from reaugkd.study import answers as answers_module
 from reaugkd.study import controls, scenarios

@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 from sklearn.metrics import matthews_corrcoef
 
+from reaugkd.analysis.significance import drawn, drawn_differences, interval, mcnemar
 from reaugkd.errors import ReAugKDError
-from reaugkd.measures.significance import drawn, drawn_differences, interval, mcnemar
 
 
 def paired_bootstrap(*given, **options):

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from reaugkd.errors import ReAugKDError
-from reaugkd.kinds import read_as, read_named
+from reaugkd.errors import ReAugKDError, read_as, read_named
 from reaugkd.method.pool import KeySettings
 from reaugkd.recipe import Recipe
 
