@@ -374,7 +374,12 @@ def _styled(figure: go.Figure, title: str) -> go.Figure:
 
 
 def points_figure(
-    points: NDArray[np.floating], colourings: Mapping[str, Sequence[str]], texts: Sequence[str], title: str
+    points: NDArray[np.floating],
+    colourings: Mapping[str, Sequence[str]],
+    texts: Sequence[str],
+    title: str,
+    *,
+    layout: str = "UMAP",
 ) -> go.Figure:
     """Draw one layout several times side by side, each time coloured by something else.
 
@@ -388,6 +393,8 @@ def points_figure(
         What is shown when the pointer rests on a point.
     title : str
         The finding.
+    layout : str
+        By which method the points were laid out, for the names of the axes.
 
     Returns
     -------
@@ -400,9 +407,9 @@ def points_figure(
         _add_points(figure, column, points, groups, class_colours(sorted(set(groups))), hover)
         of_panel = {"legendgroup": panel, "legendgrouptitle_text": panel, "showlegend": True}
         figure.update_traces(**of_panel, marker={"size": 5, "opacity": 0.8}, col=column)
-    figure.update_xaxes(showticklabels=False, zeroline=False, title="UMAP 1")
+    figure.update_xaxes(showticklabels=False, zeroline=False, title=f"{layout} 1")
     figure.update_yaxes(showticklabels=False, zeroline=False)
-    figure.update_yaxes(title="UMAP 2", col=1)
+    figure.update_yaxes(title=f"{layout} 2", col=1)
     legend = {"orientation": "v", "x": 1.01, "groupclick": "toggleitem", "itemsizing": "constant"}
     figure.update_layout(height=600, legend=legend)
     return _styled(figure, title)

@@ -265,6 +265,12 @@ def test_one_layout_is_drawn_once_for_each_colouring():
         ("x", "b"): ([2, 6], [3, 7], ["x", "z"]),
         ("x2", "c"): ([0, 2, 4, 6], [1, 3, 5, 7], list("wxyz")),
     }
+    assert figure.layout.xaxis2.title.text == "UMAP 1"
+
+
+def test_the_axes_of_a_layout_are_named_after_its_method():
+    figure = points_figure(np.zeros((2, 2)), {"label": ["a", "b"]}, ["one", "two"], "a finding", layout="t-SNE")
+    assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == ("t-SNE 1", "t-SNE 2")
 
 
 def test_a_groups_name_with_a_tag_is_shown_as_text():
