@@ -22,11 +22,13 @@ def read_notebook(text: str) -> nbformat.NotebookNode:
 
 def shown(data: dict[str, Any]) -> dict[str, Any]:
     """Leave a picture alone where there is one, and a sentence where there was a widget."""
+    if "image/png" in data:
+        return {"image/png": data["image/png"]}
     if WIDGET in data:
         return {"text/markdown": "*Here Jupyter shows a widget: open the notebook to move it.*"}
-    if PLOTLY in data and "image/png" not in data:
+    if PLOTLY in data:
         return {"text/markdown": "*Here Jupyter draws a plot: open the notebook to see it.*"}
-    return {"image/png": data["image/png"]} if "image/png" in data else data
+    return data
 
 
 def describe(cell: nbformat.NotebookNode, alt: str | None) -> None:
