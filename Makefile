@@ -1,11 +1,11 @@
-# make app | test | test-all | lab | docs | check. Each makes .venv with the pinned packages it needs, then runs.
+# make app | test | test-all | lab | notebooks | docs | check. Each makes .venv with the pinned packages it needs, then runs.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal --durations=10
 
-.PHONY: app test test-all lab docs check clean
+.PHONY: app test test-all lab notebooks docs check clean
 
 app: .venv/app
 	$(BIN)/python app/main.py
@@ -18,6 +18,9 @@ test-all: .venv/test
 
 lab: .venv/lab
 	$(BIN)/jupyter lab notebooks
+
+notebooks: .venv/test
+	$(BIN)/python docs/run_notebooks.py
 
 docs: .venv/docs
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs --doctree-dir docs/_build/doctrees . docs/_build/html

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from accelerate import PartialState
+from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]  # public, but not marked as such
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.files import check_writable
@@ -242,7 +243,7 @@ def load_or_train(
         Outputs of a teacher that was trained before; then none is trained.
     ablations : bool
         Train the students of the ablations too, score them all, and fit maps, as :func:`train` does. Without, the one
-        student takes a third of the time, and the model has neither figures nor maps.
+        student takes a third of the time, and the model need have neither figures nor maps.
     on_progress : callable, optional
         Gets the progress of a training; a bar is drawn if left out.
 
@@ -258,22 +259,25 @@ def load_or_train(
 
     Examples
     --------
+    >>> alone = load_or_train(task, recipe, ablations=False, on_progress=silent)  # not scored
     >>> first = load_or_train(task, recipe, on_progress=silent)
     >>> again = load_or_train(task, recipe)  # trains nothing
     >>> again.predict(["some iron and zinc"]).tolist() == first.predict(["some iron and zinc"]).tolist()
     True
-    >>> alone = load_or_train(task, recipe, ablations=False, on_progress=silent)  # the same student, not scored
     >>> bool((alone.student.embed(["a ripe plum"]) == first.student.embed(["a ripe plum"])).all()), alone.metrics
     (True, {})
     """
     recipe = (recipe or Recipe()).for_task(task)
-    name = model_digest(task, recipe, teacher_outputs)
-    folder = cache_folder() / "models" / (name if ablations else f"{name}-alone")
-    if not folder.is_dir() and ablations:
-        train(task, recipe, folder, teacher_outputs=teacher_outputs, on_progress=on_progress)
-    elif not folder.is_dir():
-        _train_one(task, recipe, teacher_outputs, on_progress).save_pretrained(folder)
-    return ReAugKDClassifier.from_pretrained(folder)
+    whole = cache_folder() / "models" / model_digest(task, recipe, teacher_outputs)
+    alone = whole.with_name(whole.name + "-alone")
+    check_writable(whole)
+    whole.parent.mkdir(parents=True, exist_ok=True)
+    with WeakFileLock(whole.with_name(f".{whole.name}.lock")):  # who comes second waits, and then loads
+        if ablations and not whole.is_dir():
+            train(task, recipe, whole, teacher_outputs=teacher_outputs, on_progress=on_progress)
+        elif not whole.is_dir() and not alone.is_dir():
+            _train_one(task, recipe, teacher_outputs, on_progress).save_pretrained(alone)
+        return ReAugKDClassifier.from_pretrained(whole if whole.is_dir() else alone)
 
 
 def _train_one(
