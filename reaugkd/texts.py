@@ -5,7 +5,7 @@ Held-out rows may have siblings in train, which new texts would not have.
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
 from typing import Any
 
@@ -211,6 +211,13 @@ def folds_apart(texts: Sequence[Text], labels: Labels, folds: int) -> NDArray[np
     for number, (_, held_out) in enumerate(splitter.split(places, classes)):
         fold_of_family[held_out] = number
     return fold_of_family[members]
+
+
+def apart(folds: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Yield for each fold (N,) the rows of the others, to fit to, and its own; a fold that is alone is fitted to."""
+    for fold in np.unique(folds):
+        held_out = folds == fold
+        yield held_out if held_out.all() else ~held_out, held_out
 
 
 def _longest_holders(texts: Sequence[Text]) -> NDArray[np.int64]:

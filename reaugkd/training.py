@@ -26,7 +26,7 @@ from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.evaluation import Networks, alignment, score_methods
 from reaugkd.model.folder import EPOCHS_FILE, ModelSettings, check_target
 from reaugkd.model.maps import EpochWatch, TrainingEpochs, fit_maps
-from reaugkd.networks.encoders import TextClassifier, check_encoder, share_cut
+from reaugkd.networks.encoders import TextClassifier, check_encoder
 from reaugkd.networks.trainer import OnProgress, Progress, working_folder
 from reaugkd.networks.weights import cache_folder, find_weights
 from reaugkd.recipe import Recipe, model_digest, student_stages, teacher_stages
@@ -304,7 +304,10 @@ def _tell_of_texts(task: Task, recipe: Recipe, say: Callable[[str], object]) -> 
     if repeated:
         say(f"{repeated} stand word for word in train, so the scores on them flatter the model.")
     texts = task.texts("train")
-    cut = share_cut(find_weights(recipe.student), texts[:: -(-len(texts) // TEXTS_TO_COUNT)], recipe.max_length)
+    student = TextClassifier.from_pretrained(find_weights(recipe.student), 1, max_length=recipe.max_length)
+    limit, student.max_length = student.max_length, student.max_length + 1
+    tokens = student.tokenize(texts[:: -(-len(texts) // TEXTS_TO_COUNT)])
+    cut = np.mean([len(ids) > limit for ids in tokens["input_ids"]])
     if cut > MANY_CUT:
         length = f"max_length ({recipe.max_length} tokens)"
         say(f"About {100 * cut:.0f} % of the train texts are longer than {length} and are cut.")
@@ -318,7 +321,7 @@ def _check_encoders(task: Task, recipe: Recipe, on_progress: OnProgress | None, 
         if name is not None:
             check_encoder(
                 find_weights(name, lambda sentence: _report(on_progress, sentence)),
-                [text for split in task.splits for text in task.texts(split)],
+                task.all_texts,
                 layers=layers[role],
                 max_length=recipe.max_length,
                 every_layer=role == "encoder_key",

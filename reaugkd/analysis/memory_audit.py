@@ -9,6 +9,7 @@ from scipy.special import logsumexp
 
 from reaugkd.analysis.memory_questions import ALL, DUPLICATES, LEAKS, SHOWS, SUSPICIOUS, UNJUDGED
 from reaugkd.errors import ReAugKDError
+from reaugkd.measures.calibration import clipped_log
 from reaugkd.method.answers import effects
 from reaugkd.method.keys import TEXT
 from reaugkd.method.memory import LABELLED_BY, TEACHER
@@ -97,7 +98,7 @@ def _gains(answers: "Answers", name: str) -> NDArray[np.float64]:
         pooled = (answers.pooled.probabilities[rows, :known] / (1.0 - answers.pooled.new[rows, None]))[:, None]
         if answers.pool.kind == "linear":
             left = pooled - weights[name] * (of_key - without)
-            change = np.log(left.clip(1e-12)) - np.log(pooled.clip(1e-12))
+            change = clipped_log(left) - clipped_log(pooled)
         else:
             change = weights[name] * (np.log((1.0 - SMOOTHING) * without + SMOOTHING / known) - np.log(of_key))
             change -= logsumexp(change, b=pooled, axis=2, keepdims=True)

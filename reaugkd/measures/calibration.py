@@ -18,10 +18,14 @@ def are_probabilities(rows: NDArray[np.floating]) -> bool:
     return bool(np.isfinite(rows).all() and (rows >= 0).all() and np.allclose(rows.sum(axis=1), 1, atol=ROUNDING))
 
 
+def clipped_log(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the logarithms of probabilities, of 1e-12 where they are smaller, as float64."""
+    return np.log(np.asarray(probabilities, dtype=np.float64).clip(1e-12))
+
+
 def at_temperature(probabilities: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
     """Return softmax(log p / T), (N, C) float64: T above 1 makes probabilities less sure, the order stays."""
-    logs = np.log(np.asarray(probabilities, dtype=np.float64).clip(1e-12))
-    return softmax(logs / temperature, axis=1)
+    return softmax(clipped_log(probabilities) / temperature, axis=1)
 
 
 def fit_temperature(probabilities: NDArray[np.floating], labels: Labels) -> float:
@@ -42,7 +46,7 @@ def fit_temperature(probabilities: NDArray[np.floating], labels: Labels) -> floa
     float
         Above 1 where the probabilities are too sure.
     """
-    logs = np.log(np.asarray(probabilities, dtype=np.float64).clip(1e-12))
+    logs = clipped_log(probabilities)
     rows = np.arange(len(labels))
 
     def loss(log_temperature: float) -> float:

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from reaugkd.measures.calibration import clipped_log
 from reaugkd.texts import Labels
 
 
@@ -69,5 +70,4 @@ METRICS: dict[str, Callable[[Labels, Labels], float]] = {name: partial(_scored, 
 
 def log_loss(labels: Labels, probabilities: NDArray[np.floating]) -> float:
     """Return the mean negative log-likelihood of gold labels, in nats; probabilities are at least 1e-12."""
-    chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.clip(chosen, 1e-12, None)).mean())
+    return float(-clipped_log(probabilities[np.arange(len(labels)), labels]).mean())

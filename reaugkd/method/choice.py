@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 from sklearn.model_selection import KFold
 
-from reaugkd.measures.calibration import at_temperature, fit_temperature
+from reaugkd.measures.calibration import at_temperature, clipped_log, fit_temperature
 from reaugkd.measures.metrics import METRICS, log_loss
 from reaugkd.method.answers import EncodedTexts
 from reaugkd.method.memory import Memory
@@ -143,7 +143,7 @@ def fit_weights(
     (1 + J,) float64
         a, then b_j in the order of the keys.
     """
-    logs = np.stack([np.log(np.asarray(said, dtype=np.float64).clip(1e-12)) for said in (student, *memory.values())])
+    logs = np.stack([clipped_log(said) for said in (student, *memory.values())])
     rows, start = np.arange(len(labels)), np.zeros(len(logs))
     start[0] = 1.0
     of_gold = logs[:, rows, labels]
@@ -259,7 +259,7 @@ def best_settings(
 def _gains(answers: NDArray[np.float64], others: NDArray[np.float64], labels: Labels) -> float:
     """Return by how many standard errors of the paired difference the log loss of others is lower."""
     rows = np.arange(len(labels))
-    gained = np.log(others[rows, labels].clip(1e-12)) - np.log(answers[rows, labels].clip(1e-12))
+    gained = clipped_log(others[rows, labels]) - clipped_log(answers[rows, labels])
     mean, error = float(gained.mean()), float(gained.std(ddof=1) / np.sqrt(len(labels)))
     return mean / max(error, 1e-12)
 

@@ -5,6 +5,7 @@ Whatever draws texts to the teacher's embeddings must not have seen those that i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -161,13 +162,12 @@ def fit_keys(
         The keys by name, and the memory with what each searches.
     """
     fitted = fit_rows(texts, held_out, taught)
-    kept, others = np.flatnonzero(fitted), np.flatnonzero(~fitted)
-    kept_texts, other_texts = ([texts[row] for row in rows.tolist()] for rows in (kept, others))
-    z, labels = memory.teacher_embeddings, memory.labels[kept]
-    aligned = AlignedKey.fit(z[kept], len(memory.classes))
-    text, text_keys = TextKey.fit(tokenizer, kept_texts, z[kept], labels, len(memory.classes))
+    z, classes = memory.teacher_embeddings, len(memory.classes)
+    fitted_texts, others = list(compress(texts, fitted)), list(compress(texts, ~fitted))
+    aligned = AlignedKey.fit(z[fitted], classes)
+    text, text_keys = TextKey.fit(tokenizer, fitted_texts, z[fitted], memory.labels[fitted], classes)
     keys: dict[str, Key] = {ALIGNED: aligned, TEXT: text}
-    found = {ALIGNED: aligned.embed(texts, z), TEXT: _merged(kept, text_keys, others, text.embed(other_texts))}
+    found = {ALIGNED: aligned.embed(texts, z), TEXT: _merged(fitted, text_keys, text.embed(others))}
     if encoder is not None:
         keys[ENCODER], found[ENCODER] = keyed_by(encoder.encoder, encoder.pooled, memory, texts, fitted)
     return keys, memory.with_keys(found)
@@ -244,15 +244,14 @@ def keyed_by(
     tuple of EncoderKey and (M, d' + d) float32
         The key and the keys of all rows.
     """
-    kept, others = np.flatnonzero(fitted), np.flatnonzero(~fitted)
-    kept_texts = [texts[row] for row in kept.tolist()]
-    key, keys = EncoderKey.fit(encoder, pooled[kept], kept_texts, memory.teacher_embeddings[kept], memory.labels[kept])
-    return key, _merged(kept, keys, others, key.keys(pooled[others]))
+    z, fitted_texts = memory.teacher_embeddings[fitted], list(compress(texts, fitted))
+    key, keys = EncoderKey.fit(encoder, pooled[fitted], fitted_texts, z, memory.labels[fitted])
+    return key, _merged(fitted, keys, key.keys(pooled[~fitted]))
 
 
 def _merged(
-    kept: NDArray[np.int64], keys: NDArray[np.float32], others: NDArray[np.int64], other_keys: NDArray[np.float32]
+    fitted: NDArray[np.bool_], keys: NDArray[np.float32], other_keys: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    merged = np.empty((len(kept) + len(others), keys.shape[1]), dtype=np.float32)
-    merged[kept], merged[others] = keys, other_keys
+    merged = np.empty((len(fitted), keys.shape[1]), dtype=np.float32)
+    merged[fitted], merged[~fitted] = keys, other_keys
     return merged

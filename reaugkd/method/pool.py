@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
 from reaugkd.errors import ReAugKDError, check_kinds, require
-from reaugkd.measures.calibration import at_temperature
+from reaugkd.measures.calibration import at_temperature, clipped_log
 
 if TYPE_CHECKING:  # a page that has sliders for these settings does not wait for FAISS
     from reaugkd.method.memory import Memory
@@ -276,10 +276,8 @@ def smoothed(probabilities: NDArray[np.floating], known: int) -> NDArray[np.floa
     (N, C) float64
         Rows sum to 1; a row without any neighbour of a known class is even.
     """
-    of_known = np.asarray(probabilities[:, :known], dtype=np.float64)
-    totals = of_known.sum(axis=1, keepdims=True)
-    share = np.divide(of_known, totals, out=np.full_like(of_known, 1.0 / known), where=totals > 0)
-    return (1.0 - SMOOTHING) * share + SMOOTHING / known
+    of_known = _to_one(np.asarray(probabilities[:, :known], dtype=np.float64))
+    return (1.0 - SMOOTHING) * of_known + SMOOTHING / known
 
 
 def new_share(
@@ -376,7 +374,7 @@ def pooled(
         among_known = weight * student + sum(weights[name] * said for name, said in memory.items())
     else:
         memory = {name: smoothed(found.probabilities, known) for name, found in retrieved.items()}
-        logs = weight * np.log(student.clip(1e-12)) + sum(weights[name] * np.log(said) for name, said in memory.items())
+        logs = weight * clipped_log(student) + sum(weights[name] * np.log(said) for name, said in memory.items())
         among_known = softmax(logs, axis=1)
     new, probabilities = np.zeros(len(student)), np.zeros((len(student), classes))
     if classes > known and pool.asks_memory and decided is not None:
@@ -397,6 +395,6 @@ def log_pool(
     student: NDArray[np.floating], memory: Mapping[str, NDArray[np.floating]], weights: NDArray[np.floating]
 ) -> NDArray[np.float64]:
     """Return the log-probabilities (N, C) of a logarithmic pool; ``weights`` are a and the b_j in the keys' order."""
-    logs = np.stack([np.log(np.asarray(said, dtype=np.float64).clip(1e-12)) for said in (student, *memory.values())])
+    logs = np.stack([clipped_log(said) for said in (student, *memory.values())])
     answers: NDArray[np.float64] = log_softmax(np.tensordot(weights, logs, axes=1), axis=1)
     return answers

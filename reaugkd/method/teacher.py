@@ -253,11 +253,10 @@ class Teacher(TextClassifier):
         TeacherOutputs
             Hidden states as float16.
         """
-        texts: list[Text] = [text for split in task.splits for text in task.texts(split)]
-        hidden, soft_labels = self.encode(texts)
+        hidden, soft_labels = self.encode(task.all_texts)
         return TeacherOutputs(
-            ids=[row_id for split in task.splits for row_id in task.rows[split]["id"]],
-            splits=[split for split in task.splits for _ in range(len(task.rows[split]))],
+            ids=[row_id for _, row_id in task.all_ids],
+            splits=[split for split, _ in task.all_ids],
             hidden=hidden.astype(np.float16),
             soft_labels=soft_labels,
             label_names=task.label_names,
@@ -300,10 +299,9 @@ def black_box_outputs(task: Task, soft_labels: SoftLabels, encoder: str) -> Teac
     ReAugKDError
         If a row has no probabilities, or their sum differs from 1 by more than rounding explains.
     """
-    rows = _every_row(task)
+    rows = task.all_ids
     if callable(soft_labels):
-        texts = [text for split in task.splits for text in task.texts(split)]
-        answers = np.asarray(soft_labels(texts), dtype=np.float32)
+        answers = np.asarray(soft_labels(task.all_texts), dtype=np.float32)
     else:
         missing = [row for row in rows if row not in soft_labels]
         if missing:
@@ -323,10 +321,6 @@ def black_box_outputs(task: Task, soft_labels: SoftLabels, encoder: str) -> Teac
     untuned = Teacher.from_pretrained(find_weights(encoder), 1)
     untuned.pretrained = f"black box, embeddings of {encoder}"
     return replace(untuned.outputs(task), soft_labels=answers)
-
-
-def _every_row(task: Task) -> list[RowId]:
-    return [(split, row_id) for split in task.splits for row_id in task.rows[split]["id"]]
 
 
 def _summing_to_one(answers: NDArray[np.float32], rows: list[RowId]) -> NDArray[np.float32]:
@@ -382,7 +376,7 @@ def read_soft_labels(path: str | Path, task: Task) -> dict[RowId, NDArray[np.flo
     if len(set(ids)) < len(ids):
         raise ReAugKDError(f"{str(path)!r} holds an id twice; add a column split that tells the rows apart.")
     by_id = dict(zip(ids, answers, strict=True))
-    rows = _every_row(task)
+    rows = task.all_ids
     if len({row_id for _, row_id in rows}) < len(rows):
         raise ReAugKDError(f"Rows of different splits share an id; add a column split to {str(path)!r}.")
     return {row: by_id[row[1]] for row in rows if row[1] in by_id}

@@ -14,7 +14,7 @@ from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from reaugkd.method.projection import key_width
 from reaugkd.networks.encoders import normalize
-from reaugkd.texts import Labels, Text, folds_apart
+from reaugkd.texts import Labels, Text, apart, folds_apart
 
 LONGEST = 3  # subwords of an n-gram
 MOST_NGRAMS = 300_000  # of more, those of the most texts are kept
@@ -391,9 +391,7 @@ def _unseen(
 ) -> NDArray[np.float32]:
     """Return what ridges that did not see it make of each row, (N, w)."""
     drawn = np.empty_like(targets)
-    for fold in np.unique(folds):
-        held_out = folds == fold
-        seen = ~held_out if held_out.sum() < len(folds) else held_out  # a single family is all there is
+    for seen, held_out in apart(folds):
         weight, bias = sparse_ridge(features[seen], targets[seen], penalty)
         drawn[held_out] = features[held_out] @ weight + bias
     return drawn

@@ -13,8 +13,9 @@ from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundEr
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
+from reaugkd.measures.metrics import METRICS
 from reaugkd.method.answers import Answers, EncodedTexts, answer
-from reaugkd.method.keys import Key
+from reaugkd.method.keys import Key, fit_keys_by_split
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import Pool
 from reaugkd.method.projection import ProjectionHead
@@ -115,7 +116,6 @@ class ReAugKDClassifier:
         True
         """
         from reaugkd.method.choice import choose_pool
-        from reaugkd.method.keys import fit_keys_by_split
 
         recipe = recipe or Recipe()
         keyed = fit_keys_by_split(task, memory, student, recipe)
@@ -307,8 +307,6 @@ class ReAugKDClassifier:
         ReAugKDError
             If there are no rows, a text is empty, or a label is not one of the model's classes.
         """
-        from reaugkd.measures.metrics import METRICS
-
         rows = self.held_out(["test"]) if rows is None else rows
         answers, metric = self.answer(self.encode_rows(rows)), self.settings.metric
         names = {"student": "student", "memory": "memory", "reaugkd": "answer"}

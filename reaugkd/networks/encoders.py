@@ -1,6 +1,5 @@
 """Text encoders with a classifier on top: what teacher and student both are."""
 
-import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,11 +25,10 @@ from transformers import (
 from transformers.utils import logging as hf_logging
 
 from reaugkd.errors import ReAugKDError, reason
+from reaugkd.networks.weights import read_pooling, write_pooling
 from reaugkd.texts import Text
 
 CLASSIFIER_FILE = "classifier.safetensors"
-POOLING_FILE = "1_Pooling/config.json"
-POOLINGS = {"pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean"}  # as sentence-transformers names them
 BATCH_SIZE = 64
 CHECKED_TEXTS = 100  # of a task, whether the tokenizer knows a word of them
 TOKENIZED = 50_000  # texts at a time: the tokens of a million would take many gigabytes
@@ -365,72 +363,6 @@ def check_encoder(
         raise ReAugKDError(
             f"The tokenizer of {str(folder)!r} knows no word of the texts; name an encoder of their language."
         )
-
-
-def share_cut(folder: str | Path, texts: Sequence[Text], max_length: int) -> float:
-    """Return which share of texts has more tokens than are read, so that their ends are cut off.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Folder of the encoder.
-    texts : sequence of Text
-        N texts or pairs.
-    max_length : int
-        Tokens after which a text is cut.
-
-    Returns
-    -------
-    float
-        From 0 to 1.
-    """
-    model = TextClassifier.from_pretrained(folder, 1, max_length=max_length)
-    limit, model.max_length = model.max_length, model.max_length + 1
-    return float(np.mean([len(ids) > limit for ids in model.tokenize(texts)["input_ids"]]))
-
-
-def read_pooling(folder: str | Path) -> str:
-    """Read how a model wants its outputs pooled (the sentence-transformers file); mean where it does not say.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Folder of the model.
-
-    Returns
-    -------
-    str
-        ``"mean"`` or ``"cls"``.
-
-    Raises
-    ------
-    ReAugKDError
-        If the model pools in another way.
-    """
-    path = Path(folder) / POOLING_FILE
-    modes = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    asked = [mode for mode, is_asked in modes.items() if mode.startswith("pooling_mode_") and is_asked is True]
-    if len(asked) > 1 or not POOLINGS.keys() >= set(asked):
-        raise ReAugKDError(f"{str(folder)!r} pools by {' and '.join(asked)}; name an encoder with mean or CLS pooling.")
-    return POOLINGS[asked[0]] if asked else "mean"
-
-
-def write_pooling(folder: str | Path, pooling: str, width: int) -> None:
-    """Write the pooling where :func:`read_pooling` and sentence-transformers look for it.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Folder of the model.
-    pooling : str
-        ``"mean"`` or ``"cls"``.
-    width : int
-        Width of the pooled output.
-    """
-    path = Path(folder) / POOLING_FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    modes = {mode: name == pooling for mode, name in POOLINGS.items()}
-    path.write_text(json.dumps({"word_embedding_dimension": width, **modes}, indent=2) + "\n", encoding="utf-8")
 
 
 def normalize(vectors: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -110,57 +110,44 @@ def run_trainer(
     ReAugKDError
         At the first loss that is no finite number.
     """
-    with TemporaryDirectory() if folder is None else nullcontext(folder) as checkpoints:
-        _run(objective, dataset, settings, Path(checkpoints), stage, tokenizer, on_progress, on_epoch)
-    objective.eval()
-
-
-def _run(
-    objective: nn.Module,
-    dataset: Dataset,
-    settings: TrainingSettings,
-    folder: Path,
-    stage: str,
-    tokenizer: PreTrainedTokenizerBase | None,
-    on_progress: OnProgress | None,
-    on_epoch: OnEpoch | None,
-) -> None:
     collator = default_data_collator if tokenizer is None else partial(collate, tokenizer=tokenizer)
     batch = collator([dataset[row] for row in range(min(2, len(dataset)))])
     bf16 = computes_bf16() and _runs_in_bf16(objective, batch) if settings.bf16 is None else settings.bf16
     set_seed(settings.seed)
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        run_name=stage,
-        num_train_epochs=settings.epochs,
-        learning_rate=settings.learning_rate,
-        per_device_train_batch_size=settings.batch_size,
-        gradient_accumulation_steps=settings.gradient_accumulation_steps,
-        warmup_steps=settings.warmup_share,
-        weight_decay=settings.weight_decay,
-        seed=settings.seed,
-        use_cpu=not torch.accelerator.is_available(),
-        bf16=bf16,
-        optim="adamw_torch_fused",
-        # Batches of like length spare most of the padding.
-        train_sampling_strategy="group_by_length" if tokenizer is not None else "random",
-        remove_unused_columns=False,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        save_strategy="no",
-        save_total_limit=1,
-        logging_steps=5,
-        report_to="none",
-        disable_tqdm=True,  # the bar is drawn by the callback below
-    )
-    trainer = _WatchfulTrainer(
-        model=objective,
-        args=arguments,
-        train_dataset=dataset,
-        data_collator=collator,
-        callbacks=[_Watch(on_progress, on_epoch), *([_Bar()] if on_progress is None else [])],
-    )
-    trainer.remove_callback(PrinterCallback)  # it would print every log as a dict
-    trainer.train(resume_from_checkpoint=_last_whole_checkpoint(folder))
+    with TemporaryDirectory() if folder is None else nullcontext(folder) as checkpoints:
+        arguments = TrainingArguments(
+            output_dir=str(checkpoints),
+            run_name=stage,
+            num_train_epochs=settings.epochs,
+            learning_rate=settings.learning_rate,
+            per_device_train_batch_size=settings.batch_size,
+            gradient_accumulation_steps=settings.gradient_accumulation_steps,
+            warmup_steps=settings.warmup_share,
+            weight_decay=settings.weight_decay,
+            seed=settings.seed,
+            use_cpu=not torch.accelerator.is_available(),
+            bf16=bf16,
+            optim="adamw_torch_fused",
+            # Batches of like length spare most of the padding.
+            train_sampling_strategy="group_by_length" if tokenizer is not None else "random",
+            remove_unused_columns=False,
+            dataloader_pin_memory=torch.cuda.is_available(),
+            save_strategy="no",
+            save_total_limit=1,
+            logging_steps=5,
+            report_to="none",
+            disable_tqdm=True,  # the bar is drawn by the callback below
+        )
+        trainer = _WatchfulTrainer(
+            model=objective,
+            args=arguments,
+            train_dataset=dataset,
+            data_collator=collator,
+            callbacks=[_Watch(on_progress, on_epoch), *([_Bar()] if on_progress is None else [])],
+        )
+        trainer.remove_callback(PrinterCallback)  # it would print every log as a dict
+        trainer.train(resume_from_checkpoint=_last_whole_checkpoint(Path(checkpoints)))
+    objective.eval()
 
 
 def collate(rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase) -> dict[str, Tensor]:

@@ -1,6 +1,10 @@
-"""Where pretrained weights come from: a path, the cache, the hub, or pip packages that carry the same files."""
+"""Where pretrained weights come from: a path, the cache, the hub, or pip packages that carry the same files.
+
+And the file beside them that says how their outputs are pooled.
+"""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -19,10 +23,12 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from reaugkd.errors import ReAugKDError, reason
 from reaugkd.recipe import DEFAULT_ENCODER
 
+POOLING_FILE = "1_Pooling/config.json"
+POOLINGS = {"pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean"}  # as sentence-transformers names them
 LARGE_ENCODER = "sentence-transformers/all-mpnet-base-v2"
 
 # What an encoder needs; pickled weights are left out on purpose.
-_HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "1_Pooling/config.json"]
+_HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", POOLING_FILE]
 
 
 @dataclass(frozen=True)
@@ -158,6 +164,50 @@ def hub_is_reachable() -> bool:
     except Exception:  # whatever the reason, there is no hub
         return False
     return True
+
+
+def read_pooling(folder: str | Path) -> str:
+    """Read how a model wants its outputs pooled (the sentence-transformers file); mean where it does not say.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder of the model.
+
+    Returns
+    -------
+    str
+        ``"mean"`` or ``"cls"``.
+
+    Raises
+    ------
+    ReAugKDError
+        If the model pools in another way.
+    """
+    path = Path(folder) / POOLING_FILE
+    modes = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    asked = [mode for mode, is_asked in modes.items() if mode.startswith("pooling_mode_") and is_asked is True]
+    if len(asked) > 1 or not POOLINGS.keys() >= set(asked):
+        raise ReAugKDError(f"{str(folder)!r} pools by {' and '.join(asked)}; name an encoder with mean or CLS pooling.")
+    return POOLINGS[asked[0]] if asked else "mean"
+
+
+def write_pooling(folder: str | Path, pooling: str, width: int) -> None:
+    """Write the pooling where :func:`read_pooling` and sentence-transformers look for it.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder of the model.
+    pooling : str
+        ``"mean"`` or ``"cls"``.
+    width : int
+        Width of the pooled output.
+    """
+    path = Path(folder) / POOLING_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    modes = {mode: name == pooling for mode, name in POOLINGS.items()}
+    path.write_text(json.dumps({"word_embedding_dimension": width, **modes}, indent=2) + "\n", encoding="utf-8")
 
 
 def _checked_folder(folder: Path) -> Path:

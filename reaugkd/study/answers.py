@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from transformers import AutoTokenizer
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.measures.calibration import at_temperature, fit_temperature
+from reaugkd.measures.calibration import at_temperature, clipped_log, fit_temperature
 from reaugkd.measures.metrics import METRICS, log_loss
 from reaugkd.method.answers import EncodedTexts, answer
 from reaugkd.method.choice import STUDENT, best_settings, choose_linear, choose_weights
@@ -180,7 +180,7 @@ def _answered(task: Task, run: Run, work: Path, searched: Mapping[str, Searched]
         about["teacher_test"] = score(gold, teacher_outputs(task, run, work).of("test")[1].argmax(axis=1))
     held_out, rows = task.labels("validation"), []
     for name, way in ways.items():
-        predicted, of_gold = way.test.argmax(axis=1), np.log(way.test[np.arange(len(gold)), gold].clip(1e-12))
+        predicted, of_gold = way.test.argmax(axis=1), clipped_log(way.test[np.arange(len(gold)), gold])
         scores = {
             "answer": name,
             "metric": task.metric,

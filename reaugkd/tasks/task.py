@@ -82,6 +82,16 @@ class Task:
         """The texts of :attr:`taught_splits`, the train texts first."""
         return [text for split in self.taught_splits for text in self.texts(split)]
 
+    @property
+    def all_texts(self) -> list[Text]:
+        """The texts of all :attr:`splits`, in their order."""
+        return [text for split in self.splits for text in self.texts(split)]
+
+    @property
+    def all_ids(self) -> list[tuple[str, str]]:
+        """Split and id of each of :attr:`all_texts`."""
+        return [(split, row_id) for split in self.splits for row_id in self.rows[split]["id"]]
+
     def texts(self, split: str) -> list[Text]:
         """Return the texts of a split; pairs as tuples."""
         return texts_of(self.rows[split].to_pandas(), self.is_pair)

