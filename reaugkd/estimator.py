@@ -17,7 +17,7 @@ from reaugkd.method.memory import Memory
 from reaugkd.method.projection import ProjectionHead
 from reaugkd.method.teacher import Teacher
 from reaugkd.model.classifier import ReAugKDClassifier
-from reaugkd.networks.trainer import Progress
+from reaugkd.networks.trainer import silent
 from reaugkd.recipe import DEFAULT_ENCODER, Recipe
 from reaugkd.tasks.task import make_task
 from reaugkd.texts import Text, check_texts, label_text, two_parts
@@ -139,7 +139,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         task = make_task("texts", {"train": table, "test": table.head(1)}, label_names=names)
         named = {name: value for name, value in self.get_params().items() if name in NAMED}
         recipe = (self.recipe or Recipe()).updated(**named, seed=self.random_state)
-        on_progress = None if self.verbose else _silent
+        on_progress = None if self.verbose else silent
         outputs = Teacher.fit(task, recipe, on_progress=on_progress).outputs(task).calibrated(task)
         hidden, soft_labels = outputs.of("train")
         head = ProjectionHead.fit(task, hidden, recipe, on_progress=on_progress)
@@ -167,7 +167,3 @@ def _as_texts(given: Any) -> list[Text]:
     if isinstance(given, np.ndarray | pd.Series):
         given = given.tolist()
     return check_texts([tuple(text) if isinstance(text, list) else text for text in given])
-
-
-def _silent(_: Progress) -> None:
-    """Draw no progress."""

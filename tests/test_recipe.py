@@ -410,7 +410,7 @@ def test_the_keys_are_those_of_the_memory_and_what_is_chosen_sees_none_that_know
     assert asked == [[], toy_task.texts("validation")]
     texts = toy_task.texts("train")
     assert have_siblings(texts, toy_task.texts("validation")).any()
-    keyed = fit_keys(model.memory, texts, model.student.tokenizer)[1]
+    keyed = fit_keys(model.memory, model.student.tokenizer)[1]
     for name, key in keyed.keys.items():
         np.testing.assert_allclose(model.memory.keys[name], key, atol=1e-6)
     # Who fits the pool again on the same rows and the same memory finds the same.

@@ -44,8 +44,6 @@ OPENED = "<p>Point at a text to read it; click it to open it. Shift and drag, or
 @cached(2)
 def points_of(model: "rk.ReAugKDClassifier") -> "MapPoints":
     """Return the points of a model's maps, once; the last two stay."""
-    from reaugkd.texts import texts_of
-
     from .map_points import map_points
 
     answered, memories = None, None
@@ -53,8 +51,7 @@ def points_of(model: "rk.ReAugKDClassifier") -> "MapPoints":
         if model.evaluation_rows is not None:
             answered = answered_rows(model, "test")
         if len(model.memory) <= ASKED_OF_STUDENT:
-            texts = texts_of(model.memory.rows, model.settings.is_pair)
-            memories = model.student.encode(texts)[1]
+            memories = model.student.encode(model.memory.texts)[1]
     return map_points(model, answered, memories)
 
 

@@ -15,7 +15,6 @@ from reaugkd.method.pool import Pool
 from reaugkd.model.card import about_memory, choice_in_words
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.networks.weights import find_weights
-from reaugkd.texts import texts_of
 
 FEWEST_TAUGHT = 5  # a fold of them holds one
 
@@ -71,9 +70,8 @@ def with_encoder_key(model: ReAugKDClassifier, encoder: str, layers: int | None 
         teacher.
     """
     _taught(model.memory)
-    settings = model.settings
-    texts = texts_of(model.memory.rows, settings.is_pair)
-    untuned = UntunedEncoder.of(find_weights(encoder), texts, layers=layers, max_length=settings.max_length)
+    max_length = model.settings.max_length
+    untuned = UntunedEncoder.of(find_weights(encoder), model.memory.texts, layers=layers, max_length=max_length)
     return _refitted(model, untuned)
 
 
@@ -90,17 +88,16 @@ def _taught(memory: Memory) -> NDArray[np.bool_]:
 
 def _refitted(model: ReAugKDClassifier, untuned: UntunedEncoder | None) -> ReAugKDClassifier:
     """Fit the pool again; with an encoder, fit its key first."""
-    tokenizer = model.student.tokenizer
+    tokenizer, taught = model.student.tokenizer, _taught(model.memory)
     rows = model.held_out(["validation"])
-    taught, texts = _taught(model.memory), texts_of(model.memory.rows, model.settings.is_pair)
     if untuned is not None:
-        keys, memory = fit_keys(model.memory, texts, tokenizer, encoder=untuned, taught=taught)
+        keys, memory = fit_keys(model.memory, tokenizer, encoder=untuned, taught=taught)
         model = replace(model, keys=keys, memory=memory)
     elif ENCODER in model.keys:
         encoder = model.keys[ENCODER].encoder  # type: ignore[attr-defined]  # that key has one
-        untuned = UntunedEncoder(encoder, encoder.encode_layers(texts))
+        untuned = UntunedEncoder(encoder, encoder.encode_layers(model.memory.texts))
     encoded = model.encode_rows(rows)
-    held_out, memory = fit_keys(model.memory, texts, tokenizer, encoder=untuned, held_out=encoded.texts, taught=taught)
+    held_out, memory = fit_keys(model.memory, tokenizer, encoder=untuned, held_out=encoded.texts, taught=taught)
     queries = {name: key.embed(encoded.texts, encoded.embeddings) for name, key in held_out.items()}
     return _with_pool(model, _choose_known(replace(encoded, queries=queries), memory))
 

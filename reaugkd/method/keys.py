@@ -131,7 +131,6 @@ class UntunedEncoder:
 
 def fit_keys(
     memory: Memory,
-    texts: Sequence[Text],
     tokenizer: PreTrainedTokenizerBase,
     *,
     encoder: UntunedEncoder | None = None,
@@ -143,9 +142,7 @@ def fit_keys(
     Parameters
     ----------
     memory : Memory
-        Its z and labels count, not its keys.
-    texts : sequence of Text
-        Its M texts or pairs.
+        Its M texts, z and labels count, not its keys.
     tokenizer : PreTrainedTokenizerBase
         The student's, which the text key reads by.
     encoder : UntunedEncoder, optional
@@ -161,15 +158,15 @@ def fit_keys(
     tuple of dict of str to Key and Memory
         The keys by name, and the memory with what each searches.
     """
+    texts, z, classes = memory.texts, memory.teacher_embeddings, len(memory.classes)
     fitted = fit_rows(texts, held_out, taught)
-    z, classes = memory.teacher_embeddings, len(memory.classes)
     fitted_texts, others = list(compress(texts, fitted)), list(compress(texts, ~fitted))
     aligned = AlignedKey.fit(z[fitted], classes)
     text, text_keys = TextKey.fit(tokenizer, fitted_texts, z[fitted], memory.labels[fitted], classes)
     keys: dict[str, Key] = {ALIGNED: aligned, TEXT: text}
     found = {ALIGNED: aligned.embed(texts, z), TEXT: _merged(fitted, text_keys, text.embed(others))}
     if encoder is not None:
-        keys[ENCODER], found[ENCODER] = keyed_by(encoder.encoder, encoder.pooled, memory, texts, fitted)
+        keys[ENCODER], found[ENCODER] = keyed_by(encoder.encoder, encoder.pooled, memory, fitted)
     return keys, memory.with_keys(found)
 
 
@@ -194,13 +191,13 @@ def fit_keys_by_split(
     dict of str to tuple
         By split, what :func:`fit_keys` returns. What is chosen on validation rows is chosen with the second.
     """
-    encoder, texts = None, task.taught_texts
+    encoder = None
     if recipe.encoder_key is not None:
         weights, layers = find_weights(recipe.encoder_key), recipe.encoder_key_layers
-        encoder = UntunedEncoder.of(weights, texts, layers=layers, max_length=recipe.max_length)
+        encoder = UntunedEncoder.of(weights, memory.texts, layers=layers, max_length=recipe.max_length)
     apart: dict[str, list[Text]] = {"test": [], "validation": task.texts("validation")}
     return {
-        split: fit_keys(memory, texts, student.tokenizer, encoder=encoder, held_out=held_out)
+        split: fit_keys(memory, student.tokenizer, encoder=encoder, held_out=held_out)
         for split, held_out in apart.items()
     }
 
@@ -221,7 +218,6 @@ def keyed_by(
     encoder: TextClassifier | None,
     pooled: NDArray[np.floating],
     memory: Memory,
-    texts: Sequence[Text],
     fitted: NDArray[np.bool_],
 ) -> tuple[EncoderKey, NDArray[np.float32]]:
     """Fit the encoder key to some rows of a memory, and key all of them.
@@ -233,9 +229,7 @@ def keyed_by(
     pooled : (M, L + 1, d') float
         What its layers make of the memory's texts.
     memory : Memory
-        Its z and labels count.
-    texts : sequence of Text
-        Its M texts or pairs.
+        Its M texts, z and labels count.
     fitted : (M,) bool
         Which rows the key is fitted to; the others are keyed as a query is.
 
@@ -244,7 +238,7 @@ def keyed_by(
     tuple of EncoderKey and (M, d' + d) float32
         The key and the keys of all rows.
     """
-    z, fitted_texts = memory.teacher_embeddings[fitted], list(compress(texts, fitted))
+    z, fitted_texts = memory.teacher_embeddings[fitted], list(compress(memory.texts, fitted))
     key, keys = EncoderKey.fit(encoder, pooled[fitted], fitted_texts, z, memory.labels[fitted])
     return key, _merged(fitted, keys, key.keys(pooled[~fitted]))
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from reaugkd.errors import ReAugKDError, require
 from reaugkd.measures.calibration import are_probabilities
 from reaugkd.networks.encoders import normalize
-from reaugkd.texts import Labels
+from reaugkd.texts import Labels, Text, texts_of
 
 if TYPE_CHECKING:  # a second to import: who only answers does not wait for it
     from reaugkd.tasks.task import Task
@@ -115,6 +115,11 @@ class Memory:
         """Labels (M,) int64 of the rows, as numbers of classes."""
         numbers = {name: number for number, name in enumerate(self.classes)}
         return np.asarray([numbers[label] for label in self.rows["label"]], dtype=np.int64)
+
+    @property
+    def texts(self) -> list[Text]:
+        """Texts of the rows; pairs as tuples."""
+        return texts_of(self.rows, "text_pair" in self.rows.columns)
 
     def with_keys(self, keys: Mapping[str, NDArray[np.float32]]) -> "Memory":
         """Return the same memories with these keys in the place of theirs."""

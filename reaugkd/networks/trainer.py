@@ -71,6 +71,10 @@ OnProgress = Callable[[Progress], None]
 OnEpoch = Callable[[int], None]
 
 
+def silent(_: Progress) -> None:
+    """Draw no progress."""
+
+
 def run_trainer(
     objective: nn.Module,
     dataset: Dataset,

@@ -24,7 +24,7 @@ from reaugkd.method.memory import Memory
 from reaugkd.method.projection import ProjectionHead
 from reaugkd.method.teacher import TeacherOutputs
 from reaugkd.networks.encoders import TextClassifier, normalize
-from reaugkd.networks.trainer import Progress
+from reaugkd.networks.trainer import silent
 from reaugkd.networks.weights import find_weights
 from reaugkd.recipe import Recipe
 from reaugkd.study import scenarios
@@ -164,7 +164,7 @@ def _teach(task: Task, run: Run, work: Path, say: Say) -> TeacherOutputs:
     path = work / run.outputs_file
     if not path.is_file():
         start = time.monotonic()
-        teach(task, Recipe(teacher=run.recipe.teacher, seed=run.teacher_seed), path, on_progress=_silent)
+        teach(task, Recipe(teacher=run.recipe.teacher, seed=run.teacher_seed), path, on_progress=silent)
         say(f"Teacher {path.stem}: {time.monotonic() - start:.0f} s.")
     return teacher_outputs(task, run, work)
 
@@ -173,7 +173,7 @@ def _project(outputs: TeacherOutputs, task: Task, recipe: Recipe, path: Path) ->
     """Load z of every split, or fit the projection head first; one for all students of a teacher."""
     if not path.is_file():
         scratch = path.with_suffix(".partial")
-        head = ProjectionHead.fit(task, outputs.of("train")[0], recipe, folder=scratch, on_progress=_silent)
+        head = ProjectionHead.fit(task, outputs.of("train")[0], recipe, folder=scratch, on_progress=silent)
         shutil.rmtree(scratch, ignore_errors=True)
         _save(path, **{split: head.project(outputs.of(split)[0]) for split in task.splits})
     return dict(np.load(path))
@@ -192,7 +192,7 @@ def _train_student(task: Task, memory: Memory | None, recipe: Recipe, path: Path
     start = time.monotonic()
     scratch = path.with_suffix(".partial")
     checkpoints = scratch / digest[:12]  # an interrupted training goes on only by the settings that began it
-    student = Student.fit(task, memory, recipe, folder=checkpoints, on_progress=_silent)
+    student = Student.fit(task, memory, recipe, folder=checkpoints, on_progress=silent)
     seconds = time.monotonic() - start
     outputs: dict[str, NDArray[Any]] = {"made_of": np.array(digest), "seconds": np.array(seconds)}
     for split in SPLITS:
@@ -201,10 +201,6 @@ def _train_student(task: Task, memory: Memory | None, recipe: Recipe, path: Path
     shutil.rmtree(scratch, ignore_errors=True)
     _save(path, **outputs)
     return seconds
-
-
-def _silent(_: Progress) -> None:
-    """Report no progress: a study reports whole networks only."""
 
 
 def _save_json(path: Path, content: Any) -> None:

@@ -24,6 +24,7 @@ from reaugkd.method.pool import Pool
 from reaugkd.method.projection import ProjectionHead
 from reaugkd.method.teacher import TeacherOutputs
 from reaugkd.networks.encoders import TextClassifier, normalize
+from reaugkd.networks.trainer import silent
 from reaugkd.networks.weights import find_weights
 from reaugkd.recipe import DEFAULT_ENCODER, Recipe
 from reaugkd.tasks.task import SPLITS, Task
@@ -107,7 +108,7 @@ class Keyed:
     ) -> "Keyed":
         """Fit the keys to a memory of a task's taught texts, apart from the siblings of held-out texts."""
         memory, tokenizer = Memory.of(task, soft_labels, z), made.student.tokenizer
-        keys, keyed = fit_keys(memory, task.taught_texts, tokenizer, encoder=encoder, held_out=held_out)
+        keys, keyed = fit_keys(memory, tokenizer, encoder=encoder, held_out=held_out)
         untuned = {} if encoder is None else {UNTUNED: encoder.pooled[:, -1]}
         return cls(made, keys, keyed.with_keys({**keyed.keys, **untuned}))
 
@@ -156,9 +157,9 @@ def trained(task: Task, soft_labels: Floats, hidden: Floats | None, recipe: Reci
     if hidden is None:
         recipe = recipe.updated(relational_weight=0.0)
     else:
-        projection = ProjectionHead.fit(task, hidden[: len(task.rows["train"])], recipe, on_progress=lambda _: None)
+        projection = ProjectionHead.fit(task, hidden[: len(task.rows["train"])], recipe, on_progress=silent)
         z = projection.project(hidden)
-    student = Student.fit(task, Memory.of(task, soft_labels, z), recipe, on_progress=lambda _: None)
+    student = Student.fit(task, Memory.of(task, soft_labels, z), recipe, on_progress=silent)
     return Trained(student, projection, time.monotonic() - start)
 
 

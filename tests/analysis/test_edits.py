@@ -135,7 +135,7 @@ def test_an_added_row_stays_an_added_one_when_a_later_patch_relabels_it(without_
 def test_the_encoder_key_finds_added_rows_too(without_teacher, toy_encoder_folder):
     model, texts = without_teacher, without_teacher.memory.rows["text"].tolist()
     untuned = UntunedEncoder.of(toy_encoder_folder, texts, max_length=16)
-    keys, memory = fit_keys(model.memory, texts, model.student.tokenizer, encoder=untuned)
+    keys, memory = fit_keys(model.memory, model.student.tokenizer, encoder=untuned)
     pool = Pool({name: KeySettings(4, 0.1, 0.5) for name in keys})
     model = replace(model, keys=keys, memory=memory, pool=pool)
     edited = apply_patch(model, (Edit("remove", ids(model)[0]), Edit("add", "mine", model.classes_[0], TEXT)))

@@ -32,12 +32,7 @@ def test_the_pool_is_what_training_would_choose_on_the_validation_rows(unsure_mo
     found = refit_pool(unsure_model)
     held_out = unsure_model.held_out(["validation"])
     texts = held_out["text"].tolist()
-    keys, memory = fit_keys(
-        unsure_model.memory,
-        unsure_model.memory.rows["text"].tolist(),
-        unsure_model.student.tokenizer,
-        held_out=texts,
-    )
+    keys, memory = fit_keys(unsure_model.memory, unsure_model.student.tokenizer, held_out=texts)
     encoded = unsure_model.encode_rows(held_out)
     queries = {name: key.embed(texts, encoded.embeddings) for name, key in keys.items()}
     labels = encoded.labels(memory.classes)

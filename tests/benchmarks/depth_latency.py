@@ -29,9 +29,9 @@ TEACHERS = (DEFAULT_ENCODER, "sentence-transformers/all-mpnet-base-v2")
 
 def with_keys(model, layers, rows):
     """Return the model with keys that all have a weight, the encoder key of so many layers among them, if any."""
-    texts, weights = texts_of(model.memory.rows, model.settings.is_pair), find_weights(DEFAULT_ENCODER)
-    encoder = UntunedEncoder.of(weights, texts, layers=layers) if layers else None
-    keys, memory = fit_keys(model.memory, texts, model.student.tokenizer, encoder=encoder)
+    weights = find_weights(DEFAULT_ENCODER)
+    encoder = UntunedEncoder.of(weights, model.memory.texts, layers=layers) if layers else None
+    keys, memory = fit_keys(model.memory, model.student.tokenizer, encoder=encoder)
     chosen = {name: replace(model.pool.keys.get(name, KeySettings(k=16)), weight=0.5) for name in keys}
     pool = replace(model.pool, keys=chosen, new_class_key="", retrieval_weight=None)
     return grown(replace(model, keys=keys, memory=memory, pool=pool), rows)

@@ -94,7 +94,7 @@ def fitted_to(monkeypatch):
 
 def test_the_keys_are_those_of_each_module_and_the_memory_holds_what_they_search(tokenizer):
     memory, texts, labels, _ = memory_and_texts(0)
-    keys, keyed = fit_keys(memory, texts, tokenizer)
+    keys, keyed = fit_keys(memory, tokenizer)
     assert list(keys) == list(keyed.keys) == ["aligned", "text"]
     text, text_keys = TextKey.fit(tokenizer, texts, memory.teacher_embeddings, labels, 2)
     np.testing.assert_allclose(keyed.keys["text"], text_keys, atol=1e-6)
@@ -109,7 +109,7 @@ def test_no_sibling_of_a_held_out_text_is_fitted_to_and_it_is_keyed_as_a_query_i
     held_out = [text for number, text in enumerate(texts) if family[number] % 4 == 0 and number % 3 == 2]
     is_sibling = have_siblings(texts, held_out)
     assert is_sibling[family % 4 == 0].all()
-    keys, keyed = fit_keys(memory, texts, tokenizer, held_out=held_out)
+    keys, keyed = fit_keys(memory, tokenizer, held_out=held_out)
     assert fitted_to == [text for text, left_out in zip(texts, is_sibling, strict=True) if not left_out]
     by_query = keys["text"].embed([text for text, left_out in zip(texts, is_sibling, strict=True) if left_out])
     np.testing.assert_allclose(keyed.keys["text"][is_sibling], by_query, atol=1e-6)
@@ -132,7 +132,7 @@ def test_with_shuffled_labels_held_out_texts_are_answered_as_by_chance_though_th
         held_out = np.asarray(texts)[asked].tolist()
         left_out = np.tile(np.arange(240) < 120, (60, 1))  # all siblings, whosever they are
         for scores, options in ((apart, {"held_out": held_out}), (together, {})):
-            keys, keyed = fit_keys(memory, memory.rows["text"].tolist(), tokenizer, **options)
+            keys, keyed = fit_keys(memory, tokenizer, **options)
             queries = keys["text"].embed(held_out)
             scores.append(share_right(keyed.keys["text"], memory_labels, queries, labels[asked], left_out))
     assert abs(np.mean(apart) - 0.5) < CHANCE
@@ -142,7 +142,7 @@ def test_with_shuffled_labels_held_out_texts_are_answered_as_by_chance_though_th
 def test_rows_without_a_teacher_are_not_fitted_to_and_are_keyed_as_a_query_is(tokenizer, fitted_to):
     memory, texts, _, _ = memory_and_texts(1)
     taught = np.arange(len(texts)) % 5 > 0
-    keys, keyed = fit_keys(memory, texts, tokenizer, taught=taught)
+    keys, keyed = fit_keys(memory, tokenizer, taught=taught)
     assert fitted_to == [text for text, is_taught in zip(texts, taught, strict=True) if is_taught]
     queries = keys["text"].embed([text for text, is_taught in zip(texts, taught, strict=True) if not is_taught])
     np.testing.assert_allclose(keyed.keys["text"][~taught], queries, atol=1e-6)
@@ -153,7 +153,7 @@ def test_rows_without_a_teacher_are_not_fitted_to_and_are_keyed_as_a_query_is(to
 
 def test_where_all_rows_are_siblings_of_what_is_held_out_all_are_fitted_to(tokenizer, fitted_to):
     memory, texts, _, _ = memory_and_texts(2, families=4)
-    keyed = fit_keys(memory, texts, tokenizer, held_out=texts)[1]
+    keyed = fit_keys(memory, tokenizer, held_out=texts)[1]
     assert fitted_to == texts
     assert np.isfinite(keyed.keys["text"]).all()
 
@@ -166,10 +166,10 @@ def test_an_encoder_is_run_once_and_keys_the_memory_too(toy_encoder_folder, toy_
     assert untuned.pooled.shape == (90, 3, 32)
     monkeypatch.setattr(TextClassifier, "encode_layers", lambda *_: pytest.fail("the encoder ran again"))
     held_out = toy_task.texts("validation")
-    keys, keyed = fit_keys(memory, texts, untuned.encoder.tokenizer, encoder=untuned)
+    keys, keyed = fit_keys(memory, untuned.encoder.tokenizer, encoder=untuned)
     wanted = EncoderKey.fit(untuned.encoder, untuned.pooled, texts, memory.teacher_embeddings, memory.labels)[1]
     np.testing.assert_allclose(keyed.keys["encoder"], wanted, atol=1e-6)
-    keys, keyed = fit_keys(memory, texts, untuned.encoder.tokenizer, encoder=untuned, held_out=held_out)
+    keys, keyed = fit_keys(memory, untuned.encoder.tokenizer, encoder=untuned, held_out=held_out)
     assert list(keys) == list(keyed.keys) == ["aligned", "text", "encoder"]
     siblings = have_siblings(texts, held_out)
     assert siblings.any()

@@ -25,7 +25,7 @@ def three_keys_model(pooled_model, toy_encoder_folder, toy_task):
     """The pooled model with an untuned encoder as a third key."""
     model, texts = pooled_model, toy_task.texts("train")
     untuned = UntunedEncoder.of(toy_encoder_folder, texts, layers=2, max_length=16)
-    keys, memory = fit_keys(model.memory, texts, model.student.tokenizer, encoder=untuned)
+    keys, memory = fit_keys(model.memory, model.student.tokenizer, encoder=untuned)
     pool = Pool({**pooled_model.pool.keys, "encoder": KeySettings(6, 0.05, 0.5)}, 0.7)
     return replace(model, keys=keys, memory=memory, pool=pool)
 

@@ -392,7 +392,7 @@ def own_path(finished, tokenizer, of_student, encoder=None):
     untuned = None if encoder is None else UntunedEncoder.of(encoder[0], texts, layers=encoder[1])
     said, found = np.load(work / "students" / "two" / teacher / f"{method}-0.npz"), []
     for split, held_out in (("validation", task.texts("validation")), ("test", ())):
-        keys, keyed = fit_keys(memory, texts, tokenizer, encoder=untuned, held_out=held_out)
+        keys, keyed = fit_keys(memory, tokenizer, encoder=untuned, held_out=held_out)
         x = said[f"{split}_embeddings"].astype(np.float32)
         queries = {name: key.embed(task.texts(split), x) for name, key in keys.items()}
         found.append((EncodedTexts(task.texts(split), x, said[f"{split}_probabilities"], queries), keyed))
@@ -483,8 +483,8 @@ def test_a_task_with_unlabelled_rows_is_taught_and_searched_with_them(plan, tmp_
     assert len(taught[0]) == count
     found = study_answers(study, tmp_path, tmp_path / "work")
     assert found["answer"].tolist() == [*WAYS, *ENCODERS, "off"]
-    for memory, texts, _ in memories:
-        assert (len(memory), texts) == (count, task.taught_texts)
+    for memory, _ in memories:
+        assert (len(memory), memory.texts) == (count, task.taught_texts)
         np.testing.assert_array_equal(memory.labels[75:], soft_labels[75:].argmax(axis=1))
         np.testing.assert_allclose(memory.teacher_embeddings, taught[0].teacher_embeddings, atol=1e-6)
     for texts, labels in labelled:  # only train rows have a gold label
