@@ -16,6 +16,19 @@ from typing import Any, get_args, get_origin
 
 import numpy as np
 
+SHOWN = 80  # characters of a wrong value
+_ALLOWED = {int: Integral, float: Real}
+_IN_WORDS = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    tuple: "a list",
+    list: "a list",
+    tuple[str, str]: "a list of two",
+    dict: "names, each with its settings",
+}
+
 
 class ReAugKDError(Exception):
     """A mistake in the input or the environment that the user can correct.
@@ -46,20 +59,6 @@ def require(is_good: bool, name: str, value: object, wanted: str) -> None:
     """Refuse a wrong setting by a sentence with its name, its value and what is wanted."""
     if not is_good:
         raise ReAugKDError(f"{name} is {value}; it must be {wanted}.")
-
-
-SHOWN = 80  # characters of a wrong value
-_ALLOWED = {int: Integral, float: Real}
-_IN_WORDS = {
-    str: "text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    tuple: "a list",
-    list: "a list",
-    tuple[str, str]: "a list of two",
-    dict: "names, each with its settings",
-}
 
 
 def read_as(kind: Any, given: Any, where: str = "", default: Any = None) -> Any:

@@ -17,6 +17,10 @@ from scipy.sparse import csr_array
 from reaugkd.errors import ReAugKDError
 
 MAX_CHARACTERS = 100_000
+OVERLAP = 0.8  # of a sibling's words
+TRIED_HOLDERS = 100  # texts that may hold another, the longest first
+COMPARED = 2**24  # pairs at a time
+_WORD = re.compile(r"\w+")
 
 Text = str | tuple[str, str]  # what is classified: one text, or a pair of texts
 Labels = NDArray[np.int64]  # numbers of classes, (N,)
@@ -125,12 +129,6 @@ def check_text(text: str, name: str) -> None:
         raise ReAugKDError(f"{name} holds half a character, a lone surrogate; write it whole or take it out.") from None
 
 
-OVERLAP = 0.8
-TRIED_HOLDERS = 100  # texts that may hold another, the longest first
-COMPARED = 2**24  # pairs at a time
-_WORD = re.compile(r"\w+")
-
-
 def are_siblings(texts: Sequence[Text], rows: pd.DataFrame, numbers: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Find neighbours that hold four fifths of the query's words, or the reverse.
 
@@ -213,7 +211,7 @@ def folds_apart(texts: Sequence[Text], labels: Labels, folds: int) -> NDArray[np
     return fold_of_family[members]
 
 
-def apart(folds: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+def fold_masks(folds: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
     """Yield for each fold (N,) the rows of the others, to fit to, and its own; a fold that is alone is fitted to."""
     for fold in np.unique(folds):
         held_out = folds == fold

@@ -88,8 +88,8 @@ def _taught(memory: Memory) -> NDArray[np.bool_]:
 
 def _refitted(model: ReAugKDClassifier, untuned: UntunedEncoder | None) -> ReAugKDClassifier:
     """Fit the pool again; with an encoder, fit its key first."""
-    tokenizer, taught = model.student.tokenizer, _taught(model.memory)
     rows = model.held_out(["validation"])
+    tokenizer, taught = model.student.tokenizer, _taught(model.memory)
     if untuned is not None:
         keys, memory = fit_keys(model.memory, tokenizer, encoder=untuned, taught=taught)
         model = replace(model, keys=keys, memory=memory)

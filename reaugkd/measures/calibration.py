@@ -11,6 +11,7 @@ from reaugkd.texts import Labels
 LOWEST, HIGHEST = 0.1, 10.0
 ROUNDING = 1e-3
 """By how much the sum of float16 numbers may differ from 1."""
+BINS = 10  # empty ones stay in the table, which scikit-learn's calibration_curve leaves out
 
 
 def are_probabilities(rows: NDArray[np.floating]) -> bool:
@@ -54,9 +55,6 @@ def fit_temperature(probabilities: NDArray[np.floating], labels: Labels) -> floa
         return float(log_temperature**2 / 2 - fitted)
 
     return float(np.exp(minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded").x))
-
-
-BINS = 10  # empty ones stay in the table, which scikit-learn's calibration_curve leaves out
 
 
 def reliability_table(confidences: NDArray[np.floating], right: NDArray[np.bool_]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from transformers import BatchEncoding
 
 from reaugkd.networks.encoders import TextClassifier, normalize
-from reaugkd.texts import Labels, Text, apart, folds_apart
+from reaugkd.texts import Labels, Text, fold_masks, folds_apart
 
 if TYPE_CHECKING:  # a second to import: who only searches with a key does not wait for it
     from sklearn.pipeline import Pipeline
@@ -82,7 +82,7 @@ class EncoderKey:
         folds = folds_apart(texts, labels, FOLDS)
         penalty = _best_penalty(pooled, teacher_embeddings, folds)
         keys = np.empty((len(pooled), pooled.shape[2] + teacher_embeddings.shape[1]), dtype=np.float32)
-        for seen, held_out in apart(folds):
+        for seen, held_out in fold_masks(folds):
             weight, bias = _ridge(pooled[seen], teacher_embeddings[seen], penalty)
             keys[held_out] = cls(encoder, weight, bias).keys(pooled[held_out])
         return cls(encoder, *_ridge(pooled, teacher_embeddings, penalty)), keys

@@ -27,6 +27,12 @@ from reaugkd.tasks.task import Task, row_ids
 from reaugkd.texts import Text, label_text
 
 OUTPUTS_VERSION = 1
+# By how much a sum of a black box's probabilities may differ from 1: each class adds half of a second decimal.
+ROUNDED_OFF = 0.02
+ROUNDED_OFF_A_CLASS = 0.005
+RowId = tuple[str, str]
+SoftLabels = Callable[[list[Text]], NDArray[np.floating]] | Mapping[RowId, NDArray[np.floating]]
+"""A function from texts to (N, C) probabilities, or the (C,) probabilities of each (split, id)."""
 
 
 @dataclass(frozen=True)
@@ -263,14 +269,6 @@ class Teacher(TextClassifier):
             teacher=self.pretrained,
             fingerprint=task.fingerprint(),
         )
-
-
-# By how much a sum may differ from 1: each class adds half of a second decimal.
-ROUNDED_OFF = 0.02
-ROUNDED_OFF_A_CLASS = 0.005
-RowId = tuple[str, str]
-SoftLabels = Callable[[list[Text]], NDArray[np.floating]] | Mapping[RowId, NDArray[np.floating]]
-"""A function from texts to (N, C) probabilities, or the (C,) probabilities of each (split, id)."""
 
 
 def black_box_outputs(task: Task, soft_labels: SoftLabels, encoder: str) -> TeacherOutputs:

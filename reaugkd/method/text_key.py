@@ -14,13 +14,19 @@ from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from reaugkd.method.projection import key_width
 from reaugkd.networks.encoders import normalize
-from reaugkd.texts import Labels, Text, apart, folds_apart
+from reaugkd.texts import Labels, Text, fold_masks, folds_apart
 
 LONGEST = 3  # subwords of an n-gram
 MOST_NGRAMS = 300_000  # of more, those of the most texts are kept
 WORDS_AT_A_TIME = 50_000  # texts: the subwords of a million would take gigabytes
 # Of a pair: whatever either text holds, what both hold, and what one of them holds alone.
 EITHER, BOTH, ONE = range(3)
+STEPS = 60  # of conjugate gradients
+TOLERANCE = 1e-3
+FILE = "text.safetensors"
+FOLDS = 5
+PENALTIES = (3.0, 1.0, 0.3, 0.1)
+PENALTY_ROWS = 20_000  # so many are enough to tell which penalty is best
 
 
 @dataclass(frozen=True)
@@ -181,10 +187,6 @@ def _shared(
     return (rows[both], numbers[both]), (rows[~both], numbers[~both])
 
 
-STEPS = 60
-TOLERANCE = 1e-3
-
-
 def sparse_ridge(
     features: csr_matrix, targets: NDArray[np.float32], penalty: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -231,12 +233,6 @@ def sparse_ridge(
         before, size = size, (residual**2).sum(axis=0)
         direction = residual + (size / np.maximum(before, 1e-30)) * direction
     return weight, centre - mean @ weight
-
-
-FILE = "text.safetensors"
-FOLDS = 5
-PENALTIES = (3.0, 1.0, 0.3, 0.1)
-PENALTY_ROWS = 20_000  # so many are enough to tell which penalty is best
 
 
 @dataclass(frozen=True)
@@ -391,7 +387,7 @@ def _unseen(
 ) -> NDArray[np.float32]:
     """Return what ridges that did not see it make of each row, (N, w)."""
     drawn = np.empty_like(targets)
-    for seen, held_out in apart(folds):
+    for seen, held_out in fold_masks(folds):
         weight, bias = sparse_ridge(features[seen], targets[seen], penalty)
         drawn[held_out] = features[held_out] @ weight + bias
     return drawn

@@ -16,6 +16,7 @@ from reaugkd.networks.encoders import normalize
 
 PLACING_NEIGHBOURS = 8
 PLACING_TEMPERATURE = 0.02
+WATCHED_ROWS = 300
 
 
 @dataclass(frozen=True)
@@ -114,9 +115,6 @@ def joint_umap(spaces: list[NDArray[np.float32]], seed: int = 0) -> list[NDArray
     layout = UMAP(n_neighbors=neighbours, min_dist=0.1, metric="cosine", init=start, random_state=seed, n_jobs=1)
     points = layout.fit_transform(stacked).astype(np.float32)
     return np.split(points, np.cumsum([len(space) for space in spaces])[:-1])
-
-
-WATCHED_ROWS = 300
 
 
 @dataclass(frozen=True)
