@@ -13,7 +13,7 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.method.answers import Answers
 from reaugkd.method.memory import LABELLED_BY, TEACHER
 from reaugkd.model.classifier import ReAugKDClassifier
-from reaugkd.plots.figures import OTHER_COLOUR, PALETTE
+from reaugkd.plots.charts import OTHER_COLOUR, PALETTE
 
 KINDS = ("memory", "test row")
 # What is found out of a point; a further column of such a name would be taken for it.

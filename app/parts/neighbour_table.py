@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import reaugkd as rk
-from reaugkd.plots.figures import OTHER_COLOUR, PALETTE
+from reaugkd.plots.charts import OTHER_COLOUR, PALETTE
 
 from ..rendering import render
 

@@ -5,7 +5,7 @@ import pandas as pd
 import plotly.express as px
 import plotly.graph_objects as go
 
-from reaugkd.plots.figures import PALETTE
+from reaugkd.plots.charts import PALETTE
 from reaugkd.study.plan import Study
 
 LATENCY_FILE = "latency.csv"

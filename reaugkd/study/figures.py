@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.express as px
 import plotly.graph_objects as go
 
-from reaugkd.plots.figures import PALETTE
+from reaugkd.plots.charts import PALETTE
 
 ALL_TASKS = "all tasks"
 INK = "#22252B"

@@ -17,7 +17,7 @@ from app.parts.map_points import (
 )
 from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.errors import ReAugKDError
-from reaugkd.plots.figures import PALETTE
+from reaugkd.plots.charts import PALETTE
 
 
 @pytest.fixture(scope="module")
