@@ -134,10 +134,8 @@ def checked(path, folder):
     return list(zip(empty, map(printed, added[1::4]), map(printed, added[3::4]), strict=True))
 
 
-def passes(path, folder, monkeypatch):
+def passes(path, folder):
     """Run a notebook and see that its checks tell an empty, a wrong and a right answer apart."""
-    for name in [name for name in os.environ if name.endswith("_NUM_THREADS")]:
-        monkeypatch.delenv(name)  # the caps on threads that the other tests want would only slow this down
     for empty, wrong, right in checked(path, folder):
         assert empty.startswith("Not yet: ")
         assert wrong.startswith("Not yet: ")
@@ -148,12 +146,12 @@ def passes(path, folder, monkeypatch):
 
 @pytest.mark.skipif("REAUGKD_CACHE" not in os.environ, reason="runs the notebooks by the models in $REAUGKD_CACHE")
 @BY_NAME
-def test_a_notebook_runs_with_trained_models_at_hand(path, tmp_path, monkeypatch):
-    passes(path, tmp_path, monkeypatch)
+def test_a_notebook_runs_with_trained_models_at_hand(path, tmp_path):
+    passes(path, tmp_path)
 
 
 @pytest.mark.slow
 @BY_NAME
 def test_a_notebook_runs_from_nothing(path, tmp_path, monkeypatch, made_once):
     monkeypatch.setenv("REAUGKD_CACHE", str(made_once("course", lambda folder: folder.mkdir(parents=True))))
-    passes(path, tmp_path, monkeypatch)
+    passes(path, tmp_path)
