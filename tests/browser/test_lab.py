@@ -32,10 +32,10 @@ def wait_until_served(port):
 
 @pytest.fixture
 def lab(tmp_path):
-    """Serves JupyterLab in a folder that holds one notebook, and returns the notebook's address."""
-    folder, settings, port = tmp_path / "notebooks", tmp_path / "settings", free_port()
-    folder.mkdir()
-    shutil.copy(NOTEBOOK, folder)
+    """Serves JupyterLab in a copy of the folders that the notebooks link, and returns the notebook's address."""
+    folder, settings, port = tmp_path / "project", tmp_path / "settings", free_port()
+    for name in ("notebooks", "results"):
+        shutil.copytree(NOTEBOOK.parents[1] / name, folder / name)
     (settings / "@jupyterlab" / "notebook-extension").mkdir(parents=True)
     tracker = settings / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
     tracker.write_text(json.dumps(SETTINGS))
@@ -49,7 +49,7 @@ def lab(tmp_path):
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
             wait_until_served(port)
-            yield f"http://127.0.0.1:{port}/lab/tree/{NOTEBOOK.name}"
+            yield f"http://127.0.0.1:{port}/lab/tree/notebooks/{NOTEBOOK.name}"
         finally:
             server.terminate()
             server.wait()
@@ -60,6 +60,7 @@ def test_run_all_in_jupyterlab_draws_every_plot_and_asks_nobody_outside(lab, ope
     page = open_page(lab)
     messages = []
     page.on("console", lambda message: messages.append(message.text) if message.type == "error" else None)
+    page.on("response", lambda answer: messages.append(answer.url) if answer.status >= 400 else None)
     _, cells = read(NOTEBOOK)
     plots = sum(PLOTLY in output.get("data", {}) for cell in cells for output in cell.outputs)
     images, graphs = page.locator("img.plot-img"), page.locator(".js-plotly-plot")

@@ -1,0 +1,35 @@
+"""The links that the notebooks print open the app in the state that they promise."""
+
+import re
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import expect
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+LINKS = sorted(
+    {
+        (path.stem, urlsplit(link).query)
+        for path in NOTEBOOKS.glob("*.ipynb")
+        for link in re.findall(r"http://127\.0\.0\.1:7860/\?[^\"\\\s]+", path.read_text(encoding="utf-8"))
+    }
+)
+
+
+def test_the_notebooks_on_keys_on_repairs_and_on_ones_own_task_link_the_app():
+    assert {name[:2] for name, _ in LINKS} == {"04", "05", "07"}
+
+
+@pytest.mark.parametrize(("name", "query"), LINKS)
+def test_a_notebooks_link_opens_what_it_names(name, query, open_page, address):
+    page, asked = open_page(f"{address}?{query}"), {key: value for key, (value,) in parse_qs(query).items()}
+    assert set(asked) <= {"view", "text", "show"}
+    view = asked.get("view", "query")
+    expect(page.get_by_role("tab", name=view.capitalize(), selected=True).filter(visible=True)).to_have_count(1)
+    if "text" in asked:
+        expect(page.locator("#text textarea")).to_have_value(asked["text"])
+        expect(page.locator("#answer .sum")).to_be_visible()
+    if "show" in asked:
+        expect(page.locator("#show").get_by_label(asked["show"], exact=True)).to_be_checked()
+        expect(page.locator("#memory-chosen")).to_contain_text(f"rows: {asked['show']}")
