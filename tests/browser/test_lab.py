@@ -19,7 +19,7 @@ from tests.test_notebooks import NOTEBOOKS, read
 
 NOTEBOOK = NOTEBOOKS[1]
 SETTINGS = {"windowingMode": "none"}  # all cells stand in the page, also those that are not on the screen
-RUN_MS = 300_000
+RUN_MS = 600_000  # it may train a student first
 
 
 def wait_until_served(port):
@@ -31,7 +31,7 @@ def wait_until_served(port):
 
 
 @pytest.fixture
-def lab(tmp_path):
+def lab(tmp_path, made_once):
     """Serves JupyterLab in a copy of the folders that the notebooks link, and returns the notebook's address."""
     folder, settings, port = tmp_path / "project", tmp_path / "settings", free_port()
     for name in ("notebooks", "results"):
@@ -39,9 +39,8 @@ def lab(tmp_path):
     (settings / "@jupyterlab" / "notebook-extension").mkdir(parents=True)
     tracker = settings / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
     tracker.write_text(json.dumps(SETTINGS))
-    caps = [name for name in os.environ if name.endswith("_NUM_THREADS")]
-    environment = {name: value for name, value in os.environ.items() if name not in caps}
-    environment |= {"JUPYTERLAB_SETTINGS_DIR": str(settings), "REAUGKD_CACHE": str(tmp_path / "cache")}
+    cache = made_once("course", lambda folder: folder.mkdir(parents=True))
+    environment = os.environ | {"JUPYTERLAB_SETTINGS_DIR": str(settings), "REAUGKD_CACHE": str(cache)}
     options = ["--no-browser", "--allow-root", f"--port={port}", "--IdentityProvider.token=", "--LabApp.news_url=None"]
     options += [f"--ServerApp.root_dir={folder}", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     with (tmp_path / "log").open("w") as log:
