@@ -78,6 +78,7 @@ results/README
 All tables of the study <results/tables>
 Tables of the scenarios <results/scenarios/tables>
 Tables of the cost <results/cost/tables>
+Tables of the paper's setting <results/paper/tables>
 results/LOG
 ```
 
