@@ -5,6 +5,9 @@
 import copy
 import gc
 import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +84,23 @@ def toy_task():
 def unlabelled_task(toy_task):
     """The toy task with 30 texts more that have no label, of which those beside a validation row are left out."""
     return with_unlabelled(toy_task, toy_rows(10, seed=5).drop(columns="label"))[0]
+
+
+@pytest.fixture(scope="session")
+def site(made_once):
+    """The folder of the site, built as `make docs` does; a warning is an error."""
+    root = Path(__file__).parent.parent
+    (command,) = re.findall(r"\$\(BIN\)/(sphinx-build .*)", (root / "Makefile").read_text(encoding="utf-8"))
+    options = command.split()[1:-4]
+    assert "--fail-on-warning" in options
+
+    def build(folder: Path) -> None:
+        places = ["--doctree-dir", str(folder / "doctrees"), str(root), str(folder / "html")]
+        sphinx = [sys.executable, "-m", "sphinx", *options, *places]
+        built = subprocess.run(sphinx, cwd=root, capture_output=True, text=True, check=False)
+        assert (built.returncode, built.stderr) == (0, "")
+
+    return made_once("site", build) / "html"
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,6 @@
 """The site: built as `make docs` does, then every link, anchor, picture and file of it is looked at."""
 
 import re
-import shutil
-import subprocess
-import sys
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -17,25 +11,8 @@ from bs4 import BeautifulSoup
 import reaugkd
 
 ROOT = Path(__file__).parent.parent
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """The folder of the built site; a warning is an error."""
-    folder = tmp_path_factory.mktemp("site")
-    (command,) = re.findall(r"\$\(BIN\)/(sphinx-build .*)", (ROOT / "Makefile").read_text(encoding="utf-8"))
-    options = command.split()[1:-4]
-    assert "--fail-on-warning" in options
-    places = ["--doctree-dir", str(folder / "doctrees"), str(ROOT), str(folder / "html")]
-    built = subprocess.run(
-        [sys.executable, "-m", "sphinx", *options, *places], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert built.returncode == 0, built.stderr
-    assert built.stderr == ""
-    return folder / "html"
 
 
 @pytest.fixture(scope="module")
@@ -133,40 +110,3 @@ def test_the_reference_has_every_public_name(pages):
     there = anchors(pages["docs/api.html"])
     wanted = {f"reaugkd.{name}" for name in reaugkd.__all__ if name != "plots"} | {"module-reaugkd.plots.figures"}
     assert wanted - there == set()
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium or chromium-browser on the PATH to drive")
-def test_in_a_browser_formulas_are_set_the_search_finds_and_nothing_outside_is_asked(site):
-    from playwright.sync_api import sync_playwright
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    asked, errors = set(), []
-    try:
-        with sync_playwright() as playwright:
-            arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-            chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-            page = chromium.new_page()
-            page.set_default_timeout(60_000)
-            page.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
-            page.on("pageerror", lambda error: errors.append(str(error)))
-            page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
-            page.goto(f"{address}/notebooks/{NOTEBOOKS[0]}.html")
-            page.wait_for_selector("mjx-container svg")
-            assert page.locator("mjx-merror").count() == 0
-            page.goto(f"{address}/search.html?q=calibration")
-            page.wait_for_selector("ul.search li a")
-            chromium.close()
-    finally:
-        server.shutdown()
-        server.server_close()
-    assert asked <= {urlsplit(address).netloc, ""}
-    assert errors == []
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    """Serves the site, and writes no log."""
-
-    def log_message(self, *_):
-        pass
