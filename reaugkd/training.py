@@ -179,10 +179,7 @@ def train(
         if recipe.calibrate_teacher:
             teacher_outputs = teacher_outputs.calibrated(task)
         with _timed(seconds, "projection_head"):
-            hidden = teacher_outputs.of("train")[0]
-            head = ProjectionHead.fit(task, hidden, recipe, folder=work / "projection_head", on_progress=on_progress)
-        hidden, soft_labels = teacher_outputs.of(*task.taught_splits)
-        memory = Memory.of(task, soft_labels, head.project(hidden))
+            head, memory = _projected(task, recipe, teacher_outputs, on_progress, work / "projection_head")
         students = _students(task, recipe, memory, work, seconds, on_progress)
         student = students["reaugkd"]
         _report(on_progress, "Keys of the memory")
@@ -289,9 +286,7 @@ def _train_one(
     outputs.check(task)
     if recipe.calibrate_teacher:
         outputs = outputs.calibrated(task)
-    head = ProjectionHead.fit(task, outputs.of("train")[0], recipe, on_progress=on_progress)
-    hidden, soft_labels = outputs.of(*task.taught_splits)
-    memory = Memory.of(task, soft_labels, head.project(hidden))
+    head, memory = _projected(task, recipe, outputs, on_progress)
     student = Student.fit(task, memory, recipe, on_progress=on_progress)
     return replace(ReAugKDClassifier.tune(student, memory, task, recipe), projection_head=head)
 
@@ -341,6 +336,15 @@ def _teacher_outputs(task: Task, recipe: Recipe, work: Path, on_progress: OnProg
         outputs.save(path)
     PartialState().wait_for_everyone()
     return outputs
+
+
+def _projected(
+    task: Task, recipe: Recipe, outputs: TeacherOutputs, on_progress: OnProgress | None, folder: Path | None = None
+) -> tuple[ProjectionHead, Memory]:
+    """Train the projection head, and make the memory that students learn from."""
+    head = ProjectionHead.fit(task, outputs.of("train")[0], recipe, folder=folder, on_progress=on_progress)
+    hidden, soft_labels = outputs.of(*task.taught_splits)
+    return head, Memory.of(task, soft_labels, head.project(hidden))
 
 
 def _students(
