@@ -154,15 +154,7 @@ def train(
     True
     """
     out = check_target(out)
-    recipe = recipe.for_task(task)
-    if teacher_outputs is None:
-        _check_encoders(task, recipe, on_progress, "teacher", "encoder_key", "student")
-    elif recipe.keep_teacher:
-        raise ReAugKDError("A teacher that is only known by its outputs cannot be kept; leave one of the two out.")
-    else:
-        teacher_outputs.check(task)
-        recipe = replace(recipe, teacher=teacher_outputs.teacher)
-        _check_encoders(task, recipe, on_progress, "encoder_key", "student")
+    recipe = _checked(task, recipe.for_task(task), teacher_outputs, on_progress)
     if say is not None and PartialState().is_main_process:
         _tell_of_texts(task, recipe, say)
     stages = [student_stages(task, recipe, teacher_outputs)]
@@ -281,14 +273,16 @@ def _train_one(
     task: Task, recipe: Recipe, outputs: TeacherOutputs | None, on_progress: OnProgress | None
 ) -> ReAugKDClassifier:
     """Train one student by the recipe's loss, and what it needs; nothing is scored."""
+    recipe, teacher = _checked(task, recipe, outputs, on_progress), None
     if outputs is None:
-        outputs = Teacher.fit(task, recipe, on_progress=on_progress).outputs(task)
-    outputs.check(task)
+        teacher = Teacher.fit(task, recipe, on_progress=on_progress)
+        outputs = teacher.outputs(task)
     if recipe.calibrate_teacher:
         outputs = outputs.calibrated(task)
     head, memory = _projected(task, recipe, outputs, on_progress)
     student = Student.fit(task, memory, recipe, on_progress=on_progress)
-    return replace(ReAugKDClassifier.tune(student, memory, task, recipe), projection_head=head)
+    model = ReAugKDClassifier.tune(student, memory, task, recipe)
+    return replace(model, projection_head=head, teacher=teacher if recipe.keep_teacher else None)
 
 
 def _tell_of_texts(task: Task, recipe: Recipe, say: Callable[[str], object]) -> None:
@@ -306,6 +300,19 @@ def _tell_of_texts(task: Task, recipe: Recipe, say: Callable[[str], object]) -> 
     if cut > MANY_CUT:
         length = f"max_length ({recipe.max_length} tokens)"
         say(f"About {100 * cut:.0f} % of the train texts are longer than {length} and are cut.")
+
+
+def _checked(task: Task, recipe: Recipe, outputs: TeacherOutputs | None, on_progress: OnProgress | None) -> Recipe:
+    """Refuse what cannot be trained, before the first stage; the recipe then names the teacher of the outputs."""
+    if outputs is None:
+        _check_encoders(task, recipe, on_progress, "teacher", "encoder_key", "student")
+        return recipe
+    if recipe.keep_teacher:
+        raise ReAugKDError("A teacher that is only known by its outputs cannot be kept; leave one of the two out.")
+    outputs.check(task)
+    recipe = replace(recipe, teacher=outputs.teacher)
+    _check_encoders(task, recipe, on_progress, "encoder_key", "student")
+    return recipe
 
 
 def _check_encoders(task: Task, recipe: Recipe, on_progress: OnProgress | None, *roles: str) -> None:

@@ -23,7 +23,7 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.method import choice, distillation
 from reaugkd.method import keys as method_keys
 from reaugkd.method.keys import fit_keys
-from reaugkd.method.teacher import TeacherOutputs
+from reaugkd.method.teacher import Teacher, TeacherOutputs
 from reaugkd.model.card import METHOD_NAMES
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.maps import ProjectionMaps
@@ -31,7 +31,7 @@ from reaugkd.networks import trainer
 from reaugkd.recipe import GOLD_ONLY, DistillationSettings, Recipe, model_digest
 from reaugkd.tasks.task import RESERVED, make_task
 from reaugkd.texts import have_siblings
-from reaugkd.training import teach, train
+from reaugkd.training import load_or_train, teach, train
 
 
 class Stopped(Exception):
@@ -717,3 +717,15 @@ def test_a_cached_model_has_another_name_wherever_it_would_be_another(toy_task, 
     ]
     assert len(set(names)) == len(names)
     assert names[0] == model_digest(toy_task, toy_recipe.for_task(toy_task), None)
+
+
+def test_a_student_alone_is_checked_and_recorded_as_a_whole_training_is(quick, toy_task, tmp_path, monkeypatch):
+    monkeypatch.setenv("REAUGKD_CACHE", str(tmp_path))
+    options = {"ablations": False, "on_progress": lambda _: None}
+    kept = load_or_train(toy_task, replace(quick, keep_teacher=True), **options)
+    (folder,) = tmp_path.glob("models/*/teacher")
+    outputs = replace(Teacher.load(folder).outputs(toy_task), teacher="another")
+    assert kept.teacher is not None
+    assert load_or_train(toy_task, quick, teacher_outputs=outputs, **options).settings.teacher == "another"
+    with pytest.raises(ReAugKDError, match="only known by its outputs"):
+        load_or_train(toy_task, replace(quick, keep_teacher=True), teacher_outputs=outputs, **options)
