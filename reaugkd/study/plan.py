@@ -99,7 +99,7 @@ class Run:
     ----------
     about : dict
         Its columns in a :class:`~reaugkd.study.record.StudyRecord`: ``task``, ``teacher``, ``method`` or ``kind``,
-        ``seed``, and ``made_by``, a digest of all settings that decide what it answers.
+        ``seed``, and ``settings_digest``, a digest of all settings that decide what it answers.
     recipe : Recipe
         Of the student, not yet filled in for the task's size.
     teacher_seed : int
@@ -206,7 +206,7 @@ class Study:
         key, epochs = self.encoder_key and asdict(self.encoder_key), [STUDENT_EPOCHS, TEACHER_EPOCHS]
         digest = _digest([self.tasks[task], asdict(recipe), teacher_seed, key, CHOICES, *epochs])
         outputs = self._outputs_file(task, teacher, teacher_seed)
-        return Run(named | {"made_by": digest}, recipe, teacher_seed, file, outputs)
+        return Run(named | {"settings_digest": digest}, recipe, teacher_seed, file, outputs)
 
     def _outputs_file(self, task: str, teacher: str, seed: int) -> Path:
         recipe = Recipe()

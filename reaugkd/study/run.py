@@ -101,7 +101,7 @@ def scenario_rows(run: Run, work: Path, known: StudyRecord = NOTHING) -> pd.Data
     """Return a scenario's rows, a way each: those of the folder, else the recorded ones; none of other settings."""
     path = work / run.file
     rows = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    today = [row for row in rows if row.get("made_by") == run.about["made_by"]]
+    today = [row for row in rows if row.get("settings_digest") == run.about["settings_digest"]]
     return pd.DataFrame(today) if today else known.rows_of(run.about)
 
 
@@ -134,7 +134,7 @@ def has_digest(path: Path, digest: str) -> bool:
     if not path.is_file():
         return False
     with np.load(path) as arrays:
-        return str(arrays["made_of"]) == digest
+        return str(arrays["settings_digest"]) == digest
 
 
 def _rows_and_labels(task: Task) -> list[str]:
@@ -184,7 +184,7 @@ def _encode_layers(task: Task, name: str, path: Path) -> None:
     if not has_digest(path, digest):
         encoder = TextClassifier.from_pretrained(find_weights(name), 1)
         layers = {split: encoder.encode_layers(task.texts(split)).astype(np.float16) for split in task.splits}
-        _save(path, made_of=np.array(digest), **layers)
+        _save(path, settings_digest=np.array(digest), **layers)
 
 
 def _train_student(task: Task, memory: Memory | None, recipe: Recipe, path: Path, digest: str) -> float:
@@ -194,7 +194,7 @@ def _train_student(task: Task, memory: Memory | None, recipe: Recipe, path: Path
     checkpoints = scratch / digest[:12]  # an interrupted training goes on only by the settings that began it
     student = Student.fit(task, memory, recipe, folder=checkpoints, on_progress=silent)
     seconds = time.monotonic() - start
-    outputs: dict[str, NDArray[Any]] = {"made_of": np.array(digest), "seconds": np.array(seconds)}
+    outputs: dict[str, NDArray[Any]] = {"settings_digest": np.array(digest), "seconds": np.array(seconds)}
     for split in SPLITS:
         hidden, outputs[f"{split}_probabilities"] = student.encode(task.texts(split))
         outputs[f"{split}_embeddings"] = normalize(hidden).astype(np.float16)

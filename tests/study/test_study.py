@@ -787,7 +787,7 @@ def test_a_scenario_that_other_settings_ran_is_not_reported_and_is_run_anew(plan
     study = scenario_plan(plan, tmp_path, tasks=tasks, scenarios=[FEW_LABELS | {"kind": kind}])
     write_data(tmp_path)
     (run,) = study.scenario_runs()
-    write_scenario(tmp_path, run, 0.5, made_by="other")
+    write_scenario(tmp_path, run, 0.5, settings_digest="other")
     assert scenario_rows(run, tmp_path).empty
     row = {"way": "KD", "rows_a_class": 16, "seconds": 2.0}
     monkeypatch.setattr(scenarios, kind, lambda task, *_: [row | {"all": 0.75 * (task.name == "one")}])
@@ -959,7 +959,7 @@ def test_a_number_that_yaml_takes_for_text_is_a_number(plan, tmp_path):
         (tmp_path / "study.yaml").write_text(text.replace("RATE", rate))
         run = run_of(read_study(tmp_path / "study.yaml"), "one", "kd")
         assert run.recipe.student_training.learning_rate == 0.0001
-        digests.append(run.about["made_by"])
+        digests.append(run.about["settings_digest"])
     assert digests[0] == digests[1]
 
 
