@@ -9,6 +9,7 @@ import cachetools
 import reaugkd as rk
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
+    from reaugkd.analysis.edits import Patch
     from reaugkd.method.answers import Answers, EncodedTexts
 
 SPLITS = ["test", "validation"]
@@ -49,3 +50,11 @@ def encoded_rows(model: "rk.ReAugKDClassifier", split: str) -> "EncodedTexts":
 def answered_rows(model: "rk.ReAugKDClassifier", split: str) -> "Answers":
     """Answer a split of the model's evaluation rows as was chosen in training."""
     return model.answer(encoded_rows(model, split))
+
+
+@cached(4)
+def edited_model(model: "rk.ReAugKDClassifier", patch: "Patch") -> "rk.ReAugKDClassifier":
+    """Apply pending edits to a model's memory, once; the last four stay, and the model itself stays as it is."""
+    from reaugkd.analysis.edits import apply_patch
+
+    return apply_patch(model, patch) if patch else model

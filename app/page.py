@@ -20,6 +20,7 @@ from .parts.maps_panel import MapsPanel
 from .parts.typed_text import read_boxes
 from .views.compare import CompareView
 from .views.errors import ErrorsView
+from .views.label import LabelView
 from .views.learn import LearnView
 from .views.memory import MemoryView
 from .views.query import QueryView
@@ -47,6 +48,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
                 "query": _in_tab("Query", lambda: QueryView(menu, name, maps, linked), opened),
                 "errors": _in_tab("Errors", lambda: ErrorsView(menu, name, maps, linked), opened),
                 "memory": _in_tab("Memory", lambda: MemoryView(menu, name, maps, linked, edits), opened),
+                "label": _in_tab("Label", lambda: LabelView(menu, name, edits), opened),
                 "compare": _in_tab("Compare", lambda: CompareView(menu, name, maps, linked), opened),
                 "train": _in_tab("Train", lambda: TrainView(menu, name), opened),
                 "learn": _in_tab("Learn", lambda: LearnView(menu, name, solved), opened),
@@ -86,6 +88,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
         for tab, view in others:
             _fill_when_opened(tab, view, name, chosen, opened)
         linkable = {key: views[key][1] for key in ("query", "errors", "memory", "compare")}
+        views["label"][1].to_memory.click(lambda: gr.Tabs(selected="memory"), None, tabs, **AT_ONCE)
         keep_address(linkable, maps, name, opened)
         add_endpoints(menu)
     return page

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import connected_components
 
 from reaugkd.errors import ReAugKDError
 
@@ -20,6 +21,7 @@ MAX_CHARACTERS = 100_000
 OVERLAP = 0.8  # of a sibling's words
 TRIED_HOLDERS = 100  # texts that may hold another, the longest first
 COMPARED = 2**24  # pairs at a time
+COPY = 0.8  # of the words of both
 _WORD = re.compile(r"\w+")
 
 Text = str | tuple[str, str]  # what is classified: one text, or a pair of texts
@@ -168,6 +170,34 @@ def have_siblings(texts: Sequence[Text], others: Sequence[Text]) -> NDArray[np.b
         smaller = np.minimum(other_lengths[start + shared.row], lengths[shared.col])
         found[shared.col[shared.data >= OVERLAP * smaller]] = True
     return found
+
+
+def copies_of(texts: Sequence[Text]) -> NDArray[np.int64]:
+    """Find near-copies: texts that share four fifths of the words of both, each counted once.
+
+    Parameters
+    ----------
+    texts : sequence of Text
+        N texts or pairs.
+
+    Returns
+    -------
+    (N,) int64
+        The number of the first text that each is a near-copy of, or a near-copy of one; its own where there is none.
+    """
+    words, _ = _word_matrices(texts, [])
+    lengths, pairs = np.diff(words.indptr), []
+    step = max(1, COMPARED // max(1, len(texts)))
+    for start in range(0, len(texts), step):
+        shared = (words[start : start + step] @ words.T).tocoo()
+        rows = start + shared.row
+        is_near = shared.data >= COPY * (lengths[rows] + lengths[shared.col] - shared.data)
+        pairs.append(np.stack([rows[is_near], shared.col[is_near]]))
+    near = np.concatenate(pairs, axis=1)
+    graph = coo_array((np.ones(near.shape[1]), tuple(near)), shape=(len(texts), len(texts)))
+    _, families = connected_components(graph, directed=False)
+    _, first = np.unique(families, return_index=True)
+    return first[families].astype(np.int64)
 
 
 def folds_apart(texts: Sequence[Text], labels: Labels, folds: int) -> NDArray[np.int64]:

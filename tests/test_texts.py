@@ -14,6 +14,7 @@ from reaugkd.texts import (
     as_text,
     check_text,
     check_texts,
+    copies_of,
     folds_apart,
     have_siblings,
     in_one_line,
@@ -129,6 +130,14 @@ def random_texts(rows, seed):
     random = np.random.default_rng(seed)
     words = [f"word{number}" for number in range(12)]
     return [" ".join(random.choice(words, random.integers(1, 7), replace=False)) for _ in range(rows)]
+
+
+@pytest.mark.parametrize("compared", [2**24, 1])
+def test_near_copies_share_four_fifths_of_all_words_and_a_part_is_none(monkeypatch, compared):
+    monkeypatch.setattr(module, "COMPARED", compared)
+    said = ["a b c d e", "b c", "A, b, c, d!", "a b c d e f", "x", ("a b c", "d e")]
+    assert copies_of(said).tolist() == [0, 1, 0, 0, 4, 0]
+    assert copies_of(["a b c d", "a b c d e", "x a b c d e"]).tolist() == [0, 0, 0]  # by way of the second
 
 
 @pytest.mark.parametrize("compared", [2**24, 7])

@@ -64,6 +64,41 @@ def lines_figure(
     return styled(figure, title)
 
 
+def intervals_figure(
+    points: Mapping[int, tuple[float, float, float]], x_title: str, y_title: str, title: str
+) -> go.Figure:
+    """Draw a share that grows, with the band of its intervals.
+
+    Parameters
+    ----------
+    points : mapping of int to (mean, low, high)
+        By the place on the first axis, a share and the ends of its interval; they are drawn in points of a hundred.
+    x_title, y_title : str
+        What the axes are.
+    title : str
+        The finding.
+
+    Returns
+    -------
+    Figure
+        A line with a mark at each point, over the band, and a line at zero.
+    """
+    x = list(points)
+    means, lows, highs = 100 * np.asarray(list(points.values())).T
+    band = {"mode": "lines", "line_width": 0, "showlegend": False, "hoverinfo": "skip"}
+    figure = go.Figure()
+    figure.add_scatter(x=x, y=highs, **band)
+    figure.add_scatter(x=x, y=lows, **band, fill="tonexty", fillcolor="rgba(0, 114, 178, 0.18)")
+    hover = "%{x}: %{y:+.1f}<extra></extra>"
+    line = {"mode": "lines+markers", "line_color": PALETTE[0], "showlegend": False, "hovertemplate": hover}
+    figure.add_scatter(x=x, y=means, **line)
+    figure.add_hline(y=0, line={"color": TEXT_COLOUR, "width": 1, "dash": "dot"})
+    figure.update_layout(height=260)
+    figure.update_xaxes(title=x_title, rangemode="tozero", dtick=1 if len(x) < 12 else None)
+    figure.update_yaxes(title=y_title)
+    return styled(figure, title)
+
+
 def bars_figure(groups: Mapping[str, Mapping[str, float]], value_title: str, title: str) -> go.Figure:
     """Draw a bar for each category, those of several groups beside one another, each with its value.
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from reaugkd.errors import ReAugKDError
 
-VIEWS = ("query", "errors", "memory", "compare", "train", "learn")
+VIEWS = ("query", "errors", "memory", "label", "compare", "train", "learn")
 OF_VIEW = {
     "query": ("edited", "edited_pair", "struck", "relabelled"),
     "errors": ("split", "effect", "column", "value", "confidence", "holds", "picked"),

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from reaugkd.errors import ReAugKDError, read_as, reason, require
-from reaugkd.files import explain_disk_errors, find_file, read_json_lines
+from reaugkd.files import explain_disk_errors, find_file, read_json_lines, read_text_file
 from reaugkd.networks.weights import hub_is_reachable
 from reaugkd.tasks.task import Task, make_task, row_ids, with_unlabelled
 from reaugkd.texts import MAX_CHARACTERS, as_text, label_text, with_index_as_columns
@@ -215,7 +215,8 @@ def read_table(path: str | Path) -> pd.DataFrame:
     Parameters
     ----------
     path : str or Path
-        A ``.csv``, ``.tsv`` (tabs, no quoting), ``.jsonl`` or ``.parquet`` file.
+        A ``.csv``, ``.tsv`` (tabs, no quoting), ``.jsonl`` or ``.parquet`` file, or a ``.txt`` file, of which each line
+        that is not empty is a row of the column ``text``.
 
     Returns
     -------
@@ -322,12 +323,18 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     return pd.read_parquet(path)
 
 
+def _read_lines(path: Path) -> pd.DataFrame:
+    lines = pd.Series(read_text_file(path).splitlines(), dtype=str)
+    return pd.DataFrame({"text": lines[lines.str.strip() != ""]}).reset_index(drop=True)
+
+
 _READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
     # Without quoting, as GLUE and most corpora write their TSV; a CSV is quoted as in RFC 4180.
     ".tsv": partial(_read_delimited, sep="\t", quoting=csv.QUOTE_NONE),
     ".csv": _read_delimited,
     ".jsonl": _read_objects,
     ".parquet": _read_parquet,
+    ".txt": _read_lines,
 }
 
 

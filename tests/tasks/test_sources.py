@@ -184,7 +184,7 @@ def test_a_missing_column_is_said_with_those_there_are(tmp_path):
 
 def test_a_file_of_another_kind_is_refused(tmp_path):
     path = write(tmp_path / "rows.xlsx", "PK")
-    message = r"'rows.xlsx' is not a table that can be read; give one of .tsv, .csv, .jsonl, .parquet"
+    message = r"'rows.xlsx' is not a table that can be read; give one of .tsv, .csv, .jsonl, .parquet, .txt"
     with pytest.raises(ReAugKDError, match=message):
         load_files(path)
 

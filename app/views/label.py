@@ -1,0 +1,345 @@
+"""The page that labels: texts without labels, those first that teach the memory most; a label counts at once."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+import pandas as pd
+
+import reaugkd as rk
+from reaugkd.errors import ReAugKDError
+from reaugkd.plots.charts import intervals_figure
+from reaugkd.texts import in_one_line, text_of_row, texts_of
+
+from ..computed import answered_rows, cached, edited_model
+from ..listening import ASKING, EACH, LATEST, Updates, inputs_of, listen
+from ..menu import ModelMenu
+from ..parts.answer import answer_html
+from ..parts.neighbour_table import neighbour_table
+from ..parts.problem import READ_ALOUD, problem_html
+from ..parts.row_table import row_table
+from ..parts.save_button import SaveButton
+from ..rendering import render
+from ..scripts import source
+from .memory import PendingEdits, pending_patch
+from .train import guessed_columns
+
+if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
+    from reaugkd.analysis.comparison import Comparison
+    from reaugkd.analysis.edits import Patch
+    from reaugkd.method.answers import EncodedTexts
+
+FILES = [".csv", ".tsv", ".jsonl", ".parquet", ".txt"]
+MOST_BUTTONS, KEYS = 12, 9  # of more classes the nine likeliest have a button and a number key
+NO_ROW = -1
+NO_GAIN = (0.0, 0.0, 0.0)
+NO_LOG = "<p>No texts are opened yet.</p>"
+LISTED = ["text", "text_pair", "reason", "score", "doubt", "apart", "novelty", "copies", "answer", "probability"]
+WIDTHS = {"text": 360, "reason": 320, "score": 80, "doubt": 80, "apart": 80, "novelty": 85, "copies": 80}
+
+
+@dataclass(frozen=True)
+class Log:
+    """The texts that a visitor labels.
+
+    Parameters
+    ----------
+    path : str
+        Of the file that was opened; empty for the model's validation texts.
+    columns : tuple of str
+        Of its text, and of the second text.
+    row : int
+        The text that is shown; :data:`NO_ROW` where none waits.
+    done : tuple of int
+        Texts that were labelled or skipped here, in their order.
+    """
+
+    path: str = ""
+    columns: tuple[str, ...] = ()
+    row: int = NO_ROW
+    done: tuple[int, ...] = ()
+
+    def after(self) -> "Log":
+        """Return the log when the text that is shown is done, and the next one not yet chosen."""
+        return replace(self, row=NO_ROW, done=(*self.done, self.row))
+
+
+@cached(2)
+def texts_of_log(model: "rk.ReAugKDClassifier", path: str, columns: tuple[str, ...]) -> "tuple[EncodedTexts, int]":
+    """Run the student over a log's texts, each near-copy once; and count the rows that were left out."""
+    from reaugkd.analysis.labelling import asked_once, read_log
+
+    is_pair, left_out = model.settings.is_pair, 0
+    if path:
+        rows, left_out = read_log(path, is_pair, *columns)
+    else:
+        rows = model.held_out(["validation"]).drop(columns=["label", "split", "teacher_soft_labels"], errors="ignore")
+    rows = asked_once(rows, is_pair)
+    return model.encode(texts_of(rows, is_pair), rows), left_out
+
+
+@cached(4)
+def queue_of(model: "rk.ReAugKDClassifier", patch: "Patch", path: str, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Order a log's texts by what they would teach the edited memory, once; the last four orders stay."""
+    from reaugkd.analysis.labelling import label_queue
+
+    encoded, _ = texts_of_log(model, path, columns)
+    held_out = None if model.evaluation_rows is None else answered_rows(model, "validation")
+    return label_queue(edited_model(model, patch).answer(encoded), held_out)
+
+
+@cached(8)
+def gain_of(model: "rk.ReAugKDClassifier", patch: "Patch") -> "Comparison":
+    """Compare the edited model with the model over its test rows."""
+    from reaugkd.analysis.comparison import compare
+
+    before = answered_rows(model, "test")
+    return compare(edited_model(model, patch).answer(before.encoded), before, model.settings.metric)
+
+
+def labels_in(patch: "Patch", texts: pd.DataFrame) -> dict[int, str]:
+    """Return the labels that pending edits give to texts, by the texts' numbers."""
+    given = {text_of_row(vars(edit)): edit.label or "" for edit in patch if edit.edit == "add"}
+    rows = enumerate(texts.to_dict("records"))
+    return {number: given[text] for number, row in rows if (text := text_of_row(row)) in given}
+
+
+class LabelView:
+    """A page that labels; what is labelled is a pending edit, which the page of the memory lists and saves."""
+
+    def __init__(self, menu: ModelMenu, name: gr.Dropdown, edits: gr.BrowserState) -> None:
+        self.menu, self.name, self.edits = menu, name, edits
+        self.log, self.line = gr.State(None), gr.State({})
+        gr.Markdown(
+            "Open texts without labels, such as a log of what people wrote. First come those on which student, keys "
+            "and classes disagree most, or that no memory is near. A label that you give is a memory at once, "
+            "without training, for you alone, until you save it as a version."
+        )
+        with gr.Row():
+            small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 220}
+            self.upload = gr.UploadButton("Open a file of texts", file_types=FILES, elem_id="label-upload", **small)
+            self.sample = gr.Button("Try it with the validation texts", elem_id="label-sample", **small)
+            self.column, self.pair_column = (
+                gr.Dropdown([], label=label, visible=False, min_width=160, elem_id=f"label-{called}")
+                for called, label in (("column", "Column of the text"), ("pair-column", "Column of the second text"))
+            )
+        self.message = gr.HTML(visible=False, elem_id="label-message")
+        self.progress = gr.HTML(NO_LOG, elem_id="label-progress", js_on_load=READ_ALOUD)
+        with gr.Row(visible=False) as self.asking:
+            with gr.Column(scale=5, min_width=320):
+                self._place_text()
+            with gr.Column(scale=6, min_width=320):
+                self.answer = gr.HTML(elem_id="label-answer", apply_default_css=False)
+        with gr.Column(visible=False) as self.below:
+            self._place_below()
+        self._wire()
+
+    def _place_text(self) -> None:
+        self.text = gr.HTML(elem_id="label-text", apply_default_css=False)
+        self.buttons = gr.HTML(elem_id="label-buttons", js_on_load=source("label_keys.js"), apply_default_css=False)
+        with gr.Row(equal_height=True):
+            self.other = gr.Dropdown(
+                [], label="Another class, or a new one", allow_custom_value=True, min_width=180, elem_id="label-other"
+            )
+            self.give = gr.Button("Label with it", size="sm", scale=0, min_width=130, elem_id="label-give")
+        self.gain = gr.HTML(elem_id="label-gain", js_on_load=READ_ALOUD)
+        self.plot = gr.Plot(show_label=False, visible=False, elem_id="label-plot")
+
+    def _place_below(self) -> None:
+        self.neighbours = gr.HTML(elem_id="label-neighbours", apply_default_css=False)
+        with gr.Row():
+            small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 220}
+            self.save = SaveButton("Save the labels as CSV", "labelled.csv", "label-save", **small)
+            self.to_memory = gr.Button("Save as a version on Memory", elem_id="label-to-memory", **small)
+        with gr.Accordion("The queue", open=False, elem_id="label-queue"):
+            self.queue = gr.Dataframe(interactive=False, wrap=True, max_height=420, elem_id="label-rows")
+
+    def _wire(self) -> None:
+        shown = [self.log, self.progress, self.message, self.asking, self.below, self.text, self.buttons, self.other]
+        shown += [self.answer, self.neighbours, self.queue]
+        opened = [*shown, self.column, self.pair_column, self.line, self.gain, self.plot]
+        self.filled = opened
+        reading = ASKING | {"show_progress": "minimal", "show_progress_on": self.progress}
+        events = [
+            listen(self, self.upload.upload, self._open, opened, **reading),
+            listen(self, self.sample.click, self._open_sample, opened, **reading),
+            listen(self, self.column.input, self._choose_column, opened, **reading),
+            listen(self, self.pair_column.input, self._choose_column, opened, **reading),
+            listen(self, self.buttons.choose, self._choose, [*shown, self.edits], **EACH),
+            listen(self, self.give.click, self._give, [*shown, self.edits], **EACH),
+        ]
+        for event in events:  # the next text first: what the label gains takes longer
+            listen(self, event.success, self._measure, [self.line, self.gain, self.plot], **LATEST)
+        self.save.on_click(self._save, inputs_of(self, self._save))
+
+    def fill(self, name: str, edits: PendingEdits, log: Log | None) -> Updates:
+        """Set the page up for a model; texts that are opened are asked for this one."""
+        fresh = {self.line: {}, self.gain: "", self.plot: gr.Plot(visible=False)}
+        return fresh | ({} if log is None else self._drawn(name, edits, Log(log.path, log.columns)))
+
+    def _open(self, name: str, edits: PendingEdits, upload: str) -> Updates:
+        """Open a file, and guess the columns of its texts."""
+        from reaugkd.tasks.sources import read_table
+
+        try:
+            columns = [str(column) for column in read_table(upload).columns]
+        except ReAugKDError as error:
+            return self._problem(error)
+        text, _ = guessed_columns(columns)
+        pair = next((column for column in columns if column != text), text)
+        chosen = (text, pair) if self.menu.get(name).settings.is_pair else (text,)
+        boxes = dict(zip((self.column, self.pair_column), chosen, strict=False))
+        menus = {box: gr.Dropdown(columns, value=column, visible=True) for box, column in boxes.items()}
+        return self._opened(name, edits, Log(upload, chosen)) | menus
+
+    def _open_sample(self, name: str, edits: PendingEdits) -> Updates:
+        hidden = {box: gr.Dropdown(visible=False) for box in (self.column, self.pair_column)}
+        return self._opened(name, edits, Log()) | hidden
+
+    def _choose_column(self, name: str, edits: PendingEdits, log: Log, column: str, pair_column: str) -> Updates:
+        return self._opened(name, edits, Log(log.path, (column, pair_column)[: len(log.columns)]))
+
+    def _opened(self, name: str, edits: PendingEdits, log: Log) -> Updates:
+        return {self.line: {}, self.gain: "", self.plot: gr.Plot(visible=False)} | self._drawn(name, edits, log)
+
+    def _problem(self, error: ReAugKDError) -> Updates:
+        return {self.message: gr.HTML(problem_html(error), visible=True)}
+
+    def _choose(self, event: gr.EventData, name: str, edits: PendingEdits, log: Log | None) -> Any:
+        """Label the text that is shown, skip it, or take the last step back."""
+        if log is None or event.row != log.row:  # the press was made beside a text that is gone
+            return gr.skip()
+        if event.choice == "undo":
+            return self._undo(name, edits, log)
+        if event.choice == "skip":
+            return self._drawn(name, edits, log.after())
+        return self._label(name, edits, log, event.label)
+
+    def _give(self, name: str, edits: PendingEdits, log: Log | None, other: str | None) -> Any:
+        return gr.skip() if log is None or log.row == NO_ROW else self._label(name, edits, log, (other or "").strip())
+
+    def _label(self, name: str, edits: PendingEdits, log: Log, label: str) -> Updates:
+        from reaugkd.analysis.edits import additions, check_patch
+
+        model = self.menu.get(name)
+        patch, _ = pending_patch(edits, name, model)
+        try:
+            if not label:
+                raise ReAugKDError("There is no label to give; choose a class, or write a new one.")
+            row = self._texts(name, log).table.iloc[[log.row]].assign(label=label)
+            patch = (*patch, *additions(model, row, patch))
+            check_patch(model, patch)
+        except ReAugKDError as error:
+            return self._problem(error)
+        return self._edited(name, edits, patch, log.after())
+
+    def _undo(self, name: str, edits: PendingEdits, log: Log) -> Any:
+        """Ask the last text again; where it was labelled, without its label."""
+        if not log.done:
+            return gr.skip()
+        *done, last = log.done
+        text, (patch, _) = self._texts(name, log).texts[last], pending_patch(edits, name, self.menu.get(name))
+        kept = tuple(edit for edit in patch if edit.edit != "add" or text_of_row(vars(edit)) != text)
+        return self._edited(name, edits, kept, replace(log, done=tuple(done), row=last))
+
+    def _edited(self, name: str, edits: PendingEdits, patch: "Patch", log: Log) -> Updates:
+        edits = {**edits, name: [edit.as_dict() for edit in patch]}
+        return {self.edits: edits, **self._drawn(name, edits, log)}
+
+    def _texts(self, name: str, log: Log) -> "EncodedTexts":
+        return texts_of_log(self.menu.get(name), log.path, log.columns)[0]
+
+    def _drawn(self, name: str, edits: PendingEdits, log: Log) -> Updates:
+        """Show how far the log is labelled, and the text to ask next."""
+        model = self.menu.get(name)
+        patch, _ = pending_patch(edits, name, model)
+        try:
+            encoded, left_out = texts_of_log(model, log.path, log.columns)
+            queue = queue_of(model, patch, log.path, log.columns)
+        except ReAugKDError as error:
+            return self._problem(error)
+        labelled, copies = labels_in(patch, encoded.table), int(encoded.table["copies"].sum())
+        waiting = queue.drop(index=[*labelled, *log.done], errors="ignore")
+        if log.row == NO_ROW and len(waiting):
+            log = replace(log, row=int(waiting.index[0]))
+        return {
+            self.log: log,
+            self.progress: render(
+                "label_progress",
+                texts=len(encoded) + copies,
+                left_out=left_out,
+                copies=copies,
+                labelled=len(labelled),
+                skipped=len({*log.done} - labelled.keys()),
+                waiting=len(waiting),
+            ),
+            self.message: gr.HTML(visible=False),
+            self.asking: gr.Row(visible=True),
+            self.below: gr.Column(visible=True),
+            self.queue: row_table(waiting[[name for name in LISTED if name in waiting]], WIDTHS),
+            **self._asked(edited_model(model, patch), encoded, queue, log),
+        }
+
+    def _asked(self, model: "rk.ReAugKDClassifier", encoded: "EncodedTexts", queue: pd.DataFrame, log: Log) -> Updates:
+        """Show the text to label, what the memory says of it as it is now, and why it is asked."""
+        from reaugkd.model.explanation import explain
+
+        steps: dict[str, Any] = {"row": log.row, "can_undo": bool(log.done)}
+        if log.row == NO_ROW:
+            done = {self.text: "<p>All texts are labelled or skipped.</p>", self.answer: "", self.neighbours: ""}
+            return done | {self.buttons: render("label_buttons", classes=[], **steps)}
+        explanation = explain(model.answer(encoded.part([log.row])))
+        classes = list(explanation.classes)
+        if len(classes) > MOST_BUTTONS:
+            classes = [classes[number] for number in (-explanation.probabilities).argsort(kind="stable")[:KEYS]]
+        reason, copies = queue["reason"][log.row], encoded.table["copies"][log.row]
+        return {
+            self.text: render("label_text", text=in_one_line(encoded.texts[log.row]), reason=reason, copies=copies),
+            self.buttons: render("label_buttons", classes=classes, answer=explanation.label, **steps),
+            self.other: gr.Dropdown(list(explanation.classes), value=None),
+            self.answer: answer_html(explanation),
+            self.neighbours: neighbour_table(explanation),
+        }
+
+    def _measure(
+        self, name: str, edits: PendingEdits, log: Log | None, line: dict[int, tuple[float, float, float]]
+    ) -> Any:
+        """Measure what the pending edits gain on the test rows, a point of the line for each label."""
+        model = self.menu.get(name)
+        if log is None or model.evaluation_rows is None:
+            return gr.skip()
+        patch, _ = pending_patch(edits, name, model)
+        labelled, gained = len(labels_in(patch, self._texts(name, log).table)), gain_of(model, patch)
+        line = {count: of for count, of in {0: NO_GAIN, **line}.items() if count < labelled} | {
+            labelled: gained.difference
+        }
+        metric = model.settings.metric.replace("_", " ").capitalize()
+        words = {
+            "metric": metric,
+            "rows": len(gained.table),
+            "edits": len(patch),
+            "now": gained.scores[0],
+            "before": gained.scores[1],
+            "gain": gained.difference,
+            "new": sorted({edit.label for edit in patch if edit.label} - {*model.memory.classes}),
+        }
+        return {
+            self.line: line,
+            self.gain: render("label_gain", **words) if patch else "",
+            self.plot: gr.Plot(
+                intervals_figure(
+                    line, "labels given", f"{metric}, points gained", "Gain on the test rows, with 95 % intervals"
+                ),
+                visible=len(line) > 1,
+            ),
+        }
+
+    def _save(self, path: Path, name: str, edits: PendingEdits, log: Log | None) -> None:
+        """Write the labelled texts with the columns that they came with, and their labels."""
+        model, texts = self.menu.get(name), pd.DataFrame(columns=["text", "label"])
+        if log is not None:
+            table = self._texts(name, log).table
+            labels = labels_in(pending_patch(edits, name, model)[0], table)
+            texts = table.loc[list(labels)].drop(columns="copies").assign(label=list(labels.values()))
+        texts.to_csv(path, index=False)

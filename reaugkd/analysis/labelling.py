@@ -1,0 +1,171 @@
+r"""Which texts without a label teach a memory most? A queue of them, to be labelled from its head.
+
+A label that a person gives becomes a memory at once (:func:`reaugkd.analysis.edits.apply_patch`), and the queue is made
+again. Two things let a text come early. Its voices :math:`v_0, \dots, v_J`, the student's and one of each key, leave
+its class in doubt, by the entropy of their mean :math:`m` as a part of the largest one,
+
+.. math:: \mathrm{doubt} = \frac{H(m)}{\log C}, \qquad
+          H(m) = \mathrm{JSD}(v_0, \dots, v_J) + \frac{1}{J + 1} \sum_j H(v_j)
+
+which the Jensen-Shannon divergence splits into what the voices say against one another and what each leaves open (Lin
+1991; Houlsby et al. 2011). Or no memory is near: its novelty is the share of held-out rows whose nearest memory is
+nearer than its own, the mean over the keys. The score is the sum of both.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import entr
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.method.answers import Answers
+from reaugkd.tasks.sources import named_texts
+from reaugkd.texts import MAX_CHARACTERS, copies_of, rows_with, texts_of
+
+MOST_TEXTS = 5_000
+DRAW_SEED = 0
+FAR = 0.95
+"""Novelty from which a text is said to be far from all memories: so is one held-out row of 20."""
+
+
+def read_log(path: Any, is_pair: bool, text: str = "text", text_pair: str = "text_pair") -> tuple[pd.DataFrame, int]:
+    """Read texts that are to be labelled.
+
+    Parameters
+    ----------
+    path : str or Path
+        A table, or a ``.txt`` file with a text on each line.
+    is_pair : bool
+        Whether the model takes pairs.
+    text, text_pair : str
+        Names of the columns; the second is for pairs.
+
+    Returns
+    -------
+    tuple of DataFrame and int
+        ``text``, of pairs ``text_pair``, and further columns; and how many rows were left out since they are empty, or
+        more than 5,000: of more, so many are drawn. A longer text is cut at 100,000 characters.
+
+    Raises
+    ------
+    ReAugKDError
+        If the file cannot be read, lacks a column, or has no text.
+    """
+    columns = {"text": text} | ({"text_pair": text_pair} if is_pair else {})
+    table = named_texts(path, columns)
+    texts = table[list(columns)].fillna("").apply(lambda values: values.str.slice(stop=MAX_CHARACTERS))
+    is_whole = (texts.apply(lambda values: values.str.strip()) != "").all(axis=1)
+    rows = table.assign(**texts)[is_whole]
+    if rows.empty:
+        raise ReAugKDError(f"The column {text!r} has no text; choose another column or file.")
+    if len(rows) > MOST_TEXTS:
+        rows = rows.sample(MOST_TEXTS, random_state=DRAW_SEED).sort_index()
+    return rows.reset_index(drop=True), len(table) - len(rows)
+
+
+def asked_once(rows: pd.DataFrame, is_pair: bool) -> pd.DataFrame:
+    """Leave out rows whose text is a near-copy of one before it.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        ``text``, of pairs ``text_pair``, and further columns.
+    is_pair : bool
+        Whether the texts are pairs.
+
+    Returns
+    -------
+    DataFrame
+        The other rows in their order, with a further column ``copies``, how many were left out for each.
+    """
+    original = copies_of(texts_of(rows, is_pair))
+    counted = rows.assign(copies=np.bincount(original, minlength=len(rows)) - 1)
+    return counted[original == np.arange(len(rows))].reset_index(drop=True)
+
+
+def label_queue(answers: Answers, held_out: Answers | None = None) -> pd.DataFrame:
+    """Order texts without labels so that those come first which teach the memory most.
+
+    Parameters
+    ----------
+    answers : Answers
+        Answers to N texts by the memory as it is now, with every key.
+    held_out : Answers, optional
+        Answers to rows that the memory does not hold, such as the validation rows, against which novelty is measured;
+        their labels are not used. The texts themselves if left out.
+
+    Returns
+    -------
+    DataFrame
+        A row for each text, the first to ask first, with the text's number as the index: ``text`` and ``text_pair``;
+        ``reason``, in words; ``score``; ``doubt``, of which ``apart`` is the voices' divergence; ``novelty``; the
+        ``answer`` and its ``probability``; what the ``student`` says and each key, as ``text_key``; then further
+        columns.
+    """
+    names = np.asarray(answers.memory.classes)
+    voices = _voices(answers)
+    mixed = np.mean(list(voices.values()), axis=0)
+    doubt = _entropy(mixed)
+    apart = doubt - np.mean([_entropy(voice) for voice in voices.values()], axis=0)
+    novelty = _novelty(answers, held_out or answers)
+    says = {voice: names[of.argmax(axis=1)] for voice, of in voices.items()}
+    answered = answers.pooled.probabilities
+    found = {
+        "reason": _reasons(says, mixed, names, novelty),
+        "score": doubt + novelty,
+        "doubt": doubt,
+        "apart": apart,
+        "novelty": novelty,
+        "answer": names[answered.argmax(axis=1)],
+        "probability": answered.max(axis=1),
+        "student": says["student"],
+        **{f"{name}_key": of for name, of in says.items() if name != "student"},
+    }
+    table = rows_with(answers.encoded.table.reset_index(drop=True), found)
+    return table.sort_values("score", ascending=False, kind="stable")
+
+
+def _voices(answers: Answers) -> dict[str, NDArray[np.float64]]:
+    """Return what the student and each key say of N texts, (N, C) each; the student gives 0 to a new class."""
+    unknown = len(answers.memory.classes) - answers.encoded.known
+    student = np.pad(answers.pooled.student, ((0, 0), (0, unknown)))
+    return {"student": student} | {name: found.probabilities for name, found in answers.retrieved.items()}
+
+
+def _entropy(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the entropy (N,) of distributions (N, C) as a part of the largest one, from 0 to 1."""
+    entropies: NDArray[np.float64] = entr(rows).sum(axis=1) / np.log(max(2, rows.shape[1]))
+    return entropies
+
+
+def _novelty(answers: Answers, held_out: Answers) -> NDArray[np.float64]:
+    """Return the share (N,) of held-out rows that have a nearer memory, the mean over the keys."""
+    shares = []
+    for name, found in answers.retrieved.items():
+        usual = np.sort(held_out.retrieved[name].similarities[:, 0])
+        shares.append(1 - np.searchsorted(usual, found.similarities[:, 0], side="right") / len(usual))
+    novelty: NDArray[np.float64] = np.mean(shares, axis=0)
+    return novelty
+
+
+def _reasons(
+    says: dict[str, NDArray[np.str_]],
+    mixed: NDArray[np.float64],
+    names: NDArray[np.str_],
+    novelty: NDArray[np.float64],
+) -> list[str]:
+    """Say in words why each text is asked."""
+    likeliest = np.argsort(-mixed, axis=1, kind="stable")[:, :2]
+    reasons = []
+    for row, (first, second) in enumerate(likeliest.tolist()):
+        by_class: dict[str, list[str]] = {}
+        for voice, of in says.items():
+            by_class.setdefault(str(of[row]), []).append(voice if voice == "student" else f"{voice} key")
+        words = [f"{' and '.join(voices)}: {name}" for name, voices in by_class.items()]
+        if len(words) == 1:
+            words = [f"all say {names[first]}, then {names[second]} ({mixed[row, second]:.2f})"]
+        far = ["far from all memories"] * bool(novelty[row] >= FAR)
+        reasons.append("; ".join(far + words))
+    return reasons
