@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reaugkd import plots as plots
+    from reaugkd.adoption import adopt as adopt
     from reaugkd.errors import ReAugKDError as ReAugKDError
     from reaugkd.estimator import DistilledClassifier as DistilledClassifier
     from reaugkd.method.answers import EncodedTexts as EncodedTexts
@@ -61,6 +62,7 @@ _HOME = {
     "teach": "training",
     "train": "training",
     "load_or_train": "training",
+    "adopt": "adoption",
     "DistilledClassifier": "estimator",
 }
 __all__ = ["__version__", *_HOME, "plots"]

@@ -1,4 +1,4 @@
-"""The command line: ``reaugkd weights | teach | black-box | train | ...``."""
+"""The command line: ``reaugkd weights | teach | black-box | train | adopt | ...``."""
 
 import io
 import json
@@ -178,6 +178,45 @@ def train(
 
 
 @app.command()
+def adopt(
+    classifier: Annotated[str, Argument(help="A fine-tuned sequence classifier: a folder, or a name on the hub.")],
+    train: Annotated[Path, Option(help="The rows that it learnt from; they become its memory.")],
+    test: Annotated[Path, Option(help="Rows that it never saw.")],
+    out: Annotated[Path, Option(help="Folder for the model.")],
+    validation: Annotated[
+        Path | None, Option(help="More such rows, to choose weights on; half of the test rows if left out.")
+    ] = None,
+    text_column: TextColumn = None,
+    text_pair_column: TextPairColumn = None,
+    label_column: LabelColumn = "label",
+    metric: Annotated[str | None, Option(help="accuracy, accuracy_and_f1, macro_f1 or matthews_correlation.")] = None,
+    soft_labels: Annotated[
+        Path | None, Option(help="Table of soft labels for the memory, a column for each class.")
+    ] = None,
+    max_length: Annotated[
+        int | None, Option(min=4, help="Most tokens of a text; as many as it can read if left out.")
+    ] = None,
+) -> None:
+    """Give a classifier of your own a memory of its train rows; nothing is trained."""
+    from reaugkd.method.teacher import read_soft_labels
+
+    columns: dict[str, Any] = {"text_column": text_column, "text_pair_column": text_pair_column}
+    loaded = reaugkd.load_files(train, test, validation, **columns, label_column=label_column, metric=metric)
+    model = reaugkd.adopt(
+        classifier,
+        loaded,
+        out,
+        saw_validation=validation is None,
+        soft_labels=read_soft_labels(soft_labels, loaded) if soft_labels else None,
+        max_length=max_length,
+        on_progress=_say_stage,
+        say=_say,
+    )
+    _print_card(model.card)
+    _say(f'Saved the model in {out}; ask it with: reaugkd predict {out} "...", see it with: reaugkd app {out}')
+
+
+@app.command()
 def evaluate(
     model: Annotated[str, Argument(help="Folder of a trained model.")],
     data: Annotated[Path, Option(help="Rows with gold labels: CSV, TSV, JSONL or Parquet.")],
@@ -330,6 +369,12 @@ def main() -> None:
 
 def _say(message: str) -> None:
     typer.echo(message, err=True)
+
+
+def _say_stage(progress: Any) -> None:
+    """Say which stage begins."""
+    if not progress.step:
+        _say(f"{progress.stage} ...")
 
 
 def _print_table(title: str, heads: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:

@@ -156,7 +156,8 @@ def train(
     out = check_target(out)
     recipe = _checked(task, recipe.for_task(task), teacher_outputs, on_progress)
     if say is not None and PartialState().is_main_process:
-        _tell_of_texts(task, recipe, say)
+        student = TextClassifier.from_pretrained(find_weights(recipe.student), 1, max_length=recipe.max_length)
+        tell_of_texts(task, student, say)
     stages = [student_stages(task, recipe, teacher_outputs)]
     stages += [teacher_stages(task, recipe)] if teacher_outputs is None else []
     seconds: dict[str, float] = {}
@@ -285,20 +286,19 @@ def _train_one(
     return replace(model, projection_head=head, teacher=teacher if recipe.keep_teacher else None)
 
 
-def _tell_of_texts(task: Task, recipe: Recipe, say: Callable[[str], object]) -> None:
-    """Tell what makes the scores of a task better, or worse, than one may think."""
-    known = set(task.texts("train"))
+def tell_of_texts(task: Task, student: TextClassifier, say: Callable[[str], object]) -> None:
+    """Tell what makes the scores of a task better, or worse, than one may think: repeated texts, and cut ones."""
+    texts = task.texts("train")
+    known = set(texts)
     shares = {split: np.mean([text in known for text in task.texts(split)]) for split in ("test", "validation")}
     repeated = " and ".join(f"{100 * share:.3g} % of the {split} texts" for split, share in shares.items() if share)
     if repeated:
         say(f"{repeated} stand word for word in train, so the scores on them flatter the model.")
-    texts = task.texts("train")
-    student = TextClassifier.from_pretrained(find_weights(recipe.student), 1, max_length=recipe.max_length)
-    limit, student.max_length = student.max_length, student.max_length + 1
-    tokens = student.tokenize(texts[:: -(-len(texts) // TEXTS_TO_COUNT)])
+    limit, counted = student.max_length, texts[:: -(-len(texts) // TEXTS_TO_COUNT)]
+    tokens = student.tokenizer(counted, truncation=True, max_length=limit + 1)
     cut = np.mean([len(ids) > limit for ids in tokens["input_ids"]])
     if cut > MANY_CUT:
-        length = f"max_length ({recipe.max_length} tokens)"
+        length = f"max_length ({limit} tokens)"
         say(f"About {100 * cut:.0f} % of the train texts are longer than {length} and are cut.")
 
 

@@ -24,8 +24,9 @@ import pytest
 import torch
 from filelock import FileLock
 from toy_data import toy_rows
-from toy_encoders import save_toy_bert, save_toy_roberta
+from toy_encoders import save_toy_bert, save_toy_classifier, save_toy_roberta
 
+from reaugkd.adoption import adopt
 from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model.classifier import ReAugKDClassifier
@@ -70,6 +71,24 @@ def toy_encoder_folder(made_once):
 def wide_encoder_folder(made_once):
     """A random RoBERTa; it plays the teacher."""
     return made_once("toy-roberta", save_toy_roberta)
+
+
+@pytest.fixture(scope="session")
+def toy_classifier_folder(made_once, toy_encoder_folder, toy_task):
+    """A classifier that was fine-tuned elsewhere."""
+    return made_once("classifier", lambda folder: save_toy_classifier(folder, toy_encoder_folder, toy_task))
+
+
+@pytest.fixture(scope="session")
+def adopted_model_folder(made_once, toy_classifier_folder, toy_task):
+    """The same with a memory; copy it before you change a file."""
+    return made_once("adopted", lambda folder: adopt(toy_classifier_folder, toy_task, folder, saw_validation=False))
+
+
+@pytest.fixture(scope="session")
+def adopted_model(adopted_model_folder):
+    """The adopted model, loaded; do not change it."""
+    return ReAugKDClassifier.from_pretrained(adopted_model_folder)
 
 
 @pytest.fixture(scope="session")

@@ -545,3 +545,43 @@ def test_edit_does_not_write_over_the_original_or_without_being_asked(run, tmp_p
     assert status == 0, error
     assert "0 are fixed and 0 broken" in error
     assert "Nothing was saved" in error
+
+
+def test_a_classifier_is_adopted_and_what_was_left_out_of_the_report_is_said(
+    run, toy_classifier_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "200")
+    for name, seed, rows in (("train", 0, 30), ("test", 2, 40)):
+        toy_rows(rows, seed=seed).rename(columns={"text": "review", "label": "kind"}).to_csv(
+            tmp_path / f"{name}.csv", index=False
+        )
+    files = ["--train", tmp_path / "train.csv", "--test", tmp_path / "test.csv"]
+    columns = ["--text-column", "review", "--label-column", "kind"]
+    out = tmp_path / "adopted"
+    status, shown, told = run("adopt", toy_classifier_folder, *files, *columns, "--out", out)
+    assert status == 0, told
+    assert "chosen on 60 test rows, half of them, which this report leaves out" in " ".join(shown.split())
+    assert "The classifier, as it was" in shown
+    assert "Keys of the memory ..." in told
+    model = ReAugKDClassifier.from_pretrained(out)
+    assert (len(model.memory), len(model.held_out(["test"]))) == (90, 60)
+    assert run("predict", out, "a plum")[0] == 0
+    assert run("evaluate", out, "--data", tmp_path / "test.csv", *columns)[0] == 0
+    soft = model.memory.rows[["id"]].assign(split="train", fruit=0.5, metal=0.3, weather=0.2)
+    soft = pd.concat([soft, soft.assign(split="validation")])
+    soft.to_csv(tmp_path / "soft.csv", index=False)
+    options = ["--soft-labels", tmp_path / "soft.csv", "--out", tmp_path / "other"]
+    assert run("adopt", toy_classifier_folder, *files, *columns, *options)[0] == 0
+    other = ReAugKDClassifier.from_pretrained(tmp_path / "other")
+    said = dict(zip(other.classes_.tolist(), other.memory.soft_labels[0].round(3).tolist(), strict=True))
+    assert said == pytest.approx({"fruit": 0.5, "metal": 0.3, "weather": 0.2}, abs=1e-3)
+    result = run(
+        "adopt", toy_classifier_folder, *files, "--text-column", "review", "--label-column", "topic", "--out", out
+    )
+    assert_one_sentence(result, "The label 'home' is no class of the classifier, which has weather, metal, fruit")
+
+
+def test_only_a_trained_classifier_is_adopted(run, toy_encoder_folder, train_file, tmp_path):
+    files = ["--train", train_file, "--test", train_file, "--out", tmp_path / "out"]
+    assert_one_sentence(run("adopt", "no-such-model", *files), "'no-such-model'")
+    assert_one_sentence(run("adopt", toy_encoder_folder, *files), "holds no trained classifier")

@@ -20,7 +20,7 @@ ORDER = (
         "training",
         "estimator",
     ),
-    *("analysis", "plots", "study", "cli"),
+    *("analysis", "adoption", "plots", "study", "cli"),
 )
 """Packages and files of ``reaugkd`` in the data's way."""
 FILES = sorted(path for path in (ROOT / "reaugkd").rglob("*.py") if path.name != "__init__.py")

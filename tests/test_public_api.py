@@ -30,7 +30,7 @@ NAMES = [name for name in reaugkd.__all__ if name not in NO_CODE]
 
 
 @pytest.fixture(scope="module")
-def shown(toy_task, toy_model_folder, pooled_model, toy_recipe, toy_encoder_folder):
+def shown(toy_task, toy_model_folder, pooled_model, toy_recipe, toy_encoder_folder, toy_classifier_folder):
     """What the examples take for granted."""
     teacher = Teacher.load(toy_model_folder / "teacher")
     outputs = teacher.outputs(toy_task)
@@ -50,6 +50,7 @@ def shown(toy_task, toy_model_folder, pooled_model, toy_recipe, toy_encoder_fold
         "student": pooled_model.student,
         "model": pooled_model,
         "encoder": str(toy_encoder_folder),
+        "classifier": toy_classifier_folder,
         "recipe": toy_recipe.updated(epochs=1, teacher_epochs=1),
         "silent": lambda _: None,
     }

@@ -3,7 +3,15 @@
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from toy_data import CLASS_WORDS, FILLER
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, RobertaConfig, RobertaModel
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    BertModel,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaModel,
+)
 
 
 def save_tokenizer(tokenizer, folder, special_tokens, input_names):
@@ -77,3 +85,24 @@ def save_toy_roberta(folder):
             eos_token_id=numbers["</s>"],
         )
     ).save_pretrained(folder)
+
+
+def save_toy_classifier(folder, encoder, task, epochs=15):
+    """Fine-tune a toy encoder by plain transformers; its classes stand in another order than the task's."""
+    torch.manual_seed(3)
+    names = task.label_names[::-1]
+    numbers = {name: number for number, name in enumerate(names)}
+    tokenizer = AutoTokenizer.from_pretrained(encoder)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        encoder, id2label=dict(enumerate(names)), label2id=numbers
+    )
+    tokens = tokenizer(task.texts("train"), padding=True, return_tensors="pt")
+    labels = torch.tensor([numbers[task.label_names[label]] for label in task.labels("train")])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    model.train()
+    for _ in range(epochs):
+        model(**tokens, labels=labels).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.eval().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

@@ -4,7 +4,7 @@ A black box stands in for it: soft labels from a file or a function, embeddings 
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -297,9 +297,37 @@ def black_box_outputs(task: Task, soft_labels: SoftLabels, encoder: str) -> Teac
     ReAugKDError
         If a row has no probabilities, or their sum differs from 1 by more than rounding explains.
     """
-    rows = task.all_ids
+    answers = given_soft_labels(task, soft_labels, task.splits)
+    untuned = Teacher.from_pretrained(find_weights(encoder), 1)
+    untuned.pretrained = f"black box, embeddings of {encoder}"
+    return replace(untuned.outputs(task), soft_labels=answers)
+
+
+def given_soft_labels(task: Task, soft_labels: SoftLabels, splits: Sequence[str]) -> NDArray[np.float32]:
+    """Return the soft labels of some splits' rows, checked; those that were rounded are scaled to sum to 1.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    soft_labels : callable or mapping
+        Probabilities, columns in the order of ``task.label_names``.
+    splits : sequence of str
+        Whose rows are wanted, in this order.
+
+    Returns
+    -------
+    (N, C) float32
+        Rows sum to 1.
+
+    Raises
+    ------
+    ReAugKDError
+        If a row has no probabilities, or their sum differs from 1 by more than rounding explains.
+    """
+    rows = [(split, row_id) for split in splits for row_id in task.rows[split]["id"]]
     if callable(soft_labels):
-        answers = np.asarray(soft_labels(task.all_texts), dtype=np.float32)
+        answers = np.asarray(soft_labels([text for split in splits for text in task.texts(split)]), dtype=np.float32)
     else:
         missing = [row for row in rows if row not in soft_labels]
         if missing:
@@ -315,10 +343,7 @@ def black_box_outputs(task: Task, soft_labels: SoftLabels, encoder: str) -> Teac
             f"Soft labels of shape {answers.shape} are no probabilities of {wanted[0]} rows over {wanted[1]} classes; "
             "give each row numbers from 0 that sum to 1."
         )
-    answers = _summing_to_one(answers, rows)
-    untuned = Teacher.from_pretrained(find_weights(encoder), 1)
-    untuned.pretrained = f"black box, embeddings of {encoder}"
-    return replace(untuned.outputs(task), soft_labels=answers)
+    return _summing_to_one(answers, rows)
 
 
 def _summing_to_one(answers: NDArray[np.float32], rows: list[RowId]) -> NDArray[np.float32]:

@@ -19,6 +19,14 @@ METHOD_NAMES = {
     "reaugkd_linear": "ReAugKD, aligned key alone, linear blend",
     "reaugkd": "ReAugKD, pooled",
 }
+# The same of a classifier that was adopted.
+ADOPTED_NAMES = {
+    "classifier": "The classifier, as it was",
+    "classifier_calibrated": "The classifier, calibrated",
+    "classifier_aligned": "Classifier and aligned key",
+    "classifier_text": "Classifier and text key",
+    "reaugkd": "The classifier with its memory",
+}
 COLUMNS = ("method", "test", "validation", "test log loss")
 
 
@@ -36,7 +44,9 @@ def ablation_rows(metrics: dict[str, Any]) -> list[tuple[str, str, str, str]]:
         As :data:`COLUMNS` say: method, test score and validation score in percent, and log loss on the test rows in
         nats, lower is better.
     """
-    scores = {name: metrics["methods"][method] for method, name in METHOD_NAMES.items() if method in metrics["methods"]}
+    methods = metrics["methods"]
+    names = ADOPTED_NAMES if "classifier" in methods else METHOD_NAMES
+    scores = {name: methods[method] for method, name in names.items() if method in methods}
     return [
         (name, f"{100 * of['test']:.1f}", f"{100 * of['validation']:.1f}", f"{of['test_log_loss']:.3f}")
         for name, of in scores.items()
@@ -60,15 +70,15 @@ def model_card(settings: "ModelSettings", metrics: dict[str, Any]) -> str:
     """
     table = "\n".join(f"| {' | '.join(row)} |" for row in ablation_rows(metrics))
     labels = ", ".join(settings.label_names)
+    title, made, alone, last = _adopted(settings, metrics) if settings.is_adopted else _trained(settings, metrics)
     return f"""---
 library_name: reaugkd
 pipeline_tag: text-classification
-tags: [knowledge-distillation, retrieval-augmented]
+tags: [{"" if settings.is_adopted else "knowledge-distillation, "}retrieval-augmented]
 ---
-# {settings.task}: a retrieval-augmented student
+# {settings.task}: {title}
 
-A student of {settings.student_layers} layers, cut from `{settings.student}`, with the memory of a teacher,
-`{settings.teacher}` (ReAugKD, Zhang et al., ACL 2023). It classifies
+{made} It classifies
 {"pairs of texts" if settings.is_pair else "texts"} into {len(settings.label_names)} classes: {labels}.
 
 ```python
@@ -78,7 +88,7 @@ model = ReAugKDClassifier.from_pretrained("path/of/this/folder")
 model.predict([...])
 ```
 
-The student's encoder alone loads with `transformers.AutoModel.from_pretrained`.
+The {alone}.from_pretrained`.
 
 ## Measured
 
@@ -89,8 +99,57 @@ The student's encoder alone loads with `transformers.AutoModel.from_pretrained`.
 |---|---|---|---|
 {table}
 
-Alignment on the test rows: {alignment_in_words(metrics["alignment"])}.
+{last}
 """
+
+
+def _trained(settings: "ModelSettings", metrics: dict[str, Any]) -> tuple[str, str, str, str]:
+    """Return what only the card of a trained model says: its title, how it was made, what loads alone, the last."""
+    made = (
+        f"A student of {settings.student_layers} layers, cut from `{settings.student}`, with the memory of a teacher,\n"
+        f"`{settings.teacher}` (ReAugKD, Zhang et al., ACL 2023)."
+    )
+    aligned = f"Alignment on the test rows: {alignment_in_words(metrics['alignment'])}."
+    return "a retrieval-augmented student", made, "student's encoder alone loads with `transformers.AutoModel", aligned
+
+
+def _adopted(settings: "ModelSettings", metrics: dict[str, Any]) -> tuple[str, str, str, str]:
+    """Return the same of a classifier that was adopted."""
+    kind = settings.training["soft_labels"]
+    words = "their gold labels" if kind == "gold" else f"{kind} soft labels"
+    made = (
+        f"The classifier `{settings.student}`, fine-tuned elsewhere and left as it was, with its own memory: its\n"
+        f"train texts with {words}. Nothing was trained; there is no teacher."
+    )
+    alone = "classifier alone loads with\n`transformers.AutoModelForSequenceClassification"
+    return "a classifier and its memory", made, alone, gain_in_words(settings, metrics["gain"])
+
+
+def gain_in_words(settings: "ModelSettings", gain: dict[str, list[float]]) -> str:
+    """Say what the memory brings to a classifier that was adopted, and whether that may be chance.
+
+    Parameters
+    ----------
+    settings : ModelSettings
+        What the model was made of.
+    gain : dict
+        ``test`` and ``test_log_loss``, each the difference to the calibrated classifier and the ends of its interval.
+
+    Returns
+    -------
+    str
+        A sentence.
+    """
+    score, loss = gain["test"], gain["test_log_loss"]
+    metric = settings.metric.replace("_", " ")
+    points, low, high = (f"{100 * value:+.1f}" for value in score)
+    nats, least, most = (f"{value:+.3f}" for value in loss)
+    sure = "more than chance explains" if loss[2] < 0 or score[1] > 0 else "which may be chance"
+    sure = "it makes the answers worse" if loss[1] > 0 or score[2] < 0 else sure
+    return (
+        f"On the test rows the memory changes the {metric} of the calibrated classifier by {points} points "
+        f"[{low}, {high}] and its log loss by {nats} nats [{least}, {most}] (95 % intervals): {sure}."
+    )
 
 
 def about_memory(pool: Pool, too_few_rows: bool = False) -> dict[str, Any]:
@@ -134,9 +193,9 @@ def choice_in_words(settings: "ModelSettings", memory: dict[str, Any]) -> str:
     str
         Sentences, from the middle of the first on.
     """
-    seed = f"one seed ({settings.training.get('seed')})"
-    chosen = "no weight could be chosen" if memory["too_few_rows"] else "all weights were chosen on the validation rows"
-    return f"{chosen}, {seed}.\n{memory_in_words(memory)}"
+    rows = settings.training.get("chosen_on", f"the validation rows, one seed ({settings.training.get('seed')})")
+    chosen = "no weight could be chosen on" if memory["too_few_rows"] else "all weights were chosen on"
+    return f"{chosen} {rows}.\n{memory_in_words(memory)}"
 
 
 def memory_in_words(memory: dict[str, Any]) -> str:

@@ -103,6 +103,41 @@ def score_methods(
     return {method: _scored(probabilities, labels, metric) for method, probabilities in said.items()}, pools["reaugkd"]
 
 
+def score_keys(
+    encoded: Mapping[str, EncodedTexts],
+    labels: Mapping[str, Labels],
+    memory: Memory,
+    memory_to_choose: Memory,
+    metric: str,
+) -> tuple[dict[str, dict[str, float]], Pool, dict[str, NDArray[np.float64]]]:
+    """Score one classifier as it is, calibrated, with each key alone, and with all of them.
+
+    Parameters
+    ----------
+    encoded : mapping of str to EncodedTexts
+        What it says of the splits ``validation`` and ``test``.
+    labels, memory, memory_to_choose, metric : mapping, Memory, Memory and str
+        As :func:`score_methods` takes them.
+
+    Returns
+    -------
+    tuple of dict, Pool and dict
+        The scores of ``classifier``, ``classifier_calibrated``, ``classifier_KEY`` and ``reaugkd``, as
+        :func:`score_methods` gives them; the pool of all keys; and by method the probabilities (N, C) of the test rows.
+    """
+    held_out, names = labels["validation"], list(memory.keys)
+    said: dict[str, Mapping[str, NDArray[np.floating]]] = {
+        "classifier": {split: rows.student_probabilities for split, rows in encoded.items()},
+        "classifier_calibrated": _alone(encoded, held_out),
+    }
+    for method, keys in [*((f"classifier_{name}", [name]) for name in names), ("reaugkd", names)]:
+        choice = choose_pool(encoded["validation"], held_out, memory_to_choose, keys)
+        found = answer(encoded["test"], memory, choice.pool).pooled.probabilities
+        said[method] = {"validation": choice.unseen, "test": found}
+    scores = {method: _scored(probabilities, labels, metric) for method, probabilities in said.items()}
+    return scores, choice.pool, {method: np.asarray(of["test"], dtype=np.float64) for method, of in said.items()}
+
+
 def _alone(encoded: Mapping[str, EncodedTexts], held_out: Labels) -> dict[str, NDArray[np.float64]]:
     """Return a network's own probabilities by split, at the temperature of the validation rows."""
     temperature = fit_temperature(encoded["validation"].student_probabilities, held_out)

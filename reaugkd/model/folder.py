@@ -27,6 +27,7 @@ from reaugkd.method.projection import ProjectionHead
 from reaugkd.method.text_key import TextKey
 from reaugkd.model.maps import ProjectionMaps, TrainingEpochs
 from reaugkd.networks.encoders import TextClassifier
+from reaugkd.networks.sequence_classifier import load_student
 from reaugkd.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -65,9 +66,9 @@ class ModelSettings:
     is_pair : bool
         Whether it classifies pairs of texts.
     teacher : str
-        Name of the teacher's pretrained encoder.
+        Name of the teacher's pretrained encoder; empty where there was none, see :attr:`is_adopted`.
     student : str
-        Name of the student's.
+        Name of the student's, or of the classifier that was adopted.
     student_layers : int
         Layers of the student.
     max_length : int
@@ -85,6 +86,11 @@ class ModelSettings:
     student_layers: int
     max_length: int
     training: dict[str, Any]
+
+    @property
+    def is_adopted(self) -> bool:
+        """Whether the student is a classifier that was fine-tuned elsewhere: it had no teacher."""
+        return not self.teacher
 
     @classmethod
     def of(cls, task: "Task", recipe: Recipe, student_layers: int) -> "ModelSettings":
@@ -168,7 +174,8 @@ def read_model(folder: str | Path) -> dict[str, Any]:
     try:
         settings = ModelSettings(**about["model"] | {"label_names": tuple(about["model"]["label_names"])})
         load_encoder = partial(TextClassifier.load, max_length=settings.max_length)
-        student, memory = load_encoder(folder), _read_memory(folder / MEMORY_FILE, settings.label_names)
+        student = load_student(folder, max_length=settings.max_length)
+        memory = _read_memory(folder / MEMORY_FILE, settings.label_names)
         load_key: dict[str, Callable[[Path], Key]] = {
             ALIGNED: AlignedKey.load,
             TEXT: partial(TextKey.load, tokenizer=student.tokenizer),

@@ -108,7 +108,7 @@ class TextClassifier(nn.Module):
             If the folder cannot be loaded, has no tokenizer, or has fewer layers than asked for.
         """
         try:
-            with _quiet():
+            with quiet():
                 config = AutoConfig.from_pretrained(folder, local_files_only=True)
                 if layers is not None:
                     _keep_layers(config, layers)
@@ -120,12 +120,7 @@ class TextClassifier(nn.Module):
             raise ReAugKDError(
                 f"{str(folder)!r} cannot be loaded as an encoder ({reason(error)}); name another model."
             ) from error
-        # Where its files are missing, transformers makes one of special tokens alone: every text would be the same.
-        if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
-            raise ReAugKDError(
-                f"{str(folder)!r} cannot be loaded as an encoder (its tokenizer's files are missing, and so it knows "
-                "no word); save the tokenizer there too."
-            )
+        check_vocabulary(tokenizer, folder)
         # RoBERTa and its kin count two positions that no token may have; their tokenizers know the limit.
         positions = getattr(encoder.config, "max_position_embeddings", max_length)
         limit = min(max_length, positions if positions > 0 else max_length, tokenizer.model_max_length)  # XLNet says -1
@@ -174,7 +169,7 @@ class TextClassifier(nn.Module):
             The folder; made if it is missing.
         """
         folder = Path(folder)
-        with _quiet():
+        with quiet():
             self.encoder.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
         heads = {name: value for name, value in self.state_dict().items() if not name.startswith("encoder.")}
@@ -317,6 +312,15 @@ def _keep_layers(config: PreTrainedConfig, layers: int) -> None:
             setattr(config, name, value[:layers])
 
 
+def check_vocabulary(tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
+    """Refuse a tokenizer that transformers made of special tokens alone, since its files are missing."""
+    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+        raise ReAugKDError(
+            f"{str(folder)!r} cannot be loaded as an encoder (its tokenizer's files are missing, and so it knows "
+            "no word); save the tokenizer there too."
+        )
+
+
 def check_encoder(
     folder: str | Path,
     texts: Sequence[Text],
@@ -385,7 +389,7 @@ def normalize(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Hide the reports and bars of loading and saving: that the unused pooler is missing is no news."""
     verbosity, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
     hf_logging.set_verbosity_error()

@@ -1,0 +1,311 @@
+"""A classifier that was fine-tuned elsewhere gets a memory of its train texts; nothing is trained."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reaugkd.analysis.significance import drawn, drawn_differences, interval
+from reaugkd.errors import ReAugKDError
+from reaugkd.measures.calibration import at_temperature, clipped_log, fit_temperature
+from reaugkd.measures.metrics import log_loss
+from reaugkd.method.answers import EncodedTexts
+from reaugkd.method.choice import choose_pool, too_few_rows
+from reaugkd.method.keys import Key, fit_keys_by_split
+from reaugkd.method.memory import Memory
+from reaugkd.method.pool import Pool
+from reaugkd.method.teacher import SoftLabels, given_soft_labels
+from reaugkd.model.card import about_memory, model_card
+from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.model.evaluation import score_keys
+from reaugkd.model.folder import ModelSettings, check_target
+from reaugkd.model.maps import fit_maps
+from reaugkd.networks.sequence_classifier import SequenceClassifier, has_no_names
+from reaugkd.networks.trainer import OnProgress, Progress
+from reaugkd.networks.weights import find_weights
+from reaugkd.recipe import Recipe
+from reaugkd.tasks.task import SPLIT_SEED, SPLITS, Task, make_task
+from reaugkd.texts import Text
+from reaugkd.training import tell_of_texts
+
+TEXTS_AT_A_TIME = 256  # between two reports of progress
+SURELY = 3.0  # standard errors by which a classifier is better on rows that it has seen
+
+
+def adopt(
+    classifier: str | Path,
+    task: Task,
+    out: str | Path,
+    *,
+    saw_validation: bool = True,
+    soft_labels: SoftLabels | None = None,
+    max_length: int | None = None,
+    on_progress: OnProgress | None = None,
+    say: Callable[[str], object] | None = None,
+) -> ReAugKDClassifier:
+    """Give a fine-tuned classifier a memory of its train texts, score what that brings, and save the model.
+
+    The student is this classifier: it is not trained, and its probabilities stay as they are. The key ``aligned`` is
+    the vector that enters its last linear layer. Keys and weights are chosen on rows that the classifier never saw,
+    since on its own train rows it is nearly always right, and every memory looks useless.
+
+    Parameters
+    ----------
+    classifier : str or Path
+        A folder, or a name on the hub, that ``transformers.AutoModelForSequenceClassification`` loads.
+    task : Task
+        Its train rows are those that the classifier learnt from; its test rows must be new to it. The labels are the
+        names of the classifier's classes (``id2label``), or their numbers.
+    out : str or Path
+        The model's folder.
+    saw_validation : bool
+        Whether the classifier knows the validation rows too, as it does where :func:`reaugkd.load_files` drew them from
+        the train file. They then join the memory, and half of the test rows, drawn by label and always the same, take
+        their place and leave the report.
+    soft_labels : callable or mapping, optional
+        Soft labels of the memory, as :func:`reaugkd.method.teacher.black_box_outputs` takes them, columns in the order
+        of ``task.label_names``. If left out, the classifier's own, calibrated, or the gold labels, whichever give the
+        lower log loss on the rows that the classifier never saw.
+    max_length : int, optional
+        Tokens after which a text is cut; as many as the classifier can read if left out.
+    on_progress : callable, optional
+        Gets the progress, and may raise to cancel.
+    say : callable, optional
+        Gets a sentence about texts that stand in two splits, about many that are cut, and about validation rows that
+        the classifier seems to know.
+
+    Returns
+    -------
+    ReAugKDClassifier
+        The model, as it was saved.
+
+    Raises
+    ------
+    ReAugKDError
+        If there is no such classifier, it is of a kind that cannot be adopted, its classes are not those of the task,
+        soft labels are missing, or ``out`` holds something else.
+
+    Examples
+    --------
+    >>> model = adopt(classifier, task, folder / "adopted", saw_validation=False)
+    >>> model.settings.is_adopted, list(model.metrics["methods"])[-1]
+    (True, 'reaugkd')
+    """
+    out, report = check_target(out), on_progress or _nobody
+    folder = find_weights(classifier, lambda sentence: report(Progress(sentence)))
+    student = SequenceClassifier.from_pretrained(folder, max_length=max_length)
+    classes, numbers = matched_classes(task.label_names, student.class_names)
+    learnt = ("train", "validation") if saw_validation else ("train",)
+    given = None if soft_labels is None else given_soft_labels(task, soft_labels, learnt)
+    task = _regrouped(task, classes, numbers, saw_validation)
+    _check_reading(student, task.all_texts, classifier)
+    if say is not None:
+        tell_of_texts(task, student, say)
+    embeddings, own = _read(student, task.texts("train"), report)
+    report(Progress("The classifier reads rows that it never saw"))
+    held = {split: EncodedTexts.of(student, {}, task.texts(split)) for split in ("validation", "test")}
+    if say is not None:
+        _tell_of_known_rows(task, held, say)
+    gold = np.eye(len(classes), dtype=np.float32)[task.labels("train")]
+    tried: dict[str, NDArray[np.float32]] = {"its own": _calibrated(task, own, held["validation"]), "gold": gold}
+    if given is not None:
+        tried = {"given": _widened(given, numbers, len(classes))}
+    report(Progress("Keys of the memory"))
+    keyed = fit_keys_by_split(task, Memory.of(task, gold, embeddings), student, Recipe())
+    held = _queried(held, keyed)
+    report(Progress("Evaluation"))
+    kind = _best_soft_labels(task, tried, held["validation"], keyed["validation"][1])
+    memories = {split: replace(memory, soft_labels=tried[kind]) for split, (_, memory) in keyed.items()}
+    metrics, pool = _evaluate(task, held, memories)
+    report(Progress("Maps"))
+    settings = _settings(task, student, classifier, saw_validation, kind)
+    keys, memory = keyed["test"][0], memories["test"]
+    model = ReAugKDClassifier(
+        settings=settings,
+        pool=pool,
+        student=student,
+        memory=memory,
+        keys=keys,
+        metrics=metrics,
+        evaluation_rows=task.held_out_table(),
+        maps=fit_maps(memory.teacher_embeddings, memory.teacher_embeddings),
+        card=model_card(settings, metrics),
+    )
+    model.save_pretrained(out)
+    return model
+
+
+def matched_classes(labels: Sequence[str], names: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:
+    """Find which class of a classifier each label of some rows is.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Labels of the rows, each once: names of classes, in any case of letters, or numbers from 0.
+    names : sequence of str
+        The classifier's C classes, in its order.
+
+    Returns
+    -------
+    tuple of tuple of str and list of int
+        What the classes are called from now on, in the classifier's order, and the number of each label's class. The
+        spelling of the rows counts, so that they can be asked again; so do numbers where nobody named the classes.
+
+    Raises
+    ------
+    ReAugKDError
+        If a label is neither.
+    """
+    spelt = {name: number for number, name in enumerate(names)}
+    folded = {name.casefold(): number for name, number in spelt.items()}
+    counted = {str(number): number for number in spelt.values()}
+    for known, asked in ((spelt, labels), (folded, [label.casefold() for label in labels]), (counted, labels)):
+        numbers = [known[label] for label in asked if label in known]
+        if len(set(numbers)) < len(labels):
+            continue
+        if known is counted and not has_no_names(names):
+            return tuple(names), numbers
+        shown = dict(enumerate(counted if known is counted else names)) | dict(zip(numbers, labels, strict=True))
+        return tuple(shown.values()), numbers
+    strange = next((label for label in labels if label.casefold() not in folded), labels[0])
+    raise ReAugKDError(
+        f"The label {strange!r} is no class of the classifier, which has {', '.join(names)}; write these names, or "
+        f"numbers from 0 to {len(names) - 1}, into the label column, or the labels' names into id2label of config.json."
+    )
+
+
+def _regrouped(task: Task, classes: tuple[str, ...], numbers: list[int], saw_validation: bool) -> Task:
+    """Return the task by the classifier's classes; what it knows is in train."""
+    names = {label: classes[number] for label, number in zip(task.label_names, numbers, strict=True)}
+    tables = {split: (table := task.table(split)).assign(label=table["label"].map(names)) for split in SPLITS}
+    if saw_validation:
+        tables["train"] = pd.concat([tables["train"], tables["validation"]], ignore_index=True)
+        tables["validation"], tables["test"] = _halves(tables["test"])
+    return make_task(task.name, tables, label_names=classes, metric=task.metric)
+
+
+def _halves(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Cut rows into two halves, alike in labels and always the same."""
+    mixed = rows.sample(frac=1, random_state=SPLIT_SEED).sort_values("label", kind="stable")
+    one, other = (mixed.iloc[first::2].sort_index().reset_index(drop=True) for first in (0, 1))
+    return one, other
+
+
+def _check_reading(student: SequenceClassifier, texts: list[Text], name: str | Path) -> None:
+    """Refuse a classifier that fails at the shortest or the longest text."""
+    by_length = sorted(texts, key=lambda text: len("".join(text)))
+    try:
+        student.encode([by_length[0], by_length[-1]])
+    except Exception as error:  # each architecture fails in a way of its own
+        raise ReAugKDError(f"{str(name)!r} cannot encode the texts of the task; name another classifier.") from error
+
+
+def _read(
+    student: SequenceClassifier, texts: list[Text], report: OnProgress
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return embeddings (N, H) and probabilities (N, C) of many texts, and tell how far it is."""
+    parts = []
+    for first in range(0, len(texts), TEXTS_AT_A_TIME):
+        report(Progress("The classifier reads its train rows", first, len(texts)))
+        parts.append(student.encode(texts[first : first + TEXTS_AT_A_TIME]))
+    embeddings, probabilities = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return embeddings, probabilities
+
+
+def _calibrated(task: Task, probabilities: NDArray[np.float32], held: EncodedTexts) -> NDArray[np.float32]:
+    """Return probabilities at the temperature of the rows that the classifier never saw."""
+    temperature = fit_temperature(held.student_probabilities, task.labels("validation"))
+    return at_temperature(probabilities, temperature).astype(np.float32)
+
+
+def _widened(soft_labels: NDArray[np.float32], numbers: list[int], classes: int) -> NDArray[np.float32]:
+    """Return soft labels of a task's labels as such of the classifier's classes."""
+    wide = np.zeros((len(soft_labels), classes), dtype=np.float32)
+    wide[:, numbers] = soft_labels
+    return wide
+
+
+def _tell_of_known_rows(task: Task, held: Mapping[str, EncodedTexts], say: Callable[[str], object]) -> None:
+    """Tell if a classifier is so much better on validation rows than on test rows that it must have learnt them."""
+    right = {split: rows.student_probabilities.argmax(axis=1) == task.labels(split) for split, rows in held.items()}
+    known, new = (100 * right[split].mean() for split in ("validation", "test"))
+    share = np.concatenate(list(right.values())).mean()
+    error = 100 * np.sqrt(share * (1 - share) * sum(1 / len(rows) for rows in right.values()))
+    if known - new > SURELY * error:
+        say(
+            f"The classifier is right on {known:.0f} % of the validation rows but on {new:.0f} % of the test rows: it "
+            "seems to have learnt the former, and then its memory looks useless. Give rows that it never saw."
+        )
+
+
+def _queried(
+    held: Mapping[str, EncodedTexts], keyed: Mapping[str, tuple[dict[str, Key], Memory]]
+) -> dict[str, EncodedTexts]:
+    """Return the held-out rows with what each key makes of them."""
+    queries = {
+        split: {name: key.embed(rows.texts, rows.embeddings) for name, key in keyed[split][0].items()}
+        for split, rows in held.items()
+    }
+    return {split: replace(rows, queries=queries[split]) for split, rows in held.items()}
+
+
+def _best_soft_labels(task: Task, tried: Mapping[str, NDArray[np.float32]], held: EncodedTexts, memory: Memory) -> str:
+    """Name the soft labels by which the pool's log loss is lowest on rows that the classifier never saw.
+
+    Its own say what it says itself, and so little that is new, where it did not learn its train rows by heart.
+    """
+    labels = task.labels("validation")
+
+    def loss(kind: str) -> float:
+        with_them = replace(memory, soft_labels=tried[kind])
+        return log_loss(labels, choose_pool(held, labels, with_them, list(memory.keys)).unseen)
+
+    return min(tried, key=loss)
+
+
+def _evaluate(
+    task: Task, held: Mapping[str, EncodedTexts], memories: Mapping[str, Memory]
+) -> tuple[dict[str, Any], Pool]:
+    """Score the classifier and its memory, and say whether the difference may be chance."""
+    labels = {split: task.labels(split) for split in held}
+    methods, pool, said = score_keys(held, labels, memories["test"], memories["validation"], task.metric)
+    gold, answers, before = labels["test"], said["reaugkd"], said["classifier_calibrated"]
+    score = drawn_differences(gold, answers.argmax(axis=1), before.argmax(axis=1), task.metric)
+    numbers = np.arange(len(gold))
+    losses = clipped_log(before[numbers, gold]) - clipped_log(answers[numbers, gold])
+    loss = drawn(lambda _, rows: float(losses[rows].mean()), 1, len(gold))
+    return {
+        "metric": task.metric,
+        "methods": methods,
+        "memory": about_memory(pool, too_few_rows(len(labels["validation"]))),
+        "gain": {"test": [*interval(score)], "test_log_loss": [*interval(loss)]},
+    }, pool
+
+
+def _settings(
+    task: Task, student: SequenceClassifier, classifier: str | Path, saw_validation: bool, soft_labels: str
+) -> ModelSettings:
+    """Say what the model is made of; a local folder is named without the way to it."""
+    rows = f"{len(task.rows['validation']):,}"
+    half = f"{rows} test rows, half of them, which this report leaves out"
+    return ModelSettings(
+        task=task.name,
+        metric=task.metric,
+        label_names=task.label_names,
+        is_pair=task.is_pair,
+        teacher="",
+        student=Path(classifier).expanduser().resolve().name
+        if Path(classifier).expanduser().is_dir()
+        else str(classifier),
+        student_layers=student.num_layers,
+        max_length=student.max_length,
+        training={"soft_labels": soft_labels, "chosen_on": half if saw_validation else f"{rows} validation rows"},
+    )
+
+
+def _nobody(_: Progress) -> None:
+    """Report to nobody."""
