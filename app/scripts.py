@@ -12,7 +12,15 @@ def source(name: str) -> str:
     return (STATIC / name).read_text(encoding="utf-8")
 
 
+def source_with(name: str, *functions: str) -> str:
+    """Return a file of ``app/static`` below the functions that it calls, each of a file of its own."""
+    return "\n".join([*(_function(function) for function in functions), source(name)])
+
+
 def script(name: str, **options: Any) -> str:
     """Return the ``js`` of an event."""
-    _, function = source(f"{name}.js").strip().split("export default ")
-    return f"(...values) => ({function})({json.dumps(options)}, ...values)"
+    return f"(...values) => ({_function(name)})({json.dumps(options)}, ...values)"
+
+
+def _function(name: str) -> str:
+    return source(f"{name}.js").strip().split("export default ")[1]

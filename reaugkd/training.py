@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from accelerate import PartialState
 from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]  # public, but not marked as such
+from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.files import check_writable
@@ -180,11 +181,11 @@ def train(
             keyed = fit_keys_by_split(task, memory, student, recipe)
         _report(on_progress, "Evaluation")
         with _timed(seconds, "evaluation"):
-            metrics, pool = _evaluate(task, teacher_outputs, head, keyed, students)
+            metrics, pool, held_out = _evaluate(task, teacher_outputs, head, keyed, students)
         _report(on_progress, "Maps")
         with _timed(seconds, "maps"):
             embeddings = student.embed(task.taught_texts)
-            maps = fit_maps(memory.teacher_embeddings, embeddings, recipe.seed)
+            maps = fit_maps(memory.teacher_embeddings, embeddings, held_out, seed=recipe.seed)
         metrics["seconds"] = seconds
         settings = ModelSettings.of(task, recipe, student.num_layers)
         keys, memory = keyed["test"]
@@ -403,7 +404,8 @@ def _evaluate(
     head: ProjectionHead,
     keyed: dict[str, tuple[dict[str, Key], Memory]],
     students: dict[str, Student],
-) -> tuple[dict[str, Any], Pool]:
+) -> tuple[dict[str, Any], Pool, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Return the figures, the pool, and z and x of the held-out rows, validation before test."""
     encoded: dict[str, dict[str, EncodedTexts]] = {method: {} for method in ("teacher", *students)}
     for split, (keys, _) in keyed.items():
         texts, (hidden, soft_labels) = task.texts(split), teacher_outputs.of(split)
@@ -415,7 +417,12 @@ def _evaluate(
     methods, pool = score_methods(Networks(**encoded), labels, memory, keyed["validation"][1], task.metric)
     aligned = alignment(encoded["reaugkd"]["test"].embeddings, encoded["teacher"]["test"].embeddings, memory)
     about = about_memory(pool, too_few_rows(len(labels["validation"])))
-    return {"metric": task.metric, "methods": methods, "alignment": aligned, "memory": about}, pool
+    metrics = {"metric": task.metric, "methods": methods, "alignment": aligned, "memory": about}
+    z, x = (
+        np.concatenate([encoded[network][split].embeddings for split in ("validation", "test")])
+        for network in ("teacher", "reaugkd")
+    )
+    return metrics, pool, (z, x)
 
 
 @contextmanager

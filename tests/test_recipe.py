@@ -46,8 +46,9 @@ def stop_at(stage):
     return on_progress
 
 
-def quick_maps(teacher, student, seed):
-    return ProjectionMaps(teacher[:, :2].copy(), student[:, :2].copy(), student)
+def quick_maps(teacher, student, held_out, *, seed):
+    places = np.stack([space[:, :2] for space in held_out], axis=1)
+    return ProjectionMaps(teacher[:, :2].copy(), student[:, :2].copy(), student, places)
 
 
 @pytest.fixture(scope="module")

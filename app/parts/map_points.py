@@ -8,12 +8,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
+from reaugkd.analysis.edits import ADDED, EDITED
 from reaugkd.analysis.error_analysis import VOICES
 from reaugkd.errors import ReAugKDError
 from reaugkd.method.answers import Answers
 from reaugkd.method.memory import LABELLED_BY, TEACHER
 from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.model.maps import ProjectionMaps
 from reaugkd.plots.charts import OTHER_COLOUR, PALETTE
+from reaugkd.texts import texts_of
 
 KINDS = ("memory", "test row")
 # What is found out of a point; a further column of such a name would be taken for it.
@@ -21,24 +24,32 @@ FOUND = ["teacher", "teacher_probability", "student", "student_probability", "me
 FOUND += ["effect", "moved"]
 # From light to dark, evenly bright steps, which the colour-blind can distinguish too.
 STEPS = ("#FDE725", "#8FD744", "#35B779", "#21908C", "#31688E", "#443A83", "#440154")
+# What has a colour by its meaning, wherever it stands, and the name that a legend gives it.
+FIXED, BROKEN = "#009E73", "#D6293A"
+MEANINGS = {"fixed": ("fixed", FIXED), "broken": ("broken", BROKEN), "changed": ("wrong in another way", "#E69F00")}
+MEANINGS |= {"none": ("unchanged", "#7D838C"), "right": ("right", FIXED), "wrong": ("wrong", BROKEN)}
+MEANT = ("effect", *(f"{voice}_error" for voice in VOICES))
+MOST_NAMES = 200
 MEASURED_ROWS = 2_000
-NOT_KNOWN = "not known"  # "none" is a value: retrieval changed nothing
+NOT_KNOWN = "not known"
 
 
 @dataclass(frozen=True)
 class MapPoints:
-    """P points: the memories in their order, then the rows of an evaluation set.
+    """P points: the memories in their order, then the test rows that the model carries.
 
     Parameters
     ----------
     rows : DataFrame
-        P rows: ``kind``, one of :data:`KINDS`; ``number`` in the memory or the evaluation set; ``id``, ``text``,
+        P rows: ``kind``, one of :data:`KINDS`; ``number`` in the memory or among the test rows; ``id``, ``text``,
         ``label``; what ``teacher``, ``student``, ``memory`` and ``answer`` say where that is known, and whether it is
         ``right`` or ``wrong`` by a gold label; ``moved``, 1 - cos(x_i, z_i) of a memory; ``labelled_by``, ``gold`` or
         ``teacher``, where the teacher labelled some; further columns. What is not known of a point is missing.
     teacher_points, student_points : (P, 2) float32
-        Positions among the teacher's embeddings and among the student's. Of an evaluated row the teacher's embedding
-        is not known: both are places of its x, among the z_i and among the x_i.
+        Positions among the teacher's embeddings and among the student's.
+    is_guessed : (P,) bool
+        Whether the teacher's embedding of a point is not known. It then lies among the teacher's at the place of the
+        memories that its x is nearest to.
     classes : tuple of str
         The model's classes in their order, which sets the colour of each in every column: that of an answer's bars.
     """
@@ -46,6 +57,7 @@ class MapPoints:
     rows: pd.DataFrame
     teacher_points: NDArray[np.float32]
     student_points: NDArray[np.float32]
+    is_guessed: NDArray[np.bool_]
     classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -69,9 +81,11 @@ class PointColours:
 
 
 def map_points(
-    model: ReAugKDClassifier, answers: Answers | None, student_probabilities: NDArray[np.floating] | None = None
+    model: ReAugKDClassifier,
+    answers: Answers | None = None,
+    student_probabilities: NDArray[np.floating] | None = None,
 ) -> MapPoints:
-    """Gather the points of a model's maps."""
+    """Gather the points of a model's maps; what is said of them is missing where no answers to the test rows come."""
     maps, memory = model.maps, model.memory
     if maps is None:
         raise ReAugKDError("This model was saved without maps; train it again with maps to see them.")
@@ -86,10 +100,15 @@ def map_points(
     if student_probabilities is not None:
         stored["student"] = names[student_probabilities.argmax(axis=1)]
         stored["student_probability"] = student_probabilities.max(axis=1)
-    tables, places = [stored], [np.stack([maps.teacher_points, maps.student_points], axis=1)]
-    if answers is not None:
-        tables.append(answers.table().drop(columns="moved", errors="ignore").assign(kind=KINDS[1]))
-        places.append(maps.place(answers.encoded.embeddings, memory))
+    tables, places = [stored], [maps.points]
+    is_guessed = [(memory.rows[EDITED] == ADDED).to_numpy() if EDITED in memory.rows else np.zeros(len(memory), bool)]
+    if model.evaluation_rows is not None:
+        held = model.held_out(["test"]).drop(columns=FOUND, errors="ignore")
+        held = held if answers is None else answers.table().drop(columns="moved", errors="ignore")
+        at, guessed = _test_places(model, maps, model.evaluation_rows, answers)
+        tables.append(held.assign(kind=KINDS[1]))
+        places.append(at)
+        is_guessed.append(guessed)
     numbered = [table.assign(number=np.arange(len(table))) for table in tables]
     rows = pd.concat(numbered, ignore_index=True)
     is_gold = pd.Series(True, index=rows.index)
@@ -102,7 +121,23 @@ def map_points(
             rows[f"{voice}_error"] = error.where(rows[voice].notna() & is_gold)
     points = np.concatenate(places)
     rows = rows.drop(columns="teacher_soft_labels", errors="ignore")
-    return MapPoints(rows, points[:, 0], points[:, 1], tuple(names.tolist()))
+    return MapPoints(rows, points[:, 0], points[:, 1], np.concatenate(is_guessed), tuple(names.tolist()))
+
+
+def _test_places(
+    model: ReAugKDClassifier, maps: ProjectionMaps, held: pd.DataFrame, answers: Answers | None
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return where the test rows lie in both maps, (T, 2, 2), and of which the teacher's embedding is not known."""
+    is_test = (held["split"] == "test").to_numpy()
+    known = np.full((int(is_test.sum()), 2, 2), np.nan, dtype=np.float32)
+    if maps.held_out is not None and len(maps.held_out) == len(held):
+        known = maps.held_out[is_test]
+    is_missing = np.isnan(known)
+    if is_missing.any():
+        texts = texts_of(held[is_test], model.settings.is_pair)
+        x = model.student.embed(texts) if answers is None else answers.encoded.embeddings
+        known = np.where(is_missing, maps.place(x, model.memory), known)
+    return known, np.asarray(is_missing.any(axis=(1, 2)))
 
 
 def colour_columns(points: MapPoints) -> list[str]:
@@ -120,6 +155,8 @@ def point_colours(points: MapPoints, column: str) -> PointColours:
         return _steps(values)
     names = values.dropna().astype(str)
     present = set(names)
+    if column in MEANT:
+        return _meanings(names.reindex(values.index))
     if len(points.classes) <= len(PALETTE) and present <= set(points.classes):
         named = [both for both in zip(points.classes, PALETTE, strict=False) if both[0] in present]
     else:
@@ -130,6 +167,27 @@ def point_colours(points: MapPoints, column: str) -> PointColours:
     if len(present) > len(named):
         other = f"other or {NOT_KNOWN}" if values.isna().any() else "other"
     return PointColours(np.where(codes < 0, len(named), codes).astype(np.uint8), [*named, (other, OTHER_COLOUR)])
+
+
+def island_names(points: MapPoints, column: str) -> tuple[NDArray[np.uint16], list[str]]:
+    """Return what is written at the islands of points, as a number of each point and the names by number.
+
+    These are the values of a column that has names, else the labels; a point without one has a number beyond the names.
+    """
+    values = points.rows[column]
+    has_names = not pd.api.types.is_numeric_dtype(values) and values.nunique() <= MOST_NAMES
+    if column in ("kind", LABELLED_BY, *MEANT) or not has_names:
+        values = points.rows["label"]
+    codes, names = pd.factorize(values)
+    return np.where(codes < 0, len(names), codes).astype(np.uint16), names.astype(str).tolist()
+
+
+def _meanings(values: "pd.Series[str]") -> PointColours:
+    """Colour what retrieval did, or who is right, by what it means."""
+    present = [name for name in MEANINGS if (values == name).any()]
+    codes = pd.Index(present).get_indexer(pd.Index(values))
+    legend = [*(MEANINGS[name] for name in present), (NOT_KNOWN, OTHER_COLOUR)]
+    return PointColours(np.where(codes < 0, len(present), codes).astype(np.uint8), legend)
 
 
 def _steps(values: "pd.Series[float]") -> PointColours:

@@ -23,7 +23,7 @@ from ..computed import answered_rows, cached, import_analysis
 from ..listening import AT_ONCE, LATEST, Updates, inputs_of, listen
 from ..menu import ModelMenu
 from ..rendering import render
-from ..scripts import source
+from ..scripts import source, source_with
 from .row_table import row_table, whose_label
 from .save_button import SaveButton
 
@@ -38,7 +38,23 @@ MOST_MOVED = 20
 MOST_LINES = 16  # a fan of more would hide the points
 ASKED_OF_STUDENT = 4_000  # of more memories the student is not asked what it says: the maps would come too late
 LISTED = ["point", "kind", "text", "text_pair", "label", "teacher", "student", "answer", "effect", "moved"]
-OPENED = "<p>Point at a text to read it; click it to open it. Shift and drag, or choose “select”, to circle texts.</p>"
+OPENED = (
+    "<p>Point at a text to read it; click it to open it. After a click the wheel zooms. Shift and drag, or choose "
+    "“select”, to circle texts.</p>"
+)
+STAR = (
+    "The star is your text. It was placed: at the mean of the places of its nearest memories by the chosen key, each "
+    "with its weight in the vote. Lines lead to the nearest."
+)
+FAR = "The star is hollow where the nearest memory is less similar than for 99 of 100 validation rows."
+
+
+@cached(2)
+def places_of(model: "rk.ReAugKDClassifier") -> "MapPoints":
+    """Return the points of a model's maps without what is said of them, once: no network runs over all rows."""
+    from .map_points import map_points
+
+    return map_points(model)
 
 
 @cached(2)
@@ -55,19 +71,36 @@ def points_of(model: "rk.ReAugKDClassifier") -> "MapPoints":
     return map_points(model, answered, memories)
 
 
+@cached(2)
+def limits_of(model: "rk.ReAugKDClassifier") -> dict[str, float]:
+    """Return by key the similarity below which a query is far from all memories; none where no rows tell it."""
+    from reaugkd.model.maps import far_below
+
+    with suppress(ReAugKDError):
+        return far_below(answered_rows(model, "validation"))
+    return {}
+
+
 def canvas_message(name: str, **news: Any) -> str:
     """Return the value that says to the canvas what is new; the time makes each a new one."""
     return json.dumps({"model": name, **news, "at": time.time_ns()})
 
 
 def query_message(name: str, model: "rk.ReAugKDClassifier", explanation: "rk.Explanation") -> str:
-    """Return the value that shows a query on both maps, with lines to the neighbours by the key that adds most."""
+    """Return the value that shows a query on the maps: by each key its star, and lines to the nearest memories."""
     maps = model.maps
     if maps is None:
         return canvas_message(name)
-    places = maps.place(explanation.embedding, model.memory).tolist()
-    nearest = [neighbour.number for neighbour in explanation.neighbours[:MOST_LINES]]
-    return canvas_message(name, query={"places": places, "neighbours": nearest})
+    keys = {
+        key.name: {
+            "places": maps.star(key).tolist(),
+            "neighbours": [neighbour.number for neighbour in key.neighbours[:MOST_LINES]],
+            "weights": [neighbour.weight for neighbour in key.neighbours[:MOST_LINES]],
+            "similarity": key.neighbours[0].similarity,
+        }
+        for key in explanation.keys_by_part
+    }
+    return canvas_message(name, query={"first": next(iter(keys)), "keys": keys})
 
 
 def _sent(values: NDArray[Any]) -> str:
@@ -81,7 +114,8 @@ def _epochs_sent(epochs: "TrainingEpochs") -> dict[str, Any]:
         "students": [_sent(points.astype(np.float32)) for points in epochs.student_points],
         "words": (
             f"{len(epochs.rows):,} memories after each epoch of the student's training, on the two principal axes of "
-            f"the teacher's embeddings, which show {epochs.explained:.0%} of their variance. The axes stay."
+            f"the teacher's embeddings, which show {epochs.explained:.0%} of their variance. The axes stay. "
+            "A query has no place here."
         ),
     }
 
@@ -91,18 +125,26 @@ def points_sent(model: "rk.ReAugKDClassifier") -> dict[str, Any]:
     """Return what a page is sent of a model's maps, once: positions of all points, base64 of float32, and words."""
     from .map_points import KINDS, map_overlap
 
-    points = points_of(model)
+    points = places_of(model)
     worth = ", ".join(f"{share:.2f} of the {space}'s" for space, share in map_overlap(model).items())
-    text = "Circles (dots where there are many) are memories, squares test rows, a star is the query. "
+    text = "Circles are memories, squares test rows; where many points are drawn, squares are a little larger dots. "
+    if points.is_guessed.any():
+        text += (
+            "Hollow in the teacher's space is a text of which the teacher's own embedding is not known: it lies where "
+            "the student's embedding puts it. "
+        )
+    text += STAR + " " + FAR
     if worth:
-        text += f"What the maps are worth: of a text's 10 nearest in full space they keep {worth}."
+        text += f" What the maps are worth: of a text's 10 nearest in full space they keep {worth}."
     return {
         "count": len(points),
         "teacher": _sent(points.teacher_points),
         "student": _sent(points.student_points),
         "kinds": _sent((points.rows["kind"] == KINDS[1]).to_numpy(np.uint8)),
+        "guessed": _sent(points.is_guessed.astype(np.uint8)),
         "epochs": None if model.epochs is None else _epochs_sent(model.epochs),
         "words": text,
+        "short": STAR,
     }
 
 
@@ -120,15 +162,8 @@ class MapsPanel:
             self.moved = gr.Button(
                 f"Select the {MOST_MOVED} that moved most", size="sm", elem_id="most-moved", scale=0, min_width=240
             )
-        self.map = gr.HTML(
-            None,
-            html_template=source("map_canvas.html"),
-            js_on_load=source("map_canvas.js"),
-            # Gradio marks what it serves, and a bound method cannot be marked.
-            server_functions=[update_wrapper(partial(f), f) for f in (self.points, self.colours, self.describe)],
-            apply_default_css=False,
-            elem_id="maps",
-        )
+        self.map = self._canvas("map_canvas.html", "maps")
+        self.small = self._canvas("small_map.html", "small-map", small=True, render=False)  # a view renders it
         with gr.Row():
             with gr.Column(scale=1, min_width=320):
                 self.detail = gr.HTML(OPENED, elem_id="map-opened", apply_default_css=False)
@@ -143,11 +178,26 @@ class MapsPanel:
         self.filled = [self.map, self.colour, self.shown, self.opened, self.detail, self.ask, *self.listed]
         self._wire()
 
+    def _canvas(self, template: str, elem_id: str, **options: Any) -> gr.HTML:
+        """Make a canvas with one map or both."""
+        asked = (self.points, self.colours, self.describe, self.find, self.limits)
+        return gr.HTML(
+            None,
+            html_template=source(template),
+            js_on_load=source_with("map_canvas.js", "point_grid", "point_density", "place_labels"),
+            # Gradio marks what it serves, and a bound method cannot be marked.
+            server_functions=[update_wrapper(partial(answer), answer) for answer in asked],
+            apply_default_css=False,
+            elem_id=elem_id,
+            **options,
+        )
+
     def _wire(self) -> None:
         live = LATEST | AT_ONCE
-        opened = [self.map, self.opened, self.detail, self.ask]
+        opened = [self.map, self.small, self.opened, self.detail, self.ask]
         lassoed = listen(self, self.map.select, self._select, self.listed, **live)
-        listen(self, self.map.open, self._open, opened, **live)
+        for canvas in (self.map, self.small):
+            listen(self, canvas.open, self._open, opened, **live)
         listen(self, self.rows.select, self._open_row, opened, **live)
         drawn = {"name": self.name, "column": self.colour, "shown": self.shown}
         gr.on([self.colour.input, self.shown.input], canvas_message, None, self.map, inputs_kwargs=drawn, **live)
@@ -189,15 +239,27 @@ class MapsPanel:
 
     def colours(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Send the colour of each point by a column, base64 of uint8, with the legend."""
-        from .map_points import point_colours
+        from .map_points import island_names, point_colours
 
-        colours = point_colours(points_of(self.menu.get(asked["model"])), asked["column"])
-        return {"codes": _sent(colours.codes), "legend": colours.legend}
+        model, column = self.menu.get(asked["model"]), asked["column"]
+        points = places_of(model) if column == "label" else points_of(model)
+        colours, (named, names) = point_colours(points, column), island_names(points, column)
+        return {"codes": _sent(colours.codes), "legend": colours.legend, "named": _sent(named), "names": names}
 
     def describe(self, asked: dict[str, Any]) -> dict[str, str]:
         """Send what is shown of the point that one points at."""
-        row = points_of(self.menu.get(asked["model"])).rows.iloc[int(asked["point"])]
+        row = places_of(self.menu.get(asked["model"])).rows.iloc[int(asked["point"])]
         return {"text": f"{row_in_one_line(row)[:200]}\n{row['kind']}, {whose_label(row)} {row['label']}"}
+
+    def find(self, asked: dict[str, Any]) -> dict[str, list[int]]:
+        """Send the points whose texts hold some words, whatever the case of their letters."""
+        rows, words = places_of(self.menu.get(asked["model"])).rows, str(asked["text"]).strip().casefold()
+        texts = rows["text"].str.cat(rows["text_pair"], sep=" ") if "text_pair" in rows else rows["text"]
+        return {"points": np.flatnonzero([words in text.casefold() for text in texts]).tolist()}
+
+    def limits(self, asked: dict[str, Any]) -> dict[str, float]:
+        """Send by key the similarity below which the star is hollow."""
+        return limits_of(self.menu.get(asked["model"]))
 
     def _points(self, name: str) -> "MapPoints":
         """Return the points of a model's maps; the page shows the sentence where there are none."""
@@ -282,8 +344,9 @@ class MapsPanel:
         nearest = nearest_memories(model, points, answered, point, NEIGHBOURS)
         voices = [voice for voice in ("teacher", "student", "answer") if pd.notna(row.get(voice))]
         near = [(row_in_one_line(memories.iloc[at]), memories["label"].iloc[at], cosine) for at, cosine in nearest]
+        message = canvas_message(name, opened=point, near=[number for number, _ in nearest])
         return {
-            self.map: canvas_message(name, opened=point, near=[number for number, _ in nearest]),
+            **dict.fromkeys((self.map, self.small), message),
             self.opened: point,
             self.detail: render(
                 "point", text=row_in_one_line(row), row=row.to_dict(), whose=whose_label(row), voices=voices, near=near

@@ -109,6 +109,8 @@ class QueryView:
                         "", label="An edit of the second text", max_lines=5, visible=False, elem_id="edited-pair"
                     )
                     self.beside = gr.HTML(elem_id="beside", apply_default_css=False)
+            with gr.Column(elem_id="query-map", scale=0, min_width=320):
+                maps.small.render()
         gr.Markdown("## What it retrieved: the nearest texts of the teacher's memory")
         self.table = gr.HTML(elem_id="neighbours", js_on_load=source("buttons.js"), apply_default_css=False)
         with gr.Row():
@@ -138,7 +140,7 @@ class QueryView:
     def _wire(self) -> None:
         texts, edit, settings = [self.text, self.text_pair], [self.edited, self.edited_pair], self.more_inputs.values()
         shown: list[Any] = [self.question, self.message, self.flipped, self.answer, self.beside, self.table]
-        shown += [self.changes, self.back, self.code, self.maps.map, *edit]
+        shown += [self.changes, self.back, self.code, self.maps.map, self.maps.small, *edit]
         on_typing(texts, self._ask, inputs_of(self, self._ask), shown)
         on_typing(edit, self._edit, inputs_of(self, self._edit), shown)
         listen(self, self.examples.click, self._pick, [*texts, *shown], **LATEST)
@@ -265,7 +267,7 @@ class QueryView:
             self.changes: changes_html(model, question),
             self.back: gr.Button(visible=bool(question.struck or question.relabelled)),
             self.code: query_code(self.menu.shown_folder(name), query.texts[0], **moved, **changed),
-            self.maps.map: query_message(name, model, explanation),
+            **dict.fromkeys((self.maps.map, self.maps.small), query_message(name, model, explanation)),
         }
 
 

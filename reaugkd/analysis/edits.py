@@ -281,4 +281,5 @@ def _edited_maps(
         np.concatenate([maps.teacher_points[remaining], places[:, 0]]),
         np.concatenate([maps.student_points[remaining], places[:, 1]]),
         np.concatenate([maps.student_embeddings[remaining], embeddings]),
+        maps.held_out,
     )

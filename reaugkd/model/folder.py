@@ -42,10 +42,11 @@ MEMORY_FILE = "memory.parquet"
 KEYS_FOLDER = "keys"
 EVALUATION_FILE = "evaluation.parquet"
 MAPS_FILE = "maps.parquet"
+HELD_OUT_MAPS_FILE = "maps_held_out.parquet"
 EPOCHS_FILE = "epochs.parquet"
 PROJECTION_FILE = "projection_head.safetensors"
 TEACHER_FOLDER = "teacher"
-MAPS_COLUMNS = ("teacher_point", "student_point", "student_embedding")
+MAPS_COLUMNS = ("teacher_point", "student_point", "student_embedding")  # of the held-out rows the first two
 KEY_COLUMN = "key_"  # begins the columns of the memory's file that hold what a key searches
 # These files a person may edit; all others are checked by their SHA-256 when a model is loaded.
 _EDITABLE = {SETTINGS_FILE, METRICS_FILE, CARD_FILE}
@@ -297,7 +298,7 @@ def _write_files(model: "ReAugKDClassifier", folder: Path) -> None:
     if model.evaluation_rows is not None:
         pq.write_table(pa.Table.from_pandas(model.evaluation_rows, preserve_index=False), folder / EVALUATION_FILE)
     if model.maps is not None:
-        _write_maps(model.maps, folder / MAPS_FILE)
+        _write_maps(model.maps, folder)
     if model.epochs is not None:
         model.epochs.save(folder / EPOCHS_FILE)
     _write_json(model.metrics, folder / METRICS_FILE)
@@ -356,15 +357,25 @@ def _read_memory(path: Path, classes: tuple[str, ...]) -> Memory:
     )
 
 
-def _write_maps(maps: ProjectionMaps, path: Path) -> None:
+def _write_maps(maps: ProjectionMaps, folder: Path) -> None:
     matrices: list[NDArray[Any]] = [maps.teacher_points, maps.student_points]
     matrices.append(maps.student_embeddings.astype(np.float16))
-    pq.write_table(pa.table(dict(zip(MAPS_COLUMNS, map(matrix_column, matrices), strict=True))), path)
+    files = {MAPS_FILE: matrices}
+    if maps.held_out is not None:
+        files[HELD_OUT_MAPS_FILE] = [maps.held_out[:, 0], maps.held_out[:, 1]]
+    for name, of_file in files.items():
+        columns = dict(zip(MAPS_COLUMNS, map(matrix_column, of_file), strict=False))
+        pq.write_table(pa.table(columns), folder / name)
 
 
 def _read_maps(path: Path) -> ProjectionMaps:
-    table = pq.read_table(path)
-    return ProjectionMaps(*(_floats(table[name]) for name in MAPS_COLUMNS))
+    table, held = pq.read_table(path), path.with_name(HELD_OUT_MAPS_FILE)
+    places = None
+    if held.is_file():
+        found = pq.read_table(held)
+        places = np.stack([_floats(found[name]) for name in MAPS_COLUMNS[:2]], axis=1)
+    teacher_points, student_points, student_embeddings = (_floats(table[name]) for name in MAPS_COLUMNS)
+    return ProjectionMaps(teacher_points, student_points, student_embeddings, places)
 
 
 def _read_projection_head(path: Path) -> ProjectionHead:

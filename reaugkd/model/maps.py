@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import faiss
 import numpy as np
@@ -10,18 +11,23 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from reaugkd.files import column_matrix, matrix_column, whole_file
+from reaugkd.method.answers import Answers
 from reaugkd.method.memory import TEACHER, Memory
 from reaugkd.method.pool import neighbour_weights
 from reaugkd.networks.encoders import normalize
 
+if TYPE_CHECKING:
+    from reaugkd.model.explanation import KeyPart
+
 PLACING_NEIGHBOURS = 8
 PLACING_TEMPERATURE = 0.02
 WATCHED_ROWS = 300
+FAR_PERCENTILE = 1.0  # a query is far where fewer held-out rows than this percentage have their nearest so far
 
 
 @dataclass(frozen=True)
 class ProjectionMaps:
-    """Where each memory lies in the two maps.
+    """Where each memory lies in the two maps, and each held-out row.
 
     Parameters
     ----------
@@ -30,20 +36,46 @@ class ProjectionMaps:
     student_points : (N, 2) float32
         Position of x_i, the student's embedding of the same text, in the same plane.
     student_embeddings : (N, d) float32
-        x_i, by which a query is placed in the student's map.
+        x_i, by which a text without a place of its own is placed in the student's map.
+    held_out : (H, 2, 2) float32 or None
+        Position of each row of the model's ``evaluation_rows`` in the teacher's map and in the student's, each by the
+        row's own embedding; NaN where that is not known. None in a model that was saved before they were kept.
     """
 
     teacher_points: NDArray[np.float32]
     student_points: NDArray[np.float32]
     student_embeddings: NDArray[np.float32]
+    held_out: NDArray[np.float32] | None = None
 
-    def place(self, queries: NDArray[np.floating], memory: Memory) -> NDArray[np.float32]:
-        """Place queries in both maps, from the coordinates of their nearest memories there; umap is not needed.
+    @property
+    def points(self) -> NDArray[np.float32]:
+        """Position (N, 2, 2) of each memory in the teacher's map and in the student's."""
+        return np.stack([self.teacher_points, self.student_points], axis=1)
+
+    def star(self, key: "KeyPart") -> NDArray[np.float32]:
+        """Place a query by what one key found: at the mean of its neighbours' places, each with its weight in the vote.
 
         Parameters
         ----------
-        queries : (d,) or (M, d) float
-            The student's embeddings of one query or of several.
+        key : KeyPart
+            Of the query's explanation, such as ``explanation.keys_by_part[0]``.
+
+        Returns
+        -------
+        (2, 2) float32
+            Position in the teacher's map and in the student's.
+        """
+        numbers = [neighbour.number for neighbour in key.neighbours]
+        weights = np.asarray([neighbour.weight for neighbour in key.neighbours])
+        return np.tensordot(weights / weights.sum(), self.points[numbers], axes=1).astype(np.float32)
+
+    def place(self, embeddings: NDArray[np.floating], memory: Memory) -> NDArray[np.float32]:
+        """Place texts that have no place of their own, by the memories whose z_i, and whose x_i, is nearest to their x.
+
+        Parameters
+        ----------
+        embeddings : (d,) or (M, d) float
+            The student's embeddings x of one text or of several; umap is not needed.
         memory : Memory
             The memories that the maps show.
 
@@ -52,7 +84,7 @@ class ProjectionMaps:
         (2, 2) or (M, 2, 2) float32
             Position in the teacher's map and in the student's.
         """
-        one, queries = queries.ndim == 1, normalize(np.atleast_2d(queries))
+        one, queries = embeddings.ndim == 1, normalize(np.atleast_2d(embeddings))
         k = min(PLACING_NEIGHBOURS, len(memory))
         similarities, numbers = memory.search(TEACHER, queries, k)
         in_student_space, nearest = faiss.knn(queries, self.student_embeddings, k, faiss.METRIC_INNER_PRODUCT)
@@ -62,10 +94,38 @@ class ProjectionMaps:
         return points[0] if one else points
 
 
+def far_below(answers: Answers) -> dict[str, float]:
+    """Return the similarity below which a query is far from all memories, by each key.
+
+    Parameters
+    ----------
+    answers : Answers
+        To held-out rows; take validation rows, since test rows choose nothing.
+
+    Returns
+    -------
+    dict of str to float
+        By the key's name, the first percentile of the rows' similarity to their nearest memory.
+
+    Examples
+    --------
+    >>> limits = far_below(model.answer(model.encode_rows(model.held_out(["validation"]))))
+    >>> nearest = model.explain("some iron and zinc").keys[0].neighbours[0]
+    >>> nearest.similarity < limits["aligned"]
+    False
+    """
+    nearest = {name: found.similarities[:, 0] for name, found in answers.retrieved.items()}
+    return {name: float(np.percentile(similarities, FAR_PERCENTILE)) for name, similarities in nearest.items()}
+
+
 def fit_maps(
-    teacher_embeddings: NDArray[np.float32], student_embeddings: NDArray[np.float32], seed: int = 0
+    teacher_embeddings: NDArray[np.float32],
+    student_embeddings: NDArray[np.float32],
+    held_out: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
+    *,
+    seed: int = 0,
 ) -> ProjectionMaps:
-    """Fit one UMAP to both spaces together (McInnes et al. 2018, cosine distance).
+    """Fit one UMAP to both spaces together (McInnes et al. 2018, cosine distance), each row at its own embedding.
 
     Parameters
     ----------
@@ -73,6 +133,8 @@ def fit_maps(
         z_i of the memories.
     student_embeddings : (N, d) float32
         x_i of the same texts.
+    held_out : tuple of two (H, d) float32, optional
+        z and x of the model's held-out rows; a row of z that is not known is NaN, and gets no place in that space.
     seed : int
         Seed of the layout.
 
@@ -87,8 +149,16 @@ def fit_maps(
     >>> maps.teacher_points.shape == (len(memory), 2)
     True
     """
-    points = joint_umap([teacher_embeddings, student_embeddings], seed)
-    return ProjectionMaps(points[0], points[1], normalize(student_embeddings))
+    none = np.empty((0, teacher_embeddings.shape[1]), dtype=np.float32)
+    z, x = held_out or (none, none)
+    is_known = np.isfinite(z).all(axis=1)
+    teacher_points, student_points, known, of_x = joint_umap(
+        [teacher_embeddings, student_embeddings, z[is_known], x], seed
+    )
+    of_z = np.full((len(z), 2), np.nan, dtype=np.float32)
+    of_z[is_known] = known
+    places = np.stack([of_z, of_x], axis=1) if held_out else None
+    return ProjectionMaps(teacher_points, student_points, normalize(student_embeddings), places)
 
 
 def joint_umap(spaces: list[NDArray[np.float32]], seed: int = 0) -> list[NDArray[np.float32]]:
@@ -109,12 +179,20 @@ def joint_umap(spaces: list[NDArray[np.float32]], seed: int = 0) -> list[NDArray
     from umap import UMAP  # takes many seconds to import: only who fits pays for it
 
     stacked = normalize(np.concatenate(spaces))
-    neighbours = min(15, len(stacked) - 1)
-    # UMAP's spectral start needs more points than dimensions; a handful starts at random.
-    start = "spectral" if len(stacked) > 10 else "random"
-    layout = UMAP(n_neighbors=neighbours, min_dist=0.1, metric="cosine", init=start, random_state=seed, n_jobs=1)
-    points = layout.fit_transform(stacked).astype(np.float32)
+    # Many neighbours and a wide distance give islands an area, on which points can be told apart.
+    neighbours = min(50, max(15, len(stacked) // 30), len(stacked) - 1)
+    start = "pca" if len(stacked) > 10 and np.ptp(stacked, axis=0).any() else "random"
+    looks: dict[str, Any] = {"n_neighbors": neighbours, "min_dist": 0.9, "init": start, "n_epochs": 200}
+    layout = UMAP(metric="cosine", random_state=seed, n_jobs=1, **looks)
+    points = _turned(layout.fit_transform(stacked))
     return np.split(points, np.cumsum([len(space) for space in spaces])[:-1])
+
+
+def _turned(points: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Turn a layout (N, 2) so that it is widest from left to right, as screens are."""
+    centred = points - points.mean(axis=0)
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    return (centred @ axes[:, ::-1]).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -159,7 +159,6 @@ def maps_figure(
     colour_by: str = "label",
     *,
     explanation: "Explanation | None" = None,
-    query_points: NDArray[np.floating] | None = None,
 ) -> go.Figure:
     """Draw the teacher's and the student's space side by side, with the query and lines to its neighbours.
 
@@ -172,9 +171,8 @@ def maps_figure(
     colour_by : str
         A column of ``rows``.
     explanation : Explanation, optional
-        The query's answer, for the lines.
-    query_points : (2, 2) float, optional
-        The query's position in each map, as :meth:`ProjectionMaps.place` gives it.
+        The query's answer. The query stands where :meth:`ProjectionMaps.star` puts it by the key with the largest part,
+        with lines to that key's neighbours.
 
     Returns
     -------
@@ -190,12 +188,13 @@ def maps_figure(
     groups = values.iloc[drawn].where(values.isin(named), rest)
     others = {rest: OTHER_COLOUR} if rest in groups.values else {}  # the first, so that they lie below
     texts = np.asarray([shortened(row_in_one_line(row)) for row in rows.iloc[drawn].to_dict("records")])
+    star = maps.star(explanation.keys_by_part[0]) if explanation else None
     panels = {"Teacher's space (z)": maps.teacher_points, "Student's space (x)": maps.student_points}
     figure = make_subplots(rows=1, cols=2, subplot_titles=list(panels), horizontal_spacing=0.03)
     for column, points in enumerate(panels.values(), start=1):
         add_points(figure, column, points[drawn], groups, others | class_colours(named), texts)
-        if query_points is not None:
-            _add_query(figure, column, points[neighbours], query_points[column - 1])
+        if star is not None:
+            _add_query(figure, column, points[neighbours], star[column - 1])
     both = np.concatenate(list(panels.values()))
     low, high = both.min(axis=0), both.max(axis=0)
     margin = 0.04 * (high - low)

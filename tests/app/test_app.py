@@ -112,11 +112,16 @@ def test_a_model_without_evaluation_rows_takes_examples_from_its_memory(toy_mode
     assert first == toy_model.memory.rows["text"].iloc[0]
 
 
-def test_the_query_stands_in_the_maps_where_the_library_places_it(toy_model):
-    explanation = toy_model.explain("iron and rain", k=3)
-    query = json.loads(query_message("toy", toy_model, explanation))["query"]
-    np.testing.assert_allclose(query["places"], toy_model.maps.place(explanation.embedding, toy_model.memory))
-    assert query["neighbours"] == [neighbour.number for neighbour in explanation.neighbours]
+def test_the_query_has_a_star_by_each_key_the_one_with_the_largest_part_first(pooled_model):
+    explanation = pooled_model.explain("iron and rain", k=3)
+    query = json.loads(query_message("toy", pooled_model, explanation))["query"]
+    assert query["first"] == max(explanation.keys, key=lambda key: abs(key.part)).name
+    assert set(query["keys"]) == {"aligned", "text"}
+    for key in explanation.keys:
+        sent = query["keys"][key.name]
+        np.testing.assert_allclose(sent["places"], pooled_model.maps.star(key))
+        assert sent["neighbours"] == [neighbour.number for neighbour in key.neighbours]
+        assert sent["similarity"] == key.neighbours[0].similarity
 
 
 def test_a_model_without_maps_shows_no_query(changed_model):

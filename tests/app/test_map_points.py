@@ -9,6 +9,7 @@ import pytest
 from app.parts.map_points import (
     MapPoints,
     colour_columns,
+    island_names,
     map_overlap,
     map_points,
     most_moved,
@@ -36,19 +37,43 @@ def points(toy_model, answers, of_memories):
     return map_points(toy_model, answers, of_memories)
 
 
-def test_memories_come_first_then_the_evaluated_rows_where_a_query_of_the_same_text_would_lie(
-    toy_model, answers, points
-):
+def test_memories_come_first_then_the_test_rows_each_at_its_own_place(toy_model, answers, points):
     memory, maps = toy_model.memory, toy_model.maps
+    is_test = (toy_model.evaluation_rows["split"] == "test").to_numpy()
     assert points.rows["kind"].tolist() == ["memory"] * len(memory) + ["test row"] * len(answers.encoded)
-    np.testing.assert_array_equal(points.teacher_points[: len(memory)], maps.teacher_points)
-    np.testing.assert_array_equal(points.student_points[: len(memory)], maps.student_points)
-    for row in (0, 5):
-        query = maps.place(answers.encoded.embeddings[row], memory)
-        number = len(memory) + row
-        np.testing.assert_allclose(points.teacher_points[number], query[0], atol=1e-5)
-        np.testing.assert_allclose(points.student_points[number], query[1], atol=1e-5)
-        assert points.rows["number"][number] == row
+    assert points.rows["number"].tolist() == [*range(len(memory)), *range(int(is_test.sum()))]
+    for panel, found in enumerate((points.teacher_points, points.student_points)):
+        own = (maps.teacher_points, maps.student_points)[panel]
+        np.testing.assert_array_equal(found, np.concatenate([own, maps.held_out[is_test, panel]]))
+    assert not points.is_guessed.any()
+    places = map_points(toy_model)  # no network has run over the rows
+    np.testing.assert_array_equal(places.teacher_points, points.teacher_points)
+    for column in ("kind", "number", "text", "label", "topic"):
+        assert places.rows[column].tolist() == points.rows[column].tolist()
+
+
+@pytest.mark.parametrize("known_x", [True, False])
+def test_a_test_row_of_which_the_teachers_embedding_is_not_known_lies_by_its_x_and_is_marked(
+    toy_model, answers, known_x
+):
+    held_out = toy_model.maps.held_out.copy()
+    held_out[:, 0] = np.nan
+    bare = replace(toy_model, maps=replace(toy_model.maps, held_out=held_out if known_x else None))
+    rows = np.arange(len(toy_model.memory), len(toy_model.memory) + len(answers.encoded))
+    by_x = bare.maps.place(answers.encoded.embeddings, bare.memory)
+    is_test = (toy_model.evaluation_rows["split"] == "test").to_numpy()
+    for found in (map_points(bare, answers), map_points(bare)):
+        assert np.flatnonzero(found.is_guessed).tolist() == rows.tolist()
+        np.testing.assert_allclose(found.teacher_points[rows], by_x[:, 0], atol=1e-4)
+        of_student = held_out[is_test, 1] if known_x else by_x[:, 1]
+        np.testing.assert_allclose(found.student_points[rows], of_student, atol=1e-4)
+
+
+def test_an_added_memory_is_marked_since_no_teacher_has_read_it(toy_model):
+    edited = apply_patch(toy_model, (Edit("add", "mine", toy_model.classes_[0], "a ripe plum"),))
+    points = map_points(edited)
+    assert points.rows["id"][points.is_guessed].tolist() == ["mine"]
+    np.testing.assert_array_equal(edited.maps.held_out, toy_model.maps.held_out)
 
 
 def test_a_point_tells_what_teacher_student_and_answer_say_and_which_are_wrong(toy_model, answers, points):
@@ -102,8 +127,34 @@ def test_up_to_ten_names_have_a_colour_each_and_missing_values_are_grey(points):
     colours = point_colours(points, "effect")
     memory = (points.rows["kind"] == "memory").to_numpy()
     assert {colours.legend[code] for code in colours.codes[memory]} == {("not known", "#B8BCC4")}
-    named = [colours.legend[code][0] for code in colours.codes[~memory]]
-    assert named == points.rows["effect"][~memory].tolist()
+    named = [colours.legend[code] for code in colours.codes[~memory]]
+    wanted = {"fixed": "fixed", "broken": "broken", "none": "unchanged", "changed": "wrong in another way"}
+    assert [name for name, _ in named] == points.rows["effect"][~memory].map(wanted).tolist()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "name", "colour"),
+    [
+        ("effect", "fixed", "fixed", "#009E73"),  # green
+        ("effect", "broken", "broken", "#D6293A"),  # red
+        ("effect", "none", "unchanged", "#7D838C"),  # grey
+        ("answer_error", "right", "right", "#009E73"),
+        ("answer_error", "wrong", "wrong", "#D6293A"),
+    ],
+)
+def test_what_retrieval_did_has_one_colour_whatever_else_occurs(points, column, value, name, colour):
+    rows = points.rows.iloc[:2].assign(**{column: [value, None]})
+    colours = point_colours(replace(points, rows=rows), column)
+    assert [colours.legend[code] for code in colours.codes] == [(name, colour), ("not known", "#B8BCC4")]
+
+
+def test_islands_bear_the_names_of_what_colours_the_points_or_else_the_labels(points):
+    for column, named in (("topic", "topic"), ("student", "student"), ("effect", "label"), ("moved", "label")):
+        codes, names = island_names(points, column)
+        values = points.rows[named]
+        assert [names[code] if code < len(names) else None for code in codes] == values.where(
+            values.notna(), None
+        ).tolist()
 
 
 def test_every_entry_of_a_legend_has_a_name_of_its_own(points):
@@ -130,21 +181,24 @@ def test_a_class_that_a_column_lacks_takes_no_colour_from_the_others(points):
     assert [colours.legend[code][0] for code in colours.codes] == [third, first, third]
 
 
+def points_of_table(rows):
+    plane = np.zeros((len(rows), 2), dtype=np.float32)
+    return MapPoints(rows, plane, plane, np.zeros(len(rows), dtype=bool))
+
+
 def test_of_more_than_ten_names_the_most_frequent_are_coloured():
     names = [f"class {number:02}" for number in range(12) for _ in range(number + 1)]
-    plane = np.zeros((len(names), 2), dtype=np.float32)
-    colours = point_colours(MapPoints(pd.DataFrame({"label": names}), plane, plane), "label")
+    colours = point_colours(points_of_table(pd.DataFrame({"label": names})), "label")
     assert [name for name, _ in colours.legend] == [f"class {number:02}" for number in range(11, 1, -1)] + ["other"]
     assert [colours.legend[code][0] for code in colours.codes[:3]] == ["other"] * 3
     assert len({colour for _, colour in colours.legend}) == 11
     some = pd.DataFrame({"label": [None, *names[1:]]})
-    assert point_colours(MapPoints(some, plane, plane), "label").legend[-1][0] == "other or not known"
+    assert point_colours(points_of_table(some), "label").legend[-1][0] == "other or not known"
 
 
 def test_numbers_are_coloured_by_steps_of_even_size():
-    plane = np.zeros((4, 2), dtype=np.float32)
     table = pd.DataFrame({"label": list("abcd"), "moved": [0.0, 0.35, 0.7, np.nan]})
-    colours = point_colours(MapPoints(table, plane, plane), "moved")
+    colours = point_colours(points_of_table(table), "moved")
     assert [colours.legend[code][0] for code in colours.codes] == [
         "0.00 to 0.10",
         "0.30 to 0.40",
@@ -161,8 +215,7 @@ def test_numbers_are_coloured_by_steps_of_even_size():
     ],
 )
 def test_steps_are_named_by_as_many_digits_as_tell_them_apart(values, names):
-    plane = np.zeros((3, 2), dtype=np.float32)
-    colours = point_colours(MapPoints(pd.DataFrame({"moved": values}), plane, plane), "moved")
+    colours = point_colours(points_of_table(pd.DataFrame({"moved": values})), "moved")
     assert [colours.legend[code][0] for code in colours.codes] == names
     assert len(dict(colours.legend)) == len(colours.legend)
 

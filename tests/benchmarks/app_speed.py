@@ -70,7 +70,10 @@ def grown(model, rows):
     embeddings = noisy(memory.teacher_embeddings, 0.01)
     grown_memory = Memory(table, memory.classes, memory.soft_labels[numbers], embeddings, keys)
     spread = ProjectionMaps(
-        noisy(maps.teacher_points, 0.3), noisy(maps.student_points, 0.3), noisy(maps.student_embeddings, 0.01)
+        noisy(maps.teacher_points, 0.3),
+        noisy(maps.student_points, 0.3),
+        noisy(maps.student_embeddings, 0.01),
+        maps.held_out,
     )
     return replace(parts, memory=grown_memory, maps=spread, epochs=None, teacher=None)
 

@@ -54,7 +54,7 @@ def test_a_typed_query_is_answered_with_neighbours_and_both_maps(open_page, addr
     expect(page.locator("#answer p.answer")).to_contain_text(f"{wanted.probabilities.max():.2f}")
     found = [neighbour.text for key in wanted.keys_by_part for neighbour in key.neighbours]
     expect(page.locator(f"{ROWS} td.text")).to_have_text(found)
-    places = toy_model.maps.place(wanted.embedding, toy_model.memory)
+    places = toy_model.maps.star(wanted.keys_by_part[0])
     expect(page.locator(MAPS)).to_have_attribute("data-query", " ".join(f"{value:.3f}" for value in places.flat))
     shares = map_overlap(toy_model)
     worth = f"they keep {shares['teacher']:.2f} of the teacher's, {shares['student']:.2f} of the student's."
@@ -85,8 +85,8 @@ def test_an_opening_page_answers_an_example_and_complains_of_no_empty_box(open_p
 
 
 def test_a_text_is_answered_while_the_maps_are_still_coming(open_page, serve_model, toy_model, monkeypatch):
-    may_come, points_of = threading.Event(), maps_panel.points_of
-    monkeypatch.setattr(maps_panel, "points_of", lambda model: may_come.wait(300) and points_of(model))
+    may_come, places_of = threading.Event(), maps_panel.places_of
+    monkeypatch.setattr(maps_panel, "places_of", lambda model: may_come.wait(300) and places_of(model))
     page = open_page(serve_model(replace(toy_model)))
     try:
         ask(page, "plum and pear")

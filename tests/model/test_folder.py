@@ -37,6 +37,7 @@ CHECKED_FILES = [
     "keys/text.safetensors",
     "evaluation.parquet",
     "maps.parquet",
+    "maps_held_out.parquet",
     "teacher/model.safetensors",
     "teacher/config.json",
     "teacher/classifier.safetensors",
@@ -111,7 +112,7 @@ def test_every_part_comes_back_as_it_was(toy_model, tmp_path):
         np.testing.assert_allclose(after.memory.keys[name], before.memory.keys[name], atol=1e-7)
         np.testing.assert_array_equal(after.keys[name].embed(TEXTS, x), key.embed(TEXTS, x))
     pd.testing.assert_frame_equal(after.evaluation_rows, before.evaluation_rows)
-    for name in ("teacher_points", "student_points"):
+    for name in ("teacher_points", "student_points", "held_out"):
         np.testing.assert_array_equal(getattr(after.maps, name), getattr(before.maps, name))
     np.testing.assert_allclose(after.maps.student_embeddings, before.maps.student_embeddings, atol=1e-3)
     hidden = np.random.default_rng(0).normal(size=(4, 48))
@@ -178,6 +179,14 @@ def test_optional_parts_may_be_absent(toy_model, tmp_path):
     loaded = ReAugKDClassifier.from_pretrained(tmp_path / "bare")
     assert (loaded.maps, loaded.evaluation_rows, loaded.projection_head) == (None, None, None)
     np.testing.assert_array_equal(loaded.predict_proba(TEXTS), toy_model.predict_proba(TEXTS))
+
+
+def test_maps_of_an_earlier_version_have_no_places_of_held_out_rows(toy_model, tmp_path):
+    write_model(replace(toy_model, maps=replace(toy_model.maps, held_out=None)), tmp_path / "old")
+    assert not (tmp_path / "old" / "maps_held_out.parquet").exists()
+    loaded = ReAugKDClassifier.from_pretrained(tmp_path / "old").maps
+    assert loaded.held_out is None
+    np.testing.assert_array_equal(loaded.teacher_points, toy_model.maps.teacher_points)
 
 
 @pytest.mark.parametrize("file", CHECKED_FILES)

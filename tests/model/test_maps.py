@@ -10,7 +10,7 @@ from memories import memory_of
 from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.method.distillation import train_classifier
 from reaugkd.model.classifier import ReAugKDClassifier
-from reaugkd.model.maps import WATCHED_ROWS, EpochWatch, ProjectionMaps, TrainingEpochs, fit_maps, joint_umap
+from reaugkd.model.maps import WATCHED_ROWS, EpochWatch, ProjectionMaps, TrainingEpochs, far_below, fit_maps, joint_umap
 from reaugkd.networks.encoders import TextClassifier
 from reaugkd.recipe import DistillationSettings, TrainingSettings
 
@@ -33,6 +33,29 @@ def placed_by_hand(query, keys, points):
     nearest = np.argsort(-cosines)[:8]
     weights = np.exp(cosines[nearest] / 0.02)
     return (weights[:, None] * points[nearest]).sum(axis=0) / weights.sum()
+
+
+def test_the_star_of_a_query_lies_at_the_mean_of_a_keys_neighbours_each_with_its_weight_in_the_vote(pooled_model):
+    maps, query = pooled_model.maps, pooled_model.encode(["iron and rain"])
+    for part in pooled_model.explain("iron and rain").keys:
+        key = pooled_model.memory.keys[part.name].astype(np.float64)
+        cosines = key @ unit(query.queries[part.name][0].astype(np.float64))
+        nearest = np.argsort(-cosines, kind="stable")[: part.settings.k]
+        weights = np.exp(cosines[nearest] / part.settings.temperature)
+        weights /= weights.sum()
+        for panel, points in enumerate((maps.teacher_points, maps.student_points)):
+            np.testing.assert_allclose(maps.star(part)[panel], weights @ points[nearest], rtol=1e-4, atol=1e-4)
+
+
+def test_a_query_is_far_by_a_key_where_99_of_100_validation_rows_have_a_nearer_memory(pooled_model):
+    answers = pooled_model.answer(pooled_model.encode_rows(pooled_model.held_out(["validation"])))
+    limits = far_below(answers)
+    assert set(limits) == {"aligned", "text"}
+    for name, key in pooled_model.memory.keys.items():
+        nearest = (answers.encoded.queries[name] @ key.T).max(axis=1)
+        assert limits[name] == pytest.approx(np.percentile(nearest, 1), abs=1e-5)
+    (words,) = pooled_model.encode(["zzz qqq"]).queries["text"]
+    assert (pooled_model.memory.keys["text"] @ words).max() < limits["text"]
 
 
 @pytest.mark.parametrize("rows", [30, 5])
@@ -94,6 +117,29 @@ def test_positions_compare_between_the_maps(spaces):
     ]
     distances = np.linalg.norm(centres[0][:, None] - centres[1][None, :], axis=-1)
     np.testing.assert_array_equal(distances.argmin(axis=1), [0, 1, 2])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_held_out_row_lies_at_its_own_embeddings_and_nowhere_where_the_teachers_is_not_known(spaces):
+    clusters, held = np.arange(45) % 3, np.arange(4)
+    z, x = spaces[0][held].copy(), spaces[1][[1, 2, 0, 0]]  # the student takes the first three for another cluster
+    z[3] = np.nan
+    maps = fit_maps(*spaces, (z, x))
+    assert maps.held_out.shape == (4, 2, 2)
+    assert np.isnan(maps.held_out[3, 0]).all()
+
+    def cluster_at(place, points):
+        centres = np.stack([points[clusters == cluster].mean(axis=0) for cluster in range(3)])
+        return int(np.linalg.norm(centres - place, axis=1).argmin())
+
+    assert [cluster_at(place, maps.teacher_points) for place in maps.held_out[:3, 0]] == [0, 1, 2]
+    assert [cluster_at(place, maps.student_points) for place in maps.held_out[:, 1]] == [1, 2, 0, 0]
+
+
+def test_a_trained_model_has_a_place_for_each_of_its_held_out_rows(toy_model):
+    places = toy_model.maps.held_out
+    assert places.shape == (len(toy_model.evaluation_rows), 2, 2)
+    assert np.isfinite(places).all()
 
 
 @pytest.mark.filterwarnings("ignore")

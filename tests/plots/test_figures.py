@@ -170,8 +170,8 @@ def test_the_maps_can_be_coloured_by_another_column(toy_model):
 
 def test_the_query_and_lines_to_its_neighbours_are_in_both_maps(toy_model, explanation):
     parts = toy_model
-    places = parts.maps.place(explanation.embedding, parts.memory)
-    figure = maps_figure(parts.maps, parts.memory.rows, explanation=explanation, query_points=places)
+    places = parts.maps.star(explanation.keys_by_part[0])
+    figure = maps_figure(parts.maps, parts.memory.rows, explanation=explanation)
     both = ((parts.maps.teacher_points, "x"), (parts.maps.student_points, "x2"))
     for place, (points, axis) in zip(places, both, strict=True):
         (star,) = [t for t in figure.data if t.name == "the query" and t.xaxis == axis]
@@ -191,7 +191,7 @@ def test_of_many_memories_an_even_part_and_every_neighbour_is_drawn(many_classes
     (key,) = many_classes.keys
     neighbours = [replace(key.neighbours[0], number=number) for number in (5, 7)]
     answer = replace(many_classes, keys=[replace(key, neighbours=neighbours)])
-    figure = maps_figure(maps, rows, explanation=answer, query_points=points[:2])
+    figure = maps_figure(maps, rows, explanation=answer)
     memories = [t for t in figure.data if t.mode == "markers" and t.name != "the query" and t.xaxis == "x"]
     drawn = {float(x) for trace in memories for x in trace.x}
     assert {float(points[5, 0]), float(points[7, 0])} <= drawn
