@@ -46,6 +46,7 @@ STAR = (
     "The star is your text. It was placed: at the mean of the places of its nearest memories by the chosen key, each "
     "with its weight in the vote. Lines lead to the nearest."
 )
+SHORT = "The star is your text, placed at the mean of its nearest memories by this key (weights of the vote)."
 FAR = "The star is hollow where the nearest memory is less similar than for 99 of 100 validation rows."
 
 
@@ -127,7 +128,7 @@ def points_sent(model: "rk.ReAugKDClassifier") -> dict[str, Any]:
 
     points = places_of(model)
     worth = ", ".join(f"{share:.2f} of the {space}'s" for space, share in map_overlap(model).items())
-    text = "Circles are memories, squares test rows; where many points are drawn, squares are a little larger dots. "
+    text = "Circles are memories, squares test rows. "
     if points.is_guessed.any():
         text += (
             "Hollow in the teacher's space is a text of which the teacher's own embedding is not known: it lies where "
@@ -144,7 +145,7 @@ def points_sent(model: "rk.ReAugKDClassifier") -> dict[str, Any]:
         "guessed": _sent(points.is_guessed.astype(np.uint8)),
         "epochs": None if model.epochs is None else _epochs_sent(model.epochs),
         "words": text,
-        "short": STAR,
+        "short": SHORT,
     }
 
 

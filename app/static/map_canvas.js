@@ -61,12 +61,17 @@ const isShown = point => (state.epoch === null || !Number.isNaN(state.at[1][2 * 
 const isLit = point => (!state.selected.size || state.selected.has(point)) && (!state.found || state.found.has(point));
 /* The last colour is of what is not known. */
 const isKnown = point => state.codes[point] < state.legend.length - 1;
-/* What counts least lies lowest: points that are not lit, then those of an unknown value. */
+/* What tells least lies lowest: points that are not lit, those of an unknown value, those of a value that most have. */
 function order() {
   if (state.order) return state.order;
-  const layers = [[], [], [], []];
-  for (let point = 0; point < state.count; point++)
-    if (isShown(point)) layers[!isLit(point) ? 0 : !isKnown(point) ? 1 : 2 + state.kinds[point]].push(point);
+  const layers = [[], [], [], [], []], counts = new Map(), shown = [];
+  for (let point = 0; point < state.count; point++) if (isShown(point)) {
+    shown.push(point);
+    if (isKnown(point)) counts.set(state.codes[point], (counts.get(state.codes[point]) || 0) + 1);
+  }
+  const known = [...counts.values()].reduce((a, b) => a + b, 0);
+  const isUsual = point => counts.get(state.codes[point]) > known / 2;
+  for (const point of shown) layers[!isLit(point) ? 0 : !isKnown(point) ? 1 : isUsual(point) ? 2 : 3 + state.kinds[point]].push(point);
   state.order = layers.flat();
   return state.order;
 }
@@ -137,7 +142,10 @@ function densityOf(panel) {
 }
 function drawShade(panel, box, ctx) {
   const {picture, left, top, side} = densityOf(panel), [x, y] = project([left, top], panel, box), wide = side * scaleOf(box);
-  clipped(ctx, panel, box, () => ctx.drawImage(picture, x, y, wide, wide));
+  clipped(ctx, panel, box, () => {
+    ctx.globalAlpha = Math.min(1, 3 / state.zoom);  // from near, the points tell it themselves
+    ctx.drawImage(picture, x, y, wide, wide);
+  });
 }
 function drawNames(box) {
   const names = [], layer = find('names');
@@ -148,7 +156,7 @@ function drawNames(box) {
       const name = state.named.names[code];
       if (name === undefined) continue;
       const [x, y] = project([peak.x, peak.y], panel, box);
-      wanted.push({name, x, y: y - 9, width: Math.min(context.measureText(name).width + 6, 180), height: 18, size: peak.size});
+      wanted.push({name, x, y, width: Math.min(context.measureText(name).width + 6, 180), height: 18, size: peak.size});
     }
     names.push(...placeLabels(wanted, {left, top, width: box.side, height: box.high}));
   }

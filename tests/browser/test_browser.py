@@ -58,7 +58,7 @@ def test_a_typed_query_is_answered_with_neighbours_and_both_maps(open_page, addr
     expect(page.locator(MAPS)).to_have_attribute("data-query", " ".join(f"{value:.3f}" for value in places.flat))
     shares = map_overlap(toy_model)
     worth = f"they keep {shares['teacher']:.2f} of the teacher's, {shares['student']:.2f} of the student's."
-    expect(page.locator(".map-status")).to_contain_text(worth)
+    expect(page.locator("#maps .map-status")).to_contain_text(worth)
     expect(page.locator("#answer .answer-bars tbody tr")).to_have_count(3)
     expect(page.locator("#answer .happened")).to_have_text(what_happened(wanted))
     teacher = toy_model.teacher.encode(["iron and steel with rain"])[1][0]
@@ -211,7 +211,7 @@ def test_the_page_reads_on_a_phone_on_a_laptop_and_in_both_themes(open_page, add
     assert_it_reads(
         page,
         ["#answer .answer-bars", "#answer .answer-parts"],
-        ["#answer b", "#answer .happened", "#answer .answer-parts td", ".neighbours td", ".map-status"],
+        ["#answer b", "#answer .happened", "#answer .answer-parts td", ".neighbours td", "#maps .map-status"],
     )
 
 

@@ -186,7 +186,7 @@ def test_twenty_thousand_points_are_drawn_read_circled_and_morphed(open_page, se
     at, codes = positions(page, count), point_colours(points_of(model), "label").codes
     lonely = np.argmax(at[:20_000, 0])  # at the border, where few lie
     page.locator(MAPS).hover(position={"x": at[lonely, 0], "y": at[lonely, 1]})
-    expect(page.locator(".map-tip")).to_contain_text(model.memory.rows["text"].iloc[lonely])
+    expect(page.locator("#maps .map-tip")).to_contain_text(model.memory.rows["text"].iloc[lonely])
     page.locator(".map-legend button").first.click()
     expect(page.locator("#map-selected b")).to_have_text(f"{int((codes == 0).sum()):,}")
     page.locator(".map-morph").fill("1")

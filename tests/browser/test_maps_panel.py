@@ -48,9 +48,9 @@ def page(open_page, address):
 
 def test_a_point_under_the_pointer_is_read_and_a_click_opens_it_with_its_neighbours(page, toy_model):
     page.locator(MAPS).hover(position=at(page, 5))
-    expect(page.locator(".map-tip")).to_be_visible()
+    expect(page.locator("#maps .map-tip")).to_be_visible()
     hovered = int(page.locator(MAPS).get_attribute("data-hovered"))  # it may lie over the one that is pointed at
-    expect(page.locator(".map-tip")).to_contain_text(points_of(toy_model).rows["text"].iloc[hovered])
+    expect(page.locator("#maps .map-tip")).to_contain_text(points_of(toy_model).rows["text"].iloc[hovered])
     page.locator(MAPS).click(position=at(page, 5))
     expect(page.locator(MAPS)).to_have_attribute("data-opened", str(hovered))
     expect(page.locator(MAPS)).to_have_attribute("data-near", "8")
@@ -126,16 +126,82 @@ def test_every_column_colours_the_points_and_names_its_colours(page, toy_model):
         assert len(set(names)) == len(names)
 
 
-def test_the_buttons_zoom_and_all_is_shown_again(page):
+def test_the_view_zooms_at_the_pointer_within_limits_and_the_tooltip_goes(page):
     def apart():
         first, second = at(page, 3), at(page, 40)
         return np.hypot(first["x"] - second["x"], first["y"] - second["y"])
 
-    before = apart()
+    canvas, before, home = page.locator(MAPS), apart(), at(page, 5)
     page.locator(".map-closer").click()
     assert apart() == pytest.approx(1.5 * before)
-    page.locator(".map-home").click()
+    for _ in range(3):
+        page.locator(".map-farther").click()
+    expect(canvas).to_have_attribute("data-zoom", "1.000")
     assert apart() == pytest.approx(before)
+    canvas.hover(position=at(page, 5))
+    page.mouse.wheel(0, -100)  # the page scrolls: nobody has clicked the maps
+    expect(canvas).to_have_attribute("data-zoom", "1.000")
+    canvas.focus()
+    canvas.hover(position=at(page, 5))
+    expect(page.locator("#maps .map-tip")).to_be_visible()
+    page.mouse.wheel(0, -400)
+    expect(canvas).not_to_have_attribute("data-zoom", "1.000")
+    expect(page.locator("#maps .map-tip")).to_be_hidden()
+    for axis in "xy":
+        assert at(page, 5)[axis] == pytest.approx(home[axis], abs=1)
+    for _ in range(20):
+        page.mouse.wheel(0, -400)
+    expect(canvas).to_have_attribute("data-zoom", "40.000")
+    for _ in range(20):
+        page.mouse.wheel(0, 400)
+    expect(canvas).to_have_attribute("data-zoom", "1.000")
+    assert at(page, 5) == home
+
+
+def test_words_that_one_looks_for_light_up_their_texts_and_enter_selects_them(page, toy_model):
+    texts = points_of(toy_model).rows["text"]
+    holding = np.flatnonzero(texts.str.contains("iron")).tolist()
+    page.locator(".map-find").fill("Iron")
+    expect(page.locator(MAPS)).to_have_attribute("data-found", str(len(holding)))
+    expect(page.locator(".map-found")).to_have_text(f"{len(holding)} found")
+    page.locator(".map-find").press("Enter")
+    expect(page.locator("#map-selected b")).to_have_text(str(len(holding)))
+    page.locator(".map-find").fill("")
+    expect(page.locator(MAPS)).to_have_attribute("data-found", "")
+
+
+def test_the_star_follows_what_is_typed_on_every_map_by_the_key_that_one_chooses(open_page, serve_model, pooled_model):
+    page = open_page(serve_model(pooled_model))
+    expect(page.locator(MAPS)).to_have_attribute("data-points", "126")
+    small = page.locator("#query-map canvas.small-map-canvas")
+
+    def stars(part):
+        return " ".join(f"{value:.3f}" for value in pooled_model.maps.star(part).flat)
+
+    for text in ("iron and rain", "a plum"):
+        page.locator("#text textarea").fill(text)
+        first, second = pooled_model.explain(text).keys_by_part
+        for canvas in (page.locator(MAPS), small):
+            expect(canvas).to_have_attribute("data-query", stars(first))
+            expect(canvas).to_have_attribute("data-near", "8")
+    for canvas, choice in ((page.locator(MAPS), "#maps .map-key"), (small, "#query-map select")):
+        page.locator(choice).select_option(second.name)
+        expect(canvas).to_have_attribute("data-query", stars(second))
+    page.locator("#query-map [data-side='1']").click()
+    expect(small).to_have_attribute("data-side", "1")
+    page.locator("#text textarea").fill("zzz qqq")
+    page.locator("#maps .map-key").select_option("text")
+    expect(page.locator(MAPS)).to_have_attribute("data-far", "true")
+
+
+def test_names_stand_at_the_islands_of_their_classes_and_not_over_one_another(page, toy_model):
+    names = page.locator("#maps .map-names span:visible")
+    assert sorted(names.all_inner_texts()) == sorted(2 * list(toy_model.classes_))
+    boxes = [name.bounding_box() for name in names.all()]
+    for number, one in enumerate(boxes):
+        for other in boxes[:number]:
+            beside = abs(one["x"] - other["x"]) >= min(one["width"], other["width"])
+            assert beside or abs(one["y"] - other["y"]) >= one["height"] - 1
 
 
 def test_what_is_selected_is_saved_and_a_listed_text_is_opened(page, toy_model, tmp_path):
@@ -249,7 +315,7 @@ def test_a_memory_smaller_than_k_is_asked_and_its_last_text_is_not_struck_out(op
 def test_a_model_without_maps_says_so_whatever_asks_for_its_points(open_page, serve_model, two_memories):
     sentence = "This model was saved without maps; train it again with maps to see them."
     page = open_page(f"{serve_model(two_memories)}?selected=0,1&k=5000")
-    expect(page.locator(".map-status")).to_have_text(sentence)
+    expect(page.locator("#maps .map-status")).to_have_text(sentence)
     page.locator("#most-moved").click()
     expect(page.locator(".toast-body").get_by_text(sentence)).to_be_visible()
 
@@ -291,7 +357,7 @@ def test_another_model_is_shown_whole_whatever_was_shown_of_the_one_before(
 def test_what_changes_beside_the_keyboard_is_read_aloud(page):
     expect(page.locator("#answer [role=status] p.answer")).to_be_visible()
     expect(page.locator("#answer .answer-bars")).to_have_attribute("aria-live", "off")
-    expect(page.locator(".map-tip")).to_have_attribute("aria-live", "polite")
+    expect(page.locator("#maps .map-tip")).to_have_attribute("aria-live", "polite")
     page.get_by_role("tab", name="Train").click()
     expect(
         page.locator("#train-status [role=status]")
@@ -359,12 +425,16 @@ def test_a_malformed_link_is_told_in_a_sentence(open_page, address):
 def test_the_training_is_played_on_axes_that_stay_and_the_maps_come_back(page, toy_model):
     canvas, epochs = page.locator(MAPS), toy_model.epochs
     slider, said = page.locator(".map-epoch"), page.locator(".map-epoch-name")
-    expect(said).to_have_text("maps")
+    expect(slider).to_be_hidden()
     on_maps = at(page, 3)
-    page.locator(".map-play").click()
+    page.locator("[data-view='replay']").click()
     expect(canvas).to_have_attribute("data-epoch", str(len(epochs) - 1))
-    expect(page.locator(".map-play")).to_have_text("Play the training")
-    expect(page.locator(".map-status")).to_contain_text(f"{epochs.explained:.0%} of their variance")
+    expect(page.locator(".map-morph")).to_be_hidden()
+    page.locator(".map-play").click()
+    expect(canvas).to_have_attribute("data-epoch", "0")
+    expect(canvas).to_have_attribute("data-epoch", str(len(epochs) - 1))
+    expect(page.locator(".map-play")).to_have_text("Play")
+    expect(page.locator("#maps .map-status")).to_contain_text(f"{epochs.explained:.0%} of their variance")
     last, teacher = at(page, 3, panel=1), at(page, 3)
     slider.fill("0")
     expect(canvas).to_have_attribute("data-epoch", "0")
@@ -374,8 +444,9 @@ def test_the_training_is_played_on_axes_that_stay_and_the_maps_come_back(page, t
     shown = np.asarray([last["x"] - first["x"], first["y"] - last["y"]])
     np.testing.assert_allclose(shown / np.linalg.norm(shown), moved / np.linalg.norm(moved), atol=0.02)
     slider.fill(str(len(epochs) - 1))
-    slider.press("ArrowRight")
-    expect(said).to_have_text("maps")
+    slider.press("ArrowRight")  # the last stop is an epoch too
+    expect(said).to_have_text(f"after epoch {len(epochs) - 1}")
+    page.locator("[data-view='map']").click()
     expect(canvas).to_have_attribute("data-epoch", "")
     assert at(page, 3) == on_maps
 

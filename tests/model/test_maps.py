@@ -9,10 +9,13 @@ from memories import memory_of
 
 from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.method.distillation import train_classifier
+from reaugkd.method.projection import ProjectionHead
+from reaugkd.method.teacher import TeacherOutputs
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.maps import WATCHED_ROWS, EpochWatch, ProjectionMaps, TrainingEpochs, far_below, fit_maps, joint_umap
 from reaugkd.networks.encoders import TextClassifier
 from reaugkd.recipe import DistillationSettings, TrainingSettings
+from reaugkd.tasks.sources import SHOPTALK_TEACHER_OUTPUTS, load_task
 
 
 def unit(vectors):
@@ -140,6 +143,37 @@ def test_a_trained_model_has_a_place_for_each_of_its_held_out_rows(toy_model):
     places = toy_model.maps.held_out
     assert places.shape == (len(toy_model.evaluation_rows), 2, 2)
     assert np.isfinite(places).all()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_point_of_the_shipped_task_can_be_hit_at_four_times_zoom(toy_encoder_folder):
+    """The shipped teacher's collapsed memory twice, by two heads; a student's own embeddings lie farther apart."""
+    task, outputs = load_task("shoptalk"), TeacherOutputs.load(SHOPTALK_TEACHER_OUTPUTS)
+    hidden = {split: outputs.of(split)[0] for split in ("train", "validation", "test")}
+    spaces = []
+    for seed in (0, 1):
+        options = {"student": str(toy_encoder_folder), "seed": seed, "on_progress": lambda _: None}
+        head = ProjectionHead.fit(task, hidden["train"], **options)
+        spaces.append({split: head.project(rows) for split, rows in hidden.items()})
+    held_out = tuple(np.concatenate([space["validation"], space["test"]]) for space in spaces)
+    maps = fit_maps(spaces[0]["train"], spaces[1]["train"], held_out)
+    panels = [np.concatenate([maps.points[:, panel], maps.held_out[200:, panel]]) for panel in (0, 1)]
+    low, high = np.concatenate(panels).min(axis=0), np.concatenate(panels).max(axis=0)
+    scale = 4 * 0.92 * np.min([600, 460] / (high - low))  # as app/static/map_canvas.js draws them
+    for points in panels:
+        assert len(points) == 1_400
+        distances = np.linalg.norm(scale * (points[:, None] - points[None]), axis=2)
+        others = (distances <= 5).sum(axis=1) - 1
+        assert np.median(others) <= 3
+        assert np.percentile(others, 95) <= 8
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_maps_are_widest_from_left_to_right(spaces):
+    every = np.concatenate(joint_umap(spaces))
+    covariance = np.cov(every.T)
+    assert covariance[0, 0] > covariance[1, 1]
+    assert covariance[0, 1] == pytest.approx(0, abs=1e-3 * covariance[0, 0])
 
 
 @pytest.mark.filterwarnings("ignore")
