@@ -185,7 +185,7 @@ class MapsPanel:
         return gr.HTML(
             None,
             html_template=source(template),
-            js_on_load=source_with("map_canvas.js", "point_grid", "point_density", "place_labels"),
+            js_on_load=source_with("map_canvas.js", "point_grid", "point_density", "place_labels", "map_pointer"),
             # Gradio marks what it serves, and a bound method cannot be marked.
             server_functions=[update_wrapper(partial(answer), answer) for answer in asked],
             apply_default_css=False,

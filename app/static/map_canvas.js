@@ -76,7 +76,7 @@ function order() {
   return state.order;
 }
 /* A point is as large as the number of points allows, and grows with the zoom. */
-const radius = () => Math.min(9, (state.count > 5000 ? 1.6 : props.small ? 2.2 : 3) * state.zoom ** 0.45);
+const radius = (box = size()) => Math.min(9, (state.count > 5000 ? 1.6 : box.side < 420 ? 2.2 : 3) * state.zoom ** 0.45);
 
 function clipped(ctx, panel, box, paintInside) {
   const [left, top] = corner(panel, box);
@@ -88,7 +88,7 @@ function titleOf(panel) {
   return state.morph ? `${Math.round(100 * state.morph)} % of the way from z to x` : "Teacher's space (z)";
 }
 function drawPoints(ctx, panel, box) {
-  const [left, top] = corner(panel, box), places = placesOf(panel), scale = scaleOf(box), big = radius();
+  const [left, top] = corner(panel, box), places = placesOf(panel), scale = scaleOf(box), big = radius(box);
   ctx.clearRect(left - 1, top - TOP, box.side + 2, box.high + TOP + 1);
   if (!props.small) { ctx.fillStyle = css('--body-text-color'); ctx.fillText(titleOf(panel), left + 2, top - 9); }
   ctx.strokeStyle = css('--border-color-primary'); ctx.lineWidth = 1;
@@ -102,7 +102,7 @@ function drawPoints(ctx, panel, box) {
   clipped(ctx, panel, box, () => {
     for (const point of seen) {
       const x = right + places[2 * point] * scale, y = down - places[2 * point + 1] * scale, lit = isLit(point);
-      ctx.globalAlpha = lit ? 0.8 : 0.25;
+      ctx.globalAlpha = !lit ? 0.25 : isKnown(point) ? 0.8 : 0.45;
       ctx.fillStyle = ctx.strokeStyle = lit ? state.legend[state.codes[point]][1] : UNLIT;
       if (seen.length > FEW) {  // whole pixels: far faster than circles where no graphics card draws
         const wide = Math.round(2 * big) + 2 * state.kinds[point];
@@ -172,7 +172,7 @@ function drawNames(box) {
 function ring(point, panel, box, ink, wide) {
   const [x, y] = project(placeOf(point, panel), panel, box);
   context.strokeStyle = ink; context.lineWidth = wide > 3 ? 2.5 : 1.5;
-  context.beginPath(); context.arc(x, y, radius() + wide, 0, 6.2832); context.stroke();
+  context.beginPath(); context.arc(x, y, radius(box) + wide, 0, 6.2832); context.stroke();
 }
 /* The query by the key that is chosen, at first the one with the largest part; on the axes of the replay it has no place. */
 const starred = () => state.query && state.epoch === null ? state.query.keys[state.query.keys[state.key] ? state.key : state.query.first] : null;
@@ -410,7 +410,7 @@ function apply(message) {
 function offerKeys() {
   const choice = find('key'), query = state.query;
   if (!query) return;
-  const offered = [['', `the key that adds most (${query.first})`], ...Object.keys(query.keys).map(name => [name, `the ${name} key`])];
+  const offered = [['', `largest part (${query.first})`], ...Object.keys(query.keys).map(name => [name, `${name} key`])];
   choice.replaceChildren(...offered.map(([value, text]) => new Option(text, value, false, value === state.key)));
 }
 function select(points) {
@@ -427,7 +427,7 @@ function nearest(x, y, box) {
   const places = placesOf(panel);
   if (!grids.has(places)) { if (grids.size > 8) grids.clear(); grids.set(places, pointGrid(places)); }
   const spotted = unproject([x, y], panel, box);
-  return grids.get(places)(...spotted, Math.max(HIT, radius() + 2) / scaleOf(box), isShown);
+  return grids.get(places)(...spotted, Math.max(HIT, radius(box) + 2) / scaleOf(box), isShown);
 }
 /* The view moves: what the pointer was on is elsewhere. */
 function leave() { state.hovered = -1; tip.hidden = true; }
@@ -445,76 +445,8 @@ async function hover(point, x, y) {
   }
   if (state.hovered === point) tip.textContent = texts.get(point);
 }
-function inside(path, x, y) {
-  let odd = false;
-  for (let i = 0, j = path.length - 1; i < path.length; j = i++) {
-    const [xi, yi] = path[i], [xj, yj] = path[j];
-    if ((yi > y) !== (yj > y) && x < ((xj - xi) * (y - yi)) / (yj - yi) + xi) odd = !odd;
-  }
-  return odd;
-}
-let pressed = null;
-const fingers = new Map();
-const spot = event => { const box = canvas.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
-const spread = () => { const [[ax, ay], [bx, by]] = fingers.values(); return {apart: Math.hypot(ax - bx, ay - by), middle: [(ax + bx) / 2, (ay + by) / 2]}; };
-canvas.addEventListener('pointerdown', event => {
-  if (!state.at) return;
-  const [x, y] = spot(event), box = size(), panel = panelAt(x, y, box);
-  if (panel === undefined) return;
-  canvas.setPointerCapture(event.pointerId);
-  fingers.set(event.pointerId, [x, y]);
-  pressed = {x, y, panel, at: unproject([x, y], panel, box), moved: fingers.size > 1};
-  state.lasso = fingers.size === 1 && !props.small && (event.shiftKey || find('mode').value === 'lasso') ? {panel, path: [[x, y]]} : null;
-});
-canvas.addEventListener('pointermove', event => {
-  if (!state.at) return;
-  const [x, y] = spot(event), box = size();
-  if (!pressed) { hover(nearest(x, y, box), x, y); return; }
-  const before = fingers.size === 2 ? spread() : null;
-  fingers.set(event.pointerId, [x, y]);
-  if (before) { const now = spread(); zoomAt(now.apart / before.apart, now.middle, pressed.panel, box); return; }
-  pressed.moved = pressed.moved || Math.hypot(x - pressed.x, y - pressed.y) > 4;
-  if (state.lasso) { state.lasso.path.push([x, y]); draw([]); return; }
-  if (pressed.moved) centreOn(pressed.at, [x, y], pressed.panel, box);
-});
-canvas.addEventListener('pointerup', event => {
-  fingers.delete(event.pointerId);
-  if (!pressed) return;
-  const [x, y] = spot(event), box = size(), {moved} = pressed, {lasso} = state;
-  pressed = null; state.lasso = null;
-  if (!moved) { const point = nearest(x, y, box); if (point >= 0) open(point); else draw([]); return; }
-  if (lasso) {
-    const within = point => inside(lasso.path, ...project(placeOf(point, lasso.panel), lasso.panel, box));
-    select(order().filter(within).toSorted((a, b) => a - b));
-  }
-});
-canvas.addEventListener('pointercancel', event => { fingers.delete(event.pointerId); pressed = null; state.lasso = null; draw([]); });
-canvas.addEventListener('pointerleave', () => { if (!pressed) hover(-1, 0, 0); });
-canvas.addEventListener('wheel', event => {
-  if (!state.at || !(event.ctrlKey || document.activeElement === canvas)) return;  // else the page scrolls
-  const spotted = spot(event), box = size(), panel = panelAt(...spotted, box);
-  if (panel === undefined) return;
-  event.preventDefault();
-  zoomAt(1.0015 ** -Math.max(-300, Math.min(300, event.deltaY)), spotted, panel, box);
-}, {passive: false});
-canvas.addEventListener('dblclick', home);
-canvas.addEventListener('keydown', event => {
-  if (!state.at) return;
-  const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
-  if (step) {
-    let point = state.hovered;
-    for (let tried = 0; tried < state.count; tried++) {
-      point = (point + step + state.count) % state.count;
-      if (isLit(point) && isShown(point)) break;
-    }
-    const box = size(), [panel] = panels();
-    hover(point, ...project(placeOf(point, panel), panel, box));
-  } else if (event.key === 'Enter' && state.hovered >= 0) open(state.hovered);
-  else if (event.key === 'Escape') select([]);
-  else if (event.key === '+' || event.key === '-') zoomMiddle(event.key === '+' ? 1.25 : 0.8);
-  else return;
-  event.preventDefault();
-});
+mapPointer(canvas, state, {small: props.small, isLasso: () => find('mode').value === 'lasso', size, panels, panelAt, project, unproject, placeOf,
+  nearest, hover, open, select, order, isLit, isShown, centreOn, zoomAt, zoomMiddle, home, draw});
 /* Texts that hold the words light up, the others are dimmed; Enter selects them. */
 let typing = 0;
 async function search(text) {
