@@ -87,21 +87,26 @@ def canvas_message(name: str, **news: Any) -> str:
     return json.dumps({"model": name, **news, "at": time.time_ns()})
 
 
-def query_message(name: str, model: "rk.ReAugKDClassifier", explanation: "rk.Explanation") -> str:
-    """Return the value that shows a query on the maps: by each key its star, and lines to the nearest memories."""
+def query_message(
+    name: str, model: "rk.ReAugKDClassifier", explanation: "rk.Explanation", key: str | None = None
+) -> str:
+    """Return the value that shows a query on the maps: its star by each key, with lines to the nearest memories.
+
+    At first the star stands by ``key``, or else by the key that has the largest part in the answer.
+    """
     maps = model.maps
     if maps is None:
         return canvas_message(name)
     keys = {
-        key.name: {
-            "places": maps.star(key).tolist(),
-            "neighbours": [neighbour.number for neighbour in key.neighbours[:MOST_LINES]],
-            "weights": [neighbour.weight for neighbour in key.neighbours[:MOST_LINES]],
-            "similarity": key.neighbours[0].similarity,
+        part.name: {
+            "places": maps.star(part).tolist(),
+            "neighbours": [neighbour.number for neighbour in part.neighbours[:MOST_LINES]],
+            "weights": [neighbour.weight for neighbour in part.neighbours[:MOST_LINES]],
+            "similarity": part.neighbours[0].similarity,
         }
-        for key in explanation.keys_by_part
+        for part in explanation.keys_by_part
     }
-    return canvas_message(name, query={"first": next(iter(keys)), "keys": keys})
+    return canvas_message(name, query={"first": key or next(iter(keys)), "keys": keys})
 
 
 def _sent(values: NDArray[Any]) -> str:

@@ -174,9 +174,10 @@ function ring(point, panel, box, ink, wide) {
   context.strokeStyle = ink; context.lineWidth = wide > 3 ? 2.5 : 1.5;
   context.beginPath(); context.arc(x, y, radius(box) + wide, 0, 6.2832); context.stroke();
 }
-/* The query by the key that is chosen, at first the one with the largest part; on the axes of the replay it has no place. */
-const starred = () => state.query && state.epoch === null ? state.query.keys[state.query.keys[state.key] ? state.key : state.query.first] : null;
-const isFar = found => found.similarity < state.limits[state.query.keys[state.key] ? state.key : state.query.first];
+const keyOf = query => query.keys[state.key] ? state.key : query.first;
+/* The query by the key that is chosen; on the axes of the replay it has no place. */
+const starred = () => state.query && state.epoch === null ? state.query.keys[keyOf(state.query)] : null;
+const isFar = found => found.similarity < state.limits[keyOf(state.query)];
 /* The star moves with the points. */
 function starPlace({places: [teacher, student]}, panel) {
   const t = panel ? 1 : state.morph;
@@ -406,11 +407,11 @@ function apply(message) {
   else if ('selected' in message || 'shown' in message) redraw();
   else draw([]);  // a query is a mark: the points stay as they are
 }
-/* The keys by which the star can stand; none is chosen until one chooses. */
+/* The keys by which the star can stand: as the page says, until one chooses here. */
 function offerKeys() {
   const choice = find('key'), query = state.query;
-  if (!query) return;
-  const offered = [['', `largest part (${query.first})`], ...Object.keys(query.keys).map(name => [name, `${name} key`])];
+  if (!query || !choice) return;
+  const offered = [['', `as on Query (${query.first})`], ...Object.keys(query.keys).map(name => [name, `${name} key`])];
   choice.replaceChildren(...offered.map(([value, text]) => new Option(text, value, false, value === state.key)));
 }
 function select(points) {

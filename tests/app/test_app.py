@@ -122,6 +122,8 @@ def test_the_query_has_a_star_by_each_key_the_one_with_the_largest_part_first(po
         np.testing.assert_allclose(sent["places"], pooled_model.maps.star(key))
         assert sent["neighbours"] == [neighbour.number for neighbour in key.neighbours]
         assert sent["similarity"] == key.neighbours[0].similarity
+        chosen = json.loads(query_message("toy", pooled_model, explanation, key.name))["query"]
+        assert (chosen["first"], chosen["keys"]) == (key.name, query["keys"])
 
 
 def test_a_model_without_maps_shows_no_query(changed_model):
