@@ -422,6 +422,8 @@ function open(point) {
   Object.assign(state, {opened: point, near: []}); draw([]);
   trigger('open', {model: state.model, point});
 }
+/* No point is opened any more: the star has its lines again. */
+function close() { Object.assign(state, {opened: -1, near: []}); draw([]); }
 function nearest(x, y, box) {
   const panel = panelAt(x, y, box);
   if (panel === undefined) return -1;
@@ -447,7 +449,7 @@ async function hover(point, x, y) {
   if (state.hovered === point) tip.textContent = texts.get(point);
 }
 mapPointer(canvas, state, {small: props.small, isLasso: () => find('mode').value === 'lasso', size, panels, panelAt, project, unproject, placeOf,
-  nearest, hover, open, select, order, isLit, isShown, centreOn, zoomAt, zoomMiddle, home, draw});
+  nearest, hover, open, close, select, order, isLit, isShown, centreOn, zoomAt, zoomMiddle, home, draw});
 /* Texts that hold the words light up, the others are dimmed; Enter selects them. */
 let typing = 0;
 async function search(text) {
@@ -471,6 +473,7 @@ on('epoch', 'input', event => { stopPlaying(); showEpoch(Number(event.target.val
 on('play', 'click', play);
 on('clear', 'click', () => select([]));
 on('home', 'click', home);
+on('larger', 'click', () => document.getElementById('maps')?.scrollIntoView({behavior: 'smooth'}));
 on('views', 'click', event => { if (event.target.dataset.view && state.at) showView(event.target.dataset.view); });
 on('sides', 'click', event => {
   if (!event.target.dataset.side) return;

@@ -1,6 +1,6 @@
 /* Pointer, fingers, wheel and keys on the canvas of the maps; `view` is what they ask and what they move. */
 export default function mapPointer(canvas, state, view) {
-  const {size, panels, panelAt, project, unproject, placeOf, nearest, hover, open, select,
+  const {size, panels, panelAt, project, unproject, placeOf, nearest, hover, open, close, select,
     order, isLit, isShown, centreOn, zoomAt, zoomMiddle, home, draw} = view;
   let pressed = null;
   const fingers = new Map();
@@ -31,7 +31,7 @@ export default function mapPointer(canvas, state, view) {
     if (!pressed) return;
     const [x, y] = spot(event), box = size(), {moved} = pressed, {lasso} = state;
     pressed = null; state.lasso = null;
-    if (!moved) { const point = nearest(x, y, box); if (point >= 0) open(point); else draw([]); return; }
+    if (!moved) { const point = nearest(x, y, box); if (point >= 0) open(point); else close(); return; }
     if (lasso) {
       const within = point => inside(lasso.path, ...project(placeOf(point, lasso.panel), lasso.panel, box));
       select(order().filter(within).toSorted((a, b) => a - b));
@@ -59,7 +59,7 @@ export default function mapPointer(canvas, state, view) {
       const box = size(), [panel] = panels();
       hover(point, ...project(placeOf(point, panel), panel, box));
     } else if (event.key === 'Enter' && state.hovered >= 0) open(state.hovered);
-    else if (event.key === 'Escape') select([]);
+    else if (event.key === 'Escape') { close(); select([]); }
     else if (event.key === '+' || event.key === '-') zoomMiddle(event.key === '+' ? 1.25 : 0.8);
     else return;
     event.preventDefault();
