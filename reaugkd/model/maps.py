@@ -152,9 +152,8 @@ def fit_maps(
     none = np.empty((0, teacher_embeddings.shape[1]), dtype=np.float32)
     z, x = held_out or (none, none)
     is_known = np.isfinite(z).all(axis=1)
-    teacher_points, student_points, known, of_x = joint_umap(
-        [teacher_embeddings, student_embeddings, z[is_known], x], seed
-    )
+    known_z = z if is_known.all() else z[is_known]
+    teacher_points, student_points, known, of_x = joint_umap([teacher_embeddings, student_embeddings, known_z, x], seed)
     of_z = np.full((len(z), 2), np.nan, dtype=np.float32)
     of_z[is_known] = known
     places = np.stack([of_z, of_x], axis=1) if held_out else None
@@ -167,7 +166,7 @@ def joint_umap(spaces: list[NDArray[np.float32]], seed: int = 0) -> list[NDArray
     Parameters
     ----------
     spaces : list of (N_s, d) float32
-        Embeddings.
+        Embeddings; an array that is there twice is laid out once.
     seed : int
         Seed of the layout.
 
@@ -178,14 +177,16 @@ def joint_umap(spaces: list[NDArray[np.float32]], seed: int = 0) -> list[NDArray
     """
     from umap import UMAP  # takes many seconds to import: only who fits pays for it
 
-    stacked = normalize(np.concatenate(spaces))
+    own = {id(space): space for space in spaces}
+    stacked = normalize(np.concatenate(list(own.values())))
     # Many neighbours and a wide distance give islands an area, on which points can be told apart.
     neighbours = min(50, max(15, len(stacked) // 30), len(stacked) - 1)
     start = "pca" if len(stacked) > 10 and np.ptp(stacked, axis=0).any() else "random"
     looks: dict[str, Any] = {"n_neighbors": neighbours, "min_dist": 0.9, "init": start, "n_epochs": 200}
     layout = UMAP(metric="cosine", random_state=seed, n_jobs=1, **looks)
     points = _turned(layout.fit_transform(stacked))
-    return np.split(points, np.cumsum([len(space) for space in spaces])[:-1])
+    places = np.split(points, np.cumsum([len(space) for space in own.values()])[:-1])
+    return [dict(zip(own, places, strict=True))[id(space)] for space in spaces]
 
 
 def _turned(points: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -169,6 +169,13 @@ def test_a_point_of_the_shipped_task_can_be_hit_at_four_times_zoom(toy_encoder_f
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_a_space_that_is_teachers_and_students_is_laid_out_once(spaces):
+    first, again = joint_umap([spaces[0], spaces[0]])
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first, *joint_umap([spaces[0]]))
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_maps_are_widest_from_left_to_right(spaces):
     every = np.concatenate(joint_umap(spaces))
     covariance = np.cov(every.T)
