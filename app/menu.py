@@ -11,6 +11,7 @@ from reaugkd.errors import ReAugKDError
 
 from .computed import cached
 from .model_job import ModelJob
+from .rendering import without_folders
 
 SETTINGS_FILE = "reaugkd.json"  # as in reaugkd.model.folder, whose import takes seconds
 LOADED = 3
@@ -57,7 +58,9 @@ class ModelMenu:
         """Return a model, loaded if it is not."""
         if name in (None, "", self.first):
             if self.job.model is None:
-                raise gr.Error(self.job.error or "The model is not there yet; ask again when the page shows it.")
+                raise gr.Error(
+                    without_folders(self.job.error) or "The model is not there yet; ask again when the page shows it."
+                )
             return self.job.model
         if name not in self.names():
             raise gr.Error(f"There is no model {name!r}; there are: {', '.join(self.names())}.")
@@ -67,4 +70,4 @@ class ModelMenu:
         try:
             return rk.ReAugKDClassifier.from_pretrained(self.root / name)
         except ReAugKDError as error:
-            raise gr.Error(str(error)) from error
+            raise gr.Error(without_folders(str(error))) from error

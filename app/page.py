@@ -18,6 +18,7 @@ from .menu import ModelMenu
 from .model_job import ModelJob
 from .parts.maps_panel import MapsPanel
 from .parts.typed_text import read_boxes
+from .scripts import source
 from .views.compare import CompareView
 from .views.errors import ErrorsView
 from .views.label import LabelView
@@ -34,6 +35,12 @@ def build_app(job: ModelJob) -> gr.Blocks:
 
     with gr.Blocks(title="ReAugKD", analytics_enabled=False) as page:
         gr.Markdown("# A small model that looks things up in its teacher's memory")
+        gr.HTML(
+            html_template=source("lecture.html"),
+            js_on_load=source("lecture.js"),
+            apply_default_css=False,
+            elem_id="lecture",
+        )
         training = TrainingView(job)
         name = gr.Dropdown([menu.first], value=menu.first, label="Model", visible=False, elem_id="model")
         linked, opened = gr.State(PageState()), gr.State("query")

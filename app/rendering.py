@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,17 @@ from markupsafe import Markup
 TEMPLATES = Path(__file__).parent / "templates"
 # Gradio's HTML component fills templates of its own: what would be one in a user's text is escaped too.
 FILLS_TEMPLATES = {ord(character): f"&#{ord(character)};" for character in "{}$`\\"}
+FOLDERS = re.compile(r"""(?<=')/[^'\n]*/(?=[^'/]+')|(?<![\w:/.])/(?:[^/\s'"`]+/)+(?=[^/\s])""")
 
 
 def escaped_text(text: str) -> str:
     """Escape a text so that a page shows it as text, also where it fills a template of Gradio."""
     return html.escape(text).translate(FILLS_TEMPLATES)
+
+
+def without_folders(sentence: str) -> str:
+    """Leave the server's folders out of the paths in a sentence: people know a file that they uploaded by its name."""
+    return FOLDERS.sub("", sentence)
 
 
 def _as_html(value: Any) -> Any:
@@ -45,7 +52,10 @@ _ENVIRONMENT = Environment(
     extensions=[_LinesAreLayout],
     auto_reload=False,
 )
-_ENVIRONMENT.filters["json"] = json.dumps  # in an attribute; Jinja's own filter is for scripts
+_ENVIRONMENT.filters |= {
+    "json": json.dumps,  # in an attribute; Jinja's own filter is for scripts
+    "without_folders": without_folders,
+}
 _PLAIN = Environment(  # what it gives is escaped where it is shown
     loader=FileSystemLoader(TEMPLATES),
     undefined=StrictUndefined,

@@ -22,8 +22,15 @@ LARGEST_UPLOAD = "50mb"
 DEFAULT_MODEL = Path("runs") / "shoptalk"
 LOOKS: dict[str, Any] = {
     "theme": gr.themes.Default(
-        primary_hue="blue", font=("system-ui", "sans-serif"), font_mono=("ui-monospace", "monospace")
-    ).set(body_text_color_subdued="*neutral_500"),  # Gradio's own grey is too light on white to read
+        primary_hue="blue",
+        text_size=gr.themes.Size("12px", "13px", "14px", "15px", "16px", "22px", "26px"),
+        font=("system-ui", "sans-serif"),
+        font_mono=("ui-monospace", "monospace"),
+    ).set(  # Gradio's own grey is too light on white to read, and its blue under white
+        body_text_color_subdued="*neutral_500",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+    ),
     "css_paths": sorted((Path(__file__).parent / "static").glob("*.css")),
 }
 

@@ -135,7 +135,7 @@ class MemoryView(RowsView):
         with gr.Row():
             self.relabel = gr.Button("Relabel", elem_id="relabel")
             self.remove = gr.Button("Remove", elem_id="remove")
-        gr.Markdown("### Add a memory; a label that is new makes a new class")
+        gr.Markdown("## Add a memory; a label that is new makes a new class")
         self.text = gr.Textbox("", label="Text", elem_id="add-text", max_lines=4)
         self.text_pair = gr.Textbox("", label="Second text", visible=False, elem_id="add-text-pair", max_lines=4)
         self.add_label = gr.Dropdown([], label="Its label", allow_custom_value=True, elem_id="add-label")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
-from app.rendering import TEMPLATES, escaped_text, fill, fill_file, render
+from app.rendering import TEMPLATES, escaped_text, fill, fill_file, render, without_folders
 
 NASTY = "<img src=x onerror=\"alert(1)\"> ${alert(2)} {{alert(3)}} `\\` & 'quoted'\n  end"
 
@@ -43,3 +43,18 @@ def test_code_holds_any_text_as_a_literal():
 def test_no_template_marks_a_text_as_safe():
     for path in Path(TEMPLATES).rglob("*.html"):
         assert "|safe" not in path.read_text("utf-8").replace(" ", ""), path
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("'/tmp/gradio/0a1b/my file.csv' has no column 'x/y'.", "'my file.csv' has no column 'x/y'."),
+        ("There is no file '/srv/runs/a'; see https://a.b/c or use OWNER/NAME.",) * 2,
+        ("Line 3 of '/a/b.jsonl' and '/a/c.jsonl' differ.", "Line 3 of 'b.jsonl' and 'c.jsonl' differ."),
+        ("Make it with `reaugkd teach --out /srv/a/outputs.pt`.", "Make it with `reaugkd teach --out outputs.pt`."),
+    ],
+)
+def test_an_error_names_a_file_without_the_folders_of_the_server(said, shown):
+    shown = shown.replace("/srv/runs/", "")
+    assert without_folders(said) == shown
+    assert escaped_text(shown) in render("problem", problem=said)

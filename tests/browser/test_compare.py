@@ -156,7 +156,7 @@ def test_what_is_typed_while_another_model_is_coming_stays_and_is_answered_by_it
     box = page.locator("#compare-text textarea")
     box.fill("plum and pear")
     may_come.set()
-    expect(page.locator("#compare-first-answer h3")).to_contain_text("First: toy")
+    expect(page.locator("#compare-first-answer h2")).to_contain_text("First: toy")
     expect(page.locator("#compare-first-answer .asked")).to_have_text("plum and pear")
     expect(box).to_have_value("plum and pear")
 
@@ -170,7 +170,7 @@ def test_what_is_typed_while_another_second_is_coming_stays_and_is_answered_by_i
     may_come.set()
     expect(page.locator("#compare-chosen")).to_contain_text("“iron” in the text")
     for side, name in (("first", "forgetful"), ("second", "toy")):
-        expect(page.locator(f"#compare-{side}-answer h3")).to_contain_text(name)
+        expect(page.locator(f"#compare-{side}-answer h2")).to_contain_text(name)
         expect(page.locator(f"#compare-{side}-answer .asked")).to_have_text("plum and pear")
 
 
@@ -186,8 +186,8 @@ def test_a_model_stands_beside_its_own_student_when_the_page_opens(page, forgetf
     expect(page.locator("#compare-verdict")).to_contain_text(
         f"They differ: the first {row['first']}, the second {row['second']}."
     )
-    expect(page.locator("#compare-first-answer h3")).to_have_text("First: forgetful, λ as fitted")
-    expect(page.locator("#compare-second-answer h3")).to_have_text("Second: forgetful, the student alone (λ = 0)")
+    expect(page.locator("#compare-first-answer h2")).to_have_text("First: forgetful, λ as fitted")
+    expect(page.locator("#compare-second-answer h2")).to_have_text("Second: forgetful, the student alone (λ = 0)")
     expect(page.locator("#compare-first-fitted input")).to_be_checked()
     expect(page.locator("#compare-second-fitted input")).not_to_be_checked()
 
@@ -215,7 +215,7 @@ def test_each_side_answers_by_the_weight_that_is_chosen(page, forgetful):
     shown_as(page, wanted(forgetful, forgetful, (1.0, 0.0)))
     for weight in (0.3, 0.6):
         move(page, "second", weight)
-        expect(page.locator("#compare-second-answer h3")).to_have_text(f"Second: forgetful, λ = {weight:.2f}")
+        expect(page.locator("#compare-second-answer h2")).to_have_text(f"Second: forgetful, λ = {weight:.2f}")
         text = page.locator("#compare-text textarea").input_value()
         probability = forgetful.explain(text, retrieval_weight=weight).probabilities.max()
         expect(page.locator("#compare-second-answer p.answer")).to_contain_text(f"probability {probability:.2f}")
@@ -277,20 +277,20 @@ def test_another_model_is_the_second_and_of_another_task_a_sentence(page, folder
     shown_as(page, wanted(forgetful, toy_model))
     page.locator("#compare-second-fitted input").check()
     shown_as(page, wanted(forgetful, toy_model, (None, None)))
-    expect(page.locator("#compare-second-answer h3")).to_have_text("Second: toy, λ as fitted")
+    expect(page.locator("#compare-second-answer h2")).to_have_text("Second: toy, λ as fitted")
     for name, sentence in (("other", "the second x, y, z"), ("pairs", "takes single texts, the second pairs of texts")):
         choose(page, "#compare-second", name)
         expect(page.locator("#compare-message")).to_contain_text(sentence)
         expect(page.locator("#compare-summary")).to_contain_text(sentence)
         expect(page.locator("#compare-outcomes")).to_be_hidden()
-        expect(page.locator("#compare-second-answer h3")).to_have_count(0)
+        expect(page.locator("#compare-second-answer h2")).to_have_count(0)
     choose(page, "#compare-second", "forgetful")
     expect(page.locator("#compare-message")).to_be_hidden()
     move(page, "second", 0)
     shown_as(page, wanted(forgetful, forgetful))
     shutil.copytree(folder / "toy", folder / "late")  # one that is saved while the page is open
     choose(page, "#compare-second", "late")
-    expect(page.locator("#compare-second-answer h3")).to_have_text("Second: late, the student alone (λ = 0)")
+    expect(page.locator("#compare-second-answer h2")).to_have_text("Second: late, the student alone (λ = 0)")
     shutil.rmtree(folder / "late")
 
 
@@ -298,7 +298,7 @@ def test_the_first_side_follows_the_menu_of_models(page, toy_model):
     choose(page, "#model", "toy")
     expect(page.locator("#compare-first input, #compare-first textarea")).to_have_value("toy")
     expect(page.locator("#compare-second input")).to_have_value("toy")
-    expect(page.locator("#compare-second-answer h3")).to_have_text("Second: toy, the memory alone (λ = 1)")
+    expect(page.locator("#compare-second-answer h2")).to_have_text("Second: toy, the memory alone (λ = 1)")
     shown_as(page, wanted(toy_model, toy_model, (None, 1.0)))
 
 
@@ -337,10 +337,10 @@ def test_the_address_reopens_both_sides_the_text_and_the_rows(page, open_page, f
     page.locator("#compare-holds input, #compare-holds textarea").fill("a")
     expect(page.locator("#compare-chosen")).to_contain_text("“a” in the text")
     page.locator("#compare-split").get_by_label("validation").check()
-    expect(page.locator("#compare-second-answer h3")).to_have_text("Second: toy, λ = 0.25")
+    expect(page.locator("#compare-second-answer h2")).to_have_text("Second: toy, λ = 0.25")
     page.wait_for_function("location.search.includes('split=validation') && location.search.includes('holds=a')")
     again = open_page(page.url)
-    expect(again.locator("#compare-second-answer h3")).to_have_text("Second: toy, λ = 0.25")
+    expect(again.locator("#compare-second-answer h2")).to_have_text("Second: toy, λ = 0.25")
     expect(again.locator("#compare-first-answer .asked")).to_have_text("rain and iron")
     expect(again.locator("#compare-split").get_by_label("validation")).to_be_checked()
     expect(again.locator("#compare-chosen")).to_contain_text("answered differently, “a” in the text")

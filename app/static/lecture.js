@@ -1,0 +1,107 @@
+/* Lecture mode: large letters, and one part of a page at a time. A step is its name, the parts that it shows, and true
+   where these come one by one; what the page has not is skipped. Gradio leaves alone what is marked in data-step. */
+const MAP = ['The map', '#maps'], ROWS = page => ['The rows', `#${page}-chosen, #${page}-rows`];
+const STEPS = {
+  query: [
+    ['The text', '#text, #text-pair, #examples, #message'],
+    ['The student alone', '#answer .asked, #answer .answer-bars tr > :nth-child(-n+2)'],
+    ['What each voice adds', '#answer .answer-parts tbody tr', true],
+    ['The nearest memories', '#query-key, #neighbours'],
+    ['The pool: what all say together', '#answer'],
+    ['The map', '#query-map'],
+    ['Both spaces', '#maps'],
+  ],
+  errors: [
+    ['How good the answers are', '#errors-summary'], ['Does the confidence tell the truth?', '#reliability'],
+    ['Which classes are taken for which', '#confusion'], ['Who disagrees', '#disagreements'], ROWS('errors'), MAP,
+  ],
+  memory: [
+    ['Which memories', '#show, #memory-chosen, #memory-rows'], ['One memory', '#picked-memory, #new-label, #relabel, #remove'],
+    ['The edits', '#pending, #try'], ['What they change', '#try, #patch-effect, #changed'], MAP,
+  ],
+  compare: [
+    ['The two sides', '#compare-first, #compare-second, #compare-text'], ['The first answer', '#compare-first-answer'],
+    ['The second answer', '#compare-second-answer'], ['Both', '#compare-first-answer, #compare-second-answer, #compare-verdict'],
+    ['Who is right where', '#compare-summary, #compare-outcomes'], ROWS('compare'), MAP,
+  ],
+  train: [
+    ['What it learns from', '#train-source, #train-about, #train-preview'],
+    ['Teacher and student', '#train-teacher, #train-student, #train-layers'],
+    ['The training', '#train-start, #train-status, #train-loss'], ['How the spaces move', '#train-epochs'],
+  ],
+  learn: [
+    ['The text and what is found for it', '#learn-text'], ['Your guess', '#learn-text, #learn-student, #learn-memory, #learn-changes, #learn-reveal'],
+    ['What was right', '#learn-guessed, #learn-answer'], ['A task', '#learn-tasks'],
+    ['Its answer', '#learn-task, #learn-number, #learn-one, #learn-several, #learn-check, #learn-verdict'],
+  ],
+};
+const LETTERS = 20;  // pixels, of the figures; style.css has those of all else
+const find = name => element.querySelector(`.lecture-${name}`);
+const all = parts => [...document.querySelectorAll(parts)];
+const isOn = () => document.body.classList.contains('lecture');
+const opened = () => document.querySelector('#views [role=tab][aria-selected=true]');
+const places = {};  // the step of each page
+
+function stepsOf(page) {
+  return (STEPS[page] ?? []).flatMap(([name, parts, oneByOne]) => {
+    const found = all(parts);
+    if (oneByOne) return found.map((_, last) => [name, found.slice(0, last + 1)]);
+    return found.length ? [[name, found]] : [];
+  });
+}
+function mark(part) {
+  part.dataset.step = 'shown';
+  for (let above = part.parentElement; above && !above.dataset.step; above = above.parentElement) above.dataset.step = 'path';
+}
+/* Show the step of the page that is open, on a page that may have changed. */
+function show() {
+  for (const part of all('[data-step]')) delete part.dataset.step;
+  const page = opened()?.dataset.tabId, steps = stepsOf(page);
+  find('bar').hidden = !isOn();
+  letter();
+  if (!isOn() || !steps.length) return;
+  const place = places[page] = Math.max(0, Math.min(places[page] ?? 0, steps.length - 1)), [name, parts] = steps[place];
+  for (const part of [...parts, element, ...all('#views > .tab-wrapper')]) mark(part);
+  const words = `${opened().textContent}, ${place + 1} of ${steps.length}: ${name}`;
+  if (find('step').textContent !== words) find('step').textContent = words;
+  find('back').disabled = place === 0;
+  find('forward').disabled = place === steps.length - 1;
+}
+/* Figures write their own letters. */
+function letter() {
+  for (const figure of all('.js-plotly-plot')) {
+    const size = isOn() ? LETTERS : null, now = figure.layout?.font?.size ?? null;
+    if (window.Plotly && figure.layout && now !== size) window.Plotly.relayout(figure, {'font.size': size});
+  }
+}
+function go(steps) {
+  places[opened()?.dataset.tabId] += steps;
+  show();
+  scrollTo(0, 0);
+}
+const changes = new MutationObserver(show);
+function turn(on) {
+  document.body.classList.toggle('lecture', on);
+  find('switch').ariaPressed = String(on);
+  const address = new URL(location);
+  if (on) address.searchParams.set('lecture', '1'); else address.searchParams.delete('lecture');
+  history.replaceState(history.state, '', address);
+  if (on) changes.observe(document.body, {childList: true, subtree: true, attributeFilter: ['aria-selected']});
+  else changes.disconnect();
+  show();
+}
+/* Where a key has a meaning of its own, a presenter's remote alone steps on. */
+const STEP = {ArrowRight: 1, PageDown: 1, ArrowLeft: -1, PageUp: -1};
+document.addEventListener('keydown', event => {
+  const isUsed = event.target.closest?.('input, textarea, select, canvas, [contenteditable=true]');
+  if (!isOn() || event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey) return;
+  if (event.key === 'Escape' && !isUsed) turn(false);
+  else if (STEP[event.key] && (event.key.startsWith('Page') || !isUsed)) go(STEP[event.key]);
+  else return;
+  event.preventDefault();
+});
+find('switch').addEventListener('click', () => turn(!isOn()));
+find('end').addEventListener('click', () => turn(false));
+find('back').addEventListener('click', () => go(-1));
+find('forward').addEventListener('click', () => go(1));
+if (new URLSearchParams(location.search).get('lecture') === '1') turn(true);
