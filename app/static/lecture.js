@@ -49,29 +49,44 @@ function stepsOf(page) {
     return found.length ? [[name, found]] : [];
   });
 }
-function mark(part) {
-  part.dataset.step = 'shown';
-  for (let above = part.parentElement; above && !above.dataset.step; above = above.parentElement) above.dataset.step = 'path';
+/* The parts that are shown, and all that they lie in. */
+function marksOf(parts) {
+  const marks = new Map(parts.map(part => [part, 'shown']));
+  for (const part of parts)
+    for (let above = part.parentElement; above && !marks.has(above); above = above.parentElement) marks.set(above, 'path');
+  return marks;
+}
+function mark(marks) {
+  for (const part of all('[data-step]')) if (!marks.has(part)) delete part.dataset.step;
+  for (const [part, step] of marks) if (part.dataset.step !== step) part.dataset.step = step;
 }
 /* Show the step of the page that is open, on a page that may have changed. */
 function show() {
-  for (const part of all('[data-step]')) delete part.dataset.step;
   const page = opened()?.dataset.tabId, steps = stepsOf(page);
   find('bar').hidden = !isOn();
   letter();
-  if (!isOn() || !steps.length) return;
+  if (!isOn() || !steps.length) { mark(new Map()); return; }
   const place = places[page] = Math.max(0, Math.min(places[page] ?? 0, steps.length - 1)), [name, parts] = steps[place];
-  for (const part of [...parts, element, ...all('#views > .tab-wrapper')]) mark(part);
+  mark(marksOf([...parts, element, ...all('#views > .tab-wrapper')]));
   const words = `${opened().textContent}, ${place + 1} of ${steps.length}: ${name}`;
   if (find('step').textContent !== words) find('step').textContent = words;
   find('back').disabled = place === 0;
   find('forward').disabled = place === steps.length - 1;
 }
-/* Figures write their own letters. */
+/* Figures write their own letters; Gradio draws them anew in small ones. */
+const layouts = new WeakMap();  // as they are outside of a lecture
 function letter() {
   for (const figure of all('.js-plotly-plot')) {
-    const size = isOn() ? LETTERS : null, now = figure.layout?.font?.size ?? null;
-    if (window.Plotly && figure.layout && now !== size) window.Plotly.relayout(figure, {'font.size': size});
+    const isLarge = figure.layout?.font?.size === LETTERS;
+    if (!window.Plotly || !figure.layout || isLarge === isOn()) continue;
+    if (isOn()) {
+      layouts.set(figure, structuredClone(figure.layout));
+      const fonts = ['font', 'title.font', 'legend.font'];
+      for (const axis in figure.layout) if (/^[xy]axis/.test(axis)) fonts.push(`${axis}.title.font`, `${axis}.tickfont`);
+      (figure.layout.annotations ?? []).forEach((_, number) => fonts.push(`annotations[${number}].font`));
+      const larger = Object.fromEntries(fonts.map(font => [`${font}.size`, LETTERS]));
+      window.Plotly.update(figure, {'textfont.size': LETTERS}, larger);
+    } else window.Plotly.react(figure, figure.data, layouts.get(figure));
   }
 }
 function go(steps) {
@@ -86,7 +101,7 @@ function turn(on) {
   const address = new URL(location);
   if (on) address.searchParams.set('lecture', '1'); else address.searchParams.delete('lecture');
   history.replaceState(history.state, '', address);
-  if (on) changes.observe(document.body, {childList: true, subtree: true, attributeFilter: ['aria-selected']});
+  if (on) changes.observe(document.body, {childList: true, subtree: true, attributeFilter: ['aria-selected', 'data-step']});
   else changes.disconnect();
   show();
 }
