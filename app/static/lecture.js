@@ -19,6 +19,11 @@ const STEPS = {
     ['Which memories', '#show, #memory-chosen, #memory-rows'], ['One memory', '#picked-memory, #new-label, #relabel, #remove'],
     ['The edits', '#pending, #try'], ['What they change', '#try, #patch-effect, #changed'], MAP,
   ],
+  label: [
+    ['A log of texts', '#label-upload, #label-sample, #label-progress'], ['What is asked first', '#label-text, #label-answer'],
+    ['The label', '#label-text, #label-buttons, #label-other, #label-give'], ['The nearest memories', '#label-neighbours'],
+    ['What the labels gain', '#label-gain, #label-plot'],
+  ],
   compare: [
     ['The two sides', '#compare-first, #compare-second, #compare-text'], ['The first answer', '#compare-first-answer'],
     ['The second answer', '#compare-second-answer'], ['Both', '#compare-first-answer, #compare-second-answer, #compare-verdict'],
