@@ -16,6 +16,8 @@ const base = document.createElement('canvas');
 const texts = new Map(), grids = new Map(), densities = new Map();
 
 const bytes = (text, Type) => new Type(Uint8Array.from(atob(text), letter => letter.charCodeAt(0)).buffer);
+/* In pixels: they are larger in a lecture. */
+const lettersOf = part => parseFloat(getComputedStyle(part).fontSize);
 const css = name => getComputedStyle(element).getPropertyValue(name).trim();
 const panels = () => props.small ? [state.side] : [0, 1];
 
@@ -148,15 +150,15 @@ function drawShade(panel, box, ctx) {
   });
 }
 function drawNames(box) {
-  const names = [], layer = find('names');
-  context.font = '600 13px system-ui, sans-serif';
+  const names = [], layer = find('names'), letters = lettersOf(layer);
+  context.font = `600 ${letters}px system-ui, sans-serif`;
   for (const panel of panels()) {
     const [left, top] = corner(panel, box), wanted = [];
     for (const [code, peak] of densityOf(panel).peaks) {
       const name = state.named.names[code];
       if (name === undefined) continue;
       const [x, y] = project([peak.x, peak.y], panel, box);
-      wanted.push({name, x, y, width: Math.min(context.measureText(name).width + 6, 180), height: 18, size: peak.size});
+      wanted.push({name, x, y, width: Math.min(context.measureText(name).width + 6, 14 * letters), height: 1.4 * letters, size: peak.size});
     }
     names.push(...placeLabels(wanted, {left, top, width: box.side, height: box.high}));
   }
@@ -240,7 +242,7 @@ function paint() {
   const below = shade.getContext('2d'), points = base.getContext('2d');
   if (stale.size) {
     below.setTransform(ratio, 0, 0, ratio, 0, 0); points.setTransform(ratio, 0, 0, ratio, 0, 0);
-    points.font = '600 14px system-ui, sans-serif';
+    points.font = `600 ${lettersOf(canvas)}px system-ui, sans-serif`;
     below.clearRect(0, 0, box.width, box.all);
     for (const panel of panels()) drawShade(panel, box, below);
     for (const panel of panels()) if (stale.has(panel)) drawPoints(points, panel, box);
