@@ -79,9 +79,10 @@ class Endpoints:
     ) -> dict[str, Any]:
         """Answer a text and say what the answer is made of.
 
-        The label and the runner-up, the class probabilities (answer, student, memory), λ, the parts of the student and
-        of each key, which sum to the log-odds of the label against the runner-up, and each key's weight, k, τ and
-        neighbours with similarity, weight, shares and the teacher's soft labels.
+        The label and the runner-up, whether the model is sure (if not, leave the text to a person), the class
+        probabilities (answer, student, memory), λ, the parts of the student and of each key, which sum to the log-odds
+        of the label against the runner-up, and each key's weight, k, τ and neighbours with similarity, weight, shares
+        and the teacher's soft labels.
 
         Args:
             text: The text to classify.
@@ -96,7 +97,9 @@ class Endpoints:
         return asked.explain(query, k=k, retrieval_weight=retrieval_weight, temperature=temperature).as_dict()
 
     def predict(self, texts: list[str], text_pairs: list[str] | None = None, model: str = "") -> list[dict[str, Any]]:
-        """Classify several texts: label and probability of each, in their order.
+        """Classify several texts: label, probability, and whether the model is sure, of each in their order.
+
+        A text of which the model is not sure does not reach its threshold: leave it to a person.
 
         Args:
             texts: Up to 256 texts.
@@ -112,9 +115,12 @@ class Endpoints:
             if len(seconds) != len(texts):
                 raise ReAugKDError("This model takes pairs; give as many text_pairs as texts.")
             queries = list(zip(queries, seconds, strict=True))
+        if not queries:
+            return []
+        answers, names = asked.answer(asked.encode(queries)), asked.classes_
         return [
-            {"label": str(asked.classes_[row.argmax()]), "probability": round(float(row.max()), 6)}
-            for row in asked.predict_proba(queries)
+            {"label": str(names[row.argmax()]), "probability": round(float(row.max()), 6), "is_sure": bool(sure)}
+            for row, sure in zip(answers.pooled.probabilities, answers.is_sure, strict=True)
         ]
 
     def evaluate(

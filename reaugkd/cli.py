@@ -267,6 +267,33 @@ def predict(
 
 
 @app.command()
+def threshold(
+    model: Annotated[str, Argument(help="Folder of a trained model.")],
+    accuracy: Annotated[float, Option(help="What is wanted of the texts that are answered, from 0 to 1.")],
+    out: Annotated[Path | None, Option(help="Folder for the model with its threshold; not saved if left out.")] = None,
+    by: Annotated[str, Option(help="probability, or a key: the cosine of its nearest memory.")] = "probability",
+) -> None:
+    """Choose on the validation rows which texts are left to a person, and show what that does on the test rows."""
+    from reaugkd.model.folder import check_target
+
+    if out is not None:
+        check_target(out)
+    chosen = reaugkd.ReAugKDClassifier.from_pretrained(model).with_threshold(accuracy, by)
+    rows = []
+    for split in ("validation", "test"):
+        answers = chosen.answer(chosen.encode_rows(chosen.held_out([split])))
+        sure, right = answers.is_sure, answers.right
+        shares = (sure.mean(), right[sure].mean() if sure.any() else float("nan"), right.mean())
+        rows.append([split, f"{len(sure):,}", *(f"{100 * share:.1f}" for share in shares)])
+    if out is not None:
+        chosen.save_pretrained(out)
+    least = chosen.threshold.least  # type: ignore[union-attr]  # it has one now
+    title = f"answered where {by} is {least:.3f} or more; the others are left to a person"
+    _print_table(title, ["rows", "count", "answered, %", "right of these, %", "right of all, %"], rows)
+    _say(f"Saved the model with its threshold in {out}." if out else "Nothing was saved; name a folder with --out.")
+
+
+@app.command()
 def edit(
     model: Annotated[str, Argument(help="Folder of a trained model.")],
     patch: Annotated[Path, Option(help="JSON Lines file of edits: add, relabel or remove a row of the memory.")],
@@ -397,6 +424,10 @@ def _print_explanation(explanation: Any) -> None:
     console = Console(highlight=False)
     console.print(f"[bold]{label}[/bold] ({probabilities[explanation.label]:.2f})  {text}")
     console.print(f"runner-up: {runner_up} ({probabilities[explanation.runner_up]:.2f})")
+    if explanation.threshold is not None:
+        by, least = explanation.threshold.by, explanation.threshold.least
+        what = "answered" if explanation.is_sure else "left to a person"
+        console.print(f"{what}: {by} {explanation.score:.3f}, the threshold is {least:.3f}")
     table, leading = explanation.table().drop(columns="runner_up_share"), explanation.keys_by_part[0].name
     nearest = [f"{leading} {rank}" for rank in range(1, SHOWN_NEIGHBOURS + 1)]
     shown = table[table["adds"].notna() | table["part"].isin(nearest)].astype(object).fillna("")

@@ -252,6 +252,26 @@ def test_predict_prints_answer_runner_up_parts_and_neighbours(run, monkeypatch, 
     assert shown == [(f"{near.share:.2f}", near.label, near.text) for near in leading.neighbours]
 
 
+def test_a_threshold_is_chosen_saved_and_told_by_predict(run, monkeypatch, tmp_path, puzzled_model):
+    monkeypatch.setenv("COLUMNS", "200")
+    puzzled_model.save_pretrained(tmp_path / "model")
+    wanted = puzzled_model.with_threshold(0.8)
+    status, out, error = run("threshold", tmp_path / "model", "--accuracy", 0.8, "--out", tmp_path / "careful")
+    assert status == 0, error
+    answers = wanted.answer(wanted.encode_rows(wanted.held_out(["test"])))
+    sure = answers.is_sure
+    shares = (sure.mean(), answers.right[sure].mean(), answers.right.mean())
+    assert ["test", "36", *(f"{100 * share:.1f}" for share in shares)] in cells(out)
+    texts = answers.encoded.texts
+    for text in (texts[sure.argmax()], texts[sure.argmin()]):
+        status, out, error = run("predict", tmp_path / "careful", text)
+        assert status == 0, error
+        explanation = wanted.explain(text)
+        said = f"probability {explanation.score:.3f}, the threshold is {wanted.threshold.least:.3f}"
+        assert f"{'answered' if explanation.is_sure else 'left to a person'}: {said}" in out.splitlines()
+    assert_one_sentence(run("threshold", tmp_path / "model", "--accuracy", 1.0), "At no threshold", "ask for less")
+
+
 def test_predict_prints_what_the_decision_on_new_classes_adds(run, monkeypatch, tmp_path, gadget_model):
     monkeypatch.setenv("COLUMNS", "200")
     gadget_model.save_pretrained(tmp_path / "model")

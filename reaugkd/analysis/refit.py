@@ -124,4 +124,6 @@ def _with_pool(model: ReAugKDClassifier, pool: Pool) -> ReAugKDClassifier:
     if "memory" in model.metrics:  # a card in a person's own words stays
         before = choice_in_words(model.settings, model.metrics["memory"])
         card = card.replace(before, choice_in_words(model.settings, memory))
-    return replace(model, pool=pool, metrics=model.metrics | {"memory": memory}, card=card)
+    refitted = replace(model, pool=pool, metrics=model.metrics | {"memory": memory}, card=card)
+    threshold = model.threshold  # of the answers by the pool before
+    return refitted if threshold is None else refitted.with_threshold(threshold.accuracy, threshold.by)

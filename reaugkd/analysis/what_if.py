@@ -61,7 +61,8 @@ def explain_what_if(model: ReAugKDClassifier, encoded: EncodedTexts, pool: Pool,
         If all memories are left out.
     """
     memory = _relabelled(model.memory, changes.relabelled)
-    return explain(answer(encoded, memory, pool, struck=changes.struck))
+    answers = answer(encoded, memory, pool, struck=changes.struck)
+    return explain(replace(answers, threshold=model.threshold))
 
 
 def flipping_set(

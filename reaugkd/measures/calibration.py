@@ -68,9 +68,13 @@ def reliability_table(confidences: NDArray[np.floating], right: NDArray[np.bool_
 
 def expected_calibration_error(confidences: NDArray[np.floating], right: NDArray[np.bool_]) -> float:
     """Return Σ_b (n_b / N) · |accuracy_b - confidence_b|, from 0 to 1 (Guo et al. 2017, eq. 3); 0 for no rows."""
-    table = reliability_table(confidences, right)
+    return calibration_error(reliability_table(confidences, right))
+
+
+def calibration_error(table: pd.DataFrame) -> float:
+    """Return the same of a reliability table."""
     gaps = (table["accuracy"] - table["confidence"]).abs().fillna(0.0)
-    return float((gaps * table["rows"]).sum() / max(1, len(confidences)))
+    return float((gaps * table["rows"]).sum() / max(1, table["rows"].sum()))
 
 
 def confidence_column(voice: str) -> str:

@@ -1,7 +1,7 @@
 """Texts that went through the networks once, and the answers to them; a slider or an edit only retrieves anew."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
+from reaugkd.measures.selective import PROBABILITY, Threshold
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import DECIDE_ABOUT_NEW, Pool, Pooled, Retrieved, pooled, weighed
 from reaugkd.networks.encoders import TOKENIZED, normalize
@@ -151,6 +152,8 @@ class Answers:
         What each key of the pool found.
     pooled : Pooled
         The answers, and what they are pooled of.
+    threshold : Threshold or None
+        From which score on a text is answered; each one where there is none.
     """
 
     encoded: EncodedTexts
@@ -158,6 +161,7 @@ class Answers:
     pool: Pool
     retrieved: Mapping[str, Retrieved]
     pooled: Pooled
+    threshold: Threshold | None = None
 
     @cached_property
     def labels(self) -> Labels:
@@ -180,6 +184,55 @@ class Answers:
         """Predicted labels (N,) int64 by who says so, as :attr:`probabilities`."""
         return {voice: said.argmax(axis=1) for voice, said in self.probabilities.items()}
 
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether each answer is the gold label, (N,)."""
+        found: NDArray[np.bool_] = self.predicted["answer"] == self.labels
+        return found
+
+    def scores(self, by: str) -> NDArray[np.float64]:
+        """Return how sure each answer is (N,): by its probability, or by the cosine of a key's nearest memory.
+
+        Parameters
+        ----------
+        by : str
+            ``"probability"``, or the name of a key.
+
+        Raises
+        ------
+        ReAugKDError
+            If the memory was not searched by such a key.
+        """
+        if by == PROBABILITY:
+            return self.pooled.probabilities.max(axis=1)
+        if by not in self.retrieved:
+            known = ", ".join([PROBABILITY, *self.retrieved])
+            raise ReAugKDError(f"There is no score {by!r}; choose one of {known}.")
+        return self.retrieved[by].similarities[:, 0].astype(np.float64)
+
+    @property
+    def is_sure(self) -> NDArray[np.bool_]:
+        """Whether each text reaches the threshold, (N,); the others are left to a person."""
+        if self.threshold is None:
+            return np.ones(len(self.encoded), dtype=bool)
+        found: NDArray[np.bool_] = self.scores(self.threshold.by) >= self.threshold.least
+        return found
+
+    def part(self, rows: Sequence[int] | NDArray[np.integer]) -> "Answers":
+        """Return the answers to some of the texts, by their numbers; nothing is searched again."""
+        numbers = np.asarray(rows, dtype=np.int64)
+        retrieved = {
+            name: Retrieved(*(getattr(found, part.name)[numbers] for part in fields(found)))
+            for name, found in self.retrieved.items()
+        }
+        encoded = self.encoded.part(numbers)
+        return replace(
+            self,
+            encoded=encoded,
+            retrieved=retrieved,
+            pooled=_pooled(encoded, self.memory, self.pool, retrieved),
+        )
+
     def at(self, retrieval_weight: float | None) -> "Answers":
         """Return the answers at another λ, from the neighbours that are found; None is the fitted one."""
         pool = replace(self.pool, retrieval_weight=retrieval_weight)
@@ -199,7 +252,8 @@ class Answers:
             ``id`` and ``split`` where there are, ``text``, ``text_pair`` of pairs, ``label``; what ``teacher``,
             ``student``, ``memory`` and ``answer`` name; ``probability`` of the answer, ``student_probability`` and
             ``teacher_probability`` of theirs; ``effect`` of retrieval, one of :data:`EFFECTS`; where there are other
-            answers, ``flip``: what these are instead of them, one of the same; then further columns.
+            answers, ``flip``: what these are instead of them, one of the same; where there is a threshold, ``is_sure``:
+            whether the text is answered; then further columns.
         """
         names, said = np.asarray(self.memory.classes), self.probabilities
         predicted = {voice: values.argmax(axis=1) for voice, values in said.items()}
@@ -209,6 +263,8 @@ class Answers:
         found["effect"] = effects(self.labels, predicted["student"], predicted["answer"])
         if instead_of is not None:
             found["flip"] = effects(self.labels, instead_of.predicted["answer"], predicted["answer"])
+        if self.threshold is not None:
+            found["is_sure"] = self.is_sure
         return rows_with(self.encoded.table, found)
 
 

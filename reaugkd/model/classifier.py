@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.measures.metrics import METRICS
+from reaugkd.measures.selective import PROBABILITY, Threshold, choose_threshold
 from reaugkd.method.answers import Answers, EncodedTexts, answer
 from reaugkd.method.keys import Key, fit_keys_by_split
 from reaugkd.method.memory import Memory
@@ -64,6 +65,8 @@ class ReAugKDClassifier:
         The model card, Markdown.
     epochs : TrainingEpochs or None
         Where some of the memories lay after each epoch of the student's training.
+    threshold : Threshold or None
+        From which score on a text is answered and not left to a person; :meth:`with_threshold` chooses one.
 
     Notes
     -----
@@ -88,6 +91,7 @@ class ReAugKDClassifier:
     teacher: TextClassifier | None = None
     card: str = ""
     epochs: TrainingEpochs | None = None
+    threshold: Threshold | None = None
 
     @classmethod
     def tune(cls, student: TextClassifier, memory: Memory, task: "Task", recipe: Recipe | None = None) -> Self:
@@ -328,7 +332,7 @@ class ReAugKDClassifier:
         Answers
             The answers, with what every key found.
         """
-        return answer(encoded, self.memory, pool or self.pool)
+        return replace(answer(encoded, self.memory, pool or self.pool), threshold=self.threshold)
 
     def predict_proba(
         self,
@@ -375,6 +379,40 @@ class ReAugKDClassifier:
         """Return the names of the most probable classes, shape (N,); the arguments are those of predict_proba."""
         probabilities = self.predict_proba(texts, k=k, retrieval_weight=retrieval_weight, temperature=temperature)
         return self.classes_[probabilities.argmax(axis=1)]
+
+    def is_sure(self, texts: Sequence[Text]) -> NDArray[np.bool_]:
+        """Return whether each text reaches the model's threshold, shape (N,); leave the others to a person."""
+        return self.answer(self.encode(texts)).is_sure
+
+    def with_threshold(self, accuracy: float, by: str = PROBABILITY) -> Self:
+        """Choose on the validation rows which texts are left to a person.
+
+        Parameters
+        ----------
+        accuracy : float
+            What is wanted of the validation rows that are answered, from 0 to 1; as many as possible are.
+        by : str
+            ``"probability"``: the least sure are left to a person; the name of a key: those that are farthest from all
+            memories by it.
+
+        Returns
+        -------
+        ReAugKDClassifier
+            The same model with its threshold.
+
+        Raises
+        ------
+        ReAugKDError
+            If the model carries no evaluation rows, has no such key, or no threshold reaches the accuracy.
+
+        Examples
+        --------
+        >>> careful = model.with_threshold(0.9)
+        >>> careful.is_sure(["some iron and zinc"])
+        array([ True])
+        """
+        answers = self.answer(self.encode_rows(self.held_out(["validation"])))
+        return replace(self, threshold=choose_threshold(answers.scores(by), answers.right, accuracy, by))
 
     def explain(
         self,

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from reaugkd.measures.selective import PROBABILITY, Threshold
 from reaugkd.method.answers import Answers
 from reaugkd.method.pool import SMOOTHING, KeySettings, Pool
 from reaugkd.texts import Text, row_in_one_line
@@ -121,6 +122,8 @@ class Explanation:
         The keys of the pool, also those of weight 0.
     embedding : (d,) float32
         x, of length 1.
+    threshold : Threshold or None
+        From which score on a text is answered; each one where there is none.
 
     Examples
     --------
@@ -142,6 +145,19 @@ class Explanation:
     new_classes_part: float
     keys: list[KeyPart]
     embedding: NDArray[np.float32]
+    threshold: Threshold | None = None
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the text reaches the model's threshold; if not, it is left to a person."""
+        return self.threshold is None or self.score >= self.threshold.least
+
+    @property
+    def score(self) -> float:
+        """What the threshold is for: the probability of the answer, or the cosine of a key's nearest memory."""
+        if self.threshold is None or self.threshold.by == PROBABILITY:
+            return float(self.probabilities.max())
+        return next(key.neighbours[0].similarity for key in self.keys if key.name == self.threshold.by)
 
     @property
     def student_label(self) -> str:
@@ -215,6 +231,7 @@ class Explanation:
             "text": self.text,
             "label": self.label,
             "runner_up": self.runner_up,
+            "is_sure": self.is_sure,
             "probabilities": self._by_class(self.probabilities),
             "student": self._by_class(self.student_probabilities),
             "memory": self._by_class(self.memory_probabilities),
@@ -299,6 +316,7 @@ def explain(answers: Answers, row: int = 0) -> Explanation:
         new_classes_part=0.0 if among_known else lead - student_part - sum(key.part for key in keys),
         keys=keys,
         embedding=encoded.embeddings[row],
+        threshold=answers.threshold,
     )
 
 

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.files import check_writable, column_matrix, explain_disk_errors, matrix_column, read_text_file
+from reaugkd.measures.selective import PROBABILITY, Threshold
 from reaugkd.method.encoder_key import EncoderKey
 from reaugkd.method.keys import ALIGNED, ENCODER, TEXT, AlignedKey, Key
 from reaugkd.method.memory import Memory
@@ -184,9 +185,12 @@ def read_model(folder: str | Path) -> dict[str, Any]:
         }
         keys = {name: load_key[name](folder / KEYS_FOLDER) for name in memory.keys}
         pool = _read_pool(about["pool"])
+        threshold = Threshold(**about["threshold"]) if about.get("threshold") else None
         # The student may know fewer classes than the memory, to which some can be added alone.
         if student.classifier.out_features > len(settings.label_names) or pool.keys.keys() != keys.keys():
             raise ValueError("classes or keys of the parts differ")
+        if threshold is not None and threshold.by not in (PROBABILITY, *keys):
+            raise ValueError("the threshold is of a key that is not there")
         return {
             "settings": settings,
             "pool": pool,
@@ -200,6 +204,7 @@ def read_model(folder: str | Path) -> dict[str, Any]:
             "teacher": optional(f"{TEACHER_FOLDER}/config.json", lambda path: load_encoder(path.parent)),
             "card": read_text(folder / CARD_FILE),
             "epochs": optional(EPOCHS_FILE, TrainingEpochs.load),
+            "threshold": threshold,
         }
     except (KeyError, TypeError, ValueError, OSError, pa.ArrowException, SafetensorError) as error:
         raise ReAugKDError(f"The model in {str(folder)!r} is damaged; train or copy it again.") from error
@@ -226,7 +231,7 @@ def read_settings_file(folder: str | Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``format_version``, ``model``, ``pool`` and ``files``.
+        ``format_version``, ``model``, ``pool``, ``threshold`` (left out in older folders) and ``files``.
 
     Raises
     ------
@@ -308,6 +313,7 @@ def _write_files(model: "ReAugKDClassifier", folder: Path) -> None:
         "format_version": FORMAT_VERSION,
         "model": asdict(model.settings),
         "pool": asdict(model.pool),
+        "threshold": None if model.threshold is None else asdict(model.threshold),
         "files": {name: _sha256(folder / name) for name in names if name not in _EDITABLE},
     }
     _write_json(about, folder / SETTINGS_FILE)

@@ -9,6 +9,7 @@ from reaugkd.analysis import refit
 from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.analysis.refit import refit_pool, with_encoder_key
 from reaugkd.errors import ReAugKDError
+from reaugkd.measures.selective import Threshold
 from reaugkd.method import choice
 from reaugkd.method.choice import choose_pool
 from reaugkd.method.keys import fit_keys
@@ -163,3 +164,8 @@ def test_a_card_in_a_persons_own_words_is_left_alone(toy_model):
 def test_a_model_without_evaluation_rows_says_so(toy_model):
     with pytest.raises(ReAugKDError, match="carries no evaluation rows"):
         refit_pool(replace(toy_model, evaluation_rows=None))
+
+
+def test_a_threshold_is_chosen_anew_for_the_answers_of_the_new_pool(unsure_model, enough_rows):
+    careful = replace(unsure_model, threshold=Threshold("probability", 0.99, 0.6))
+    assert refit_pool(careful).threshold == refit_pool(unsure_model).with_threshold(0.6).threshold

@@ -76,6 +76,7 @@ def test_several_texts_are_classified_in_their_order(client, toy_model):
     texts = ["iron and steel", "plum and pear", "rain"]
     said = client.predict(texts, api_name="/predict")
     assert [row["label"] for row in said] == toy_model.predict(texts).tolist()
+    assert [row["is_sure"] for row in said] == [True] * 3  # it has no threshold
     assert [row["probability"] for row in said] == pytest.approx(toy_model.predict_proba(texts).max(axis=1), abs=1e-5)
     with pytest.raises(AppError, match="257 texts are too many"):
         client.predict(["iron"] * 257, api_name="/predict")

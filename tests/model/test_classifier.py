@@ -343,3 +343,34 @@ def test_a_typing_error_is_not_answered_by_the_hubs_own_words(monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
     with pytest.raises(ReAugKDError, match="neither a folder nor a model on the hub called 'runs/shoptlk'; train"):
         ReAugKDClassifier.from_pretrained("runs/shoptlk")
+
+
+@pytest.mark.parametrize("by", ["probability", "text"])
+def test_a_threshold_is_chosen_on_the_validation_rows_and_told_wherever_a_text_is_answered(puzzled_model, by):
+    validation, test = (puzzled_model.held_out([split]) for split in ("validation", "test"))
+    answers = puzzled_model.answer(puzzled_model.encode_rows(validation))
+    wanted = answers.right.mean() + 0.01
+    careful = puzzled_model.with_threshold(wanted, by)
+    sure = answers.scores(by) >= careful.threshold.least
+    assert answers.right[sure].mean() >= wanted
+    of_test = careful.answer(careful.encode_rows(test))
+    texts = test["text"].tolist()
+    told = careful.is_sure(texts)
+    assert 0 < told.sum() < len(told)
+    np.testing.assert_array_equal(told, of_test.is_sure)
+    assert of_test.table()["is_sure"].tolist() == told.tolist()
+    for text, is_sure in list(zip(texts, told.tolist(), strict=True))[:8]:
+        explanation = careful.explain(text)
+        assert explanation.is_sure == explanation.as_dict()["is_sure"] == is_sure
+        nearest = {key.name: key.neighbours[0].similarity for key in explanation.keys}
+        assert explanation.score == pytest.approx(nearest.get(by, explanation.probabilities.max()))
+
+
+def test_without_a_threshold_each_text_is_answered(puzzled_model):
+    assert puzzled_model.is_sure(["an apple", "some iron"]).tolist() == [True, True]
+    assert puzzled_model.explain("an apple").is_sure
+
+
+def test_a_threshold_by_a_key_that_is_not_there_is_refused(puzzled_model):
+    with pytest.raises(ReAugKDError, match="no score 'smell'; choose one of probability, aligned, text"):
+        puzzled_model.with_threshold(0.5, "smell")

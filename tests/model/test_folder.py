@@ -17,6 +17,7 @@ from transformers import AutoModel, AutoTokenizer
 from reaugkd.analysis.refit import with_encoder_key
 from reaugkd.errors import ReAugKDError
 from reaugkd.files import explain_disk_errors
+from reaugkd.measures.selective import Threshold
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model import folder as model_folder
 from reaugkd.model.classifier import ReAugKDClassifier
@@ -173,6 +174,19 @@ def test_the_teacher_is_kept_or_left_out_by_choice(toy_model, tmp_path):
     assert ReAugKDClassifier.from_pretrained(tmp_path / "left").teacher is None
 
 
+def test_a_threshold_is_kept_and_a_folder_from_before_there_were_any_opens(puzzled_model, tmp_path):
+    careful = replace(puzzled_model, threshold=Threshold("text", 0.625, 0.9))
+    careful.save_pretrained(tmp_path / "model")
+    loaded = ReAugKDClassifier.from_pretrained(tmp_path / "model")
+    assert loaded.threshold == careful.threshold
+    assert loaded.is_sure(TEXTS).tolist() == careful.is_sure(TEXTS).tolist()
+    path = tmp_path / "model" / "reaugkd.json"
+    about = json.loads(path.read_text())
+    del about["threshold"]
+    path.write_text(json.dumps(about))
+    assert ReAugKDClassifier.from_pretrained(tmp_path / "model").threshold is None
+
+
 def test_optional_parts_may_be_absent(toy_model, tmp_path):
     bare = replace(toy_model, teacher=None, maps=None, evaluation_rows=None, projection_head=None, metrics={}, card="")
     write_model(bare, tmp_path / "bare")
@@ -224,9 +238,10 @@ def test_a_damaged_settings_file_is_one_sentence(copy, content):
         lambda about: about["pool"]["keys"]["text"].update(k="many"),
         lambda about: about["pool"]["keys"].pop("aligned"),
         lambda about: about["pool"].update(unknown=1),
+        lambda about: about.update(threshold={"by": "smell", "least": 0.5, "accuracy": 0.9}),
         lambda about: about["files"].pop("model.safetensors") and about.update(model=None),
     ],
-    ids=["lacking", "type", "fewer classes", "more classes", "unknown", "k", "key", "pool", "none"],
+    ids=["lacking", "type", "fewer classes", "more classes", "unknown", "k", "key", "pool", "threshold", "none"],
 )
 def test_settings_that_make_no_model_are_refused_in_one_sentence(copy, change):
     about = json.loads((copy / "reaugkd.json").read_text())
