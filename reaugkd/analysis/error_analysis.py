@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from reaugkd.analysis.significance import drawn_differences, interval, score_interval
 from reaugkd.errors import ReAugKDError
 from reaugkd.measures.calibration import confidence_column, expected_calibration_error, reliability_table
 from reaugkd.measures.metrics import METRICS
@@ -49,7 +50,7 @@ class RowFilter:
         for name, value in self.equal.items():
             matches &= table[name].astype(str) == value
         for name, (low, high) in self.between.items():
-            matches &= ((table[name] > low) | (low <= 0)) & (table[name] <= high)
+            matches &= ((table[name] > low) | ((table[name] == 0) & (low == 0))) & (table[name] <= high)
         if text := self.text.strip():
             texts = table[[name for name in TEXTS if name in table]].astype(str)
             matches &= texts.apply(lambda column: column.str.contains(text, case=False, regex=False)).any(axis=1)
@@ -89,14 +90,17 @@ def summary(answers: Answers, metric: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``rows``; ``score`` and ``calibration_error`` by voice, from 0 to 1; and ``effects``: how many rows
-        have each of :data:`reaugkd.method.answers.EFFECTS`.
+        ``rows``; ``score`` by voice, from 0 to 1, and its 95 % ``interval``; ``gain``, the answer's score less the
+        student's, and the ends of its interval by the paired bootstrap; ``calibration_error`` by voice, from 0 to 1;
+        and ``effects``: how many rows have each of :data:`reaugkd.method.answers.EFFECTS`.
     """
     gold, predicted = answers.labels, answers.predicted
     found = effects(gold, predicted["student"], predicted["answer"])
     return {
         "rows": len(gold),
         "score": {voice: METRICS[metric](gold, numbers) for voice, numbers in predicted.items()},
+        "interval": {voice: score_interval(gold, numbers, metric) for voice, numbers in predicted.items()},
+        "gain": interval(drawn_differences(gold, predicted["answer"], predicted["student"], metric)),
         "calibration_error": {
             voice: expected_calibration_error(values.max(axis=1), predicted[voice] == gold)
             for voice, values in answers.probabilities.items()

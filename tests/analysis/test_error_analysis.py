@@ -91,6 +91,10 @@ def test_the_summary_counts_what_the_table_shows(answers):
     assert found["effects"]["fixed"] == (~before & after).sum()
     assert found["effects"]["broken"] == (before & ~after).sum()
     assert found["effects"]["changed"] == (~before & ~after & (table["student"] != table["answer"])).sum()
+    assert found["gain"].mean == pytest.approx(found["score"]["answer"] - found["score"]["student"])
+    assert found["gain"].low <= found["gain"].mean <= found["gain"].high
+    for voice, (low, high) in found["interval"].items():
+        assert low <= found["score"][voice] <= high
     for voice in ("teacher", "student", "answer"):
         bins, gap = calibration(table, voice), 0.0
         for _, _, rows, confidence, accuracy in bins.itertuples(index=False):
@@ -103,3 +107,16 @@ def test_rows_can_be_named_by_their_number():
     assert RowFilter(rows=[0, 1]).of(table).index.tolist() == [0, 1]
     assert RowFilter(equal={"label": "a"}, rows=[1, 2]).of(table).index.tolist() == [2]
     assert RowFilter(rows=[]).of(table).empty
+
+
+def test_a_lower_end_below_zero_lets_no_row_pass_that_lies_below_it():
+    table = pd.DataFrame({"cosine": [-0.9, -0.2, -0.1, 0.0, 0.3]})
+    assert RowFilter(between={"cosine": (-0.2, 0.3)}).of(table).index.tolist() == [2, 3, 4]
+    assert RowFilter(between={"cosine": (0, 0.3)}).of(table).index.tolist() == [3, 4]
+
+
+def test_some_of_the_answers_are_those_to_the_same_rows_alone(answers):
+    rows = [5, 2, 40]
+    part = answers.part(rows)
+    pd.testing.assert_frame_equal(part.table(), answers.table().iloc[rows])
+    assert summary(part, "accuracy")["score"]["answer"] == answers.right[rows].mean()

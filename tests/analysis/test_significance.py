@@ -5,8 +5,16 @@ import pytest
 from scipy import stats
 from sklearn.metrics import matthews_corrcoef
 
-from reaugkd.analysis.significance import drawn, drawn_differences, interval, mcnemar
+from reaugkd.analysis.significance import (
+    accuracy_interval,
+    drawn,
+    drawn_differences,
+    interval,
+    mcnemar,
+    score_interval,
+)
 from reaugkd.errors import ReAugKDError
+from reaugkd.measures.metrics import METRICS
 
 
 def paired_bootstrap(*given, **options):
@@ -88,3 +96,24 @@ def test_mcnemar_is_a_fair_coin_over_the_examples_that_differ():
 def test_mcnemar_of_equal_predictions_is_one():
     labels = np.asarray([0, 1, 1])
     assert mcnemar(labels, labels, labels) == 1
+
+
+def test_the_interval_of_an_accuracy_is_wilsons_and_never_a_point():
+    z, rate = 1.959963984540054, 7 / 9
+    middle = (rate + z**2 / 18) / (1 + z**2 / 9)
+    half = z * np.sqrt(rate * (1 - rate) / 9 + z**2 / (4 * 81)) / (1 + z**2 / 9)
+    assert accuracy_interval(7, 9) == pytest.approx((middle - half, middle + half))
+    assert accuracy_interval(9, 9)[0] < 0.75
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "accuracy_and_f1", "matthews_correlation"])
+def test_the_interval_of_a_score_holds_the_score_and_narrows_with_rows(metric):
+    generator = np.random.default_rng(1)
+    labels = generator.integers(0, 2, 400)
+    predictions = np.where(generator.random(400) < 0.8, labels, 1 - labels)
+    widths = []
+    for rows in (40, 400):
+        low, high = score_interval(labels[:rows], predictions[:rows], metric)
+        assert low < METRICS[metric](labels[:rows], predictions[:rows]) < high
+        widths.append(high - low)
+    assert widths[1] < widths[0] / 2
