@@ -19,7 +19,7 @@ EACH: dict[str, Any] = {**ASKING, "trigger_mode": "multiple"}  # of several quic
 AT_ONCE: dict[str, Any] = ASKING | {"concurrency_id": None, "concurrency_limit": None}  # it waits for no other
 ALL_ROWS: dict[str, Any] = LATEST | {"concurrency_id": "rows"}  # takes seconds: a typed text does not wait for it
 MAPS: dict[str, Any] = LATEST | {"concurrency_id": "maps"}
-NO_INPUTS = ("_", "event", "state", "path")  # unused, what happened, the link so far, the file to write
+NO_INPUTS = ("_", "event", "state", "path", "texts")  # what is no component: what happened, the link so far, …
 IN_PAGE: dict[str, Any] = {"api_visibility": "private"}  # a script of the page: the server is not asked
 Updates = dict[Any, Any]  # what a listener returns: values by component
 

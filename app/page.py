@@ -13,12 +13,12 @@ from reaugkd.plots.links import PageState
 from .address import keep_address, linked_model, linked_state
 from .computed import import_analysis
 from .endpoints import add_endpoints
-from .listening import ALL_ROWS, ASKING, AT_ONCE, LATEST, MAPS, Updates, by_name, inputs_of, listen
+from .listening import ALL_ROWS, ASKING, AT_ONCE, IN_PAGE, LATEST, MAPS, Updates, by_name, inputs_of, listen
 from .menu import ModelMenu
 from .model_job import ModelJob
 from .parts.maps_panel import MapsPanel
 from .parts.typed_text import read_boxes
-from .scripts import source
+from .scripts import script, source
 from .views.compare import CompareView
 from .views.errors import ErrorsView
 from .views.label import LabelView
@@ -96,6 +96,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
             _fill_when_opened(tab, view, name, chosen, opened)
         linkable = {key: views[key][1] for key in ("query", "errors", "memory", "compare")}
         views["label"][1].to_memory.click(lambda: gr.Tabs(selected="memory"), None, tabs, **AT_ONCE)
+        _ask_on_query(views["errors"][1], query, tabs, opened)
         keep_address(linkable, maps, name, opened)
         add_endpoints(menu)
     return page
@@ -108,6 +109,18 @@ def _in_tab(title: str, make: Callable[[], Any], opened: gr.State) -> tuple[gr.T
     # Through the queue: a browser learns of a state's change only by events that went through it.
     tab.select(partial(str, tab.id), None, opened, **AT_ONCE)
     return tab, view
+
+
+def _ask_on_query(errors: ErrorsView, query: QueryView, tabs: gr.Tabs, opened: gr.State) -> None:
+    """Ask a row that is opened on Errors on the page Query, at its top."""
+
+    def ask(shown: Any, row: int, **asked: Any) -> Updates:
+        answered = query.put(texts=errors.opened_texts(shown, row), **asked)
+        return {tabs: gr.Tabs(selected="query"), opened: "query", **answered}
+
+    inputs = {"shown": errors.shown, "row": errors.row, **inputs_of(query, query.put)}
+    put = by_name(errors.ask.click, ask, inputs, [tabs, opened, *query.put_in], **LATEST)
+    put.then(None, js=script("scroll_to", element="#views", block="start"), **IN_PAGE)
 
 
 def _watch_training(page: gr.Blocks, job: ModelJob, training: TrainingView) -> gr.State:

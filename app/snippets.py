@@ -16,6 +16,7 @@ IMPORTS = {
     "reaugkd.method.answers": ("changed_answers",),
     "reaugkd.analysis.comparison": ("compare", "comparison_in_words"),
     "reaugkd.analysis.error_analysis": ("RowFilter", "confusion", "summary"),
+    "reaugkd.analysis.slices": ("sliceable_table", "slices"),
     "reaugkd.analysis.memory_audit": ("memories",),
     "reaugkd.analysis.edits": ("Edit", "apply_patch"),
     "reaugkd.analysis.refit": ("refit_pool",),

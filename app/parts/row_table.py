@@ -30,9 +30,9 @@ WIDTHS = {
 }
 
 
-def listed_html(which: str, rows: int) -> str:
-    """Say which rows are listed, and how many."""
-    return render("listed", which=which, rows=rows, most=MAX_ROWS)
+def listed_html(which: str, rows: int, of: int = 0) -> str:
+    """Say which rows are listed, and how many; of how many, where not all are."""
+    return render("listed", which=which, rows=rows, of=of if of != rows else 0, most=MAX_ROWS)
 
 
 def whose_label(row: "Row") -> str:

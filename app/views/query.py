@@ -141,10 +141,11 @@ class QueryView:
         texts, edit, settings = [self.text, self.text_pair], [self.edited, self.edited_pair], self.more_inputs.values()
         shown: list[Any] = [self.question, self.message, self.flipped, self.answer, self.beside, self.table]
         shown += [self.changes, self.back, self.code, self.maps.map, self.maps.small, *edit]
+        self.put_in = [*texts, *shown]
         on_typing(texts, self._ask, inputs_of(self, self._ask), shown)
         on_typing(edit, self._edit, inputs_of(self, self._edit), shown)
-        listen(self, self.examples.click, self._pick, [*texts, *shown], **LATEST)
-        listen(self, self.maps.ask.click, self._ask_point, [*texts, *shown], **LATEST)
+        listen(self, self.examples.click, self._pick, self.put_in, **LATEST)
+        listen(self, self.maps.ask.click, self._ask_point, self.put_in, **LATEST)
         self.sliders.on_move(self._drawn, inputs_of(self, self._drawn), shown)
         listen(self, self.table.strike, self._strike, shown, **EACH)
         listen(self, self.table.relabel, self._relabel, shown, **EACH)
@@ -200,13 +201,14 @@ class QueryView:
         return self._asked(name, (text, text_pair), **sliders)
 
     def _pick(self, name: str, examples: int, **sliders: Any) -> Updates:
-        return self._put(name, two_parts(example_texts(self.menu.get(name))[examples]), **sliders)
+        return self.put(name, two_parts(example_texts(self.menu.get(name))[examples]), **sliders)
 
     def _ask_point(self, name: str, point: int, **sliders: Any) -> Updates:
         """Ask the text that is opened on the maps."""
-        return self._put(name, self.maps.text_of(name, point), **sliders)
+        return self.put(name, self.maps.text_of(name, point), **sliders)
 
-    def _put(self, name: str, texts: tuple[str, str], **sliders: Any) -> Updates:
+    def put(self, name: str, texts: tuple[str, str], **sliders: Any) -> Updates:
+        """Put a text into the boxes and answer it."""
         return {self.text: texts[0], self.text_pair: texts[1], **self._asked(name, texts, **sliders)}
 
     def _edit(self, name: str, question: Question | None, edited: str, edited_pair: str, **sliders: Any) -> Updates:

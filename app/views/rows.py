@@ -69,7 +69,7 @@ def in_words(chosen: Mapping[str, Any]) -> list[str]:
     """Say which rows the arguments of a row filter let pass; nothing where they let all pass."""
     equal = chosen.get("equal", {})
     words = ["answered differently" if name == "differs" else f"{name} = {value}" for name, value in equal.items()]
-    words += [f"{name} {low:.1f} to {high:.1f}" for name, (low, high) in chosen.get("between", {}).items()]
+    words += [f"{name} {low:.3g} to {high:.3g}" for name, (low, high) in chosen.get("between", {}).items()]
     words += [f"“{chosen['text'].strip()}” in the text"] if chosen.get("text", "").strip() else []
     return words + (["selected on the maps"] if chosen.get("rows") else [])
 
@@ -91,10 +91,18 @@ class RowsView:
         self.shown = gr.State(None)
 
     def _place_list(self, **buttons: str) -> None:
-        """Place the list, with further buttons by what they are called and what stands on them."""
+        """Place the list below what says which rows are in it."""
+        self._place_search()
+        self._place_rows(**buttons)
+
+    def _place_search(self) -> None:
+        """Place what says which rows are listed, and the box that searches them."""
         with gr.Row():
             self.chosen = gr.HTML(elem_id=f"{self.view}-chosen")
             self.holds = gr.Textbox("", label="Text holds", max_lines=1, min_width=260, elem_id=f"{self.view}-holds")
+
+    def _place_rows(self, **buttons: str) -> None:
+        """Place the rows, with further buttons by what they are called and what stands on them."""
         small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 160}
         with gr.Row():
             self.buttons = {
@@ -175,6 +183,10 @@ class RowsView:
     def _save(self, path: Any, shown: Any) -> None:
         self._found(shown).to_csv(path, index=False)
 
+    def _count(self, shown: Any) -> int:  # noqa: ARG002
+        """Return of how many rows some are listed; 0 is not said."""
+        return 0
+
     def _words(self, shown: Any) -> list[str]:
         return in_words(shown.chosen)
 
@@ -187,7 +199,7 @@ class RowsView:
         listed = rows.drop(columns=list(self.unlisted), errors="ignore")
         return {
             self.shown: shown,
-            self.chosen: listed_html(", ".join(self._words(shown)) or "all rows", len(rows)),
+            self.chosen: listed_html(", ".join(self._words(shown)) or "all rows", len(rows), self._count(shown)),
             self.rows: row_table(listed, visible=len(rows) > 0),
         }
 

@@ -59,8 +59,8 @@ def coverage_table(scores: NDArray[np.floating], right: NDArray[np.bool_]) -> pd
     Returns
     -------
     DataFrame
-        A row for each threshold: ``least``, the lowest score that is answered, midway between two scores; ``rows`` and
-        their ``share`` that are answered; their ``accuracy``.
+        A row for each threshold: ``least``, the lowest score that is answered; ``rows`` and their ``share`` that are
+        answered; their ``accuracy``.
 
     Examples
     --------
@@ -69,17 +69,10 @@ def coverage_table(scores: NDArray[np.floating], right: NDArray[np.bool_]) -> pd
     [1.0, 1.0, 0.67]
     """
     order = np.argsort(-scores, kind="stable")
-    ordered, rows = np.asarray(scores, dtype=np.float64)[order], np.arange(1, len(order) + 1)
-    next_ones = np.append(ordered[1:], -np.inf)
-    table = pd.DataFrame(
-        {
-            "least": np.append((ordered[:-1] + ordered[1:]) / 2, EVERY)[: len(order)],
-            "rows": rows,
-            "share": rows / max(1, len(rows)),
-            "accuracy": np.cumsum(right[order]) / rows,
-        }
-    )
-    return table[ordered > next_ones].reset_index(drop=True)
+    rows = np.arange(1, len(order) + 1)
+    found = {"least": np.asarray(scores, dtype=np.float64)[order], "rows": rows, "share": rows / max(1, len(rows))}
+    table = pd.DataFrame(found | {"accuracy": np.cumsum(right[order]) / rows})
+    return table.drop_duplicates("least", keep="last", ignore_index=True)
 
 
 def choose_threshold(scores: NDArray[np.floating], right: NDArray[np.bool_], accuracy: float, by: str) -> Threshold:
@@ -99,7 +92,7 @@ def choose_threshold(scores: NDArray[np.floating], right: NDArray[np.bool_], acc
     Returns
     -------
     Threshold
-        It answers at least ten of the rows.
+        It answers at least ten of the rows, and lies midway between two scores.
 
     Raises
     ------
@@ -115,4 +108,6 @@ def choose_threshold(scores: NDArray[np.floating], right: NDArray[np.bool_], acc
             f"At no threshold are {100 * accuracy:g} % of the answers to the {len(scores):,} validation rows right"
             f"{best}; ask for less."
         )
-    return Threshold(by, float(reached["least"].iloc[-1]), float(accuracy))
+    lowest = reached.index[-1]
+    is_every = lowest == len(table) - 1
+    return Threshold(by, EVERY if is_every else float(table["least"].iloc[lowest : lowest + 2].mean()), float(accuracy))

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from reaugkd.measures.selective import FEWEST_ANSWERED
 from reaugkd.model.card import METHOD_NAMES
 from reaugkd.plots.charts import (
     OTHER_COLOUR,
@@ -17,12 +18,14 @@ from reaugkd.plots.charts import (
     add_points,
     class_colours,
     escaped,
+    lines_figure,
     shortened,
     styled,
 )
 from reaugkd.texts import row_in_one_line
 
 if TYPE_CHECKING:  # a page that draws does not wait for torch
+    from reaugkd.measures.selective import Threshold
     from reaugkd.model.explanation import Explanation
     from reaugkd.model.maps import ProjectionMaps, TrainingEpochs
 
@@ -151,6 +154,41 @@ def ablations_figure(metrics: Mapping[str, Any]) -> go.Figure:
     figure.update_yaxes(title="method")
     figure.update_xaxes(title=f"{metrics['metric'].replace('_', ' ')} on test, percent", rangemode="tozero")
     return styled(figure, f"Best student: {best}, {scores[best]:.1f} (teacher {scores['Teacher']:.1f})")
+
+
+def coverage_figure(tables: Mapping[str, pd.DataFrame], threshold: "Threshold | None" = None) -> go.Figure:
+    """Draw the accuracy of what is answered against its share, when the others are left to a person.
+
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+        By the name of some rows, as :func:`reaugkd.measures.selective.coverage_table` gives it; the rows that the
+        threshold was chosen on first. Where fewer than ten rows are answered, nothing is drawn.
+    threshold : Threshold, optional
+        Marked on each line; its effect on the last one is the title.
+
+    Returns
+    -------
+    Figure
+        A line for each table.
+    """
+    drawn = {name: table[table["rows"] >= min(FEWEST_ANSWERED, len(table))] for name, table in tables.items()}
+    lines = {
+        name: ((100 * table["share"]).tolist(), (100 * table["accuracy"]).tolist()) for name, table in drawn.items()
+    }
+    title = "The fewer are answered, the more of them should be right"
+    figure = lines_figure(lines, "answered, percent of the rows", "right of these, percent", title)
+    figure.update_traces(mode="lines", hovertemplate="%{x:.0f} % answered: %{y:.1f} % right")
+    least = 0.0 if threshold is None else threshold.least
+    for (name, table), colour in zip(tables.items() if threshold else (), PALETTE, strict=False):
+        reached = table[table["least"] >= least].tail(1)
+        title = f"At the threshold none of the {name} are answered"
+        for x, y in (100 * reached[["share", "accuracy"]]).to_numpy().tolist():
+            mark = {"color": colour, "size": 12, "symbol": "diamond", "line": {"color": TEXT_COLOUR, "width": 1}}
+            figure.add_scatter(x=[x], y=[y], mode="markers", marker=mark, showlegend=False, hovertext=name)
+            title = f"At the threshold {x:.0f} % of the {name} are answered, {y:.1f} % of these right"
+    figure.update_xaxes(range=[0, 102])
+    return styled(figure, escaped(title))
 
 
 def maps_figure(

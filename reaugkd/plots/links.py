@@ -13,13 +13,13 @@ from reaugkd.errors import ReAugKDError
 VIEWS = ("query", "errors", "memory", "label", "compare", "train", "learn")
 OF_VIEW = {
     "query": ("edited", "edited_pair", "struck", "relabelled"),
-    "errors": ("split", "effect", "column", "value", "confidence", "holds", "picked"),
+    "errors": ("split", "effect", "column", "value", "confidence", "holds", "by", "wanted", "picked"),
     "memory": ("show", "holds"),
     "compare": ("second", "second_by", "second_weight", "split", "holds", "picked"),
 }
-"""Further settings of a view, by their names; ``holds`` is a part of a text, ``picked`` a filter of rows as JSON,
-``edited`` a second text to answer beside the first, ``struck`` and ``relabelled`` as :func:`struck_in_link` gives
-them."""
+"""Further settings of a view, by their names; ``holds`` is a part of a text, ``picked`` a filter of rows as JSON (in
+the view errors one for each figure, as :func:`picks_of_link` reads them), ``edited`` a second text to answer beside the
+first, ``struck`` and ``relabelled`` as :func:`struck_in_link` gives them."""
 SHOWN = 40  # characters of a wrong value, in a message
 MOST_SELECTED = 1_000_000  # a link of a few characters could name more points than fit into memory
 
@@ -111,6 +111,31 @@ def filter_of_link(text: str) -> dict[str, Any]:
     equal = {name: str(value) for name, value in given.get("equal", {}).items()}
     between = {name: [float(low), float(high)] for name, (low, high) in given.get("between", {}).items()}
     return {name: value for name, value in {"equal": equal, "between": between}.items() if value}
+
+
+def picks_of_link(text: str) -> dict[str, dict[str, Any]]:
+    """Read the filters of rows in a link to the view errors.
+
+    Parameters
+    ----------
+    text : str
+        The link's ``picked``: by the name of a figure, a filter as :func:`filter_of_link` reads it, or one such filter
+        alone, which reaches all figures.
+
+    Returns
+    -------
+    dict of str to dict
+        The filters by figure; that of no figure is called ``link``.
+
+    Examples
+    --------
+    >>> picks_of_link('{"confusion": {"equal": {"label": "metal"}}}')
+    {'confusion': {'equal': {'label': 'metal'}}}
+    """
+    alone, given = filter_of_link(text), json.loads(text or "{}")
+    figures = [name for name, each in given.items() if isinstance(each, dict) and name not in ("equal", "between")]
+    named = {name: filter_of_link(json.dumps(given[name])) for name in figures}
+    return {name: pick for name, pick in {**named, "link": alone}.items() if pick}
 
 
 def struck_in_link(struck: Sequence[int], relabelled: Mapping[int, str]) -> dict[str, str]:
@@ -227,7 +252,7 @@ READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "temperature": (_within(1e-9, 1e9), "a number above 0"),
     "selected": _NUMBERS,
     "struck": _NUMBERS,
-    "picked": (filter_of_link, "a JSON object of conditions"),
+    "picked": (picks_of_link, "a JSON object of conditions"),
     "relabelled": (_labels, "a JSON object of numbers and labels"),
 }
 """How a setting is read, and what it should be; all others are text."""

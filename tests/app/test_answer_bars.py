@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from app.parts.answer_bars import answer_bars, what_happened
+from reaugkd.measures.selective import Threshold
 from reaugkd.method.answers import answer
 from reaugkd.model.explanation import explain
 
@@ -215,3 +216,13 @@ def test_names_are_shown_as_text(explanation):
     written = answer_bars(nasty)
     assert not re.search(r"<b>|[{}$]|<i>", written)
     assert "&lt;b&gt;" in written
+
+
+def test_a_text_below_the_models_threshold_is_said_to_be_left_to_a_person(explanation):
+    careful = replace(explanation, threshold=Threshold("probability", 0.999, 0.9))
+    probability = max(explanation.probabilities)
+    left = f" The model leaves this text to a person: its probability, {probability:.2f}, is below the threshold, 1.00."
+    assert what_happened(careful) == what_happened(explanation) + left
+    by_key = replace(explanation, threshold=Threshold("text", 1.0, 0.9))
+    assert "its nearest memory by the text key, 0." in what_happened(by_key)
+    assert "left to a person" not in what_happened(replace(explanation, threshold=Threshold("text", -1.0, 0.9)))

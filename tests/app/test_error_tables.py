@@ -35,6 +35,7 @@ def table_of(labels, answers, probabilities=None):
 
 def flips_of(flips):
     figures = {"score": {"student": 0.5, "answer": 0.75}, "rows": 6, "effects": {"fixed": 2, "broken": 1, "changed": 0}}
+    figures |= {"interval": {"student": (0.2, 0.8), "answer": (0.3, 0.9)}, "gain": Interval(0.25, -0.1, 0.5)}
     return summary_html(figures, "macro_f1", flips, "rows")
 
 

@@ -11,6 +11,7 @@ from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.analysis.error_analysis import RowFilter, confusion, summary
 from reaugkd.analysis.memory_audit import SHOWS, memories
 from reaugkd.analysis.refit import refit_pool
+from reaugkd.analysis.slices import sliceable_table, slices
 from reaugkd.analysis.what_if import WhatIf, explain_what_if
 from reaugkd.method.answers import changed_answers
 from reaugkd.method.pool import KeySettings, Pool
@@ -102,12 +103,12 @@ def test_what_is_as_chosen_is_left_out():
 )
 def test_the_code_of_the_errors_gives_figures_matrix_and_listed_rows(model, folder, split, chosen):
     found = run(errors_code(folder, split, 4, 0.6, 0.05, chosen))
-    encoded = rows_of(model, split)
-    encoded = encoded.part(chosen["rows"]) if chosen.get("rows") else encoded  # as the page answers no others
-    answers = model.answer(encoded, model.pool.overridden(4, 0.6, 0.05))
-    assert found["figures"] == summary(answers, "accuracy")
-    pd.testing.assert_frame_equal(found["counts"], confusion(answers.table(), tuple(model.classes_)))
-    pd.testing.assert_frame_equal(found["rows"], RowFilter(**chosen).of(answers.table()))
+    answers = model.answer(rows_of(model, split), model.pool.overridden(4, 0.6, 0.05))
+    rows = RowFilter(**chosen).of(sliceable_table(answers))
+    pd.testing.assert_frame_equal(found["rows"], rows)
+    assert found["figures"] == (summary(answers.part(rows.index), "accuracy") if len(rows) else {})
+    pd.testing.assert_frame_equal(found["counts"], confusion(rows, tuple(model.classes_)))
+    pd.testing.assert_frame_equal(found["worst"], slices(rows))
 
 
 def test_the_code_of_selected_rows_has_the_figures_of_these(folder):
@@ -117,7 +118,7 @@ def test_the_code_of_selected_rows_has_the_figures_of_these(folder):
 
 
 def test_the_code_of_the_answers_that_sliders_flip_lists_them(model, folder, encoded):
-    table = model.answer(encoded, model.pool.overridden(4, 1.0, 0.05)).table(model.answer(encoded))
+    table = sliceable_table(model.answer(encoded, model.pool.overridden(4, 1.0, 0.05)), model.answer(encoded))
     for kind in ("fixed", "broken"):
         found = run(errors_code(folder, "test", 4, 1.0, 0.05, {"equal": {"flip": kind}}))["rows"]
         pd.testing.assert_frame_equal(found, table[table["flip"] == kind])

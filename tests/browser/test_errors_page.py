@@ -59,7 +59,21 @@ def test_a_cell_a_combination_a_bin_and_a_filter_list_their_rows_and_a_row_its_n
         count = re.findall(r"\d+", button.inner_text())[-1]
         button.click()
         expect(listed).to_have_text(count)
+        expect(page.locator("#errors-summary")).to_contain_text(f"percent of {count} rows")
+        expect(page.locator(buttons).first).to_have_attribute("aria-pressed", "true")
+        page.locator("#errors-all").click()
+        expect(listed).to_have_text(str(len(table)))
+    count = page.locator("#errors-slices tbody .number").first.inner_text()
+    page.locator("#errors-slices tbody [data-pick]").first.click()
+    expect(listed).to_have_text(count)
+    page.locator("#errors-slices").get_by_role("button", name="rows").click()
+    counts = page.locator("#errors-slices tbody td:nth-child(3)")
+    expect(page.locator("#errors-slices th[aria-sort=ascending]")).to_have_text("rows")
+    found = [int(words) for words in counts.all_inner_texts()]
+    assert found == sorted(found)
     page.locator("#errors-all").click()
+    expect(page.locator("#errors-slices [aria-pressed=true]")).to_have_count(0)
+    expect(page.locator("#errors-slices th[aria-sort=ascending]")).to_have_text("rows")  # a new table keeps the order
     expect(listed).to_have_text(str(len(table)))
     page.locator("#errors-confidence input").click()
     page.get_by_role("option", name="0.5 to 0.7").click()
@@ -78,11 +92,18 @@ def test_a_cell_a_combination_a_bin_and_a_filter_list_their_rows_and_a_row_its_n
     page.locator("#errors-rows").get_by_text(text, exact=True).last.click()
     expect(page.locator("#opened-row tbody tr")).to_have_count(4 * len(forgetful.pool.keys))
     expect(page.locator("#opened-row .asked")).to_contain_text(f"answer {broken['answer'].iloc[0]}")
+    expect(page.locator("#opened-row .answer-bars .chosen th")).to_have_text(broken["answer"].iloc[0])
     with page.expect_download() as download:
         page.locator("#errors-save").click()
     download.value.save_as(tmp_path / "rows.csv")
     saved = pd.read_csv(tmp_path / "rows.csv")
     assert saved["text"].tolist() == broken[broken["text"].str.contains(text[:12])]["text"].tolist()
+    page.locator("#errors-ask").click()
+    expect(page.get_by_role("tab", name="Query")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#answer .asked")).to_have_text(text)
+    expect(page.locator("#text textarea")).to_have_value(text)
+    expect(page.locator("#text")).to_be_in_viewport()
+    page.wait_for_function("!location.search.includes('view=')")
 
 
 def test_a_value_of_a_column_narrows_the_rows_and_another_column_lets_all_pass_again(page, answered, tmp_path):
@@ -119,7 +140,9 @@ def test_the_answers_that_a_slider_flips_are_counted_and_listed(page, answered, 
         for kind, count in flips[flips != "none"].value_counts().items():
             words = f"{count} {'from wrong to wrong' if kind == 'changed' else kind}"
             page.locator("#errors-summary").get_by_role("button", name=words, exact=True).click()
-            expect(page.locator("#errors-chosen")).to_contain_text(f"{count} rows: flip = {kind}")
+            expect(page.locator("#errors-chosen")).to_contain_text(f"{count} of 36 rows: flip = {kind}")
+            page.locator("#errors-all").click()
+            expect(page.locator("#errors-chosen")).to_contain_text("36 rows: all rows")
             kinds.add(kind)
     assert {"fixed", "broken"} <= kinds
 
@@ -129,7 +152,7 @@ def test_what_the_memory_fixed_opens_the_neighbours_that_did_it(page, answered, 
     rows = table[table["effect"] == "fixed"]
     assert len(rows) > 0
     choose(page, "effect", "fixed")
-    expect(page.locator("#errors-chosen")).to_contain_text(f"{len(rows)} rows: effect = fixed")
+    expect(page.locator("#errors-chosen")).to_contain_text(f"{len(rows)} of 36 rows: effect = fixed")
     assert saved_rows(page, tmp_path)["text"].tolist() == rows["text"].tolist()
     page.locator("#errors-rows").get_by_text(rows["text"].iloc[0], exact=True).last.click()
     said = explain(answered, int(rows.index[0]))
@@ -157,7 +180,7 @@ def test_rows_that_are_selected_on_the_maps_are_test_rows_and_no_others(page):
         assert sum(int(text) for text in diagram.locator("[data-pick]").all_inner_texts()) == few
     page.locator("#confusion [data-pick]").first.click()
     expect(page.locator("#errors-chosen b")).to_have_text(str(counts[0]))
-    page.locator(".map-legend button").first.click()
+    page.locator("#confusion [aria-pressed=true]").click()
     expect(page.locator("#errors-chosen b")).to_have_text(str(few))
     page.locator("#errors-split").get_by_label("validation").check()
     expect(page.locator("#errors-chosen")).to_contain_text("all rows")
@@ -171,7 +194,7 @@ def test_rows_that_are_selected_on_the_maps_are_test_rows_and_no_others(page):
 def test_the_address_reopens_a_cell_of_selected_rows(page, open_page):
     expect(page.locator(MAPS)).to_have_attribute("data-points", "127")
     page.locator(".map-legend button").first.click()
-    expect(page.locator("#errors-chosen")).to_contain_text("rows: selected on the maps")
+    expect(page.locator("#errors-chosen")).to_contain_text("of 36 rows: selected on the maps")
     page.locator("#confusion [data-pick]").first.click()
     expect(page.locator("#errors-chosen")).to_contain_text(re.compile("label = .*, selected on the maps"))
     page.wait_for_function("/selected=.*picked=/.test(location.search)")

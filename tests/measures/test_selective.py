@@ -30,6 +30,7 @@ def test_no_threshold_that_reaches_the_accuracy_answers_more(scored):
     chosen = choose_threshold(scores, right, 0.8, "probability")
     answered = scores >= chosen.least
     assert right[answered].mean() >= 0.8
+    assert chosen.least not in scores
     more = [scores >= least for least in scores if (scores >= least).sum() > answered.sum()]
     assert more
     assert all(right[rows].mean() < 0.8 for rows in more)

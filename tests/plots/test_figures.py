@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from reaugkd.measures.selective import Threshold, coverage_table
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model.card import METHOD_NAMES
 from reaugkd.model.explanation import Explanation, KeyPart, Neighbour
@@ -16,6 +17,7 @@ from reaugkd.plots.figures import (
     MAX_MAP_POINTS,
     ablations_figure,
     contributions_figure,
+    coverage_figure,
     epochs_figure,
     loss_figure,
     maps_figure,
@@ -294,3 +296,20 @@ def test_every_figure_has_a_title_and_names_both_axes(toy_model, explanation):
     for figure in figures:
         axes = figure.layout.title.text, figure.layout.xaxis.title.text, figure.layout.yaxis.title.text
         assert all(axes), axes
+
+
+def test_the_curve_of_what_is_answered_marks_the_threshold_on_each_line_and_names_its_effect():
+    scores = np.arange(40) / 40
+    tables = {
+        "validation rows": coverage_table(scores, scores > 0.3),
+        "test rows": coverage_table(scores, scores > 0.6),
+    }
+    figure = coverage_figure(tables, Threshold("probability", 0.5, 0.9))
+    assert figure.layout.title.text == "At the threshold 50 % of the test rows are answered, 75.0 % of these right"
+    lines = {line.name: line for line in figure.data if line.mode == "lines"}
+    assert list(lines) == list(tables)
+    assert lines["test rows"].x[0] == pytest.approx(100 * 10 / 40)  # fewer rows are right by chance
+    assert lines["test rows"].y[-1] == pytest.approx(100 * (scores > 0.6).mean())
+    marks = [(mark.x[0], mark.y[0]) for mark in figure.data if mark.mode == "markers"]
+    assert marks == [(pytest.approx(50), pytest.approx(100)), (pytest.approx(50), pytest.approx(75))]
+    assert all(line.mode == "lines" for line in coverage_figure(tables).data)

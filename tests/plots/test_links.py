@@ -1,11 +1,20 @@
 """Links that open the app in an exact state."""
 
+import json
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.plots.links import PageState, app_link, filter_of_link, page_state, struck_in_link, struck_of
+from reaugkd.plots.links import (
+    PageState,
+    app_link,
+    filter_of_link,
+    page_state,
+    picks_of_link,
+    struck_in_link,
+    struck_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +84,13 @@ def test_points_that_follow_one_another_stand_in_a_link_as_ranges_and_the_old_fo
 )
 def test_what_a_link_picked_is_read(text, picked):
     assert filter_of_link(text) == picked
+    assert picks_of_link(text) == ({"link": picked} if picked else {})
+
+
+def test_what_was_picked_in_each_figure_is_read():
+    picks = {"slices": {"between": {"words": [0.0, 4.5]}}, "confusion": {"equal": {"label": "metal"}}}
+    assert picks_of_link(json.dumps(picks)) == picks
+    assert picks_of_link("") == {}
 
 
 @pytest.mark.parametrize(
