@@ -172,8 +172,10 @@ class ErrorsView(RowsView):
             self.confidence = gr.Dropdown(
                 list(CONFIDENCES), value=ANY, label="Confidence", elem_id="errors-confidence", **narrow
             )
-        self._place_search()
-        self.all = gr.Button("Show all rows", size="sm", elem_id="errors-all", scale=0)
+            self.holds = gr.Textbox("", label="Text holds", max_lines=1, elem_id="errors-holds", **narrow)
+        with gr.Row(elem_id="errors-shown"):
+            self.chosen = gr.HTML(elem_id="errors-chosen", min_width=220)
+            self.all = gr.Button("Show all rows", size="sm", elem_id="errors-all", scale=0, min_width=130)
 
     def _place_figures(self) -> None:
         with gr.Row():
@@ -204,7 +206,7 @@ class ErrorsView(RowsView):
                 self.own_threshold = gr.HTML(elem_id="own-threshold")
                 with gr.Row():
                     self.version = gr.Textbox("", label="Name of the model with this threshold", elem_id="careful-name")
-                    self.keep = gr.Button("Save the model with it", elem_id="keep-threshold", scale=0, min_width=200)
+                    self.keep = gr.Button("Save the model with it", elem_id="keep-threshold", scale=0, min_width=230)
                 self.kept = gr.HTML("", elem_id="threshold-kept")
             with gr.Column(scale=1, min_width=320):
                 self.curve = gr.Plot(show_label=False, elem_id="coverage-curve")

@@ -91,15 +91,11 @@ class RowsView:
         self.shown = gr.State(None)
 
     def _place_list(self, **buttons: str) -> None:
-        """Place the list below what says which rows are in it."""
-        self._place_search()
-        self._place_rows(**buttons)
-
-    def _place_search(self) -> None:
-        """Place what says which rows are listed, and the box that searches them."""
+        """Place the list below what says which rows are in it, and the box that searches them."""
         with gr.Row():
             self.chosen = gr.HTML(elem_id=f"{self.view}-chosen")
             self.holds = gr.Textbox("", label="Text holds", max_lines=1, min_width=260, elem_id=f"{self.view}-holds")
+        self._place_rows(**buttons)
 
     def _place_rows(self, **buttons: str) -> None:
         """Place the rows, with further buttons by what they are called and what stands on them."""

@@ -172,7 +172,7 @@ def coverage_figure(tables: Mapping[str, pd.DataFrame], threshold: "Threshold | 
     Figure
         A line for each table.
     """
-    drawn = {name: table[table["rows"] >= min(FEWEST_ANSWERED, len(table))] for name, table in tables.items()}
+    drawn = {escaped(name): table[table["rows"] >= min(FEWEST_ANSWERED, len(table))] for name, table in tables.items()}
     lines = {
         name: ((100 * table["share"]).tolist(), (100 * table["accuracy"]).tolist()) for name, table in drawn.items()
     }
@@ -182,13 +182,15 @@ def coverage_figure(tables: Mapping[str, pd.DataFrame], threshold: "Threshold | 
     least = 0.0 if threshold is None else threshold.least
     for (name, table), colour in zip(tables.items() if threshold else (), PALETTE, strict=False):
         reached = table[table["least"] >= least].tail(1)
-        title = f"At the threshold none of the {name} are answered"
+        title = f"At the threshold none of the {escaped(name)} are answered"
         for x, y in (100 * reached[["share", "accuracy"]]).to_numpy().tolist():
             mark = {"color": colour, "size": 12, "symbol": "diamond", "line": {"color": TEXT_COLOUR, "width": 1}}
-            figure.add_scatter(x=[x], y=[y], mode="markers", marker=mark, showlegend=False, hovertext=name)
-            title = f"At the threshold {x:.0f} % of the {name} are answered, {y:.1f} % of these right"
+            figure.add_scatter(x=[x], y=[y], mode="markers", marker=mark, showlegend=False, hovertext=escaped(name))
+            title = f"At the threshold {x:.0f} % of the {escaped(name)} are answered,<br>{y:.1f} % of these right"
+    lowest = min((min(y) for _, y in lines.values() if y), default=0.0)
     figure.update_xaxes(range=[0, 102])
-    return styled(figure, escaped(title))
+    figure.update_yaxes(range=[max(0.0, lowest - 5), 102])
+    return styled(figure, title)
 
 
 def maps_figure(

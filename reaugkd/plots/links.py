@@ -135,7 +135,7 @@ def picks_of_link(text: str) -> dict[str, dict[str, Any]]:
     alone, given = filter_of_link(text), json.loads(text or "{}")
     figures = [name for name, each in given.items() if isinstance(each, dict) and name not in ("equal", "between")]
     named = {name: filter_of_link(json.dumps(given[name])) for name in figures}
-    return {name: pick for name, pick in {**named, "link": alone}.items() if pick}
+    return {name: pick for name, pick in {"link": alone, **named}.items() if pick}
 
 
 def struck_in_link(struck: Sequence[int], relabelled: Mapping[int, str]) -> dict[str, str]:

@@ -25,12 +25,11 @@ FIGURES = ("summary", "slices", "reliability", "confusion", "disagreements")
 
 @pytest.fixture(scope="module")
 def model(puzzled_model):
-    """A model of which the memory fixes some answers."""
+    """A model of which the memory breaks some answers."""
     pool = Pool({"aligned": KeySettings(4, 0.05, 1.0), "text": KeySettings(4, 0.05, 0.5)})
     model, held = replace(puzzled_model, pool=pool), puzzled_model.evaluation_rows
     said = model.answer(model.encode_rows(held)).table()
-    is_changed = (said["student"] != said["answer"]).to_numpy()
-    assert is_changed.any()
+    is_changed = (said["student"] != said["answer"]).to_numpy() & (held.index % 2 == 0)
     return replace(
         model, evaluation_rows=held.assign(label=held["label"].where(~is_changed, said["answer"].to_numpy()))
     )
@@ -76,11 +75,11 @@ def score(drawn):
 @pytest.mark.parametrize(
     "chosen",
     [
-        {"effect": "fixed"},
+        {"effect": "broken"},
         {"column": "topic", "value": "TOPIC"},
         {"confidence": "0.5 to 0.7"},
         {"holds": "iron"},
-        {"picked": json.dumps({"link": {"between": {"nearest_aligned": [-1, 0.9]}}})},
+        {"picked": json.dumps({"link": {"between": {"words": [0, 4.5]}}})},
         {"rows": [0, 2, 5, 7, 20]},
     ],
     ids=["effect", "column", "confidence", "holds", "a link", "maps"],

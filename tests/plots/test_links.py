@@ -90,6 +90,8 @@ def test_what_a_link_picked_is_read(text, picked):
 def test_what_was_picked_in_each_figure_is_read():
     picks = {"slices": {"between": {"words": [0.0, 4.5]}}, "confusion": {"equal": {"label": "metal"}}}
     assert picks_of_link(json.dumps(picks)) == picks
+    alone = picks_of_link('{"equal": {"label": "metal"}}')
+    assert picks_of_link(json.dumps(alone)) == alone  # what such a link opened is linked again
     assert picks_of_link("") == {}
 
 
