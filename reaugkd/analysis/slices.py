@@ -69,9 +69,9 @@ def slices(table: pd.DataFrame, fewest: int = FEWEST_ROWS) -> pd.DataFrame:
 
     Examples
     --------
-    >>> answers = model.answer(model.encode_rows(model.held_out(["test"])))
-    >>> found = slices(sliceable_table(answers))
-    >>> found["row_filter"][0].of(sliceable_table(answers)).shape[0] == found["rows"][0]
+    >>> table = sliceable_table(model.answer(model.encode_rows(model.held_out(["test"]))))
+    >>> worst = slices(table).iloc[0]
+    >>> len(worst["row_filter"].of(table)) == int(worst["rows"])
     True
     """
     right, rows = (table["answer"] == table["label"]).to_numpy(), []

@@ -191,6 +191,8 @@ def test_a_row_opens_its_bars_its_neighbours_and_its_star(view, answers, model):
     assert f"{max(explanation.probabilities):.2f}</span>" in opened[view.opened]
     assert all(html.escape(n.text) in opened[view.opened] for key in explanation.keys for n in key.neighbours)
     star = json.loads(opened[view.maps.map])["query"]
-    np.testing.assert_allclose(star["places"], model.maps.place(explanation.embedding, model.memory), atol=1e-4)
+    for key in explanation.keys:
+        assert star["keys"][key.name]["neighbours"] == [neighbour.number for neighbour in key.neighbours]
+        np.testing.assert_allclose(star["keys"][key.name]["places"], model.maps.star(key), atol=1e-4)
     assert view.opened_texts(shown, opened[view.row]) == (text, "")
     assert view._listed(shown)[view.row] is None
