@@ -34,15 +34,18 @@ def build_app(job: ModelJob) -> gr.Blocks:
     menu = ModelMenu(job)
 
     with gr.Blocks(title="ReAugKD", analytics_enabled=False) as page:
-        gr.Markdown("# A small model that looks things up in its teacher's memory")
-        gr.HTML(
-            html_template=source("lecture.html"),
-            js_on_load=source("lecture.js"),
-            apply_default_css=False,
-            elem_id="lecture",
-        )
+        with gr.Row(elem_id="header"):
+            gr.Markdown("# A small model that looks things up in its teacher's memory")
+            name = gr.Dropdown(
+                [menu.first], value=menu.first, label="Model", visible=False, elem_id="model", scale=0, min_width=280
+            )
+            gr.HTML(
+                html_template=source("lecture.html"),
+                js_on_load=source("lecture.js"),
+                apply_default_css=False,
+                elem_id="lecture",
+            )
         training = TrainingView(job)
-        name = gr.Dropdown([menu.first], value=menu.first, label="Model", visible=False, elem_id="model")
         linked, opened = gr.State(PageState()), gr.State("query")
         answering = gr.State(menu.first)  # the model that was chosen last and could be loaded
         # Outside of the tabs that use them, so that they are read before these are opened; they keep no secret.

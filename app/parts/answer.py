@@ -1,11 +1,14 @@
 """One text on a page: examples of it, the student run on it, and how its answer is shown."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
 
 import reaugkd as rk
 from reaugkd.texts import Text, in_one_line, texts_of
 
+from ..computed import cached
 from ..rendering import render
 from .answer_bars import bars_of, what_happened
 
@@ -15,29 +18,49 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
 
     from reaugkd.method.answers import EncodedTexts
 
-EXAMPLES = 6
-LONGEST_EXAMPLE = 60  # Gradio cuts longer ones
+EXAMPLES = 24  # classes; of more, the examples would fill the page
+TRIED = 1_000  # test rows among which an example is looked for: of more, the page would open late
 LONGEST_SHOWN = 200
 
 
+@cached(4)
 def example_texts(model: "rk.ReAugKDClassifier") -> list[Text]:
-    """Choose short texts that the student was not trained on, one of each of several labels."""
+    """Choose texts that the student was not trained on: first one that the memory puts right, then one a class."""
+    from reaugkd.analysis.examples import telling_rows
+
     rows = model.evaluation_rows
-    rows = model.memory.rows if rows is None else rows[rows["split"] == "test"]
-    columns = ["text", "text_pair"] if model.settings.is_pair else ["text"]
-    short = rows[rows[columns].apply(lambda texts: texts.str.len()).sum(axis=1) <= LONGEST_EXAMPLE]
-    chosen = (rows if short.empty else short).groupby("label", sort=False).head(1).head(EXAMPLES)
-    return texts_of(chosen, model.settings.is_pair)
+    if rows is None:
+        rows = model.memory.rows.groupby("label", sort=False).head(1)
+    else:
+        rows = rows[rows["split"] == "test"].head(TRIED)
+        rows = rows.iloc[telling_rows(model.answer(model.encode_rows(rows)))]
+    return texts_of(rows.head(EXAMPLES), model.settings.is_pair)
+
+
+@cached(4)
+def known_texts(model: "rk.ReAugKDClassifier") -> dict[Text, dict[Any, Any]]:
+    """Return what a model knows of the texts that it carries, once."""
+    from reaugkd.analysis.examples import known_rows
+
+    return known_rows(model)
 
 
 def asked_text(model: "rk.ReAugKDClassifier", text: str, text_pair: str = "") -> "EncodedTexts":
-    """Run the student on one text, or on a pair where the model takes pairs; the teacher too where it was kept."""
-    encoded, teacher = model.encode([(text, text_pair) if model.settings.is_pair else text]), model.teacher
-    return encoded if teacher is None else replace(encoded, teacher_probabilities=teacher.encode(encoded.texts)[1])
+    """Run the student on one text or pair, with what is known of it: its row, and what the teacher says."""
+    asked: Text = (text, text_pair) if model.settings.is_pair else text
+    encoded, known, teacher = model.encode([asked]), known_texts(model).get(asked), model.teacher
+    said = None if known is None else known.get("teacher_soft_labels")
+    if said is None and teacher is not None:
+        said = teacher.encode([asked])[1][0]
+    return replace(
+        encoded,
+        rows=None if known is None else pd.DataFrame([known]),
+        teacher_probabilities=None if said is None else said[None],
+    )
 
 
 def teacher_of(asked: "EncodedTexts") -> "NDArray[np.float32] | None":
-    """Return the teacher's probabilities (C,) of an asked text, None where it was not kept."""
+    """Return the teacher's probabilities (C,) of an asked text, None where they are not known."""
     return None if asked.teacher_probabilities is None else asked.teacher_probabilities[0]
 
 
@@ -46,13 +69,20 @@ def shortened(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def answer_html(explanation: "rk.Explanation", teacher: "NDArray[np.floating] | None" = None) -> str:
-    """Say the answer, what the memory did to it, and what it adds up from."""
+def answer_html(explanation: "rk.Explanation", asked: "EncodedTexts | None" = None) -> str:
+    """Say the answer, whether it is right, what the memory did to it, and what it adds up from."""
+    teacher = None if asked is None else teacher_of(asked)
     return render(
         "answer",
         text=shortened(in_one_line(explanation.text), LONGEST_SHOWN),
         label=explanation.label,
         probability=max(explanation.probabilities),
+        gold=None if asked is None or asked.rows is None else asked.rows.iloc[0].to_dict(),
+        said={
+            "answer": explanation.label,
+            "student": explanation.student_label,
+            **({} if teacher is None else {"teacher": explanation.classes[int(teacher.argmax())]}),
+        },
         happened=what_happened(explanation),
         **bars_of(explanation, teacher),
     )

@@ -1,5 +1,6 @@
 """An answer in one sentence, in bars by class, and in parts that add up."""
 
+from itertools import accumulate
 from math import exp
 from typing import Any, NamedTuple
 
@@ -8,9 +9,10 @@ from numpy.typing import NDArray
 
 import reaugkd as rk
 from reaugkd.method.pool import DECIDE_ABOUT_NEW
+from reaugkd.plots.charts import VOICE_COLOURS
 
 from ..rendering import fill_file, render
-from .neighbour_table import NO_WEIGHT, adds, signed, what_it_adds
+from .neighbour_table import NO_WEIGHT, signed, what_it_adds
 
 SHOWN_CLASSES = 8
 MOST_ODDS = 1_000
@@ -18,13 +20,13 @@ ROUNDING = 1e-9
 
 
 class Part(NamedTuple):
-    """A part of an answer's lead as it is drawn: the class of its bar, its name, weight and value, and words."""
+    """A part of an answer's lead as it is drawn: the voice with its colour, its name, weight and value, and words."""
 
-    kind: str
+    voice: str
     name: str
     weight: float
     value: float
-    adds: str
+    says: str
 
 
 def what_happened(explanation: "rk.Explanation") -> str:
@@ -57,11 +59,13 @@ def bars_of(explanation: "rk.Explanation", teacher: NDArray[np.floating] | None 
         values = {voice: float(of[number]) if number < len(of) else None for voice, of in voices.items()}
         classes.append((name, name == explanation.label, values))
     parts = _parts(explanation)
+    reached = list(accumulate((part.value for part in parts), initial=0.0))  # a bar begins where the one before ends
     return {
         "voices": voices,
         "classes": classes,
-        "parts": parts,
-        "longest": max(abs(part.value) for part in parts) or 1.0,
+        "parts": list(zip(parts, reached[:-1], strict=True)),
+        "ends": (min(reached), max(reached) if any(reached) else 1.0),
+        "colours": VOICE_COLOURS,
         "pair": f"{explanation.label} against {explanation.runner_up}",
         **_total(explanation, parts),
     }
@@ -75,21 +79,22 @@ def answer_bars(explanation: "rk.Explanation", teacher: NDArray[np.floating] | N
 def _parts(explanation: "rk.Explanation") -> list[Part]:
     """Return the parts that make the answer's lead: the student's, each key's, the decision on new classes."""
     weight, value, of_new = explanation.pool.weights[0], explanation.student_part, explanation.new_classes_part
-    parts = [Part("student", "student", weight, value, adds(explanation, value) if weight else NO_WEIGHT)]
+    parts = [Part("student", "student", weight, value, signed(explanation, value) if weight else NO_WEIGHT)]
     for key in explanation.keys:
-        words = what_it_adds(explanation, key)
+        words = signed(explanation, key.part) if key.part else what_it_adds(explanation, key)
         parts.append(Part(key.name, f"{key.name} key", key.settings.weight, key.part, words))
     if abs(of_new) > ROUNDING:
-        parts.append(Part("new-classes", "decision on new classes", 0.0, of_new, adds(explanation, of_new)))
+        parts.append(Part("new classes", "decision on new classes", 0.0, of_new, signed(explanation, of_new)))
     return parts
 
 
-def _total(explanation: "rk.Explanation", parts: list[Part]) -> dict[str, str]:
+def _total(explanation: "rk.Explanation", parts: list[Part]) -> dict[str, Any]:
     """Say of what unit the parts are, and what they sum to."""
     lead = signed(explanation, explanation.lead)
+    whole = {"lead": explanation.lead, "lead_in_words": lead}
     terms = ", ".join(f"{part.name} {signed(explanation, part.value)}" for part in parts if part.value) or lead
     if explanation.pool.kind == "linear":
-        return {"unit": "Points of probability", "total": f"{lead} points of probability = {terms}."}
+        return whole | {"unit": "Points of probability", "total": f"{lead} points of probability = {terms}."}
     odds = exp(explanation.lead)
     shown = f"more than {MOST_ODDS:,}" if odds > MOST_ODDS else f"{odds:.1f}"
-    return {"unit": "Log-odds", "total": f"{lead} = {terms}; odds e^{lead[1:]} = {shown} to 1."}
+    return whole | {"unit": "Log-odds", "total": f"{lead} = {terms}; odds e^{lead[1:]} = {shown} to 1."}

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import reaugkd as rk
-from reaugkd.plots.charts import OTHER_COLOUR, PALETTE
+from reaugkd.plots.charts import OTHER_COLOUR, PALETTE, VOICE_COLOURS
 
 from ..rendering import render
 
@@ -12,12 +12,13 @@ if TYPE_CHECKING:  # a page that draws does not wait for FAISS
     from reaugkd.model.explanation import KeyPart
 
 SHOWN_CLASSES = 3
+SHOWN_FIRST = 8  # neighbours; style.css hides the others until one asks for all
 SHOWN_PROBABILITY = 0.005  # the bar of less would be too short to see
 NO_WEIGHT = "has no weight"
 
 
-def neighbour_table(explanation: "rk.Explanation", relabel_as: Sequence[str] = ()) -> str:
-    """Make a table for each key of the memory, the key that adds most to the answer first."""
+def neighbour_table(explanation: "rk.Explanation", relabel_as: Sequence[str] = (), only: str = "") -> str:
+    """Make a table for each key of the memory, the key that adds most to the answer first, or for one key alone."""
 
     def soft_label(neighbour: "rk.Neighbour") -> Iterator[tuple[str, float, str]]:
         for number in (-neighbour.soft_labels).argsort(kind="stable")[:SHOWN_CLASSES].tolist():
@@ -26,8 +27,15 @@ def neighbour_table(explanation: "rk.Explanation", relabel_as: Sequence[str] = (
             if probability >= SHOWN_PROBABILITY:
                 yield explanation.classes[number], probability, colour
 
-    keys = [(key, what_it_adds(explanation, key)) for key in explanation.keys_by_part]
-    return render("neighbours", keys=keys, relabel_as=relabel_as, soft_label=soft_label)
+    shown = [key for key in explanation.keys_by_part if only in ("", key.name)]
+    return render(
+        "neighbours",
+        keys=[(key, what_it_adds(explanation, key), "") for key in shown],
+        relabel_as=relabel_as,
+        soft_label=soft_label,
+        first=SHOWN_FIRST,
+        colours=VOICE_COLOURS,
+    )
 
 
 def what_it_adds(explanation: "rk.Explanation", key: "KeyPart") -> str:

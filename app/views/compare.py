@@ -15,7 +15,7 @@ from reaugkd.texts import text_of_row, two_parts
 from ..computed import SPLITS, cached, encoded_rows
 from ..listening import ALL_ROWS, IN_PAGE, LATEST, Updates, by_name
 from ..menu import ModelMenu
-from ..parts.answer import answer_html, asked_text, example_texts, teacher_of
+from ..parts.answer import answer_html, asked_text, example_texts
 from ..parts.code_box import place_code
 from ..parts.error_tables import outcome_table
 from ..parts.maps_panel import MapsPanel
@@ -261,7 +261,7 @@ class CompareView(RowsView):
             blank = {self.verdict: "", self.first_answer: "", self.second_answer: ""}
             return {**always, **blank, self.message: gr.HTML(problem_html(error), visible=True)}
         labels = [explanation.label for explanation, _ in answers]
-        first, second = (answer_html(explanation, teacher_of(asked)) for explanation, asked in answers)
+        first, second = (answer_html(explanation, asked) for explanation, asked in answers)
         return {
             **always,
             self.message: gr.HTML("", visible=False),

@@ -15,7 +15,7 @@ from reaugkd.texts import in_one_line, row_in_one_line, two_parts
 
 from ..listening import EACH, LATEST, Updates, inputs_of, listen
 from ..menu import ModelMenu
-from ..parts.answer import answer_html, asked_text, example_texts, teacher_of
+from ..parts.answer import EXAMPLES, answer_html, asked_text, example_texts, shortened
 from ..parts.code_box import place_code
 from ..parts.maps_panel import MapsPanel, query_message
 from ..parts.neighbour_table import neighbour_table
@@ -29,6 +29,9 @@ from ..snippets import query_code
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.analysis.what_if import WhatIf
     from reaugkd.method.answers import EncodedTexts
+
+
+LONGEST_EXAMPLE = 28  # characters of an example that are shown; it is asked whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +48,15 @@ class Question:
         Row numbers of memories that do not count.
     relabelled : mapping of int to str
         Row numbers of memories, and the class for which each votes.
+    key : str
+        Name of the key whose neighbours are shown; empty is the one that adds most to the answer.
     """
 
     query: "EncodedTexts"
     edited: "EncodedTexts | None" = None
     struck: tuple[int, ...] = ()
     relabelled: Mapping[int, str] = field(default_factory=dict)
+    key: str = ""
 
     @property
     def strikes(self) -> "WhatIf":
@@ -97,55 +103,66 @@ class QueryView:
         self.menu, self.name, self.maps, self.linked, self.point = menu, name, maps, linked, maps.opened
         self.question = gr.State(None)  # a Question, once one is asked
         self.about = gr.HTML(elem_id="about")
-        with gr.Row():
-            with gr.Column(scale=5, min_width=320):
-                self._place_inputs()
-            with gr.Column(scale=6, min_width=320):
-                self.message = gr.HTML(visible=False, elem_id="message")
-                self.answer = gr.HTML(elem_id="answer", js_on_load=READ_ALOUD, apply_default_css=False)
-                with gr.Accordion("Beside it: the same text, edited", open=False, elem_id="beside-it") as self.edits:
-                    self.edited = gr.Textbox("", label="An edit of the text", max_lines=5, elem_id="edited")
-                    self.edited_pair = gr.Textbox(
-                        "", label="An edit of the second text", max_lines=5, visible=False, elem_id="edited-pair"
-                    )
-                    self.beside = gr.HTML(elem_id="beside", apply_default_css=False)
-            with gr.Column(elem_id="query-map", scale=0, min_width=320):
+        with gr.Row(elem_id="query-first"):
+            with gr.Column(elem_id="query-asked", min_width=320):
+                self._place_text()
+                with gr.Row():
+                    with gr.Column(scale=5, min_width=320):
+                        self.message = gr.HTML(visible=False, elem_id="message")
+                        self.answer = gr.HTML(elem_id="answer", js_on_load=READ_ALOUD, apply_default_css=False)
+                    with gr.Column(scale=6, min_width=320):
+                        self._place_neighbours()
+            with gr.Column(elem_id="query-map", scale=0, min_width=300):
                 maps.small.render()
-        gr.Markdown("## What it retrieved: the nearest texts of the teacher's memory")
+        self._place_changes()
+        self.code = place_code("query-code")
+        self._wire()
+
+    def _place_text(self) -> None:
+        self.text, self.text_pair = place_boxes("Type a text: it is answered as you type", "text")
+        self.examples = gr.Dataset(
+            label="Examples, one a class",
+            components=["textbox"],
+            samples=[],
+            type="index",
+            samples_per_page=EXAMPLES,
+            elem_id="examples",
+        )
+
+    def _place_neighbours(self) -> None:
+        self.key = gr.Radio([], label="Nearest memories by", elem_id="query-key")
         self.table = gr.HTML(elem_id="neighbours", js_on_load=source("buttons.js"), apply_default_css=False)
         with gr.Row():
             self.changes = gr.HTML(elem_id="memory-changes", apply_default_css=False)
             self.back = gr.Button("Put all back", size="sm", elem_id="put-back", visible=False, scale=0, min_width=140)
+
+    def _place_changes(self) -> None:
+        """Place what changes the answer: settings, memories that are left out, another text."""
+        with gr.Row(elem_id="query-settings"):
+            self.sliders = RetrievalSliders(self.menu, self.name)
+        self.more_inputs = self.sliders.inputs
         with gr.Row():
             self.flip = gr.Button(
                 "Which memories change the answer?", size="sm", elem_id="flip", scale=0, min_width=250
             )
             self.flipped = gr.HTML(elem_id="flipped", apply_default_css=False)
-        self.code = place_code("query-code")
-        self._wire()
-
-    def _place_inputs(self) -> None:
-        self.text, self.text_pair = place_boxes("Type a text: it is answered as you type", "text")
-        self.examples = gr.Dataset(
-            label="Examples the student has not seen",
-            components=["textbox"],
-            samples=[],
-            type="index",
-            elem_id="examples",
-        )
-        with gr.Group():
-            self.sliders = RetrievalSliders(self.menu, self.name)
-        self.more_inputs = self.sliders.inputs
+        with gr.Accordion("Beside it: the same text, edited", open=False, elem_id="beside-it") as self.edits:
+            self.edited = gr.Textbox("", label="An edit of the text", max_lines=5, elem_id="edited")
+            self.edited_pair = gr.Textbox(
+                "", label="An edit of the second text", max_lines=5, visible=False, elem_id="edited-pair"
+            )
+            self.beside = gr.HTML(elem_id="beside", apply_default_css=False)
 
     def _wire(self) -> None:
         texts, edit, settings = [self.text, self.text_pair], [self.edited, self.edited_pair], self.more_inputs.values()
         shown: list[Any] = [self.question, self.message, self.flipped, self.answer, self.beside, self.table]
-        shown += [self.changes, self.back, self.code, self.maps.map, self.maps.small, *edit]
+        shown += [self.key, self.changes, self.back, self.code, self.maps.map, self.maps.small, *edit]
         self.put_in = [*texts, *shown]
         on_typing(texts, self._ask, inputs_of(self, self._ask), shown)
         on_typing(edit, self._edit, inputs_of(self, self._edit), shown)
         listen(self, self.examples.click, self._pick, self.put_in, **LATEST)
         listen(self, self.maps.ask.click, self._ask_point, self.put_in, **LATEST)
+        listen(self, self.key.input, self._choose_key, shown, **LATEST)
         self.sliders.on_move(self._drawn, inputs_of(self, self._drawn), shown)
         listen(self, self.table.strike, self._strike, shown, **EACH)
         listen(self, self.table.relabel, self._relabel, shown, **EACH)
@@ -164,14 +181,20 @@ class QueryView:
                 question = _linked(model, asked_text(model, *texts), linked.of_view)
                 break
         values = slider_values(model, **overrides_of_link(linked))
+        drawn = self._drawn(name, question, **values)
         first, second = two_parts((question.edited or question.query).texts[0])
         return {
             self.about: about_html(model),
             **filled_boxes((self.text, self.text_pair), (text, text_pair), texts, is_pair),
-            self.examples: gr.Dataset(samples=[[in_one_line(sample)] for sample in samples]),
+            self.examples: gr.Dataset(samples=[[shortened(in_one_line(text), LONGEST_EXAMPLE)] for text in samples]),
             **self.sliders.set_to(**values),
             self.message: gr.HTML("", visible=False),
-            **self._drawn(name, question, **values),
+            **drawn,
+            self.key: gr.Radio(
+                [(f"{key} key", key) for key in model.pool.keys],
+                value=drawn[self.key],
+                visible=len(model.pool.keys) > 1,
+            ),
             self.edited: first,
             self.edited_pair: gr.Textbox(second, visible=is_pair),
             self.edits: gr.Accordion() if question.edited is None else gr.Accordion(open=True),
@@ -184,32 +207,38 @@ class QueryView:
             edit = ("", "") if question.edited is None else two_parts(question.edited.texts[0])
             of_view = dict(zip(("edited", "edited_pair"), edit, strict=True))
             of_view |= struck_in_link(question.struck, question.relabelled)
+            of_view["key"] = question.key
         return PageState(text=text, text_pair=text_pair, **overrides(**sliders), of_view=of_view)
 
-    def _asked(self, name: str, texts: tuple[str, str], **sliders: Any) -> Updates:
+    def _asked(self, name: str, question: Question | None, texts: tuple[str, str], **sliders: Any) -> Updates:
         """Answer another text: what was struck out, and the edit beside it, go."""
         try:
             query = asked_text(self.menu.get(name), *texts)
         except ReAugKDError as error:
             return {self.message: gr.HTML(problem_html(error), visible=True)}
         edit = dict(zip((self.edited, self.edited_pair), two_parts(query.texts[0]), strict=True))
-        return {self.message: gr.HTML("", visible=False), **edit, **self._drawn(name, Question(query), **sliders)}
+        question = Question(query, key=question.key if question else "")
+        return {self.message: gr.HTML("", visible=False), **edit, **self._drawn(name, question, **sliders)}
 
     def _ask(self, name: str, question: Question | None, text: str, text_pair: str, **sliders: Any) -> Updates:
         if question is not None and question.query.texts[0] in (text, (text, text_pair)):
             return {self.message: gr.HTML("", visible=False)}  # the page put it there itself, with its answer
-        return self._asked(name, (text, text_pair), **sliders)
+        return self._asked(name, question, (text, text_pair), **sliders)
 
-    def _pick(self, name: str, examples: int, **sliders: Any) -> Updates:
-        return self.put(name, two_parts(example_texts(self.menu.get(name))[examples]), **sliders)
+    def _pick(self, name: str, question: Question | None, examples: int, **sliders: Any) -> Updates:
+        return self.put(name, question, two_parts(example_texts(self.menu.get(name))[examples]), **sliders)
 
-    def _ask_point(self, name: str, point: int, **sliders: Any) -> Updates:
+    def _ask_point(self, name: str, question: Question | None, point: int, **sliders: Any) -> Updates:
         """Ask the text that is opened on the maps."""
-        return self.put(name, self.maps.text_of(name, point), **sliders)
+        return self.put(name, question, self.maps.text_of(name, point), **sliders)
 
-    def put(self, name: str, texts: tuple[str, str], **sliders: Any) -> Updates:
+    def put(self, name: str, question: Question | None, texts: tuple[str, str], **sliders: Any) -> Updates:
         """Put a text into the boxes and answer it."""
-        return {self.text: texts[0], self.text_pair: texts[1], **self._asked(name, texts, **sliders)}
+        return {self.text: texts[0], self.text_pair: texts[1], **self._asked(name, question, texts, **sliders)}
+
+    def _choose_key(self, name: str, question: Question, key: str, **sliders: Any) -> Updates:
+        """Show the neighbours by another key."""
+        return self._drawn(name, replace(question, key=key), **sliders)
 
     def _edit(self, name: str, question: Question | None, edited: str, edited_pair: str, **sliders: Any) -> Updates:
         """Answer an edit of the text beside it."""
@@ -225,21 +254,23 @@ class QueryView:
             return {self.question: none, self.beside: problem_html(error)}
         return self._drawn(name, replace(question, edited=answered), **sliders)
 
-    def _strike(self, event: gr.EventData, name: str, question: Question, **sliders: Any) -> Updates:
+    def _strike(self, event: gr.EventData, name: str, question: Question, key: str, **sliders: Any) -> Updates:
+        """Answer without a memory; the neighbours stay those by the key that is shown."""
+        struck = (*question.struck, int(event.number))
         try:
-            return self._drawn(name, replace(question, struck=(*question.struck, int(event.number))), **sliders)
+            return self._drawn(name, replace(question, struck=struck, key=key), **sliders)
         except ReAugKDError as error:  # it is the last one
             raise gr.Error(str(error)) from error
 
-    def _relabel(self, event: gr.EventData, name: str, question: Question, **sliders: Any) -> Updates:
+    def _relabel(self, event: gr.EventData, name: str, question: Question, key: str, **sliders: Any) -> Updates:
         number = int(event.number)
         relabelled = {**question.relabelled, number: str(event.label)}
         if relabelled[number] == self.menu.get(name).memory.rows["label"].iloc[number]:
             del relabelled[number]  # it is put back
-        return self._drawn(name, replace(question, relabelled=relabelled), **sliders)
+        return self._drawn(name, replace(question, relabelled=relabelled, key=key), **sliders)
 
     def _put_back(self, name: str, question: Question, **sliders: Any) -> Updates:
-        return self._drawn(name, Question(question.query, question.edited), **sliders)
+        return self._drawn(name, Question(question.query, question.edited, key=question.key), **sliders)
 
     def _flip(self, name: str, question: Question, **sliders: Any) -> str:
         """Find the fewest further memories whose removal changes the answer."""
@@ -258,18 +289,20 @@ class QueryView:
         explanation, beside = explain_what_if(model, query, pool, strikes), ""
         if question.edited is not None:
             edited = explain_what_if(model, question.edited, pool, strikes)
-            beside = answer_html(edited, teacher_of(question.edited))
+            beside = answer_html(edited, question.edited)
+        key = question.key or explanation.keys_by_part[0].name
         changed: dict[str, Any] = {"struck": question.struck, "relabelled": question.relabelled}
         return {
             self.question: question,
             self.flipped: "",
-            self.answer: answer_html(explanation, teacher_of(query)),
+            self.answer: answer_html(explanation, query),
             self.beside: beside,
-            self.table: neighbour_table(explanation, explanation.classes),
+            self.key: key,
+            self.table: neighbour_table(explanation, explanation.classes, only=key),
             self.changes: changes_html(model, question),
             self.back: gr.Button(visible=bool(question.struck or question.relabelled)),
             self.code: query_code(self.menu.shown_folder(name), query.texts[0], **moved, **changed),
-            **dict.fromkeys((self.maps.map, self.maps.small), query_message(name, model, explanation)),
+            **dict.fromkeys((self.maps.map, self.maps.small), query_message(name, model, explanation, key)),
         }
 
 
@@ -282,4 +315,11 @@ def _linked(model: "rk.ReAugKDClassifier", query: "EncodedTexts", of_view: Mappi
     edited = None
     with suppress(ReAugKDError):
         edited = asked_text(model, of_view.get("edited", ""), of_view.get("edited_pair", ""))
-    return Question(query, edited, struck if len(set(struck)) < len(memories) else (), relabelled)
+    key = of_view.get("key", "")
+    return Question(
+        query,
+        edited,
+        struck if len(set(struck)) < len(memories) else (),
+        relabelled,
+        key if key in model.pool.keys else "",
+    )

@@ -13,6 +13,17 @@ from plotly.subplots import make_subplots
 # Colours that colour-blind readers can tell apart (Okabe and Ito 2008), then four more for a tenth class and on.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8F7A00", "#7B61A8", "#A05A2C", "#5F7A61")
 OTHER_COLOUR = "#B8BCC4"
+# Who speaks in an answer, on every page and in figures: none has the colour of a class.
+VOICE_COLOURS = {
+    "student": "#3355FF",
+    "aligned": "#FF2D87",
+    "text": "#A020F0",
+    "encoder": "#E5141E",
+    "new classes": "#00939E",
+    "memory": "#C733A6",
+    "teacher": "#12A112",
+    "answer": "#767B84",
+}
 # One grey that reads on white and on near-black: the figures are transparent and serve light and dark pages.
 TEXT_COLOUR = "#767B84"
 GRID_COLOUR = "rgba(128, 135, 146, 0.25)"

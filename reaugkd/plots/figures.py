@@ -15,6 +15,7 @@ from reaugkd.plots.charts import (
     OTHER_COLOUR,
     PALETTE,
     TEXT_COLOUR,
+    VOICE_COLOURS,
     add_points,
     class_colours,
     escaped,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:  # a page that draws does not wait for torch
     from reaugkd.model.explanation import Explanation
     from reaugkd.model.maps import ProjectionMaps, TrainingEpochs
 
-STUDENT_COLOUR, MEMORY_COLOUR, ANSWER_COLOUR = "#56B4E9", "#E69F00", "#0072B2"
 MAX_BARS = 10
 MAX_MAP_POINTS = 3_000
 
@@ -53,12 +53,12 @@ def probabilities_figure(explanation: "Explanation") -> go.Figure:
     order = np.argsort(-heights[2], kind="stable")[:MAX_BARS][::-1]
     names = [escaped(explanation.classes[number]) for number in order]
     figure = go.Figure()
-    voices = {"student": STUDENT_COLOUR, "memory": MEMORY_COLOUR, "answer": ANSWER_COLOUR}
-    for (name, colour), values in reversed(list(zip(voices.items(), heights, strict=True))):
+    voices = ("student", "memory", "answer")
+    for name, values in reversed(list(zip(voices, heights, strict=True))):
         shown = [f"{value:.2f}" if value >= 0.005 else "" for value in values[order]]
         hover = "%{y}: %{x:.3f}<extra>" + name + "</extra>"
         style = {"name": name, "textfont_size": 11, "constraintext": "none"}
-        _add_bars(figure, names, values[order], shown, colour, hovertemplate=hover, **style)
+        _add_bars(figure, names, values[order], shown, VOICE_COLOURS[name], hovertemplate=hover, **style)
     plot_height = max(180, 51 * len(names))
     legend = {"orientation": "h", "y": -55 / plot_height, "yanchor": "top", "x": 0, "traceorder": "reversed"}
     figure.update_layout(barmode="group", bargap=0.25, height=plot_height + 160, legend=legend)
@@ -86,10 +86,10 @@ def contributions_figure(explanation: "Explanation") -> go.Figure:
         parts["new classes"] = explanation.new_classes_part
     parts |= {f"{key.name} key": key.part for key in reversed(explanation.keys)}
     parts["student"] = explanation.student_part
-    colours = {"student": STUDENT_COLOUR, "sum": ANSWER_COLOUR}
+    colours = VOICE_COLOURS | {f"{key.name} key": VOICE_COLOURS[key.name] for key in explanation.keys}
     names, values = list(parts), list(parts.values())
     figure = go.Figure()
-    of_parts = [colours.get(name, MEMORY_COLOUR) for name in names]
+    of_parts = [colours.get(name, colours["answer"]) for name in names]
     hover = "%{y}: %{x:+.3f}<extra></extra>"
     shown = [f"{round(value, 2) + 0.0:+.2f}" for value in values]  # no -0.00
     _add_bars(figure, names, values, shown, of_parts, hovertemplate=hover)
@@ -147,7 +147,7 @@ def ablations_figure(metrics: Mapping[str, Any]) -> go.Figure:
     best = max((name for name in scores if not name.startswith("Teacher")), key=lambda name: scores[name])
     names = list(scores)[::-1]
     values = [scores[name] for name in names]
-    colours = [ANSWER_COLOUR if name == best else OTHER_COLOUR for name in names]
+    colours = [PALETTE[0] if name == best else OTHER_COLOUR for name in names]
     bars = go.Bar(x=values, y=names, orientation="h", marker_color=colours, text=[f"{value:.1f}" for value in values])
     figure = go.Figure(bars)
     figure.update_layout(height=380)
@@ -279,7 +279,7 @@ def loss_figure(losses: Mapping[str, Sequence[tuple[int, float]]]) -> go.Figure:
     figure = make_subplots(rows=1, cols=len(stages), subplot_titles=stages, horizontal_spacing=0.28 / len(stages))
     for column, stage in enumerate(losses, start=1):
         steps, values = zip(*losses[stage], strict=True) if losses[stage] else ((), ())
-        line = {"mode": "lines", "line": {"color": ANSWER_COLOUR}, "name": stage, "showlegend": False}
+        line = {"mode": "lines", "line": {"color": PALETTE[0]}, "name": stage, "showlegend": False}
         figure.add_scatter(x=steps, y=values, **line, row=1, col=column)
     figure.update_xaxes(title="step", rangemode="tozero")
     figure.update_yaxes(rangemode="tozero")

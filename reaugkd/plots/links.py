@@ -12,7 +12,7 @@ from reaugkd.errors import ReAugKDError
 
 VIEWS = ("query", "errors", "memory", "label", "compare", "train", "learn")
 OF_VIEW = {
-    "query": ("edited", "edited_pair", "struck", "relabelled"),
+    "query": ("edited", "edited_pair", "struck", "relabelled", "key"),
     "errors": ("split", "effect", "column", "value", "confidence", "holds", "by", "wanted", "picked"),
     "memory": ("show", "holds"),
     "compare": ("second", "second_by", "second_weight", "split", "holds", "picked"),

@@ -13,6 +13,7 @@ from app.parts.answer_bars import answer_bars, what_happened
 from reaugkd.measures.selective import Threshold
 from reaugkd.method.answers import answer
 from reaugkd.model.explanation import explain
+from reaugkd.plots.charts import VOICE_COLOURS
 
 TEXT = "iron and pear"
 
@@ -22,15 +23,22 @@ def linear(model, text, weight):
     return explain(answer(model.encode([text]), model.memory, pool))
 
 
-def shown(written):
-    """What a reader sees: the cells of each class, those of each part, and the sum."""
-    rows = re.findall(r"<tr.*?</tr>", written)
-    cells = [
+def cells(table):
+    """What a reader sees: the cells of each row."""
+    rows = re.findall(r"<tr.*?</tr>", table)
+    return [
         [html.unescape(re.sub("<.*?>", "", cell)) for cell in re.findall(r"<t[hd]>.*?</t[hd]>", row)] for row in rows
     ]
-    classes = len(re.findall("<tr", written.split('class="answer-parts"')[0]))
+
+
+def shown(written):
+    """What a reader sees: the cells of each class, those of each part, and the sum."""
+    of_parts, of_classes = written.split('class="answer-bars"')
     said = html.unescape(re.search('class="sum">(.*)</p>', written).group(1))
-    return cells[:classes], cells[classes:], said
+    *parts, whole = cells(of_parts)
+    assert whole[0] == "answer"
+    assert said.split(": ", 1)[1].startswith(whole[-1])
+    return cells(of_classes), parts, said
 
 
 @pytest.fixture
@@ -80,8 +88,6 @@ def test_the_parts_are_the_log_odds_of_student_and_keys_and_the_sum_is_true(expl
     assert [tuple(row[:2]) for row in parts] == [row[:2] for row in wanted]
     assert [numbers(row[3])[0] for row in parts] == [pytest.approx(row[2], abs=0.0051) for row in wanted]
     assert of_student < 0
-    assert parts[0][3].endswith(f": speaks for {second}")
-    assert ":" not in parts[1][3]
     probability = dict(zip(explanation.classes, explanation.probabilities, strict=True))
     lead, *terms = numbers(said)
     assert lead == pytest.approx(log(probability[best] / probability[second]), abs=0.0051)
@@ -92,17 +98,20 @@ def test_the_parts_are_the_log_odds_of_student_and_keys_and_the_sum_is_true(expl
     assert float(odds.group(2)) == pytest.approx(probability[best] / probability[second], abs=0.051)
 
 
-def test_each_bar_goes_from_the_middle_to_the_side_of_its_class_as_far_as_its_part(explanation):
-    written = answer_bars(explanation)
-    bars = re.findall(r'diverging"><i class="([\w-]+)" style="left:([\d.]+)%;width:([\d.]+)%', written)
+def test_each_bar_begins_where_the_one_before_ends_and_that_of_the_answer_reaches_from_0_to_their_sum(explanation):
+    bars = re.findall(
+        r'diverging"><i style="left:([\d.]+)%;width:([\d.]+)%;background:(#\w+)', answer_bars(explanation)
+    )
     parts = {name: part for name, part in explanation.parts.items() if name != "new classes"}
-    assert [kind for kind, _, _ in bars] == list(parts) == ["student", "aligned", "text"]
-    longest = max(abs(part) for part in parts.values())
-    for part, (_, left, width) in zip(parts.values(), bars, strict=True):
-        ends = sorted((50.0, 50.0 + 50 * part / longest))
-        assert float(left) == pytest.approx(ends[0], abs=0.06)
-        assert float(left) + float(width) == pytest.approx(ends[1], abs=0.11)
-    assert 'style="left:0.0%' in written or any(float(width) == 50.0 for _, _, width in bars)
+    assert [colour for *_, colour in bars] == [VOICE_COLOURS[name] for name in (*parts, "answer")]
+    ends = np.cumsum([0.0, *parts.values()])
+    low, high = min(ends), max(ends)
+    assert low < 0 < high
+    spans = [*pairwise(ends), (0.0, ends[-1])]
+    for span, (left, width, _) in zip(spans, bars, strict=True):
+        begins, stops = (100 * (end - low) / (high - low) for end in sorted(span))
+        assert float(left) == pytest.approx(begins, abs=0.06)
+        assert float(left) + float(width) == pytest.approx(stops, abs=0.11)
 
 
 def test_in_a_linear_pool_the_parts_are_points_of_probability(pooled_model):
@@ -197,6 +206,14 @@ def test_of_a_class_that_the_student_does_not_know_the_sentence_names_the_key_th
     for k, by in ((8, f"2 nearest memories of the {key} key."), (1, f"nearest memory of the {key} key.")):
         pool = replace(gadget_model.pool.overridden(k=k), new_class_key=key)
         assert what_happened(explain(gadget_model.answer(encoded, pool))) == said + by
+
+
+def test_the_student_says_the_same_at_every_weight_of_the_memory(pooled_model):
+    columns = [
+        {row[0]: row[1] for row in shown(answer_bars(pooled_model.explain(TEXT, retrieval_weight=weight)))[0][1:]}
+        for weight in (None, 0.0, 0.3, 1.0)
+    ]
+    assert all(column == columns[0] for column in columns)
 
 
 def test_of_many_classes_the_likeliest_are_drawn(explanation):

@@ -19,7 +19,7 @@ from ports import free_port
 from app.address import LONGEST_ADDRESS, address_of, linked_model
 from app.menu import ModelMenu
 from app.model_job import ModelJob
-from app.parts.answer import LONGEST_EXAMPLE, answer_html, asked_text, example_texts, teacher_of
+from app.parts.answer import answer_html, asked_text, example_texts, teacher_of
 from app.parts.maps_panel import query_message
 from app.parts.problem import problem_html
 from app.serve import main, read_accounts
@@ -80,7 +80,12 @@ def test_a_moved_slider_answers_as_the_library_does_without_encoding_again(toy_m
 
 
 def test_a_pair_is_asked_of_a_model_for_pairs(changed_model, toy_model):
-    pairs = changed_model(settings=replace(toy_model.settings, is_pair=True))
+    memory, held = toy_model.memory, toy_model.evaluation_rows
+    pairs = changed_model(
+        settings=replace(toy_model.settings, is_pair=True),
+        memory=replace(memory, rows=memory.rows.assign(text_pair=memory.rows["text"])),
+        evaluation_rows=held.assign(text_pair=held["text"]),
+    )
     query = asked_text(pairs, "iron", "rain")
     assert query.texts == [("iron", "rain")]
     np.testing.assert_array_equal(query.embeddings, pairs.encode([("iron", "rain")]).embeddings)
@@ -92,13 +97,29 @@ def test_a_teacher_that_was_kept_says_what_it_thinks_of_a_text_and_no_other_does
     assert teacher_of(asked_text(changed_model(teacher=None), "iron and rain")) is None
 
 
-def test_examples_are_short_unseen_texts_one_of_each_label(toy_model):
+def test_examples_are_unseen_texts_one_of_each_label(toy_model):
     rows = toy_model.evaluation_rows
     labels = [
         rows[(rows["text"] == text) & (rows["split"] == "test")]["label"].iloc[0] for text in example_texts(toy_model)
     ]
     assert sorted(labels) == sorted(toy_model.classes_)
-    assert all(len(text) <= LONGEST_EXAMPLE for text in example_texts(toy_model))
+
+
+def test_the_gold_label_and_who_meets_it_are_told_of_a_text_that_the_model_carries_and_of_no_other(toy_model):
+    rows = toy_model.held_out(["test"])
+    for text, gold in zip(rows["text"][:4], rows["label"][:4], strict=True):
+        asked, said = asked_text(toy_model, text), toy_model.explain(text)
+        teacher = toy_model.classes_[rows["teacher_soft_labels"][rows["text"] == text].iloc[0].argmax()]
+        marks = re.findall(r'<span class="(right|wrong)" title="(\w+)">(.) (\w+)</span>', answer_html(said, asked))
+        voices = {"answer": said.label, "student": said.student_label, "teacher": teacher}
+        wanted = [(("right", name, "✓") if name == gold else ("wrong", name, "✗")) for name in voices.values()]
+        assert marks == [(*mark, voice) for mark, voice in zip(wanted, voices, strict=True)]
+        assert f"Gold label: {gold}" in answer_html(said, asked)
+    memory = toy_model.memory.rows.iloc[0]
+    html = answer_html(toy_model.explain(memory["text"]), asked_text(toy_model, memory["text"]))
+    assert f"Label in the memory: {memory['label']}" in html
+    free = "iron and rain"
+    assert 'class="gold"' not in answer_html(toy_model.explain(free), asked_text(toy_model, free))
 
 
 def test_where_all_texts_are_long_examples_are_long(toy_model, changed_model):

@@ -157,7 +157,7 @@ def test_what_the_memory_fixed_opens_the_neighbours_that_did_it(page, answered, 
     page.locator("#errors-rows").get_by_text(rows["text"].iloc[0], exact=True).last.click()
     said = explain(answered, int(rows.index[0]))
     found = [neighbour.text for key in said.keys_by_part for neighbour in key.neighbours]
-    expect(page.locator("#opened-row td.text")).to_have_text(found)
+    expect(page.locator("#opened-row summary")).to_have_text(found)
 
 
 def test_the_neighbours_of_an_opened_row_go_when_they_are_no_longer_its_own(page, answered):

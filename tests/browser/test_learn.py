@@ -311,7 +311,7 @@ def test_the_code_of_an_answer_follows_text_sliders_and_strikes(open_page, serve
     page.locator("#weight input[type=number]").fill("0.4")
     expect(page.locator("#as-fitted input")).not_to_be_checked()
     page.locator("#k input[type=number]").fill("3")
-    expect(page.locator(".neighbours tbody tr")).to_have_count(3 * len(puzzled_model.pool.keys))
+    expect(page.locator(".neighbours tbody tr")).to_have_count(3)
     moved = 3, 0.4, next(iter(puzzled_model.pool.keys.values())).temperature
     expect_code(page, "query", query_code(folder, text, *moved))
     first, second = puzzled_model.explain(text, k=3, retrieval_weight=0.4).neighbours[:2]

@@ -140,7 +140,7 @@ def test_a_memory_is_relabelled_and_added_to_tried_out_undone_and_saved_as_a_new
     page.locator("#text textarea").fill("the shiny gadget hums")
     expect(page.locator("#answer .asked")).to_have_text("the shiny gadget hums")
     expect(page.locator("#answer .answer b")).to_have_text(saved.explain("the shiny gadget hums").label)
-    expect(page.locator(".neighbours td.text").first).to_have_text("the shiny gadget hums")
+    expect(page.locator(".neighbours summary").first).to_have_text("the shiny gadget hums")
     page.get_by_role("tab", name="Memory").click()
     page.locator("#model input").click()
     page.get_by_role("option", name="toy", exact=True).click()

@@ -1,6 +1,7 @@
 """What the page Query shows where the memory sways an answer."""
 
 import threading
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -65,19 +66,22 @@ def test_the_box_opens_with_the_first_answer_which_would_overwrite_what_was_type
     expect(box).to_have_value("plum and pear")
 
 
-def test_each_part_is_a_bar_from_the_middle_as_long_as_what_it_adds_and_they_add_up(page, forgetful, text):
+def test_each_part_is_a_bar_that_begins_where_the_one_before_ends_and_they_add_up(page, forgetful, text):
     said = forgetful.explain(text)
     parts = [said.student_part, *(key.part for key in said.keys)]
     assert sum(parts) == pytest.approx(np.log(said.probabilities.max() / sorted(said.probabilities)[-2]), abs=1e-6)
     expect(page.locator("#answer .sum")).to_contain_text(lead_of(said))
-    expect(page.locator(f"{PARTS} th")).to_have_text(["student", *(f"{key.name} key" for key in said.keys)])
-    longest = max(map(abs, parts))
-    for row, part in zip(page.locator(PARTS).all(), parts, strict=True):
-        expect(row.locator("td").last).to_contain_text(f"adds {part:+.2f}")
+    names = ["student", *(f"{key.name} key" for key in said.keys), "answer"]
+    expect(page.locator(f"{PARTS} th")).to_have_text(names)
+    reached = np.cumsum([0.0, *parts])
+    spans = [*pairwise(reached), (0.0, reached[-1])]
+    low, high = min(reached), max(reached)
+    for row, (start, end) in zip(page.locator(PARTS).all(), spans, strict=True):
+        expect(row.locator("td").last).to_have_text(f"{end - start:+.2f}")
         whole, bar = row.locator(".diverging").bounding_box(), row.locator(".diverging i").bounding_box()
-        assert bar["width"] == pytest.approx(abs(part) / longest * whole["width"] / 2, abs=1)
-        middle, end = whole["x"] + whole["width"] / 2, bar["x"] + (bar["width"] if part < 0 else 0)
-        assert end == pytest.approx(middle, abs=1)
+        scale = whole["width"] / (high - low)
+        assert bar["width"] == pytest.approx(abs(end - start) * scale, abs=1)
+        assert bar["x"] - whole["x"] == pytest.approx((min(start, end) - low) * scale, abs=1)
 
 
 def test_the_answer_follows_while_one_types(page, forgetful):
