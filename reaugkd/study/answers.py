@@ -101,8 +101,8 @@ def study_answers(study: Study, data: str | Path, work: str | Path, known: Study
     DataFrame
         A row for each task, teacher, method, seed and answer: ``settings_digest``, metric, choice (JSON),
         ``validation``, ``test``, ``log_loss`` (nats), ``seconds`` of training, and of the N test rows ``predicted``,
-        the labels, and ``gold_log_probability``; where there is a teacher, its own ``teacher`` score and how near the student's space
-        comes to its, see :func:`reaugkd.model.evaluation.alignment`.
+        the labels, and ``gold_log_probability``; where there is a teacher, its own ``teacher`` score and how near the
+        student's space comes to its, see :func:`reaugkd.model.evaluation.alignment`.
 
     Raises
     ------
