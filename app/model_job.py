@@ -47,12 +47,22 @@ def train_as_asked(
     )
 
 
+def adopt_as_asked(
+    classifier: str, rows: dict[str, Any], folder: str, on_progress: "OnProgress", say: Say
+) -> "rk.ReAugKDClassifier":
+    """Give a classifier a memory; half of its test rows choose where there are no validation rows."""
+    seen = "validation" not in rows
+    task = rk.load_files(**rows, say=say)
+    return rk.adopt(classifier, task, folder, saw_validation=seen, on_progress=on_progress, say=say)
+
+
 class ModelJob:
     """Gets a model in a thread of its own; a page may close and open again meanwhile and sees the same state."""
 
-    def __init__(self, folder: str, train: Train | None = None) -> None:
+    def __init__(self, folder: str, train: Train | None = None, done: str = "trained") -> None:
         path = Path(folder).expanduser()
         self.folder, self.name, self.train = str(path), path.resolve().name, train
+        self.done = done  # what is done to the model, for people
         self.model: rk.ReAugKDClassifier | None = None
         self.is_training = False
         self._start_lock = threading.Lock()

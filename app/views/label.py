@@ -16,6 +16,7 @@ from ..computed import answered_rows, cached, edited_model
 from ..listening import ASKING, EACH, LATEST, Updates, inputs_of, listen
 from ..menu import ModelMenu
 from ..parts.answer import answer_html
+from ..parts.column_boxes import guessed_columns
 from ..parts.neighbour_table import neighbour_table
 from ..parts.problem import READ_ALOUD, problem_html
 from ..parts.row_table import row_table
@@ -23,7 +24,6 @@ from ..parts.save_button import SaveButton
 from ..rendering import render
 from ..scripts import source
 from .memory import PendingEdits, pending_patch
-from .train import guessed_columns
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.analysis.comparison import Comparison

@@ -1,8 +1,8 @@
 """The page that trains: choose a task, a teacher and a student, watch losses and both spaces, cancel, go on."""
 
 import threading
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -14,8 +14,10 @@ from reaugkd.plots.figures import epochs_figure
 from ..listening import AT_ONCE, Updates, inputs_of, listen
 from ..menu import ModelMenu
 from ..model_job import ModelJob, Train, train_as_asked
+from ..parts.column_boxes import TABLES, filled_columns, place_columns, uploaded_rows
 from ..parts.problem import READ_ALOUD, problem_html
 from ..rendering import render
+from .adopt import AdoptForm
 from .training import loss_plot, time_left
 
 if TYPE_CHECKING:  # torch and pandas' readers take seconds to import: the page opens first
@@ -32,18 +34,8 @@ METRICS: list[Any] = [
     "accuracy_and_f1",
     "matthews_correlation",
 ]
-COLUMNS = [("text_column", "text", "Text"), ("text_pair_column", "pair", "Second text, if any")]
-COLUMNS += [("label_column", "label", "Label")]
 PREVIEWED, COLUMN_WIDTH, LISTED_LABELS = 5, "180px", 12
 NOTHING_YET = "<p>Nothing is being trained. The losses and both spaces will be drawn here.</p>"
-
-
-def guessed_columns(columns: list[str]) -> tuple[str, str]:
-    """Guess which columns hold text and label."""
-    named = {name.lower(): name for name in reversed(columns)}
-    text = next((named[name] for name in ("text", "sentence", "review", "query") if name in named), columns[0])
-    label = next((named[name] for name in ("label", "labels", "class", "category") if name in named), columns[-1])
-    return text, label
 
 
 def file_html(rows: "pd.DataFrame", label_column: str) -> str:
@@ -68,6 +60,7 @@ class TrainView:
         self.drawn = gr.State(())  # what this page shows of it: progress, epochs, whether it runs and is cancelled
         with gr.Row():
             with gr.Column(scale=4, min_width=320):
+                self.adopting = AdoptForm(self)
                 self._place_inputs()
             with gr.Column(scale=6, min_width=320):
                 self.message = gr.HTML(visible=False, elem_id="train-message")
@@ -113,20 +106,14 @@ class TrainView:
 
     def _place_rows(self) -> None:
         """Place what says which rows, where it is not the shipped task."""
-        file = partial(gr.File, file_types=[".csv", ".tsv", ".jsonl", ".parquet"], height=150)
+        file = partial(gr.File, file_types=TABLES, height=150)
         with gr.Group(visible=False) as self.rows:
             self.hub = gr.Textbox(
                 "", label="Name of the data set", placeholder="glue/rte, owner/name", max_lines=1, elem_id="train-hub"
             )
             self.train_file = file(label="Train rows", elem_id="train-file")
             self.about = gr.HTML(visible=False, elem_id="train-about")
-            with gr.Row():
-                self.columns: dict[str, Any] = {
-                    column: gr.Dropdown(
-                        [], label=label, allow_custom_value=True, elem_id=f"train-{name}-column", min_width=120
-                    )
-                    for column, name, label in COLUMNS
-                }
+            self.columns: dict[str, Any] = place_columns("train")
             self.metric = gr.Dropdown(METRICS, value="", label="Metric", elem_id="train-metric")
             self.test_file = file(
                 label="Test rows (without them, a fifth of the train rows is held out)", elem_id="train-test-file"
@@ -153,6 +140,7 @@ class TrainView:
         listen(self, self.train_file.change, self._preview, previewed, **quiet)
         gr.on(changes, self._describe, None, self.about, inputs_kwargs=inputs_of(self, self._describe), **quiet)
         listen(self, self.start.click, self._start, [self.message, *drawn], **quiet)
+        self.adopting.wire([self.message, *drawn], [self.message], **quiet)
         self.cancel.click(self._cancel, self.drawn, drawn, **quiet)
         self.resume.click(self._resume, self.drawn, drawn, **quiet)
         self.timer.tick(self._draw, self.drawn, drawn, **quiet)
@@ -177,24 +165,19 @@ class TrainView:
 
     def _preview(self, train_file: str | None) -> Updates:
         """Show the first rows of an uploaded file, and guess its columns."""
-        from reaugkd.tasks.sources import read_table
-
-        shown: Updates = {box: gr.Dropdown([], value=None) for box in self.columns.values()}
-        shown |= {self.preview: gr.Dataframe(visible=False), self.message: gr.HTML(visible=False)}
+        shown = filled_columns(self.columns, []) | {
+            self.preview: gr.Dataframe(visible=False),
+            self.message: gr.HTML(visible=False),
+        }
         if train_file is None:
             return shown
         try:
-            rows = read_table(train_file)
-            if rows.empty:
-                raise ReAugKDError(f"{Path(train_file).name!r} has no rows; give a table with at least two classes.")
+            rows = uploaded_rows(train_file)
         except ReAugKDError as error:
-            return shown | self._problem(error)
+            return shown | self.problem(error)
         columns = [str(name) for name in rows.columns]
-        text, label = guessed_columns(columns)
-        for box, guess in zip(self.columns.values(), (text, None, label), strict=True):
-            shown[box] = gr.Dropdown(columns, value=guess)
         first = gr.Dataframe(rows.head(PREVIEWED), column_widths=[COLUMN_WIDTH] * len(columns), visible=True)
-        return shown | {self.preview: first}
+        return shown | filled_columns(self.columns, columns) | {self.preview: first}
 
     def _describe(self, source: str, train_file: str | None, label_column: str) -> gr.HTML:
         """Say what labels an uploaded file has."""
@@ -209,10 +192,14 @@ class TrainView:
         return gr.HTML(file_html(rows, label_column), visible=True)
 
     def _start(self, source: str, model_name: str, **boxes: Any) -> Updates:
+        return self.started(model_name, lambda: partial(train_as_asked, *self._wanted(source, **boxes)))
+
+    def started(self, name: str, asked: Callable[[], Train], done: str = "trained") -> Updates:
+        """Start what a form asks for, and show it; or say why it cannot start."""
         try:
-            self.train(model_name, partial(train_as_asked, *self._wanted(source, **boxes)))
+            self.train(name, asked(), done)
         except ReAugKDError as error:
-            return self._problem(error)
+            return self.problem(error)
         return {self.message: gr.HTML(visible=False), **self._draw(())}
 
     def _wanted(self, source: str, **boxes: Any) -> tuple[dict[str, Any], "rk.Recipe", bool]:
@@ -228,12 +215,12 @@ class TrainView:
             raise ReAugKDError("There is nothing to train on; name a data set of the hub, or upload a file.")
         return task, rk.Recipe(**recipe), by_outputs
 
-    def train(self, name: str, train: Train) -> None:
+    def train(self, name: str, train: Train, done: str = "trained") -> None:
         """Start a training, or go on with one of the same name and settings that was stopped."""
         with self._lock:
             if self.job is not None and self.job.is_running:
                 raise ReAugKDError(f"The training of {self.job.name!r} runs; wait until it is done, or cancel it.")
-            self.job = ModelJob(str(self.menu.new_folder(name)), train)
+            self.job = ModelJob(str(self.menu.new_folder(name)), train, done)
             self.job.start()
 
     def _resume(self, drawn: tuple[Any, ...]) -> Updates:
@@ -246,7 +233,8 @@ class TrainView:
             self.job.cancel()
         return self._draw(drawn)
 
-    def _problem(self, error: ReAugKDError) -> Updates:
+    def problem(self, error: ReAugKDError) -> Updates:
+        """Show why something cannot be done."""
         return {self.message: gr.HTML(problem_html(error), visible=True)}
 
     def _draw(self, drawn: tuple[Any, ...]) -> Updates:

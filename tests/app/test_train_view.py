@@ -11,7 +11,8 @@ from toy_data import toy_rows
 
 from app.menu import ModelMenu
 from app.model_job import ModelJob, train_as_asked
-from app.views.train import FILE, HUB, TrainView, file_html, guessed_columns, training_html
+from app.parts.column_boxes import guessed_columns
+from app.views.train import FILE, HUB, TrainView, file_html, training_html
 from reaugkd import Recipe
 from reaugkd.errors import ReAugKDError
 from reaugkd.recipe import DEFAULT_ENCODER

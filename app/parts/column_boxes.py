@@ -1,0 +1,53 @@
+"""The boxes that say which columns of an uploaded table hold text and label."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from reaugkd.errors import ReAugKDError
+
+from ..listening import Updates
+
+if TYPE_CHECKING:  # pandas' readers take seconds to import: the page opens first
+    import pandas as pd
+
+TABLES = [".csv", ".tsv", ".jsonl", ".parquet"]
+COLUMNS = [("text_column", "text", "Text"), ("text_pair_column", "pair", "Second text, if any")]
+COLUMNS += [("label_column", "label", "Label")]
+
+
+def place_columns(page: str) -> dict[str, gr.Dropdown]:
+    """Place a box for each column, by the names that the library's readers give them."""
+    with gr.Row():
+        return {
+            column: gr.Dropdown(
+                [], label=label, allow_custom_value=True, elem_id=f"{page}-{name}-column", min_width=120
+            )
+            for column, name, label in COLUMNS
+        }
+
+
+def filled_columns(boxes: dict[str, gr.Dropdown], columns: list[str]) -> Updates:
+    """Offer a table's columns, those chosen that are guessed; no columns empty the boxes."""
+    text, label = guessed_columns(columns) if columns else (None, None)
+    guesses = zip(boxes.values(), (text, None, label), strict=True)
+    return {box: gr.Dropdown(columns, value=guess) for box, guess in guesses}
+
+
+def guessed_columns(columns: list[str]) -> tuple[str, str]:
+    """Guess which columns hold text and label."""
+    named = {name.lower(): name for name in reversed(columns)}
+    text = next((named[name] for name in ("text", "sentence", "review", "query") if name in named), columns[0])
+    label = next((named[name] for name in ("label", "labels", "class", "category") if name in named), columns[-1])
+    return text, label
+
+
+def uploaded_rows(path: str) -> "pd.DataFrame":
+    """Read an uploaded table; refuse one without rows."""
+    from reaugkd.tasks.sources import read_table
+
+    rows = read_table(path)
+    if rows.empty:
+        raise ReAugKDError(f"{Path(path).name!r} has no rows; give a table with at least two classes.")
+    return rows
