@@ -12,8 +12,9 @@ const STEPS = {
     ['Both spaces', '#maps'],
   ],
   errors: [
-    ['How good the answers are', '#errors-summary'], ['Does the confidence tell the truth?', '#reliability'],
-    ['Which classes are taken for which', '#confusion'], ['Who disagrees', '#disagreements'], ROWS('errors'), MAP,
+    ['How good the answers are', '#errors-summary'], ['Where they are worse', '#errors-slices'], ['Does the confidence tell the truth?', '#reliability'],
+    ['Which classes are taken for which', '#confusion'], ['Who disagrees', '#disagreements'],
+    ['What is left to a person', '#coverage-curve, #selective'], ROWS('errors'), MAP,
   ],
   memory: [
     ['Which memories', '#show, #memory-chosen, #memory-rows'], ['One memory', '#picked-memory, #new-label, #relabel, #remove'],

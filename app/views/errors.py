@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import gradio as gr
 import pandas as pd
@@ -134,6 +134,8 @@ class ErrorsView(RowsView):
 
     view = "errors"
     unlisted = ("id", "split", "student_probability", "teacher_probability", "flip")
+    height = 640
+    widths: ClassVar = {"text": 300, "text_pair": 260, "nearest_aligned": 150, "nearest_encoder": 150}
     unchosen = (*unlisted, "text", "text_pair", "probability", "effect")  # the other columns can be chosen by
 
     def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel, linked: gr.State) -> None:
@@ -164,7 +166,7 @@ class ErrorsView(RowsView):
     def _place_filters(self) -> None:
         narrow: dict[str, Any] = {"min_width": 130}
         with gr.Row():
-            self.effect = gr.Dropdown(EFFECTS, value=ANY, label="Effect of retrieval", elem_id="effect", **narrow)
+            self.effect = gr.Dropdown(EFFECTS, value=ANY, label="Effect", elem_id="effect", **narrow)
             self.column = gr.Dropdown([ANY], value=ANY, label="Column", elem_id="errors-column", **narrow)
             self.value = gr.Dropdown(  # what it held before the column was changed is no error
                 [ANY], value=ANY, label="Its value", elem_id="errors-value", allow_custom_value=True, **narrow
@@ -179,10 +181,10 @@ class ErrorsView(RowsView):
 
     def _place_figures(self) -> None:
         with gr.Row():
-            with gr.Column(scale=1, min_width=320):
+            with gr.Column(scale=7, min_width=320):
                 gr.Markdown("## Slices of the rows, the worst first")
                 self.slices = self._figure("errors-slices")
-            with gr.Column(scale=1, min_width=320):
+            with gr.Column(scale=5, min_width=320):
                 gr.Markdown("## Does the confidence mean what it says?")
                 self.reliability = self._figure("reliability")
         with gr.Row():
@@ -198,24 +200,30 @@ class ErrorsView(RowsView):
         with gr.Row():
             with gr.Column(scale=1, min_width=320):
                 with gr.Row():
-                    self.by = gr.Dropdown([PROBABILITY], value=PROBABILITY, label="Leave to a person", elem_id="by")
+                    self.by = gr.Dropdown(
+                        [PROBABILITY], value=PROBABILITY, label="Leave to a person", elem_id="by", min_width=260
+                    )
                     self.wanted = gr.Dropdown(
-                        list(WANTED), value="90 %", label="Right, of what is answered, at least", elem_id="wanted"
+                        list(WANTED),
+                        value="90 %",
+                        label="Right, of what is answered, at least",
+                        elem_id="wanted",
+                        min_width=260,
                     )
                 self.selective = self._figure("selective")
                 self.own_threshold = gr.HTML(elem_id="own-threshold")
                 with gr.Row():
                     self.version = gr.Textbox("", label="Name of the model with this threshold", elem_id="careful-name")
-                    self.keep = gr.Button("Save the model with it", elem_id="keep-threshold", scale=0, min_width=230)
+                    self.keep = gr.Button("Save the model", elem_id="keep-threshold", scale=0, min_width=230)
                 self.kept = gr.HTML("", elem_id="threshold-kept")
             with gr.Column(scale=1, min_width=320):
                 self.curve = gr.Plot(show_label=False, elem_id="coverage-curve")
 
     def _place_opened(self) -> None:
-        self.opened = gr.HTML(NOT_OPENED, elem_id="opened-row", apply_default_css=False)
         with gr.Row(visible=False) as self.of_row:
             self.ask = gr.Button("Ask it on Query", size="sm", elem_id="errors-ask", min_width=150)
             self.star = gr.Button("See its star on the maps", size="sm", elem_id="errors-star", min_width=150)
+        self.opened = gr.HTML(NOT_OPENED, elem_id="opened-row", apply_default_css=False)
 
     def _wire(self) -> None:
         names = ("summary", "slices", "reliability", "confusion", "disagreements")

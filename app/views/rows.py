@@ -82,6 +82,8 @@ class RowsView:
 
     view = ""
     number = "row"
+    height = 420  # of the list, in pixels
+    widths: ClassVar[dict[str, int]] = {}  # of columns that are wider or narrower here
     usual: ClassVar[dict[str, Any]] = {}
     unlisted: Sequence[str] = ()
     whole: list[Any]
@@ -106,7 +108,7 @@ class RowsView:
                 for called, label in {**buttons, "maps": "Select on the maps"}.items()
             }
             self.save = SaveButton("Save as CSV", f"{self.view}.csv", f"{self.view}-save", **small)
-        self.rows = gr.Dataframe(interactive=False, wrap=True, max_height=420, elem_id=f"{self.view}-rows")
+        self.rows = gr.Dataframe(interactive=False, wrap=True, max_height=self.height, elem_id=f"{self.view}-rows")
         self.listed = [self.shown, self.chosen, self.rows]
 
     def _wire_list(self) -> None:
@@ -196,7 +198,7 @@ class RowsView:
         return {
             self.shown: shown,
             self.chosen: listed_html(", ".join(self._words(shown)) or "all rows", len(rows), self._count(shown)),
-            self.rows: row_table(listed, visible=len(rows) > 0),
+            self.rows: row_table(listed, self.widths, visible=len(rows) > 0),
         }
 
     def _show_on_maps(self, shown: Any) -> Updates:

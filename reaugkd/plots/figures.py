@@ -186,7 +186,7 @@ def coverage_figure(tables: Mapping[str, pd.DataFrame], threshold: "Threshold | 
         for x, y in (100 * reached[["share", "accuracy"]]).to_numpy().tolist():
             mark = {"color": colour, "size": 12, "symbol": "diamond", "line": {"color": TEXT_COLOUR, "width": 1}}
             figure.add_scatter(x=[x], y=[y], mode="markers", marker=mark, showlegend=False, hovertext=escaped(name))
-            title = f"At the threshold {x:.0f} % of the {escaped(name)} are answered,<br>{y:.1f} % of these right"
+            title = f"At the threshold {x:.0f} % of the {escaped(name)}<br>are answered, {y:.1f} % of these right"
     lowest = min((min(y) for _, y in lines.values() if y), default=0.0)
     figure.update_xaxes(range=[0, 102])
     figure.update_yaxes(range=[max(0.0, lowest - 5), 102])

@@ -305,7 +305,7 @@ def test_the_curve_of_what_is_answered_marks_the_threshold_on_each_line_and_name
         "test rows": coverage_table(scores, scores > 0.6),
     }
     figure = coverage_figure(tables, Threshold("probability", 0.5, 0.9))
-    assert figure.layout.title.text == "At the threshold 50 % of the test rows are answered,<br>75.0 % of these right"
+    assert figure.layout.title.text == "At the threshold 50 % of the test rows<br>are answered, 75.0 % of these right"
     lines = {line.name: line for line in figure.data if line.mode == "lines"}
     assert list(lines) == list(tables)
     assert lines["test rows"].x[0] == pytest.approx(100 * 10 / 40)  # fewer rows are right by chance
