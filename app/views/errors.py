@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import gradio as gr
 import pandas as pd
-from markupsafe import Markup
 
 import reaugkd as rk
 from reaugkd.errors import ReAugKDError
 from reaugkd.measures.calibration import calibration_error
 from reaugkd.measures.selective import PROBABILITY
 from reaugkd.plots.links import PageState, picks_of_link
-from reaugkd.texts import row_in_one_line, two_parts
+from reaugkd.texts import two_parts
 
 from ..computed import SPLITS, cached, encoded_rows
 from ..listening import ALL_ROWS, ASKING, IN_PAGE, Updates, by_name, listen
 from ..menu import ModelMenu
-from ..parts.answer_bars import answer_bars
+from ..parts.answer import answer_html
 from ..parts.code_box import place_code
 from ..parts.error_tables import confusion_table, disagreement_table, reliability_bars, slice_table, summary_html
 from ..parts.maps_panel import MapsPanel, query_message
@@ -390,13 +389,11 @@ class ErrorsView(RowsView):
         from reaugkd.model.explanation import explain
 
         answers, number = self._answered(shown)[0], int(event.row_value[0])
-        explanation, row = explain(answers, number), answers.encoded.table.iloc[number]
-        teacher = answers.probabilities.get("teacher")
-        bars = Markup(answer_bars(explanation, None if teacher is None else teacher[number]))
-        opened = render("row", text=row_in_one_line(row), gold=row["label"], answer=explanation, bars=bars)
+        explanation = explain(answers, number)
+        opened = answer_html(explanation, answers.encoded.part([number])) + neighbour_table(explanation)
         return {
             self.row: number,
-            self.opened: opened + neighbour_table(explanation),
+            self.opened: opened,
             self.of_row: gr.Row(visible=True),
             self.maps.map: query_message(shown.name, self.menu.get(shown.name), explanation),
         }

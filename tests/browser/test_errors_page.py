@@ -91,7 +91,8 @@ def test_a_cell_a_combination_a_bin_and_a_filter_list_their_rows_and_a_row_its_n
     expect(page.locator("#errors-chosen")).to_contain_text(f"“{text[:12]}” in the text")
     page.locator("#errors-rows").get_by_text(text, exact=True).last.click()
     expect(page.locator("#opened-row tbody tr")).to_have_count(4 * len(forgetful.pool.keys))
-    expect(page.locator("#opened-row .asked")).to_contain_text(f"answer {broken['answer'].iloc[0]}")
+    expect(page.locator("#opened-row p.answer b")).to_have_text(broken["answer"].iloc[0])
+    expect(page.locator("#opened-row .gold")).to_contain_text("✗ answer✓ student")
     expect(page.locator("#opened-row .answer-bars .chosen th")).to_have_text(broken["answer"].iloc[0])
     with page.expect_download() as download:
         page.locator("#errors-save").click()
