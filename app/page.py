@@ -35,7 +35,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
 
     with gr.Blocks(title="ReAugKD", analytics_enabled=False) as page:
         with gr.Row(elem_id="header"):
-            gr.Markdown("# A small model that looks things up in its teacher's memory")
+            gr.Markdown("# A small model that looks things up in a memory")
             name = gr.Dropdown(
                 [menu.first], value=menu.first, label="Model", visible=False, elem_id="model", scale=0, min_width=280
             )

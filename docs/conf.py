@@ -66,6 +66,7 @@ docs/glossary
 :caption: Use
 
 docs/use
+docs/adopt
 docs/api
 The shipped task <reaugkd/tasks/shoptalk/README>
 ```

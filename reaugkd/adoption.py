@@ -292,7 +292,7 @@ def _settings(
 ) -> ModelSettings:
     """Say what the model is made of; a local folder is named without the way to it."""
     rows = f"{len(task.rows['validation']):,}"
-    half = f"{rows} test rows, half of them, which this report leaves out"
+    half = f"half of the test rows ({rows}), which the score leaves out"
     return ModelSettings(
         task=task.name,
         metric=task.metric,

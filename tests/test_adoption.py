@@ -1,5 +1,6 @@
 """A classifier that was fine-tuned elsewhere gets a memory, on rows that it never saw, and answers as it did."""
 
+import re
 import shutil
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ from reaugkd.measures.metrics import log_loss
 from reaugkd.method.choice import choose_pool
 from reaugkd.method.keys import fit_keys
 from reaugkd.method.pool import Pool
+from reaugkd.model.card import gain_in_words
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.networks.sequence_classifier import SequenceClassifier
 from reaugkd.networks.trainer import Progress
@@ -92,7 +94,7 @@ def test_rows_that_the_classifier_saw_are_memories_and_half_of_the_test_rows_cho
     assert sorted([*halves[0]["id"], *halves[1]["id"]]) == sorted(task.rows["test"]["id"])
     counts = [half["label"].value_counts() for half in halves]
     assert (counts[0] - counts[1]).abs().max() <= 1
-    assert f"chosen on {len(halves[0])} test rows, half of them, which this report leaves out" in model.card
+    assert f"chosen on half of the test rows ({len(halves[0])}), which the score leaves out" in model.card
     right = (
         model.answer(model.encode_rows(halves[1])).predicted["student"]
         == model.answer(model.encode_rows(halves[1])).labels
@@ -239,3 +241,17 @@ def test_pairs_are_adopted_too(toy_classifier_folder, tmp_path):
     assert model.settings.is_pair
     assert len(model.predict([("a plum", "some tin")])) == 1
     assert pd.notna(model.metrics["gain"]["test"]).all()
+
+
+@pytest.mark.parametrize(
+    ("score", "loss", "verdicts"),
+    [
+        ([0.02, 0.01, 0.03], [-0.1, -0.2, -0.01], ["better", "better"]),
+        ([-0.02, -0.03, -0.01], [0.1, 0.01, 0.2], ["worse", "worse"]),
+        ([0.0, -0.01, 0.01], [-0.1, -0.2, 0.0], ["may be chance"] * 2),
+    ],
+)
+def test_the_gain_is_told_with_its_interval_and_what_may_be_chance_as_such(adopted_model, score, loss, verdicts):
+    told = gain_in_words(adopted_model.settings, {"test": score, "test_log_loss": loss})
+    assert f"by {100 * score[0]:+.1f} points [{100 * score[1]:+.1f}, {100 * score[2]:+.1f}]" in told
+    assert re.findall(r"which (?:is )?(better|worse|may be chance)", told) == verdicts

@@ -580,7 +580,7 @@ def test_a_classifier_is_adopted_and_what_was_left_out_of_the_report_is_said(
     out = tmp_path / "adopted"
     status, shown, told = run("adopt", toy_classifier_folder, *files, *columns, "--out", out)
     assert status == 0, told
-    assert "chosen on 60 test rows, half of them, which this report leaves out" in " ".join(shown.split())
+    assert "chosen on half of the test rows (60), which the score leaves out" in " ".join(shown.split())
     assert "The classifier, as it was" in shown
     assert "Keys of the memory ..." in told
     model = ReAugKDClassifier.from_pretrained(out)

@@ -90,12 +90,12 @@ def map_points(
     if maps is None:
         raise ReAugKDError("This model was saved without maps; train it again with maps to see them.")
     names = model.classes_
-    stored = memory.rows.drop(columns=FOUND, errors="ignore").assign(
-        kind=KINDS[0],
-        teacher=names[memory.soft_labels.argmax(axis=1)],
-        teacher_probability=memory.soft_labels.max(axis=1),
-    )
-    if maps.student_embeddings.shape == memory.teacher_embeddings.shape:
+    stored = memory.rows.drop(columns=FOUND, errors="ignore").assign(kind=KINDS[0])
+    is_taught = not model.settings.is_adopted
+    if is_taught:
+        stored["teacher"] = names[memory.soft_labels.argmax(axis=1)]
+        stored["teacher_probability"] = memory.soft_labels.max(axis=1)
+    if is_taught and maps.student_embeddings.shape == memory.teacher_embeddings.shape:
         stored["moved"] = 1 - (maps.student_embeddings * memory.teacher_embeddings).sum(axis=1)
     if student_probabilities is not None:
         stored["student"] = names[student_probabilities.argmax(axis=1)]

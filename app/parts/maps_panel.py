@@ -131,10 +131,13 @@ def points_sent(model: "rk.ReAugKDClassifier") -> dict[str, Any]:
     """Return what a page is sent of a model's maps, once: positions of all points, base64 of float32, and words."""
     from .map_points import KINDS, map_overlap
 
-    points = places_of(model)
-    worth = ", ".join(f"{share:.2f} of the {space}'s" for space, share in map_overlap(model).items())
+    points, overlap, one = places_of(model), map_overlap(model), model.settings.is_adopted
+    worth = ", ".join(f"{share:.2f} of the {space}'s" for space, share in overlap.items())
+    if one and overlap:
+        worth = f"{overlap['student']:.2f}"
     text = "Circles are memories, squares test rows. "
-    if points.is_guessed.any():
+    guessed = points.is_guessed & (not one)
+    if guessed.any():
         text += (
             "Hollow in the teacher's space is a text of which the teacher's own embedding is not known: it lies where "
             "the student's embedding puts it. "
@@ -147,10 +150,11 @@ def points_sent(model: "rk.ReAugKDClassifier") -> dict[str, Any]:
         "teacher": _sent(points.teacher_points),
         "student": _sent(points.student_points),
         "kinds": _sent((points.rows["kind"] == KINDS[1]).to_numpy(np.uint8)),
-        "guessed": _sent(points.is_guessed.astype(np.uint8)),
+        "guessed": _sent(guessed.astype(np.uint8)),
         "epochs": None if model.epochs is None else _epochs_sent(model.epochs),
         "words": text,
         "short": SHORT,
+        "one": one,
     }
 
 
@@ -161,7 +165,7 @@ class MapsPanel:
         self.menu, self.name, self.linked = menu, name, linked
         self.selected = gr.State([])
         self.opened = gr.State(None)
-        gr.Markdown("## Where texts lie: the teacher's space and the student's")
+        gr.Markdown("## Where texts lie")
         with gr.Row():
             self.colour = gr.Dropdown(["label"], value="label", label="Colour by", elem_id="colour")
             self.shown = gr.Radio(SHOWN, value="all", label="Show", elem_id="map-shown", scale=2)
@@ -181,7 +185,7 @@ class MapsPanel:
                 )
                 self.save = SaveButton("Save as CSV", "selection.csv", "save-selection", size="sm", visible=False)
         self.listed = [self.selected, self.count, self.rows, self.save.button]
-        self.filled = [self.map, self.colour, self.shown, self.opened, self.detail, self.ask, *self.listed]
+        self.filled = [self.map, self.colour, self.shown, self.opened, self.detail, self.ask, self.moved, *self.listed]
         self._wire()
 
     def _canvas(self, template: str, elem_id: str, **options: Any) -> gr.HTML:
@@ -227,6 +231,7 @@ class MapsPanel:
             self.opened: None,
             self.detail: OPENED,
             self.ask: gr.Button(visible=False),
+            self.moved: gr.Button(visible=not self.menu.get(name).settings.is_adopted),
             **self.show_points(name, selected, column=colour, shown=shown),
         }
 

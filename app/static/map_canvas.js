@@ -6,7 +6,7 @@ const state = {
   model: null, count: 0, at: null, moved: null, codes: null, legend: [], named: null, kinds: null, guessed: null, shown: 'all',
   selected: new Set(), found: null, order: null, hovered: -1, opened: -1, near: [], query: null, key: '', limits: {},
   morph: 0, lines: false, zoom: 1, centre: [0, 0], low: [0, 0], high: [1, 1], lasso: null, asked: 0, ready: false,
-  waiting: {}, maps: null, epochs: null, epoch: null, side: 0,  // epoch: null on the maps, else a number from 0
+  waiting: {}, maps: null, epochs: null, epoch: null, side: 0, one: false,  // epoch: null on the maps, else a number from 0
 };
 const find = name => element.querySelector(`[data-map="${name}"]`);
 const on = (name, event, answer) => find(name)?.addEventListener(event, answer);
@@ -19,16 +19,18 @@ const bytes = (text, Type) => new Type(Uint8Array.from(atob(text), letter => let
 /* In pixels: they are larger in a lecture. */
 const lettersOf = part => parseFloat(getComputedStyle(part).fontSize);
 const css = name => getComputedStyle(element).getPropertyValue(name).trim();
-const panels = () => props.small ? [state.side] : [0, 1];
+/* A classifier that had no teacher has one space. */
+const isSingle = () => props.small || state.one;
+const panels = () => state.one ? [0] : props.small ? [state.side] : [0, 1];
 
 function size() {
-  const width = place.clientWidth, stacked = !props.small && width < 620;
-  const side = props.small || stacked ? width : (width - GAP) / 2;
+  const width = place.clientWidth, stacked = !isSingle() && width < 620;
+  const side = isSingle() || stacked ? width : (width - GAP) / 2;
   const high = props.small ? Math.min(0.84 * side, 300) : stacked ? side * 0.8 : Math.min(side, 460);
   return {width, stacked, side, high, all: stacked ? 2 * (high + TOP) + GAP : high + TOP};
 }
 function corner(panel, box) {
-  if (props.small) return [0, TOP];
+  if (isSingle()) return [0, TOP];
   return box.stacked ? [0, panel * (box.high + TOP + GAP) + TOP] : [panel * (box.side + GAP), TOP];
 }
 const scaleOf = box => state.zoom * 0.92
@@ -85,6 +87,7 @@ function clipped(ctx, panel, box, paintInside) {
   ctx.save(); ctx.beginPath(); ctx.rect(left, top, box.side, box.high); ctx.clip(); paintInside(left, top); ctx.restore();
 }
 function titleOf(panel) {
+  if (state.one) return "The classifier's space, which is its memory's too";
   const epoch = state.epoch === null ? '' : state.epoch ? `, after epoch ${state.epoch}` : ', before the training';
   if (panel === 1 || state.morph === 1) return "Student's space (x)" + epoch;
   return state.morph ? `${Math.round(100 * state.morph)} % of the way from z to x` : "Teacher's space (z)";
@@ -316,6 +319,8 @@ async function load(model) {
   if (said.error) return;
   texts.clear();
   state.maps = [bytes(said.teacher, Float32Array), bytes(said.student, Float32Array)];
+  state.one = said.one;
+  for (const name of ['spaces', 'sides']) if (find(name)) find(name).hidden = said.one;
   state.epochs = said.epochs && watched(said.epochs, said.count);
   Object.assign(state, {at: state.maps, epoch: null, kinds: bytes(said.kinds, Uint8Array), guessed: bytes(said.guessed, Uint8Array),
     count: said.count, selected: new Set(), found: null, opened: -1, near: [], hovered: -1, query: null, limits: {}});

@@ -71,10 +71,8 @@ def about_html(model: "rk.ReAugKDClassifier") -> str:
     settings, memory = model.settings, model.metrics.get("memory")
     return render(
         "about",
-        task=settings.task,
         classes=len(settings.label_names),
-        layers=settings.student_layers,
-        teacher=settings.teacher,
+        settings=settings,
         memories=len(model.memory),
         worth=memory_in_words(memory) if memory else "",
     )

@@ -140,16 +140,19 @@ def gain_in_words(settings: "ModelSettings", gain: dict[str, list[float]]) -> st
     str
         A sentence.
     """
-    score, loss = gain["test"], gain["test_log_loss"]
-    metric = settings.metric.replace("_", " ")
-    points, low, high = (f"{100 * value:+.1f}" for value in score)
-    nats, least, most = (f"{value:+.3f}" for value in loss)
-    sure = "more than chance explains" if loss[2] < 0 or score[1] > 0 else "which may be chance"
-    sure = "it makes the answers worse" if loss[1] > 0 or score[2] < 0 else sure
+    metric, (score, *ends), (loss, *edges) = settings.metric.replace("_", " "), gain["test"], gain["test_log_loss"]
+    points, low, high = (f"{100 * value:+.1f}" for value in (score, *ends))
+    nats, least, most = (f"{value:+.3f}" for value in (loss, *edges))
     return (
         f"On the test rows the memory changes the {metric} of the calibrated classifier by {points} points "
-        f"[{low}, {high}] and its log loss by {nats} nats [{least}, {most}] (95 % intervals): {sure}."
+        f"[{low}, {high}], {_verdict(*ends)}, and its log loss by {nats} nats [{least}, {most}], "
+        f"{_verdict(-edges[1], -edges[0])} (95 % intervals)."
     )
+
+
+def _verdict(low: float, high: float) -> str:
+    """Say whether a gain between these ends is one."""
+    return "which is better" if low > 0 else "which is worse" if high < 0 else "which may be chance"
 
 
 def about_memory(pool: Pool, too_few_rows: bool = False) -> dict[str, Any]:

@@ -6,7 +6,10 @@ from toy_data import toy_rows
 
 from app.menu import ModelMenu
 from app.model_job import ModelJob
+from app.parts.map_points import map_points
+from app.parts.maps_panel import points_sent
 from app.views.adopt import plain_name
+from app.views.query import about_html
 from app.views.train import TrainView, training_html
 from reaugkd.model.classifier import ReAugKDClassifier
 
@@ -92,3 +95,16 @@ def test_a_classifier_that_is_none_is_told_with_the_work(view, files, toy_encode
 )
 def test_a_model_is_called_as_its_classifier(classifier, name):
     assert plain_name(classifier) == name
+
+
+def test_the_pages_speak_of_no_teacher_where_none_was(adopted_model, toy_model):
+    about = about_html(adopted_model)
+    assert "the classifier classifier answers, as the student, with its own memory: its 90 train texts" in about
+    assert "Keys and weights were chosen on 24 validation rows" in about
+    assert about.count("teacher") == about.count("there is no teacher") == 1
+    points = map_points(adopted_model).rows
+    assert not {"teacher", "teacher_error", "moved"} & set(points.columns)
+    sent, taught = points_sent(adopted_model), points_sent(toy_model)
+    assert (sent["one"], taught["one"]) == (True, False)
+    assert sent["teacher"] == sent["student"]
+    assert "teacher" not in sent["words"]
