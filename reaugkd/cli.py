@@ -371,7 +371,8 @@ def info(model: Annotated[Path, Argument(help="Folder of a trained model.")], as
     about = read_settings_file(model)
     if as_json:
         metrics = json.loads(read_text(model / METRICS_FILE) or "{}")
-        typer.echo(json.dumps({"model": about["model"], "pool": about["pool"], "metrics": metrics}, ensure_ascii=False))
+        told = {"model": about["model"], "pool": about["pool"], "threshold": about.get("threshold"), "metrics": metrics}
+        typer.echo(json.dumps(told, ensure_ascii=False))
     else:
         _print_card(read_text(model / CARD_FILE))
 

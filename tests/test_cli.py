@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -269,6 +269,8 @@ def test_a_threshold_is_chosen_saved_and_told_by_predict(run, monkeypatch, tmp_p
         explanation = wanted.explain(text)
         said = f"probability {explanation.score:.3f}, the threshold is {wanted.threshold.least:.3f}"
         assert f"{'answered' if explanation.is_sure else 'left to a person'}: {said}" in out.splitlines()
+    _, out, _ = run("info", tmp_path / "careful", "--json")
+    assert json.loads(out)["threshold"] == asdict(wanted.threshold)
     assert_one_sentence(run("threshold", tmp_path / "model", "--accuracy", 1.0), "At no threshold", "ask for less")
 
 

@@ -245,7 +245,7 @@ class ErrorsView(RowsView):
         self.rows.select(self._open, self.shown, [*opened, self.maps.map], **ALL_ROWS)
         self.star.click(None, js=script("scroll_to", element="#maps", block="start"), **IN_PAGE)
         listen(self, self.keep.click, self._keep, [self.kept, self.name], **ASKING)
-        self._wire_list()
+        self._wire_list(self._drawn)
 
     def fill(self, name: str, linked: PageState, selected: list[int]) -> Updates:
         """Set the page to what its link asks for, or else to what was chosen in training, and draw it."""

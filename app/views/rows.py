@@ -111,9 +111,10 @@ class RowsView:
         self.rows = gr.Dataframe(interactive=False, wrap=True, max_height=self.height, elem_id=f"{self.view}-rows")
         self.listed = [self.shown, self.chosen, self.rows]
 
-    def _wire_list(self) -> None:
-        """Let the list follow its box and the selection."""
-        self._on(partial(on_typing, [self.holds]), self._listed, self.listed, "holds")
+    def _wire_list(self, typed: Callable[[Any], Updates] | None = None) -> None:
+        """Let the list follow its box, and the page the selection; all of it follows the box by another drawing."""
+        searched = (typed, self.whole) if typed else (self._listed, self.listed)
+        self._on(partial(on_typing, [self.holds]), *searched, "holds")
         self.buttons["maps"].click(self._show_on_maps, self.shown, [self.maps.map, *self.maps.listed], **ALL_ROWS)
         self.save.on_click(self._save, inputs_of(self, self._save), **ALL_ROWS)
         for selected in self.maps.chosen:

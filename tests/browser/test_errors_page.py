@@ -89,6 +89,8 @@ def test_a_cell_a_combination_a_bin_and_a_filter_list_their_rows_and_a_row_its_n
     text = broken["text"].iloc[0]
     page.locator("#errors-holds input, #errors-holds textarea").fill(text[:12])
     expect(page.locator("#errors-chosen")).to_contain_text(f"“{text[:12]}” in the text")
+    few = broken["text"].str.contains(text[:12]).sum()
+    expect(page.locator("#errors-summary")).to_contain_text(f"percent of {few} rows")
     page.locator("#errors-rows").get_by_text(text, exact=True).last.click()
     expect(page.locator("#opened-row tbody tr")).to_have_count(4 * len(forgetful.pool.keys))
     expect(page.locator("#opened-row p.answer b")).to_have_text(broken["answer"].iloc[0])
