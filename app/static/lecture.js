@@ -1,6 +1,6 @@
 /* Lecture mode: large letters, and one part of a page at a time. A step is its name, the parts that it shows, and true
    where these come one by one; what the page has not is skipped. Gradio leaves alone what is marked in data-step. */
-const MAP = ['The map', '#maps'], ROWS = page => ['The rows', `#${page}-chosen, #${page}-rows`];
+const MAP = ['The map', '#maps'];
 const STEPS = {
   query: [
     ['The text', '#text, #text-pair, #examples, #message'],
@@ -12,9 +12,10 @@ const STEPS = {
     ['Both spaces', '#maps'],
   ],
   errors: [
-    ['How good the answers are', '#errors-summary'], ['Where they are worse', '#errors-slices'], ['Does the confidence tell the truth?', '#reliability'],
-    ['Which classes are taken for which', '#confusion'], ['Who disagrees', '#disagreements'],
-    ['What is left to a person', '#coverage-curve, #selective'], ROWS('errors'), MAP,
+    ['How good the answers are', '#errors-summary'], ['Slices, the worst first', '#errors-slices'],
+    ['Does the confidence mean what it says?', '#reliability'], ['Which classes are taken for which', '#confusion'],
+    ['Who disagrees', '#disagreements'], ['Leave some texts to a person', '#selective, #own-threshold, #coverage-curve'],
+    ['The rows', '#errors-shown, #errors-rows'], ['One row', '#opened-row'], MAP,
   ],
   memory: [
     ['Which memories', '#show, #memory-chosen, #memory-rows'], ['One memory', '#picked-memory, #new-label, #relabel, #remove'],
@@ -28,7 +29,7 @@ const STEPS = {
   compare: [
     ['The two sides', '#compare-first, #compare-second, #compare-text'], ['The first answer', '#compare-first-answer'],
     ['The second answer', '#compare-second-answer'], ['Both', '#compare-first-answer, #compare-second-answer, #compare-verdict'],
-    ['Who is right where', '#compare-summary, #compare-outcomes'], ROWS('compare'), MAP,
+    ['Who is right where', '#compare-summary, #compare-outcomes'], ['The rows', '#compare-chosen, #compare-rows'], MAP,
   ],
   train: [
     ['What it learns from', '#train-source, #train-about, #train-preview'],
