@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
+from app.parts.problem import problem_html
 from app.rendering import TEMPLATES, escaped_text, fill, fill_file, render, without_folders
+from reaugkd.errors import ReAugKDError
+from reaugkd.files import read_json_lines
+from reaugkd.tasks.sources import named_texts, read_table
 
 NASTY = "<img src=x onerror=\"alert(1)\"> ${alert(2)} {{alert(3)}} `\\` & 'quoted'\n  end"
 
@@ -58,3 +62,20 @@ def test_an_error_names_a_file_without_the_folders_of_the_server(said, shown):
     shown = shown.replace("/srv/runs/", "")
     assert without_folders(said) == shown
     assert escaped_text(shown) in render("problem", problem=said)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "read"),
+    [
+        ("my rows.csv", "text,kind\nplum,fruit\n", lambda path: named_texts(path, {"text": "text", "label": "label"})),
+        ("torn.parquet", "no table", read_table),
+        ("edits.jsonl", "no object", read_json_lines),
+    ],
+)
+def test_what_is_wrong_with_an_uploaded_file_is_told_by_its_name(tmp_path, name, content, read):
+    (tmp_path / name).write_text(content, "utf-8")
+    with pytest.raises(ReAugKDError) as error:
+        read(tmp_path / name)
+    shown = html.unescape(problem_html(error.value))
+    assert name in shown
+    assert tmp_path.name not in shown
