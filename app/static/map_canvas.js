@@ -111,7 +111,8 @@ function drawPoints(ctx, panel, box) {
       ctx.fillStyle = ctx.strokeStyle = lit ? state.legend[state.codes[point]][1] : UNLIT;
       if (seen.length > FEW) {  // whole pixels: far faster than circles where no graphics card draws
         const wide = Math.round(2 * big) + 2 * state.kinds[point];
-        ctx.fillRect(Math.round(x) - (wide >> 1), Math.round(y) - (wide >> 1), wide, wide);
+        const square = [Math.round(x) - (wide >> 1), Math.round(y) - (wide >> 1), wide, wide];
+        if (hollow && state.guessed[point]) ctx.strokeRect(...square); else ctx.fillRect(...square);
         continue;
       }
       ctx.beginPath();

@@ -1,6 +1,7 @@
 """What the maps draw, read from the canvas's own pixels."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -99,6 +100,26 @@ def test_a_point_has_its_values_colour_of_the_legend(page, spread, column):
     points, found = plain(page, 126)
     shades = [wanted.legend[code][1] for code in wanted.codes[points]]
     np.testing.assert_allclose(found[:, :3], [rgb(shade) for shade in shades], atol=2)
+
+
+def test_what_is_not_known_is_paler_than_what_is(page, spread):
+    choose_colour(page, "effect")
+    points = alone(page, 126)
+    found = pixels(page, positions(page, 126)[points])
+    known = point_colours(points_of(spread), "effect").codes[points] < len(shown_legend(page)) - 1
+    assert known.any()
+    assert np.median(found[known, 3]) in LIT
+    assert np.median(found[~known, 3]) in range(112, 118)
+
+
+def test_a_test_row_of_which_the_teachers_embedding_is_not_known_is_hollow_in_the_teachers_space_alone(
+    open_page, serve_model, spread
+):
+    old = replace(spread, maps=replace(spread.maps, held_out=None))
+    page = drawn(open_page(serve_model(old)), 126)
+    for panel, wanted in ((0, 0), (1, 204)):
+        rows = [point for point in alone(page, 126, panel) if point >= 90]
+        assert np.median(pixels(page, positions(page, 126, panel)[rows])[:, 3]) == pytest.approx(wanted, abs=3)
 
 
 def choose_colour(page, column):
