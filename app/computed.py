@@ -53,6 +53,14 @@ def answered_rows(model: "rk.ReAugKDClassifier", split: str) -> "Answers":
 
 
 @cached(4)
+def encoded_halves(model: "rk.ReAugKDClassifier") -> "tuple[EncodedTexts, EncodedTexts]":
+    """Cut a model's test rows into the half that edits are judged on and the half that tells, once."""
+    from reaugkd.analysis.edit_effects import halves
+
+    return halves(encoded_rows(model, "test"))
+
+
+@cached(4)
 def edited_model(model: "rk.ReAugKDClassifier", patch: "Patch") -> "rk.ReAugKDClassifier":
     """Apply pending edits to a model's memory, once; the last four stay, and the model itself stays as it is."""
     from reaugkd.analysis.edits import apply_patch

@@ -10,12 +10,13 @@ from typing import Any
 
 import gradio as gr
 
+from reaugkd.analysis.memory_questions import WRONG
 from reaugkd.errors import ReAugKDError, read_named, require
 from reaugkd.texts import check_texts
 
 from .computed import SPLITS, answered_rows, encoded_rows, import_analysis
 from .menu import ModelMenu
-from .views.memory import memories_of
+from .views.memory import judged_rows, memories_of
 
 MOST_ROWS = 1_000
 MOST_TEXTS = 256
@@ -190,12 +191,13 @@ class Endpoints:
         }
 
     def search_memory(
-        self, show: str = "suspicious", text: str = "", limit: int = 50, model: str = ""
+        self, show: str = WRONG, text: str = "", limit: int = 50, model: str = ""
     ) -> list[dict[str, Any]]:
         """List memories: those that look wrong, do harm, are used most or never, stand twice, or leak test rows.
 
         Args:
-            show: all, suspicious, harmful, most used, never used, edited, near-duplicates or leaks of the test rows.
+            show: label looks wrong, does harm, most used, never used, edited, near-duplicates, leaks of the test rows,
+                or all.
             text: What a text holds.
             limit: How many rows at most, up to 1000.
             model: A name that models() gives; the first one if left out.
@@ -205,7 +207,7 @@ class Endpoints:
         return _rows(RowFilter(text=text).of(memories_of(self.menu.get(model), show)).round(2), limit)
 
     def try_edits(self, edits: list[dict[str, str]], model: str = "") -> dict[str, Any]:
-        """Say what edits of the memory would fix and break among the test rows; nothing is saved.
+        """Say what edits of the memory would fix and break among the test rows that judge edits; nothing is saved.
 
         Args:
             edits: An object each: edit (add, relabel or remove), id, and where needed label, text and text_pair.
@@ -215,7 +217,7 @@ class Endpoints:
         from reaugkd.method.answers import changed_answers, effect_counts
 
         asked, patch = self.menu.get(model), as_patch(edits)
-        before, edited = answered_rows(asked, "test"), apply_patch(asked, patch)
+        before, edited = judged_rows(asked), apply_patch(asked, patch)
         changed = changed_answers(before, edited.answer(before.encoded))
         return {**effect_counts(changed), "rows": _rows(changed, MOST_ROWS)}
 

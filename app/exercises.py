@@ -250,8 +250,8 @@ def _classes_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, _: np.ran
 
 
 def _label_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator: np.random.Generator) -> Exercise:
-    """Ask which of five memories has the most suspicious label; the others are of the calmer half."""
-    table = memory_table(model.answer(encoded))
+    """Ask which of five memories has the label that is doubted most; the others are of the calmer half."""
+    table = memory_table(model.answer(encoded)).sort_values("doubt", ascending=False, kind="stable", ignore_index=True)
     calm = table.iloc[max(1, len(table) // 2) :]
     drawn = calm.iloc[generator.choice(len(calm), min(OPTIONS - 1, len(calm)), replace=False)]
     rows = pd.concat([table.head(1), drawn]).sort_values("number").set_index("number")
@@ -266,11 +266,11 @@ def _label_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator: 
     def judged(given: str) -> Verdict:
         row = rows.loc[int(given)]
         doubts = (
-            f"The teacher gives {row['label']} {1 - row['teacher_doubt']:.2f} here, and {row['neighbour_doubt']:.0%} "
-            "of the nearest memories have another label"
+            f"The nearest memories give {row['label']} {row['by_text']:.2f} here, and those of like embedding "
+            f"{row['by_embedding']:.2f}"
         )
-        is_right = bool(row["suspicion"] >= top["suspicion"])
-        return Verdict(is_right, f"{doubts}." if is_right else f"{doubts}: another one is more suspicious.")
+        is_right = bool(row["doubt"] >= top["doubt"])
+        return Verdict(is_right, f"{doubts}." if is_right else f"{doubts}: another label is doubted more.")
 
     options = tuple((f"{rows['label'][number]}: {text}", str(number)) for number, text in shown.items())
     link = PageState(view="memory", selected=tuple(int(number) for number in rows.index))

@@ -51,13 +51,14 @@ def build_app(job: ModelJob) -> gr.Blocks:
         # Outside of the tabs that use them, so that they are read before these are opened; they keep no secret.
         solved = gr.BrowserState({}, storage_key="reaugkd-solved", secret="reaugkd")
         edits = gr.BrowserState({}, storage_key="reaugkd-pending", secret="reaugkd")
+        kept = gr.BrowserState({}, storage_key="reaugkd-kept", secret="reaugkd")
         with gr.Column(visible=False, render=False) as below:
             maps = MapsPanel(menu, name, linked)
         with gr.Tabs(visible=False, elem_id="views") as tabs:
             views = {
                 "query": _in_tab("Query", lambda: QueryView(menu, name, maps, linked), opened),
                 "errors": _in_tab("Errors", lambda: ErrorsView(menu, name, maps, linked), opened),
-                "memory": _in_tab("Memory", lambda: MemoryView(menu, name, maps, linked, edits), opened),
+                "memory": _in_tab("Memory", lambda: MemoryView(menu, name, maps, linked, edits, kept), opened),
                 "label": _in_tab("Label", lambda: LabelView(menu, name, edits), opened),
                 "compare": _in_tab("Compare", lambda: CompareView(menu, name, maps, linked), opened),
                 "train": _in_tab("Train", lambda: TrainView(menu, name), opened),
@@ -97,6 +98,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
             listen(maps, answered.then, maps.fill, maps.filled, **MAPS)
         for tab, view in others:
             _fill_when_opened(tab, view, name, chosen, opened)
+        views["memory"][1].lead_to_training(views["train"][1], tabs)
         linkable = {key: views[key][1] for key in ("query", "errors", "memory", "compare")}
         views["label"][1].to_memory.click(lambda: gr.Tabs(selected="memory"), None, tabs, **AT_ONCE)
         _ask_on_query(views["errors"][1], query, tabs, opened)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from reaugkd.analysis.memory_questions import DUPLICATES
+from reaugkd.analysis.memory_questions import DUPLICATES, LEAKS
 
 from .rendering import fill_file
 
@@ -18,6 +18,7 @@ IMPORTS = {
     "reaugkd.analysis.error_analysis": ("RowFilter", "confusion", "summary"),
     "reaugkd.analysis.slices": ("sliceable_table", "slices"),
     "reaugkd.analysis.memory_audit": ("memories",),
+    "reaugkd.analysis.edit_effects": ("halves",),
     "reaugkd.analysis.edits": ("Edit", "apply_patch"),
     "reaugkd.analysis.refit": ("refit_pool",),
     "reaugkd.analysis.what_if": ("WhatIf", "explain_what_if"),
@@ -63,7 +64,7 @@ def memory_code(
     carries_rows: bool = True,
 ) -> str:
     """Write the code of the memories that are listed, and of the pending edits with what they fix and break."""
-    answered = carries_rows and show != DUPLICATES
+    answered = "" if not carries_rows or show == DUPLICATES else "encoded" if show == LEAKS else "judging"
     edits = {"patch": patch, "refit": refit, "version": version}
     return _code("memory", folder=folder, show=show, answered=answered, **_rows(chosen), **edits)
 

@@ -302,7 +302,11 @@ def edit(
     encoder_key_layers: EncoderKeyLayers = None,
     refit: Annotated[bool, Option(help="Fit the pool again on the validation rows.")] = False,
 ) -> None:
-    """Edit a model's memory without training: show what that fixes and breaks, and save a new version."""
+    """Edit a model's memory without training: show what that fixes and breaks, and save a new version.
+
+    Half of the test rows show what the edits change. Once they are saved, the other half tells what they are worth.
+    """
+    from reaugkd.analysis.edit_effects import broken_pins, halves, told_in_words, with_told_effect
     from reaugkd.analysis.edits import apply_patch, read_patch
     from reaugkd.analysis.refit import refit_pool, with_encoder_key
     from reaugkd.method.answers import changed_answers, effect_counts
@@ -319,16 +323,36 @@ def edit(
         edited = with_encoder_key(edited, encoder_key, encoder_key_layers)
     elif refit:
         edited = refit_pool(edited)
-    rows = original.held_out(["test"])
-    changed = changed_answers(*(version.answer(version.encode_rows(rows)) for version in (original, edited)))
+    for row in broken_pins(original, edited).to_dict("records"):
+        _say(f"A text that must stay right breaks, {row['label']} → {row['after']}: {row_in_one_line(row)}")
+    judging, telling = halves(edited.encode_rows(original.held_out(["test"])))  # an edited model has every key
+    changed = changed_answers(original.answer(judging), edited.answer(judging))
     if out is not None:
+        edited = with_told_effect(original, edited, telling)
         edited.save_pretrained(out)
     heads = ["effect", "label", "before", "after"]
     shown = ([*(row[name] for name in heads), row_in_one_line(row)] for row in changed.to_dict("records"))
-    _print_table("test rows whose answer changes", [*heads, "text"], shown)
+    _print_table("test rows of the first half whose answer changes", [*heads, "text"], shown)
     counts = effect_counts(changed)
-    _say(f"Of the test rows {counts['fixed']} are fixed and {counts['broken']} broken.")
+    _say(f"Of {len(judging):,} test rows {counts['fixed']} are fixed and {counts['broken']} broken.")
+    _say(told_in_words(edited) if out else "The other test rows are not asked before the edits are saved.")
     _say(f"Saved the edited model in {out}." if out else "Nothing was saved; name a folder with --out to save it.")
+
+
+@app.command()
+def export(
+    model: Annotated[str, Argument(help="Folder of a trained model.")],
+    out: Annotated[Path, Option(help="A .csv or .parquet file, or a folder for a `datasets` data set.")],
+    patch: Annotated[Path | None, Option(help="JSON Lines file of edits to apply first.")] = None,
+) -> None:
+    """Write the train rows as the memory holds them, with the labels as they are corrected."""
+    from reaugkd.analysis.edits import apply_patch, read_patch
+    from reaugkd.analysis.train_set import write_train_set
+
+    classifier = reaugkd.ReAugKDClassifier.from_pretrained(model)
+    if patch is not None:
+        classifier = apply_patch(classifier, read_patch(patch))
+    _say(f"Wrote the train rows to {write_train_set(classifier, out)}; train on them with: reaugkd train.")
 
 
 @app.command()

@@ -14,6 +14,7 @@ import pytest
 from toy_data import toy_rows
 
 from reaugkd import cli, training
+from reaugkd.analysis.edit_effects import halves
 from reaugkd.analysis.edits import apply_patch, read_patch
 from reaugkd.analysis.refit import refit_pool, with_encoder_key
 from reaugkd.errors import ReAugKDError
@@ -506,11 +507,37 @@ def test_edit_shows_what_changes_and_saves_a_new_version_beside_the_original(run
     original, new = (ReAugKDClassifier.from_pretrained(tmp_path / name) for name in ("model", "new"))
     assert new.classes_.tolist() == [*toy_model.classes_, "gadget"]
     assert (tmp_path / "model" / "memory.parquet").read_bytes() == before
-    rows = toy_model.held_out(["test"])
-    changed = changed_answers(*(model.answer(model.encode_rows(rows)) for model in (original, new)))
+    judging, telling = halves(original.encode_rows(toy_model.held_out(["test"])))
+    changed = changed_answers(*(model.answer(judging) for model in (original, new)))
     assert len(changed)
     assert cells(out) == changed[["effect", "label", "before", "after", "text"]].to_numpy().tolist()
+    assert f"Of {len(judging)} test rows" in error
     assert f"{(changed['effect'] == 'broken').sum()} broken" in error
+    assert f"On {len(telling)} test rows by which no edit was chosen, accuracy goes from" in error
+    assert new.metrics["edits"]["told"]["rows"] == len(telling)
+
+
+def test_edit_says_first_which_text_that_must_stay_right_it_breaks(run, tmp_path, toy_model):
+    pinned = pd.DataFrame({"text": ["some iron and zinc"], "label": ["metal"]})
+    replace(toy_model, pool=by_memory_alone(toy_model.pool, 4), pinned=pinned).save_pretrained(tmp_path / "model")
+    edits = [{"edit": "relabel", "id": name, "label": "fruit"} for name in toy_model.memory.rows["id"]]
+    (tmp_path / "patch.jsonl").write_text("\n".join(map(json.dumps, edits)))
+    status, _, error = run("edit", tmp_path / "model", "--patch", tmp_path / "patch.jsonl")
+    assert status == 0, error
+    assert "A text that must stay right breaks, metal → fruit: some iron and zinc" in error
+
+
+def test_export_writes_the_corrected_train_rows(run, tmp_path, toy_model_folder, toy_model):
+    gone = toy_model.memory.rows["id"][3]
+    (tmp_path / "patch.jsonl").write_text(json.dumps({"edit": "remove", "id": gone}))
+    status, _, error = run(
+        "export", toy_model_folder, "--patch", tmp_path / "patch.jsonl", "--out", tmp_path / "rows.csv"
+    )
+    assert status == 0, error
+    written = pd.read_csv(tmp_path / "rows.csv")["id"].tolist()
+    assert written == [name for name in toy_model.memory.rows["id"] if name != gone]
+    wrong = run("export", toy_model_folder, "--out", tmp_path / "rows.xlsx")
+    assert_one_sentence(wrong, "name another place")
 
 
 def test_edit_lets_an_encoder_search_the_memory_too(run, tmp_path, toy_model_folder, toy_model, toy_encoder_folder):

@@ -21,7 +21,6 @@ WIDTHS = {
     "text": 400,
     "text_pair": 320,
     "other_text": 400,
-    "suspicion": 110,
     "fixes": 75,
     "breaks": 85,
     "first_probability": 170,
@@ -36,7 +35,9 @@ def listed_html(which: str, rows: int, of: int = 0) -> str:
 
 
 def whose_label(row: "Row") -> str:
-    """Say whose the label of a row is: a person's, or the teacher's where the row came without one."""
+    """Say whose the label of a row is: of the data, of the person who edits, or of the teacher where it had none."""
+    if row.get("edited"):
+        return "your label"
     return "labelled by the teacher" if row.get("labelled_by") == "teacher" else "gold label"
 
 

@@ -87,6 +87,7 @@ class RowsView:
     usual: ClassVar[dict[str, Any]] = {}
     unlisted: Sequence[str] = ()
     whole: list[Any]
+    rows: Any
 
     def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel, linked: gr.State) -> None:
         self.menu, self.name, self.maps, self.linked, self.selected = menu, name, maps, linked, maps.selected

@@ -122,6 +122,7 @@ class TrainView:
                 label="Texts without labels, in columns of the same names: the teacher labels them",
                 elem_id="train-unlabelled-file",
             )
+        self.by_files = [self.source, self.rows, self.hub, self.train_file, self.test_file, *self.columns.values()]
         files = {"name": self.hub, "train": self.train_file, "test": self.test_file}
         self.label_column = self.columns["label_column"]
         self.task = files | self.columns | {"metric": self.metric, "unlabelled": self.unlabelled_file}
@@ -149,6 +150,12 @@ class TrainView:
         """Set the page up: it shows the training that runs, also one that another page started."""
         named = {} if model_name else {self.model_name: self.menu.free_name("mine")}
         return {**named, self.timer: gr.Timer(active=True), **(self._draw(()) if self.job else {})}
+
+    def with_files(self, train: str, test: str | None = None) -> Updates:
+        """Put files of rows into the form, as another page has them; what is read of the first comes by its change."""
+        shown = {self.source: FILE, self.rows: gr.Group(visible=True), self.hub: gr.Textbox(visible=False)}
+        files = {self.train_file: train, self.test_file: test}
+        return shown | {box: gr.File(value=path, visible=True) for box, path in files.items()}
 
     def _choose_source(self, source: str, train_file: str | None) -> Updates:
         """Show the boxes that the source needs; what is read of a file comes back with it."""

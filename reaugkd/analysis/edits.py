@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.files import read_json_lines, whole_file
-from reaugkd.method.memory import LABELLED_BY, Memory
+from reaugkd.method.memory import LABELLED_BY, Memory, labelled_by_person
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.maps import ProjectionMaps
 from reaugkd.texts import check_text, texts_of
@@ -121,6 +121,50 @@ def additions(model: ReAugKDClassifier, rows: pd.DataFrame, patch: Patch = ()) -
         Edit("add", next(free), **{name: row[name] for name in names if isinstance(row.get(name), str)})
         for row in rows.to_dict("records")
     )
+
+
+def extended(model: ReAugKDClassifier, patch: Patch, edits: Sequence[Edit]) -> Patch:
+    """Add edits to a patch as a person means them: a later edit of a row takes the place of an earlier one.
+
+    An added row that is relabelled is added with that label, and one that is removed is not added. A row that gets back
+    the label of the memory is not edited any more.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model.
+    patch : Patch
+        What was edited before.
+    edits : sequence of Edit
+        Further edits.
+
+    Returns
+    -------
+    Patch
+        An edit a row at most, which :func:`apply_patch` takes.
+
+    Raises
+    ------
+    ReAugKDError
+        If none of the edits changes anything, or as :func:`check_patch` does.
+    """
+    rows = model.memory.rows[labelled_by_person(model.memory.rows)]
+    labels, taken = dict(zip(rows["id"], rows["label"], strict=True)), dict[str, Edit]()
+    for edit in (*patch, *edits):
+        before = taken.pop(edit.id, None) if edit.edit == "remove" else taken.get(edit.id)
+        if before is not None and before.edit == "add" and edit.edit != "add":
+            if edit.edit == "relabel":
+                taken[edit.id] = replace(before, label=edit.label)
+        elif edit.edit == "relabel" and labels.get(edit.id) == edit.label:
+            taken.pop(edit.id, None)
+        else:
+            taken[edit.id] = edit
+    found = tuple(taken.values())
+    if set(found) == set(patch) and edits:
+        what = f"The row {edits[0].id!r} is" if len(edits) == 1 else f"All {len(edits)} rows are"
+        raise ReAugKDError(f"{what} so already; choose another label, or other rows.")
+    check_patch(model, found)
+    return found
 
 
 def check_patch(model: ReAugKDClassifier, patch: Patch) -> None:

@@ -1,13 +1,29 @@
 """Evidence about each memory: how it is used, whether it does harm, looks wrong, or stands there twice."""
 
+from collections.abc import Callable
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from scipy.special import logsumexp
+from scipy.stats import false_discovery_control, norm
 
-from reaugkd.analysis.memory_questions import ALL, DUPLICATES, LEAKS, SHOWS, SUSPICIOUS, UNJUDGED
+from reaugkd.analysis.label_doubts import DOUBTFUL, label_doubts, nearest_others
+from reaugkd.analysis.memory_questions import (
+    DUPLICATES,
+    HARMFUL,
+    LEAKS,
+    REASONS,
+    RENAMED,
+    SHOWS,
+    SORTED_BY,
+    UNJUDGED,
+    WRONG,
+)
 from reaugkd.errors import ReAugKDError
 from reaugkd.measures.calibration import clipped_log
 from reaugkd.method.answers import effects
@@ -23,10 +39,11 @@ if TYPE_CHECKING:
 
 NEIGHBOURS = 10
 NEAR_DUPLICATE = 0.8
+FALSE_ALARMS = 0.1
+"""A memory does harm where its gain is surely below 0: so many of those that are listed are so by chance."""
 FIRST = (
     *("number", "text", "text_pair", "label", LABELLED_BY),
     *("other", "other_text", "other_text_pair", "other_label", "overlap"),
-    *("teacher", "neighbours", "suspicion", "retrieved", "fixes", "breaks"),
 )
 
 
@@ -51,35 +68,46 @@ def memory_use(answers: "Answers") -> pd.DataFrame:
         M rows: ``retrieved``, for how many rows it was among the k nearest by a key with a weight, or by any where
         none has one; ``weight``, the sum over rows and keys of its w times the key's share of all weights, b / (a +
         Σb); ``fixes``, how many of the answers that retrieval fixed it voted right; ``breaks``, how many of those that
-        it broke it voted wrong; ``gain``, the sum over rows and keys. A row whose gold class the student does not know
-        adds nothing to the gain: of such classes the nearest memories decide, not the pool.
+        it broke it voted wrong; ``gain``, the sum over rows and keys; ``raises`` and ``lowers``, for how many rows it
+        made the gold class likelier or less likely; ``p_of_harm``, the p-value that the gain is not below 0, by the
+        normal distribution with the root of the sum of its squares over rows as standard error, and corrected for so
+        many memories (Benjamini and Hochberg 1995). A row whose gold class the student does not know adds nothing to
+        the gain: of such classes the nearest memories decide, not the pool.
     """
     memory, pool, gold = answers.memory, answers.pool, answers.labels
     names = pool.searched(answers.encoded.known, len(memory.classes)) or list(pool.keys)
     student_weight, weights = pool.weights
     total = student_weight + sum(weights.values())
-    weight, gain = np.zeros(len(memory)), np.zeros(len(memory))
-    for name in names:
-        found = answers.retrieved[name]
-        np.add.at(weight, found.numbers, found.weights * weights[name] / total)
-        np.add.at(gain, found.numbers, _gains(answers, name))
-    numbers = np.sort(np.concatenate([answers.retrieved[name].numbers for name in names], axis=1), axis=1)
-    rows, places = np.nonzero(np.diff(numbers, axis=1, prepend=-1))  # what two keys find of a row counts once
-    found_numbers = numbers[rows, places]
+
+    def summed(values: Callable[[str], NDArray[np.floating]]) -> csr_array:
+        """Sum over the keys what each says of a row's neighbours, (N, M)."""
+        shape, found = (len(gold), len(memory)), answers.retrieved
+        starts = {name: np.arange(len(gold) + 1) * found[name].numbers.shape[1] for name in names}
+        parts = [csr_array((values(n).ravel(), found[n].numbers.ravel(), starts[n]), shape=shape) for n in names]
+        return reduce(add, parts)
+
+    weight = summed(lambda name: answers.retrieved[name].weights * weights[name] / total)
+    gains = summed(lambda name: _gains(answers, name))
+    rows, numbers = summed(lambda name: np.ones(answers.retrieved[name].numbers.shape)).nonzero()
     predicted = answers.predicted
     effect = effects(gold, predicted["student"], predicted["answer"])[rows]
-    votes_right = memory.soft_labels.argmax(axis=1)[found_numbers] == gold[rows]
+    votes_right = memory.soft_labels.argmax(axis=1)[numbers] == gold[rows]
 
     def counted(chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
-        return np.bincount(found_numbers[chosen], minlength=len(memory)).astype(np.int64)
+        return np.bincount(numbers[chosen], minlength=len(memory)).astype(np.int64)
 
+    gain, error = gains.sum(axis=0), np.sqrt(gains.power(2).sum(axis=0))
+    below = norm.cdf(np.divide(gain, error, out=np.zeros_like(gain), where=error > 0))
     return pd.DataFrame(
         {
             "retrieved": counted(np.ones(len(rows), dtype=bool)),
-            "weight": weight,
+            "weight": weight.sum(axis=0),
             "fixes": counted((effect == "fixed") & votes_right),
             "breaks": counted((effect == "broken") & ~votes_right),
             "gain": gain,
+            "raises": (gains > 0).sum(axis=0),
+            "lowers": (gains < 0).sum(axis=0),
+            "p_of_harm": false_discovery_control(below),
         }
     )
 
@@ -117,45 +145,24 @@ def _without_each(weights: NDArray[np.float64], soft_labels: NDArray[np.floating
     return np.divide(without, totals, out=np.full_like(without, 1.0 / known), where=totals > 0)
 
 
-def suspicious_rows(memory: "Memory", use: pd.DataFrame) -> pd.DataFrame:
-    """Rank the memories by how wrong their gold label looks, with the evidence for it.
+def memory_table(answers: "Answers") -> pd.DataFrame:
+    """Return all evidence about each memory.
 
     Parameters
     ----------
-    memory : Memory
-        M rows.
-    use : DataFrame
-        As :func:`memory_use` gives it.
+    answers : Answers
+        Answers to rows with gold labels, by which use and harm are judged.
 
     Returns
     -------
     DataFrame
-        M rows, the most suspicious first: ids, texts and labels; ``number`` (row of the memory), ``suspicion`` (from 0
-        to 1, the mean of the three that follow; 0 where the label is the teacher's, since there is no gold label),
-        ``teacher_doubt`` (1 less the teacher's probability of the row's class), ``neighbour_doubt`` (share of its 10
-        nearest memories by the teacher's z of another class), ``harm`` (1 where it broke more answers than it fixed),
-        the labels by the ``teacher`` and by its ``neighbours``, the columns of ``use``; then the memory's further ones.
+        M rows in the order of the memory: ids, texts and labels; ``number`` (row of the memory); the columns of
+        :func:`reaugkd.analysis.label_doubts.label_doubts` and of :func:`memory_use`; then the memory's further ones.
     """
-    numbers, labels, names = np.arange(len(memory)), memory.labels, np.asarray(memory.classes)
-    nearest = _nearest_others(memory, TEACHER)
-    votes = np.stack([(labels[nearest] == number).mean(axis=1) for number in range(len(names))], axis=1)
-    evidence = pd.DataFrame(
-        {
-            "teacher_doubt": 1.0 - memory.soft_labels[numbers, labels],
-            "neighbour_doubt": 1.0 - votes[numbers, labels],
-            "harm": (use["breaks"] > use["fixes"]).astype(np.float64),
-        }
-    )
-    suspicion = evidence.mean(axis=1).where(_by_person(memory.rows).to_numpy(), 0.0)
-    labels_by = {"teacher": names[memory.soft_labels.argmax(axis=1)], "neighbours": names[votes.argmax(axis=1)]}
-    found = {"number": numbers, "suspicion": suspicion, **evidence, **labels_by, **use}
-    table = rows_with(memory.rows.reset_index(drop=True), {str(name): column for name, column in found.items()})
-    return table.sort_values(["suspicion", "number"], ascending=[False, True], ignore_index=True)
-
-
-def memory_table(answers: "Answers") -> pd.DataFrame:
-    """Return all evidence about each memory, the most suspicious first; see :func:`suspicious_rows`."""
-    return suspicious_rows(answers.memory, memory_use(answers))
+    memory = answers.memory
+    rows = memory.rows.reset_index(drop=True)
+    found = {"number": np.arange(len(rows)), **label_doubts(memory, answers.pool), **memory_use(answers)}
+    return rows_with(rows, {str(name): column for name, column in found.items()})
 
 
 def memories(model: "ReAugKDClassifier", answers: "Answers | None", show: str) -> pd.DataFrame:
@@ -166,7 +173,8 @@ def memories(model: "ReAugKDClassifier", answers: "Answers | None", show: str) -
     model : ReAugKDClassifier
         The model.
     answers : Answers or None
-        Its answers to its test rows; those of :data:`UNJUDGED` can be listed without.
+        Its answers to rows with gold labels, such as the first half of its test rows; those of :data:`UNJUDGED` can be
+        listed without.
     show : str
         One of :data:`SHOWS`.
 
@@ -175,14 +183,15 @@ def memories(model: "ReAugKDClassifier", answers: "Answers | None", show: str) -
     DataFrame
         ``number`` (row of the memory), ``text``, of pairs ``text_pair``, and ``label``. Of near-duplicates and leaks
         then ``other`` (row of the other memory, or of the test row), its texts and its label, and the ``overlap``; of
-        all other questions the columns of :func:`memory_table`, or without answers the label by the ``teacher``. A
+        all other questions their :data:`REASONS` and the other columns of :func:`memory_table`. A
         :class:`reaugkd.analysis.error_analysis.RowFilter` finds texts in it.
 
     Raises
     ------
     ReAugKDError
-        If there is no such question, or test rows are needed and there are no answers.
+        If there is no such question, or rows with gold labels are needed and there are no answers.
     """
+    show = RENAMED.get(show, show)
     if show not in SHOWS:
         raise ReAugKDError(f"{show!r} is nothing to show; choose one of {', '.join(SHOWS)}.")
     if show == DUPLICATES:
@@ -192,25 +201,14 @@ def memories(model: "ReAugKDClassifier", answers: "Answers | None", show: str) -
             raise ReAugKDError(
                 f"There are no answers to test rows to tell {show!r} by; choose one of {', '.join(UNJUDGED)}."
             )
-        found = shown_memories(_unjudged(model.memory), show)
+        rows = model.memory.rows.reset_index(drop=True)
+        found = shown_memories(rows.assign(number=np.arange(len(rows))), show)
     elif show == LEAKS:
         found = _turned(leaks(answers))
     else:
         found = shown_memories(memory_table(answers), show)
-    first = [name for name in FIRST if name in found.columns]
+    first = [name for name in (*FIRST, *REASONS.get(show, ())) if name in found.columns]
     return found[first + [name for name in found.columns if name not in first]]
-
-
-def _unjudged(memory: "Memory") -> pd.DataFrame:
-    """Return what is known of each memory without answers to test rows."""
-    rows, names = memory.rows.reset_index(drop=True), np.asarray(memory.classes)
-    return rows.assign(number=np.arange(len(rows)), teacher=names[memory.soft_labels.argmax(axis=1)])
-
-
-def _by_person(rows: pd.DataFrame) -> "pd.Series[bool]":
-    """Tell which memories have a gold label, not one by the teacher."""
-    by = rows[LABELLED_BY] if LABELLED_BY in rows.columns else pd.Series("", index=rows.index)
-    return by != TEACHER
 
 
 def _turned(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -221,20 +219,15 @@ def _turned(pairs: pd.DataFrame) -> pd.DataFrame:
 
 def shown_memories(table: pd.DataFrame, show: str) -> pd.DataFrame:
     """Choose and order rows of a :func:`memory_table` by one of :data:`SHOWS` about single memories."""
-    found = table
-    if show == ALL:
-        found = found.sort_values("number")
-    elif show == SUSPICIOUS:
-        found = found[_by_person(found)]
-    elif show == "edited":
-        found = found[found["edited"] != ""] if "edited" in found.columns else found.head(0)
-    elif show == "most used":
-        found = found.sort_values(["weight", "retrieved"], ascending=False, kind="stable")
-    elif show == "never used":
-        found = found[found["retrieved"] == 0]
-    elif show == "harmful":
-        found = found[found["gain"] < 0].sort_values(["gain", "breaks"], kind="stable")
-    return found.reset_index(drop=True)
+    column, ascending = SORTED_BY[show]
+    chosen = {
+        WRONG: lambda: (table["doubt"] >= DOUBTFUL) & (table["suggested"] != table["label"]),
+        HARMFUL: lambda: table["p_of_harm"] <= FALSE_ALARMS,
+        "never used": lambda: table["retrieved"] == 0,
+        "edited": lambda: table["edited"] != "" if "edited" in table.columns else table["number"] < 0,
+    }
+    found = table[chosen[show]()] if show in chosen else table
+    return found.sort_values([column, "number"], ascending=[ascending, True], ignore_index=True)
 
 
 def near_duplicates(memory: "Memory") -> pd.DataFrame:
@@ -253,7 +246,8 @@ def near_duplicates(memory: "Memory") -> pd.DataFrame:
         ``other_text_pair``, their ``label`` and ``other_label``; the most alike first.
     """
     searched = [name for name in (TEXT, TEACHER) if name == TEACHER or name in memory.keys]
-    nearest = np.concatenate([_nearest_others(memory, name) for name in searched], axis=1)
+    found = {name: memory.teacher_embeddings if name == TEACHER else memory.keys[name] for name in searched}
+    nearest = np.concatenate([nearest_others(memory, *one, NEIGHBOURS)[1] for one in found.items()], axis=1)
     pairs = {(row, other) for row, others in enumerate(nearest.tolist()) for other in others}
     return _alike(pairs | {pair[::-1] for pair in pairs}, memory.rows, memory.rows)
 
@@ -274,15 +268,6 @@ def leaks(answers: "Answers") -> pd.DataFrame:
     numbers = np.concatenate([found.numbers for found in answers.retrieved.values()], axis=1)
     pairs = {(row, other) for row, others in enumerate(numbers.tolist()) for other in others}
     return _alike(pairs, answers.encoded.table, answers.memory.rows)
-
-
-def _nearest_others(memory: "Memory", key: str) -> NDArray[np.int64]:
-    """Return the 10 nearest memories (M, k) of each but itself, or all others, by a key or by the teacher's z."""
-    queries = memory.teacher_embeddings if key == TEACHER else memory.keys[key]
-    _, numbers = memory.search(key, queries, NEIGHBOURS + 1)
-    own = numbers == np.arange(len(memory))[:, None]
-    own[:, -1] |= ~own.any(axis=1)  # among equals a memory may not find itself: then the farthest goes
-    return numbers[~own].reshape(len(memory), -1)
 
 
 def _alike(pairs: set[tuple[int, int]], rows: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:

@@ -164,6 +164,11 @@ class Memory:
         return similarities, numbers
 
 
+def labelled_by_person(rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Tell which rows (M,) of a memory have a gold label, not one by the teacher."""
+    return (rows[LABELLED_BY] != TEACHER).to_numpy() if LABELLED_BY in rows.columns else np.ones(len(rows), dtype=bool)
+
+
 def _nearest(
     queries: NDArray[np.float32], searched: NDArray[np.float32], k: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

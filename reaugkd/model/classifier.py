@@ -67,6 +67,8 @@ class ReAugKDClassifier:
         Where some of the memories lay after each epoch of the student's training.
     threshold : Threshold or None
         From which score on a text is answered and not left to a person; :meth:`with_threshold` chooses one.
+    pinned : DataFrame or None
+        Texts that must stay right when the memory is edited: ``text``, for pairs ``text_pair``, and ``label``.
 
     Notes
     -----
@@ -92,6 +94,7 @@ class ReAugKDClassifier:
     card: str = ""
     epochs: TrainingEpochs | None = None
     threshold: Threshold | None = None
+    pinned: pd.DataFrame | None = None
 
     @classmethod
     def tune(cls, student: TextClassifier, memory: Memory, task: "Task", recipe: Recipe | None = None) -> Self:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -42,6 +43,7 @@ CARD_FILE = "README.md"
 MEMORY_FILE = "memory.parquet"
 KEYS_FOLDER = "keys"
 EVALUATION_FILE = "evaluation.parquet"
+PINNED_FILE = "pinned.parquet"
 MAPS_FILE = "maps.parquet"
 HELD_OUT_MAPS_FILE = "maps_held_out.parquet"
 EPOCHS_FILE = "epochs.parquet"
@@ -198,7 +200,8 @@ def read_model(folder: str | Path) -> dict[str, Any]:
             "memory": memory,
             "keys": keys,
             "metrics": json.loads(read_text(folder / METRICS_FILE) or "{}"),
-            "evaluation_rows": optional(EVALUATION_FILE, lambda path: pq.read_table(path).to_pandas()),
+            "evaluation_rows": optional(EVALUATION_FILE, pd.read_parquet),
+            "pinned": optional(PINNED_FILE, pd.read_parquet),
             "maps": optional(MAPS_FILE, _read_maps),
             "projection_head": optional(PROJECTION_FILE, _read_projection_head),
             "teacher": optional(f"{TEACHER_FOLDER}/config.json", lambda path: load_encoder(path.parent)),
@@ -300,8 +303,9 @@ def _write_files(model: "ReAugKDClassifier", folder: Path) -> None:
     for key in model.keys.values():
         key.save(folder / KEYS_FOLDER)
     _write_memory(model.memory, folder / MEMORY_FILE)
-    if model.evaluation_rows is not None:
-        pq.write_table(pa.Table.from_pandas(model.evaluation_rows, preserve_index=False), folder / EVALUATION_FILE)
+    for name, rows in {EVALUATION_FILE: model.evaluation_rows, PINNED_FILE: model.pinned}.items():
+        if rows is not None:
+            pq.write_table(pa.Table.from_pandas(rows, preserve_index=False), folder / name)
     if model.maps is not None:
         _write_maps(model.maps, folder)
     if model.epochs is not None:

@@ -6,7 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reaugkd.analysis.edits import Edit, additions, apply_patch, check_patch, fitting, read_patch, write_patch
+from reaugkd.analysis.edits import (
+    Edit,
+    additions,
+    apply_patch,
+    check_patch,
+    extended,
+    fitting,
+    read_patch,
+    write_patch,
+)
 from reaugkd.errors import ReAugKDError
 from reaugkd.method.answers import changed_answers
 from reaugkd.method.keys import UntunedEncoder, fit_keys
@@ -302,3 +311,38 @@ def test_of_a_patch_the_edits_that_fit_a_memory_are_kept_in_their_order(without_
     assert fitting(without_teacher, ()) == ()
     assert fitting(without_teacher, wrong[:1]) == ()
     assert fitting(without_teacher, (good[0], *wrong, *good[1:])) == good
+
+
+def test_a_second_edit_of_a_row_takes_the_place_of_the_first_and_what_changes_nothing_is_refused(without_teacher):
+    rows, (first, second, third) = without_teacher.memory.rows, without_teacher.classes_
+    one, two = rows["id"][rows["label"] == first].head(2)
+    relabelled = extended(without_teacher, (), [Edit("relabel", one, second)])
+    assert extended(without_teacher, relabelled, [Edit("relabel", one, third)]) == (Edit("relabel", one, third),)
+    assert extended(without_teacher, relabelled, [Edit("remove", one)]) == (Edit("remove", one),)
+    assert extended(without_teacher, (Edit("remove", one),), [Edit("relabel", one, second)]) == relabelled
+    assert extended(without_teacher, relabelled, [Edit("relabel", one, first)]) == ()  # taken back
+    both = [Edit("relabel", one, second), Edit("relabel", two, second)]
+    assert extended(without_teacher, relabelled, both) == tuple(both)
+    for patch, further in (((), Edit("relabel", one, first)), (relabelled, Edit("relabel", one, f" {second} "))):
+        with pytest.raises(ReAugKDError, match=f"The row '{one}' is so already; choose another label"):
+            extended(without_teacher, patch, [further])
+    with pytest.raises(ReAugKDError, match="All 2 rows are so already"):
+        extended(without_teacher, tuple(both), both)
+    with pytest.raises(ReAugKDError, match="a row that is not there"):
+        extended(without_teacher, (), [Edit("remove", "nobody")])
+
+
+def test_an_added_row_is_added_once_with_the_label_that_it_got_last(without_teacher):
+    first, second = without_teacher.classes_[:2]
+    added = extended(without_teacher, (), additions(without_teacher, pd.DataFrame({"text": [TEXT], "label": [first]})))
+    assert extended(without_teacher, added, [Edit("relabel", "added-1", second)]) == (
+        Edit("add", "added-1", second, TEXT),
+    )
+    assert extended(without_teacher, added, [Edit("remove", "added-1")]) == ()
+
+
+def test_a_person_may_give_the_label_that_only_the_teacher_gave(without_teacher):
+    memory = without_teacher.memory
+    marked = replace(memory, rows=memory.rows.assign(**{LABELLED_BY: "teacher"}))
+    edit = Edit("relabel", memory.rows["id"][0], memory.rows["label"][0])
+    assert extended(replace(without_teacher, memory=marked), (), [edit]) == (edit,)

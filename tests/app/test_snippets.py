@@ -7,9 +7,11 @@ import pytest
 
 from app.snippets import compare_code, errors_code, memory_code, query_code
 from reaugkd.analysis.comparison import compare
+from reaugkd.analysis.edit_effects import halves
 from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.analysis.error_analysis import RowFilter, confusion, summary
-from reaugkd.analysis.memory_audit import SHOWS, memories
+from reaugkd.analysis.memory_audit import memories
+from reaugkd.analysis.memory_questions import LEAKS, SHOWS
 from reaugkd.analysis.refit import refit_pool
 from reaugkd.analysis.slices import sliceable_table, slices
 from reaugkd.analysis.what_if import WhatIf, explain_what_if
@@ -130,12 +132,13 @@ def test_the_code_of_the_answers_that_sliders_flip_lists_them(model, folder, enc
 @pytest.mark.parametrize("show", SHOWS)
 @pytest.mark.parametrize("text", ["", "iron", NASTY])
 def test_the_code_of_the_memory_lists_what_is_listed(model, encoded, folder, show, text):
-    wanted = memories(model, model.answer(encoded), show)
+    judging = encoded if show == LEAKS else halves(encoded)[0]
+    wanted = memories(model, model.answer(judging), show)
     found = run(memory_code(folder, show, {"text": text}))["rows"]
     pd.testing.assert_frame_equal(found, RowFilter(text=text).of(wanted))
 
 
-@pytest.mark.parametrize("show", ["all", "suspicious"])
+@pytest.mark.parametrize("show", ["all", "most used"])
 def test_the_code_of_memories_that_are_selected_lists_these(model, folder, show):
     found = run(memory_code(folder, show, {"rows": [7, 3]}))["rows"].sort_index()
     assert found.index.tolist() == [3, 7]
@@ -159,7 +162,7 @@ def patch_of(model):
     )
 
 
-@pytest.mark.parametrize("show", ["suspicious", "near-duplicates"])
+@pytest.mark.parametrize("show", ["label looks wrong", "near-duplicates"])
 @pytest.mark.parametrize("refit", [False, True])
 def test_the_code_of_pending_edits_gives_the_rows_that_they_change(model, folder, refit, show):
     patch = patch_of(model)
@@ -168,12 +171,13 @@ def test_the_code_of_pending_edits_gives_the_rows_that_they_change(model, folder
     edited = refit_pool(edited) if refit else edited
     assert found["patch"] == patch
     assert found["edited"].pool == edited.pool
-    answers = [version.answer(rows_of(version, "test")) for version in (model, edited)]
+    judging, _ = halves(rows_of(model, "test"))
+    answers = [version.answer(judging) for version in (model, edited)]
     pd.testing.assert_frame_equal(found["changed"], changed_answers(*answers))
 
 
 def test_no_name_of_a_version_ends_the_comment_in_which_it_stands():
-    code = memory_code(NASTY, "suspicious", {}, (Edit("remove", "s1"),), False, NASTY)
+    code = memory_code(NASTY, "label looks wrong", {}, (Edit("remove", "s1"),), False, NASTY)
     assert code.endswith(f"\n# edited.save_pretrained({NASTY!r})\n")
     compile(code, "copied", "exec")
 

@@ -9,9 +9,9 @@ from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 
 from app.model_job import ModelJob
+from reaugkd.analysis.edit_effects import halves
 from reaugkd.analysis.edits import Edit, apply_patch, read_patch
 from reaugkd.analysis.memory_audit import memories
-from reaugkd.analysis.memory_questions import SHOWS
 from reaugkd.analysis.refit import refit_pool
 from reaugkd.method.answers import changed_answers
 from reaugkd.method.pool import KeySettings, Pool
@@ -30,8 +30,8 @@ def page(open_page, serve_model, forgetful):
 
 
 def answers_of(model):
-    """A model's answers to its test rows."""
-    return model.answer(model.encode_rows(model.held_out(["test"])))
+    """A model's answers to the test rows that edits are judged on."""
+    return model.answer(halves(model.encode_rows(model.held_out(["test"])))[0])
 
 
 def downloaded(page, button, folder):
@@ -48,30 +48,66 @@ def contents(folder):
 
 def add(page, text):
     """Add a memory, and wait until it is pending and the box is empty for the next one."""
+    form(page, "A text of yours")
     page.locator("#add-text textarea").fill(text)
     page.locator("#add").click()
     expect(page.locator("#pending")).to_contain_text(text)
     expect(page.locator("#add-text textarea")).to_have_value("")
 
 
-def test_every_question_lists_its_memories_with_the_evidence_and_the_file_holds_them_all(page, forgetful, tmp_path):
+def show(page, name):
+    """Choose a list."""
+    page.locator(f'#show input[value="{name}"]').check()
+
+
+def form(page, name):
+    """Open one of the forms beside the list."""
+    page.locator("#memory-forms").get_by_role("tab", name=name).click()
+
+
+def test_a_list_is_chosen_sorted_by_a_click_and_saved_whole(page, forgetful, tmp_path):
     answered = answers_of(forgetful)
-    first = memories(forgetful, answered, "suspicious").iloc[0]
-    assert first["label"] != first["neighbours"]
-    row = page.locator("#memory-rows .virtual-row").filter(has_text=first["text"]).first
-    for evidence in (*first[["label", "teacher", "neighbours"]], f"{first['suspicion']:.2f}".rstrip("0")):
-        expect(row).to_contain_text(evidence)
-    for show in SHOWS:
-        wanted = memories(forgetful, answered, show)
-        page.locator("#show").get_by_label(show, exact=True).check()
-        expect(page.locator("#memory-chosen")).to_contain_text(f"{len(wanted):,} rows: {show}")
-        if len(wanted):
-            found = pd.read_csv(downloaded(page, "memory-save", tmp_path))
-            assert found["number"].tolist() == wanted["number"].tolist()
-        else:
-            expect(page.locator("#memory-rows")).to_be_hidden()
-    page.locator("#show").get_by_label("leaks of the test rows", exact=True).check()
-    expect(page.locator("#memory-rows")).to_contain_text(answered.encoded.rows["text"].iloc[20])
+    show(page, "all")
+    expect(page.locator("#memory-chosen")).to_contain_text(f"{len(forgetful.memory):,} rows: all")
+    page.locator("#memory-rows [data-sort='gain']").click()
+    expect(page.locator("#memory-rows th[aria-sort]")).to_have_text("gain")
+    wanted = memories(forgetful, answered, "all").sort_values("gain", ascending=False, kind="stable")
+    shown = page.locator("#memory-rows tr[data-row]").evaluate_all("rows => rows.map(row => Number(row.dataset.row))")
+    assert shown == wanted["number"].tolist()
+    found = pd.read_csv(downloaded(page, "memory-save", tmp_path))
+    assert found["number"].tolist() == shown
+    assert set(wanted.columns) <= set(found.columns)
+    show(page, "leaks of the test rows")
+    leaked = forgetful.held_out(["test"])["text"].iloc[20]
+    expect(page.locator("#memory-rows tr[data-row]").filter(has_text=leaked).first).to_be_visible()
+    page.locator("#memory-holds input, #memory-holds textarea").fill("no text holds this")
+    expect(page.locator("#memory-rows")).to_contain_text("No memory is on this list")
+
+
+def test_rows_are_opened_ticked_and_edited_by_keys_and_by_buttons(page, forgetful):
+    show(page, "all")
+    rows, names = page.locator("#memory-rows tr[data-row]"), forgetful.memory.rows["id"]
+    expect(rows).to_have_count(len(names))
+    rows.nth(2).click()
+    expect(page.locator("#picked-memory")).to_contain_text(names[2])
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#picked-memory")).to_contain_text(names[3])
+    labels = forgetful.memory.rows["label"]
+    place = next(number for number, name in enumerate(forgetful.classes_) if name != labels[3])
+    page.keyboard.press(str(place + 1))
+    expect(page.locator("#pending li")).to_have_text([f"relabel {names[3]} to {forgetful.classes_[place]} drop"])
+    expect(page.locator("#memory-rows tr.edited")).to_contain_text(f"→ {forgetful.classes_[place]}")
+    expect(page.locator("#picked-memory")).to_contain_text(names[4])  # the next one is open
+    page.keyboard.press("u")
+    expect(page.locator("#pending")).to_contain_text("No edit is pending")
+    for number in (6, 8):
+        rows.nth(number).locator("input").check()
+    expect(page.locator("#picked-memory")).to_contain_text("2 rows are chosen")
+    page.locator("#remove").click()
+    expect(page.locator("#pending li")).to_have_text([f"remove {names[n]} drop" for n in (6, 8)])
+    expect(rows.nth(6).locator("input")).to_be_checked()  # a new drawing keeps what is ticked
+    page.locator("#memory-holds input, #memory-holds textarea").fill("no text holds this")
+    expect(page.locator("#picked-memory")).to_contain_text("Click a row")  # what is not listed is not chosen
 
 
 def test_a_memory_is_relabelled_and_added_to_tried_out_undone_and_saved_as_a_new_version(
@@ -89,28 +125,31 @@ def test_a_memory_is_relabelled_and_added_to_tried_out_undone_and_saved_as_a_new
     row = toy_model.memory.rows.iloc[7]
     other = next(name for name in toy_model.classes_ if name != row["label"])
     page.locator("#remove").click()
-    expect(page.locator("#memory-message")).to_contain_text("No memory is opened")
+    expect(page.locator("#memory-message")).to_contain_text("No memory is chosen")
     page.locator("#memory-holds input, #memory-holds textarea").fill(row["text"])
-    page.locator("#memory-rows").get_by_text(row["text"], exact=True).last.click()
+    page.locator("#memory-rows").get_by_text(row["text"], exact=True).click()
     expect(page.locator("#picked-memory")).to_contain_text(row["id"])
     page.locator("#new-label input").fill(other)
     page.locator("#new-label input").press("Enter")
     page.locator("#relabel").click()
     expect(page.locator("#pending")).to_contain_text(f"relabel {row['id']} to {other}")
+    form(page, "A text of yours")
     page.locator("#add-text textarea").fill("the shiny gadget hums")
     page.locator("#add-label input").fill("gadget")
     page.locator("#add-label input").press("Enter")
     page.locator("#add").click()
     expect(page.locator("#pending li")).to_have_text(
-        [f"relabel {row['id']} to {other} drop", "add gadget (a new class) the shiny gadget hums drop"]
+        [f"relabel {row['id']} to {other} drop", "add as gadget (a new class) “the shiny gadget hums” drop"]
     )
-    page.locator("#remove").click()
+    form(page, "Edit rows")
+    page.locator("#remove").click()  # in the place of the relabelling
+    expect(page.locator("#pending li").last).to_have_text(f"remove {row['id']} drop")
+    page.locator("#relabel").click()
+    expect(page.locator("#pending li").last).to_have_text(f"relabel {row['id']} to {other} drop")
     page.get_by_role("tab", name="Errors").click()
     page.get_by_role("tab", name="Memory").click()
-    expect(page.locator("#pending li")).to_have_count(3)
-    page.locator("[data-drop='2']").click()
     expect(page.locator("#pending li")).to_have_count(2)
-    patch = (Edit("relabel", row["id"], other), Edit("add", "added-1", "gadget", "the shiny gadget hums"))
+    patch = (Edit("add", "added-1", "gadget", "the shiny gadget hums"), Edit("relabel", row["id"], other))
     edited = apply_patch(job.model, patch)
     answered = answers_of(job.model)
     effects = changed_answers(answered, edited.answer(answered.encoded))
@@ -124,14 +163,18 @@ def test_a_memory_is_relabelled_and_added_to_tried_out_undone_and_saved_as_a_new
     assert pd.read_csv(downloaded(page, "changed-save", tmp_path))["text"].tolist() == rows["text"].tolist()
     page.locator("#version input, #version textarea").fill("better")
     page.locator("#save-version").click()
-    expect(page.locator("#memory-message")).to_contain_text("Saved as")
+    expect(page.locator("#memory-saved")).to_contain_text("Saved as better")
+    button, said = (page.locator(f"#{name}").bounding_box() for name in ("save-version", "memory-saved"))
+    assert 0 < said["y"] - button["y"] < 60  # the message stands at the button
+    expect(page.locator("#pending .saved")).to_have_count(2)
     saved = ReAugKDClassifier.from_pretrained(tmp_path / "better")
     assert saved.classes_.tolist() == [*toy_model.classes_, "gadget"]
     assert saved.memory.rows.set_index("id").loc[row["id"], "label"] == other
     assert contents(folder) == before
     assert read_patch(tmp_path / "better.patch.jsonl") == patch
+    page.locator("#version input, #version textarea").fill("better")
     page.locator("#save-version").click()
-    expect(page.locator("#memory-message")).to_contain_text("is there already; choose another name")
+    expect(page.locator("#memory-saved")).to_contain_text("is there already; choose another name")
     page.locator("#model input").click()
     page.get_by_role("option", name="better").click()
     expect(page.locator("#pending")).to_contain_text("No edit is pending")
@@ -160,23 +203,24 @@ def test_any_pending_edit_can_be_dropped_and_the_file_holds_the_others(page, for
 def test_a_table_of_memories_is_added_and_a_label_that_is_new_is_a_new_class(page, tmp_path):
     file = tmp_path / "more.csv"
     file.write_text("text,label\nthe gadget hums,gadget\na plum in the fog,fruit\n", encoding="utf-8")
+    form(page, "A text of yours")
     with page.expect_file_chooser() as chooser:
         page.locator("#add-csv").click()
     chooser.value.set_files(file)
-    expect(page.locator("#pending li").first).to_contain_text("add gadget (a new class) the gadget hums")
+    expect(page.locator("#pending li").first).to_contain_text("add as gadget (a new class) “the gadget hums”")
     expect(page.locator("#pending li")).to_have_count(2)
     page.locator("#try").click()
     expect(page.locator("#patch-effect")).to_contain_text("the edits fix")
     page.locator("#version input, #version textarea").fill("more")
     page.locator("#save-version").click()
-    expect(page.locator("#memory-message")).to_contain_text("Saved as")
+    expect(page.locator("#memory-saved")).to_contain_text("Saved as")
 
 
 def test_what_was_tried_out_goes_when_the_pool_is_to_be_fitted_again_and_is_tried_by_that(page, forgetful):
     row = forgetful.memory.rows.iloc[0]
-    page.locator("#show").get_by_label("all", exact=True).check()
+    show(page, "all")
     expect(page.locator("#memory-chosen")).to_contain_text("rows: all")
-    page.locator("#memory-rows").get_by_text(row["text"], exact=True).last.click()
+    page.locator("#memory-rows").get_by_text(row["text"], exact=True).first.click()
     expect(page.locator("#picked-memory")).to_contain_text(f"{row['id']}: ")
     page.locator("#remove").click()
     expect(page.locator("#pending li")).to_have_count(1)
@@ -197,7 +241,7 @@ def test_memories_that_are_selected_on_the_maps_are_listed(page, forgetful):
     page.locator("#most-moved").click()
     expect(page.locator("#memory-chosen")).to_contain_text("20 rows: all, selected on the maps")
     page.locator(".map-clear").click()
-    expect(page.locator("#memory-chosen")).to_contain_text("rows: suspicious")
+    expect(page.locator("#memory-chosen")).to_contain_text("rows: label looks wrong")
     expect(page.locator("#memory-chosen")).not_to_contain_text("selected")
 
 
@@ -222,7 +266,7 @@ def test_pending_edits_survive_a_reload_and_a_server_that_forgot_the_page_and_ca
     page.get_by_role("button", name="Drop: add", exact=False).nth(1).click()
     expect(page.locator("#pending li")).to_have_count(1)
     page.locator("#save-version").click()
-    expect(page.locator("#memory-message")).to_contain_text("Saved as")
+    expect(page.locator("#memory-saved")).to_contain_text("Saved as")
     assert [edit.text for edit in read_patch(tmp_path / "toy-edited.patch.jsonl")] == ["iron in the rain"]
     page.goto(address)
     expect(page.locator("#pending li")).to_have_count(1)
@@ -237,13 +281,13 @@ def test_a_choice_made_after_a_selection_reopens_by_its_link(page, open_page):
     expect(page.locator(MAPS)).to_have_attribute("data-points", "127")
     page.locator("#most-moved").click()
     expect(page.locator("#memory-chosen")).to_contain_text("20 rows: all, selected on the maps")
-    page.locator("#show").get_by_label("suspicious", exact=True).check()
-    expect(page.locator("#memory-chosen")).to_contain_text("rows: suspicious, selected on the maps")
-    page.wait_for_function("location.search.includes('show=suspicious') && location.search.includes('selected=')")
+    show(page, "label looks wrong")
+    expect(page.locator("#memory-chosen")).to_contain_text("rows: label looks wrong, selected on the maps")
+    page.wait_for_function("location.search.includes('show=label') && location.search.includes('selected=')")
     again = open_page(page.url)
     expect(again.locator("#map-selected")).to_contain_text("20 selected")
-    expect(again.locator("#memory-chosen")).to_contain_text("rows: suspicious, selected on the maps")
-    expect(again.locator("#show").get_by_label("suspicious", exact=True)).to_be_checked()
+    expect(again.locator("#memory-chosen")).to_contain_text("rows: label looks wrong, selected on the maps")
+    expect(again.locator('#show input[value="label looks wrong"]')).to_be_checked()
 
 
 def test_a_model_without_evaluation_rows_can_be_browsed_and_edited(open_page, serve_model, forgetful):
@@ -251,7 +295,7 @@ def test_a_model_without_evaluation_rows_can_be_browsed_and_edited(open_page, se
     page = open_page(serve_model(bare))
     page.get_by_role("tab", name="Memory").click()
     expect(page.locator("#memory-chosen")).to_contain_text(f"{len(bare.memory)} rows: all")
-    page.locator("#show").get_by_label("harmful").check()
+    show(page, "does harm")
     expect(page.locator("#memory-chosen .problem")).to_contain_text("no answers to test rows")
     add(page, "iron in the rain")
     expect(page.locator("#pending li")).to_have_count(1)
@@ -271,6 +315,7 @@ def test_an_addition_without_its_second_text_is_refused_at_once(open_page, serve
     page = open_page(serve_model(pairs))
     page.get_by_role("tab", name="Memory").click()
     expect(page.locator("#memory-rows")).to_contain_text("in the fog")
+    form(page, "A text of yours")
     page.locator("#add-text textarea").fill("iron")
     page.locator("#add").click()
     expect(page.locator("#memory-message .problem")).to_be_visible()
@@ -289,3 +334,13 @@ def test_the_page_reads_on_a_phone_on_a_laptop_and_in_both_themes(open_page, ser
         ["#memory-rows", "#pending", "#memory-chosen", "#show"],
         ["#memory-chosen p", "#pending p", "#picked-memory p"],
     )
+
+
+def test_the_list_and_all_that_edits_a_row_stand_above_the_fold_of_a_laptop(open_page, serve_model, forgetful):
+    page = open_page(f"{serve_model(forgetful)}?view=memory", viewport={"width": 1280, "height": 720})
+    expect(page.locator("#memory-rows tr[data-row]").first).to_be_visible()
+    for name in ("show", "memory-rows tr[data-row]", "relabel", "remove", "pending", "try", "save-version"):
+        box = page.locator(f"#{name}").first.bounding_box()
+        assert box["y"] + min(box["height"], 200) <= 720, name
+    rows, forms = (page.locator(f"#{name}").bounding_box() for name in ("memory-rows", "picked-memory"))
+    assert forms["x"] > rows["x"] + rows["width"]  # beside the list, not under it

@@ -7,6 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import expect
 
+from reaugkd.analysis.memory_questions import RENAMED
+
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 LINKS = sorted(
     {
@@ -31,5 +33,6 @@ def test_a_notebooks_link_opens_what_it_names(name, query, open_page, address):
         expect(page.locator("#text textarea")).to_have_value(asked["text"])
         expect(page.locator("#answer .sum")).to_be_visible()
     if "show" in asked:
-        expect(page.locator("#show").get_by_label(asked["show"], exact=True)).to_be_checked()
-        expect(page.locator("#memory-chosen")).to_contain_text(f"rows: {asked['show']}")
+        show = RENAMED.get(asked["show"], asked["show"])
+        expect(page.locator(f'#show input[value="{show}"]')).to_be_checked()
+        expect(page.locator("#memory-chosen")).to_contain_text(f"rows: {show}")

@@ -1,0 +1,94 @@
+"""The rows that a memory holds as a train set: to correct the data, and to train again."""
+
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+
+from reaugkd.analysis.edits import EDITED
+from reaugkd.errors import ReAugKDError
+from reaugkd.files import check_writable, explain_disk_errors, whole_file
+from reaugkd.method.memory import LABELLED_BY, labelled_by_person
+from reaugkd.model.classifier import ReAugKDClassifier
+
+
+def train_set(model: ReAugKDClassifier) -> pd.DataFrame:
+    """Return the rows of a memory that have a person's label, as they are after its edits.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model; to get the rows after edits that are not saved, edit it first.
+
+    Returns
+    -------
+    DataFrame
+        ``id``, ``text``, for pairs ``text_pair``, ``label`` and further columns. Rows that only the teacher labelled
+        are left out: they came without labels, and a training takes them so.
+
+    Raises
+    ------
+    ReAugKDError
+        If no row has a person's label.
+
+    Examples
+    --------
+    >>> rows = train_set(model)
+    >>> len(rows) == len(model.memory)
+    True
+    """
+    rows = model.memory.rows
+    rows = rows[labelled_by_person(rows)].drop(columns=[EDITED, LABELLED_BY], errors="ignore")
+    if rows.empty:
+        raise ReAugKDError("No row of the memory has a person's label; relabel or add some first.")
+    return rows.reset_index(drop=True)
+
+
+def write_train_set(model: ReAugKDClassifier, path: str | Path) -> Path:
+    """Write the corrected train set.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model.
+    path : str or Path
+        ``.csv`` or ``.parquet``: a file of the train rows. Without an ending: a folder that ``datasets.load_dataset``
+        and :func:`reaugkd.tasks.sources.load_task` read, with the held-out rows that the model carries as splits.
+
+    Returns
+    -------
+    Path
+        Where it was written.
+
+    Raises
+    ------
+    ReAugKDError
+        If the path has another ending, the folder holds other things, or it cannot be written.
+    """
+    path = Path(path).expanduser()
+    check_writable(path)
+    tables = {"train": train_set(model)}
+    if path.suffix in (".csv", ".parquet"):
+        with whole_file(path) as writing:
+            _write(tables["train"], writing, path.suffix)
+        return path
+    if path.suffix or path.is_file() or (path.is_dir() and any(path.iterdir())):
+        raise ReAugKDError(f"{str(path)!r} is no new folder, .csv or .parquet file; name another place.")
+    if model.evaluation_rows is not None:
+        held = model.evaluation_rows.drop(columns="teacher_soft_labels", errors="ignore")
+        tables |= {str(split): rows.drop(columns="split") for split, rows in held.groupby("split")}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with explain_disk_errors(path), tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        new = Path(scratch) / "rows"
+        new.mkdir()
+        for split, rows in tables.items():
+            _write(rows, new / f"{split}.parquet", ".parquet")
+        new.replace(path)
+    return path
+
+
+def _write(rows: pd.DataFrame, path: Path, suffix: str) -> None:
+    if suffix == ".csv":
+        rows.to_csv(path, index=False)
+    else:
+        rows.to_parquet(path, index=False)
