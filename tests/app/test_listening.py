@@ -6,7 +6,7 @@ import gradio as gr
 import pytest
 
 from app.listening import inputs_of, listen
-from app.scripts import STATIC, script
+from app.scripts import STATIC, script, source, source_with
 
 
 @pytest.fixture
@@ -40,8 +40,17 @@ def test_a_script_is_called_with_what_python_says_and_then_with_the_values():
     assert called.endswith('})({"element": "#a\\"b"}, ...values)')
 
 
-def test_every_function_of_the_page_is_the_one_export_of_its_file():
-    functions = [path for path in STATIC.glob("*.js") if path.stem not in ("map_canvas", "buttons", "label_keys")]
-    assert functions
-    for path in functions:
-        assert path.read_text("utf-8").count("export default function") == 1, path
+def test_a_script_stands_below_the_functions_that_it_calls():
+    whole = source_with("map_canvas.js", "point_grid", "place_labels")
+    assert whole.startswith("function pointGrid(places) {")
+    assert whole.index("function placeLabels(labels, box) {") < whole.index(source("map_canvas.js"))
+    assert "export" not in whole
+
+
+def test_a_script_is_one_function_or_that_of_a_component():
+    files = list(STATIC.glob("*.js"))
+    assert files
+    for path in files:
+        text = path.read_text("utf-8")
+        exports = text.count("export default function")
+        assert exports == 1 or (exports == 0 and "element" in text), path
