@@ -14,6 +14,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from reaugkd.adoption import adopt, matched_classes
 from reaugkd.analysis.edits import Edit, apply_patch
+from reaugkd.analysis.memory_audit import memories
+from reaugkd.analysis.memory_questions import SHOWS
 from reaugkd.analysis.refit import refit_pool
 from reaugkd.errors import ReAugKDError
 from reaugkd.measures.calibration import fit_temperature
@@ -213,6 +215,13 @@ def test_its_memory_is_edited_and_its_pool_fitted_again(adopted_model):
     refitted = refit_pool(adopted_model)
     assert isinstance(refitted.pool, Pool)
     assert refitted.explain(TEXTS[0]).text == TEXTS[0]
+
+
+def test_every_question_about_its_memory_is_answered(adopted_model):
+    answers = adopted_model.answer(adopted_model.encode_rows(adopted_model.held_out(["test"])))
+    found = {show: memories(adopted_model, answers, show) for show in SHOWS}
+    assert len(found["all"]) == len(adopted_model.memory)
+    assert not [name for name in found["all"].columns if "teacher" in name]
 
 
 def test_it_is_cancelled_before_anything_is_written(toy_classifier_folder, toy_task, tmp_path):

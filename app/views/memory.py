@@ -457,6 +457,7 @@ class MemoryView(RowsView):
             text=row_in_one_line(row),
             whose=whose_label(row),
             label=row["label"],
+            is_adopted=self.menu.get(name).settings.is_adopted,
             teacher=None if soft_labels is None else memory.classes[int(soft_labels.argmax())],
             probability=0 if soft_labels is None else soft_labels.max(),
         )
