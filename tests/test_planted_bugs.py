@@ -53,8 +53,8 @@ PLANTED = {
     },
     "05_errors_and_repairs": {
         "McNemar's test by hand": "spoil(comparison, 'mcnemar', lambda p_value: p_value / 2)",
-        "suspicion by hand": "spoil(memory_audit, 'suspicious_rows', "
-        "lambda table: table.assign(suspicion=3 * table['suspicion']))",
+        "the doubt by hand": "spoil(memory_audit, 'label_doubts', "
+        "lambda table: table.assign(doubt=3 * table['doubt']))",
         "the share of new classes by hand": "spoil(pool, 'new_share', lambda share: share / 2)",
     },
     "06_small_and_large": {

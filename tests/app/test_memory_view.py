@@ -107,9 +107,7 @@ def test_what_changes_nothing_is_refused_and_a_second_edit_takes_the_place_of_th
     assert refused.keys() == {view.message, *view.listed}
     assert f"{name}&#x27; is so already" in refused[view.message].value
     first = view._relabel(shown, {}, {}, (), [5], others[0])
-    assert (
-        view._show(first[view.shown], "all")[view.rows].count(f"<b>→ {others[0]}</b>") == 1
-    )
+    assert view._show(first[view.shown], "all")[view.rows].count(f"<b>→ {others[0]}</b>") == 1
     second = view._relabel(first[view.shown], first[view.edits], {}, (), [5], others[1])
     assert second[view.edits]["toy"] == [{"edit": "relabel", "id": name, "label": others[1]}]
 
