@@ -122,7 +122,6 @@ class TrainView:
                 label="Texts without labels, in columns of the same names: the teacher labels them",
                 elem_id="train-unlabelled-file",
             )
-        self.by_files = [self.source, self.rows, self.hub, self.train_file, self.test_file, *self.columns.values()]
         files = {"name": self.hub, "train": self.train_file, "test": self.test_file}
         self.label_column = self.columns["label_column"]
         self.task = files | self.columns | {"metric": self.metric, "unlabelled": self.unlabelled_file}
@@ -136,6 +135,7 @@ class TrainView:
         self.filled = [*drawn, self.model_name, self.timer]
         previewed = [*self.columns.values(), self.preview, self.message]
         chosen = [self.rows, self.hub, self.train_file, self.test_file, self.recipe["teacher"], *previewed]
+        self.by_files = [self.source, *chosen]
         changes = [self.source.input, self.train_file.change, self.label_column.change]
         listen(self, self.source.input, self._choose_source, chosen, **quiet)
         listen(self, self.train_file.change, self._preview, previewed, **quiet)
@@ -152,10 +152,10 @@ class TrainView:
         return {**named, self.timer: gr.Timer(active=True), **(self._draw(()) if self.job else {})}
 
     def with_files(self, train: str, test: str | None = None) -> Updates:
-        """Put files of rows into the form, as another page has them; what is read of the first comes by its change."""
-        shown = {self.source: FILE, self.rows: gr.Group(visible=True), self.hub: gr.Textbox(visible=False)}
+        """Put files of rows into the form, as another page has them."""
         files = {self.train_file: train, self.test_file: test}
-        return shown | {box: gr.File(value=path, visible=True) for box, path in files.items()}
+        shown = {box: gr.File(value=path, visible=True) for box, path in files.items()}
+        return {self.source: FILE, **self._choose_source(FILE, train), **shown}
 
     def _choose_source(self, source: str, train_file: str | None) -> Updates:
         """Show the boxes that the source needs; what is read of a file comes back with it."""

@@ -14,7 +14,7 @@ from app.parts.maps_panel import MapsPanel
 from app.parts.memory_rows import rows_html
 from app.parts.row_table import whose_label
 from app.views.memory import MemoryView, pending_html, pending_patch
-from app.views.train import FILE, TrainView
+from app.views.train import ENCODERS, FILE, TrainView
 from reaugkd.analysis.edit_effects import halves
 from reaugkd.analysis.edits import Edit, apply_patch, read_patch
 from reaugkd.analysis.memory_audit import memories
@@ -288,6 +288,8 @@ def test_training_again_opens_the_form_with_the_corrected_rows(view, by_one):
     gone = by_one.memory.rows["id"][3]
     led = lead("toy", {"toy": [{"edit": "remove", "id": gone}]})
     assert led[train.source] == FILE
+    assert led[train.recipe["teacher"]].value == ENCODERS[0]  # shipped outputs are of the rows as they were
+    assert led.keys() <= {tabs, *train.by_files}
     assert gone not in pd.read_csv(led[train.train_file].value["path"])["id"].tolist()
     rows = pd.read_csv(led[train.test_file].value["path"])
     assert rows["text"].tolist() == by_one.held_out(["test"])["text"].tolist()
