@@ -186,7 +186,7 @@ class ErrorsView(RowsView):
             with gr.Column(scale=5, min_width=320):
                 gr.Markdown("## Does the confidence mean what it says?")
                 self.reliability = self._figure("reliability")
-        with gr.Row():
+        with gr.Row(elem_id="errors-classes"):
             with gr.Column(scale=1, min_width=320):
                 gr.Markdown("## Which classes are taken for which")
                 self.confusion = self._figure("confusion")
