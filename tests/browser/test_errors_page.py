@@ -92,7 +92,7 @@ def test_a_cell_a_combination_a_bin_and_a_filter_list_their_rows_and_a_row_its_n
     few = broken["text"].str.contains(text[:12]).sum()
     expect(page.locator("#errors-summary")).to_contain_text(f"percent of {few} rows")
     page.locator("#errors-rows").get_by_text(text, exact=True).last.click()
-    expect(page.locator("#opened-row tbody tr")).to_have_count(4 * len(forgetful.pool.keys))
+    expect(page.locator("#opened-row .neighbours tbody tr")).to_have_count(4 * len(forgetful.pool.keys))
     expect(page.locator("#opened-row p.answer b")).to_have_text(broken["answer"].iloc[0])
     expect(page.locator("#opened-row .gold")).to_contain_text("✗ answer✓ student")
     expect(page.locator("#opened-row .answer-bars .chosen th")).to_have_text(broken["answer"].iloc[0])
@@ -191,7 +191,7 @@ def test_rows_that_are_selected_on_the_maps_are_test_rows_and_no_others(page):
     expect(page.locator("#errors-chosen b")).to_have_text(str(few))
     page.locator(".map-clear").click()
     expect(page.locator("#errors-chosen b")).to_have_text("36")
-    expect(page.locator("#errors-summary")).to_contain_text("percent of 36 rows:")
+    expect(page.locator("#errors-summary")).to_contain_text("percent of 36 rows (95 %")
 
 
 def test_the_address_reopens_a_cell_of_selected_rows(page, open_page):
@@ -315,6 +315,7 @@ def test_a_text_is_answered_while_the_rows_are_still_coming(open_page, serve_mod
 def test_the_address_reopens_the_page_with_its_filters(page, open_page):
     page.locator("#errors-weight input[type=number]").fill("0.3")
     page.locator("#errors-split").get_by_label("validation").check()
+    expect(page.locator("#errors-chosen")).to_contain_text("24 rows: all rows")
     page.locator("#confusion [data-pick]").first.click()
     expect(page.locator("#errors-chosen")).to_contain_text("label = ")
     choose(page, "errors-confidence", "above 0.9")
