@@ -54,6 +54,12 @@ class ModelMenu:
         folder, here = self.root / name, Path.cwd()
         return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
 
+    def megabytes(self, name: str) -> float:
+        """Return the size of what answers, a model's folder without a teacher that was kept."""
+        folder = self.root / name
+        kept = (path for path in folder.rglob("*") if path.relative_to(folder).parts[0] != "teacher")
+        return sum(path.stat().st_size for path in kept if path.is_file()) / 1e6
+
     def get(self, name: str | None) -> "rk.ReAugKDClassifier":
         """Return a model, loaded if it is not."""
         if name in (None, "", self.first):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.model.maps import TrainingEpochs
     from reaugkd.networks.trainer import OnProgress, Progress
 
+CANCELLED = "The training was cancelled."
 Say = Callable[[str], object]
 Train = Callable[[str, "OnProgress", Say], "rk.ReAugKDClassifier"]
 """Trains a model into a folder, reports progress, and tells in sentences what is remarkable about the texts."""
@@ -56,6 +57,11 @@ def adopt_as_asked(
     return rk.adopt(classifier, task, folder, saw_validation=seen, on_progress=on_progress, say=say)
 
 
+def _extend(curves: dict[str, list[tuple[int, float]]], stage: str, place: int, value: float) -> None:
+    """Put a point at the end of a curve; a stage that goes on from a checkpoint comes by its last points again."""
+    curves[stage] = [*(point for point in curves.get(stage, []) if point[0] < place), (place, value)]
+
+
 class ModelJob:
     """Gets a model in a thread of its own; a page may close and open again meanwhile and sees the same state."""
 
@@ -67,6 +73,11 @@ class ModelJob:
         self.is_training = False
         self._start_lock = threading.Lock()
         self._thread = threading.Thread()
+        # A training that goes on keeps what was seen of it before.
+        self.finished: list[str] = []
+        self.losses: dict[str, list[tuple[int, float]]] = {}
+        self.scores: dict[str, list[tuple[int, float]]] = {}
+        self.epochs: TrainingEpochs | None = None
         self._forget()
 
     def start(self, *, anew: bool = False) -> None:
@@ -96,10 +107,7 @@ class ModelJob:
         self.is_cancelled = False
         self.error = ""
         self.progress: Progress | None = None
-        self.finished: list[str] = []
         self.notes: list[str] = []
-        self.losses: dict[str, list[tuple[int, float]]] = {}
-        self.epochs: TrainingEpochs | None = None
 
     def _run(self, anew: bool) -> None:
         try:
@@ -121,12 +129,16 @@ class ModelJob:
 
     def _on_progress(self, progress: "Progress") -> None:
         if self.is_cancelled:
-            raise ReAugKDError("The training was cancelled; start it again with the same settings and it goes on.")
+            raise ReAugKDError(CANCELLED)
         if progress.epochs is not None:
             self.epochs = progress.epochs
             return
-        if self.progress is not None and self.progress.stage != progress.stage:
-            self.finished.append(self.progress.stage)
+        if progress.epoch is not None and progress.score is not None:
+            _extend(self.scores, progress.stage, progress.epoch, progress.score)
+            return
+        before = progress if self.progress is None else self.progress
+        if before.stage not in (progress.stage, *self.finished):
+            self.finished.append(before.stage)
         if progress.loss is not None:
-            self.losses.setdefault(progress.stage, []).append((progress.step, progress.loss))
+            _extend(self.losses, progress.stage, progress.step, progress.loss)
         self.progress = progress

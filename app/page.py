@@ -52,6 +52,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
         solved = gr.BrowserState({}, storage_key="reaugkd-solved", secret="reaugkd")
         edits = gr.BrowserState({}, storage_key="reaugkd-pending", secret="reaugkd")
         kept = gr.BrowserState({}, storage_key="reaugkd-kept", secret="reaugkd")
+        form = gr.BrowserState({}, storage_key="reaugkd-train", secret="reaugkd")
         with gr.Column(visible=False, render=False) as below:
             maps = MapsPanel(menu, name, linked)
         with gr.Tabs(visible=False, elem_id="views") as tabs:
@@ -61,7 +62,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
                 "memory": _in_tab("Memory", lambda: MemoryView(menu, name, maps, linked, edits, kept), opened),
                 "label": _in_tab("Label", lambda: LabelView(menu, name, edits), opened),
                 "compare": _in_tab("Compare", lambda: CompareView(menu, name, maps, linked), opened),
-                "train": _in_tab("Train", lambda: TrainView(menu, name), opened),
+                "train": _in_tab("Train", lambda: TrainView(menu, name, form), opened),
                 "learn": _in_tab("Learn", lambda: LearnView(menu, name, solved), opened),
             }
         below.render()

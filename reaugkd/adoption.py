@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reaugkd.analysis.significance import drawn, drawn_differences, interval
 from reaugkd.errors import ReAugKDError
 from reaugkd.measures.calibration import at_temperature, clipped_log, fit_temperature
 from reaugkd.measures.metrics import log_loss
+from reaugkd.measures.significance import drawn, drawn_differences, interval
 from reaugkd.method.answers import EncodedTexts
 from reaugkd.method.choice import choose_pool, too_few_rows
 from reaugkd.method.keys import Key, fit_keys_by_split

@@ -1,9 +1,10 @@
 """The whole method in one call, from a task to a trained model; an interrupted training goes on."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.files import check_writable
+from reaugkd.measures.metrics import METRICS
 from reaugkd.method.answers import EncodedTexts
 from reaugkd.method.choice import too_few_rows
 from reaugkd.method.distillation import OnStudentEpoch, Student
@@ -24,7 +26,7 @@ from reaugkd.method.projection import ProjectionHead
 from reaugkd.method.teacher import Teacher, TeacherOutputs
 from reaugkd.model.card import about_memory, model_card
 from reaugkd.model.classifier import ReAugKDClassifier
-from reaugkd.model.evaluation import Networks, alignment, score_methods
+from reaugkd.model.evaluation import Networks, alignment, answer_methods, measured
 from reaugkd.model.folder import EPOCHS_FILE, ModelSettings, check_target
 from reaugkd.model.maps import EpochWatch, TrainingEpochs, fit_maps
 from reaugkd.networks.encoders import TextClassifier, check_encoder
@@ -35,6 +37,7 @@ from reaugkd.tasks.task import Task
 
 TEXTS_TO_COUNT = 1_000  # of the train texts, to tell which share is cut
 MANY_CUT = 0.05
+MOST_WATCHED = 500  # validation rows, after each epoch
 STAGES = {"student": "Student alone", "kd": "Student by soft labels (KD)", "reaugkd": "Student by ReAugKD"}
 
 
@@ -362,13 +365,16 @@ def _students(
     unaligned = replace(recipe.distillation, relational_weight=0.0)
     alone = replace(unaligned, soft_label_weight=0.0, gold_label_weight=1.0)
     is_main, students = PartialState().is_main_process, {}
+    scored = None if on_progress is None else partial(_score_epoch, task, on_progress)
     for method, loss in {"student": alone, "kd": unaligned, "reaugkd": recipe.distillation}.items():
         folder, finished = work / method, work / method / "finished"
         with _timed(seconds, method):
             if finished.is_file():
                 students[method] = Student.load(folder, max_length=recipe.max_length)
                 continue
-            is_watched = method == "reaugkd" and is_main
+            watching: list[OnStudentEpoch] = [] if scored is None else [partial(scored, STAGES[method])]
+            if method == "reaugkd" and is_main:
+                watching.append(_watched(task, memory, work / EPOCHS_FILE, on_progress))
             students[method] = Student.fit(
                 task,
                 memory,
@@ -376,12 +382,24 @@ def _students(
                 folder=work / f"{method}_checkpoints",
                 stage=STAGES[method],
                 on_progress=on_progress,
-                on_epoch=_watched(task, memory, work / EPOCHS_FILE, on_progress) if is_watched else None,
+                on_epoch=partial(_each, watching) if watching else None,
             )
             if is_main:
                 students[method].save(folder)
                 finished.touch()
     return students
+
+
+def _each(watching: Sequence[OnStudentEpoch], epoch: int, student: TextClassifier) -> None:
+    for watch in watching:
+        watch(epoch, student)
+
+
+def _score_epoch(task: Task, on_progress: OnProgress, stage: str, epoch: int, student: TextClassifier) -> None:
+    """Report the student's own score on validation rows, on the first 500 of more."""
+    texts, gold = task.texts("validation")[:MOST_WATCHED], task.labels("validation")[:MOST_WATCHED]
+    score = METRICS[task.metric](gold, student.encode(texts)[1].argmax(axis=1))
+    on_progress(Progress(stage, epoch=epoch, score=score))
 
 
 def _watched(task: Task, memory: Memory, path: Path, on_progress: OnProgress | None) -> OnStudentEpoch:
@@ -414,10 +432,11 @@ def _evaluate(
         for method, student in students.items():
             encoded[method][split] = EncodedTexts.of(student, keys, texts)
     labels, memory = {split: task.labels(split) for split in keyed}, keyed["test"][1]
-    methods, pool = score_methods(Networks(**encoded), labels, memory, keyed["validation"][1], task.metric)
+    said, votes, pool = answer_methods(Networks(**encoded), labels, memory, keyed["validation"][1], task.metric)
     aligned = alignment(encoded["reaugkd"]["test"].embeddings, encoded["teacher"]["test"].embeddings, memory)
     about = about_memory(pool, too_few_rows(len(labels["validation"])))
-    metrics = {"metric": task.metric, "methods": methods, "alignment": aligned, "memory": about}
+    scores = measured(said, votes, labels, task.metric)
+    metrics = {"metric": task.metric, **scores, "alignment": aligned, "memory": about}
     z, x = (
         np.concatenate([encoded[network][split].embeddings for split in ("validation", "test")])
         for network in ("teacher", "reaugkd")

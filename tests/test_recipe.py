@@ -98,12 +98,14 @@ STUDENTS = ["Student alone", "Student by soft labels (KD)", "Student by ReAugKD"
 
 def test_metrics_json_has_the_promised_shape_and_the_scores_of_the_model(toy_model_folder, toy_model):
     metrics = json.loads((toy_model_folder / "metrics.json").read_text())
-    assert list(metrics) == ["metric", "methods", "alignment", "memory", "seconds"]
+    assert list(metrics) == ["metric", "methods", "keys", "intervals", "alignment", "memory", "seconds"]
     assert metrics["metric"] == "accuracy"
     assert set(metrics["methods"]) == set(METHOD_NAMES)
     for scores in metrics["methods"].values():
         assert sorted(scores) == ["test", "test_log_loss", "validation"]
         assert scores["test_log_loss"] > 0
+    assert set(metrics["keys"]) == set(toy_model.keys)
+    assert set(metrics["intervals"]) == set(metrics["methods"]) | set(metrics["keys"])
     for split in ("test", "validation"):
         rows = toy_model.held_out([split])
         right = (toy_model.predict(rows["text"].tolist()) == rows["label"]).mean()

@@ -1,5 +1,6 @@
 """One text on a page: examples of it, the student run on it, and how its answer is shown."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -69,8 +70,13 @@ def shortened(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def answer_html(explanation: "rk.Explanation", asked: "EncodedTexts | None" = None) -> str:
-    """Say the answer, whether it is right, what the memory did to it, and what it adds up from."""
+def answer_html(
+    explanation: "rk.Explanation", asked: "EncodedTexts | None" = None, order: Sequence[str] = ()
+) -> str:
+    """Say the answer, whether it is right, what the memory did to it, and what it adds up from.
+
+    An order of classes is for two answers that stand side by side.
+    """
     teacher = None if asked is None else teacher_of(asked)
     return render(
         "answer",
@@ -84,5 +90,5 @@ def answer_html(explanation: "rk.Explanation", asked: "EncodedTexts | None" = No
             **({} if teacher is None else {"teacher": explanation.classes[int(teacher.argmax())]}),
         },
         happened=what_happened(explanation),
-        **bars_of(explanation, teacher),
+        **bars_of(explanation, teacher, order),
     )

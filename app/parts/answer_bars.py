@@ -1,5 +1,6 @@
 """An answer in one sentence, in bars by class, and in parts that add up."""
 
+from collections.abc import Sequence
 from itertools import accumulate
 from math import exp
 from typing import Any, NamedTuple
@@ -44,18 +45,29 @@ def what_happened(explanation: "rk.Explanation") -> str:
     )
 
 
-def bars_of(explanation: "rk.Explanation", teacher: NDArray[np.floating] | None = None) -> dict[str, Any]:
-    """Return what the template ``answer_bars`` draws."""
+def likeliest_classes(*explanations: "rk.Explanation") -> list[str]:
+    """Return the classes that answers give most, in one order for all of them: by the most that any gives."""
+    most: dict[str, float] = {}
+    for explanation in explanations:
+        for name, probability in zip(explanation.classes, explanation.probabilities.tolist(), strict=True):
+            most[name] = max(probability, most.get(name, 0.0))
+    return sorted(most, key=lambda name: -most[name])[:SHOWN_CLASSES]
+
+
+def bars_of(
+    explanation: "rk.Explanation", teacher: NDArray[np.floating] | None = None, order: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return what the template ``answer_bars`` draws; the classes are those of an order, or else the likeliest."""
     voices: dict[str, NDArray[np.floating]] = {
         "student": explanation.student_probabilities,
         "memory": explanation.memory_probabilities,
         **({} if teacher is None else {"teacher": teacher}),
         "answer": explanation.probabilities,
     }
-    likeliest = np.argsort(-explanation.probabilities, kind="stable")[:SHOWN_CLASSES].tolist()
+    numbers = {name: number for number, name in enumerate(explanation.classes)}
     classes = []
-    for number in likeliest:
-        name = explanation.classes[number]
+    for name in order or likeliest_classes(explanation):
+        number = numbers.get(name, len(numbers))  # a class that only the other answer knows
         values = {voice: float(of[number]) if number < len(of) else None for voice, of in voices.items()}
         classes.append((name, name == explanation.label, values))
     parts = _parts(explanation)

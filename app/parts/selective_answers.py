@@ -67,7 +67,7 @@ def score_in_words(threshold: Threshold | None) -> str:
 
 def _measured(answers: "Answers", threshold: Threshold) -> dict[str, Any]:
     """Count what a threshold answers and leaves, and how much of either is right."""
-    from reaugkd.analysis.significance import accuracy_interval
+    from reaugkd.measures.significance import accuracy_interval
 
     right, sure = answers.right, answers.scores(threshold.by) >= threshold.least
     answered, left = int(sure.sum()), int((~sure).sum())

@@ -13,9 +13,10 @@ from reaugkd.plots.links import PageState
 from reaugkd.texts import text_of_row, two_parts
 
 from ..computed import SPLITS, cached, encoded_rows
-from ..listening import ALL_ROWS, IN_PAGE, LATEST, Updates, by_name
+from ..listening import ALL_ROWS, IN_PAGE, LATEST, Updates, by_name, listen
 from ..menu import ModelMenu
 from ..parts.answer import answer_html, asked_text, example_texts
+from ..parts.answer_bars import likeliest_classes
 from ..parts.code_box import place_code
 from ..parts.error_tables import outcome_table
 from ..parts.maps_panel import MapsPanel
@@ -36,6 +37,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
 WAYS = {None: "λ as fitted", 0.0: "the student alone (λ = 0)", 1.0: "the memory alone (λ = 1)"}
 FITTED = "fitted"  # so a link says that the second side's λ is
 DIFFERING: dict[str, Any] = {"equal": {"differs": "True"}}
+MODELS = 4  # that are chosen at first; each is loaded when they are compared
 SIDES = ("second", "first_weight", "first_fitted", "second_weight", "second_fitted")
 
 
@@ -145,8 +147,18 @@ class CompareView(RowsView):
                 elem_id="compare-outcomes", js_on_load=source("buttons.js"), apply_default_css=False
             )
             self._place_list(differing="Only where they differ", all="List all rows")
+        self._place_models()
         self.code = place_code("compare-code")
         self._wire()
+
+    def _place_models(self) -> None:
+        gr.Markdown("## More than two models in one table")
+        with gr.Row(equal_height=True):
+            self.models = gr.Dropdown(
+                [], multiselect=True, label="Models, compared with the first", elem_id="compare-models", min_width=260
+            )
+            self.measure = gr.Button("Compare them", size="sm", scale=0, min_width=140, elem_id="compare-measure")
+        self.measured = gr.HTML(elem_id="compare-measured", apply_default_css=False)
 
     def _place_weight(self, side: str) -> tuple[gr.Slider, gr.Checkbox]:
         """Place λ of a side, which is the fitted one until the slider is moved."""
@@ -162,12 +174,16 @@ class CompareView(RowsView):
         self.listed.append(self.code)
         self.whole = [self.summary, self.below, self.outcomes, *self.listed]
         self.filled = [self.first, *sides, self.split, self.holds, *self.texts, *answers, *self.whole]
+        self.filled += [self.models, self.measured]
         # All in the queue of the filling: what a model says that comes late would stand over what was asked meanwhile.
         moved = partial(throttled, [box.input for box in sides], elem_id="compare-moved")
         self._on(moved, self._drawn_whole, [*answers, *self.whole], *SIDES)
         self._on(partial(by_name, self.split.input), self._drawn, self.whole, "split")
         typed = partial(on_typing, [*self.texts])
         self._on(typed, self._answers, [*answers, self.code, self.shown], "text", "text_pair")
+        self.models.focus(lambda: gr.Dropdown(choices=self.menu.names()), None, self.models, **LATEST)
+        slow = ALL_ROWS | {"show_progress": "minimal", "show_progress_on": self.measured}
+        listen(self, self.measure.click, self._measure, [self.measured], **slow)
         self.second.focus(lambda: gr.Dropdown(choices=self.menu.names()), None, self.second, **LATEST)
         self.outcomes.select(self._pick, self.shown, self.listed, **ALL_ROWS)
         self.buttons["differing"].click(self._list_differing, self.shown, self.listed, **ALL_ROWS)
@@ -205,11 +221,26 @@ class CompareView(RowsView):
             self.first: name,
             **{getattr(self, side): getattr(shown, side) for side in SIDES},
             self.second: gr.Dropdown(self.menu.names(), value=shown.second),
+            self.models: gr.Dropdown(self.menu.names(), value=list(dict.fromkeys([name, *self.menu.names()]))[:MODELS]),
+            self.measured: "",
             self.split: shown.split,
             self.holds: shown.holds,
             **filled_boxes(self.texts, held, texts, is_pair),
             **self._drawn_whole(replace(shown, text=texts[0], text_pair=texts[1])),
         }
+
+    def _measure(self, models: list[str], split: str) -> Updates:
+        """Compare several models over the rows of the first; a sentence where that is impossible."""
+        from reaugkd.analysis.comparison import compare_models
+
+        try:
+            found = compare_models({name: self.menu.get(name) for name in models}, split)
+        except (ReAugKDError, gr.Error) as error:
+            return {self.measured: problem_html(str(getattr(error, "message", error)))}
+        metric = self.menu.get(models[0]).settings.metric.replace("_", " ")
+        sizes = [self.menu.megabytes(name) for name in models]
+        rows = found.assign(megabytes=sizes).to_dict("records")
+        return {self.measured: render("models", rows=rows, metric=metric, split=split)}
 
     def _linked(self, shown: ComparePage) -> dict[str, Any]:
         of_view = {
@@ -261,7 +292,8 @@ class CompareView(RowsView):
             blank = {self.verdict: "", self.first_answer: "", self.second_answer: ""}
             return {**always, **blank, self.message: gr.HTML(problem_html(error), visible=True)}
         labels = [explanation.label for explanation, _ in answers]
-        first, second = (answer_html(explanation, asked) for explanation, asked in answers)
+        order = likeliest_classes(*(explanation for explanation, _ in answers))
+        first, second = (answer_html(explanation, asked, order) for explanation, asked in answers)
         return {
             **always,
             self.message: gr.HTML("", visible=False),

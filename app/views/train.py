@@ -16,6 +16,7 @@ from ..menu import ModelMenu
 from ..model_job import ModelJob, Train, train_as_asked
 from ..parts.column_boxes import TABLES, filled_columns, place_columns, uploaded_rows
 from ..parts.problem import READ_ALOUD, problem_html
+from ..parts.throttle import throttled
 from ..rendering import render
 from .adopt import AdoptForm
 from .training import loss_plot, time_left
@@ -50,11 +51,26 @@ def training_html(job: ModelJob) -> str:
     return render("training", job=job, time_left=time_left)
 
 
+def results_html(model: "rk.ReAugKDClassifier") -> str:
+    """Draw the scores of a model's methods and keys, with their intervals."""
+    from reaugkd.model.card import results
+
+    rows = results(model.metrics)
+    low = min(row["score"] if row["low"] is None else row["low"] for row in rows)
+    high = max(row["score"] if row["high"] is None else row["high"] for row in rows)
+
+    def place(score: float) -> float:
+        return round(100 * (score - low) / ((high - low) or 1), 1)
+
+    metric = model.settings.metric.replace("_", " ")
+    return render("results", rows=rows, metric=metric, place=place)
+
+
 class TrainView:
     """A page that trains models for the menu, one at a time; the other pages go on answering meanwhile."""
 
-    def __init__(self, menu: ModelMenu, name: gr.Dropdown) -> None:
-        self.menu, self.name = menu, name
+    def __init__(self, menu: ModelMenu, name: gr.Dropdown, form: gr.BrowserState) -> None:
+        self.menu, self.name, self.form = menu, name, form
         self.job: ModelJob | None = None
         self._lock = threading.Lock()
         self.drawn = gr.State(())  # what this page shows of it: progress, epochs, whether it runs and is cancelled
@@ -65,6 +81,7 @@ class TrainView:
             with gr.Column(scale=6, min_width=320):
                 self.message = gr.HTML(visible=False, elem_id="train-message")
                 self.status = gr.HTML(NOTHING_YET, elem_id="train-status", js_on_load=READ_ALOUD)
+                self.results = gr.HTML(visible=False, elem_id="train-results", apply_default_css=False)
                 self.loss = gr.Plot(show_label=False, visible=False, elem_id="train-loss")
                 self.epochs = gr.Plot(show_label=False, visible=False, elem_id="train-epochs")
                 self.preview = gr.Dataframe(
@@ -98,7 +115,20 @@ class TrainView:
             elem_id="train-keep",
         )
         self.more_inputs = self.task | self.recipe
-        self.model_name = gr.Textbox("", label="Name of the model", max_lines=1, elem_id="train-name")
+        self.model_name = gr.Textbox(
+            "",
+            label="Name of the model",
+            info="The form stays when the page is loaded again; only files must be chosen again.",
+            max_lines=1,
+            elem_id="train-name",
+        )
+        self.kept: dict[str, Any] = {
+            "source": self.source,
+            "hub": self.hub,
+            "metric": self.metric,
+            "model_name": self.model_name,
+        }
+        self.kept |= {"model_name": self.model_name, **self.recipe}
         with gr.Row():
             self.start = gr.Button("Train", variant="primary", elem_id="train-start", min_width=90)
             self.cancel = gr.Button("Cancel", interactive=False, elem_id="train-cancel", min_width=90)
@@ -131,11 +161,23 @@ class TrainView:
 
     def _wire(self) -> None:
         quiet = AT_ONCE | {"queue": False}
-        drawn = [self.status, self.loss, self.epochs, self.start, self.cancel, self.resume, self.drawn, self.name]
-        self.filled = [*drawn, self.model_name, self.timer]
+        drawn = [
+            self.status,
+            self.results,
+            self.loss,
+            self.epochs,
+            self.start,
+            self.cancel,
+            self.resume,
+            self.drawn,
+            self.name,
+        ]
         previewed = [*self.columns.values(), self.preview, self.message]
         chosen = [self.rows, self.hub, self.train_file, self.test_file, self.recipe["teacher"], *previewed]
         self.by_files = [self.source, *chosen]
+        self.filled = list(dict.fromkeys([*drawn, *chosen, *self.kept.values(), self.timer]))
+        kept = [box.change for box in self.kept.values()]
+        throttled(kept, lambda **boxes: {self.form: boxes}, self.kept, [self.form], "train-kept", **AT_ONCE)
         changes = [self.source.input, self.train_file.change, self.label_column.change]
         listen(self, self.source.input, self._choose_source, chosen, **quiet)
         listen(self, self.train_file.change, self._preview, previewed, **quiet)
@@ -146,10 +188,23 @@ class TrainView:
         self.resume.click(self._resume, self.drawn, drawn, **quiet)
         self.timer.tick(self._draw, self.drawn, drawn, **quiet)
 
-    def fill(self, _: str, model_name: str) -> Updates:
-        """Set the page up: it shows the training that runs, also one that another page started."""
+    def fill(self, _: str, model_name: str, form: dict[str, Any]) -> Updates:
+        """Set the page up as it was left: it shows the training that runs, also one that another page started."""
         named = {} if model_name else {self.model_name: self.menu.free_name("mine")}
-        return {**named, self.timer: gr.Timer(active=True), **(self._draw(()) if self.job else {})}
+        running = self._draw(()) if self.job else {}
+        return {**named, **self._restored(form), self.timer: gr.Timer(active=True), **running}
+
+    def _restored(self, form: dict[str, Any]) -> Updates:
+        """Return what the boxes held before the page was loaded again; the teachers depend on the source."""
+        if form.get("source") not in (SHIPPED, HUB, FILE):
+            return {}
+        held = {box: form[name] for name, box in self.kept.items() if form.get(name) not in (None, "")}
+        teacher = self.recipe["teacher"]
+        shown = self._choose_source(form["source"], None)
+        return shown | held | {teacher: gr.Dropdown(self._teachers(form["source"]), value=held.get(teacher))}
+
+    def _teachers(self, source: str) -> list[str]:
+        return [SHIPPED_TEACHER, *ENCODERS] if source == SHIPPED else ENCODERS
 
     def with_files(self, train: str, test: str | None = None) -> Updates:
         """Put files of rows into the form, as another page has them."""
@@ -159,8 +214,7 @@ class TrainView:
 
     def _choose_source(self, source: str, train_file: str | None) -> Updates:
         """Show the boxes that the source needs; what is read of a file comes back with it."""
-        by_file = source == FILE
-        teachers = [SHIPPED_TEACHER, *ENCODERS] if source == SHIPPED else ENCODERS
+        by_file, teachers = source == FILE, self._teachers(source)
         return {
             self.rows: gr.Group(visible=source != SHIPPED),
             self.hub: gr.Textbox(visible=source == HUB),
@@ -250,7 +304,8 @@ class TrainView:
         if job is None:
             return gr.skip()
         epochs, runs = job.epochs, job.is_running
-        now = job.progress, 0 if epochs is None else len(epochs), runs, job.is_cancelled, job.error
+        scored = sum(map(len, job.scores.copy().values()))
+        now = (job.progress, scored), 0 if epochs is None else len(epochs), runs, job.is_cancelled, job.error
         if now == drawn:
             return gr.skip()
         updates: Updates = {
@@ -266,5 +321,8 @@ class TrainView:
             shown = {} if epochs is None else {"value": epochs_figure(epochs, playable=False)}
             updates[self.epochs] = gr.Plot(visible=epochs is not None, **shown)
         if job.model is not None:
-            updates[self.name] = gr.Dropdown(choices=self.menu.names())
+            updates |= {
+                self.name: gr.Dropdown(choices=self.menu.names()),
+                self.results: gr.HTML(results_html(job.model), visible=True),
+            }
         return updates

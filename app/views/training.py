@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from reaugkd.plots.figures import loss_figure
+from reaugkd.plots.figures import training_figure
 
 from ..listening import IN_PAGE, Updates
 from ..model_job import ModelJob
@@ -44,9 +44,9 @@ class TrainingView:
 
 
 def loss_plot(job: ModelJob) -> gr.Plot:
-    """Draw the losses of a training so far, which may go on meanwhile."""
-    losses = {stage: list(points) for stage, points in job.losses.copy().items()}
-    return gr.Plot(loss_figure(losses), visible=bool(losses))
+    """Draw losses and scores of a training so far, which may go on meanwhile."""
+    losses, scores = ({stage: list(points) for stage, points in of.copy().items()} for of in (job.losses, job.scores))
+    return gr.Plot(training_figure(losses, scores), visible=bool(losses))
 
 
 def status_html(job: ModelJob) -> str:

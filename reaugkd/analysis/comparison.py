@@ -1,22 +1,26 @@
 """Compare two models, or two ways of answering of one model, over the same rows."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from textwrap import shorten
+from time import perf_counter
 
 import numpy as np
 import pandas as pd
 
-from reaugkd.analysis.significance import Interval, drawn_differences, interval, mcnemar
 from reaugkd.errors import ReAugKDError
 from reaugkd.measures.calibration import expected_calibration_error
-from reaugkd.measures.metrics import METRICS
+from reaugkd.measures.metrics import METRICS, log_loss
+from reaugkd.measures.significance import Interval, drawn_differences, interval, mcnemar, score_interval
 from reaugkd.method.answers import Answers, EncodedTexts
 from reaugkd.model.classifier import ReAugKDClassifier
-from reaugkd.texts import rows_with
+from reaugkd.texts import Labels, Text, rows_with
 
 OUTCOMES = ("both right", "only first right", "only second right", "both wrong")
 """Who names the gold label of a row."""
 LIKELY_CHANCE = 0.05
+TIMED = 15  # texts, one at a time
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,61 @@ def compare(first: Answers, second: Answers, metric: str) -> Comparison:
         calibration_errors=(errors[0], errors[1]),
         table=rows_with(first.encoded.table, found),
     )
+
+
+def compare_models(models: Mapping[str, ReAugKDClassifier], split: str = "test") -> pd.DataFrame:
+    """Compare several models over the rows that the first one carries.
+
+    Parameters
+    ----------
+    models : mapping of str to ReAugKDClassifier
+        By name; the others are compared with the first.
+    split : str
+        ``test`` or ``validation``.
+
+    Returns
+    -------
+    DataFrame
+        A row for each model: ``model``; ``score`` by the first model's metric, with ``low`` and ``high``, the ends of
+        its 95 % interval; ``difference`` to the first, with ``difference_low`` and ``difference_high`` by the paired
+        bootstrap; ``log_loss`` in nats, less is better; ``milliseconds`` that one text takes on this machine, the
+        median of a few.
+
+    Raises
+    ------
+    ReAugKDError
+        If there is no model, the first carries no rows, or another has other classes or takes other texts.
+    """
+    if not models:
+        raise ReAugKDError("There is no model to compare; name at least one.")
+    first, *others = models.values()
+    for other in others:
+        check_comparable(first, other)
+    rows, metric = first.held_out([split]).drop(columns="teacher_soft_labels", errors="ignore"), first.settings.metric
+    names = max((model.memory.classes for model in models.values()), key=len)
+    predictions: list[Labels] = []
+    found = []
+    for name, model in models.items():
+        answers = model.answer(model.encode_rows(rows))
+        gold, predicted = answers.encoded.labels(names), answers.predicted["answer"]
+        predictions.append(predicted)
+        low, high = score_interval(gold, predicted, metric)
+        ahead = interval(drawn_differences(gold, predicted, predictions[0], metric))
+        row = {"model": name, "score": METRICS[metric](gold, predicted), "low": low, "high": high}
+        row |= {"difference": ahead.mean, "difference_low": ahead.low, "difference_high": ahead.high}
+        row["log_loss"] = log_loss(answers.labels, answers.pooled.probabilities)
+        found.append({**row, "milliseconds": _milliseconds(model, answers.encoded.texts)})
+    return pd.DataFrame(found)
+
+
+def _milliseconds(model: ReAugKDClassifier, texts: Sequence[Text]) -> float:
+    """Measure how long an answer to one text takes: the median of the first texts, after one that warms up."""
+    seconds = []
+    for text in [texts[0], *texts[:TIMED]]:
+        start = perf_counter()
+        model.predict([text])
+        seconds.append(perf_counter() - start)
+    return 1_000 * median(seconds[1:])
 
 
 def check_comparable(first: ReAugKDClassifier, second: ReAugKDClassifier) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from reaugkd.analysis.significance import drawn_differences, interval, score_interval
 from reaugkd.errors import ReAugKDError
 from reaugkd.measures.calibration import confidence_column, expected_calibration_error, reliability_table
 from reaugkd.measures.metrics import METRICS
+from reaugkd.measures.significance import drawn_differences, interval, score_interval
 from reaugkd.method.answers import EFFECTS, Answers, effects
 
 TEXTS = ("text", "text_pair", "other_text", "other_text_pair")

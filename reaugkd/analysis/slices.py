@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from reaugkd.analysis.error_analysis import TEXTS, VOICES, RowFilter
-from reaugkd.analysis.significance import accuracy_interval
 from reaugkd.measures.calibration import confidence_column
+from reaugkd.measures.significance import accuracy_interval
 from reaugkd.method.answers import Answers
 
 LENGTH, NEAREST = "words", "nearest"

@@ -53,6 +53,35 @@ def ablation_rows(metrics: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     ]
 
 
+def results(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the scores of every method and of each key alone, with 95 % intervals where they were measured.
+
+    Parameters
+    ----------
+    metrics : dict
+        The content of ``metrics.json``.
+
+    Returns
+    -------
+    list of dict
+        ``name``, for people; ``score`` on the test rows, from 0 to 1; ``low`` and ``high``, the ends of its interval;
+        ``lead``, its mean difference to the student that had no teacher, and the ends of that interval; None where a
+        model was trained before intervals were; ``log_loss`` in nats.
+    """
+    names = METHOD_NAMES | {key: f"{key.capitalize()} key, without a student" for key in metrics.get("keys", {})}
+    scores, intervals = {**metrics["methods"], **metrics.get("keys", {})}, metrics.get("intervals", {})
+    return [
+        {"name": name, "score": of["test"], "log_loss": of["test_log_loss"], **_ends(intervals.get(method))}
+        for method, name in names.items()
+        if (of := scores.get(method))
+    ]
+
+
+def _ends(interval: dict[str, list[float]] | None) -> dict[str, Any]:
+    low, high = interval["test"] if interval else (None, None)
+    return {"low": low, "high": high, "lead": interval and interval["lead"]}
+
+
 def model_card(settings: "ModelSettings", metrics: dict[str, Any]) -> str:
     """Write a model card.
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reaugkd.measures.calibration import at_temperature, fit_temperature
 from reaugkd.measures.metrics import METRICS, log_loss
+from reaugkd.measures.significance import drawn_differences, interval, score_interval
 from reaugkd.method.answers import EncodedTexts, answer
 from reaugkd.method.choice import choose_linear, choose_pool
 from reaugkd.method.keys import ALIGNED
@@ -15,6 +17,10 @@ from reaugkd.method.memory import TEACHER, Memory
 from reaugkd.method.pool import Pool
 from reaugkd.networks.encoders import normalize
 from reaugkd.texts import Labels
+
+Said = dict[str, dict[str, NDArray[np.float64]]]
+"""By method, then by split, the probabilities (N, C) of its answers."""
+BASELINE = "student"
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,25 @@ def score_methods(
     >>> sorted(scores["reaugkd"])
     ['test', 'test_log_loss', 'validation']
     """
+    said, _, pool = answer_methods(networks, labels, memory, memory_to_choose, metric)
+    return {method: _scored(of_splits, labels, metric) for method, of_splits in said.items()}, pool
+
+
+def answer_methods(
+    networks: Networks, labels: dict[str, Labels], memory: Memory, memory_to_choose: Memory, metric: str
+) -> tuple[Said, Said, Pool]:
+    """Answer by every ablation.
+
+    Parameters
+    ----------
+    networks, labels, memory, memory_to_choose, metric : see score_methods
+        The same.
+
+    Returns
+    -------
+    tuple of Said, Said and Pool
+        What each method says; what each key says without a student, as the pool searches it; and that pool.
+    """
     held_out, keys = labels["validation"], list(memory.keys)
     alone = {"teacher": networks.teacher, "student": networks.student, "kd": networks.kd}
     alone["reaugkd_no_retrieval"] = networks.reaugkd
@@ -94,13 +119,51 @@ def score_methods(
             "validation": answer(encoded["validation"], memory_to_choose, pool).pooled.probabilities,
             "test": answer(encoded["test"], memory, pool).pooled.probabilities,
         }
-    pools = {}
     for method, encoded in (("kd_memory", networks.kd), ("reaugkd", networks.reaugkd)):
         choice = choose_pool(encoded["validation"], held_out, memory_to_choose, keys)
-        pools[method] = choice.pool
-        found = answer(encoded["test"], memory, choice.pool).pooled.probabilities
-        said[method] = {"validation": choice.unseen, "test": found}
-    return {method: _scored(probabilities, labels, metric) for method, probabilities in said.items()}, pools["reaugkd"]
+        found = answer(encoded["test"], memory, choice.pool)
+        said[method] = {"validation": choice.unseen, "test": found.pooled.probabilities}
+    among = answer(encoded["validation"], memory_to_choose, choice.pool).retrieved
+    votes = {
+        key: {"validation": among[key].probabilities, "test": of_test.probabilities}
+        for key, of_test in found.retrieved.items()
+    }
+    return said, votes, choice.pool
+
+
+def measured(said: Said, votes: Said, labels: Mapping[str, Labels], metric: str) -> dict[str, Any]:
+    """Score what :func:`answer_methods` returns, with 95 % intervals over the test rows.
+
+    Parameters
+    ----------
+    said, votes : Said
+        What methods and keys say.
+    labels : mapping of str to (N,) int64
+        Gold labels by split.
+    metric : str
+        A key of :data:`reaugkd.measures.metrics.METRICS`.
+
+    Returns
+    -------
+    dict
+        ``methods`` and ``keys``, scored as :func:`score_methods` says; ``intervals``, for each of both ``test``, the
+        ends of the score's interval, and ``lead``, how far it is ahead of the student that had no teacher, with the
+        ends of that interval by the paired bootstrap.
+    """
+    gold, every = labels["test"], {**said, **votes}
+    predicted = {name: of_splits["test"].argmax(axis=1) for name, of_splits in every.items()}
+    intervals = {
+        name: {
+            "test": list(score_interval(gold, numbers, metric)),
+            "lead": list(interval(drawn_differences(gold, numbers, predicted[BASELINE], metric))),
+        }
+        for name, numbers in predicted.items()
+    }
+    scored = {
+        kind: {name: _scored(of_splits, labels, metric) for name, of_splits in of.items()}
+        for kind, of in (("methods", said), ("keys", votes))
+    }
+    return {**scored, "intervals": intervals}
 
 
 def score_keys(

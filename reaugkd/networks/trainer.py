@@ -57,6 +57,8 @@ class Progress:
         Estimated seconds until this stage ends.
     epochs : TrainingEpochs or None
         Where the watched texts lie so far; given when an epoch of the student ends.
+    epoch, score : int and float, or None
+        A student's own score on validation rows, and the epoch after which it is so.
     """
 
     stage: str
@@ -65,6 +67,8 @@ class Progress:
     loss: float | None = None
     eta_seconds: float | None = None
     epochs: "TrainingEpochs | None" = None
+    epoch: int | None = None
+    score: float | None = None
 
 
 OnProgress = Callable[[Progress], None]

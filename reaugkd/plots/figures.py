@@ -1,6 +1,7 @@
 """Plots of a model: its answers, maps, trainings and ablations; the app and the notebooks draw with the same ones."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -262,30 +263,40 @@ def _add_query(figure: go.Figure, column: int, ends: NDArray[np.floating], query
     figure.add_scatter(x=query[:1], y=query[1:], mode="markers", legendgroup="query", **of_query, **place)
 
 
-def loss_figure(losses: Mapping[str, Sequence[tuple[int, float]]]) -> go.Figure:
-    """Draw the training loss of each stage.
+def training_figure(
+    losses: Mapping[str, Sequence[tuple[int, float]]], scores: Mapping[str, Sequence[tuple[int, float]]]
+) -> go.Figure:
+    """Draw the training loss of each stage, and the score on validation rows after each epoch.
 
     Parameters
     ----------
     losses : mapping of str to sequence of (step, loss)
-        By stage, in the order of training.
+        By stage, in the order of training. Losses of different kinds do not compare by their height: the axis is
+        logarithmic, on which a fall by a half is as long anywhere.
+    scores : mapping of str to sequence of (epoch, score)
+        By stage, from 0 to 1; higher is better.
 
     Returns
     -------
     Figure
-        A panel a stage: their losses are of different kinds and do not compare.
+        Two panels, the stages over one another, each in one colour.
     """
-    stages = list(losses) or ["no stage yet"]
-    figure = make_subplots(rows=1, cols=len(stages), subplot_titles=stages, horizontal_spacing=0.28 / len(stages))
-    for column, stage in enumerate(losses, start=1):
-        steps, values = zip(*losses[stage], strict=True) if losses[stage] else ((), ())
-        line = {"mode": "lines", "line": {"color": PALETTE[0]}, "name": stage, "showlegend": False}
-        figure.add_scatter(x=steps, y=values, **line, row=1, col=column)
-    figure.update_xaxes(title="step", rangemode="tozero")
-    figure.update_yaxes(rangemode="tozero")
-    figure.update_yaxes(title="training loss", col=1)
-    figure.update_layout(height=300)
-    return styled(figure, "Training loss by stage")
+    titles = ["Training loss", "Score on validation rows"]
+    figure = make_subplots(rows=1, cols=2, subplot_titles=titles, horizontal_spacing=0.14)
+    colours = dict(zip([*losses, *(stage for stage in scores if stage not in losses)], cycle(PALETTE), strict=False))
+    for column, (lines, mode) in enumerate(((losses, "lines"), (scores, "lines+markers")), start=1):
+        for stage, points in lines.items():
+            x, y = zip(*points, strict=True) if points else ((), ())
+            of_stage = {"name": stage, "legendgroup": stage, "line_color": colours[stage], "mode": mode}
+            is_first = column == 1 or stage not in losses
+            figure.add_scatter(x=x, y=y, showlegend=is_first, **of_stage, row=1, col=column)
+    figure.update_xaxes(rangemode="tozero")
+    figure.update_xaxes(title="step", col=1)
+    figure.update_xaxes(title="epoch", col=2)
+    figure.update_yaxes(title="training loss", type="log", col=1)
+    figure.update_yaxes(tickformat=".0%", col=2)
+    figure.update_layout(height=340)
+    return styled(figure, "How each stage learns")
 
 
 def epochs_figure(epochs: "TrainingEpochs", *, playable: bool = True) -> go.Figure:

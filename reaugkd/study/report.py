@@ -10,9 +10,9 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from scipy import stats
 
-from reaugkd.analysis.significance import drawn, drawn_differences, interval
 from reaugkd.errors import ReAugKDError
 from reaugkd.files import check_writable
+from reaugkd.measures.significance import drawn, drawn_differences, interval
 from reaugkd.study.answers import study_answers
 from reaugkd.study.cost import LATENCY_FILE, cost_figure, cost_table
 from reaugkd.study.figures import ALL_TASKS, comparison_figure, methods_figure, scenario_figure

@@ -7,10 +7,17 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from reaugkd.analysis.comparison import OUTCOMES, Comparison, check_comparable, compare, comparison_in_words
+from reaugkd.analysis.comparison import (
+    OUTCOMES,
+    Comparison,
+    check_comparable,
+    compare,
+    compare_models,
+    comparison_in_words,
+)
 from reaugkd.analysis.edits import Edit, apply_patch
-from reaugkd.analysis.significance import Interval
 from reaugkd.errors import ReAugKDError
+from reaugkd.measures.significance import Interval
 from reaugkd.method.answers import Answers, EncodedTexts, changed_answers
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool, Pooled
@@ -232,3 +239,25 @@ def test_where_nothing_tells_the_two_apart_no_test_is_quoted():
 
 def test_calibration_is_said_in_points():
     assert "by 4.2 points for the first and 8.1 for the second" in in_words(["both right"])[2]
+
+
+def test_several_models_are_compared_with_the_first_over_its_rows(toy_model, pooled_model, gadget_model):
+    models = {"first": toy_model, "second": pooled_model, "edited": gadget_model}
+    found = compare_models(models, "validation").set_index("model")
+    rows = toy_model.held_out(["validation"])
+    gold, right = rows["label"].to_numpy(), {}
+    for name, model in models.items():
+        probabilities = model.predict_proba(rows["text"].tolist())
+        right[name] = model.classes_[probabilities.argmax(axis=1)] == gold
+        at_gold = probabilities[np.arange(len(gold)), [model.classes_.tolist().index(label) for label in gold]]
+        assert found["score"][name] == right[name].mean()
+        assert found["log_loss"][name] == pytest.approx(-np.log(at_gold).mean())
+        assert found["low"][name] <= found["score"][name] <= found["high"][name]
+        assert found["milliseconds"][name] > 0
+    for name in models:
+        assert found["difference"][name] == pytest.approx(right[name].mean() - right["first"].mean())
+    with pytest.raises(ReAugKDError, match="There is no model to compare"):
+        compare_models({})
+    pairs = replace(toy_model, settings=replace(toy_model.settings, is_pair=True))
+    with pytest.raises(ReAugKDError, match="compare two models of one task"):
+        compare_models({"first": toy_model, "pairs": pairs})

@@ -7,6 +7,8 @@ import pytest
 
 from app.model_job import ModelJob
 from app.page import build_app
+from app.parts.answer import answer_html
+from app.parts.answer_bars import bars_of, likeliest_classes
 from app.parts.row_table import listed_html
 from app.rendering import render
 from app.views.compare import comparison_of, explained, title_html
@@ -84,3 +86,16 @@ def test_a_link_to_a_page_is_kept_also_before_it_is_filled(toy_model_folder):
     (opened,) = [part for part in listener.inputs if part.value == "query"]
     for view, wanted in (("query", ""), ("errors", "&view=errors"), ("memory", "&view=memory")):
         assert tuple(listener.fn(now | {opened: view}).values()) == (f"?model=toy{wanted}&k=4&temperature=0.1", "")
+
+
+def test_both_answers_list_their_classes_in_one_order(toy_model, gadget_model):
+    sides = [explained((model, None), "some shiny gadget of zinc", "")[0] for model in (toy_model, gadget_model)]
+    order = likeliest_classes(*sides)
+    assert set(order) == {*gadget_model.memory.classes}
+    most = {name: max(dict(zip(s.classes, s.probabilities, strict=True)).get(name, 0) for s in sides) for name in order}
+    assert order == sorted(order, key=lambda name: -most[name])
+    bars = [bars_of(side, order=order)["classes"] for side in sides]
+    assert [name for name, *_ in bars[0]] == [name for name, *_ in bars[1]] == order
+    (unknown,) = [values for name, _, values in bars[0] if name == "gadget"]
+    assert set(unknown.values()) == {None}
+    assert "<th>gadget</th><td><span>&ndash;</span></td>" in answer_html(sides[0], None, order)

@@ -14,8 +14,8 @@ from app.model_job import ModelJob
 from app.parts.maps_panel import MapsPanel
 from app.views.errors import ErrorsPage, ErrorsView
 from reaugkd.analysis.error_analysis import RowFilter
-from reaugkd.analysis.significance import accuracy_interval
 from reaugkd.analysis.slices import sliceable_table, slices
+from reaugkd.measures.significance import accuracy_interval
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.plots.links import PageState

@@ -3,6 +3,7 @@
 import threading
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import gradio as gr
 import pandas as pd
@@ -12,16 +13,17 @@ from toy_data import toy_rows
 from app.menu import ModelMenu
 from app.model_job import ModelJob, train_as_asked
 from app.parts.column_boxes import guessed_columns
-from app.views.train import FILE, HUB, TrainView, file_html, training_html
+from app.views.train import FILE, HUB, SHIPPED_TEACHER, TrainView, file_html, results_html, training_html
 from reaugkd import Recipe
 from reaugkd.errors import ReAugKDError
+from reaugkd.networks.trainer import Progress
 from reaugkd.recipe import DEFAULT_ENCODER
 
 
 @pytest.fixture
 def view(tmp_path):
     with gr.Blocks():
-        return TrainView(ModelMenu(ModelJob(str(tmp_path / "runs" / "first"))), gr.Dropdown())
+        return TrainView(ModelMenu(ModelJob(str(tmp_path / "runs" / "first"))), gr.Dropdown(), gr.BrowserState({}))
 
 
 @pytest.fixture
@@ -95,8 +97,8 @@ def test_what_is_finished_of_a_training_is_not_lost_to_one_of_other_settings_and
 def test_a_name_of_an_unfinished_training_is_not_proposed_and_what_one_wrote_stays(view):
     for taken in ("mine", "mine-2.partial"):
         (view.menu.root / taken).mkdir(parents=True)
-    assert view.fill("first", "")[view.model_name] == "mine-3"
-    assert view.model_name not in view.fill("first", "another")
+    assert view.fill("first", "", {})[view.model_name] == "mine-3"
+    assert view.model_name not in view.fill("first", "another", {})
 
 
 def test_a_name_that_is_none_or_taken_is_refused(view):
@@ -183,3 +185,55 @@ def test_a_file_is_described_with_its_labels_shown_as_text():
     assert file_html(rows, "label") == "<p>Rows: <b>3</b>. Labels: <b>2</b>. &lt;b&gt;x&lt;/b&gt; 2, y 1</p>"
     many = pd.DataFrame({"label": [str(number) for number in range(20)]})
     assert "and 8 more" in file_html(many, "label")
+
+
+def test_the_form_comes_back_as_it_was_left_without_files(view, asked):
+    form = {name: asked[name] for name in view.recipe} | {"source": HUB, "hub": "glue/rte", "metric": "macro_f1"}
+    form |= {"model_name": "mine-7", "epochs": 3, "teacher": "any/encoder"}
+    assert set(form) == set(view.kept)
+    filled = view.fill("first", "", form)
+    assert (filled[view.source], filled[view.hub], filled[view.metric]) == (HUB, "glue/rte", "macro_f1")
+    assert (filled[view.model_name], filled[view.recipe["epochs"]]) == ("mine-7", 3)
+    teacher = filled[view.recipe["teacher"]]
+    assert (teacher.value, SHIPPED_TEACHER in dict(teacher.choices)) == ("any/encoder", False)
+    assert filled[view.rows].visible
+    assert set(filled) <= set(view.filled)
+    assert view._restored({"source": "something of an older page"}) == {}
+
+
+def test_a_training_that_goes_on_keeps_its_curves_and_says_what_is_kept(view):
+    reports = iter(
+        [
+            [Progress("Teacher", 5, 20, 2.0), Progress("Student", epoch=0, score=0.3), Progress("Student", 5, 20, 1.0)],
+            [Progress("Student", 3, 20, 1.5), Progress("Student", epoch=1, score=0.6), Progress("Student", 5, 20, 0.5)],
+        ]
+    )
+
+    def train(folder, on_progress, say):
+        for progress in next(reports):
+            on_progress(progress)
+        raise ReAugKDError("Stopped.")
+
+    view.train("mine", train)
+    view.job.wait()
+    assert "Kept: Teacher. “Go on” takes up “Student”" in training_html(view.job)
+    view._resume(())
+    view.job.wait()
+    assert view.job.finished == ["Teacher"]
+    assert view.job.losses == {"Teacher": [(5, 2.0)], "Student": [(3, 1.5), (5, 0.5)]}
+    assert view.job.scores == {"Student": [(0, 0.3), (1, 0.6)]}
+
+
+def test_a_finished_training_shows_every_method_and_key_with_its_interval(view, toy_model):
+    view.job = SimpleNamespace(**vars(ModelJob("mine")) | {"model": toy_model, "is_running": False})
+    html = view._draw(())[view.results].value
+    metrics = toy_model.metrics
+    for kind in ("methods", "keys"):
+        for name, scores in metrics[kind].items():
+            low, high = metrics["intervals"][name]["test"]
+            figures = f"{100 * scores['test']:.1f} <small>({100 * low:.1f} to {100 * high:.1f})"
+            assert figures in html
+    assert html.count("<tr>") == 1 + len(metrics["methods"]) + len(metrics["keys"])
+    assert "Text key, without a student" in html
+    old = replace(toy_model, metrics={key: of for key, of in metrics.items() if key not in ("keys", "intervals")})
+    assert results_html(old).count("<tr>") == 1 + len(metrics["methods"])

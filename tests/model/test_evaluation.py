@@ -11,7 +11,16 @@ from reaugkd.method.answers import EncodedTexts, answer
 from reaugkd.method.choice import choose_linear, choose_pool
 from reaugkd.method.memory import TEACHER
 from reaugkd.model.card import METHOD_NAMES
-from reaugkd.model.evaluation import Networks, alignment, cka, class_agreement, score_methods, within_class_cosine
+from reaugkd.model.evaluation import (
+    Networks,
+    alignment,
+    answer_methods,
+    cka,
+    class_agreement,
+    measured,
+    score_methods,
+    within_class_cosine,
+)
 
 KEYS = ["aligned", "text"]
 LABELS = {"validation": np.arange(80) % 3, "test": np.arange(90) % 3}
@@ -211,3 +220,20 @@ def test_within_class_cosine_is_the_mean_over_pairs_and_then_classes():
 
 def test_collapsed_classes_have_a_cosine_of_one():
     assert within_class_cosine(memory_with([[1, 0], [1, 0], [0, 1], [0, 1]], list("aabb"))) == pytest.approx(1)
+
+
+def test_the_intervals_are_the_bootstrap_of_each_score_and_of_its_lead_over_the_student(memory):
+    said, votes, pool = answer_methods(networks(), LABELS, memory, memory, "accuracy")
+    found = measured(said, votes, LABELS, "accuracy")
+    assert found["methods"] == score_methods(networks(), LABELS, memory, memory, "accuracy")[0]
+    gold = LABELS["test"]
+    student = said["student"]["test"].argmax(axis=1) == gold
+    draws = np.random.default_rng(0)
+    for name, of_splits in {**said, **votes}.items():
+        right = of_splits["test"].argmax(axis=1) == gold
+        means = [right[draws.integers(len(gold), size=len(gold))].mean() for _ in range(2_000)]
+        np.testing.assert_allclose(found["intervals"][name]["test"], np.percentile(means, [2.5, 97.5]), atol=0.025)
+        assert found["intervals"][name]["lead"][0] == pytest.approx(right.mean() - student.mean())
+    for key in KEYS:
+        numbers = answer(networks().reaugkd["test"], memory, pool).retrieved[key].probabilities.argmax(axis=1)
+        assert found["keys"][key]["test"] == (numbers == gold).mean()

@@ -19,9 +19,9 @@ from reaugkd.plots.figures import (
     contributions_figure,
     coverage_figure,
     epochs_figure,
-    loss_figure,
     maps_figure,
     probabilities_figure,
+    training_figure,
 )
 
 NASTY = "<b onclick=alert(1)>%{x} & ${y}</b>"
@@ -223,15 +223,21 @@ def test_texts_and_names_stand_in_figures_as_text(explanation):
         assert not any("onclick" in template for template in templates)
 
 
-def test_the_loss_of_each_stage_is_a_line_in_a_panel_of_its_own():
+def test_losses_and_scores_of_all_stages_lie_over_one_another_each_in_one_colour():
     losses = {"Projection head": [(5, 2.5), (10, 1.5)], "Student": [(5, 1.0)], "Next": []}
-    figure = loss_figure(losses)
-    assert {trace.name: list(zip(trace.x, trace.y, strict=True)) for trace in figure.data} == losses
-    assert len({trace.xaxis for trace in figure.data}) == 3
+    scores = {"Student": [(0, 0.2), (1, 0.5)], "Teacher": [(1, 0.7)]}
+    figure = training_figure(losses, scores)
+    for axis, lines in (("x", losses), ("x2", scores)):
+        drawn = {t.name: list(zip(t.x, t.y, strict=True)) for t in figure.data if t.xaxis == axis}
+        assert drawn == lines
+    assert len({t.line.color for t in figure.data if t.name == "Student"}) == 1
+    assert figure.layout.yaxis.type == "log"
+    named = [t.name for t in figure.data if t.showlegend]
+    assert sorted(named) == sorted({*losses, *scores})
 
 
-def test_no_stage_yet_is_an_empty_panel():
-    assert len(loss_figure({}).data) == 0
+def test_no_stage_yet_is_an_empty_figure():
+    assert len(training_figure({}, {}).data) == 0
 
 
 def test_the_ablations_show_every_test_score_and_name_the_best_student():
@@ -288,7 +294,7 @@ def test_every_figure_has_a_title_and_names_both_axes(toy_model, explanation):
         maps_figure(toy_model.maps, toy_model.memory.rows),
         points_figure(points, {"label": ["a", "b"], "topic": ["c", "d"]}, ["one", "two"], "a finding"),
         ablations_figure({"metric": "accuracy", "methods": scores}),
-        loss_figure({"Teacher": [(1, 0.5)], "Student": [(1, 0.4)]}),
+        training_figure({"Teacher": [(1, 0.5)], "Student": [(1, 0.4)]}, {"Student": [(1, 0.6)]}),
         epochs_figure(watched()),
         histogram_figure({"": {"a": np.arange(3.0)}}, "value", "a finding"),
         lines_figure({"a": ([1, 2], [3, 4])}, "x", "y", "a finding"),

@@ -5,7 +5,9 @@ import pytest
 from scipy import stats
 from sklearn.metrics import matthews_corrcoef
 
-from reaugkd.analysis.significance import (
+from reaugkd.errors import ReAugKDError
+from reaugkd.measures.metrics import METRICS
+from reaugkd.measures.significance import (
     accuracy_interval,
     drawn,
     drawn_differences,
@@ -13,8 +15,6 @@ from reaugkd.analysis.significance import (
     mcnemar,
     score_interval,
 )
-from reaugkd.errors import ReAugKDError
-from reaugkd.measures.metrics import METRICS
 
 
 def paired_bootstrap(*given, **options):
