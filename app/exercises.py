@@ -1,9 +1,7 @@
 """Guided tasks for one model: the right answers are computed from it, so they hold for whichever model is chosen."""
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Collection
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,73 +17,24 @@ from reaugkd.method.pool import Pool
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.plots.links import PageState
 from reaugkd.tasks.sources import SHOPTALK
-from reaugkd.texts import Text, in_one_line, texts_of, two_parts
+from reaugkd.texts import in_one_line, texts_of
 
-from .lessons import LESSONS, Lesson, lesson_settings
+from .distillation_exercises import keys_exercise, soft_exercise, teacher_exercise
+from .exercise import SHORT, Exercise, Verdict, page_of
+from .lessons import LESSONS, lesson_settings
 
 NEAR_ENOUGH = 0.05
-SHORT = 160  # characters that a learner reads at a glance
 FEW = 2
 OPTIONS = 5
 PAIRS = 6
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """Whether an answer is right, and why.
-
-    Parameters
-    ----------
-    is_right : bool
-        Whether it is.
-    why : str
-        A sentence or two of plain text.
-    """
-
-    is_right: bool
-    why: str
-
-
-@dataclass(frozen=True)
-class Exercise:
-    """A task for one model.
-
-    Parameters
-    ----------
-    lesson : Lesson
-        Its words, filled in.
-    text : str
-        The text that it is about, empty where it is about many.
-    link : PageState
-        The view that helps, without the model's name.
-    options : tuple of (str, str)
-        What can be chosen, as it is shown, and the value that is given back; none where a number is asked for.
-    answer : float, str or tuple of str
-        A right answer: a number, or one or several values of the options.
-    judged : callable
-        Judges an answer that is not empty.
-    """
-
-    lesson: Lesson
-    text: str
-    link: PageState
-    options: tuple[tuple[str, str], ...]
-    answer: float | str | tuple[str, ...]
-    judged: Callable[[Any], Verdict]
-
-    def check(self, given: float | str | Collection[str] | None) -> Verdict:
-        """Judge an answer."""
-        if given is None or given in ("", [], ()):
-            what = {"number": "write a number", "one": "choose one", "several": "choose one or more"}
-            raise ReAugKDError(f"There is no answer to check yet; {what[self.lesson.kind]} first.")
-        if isinstance(given, (int, float)) and not 0 <= given <= 1:
-            raise ReAugKDError(f"λ goes from 0 to 1, and {given:g} is not between; write another number.")
-        return self.judged(given)
-
-
 def exercise(model: ReAugKDClassifier, encoded: EncodedTexts, key: str, seed: int = 0) -> Exercise:
     """Set a task for a model; its right answer is computed, so it holds for any model."""
     setters = {
+        "soft": soft_exercise,
+        "teacher": teacher_exercise,
+        "keys": keys_exercise,
         "weight": _weight_exercise,
         "memories": _memories_exercise,
         "classes": _classes_exercise,
@@ -109,11 +58,6 @@ def flip_weights(student: NDArray[np.floating], retrieved: NDArray[np.floating])
     levels = np.divide(ahead, ahead + behind, out=np.full_like(ahead, np.inf), where=behind > 0)
     found: NDArray[np.float64] = levels.min(axis=1)
     return found
-
-
-def _page_of(text: Text) -> PageState:
-    first, second = two_parts(text)
-    return PageState(text=first, text_pair=second)
 
 
 def _drawn(generator: np.random.Generator, *preferred: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -167,7 +111,7 @@ def _weight_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator:
         return Verdict(False, f"{so_far} still: λ must be larger.")
 
     text = encoded.texts[row]
-    return Exercise(lesson, in_one_line(text), _page_of(text), (), right, judged)
+    return Exercise(lesson, in_one_line(text), page_of(text), (), right, judged)
 
 
 def _memories_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator: np.random.Generator) -> Exercise:
@@ -198,7 +142,7 @@ def _memories_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generato
         return Verdict(True, f"Without {those} the answer is {label}.")
 
     options = tuple((text, str(number)) for number, text in shown.items())
-    return Exercise(lesson, in_one_line(one.texts[0]), _page_of(one.texts[0]), options, tuple(map(str, found)), judged)
+    return Exercise(lesson, in_one_line(one.texts[0]), page_of(one.texts[0]), options, tuple(map(str, found)), judged)
 
 
 def _decided_by_few(

@@ -100,7 +100,7 @@ class Lesson:
     key, title : str
         Its name, and its heading.
     kind : str
-        How it is answered: ``number``, ``one`` of the options or ``several`` of them.
+        How it is answered: ``number``, ``temperature``, ``one`` of the options or ``several`` of them.
     formula : str
         The formula that it is about.
     question : str

@@ -57,13 +57,13 @@ def build_app(job: ModelJob) -> gr.Blocks:
             maps = MapsPanel(menu, name, linked)
         with gr.Tabs(visible=False, elem_id="views") as tabs:
             views = {
+                "learn": _in_tab("Learn", lambda: LearnView(menu, name, solved), opened),
                 "query": _in_tab("Query", lambda: QueryView(menu, name, maps, linked), opened),
                 "errors": _in_tab("Errors", lambda: ErrorsView(menu, name, maps, linked), opened),
                 "memory": _in_tab("Memory", lambda: MemoryView(menu, name, maps, linked, edits, kept), opened),
                 "label": _in_tab("Label", lambda: LabelView(menu, name, edits), opened),
                 "compare": _in_tab("Compare", lambda: CompareView(menu, name, maps, linked), opened),
                 "train": _in_tab("Train", lambda: TrainView(menu, name, form), opened),
-                "learn": _in_tab("Learn", lambda: LearnView(menu, name, solved), opened),
             }
         below.render()
 
@@ -92,13 +92,14 @@ def build_app(job: ModelJob) -> gr.Blocks:
         choice = {"asked": name, "now": answering}
         chosen = by_name(name.input, choose, choice, [name, answering, linked, maps.selected], **ALL_ROWS)
         chosen.failure(lambda name: name, answering, name, queue=False, **AT_ONCE)
-        (_, query), *others = views.values()
+        query = views["query"][1]
         for event in (shown.then, chosen.success):
             answered = listen(query, event, query.fill, query.filled, **LATEST)
             # The answer first, and others beside it: the maps take seconds.
             listen(maps, answered.then, maps.fill, maps.filled, **MAPS)
-        for tab, view in others:
-            _fill_when_opened(tab, view, name, chosen, opened)
+        for key, (tab, view) in views.items():
+            if key != "query":
+                _fill_when_opened(tab, view, name, chosen, opened)
         views["memory"][1].lead_to_training(views["train"][1], tabs)
         linkable = {key: views[key][1] for key in ("query", "errors", "memory", "compare")}
         views["label"][1].to_memory.click(lambda: gr.Tabs(selected="memory"), None, tabs, **AT_ONCE)

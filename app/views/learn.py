@@ -1,7 +1,8 @@
-"""The page that teaches: guess an answer before it is revealed, then five tasks over the other pages."""
+"""The page that teaches: guess an answer before it is revealed, then tasks on distillation and over the other pages."""
 
 from collections.abc import Collection
 from dataclasses import replace
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -22,9 +23,10 @@ from ..rendering import fill_file, render
 from ..scripts import script
 
 if TYPE_CHECKING:
-    from ..exercises import Exercise
+    from ..exercise import Exercise
 
 Solved = dict[str, list[str]]  # keys of tasks by model, as the browser keeps them
+SOFT_CLASSES = 5
 LONGEST_OPTION = 140  # of a radio's or checkbox's text; the views show the whole
 FIRST = next(iter(LESSONS))
 START = {"place": 0, "right": 0, "guessed": 0}
@@ -50,6 +52,19 @@ def task_choices(solved: Collection[str]) -> list[tuple[str, str]]:
         (f"{'✓ ' * (lesson.key in solved)}{number}. {lesson.title}", lesson.key)
         for number, lesson in enumerate(LESSONS.values(), start=1)
     ]
+
+
+def hottest(right: Any) -> float:
+    """Return where a slider ends on which a right temperature is to be found."""
+    return max(6.0, ceil(1.5 * right)) if isinstance(right, float) else 6.0
+
+
+def soft_label_html(task: "Exercise", temperature: float) -> str:
+    """Draw a hard label beside the teacher's soft label, as it is and at a temperature."""
+    powers = [soft ** (1 / temperature) for _, _, soft in task.soft_labels]
+    whole = sum(powers)
+    rows = [(*row, power / whole) for row, power in zip(task.soft_labels, powers, strict=True)]
+    return render("soft_label", rows=rows[:SOFT_CLASSES], temperature=temperature)
 
 
 class LearnView:
@@ -89,7 +104,7 @@ class LearnView:
             self.table = gr.HTML(elem_id="learn-neighbours", apply_default_css=False)
 
     def _place_tasks(self) -> None:
-        gr.Markdown("## Five tasks")
+        gr.Markdown(f"## {len(LESSONS)} tasks: distillation first, then retrieval")
         gr.Markdown(
             "They were written for shoptalk, but each right answer is computed from the model that is chosen above."
         )
@@ -101,6 +116,10 @@ class LearnView:
             with gr.Column(scale=8, min_width=320):
                 self.task = gr.HTML(elem_id="learn-task", apply_default_css=False)
                 with gr.Column() as self.answering:
+                    self.temperature = gr.Slider(
+                        0.2, 6, 1, step=0.1, label="T", visible=False, buttons=[], elem_id="learn-temperature"
+                    )
+                    self.soft = gr.HTML(visible=False, elem_id="learn-soft", apply_default_css=False)
                     self.number = gr.Number(label="λ", step=0.01, visible=False, elem_id="learn-number")
                     self.one = gr.Radio([], label="Choose one", visible=False, elem_id="learn-one")
                     self.several = gr.CheckboxGroup(
@@ -112,7 +131,7 @@ class LearnView:
 
     def _wire(self) -> None:
         self.guesses = [self.student, self.memory, self.changes]
-        answers = [self.number, self.one, self.several]
+        answers = [self.temperature, self.soft, self.number, self.one, self.several]
         asked = [self.quiz, self.text, *self.guesses, self.reveal, self.score, self.revealed]
         opened = [self.task, self.answering, *answers, self.verdict, self.help]
         revealed = listen(
@@ -121,6 +140,7 @@ class LearnView:
         revealed.success(None, js=script("scroll_to", element="#learn-guessed", block="center"), **IN_PAGE)
         listen(self, self.next.click, self._next, asked, **ASKING)
         listen(self, self.chosen.input, self._open, opened, **LATEST)
+        listen(self, self.temperature.input, self._soften, [self.soft], **LATEST)
         listen(self, self.check.click, self._check, [self.verdict, self.solved, self.chosen], **ASKING)
         self.filled = [self.message, self.whole, *asked, *opened, self.solved, self.chosen]
 
@@ -196,6 +216,8 @@ class LearnView:
         return {
             self.task: render("task", task=task, link=app_link(replace(task.link, model=name), "")),
             self.answering: gr.Column(visible=True),
+            self.temperature: gr.Slider(value=1, maximum=hottest(task.answer), visible=kind == "temperature"),
+            self.soft: gr.HTML(soft_label_html(task, 1.0), visible=kind == "temperature"),
             self.number: gr.Number(value=None, visible=kind == "number"),
             self.one: gr.Radio(options, value=None, visible=kind == "one"),
             self.several: gr.CheckboxGroup(options, value=[], visible=kind == "several"),
@@ -203,11 +225,17 @@ class LearnView:
             self.help: render("help", lesson=task.lesson),
         }
 
-    def _check(self, name: str, solved: Solved, chosen: str, number: Any, one: Any, several: Any) -> Updates:
+    def _soften(self, name: str, chosen: str, temperature: float) -> Updates:
+        return {self.soft: soft_label_html(exercise_of(self.menu.get(name), chosen), temperature)}
+
+    def _check(
+        self, name: str, solved: Solved, chosen: str, temperature: Any, number: Any, one: Any, several: Any
+    ) -> Updates:
         """Judge the answer to a task; the browser keeps what is solved."""
         task = exercise_of(self.menu.get(name), chosen)
         try:
-            verdict = task.check({"number": number, "one": one, "several": several}[task.lesson.kind])
+            given = {"temperature": temperature, "number": number, "one": one, "several": several}
+            verdict = task.check(given[task.lesson.kind])
         except ReAugKDError as error:
             return {self.verdict: problem_html(error)}
         shown = {self.verdict: render("verdict", verdict=verdict)}

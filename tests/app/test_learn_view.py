@@ -18,6 +18,7 @@ from app.views.learn import (
     task_choices,
     texts_to_guess,
 )
+from reaugkd.measures.calibration import at_temperature
 from reaugkd.model.explanation import explain
 from reaugkd.plots.links import PageState, app_link
 
@@ -69,7 +70,7 @@ def test_a_link_keeps_to_its_attribute(puzzled_model):
 
 
 def test_tasks_that_are_solved_have_a_tick():
-    assert [label[:2] for label, _ in task_choices(["weight"])] == ["✓ ", "2.", "3.", "4.", "5."]
+    assert [label[:2] for label, _ in task_choices(["soft"])] == ["✓ ", "2.", "3.", "4.", "5.", "6.", "7.", "8."]
     assert [key for _, key in task_choices(["weight"])] == [*LESSONS]
 
 
@@ -110,14 +111,30 @@ def test_after_the_last_text_comes_the_first(view, puzzled_model):
 
 
 def test_the_page_opens_at_the_first_task_that_is_not_solved_and_keeps_what_is_solved_of_each_model(view):
-    kept = {"toy": ["weight", "memories", "label"], "other": ["weight"]}
+    kept = {"toy": ["soft", "teacher", "keys", "weight", "memories", "label"], "other": ["weight"]}
     filled = view.fill("toy", kept)
     assert filled[view.chosen].value == "classes"
     assert filled[view.chosen].choices == task_choices(kept["toy"])
     task = exercise_of(view.menu.get("toy"), "classes")
-    told = view._check("toy", kept, "classes", None, task.answer, [])
+    told = view._check("toy", kept, "classes", 1.0, None, task.answer, [])
     assert {name: sorted(solved) for name, solved in told[view.solved].items()} == {
-        "toy": ["classes", "label", "memories", "weight"],
+        "toy": ["classes", "keys", "label", "memories", "soft", "teacher", "weight"],
         "other": ["weight"],
     }
     assert view.fill("toy", {"other": ["weight"]})[view.chosen].choices == task_choices([])
+
+
+def test_the_slider_softens_the_teachers_label_over_all_classes(view, puzzled_model):
+    task = exercise_of(puzzled_model, "soft")
+    drawn = view._open("toy", "soft")
+    assert (drawn[view.temperature].visible, drawn[view.number].visible) == (True, False)
+    assert drawn[view.temperature].maximum > task.answer
+    row = puzzled_model.memory.texts.index(task.text)
+    softened = at_temperature(puzzled_model.memory.soft_labels[[row]], 2.5)[0]
+    html = view._soften("toy", "soft", 2.5)[view.soft]
+    assert "T = 2.5" in html
+    for name, hard, soft in task.soft_labels:
+        number = puzzled_model.memory.classes.index(name)
+        assert hard == (name == puzzled_model.memory.rows["label"][row])
+        for share in (soft, softened[number]):
+            assert f"<span>{share:.3f}</span>" in html

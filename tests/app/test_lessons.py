@@ -13,6 +13,7 @@ from app.lessons import LESSONS, Guess, guessed_classes, judged_guesses, lesson_
 from reaugkd.analysis.comparison import compare
 from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.errors import ReAugKDError
+from reaugkd.measures.calibration import at_temperature
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model.explanation import explain
@@ -187,7 +188,7 @@ def test_the_right_answer_is_right_the_words_are_filled_in_and_nothing_is_no_ans
 
 
 def test_a_task_that_is_not_there_is_told_in_a_sentence(puzzled_model, encoded):
-    with pytest.raises(ReAugKDError, match="There is no task 'x'; choose one of weight, memories"):
+    with pytest.raises(ReAugKDError, match="There is no task 'x'; choose one of soft, teacher, keys, weight, memories"):
         exercise(puzzled_model, encoded, "x")
 
 
@@ -379,3 +380,43 @@ def test_a_pair_is_short_where_both_texts_together_are(pairs):
     texts = [(text, "short" if text == a_short_one else "x" * SHORT) for text, _ in encoded.texts]
     mixed = replace(encoded, texts=texts)
     assert {exercise(pairs, mixed, "weight", seed).link.text_pair for seed in range(5)} == {"short"}
+
+
+# The tasks on distillation
+
+
+def test_at_the_right_temperature_the_second_class_is_half_as_likely_and_the_teacher_names_the_gold_label(
+    puzzled_model, encoded
+):
+    task, memory = exercise(puzzled_model, encoded, "soft"), puzzled_model.memory
+    row = memory.texts.index(task.text)
+    first, second = np.sort(at_temperature(memory.soft_labels[[row]], task.answer)[0])[::-1][:2]
+    assert second / first == pytest.approx(0.5, abs=1e-4)
+    assert memory.soft_labels[row].argmax() == memory.labels[row]
+    assert task.check(task.answer + 0.2).is_right
+    assert "T must be smaller" in task.check(task.answer + 0.3).why
+    assert "T must be larger" in task.check(task.answer / 2).why
+    sure = replace(memory, soft_labels=np.eye(3, dtype=np.float32)[memory.labels])
+    with pytest.raises(ReAugKDError, match="is sure of every text"):
+        exercise(replace(puzzled_model, memory=sure), encoded, "soft")
+
+
+def test_the_step_that_gains_most_is_that_of_the_models_own_table(puzzled_model, encoded):
+    scores = {"teacher": 0.9, "student": 0.6, "kd": 0.65, "reaugkd_no_retrieval": 0.64, "reaugkd": 0.75}
+    methods = {name: {"test": score} for name, score in scores.items()}
+    task = exercise(replace(puzzled_model, metrics={"methods": methods}), encoded, "teacher")
+    assert task.answer == "to a memory beside the student"
+    assert "gains +5.0 points, another one more" in task.check("from gold labels to soft labels").why
+    assert "+11.0 points" in task.lesson.solution
+    with pytest.raises(ReAugKDError, match="No students were compared when this model was made"):
+        exercise(replace(puzzled_model, metrics={}), encoded, "teacher")
+
+
+def test_each_list_is_of_the_three_nearest_memories_by_its_key(puzzled_model, encoded):
+    task = exercise(puzzled_model, encoded, "keys")
+    found = puzzled_model.answer(puzzled_model.encode([task.text])).retrieved
+    others = {"aligned": "text", "text": "aligned"}
+    lists = task.lesson.question.split("A:")[1].split("B:")
+    for name, words in zip((task.answer, others[task.answer]), lists, strict=True):
+        assert [f"“{puzzled_model.memory.texts[n]}”" in words for n in found[name].numbers[0, :3]] == [True] * 3
+    assert not task.check(others[task.answer]).is_right

@@ -2,7 +2,7 @@
 
 from playwright.sync_api import expect
 
-PAGES = ("Query", "Errors", "Memory", "Label", "Compare", "Train", "Learn")
+PAGES = ("Learn", "Query", "Errors", "Memory", "Label", "Compare", "Train")
 LAPTOP, PHONE = {"width": 1280, "height": 720}, {"width": 390, "height": 844}
 THEY_STAND_OUT = """([names, dark]) => names.every(name => {
   const [red, green, blue] = getComputedStyle(document.querySelector(name)).color.match(/\\d+/g).map(Number);

@@ -1,4 +1,4 @@
-"""The page that teaches in a real browser: a round of guesses, each of the five tasks, and the code under the views."""
+"""The page that teaches in a real browser: a round of guesses, the tasks, and the code under the views."""
 
 import re
 from dataclasses import replace
@@ -155,7 +155,7 @@ def give(page, task, answer):
     page.locator("#learn-check").click()
 
 
-@pytest.mark.parametrize("place", range(3), ids=[*LESSONS][:3])  # one of each kind
+@pytest.mark.parametrize("place", range(3, 6), ids=[*LESSONS][3:6])  # one of each kind
 def test_a_task_takes_a_wrong_answer_shows_hints_and_solution_and_takes_the_right_one(
     page, puzzled_model, asked, place
 ):
@@ -179,13 +179,15 @@ def test_a_task_takes_a_wrong_answer_shows_hints_and_solution_and_takes_the_righ
     expect(page.locator("#learn-verdict .right")).to_have_text(f"Right. {task.check(task.answer).why}")
     expect(page.locator(SOLVED)).to_have_count(1)
     expect(page.locator("#learn-tasks label").nth(place)).to_have_text(f"✓ {place + 1}. {TASKS[place].title}")
-    open_task(page, (place + 1) % 5)
+    open_task(page, (place + 1) % len(TASKS))
     expect(helped.locator("p:visible")).to_have_count(0)
 
 
 def test_progress_outlives_a_reload(page, puzzled_model, asked):
-    task = exercise(puzzled_model, asked, "weight")
-    give(page, task, task.answer)
+    task = exercise(puzzled_model, asked, "soft")
+    page.locator("#learn-temperature input[type=number]").fill(f"{task.answer:.1f}")
+    expect(page.locator("#learn-soft thead")).to_contain_text(f"T = {task.answer:.1f}")
+    page.locator("#learn-check").click()
     expect(page.locator(SOLVED)).to_have_count(1)
     page.reload()
     filled(page)
@@ -202,7 +204,7 @@ def opened_by(page, place):
 
 
 def test_the_links_open_the_query_page_at_the_text_of_the_task_and_as_was_chosen(page, puzzled_model, asked):
-    for place in (0, 1):
+    for place in (0, 3, 4):
         task = exercise(puzzled_model, asked, TASKS[place].key)
         query = opened_by(page, place)
         expect(query.locator("#answer .asked")).to_have_text(task.text)
@@ -211,7 +213,7 @@ def test_the_links_open_the_query_page_at_the_text_of_the_task_and_as_was_chosen
 
 
 def test_the_link_opens_the_errors_with_the_student_alone_and_the_address_follows(page, puzzled_model, asked):
-    errors = opened_by(page, 2)
+    errors = opened_by(page, 5)
     expect(errors.locator("#errors-weight input[type=number]")).to_have_value("0")
     expect(errors.locator("#errors-as-fitted input")).not_to_be_checked()
     student = 100 * (asked.student_probabilities.argmax(axis=1) == asked.labels(puzzled_model.classes_.tolist())).mean()
@@ -226,10 +228,10 @@ def test_without_an_occasion_for_a_task_a_sentence_stands_for_it_and_the_others_
     open_page, serve_model, toy_model
 ):
     page = open_page(f"{serve_model(toy_model)}?view=learn")
-    choose_task(page, 2)
+    choose_task(page, 5)
     expect(page.locator("#learn-task")).to_contain_text("The student makes no error on the test rows")
     expect(page.locator("#learn-check")).to_be_hidden()
-    open_task(page, 3)
+    open_task(page, 6)
     expect(page.locator("#learn-check")).to_be_visible()
 
 
