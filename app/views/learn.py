@@ -63,7 +63,9 @@ def soft_label_html(task: "Exercise", temperature: float) -> str:
     """Draw a hard label beside the teacher's soft label, as it is and at a temperature."""
     powers = [soft ** (1 / temperature) for _, _, soft in task.soft_labels]
     whole = sum(powers)
-    rows = [(*row, power / whole) for row, power in zip(task.soft_labels, powers, strict=True)]
+    rows = [
+        (name, (hard, soft, power / whole)) for (name, hard, soft), power in zip(task.soft_labels, powers, strict=True)
+    ]
     return render("soft_label", rows=rows[:SOFT_CLASSES], temperature=temperature)
 
 

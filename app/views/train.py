@@ -201,7 +201,7 @@ class TrainView:
         held = {box: form[name] for name, box in self.kept.items() if form.get(name) not in (None, "")}
         teacher = self.recipe["teacher"]
         shown = self._choose_source(form["source"], None)
-        return shown | held | {teacher: gr.Dropdown(self._teachers(form["source"]), value=held.get(teacher))}
+        return shown | held | {teacher: gr.Dropdown(self._teachers(form["source"]), value=held.get(teacher), allow_custom_value=True)}
 
     def _teachers(self, source: str) -> list[str]:
         return [SHIPPED_TEACHER, *ENCODERS] if source == SHIPPED else ENCODERS

@@ -45,12 +45,16 @@ def ablation_rows(metrics: dict[str, Any]) -> list[tuple[str, str, str, str]]:
         nats, lower is better.
     """
     methods = metrics["methods"]
-    names = ADOPTED_NAMES if "classifier" in methods else METHOD_NAMES
-    scores = {name: methods[method] for method, name in names.items() if method in methods}
+    scores = {name: methods[method] for method, name in _names(metrics).items() if method in methods}
     return [
         (name, f"{100 * of['test']:.1f}", f"{100 * of['validation']:.1f}", f"{of['test_log_loss']:.3f}")
         for name, of in scores.items()
     ]
+
+
+def _names(metrics: dict[str, Any]) -> dict[str, str]:
+    """Return what each method is, for people: those of a classifier that was adopted are others."""
+    return ADOPTED_NAMES if "classifier" in metrics["methods"] else METHOD_NAMES
 
 
 def results(metrics: dict[str, Any]) -> list[dict[str, Any]]:
@@ -68,8 +72,9 @@ def results(metrics: dict[str, Any]) -> list[dict[str, Any]]:
         ``lead``, its mean difference to the student that had no teacher, and the ends of that interval; None where a
         model was trained before intervals were; ``log_loss`` in nats.
     """
-    names = METHOD_NAMES | {key: f"{key.capitalize()} key, without a student" for key in metrics.get("keys", {})}
-    scores, intervals = {**metrics["methods"], **metrics.get("keys", {})}, metrics.get("intervals", {})
+    votes, intervals = metrics.get("keys", {}), metrics.get("intervals", {})
+    names = _names(metrics) | {key: f"{key.capitalize()} key, without a student" for key in votes}
+    scores = {**metrics["methods"], **votes}
     return [
         {"name": name, "score": of["test"], "log_loss": of["test_log_loss"], **_ends(intervals.get(method))}
         for method, name in names.items()

@@ -26,19 +26,20 @@ def entropy(distribution):
     return -sum(part * np.log(part) for part in distribution if part > 0)
 
 
-def test_doubt_is_the_entropy_of_the_mean_voice_and_novelty_the_share_of_nearer_held_out_rows():
+def test_doubt_is_the_margin_of_the_answer_and_novelty_the_share_of_nearer_held_out_rows():
     memory = memory_of([[1, 0], [0, 1], [0, -1]], np.eye(3))
     pool = Pool({"aligned": KeySettings(1, 0.1, 0.5)}, 0.5)
     held_out = answer(encoded_of([[1, 0.1], [1, 0.2], [0.1, 1], [1, 1]], np.full((4, 3), 1 / 3)), memory, pool)
     asked = answer(encoded_of([[1, 0.15], [0, 1]], [[0.2, 0.5, 0.3], [0.1, 0.8, 0.1]]), memory, pool)
     queue = label_queue(asked, held_out)
     assert queue.index.tolist() == [0, 1]
-    mean = [(0.2 + 1) / 2, 0.25, 0.15]
-    assert queue["doubt"][0] == pytest.approx(entropy(mean) / np.log(3), abs=1e-6)
-    assert queue["apart"][0] == pytest.approx((entropy(mean) - entropy([0.2, 0.5, 0.3]) / 2) / np.log(3), abs=1e-6)
+    _, second, first = np.sort(asked.pooled.probabilities[0])
+    assert queue["doubt"][0] == pytest.approx(1 - first + second)
+    apart = entropy([(0.2 + 1) / 2, 0.25, 0.15]) - entropy([0.2, 0.5, 0.3]) / 2  # the memory says the first class alone
+    assert queue["apart"][0] == pytest.approx(apart / np.log(2), abs=1e-6)
     nearest = [max(unit(place) @ unit(key) for key in np.eye(2)) for place in held_out.encoded.embeddings]
     assert queue["novelty"].tolist() == [np.mean(np.greater(nearest, unit([1, 0.15])[0])), 0.0]
-    np.testing.assert_allclose(queue["score"], queue["doubt"] + queue["novelty"])
+    np.testing.assert_allclose(queue["score"], queue["doubt"] + 0.3 * queue["novelty"])
     assert queue[["text", "answer", "student", "aligned_key"]].iloc[0].tolist() == ["text 0", "a", "b", "a"]
 
 
@@ -50,7 +51,7 @@ def test_the_reason_names_who_says_what_and_that_no_memory_is_near():
     assert queue["reason"].tolist() == [
         "far from all memories; student: b; aligned key: a",
         "student: b; aligned key: a",
-        "all say a, then b (0.05)",
+        f"all say a, then b ({asked.pooled.probabilities[2, 1]:.2f})",
     ]
     assert (queue["novelty"] >= FAR).tolist() == [True, False, False]
 
