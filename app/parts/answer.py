@@ -70,9 +70,7 @@ def shortened(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def answer_html(
-    explanation: "rk.Explanation", asked: "EncodedTexts | None" = None, order: Sequence[str] = ()
-) -> str:
+def answer_html(explanation: "rk.Explanation", asked: "EncodedTexts | None" = None, order: Sequence[str] = ()) -> str:
     """Say the answer, whether it is right, what the memory did to it, and what it adds up from.
 
     An order of classes is for two answers that stand side by side.

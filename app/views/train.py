@@ -73,6 +73,7 @@ class TrainView:
         self.menu, self.name, self.form = menu, name, form
         self.job: ModelJob | None = None
         self._lock = threading.Lock()
+        self.restored = gr.State(False)  # once a page: what is chosen since stays
         self.drawn = gr.State(())  # what this page shows of it: progress, epochs, whether it runs and is cancelled
         with gr.Row():
             with gr.Column(scale=4, min_width=320):
@@ -122,13 +123,8 @@ class TrainView:
             max_lines=1,
             elem_id="train-name",
         )
-        self.kept: dict[str, Any] = {
-            "source": self.source,
-            "hub": self.hub,
-            "metric": self.metric,
-            "model_name": self.model_name,
-        }
-        self.kept |= {"model_name": self.model_name, **self.recipe}
+        self.kept: dict[str, Any] = {"source": self.source, "hub": self.hub, "metric": self.metric, **self.recipe}
+        self.kept["model_name"] = self.model_name
         with gr.Row():
             self.start = gr.Button("Train", variant="primary", elem_id="train-start", min_width=90)
             self.cancel = gr.Button("Cancel", interactive=False, elem_id="train-cancel", min_width=90)
@@ -161,21 +157,12 @@ class TrainView:
 
     def _wire(self) -> None:
         quiet = AT_ONCE | {"queue": False}
-        drawn = [
-            self.status,
-            self.results,
-            self.loss,
-            self.epochs,
-            self.start,
-            self.cancel,
-            self.resume,
-            self.drawn,
-            self.name,
-        ]
+        drawn = [self.status, self.results, self.loss, self.epochs, self.start, self.cancel, self.resume]
+        drawn += [self.drawn, self.name]
         previewed = [*self.columns.values(), self.preview, self.message]
         chosen = [self.rows, self.hub, self.train_file, self.test_file, self.recipe["teacher"], *previewed]
         self.by_files = [self.source, *chosen]
-        self.filled = list(dict.fromkeys([*drawn, *chosen, *self.kept.values(), self.timer]))
+        self.filled = list(dict.fromkeys([*drawn, *chosen, *self.kept.values(), self.restored, self.timer]))
         kept = [box.change for box in self.kept.values()]
         throttled(kept, lambda **boxes: {self.form: boxes}, self.kept, [self.form], "train-kept", **AT_ONCE)
         changes = [self.source.input, self.train_file.change, self.label_column.change]
@@ -188,11 +175,12 @@ class TrainView:
         self.resume.click(self._resume, self.drawn, drawn, **quiet)
         self.timer.tick(self._draw, self.drawn, drawn, **quiet)
 
-    def fill(self, _: str, model_name: str, form: dict[str, Any]) -> Updates:
+    def fill(self, _: str, model_name: str, form: dict[str, Any], restored: bool) -> Updates:
         """Set the page up as it was left: it shows the training that runs, also one that another page started."""
         named = {} if model_name else {self.model_name: self.menu.free_name("mine")}
         running = self._draw(()) if self.job else {}
-        return {**named, **self._restored(form), self.timer: gr.Timer(active=True), **running}
+        before = {} if restored else self._restored(form)
+        return {**named, **before, self.restored: True, self.timer: gr.Timer(active=True), **running}
 
     def _restored(self, form: dict[str, Any]) -> Updates:
         """Return what the boxes held before the page was loaded again; the teachers depend on the source."""
@@ -201,7 +189,8 @@ class TrainView:
         held = {box: form[name] for name, box in self.kept.items() if form.get(name) not in (None, "")}
         teacher = self.recipe["teacher"]
         shown = self._choose_source(form["source"], None)
-        return shown | held | {teacher: gr.Dropdown(self._teachers(form["source"]), value=held.get(teacher), allow_custom_value=True)}
+        teachers: dict[str, Any] = {"choices": self._teachers(form["source"]), "allow_custom_value": True}
+        return shown | held | {teacher: gr.Dropdown(value=held.get(teacher), **teachers)}
 
     def _teachers(self, source: str) -> list[str]:
         return [SHIPPED_TEACHER, *ENCODERS] if source == SHIPPED else ENCODERS
