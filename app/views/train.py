@@ -175,11 +175,12 @@ class TrainView:
         self.resume.click(self._resume, self.drawn, drawn, **quiet)
         self.timer.tick(self._draw, self.drawn, drawn, **quiet)
 
-    def fill(self, _: str, model_name: str, form: dict[str, Any], restored: bool) -> Updates:
+    def fill(self, _: str, source: str, model_name: str, form: dict[str, Any], restored: bool) -> Updates:
         """Set the page up as it was left: it shows the training that runs, also one that another page started."""
         named = {} if model_name else {self.model_name: self.menu.free_name("mine")}
         running = self._draw(()) if self.job else {}
-        before = {} if restored else self._restored(form)
+        # Another page may have put rows of its own into the form.
+        before = {} if restored or source != SHIPPED else self._restored(form)
         return {**named, **before, self.restored: True, self.timer: gr.Timer(active=True), **running}
 
     def _restored(self, form: dict[str, Any]) -> Updates:

@@ -17,7 +17,7 @@ from reaugkd.model.classifier import ReAugKDClassifier
 @pytest.fixture
 def view(tmp_path):
     with gr.Blocks():
-        return TrainView(ModelMenu(ModelJob(str(tmp_path / "runs" / "first"))), gr.Dropdown())
+        return TrainView(ModelMenu(ModelJob(str(tmp_path / "runs" / "first"))), gr.Dropdown(), gr.BrowserState({}))
 
 
 @pytest.fixture

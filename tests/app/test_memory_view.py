@@ -282,7 +282,7 @@ def test_the_corrected_train_set_is_written_in_each_form_with_the_pending_edits(
 
 def test_training_again_opens_the_form_with_the_corrected_rows(view, by_one):
     with gr.Blocks() as page:
-        train, tabs = TrainView(view.menu, gr.Dropdown()), gr.Tabs()
+        train, tabs = TrainView(view.menu, gr.Dropdown(), gr.BrowserState({})), gr.Tabs()
         view.lead_to_training(train, tabs)
     lead = next(function.fn for function in page.fns.values() if getattr(function.fn, "__name__", "") == "lead")
     gone = by_one.memory.rows["id"][3]

@@ -13,7 +13,7 @@ from toy_data import toy_rows
 from app.menu import ModelMenu
 from app.model_job import ModelJob, train_as_asked
 from app.parts.column_boxes import guessed_columns
-from app.views.train import FILE, HUB, SHIPPED_TEACHER, TrainView, file_html, results_html, training_html
+from app.views.train import FILE, HUB, SHIPPED, SHIPPED_TEACHER, TrainView, file_html, results_html, training_html
 from reaugkd import Recipe
 from reaugkd.errors import ReAugKDError
 from reaugkd.networks.trainer import Progress
@@ -97,8 +97,8 @@ def test_what_is_finished_of_a_training_is_not_lost_to_one_of_other_settings_and
 def test_a_name_of_an_unfinished_training_is_not_proposed_and_what_one_wrote_stays(view):
     for taken in ("mine", "mine-2.partial"):
         (view.menu.root / taken).mkdir(parents=True)
-    assert view.fill("first", "", {}, False)[view.model_name] == "mine-3"
-    assert view.model_name not in view.fill("first", "another", {}, False)
+    assert view.fill("first", SHIPPED, "", {}, False)[view.model_name] == "mine-3"
+    assert view.model_name not in view.fill("first", SHIPPED, "another", {}, False)
 
 
 def test_a_name_that_is_none_or_taken_is_refused(view):
@@ -191,8 +191,9 @@ def test_the_form_comes_back_as_it_was_left_without_files(view, asked):
     form = {name: asked[name] for name in view.recipe} | {"source": HUB, "hub": "glue/rte", "metric": "macro_f1"}
     form |= {"model_name": "mine-7", "epochs": 3, "teacher": "any/encoder"}
     assert set(form) == set(view.kept)
-    filled = view.fill("first", "", form, False)
-    assert view.source not in view.fill("first", "", form, True)
+    filled = view.fill("first", SHIPPED, "", form, False)
+    assert view.source not in view.fill("first", SHIPPED, "", form, True)
+    assert view.source not in view.fill("first", FILE, "", form, False)
     assert (filled[view.source], filled[view.hub], filled[view.metric]) == (HUB, "glue/rte", "macro_f1")
     assert (filled[view.model_name], filled[view.recipe["epochs"]]) == ("mine-7", 3)
     teacher = filled[view.recipe["teacher"]]
