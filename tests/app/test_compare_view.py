@@ -37,7 +37,9 @@ def test_two_sides_and_a_slider_encode_a_text_once(toy_model, monkeypatch):
 
 
 def test_a_pair_is_asked_of_a_model_for_pairs(toy_model):
-    pairs = replace(toy_model, settings=replace(toy_model.settings, is_pair=True))
+    memory = replace(toy_model.memory, rows=toy_model.memory.rows.assign(text_pair="fog"))
+    settings = replace(toy_model.settings, is_pair=True)
+    pairs = replace(toy_model, settings=settings, memory=memory, evaluation_rows=None)
     assert explained((pairs, None), "iron", "rain")[0].text == ("iron", "rain")
 
 
@@ -68,9 +70,9 @@ def test_labels_and_names_are_shown_as_text():
 
 
 def test_a_title_says_the_model_and_how_it_answers():
-    assert title_html("First", "toy", None) == "<h3>First: toy, λ as fitted</h3>"
-    assert title_html("First", "toy", 0) == "<h3>First: toy, the student alone (λ = 0)</h3>"
-    assert title_html("Second", "toy", 0.5) == "<h3>Second: toy, λ = 0.50</h3>"
+    assert title_html("First", "toy", None) == "<h2>First: toy, λ as fitted</h2>"
+    assert title_html("First", "toy", 0) == "<h2>First: toy, the student alone (λ = 0)</h2>"
+    assert title_html("Second", "toy", 0.5) == "<h2>Second: toy, λ = 0.50</h2>"
 
 
 def test_whether_both_agree_is_said():
