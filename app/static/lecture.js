@@ -18,8 +18,8 @@ const STEPS = {
     ['The rows', '#errors-shown, #errors-rows'], ['One row', '#opened-row'], MAP,
   ],
   memory: [
-    ['Which memories', '#show, #memory-chosen, #memory-rows'], ['One memory', '#picked-memory, #new-label, #relabel, #remove'],
-    ['The edits', '#pending, #try'], ['What they change', '#try, #patch-effect, #changed'], MAP,
+    ['Which memories', '#show, #memory-chosen, #memory-rows'], ['One memory', '#memory-forms'], ['The edits', '#pending, #pins'],
+    ['What they fix and break', '#try, #patch-effect, #changed'], ['A new version', '#save-row, #memory-saved'], MAP,
   ],
   label: [
     ['A log of texts', '#label-upload, #label-sample, #label-progress'], ['What is asked first', '#label-text, #label-answer'],
