@@ -92,6 +92,7 @@ function letter() {
       for (const axis in figure.layout) if (/^[xy]axis/.test(axis)) fonts.push(`${axis}.title.font`, `${axis}.tickfont`);
       (figure.layout.annotations ?? []).forEach((_, number) => fonts.push(`annotations[${number}].font`));
       const larger = Object.fromEntries(fonts.map(font => [`${font}.size`, LETTERS]));
+      if (figure.layout.legend?.y < 0) larger['legend.y'] = 1.6 * figure.layout.legend.y;  // under its axis
       window.Plotly.update(figure, {'textfont.size': LETTERS}, larger);
     } else window.Plotly.react(figure, figure.data, layouts.get(figure));
   }
