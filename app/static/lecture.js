@@ -29,17 +29,17 @@ const STEPS = {
   compare: [
     ['The two sides', '#compare-first, #compare-second, #compare-text'], ['The first answer', '#compare-first-answer'],
     ['The second answer', '#compare-second-answer'], ['Both', '#compare-first-answer, #compare-second-answer, #compare-verdict'],
-    ['Who is right where', '#compare-summary, #compare-outcomes'], ['The rows', '#compare-chosen, #compare-rows'], MAP,
+    ['Who is right where', '#compare-summary, #compare-outcomes'], ['Several models', '#compare-measure, #compare-measured'], ['The rows', '#compare-chosen, #compare-rows'], MAP,
   ],
   train: [
     ['What it learns from', '#train-source, #train-about, #train-preview'],
     ['Teacher and student', '#train-teacher, #train-student, #train-layers'],
-    ['The training', '#train-start, #train-status, #train-loss'], ['How the spaces move', '#train-epochs'],
+    ['The training', '#train-start, #train-status, #train-loss'], ['What it reached', '#train-results'], ['How the spaces move', '#train-epochs'],
   ],
   learn: [
     ['The text and what is found for it', '#learn-text'], ['Your guess', '#learn-text, #learn-student, #learn-memory, #learn-changes, #learn-reveal'],
     ['What was right', '#learn-guessed, #learn-answer'], ['A task', '#learn-tasks'],
-    ['Its answer', '#learn-task, #learn-number, #learn-one, #learn-several, #learn-check, #learn-verdict'],
+    ['Its answer', '#learn-task, #learn-temperature, #learn-soft, #learn-number, #learn-one, #learn-several, #learn-check, #learn-verdict'],
   ],
 };
 const LETTERS = 20;  // pixels, of the figures; style.css has those of all else
