@@ -202,7 +202,7 @@ class MemoryView(RowsView):
 
     def _place_list(self, **buttons: str) -> None:
         del buttons
-        small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 130}
+        small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 160}
         self.chosen = gr.HTML(elem_id="memory-chosen")
         with gr.Row(elem_id="memory-above"):
             self.holds = gr.Textbox(
@@ -280,9 +280,11 @@ class MemoryView(RowsView):
                 min_width=130,
                 elem_id="version",
             )
-            self.save_version = gr.Button("Save as a new version", elem_id="save-version", size="sm", min_width=110)
+            self.save_version = gr.Button(
+                "Save as a new version", elem_id="save-version", size="sm", scale=0, min_width=180
+            )
             self.save_patch = SaveButton(
-                "Save the patch", "patch.jsonl", "save-patch", interactive=False, size="sm", min_width=90
+                "Save the patch", "patch.jsonl", "save-patch", interactive=False, size="sm", scale=0, min_width=125
             )
         self.saved = gr.HTML("", elem_id="memory-saved", js_on_load=READ_ALOUD)
 
@@ -519,7 +521,8 @@ class MemoryView(RowsView):
 
     def _edited(
         self,
-        shown: MemoryPage,
+        name: str,
+        shown: MemoryPage | None,
         edits: PendingEdits,
         kept: Kept,
         warned: tuple[Any, ...],
@@ -530,49 +533,77 @@ class MemoryView(RowsView):
         from reaugkd.analysis.edit_effects import broken_pins
         from reaugkd.analysis.edits import extended
 
-        model, patch = self.menu.get(shown.name), self._patch(shown.name, edits)
+        model, patch = self.menu.get(name), self._patch(name, edits)
+        shown = shown or MemoryPage(name, [])  # a server that was started anew has forgotten it
         try:
             longer = extended(model, patch, further(model, patch, **asked))
-            if warned != longer and (pinned := pinned_texts(kept, shown.name, model)):
+            if warned != longer and (pinned := pinned_texts(kept, name, model)):
                 before, after = (edited_model(model, each) for each in (patch, longer))
                 broken = broken_pins(before, after, pd.DataFrame(pinned))
                 if len(broken):
                     return {self.warned: longer, **self._listed(shown), **self._problem(_breaks(broken))}
         except ReAugKDError as error:
             return self._listed(shown) | self._problem(error)  # the list, drawn anew, waits for the next edit
-        return self._kept(shown, edits, kept, longer)
+        return self._kept(name, shown, edits, kept, longer)
 
-    def _kept(self, shown: MemoryPage, edits: PendingEdits, kept: Kept, patch: "Patch") -> Updates:
-        edits = {**edits, shown.name: [edit.as_dict() for edit in patch]}
+    def _kept(self, name: str, shown: MemoryPage | None, edits: PendingEdits, kept: Kept, patch: "Patch") -> Updates:
+        shown = shown or MemoryPage(name, [])
+        edits = {**edits, name: [edit.as_dict() for edit in patch]}
         return {self.edits: edits, **self._patched(shown, patch, kept)}
 
     def _relabel(
-        self, shown: MemoryPage, edits: PendingEdits, kept: Kept, warned: tuple[Any, ...], picked: list[int], label: str
+        self,
+        name: str,
+        shown: MemoryPage | None,
+        edits: PendingEdits,
+        kept: Kept,
+        warned: tuple[Any, ...],
+        picked: list[int],
+        label: str,
     ) -> Updates:
-        return self._edited(shown, edits, kept, warned, rows_edited, kind="relabel", rows=picked, label=label)
+        return self._edited(name, shown, edits, kept, warned, rows_edited, kind="relabel", rows=picked, label=label)
 
     def _remove(
-        self, shown: MemoryPage, edits: PendingEdits, kept: Kept, warned: tuple[Any, ...], picked: list[int]
+        self,
+        name: str,
+        shown: MemoryPage | None,
+        edits: PendingEdits,
+        kept: Kept,
+        warned: tuple[Any, ...],
+        picked: list[int],
     ) -> Updates:
-        return self._edited(shown, edits, kept, warned, rows_edited, kind="remove", rows=picked)
+        return self._edited(name, shown, edits, kept, warned, rows_edited, kind="remove", rows=picked)
 
     def _relabel_by_key(
-        self, event: gr.EventData, shown: MemoryPage, edits: PendingEdits, kept: Kept, warned: tuple[Any, ...]
+        self,
+        event: gr.EventData,
+        name: str,
+        shown: MemoryPage | None,
+        edits: PendingEdits,
+        kept: Kept,
+        warned: tuple[Any, ...],
     ) -> Updates:
-        classes = self.menu.get(shown.name).settings.label_names
+        classes = self.menu.get(name).settings.label_names
         if event.label >= len(classes):
             sentence = f"There is no class {event.label + 1}; the keys 1 to {len(classes)} give one."
-            return self._listed(shown) | self._problem(sentence)
-        return self._relabel(shown, edits, kept, warned, event.rows, classes[event.label])
+            return self._listed(shown or MemoryPage(name, [])) | self._problem(sentence)
+        return self._relabel(name, shown, edits, kept, warned, event.rows, classes[event.label])
 
     def _remove_by_key(
-        self, event: gr.EventData, shown: MemoryPage, edits: PendingEdits, kept: Kept, warned: tuple[Any, ...]
+        self,
+        event: gr.EventData,
+        name: str,
+        shown: MemoryPage | None,
+        edits: PendingEdits,
+        kept: Kept,
+        warned: tuple[Any, ...],
     ) -> Updates:
-        return self._remove(shown, edits, kept, warned, event.rows)
+        return self._remove(name, shown, edits, kept, warned, event.rows)
 
     def _add(
         self,
-        shown: MemoryPage,
+        name: str,
+        shown: MemoryPage | None,
         edits: PendingEdits,
         kept: Kept,
         warned: tuple[Any, ...],
@@ -580,13 +611,13 @@ class MemoryView(RowsView):
         text_pair: str,
         add_label: str | None,
     ) -> Updates:
-        added = self._edited(shown, edits, kept, warned, rows_added, rows=_one_row(text, text_pair, add_label))
+        added = self._edited(name, shown, edits, kept, warned, rows_added, rows=_one_row(text, text_pair, add_label))
         return added | ({self.text: "", self.text_pair: ""} if self.edits in added else {})
 
     def _add_file(
-        self, shown: MemoryPage, edits: PendingEdits, kept: Kept, warned: tuple[Any, ...], upload: str
+        self, name: str, shown: MemoryPage | None, edits: PendingEdits, kept: Kept, warned: tuple[Any, ...], upload: str
     ) -> Updates:
-        return self._edited(shown, edits, kept, warned, file_added, path=upload)
+        return self._edited(name, shown, edits, kept, warned, file_added, path=upload)
 
     def _pin(
         self, name: str, edits: PendingEdits, kept: Kept, text: str, text_pair: str, add_label: str | None
@@ -615,13 +646,15 @@ class MemoryView(RowsView):
         kept = {**kept, name: {**kept.get(name, {}), "pinned": pinned}}
         return {self.kept: kept, self.pins: self._pins(name, self._patch(name, edits), kept)}
 
-    def _drop(self, event: gr.EventData, shown: MemoryPage, edits: PendingEdits, kept: Kept) -> Updates:
+    def _drop(
+        self, event: gr.EventData, name: str, shown: MemoryPage | None, edits: PendingEdits, kept: Kept
+    ) -> Updates:
         """Drop one edit."""
-        patch = self._patch(shown.name, edits)
-        return self._kept(shown, edits, kept, (*patch[: event.number], *patch[event.number + 1 :]))
+        patch = self._patch(name, edits)
+        return self._kept(name, shown, edits, kept, (*patch[: event.number], *patch[event.number + 1 :]))
 
-    def _undo(self, shown: MemoryPage, edits: PendingEdits, kept: Kept) -> Updates:
-        return self._kept(shown, edits, kept, self._patch(shown.name, edits)[:-1])
+    def _undo(self, name: str, shown: MemoryPage | None, edits: PendingEdits, kept: Kept) -> Updates:
+        return self._kept(name, shown, edits, kept, self._patch(name, edits)[:-1])
 
     def _save_patch(self, path: Path, name: str, edits: PendingEdits) -> None:
         from reaugkd.analysis.edits import write_patch

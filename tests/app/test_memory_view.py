@@ -73,13 +73,13 @@ def test_pending_edits_of_ids_of_any_form_come_back_by_model_and_those_that_do_n
 
 def test_an_edit_is_kept_beside_those_of_other_models_and_one_that_does_not_fit_is_told(view, shown):
     others = {"other": [{"edit": "remove", "id": "a"}]}
-    added = view._add(shown, others, {}, (), "iron in the rain", "", "metal")
+    added = view._add("toy", shown, others, {}, (), "iron in the rain", "", "metal")
     assert added[view.edits] == others | {
         "toy": [{"edit": "add", "id": "added-1", "label": "metal", "text": "iron in the rain"}]
     }
     assert added[view.text] == ""
-    assert view._add(shown, others, {}, (), " ", "", "metal").keys() == {view.message, *view.listed}
-    dropped = view._drop(event(number=0), shown, added[view.edits], {})
+    assert view._add("toy", shown, others, {}, (), " ", "", "metal").keys() == {view.message, *view.listed}
+    dropped = view._drop(event(number=0), "toy", shown, added[view.edits], {})
     assert dropped[view.edits] == others | {"toy": []}
 
 
@@ -87,28 +87,31 @@ def test_several_rows_are_edited_at_once_by_button_and_by_key_and_the_last_edit_
     rows = by_one.memory.rows
     fruit = rows.index[rows["label"] == "fruit"][:2].tolist()
     ids = rows["id"][fruit].tolist()
-    relabelled = view._relabel(shown, {}, {}, (), fruit, "metal")
+    relabelled = view._relabel("toy", shown, {}, {}, (), fruit, "metal")
     wanted = [{"edit": "relabel", "id": name, "label": "metal"} for name in ids]
     assert relabelled[view.edits] == {"toy": wanted}
     place = list(by_one.settings.label_names).index("metal")
-    by_key = view._relabel_by_key(event(rows=fruit, label=place), shown, {}, {}, ())
+    by_key = view._relabel_by_key(event(rows=fruit, label=place), "toy", shown, {}, {}, ())
     assert by_key[view.edits] == relabelled[view.edits]
-    removed = view._remove_by_key(event(rows=fruit[:1]), shown, relabelled[view.edits], {}, ())
+    removed = view._remove_by_key(event(rows=fruit[:1]), "toy", shown, relabelled[view.edits], {}, ())
     assert removed[view.edits]["toy"] == [wanted[1], {"edit": "remove", "id": ids[0]}]
-    assert view._undo(shown, removed[view.edits], {})[view.edits]["toy"] == [wanted[1]]
-    assert "the keys 1 to 3" in view._relabel_by_key(event(rows=fruit, label=7), shown, {}, {}, ())[view.message].value
-    assert "tick several" in view._relabel(shown, {}, {}, (), [], "metal")[view.message].value
+    assert view._undo("toy", shown, removed[view.edits], {})[view.edits]["toy"] == [wanted[1]]
+    assert (
+        "the keys 1 to 3"
+        in view._relabel_by_key(event(rows=fruit, label=7), "toy", shown, {}, {}, ())[view.message].value
+    )
+    assert "tick several" in view._relabel("toy", shown, {}, {}, (), [], "metal")[view.message].value
 
 
 def test_what_changes_nothing_is_refused_and_a_second_edit_takes_the_place_of_the_first(view, shown, by_one):
     label, name = by_one.memory.rows.loc[5, ["label", "id"]]
     others = [other for other in by_one.classes_ if other != label]
-    refused = view._relabel(shown, {}, {}, (), [5], label)
+    refused = view._relabel("toy", shown, {}, {}, (), [5], label)
     assert refused.keys() == {view.message, *view.listed}
     assert f"{name}&#x27; is so already" in refused[view.message].value
-    first = view._relabel(shown, {}, {}, (), [5], others[0])
+    first = view._relabel("toy", shown, {}, {}, (), [5], others[0])
     assert view._show(first[view.shown], "all")[view.rows].count(f"<b>→ {others[0]}</b>") == 1
-    second = view._relabel(first[view.shown], first[view.edits], {}, (), [5], others[1])
+    second = view._relabel("toy", first[view.shown], first[view.edits], {}, (), [5], others[1])
     assert second[view.edits]["toy"] == [{"edit": "relabel", "id": name, "label": others[1]}]
 
 
@@ -122,21 +125,21 @@ def test_an_edit_that_breaks_what_must_stay_right_says_so_first_and_is_done_when
     kept = pinned[view.kept]
     assert kept == {"other": {"pinned": []}, "toy": {"pinned": [{"text": "some iron and zinc", "label": said}]}}
     assert 'class="right"' in pinned[view.pins]
-    warned = view._relabel(shown, {}, kept, (), [number], other)
+    warned = view._relabel("toy", shown, {}, kept, (), [number], other)
     assert warned.keys() == {view.message, view.warned, *view.listed}
     assert f"“some iron and zinc” would be answered {other}, not {said}" in warned[view.message].value
-    done = view._relabel(shown, {}, kept, warned[view.warned], [number], other)
+    done = view._relabel("toy", shown, {}, kept, warned[view.warned], [number], other)
     assert done[view.edits]["toy"][0]["label"] == other
     assert 'class="wrong"' in done[view.pins]
     assert "must stay right" in view._try("toy", done[view.edits], kept, False)[view.effect]
     assert view._unpin(event(number=0), "toy", {}, kept)[view.kept]["toy"]["pinned"] == []
-    assert view.edits in view._relabel(shown, {}, {}, (), [number], other)  # nothing is pinned
+    assert view.edits in view._relabel("toy", None, {}, {}, (), [number], other)  # nothing is pinned; a server forgot
 
 
 def test_edits_are_judged_on_one_half_and_told_on_the_other_when_saved_and_are_marked(view, shown, by_one, tmp_path):
     rows = by_one.memory.rows
     wrong = rows.index[rows["edited"] != ""][:12].tolist()
-    edits = view._remove(shown, {}, {}, (), wrong)[view.edits]
+    edits = view._remove("toy", shown, {}, {}, (), wrong)[view.edits]
     patch, _ = pending_patch(edits, "toy", by_one)
     judging, telling = halves(by_one.encode_rows(by_one.held_out(["test"])))
     edited = apply_patch(by_one, patch)
@@ -155,7 +158,9 @@ def test_edits_are_judged_on_one_half_and_told_on_the_other_when_saved_and_are_m
     assert model.metrics["edits"]["told"]["rows"] == len(telling)
     assert model.pinned.to_dict("records") == pinned
     assert read_patch(tmp_path / "better.patch.jsonl") == patch
-    further = view._remove(shown, edits, saved[view.kept], (), [next(row for row in rows.index if row not in wrong)])
+    further = view._remove(
+        "toy", shown, edits, saved[view.kept], (), [next(row for row in rows.index if row not in wrong)]
+    )
     assert "<b>1</b> pending" in further[view.pending]
     again = view._save_version("toy", edits, saved[view.kept], False, "better")
     assert "is there already; choose another name" in again[view.saved]
