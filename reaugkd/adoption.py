@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from reaugkd.errors import ReAugKDError
 from reaugkd.measures.calibration import at_temperature, clipped_log, fit_temperature
 from reaugkd.measures.metrics import log_loss
-from reaugkd.measures.significance import drawn, drawn_differences, interval
+from reaugkd.measures.significance import drawn, interval
 from reaugkd.method.answers import EncodedTexts
 from reaugkd.method.choice import choose_pool, too_few_rows
 from reaugkd.method.keys import Key, fit_keys_by_split
@@ -21,7 +21,7 @@ from reaugkd.method.pool import Pool
 from reaugkd.method.teacher import SoftLabels, given_soft_labels
 from reaugkd.model.card import about_memory, model_card
 from reaugkd.model.classifier import ReAugKDClassifier
-from reaugkd.model.evaluation import score_keys
+from reaugkd.model.evaluation import answer_keys, measured
 from reaugkd.model.folder import ModelSettings, check_target
 from reaugkd.model.maps import fit_maps
 from reaugkd.networks.sequence_classifier import SequenceClassifier, has_no_names
@@ -273,17 +273,17 @@ def _evaluate(
 ) -> tuple[dict[str, Any], Pool]:
     """Score the classifier and its memory, and say whether the difference may be chance."""
     labels = {split: task.labels(split) for split in held}
-    methods, pool, said = score_keys(held, labels, memories["test"], memories["validation"], task.metric)
-    gold, answers, before = labels["test"], said["reaugkd"], said["classifier_calibrated"]
-    score = drawn_differences(gold, answers.argmax(axis=1), before.argmax(axis=1), task.metric)
-    numbers = np.arange(len(gold))
-    losses = clipped_log(before[numbers, gold]) - clipped_log(answers[numbers, gold])
-    loss = drawn(lambda _, rows: float(losses[rows].mean()), 1, len(gold))
+    said, pool = answer_keys(held, labels, memories["test"], memories["validation"])
+    metrics = measured(said, {}, labels, task.metric, "classifier")
+    rows, gold = np.arange(len(labels["test"])), labels["test"]
+    answers, before = (said[method]["test"][rows, gold] for method in ("reaugkd", "classifier_calibrated"))
+    losses = clipped_log(before) - clipped_log(answers)
+    loss = drawn(lambda _, numbers: float(losses[numbers].mean()), 1, len(gold))
     return {
         "metric": task.metric,
-        "methods": methods,
+        **metrics,
         "memory": about_memory(pool, too_few_rows(len(labels["validation"]))),
-        "gain": {"test": [*interval(score)], "test_log_loss": [*interval(loss)]},
+        "gain": {"test": metrics["intervals"]["reaugkd"]["lead"], "test_log_loss": [*interval(loss)]},
     }, pool
 
 

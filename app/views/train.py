@@ -53,7 +53,7 @@ def training_html(job: ModelJob) -> str:
 
 def results_html(model: "rk.ReAugKDClassifier") -> str:
     """Draw the scores of a model's methods and keys, with their intervals."""
-    from reaugkd.model.card import results
+    from reaugkd.model.card import gain_in_words, results
 
     rows = results(model.metrics)
     low = min(row["score"] if row["low"] is None else row["low"] for row in rows)
@@ -62,8 +62,10 @@ def results_html(model: "rk.ReAugKDClassifier") -> str:
     def place(score: float) -> float:
         return round(100 * (score - low) / ((high - low) or 1), 1)
 
-    metric = model.settings.metric.replace("_", " ")
-    return render("results", rows=rows, metric=metric, place=place)
+    settings, gain = model.settings, model.metrics.get("gain")
+    told = gain_in_words(settings, gain) if gain else ""
+    metric = settings.metric.replace("_", " ")
+    return render("results", rows=rows, metric=metric, place=place, settings=settings, told=told)
 
 
 class TrainView:

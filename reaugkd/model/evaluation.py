@@ -131,7 +131,9 @@ def answer_methods(
     return said, votes, choice.pool
 
 
-def measured(said: Said, votes: Said, labels: Mapping[str, Labels], metric: str) -> dict[str, Any]:
+def measured(
+    said: Said, votes: Said, labels: Mapping[str, Labels], metric: str, baseline: str = BASELINE
+) -> dict[str, Any]:
     """Score what :func:`answer_methods` returns, with 95 % intervals over the test rows.
 
     Parameters
@@ -142,20 +144,22 @@ def measured(said: Said, votes: Said, labels: Mapping[str, Labels], metric: str)
         Gold labels by split.
     metric : str
         A key of :data:`reaugkd.measures.metrics.METRICS`.
+    baseline : str
+        The method to which all are compared; the student that had no teacher if left out.
 
     Returns
     -------
     dict
         ``methods`` and ``keys``, scored as :func:`score_methods` says; ``intervals``, for each of both ``test``, the
-        ends of the score's interval, and ``lead``, how far it is ahead of the student that had no teacher, with the
-        ends of that interval by the paired bootstrap.
+        ends of the score's interval, and ``lead``, how far it is ahead of the baseline, with the ends of that
+        interval by the paired bootstrap.
     """
     gold, every = labels["test"], {**said, **votes}
     predicted = {name: of_splits["test"].argmax(axis=1) for name, of_splits in every.items()}
     intervals = {
         name: {
             "test": list(score_interval(gold, numbers, metric)),
-            "lead": list(interval(drawn_differences(gold, numbers, predicted[BASELINE], metric))),
+            "lead": list(interval(drawn_differences(gold, numbers, predicted[baseline], metric))),
         }
         for name, numbers in predicted.items()
     }
@@ -166,39 +170,31 @@ def measured(said: Said, votes: Said, labels: Mapping[str, Labels], metric: str)
     return {**scored, "intervals": intervals}
 
 
-def score_keys(
-    encoded: Mapping[str, EncodedTexts],
-    labels: Mapping[str, Labels],
-    memory: Memory,
-    memory_to_choose: Memory,
-    metric: str,
-) -> tuple[dict[str, dict[str, float]], Pool, dict[str, NDArray[np.float64]]]:
-    """Score one classifier as it is, calibrated, with each key alone, and with all of them.
+def answer_keys(
+    encoded: Mapping[str, EncodedTexts], labels: Mapping[str, Labels], memory: Memory, memory_to_choose: Memory
+) -> tuple[Said, Pool]:
+    """Answer by one classifier as it is, calibrated, with each key alone, and with all of them.
 
     Parameters
     ----------
     encoded : mapping of str to EncodedTexts
         What it says of the splits ``validation`` and ``test``.
-    labels, memory, memory_to_choose, metric : mapping, Memory, Memory and str
-        As :func:`score_methods` takes them.
+    labels, memory, memory_to_choose : see score_methods
+        The same.
 
     Returns
     -------
-    tuple of dict, Pool and dict
-        The scores of ``classifier``, ``classifier_calibrated``, ``classifier_KEY`` and ``reaugkd``, as
-        :func:`score_methods` gives them; the pool of all keys; and by method the probabilities (N, C) of the test rows.
+    tuple of Said and Pool
+        What ``classifier``, ``classifier_calibrated``, ``classifier_KEY`` and ``reaugkd`` say; the pool of all keys.
     """
     held_out, names = labels["validation"], list(memory.keys)
-    said: dict[str, Mapping[str, NDArray[np.floating]]] = {
-        "classifier": {split: rows.student_probabilities for split, rows in encoded.items()},
-        "classifier_calibrated": _alone(encoded, held_out),
-    }
+    as_it_is = {split: rows.student_probabilities.astype(np.float64) for split, rows in encoded.items()}
+    said: Said = {"classifier": as_it_is, "classifier_calibrated": _alone(encoded, held_out)}
     for method, keys in [*((f"classifier_{name}", [name]) for name in names), ("reaugkd", names)]:
         choice = choose_pool(encoded["validation"], held_out, memory_to_choose, keys)
         found = answer(encoded["test"], memory, choice.pool).pooled.probabilities
         said[method] = {"validation": choice.unseen, "test": found}
-    scores = {method: _scored(probabilities, labels, metric) for method, probabilities in said.items()}
-    return scores, choice.pool, {method: np.asarray(of["test"], dtype=np.float64) for method, of in said.items()}
+    return said, choice.pool
 
 
 def _alone(encoded: Mapping[str, EncodedTexts], held_out: Labels) -> dict[str, NDArray[np.float64]]:

@@ -10,7 +10,7 @@ from app.parts.map_points import map_points
 from app.parts.maps_panel import points_sent
 from app.views.adopt import plain_name
 from app.views.query import about_html
-from app.views.train import TrainView, training_html
+from app.views.train import TrainView, results_html, training_html
 from reaugkd.model.classifier import ReAugKDClassifier
 
 
@@ -108,3 +108,15 @@ def test_the_pages_speak_of_no_teacher_where_none_was(adopted_model, toy_model):
     assert (sent["one"], taught["one"]) == (True, False)
     assert sent["teacher"] == sent["student"]
     assert "teacher" not in sent["words"]
+
+
+def test_the_table_compares_with_the_classifier_and_says_what_may_be_chance(adopted_model):
+    shown, intervals = results_html(adopted_model), adopted_model.metrics["intervals"]
+    assert shown.count("<tr>") == 1 + len(adopted_model.metrics["methods"]) == 6
+    assert "ahead of the classifier, points" in shown
+    assert "The classifier with its memory" in shown
+    assert "chosen on 24 validation rows" in shown
+    assert "On the test rows the memory changes the accuracy" in shown
+    assert intervals["classifier"]["lead"] == intervals["classifier_calibrated"]["lead"] == [0, 0, 0]
+    scores = {method: of["test"] for method, of in adopted_model.metrics["methods"].items()}
+    assert intervals["reaugkd"]["lead"][0] == pytest.approx(scores["reaugkd"] - scores["classifier"])
