@@ -12,7 +12,7 @@ import gradio as gr
 
 from reaugkd.analysis.memory_questions import WRONG
 from reaugkd.errors import ReAugKDError, read_named, require
-from reaugkd.texts import check_texts
+from reaugkd.texts import check_texts, words_read
 
 from .computed import SPLITS, answered_rows, encoded_rows, import_analysis
 from .menu import ModelMenu
@@ -100,7 +100,8 @@ class Endpoints:
     def predict(self, texts: list[str], text_pairs: list[str] | None = None, model: str = "") -> list[dict[str, Any]]:
         """Classify several texts: label, probability, and whether the model is sure, of each in their order.
 
-        A text of which the model is not sure does not reach its threshold: leave it to a person.
+        A text of which the model is not sure does not reach its threshold: leave it to a person. words_read is how many
+        words of a text that is too long were read, and null where all were.
 
         Args:
             texts: Up to 256 texts.
@@ -120,8 +121,15 @@ class Endpoints:
             return []
         answers, names = asked.answer(asked.encode(queries)), asked.classes_
         return [
-            {"label": str(names[row.argmax()]), "probability": round(float(row.max()), 6), "is_sure": bool(sure)}
-            for row, sure in zip(answers.pooled.probabilities, answers.is_sure, strict=True)
+            {
+                "label": str(names[row.argmax()]),
+                "probability": round(float(row.max()), 6),
+                "is_sure": bool(sure),
+                "words_read": words_read(text, answers.encoded.characters_read.get(number)),
+            }
+            for number, (text, row, sure) in enumerate(
+                zip(queries, answers.pooled.probabilities, answers.is_sure, strict=True)
+            )
         ]
 
     def evaluate(

@@ -449,6 +449,8 @@ def _print_explanation(explanation: Any) -> None:
     console = Console(highlight=False)
     console.print(f"[bold]{label}[/bold] ({probabilities[explanation.label]:.2f})  {text}")
     console.print(f"runner-up: {runner_up} ({probabilities[explanation.runner_up]:.2f})")
+    if explanation.words_read is not None:
+        console.print(f"Only the first {explanation.words_read} words were read by the student.")
     if explanation.threshold is not None:
         by, least = explanation.threshold.by, explanation.threshold.least
         what = "answered" if explanation.is_sure else "left to a person"

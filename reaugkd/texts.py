@@ -54,6 +54,17 @@ def in_one_line(text: Text) -> str:
     return text if isinstance(text, str) else " | ".join(text)
 
 
+def words_read(text: Text, characters: Sequence[int] | None) -> int | None:
+    """Count the whole words among the first characters of a text, of a pair of both parts; None where all are read."""
+    if characters is None:
+        return None
+    words = 0
+    for part, end in zip((text,) if isinstance(text, str) else text, characters, strict=True):
+        is_broken = part[end - 1 : end].isalnum() and part[end : end + 1].isalnum()
+        words += len(part[:end].split()) - is_broken
+    return words
+
+
 def text_of_row(row: "Mapping[Any, Any] | pd.Series[Any]") -> Text:
     """Return a row's ``text``, or the pair of it and its ``text_pair``."""
     text, pair = row["text"], row.get("text_pair")

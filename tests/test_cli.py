@@ -253,6 +253,15 @@ def test_predict_prints_answer_runner_up_parts_and_neighbours(run, monkeypatch, 
     assert shown == [(f"{near.share:.2f}", near.label, near.text) for near in leading.neighbours]
 
 
+def test_predict_says_how_many_words_of_a_text_that_is_cut_were_read(run, monkeypatch, toy_model_folder, toy_model):
+    monkeypatch.setenv("COLUMNS", "400")
+    text = "the old iron and the new rain " * 6
+    words = toy_model.explain(text).words_read
+    assert f"Only the first {words} words were read by the student." in run("predict", toy_model_folder, text)[1]
+    said = json.loads(run("predict", toy_model_folder, text, "iron", "--json")[1])
+    assert [one["words_read"] for one in said] == [words, None]
+
+
 def test_a_threshold_is_chosen_saved_and_told_by_predict(run, monkeypatch, tmp_path, puzzled_model):
     monkeypatch.setenv("COLUMNS", "200")
     puzzled_model.save_pretrained(tmp_path / "model")

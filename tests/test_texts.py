@@ -22,6 +22,7 @@ from reaugkd.texts import (
     texts_of,
     two_parts,
     word_overlap,
+    words_read,
 )
 
 
@@ -235,3 +236,17 @@ def test_overlap_is_shared_words_by_all_words_whatever_their_case():
     assert word_overlap("One two, three", "three FOUR one") == 2 / 4
     assert word_overlap(("red fox", "sea"), ("fox", "red sea")) == 1.0
     assert word_overlap("!!", "!!") == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "read", "words"),
+    [
+        ("one two three", (7,), 2),
+        ("one two three", (10,), 2),  # half of a word is not read
+        ("one two. three", (7,), 2),  # but the sign behind it
+        (("one two", "three four five"), (7, 10), 4),
+        ("one", None, None),
+    ],
+)
+def test_whole_words_are_counted_of_what_was_read(text, read, words):
+    assert words_read(text, read) == words

@@ -12,16 +12,19 @@ from reaugkd.texts import Text, in_one_line, texts_of
 from ..computed import cached
 from ..rendering import render
 from .answer_bars import bars_of, what_happened
+from .neighbour_table import marked_pieces
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     import numpy as np
     from numpy.typing import NDArray
 
+    from reaugkd.analysis.shared_words import Spans
     from reaugkd.method.answers import EncodedTexts
 
 EXAMPLES = 24  # classes; of more, the examples would fill the page
 TRIED = 1_000  # test rows among which an example is looked for: of more, the page would open late
 LONGEST_SHOWN = 200
+TEXT = "text"  # as in reaugkd.method.keys, whose import takes seconds: the key that cuts no text
 
 
 @cached(4)
@@ -44,6 +47,30 @@ def known_texts(model: "rk.ReAugKDClassifier") -> dict[Text, dict[Any, Any]]:
     from reaugkd.analysis.examples import known_rows
 
     return known_rows(model)
+
+
+@cached(4)
+def key_costs(model: "rk.ReAugKDClassifier") -> dict[str, float]:
+    """Measure what each key costs on this machine, in milliseconds, once, on the first of the examples."""
+    from reaugkd.analysis.key_cost import milliseconds
+
+    return milliseconds(model, example_texts(model)[0])
+
+
+def marked_words(
+    model: "rk.ReAugKDClassifier", explanation: "rk.Explanation", key: str
+) -> "tuple[Spans, dict[int, Spans] | None]":
+    """Return the words that a text shares with its neighbours by the text key, of both; None for another key."""
+    from reaugkd.analysis.shared_words import shared_words
+    from reaugkd.method.text_key import TextKey
+
+    of_model = model.keys[key]
+    if not isinstance(of_model, TextKey):
+        return [], None
+    neighbours = next(part for part in explanation.keys if part.name == key).neighbours
+    texts = [neighbour.text for neighbour in neighbours]
+    own, others = shared_words(of_model, in_one_line(explanation.text), texts)
+    return own, {neighbour.number: spans for neighbour, spans in zip(neighbours, others, strict=True)}
 
 
 def asked_text(model: "rk.ReAugKDClassifier", text: str, text_pair: str = "") -> "EncodedTexts":
@@ -70,15 +97,25 @@ def shortened(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def answer_html(explanation: "rk.Explanation", asked: "EncodedTexts | None" = None, order: Sequence[str] = ()) -> str:
+def answer_html(
+    explanation: "rk.Explanation",
+    asked: "EncodedTexts | None" = None,
+    order: Sequence[str] = (),
+    marks: "Spans | None" = None,
+) -> str:
     """Say the answer, whether it is right, what the memory did to it, and what it adds up from.
 
-    An order of classes is for two answers that stand side by side.
+    An order of classes is for two answers that stand side by side; ``marks`` are words of the text to mark.
     """
+    text = shortened(in_one_line(explanation.text), LONGEST_SHOWN)
     teacher = None if asked is None else teacher_of(asked)
     return render(
         "answer",
-        text=shortened(in_one_line(explanation.text), LONGEST_SHOWN),
+        text=marked_pieces(text, [span for span in marks or [] if span[1] < len(text)]),
+        words_read=explanation.words_read,
+        characters_read=sum(explanation.characters_read or ()),
+        unread=shortened(explanation.unread, LONGEST_SHOWN),
+        reads_all=any(key.name == TEXT for key in explanation.keys),
         label=explanation.label,
         probability=max(explanation.probabilities),
         gold=None if asked is None or asked.rows is None else asked.rows.iloc[0].to_dict(),

@@ -1,6 +1,7 @@
 """The neighbours of an answer as HTML tables, one for each key."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import reaugkd as rk
@@ -9,6 +10,7 @@ from reaugkd.plots.charts import OTHER_COLOUR, PALETTE, VOICE_COLOURS
 from ..rendering import render
 
 if TYPE_CHECKING:  # a page that draws does not wait for FAISS
+    from reaugkd.analysis.shared_words import Spans
     from reaugkd.model.explanation import KeyPart
 
 SHOWN_CLASSES = 3
@@ -17,8 +19,17 @@ SHOWN_PROBABILITY = 0.005  # the bar of less would be too short to see
 NO_WEIGHT = "has no weight"
 
 
-def neighbour_table(explanation: "rk.Explanation", relabel_as: Sequence[str] = (), only: str = "") -> str:
-    """Make a table for each key of the memory, the key that adds most to the answer first, or for one key alone."""
+def neighbour_table(
+    explanation: "rk.Explanation",
+    relabel_as: Sequence[str] = (),
+    only: str = "",
+    marks: "Mapping[int, Spans] | None" = None,
+    costs: Mapping[str, float] | None = None,
+) -> str:
+    """Make a table for each key of the memory, the key that adds most to the answer first, or for one key alone.
+
+    ``marks`` are words to mark, by the number of a memory; ``costs`` are milliseconds, by the name of a key.
+    """
 
     def soft_label(neighbour: "rk.Neighbour") -> Iterator[tuple[str, float, str]]:
         for number in (-neighbour.soft_labels).argsort(kind="stable")[:SHOWN_CLASSES].tolist():
@@ -30,12 +41,21 @@ def neighbour_table(explanation: "rk.Explanation", relabel_as: Sequence[str] = (
     shown = [key for key in explanation.keys_by_part if only in ("", key.name)]
     return render(
         "neighbours",
-        keys=[(key, what_it_adds(explanation, key), "") for key in shown],
+        keys=[(key, what_it_adds(explanation, key)) for key in shown],
+        costs=costs or {},
+        marks=marks,
+        pieces=marked_pieces,
         relabel_as=relabel_as,
         soft_label=soft_label,
         first=SHOWN_FIRST,
         colours=VOICE_COLOURS,
     )
+
+
+def marked_pieces(text: str, spans: "Spans") -> list[tuple[str, bool]]:
+    """Cut a text at the words to mark: its pieces in order, and whether each is marked."""
+    ends = [0, *(place for span in spans for place in span), len(text)]
+    return [(text[start:end], number % 2 == 1) for number, (start, end) in enumerate(pairwise(ends)) if start < end]
 
 
 def what_it_adds(explanation: "rk.Explanation", key: "KeyPart") -> str:

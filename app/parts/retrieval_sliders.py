@@ -45,12 +45,23 @@ def slider_values(
     }
 
 
+class BoundedSlider(gr.Slider):
+    """A slider that takes a number beyond its ends as the end: Gradio would refuse it, once for each that listens."""
+
+    is_template = True
+
+    def preprocess(self, payload: float | None) -> float:
+        """Return the number that was typed, or the nearest that is allowed."""
+        number = self.minimum if payload is None else payload
+        return super().preprocess(min(max(number, self.minimum), self.maximum))
+
+
 class RetrievalSliders:
     """k, λ and τ, and whether each is as the model has it."""
 
     def __init__(self, menu: ModelMenu, name: gr.Dropdown, place: str = "") -> None:
         def slider(elem_id: str, label: str, low: float, high: float, value: float, step: float) -> gr.Slider:
-            return gr.Slider(low, high, value, step=step, label=label, elem_id=f"{place}{elem_id}", buttons=[])
+            return BoundedSlider(low, high, value, step=step, label=label, elem_id=f"{place}{elem_id}", buttons=[])
 
         self.k = slider("k", "k: how many neighbours", 1, 64, 16, 1)
         self.temperature = slider("temperature", "τ: smaller trusts the nearest more", 0.01, 0.5, 0.1, 0.01)

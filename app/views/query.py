@@ -13,9 +13,17 @@ from reaugkd.model.card import memory_in_words
 from reaugkd.plots.links import PageState, struck_in_link, struck_of
 from reaugkd.texts import in_one_line, row_in_one_line, two_parts
 
-from ..listening import EACH, LATEST, Updates, inputs_of, listen
+from ..listening import EACH, IN_PAGE, LATEST, Updates, inputs_of, listen
 from ..menu import ModelMenu
-from ..parts.answer import EXAMPLES, answer_html, asked_text, example_texts, shortened
+from ..parts.answer import (
+    EXAMPLES,
+    answer_html,
+    asked_text,
+    example_texts,
+    key_costs,
+    marked_words,
+    shortened,
+)
 from ..parts.code_box import place_code
 from ..parts.maps_panel import MapsPanel, query_message
 from ..parts.neighbour_table import neighbour_table
@@ -23,7 +31,7 @@ from ..parts.problem import READ_ALOUD, problem_html
 from ..parts.retrieval_sliders import RetrievalSliders, overrides, overrides_of_link, slider_values
 from ..parts.typed_text import filled_boxes, on_typing, place_boxes
 from ..rendering import render
-from ..scripts import source
+from ..scripts import script, source
 from ..snippets import query_code
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
@@ -31,6 +39,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.method.answers import EncodedTexts
 
 
+EMPTY = {False: "a text", True: "both texts"}
 LONGEST_EXAMPLE = 28  # characters of an example that are shown; it is asked whole
 
 
@@ -48,6 +57,8 @@ class Question:
         Row numbers of memories that do not count.
     relabelled : mapping of int to str
         Row numbers of memories, and the class for which each votes.
+    task : str
+        Name of the model's task.
     key : str
         Name of the key whose neighbours are shown; empty is the one that adds most to the answer.
     """
@@ -56,6 +67,7 @@ class Question:
     edited: "EncodedTexts | None" = None
     struck: tuple[int, ...] = ()
     relabelled: Mapping[int, str] = field(default_factory=dict)
+    task: str = ""
     key: str = ""
 
     @property
@@ -159,7 +171,9 @@ class QueryView:
         on_typing(texts, self._ask, inputs_of(self, self._ask), shown)
         on_typing(edit, self._edit, inputs_of(self, self._edit), shown)
         listen(self, self.examples.click, self._pick, self.put_in, **LATEST)
-        listen(self, self.maps.ask.click, self._ask_point, self.put_in, **LATEST)
+        asked = listen(self, self.maps.ask.click, self._ask_point, self.put_in, **LATEST)
+        opened = asked.then(None, js=script("click", element="[role=tab][data-tab-id=query]"), **IN_PAGE)
+        opened.then(None, js=script("scroll_to", element="#views", block="start"), **IN_PAGE)  # the maps are below
         listen(self, self.key.input, self._choose_key, shown, **LATEST)
         self.sliders.on_move(self._drawn, inputs_of(self, self._drawn), shown)
         listen(self, self.table.strike, self._strike, shown, **EACH)
@@ -168,19 +182,21 @@ class QueryView:
         listen(self, self.flip.click, self._flip, [self.flipped], **LATEST)
         self.filled = [self.about, *texts, self.examples, *settings, *shown, self.edits]
 
-    def fill(self, name: str, text: str, text_pair: str, linked: PageState) -> Updates:
-        """Set the view up for a model and answer the text that is there, or else a link's, or else an example."""
+    def fill(self, name: str, question: Question | None, text: str, text_pair: str, linked: PageState) -> Updates:
+        """Set the view up for a model and answer a text: that in the box, or else a link's, or else an example."""
         model = self.menu.get(name)
         is_pair, samples = model.settings.is_pair, example_texts(model)
         if linked.model not in ("", name):
             linked = PageState(text=linked.text, text_pair=linked.text_pair)
-        for texts in ((text, text_pair), (linked.text, linked.text_pair), two_parts(samples[0])):
+        # A text in the box stays where another model of the same task is chosen: it was asked of classes like these.
+        held = (text, text_pair) if question is not None and question.task == model.settings.task else ("", "")
+        for texts in (held, (linked.text, linked.text_pair), two_parts(samples[0])):
             with suppress(ReAugKDError):  # it cannot be asked of this model, and no other model's answer may stay
-                question = _linked(model, asked_text(model, *texts), linked.of_view)
+                asked = _question(model, asked_text(model, *texts), linked.of_view)
                 break
         values = slider_values(model, **overrides_of_link(linked))
-        drawn = self._drawn(name, question, **values)
-        first, second = two_parts((question.edited or question.query).texts[0])
+        drawn = self._drawn(name, asked, **values)
+        first, second = two_parts((asked.edited or asked.query).texts[0])
         return {
             self.about: about_html(model),
             **filled_boxes((self.text, self.text_pair), (text, text_pair), texts, is_pair),
@@ -195,7 +211,7 @@ class QueryView:
             ),
             self.edited: first,
             self.edited_pair: gr.Textbox(second, visible=is_pair),
-            self.edits: gr.Accordion() if question.edited is None else gr.Accordion(open=True),
+            self.edits: gr.Accordion() if asked.edited is None else gr.Accordion(open=True),
         }
 
     def linked_state(self, text: str, text_pair: str, question: Question | None, **sliders: Any) -> PageState:
@@ -210,13 +226,16 @@ class QueryView:
 
     def _asked(self, name: str, question: Question | None, texts: tuple[str, str], **sliders: Any) -> Updates:
         """Answer another text: what was struck out, and the edit beside it, go."""
+        model = self.menu.get(name)
         try:
-            query = asked_text(self.menu.get(name), *texts)
+            if not all(part.strip() for part in (texts if model.settings.is_pair else texts[:1])):
+                raise ReAugKDError(f"Write {EMPTY[model.settings.is_pair]}; until then the last answer stays below.")
+            query = asked_text(model, *texts)
         except ReAugKDError as error:
             return {self.message: gr.HTML(problem_html(error), visible=True)}
         edit = dict(zip((self.edited, self.edited_pair), two_parts(query.texts[0]), strict=True))
-        question = Question(query, key=question.key if question else "")
-        return {self.message: gr.HTML("", visible=False), **edit, **self._drawn(name, question, **sliders)}
+        asked = Question(query, task=model.settings.task, key=question.key if question else "")
+        return {self.message: gr.HTML("", visible=False), **edit, **self._drawn(name, asked, **sliders)}
 
     def _ask(self, name: str, question: Question | None, text: str, text_pair: str, **sliders: Any) -> Updates:
         if question is not None and question.query.texts[0] in (text, (text, text_pair)):
@@ -268,7 +287,7 @@ class QueryView:
         return self._drawn(name, replace(question, relabelled=relabelled, key=key), **sliders)
 
     def _put_back(self, name: str, question: Question, **sliders: Any) -> Updates:
-        return self._drawn(name, Question(question.query, question.edited, key=question.key), **sliders)
+        return self._drawn(name, replace(question, struck=(), relabelled={}), **sliders)
 
     def _flip(self, name: str, question: Question, **sliders: Any) -> str:
         """Find the fewest further memories whose removal changes the answer."""
@@ -289,14 +308,15 @@ class QueryView:
             edited = explain_what_if(model, question.edited, pool, strikes)
             beside = answer_html(edited, question.edited)
         key = question.key or explanation.keys_by_part[0].name
+        own, marks = marked_words(model, explanation, key)
         changed: dict[str, Any] = {"struck": question.struck, "relabelled": question.relabelled}
         return {
             self.question: question,
             self.flipped: "",
-            self.answer: answer_html(explanation, query),
+            self.answer: answer_html(explanation, query, marks=own),
             self.beside: beside,
             self.key: key,
-            self.table: neighbour_table(explanation, explanation.classes, only=key),
+            self.table: neighbour_table(explanation, explanation.classes, key, marks, key_costs(model)),
             self.changes: changes_html(model, question),
             self.back: gr.Button(visible=bool(question.struck or question.relabelled)),
             self.code: query_code(self.menu.shown_folder(name), query.texts[0], **moved, **changed),
@@ -304,7 +324,7 @@ class QueryView:
         }
 
 
-def _linked(model: "rk.ReAugKDClassifier", query: "EncodedTexts", of_view: Mapping[str, str]) -> Question:
+def _question(model: "rk.ReAugKDClassifier", query: "EncodedTexts", of_view: Mapping[str, str]) -> Question:
     """Return a link's question, with its edit and its changes of the memory; what cannot be is left out."""
     numbers, labels = struck_of(of_view)
     memories, classes = range(len(model.memory)), model.classes_.tolist()
@@ -319,5 +339,6 @@ def _linked(model: "rk.ReAugKDClassifier", query: "EncodedTexts", of_view: Mappi
         edited,
         struck if len(set(struck)) < len(memories) else (),
         relabelled,
+        model.settings.task,
         key if key in model.pool.keys else "",
     )

@@ -1,7 +1,7 @@
 """Texts that went through the networks once, and the answers to them; a slider or an edit only retrieves anew."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,9 @@ class EncodedTexts:
         Where more is known of the texts: ``label`` (names of gold classes) and further columns.
     teacher_probabilities : (N, C) float32 or None
         The teacher's own, where they are known.
+    characters_read : mapping of int to tuple of int
+        Of the texts that the student does not read to their end, as
+        :meth:`reaugkd.networks.encoders.TextClassifier.characters_read` gives it.
 
     Examples
     --------
@@ -58,6 +61,7 @@ class EncodedTexts:
     queries: Mapping[str, NDArray[np.float32]]
     rows: pd.DataFrame | None = None
     teacher_probabilities: NDArray[np.float32] | None = None
+    characters_read: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -89,7 +93,9 @@ class EncodedTexts:
         hidden, probabilities = student.encode(texts, tokens)
         embeddings = normalize(hidden)
         queries = {name: key.embed(texts, embeddings, tokens) for name, key in keys.items()}
-        return cls(texts, embeddings, probabilities, queries, rows)
+        return cls(
+            texts, embeddings, probabilities, queries, rows, characters_read=student.characters_read(texts, tokens)
+        )
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -133,6 +139,7 @@ class EncodedTexts:
             {name: queries[numbers] for name, queries in self.queries.items()},
             None if self.rows is None else self.rows.iloc[numbers],
             None if teacher is None else teacher[numbers],
+            {new: self.characters_read[old] for new, old in enumerate(numbers.tolist()) if old in self.characters_read},
         )
 
 

@@ -139,6 +139,13 @@ class Pool:
         """Whether the memory is asked of classes that the student does not know: not where λ is set to 0."""
         return self.retrieval_weight is None or self.retrieval_weight > 0
 
+    @property
+    def new_classes_weight(self) -> float:
+        """How much of v counts: all as fitted, less where λ of a logarithmic pool is set below that, and none at 0."""
+        if self.retrieval_weight is None or self.kind == "linear" or self.fitted_weight == 0:
+            return float(self.asks_memory)
+        return min(1.0, self.retrieval_weight / self.fitted_weight)
+
     def searched(self, known: int, classes: int) -> list[str]:
         """Return the keys that an answer depends on: those with a weight, and the one that decides about new classes.
 
@@ -354,7 +361,7 @@ def pooled(
     retrieved : mapping of str to Retrieved
         What the memory says by each key that :meth:`Pool.searched` names.
     pool : Pool
-        Weights, and λ. Where λ is set to 0 the memory is not asked.
+        Weights, and λ. Where λ is set below the fitted one, v is less in the same proportion; at 0 it is 0.
     classes : int
         C', how many classes the memory has.
     decided : (N, 2, C') float, optional
@@ -379,7 +386,7 @@ def pooled(
     new, probabilities = np.zeros(len(student)), np.zeros((len(student), classes))
     if classes > known and pool.asks_memory and decided is not None:
         said = retrieved[pool.new_class_key]
-        new = new_share(said.weights, decided, known)
+        new = pool.new_classes_weight * new_share(said.weights, decided, known)
         probabilities[:, known:] = new[:, None] * _to_one(said.probabilities[:, known:])
     probabilities[:, :known] = (1.0 - new)[:, None] * among_known
     return Pooled(student, memory, new, probabilities)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from reaugkd.measures.selective import PROBABILITY, Threshold
 from reaugkd.method.answers import Answers
 from reaugkd.method.pool import SMOOTHING, KeySettings, Pool
-from reaugkd.texts import Text, row_in_one_line
+from reaugkd.texts import Text, row_in_one_line, words_read
 
 OWN_COLUMNS = ("id", "text", "text_pair", "label")
 STUDENT, NEW_CLASSES = "student", "new classes"
@@ -124,6 +124,8 @@ class Explanation:
         x, of length 1.
     threshold : Threshold or None
         From which score on a text is answered; each one where there is none.
+    characters_read : tuple of int or None
+        How many characters of the text, or of both parts of a pair, the student read; None where it read all.
 
     Examples
     --------
@@ -146,6 +148,19 @@ class Explanation:
     keys: list[KeyPart]
     embedding: NDArray[np.float32]
     threshold: Threshold | None = None
+    characters_read: tuple[int, ...] | None = None
+
+    @property
+    def words_read(self) -> int | None:
+        """How many words the student read, of a pair of both parts; None where it read all."""
+        return words_read(self.text, self.characters_read)
+
+    @property
+    def unread(self) -> str:
+        """The rest that the student did not read, of a pair joined by a bar; empty where it read all."""
+        parts = (self.text,) if isinstance(self.text, str) else self.text
+        rests = (part[end:].strip() for part, end in zip(parts, self.characters_read or (), strict=False))
+        return " | ".join(rest for rest in rests if rest)
 
     @property
     def is_sure(self) -> bool:
@@ -226,9 +241,11 @@ class Explanation:
         -------
         dict
             ``student`` holds what the student itself says, so it has no class that came after its training.
+            ``words_read`` is None where it read the whole text.
         """
         return {
             "text": self.text,
+            "words_read": self.words_read,
             "label": self.label,
             "runner_up": self.runner_up,
             "is_sure": self.is_sure,
@@ -317,6 +334,7 @@ def explain(answers: Answers, row: int = 0) -> Explanation:
         keys=keys,
         embedding=encoded.embeddings[row],
         threshold=answers.threshold,
+        characters_read=encoded.characters_read.get(row),
     )
 
 

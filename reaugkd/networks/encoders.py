@@ -229,6 +229,32 @@ class TextClassifier(nn.Module):
         """
         return self.tokenizer(list(texts), truncation=True, max_length=self.max_length)
 
+    def characters_read(self, texts: Sequence[Text], tokens: BatchEncoding | None = None) -> dict[int, tuple[int, ...]]:
+        """Find the texts that are longer than the network reads.
+
+        Parameters
+        ----------
+        texts : sequence of Text
+            N texts or pairs.
+        tokens : BatchEncoding, optional
+            Of the same texts, by :meth:`tokenize`, where they are at hand.
+
+        Returns
+        -------
+        dict of int to tuple of int
+            By the number of each text that is cut: how many of its characters are read, for a pair of either part. It
+            is empty where the tokenizer does not say where its tokens stand.
+        """
+        found: dict[int, tuple[int, ...]] = {}
+        for first in range(0, len(texts), TOKENIZED if tokens is None else max(1, len(texts))):
+            part = tokens or self.tokenize(texts[first : first + TOKENIZED])
+            cut = ((first + row, one) for row, one in enumerate(part.encodings or []) if one.overflowing)
+            for row, one in cut:
+                places = list(zip(one.sequence_ids, one.offsets, strict=True))
+                sides = range(1 if isinstance(texts[row], str) else 2)
+                found[row] = tuple(max([end for of, (_, end) in places if of == side], default=0) for side in sides)
+        return found
+
     @torch.inference_mode()
     def encode(
         self, texts: Sequence[Text], tokens: BatchEncoding | None = None

@@ -83,6 +83,14 @@ def test_several_texts_are_classified_in_their_order(client, toy_model):
         client.predict(["iron"] * 257, api_name="/predict")
 
 
+def test_of_a_text_that_is_cut_both_endpoints_say_how_many_words_were_read(client, toy_model):
+    text = "the old iron and the new rain " * 6
+    words = toy_model.explain(text).words_read
+    assert words < len(text.split())
+    assert client.predict(text, api_name="/explain")["words_read"] == words
+    assert [row["words_read"] for row in client.predict([text, "iron"], api_name="/predict")] == [words, None]
+
+
 def test_the_evaluation_is_the_librarys(client, answered):
     assert client.predict(api_name="/evaluate") == as_sent({"metric": "accuracy", **summary(answered, "accuracy")})
     with pytest.raises(AppError, match="There are no 'train' rows"):

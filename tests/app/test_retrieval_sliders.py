@@ -74,3 +74,9 @@ def test_k_alone_in_a_link_holds_for_every_key_with_the_temperature_that_is_show
 )
 def test_a_checked_box_leaves_its_sliders_out(boxes, wanted):
     assert tuple(overrides(7, 0.3, 0.05, *boxes).values()) == wanted
+
+
+@pytest.mark.parametrize(("typed", "taken"), [(999, 64), (0, 1), (17, 17), (None, 1)])
+def test_a_number_beyond_a_slider_is_taken_as_its_end(sliders, typed, taken):
+    assert sliders.k.preprocess(typed) == taken
+    assert sliders.k.get_block_name() == "slider"

@@ -137,7 +137,7 @@ def test_a_weight_stays_when_another_slider_is_moved_at_once(open_page, address,
 def test_bad_input_is_told_in_a_sentence_until_it_is_corrected_and_the_sliders_go_on(open_page, address, toy_model):
     page = open_page(address)
     expect(page.locator(ROWS)).to_have_count(neighbours_of(toy_model))
-    bad = {"": "Text 1 is empty", "a" * 100_001: "100,001 characters", "  \n ": "Text 1 is empty"}
+    bad = {"": "Write a text", "a" * 100_001: "100,001 characters", "  \n ": "Write a text"}
     for k, (text, sentence) in enumerate(bad.items(), start=2):
         ask(page, text)
         expect(page.locator("#message")).to_contain_text(sentence)
@@ -169,7 +169,7 @@ def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve_model, toy_
     expect(page.locator(f"{ROWS} summary")).to_have_text([NASTY] * 3)
     ask(page, f"iron {NASTY}")
     expect(page.locator("#answer .asked")).to_have_text(f"iron {NASTY}")
-    expect(page.locator("#about")).to_contain_text(f"Task {NASTY}: 3 classes")
+    expect(page.locator("#about")).to_contain_text(f"Task {NASTY}, 3 classes")
     expect(page.locator("#answer .answer-bars")).to_contain_text(NASTY)
     page.locator("#colour input").click()
     page.get_by_role("option", name="topic").click()

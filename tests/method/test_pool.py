@@ -154,6 +154,15 @@ def test_lambda_shares_the_sum_of_the_weights(weight):
     assert keys == pytest.approx({"aligned": 1.4 * weight * 4 / 7, "text": 1.4 * weight * 3 / 7})
 
 
+def test_a_new_class_follows_lambda_from_none_at_0_to_what_was_fitted_and_then_stays():
+    fitted = of_new().fitted_weight
+    at = [answers(of_new(retrieval_weight=share * fitted), STUDENT, GROWN, 5, DECIDED).new for share in (0.25, 0.5, 1)]
+    as_fitted = answers(of_new(), STUDENT, GROWN, 5, DECIDED).new
+    for share, new in zip((0.25, 0.5, 1), at, strict=True):
+        np.testing.assert_allclose(new, share * as_fitted)
+    np.testing.assert_array_equal(answers(of_new(retrieval_weight=1.0), STUDENT, GROWN, 5, DECIDED).new, as_fitted)
+
+
 def test_at_a_lambda_of_zero_the_classes_have_the_students_order():
     found = answers(replace(POOL, retrieval_weight=0.0)).probabilities
     np.testing.assert_array_equal(np.argsort(found, axis=1), np.argsort(STUDENT, axis=1))
@@ -273,7 +282,8 @@ def test_a_single_neighbour_decides_alone():
 def test_the_pool_holds_among_known_classes_and_new_ones_share_what_the_memory_gives_them(settings):
     pool = of_new(**settings)
     said = answers(pool, STUDENT, GROWN, 5, DECIDED)
-    share = new_share(FOUND.weights, DECIDED, 3)
+    follows = settings.get("retrieval_weight", 1) / pool.fitted_weight if "kind" not in settings else 1
+    share = min(1, follows) * new_share(FOUND.weights, DECIDED, 3)
     np.testing.assert_allclose(said.new, share)
     student, weights = pool.weights
     of_known = {}

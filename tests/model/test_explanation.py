@@ -245,3 +245,26 @@ def test_as_a_dict_it_is_json_with_the_same_numbers(gadget_model, text):
         assert [neighbour["share"] for neighbour in said["neighbours"]] == [n.share for n in key.neighbours]
         assert [neighbour["id"] for neighbour in said["neighbours"]] == [n.id for n in key.neighbours]
     assert gadget_model.explain(text).as_dict()["retrieval_weight"] == pytest.approx(0.5)
+
+
+LONG = " ".join(["the old iron and the new rain"] * 6)
+
+
+def test_of_a_text_that_is_cut_it_is_told_how_many_words_were_read_and_what_was_not(toy_model):
+    found = toy_model.explain(LONG)
+    (end,) = found.characters_read
+    assert 0 < end < len(LONG)
+    assert found.words_read == len(LONG[:end].split()) == found.as_dict()["words_read"]
+    assert f"{LONG[:end]} {found.unread}" == LONG
+    student = toy_model.student
+    assert student.tokenize([LONG[:end]])["input_ids"] == student.tokenize([LONG])["input_ids"]
+    whole = toy_model.explain("iron and rain")
+    assert (whole.characters_read, whole.words_read, whole.unread) == (None, None, "")
+
+
+def test_what_was_read_of_a_text_goes_with_it_where_rows_are_chosen(toy_model):
+    encoded = toy_model.encode(["iron", LONG, "rain", LONG])
+    assert list(encoded.characters_read) == [1, 3]
+    part = encoded.part([3, 0])
+    assert part.characters_read == {0: encoded.characters_read[3]}
+    assert explain(toy_model.answer(part)).unread == toy_model.explain(LONG).unread

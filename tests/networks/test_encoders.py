@@ -330,3 +330,38 @@ def test_the_longest_of_all_texts_is_tried(toy_encoder_folder, monkeypatch):
     monkeypatch.setattr(TextClassifier, "encode", lambda _, texts: asked.extend(texts))
     check_encoder(toy_encoder_folder, [*["plum iron"] * 200, "plum " * 50, "pear"])
     assert asked == ["pear", "plum " * 50]
+
+
+@pytest.mark.parametrize("which", ["toy_encoder_folder", "wide_encoder_folder"])
+def test_of_a_text_that_is_cut_the_characters_that_are_read_give_the_same_tokens(request, which):
+    model = classifier(request.getfixturevalue(which), max_length=6)
+    texts = ["apple", "the old iron was there and the rain", "rain  and snow and a storm today, they say", "pear plum"]
+    read = model.characters_read(texts)
+    assert list(read) == [1, 2]
+    tokens = model.tokenize(texts)["input_ids"]
+    for row, (end,) in read.items():
+        assert model.tokenize([texts[row][:end]])["input_ids"] == [tokens[row]]
+        assert not texts[row][:end].endswith(" ")
+    assert model.characters_read(texts, model.tokenize(texts)) == read
+    assert classifier(request.getfixturevalue(which), max_length=30).characters_read(texts) == {}
+
+
+def test_of_a_pair_the_characters_of_either_part_are_told(toy_encoder_folder):
+    model = classifier(toy_encoder_folder, max_length=9)
+    pairs = [("apple", "iron"), ("apple", "rain and snow and a storm today"), ("iron", "the old the old the old pear")]
+    read = model.characters_read(pairs)
+    assert list(read) == [1, 2]
+    tokens = model.tokenize(pairs)["input_ids"]
+    for row, (first, second) in read.items():
+        assert first == len(pairs[row][0])
+        assert second < len(pairs[row][1])
+        assert model.tokenize([(pairs[row][0], pairs[row][1][:second])])["input_ids"] == [tokens[row]]
+
+
+def test_many_texts_are_looked_at_a_part_at_a_time(toy_encoder_folder, monkeypatch):
+    model = classifier(toy_encoder_folder, max_length=6)
+    texts = ["apple", "the old iron was there and the rain"] * 3
+    whole = model.characters_read(texts)
+    monkeypatch.setattr(encoders, "TOKENIZED", 2)
+    assert model.characters_read(texts) == whole
+    assert list(whole) == [1, 3, 5]

@@ -6,6 +6,7 @@ import pytest
 from reaugkd.plots.charts import (
     OTHER_COLOUR,
     PALETTE,
+    VOICE_COLOURS,
     bars_figure,
     class_colours,
     heatmaps_figure,
@@ -17,6 +18,22 @@ from reaugkd.plots.charts import (
 
 NASTY = "<b onclick=alert(1)>%{x} & ${y}</b>"
 ESCAPED = "&lt;b onclick=alert(1)&gt;%{x} &amp; ${y}&lt;/b&gt;"
+
+
+def lab(colour):
+    """CIE L*a*b* of a colour."""
+    parts = np.asarray([int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)])
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    to_xyz = np.asarray([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    x, y, z = np.cbrt(to_xyz @ linear / [0.9505, 1, 1.089])
+    return np.asarray([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def test_no_voice_has_the_colour_of_a_class_or_of_another_voice():
+    colours = [*VOICE_COLOURS.values(), *PALETTE]
+    for number, voice in enumerate(VOICE_COLOURS.values()):
+        others = [other for at, other in enumerate(colours) if at != number]
+        assert min(np.linalg.norm(lab(voice) - lab(other)) for other in others) > 20, voice
 
 
 def values_by_class(trace, values, names):

@@ -1,0 +1,49 @@
+"""What each key costs: measured, since it depends on the machine, the memory and the length of a text."""
+
+from collections.abc import Callable
+from functools import partial
+from statistics import median
+from time import perf_counter
+
+from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.model.explanation import STUDENT
+from reaugkd.networks.encoders import normalize
+from reaugkd.texts import Text
+
+ROUNDS = 5
+
+
+def milliseconds(model: ReAugKDClassifier, text: Text) -> dict[str, float]:
+    """Measure what the student and each key of a model cost for one text.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model.
+    text : Text
+        A text or pair.
+
+    Returns
+    -------
+    dict of str to float
+        Milliseconds, the median of five rounds after one to warm up: of the ``student`` to read the text, and of each
+        key, by its name, to make a query of it and to search the memory, once the student has read it.
+    """
+    tokens = model.student.tokenize([text])
+    embeddings = normalize(model.student.encode([text], tokens)[0])
+
+    def search(name: str) -> None:
+        query = model.keys[name].embed([text], embeddings, tokens)
+        model.memory.search(name, query, model.pool.keys[name].k)
+
+    found = {STUDENT: _median(lambda: model.student.encode([text], model.student.tokenize([text])))}
+    return found | {name: _median(partial(search, name)) for name in model.pool.keys}
+
+
+def _median(call: Callable[[], object]) -> float:
+    spent = []
+    for _ in range(1 + ROUNDS):
+        start = perf_counter()
+        call()
+        spent.append(1_000 * (perf_counter() - start))
+    return median(spent[1:])
