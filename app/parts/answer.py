@@ -107,11 +107,12 @@ def answer_html(
 
     An order of classes is for two answers that stand side by side; ``marks`` are words of the text to mark.
     """
-    text = shortened(in_one_line(explanation.text), LONGEST_SHOWN)
+    whole = in_one_line(explanation.text)
+    text = shortened(whole, LONGEST_SHOWN)
     teacher = None if asked is None else teacher_of(asked)
     return render(
         "answer",
-        text=marked_pieces(text, [span for span in marks or [] if span[1] < len(text)]),
+        text=marked_pieces(text, [span for span in marks or [] if span[1] <= len(text) - (text != whole)]),
         words_read=explanation.words_read,
         characters_read=sum(explanation.characters_read or ()),
         unread=shortened(explanation.unread, LONGEST_SHOWN),

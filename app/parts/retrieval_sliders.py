@@ -45,15 +45,17 @@ def slider_values(
     }
 
 
-class BoundedSlider(gr.Slider):
-    """A slider that takes a number beyond its ends as the end: Gradio would refuse it, once for each that listens."""
+_preprocess = gr.Slider.preprocess
 
-    is_template = True
 
-    def preprocess(self, payload: float | None) -> float:
-        """Return the number that was typed, or the nearest that is allowed."""
-        number = self.minimum if payload is None else payload
-        return super().preprocess(min(max(number, self.minimum), self.maximum))
+def bounded(slider: gr.Slider, payload: float | None) -> float:
+    """Take a number beyond the ends of a slider as the end: Gradio would refuse it, once for each that listens."""
+    number = slider.minimum if payload is None else payload
+    return _preprocess(slider, min(max(number, slider.minimum), slider.maximum))
+
+
+# In place: of a class of its own Gradio writes an interface file beside its source.
+gr.Slider.preprocess = bounded  # type: ignore[method-assign, assignment]
 
 
 class RetrievalSliders:
@@ -61,7 +63,7 @@ class RetrievalSliders:
 
     def __init__(self, menu: ModelMenu, name: gr.Dropdown, place: str = "") -> None:
         def slider(elem_id: str, label: str, low: float, high: float, value: float, step: float) -> gr.Slider:
-            return BoundedSlider(low, high, value, step=step, label=label, elem_id=f"{place}{elem_id}", buttons=[])
+            return gr.Slider(low, high, value, step=step, label=label, elem_id=f"{place}{elem_id}", buttons=[])
 
         self.k = slider("k", "k: how many neighbours", 1, 64, 16, 1)
         self.temperature = slider("temperature", "τ: smaller trusts the nearest more", 0.01, 0.5, 0.1, 0.01)

@@ -8,7 +8,7 @@ import pandas as pd
 from reaugkd.method.answers import Answers, effects
 from reaugkd.method.memory import LABELLED_BY, TEACHER
 from reaugkd.model.classifier import ReAugKDClassifier
-from reaugkd.texts import Text, texts_of
+from reaugkd.texts import Text, text_of_row
 
 
 def known_rows(model: ReAugKDClassifier) -> dict[Text, dict[Any, Any]]:
@@ -32,8 +32,8 @@ def known_rows(model: ReAugKDClassifier) -> dict[Text, dict[Any, Any]]:
     held_out = pd.DataFrame() if model.evaluation_rows is None else model.evaluation_rows
     known: dict[Text, dict[Any, Any]] = {}
     for rows in (memory, held_out.iloc[::-1]):  # of equal texts the first held-out row stays
-        if len(rows):
-            known |= zip(texts_of(rows, model.settings.is_pair), rows.to_dict("records"), strict=True)
+        records = rows.to_dict("records")
+        known |= zip(map(text_of_row, records), records, strict=True)
     return known
 
 

@@ -79,4 +79,3 @@ def test_a_checked_box_leaves_its_sliders_out(boxes, wanted):
 @pytest.mark.parametrize(("typed", "taken"), [(999, 64), (0, 1), (17, 17), (None, 1)])
 def test_a_number_beyond_a_slider_is_taken_as_its_end(sliders, typed, taken):
     assert sliders.k.preprocess(typed) == taken
-    assert sliders.k.get_block_name() == "slider"
