@@ -87,7 +87,7 @@ function clipped(ctx, panel, box, paintInside) {
   ctx.save(); ctx.beginPath(); ctx.rect(left, top, box.side, box.high); ctx.clip(); paintInside(left, top); ctx.restore();
 }
 function titleOf(panel) {
-  if (state.one) return "The classifier's space, which is its memory's too";
+  if (state.one) return "The classifier's space";
   const epoch = state.epoch === null ? '' : state.epoch ? `, after epoch ${state.epoch}` : ', before the training';
   if (panel === 1 || state.morph === 1) return "Student's space (x)" + epoch;
   return state.morph ? `${Math.round(100 * state.morph)} % of the way from z to x` : "Teacher's space (z)";

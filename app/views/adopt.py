@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from .train import TrainView
 
 ABOUT = """Any sequence classifier that was fine-tuned with Hugging Face transformers answers here **as it did**. Its
-train rows become its memory: you see which of them lie behind an answer, and you can edit them. It takes a minute or
-two for 1,000 rows.
+train rows become its memory: you see which of them lie behind an answer, and you can edit them. Rows
+that it never saw choose the weights and score: one half each, unless you give more of these, which then choose alone.
+It takes a minute or two for 1,000 rows.
 """
-SEEN = "The rows that it learnt from: its memory"
-UNSEEN = "Rows that it never saw: they choose the weights, and score"
-MORE = "More such rows, to choose on (without them, half of the rows above choose, and leave the score)"
+SEEN = "Rows that it learnt from"
+UNSEEN = "Rows that it never saw"
+MORE = "More of these (optional)"
 
 
 class AdoptForm:
