@@ -123,6 +123,15 @@ def test_a_row_that_the_teacher_labelled_says_so(explanation):
     assert [row[2] for row in rows] == [near.label + end for near, end in zip(neighbours, ends, strict=True)]
 
 
+def test_a_row_that_a_person_added_or_relabelled_says_whose_its_label_is(gadget_model):
+    html = neighbour_table(gadget_model.explain("the shiny gadget hums"))
+    edited = gadget_model.memory.rows["edited"] != ""
+    assert html.count("<small>your label</small>") == sum(
+        bool(edited[one.number]) for key in gadget_model.explain("the shiny gadget hums").keys for one in key.neighbours
+    )
+    assert "your label" in html
+
+
 def test_the_soft_label_is_drawn_as_bars_as_long_as_its_probabilities(explanation):
     key = explanation.keys[0]
     neighbour = replace(key.neighbours[0], soft_labels=np.asarray([0.6, 0.4, 0.001]))
