@@ -53,7 +53,7 @@ def pixels(page, places):
     """The red, green, blue and alpha of some pixels of the canvas, (N, 4)."""
     script = """(canvas, places) => places.map(([x, y]) => {
         const ratio = window.devicePixelRatio || 1;
-        return [...canvas.getContext('2d').getImageData(Math.round(x * ratio), Math.round(y * ratio), 1, 1).data];
+        return [...canvas.getContext('2d').getImageData(Math.floor(x * ratio), Math.floor(y * ratio), 1, 1).data];
     })"""
     return np.asarray(page.locator(MAPS).evaluate(script, np.asarray(places).tolist()))
 
@@ -98,6 +98,9 @@ def test_a_point_has_its_values_colour_of_the_legend(page, spread, column):
     wanted = point_colours(points_of(spread), column)
     assert shown_legend(page).items() <= {(name, shade.lower()) for name, shade in wanted.legend}
     points, found = plain(page, 126)
+    known = wanted.codes[points] < len(wanted.legend) - 1  # the others are paler; a line over one may look as bright
+    points, found = points[known], found[known]
+    assert len(points) >= 5
     shades = [wanted.legend[code][1] for code in wanted.codes[points]]
     np.testing.assert_allclose(found[:, :3], [rgb(shade) for shade in shades], atol=2)
 
