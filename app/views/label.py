@@ -112,8 +112,8 @@ class LabelView:
         self.menu, self.name, self.edits = menu, name, edits
         self.log, self.line = gr.State(None), gr.State({})
         gr.Markdown(
-            "Open texts without labels, such as a log of what people wrote. First come those on which student, keys "
-            "and classes disagree most, or that no memory is near. A label that you give is a memory at once, "
+            "Open texts without labels, such as a log of what people wrote. First come those whose answer is in doubt "
+            "between two classes, or that no memory is near. A label that you give is a memory at once, "
             "without training, for you alone, until you save it as a version."
         )
         with gr.Row():
