@@ -68,9 +68,9 @@ def marked_words(
     if not isinstance(of_model, TextKey):
         return [], None
     neighbours = next(part for part in explanation.keys if part.name == key).neighbours
-    texts = [neighbour.text for neighbour in neighbours]
-    own, others = shared_words(of_model, in_one_line(explanation.text), texts)
-    return own, {neighbour.number: spans for neighbour, spans in zip(neighbours, others, strict=True)}
+    texts, numbers = zip(*((neighbour.text, neighbour.number) for neighbour in neighbours), strict=True)
+    own, others = shared_words(of_model, explanation.text, texts, model.memory.keys[key][list(numbers)])
+    return own, dict(zip(numbers, others, strict=True))
 
 
 def asked_text(model: "rk.ReAugKDClassifier", text: str, text_pair: str = "") -> "EncodedTexts":

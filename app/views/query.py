@@ -117,10 +117,10 @@ class QueryView:
             with gr.Column(elem_id="query-asked", min_width=320):
                 self._place_text()
                 with gr.Row():
-                    with gr.Column(scale=5, min_width=320):
+                    with gr.Column(min_width=320):
                         self.message = gr.HTML(visible=False, elem_id="message")
                         self.answer = gr.HTML(elem_id="answer", js_on_load=READ_ALOUD, apply_default_css=False)
-                    with gr.Column(scale=6, min_width=320):
+                    with gr.Column(min_width=320):
                         self._place_neighbours()
             with gr.Column(elem_id="query-map", scale=0, min_width=300):
                 maps.small.render()

@@ -34,7 +34,7 @@ def cells(table):
 def shown(written):
     """What a reader sees: the cells of each class, those of each part, and the sum."""
     of_parts, of_classes = written.split('class="answer-bars"')
-    said = html.unescape(re.search('class="sum">(.*)</p>', written).group(1))
+    said = html.unescape(re.search('class="sum">(.*)</span></caption>', written).group(1))
     *parts, whole = cells(of_parts)
     assert whole[0] == "answer"
     assert said.split(": ", 1)[1].startswith(whole[-1])

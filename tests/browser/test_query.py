@@ -1,13 +1,15 @@
 """What the page Query shows where the memory sways an answer."""
 
+import re
 import threading
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from phone import PHONE
 from playwright.sync_api import expect
 
-from app.parts.answer_bars import what_happened
+from app.parts.answer_bars import SHOWN_CLASSES, what_happened
 from app.views import query as query_view
 from reaugkd.analysis.what_if import WhatIf, explain_what_if
 
@@ -170,3 +172,43 @@ def test_a_slider_that_is_moved_unchecks_its_box_and_a_box_that_is_checked_sets_
         chosen.check()
         expect(box).to_have_value(shown)
         expect(lead).to_have_text(as_trained)
+
+
+def test_text_answer_neighbours_and_map_are_seen_at_once_and_on_a_phone_the_answer_is_under_the_box(page):
+    expect(page.locator("canvas.small-map-canvas")).to_have_attribute("data-points", re.compile("[1-9]"))
+
+    def box(part):
+        return page.locator(part).first.bounding_box()
+
+    def end(part):
+        return box(part)["y"] + box(part)["height"]
+
+    for width, height in ((1440, 900), (1280, 720)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.evaluate("scrollTo(0, 0)")
+        assert box("#answer .gold")["height"] < 30
+        rows = page.locator(BARS).count()
+        lowest = end("#answer .answer-bars") + (SHOWN_CLASSES - rows) * box(BARS)["height"]
+        assert lowest <= height, f"{SHOWN_CLASSES} classes end at {lowest} of {height}"
+        for part in ("#text", "#neighbours tbody tr:nth-child(3)", "canvas.small-map-canvas"):
+            assert end(part) <= height, part
+    page.set_viewport_size(PHONE)
+    page.evaluate("scrollTo(0, 0)")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert end("#header h1") <= box("#model")["y"]
+    assert box("#model input")["width"] > 60
+    assert abs(box("#model input")["y"] - box(".lecture-switch")["y"]) < 20
+    assert end("#examples") <= box("#text")["y"]
+    assert 0 <= box("#answer")["y"] - end("#text") < 20
+    assert end("#answer .answer") <= PHONE["height"]
+    assert end("#answer .answer-bars") <= box("#neighbours")["y"] < end("#neighbours") <= box("#query-map")["y"]
+
+
+def test_a_text_from_right_to_left_is_aligned_to_the_right(page):
+    ask(page, "طعام جيد")
+    assert page.locator("#answer .asked").evaluate("asked => getComputedStyle(asked).direction") == "rtl"
+    box = page.locator("#text textarea")
+    assert box.evaluate("box => [getComputedStyle(box).unicodeBidi, getComputedStyle(box).textAlign]") == [
+        "plaintext",
+        "start",
+    ]
