@@ -221,7 +221,9 @@ class CompareView(RowsView):
             self.first: name,
             **{getattr(self, side): getattr(shown, side) for side in SIDES},
             self.second: gr.Dropdown(self.menu.names(), value=shown.second),
-            self.models: gr.Dropdown(self.menu.names(), value=list(dict.fromkeys([name, *self.menu.names()]))[:MODELS]),
+            self.models: gr.Dropdown(
+                self.menu.names(), value=list(dict.fromkeys([name, *self.menu.names()]))[:MODELS], multiselect=True
+            ),
             self.measured: "",
             self.split: shown.split,
             self.holds: shown.holds,
