@@ -98,13 +98,23 @@ class MemoryPage(RowsPage):
         return (self.sort.removeprefix("-"), self.sort[0] != "-") if self.sort else SORTED_BY[self.show]
 
 
+@cached(2)
+def evidence_of(model: "rk.ReAugKDClassifier") -> pd.DataFrame:
+    """Gather all evidence about each memory, once: most lists are cut from it."""
+    from reaugkd.analysis.memory_audit import memory_table
+
+    return memory_table(judged_rows(model))
+
+
 @cached(8)
 def memories_of(model: "rk.ReAugKDClassifier", show: str) -> pd.DataFrame:
     """List a model's memories by a question about them, once; the last eight lists stay."""
-    from reaugkd.analysis.memory_audit import memories
+    from reaugkd.analysis.memory_audit import memories, shown_memories
 
     if model.evaluation_rows is None:
         return memories(model, None, show)
+    if show in REASONS:
+        return shown_memories(evidence_of(model), show)
     return memories(model, answered_rows(model, "test") if show == LEAKS else judged_rows(model), show)
 
 
@@ -358,7 +368,7 @@ class MemoryView(RowsView):
 
         if self.menu.get(name).evaluation_rows is None:
             return [(show, show) for show in SHOWS]
-        table = memories_of(self.menu.get(name), ALL)
+        table = evidence_of(self.menu.get(name))
         counts = {show: len(shown_memories(table, show)) for show in COUNTED}
         return [(f"{show} {counts[show]:,}" if show in counts else show, show) for show in SHOWS]
 

@@ -195,18 +195,21 @@ def memories(model: "ReAugKDClassifier", answers: "Answers | None", show: str) -
     if show not in SHOWS:
         raise ReAugKDError(f"{show!r} is nothing to show; choose one of {', '.join(SHOWS)}.")
     if show == DUPLICATES:
-        found = near_duplicates(model.memory)
-    elif answers is None:
+        return _first_columns(near_duplicates(model.memory), show)
+    if answers is None:
         if show not in UNJUDGED:
             raise ReAugKDError(
                 f"There are no answers to test rows to tell {show!r} by; choose one of {', '.join(UNJUDGED)}."
             )
         rows = model.memory.rows.reset_index(drop=True)
-        found = shown_memories(rows.assign(number=np.arange(len(rows))), show)
-    elif show == LEAKS:
-        found = _turned(leaks(answers))
-    else:
-        found = shown_memories(memory_table(answers), show)
+        return shown_memories(rows.assign(number=np.arange(len(rows))), show)
+    if show == LEAKS:
+        return _first_columns(_turned(leaks(answers)), show)
+    return shown_memories(memory_table(answers), show)
+
+
+def _first_columns(found: pd.DataFrame, show: str) -> pd.DataFrame:
+    """Put the columns that matter to a question first."""
     first = [name for name in (*FIRST, *REASONS.get(show, ())) if name in found.columns]
     return found[first + [name for name in found.columns if name not in first]]
 
@@ -227,7 +230,8 @@ def shown_memories(table: pd.DataFrame, show: str) -> pd.DataFrame:
         "edited": lambda: table["edited"] != "" if "edited" in table.columns else table["number"] < 0,
     }
     found = table[chosen[show]()] if show in chosen else table
-    return found.sort_values([column, "number"], ascending=[ascending, True], ignore_index=True)
+    found = found.sort_values([column, "number"], ascending=[ascending, True], ignore_index=True)
+    return _first_columns(found, show)
 
 
 def near_duplicates(memory: "Memory") -> pd.DataFrame:
