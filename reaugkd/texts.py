@@ -7,15 +7,16 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, csr_array
-from scipy.sparse.csgraph import connected_components
 
 from reaugkd.errors import ReAugKDError
+
+if TYPE_CHECKING:  # scipy.sparse takes long to import: the page opens first
+    from scipy.sparse import csr_array
 
 MAX_CHARACTERS = 100_000
 OVERLAP = 0.8  # of a sibling's words
@@ -196,6 +197,9 @@ def copies_of(texts: Sequence[Text]) -> NDArray[np.int64]:
     (N,) int64
         The number of the first text that each is a near-copy of, or a near-copy of one; its own where there is none.
     """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     words, _ = _word_matrices(texts, [])
     lengths, pairs = np.diff(words.indptr), []
     step = max(1, COMPARED // max(1, len(texts)))
@@ -279,8 +283,9 @@ def _longest_holders(texts: Sequence[Text]) -> NDArray[np.int64]:
     return numbers[root][np.argsort(numbers)]
 
 
-def _word_matrices(texts: Sequence[Text], others: Sequence[Text]) -> tuple[csr_array, csr_array]:
+def _word_matrices(texts: Sequence[Text], others: Sequence[Text]) -> "tuple[csr_array, csr_array]":
     """Return which words (columns) each text (rows) holds, as ones, for both lists by the same columns."""
+    from scipy.sparse import csr_array
     from sklearn.feature_extraction.text import CountVectorizer
 
     both = csr_array(CountVectorizer(analyzer=_words, dtype=np.int32).fit_transform([*texts, *others]))

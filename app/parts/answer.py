@@ -9,7 +9,7 @@ import pandas as pd
 import reaugkd as rk
 from reaugkd.texts import Text, in_one_line, texts_of
 
-from ..computed import cached
+from ..computed import cached, encoded_rows
 from ..rendering import render
 from .answer_bars import bars_of, what_happened
 from .neighbour_table import marked_pieces
@@ -32,13 +32,12 @@ def example_texts(model: "rk.ReAugKDClassifier") -> list[Text]:
     """Choose texts that the student was not trained on: first one that the memory puts right, then one a class."""
     from reaugkd.analysis.examples import telling_rows
 
-    rows = model.evaluation_rows
-    if rows is None:
+    if model.evaluation_rows is None:
         rows = model.memory.rows.groupby("label", sort=False).head(1)
-    else:
-        rows = rows[rows["split"] == "test"].head(TRIED)
-        rows = rows.iloc[telling_rows(model.answer(model.encode_rows(rows)))]
-    return texts_of(rows.head(EXAMPLES), model.settings.is_pair)
+        return texts_of(rows.head(EXAMPLES), model.settings.is_pair)
+    rows = model.held_out(["test"])  # all, where they are few: the maps need them too
+    encoded = encoded_rows(model, "test") if len(rows) <= TRIED else model.encode_rows(rows.head(TRIED))
+    return [encoded.texts[row] for row in telling_rows(model.answer(encoded))[:EXAMPLES]]
 
 
 @cached(4)

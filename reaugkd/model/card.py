@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from reaugkd.method.pool import Pool
 
 if TYPE_CHECKING:
+    from reaugkd.method.pool import Pool
     from reaugkd.model.folder import ModelSettings
 
 COLLAPSED = 0.9
@@ -189,7 +190,7 @@ def _verdict(low: float, high: float) -> str:
     return "which is better" if low > 0 else "which is worse" if high < 0 else "which may be chance"
 
 
-def about_memory(pool: Pool, too_few_rows: bool = False) -> dict[str, Any]:
+def about_memory(pool: "Pool", too_few_rows: bool = False) -> dict[str, Any]:
     """Return what ``metrics.json`` says of the choice by which a model answers.
 
     Parameters
