@@ -1,8 +1,9 @@
 """Measure the app: ``python tests/benchmarks/app_speed.py runs/shoptalk [--rows 10000] [--users 20] [--seconds 60]``.
 
 The model's memory is repeated, with a little noise on its keys, until it has so many rows. Printed are the seconds
-until the page is open and has answered, the milliseconds of a query in Python, in the page and for a program, what so
-many users at once get, and how fast the maps are drawn in headless Chromium.
+until the page is open and has answered, the milliseconds of a query in Python, in the page and for a program, the
+seconds until the other pages are filled, what so many users at once get, and how fast the maps are drawn in headless
+Chromium.
 """
 
 import argparse
@@ -40,9 +41,17 @@ MORPH = """() => new Promise(done => {
   next();
 })"""
 
+# A page's tab, what shows that it is filled, and what has to be pressed first.
+PAGES = {
+    "Errors": ("#errors-slices tbody tr", None),
+    "Memory": ("#memory-rows tbody tr", None),
+    "Label": ("#label-answer .answer", "#label-sample"),
+    "Compare": ("#compare-first-answer .answer", None),
+    "Learn": ("#learn-student input", None),
+}
 TYPE = """text => new Promise(done => {
   const box = document.querySelector('#text textarea'), answer = document.querySelector('#answer');
-  const maps = document.querySelector('.map-canvas'), before = maps.dataset.query;
+  const maps = document.querySelector('.small-map-canvas'), before = maps.dataset.query;
   const typed = performance.now();
   const watch = new MutationObserver(() => {
     if (answer.querySelector('.asked')?.textContent !== text || maps.dataset.query === before) return;
@@ -134,7 +143,19 @@ def in_browser(browser, address, start, say):
     for number in range(20):
         times.append(page.evaluate(TYPE, f"{texts[number % 4]} {number}") / 1000)  # without what the driver takes
         page.wait_for_timeout(800)  # a person reads before the next word
-    say(f"a typed query until its answer and its place on the maps are shown: {percentiles(times)}")
+    say(f"a typed query until its answer and its place on the map are shown: {percentiles(times)}")
+    visited(page, say)
+
+
+def visited(page, say):
+    """Open the other pages for the first time."""
+    for title, (filled, pressed) in PAGES.items():
+        start = time.monotonic()
+        page.get_by_role("tab", name=title, exact=True).click()
+        if pressed:
+            page.locator(pressed).click()
+        page.locator(filled).first.wait_for(state="attached", timeout=300_000)
+        say(f"{title} filled for the first time: {time.monotonic() - start:.1f} s")
 
 
 def by_programs(address, texts, count, seconds, say):
