@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from reaugkd.method.pool import Pool
-
 if TYPE_CHECKING:
     from reaugkd.method.pool import Pool
     from reaugkd.model.folder import ModelSettings
