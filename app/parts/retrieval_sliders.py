@@ -54,7 +54,8 @@ def bounded(slider: gr.Slider, payload: float | None) -> float:
     return _preprocess(slider, min(max(number, slider.minimum), slider.maximum))
 
 
-# In place: of a class of its own Gradio writes an interface file beside its source.
+# In place, for all sliders: of a class of its own Gradio writes an interface file beside its source, and what is set on
+# one slider is lost where a page updates it, since Gradio then makes another of its class for this visitor.
 gr.Slider.preprocess = bounded  # type: ignore[method-assign, assignment]
 
 
