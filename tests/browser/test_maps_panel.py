@@ -60,7 +60,7 @@ def test_a_point_under_the_pointer_is_read_and_a_click_opens_it_with_its_neighbo
     expect(page.locator("#answer .asked")).to_have_text(asked)
     expect(page.locator("#text textarea")).to_have_value(asked)
     expect(page.locator("#text")).to_be_in_viewport(ratio=1)
-    expect(page.locator("#answer .answer")).to_be_in_viewport(ratio=1)
+    expect(page.locator("#answer p.answer")).to_be_in_viewport(ratio=1)
 
 
 def test_the_keyboard_goes_through_the_points_opens_one_and_clears_the_selection(page):

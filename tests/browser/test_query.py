@@ -200,7 +200,7 @@ def test_text_answer_neighbours_and_map_are_seen_at_once_and_on_a_phone_the_answ
     assert abs(box("#model input")["y"] - box(".lecture-switch")["y"]) < 20
     assert end("#examples") <= box("#text")["y"]
     assert 0 <= box("#answer")["y"] - end("#text") < 20
-    assert end("#answer .answer") <= PHONE["height"]
+    assert end("#answer p.answer") <= PHONE["height"]
     assert end("#answer .answer-bars") <= box("#neighbours")["y"] < end("#neighbours") <= box("#query-map")["y"]
 
 
