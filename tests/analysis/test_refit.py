@@ -148,7 +148,7 @@ def test_where_the_validation_rows_were_too_few_figures_and_card_say_just_that(t
     for model in (toy_model, refit_pool(toy_model)):
         words, memory = shown(model)
         assert (memory["too_few_rows"], memory["retrieval_weight"]) == (True, 0)
-        assert words.startswith("no weight could be chosen, one seed (0).")
+        assert words.startswith("no weight could be chosen on the validation rows, one seed (0).")
         assert words.endswith("too few validation rows to tell whether the memory pays: the student answers alone.")
     monkeypatch.setattr(choice, "FEWEST_VALIDATION", 24)
     words, memory = shown(refit_pool(toy_model))
