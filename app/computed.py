@@ -5,8 +5,10 @@ from threading import Condition
 from typing import TYPE_CHECKING, TypeVar
 
 import cachetools
+import pandas as pd
 
 import reaugkd as rk
+from reaugkd.analysis.memory_questions import LEAKS, REASONS
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.analysis.edits import Patch
@@ -58,6 +60,31 @@ def encoded_halves(model: "rk.ReAugKDClassifier") -> "tuple[EncodedTexts, Encode
     from reaugkd.analysis.edit_effects import halves
 
     return halves(encoded_rows(model, "test"))
+
+
+def judged_rows(model: "rk.ReAugKDClassifier") -> "Answers":
+    """Answer the half of the test rows that edits are judged on."""
+    return model.answer(encoded_halves(model)[0])
+
+
+@cached(2)
+def evidence_of(model: "rk.ReAugKDClassifier") -> pd.DataFrame:
+    """Gather all evidence about each memory, once: most lists are cut from it."""
+    from reaugkd.analysis.memory_audit import memory_table
+
+    return memory_table(judged_rows(model))
+
+
+@cached(8)
+def memories_of(model: "rk.ReAugKDClassifier", show: str) -> pd.DataFrame:
+    """List a model's memories by a question about them, once; the last eight lists stay."""
+    from reaugkd.analysis.memory_audit import memories, shown_memories
+
+    if model.evaluation_rows is None:
+        return memories(model, None, show)
+    if show in REASONS:
+        return shown_memories(evidence_of(model), show)
+    return memories(model, answered_rows(model, "test") if show == LEAKS else judged_rows(model), show)
 
 
 @cached(4)

@@ -14,9 +14,8 @@ from reaugkd.analysis.memory_questions import WRONG
 from reaugkd.errors import ReAugKDError, read_named, require
 from reaugkd.texts import check_texts, words_read
 
-from .computed import SPLITS, answered_rows, encoded_rows, import_analysis
+from .computed import SPLITS, answered_rows, encoded_rows, import_analysis, judged_rows, memories_of
 from .menu import ModelMenu
-from .views.memory import judged_rows, memories_of
 
 MOST_ROWS = 1_000
 MOST_TEXTS = 256

@@ -100,7 +100,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
         for key, (tab, view) in views.items():
             if key != "query":
                 _fill_when_opened(tab, view, name, chosen, opened)
-        views["memory"][1].lead_to_training(views["train"][1], tabs)
+        views["memory"][1].train_set.lead_to_training(views["train"][1], tabs)
         linkable = {key: views[key][1] for key in ("query", "errors", "memory", "compare")}
         views["label"][1].to_memory.click(lambda: gr.Tabs(selected="memory"), None, tabs, **AT_ONCE)
         _ask_on_query(views["errors"][1], query, tabs, opened)

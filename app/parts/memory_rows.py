@@ -1,16 +1,21 @@
 """The list of memories: a table whose rows can be opened, ticked, sorted and edited by keys."""
 
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import gradio as gr
 import numpy as np
 import pandas as pd
 
+import reaugkd as rk
+from reaugkd.texts import row_in_one_line
+
 from ..rendering import render
 from ..scripts import source
-from .row_table import MAX_ROWS
+from .row_table import MAX_ROWS, whose_label
 
+NOT_OPENED = "<p>Click a row to edit it, or tick several.</p>"
 TEXTS = ("text", "text_pair", "other_text", "other_text_pair")
 
 
@@ -44,6 +49,28 @@ def rows_html(rows: pd.DataFrame, edits: Mapping[int, str], sorted_by: str, asce
         sorted_by=sorted_by,
         ascending=ascending,
         drawn=time.monotonic_ns(),
+    )
+
+
+def opened_html(model: "rk.ReAugKDClassifier", numbers: Sequence[int]) -> str:
+    """Show the memory that is chosen, or say how many are."""
+    if not numbers:
+        return NOT_OPENED
+    memory = model.memory
+    if len(numbers) > 1:
+        labels = Counter(memory.rows["label"].iloc[list(numbers)]).most_common()
+        return render("ticked", count=len(numbers), labels=labels)
+    row = memory.rows.iloc[numbers[0]]
+    soft_labels = None if row.get("edited") or row.get("labelled_by") else memory.soft_labels[numbers[0]]
+    return render(
+        "memory",
+        id=row["id"],
+        text=row_in_one_line(row),
+        whose=whose_label(row),
+        label=row["label"],
+        is_adopted=model.settings.is_adopted,
+        teacher=None if soft_labels is None else memory.classes[int(soft_labels.argmax())],
+        probability=0 if soft_labels is None else soft_labels.max(),
     )
 
 

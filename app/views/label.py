@@ -18,12 +18,12 @@ from ..menu import ModelMenu
 from ..parts.answer import answer_html
 from ..parts.column_boxes import guessed_columns
 from ..parts.neighbour_table import neighbour_table
+from ..parts.pending_edits import PendingEdits, model_and_patch, with_pending
 from ..parts.problem import READ_ALOUD, problem_html
 from ..parts.row_table import row_table
 from ..parts.save_button import SaveButton
 from ..rendering import render
 from ..scripts import source
-from .memory import PendingEdits, pending_patch
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.analysis.comparison import Comparison
@@ -222,8 +222,7 @@ class LabelView:
     def _label(self, name: str, edits: PendingEdits, log: Log, label: str) -> Updates:
         from reaugkd.analysis.edits import additions, check_patch
 
-        model = self.menu.get(name)
-        patch, _ = pending_patch(edits, name, model)
+        model, patch = model_and_patch(self.menu, name, edits)
         try:
             if not label:
                 raise ReAugKDError("There is no label to give; choose a class, or write a new one.")
@@ -239,12 +238,12 @@ class LabelView:
         if not log.done:
             return gr.skip()
         *done, last = log.done
-        text, (patch, _) = self._texts(name, log).texts[last], pending_patch(edits, name, self.menu.get(name))
+        text, (_, patch) = self._texts(name, log).texts[last], model_and_patch(self.menu, name, edits)
         kept = tuple(edit for edit in patch if edit.edit != "add" or text_of_row(vars(edit)) != text)
         return self._edited(name, edits, kept, replace(log, done=tuple(done), row=last))
 
     def _edited(self, name: str, edits: PendingEdits, patch: "Patch", log: Log) -> Updates:
-        edits = {**edits, name: [edit.as_dict() for edit in patch]}
+        edits = with_pending(edits, name, patch)
         return {self.edits: edits, **self._drawn(name, edits, log)}
 
     def _texts(self, name: str, log: Log) -> "EncodedTexts":
@@ -252,8 +251,7 @@ class LabelView:
 
     def _drawn(self, name: str, edits: PendingEdits, log: Log) -> Updates:
         """Show how far the log is labelled, and the text to ask next."""
-        model = self.menu.get(name)
-        patch, _ = pending_patch(edits, name, model)
+        model, patch = model_and_patch(self.menu, name, edits)
         try:
             encoded, left_out = texts_of_log(model, log.path, log.columns)
             queue = queue_of(model, patch, log.path, log.columns)
@@ -306,10 +304,9 @@ class LabelView:
         self, name: str, edits: PendingEdits, log: Log | None, line: dict[int, tuple[float, float, float]]
     ) -> Any:
         """Measure what the pending edits gain on the test rows, a point of the line for each label."""
-        model = self.menu.get(name)
+        model, patch = model_and_patch(self.menu, name, edits)
         if log is None or model.evaluation_rows is None:
             return gr.skip()
-        patch, _ = pending_patch(edits, name, model)
         labelled, gained = len(labels_in(patch, self._texts(name, log).table)), gain_of(model, patch)
         line = {count: of for count, of in {0: NO_GAIN, **line}.items() if count < labelled} | {
             labelled: gained.difference
@@ -337,9 +334,9 @@ class LabelView:
 
     def _save(self, path: Path, name: str, edits: PendingEdits, log: Log | None) -> None:
         """Write the labelled texts with the columns that they came with, and their labels."""
-        model, texts = self.menu.get(name), pd.DataFrame(columns=["text", "label"])
+        texts = pd.DataFrame(columns=["text", "label"])
         if log is not None:
             table = self._texts(name, log).table
-            labels = labels_in(pending_patch(edits, name, model)[0], table)
+            labels = labels_in(model_and_patch(self.menu, name, edits)[1], table)
             texts = table.loc[list(labels)].drop(columns="copies").assign(label=list(labels.values()))
         texts.to_csv(path, index=False)

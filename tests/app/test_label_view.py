@@ -8,8 +8,8 @@ import pytest
 
 from app.menu import ModelMenu
 from app.model_job import ModelJob
+from app.parts.pending_edits import pending_patch
 from app.views.label import LabelView, Log, gain_of, labels_in, queue_of
-from app.views.memory import pending_patch
 from reaugkd.analysis.comparison import compare
 from reaugkd.analysis.edits import apply_patch
 from reaugkd.errors import ReAugKDError

@@ -1,0 +1,178 @@
+"""The list of the page Memory: which memories it holds by a question about them, and in which order."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+
+from reaugkd.analysis import memory_questions as lists
+from reaugkd.errors import ReAugKDError
+from reaugkd.plots.links import PageState
+
+from ..computed import evidence_of, memories_of
+from ..listening import ALL_ROWS, LATEST, Updates, listen
+from ..menu import ModelMenu
+from ..parts.maps_panel import MapsPanel
+from ..parts.memory_rows import place_rows, rows_html
+from ..parts.problem import problem_html
+from ..parts.row_table import listed_html
+from ..parts.save_button import SaveButton
+from ..rendering import render
+from .rows import RowsPage, RowsView
+
+NOT_LISTED = "<p class='empty'>No memory is on this list.</p>"
+KEYS = (
+    "Keys: <kbd>↑</kbd> <kbd>↓</kbd> next row, <kbd>space</kbd> ticks it, <kbd>1</kbd> to <kbd>9</kbd> give the class "
+    "of that place in the menu, <kbd>Delete</kbd> removes, <kbd>u</kbd> takes the last edit back."
+)
+WHY = {
+    lists.WRONG: (
+        "Its neighbours and its embedding, without the label, give it at most half of what its class usually gets."
+    ),
+    lists.HARMFUL: "It makes the right class of test rows less likely; at most a tenth of the list does so by chance.",
+    "most used": "The weight of each in the answers to test rows.",
+    "never used": "No test row finds them.",
+    "edited": "Edited and saved in an earlier version.",
+    lists.DUPLICATES: "They share four fifths of their words with another memory.",
+    lists.LEAKS: "They share four fifths of their words with a test row: its answer proves little.",
+    lists.ALL: "Every memory; a click on a column sorts by it.",
+}
+
+
+@dataclass(frozen=True)
+class MemoryPage(RowsPage):
+    """Which memories the page lists; ``rows`` are those that are selected on the maps.
+
+    Parameters
+    ----------
+    show : str
+        One of :data:`reaugkd.analysis.memory_questions.SHOWS`.
+    sort : str
+        The column by which a click sorted the list, after a minus if its highest value comes first; empty for the
+        order of the list itself.
+    edited : dict of int to str
+        What the pending edits make of rows of the memory, in a word.
+    """
+
+    show: str = lists.WRONG
+    sort: str = ""
+    edited: dict[int, str] = field(default_factory=dict)
+    __hash__ = RowsPage.__hash__
+
+    @property
+    def sorted_by(self) -> tuple[str, bool]:
+        """The column that the list is sorted by, and whether its lowest value comes first."""
+        return (self.sort.removeprefix("-"), self.sort[0] != "-") if self.sort else lists.SORTED_BY[self.show]
+
+
+class MemoryList(RowsView):
+    """The part of a page over the memory that lists it."""
+
+    view = "memory"
+    number = "number"
+
+    def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel, linked: gr.State) -> None:
+        super().__init__(menu, name, maps, linked)
+        options: dict[str, Any] = {"show_label": False, "container": False, "elem_id": "show"}
+        self.show = gr.Radio(list(lists.SHOWS), value=lists.WRONG, label="Which memories?", **options)
+
+    def _place_list(self, **buttons: str) -> None:
+        del buttons
+        small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 160}
+        bare: dict[str, Any] = {"show_label": False, "container": False, "max_lines": 1, "min_width": 150}
+        self.chosen = gr.HTML(elem_id="memory-chosen")
+        with gr.Row(elem_id="memory-above"):
+            self.holds = gr.Textbox("", label="Text holds", placeholder="Text holds …", elem_id="memory-holds", **bare)
+            self.buttons = {"maps": gr.Button("Select on the maps", elem_id="memory-maps", **small)}
+            self.save = SaveButton("Save as CSV", "memory.csv", "memory-save", **small)
+        self.rows = place_rows("memory-rows")
+        gr.HTML(KEYS, elem_id="memory-keys")
+        self.listed = [self.shown, self.chosen, self.rows]
+
+    def _wire_list(self, typed: Callable[[Any], Updates] | None = None) -> None:
+        listen(self, self.show.input, self._show, self.listed, **ALL_ROWS)
+        listen(self, self.rows.sort, self._sort, self.listed, **LATEST)
+        super()._wire_list(typed)
+
+    def _asked(self, name: str, linked: PageState, selected: list[int]) -> MemoryPage:
+        """Return what a link asks for, or else the usual list."""
+        rows, asked = self._rows_among(name, selected), linked.asked_of("memory", name).of_view
+        show = lists.RENAMED.get(asked.get("show", ""), asked.get("show"))
+        listed = {"show": show} if show in lists.SHOWS else self._usual(name, rows)
+        return MemoryPage(name, rows, holds=asked.get("holds", ""), **listed)
+
+    def _counted(self, name: str) -> list[tuple[str, str]]:
+        """Return the lists with how many rows each has, where that takes no search of its own."""
+        from reaugkd.analysis.memory_audit import shown_memories
+
+        if self.menu.get(name).evaluation_rows is None:
+            return [(show, show) for show in lists.SHOWS]
+        table = evidence_of(self.menu.get(name))
+        counts = {show: len(shown_memories(table, show)) for show in lists.COUNTED}
+        return [(f"{show} {counts[show]:,}" if show in counts else show, show) for show in lists.SHOWS]
+
+    def _linked(self, shown: MemoryPage) -> dict[str, Any]:
+        is_usual = shown.show == self._usual(shown.name, shown.rows)["show"]
+        return {"of_view": {"show": "" if is_usual else shown.show, "holds": shown.holds}}
+
+    def _usual(self, name: str, rows: list[int]) -> dict[str, Any]:
+        """Return the list at first: what looks wrong, or where nothing does, what is doubted most."""
+        model = self.menu.get(name)
+        if rows or model.evaluation_rows is None:
+            return {"show": lists.ALL, "sort": ""}
+        return (
+            {"show": lists.WRONG, "sort": ""}
+            if len(memories_of(model, lists.WRONG))
+            else {"show": lists.ALL, "sort": "-doubt"}
+        )
+
+    def _rows_among(self, name: str, points: list[int]) -> list[int]:
+        """Return the memories among points, which stand first among these."""
+        return [point for point in points if point < len(self.menu.get(name).memory)]
+
+    def _every_row(self, shown: MemoryPage) -> pd.DataFrame:
+        return memories_of(self.menu.get(shown.name), shown.show).set_index("number")
+
+    def _found(self, shown: MemoryPage) -> pd.DataFrame:
+        found, (column, ascending) = super()._found(shown), shown.sorted_by
+        return found.sort_values(column, ascending=ascending, kind="stable") if shown.sort else found
+
+    def _words(self, shown: MemoryPage) -> list[str]:
+        return [shown.show, *super()._words(shown)]
+
+    def _drawn(self, shown: MemoryPage) -> Updates:
+        return {self.show: shown.show, **self._listed(shown)}
+
+    def _show(self, shown: MemoryPage, show: str) -> Updates:
+        return self._listed(replace(shown, show=show, sort=""))
+
+    def _listed(self, shown: MemoryPage) -> Updates:
+        """List memories with what the pending edits make of them, and say why the list holds them."""
+        try:
+            rows = self._found(shown)
+        except ReAugKDError as error:
+            return {self.shown: shown, self.chosen: problem_html(error), self.rows: ""}
+        if shown.show in lists.REASONS:  # the file has all columns
+            first = ("number", "text", "text_pair", "label", "labelled_by", *lists.REASONS[shown.show])
+            listed = rows[[name for name in first if name in rows.columns]]
+        else:
+            listed = rows
+        return {
+            self.shown: shown,
+            self.chosen: listed_html(", ".join(self._words(shown)), len(rows))
+            + render("why_listed", why=WHY[shown.show]),
+            self.rows: rows_html(listed, shown.edited, *shown.sorted_by) if len(rows) else NOT_LISTED,
+        }
+
+    def _sort(self, event: gr.EventData, shown: MemoryPage) -> Updates:
+        """Sort by a column, the other way round by a second click; figures have their highest value first."""
+        column, ascending = shown.sorted_by
+        rows = self._every_row(shown)
+        is_figure = event.column != self.number and pd.api.types.is_numeric_dtype(rows.get(event.column))
+        descending = ascending if column == event.column else is_figure
+        return self._listed(replace(shown, sort="-" * descending + event.column))
+
+    def _show_on_maps(self, shown: MemoryPage) -> Updates:
+        return self.maps.show_points(shown.name, self._found(shown)["number"].unique().tolist())
