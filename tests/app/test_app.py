@@ -160,7 +160,7 @@ def test_texts_and_names_are_shown_as_text(toy_model, changed_model):
     job = ModelJob("nowhere")
     job.is_training, job.finished, job.progress = True, [NASTY], Progress(NASTY, 1, 2)
     for shown, times in (
-        (answer_html(answer), 6),  # text, label, sentence, class, what the parts are of, and sum
+        (answer_html(answer), 5),  # text, label, sentence, class, and what the parts are of, with their sum
         (about_html(model), 2),
         (status_html(job), 3),  # what is done, and what goes on with its bar
         (problem_html(ReAugKDError(NASTY)), 1),
