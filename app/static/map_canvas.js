@@ -489,7 +489,8 @@ on('sides', 'click', event => {
 });
 new ResizeObserver(() => draw()).observe(place);
 new MutationObserver(redraw).observe(document.body, {attributeFilter: ['class']});
-/* For tests: where a point is drawn, in pixels of the canvas. */
+/* For tests: the points without marks, and where a point is drawn, in pixels of the canvas. */
+canvas.points = base;
 canvas.positionOf = (point, panel) => project(placeOf(point, panel), panel, size());
 watch('value', receive);
 receive();

@@ -49,12 +49,12 @@ def positions(page, count, panel=0):
     return np.asarray(page.locator(MAPS).evaluate(script))
 
 
-def pixels(page, places):
-    """The red, green, blue and alpha of some pixels of the canvas, (N, 4)."""
-    script = """(canvas, places) => places.map(([x, y]) => {
+def pixels(page, places, drawn="canvas"):
+    """The red, green, blue and alpha of some pixels of the canvas, or of its points without marks, (N, 4)."""
+    script = f"""(canvas, places) => places.map(([x, y]) => {{
         const ratio = window.devicePixelRatio || 1;
-        return [...canvas.getContext('2d').getImageData(Math.floor(x * ratio), Math.floor(y * ratio), 1, 1).data];
-    })"""
+        return [...{drawn}.getContext('2d').getImageData(Math.floor(x * ratio), Math.floor(y * ratio), 1, 1).data];
+    }})"""
     return np.asarray(page.locator(MAPS).evaluate(script, np.asarray(places).tolist()))
 
 
@@ -84,9 +84,9 @@ def wait_for_paint(page):
 
 
 def plain(page, count, panel=0):
-    """Numbers and pixels of the points that nothing else is drawn over, such as a line to a neighbour."""
+    """Numbers and pixels of the points that no other covers, without marks such as a line to a neighbour."""
     points = alone(page, count, panel)
-    found = pixels(page, positions(page, count, panel)[points])
+    found = pixels(page, positions(page, count, panel)[points], "canvas.points")
     clean = np.isin(found[:, 3], [*LIT, *DIM])
     assert clean.sum() >= 5
     return points[clean], found[clean]

@@ -359,7 +359,7 @@ def test_what_changes_beside_the_keyboard_is_read_aloud(page):
     expect(page.locator("#answer [role=status] p.answer")).to_be_visible()
     expect(page.locator("#answer .answer-bars")).to_have_attribute("aria-live", "off")
     expect(page.locator("#maps .map-tip")).to_have_attribute("aria-live", "polite")
-    page.get_by_role("tab", name="Train").click()
+    page.get_by_role("tab", name="Train", exact=True).click()
     expect(
         page.locator("#train-status [role=status]")
     ).not_to_be_empty()  # of a training that another test began, or none

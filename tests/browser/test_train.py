@@ -73,7 +73,7 @@ def test_a_file_is_trained_on_watched_cancelled_gone_on_with_and_asked(
 ):
     address = serve_model(toy_model)
     page = open_page(address)
-    page.get_by_role("tab", name="Train").click()
+    page.get_by_role("tab", name="Train", exact=True).click()
     expect(page.locator("#train-status")).to_contain_text("Nothing is being trained")
     expect(page.locator("#train-name input, #train-name textarea")).to_have_value("mine")
     page.get_by_label("a file of mine").check()
@@ -102,7 +102,7 @@ def test_a_file_is_trained_on_watched_cancelled_gone_on_with_and_asked(
     expect(other.locator(ROWS).first).to_be_visible()
     other.locator("#text textarea").fill("iron and steel")
     expect(other.locator("#answer .asked")).to_have_text("iron and steel")
-    other.get_by_role("tab", name="Train").click()
+    other.get_by_role("tab", name="Train", exact=True).click()
     expect(other.locator("#train-status")).to_contain_text("✓ Projection head")
     expect(other.locator("#train-start")).to_be_disabled()  # one training at a time
     page.locator("#train-cancel").click()
@@ -116,7 +116,7 @@ def test_a_file_is_trained_on_watched_cancelled_gone_on_with_and_asked(
     expect(page.locator("#train-epochs")).to_contain_text("after epoch 3")
     choose_model(page, "reviews")
     page.get_by_role("tab", name="Query").click()
-    expect(page.locator("#about")).to_contain_text("Task reviews: 3 classes")
+    expect(page.locator("#about")).to_contain_text("Task reviews, 3 classes")
     page.locator("#text textarea").fill("plum and pear")
     expect(page.locator("#answer .asked")).to_have_text("plum and pear")
     page.get_by_role("tab", name="Memory").click()
@@ -127,7 +127,7 @@ def test_a_file_is_trained_on_watched_cancelled_gone_on_with_and_asked(
     expect(page.locator("#memory-chosen b")).to_have_text("1")
     page.locator("#memory-rows").get_by_text(further[0], exact=True).first.click()
     expect(page.locator("#picked-memory")).to_contain_text("Labelled by the teacher")
-    page.get_by_role("tab", name="Train").click()
+    page.get_by_role("tab", name="Train", exact=True).click()
     expect(page.locator("#train-preview")).to_contain_text("review")
     page.locator("#train-start").click()
     expect(page.locator("#train-message")).to_contain_text("is there already; choose another name")
@@ -143,7 +143,7 @@ def test_a_file_of_pairs_with_its_own_test_rows_is_trained_on_as_the_boxes_say(
     pairs[:36].to_csv(tmp_path / "pairs.csv", index=False)
     pairs[36:].to_csv(tmp_path / "held.csv", index=False)
     found, page = asked(), open_page(address)
-    page.get_by_role("tab", name="Train").click()
+    page.get_by_role("tab", name="Train", exact=True).click()
     page.get_by_label("a file of mine").check()
     page.locator("#train-file input[type=file]").set_input_files(tmp_path / "pairs.csv")
     expect(page.locator("#train-about")).to_contain_text("Rows: 36. Labels: 2.")
@@ -180,7 +180,7 @@ def test_a_data_set_by_name_is_trained_on_by_the_columns_that_one_names(
     rows[::2].to_csv(tmp_path / "requests" / "train.csv", index=False)
     rows[1::2].to_csv(tmp_path / "requests" / "test.csv", index=False)
     page = open_page(address)
-    page.get_by_role("tab", name="Train").click()
+    page.get_by_role("tab", name="Train", exact=True).click()
     expect(page.locator("#train-hub")).to_have_count(0)
     page.get_by_label("a data set of the hub").check()
     expect(page.locator("#train-file")).to_have_count(0)
@@ -203,7 +203,7 @@ def test_a_data_set_by_name_is_trained_on_by_the_columns_that_one_names(
 
 def test_the_shipped_task_is_trained_as_the_page_says(open_page, address, asked):
     found, page = asked(), open_page(address)
-    page.get_by_role("tab", name="Train").click()
+    page.get_by_role("tab", name="Train", exact=True).click()
     wait_until_filled(page)
     expect(page.get_by_label("shoptalk, which is shipped")).to_be_checked()
     page.locator("#train-seed input").fill("7")
@@ -232,7 +232,7 @@ def test_what_cannot_be_trained_on_is_told_in_a_sentence(open_page, serve_model,
 
     def opened(source):
         page = open_page(address)
-        page.get_by_role("tab", name="Train").click()
+        page.get_by_role("tab", name="Train", exact=True).click()
         wait_until_filled(page)
         page.get_by_label(source).check()
         expect(page.locator("#train-text-column")).to_be_visible()  # the source's boxes come with its teachers
