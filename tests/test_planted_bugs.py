@@ -53,7 +53,7 @@ PLANTED = {
     },
     "05_errors_and_repairs": {
         "McNemar's test by hand": "spoil(comparison, 'mcnemar', lambda p_value: p_value / 2)",
-        "the doubt by hand": "spoil(memory_audit, 'label_doubts', "
+        "the doubts differ": "spoil(memory_audit, 'label_doubts', "
         "lambda table: table.assign(doubt=3 * table['doubt']))",
         "the share of new classes by hand": "spoil(pool, 'new_share', lambda share: share / 2)",
     },
