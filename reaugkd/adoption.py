@@ -25,7 +25,7 @@ from reaugkd.model.evaluation import answer_keys, measured
 from reaugkd.model.folder import ModelSettings, check_target
 from reaugkd.model.maps import fit_maps
 from reaugkd.networks.sequence_classifier import SequenceClassifier, has_no_names
-from reaugkd.networks.trainer import OnProgress, Progress
+from reaugkd.networks.trainer import OnProgress, Progress, silent
 from reaugkd.networks.weights import find_weights
 from reaugkd.recipe import Recipe
 from reaugkd.tasks.task import SPLIT_SEED, SPLITS, Task, make_task
@@ -95,7 +95,7 @@ def adopt(
     >>> model.settings.is_adopted, list(model.metrics["methods"])[-1]
     (True, 'reaugkd')
     """
-    out, report = check_target(out), on_progress or _nobody
+    out, report = check_target(out), on_progress or silent
     folder = find_weights(classifier, lambda sentence: report(Progress(sentence)))
     student = SequenceClassifier.from_pretrained(folder, max_length=max_length)
     classes, numbers = matched_classes(task.label_names, student.class_names)
@@ -306,7 +306,3 @@ def _settings(
         max_length=student.max_length,
         training={"soft_labels": soft_labels, "chosen_on": half if saw_validation else f"{rows} validation rows"},
     )
-
-
-def _nobody(_: Progress) -> None:
-    """Report to nobody."""

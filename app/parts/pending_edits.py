@@ -9,7 +9,7 @@ import reaugkd as rk
 from reaugkd.errors import ReAugKDError
 from reaugkd.texts import row_in_one_line
 
-from ..computed import edited_model
+from ..computed import cached, edited_model
 from ..menu import ModelMenu
 from ..rendering import render
 
@@ -39,8 +39,9 @@ def with_pending(edits: PendingEdits, name: str, patch: "Patch") -> PendingEdits
     return {**edits, name: [edit.as_dict() for edit in patch]}
 
 
+@cached(2)
 def with_edits(model: "rk.ReAugKDClassifier", patch: "Patch", refit: bool = False) -> "rk.ReAugKDClassifier":
-    """Return a model with pending edits in its memory, and its pool fitted again if asked."""
+    """Return a model with pending edits in its memory, and its pool fitted again if asked, once: it takes seconds."""
     from reaugkd.analysis.refit import refit_pool
 
     return refit_pool(edited_model(model, patch)) if refit else edited_model(model, patch)
