@@ -13,14 +13,12 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
 from typer import Argument, Option
 
 import reaugkd
 from reaugkd.errors import ReAugKDError
-from reaugkd.networks.weights import find_weights
 from reaugkd.recipe import DEFAULT_ENCODER
 
 # torch and transformers take seconds to import, so each command imports what it needs.
@@ -88,6 +86,8 @@ def _on_task(command: Callable[..., None]) -> Callable[..., None]:
 @app.command()
 def weights(name: Annotated[str, Argument(help="Name of a pretrained encoder, or a folder.")]) -> None:
     """Put a pretrained encoder into the cache and print its folder."""
+    from reaugkd.networks.weights import find_weights
+
     typer.echo(find_weights(name, _say))
 
 
@@ -340,7 +340,7 @@ def edit(
 
 
 @app.command()
-def export(
+def train_set(
     model: Annotated[str, Argument(help="Folder of a trained model.")],
     out: Annotated[Path, Option(help="A .csv or .parquet file, or a folder for a `datasets` data set.")],
     patch: Annotated[Path | None, Option(help="JSON Lines file of edits to apply first.")] = None,
@@ -438,6 +438,8 @@ def _print_table(title: str, heads: Iterable[str], rows: Iterable[Iterable[Any]]
 
 def _print_card(card: str) -> None:
     """Print a model card without the header that the hub reads."""
+    from rich.markdown import Markdown
+
     Console().print(Markdown(card.split("---\n", 2)[-1]))
 
 

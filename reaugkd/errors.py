@@ -14,8 +14,6 @@ from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 
-import numpy as np
-
 SHOWN = 80  # characters of a wrong value
 _ALLOWED = {int: Integral, float: Real}
 _IN_WORDS = {
@@ -88,7 +86,9 @@ def read_as(kind: Any, given: Any, where: str = "", default: Any = None) -> Any:
     ReAugKDError
         If it is of another type.
     """
-    given = given.item() if isinstance(given, np.generic) else given
+    given = (
+        given.item() if getattr(given, "ndim", None) == 0 else given
+    )  # the command line's help does not wait for NumPy
     origin, parts = get_origin(kind) or kind, get_args(kind)
     if isinstance(kind, UnionType):
         return None if given is None and NoneType in parts else read_as(parts[0], given, where, default)

@@ -8,8 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from reaugkd.errors import ReAugKDError, check_kinds, require
 
 if TYPE_CHECKING:
@@ -268,8 +266,8 @@ def _names(settings: type) -> list[str]:
 
 
 def _epochs_by_size(rows: int, batch_size: int, few_rows: float, many_rows: float) -> float:
-    share = np.clip(np.log10(rows / 1_000), 0.0, 1.0)
-    enough_steps = np.ceil(MIN_STEPS * batch_size / rows)
+    share = min(max(math.log10(rows / 1_000), 0.0), 1.0)
+    enough_steps = math.ceil(MIN_STEPS * batch_size / rows)
     return float(max(round(few_rows + share * (many_rows - few_rows)), enough_steps))
 
 
