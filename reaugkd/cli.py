@@ -24,6 +24,7 @@ from reaugkd.recipe import DEFAULT_ENCODER
 # torch and transformers take seconds to import, so each command imports what it needs.
 
 SHOWN_NEIGHBOURS = 8  # --json has all
+TRIED_TEXTS = 1_000  # of the memory, whether an export says the same of them
 INTERRUPTED = 130  # the exit status
 
 app = typer.Typer(
@@ -337,6 +338,29 @@ def edit(
     _say(f"Of {len(judging):,} test rows {counts['fixed']} are fixed and {counts['broken']} broken.")
     _say(told_in_words(edited) if out else "The other test rows are not asked before the edits are saved.")
     _say(f"Saved the edited model in {out}." if out else "Nothing was saved; name a folder with --out to save it.")
+
+
+@app.command()
+def export(
+    model: Annotated[str, Argument(help="Folder of a trained model.")],
+    out: Annotated[
+        Path | None, Option(help="Folder for a copy that has the file; the model itself if left out.")
+    ] = None,
+) -> None:
+    """Put the student as an ONNX file into a model: it gives the same answers in less time on a CPU."""
+    from reaugkd.analysis.key_cost import milliseconds
+    from reaugkd.model.folder import check_target
+    from reaugkd.networks.onnx import export_onnx
+
+    target = check_target(out or Path(model))
+    classifier = reaugkd.ReAugKDClassifier.from_pretrained(model)
+    texts, student = classifier.memory.texts[:TRIED_TEXTS], classifier.student
+    student.onnx = None
+    before = milliseconds(classifier, texts[0])["student"]
+    student.onnx = export_onnx(student, texts)
+    after = milliseconds(classifier, texts[0])["student"]
+    classifier.save_pretrained(target)
+    _say(f"Wrote student.onnx into {target}: a text takes the student {after:.1f} ms, by torch {before:.1f} ms.")
 
 
 @app.command()

@@ -86,9 +86,7 @@ def read_as(kind: Any, given: Any, where: str = "", default: Any = None) -> Any:
     ReAugKDError
         If it is of another type.
     """
-    given = (
-        given.item() if getattr(given, "ndim", None) == 0 else given
-    )  # the command line's help does not wait for NumPy
+    given = given.item() if getattr(given, "ndim", None) == 0 else given  # without NumPy, for which help would wait
     origin, parts = get_origin(kind) or kind, get_args(kind)
     if isinstance(kind, UnionType):
         return None if given is None and NoneType in parts else read_as(parts[0], given, where, default)

@@ -1,5 +1,6 @@
 """Bad input ends in one sentence and a status that is not 0; good input prints what was promised."""
 
+import hashlib
 import json
 import os
 import re
@@ -538,6 +539,26 @@ def test_edit_says_first_which_text_that_must_stay_right_it_breaks(run, tmp_path
     status, _, error = run("edit", tmp_path / "model", "--patch", tmp_path / "patch.jsonl")
     assert status == 0, error
     assert "A text that must stay right breaks, metal → fruit: some iron and zinc" in error
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_export_puts_the_student_as_onnx_into_a_model_that_answers_the_same(
+    run, tmp_path, toy_model_folder, toy_model, in_place
+):
+    model, copied = shutil.copytree(toy_model_folder, tmp_path / "model"), tmp_path / "copy"
+    status, _, err = run("export", model, *([] if in_place else ["--out", copied]))
+    target = model if in_place else copied
+    assert status == 0, err
+    assert re.search(r"Wrote student.onnx into .+: a text takes the student [0-9.]+ ms, by torch [0-9.]+ ms.", err)
+    assert (model / "student.onnx").exists() == in_place
+    files = json.loads((target / "reaugkd.json").read_text())["files"]
+    assert files["student.onnx"] == hashlib.sha256((target / "student.onnx").read_bytes()).hexdigest()
+    exported = ReAugKDClassifier.from_pretrained(target)
+    assert exported.student.onnx.session is not None
+    texts = toy_model.held_out(["test"])["text"].tolist()
+    np.testing.assert_allclose(exported.predict_proba(texts), toy_model.predict_proba(texts), atol=1e-5)
+    exported.save_pretrained(tmp_path / "again")
+    assert (tmp_path / "again" / "student.onnx").read_bytes() == (target / "student.onnx").read_bytes()
 
 
 def test_train_set_writes_the_corrected_train_rows(run, tmp_path, toy_model_folder, toy_model):

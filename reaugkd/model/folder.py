@@ -29,6 +29,7 @@ from reaugkd.method.projection import ProjectionHead
 from reaugkd.method.text_key import TextKey
 from reaugkd.model.maps import ProjectionMaps, TrainingEpochs
 from reaugkd.networks.encoders import TextClassifier
+from reaugkd.networks.onnx import OnnxNetwork
 from reaugkd.networks.sequence_classifier import load_student
 from reaugkd.recipe import Recipe
 
@@ -47,6 +48,7 @@ PINNED_FILE = "pinned.parquet"
 MAPS_FILE = "maps.parquet"
 HELD_OUT_MAPS_FILE = "maps_held_out.parquet"
 EPOCHS_FILE = "epochs.parquet"
+ONNX_FILE = "student.onnx"
 PROJECTION_FILE = "projection_head.safetensors"
 TEACHER_FOLDER = "teacher"
 MAPS_COLUMNS = ("teacher_point", "student_point", "student_embedding")  # of the held-out rows the first two
@@ -179,6 +181,7 @@ def read_model(folder: str | Path) -> dict[str, Any]:
         settings = ModelSettings(**about["model"] | {"label_names": tuple(about["model"]["label_names"])})
         load_encoder = partial(TextClassifier.load, max_length=settings.max_length)
         student = load_student(folder, max_length=settings.max_length)
+        student.onnx = optional(ONNX_FILE, OnnxNetwork.load)
         memory = _read_memory(folder / MEMORY_FILE, settings.label_names)
         load_key: dict[str, Callable[[Path], Key]] = {
             ALIGNED: AlignedKey.load,
@@ -295,6 +298,8 @@ def _write_files(model: "ReAugKDClassifier", folder: Path) -> None:
     model.student.encoder.config.id2label = dict(enumerate(known))
     model.student.encoder.config.label2id = {name: number for number, name in enumerate(known)}
     model.student.save(folder)
+    if model.student.onnx is not None:
+        (folder / ONNX_FILE).write_bytes(model.student.onnx.content)
     if model.teacher is not None:
         model.teacher.save(folder / TEACHER_FOLDER)
     if model.projection_head is not None:

@@ -1,11 +1,11 @@
 """Text encoders with a classifier on top: what teacher and student both are."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
@@ -27,6 +27,9 @@ from transformers.utils import logging as hf_logging
 from reaugkd.errors import ReAugKDError, reason
 from reaugkd.networks.weights import read_pooling, write_pooling
 from reaugkd.texts import Text
+
+if TYPE_CHECKING:
+    from reaugkd.networks.onnx import OnnxNetwork
 
 CLASSIFIER_FILE = "classifier.safetensors"
 BATCH_SIZE = 64
@@ -50,6 +53,9 @@ class TextClassifier(nn.Module):
     max_length : int
         Tokens after which a text, or the longer text of a pair, is cut.
     """
+
+    onnx: "OnnxNetwork | None" = None
+    """The same network by :func:`reaugkd.networks.onnx.export_onnx`, which :meth:`encode` runs on the CPU."""
 
     def __init__(
         self,
@@ -190,6 +196,12 @@ class TextClassifier(nn.Module):
         """Keep the word embeddings as pretrained: most of a small encoder's weights, and slow to train."""
         self.encoder.get_input_embeddings().requires_grad_(False)
 
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode, as torch does; a network whose weights will move is not the exported one any more."""
+        if mode:
+            self.onnx = None
+        return super().train(mode)
+
     def forward(self, **tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Encode and classify a batch of tokens.
 
@@ -275,8 +287,11 @@ class TextClassifier(nn.Module):
         """
         hidden = np.zeros((len(texts), self.embedding_width), dtype=np.float32)
         probabilities = np.zeros((len(texts), self.classifier.out_features), dtype=np.float32)
+        run: Callable[..., tuple[Tensor, Tensor]] = self
+        if self.onnx is not None and self.onnx.session is not None and self.classifier.weight.is_cpu:
+            run = self.onnx
         for rows, batch in self._batches(texts, tokens):
-            embedding, logits = self(**batch)
+            embedding, logits = run(**batch)
             hidden[rows] = embedding.float().cpu().numpy()
             probabilities[rows] = torch.softmax(logits.float(), dim=-1).cpu().numpy()
         return hidden, probabilities
