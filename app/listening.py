@@ -1,9 +1,11 @@
 """How the page listens: options by which a listener waits its turn, and inputs by their names."""
 
 from collections.abc import Callable
+from functools import wraps
 from inspect import signature
 from typing import Any
 
+import gradio as gr
 from gradio.events import Dependency
 
 # A question to the model: one at a time, not offered to programs, and nothing fades meanwhile.
@@ -14,14 +16,29 @@ ASKING: dict[str, Any] = {
     "show_progress": "hidden",
     "show_progress_on": [],  # else the page copies all that every output holds, before it asks and after
 }
-LATEST: dict[str, Any] = {**ASKING, "trigger_mode": "always_last"}  # of several quick ones the last counts
+# Of several quick ones the last counts. Not where an event brings data: Gradio sends those of the first one again.
+LATEST: dict[str, Any] = {**ASKING, "trigger_mode": "always_last"}
 EACH: dict[str, Any] = {**ASKING, "trigger_mode": "multiple"}  # of several quick ones none is lost
 AT_ONCE: dict[str, Any] = ASKING | {"concurrency_id": None, "concurrency_limit": None}  # it waits for no other
 ALL_ROWS: dict[str, Any] = LATEST | {"concurrency_id": "rows"}  # takes seconds: a typed text does not wait for it
+EACH_OF_ROWS: dict[str, Any] = EACH | {"concurrency_id": "rows"}
 MAPS: dict[str, Any] = LATEST | {"concurrency_id": "maps"}
 NO_INPUTS = ("_", "event", "state", "path", "texts")  # what is no component: what happened, the link so far, …
+STATES = ("shown", "question", "log")  # what a page shows, None before it is filled
 IN_PAGE: dict[str, Any] = {"api_visibility": "private"}  # a script of the page: the server is not asked
 Updates = dict[Any, Any]  # what a listener returns: values by component
+
+
+def once_filled(answer: Callable[..., Any]) -> Callable[..., Any]:
+    """Skip what is asked of a page that is not filled yet, or that the server has forgotten: its state is None."""
+    parameters = signature(answer)
+
+    @wraps(answer)
+    def answer_or_skip(*values: Any, **named: Any) -> Any:
+        given = parameters.bind(*values, **named).arguments | named
+        return gr.skip() if any(given.get(state, True) is None for state in STATES) else answer(*values, **named)
+
+    return answer_or_skip
 
 
 def inputs_of(view: Any, answer: Callable[..., Any]) -> dict[str, Any]:

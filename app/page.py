@@ -13,7 +13,19 @@ from reaugkd.plots.links import PageState
 from .address import keep_address, linked_model, linked_state
 from .computed import import_analysis
 from .endpoints import add_endpoints
-from .listening import ALL_ROWS, ASKING, AT_ONCE, IN_PAGE, LATEST, MAPS, Updates, by_name, inputs_of, listen
+from .listening import (
+    ALL_ROWS,
+    ASKING,
+    AT_ONCE,
+    IN_PAGE,
+    LATEST,
+    MAPS,
+    Updates,
+    by_name,
+    inputs_of,
+    listen,
+    once_filled,
+)
 from .menu import ModelMenu
 from .model_job import ModelJob
 from .parts.maps_panel import MapsPanel
@@ -36,9 +48,8 @@ def build_app(job: ModelJob) -> gr.Blocks:
     with gr.Blocks(title="ReAugKD", analytics_enabled=False) as page:
         with gr.Row(elem_id="header"):
             gr.Markdown("# A small model that looks things up in a memory")
-            name = gr.Dropdown(
-                [menu.first], value=menu.first, label="Model", visible=False, elem_id="model", scale=0, min_width=280
-            )
+            # Nothing is chosen before the page shows: so it is known whether what shows it has arrived.
+            name = gr.Dropdown([], label="Model", visible=False, elem_id="model", scale=0, min_width=280)
             gr.HTML(
                 html_template=source("lecture.html"),
                 js_on_load=source("lecture.js"),
@@ -67,10 +78,13 @@ def build_app(job: ModelJob) -> gr.Blocks:
             }
         below.render()
 
-        def show(request: gr.Request) -> Updates:
+        def show(request: gr.Request, showing: str | None) -> Updates:
+            if job.model is None or showing:
+                raise gr.Error("There is nothing new to show.", visible=False, print_exception=False)
             state = linked_state(request)
             chosen = linked_model(menu, state)
             return {
+                timer: gr.Timer(active=False),
                 tabs: gr.Tabs(visible=True, selected=state.view),
                 below: gr.Column(visible=True),
                 name: gr.Dropdown(menu.names(), value=chosen, visible=True),
@@ -86,14 +100,15 @@ def build_app(job: ModelJob) -> gr.Blocks:
             # A link is of the model that it opened, and so are the points that are selected.
             return {name: asked, answering: asked, linked: PageState(), maps.selected: []}
 
-        is_ready = _watch_training(page, job, training)
-        shown = is_ready.change(show, None, [tabs, below, name, linked, maps.selected, answering], **ASKING)
+        timer, watched = _watch_training(page, job, training)
+        # The clock ends by what shows the page: should that not arrive, the next tick sends it again.
+        shown = watched.success(show, name, [timer, tabs, below, name, linked, maps.selected, answering], **ASKING)
         # In the queue of the pages that are filled: none is filled for a model that is not there yet.
         choice = {"asked": name, "now": answering}
         chosen = by_name(name.input, choose, choice, [name, answering, linked, maps.selected], **ALL_ROWS)
         chosen.failure(lambda name: name, answering, name, queue=False, **AT_ONCE)
         query = views["query"][1]
-        for event in (shown.then, chosen.success):
+        for event in (shown.success, chosen.success):
             answered = listen(query, event, query.fill, query.filled, **LATEST)
             # The answer first, and others beside it: the maps take seconds.
             listen(maps, answered.then, maps.fill, maps.filled, **MAPS)
@@ -121,6 +136,7 @@ def _in_tab(title: str, make: Callable[[], Any], opened: gr.State) -> tuple[gr.T
 def _ask_on_query(errors: ErrorsView, query: QueryView, tabs: gr.Tabs, opened: gr.State) -> None:
     """Ask a row that is opened on Errors on the page Query, at its top."""
 
+    @once_filled
     def ask(shown: Any, row: int, **asked: Any) -> Updates:
         answered = query.put(texts=errors.opened_texts(shown, row), **asked)
         return {tabs: gr.Tabs(selected="query"), opened: "query", **answered}
@@ -130,18 +146,16 @@ def _ask_on_query(errors: ErrorsView, query: QueryView, tabs: gr.Tabs, opened: g
     put.then(None, js=script("scroll_to", element="#views", block="start"), **IN_PAGE)
 
 
-def _watch_training(page: gr.Blocks, job: ModelJob, training: TrainingView) -> gr.State:
-    """Draw how far the first model is; return the state that says whether it is there."""
-    is_ready, timer = gr.State(False), gr.Timer(1)
+def _watch_training(page: gr.Blocks, job: ModelJob, training: TrainingView) -> tuple[gr.Timer, Dependency]:
+    """Draw how far the first model is, at each tick of a clock; return the clock, and what follows each drawing."""
+    timer = gr.Timer(1)
 
     def look(drawn: Any) -> Updates:
-        if job.model is not None:
-            return training.draw(drawn) | {is_ready: True, timer: gr.Timer(active=False)}
         # Drawing the losses more often would take the processor from the training.
-        return training.draw(drawn) | ({timer: gr.Timer(3)} if job.is_training else {})
+        slower = {timer: gr.Timer(3)} if job.model is None and job.is_training else {}
+        return training.draw(drawn) | slower
 
-    gr.on([page.load, timer.tick], look, training.drawn, [*training.outputs, is_ready, timer], **AT_ONCE)
-    return is_ready
+    return timer, gr.on([page.load, timer.tick], look, training.drawn, [*training.outputs, timer], **AT_ONCE)
 
 
 def _fill_when_opened(tab: gr.Tab, view: Any, name: gr.Dropdown, chosen: Dependency, opened: gr.State) -> None:

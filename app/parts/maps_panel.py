@@ -20,7 +20,7 @@ from reaugkd.plots.links import PageState
 from reaugkd.texts import row_in_one_line, text_of_row, two_parts
 
 from ..computed import answered_rows, cached, import_analysis
-from ..listening import AT_ONCE, LATEST, Updates, inputs_of, listen
+from ..listening import AT_ONCE, EACH, LATEST, Updates, inputs_of, listen
 from ..menu import ModelMenu
 from ..rendering import render
 from ..scripts import source, source_with
@@ -203,12 +203,12 @@ class MapsPanel:
         )
 
     def _wire(self) -> None:
-        live = LATEST | AT_ONCE
+        live, points = LATEST | AT_ONCE, EACH | {"concurrency_id": "points"}
         opened = [self.map, self.small, self.opened, self.detail, self.ask]
-        lassoed = listen(self, self.map.select, self._select, self.listed, **live)
+        lassoed = listen(self, self.map.select, self._select, self.listed, **points)
         for canvas in (self.map, self.small):
-            listen(self, canvas.open, self._open, opened, **live)
-        listen(self, self.rows.select, self._open_row, opened, **live)
+            listen(self, canvas.open, self._open, opened, **points)
+        listen(self, self.rows.select, self._open_row, opened, **points)
         drawn = {"name": self.name, "column": self.colour, "shown": self.shown}
         gr.on([self.colour.input, self.shown.input], canvas_message, None, self.map, inputs_kwargs=drawn, **live)
         moved = listen(self, self.moved.click, self._most_moved, [self.map, *self.listed], **live)

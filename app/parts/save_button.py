@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from ..listening import IN_PAGE, LATEST
+from ..listening import IN_PAGE, LATEST, once_filled
 from ..scripts import script
 
 FILES = tempfile.TemporaryDirectory(prefix="reaugkd-")  # deleted when the server ends
@@ -27,6 +27,7 @@ class SaveButton:
         """
         link = gr.DownloadButton(visible="hidden", elem_id=self.link)
 
+        @once_filled
         def written(**values: Any) -> str:
             path = Path(tempfile.mkdtemp(dir=FILES.name)) / self.file_name
             write(path, **values)

@@ -13,7 +13,7 @@ from reaugkd.plots.links import PageState
 from reaugkd.texts import text_of_row, two_parts
 
 from ..computed import SPLITS, cached, encoded_rows
-from ..listening import ALL_ROWS, IN_PAGE, LATEST, Updates, by_name, listen
+from ..listening import ALL_ROWS, EACH, EACH_OF_ROWS, IN_PAGE, LATEST, Updates, by_name, listen, once_filled
 from ..menu import ModelMenu
 from ..parts.answer import answer_html, asked_text, example_texts
 from ..parts.answer_bars import likeliest_classes
@@ -185,10 +185,10 @@ class CompareView(RowsView):
         slow = ALL_ROWS | {"show_progress": "minimal", "show_progress_on": self.measured}
         listen(self, self.measure.click, self._measure, [self.measured], **slow)
         self.second.focus(lambda: gr.Dropdown(choices=self.menu.names()), None, self.second, **LATEST)
-        self.outcomes.select(self._pick, self.shown, self.listed, **ALL_ROWS)
+        self.outcomes.select(self._pick, self.shown, self.listed, **EACH_OF_ROWS)
         self.buttons["differing"].click(self._list_differing, self.shown, self.listed, **ALL_ROWS)
         self.buttons["all"].click(self._list_all, self.shown, [self.holds, *self.listed], **ALL_ROWS)
-        opened = self.rows.select(self._open, self.shown, [*self.texts], **LATEST)
+        opened = self.rows.select(self._open, self.shown, [*self.texts], **EACH)
         opened.then(None, js=script("scroll_to", element="#compare-text", block="nearest"), **IN_PAGE)
         self._wire_list()
 
@@ -324,9 +324,11 @@ class CompareView(RowsView):
     def _listed(self, shown: ComparePage) -> Updates:
         return {**super()._listed(shown), self.code: self._code(shown)}
 
+    @once_filled
     def _list_differing(self, shown: ComparePage) -> Updates:
         return self._listed(replace(shown, row_filter=DIFFERING))
 
+    @once_filled
     def _list_all(self, shown: ComparePage) -> Updates:
         return {self.holds: "", **self._listed(replace(shown, row_filter={}, holds=""))}
 
@@ -336,6 +338,7 @@ class CompareView(RowsView):
         asked = (shown.text, shown.text_pair) if is_pair else shown.text
         return compare_code((first, shown.weights[0]), (second, shown.weights[1]), shown.split, shown.chosen, asked)
 
+    @once_filled
     def _open(self, event: gr.SelectData, shown: ComparePage) -> Updates:
         """Put a row's text into the boxes, whose change is then answered by both sides."""
         row = self._every_row(shown).loc[[int(event.row_value[0])]].iloc[0]

@@ -18,7 +18,7 @@ from reaugkd.plots.links import PageState, picks_of_link
 from reaugkd.texts import two_parts
 
 from ..computed import SPLITS, cached, encoded_rows
-from ..listening import ALL_ROWS, ASKING, IN_PAGE, Updates, by_name, listen
+from ..listening import ALL_ROWS, ASKING, EACH_OF_ROWS, IN_PAGE, Updates, by_name, listen, once_filled
 from ..menu import ModelMenu
 from ..parts.answer import answer_html
 from ..parts.code_box import place_code
@@ -240,9 +240,9 @@ class ErrorsView(RowsView):
             self._on(partial(by_name, getattr(self, box).input), self._thresholded, thresholded, box)
         self.sliders.on_move(self._move, {"shown": self.shown}, self.whole, **ALL_ROWS)
         for called, figure in {**self.figures, "selective": self.selective}.items():
-            figure.select(self._picking_in(called), self.shown, self.whole, **ALL_ROWS)
+            figure.select(self._picking_in(called), self.shown, self.whole, **EACH_OF_ROWS)
         self.all.click(self._show_all, self.shown, self.filled, **ALL_ROWS)
-        self.rows.select(self._open, self.shown, [*opened, self.maps.map], **ALL_ROWS)
+        self.rows.select(self._open, self.shown, [*opened, self.maps.map], **EACH_OF_ROWS)
         self.star.click(None, js=script("scroll_to", element="#maps", block="start"), **IN_PAGE)
         listen(self, self.keep.click, self._keep, [self.kept, self.name], **ASKING)
         self._wire_list(self._drawn)
@@ -283,6 +283,7 @@ class ErrorsView(RowsView):
             **self._drawn(shown),
         }
 
+    @once_filled
     def _show_all(self, shown: ErrorsPage) -> Updates:
         kept = {name: getattr(shown, name) for name in ("moved", "split", "by", "wanted")}
         return self._filled(ErrorsPage(shown.name, shown.rows, **kept))
@@ -352,6 +353,7 @@ class ErrorsView(RowsView):
         plot = gr.Plot(curve, visible=curve is not None)
         return {self.shown: shown, self.selective: words, self.curve: plot, self.kept: ""}
 
+    @once_filled
     def _keep(self, shown: ErrorsPage, version: str) -> Updates:
         """Save the model with the threshold that is shown."""
         try:
@@ -373,17 +375,20 @@ class ErrorsView(RowsView):
         closed = {self.row: None, self.opened: NOT_OPENED, self.of_row: gr.Row(visible=False)}
         return {**super()._listed(shown), **closed, self.code: code}
 
-    def _move(self, shown: ErrorsPage | None, **sliders: Any) -> Updates:
-        return gr.skip() if shown is None else self._drawn(replace(shown, moved=overrides(**sliders)))
+    @once_filled
+    def _move(self, shown: ErrorsPage, **sliders: Any) -> Updates:
+        return self._drawn(replace(shown, moved=overrides(**sliders)))
 
     def _picking_in(self, figure: str) -> Callable[..., Updates]:
         """Return what answers a click in a figure."""
 
+        @once_filled
         def pick(event: gr.EventData, shown: ErrorsPage) -> Updates:
             return self._drawn(shown.picking(figure, json.loads(event.pick)))
 
         return pick
 
+    @once_filled
     def _open(self, event: gr.SelectData, shown: ErrorsPage) -> Updates:
         """Show what made one row's answer: its bars, its neighbours, and on the maps its star."""
         from reaugkd.model.explanation import explain

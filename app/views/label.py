@@ -13,7 +13,7 @@ from reaugkd.plots.charts import intervals_figure
 from reaugkd.texts import in_one_line, text_of_row, texts_of
 
 from ..computed import answered_rows, cached, edited_model
-from ..listening import ASKING, EACH, LATEST, Updates, inputs_of, listen
+from ..listening import ASKING, EACH, LATEST, Updates, inputs_of, listen, once_filled
 from ..menu import ModelMenu
 from ..parts.answer import answer_html
 from ..parts.column_boxes import guessed_columns
@@ -197,6 +197,7 @@ class LabelView:
         hidden = {box: gr.Dropdown(visible=False) for box in (self.column, self.pair_column)}
         return self._opened(name, edits, Log()) | hidden
 
+    @once_filled
     def _choose_column(self, name: str, edits: PendingEdits, log: Log, column: str, pair_column: str) -> Updates:
         return self._opened(name, edits, Log(log.path, (column, pair_column)[: len(log.columns)]))
 

@@ -99,7 +99,7 @@ class MemoryView(MemoryList):
         self.whole = [*self.listed, self.show]
         self.filled = [*self.whole, self.holds, self.picked, self.opened, self.label, self.add_label, self.text_pair]
         self.filled += [self.refit, self.version, *(part for part in patched[1:] if part not in self.listed)]
-        listen(self, self.rows.choose, self._choose, [self.picked, self.opened, self.label], **LATEST)
+        listen(self, self.rows.choose, self._choose, [self.picked, self.opened, self.label], **EACH)
         for event, answer in (
             (self.relabel.click, self._relabel),
             (self.remove.click, self._remove),

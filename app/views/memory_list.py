@@ -12,7 +12,7 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.plots.links import PageState
 
 from ..computed import evidence_of, memories_of
-from ..listening import ALL_ROWS, LATEST, Updates, listen
+from ..listening import ALL_ROWS, EACH_OF_ROWS, Updates, listen, once_filled
 from ..menu import ModelMenu
 from ..parts.maps_panel import MapsPanel
 from ..parts.memory_rows import place_rows, rows_html
@@ -93,7 +93,7 @@ class MemoryList(RowsView):
 
     def _wire_list(self, typed: Callable[[Any], Updates] | None = None) -> None:
         listen(self, self.show.input, self._show, self.listed, **ALL_ROWS)
-        listen(self, self.rows.sort, self._sort, self.listed, **LATEST)
+        listen(self, self.rows.sort, self._sort, self.listed, **EACH_OF_ROWS)
         super()._wire_list(typed)
 
     def _asked(self, name: str, linked: PageState, selected: list[int]) -> MemoryPage:
@@ -145,6 +145,7 @@ class MemoryList(RowsView):
     def _drawn(self, shown: MemoryPage) -> Updates:
         return {self.show: shown.show, **self._listed(shown)}
 
+    @once_filled
     def _show(self, shown: MemoryPage, show: str) -> Updates:
         return self._listed(replace(shown, show=show, sort=""))
 
@@ -166,6 +167,7 @@ class MemoryList(RowsView):
             self.rows: rows_html(listed, shown.edited, *shown.sorted_by) if len(rows) else NOT_LISTED,
         }
 
+    @once_filled
     def _sort(self, event: gr.EventData, shown: MemoryPage) -> Updates:
         """Sort by a column, the other way round by a second click; figures have their highest value first."""
         column, ascending = shown.sorted_by
@@ -174,5 +176,6 @@ class MemoryList(RowsView):
         descending = ascending if column == event.column else is_figure
         return self._listed(replace(shown, sort="-" * descending + event.column))
 
+    @once_filled
     def _show_on_maps(self, shown: MemoryPage) -> Updates:
         return self.maps.show_points(shown.name, self._found(shown)["number"].unique().tolist())

@@ -13,7 +13,7 @@ from reaugkd.model.card import memory_in_words
 from reaugkd.plots.links import PageState, struck_in_link, struck_of
 from reaugkd.texts import in_one_line, row_in_one_line, two_parts
 
-from ..listening import EACH, IN_PAGE, LATEST, Updates, inputs_of, listen
+from ..listening import EACH, IN_PAGE, LATEST, Updates, inputs_of, listen, once_filled
 from ..menu import ModelMenu
 from ..parts.answer import (
     EXAMPLES,
@@ -175,7 +175,7 @@ class QueryView:
         opened = asked.then(None, js=script("click", element="[role=tab][data-tab-id=query]"), **IN_PAGE)
         opened.then(None, js=script("scroll_to", element="#views", block="start"), **IN_PAGE)  # the maps are below
         listen(self, self.key.input, self._choose_key, shown, **LATEST)
-        self.sliders.on_move(self._drawn, inputs_of(self, self._drawn), shown)
+        self.sliders.on_move(self._move, inputs_of(self, self._move), shown)
         listen(self, self.table.strike, self._strike, shown, **EACH)
         listen(self, self.table.relabel, self._relabel, shown, **EACH)
         listen(self, self.back.click, self._put_back, shown, **LATEST)
@@ -253,6 +253,7 @@ class QueryView:
         """Put a text into the boxes and answer it."""
         return {self.text: texts[0], self.text_pair: texts[1], **self._asked(name, question, texts, **sliders)}
 
+    @once_filled
     def _choose_key(self, name: str, question: Question, key: str, **sliders: Any) -> Updates:
         """Show the neighbours by another key."""
         return self._drawn(name, replace(question, key=key), **sliders)
@@ -271,6 +272,7 @@ class QueryView:
             return {self.question: none, self.beside: problem_html(error)}
         return self._drawn(name, replace(question, edited=answered), **sliders)
 
+    @once_filled
     def _strike(self, event: gr.EventData, name: str, question: Question, key: str, **sliders: Any) -> Updates:
         """Answer without a memory; the neighbours stay those by the key that is shown."""
         struck = (*question.struck, int(event.number))
@@ -279,6 +281,7 @@ class QueryView:
         except ReAugKDError as error:  # it is the last one
             raise gr.Error(str(error)) from error
 
+    @once_filled
     def _relabel(self, event: gr.EventData, name: str, question: Question, key: str, **sliders: Any) -> Updates:
         number = int(event.number)
         relabelled = {**question.relabelled, number: str(event.label)}
@@ -286,9 +289,15 @@ class QueryView:
             del relabelled[number]  # it is put back
         return self._drawn(name, replace(question, relabelled=relabelled, key=key), **sliders)
 
+    @once_filled
+    def _move(self, name: str, question: Question, **sliders: Any) -> Updates:
+        return self._drawn(name, question, **sliders)
+
+    @once_filled
     def _put_back(self, name: str, question: Question, **sliders: Any) -> Updates:
         return self._drawn(name, replace(question, struck=(), relabelled={}), **sliders)
 
+    @once_filled
     def _flip(self, name: str, question: Question, **sliders: Any) -> str:
         """Find the fewest further memories whose removal changes the answer."""
         from reaugkd.analysis.what_if import flipping_set

@@ -13,7 +13,7 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.plots.links import PageState, filter_of_link
 
 from ..computed import SPLITS
-from ..listening import ALL_ROWS, Updates, inputs_of, listen
+from ..listening import ALL_ROWS, Updates, inputs_of, listen, once_filled
 from ..menu import ModelMenu
 from ..parts.maps_panel import MapsPanel
 from ..parts.problem import problem_html
@@ -159,6 +159,7 @@ class RowsView:
         usual = self._usual(shown.name, shown.rows) == {"row_filter": shown.row_filter}
         return "" if usual else json.dumps(shown.row_filter)
 
+    @once_filled
     def _pick(self, event: gr.EventData, shown: Any) -> Updates:
         """List the rows behind a figure."""
         return self._listed(replace(shown, row_filter=json.loads(event.pick)))
@@ -203,5 +204,6 @@ class RowsView:
             self.rows: row_table(listed, self.widths, visible=len(rows) > 0),
         }
 
+    @once_filled
     def _show_on_maps(self, shown: Any) -> Updates:
         return self.maps.show_rows(shown.name, shown.split, self._found(shown).iloc[:, 0].tolist())
