@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.files import read_json_lines, whole_file
+from reaugkd.method.mapped import changed_copy
 from reaugkd.method.memory import LABELLED_BY, Memory, labelled_by_person
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.maps import ProjectionMaps
@@ -254,15 +255,28 @@ def apply_patch(model: ReAugKDClassifier, patch: Patch) -> ReAugKDClassifier:
     added["label"] = added["label"].fillna(named)
     relabelled = memories.rows["id"].iloc[remaining].map(changes.labels)
     is_relabelled = (relabelled != "").to_numpy()
-    rows = _edited_rows(memories.rows.iloc[remaining], relabelled, added)
+    stays = len(remaining) == len(memories) and added.empty  # no row is copied then, and a key's index stays
+    rows = _edited_rows(memories.rows if stays else memories.rows.iloc[remaining], relabelled, added)
     names = tuple(dict.fromkeys([*known, *relabelled[is_relabelled], *added["label"]]))
     gold = pd.Index(names).get_indexer(pd.Index(rows["label"]))
+    if stays and names == memories.classes:
+        sure = np.eye(len(names), dtype=np.float32)
+        soft_labels = changed_copy(
+            memories.soft_labels, {row: sure[gold[row]] for row in np.flatnonzero(is_relabelled).tolist()}
+        )
+    else:
+        before = memories.soft_labels[remaining]
+        soft_labels = _edited_soft_labels(before, teacher_says, gold, is_relabelled, len(names))
+
+    def joined(part: NDArray[np.float32], more: NDArray[np.float32]) -> NDArray[np.float32]:
+        return part if stays else np.concatenate([part[remaining], more])
+
     edited = Memory(
         rows,
         names,
-        _edited_soft_labels(memories.soft_labels[remaining], teacher_says, gold, is_relabelled, len(names)),
-        np.concatenate([memories.teacher_embeddings[remaining], encoded.embeddings]),
-        {name: np.concatenate([key[remaining], encoded.queries[name]]) for name, key in memories.keys.items()},
+        soft_labels,
+        joined(memories.teacher_embeddings, encoded.embeddings),
+        {name: joined(key, encoded.queries[name]) for name, key in memories.keys.items()},
     )
     counts = {"added": len(added), "relabelled": int(is_relabelled.sum()), "removed": len(memories) - len(remaining)}
     edits = {name: model.metrics.get("edits", {}).get(name, 0) + number for name, number in counts.items()}

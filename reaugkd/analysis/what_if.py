@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.method.answers import EncodedTexts, answer
+from reaugkd.method.mapped import changed_copy
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import DECIDE_ABOUT_NEW, Pool, pooled, weighed
 from reaugkd.model.classifier import ReAugKDClassifier
@@ -149,10 +150,10 @@ def _relabelled(memory: Memory, labels: Mapping[int, str]) -> Memory:
     """Return the memory with some rows that vote for another class."""
     if not labels:
         return memory
-    soft_labels, rows = memory.soft_labels.copy(), memory.rows["label"].to_list()
-    for number, label in labels.items():
-        soft_labels[number] = np.eye(len(memory.classes))[memory.classes.index(label)]
-        rows[number] = label
+    sure = np.eye(len(memory.classes), dtype=np.float32)
+    soft_labels = changed_copy(memory.soft_labels, {row: sure[memory.classes.index(labels[row])] for row in labels})
+    rows = memory.rows["label"].to_numpy(dtype=object, copy=True)
+    rows[list(labels)] = list(labels.values())
     return replace(memory, soft_labels=soft_labels, rows=memory.rows.assign(label=rows))
 
 

@@ -1,10 +1,10 @@
 """Step 4: the memory of the training texts, which can be searched by several keys."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import faiss
 import numpy as np
 import pandas as pd
 import torch
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError, require
 from reaugkd.measures.calibration import are_probabilities
+from reaugkd.method.index import search_exactly, search_index
+from reaugkd.method.mapped import Mapped, read_memory, write_memory
 from reaugkd.networks.encoders import normalize
 from reaugkd.texts import Labels, Text, texts_of
 
@@ -29,6 +31,9 @@ LABELLED_BY = "labelled_by"
 @dataclass(frozen=True)
 class Memory:
     """What is kept of the training texts; validated when made.
+
+    A large one lies on disk: :meth:`build` writes it, :meth:`load` maps it, and only what is asked for is read. Its
+    matrices are float16, and were validated when they were written.
 
     Parameters
     ----------
@@ -84,6 +89,62 @@ class Memory:
             rows = pd.concat([rows.assign(**{LABELLED_BY: ""}), further], ignore_index=True)
         return cls(rows, task.label_names, soft_labels, teacher_embeddings, {})
 
+    @classmethod
+    def build(cls, batches: Iterable["Memory"], folder: str | Path, cells: int | None = None) -> "Memory":
+        """Build a memory of any size in a stream; one batch is in memory at a time, then one key's index.
+
+        Parameters
+        ----------
+        batches : iterable of Memory
+            Parts of the memory, of the same classes, keys and columns; a part of 10,000 rows or more is quickest.
+        folder : str or Path
+            Where the memory is written, whole or not at all; a memory that lies there is replaced.
+        cells : int, optional
+            How many cells the index of each key has; 0 searches exactly. By size if left out, see
+            :func:`reaugkd.method.index.cells_for`.
+
+        Returns
+        -------
+        Memory
+            The whole, mapped from the folder.
+
+        Raises
+        ------
+        ReAugKDError
+            If there is no batch, one does not fit the first, the folder holds something else, or the disk is full.
+
+        Examples
+        --------
+        >>> large = Memory.build([memory, memory], folder)
+        >>> len(large) == 2 * len(memory)
+        True
+        """
+        require(cells is None or cells >= 0, "cells", cells, "at least 0")
+        folder = Path(folder).expanduser()
+        write_memory(batches, folder, cells)
+        return cls(**read_memory(folder, check=False))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Memory":
+        """Map a memory that :meth:`build` wrote, after its files' SHA-256 sums are checked.
+
+        Parameters
+        ----------
+        folder : str or Path
+            The folder.
+
+        Returns
+        -------
+        Memory
+            Of which neither texts nor numbers are in memory.
+
+        Raises
+        ------
+        ReAugKDError
+            If there is no memory, or a file is missing or damaged.
+        """
+        return cls(**read_memory(Path(folder).expanduser(), check=True))
+
     def __post_init__(self) -> None:
         if not len(self.rows):
             raise ReAugKDError("A memory needs at least one row; give it texts.")
@@ -94,18 +155,19 @@ class Memory:
                 raise ReAugKDError(
                     f"A memory of {len(self.rows)} rows has {len(part)} {name}; make them of the same texts."
                 )
-            if not np.isfinite(part).all():
+            if not isinstance(part, Mapped) and not np.isfinite(part).all():
                 raise ReAugKDError(f"The {name} of a memory are not all finite; train or copy the model again.")
         if self.soft_labels.shape[1:] != (len(self.classes),):
             raise ReAugKDError(
                 f"Soft labels of shape {self.soft_labels.shape} do not fit a memory of {len(self.classes)} classes; "
                 "give one number for each class."
             )
-        if not are_probabilities(self.soft_labels):
-            raise ReAugKDError("Soft labels of the memory do not sum to 1; train or copy the model again.")
-        object.__setattr__(self, "soft_labels", np.asarray(self.soft_labels, dtype=np.float32))
-        object.__setattr__(self, "teacher_embeddings", normalize(self.teacher_embeddings))
-        object.__setattr__(self, "keys", {name: normalize(key) for name, key in self.keys.items()})
+        if not isinstance(self.soft_labels, Mapped):
+            if not are_probabilities(self.soft_labels):
+                raise ReAugKDError("Soft labels of the memory do not sum to 1; train or copy the model again.")
+            object.__setattr__(self, "soft_labels", np.asarray(self.soft_labels, dtype=np.float32))
+        object.__setattr__(self, "teacher_embeddings", _of_length_one(self.teacher_embeddings))
+        object.__setattr__(self, "keys", {name: _of_length_one(key) for name, key in self.keys.items()})
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -121,12 +183,24 @@ class Memory:
         """Texts of the rows; pairs as tuples."""
         return texts_of(self.rows, "text_pair" in self.rows.columns)
 
+    @property
+    def is_mapped(self) -> bool:
+        """Whether it lies on disk."""
+        return isinstance(self.soft_labels, Mapped)
+
+    def rows_at(self, numbers: Sequence[int] | NDArray[np.integer]) -> pd.DataFrame:
+        """Return some rows by their numbers, in this order; of a mapped memory no other row is read."""
+        if not self.is_mapped:
+            return self.rows.iloc[np.asarray(numbers)]
+        # A table in many pieces would be joined first to take rows of it.
+        return pd.concat([self.rows.iloc[number : number + 1] for number in map(int, numbers)] or [self.rows.iloc[:0]])
+
     def with_keys(self, keys: Mapping[str, NDArray[np.float32]]) -> "Memory":
         """Return the same memories with these keys in the place of theirs."""
         return replace(self, keys=keys)
 
     def search(self, key: str, queries: NDArray[np.floating], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Find the k nearest memories of each query by one key, exactly.
+        """Find the k nearest memories of each query by one key: exactly, or by its index where it has one.
 
         Parameters
         ----------
@@ -158,10 +232,20 @@ class Memory:
                 "embed them by the same model."
             )
         k = min(k, len(self))
+        if isinstance(searched, Mapped) and searched.index is not None:
+            similarities, numbers = search_index(searched.index, queries, k)
+            few = numbers[:, -1] < 0  # the cells that were read hold fewer
+            if few.any():
+                similarities[few], numbers[few] = search_exactly(searched, queries[few], k)
+            return similarities, numbers
         if len(queries) * len(self) <= FEW_SIMILARITIES:
-            return _nearest(queries, searched, k)
-        similarities, numbers = faiss.knn(queries, searched, k, faiss.METRIC_INNER_PRODUCT)
-        return similarities, numbers
+            return _nearest(queries, np.asarray(searched, dtype=np.float32), k)
+        return search_exactly(searched, queries, k)
+
+
+def _of_length_one(matrix: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return rows of length 1; those that lie on disk are so already."""
+    return matrix if isinstance(matrix, Mapped) else normalize(matrix)
 
 
 def labelled_by_person(rows: pd.DataFrame) -> NDArray[np.bool_]:

@@ -354,7 +354,7 @@ def _key_part(answers: Answers, row: int, name: str, pair: tuple[int, int], part
         whole = given.sum() + none
         shares.append(given / whole if whole > 0 else given)
         smoothing.append(none / whole if whole > 0 else 0.0)
-    rows = memory.rows.iloc[found.numbers[row]].to_dict("records")
+    rows = memory.rows_at(found.numbers[row]).to_dict("records")
     neighbours = [
         Neighbour(
             rank=place + 1,

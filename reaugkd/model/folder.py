@@ -22,7 +22,9 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.files import check_writable, column_matrix, explain_disk_errors, matrix_column, read_text_file
 from reaugkd.measures.selective import PROBABILITY, Threshold
 from reaugkd.method.encoder_key import EncoderKey
+from reaugkd.method.index import cells_for
 from reaugkd.method.keys import ALIGNED, ENCODER, TEXT, AlignedKey, Key
+from reaugkd.method.mapped import ABOUT_FILE, read_memory
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.method.projection import ProjectionHead
@@ -42,6 +44,7 @@ SETTINGS_FILE = "reaugkd.json"
 METRICS_FILE = "metrics.json"
 CARD_FILE = "README.md"
 MEMORY_FILE = "memory.parquet"
+MEMORY_FOLDER = "memory"  # in the place of that file, where the memory is large
 KEYS_FOLDER = "keys"
 EVALUATION_FILE = "evaluation.parquet"
 PINNED_FILE = "pinned.parquet"
@@ -182,7 +185,8 @@ def read_model(folder: str | Path) -> dict[str, Any]:
         load_encoder = partial(TextClassifier.load, max_length=settings.max_length)
         student = load_student(folder, max_length=settings.max_length)
         student.onnx = optional(ONNX_FILE, OnnxNetwork.load)
-        memory = _read_memory(folder / MEMORY_FILE, settings.label_names)
+        is_mapped = f"{MEMORY_FOLDER}/{ABOUT_FILE}" in about["files"]
+        memory = _read_memory(folder, settings.label_names, is_mapped=is_mapped)
         load_key: dict[str, Callable[[Path], Key]] = {
             ALIGNED: AlignedKey.load,
             TEXT: partial(TextKey.load, tokenizer=student.tokenizer),
@@ -307,7 +311,7 @@ def _write_files(model: "ReAugKDClassifier", folder: Path) -> None:
     (folder / KEYS_FOLDER).mkdir()
     for key in model.keys.values():
         key.save(folder / KEYS_FOLDER)
-    _write_memory(model.memory, folder / MEMORY_FILE)
+    _write_memory(model.memory, folder)
     for name, rows in {EVALUATION_FILE: model.evaluation_rows, PINNED_FILE: model.pinned}.items():
         if rows is not None:
             pq.write_table(pa.Table.from_pandas(rows, preserve_index=False), folder / name)
@@ -347,17 +351,26 @@ def _read_pool(about: dict[str, Any]) -> Pool:
     return Pool(**{**about, "keys": keys})
 
 
-def _write_memory(memory: Memory, path: Path) -> None:
+def _write_memory(memory: Memory, folder: Path) -> None:
+    """Write a memory as one file, or as a folder that can be mapped, where it is large."""
+    if memory.is_mapped or cells_for(len(memory)):
+        Memory.build([memory], folder / MEMORY_FOLDER)
+        return
     table = pa.Table.from_pandas(memory.rows, preserve_index=False)
     keys = {KEY_COLUMN + name: key for name, key in memory.keys.items()}
     matrices = {"teacher_embedding": memory.teacher_embeddings, **keys, "soft_labels": memory.soft_labels}
     for name, matrix in matrices.items():
         table = table.append_column(name, matrix_column(matrix))
-    pq.write_table(table, path)
+    pq.write_table(table, folder / MEMORY_FILE)
 
 
-def _read_memory(path: Path, classes: tuple[str, ...]) -> Memory:
-    table = pq.read_table(path)
+def _read_memory(folder: Path, classes: tuple[str, ...], *, is_mapped: bool) -> Memory:
+    if is_mapped:  # the sums of its files were checked with all others
+        memory = Memory(**read_memory(folder / MEMORY_FOLDER, check=False))
+        if memory.classes != classes:
+            raise ValueError("the memory has other classes than the model")
+        return memory
+    table = pq.read_table(folder / MEMORY_FILE)
     keys = [name for name in table.column_names if name.startswith(KEY_COLUMN)]
     rows = table.drop_columns(["teacher_embedding", "soft_labels", *keys]).to_pandas()
     soft_labels = _floats(table["soft_labels"])

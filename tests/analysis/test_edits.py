@@ -19,7 +19,7 @@ from reaugkd.analysis.edits import (
 from reaugkd.errors import ReAugKDError
 from reaugkd.method.answers import changed_answers
 from reaugkd.method.keys import UntunedEncoder, fit_keys
-from reaugkd.method.memory import LABELLED_BY
+from reaugkd.method.memory import LABELLED_BY, Memory
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model.classifier import ReAugKDClassifier
 
@@ -346,3 +346,29 @@ def test_a_person_may_give_the_label_that_only_the_teacher_gave(without_teacher)
     marked = replace(memory, rows=memory.rows.assign(**{LABELLED_BY: "teacher"}))
     edit = Edit("relabel", memory.rows["id"][0], memory.rows["label"][0])
     assert extended(replace(without_teacher, memory=marked), (), [edit]) == (edit,)
+
+
+def test_edits_of_a_memory_on_disk_are_those_of_one_in_memory(toy_model, tmp_path):
+    mapped = replace(toy_model, memory=Memory.build([toy_model.memory], tmp_path / "memory", 6))
+    first, second = toy_model.classes_[:2]
+    rows = toy_model.memory.rows
+    relabel = Edit("relabel", rows.loc[rows["label"] == first, "id"].iloc[0], second)
+    patches = {
+        "relabel": (relabel,),
+        "remove": (Edit("remove", rows["id"].iloc[3]), relabel),
+        "add": (Edit("add", "new", "gadget", "the shiny gadget"),),
+    }
+    for name, patch in patches.items():
+        wanted, edited = apply_patch(toy_model, patch), apply_patch(mapped, patch)
+        pd.testing.assert_frame_equal(edited.memory.rows, wanted.memory.rows, check_dtype=False)
+        np.testing.assert_allclose(edited.memory.soft_labels, wanted.memory.soft_labels, atol=1e-3)
+        np.testing.assert_allclose(edited.memory.keys["text"], wanted.memory.keys["text"], atol=1e-3)
+        texts = ["an apple and a plum", "the gadget"]
+        np.testing.assert_allclose(edited.predict_proba(texts), wanted.predict_proba(texts), atol=5e-3)
+        has_index = name == "relabel"  # no row was moved
+        assert edited.memory.is_mapped == has_index
+        edited.save_pretrained(tmp_path / name)
+        again = ReAugKDClassifier.from_pretrained(tmp_path / name)
+        np.testing.assert_allclose(again.predict_proba(texts), edited.predict_proba(texts), atol=5e-3)
+        if has_index:
+            assert edited.memory.keys["text"] is mapped.memory.keys["text"]

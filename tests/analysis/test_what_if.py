@@ -196,3 +196,12 @@ def test_of_a_handful_of_memories_one_is_always_left(toy_model, asked):
     few = apply_patch(toy_model, tuple(Edit("remove", name) for name in ids[3:]))
     found = flipping_set(few, asked, POOLS["memory"])
     assert found is None or len(found[0]) <= 2
+
+
+def test_a_question_under_other_labels_leaves_a_memory_on_disk_as_it_is(toy_model, tmp_path):
+    mapped = replace(toy_model, memory=Memory.build([toy_model.memory], tmp_path / "memory", 6))
+    encoded, changes = mapped.encode(["an apple and a plum"]), WhatIf(relabelled={0: toy_model.classes_[1]})
+    before = np.array(mapped.memory.soft_labels)
+    found = [explain_what_if(model, encoded, model.pool, changes).probabilities for model in (toy_model, mapped)]
+    np.testing.assert_allclose(*found, atol=5e-3)
+    np.testing.assert_array_equal(mapped.memory.soft_labels, before)

@@ -18,6 +18,7 @@ from reaugkd.analysis.refit import with_encoder_key
 from reaugkd.errors import ReAugKDError
 from reaugkd.files import explain_disk_errors
 from reaugkd.measures.selective import Threshold
+from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model import folder as model_folder
 from reaugkd.model.classifier import ReAugKDClassifier
@@ -427,3 +428,38 @@ def test_a_failed_rename_puts_the_old_model_back(copy, toy_model, monkeypatch):
 def test_another_error_is_not_taken_for_a_full_disk(tmp_path):
     with pytest.raises(ValueError, match="something else"), explain_disk_errors(tmp_path):
         raise ValueError("something else")
+
+
+@pytest.fixture
+def mapped_model(toy_model, tmp_path):
+    """The toy model with a memory on disk, each key with an index of six cells, all of which are read."""
+    return replace(toy_model, memory=Memory.build([toy_model.memory], tmp_path / "mapped", 6))
+
+
+def test_a_model_with_a_memory_on_disk_is_saved_and_loaded_as_such(mapped_model, toy_model, tmp_path):
+    mapped_model.save_pretrained(tmp_path / "again")
+    again = ReAugKDClassifier.from_pretrained(tmp_path / "again")
+    assert not (tmp_path / "again" / "memory.parquet").exists()
+    assert again.memory.is_mapped
+    assert all(key.index is not None for key in again.memory.keys.values())
+    np.testing.assert_array_equal(again.predict_proba(TEXTS), mapped_model.predict_proba(TEXTS))
+    np.testing.assert_allclose(again.predict_proba(TEXTS), toy_model.predict_proba(TEXTS), atol=5e-3)
+    assert again.explain(TEXTS[0]).label == toy_model.explain(TEXTS[0]).label
+    toy_model.save_pretrained(tmp_path / "again")  # in its place: no file of the folder is left
+    assert not (tmp_path / "again" / "memory").exists()
+
+
+def test_a_large_memory_is_written_as_a_folder(toy_model, tmp_path, monkeypatch):
+    monkeypatch.setattr("reaugkd.method.index.EXACT_UP_TO", 20)
+    toy_model.save_pretrained(tmp_path / "again")
+    assert (tmp_path / "again" / "memory" / "key_text.faiss").is_file()
+    assert ReAugKDClassifier.from_pretrained(tmp_path / "again").memory.is_mapped
+
+
+@pytest.mark.parametrize("name", ["key_text.faiss", "key_aligned.float16", "memory.json"])
+def test_a_damaged_file_of_a_memory_on_disk_is_named_before_it_is_read(mapped_model, tmp_path, name):
+    mapped_model.save_pretrained(tmp_path / "again")
+    path = tmp_path / "again" / "memory" / name
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(ReAugKDError, match=f"The file memory/{name} of the model in .* is damaged"):
+        ReAugKDClassifier.from_pretrained(tmp_path / "again")

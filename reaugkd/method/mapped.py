@@ -1,0 +1,196 @@
+"""A large memory on disk: written in a stream of batches, and mapped when it is read.
+
+Mapped means that a file's bytes are read where they are asked for: to load a memory reads neither texts nor numbers
+(only their SHA-256 sums read each file once), and an answer reads the cells of the index that it searches and the soft
+labels of its neighbours.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
+
+import faiss
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.files import explain_disk_errors
+from reaugkd.method.index import build_index, cells_for, open_index
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from reaugkd.method.memory import Memory
+
+ROWS_FILE = "rows.arrow"
+ABOUT_FILE = "memory.json"
+SOFT_LABELS, TEACHER_EMBEDDINGS, KEY = "soft_labels", "teacher_embeddings", "key_"
+ROWS_AT_A_TIME = 2**16
+
+
+class Mapped(np.memmap):
+    """A matrix (M, w) float16 of a file; parts of it are plain arrays."""
+
+    path: Path | None = None
+    """The file that holds just this."""
+    index: faiss.IndexIVF | None = None
+    """What it is searched by; None for exact search."""
+
+    @classmethod
+    def of(cls, path: Path, rows: int, width: int, *, to_change: bool = False) -> Self:
+        """Map a file; where it is to be changed, only what is changed lies in memory, and the file stays."""
+        mapped = cls(path, dtype=np.float16, mode="c" if to_change else "r", shape=(rows, width))
+        mapped.path = None if to_change else path
+        index = _index_of(path)
+        mapped.index = open_index(index) if index.is_file() else None
+        return mapped
+
+    def __getitem__(self, place: Any) -> Any:
+        return np.asarray(super().__getitem__(place))
+
+
+def write_memory(batches: Iterable["Memory"], folder: Path, cells: int | None) -> None:
+    """Write a memory as :meth:`reaugkd.method.memory.Memory.build` says: whole, or not at all."""
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / ABOUT_FILE).is_file()):
+        raise ReAugKDError(f"{str(folder)!r} holds other things than a memory; name another folder.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        explain_disk_errors(folder),
+        tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch,
+    ):
+        new, old = Path(scratch) / "new", Path(scratch) / "old"
+        new.mkdir()
+        about, known = _write_batches(batches, new)
+        for name, width in about["widths"].items():
+            if name.startswith(KEY):
+                _write_index(Mapped.of(_file(new, name), about["rows"], width), cells, known.get(name))
+        about["files"] = {path.name: _sha256(path) for path in sorted(new.iterdir())}
+        (new / ABOUT_FILE).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+
+
+def _write_batches(batches: Iterable["Memory"], folder: Path) -> tuple[dict[str, Any], dict[str, Path]]:
+    """Write one batch after the other; return rows, classes and widths, and of one batch alone its files."""
+    first: Memory | None = None
+    rows, widths, number = 0, dict[str, int](), 0
+    with ExitStack() as open_files:
+        for number, batch in enumerate(batches, start=1):
+            parts, table = _parts_of(batch), pa.Table.from_pandas(batch.rows, preserve_index=False)
+            if first is None:
+                first, schema = batch, table.schema
+                widths = {name: part.shape[1] for name, part in parts.items()}
+                writer = open_files.enter_context(pa.ipc.new_file(folder / ROWS_FILE, schema))
+                files: dict[str, BinaryIO] = {
+                    name: open_files.enter_context(_file(folder, name).open("wb")) for name in parts
+                }
+            if batch.classes != first.classes or widths != {name: part.shape[1] for name, part in parts.items()}:
+                raise ReAugKDError(
+                    f"Batch {number} has other classes or keys than the first; make all batches by one model."
+                )
+            try:
+                writer.write_table(table.cast(schema), max_chunksize=ROWS_AT_A_TIME)
+            except (ValueError, pa.ArrowException) as error:
+                raise ReAugKDError(
+                    f"The rows of batch {number} have other columns than those of the first, or others in them; give "
+                    "all batches the same."
+                ) from error
+            for name, part in parts.items():
+                for start in range(0, len(part), ROWS_AT_A_TIME):
+                    files[name].write(np.asarray(part[start : start + ROWS_AT_A_TIME], dtype=np.float16).tobytes())
+            rows += len(batch)
+    if first is None:
+        raise ReAugKDError("A memory needs at least one row; give it texts.")
+    known = {name: part.path for name, part in parts.items() if isinstance(part, Mapped) and part.path is not None}
+    return {"rows": rows, "classes": list(first.classes), "widths": widths}, known if number == 1 else {}
+
+
+def _parts_of(memory: "Memory") -> dict[str, NDArray[np.floating]]:
+    keys = {KEY + name: key for name, key in memory.keys.items()}
+    return {SOFT_LABELS: memory.soft_labels, TEACHER_EMBEDDINGS: memory.teacher_embeddings, **keys}
+
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.float16"
+
+
+def _index_of(path: Path) -> Path:
+    return path.with_suffix(".faiss")
+
+
+def _write_index(vectors: Mapped, cells: int | None, known: Path | None) -> None:
+    """Write the index of a key's file; that of a file of the same rows is copied."""
+    if vectors.path is None:
+        return
+    if cells is None and known is not None and _index_of(known).is_file():
+        shutil.copyfile(_index_of(known), _index_of(vectors.path))
+    elif cells := cells_for(len(vectors)) if cells is None else min(cells, len(vectors)):
+        build_index(vectors, _index_of(vectors.path), cells)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_memory(folder: Path, *, check: bool) -> dict[str, Any]:
+    """Map a memory's folder.
+
+    Parameters
+    ----------
+    folder : Path
+        As :func:`write_memory` left it.
+    check : bool
+        Compare the SHA-256 sum of each file first; False where that was done. No index is opened before.
+
+    Returns
+    -------
+    dict of str to Any
+        The arguments of :class:`reaugkd.method.memory.Memory`.
+
+    Raises
+    ------
+    ReAugKDError
+        If there is no memory, or a file is missing or damaged.
+    """
+    try:
+        about = json.loads((folder / ABOUT_FILE).read_text(encoding="utf-8"))
+        rows, classes, widths, files = (about[name] for name in ("rows", "classes", "widths", "files"))
+        for name, sha256 in files.items() if check else ():
+            if _sha256(folder / name) != sha256:
+                raise ReAugKDError(f"The file {name} of the memory in {str(folder)!r} is damaged; build it again.")
+        parts = {name: Mapped.of(_file(folder, name), rows, width) for name, width in widths.items()}
+        return {
+            "rows": _mapped_rows(folder / ROWS_FILE),
+            "classes": tuple(classes),
+            "soft_labels": parts[SOFT_LABELS],
+            "teacher_embeddings": parts[TEACHER_EMBEDDINGS],
+            "keys": {name.removeprefix(KEY): part for name, part in parts.items() if name.startswith(KEY)},
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, pa.ArrowException) as error:
+        raise ReAugKDError(
+            f"{str(folder)!r} holds no whole memory; build it with Memory.build, or copy it again."
+        ) from error
+
+
+def _mapped_rows(path: Path) -> "pd.DataFrame":
+    """Return the rows as a table whose texts stay on disk until one is asked for."""
+    return pa.ipc.open_file(pa.memory_map(str(path))).read_all().to_pandas(split_blocks=True)
+
+
+def changed_copy(part: NDArray[np.floating], changes: Mapping[int, NDArray[np.floating]]) -> NDArray[np.floating]:
+    """Return a matrix with some other rows; of one on disk, only these lie in memory."""
+    if isinstance(part, Mapped) and part.path is not None:
+        copy: NDArray[np.floating] = Mapped.of(part.path, *part.shape, to_change=True)
+    else:
+        copy = part.copy()
+    for number, row in changes.items():
+        copy[number] = row
+    return copy

@@ -1,0 +1,181 @@
+"""A memory on disk: built in a stream, mapped, and the same as one in memory."""
+
+import json
+import pickle
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from memories import brute_force, memory_of, random_memory
+
+from reaugkd.errors import ReAugKDError
+from reaugkd.method.mapped import Mapped, changed_copy
+from reaugkd.method.memory import Memory
+
+
+def in_batches(memory, size):
+    """Parts of a memory, as a stream would give them."""
+    for start in range(0, len(memory), size):
+        part = slice(start, start + size)
+        yield Memory(
+            memory.rows.iloc[part].reset_index(drop=True),
+            memory.classes,
+            memory.soft_labels[part],
+            memory.teacher_embeddings[part],
+            {name: key[part] for name, key in memory.keys.items()},
+        )
+
+
+def contents(folder):
+    """The bytes of each file."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_memory_built_in_a_stream_is_the_one_built_in_one_go(tmp_path):
+    memory = random_memory()
+    streamed = Memory.build(in_batches(memory, 30), tmp_path / "streamed")
+    whole = Memory.build([memory], tmp_path / "whole")
+    pd.testing.assert_frame_equal(streamed.rows, whole.rows)
+    pd.testing.assert_frame_equal(streamed.rows, memory.rows)
+    one, other = (contents(tmp_path / name) for name in ("streamed", "whole"))
+    assert one.keys() == other.keys()
+    matrices = [name for name in one if name.endswith(".float16")]
+    assert len(matrices) == 4
+    assert all(one[name] == other[name] for name in matrices)
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["built", "loaded"])
+@pytest.mark.parametrize("cells", [None, 5])
+def test_a_mapped_memory_is_that_in_memory_up_to_the_rounding_of_float16(tmp_path, again, cells):
+    memory = random_memory()
+    mapped = Memory.build(in_batches(memory, 64), tmp_path / "memory", cells)
+    mapped = Memory.load(tmp_path / "memory") if again else mapped
+    assert mapped.is_mapped
+    assert not memory.is_mapped
+    pd.testing.assert_frame_equal(mapped.rows, memory.rows)
+    assert (mapped.classes, mapped.texts) == (memory.classes, memory.texts)
+    np.testing.assert_array_equal(mapped.labels, memory.labels)
+    np.testing.assert_allclose(mapped.soft_labels, memory.soft_labels, atol=1e-3)
+    np.testing.assert_allclose(mapped.teacher_embeddings, memory.teacher_embeddings, atol=1e-3)
+    queries = np.random.default_rng(1).normal(size=(40, 9))
+    cosines, _ = mapped.search("text", queries, 7)  # five cells are all read
+    np.testing.assert_allclose(cosines, brute_force(memory.keys["text"], queries, 7)[0], atol=2e-3)
+    pd.testing.assert_frame_equal(mapped.rows_at([7, 3, 7]), memory.rows_at([7, 3, 7]))
+
+
+def test_loading_and_searching_read_neither_texts_nor_the_matrices(tmp_path):
+    Memory.build([random_memory(rows=5_000)], tmp_path / "memory", 16)
+    before = pa.total_allocated_bytes()
+    mapped = Memory.load(tmp_path / "memory")
+    mapped.search("text", np.ones((3, 9)), 5)
+    assert pa.total_allocated_bytes() - before < 10_000  # the table's bytes are those of the mapped file
+    parts = [mapped.soft_labels, mapped.teacher_embeddings, *mapped.keys.values()]
+    assert all(isinstance(part, Mapped) and part.dtype == np.float16 and not part.flags.writeable for part in parts)
+
+
+def test_where_the_cells_hold_fewer_than_k_the_search_is_exact(tmp_path):
+    memory = random_memory(rows=300)
+    mapped = Memory.build([memory], tmp_path / "memory", 200)
+    cosines, numbers = mapped.search("aligned", memory.keys["aligned"][:5], 250)
+    assert all(len(set(row)) == 250 for row in numbers.tolist())
+    np.testing.assert_allclose(
+        cosines, brute_force(memory.keys["aligned"], memory.keys["aligned"][:5], 250)[0], atol=2e-3
+    )
+
+
+def test_other_keys_of_a_mapped_memory_are_not_searched_by_the_index_of_the_old(tmp_path):
+    mapped = Memory.build([random_memory()], tmp_path / "memory", 4)
+    other = mapped.with_keys({"text": np.asarray(mapped.keys["text"][::-1])})
+    queries = np.random.default_rng(2).normal(size=(6, 9))
+    np.testing.assert_array_equal(other.search("text", queries, 1)[1], 199 - mapped.search("text", queries, 1)[1])
+
+
+def test_changed_rows_of_a_mapped_matrix_leave_the_file_as_it_is(tmp_path):
+    mapped = Memory.build([random_memory()], tmp_path / "memory")
+    before = contents(tmp_path / "memory")
+    changed = changed_copy(mapped.soft_labels, {4: np.array([0, 1, 0])})
+    edited = replace(mapped, soft_labels=changed)
+    assert edited.soft_labels[4].tolist() == [0, 1, 0]
+    np.testing.assert_array_equal(np.delete(edited.soft_labels, 4, 0), np.delete(mapped.soft_labels, 4, 0))
+    assert contents(tmp_path / "memory") == before
+    again = Memory.build([edited], tmp_path / "edited")
+    assert again.soft_labels[4].tolist() == [0, 1, 0]
+
+
+def test_a_copy_takes_the_index_and_one_built_over_itself_is_whole(tmp_path):
+    memory = Memory.build([random_memory()], tmp_path / "memory", 7)
+    before = contents(tmp_path / "memory")
+    Memory.build([memory], tmp_path / "copy")
+    assert contents(tmp_path / "copy") == before
+    over = Memory.build([memory], tmp_path / "memory", 0)
+    assert over.keys["text"].index is None
+    assert not list((tmp_path / "memory").glob("*.faiss"))
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_mapped_memory_can_be_pickled(tmp_path):
+    mapped = Memory.build([random_memory()], tmp_path / "memory", 4)
+    copied = pickle.loads(pickle.dumps(mapped))
+    shutil.rmtree(tmp_path / "memory")
+    queries = np.random.default_rng(2).normal(size=(6, 9))
+    np.testing.assert_allclose(copied.search("text", queries, 3)[0], mapped.search("text", queries, 3)[0], atol=2e-3)
+    pd.testing.assert_frame_equal(copied.rows, mapped.rows)
+
+
+@pytest.mark.parametrize("name", ["key_text.faiss", "key_text.float16", "soft_labels.float16", "rows.arrow"])
+def test_a_damaged_file_is_named_before_it_is_read(tmp_path, name):
+    Memory.build([random_memory()], tmp_path / "memory", 4)
+    path = tmp_path / "memory" / name
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(ReAugKDError, match=f"The file {name} of the memory in .* is damaged; build it again"):
+        Memory.load(tmp_path / "memory")
+
+
+def test_a_missing_file_and_no_memory_at_all_are_said_in_a_sentence(tmp_path):
+    Memory.build([random_memory()], tmp_path / "memory", 4)
+    (tmp_path / "memory" / "rows.arrow").unlink()
+    for folder in (tmp_path / "memory", tmp_path / "nothing"):
+        with pytest.raises(ReAugKDError, match="holds no whole memory; build it with Memory.build"):
+            Memory.load(folder)
+    about = tmp_path / "memory" / "memory.json"
+    about.write_text(json.dumps({"rows": 3}))
+    with pytest.raises(ReAugKDError, match="holds no whole memory"):
+        Memory.load(tmp_path / "memory")
+
+
+def test_batches_that_do_not_fit_together_are_refused_and_leave_nothing(tmp_path):
+    memory = random_memory()
+    others = {
+        "has other classes or keys": memory.with_keys({"text": memory.keys["text"]}),
+        "have other columns": replace(memory, rows=memory.rows.drop(columns="id")),
+        "or others in them": replace(memory, rows=memory.rows.assign(text=[[1]] * 200)),
+    }
+    for sentence, other in others.items():
+        with pytest.raises(ReAugKDError, match=f"atch 2 .*{sentence}"):
+            Memory.build([memory, other], tmp_path / "memory")
+    with pytest.raises(ReAugKDError, match="needs at least one row"):
+        Memory.build([], tmp_path / "memory")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_with_other_things_is_not_touched(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ReAugKDError, match="holds other things than a memory; name another folder"):
+        Memory.build([random_memory()], tmp_path)
+    with pytest.raises(ReAugKDError, match="cells is -1; it must be at least 0"):
+        Memory.build([random_memory()], tmp_path / "memory", -1)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_column_that_one_batch_lacks_values_of_keeps_its_kind(tmp_path):
+    memory = memory_of(np.eye(4), np.full((4, 2), 0.5))
+    first = replace(memory, rows=memory.rows.assign(topic="shops"))
+    second = replace(memory, rows=memory.rows.assign(topic=None))
+    built = Memory.build([first, second], tmp_path / "memory")
+    assert built.rows["topic"].isna().sum() == 4
+    assert built.rows["topic"].iloc[0] == "shops"
