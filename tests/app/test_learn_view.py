@@ -124,6 +124,14 @@ def test_the_page_opens_at_the_first_task_that_is_not_solved_and_keeps_what_is_s
     assert view.fill("toy", {"other": ["weight"]})[view.chosen].choices == task_choices([])
 
 
+def test_without_an_occasion_for_a_task_a_sentence_stands_for_it_and_the_others_go_on(view, toy_model):
+    view.menu.job.model = toy_model
+    none = view._open("toy", "classes")
+    assert "The student makes no error on the test rows" in none[view.task]
+    assert not none[view.answering].visible
+    assert view._open("toy", "label")[view.answering].visible
+
+
 def test_the_slider_softens_the_teachers_label_over_all_classes(view, puzzled_model):
     task = exercise_of(puzzled_model, "soft")
     drawn = view._open("toy", "soft")

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import gradio as gr
 import numpy as np
+import pandas as pd
 import pytest
 
 from app.menu import ModelMenu
@@ -70,3 +71,14 @@ def test_the_colours_come_with_what_is_written_at_the_islands(panel_of, toy_mode
     colours = panel_of(toy_model).colours({"model": "toy", "column": "topic"})
     names = np.asarray(colours["names"])[sent(colours["named"], np.uint16)]
     assert names.tolist() == [*toy_model.memory.rows["topic"], *toy_model.held_out(["test"])["topic"]]
+
+
+def test_a_column_of_the_task_may_be_named_as_the_points_number(panel_of, toy_model, tmp_path):
+    rows = toy_model.memory.rows.assign(point=[f"at {number}" for number in range(90)])
+    held = toy_model.evaluation_rows.assign(point="")
+    panel = panel_of(replace(toy_model, memory=replace(toy_model.memory, rows=rows), evaluation_rows=held))
+    moved = panel._most_moved("toy")[panel.selected]
+    panel._save(tmp_path / "selection.csv", "toy", moved)
+    saved = pd.read_csv(tmp_path / "selection.csv")
+    assert saved["point"].tolist() == moved
+    assert saved["its point"].tolist() == [f"at {number}" for number in moved]

@@ -11,6 +11,7 @@ from app.model_job import ModelJob
 from app.parts.answer import asked_text, example_texts, known_texts, marked_words, shortened
 from app.parts.maps_panel import MapsPanel
 from app.views.query import QueryView
+from reaugkd.analysis.what_if import WhatIf, explain_what_if, flipping_set
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.plots.links import PageState
 
@@ -142,3 +143,83 @@ def test_what_is_known_of_a_text_goes_with_it(toy_model):
     asked = asked_text(toy_model, row["text"])
     assert asked.rows["label"].tolist() == [row["label"]]
     assert asked_text(toy_model, "iron and rain").rows is None
+
+
+@pytest.fixture
+def three_decide(view, toy_model):
+    """The toy model, three neighbours by one key deciding alone."""
+    model = replace(toy_model, pool=Pool({"aligned": KeySettings(3, 0.05)}, retrieval_weight=1.0))
+    view.menu.job.model = model
+    yield model
+    view.menu.job.model = toy_model
+
+
+def event(**data):
+    return gr.EventData(None, data)
+
+
+def lead_of(explanation):
+    return f"{explanation.label} against {explanation.runner_up}: {explanation.lead:+.2f} = "
+
+
+def test_a_struck_out_or_relabelled_neighbour_changes_the_answer_and_can_be_put_back(view, three_decide):
+    model, text = three_decide, "iron and steel"
+    before = view._asked("toy", None, (text, ""), **AS_FITTED)
+    first = model.explain(text)
+    shown = view._strike(event(number=first.neighbours[0].number), "toy", before[view.question], "", **AS_FITTED)
+    struck = (first.neighbours[0].number,)
+    without = explain_what_if(model, model.encode([text]), model.pool, WhatIf(struck))
+    assert first.neighbours[0].number not in [one.number for one in without.neighbours]
+    assert all(one.text in shown[view.table] for one in without.neighbours)
+    other = next(str(name) for name in model.classes_ if name != without.label)
+    for neighbour in without.neighbours:
+        relabel = event(number=neighbour.number, label=other)
+        shown = view._relabel(relabel, "toy", shown[view.question], "", **AS_FITTED)
+    assert f"<b>{other}</b>" in shown[view.answer]
+    assert shown[view.changes].count("<li>") == 4
+    assert shown[view.back].visible
+    put_back = view._put_back("toy", shown[view.question], **AS_FITTED)
+    assert put_back[view.table] == before[view.table]
+    assert lead_of(first) in put_back[view.answer]
+    assert (put_back[view.changes].count("<li>"), put_back[view.back].visible) == (0, False)
+
+
+def test_a_menu_that_is_set_back_to_the_rows_own_label_puts_the_memory_back(view, three_decide):
+    before = view._asked("toy", None, ("iron and steel", ""), **AS_FITTED)
+    nearest = three_decide.explain("iron and steel").neighbours[0]
+    other = next(str(name) for name in three_decide.classes_ if name != nearest.label)
+    changed = view._relabel(event(number=nearest.number, label=other), "toy", before[view.question], "", **AS_FITTED)
+    assert changed[view.answer] != before[view.answer]
+    own = event(number=nearest.number, label=nearest.label)
+    again = view._relabel(own, "toy", changed[view.question], "", **AS_FITTED)
+    assert (again[view.answer], again[view.changes].count("<li>")) == (before[view.answer], 0)
+
+
+def test_the_memories_that_decide_an_answer_are_named_until_the_next_one(view, three_decide):
+    text = "iron and pear"
+    asked = view._asked("toy", None, (text, ""), **AS_FITTED)
+    numbers, label = flipping_set(three_decide, three_decide.encode([text]), three_decide.pool)
+    named = view._flip("toy", asked[view.question], **AS_FITTED)
+    assert f"would be <b>{label}</b>" in named
+    assert all(f"<li>{memory}</li>" in named for memory in three_decide.memory.rows["text"].iloc[numbers])
+    assert named.count("<li>") == len(numbers)
+    assert view._asked("toy", asked[view.question], ("rain", ""), **AS_FITTED)[view.flipped] == ""
+
+
+def test_an_edit_is_answered_beside_the_text_and_one_that_is_as_asked_or_empty_is_not(view, toy_model):
+    asked = view._asked("toy", None, ("iron and steel", ""), **AS_FITTED)
+    beside = view._edit("toy", asked[view.question], "plum and pear", "", **AS_FITTED)
+    assert lead_of(toy_model.explain("plum and pear")) in beside[view.beside]
+    assert beside[view.answer] == asked[view.answer]
+    assert view._edit("toy", beside[view.question], "iron and steel", "", **AS_FITTED)[view.beside] == ""
+    assert "is empty" in view._edit("toy", beside[view.question], "  ", "", **AS_FITTED)[view.beside]
+    other = view._asked("toy", beside[view.question], ("rain and fog", ""), **AS_FITTED)
+    assert (other[view.edited], other[view.beside]) == ("rain and fog", "")
+
+
+def test_of_what_a_link_strikes_all_that_cannot_be_is_left_out(view, toy_model):
+    of_view = {"struck": "0-99999", "relabelled": '{"0": "nowhere", "9999": "x"}'}
+    shown = filled(view, linked=PageState(text="iron and rain", of_view=of_view))
+    assert lead_of(toy_model.explain("iron and rain")) in shown[view.answer]
+    assert shown[view.changes].count("<li>") == 0
+    assert not shown[view.back].visible

@@ -18,6 +18,7 @@ from gradio import queueing
 from phone import LAPTOP
 from playwright.sync_api import expect, sync_playwright
 from ports import free_port
+from waiting import WAIT_MS
 
 from app.model_job import ModelJob
 from app.page import build_app
@@ -26,7 +27,6 @@ from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.method.pool import KeySettings, Pool
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-WAIT_MS = 60_000
 
 
 def pytest_collection_modifyitems(items):

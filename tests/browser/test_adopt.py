@@ -1,6 +1,5 @@
 """The page adopts a classifier of one's own, in a real browser; then every page works on it."""
 
-from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 from toy_data import toy_rows
 
@@ -39,16 +38,9 @@ def test_a_classifier_is_adopted_stands_in_the_menu_and_every_page_works_on_it(
     expect(page.locator("#answer .asked")).to_contain_text("plum and pear")
     expect(page.locator(f"{SMALL}[data-points='150']")).to_be_visible()
     expect(page.get_by_role("button", name="Teacher's space")).to_be_hidden()
-    page.wait_for_function("document.querySelector('canvas.map-canvas').dataset.points === '150'")
+    expect(page.locator(MAPS)).to_have_attribute("data-points", "150")
     expect(page.get_by_label("Teacher to student")).to_be_hidden()
     for tab, filled in (("Errors", "#errors-rows"), ("Memory", "#memory-rows"), ("Compare", "#compare-chosen")):
         page.get_by_role("tab", name=tab, exact=True).click()
         expect(page.locator(filled)).to_be_visible()
         expect(page.get_by_text("Traceback")).to_have_count(0)
-
-
-def test_the_form_reads_on_a_phone_in_the_dark(open_page, serve_model, toy_model):
-    page = open_page(f"{serve_model(toy_model)}?view=train&__theme=dark", viewport=PHONE)
-    page.get_by_role("button", name="Adopt a classifier of mine").click()
-    expect(page.locator("#adopt-start")).to_be_visible()
-    assert_it_reads(page, ["#adopt-start"], ["#adopt .prose p"])

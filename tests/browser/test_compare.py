@@ -1,12 +1,12 @@
 """The page that compares in a real browser: two sides, one text, and the rows on which they differ."""
 
+import re
 import shutil
 import threading
 from dataclasses import replace
 
 import pandas as pd
 import pytest
-from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 
 from app.model_job import ModelJob
@@ -16,7 +16,6 @@ from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.analysis.error_analysis import RowFilter
 from reaugkd.method.pool import KeySettings, Pool
 
-NASTY = "<img src=x onerror=\"window.ran='img'\"> ${window.ran='dollar'} {{window.ran='curly'}} <b>bold</b>"
 MAPS = "canvas.map-canvas"
 LISTED = "#compare-chosen b"
 # The fitted λ is 0.8.
@@ -137,44 +136,37 @@ def held(monkeypatch):
     may_come.set()
 
 
-def test_the_box_opens_with_the_first_answers_which_would_overwrite_what_was_typed_before(open_page, served, held):
+def test_what_is_typed_while_answers_or_models_are_coming_stays_and_is_answered(open_page, served, held):
     is_asked, may_come = held()
     page = open_page(f"{served}?view=compare")
-    box = page.locator("#compare-text textarea")
+    box, holds = page.locator("#compare-text textarea"), page.locator("#compare-holds input, #compare-holds textarea")
     assert is_asked.wait(60)
-    expect(box).to_be_disabled()
+    expect(box).to_be_disabled()  # it opens with the first answers, which would overwrite what was typed before
     may_come.set()
     box.fill("plum and pear")
     expect(page.locator("#compare-first-answer .asked")).to_have_text("plum and pear")
     expect(box).to_have_value("plum and pear")
+    for menu, text, names in (
+        ("#compare-second", "rain", ("forgetful", "toy")),
+        ("#model", "iron and rain", ("toy", "toy")),
+    ):
+        is_asked.clear()
+        may_come.clear()
+        choose(page, menu, "toy")
+        assert is_asked.wait(60)
+        box.fill(text)
+        if menu == "#compare-second":
+            holds.fill("iron")
+        may_come.set()
+        for side, name in zip(("first", "second"), names, strict=True):
+            expect(page.locator(f"#compare-{side}-answer h2")).to_contain_text(f"{side.capitalize()}: {name}")
+            expect(page.locator(f"#compare-{side}-answer .asked")).to_have_text(text)
+        expect(box).to_have_value(text)
+        if menu == "#compare-second":
+            expect(page.locator("#compare-chosen")).to_contain_text("“iron” in the text")
 
 
-def test_what_is_typed_while_another_model_is_coming_stays_and_is_answered_by_it(page, held):
-    is_asked, may_come = held()
-    choose(page, "#model", "toy")
-    assert is_asked.wait(60)
-    box = page.locator("#compare-text textarea")
-    box.fill("plum and pear")
-    may_come.set()
-    expect(page.locator("#compare-first-answer h2")).to_contain_text("First: toy")
-    expect(page.locator("#compare-first-answer .asked")).to_have_text("plum and pear")
-    expect(box).to_have_value("plum and pear")
-
-
-def test_what_is_typed_while_another_second_is_coming_stays_and_is_answered_by_it(page, held):
-    is_asked, may_come = held()
-    choose(page, "#compare-second", "toy")
-    assert is_asked.wait(60)
-    page.locator("#compare-text textarea").fill("plum and pear")
-    page.locator("#compare-holds input, #compare-holds textarea").fill("iron")
-    may_come.set()
-    expect(page.locator("#compare-chosen")).to_contain_text("“iron” in the text")
-    for side, name in (("first", "forgetful"), ("second", "toy")):
-        expect(page.locator(f"#compare-{side}-answer h2")).to_contain_text(name)
-        expect(page.locator(f"#compare-{side}-answer .asked")).to_have_text("plum and pear")
-
-
-def test_a_model_stands_beside_its_own_student_when_the_page_opens(page, forgetful):
+def test_a_model_stands_beside_its_own_student_and_each_answers_by_its_weight_as_one_types(page, forgetful):
     comparison = wanted(forgetful, forgetful)
     assert comparison.differing
     shown_as(page, comparison)
@@ -190,25 +182,18 @@ def test_a_model_stands_beside_its_own_student_when_the_page_opens(page, forgetf
     expect(page.locator("#compare-second-answer h2")).to_have_text("Second: forgetful, the student alone (λ = 0)")
     expect(page.locator("#compare-first-fitted input")).to_be_checked()
     expect(page.locator("#compare-second-fitted input")).not_to_be_checked()
-
-
-def test_a_typed_text_is_answered_by_both_as_one_types(page, forgetful):
     box = page.locator("#compare-text textarea")
     for text in ("iron and steel", "plum and pear with rain"):
         box.fill(text)
-        first, second = forgetful.explain(text), forgetful.explain(text, retrieval_weight=0.0)
-        expect(page.locator("#compare-first-answer .asked")).to_have_text(text)
-        expect(page.locator("#compare-second-answer .asked")).to_have_text(text)
-        for side, answer in (("first", first), ("second", second)):
+        for side, weight in (("first", None), ("second", 0.0)):
+            answer = forgetful.explain(text, retrieval_weight=weight)
+            expect(page.locator(f"#compare-{side}-answer .asked")).to_have_text(text)
             shown = page.locator(f"#compare-{side}-answer p.answer")
             expect(shown).to_contain_text(f"{answer.label} probability {answer.probabilities.max():.2f}")
     box.fill("  ")
     expect(page.locator("#compare-message")).to_contain_text("Text 1 is empty")
     box.fill("iron")
     expect(page.locator("#compare-message")).to_be_hidden()
-
-
-def test_each_side_answers_by_the_weight_that_is_chosen(page, forgetful):
     expect(page.locator("#compare-first-weight input[type=number]")).to_have_value("0.8")
     move(page, "first", 1)
     expect(page.locator("#compare-first-fitted input")).not_to_be_checked()
@@ -216,8 +201,7 @@ def test_each_side_answers_by_the_weight_that_is_chosen(page, forgetful):
     for weight in (0.3, 0.6):
         move(page, "second", weight)
         expect(page.locator("#compare-second-answer h2")).to_have_text(f"Second: forgetful, λ = {weight:.2f}")
-        text = page.locator("#compare-text textarea").input_value()
-        probability = forgetful.explain(text, retrieval_weight=weight).probabilities.max()
+        probability = forgetful.explain("iron", retrieval_weight=weight).probabilities.max()
         expect(page.locator("#compare-second-answer p.answer")).to_contain_text(f"probability {probability:.2f}")
         shown_as(page, wanted(forgetful, forgetful, (1.0, weight)))
     page.locator("#compare-second-fitted input").check()
@@ -258,21 +242,9 @@ def test_a_count_a_button_and_a_text_list_their_rows_and_a_row_is_answered(page,
     expect(listed).to_have_text(str(len(table)))
 
 
-def test_the_listed_rows_are_selected_on_the_maps_and_the_validation_rows_compared_when_one_asks(page, forgetful):
-    table = wanted(forgetful, forgetful).table
-    expect(page.locator(MAPS)).to_have_attribute("data-points", "127")
-    page.locator("#compare-maps").click()
-    expect(page.locator(MAPS)).to_have_attribute("data-selected", str(int(table["differs"].sum())))
-    expect(page.locator("#map-rows")).to_contain_text(table[table["differs"]]["text"].iloc[0])
-    page.locator(".map-clear").click()
-    shown_as(page, wanted(forgetful, forgetful))
-    page.locator("#compare-split").get_by_label("validation").check()
-    shown_as(page, wanted(forgetful, forgetful, split="validation"))
-    page.locator("#compare-maps").click()
-    expect(page.get_by_text("The maps show the test rows; choose test above.")).to_be_visible()
-
-
-def test_another_model_is_the_second_and_of_another_task_a_sentence(page, folder, forgetful, toy_model):
+def test_another_model_is_the_second_one_of_another_task_a_sentence_and_the_first_follows_the_menu(
+    page, folder, forgetful, toy_model
+):
     choose(page, "#compare-second", "toy")
     shown_as(page, wanted(forgetful, toy_model))
     page.locator("#compare-second-fitted input").check()
@@ -292,42 +264,11 @@ def test_another_model_is_the_second_and_of_another_task_a_sentence(page, folder
     choose(page, "#compare-second", "late")
     expect(page.locator("#compare-second-answer h2")).to_have_text("Second: late, the student alone (λ = 0)")
     shutil.rmtree(folder / "late")
-
-
-def test_the_first_side_follows_the_menu_of_models(page, toy_model):
     choose(page, "#model", "toy")
     expect(page.locator("#compare-first input, #compare-first textarea")).to_have_value("toy")
     expect(page.locator("#compare-second input")).to_have_value("toy")
     expect(page.locator("#compare-second-answer h2")).to_have_text("Second: toy, the memory alone (λ = 1)")
     shown_as(page, wanted(toy_model, toy_model, (None, 1.0)))
-
-
-def test_without_evaluation_rows_both_still_answer_and_a_sentence_stands_for_the_rows(
-    open_page, serve_model, forgetful
-):
-    page = open_page(serve_model(changed(forgetful, evaluation_rows=None)))
-    open_tab(page)
-    expect(page.locator("#compare-summary")).to_contain_text("The model carries no evaluation rows")
-    expect(page.locator("#compare-outcomes")).to_be_hidden()
-    page.locator("#compare-text textarea").fill("rain and iron")
-    expect(page.locator("#compare-first-answer .asked")).to_have_text("rain and iron")
-
-
-def test_models_of_pairs_have_two_boxes(open_page, serve_model, pairs):
-    page = open_page(serve_model(pairs))
-    open_tab(page)
-    second = page.locator("#compare-text-pair textarea")
-    expect(second).not_to_have_value("")
-    page.locator("#compare-text textarea").fill("iron and steel")
-    second.fill("rain and snow")
-    for side, weight in (("first", None), ("second", 0.0)):
-        expect(page.locator(f"#compare-{side}-answer .asked")).to_have_text("iron and steel | rain and snow")
-        label = pairs.explain(("iron and steel", "rain and snow"), retrieval_weight=weight).label
-        expect(page.locator(f"#compare-{side}-answer .answer b")).to_have_text(label)
-    page.locator("#compare-all").click()
-    row = wanted(pairs, pairs).table.iloc[0]
-    page.locator("#compare-rows").get_by_text(row["text"], exact=True).last.click()
-    expect(second).to_have_value(row["text_pair"])
 
 
 def test_the_address_reopens_both_sides_the_text_and_the_rows(page, open_page, forgetful, toy_model):
@@ -338,7 +279,7 @@ def test_the_address_reopens_both_sides_the_text_and_the_rows(page, open_page, f
     expect(page.locator("#compare-chosen")).to_contain_text("“a” in the text")
     page.locator("#compare-split").get_by_label("validation").check()
     expect(page.locator("#compare-second-answer h2")).to_have_text("Second: toy, λ = 0.25")
-    page.wait_for_function("location.search.includes('split=validation') && location.search.includes('holds=a')")
+    expect(page).to_have_url(re.compile("(?=.*split=validation)(?=.*holds=a)"))
     again = open_page(page.url)
     expect(again.locator("#compare-second-answer h2")).to_have_text("Second: toy, λ = 0.25")
     expect(again.locator("#compare-first-answer .asked")).to_have_text("rain and iron")
@@ -350,8 +291,16 @@ def test_the_address_reopens_both_sides_the_text_and_the_rows(page, open_page, f
         expect(seen.locator("#compare-chosen b")).to_have_text(str(len(rows)))
 
 
-def test_rows_that_are_selected_on_the_maps_are_compared_and_listed(page, open_page, forgetful):
-    expect(page.locator(MAPS)).not_to_have_attribute("data-points", "0")
+def test_listed_rows_are_selected_on_the_maps_and_what_is_selected_there_is_compared_and_listed(
+    page, open_page, forgetful
+):
+    table = wanted(forgetful, forgetful).table
+    expect(page.locator(MAPS)).to_have_attribute("data-points", "127")
+    page.locator("#compare-maps").click()
+    expect(page.locator(MAPS)).to_have_attribute("data-selected", str(int(table["differs"].sum())))
+    expect(page.locator("#map-rows")).to_contain_text(table[table["differs"]]["text"].iloc[0])
+    page.locator(".map-clear").click()
+    shown_as(page, wanted(forgetful, forgetful))
     of_class = page.locator(".map-legend button").first
     label = of_class.inner_text()
     of_class.click()
@@ -367,7 +316,7 @@ def test_rows_that_are_selected_on_the_maps_are_compared_and_listed(page, open_p
     outcome, count = max(comparison.counts.items(), key=lambda entry: entry[1])
     page.locator(f"#compare-outcomes td:has-text('{outcome}') > button").click()
     expect(chosen).to_have_text(f"{count} rows: outcome = {outcome}, selected on the maps")
-    page.wait_for_function("location.search.includes('outcome') && location.search.includes('selected=')")
+    expect(page).to_have_url(re.compile("(?=.*outcome)(?=.*selected=)"))
     again = open_page(page.url)
     expect(again.locator("#compare-chosen")).to_have_text(f"{count} rows: outcome = {outcome}, selected on the maps")
     shown_as(again, comparison, which, count)
@@ -377,47 +326,11 @@ def test_rows_that_are_selected_on_the_maps_are_compared_and_listed(page, open_p
     page.locator("#compare-split").get_by_label("validation").check()  # the maps show none of these
     everywhere = wanted(forgetful, forgetful, split="validation")
     shown_as(page, everywhere, listed=everywhere.counts[outcome])
+    page.locator("#compare-maps").click()
+    expect(page.get_by_text("The maps show the test rows; choose test above.")).to_be_visible()
     page.locator("#compare-split").get_by_label("test").check()
     shown_as(page, comparison, which, count)
     page.locator("#compare-all").click()
     shown_as(page, comparison, which, len(rows))
     page.locator(".map-clear").click()
     shown_as(page, wanted(forgetful, forgetful))
-
-
-def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve_model, forgetful):
-    parts = forgetful
-    names, memory = (NASTY, *parts.settings.label_names[1:]), parts.memory
-    renamed = {parts.settings.label_names[0]: NASTY}
-    model = changed(
-        forgetful,
-        settings=replace(parts.settings, label_names=names, task=NASTY),
-        memory=replace(
-            memory, rows=memory.rows.assign(text=NASTY, label=memory.rows["label"].replace(renamed)), classes=names
-        ),
-        evaluation_rows=parts.evaluation_rows.assign(
-            text=parts.evaluation_rows["text"] + f" {NASTY}", label=parts.evaluation_rows["label"].replace(renamed)
-        ),
-    )
-    page = open_page(serve_model(model))
-    open_tab(page)
-    page.locator("#compare-all").click()
-    expect(page.locator("#compare-chosen")).to_contain_text("all rows")
-    expect(page.locator("#compare-rows")).to_contain_text(NASTY)
-    page.locator("#compare-holds input, #compare-holds textarea").fill(NASTY)
-    expect(page.locator("#compare-chosen")).to_contain_text(f"“{NASTY}” in the text")
-    page.locator("#compare-text textarea").fill(f"plum {NASTY}")
-    expect(page.locator("#compare-first-answer .asked")).to_have_text(f"plum {NASTY}")
-    expect(page.locator("#compare-first-answer .answer-bars")).to_contain_text(NASTY)
-    assert page.evaluate("window.ran") is None
-    assert page.locator("img[src='x']").count() == 0
-
-
-def test_the_page_reads_on_a_phone_on_a_laptop_and_in_both_themes(open_page, address):
-    page = open_page(f"{address}?view=compare&__theme=dark", viewport=PHONE)
-    expect(page.locator("#compare-outcomes .outcomes")).to_be_visible()
-    assert_it_reads(
-        page,
-        ["#compare-first-answer .answer-bars", "#compare-outcomes .outcomes"],
-        ["#compare-first-answer b", "#compare-summary p", ".outcomes button", ".outcomes th"],
-    )

@@ -92,21 +92,24 @@ def plain(page, count, panel=0):
     return points[clean], found[clean]
 
 
-@pytest.mark.parametrize("column", ["label", "topic", "effect", "probability"])
-def test_a_point_has_its_values_colour_of_the_legend(page, spread, column):
-    choose_colour(page, column)
-    wanted = point_colours(points_of(spread), column)
-    assert shown_legend(page).items() <= {(name, shade.lower()) for name, shade in wanted.legend}
-    points, found = plain(page, 126)
-    known = wanted.codes[points] < len(wanted.legend) - 1  # the others are paler; a line over one may look as bright
-    points, found = points[known], found[known]
-    assert len(points) >= 5
-    shades = [wanted.legend[code][1] for code in wanted.codes[points]]
-    np.testing.assert_allclose(found[:, :3], [rgb(shade) for shade in shades], atol=2)
+def choose_colour(page, column):
+    page.locator("#colour input").click()
+    page.get_by_role("option", name=column, exact=True).click()
+    expect(page.locator(MAPS)).to_have_attribute("data-column", column)
+    wait_for_paint(page)
 
 
-def test_what_is_not_known_is_paler_than_what_is(page, spread):
-    choose_colour(page, "effect")
+def test_a_point_has_its_values_colour_of_the_legend_and_is_paler_where_it_is_not_known(page, spread):
+    for column in ("label", "topic", "probability", "effect"):
+        choose_colour(page, column)
+        wanted = point_colours(points_of(spread), column)
+        assert shown_legend(page).items() <= {(name, shade.lower()) for name, shade in wanted.legend}
+        points, found = plain(page, 126)
+        known = wanted.codes[points] < len(wanted.legend) - 1  # of others are paler; a line may look as bright
+        points, found = points[known], found[known]
+        assert len(points) >= 5, column
+        shades = [wanted.legend[code][1] for code in wanted.codes[points]]
+        np.testing.assert_allclose(found[:, :3], [rgb(shade) for shade in shades], atol=2, err_msg=column)
     points = alone(page, 126)
     found = pixels(page, positions(page, 126)[points])
     known = point_colours(points_of(spread), "effect").codes[points] < len(shown_legend(page)) - 1
@@ -125,28 +128,7 @@ def test_a_test_row_of_which_the_teachers_embedding_is_not_known_is_hollow_in_th
         assert np.median(pixels(page, positions(page, 126, panel)[rows])[:, 3]) == pytest.approx(wanted, abs=3)
 
 
-def choose_colour(page, column):
-    page.locator("#colour input").click()
-    page.get_by_role("option", name=column, exact=True).click()
-    expect(page.locator(MAPS)).to_have_attribute("data-column", column)
-    wait_for_paint(page)
-
-
-def test_what_is_not_selected_stays_as_grey_context(page, spread):
-    page.locator(".map-legend button").first.click()
-    expect(page.locator(MAPS)).not_to_have_attribute("data-selected", "0")
-    wait_for_paint(page)
-    codes = point_colours(points_of(spread), "label").codes
-    points, found = plain(page, 126)
-    lit = codes[points] == 0
-    assert lit.any()
-    assert (~lit).any()
-    assert set(found[lit, 3]) <= set(LIT)
-    assert set(found[~lit, 3]) <= set(DIM)
-    np.testing.assert_allclose(found[~lit, :3], np.tile(GREY, (int((~lit).sum()), 1)), atol=3)
-
-
-def test_the_text_under_the_pointer_is_ringed_on_both_maps(page):
+def test_what_is_pointed_at_is_ringed_what_moved_has_a_line_and_what_is_not_selected_is_grey(page, spread):
     point = int(alone(page, 126)[0])
     places = [positions(page, 126, panel)[point] + [RING, 0] for panel in (0, 1)]
     before = pixels(page, places)
@@ -157,9 +139,8 @@ def test_the_text_under_the_pointer_is_ringed_on_both_maps(page):
     after = pixels(page, places)
     assert (np.abs(after - before).max(axis=1) > 60).all()
     np.testing.assert_allclose(after[0], after[1], atol=60)
-
-
-def test_a_line_leads_from_a_points_place_to_its_place_in_the_other_space(page, spread):
+    page.mouse.move(0, 0)
+    expect(page.locator(MAPS)).not_to_have_attribute("data-hovered", str(point))
     page.locator("#most-moved").click()
     expect(page.locator(MAPS)).to_have_attribute("data-selected", "20")
     at, to = positions(page, 126), positions(page, 126, panel=1)
@@ -179,6 +160,19 @@ def test_a_line_leads_from_a_points_place_to_its_place_in_the_other_space(page, 
     assert (darkest()[between] > 70).all()
     page.locator(".map-lines").uncheck()
     np.testing.assert_array_equal(darkest(), before)
+    page.locator(".map-clear").click()
+    expect(page.locator(MAPS)).to_have_attribute("data-selected", "0")
+    page.locator(".map-legend button").first.click()
+    expect(page.locator(MAPS)).not_to_have_attribute("data-selected", "0")
+    wait_for_paint(page)
+    codes = point_colours(points_of(spread), "label").codes
+    points, found = plain(page, 126)
+    lit = codes[points] == 0
+    assert lit.any()
+    assert (~lit).any()
+    assert set(found[lit, 3]) <= set(LIT)
+    assert set(found[~lit, 3]) <= set(DIM)
+    np.testing.assert_allclose(found[~lit, :3], np.tile(GREY, (int((~lit).sum()), 1)), atol=3)
 
 
 def test_a_lasso_selects_what_lies_within_and_nothing_else(page, tmp_path):

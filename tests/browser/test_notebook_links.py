@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
 from playwright.sync_api import expect
 
 from reaugkd.analysis.memory_questions import RENAMED
@@ -19,20 +18,20 @@ LINKS = sorted(
 )
 
 
-def test_the_notebooks_on_keys_on_repairs_and_on_ones_own_task_link_the_app():
-    assert {name[:2] for name, _ in LINKS} == {"04", "05", "07"}
-
-
-@pytest.mark.parametrize(("name", "query"), LINKS)
-def test_a_notebooks_link_opens_what_it_names(name, query, open_page, address):
-    page, asked = open_page(f"{address}?{query}"), {key: value for key, (value,) in parse_qs(query).items()}
-    assert set(asked) <= {"view", "text", "show"}
-    view = asked.get("view", "query")
-    expect(page.get_by_role("tab", name=view.capitalize(), selected=True).filter(visible=True)).to_have_count(1)
-    if "text" in asked:
-        expect(page.locator("#text textarea")).to_have_value(asked["text"])
-        expect(page.locator("#answer .sum")).to_be_visible()
-    if "show" in asked:
-        show = RENAMED.get(asked["show"], asked["show"])
-        expect(page.locator(f'#show input[value="{show}"]')).to_be_checked()
-        expect(page.locator("#memory-chosen")).to_contain_text(f"rows: {show}")
+def test_a_notebooks_link_opens_what_it_names(open_page, address, subtests):
+    page = open_page("about:blank")
+    for name, query in LINKS:
+        with subtests.test(name, query=query):
+            page.goto(f"{address}?{query}")
+            asked = {key: value for key, (value,) in parse_qs(query).items()}
+            assert set(asked) <= {"view", "text", "show"}
+            view = asked.get("view", "query")
+            expect(page.get_by_role("tab", name=view.capitalize(), selected=True).filter(visible=True)).to_have_count(1)
+            if "text" in asked:
+                expect(page.locator("#text textarea")).to_have_value(asked["text"])
+                expect(page.locator("#answer .sum")).to_be_visible()
+            if "show" in asked:
+                show = RENAMED.get(asked["show"], asked["show"])
+                expect(page.locator(f'#show input[value="{show}"]')).to_be_checked()
+                expect(page.locator("#memory-chosen")).to_contain_text(f"rows: {show}")
+    assert {name[:2] for name, _ in LINKS} == {"04", "05", "07"}  # on keys, on repairs, on a task of one's own

@@ -4,7 +4,6 @@ import threading
 
 import pandas as pd
 import pytest
-from phone import PHONE, assert_it_reads
 from playwright.sync_api import expect
 from toy_data import toy_rows
 
@@ -214,15 +213,6 @@ def test_the_shipped_task_is_trained_as_the_page_says(open_page, address, asked)
     expect(page.locator("#train-status")).to_contain_text("The disk is still full.")
     expect(page.locator("#train-resume")).to_be_visible()
     assert found == [({"name": "shoptalk"}, Recipe(seed=7), True)] * 2
-
-
-def test_the_page_reads_on_a_phone_on_a_laptop_and_in_both_themes(open_page, serve_model, toy_model, rows_file):
-    page = open_page(f"{serve_model(toy_model)}?view=train&__theme=dark", viewport=PHONE)
-    wait_until_filled(page)
-    page.get_by_label("a file of mine").check()
-    page.locator("#train-file input[type=file]").set_input_files(rows_file)
-    expect(page.locator("#train-about")).to_contain_text("Rows: 36.")
-    assert_it_reads(page, ["#train-about", "#train-start"], ["#train-about p", "#train-status"])
 
 
 def test_what_cannot_be_trained_on_is_told_in_a_sentence(open_page, serve_model, toy_model, tmp_path):
