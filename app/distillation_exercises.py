@@ -33,13 +33,19 @@ def soft_exercise(model: ReAugKDClassifier, _: EncodedTexts, __: np.random.Gener
     is_short = np.asarray([len(in_one_line(text)) <= SHORT for text in texts])
     fits = (order[:, 0] == memory.labels) & (ratio > 1e-9) & (ratio < HALF)
     if not fits.any():
-        raise ReAugKDError("The teacher of this model is sure of every text; choose another model for this task.")
+        raise ReAugKDError("No soft label of this memory is in doubt; choose another model for this task.")
     far = np.abs(np.log(np.where(fits, ratio, 1.0)) - log(DOUBTFUL)) + 100.0 * ~fits + 10.0 * ~is_short
     row = int(far.argmin())
     first, second = (memory.classes[number] for number in order[row, :2])
     right = log(ratio[row]) / log(HALF)
     lesson = LESSONS["soft"].filled(
-        first=first, second=second, one=highest[row, 0], two=highest[row, 1], ratio=ratio[row], right=right
+        first=first,
+        second=second,
+        one=highest[row, 0],
+        two=highest[row, 1],
+        ratio=ratio[row],
+        right=right,
+        whose=model.settings.training["soft_labels"] if model.settings.is_adopted else "",
     )
 
     def judged(given: float) -> Verdict:
@@ -94,7 +100,12 @@ def keys_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator: np
     row = int(np.abs(shared[one] - shared[other]).argmax())
     pair = [one, other] if generator.random() < HALF else [other, one]
     lists = [[in_one_line(texts[number]) for number in retrieved[name].numbers[row, :NEAREST]] for name in pair]
-    lesson = LESSONS["keys"].filled(lists=lists, keys=pair, shared=[shared[name][row] for name in pair])
+    lesson = LESSONS["keys"].filled(
+        lists=lists,
+        keys=pair,
+        shared=[shared[name][row] for name in pair],
+        is_adopted=model.settings.is_adopted,
+    )
 
     def judged(given: str) -> Verdict:
         a, b = (shared[name][row] for name in pair)

@@ -48,7 +48,7 @@ class Exercise:
     judged : callable
         Judges an answer that is not empty.
     soft_labels : tuple of (str, float, float)
-        Of a task with a temperature: the classes, the likeliest first, with the hard label's share and the teacher's.
+        Of a task with a temperature: the classes, the likeliest first, with the shares of hard and soft label.
     """
 
     lesson: Lesson

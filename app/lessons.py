@@ -120,9 +120,9 @@ class Lesson:
     solution: str
 
     def filled(self, **values: Any) -> "Lesson":
-        """Return the lesson with question, hints and solution filled in."""
-        question, solution = fill(self.question, **values), fill(self.solution, **values)
-        return replace(self, question=question, hints=[fill(hint, **values) for hint in self.hints], solution=solution)
+        """Return the lesson with its words filled in."""
+        words = {name: fill(getattr(self, name), **values) for name in ("formula", "question", "solution")}
+        return replace(self, hints=[fill(hint, **values) for hint in self.hints], **words)
 
 
 _WORDS = yaml.safe_load((TEMPLATES / "lessons.yaml").read_text(encoding="utf-8"))

@@ -24,7 +24,7 @@ from ..listening import AT_ONCE, EACH, LATEST, Updates, inputs_of, listen
 from ..menu import ModelMenu
 from ..rendering import render
 from ..scripts import source, source_with
-from .row_table import row_table, whose_label
+from .row_table import place_table, row_table, whose_label
 from .save_button import SaveButton
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
@@ -37,6 +37,8 @@ NEIGHBOURS = 8
 MOST_MOVED = 20
 MOST_LINES = 16  # a fan of more would hide the points
 ASKED_OF_STUDENT = 4_000  # of more memories the student is not asked what it says: the maps would come too late
+CANVAS_PARTS = ["point_grid", "point_density", "place_labels", "map_plane", "map_points", "map_islands", "map_marks"]
+CANVAS_PARTS += ["map_replay", "map_pointer"]
 LISTED = ["point", "kind", "text", "text_pair", "label", "teacher", "student", "answer", "effect", "moved"]
 OPENED = (
     "<p>Point at a text to read it; click it to open it. After a click the wheel zooms. Shift and drag, or choose "
@@ -180,9 +182,7 @@ class MapsPanel:
                 self.ask = gr.Button("Ask this text", size="sm", visible=False, elem_id="ask-point")
             with gr.Column(scale=1, min_width=320):
                 self.count = gr.HTML(render("selected", points=0), elem_id="map-selected")
-                self.rows = gr.Dataframe(
-                    interactive=False, wrap=True, max_height=300, visible=False, elem_id="map-rows"
-                )
+                self.rows = place_table("map-rows")
                 self.save = SaveButton("Save as CSV", "selection.csv", "save-selection", size="sm", visible=False)
         self.listed = [self.selected, self.count, self.rows, self.save.button]
         self.filled = [self.map, self.colour, self.shown, self.opened, self.detail, self.ask, self.moved, *self.listed]
@@ -194,7 +194,7 @@ class MapsPanel:
         return gr.HTML(
             None,
             html_template=source(template),
-            js_on_load=source_with("map_canvas.js", "point_grid", "point_density", "place_labels", "map_pointer"),
+            js_on_load=source_with("map_canvas.js", *CANVAS_PARTS),
             # Gradio marks what it serves, and a bound method cannot be marked.
             server_functions=[update_wrapper(partial(answer), answer) for answer in asked],
             apply_default_css=False,
@@ -208,7 +208,7 @@ class MapsPanel:
         lassoed = listen(self, self.map.select, self._select, self.listed, **points)
         for canvas in (self.map, self.small):
             listen(self, canvas.open, self._open, opened, **points)
-        listen(self, self.rows.select, self._open_row, opened, **points)
+        listen(self, self.rows.choose, self._open_row, opened, **points)
         drawn = {"name": self.name, "column": self.colour, "shown": self.shown}
         gr.on([self.colour.input, self.shown.input], canvas_message, None, self.map, inputs_kwargs=drawn, **live)
         moved = listen(self, self.moved.click, self._most_moved, [self.map, *self.listed], **live)
@@ -281,17 +281,16 @@ class MapsPanel:
 
     def list_points(self, name: str, selected: list[int]) -> Updates:
         """List the selected points."""
-        if not selected:
-            nothing = {self.selected: [], self.count: render("selected", points=0)}
-            return nothing | {self.rows: gr.Dataframe(visible=False), self.save.button: gr.Button(visible=False)}
-        table = self._table(name, selected)
-        shown = table[[column for column in LISTED if column in table.columns]]
-        labels = table["label"].value_counts().head(6).to_dict()
+        labels, drawn = {}, ""
+        if selected:
+            table = self._table(name, selected)
+            labels = table["label"].value_counts().head(6).to_dict()
+            drawn = row_table(table[[column for column in LISTED if column in table.columns]])
         return {
             self.selected: selected,
             self.count: render("selected", points=len(selected), labels=labels),
-            self.rows: row_table(shown, visible=True),
-            self.save.button: gr.Button(visible=True),
+            self.rows: drawn,
+            self.save.button: gr.Button(visible=bool(selected)),
         }
 
     def _table(self, name: str, selected: list[int]) -> pd.DataFrame:
@@ -339,8 +338,8 @@ class MapsPanel:
 
         return self.show_points(name, most_moved(self._points(name), MOST_MOVED))
 
-    def _open_row(self, event: gr.SelectData, name: str) -> Updates:
-        return self._opened(name, int(event.row_value[0]))
+    def _open_row(self, event: gr.EventData, name: str) -> Updates:
+        return self._opened(name, int(event.rows[0]))
 
     def _open(self, event: gr.EventData, name: str) -> Updates:
         return self._opened(name, int(event.point)) if event.model == name else gr.skip()

@@ -1,32 +1,22 @@
 """How rows are listed on every page: which they are, how many, and the first of them in a table."""
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from ..rendering import render
+from ..scripts import source_with
 
 if TYPE_CHECKING:
     Row = Mapping[Any, Any] | pd.Series[Any]
 
 MAX_ROWS = 500
-# In pixels. What a memory fixes and breaks stays in sight on a screen of 1280.
-WIDTHS = {
-    "row": 60,
-    "point": 70,
-    "number": 90,
-    "kind": 90,
-    "text": 400,
-    "text_pair": 320,
-    "other_text": 400,
-    "fixes": 75,
-    "breaks": 85,
-    "first_probability": 170,
-    "second_probability": 180,
-    "outcome": 175,
-}
+TEXTS = ("text", "text_pair", "other_text", "other_text_pair")
+UNSORTED = ("", True)
 
 
 def listed_html(which: str, rows: int, of: int = 0) -> str:
@@ -48,9 +38,60 @@ def numbered(rows: pd.DataFrame, name: str) -> pd.DataFrame:
     return rows.reset_index(names=name)
 
 
-def row_table(rows: pd.DataFrame, widths: Mapping[str, int] | None = None, **options: Any) -> gr.Dataframe:
-    """Fill a table with the first rows, figures with two digits after the point; what is missing is empty."""
-    shown, width_of = rows.head(MAX_ROWS).round(2), {**WIDTHS, **(widths or {})}
-    if shown.isna().any(axis=None):
-        shown = shown.astype(object).where(shown.notna(), "")
-    return gr.Dataframe(shown, column_widths=[width_of.get(str(name), 110) for name in shown.columns], **options)
+def next_order(rows: pd.DataFrame, column: str, before: tuple[str, bool]) -> tuple[str, bool]:
+    """Return how a click on a column sorts: a second one the other way; figures have their highest value first."""
+    is_figure = column != rows.columns[0] and is_numeric_dtype(rows[column])
+    return column, not before[1] if column == before[0] else not is_figure
+
+
+def in_order(rows: pd.DataFrame, column: str, ascending: bool) -> pd.DataFrame:
+    """Sort rows by a column, what is missing last; rows without it keep their order."""
+    if column not in rows.columns:
+        return rows
+    return rows.sort_values(
+        column,
+        ascending=ascending,
+        kind="stable",
+        key=lambda values: values if is_numeric_dtype(values) else values.astype("string"),
+    )
+
+
+def place_table(elem_id: str, **options: Any) -> gr.HTML:
+    """Place a table: it says ``choose`` with ``rows``; ``ticks=True`` lets rows be ticked and edited by keys.
+
+    A click on a header sorts what stands in the page; with ``sorts=True`` it says ``sort`` with ``column`` instead.
+    """
+    html: dict[str, Any] = {"js_on_load": source_with("row_table.js", "sort_rows"), "apply_default_css": False}
+    return gr.HTML("", elem_id=elem_id, elem_classes="row-table", **html, **options)
+
+
+def row_table(rows: pd.DataFrame, order: tuple[str, bool] = UNSORTED, edits: Mapping[int, str] | None = None) -> str:
+    """Draw the first rows of a list.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Their numbers in its first column, where they can be opened.
+    order : tuple of str and bool
+        The column that they are sorted by, and whether its lowest value comes first.
+    edits : mapping of int to str, optional
+        What pending edits make of some of them, in a word; where it is given, rows can be ticked.
+    """
+    shown = rows.head(MAX_ROWS)
+    return render(
+        "row_table",
+        columns=[str(name) for name in shown.columns],
+        rows=[[_written(value) for value in row] for row in shown.itertuples(index=False, name=None)],
+        texts=TEXTS,
+        edits=edits,
+        sorted_by=order[0],
+        ascending=order[1],
+        drawn=time.monotonic_ns(),
+    )
+
+
+def _written(value: object) -> object:
+    """Write a figure with two digits after the point, and nothing for what is missing."""
+    if isinstance(value, float):
+        return "" if pd.isna(value) else f"{value:.2f}"
+    return "" if value is None or value is pd.NA else value

@@ -13,18 +13,6 @@ element.addEventListener('change', event => {
 });
 /* A click on a header sorts by its column, one more the other way; the table that comes next keeps it. */
 let sorted = null;
-const sortBy = column => {
-  sorted = {column, down: sorted?.column === column && !sorted.down};
-  sortRows();
-};
-const sortRows = () => {
-  if (!sorted) return;
-  const words = row => row.cells[sorted.column]?.textContent ?? '';
-  for (const head of element.querySelectorAll('thead th')) head.removeAttribute('aria-sort');
-  element.querySelectorAll('thead th')[sorted.column]?.setAttribute('aria-sort', sorted.down ? 'descending' : 'ascending');
-  for (const body of element.querySelectorAll('tbody')) {
-    const rows = [...body.rows].toSorted((a, b) => words(a).localeCompare(words(b), undefined, {numeric: true}));
-    body.append(...(sorted.down ? rows.toReversed() : rows));
-  }
-};
-watch('value', () => setTimeout(sortRows));
+const sort = () => { if (sorted) sortRows(element, sorted.column, sorted.down); };
+const sortBy = column => { sorted = {column, down: sorted?.column === column && !sorted.down}; sort(); };
+watch('value', () => setTimeout(sort));

@@ -146,7 +146,7 @@ class CompareView(RowsView):
             self.outcomes = gr.HTML(
                 elem_id="compare-outcomes", js_on_load=source("buttons.js"), apply_default_css=False
             )
-            self._place_list(differing="Only where they differ", all="List all rows")
+            self._place_list(differing="Where they differ", all="List all rows")
         self._place_models()
         self.code = place_code("compare-code")
         self._wire()
@@ -188,7 +188,7 @@ class CompareView(RowsView):
         self.outcomes.select(self._pick, self.shown, self.listed, **EACH_OF_ROWS)
         self.buttons["differing"].click(self._list_differing, self.shown, self.listed, **ALL_ROWS)
         self.buttons["all"].click(self._list_all, self.shown, [self.holds, *self.listed], **ALL_ROWS)
-        opened = self.rows.select(self._open, self.shown, [*self.texts], **EACH)
+        opened = self.rows.choose(self._open, self.shown, [*self.texts], **EACH)
         opened.then(None, js=script("scroll_to", element="#compare-text", block="nearest"), **IN_PAGE)
         self._wire_list()
 
@@ -339,7 +339,7 @@ class CompareView(RowsView):
         return compare_code((first, shown.weights[0]), (second, shown.weights[1]), shown.split, shown.chosen, asked)
 
     @once_filled
-    def _open(self, event: gr.SelectData, shown: ComparePage) -> Updates:
+    def _open(self, event: gr.EventData, shown: ComparePage) -> Updates:
         """Put a row's text into the boxes, whose change is then answered by both sides."""
-        row = self._every_row(shown).loc[[int(event.row_value[0])]].iloc[0]
+        row = self._every_row(shown).loc[[int(event.rows[0])]].iloc[0]
         return dict(zip(self.texts, two_parts(text_of_row(row)), strict=True))

@@ -20,7 +20,7 @@ from ..parts.column_boxes import guessed_columns
 from ..parts.neighbour_table import neighbour_table
 from ..parts.pending_edits import PendingEdits, model_and_patch, with_pending
 from ..parts.problem import READ_ALOUD, problem_html
-from ..parts.row_table import row_table
+from ..parts.row_table import place_table, row_table
 from ..parts.save_button import SaveButton
 from ..rendering import render
 from ..scripts import source
@@ -36,7 +36,6 @@ NO_ROW = -1
 NO_GAIN = (0.0, 0.0, 0.0)
 NO_LOG = "<p>No texts are opened yet.</p>"
 LISTED = ["text", "text_pair", "reason", "score", "doubt", "apart", "novelty", "copies", "answer", "probability"]
-WIDTHS = {"text": 360, "reason": 320, "score": 80, "doubt": 80, "apart": 80, "novelty": 85, "copies": 80}
 
 
 @dataclass(frozen=True)
@@ -153,7 +152,7 @@ class LabelView:
             self.save = SaveButton("Save the labels as CSV", "labelled.csv", "label-save", **small)
             self.to_memory = gr.Button("Save as a version on Memory", elem_id="label-to-memory", **small)
         with gr.Accordion("The queue", open=False, elem_id="label-queue"):
-            self.queue = gr.Dataframe(interactive=False, wrap=True, max_height=420, elem_id="label-rows")
+            self.queue = place_table("label-rows")
 
     def _wire(self) -> None:
         shown = [self.log, self.progress, self.message, self.asking, self.below, self.text, self.buttons, self.other]
@@ -252,6 +251,8 @@ class LabelView:
 
     def _drawn(self, name: str, edits: PendingEdits, log: Log) -> Updates:
         """Show how far the log is labelled, and the text to ask next."""
+        from reaugkd.analysis.labelling import MOST_TEXTS
+
         model, patch = model_and_patch(self.menu, name, edits)
         try:
             encoded, left_out = texts_of_log(model, log.path, log.columns)
@@ -268,6 +269,7 @@ class LabelView:
                 "label_progress",
                 texts=len(encoded) + copies,
                 left_out=left_out,
+                most=MOST_TEXTS,
                 copies=copies,
                 labelled=len(labelled),
                 skipped=len({*log.done} - labelled.keys()),
@@ -276,7 +278,7 @@ class LabelView:
             self.message: gr.HTML(visible=False),
             self.asking: gr.Row(visible=True),
             self.below: gr.Column(visible=True),
-            self.queue: row_table(waiting[[name for name in LISTED if name in waiting]], WIDTHS),
+            self.queue: row_table(waiting[[name for name in LISTED if name in waiting]]),
             **self._asked(edited_model(model, patch), encoded, queue, log),
         }
 

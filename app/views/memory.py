@@ -17,7 +17,7 @@ from ..menu import ModelMenu
 from ..parts import pending_edits as pending
 from ..parts.code_box import place_code
 from ..parts.maps_panel import MapsPanel
-from ..parts.memory_rows import NOT_OPENED, opened_html
+from ..parts.opened_memory import NOT_OPENED, opened_html
 from ..parts.pending_edits import PendingEdits, model_and_patch, pending_html, pending_patch, with_pending
 from ..parts.pins import Kept, Pins, broken_in_words, pinned_texts, pinned_too, pins_html, with_kept
 from ..parts.problem import READ_ALOUD, problem_html

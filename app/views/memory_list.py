@@ -12,12 +12,11 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.plots.links import PageState
 
 from ..computed import evidence_of, memories_of
-from ..listening import ALL_ROWS, EACH_OF_ROWS, Updates, listen, once_filled
+from ..listening import ALL_ROWS, Updates, listen, once_filled
 from ..menu import ModelMenu
 from ..parts.maps_panel import MapsPanel
-from ..parts.memory_rows import place_rows, rows_html
 from ..parts.problem import problem_html
-from ..parts.row_table import listed_html
+from ..parts.row_table import listed_html, place_table, row_table
 from ..parts.save_button import SaveButton
 from ..rendering import render
 from .rows import RowsPage, RowsView
@@ -49,22 +48,18 @@ class MemoryPage(RowsPage):
     ----------
     show : str
         One of :data:`reaugkd.analysis.memory_questions.SHOWS`.
-    sort : str
-        The column by which a click sorted the list, after a minus if its highest value comes first; empty for the
-        order of the list itself.
     edited : dict of int to str
         What the pending edits make of rows of the memory, in a word.
     """
 
     show: str = lists.WRONG
-    sort: str = ""
     edited: dict[int, str] = field(default_factory=dict)
     __hash__ = RowsPage.__hash__
 
     @property
     def sorted_by(self) -> tuple[str, bool]:
         """The column that the list is sorted by, and whether its lowest value comes first."""
-        return (self.sort.removeprefix("-"), self.sort[0] != "-") if self.sort else lists.SORTED_BY[self.show]
+        return self.order or lists.SORTED_BY[self.show]
 
 
 class MemoryList(RowsView):
@@ -87,13 +82,12 @@ class MemoryList(RowsView):
             self.holds = gr.Textbox("", label="Text holds", placeholder="Text holds …", elem_id="memory-holds", **bare)
             self.buttons = {"maps": gr.Button("Select on the maps", elem_id="memory-maps", **small)}
             self.save = SaveButton("Save as CSV", "memory.csv", "memory-save", **small)
-        self.rows = place_rows("memory-rows")
+        self.rows = place_table("memory-rows", sorts=True, ticks=True)
         gr.HTML(KEYS, elem_id="memory-keys")
         self.listed = [self.shown, self.chosen, self.rows]
 
     def _wire_list(self, typed: Callable[[Any], Updates] | None = None) -> None:
         listen(self, self.show.input, self._show, self.listed, **ALL_ROWS)
-        listen(self, self.rows.sort, self._sort, self.listed, **EACH_OF_ROWS)
         super()._wire_list(typed)
 
     def _asked(self, name: str, linked: PageState, selected: list[int]) -> MemoryPage:
@@ -121,11 +115,11 @@ class MemoryList(RowsView):
         """Return the list at first: what looks wrong, or where nothing does, what is doubted most."""
         model = self.menu.get(name)
         if rows or model.evaluation_rows is None:
-            return {"show": lists.ALL, "sort": ""}
+            return {"show": lists.ALL, "order": None}
         return (
-            {"show": lists.WRONG, "sort": ""}
+            {"show": lists.WRONG, "order": None}
             if len(memories_of(model, lists.WRONG))
-            else {"show": lists.ALL, "sort": "-doubt"}
+            else {"show": lists.ALL, "order": ("doubt", False)}
         )
 
     def _rows_among(self, name: str, points: list[int]) -> list[int]:
@@ -135,10 +129,6 @@ class MemoryList(RowsView):
     def _every_row(self, shown: MemoryPage) -> pd.DataFrame:
         return memories_of(self.menu.get(shown.name), shown.show).set_index("number")
 
-    def _found(self, shown: MemoryPage) -> pd.DataFrame:
-        found, (column, ascending) = super()._found(shown), shown.sorted_by
-        return found.sort_values(column, ascending=ascending, kind="stable") if shown.sort else found
-
     def _words(self, shown: MemoryPage) -> list[str]:
         return [shown.show, *super()._words(shown)]
 
@@ -147,7 +137,7 @@ class MemoryList(RowsView):
 
     @once_filled
     def _show(self, shown: MemoryPage, show: str) -> Updates:
-        return self._listed(replace(shown, show=show, sort=""))
+        return self._listed(replace(shown, show=show, order=None))
 
     def _listed(self, shown: MemoryPage) -> Updates:
         """List memories with what the pending edits make of them, and say why the list holds them."""
@@ -164,17 +154,8 @@ class MemoryList(RowsView):
             self.shown: shown,
             self.chosen: listed_html(", ".join(self._words(shown)), len(rows))
             + render("why_listed", why=WHY[shown.show]),
-            self.rows: rows_html(listed, shown.edited, *shown.sorted_by) if len(rows) else NOT_LISTED,
+            self.rows: row_table(listed, shown.sorted_by, shown.edited) if len(rows) else NOT_LISTED,
         }
-
-    @once_filled
-    def _sort(self, event: gr.EventData, shown: MemoryPage) -> Updates:
-        """Sort by a column, the other way round by a second click; figures have their highest value first."""
-        column, ascending = shown.sorted_by
-        rows = self._every_row(shown)
-        is_figure = event.column != self.number and pd.api.types.is_numeric_dtype(rows.get(event.column))
-        descending = ascending if column == event.column else is_figure
-        return self._listed(replace(shown, sort="-" * descending + event.column))
 
     @once_filled
     def _show_on_maps(self, shown: MemoryPage) -> Updates:

@@ -15,7 +15,7 @@ from ..listening import ASKING, LATEST, Updates, inputs_of, listen
 from ..parts.pending_edits import PendingEdits, model_and_patch, pending_html, with_edits
 from ..parts.pins import Kept, broken_in_words, pinned_texts, with_kept
 from ..parts.problem import READ_ALOUD, problem_html
-from ..parts.row_table import row_table
+from ..parts.row_table import place_table, row_table
 from ..parts.save_button import SaveButton
 from ..rendering import render
 
@@ -51,7 +51,7 @@ class NewVersion:
 
     def place_changed(self) -> None:
         """Place the answers that the edits change, and let all of the form answer."""
-        self.changed = gr.Dataframe(interactive=False, wrap=True, max_height=300, elem_id="changed", visible=False)
+        self.changed = place_table("changed")
         self.save_changed = SaveButton("Save as CSV", "changed.csv", "changed-save", size="sm", visible=False)
         self.tried = [self.message, self.effect, self.changed, self.save_changed.button, self.saved]
         self.refit.input(self.untried, None, self.tried, **LATEST)
@@ -72,7 +72,7 @@ class NewVersion:
             self.message: gr.HTML("", visible=False),
             self.effect: "",
             self.saved: "",
-            self.changed: gr.Dataframe(visible=False),
+            self.changed: "",
             self.save_changed.button: gr.Button(visible=False),
         }
 
@@ -107,7 +107,7 @@ class NewVersion:
         return {
             **self.untried(),
             self.effect: effect,
-            self.changed: row_table(shown, visible=len(shown) > 0),
+            self.changed: row_table(shown) if len(shown) else "",
             self.save_changed.button: gr.Button(visible=len(shown) > 0),
         }
 

@@ -13,11 +13,11 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.plots.links import PageState, filter_of_link
 
 from ..computed import SPLITS
-from ..listening import ALL_ROWS, Updates, inputs_of, listen, once_filled
+from ..listening import ALL_ROWS, EACH_OF_ROWS, Updates, inputs_of, listen, once_filled
 from ..menu import ModelMenu
 from ..parts.maps_panel import MapsPanel
 from ..parts.problem import problem_html
-from ..parts.row_table import listed_html, numbered, row_table
+from ..parts.row_table import UNSORTED, in_order, listed_html, next_order, numbered, place_table, row_table
 from ..parts.save_button import SaveButton
 from ..parts.typed_text import on_typing
 
@@ -38,6 +38,8 @@ class RowsPage:
         Whose rows.
     holds : str
         What a listed text holds.
+    order : tuple of str and bool, optional
+        The column by which a click sorted the rows, and whether its lowest value comes first.
     """
 
     name: str
@@ -45,6 +47,7 @@ class RowsPage:
     row_filter: dict[str, Any] = field(default_factory=dict)
     split: str = SPLITS[0]
     holds: str = ""
+    order: tuple[str, bool] | None = None
 
     def __hash__(self) -> int:  # by value: Gradio compares hashes to see whether a state has changed
         return hash(repr(self))
@@ -53,6 +56,11 @@ class RowsPage:
     def selected(self) -> list[int] | None:
         """The rows that are selected; None where none are, or a split is shown that the maps do not have."""
         return self.rows or None if self.split == SPLITS[0] else None
+
+    @property
+    def sorted_by(self) -> tuple[str, bool]:
+        """The column that the rows are sorted by, and whether its lowest value comes first."""
+        return self.order or UNSORTED
 
     @property
     def chosen(self) -> dict[str, Any]:
@@ -82,8 +90,6 @@ class RowsView:
 
     view = ""
     number = "row"
-    height = 420  # of the list, in pixels
-    widths: ClassVar[dict[str, int]] = {}  # of columns that are wider or narrower here
     usual: ClassVar[dict[str, Any]] = {}
     unlisted: Sequence[str] = ()
     whole: list[Any]
@@ -109,13 +115,14 @@ class RowsView:
                 for called, label in {**buttons, "maps": "Select on the maps"}.items()
             }
             self.save = SaveButton("Save as CSV", f"{self.view}.csv", f"{self.view}-save", **small)
-        self.rows = gr.Dataframe(interactive=False, wrap=True, max_height=self.height, elem_id=f"{self.view}-rows")
+        self.rows = place_table(f"{self.view}-rows", sorts=True)
         self.listed = [self.shown, self.chosen, self.rows]
 
     def _wire_list(self, typed: Callable[[Any], Updates] | None = None) -> None:
         """Let the list follow its box, and the page the selection; all of it follows the box by another drawing."""
         searched = (typed, self.whole) if typed else (self._listed, self.listed)
         self._on(partial(on_typing, [self.holds]), *searched, "holds")
+        self.rows.sort(self._sort, self.shown, self.listed, **EACH_OF_ROWS)
         self.buttons["maps"].click(self._show_on_maps, self.shown, [self.maps.map, *self.maps.listed], **ALL_ROWS)
         self.save.on_click(self._save, inputs_of(self, self._save), **ALL_ROWS)
         for selected in self.maps.chosen:
@@ -179,7 +186,13 @@ class RowsView:
         """Return the rows that are listed, their numbers first."""
         from reaugkd.analysis.error_analysis import RowFilter
 
-        return numbered(RowFilter(**shown.chosen).of(self._every_row(shown)), self.number)
+        rows = numbered(RowFilter(**shown.chosen).of(self._every_row(shown)), self.number)
+        return in_order(rows, *shown.order) if shown.order else rows
+
+    @once_filled
+    def _sort(self, event: gr.EventData, shown: Any) -> Updates:
+        order = next_order(self._found(shown), event.column, shown.sorted_by)
+        return self._listed(replace(shown, order=order))
 
     def _save(self, path: Any, shown: Any) -> None:
         self._found(shown).to_csv(path, index=False)
@@ -196,12 +209,12 @@ class RowsView:
         try:
             rows = self._found(shown)
         except ReAugKDError as error:
-            return {self.shown: shown, self.chosen: problem_html(error), self.rows: gr.Dataframe(visible=False)}
+            return {self.shown: shown, self.chosen: problem_html(error), self.rows: ""}
         listed = rows.drop(columns=list(self.unlisted), errors="ignore")
         return {
             self.shown: shown,
             self.chosen: listed_html(", ".join(self._words(shown)) or "all rows", len(rows), self._count(shown)),
-            self.rows: row_table(listed, self.widths, visible=len(rows) > 0),
+            self.rows: row_table(listed, shown.sorted_by) if len(rows) else "",
         }
 
     @once_filled

@@ -36,6 +36,7 @@ METRICS: list[Any] = [
     "matthews_correlation",
 ]
 PREVIEWED, COLUMN_WIDTH, LISTED_LABELS = 5, "180px", 12
+GO_ON = {"trained": "Go on", "adopted": "Start again"}
 NOTHING_YET = "<p>Nothing is being trained. The losses and both spaces will be drawn here.</p>"
 
 
@@ -130,7 +131,7 @@ class TrainView:
         with gr.Row():
             self.start = gr.Button("Train", variant="primary", elem_id="train-start", min_width=90)
             self.cancel = gr.Button("Cancel", interactive=False, elem_id="train-cancel", min_width=90)
-            self.resume = gr.Button("Go on", visible=False, elem_id="train-resume", min_width=90)
+            self.resume = gr.Button(GO_ON["trained"], visible=False, elem_id="train-resume", min_width=90)
 
     def _place_rows(self) -> None:
         """Place what says which rows, where it is not the shipped task."""
@@ -304,7 +305,7 @@ class TrainView:
             self.status: training_html(job),
             self.start: gr.Button(interactive=not runs),
             self.cancel: gr.Button(interactive=runs and not job.is_cancelled),
-            self.resume: gr.Button(visible=bool(job.error) and not runs),
+            self.resume: gr.Button(GO_ON[job.done], visible=bool(job.error) and not runs),
             self.drawn: now,
         }
         if now[:1] != drawn[:1]:

@@ -5,13 +5,14 @@ import pytest
 from toy_data import toy_rows
 
 from app.menu import ModelMenu
-from app.model_job import ModelJob
+from app.model_job import CANCELLED, ModelJob
 from app.parts.map_points import map_points
 from app.parts.maps_panel import points_sent
 from app.views.adopt import plain_name
 from app.views.query import about_html
 from app.views.train import TrainView, results_html, training_html
 from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.networks.sequence_classifier import SequenceClassifier
 
 
 @pytest.fixture
@@ -87,6 +88,30 @@ def test_a_classifier_that_is_none_is_told_with_the_work(view, files, toy_encode
     view.adopting._start(str(toy_encoder_folder), **asked(files))
     view.job.wait()
     assert "holds no trained classifier" in training_html(view.job)
+
+
+def test_a_cancelled_adoption_says_that_it_starts_anew_and_does(view, files, toy_classifier_folder, monkeypatch):
+    reads = []
+
+    def cancelled(self, texts, *tokens):
+        reads.append(len(texts))
+        if len(reads) == 2:
+            view.job.cancel()
+            assert "Nothing is saved: “Start again” will read all rows anew" in training_html(view.job)
+        return encode(self, texts, *tokens)
+
+    encode = SequenceClassifier.encode
+    monkeypatch.setattr(SequenceClassifier, "encode", cancelled)
+    view.adopting._start(str(toy_classifier_folder), **asked(files))
+    view.job.wait()
+    assert view.job.error == CANCELLED
+    drawn = view._draw(())
+    assert (drawn[view.resume].value, drawn[view.resume].visible) == ("Start again", True)
+    assert "Nothing was saved. “Start again” reads all rows anew" in drawn[view.status]
+    before = len(reads)
+    view._resume(())
+    view.job.wait()
+    assert (view.job.error, reads[before : before + 2]) == ("", reads[:2])
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import gradio as gr
 import numpy as np
+import pandas as pd
 import pytest
 
 from app.menu import ModelMenu
 from app.model_job import ModelJob
 from app.parts.maps_panel import MapsPanel
-from app.views.errors import ErrorsPage, ErrorsView
+from app.views.errors import ErrorsView
+from app.views.errors_page import ErrorsPage
 from reaugkd.analysis.error_analysis import RowFilter
 from reaugkd.analysis.slices import sliceable_table, slices
 from reaugkd.measures.significance import accuracy_interval
@@ -102,8 +104,8 @@ def test_every_filter_reaches_every_figure(view, table, chosen):
         assert sum(counts(diagram)) == len(shown)
     of_slices = [int(count) for count in re.findall(r'</th><td class="number">(\d+)', drawn[view.slices])]
     assert of_slices == slices(shown)["rows"].tolist()
-    assert f"On the {len(shown)} test rows" in drawn[view.selective]
-    assert len(drawn[view.rows].value["data"]) == len(shown)
+    assert f"On the {len(shown)} test rows" in drawn[view.threshold.selective]
+    assert drawn[view.rows].count("data-row") == len(shown)
 
 
 def test_a_pick_reaches_all_figures_but_its_own_which_marks_it(view, table):
@@ -147,6 +149,17 @@ def test_show_all_takes_back_every_filter_and_keeps_sliders_and_split(view):
     assert "24</b> rows: all rows" in drawn[view.chosen]
 
 
+def test_a_click_on_a_header_sorts_the_rows_and_the_file_and_keeps_the_filters(view, table, tmp_path):
+    shown = replace(filled(view)[view.shown], effect="none")
+    drawn = view._sort(gr.EventData(None, {"column": "probability"}), shown)
+    numbers = [int(number) for number in re.findall(r'data-row="(\d+)"', drawn[view.rows])]
+    wanted = table[table["effect"] == "none"].sort_values("probability", ascending=False, kind="stable")
+    assert numbers == wanted.index.tolist()
+    assert drawn[view.shown] == replace(shown, order=("probability", False))
+    view._save(tmp_path / "rows.csv", drawn[view.shown])
+    assert pd.read_csv(tmp_path / "rows.csv")["row"].tolist() == numbers
+
+
 def test_where_no_row_is_left_each_figure_says_so(view):
     drawn = filled(view, of_view={"holds": "no text says this"})
     for figure in FIGURES:
@@ -158,34 +171,34 @@ def test_the_threshold_is_chosen_on_validation_rows_and_measured_on_the_rows_sho
     drawn = filled(view, of_view={"wanted": "80 %"})
     threshold = model.with_threshold(0.8).threshold
     sure = answers.scores("probability") >= threshold.least
-    words = re.sub("<[^>]*>", "", drawn[view.selective])
+    words = re.sub("<[^>]*>", "", drawn[view.threshold.selective])
     assert f"is {threshold.least:.3f} or more. This is chosen on the 24 validation rows" in words
     share, right = 100 * sure.mean(), 100 * answers.right[sure].mean()
     assert f"On the 36 test rows: {share:.1f} % are answered ({sure.sum()}), {right:.1f} % of them right" in words
     assert f"{(~sure).sum()} are left to a person" in words
     left = pick(view, drawn[view.shown], "selective", {"between": {"probability": [-2.0, threshold.least]}})
     assert f"<b>{(~sure).sum()}</b> of 36 rows" in left[view.chosen]
-    assert f"On the 36 test rows: {share:.1f} %" in re.sub("<[^>]*>", "", left[view.selective])
+    assert f"On the 36 test rows: {share:.1f} %" in re.sub("<[^>]*>", "", left[view.threshold.selective])
     of_validation = filled(view, of_view={"wanted": "80 %", "split": "validation"})
-    assert "On the " not in of_validation[view.selective]  # they chose it: nothing is claimed of them
-    assert "ask for less" in filled(view, of_view={"wanted": "99 %"})[view.selective]
+    assert "On the " not in of_validation[view.threshold.selective]  # they chose it: nothing is claimed of them
+    assert "ask for less" in filled(view, of_view={"wanted": "99 %"})[view.threshold.selective]
 
 
 def test_a_threshold_is_saved_in_a_model_of_its_own_unless_sliders_are_moved(view, model):
     shown = filled(view, of_view={"wanted": "80 %"})[view.shown]
     moved = replace(shown, moved={**shown.moved, "k": 3})
-    assert "put k, τ and λ back first" in view._keep(moved, "careful")[view.kept]
-    kept = view._keep(shown, "careful")
-    assert "Saved as careful" in kept[view.kept]
+    assert "put k, τ and λ back first" in view.threshold._keep(moved, "careful")[view.threshold.kept]
+    kept = view.threshold._keep(shown, "careful")
+    assert "Saved as careful" in kept[view.threshold.kept]
     assert "careful" in dict(kept[view.name].choices)
     saved = ReAugKDClassifier.from_pretrained(view.menu.root / "careful")
     assert saved.threshold == model.with_threshold(0.8).threshold
-    assert "already; choose another name" in view._keep(shown, "careful")[view.kept]
+    assert "already; choose another name" in view.threshold._keep(shown, "careful")[view.threshold.kept]
 
 
 def test_a_row_opens_its_bars_its_neighbours_and_its_star(view, answers, model):
     shown, number = filled(view)[view.shown], 7
-    opened = view._open(gr.SelectData(None, {"index": [0, 0], "value": "", "row_value": [number]}), shown)
+    opened = view._open(gr.EventData(None, {"rows": [number]}), shown)
     text = answers.encoded.texts[number]
     explanation = model.explain(text)
     assert f"{max(explanation.probabilities):.2f}</span>" in opened[view.opened]

@@ -65,6 +65,14 @@ def test_a_label_is_a_pending_edit_at_once_and_the_text_is_not_asked_again(view,
     assert again == gr.skip()  # a second press beside the same text
 
 
+def test_empty_rows_are_left_out_and_counted(view, tmp_path):
+    (tmp_path / "log.csv").write_text('text,when\na gizmo hums,1\n,2\n" ",3\n', encoding="utf-8")
+    assert (
+        "1 texts (2 left out: empty, or more than 5,000)"
+        in view._open("toy", {}, str(tmp_path / "log.csv"))[view.progress]
+    )
+
+
 def test_a_skip_and_a_label_are_taken_back_in_turn(view, file):
     first = view._open("toy", {}, file)
     skipped = view._choose(pressed(first, view, "skip"), "toy", {}, first[view.log])

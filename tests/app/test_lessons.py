@@ -397,7 +397,7 @@ def test_at_the_right_temperature_the_second_class_is_half_as_likely_and_the_tea
     assert "T must be smaller" in task.check(task.answer + 0.3).why
     assert "T must be larger" in task.check(task.answer / 2).why
     sure = replace(memory, soft_labels=np.eye(3, dtype=np.float32)[memory.labels])
-    with pytest.raises(ReAugKDError, match="is sure of every text"):
+    with pytest.raises(ReAugKDError, match="No soft label of this memory is in doubt"):
         exercise(replace(puzzled_model, memory=sure), encoded, "soft")
 
 
@@ -420,3 +420,25 @@ def test_each_list_is_of_the_three_nearest_memories_by_its_key(puzzled_model, en
     for name, words in zip((task.answer, others[task.answer]), lists, strict=True):
         assert [f"“{puzzled_model.memory.texts[n]}”" in words for n in found[name].numbers[0, :3]] == [True] * 3
     assert not task.check(others[task.answer]).is_right
+
+
+@pytest.mark.parametrize(
+    ("whose", "said"), [("its own", "The classifier itself is in doubt"), ("given", "The soft label that came with it")]
+)
+def test_the_tasks_speak_of_no_teacher_where_none_was(adopted_model, puzzled_model, whose, said):
+    settings = replace(adopted_model.settings, training=adopted_model.settings.training | {"soft_labels": whose})
+    soft_labels = np.full((len(adopted_model.memory), 3), 0.2, dtype=np.float32)  # its own are the gold labels
+    soft_labels[np.arange(len(soft_labels)), adopted_model.memory.labels] = 0.6
+    memory = replace(adopted_model.memory, soft_labels=soft_labels)
+    model = replace(adopted_model, settings=settings, memory=memory)
+    encoded = rows_of(model)
+    lessons = [exercise(model, encoded, key).lesson for key in ("soft", "keys")]
+    words = [" ".join((each.formula, each.question, each.solution, *each.hints)) for each in lessons]
+    assert said in words[0]
+    assert "the classifier's own embedding" in words[1]
+    assert not any("teacher" in each.lower() for each in words)
+    with pytest.raises(ReAugKDError, match="choose a model that was trained here"):
+        exercise(model, encoded, "teacher")
+    taught = [exercise(puzzled_model, rows_of(puzzled_model), key).lesson for key in ("soft", "keys")]
+    assert "The teacher is in doubt: its soft label gives" in taught[0].question
+    assert taught[1].formula.endswith("the student's embedding x, in the teacher's space")

@@ -87,7 +87,7 @@ def test_the_page_opens_with_what_its_link_asks_for_and_the_link_comes_back(view
 def test_where_no_label_looks_wrong_the_page_opens_with_what_is_doubted_most(toy_model, memory_view_of):
     view = memory_view_of(toy_model)
     drawn = view.fill("toy", PageState(), [], {}, {})
-    assert (drawn[view.shown].show, drawn[view.shown].sort) == ("all", "-doubt")
+    assert (drawn[view.shown].show, drawn[view.shown].order) == ("all", ("doubt", False))
     assert 'aria-sort="descending"><button data-sort="doubt"' in drawn[view.rows]
 
 

@@ -12,7 +12,8 @@ from app.model_job import ModelJob
 from app.parts.maps_panel import MapsPanel
 from app.parts.row_table import listed_html
 from app.views.compare import DIFFERING, CompareView
-from app.views.errors import ANY, ErrorsView
+from app.views.errors import ErrorsView
+from app.views.errors_page import ANY
 from app.views.rows import in_words
 from reaugkd.measures.calibration import expected_calibration_error
 from reaugkd.plots.links import PageState, app_link
@@ -151,10 +152,10 @@ def test_a_table_with_a_column_called_row_is_listed(view_of, toy_model):
     model = replace(toy_model, evaluation_rows=rows.assign(row="mine"))
     for page in (ErrorsView, CompareView):
         view, fill = view_of(page, model)
-        listed = fill(selected=[len(model.memory)])[view.rows].value
-        assert listed["headers"][0] == "row number"
-        assert "row" in listed["headers"]
-        assert [row[0] for row in listed["data"]] == [0]
+        listed = fill(selected=[len(model.memory)])[view.rows]
+        assert re.findall('data-sort="(.*?)"', listed)[0] == "row number"
+        assert 'data-sort="row"' in listed
+        assert re.findall('data-row="(.*?)"', listed) == ["0"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from app.model_job import ModelJob
-from app.views import errors as errors_view
+from app.views import errors_figures
 from app.views import query as query_view
 from reaugkd.method.answers import effects
 from reaugkd.model.explanation import explain
@@ -90,7 +90,10 @@ def test_a_cell_a_combination_a_bin_and_a_filter_list_their_rows_and_a_row_its_n
     expect(page.locator("#errors-chosen")).to_contain_text(f"“{text[:12]}” in the text")
     few = broken["text"].str.contains(text[:12]).sum()
     expect(page.locator("#errors-summary")).to_contain_text(f"percent of {few} rows")
+    page.locator("#errors-rows [data-sort='probability']").click()
+    expect(page.locator("#errors-rows th[aria-sort=descending]")).to_have_text("probability")
     page.locator("#errors-rows").get_by_text(text, exact=True).last.click()
+    expect(page.locator("#errors-rows tr.open")).to_contain_text(text)
     expect(page.locator("#opened-row .neighbours tbody tr")).to_have_count(4 * len(forgetful.pool.keys))
     expect(page.locator("#opened-row p.answer b")).to_have_text(broken["answer"].iloc[0])
     expect(page.locator("#opened-row .gold")).to_contain_text("✗ answer✓ student")
@@ -99,7 +102,8 @@ def test_a_cell_a_combination_a_bin_and_a_filter_list_their_rows_and_a_row_its_n
         page.locator("#errors-save").click()
     download.value.save_as(tmp_path / "rows.csv")
     saved = pd.read_csv(tmp_path / "rows.csv")
-    assert saved["text"].tolist() == broken[broken["text"].str.contains(text[:12])]["text"].tolist()
+    found = broken[broken["text"].str.contains(text[:12])].sort_values("probability", ascending=False, kind="stable")
+    assert saved["text"].tolist() == found["text"].tolist()
     page.locator("#errors-ask").click()
     expect(page.get_by_role("tab", name="Query")).to_have_attribute("aria-selected", "true")
     expect(page.locator("#answer .asked")).to_have_text(text)
@@ -277,8 +281,8 @@ def test_what_is_typed_while_a_model_is_coming_stays_and_is_answered(open_page, 
 
 
 def test_a_text_is_answered_while_the_rows_are_still_coming(open_page, serve_model, forgetful, monkeypatch):
-    may_come, encoded_rows = threading.Event(), errors_view.encoded_rows
-    monkeypatch.setattr(errors_view, "encoded_rows", lambda *asked: may_come.wait(300) and encoded_rows(*asked))
+    may_come, encoded_rows = threading.Event(), errors_figures.encoded_rows
+    monkeypatch.setattr(errors_figures, "encoded_rows", lambda *asked: may_come.wait(300) and encoded_rows(*asked))
     page = open_page(f"{serve_model(forgetful)}?view=errors")
     try:
         page.get_by_role("tab", name="Query").click()

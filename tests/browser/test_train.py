@@ -215,6 +215,31 @@ def test_the_shipped_task_is_trained_as_the_page_says(open_page, address, asked)
     assert found == [({"name": "shoptalk"}, Recipe(seed=7), True)] * 2
 
 
+def test_the_form_is_as_it_was_left_when_the_page_is_loaded_again(open_page, address, asked):
+    found, page = asked(), open_page(f"{address}?view=train")
+    wait_until_filled(page)
+    page.get_by_label("a data set of the hub").check()
+    page.locator("#train-hub input, #train-hub textarea").fill("owner/reviews")
+    choose(page, "#train-teacher", "owner/teacher")
+    choose(page, "#train-metric", "macro_f1")
+    page.locator("#train-layers input[type=number]").fill("3")
+    page.locator("#train-seed input").fill("7")
+    page.locator("#train-keep input").check()
+    page.locator("#train-name input, #train-name textarea").fill("reviews")
+    page.wait_for_function("(localStorage.getItem('reaugkd-train') ?? '').length > 0")
+    page.wait_for_timeout(1_000)  # what is kept is encrypted: nothing says that the last word is among it
+    page.reload()
+    expect(page.locator("#train-name input, #train-name textarea")).to_have_value("reviews")
+    expect(page.get_by_label("a data set of the hub")).to_be_checked()
+    expect(page.locator("#train-hub input, #train-hub textarea")).to_have_value("owner/reviews")
+    expect(page.locator("#train-metric input")).to_have_value("macro_f1")
+    page.locator("#train-start").click()
+    expect(page.locator("#train-status")).to_contain_text("The disk is full; free some space.")
+    ((rows, recipe, _),) = found
+    assert rows == {"name": "owner/reviews", "metric": "macro_f1"}
+    assert recipe == Recipe(teacher="owner/teacher", student_layers=3, seed=7, keep_teacher=True)
+
+
 def test_what_cannot_be_trained_on_is_told_in_a_sentence(open_page, serve_model, toy_model, tmp_path):
     (tmp_path / "one.csv").write_text("text,label\nonly,one\n")
     (tmp_path / "none.csv").write_text("text,label\n")

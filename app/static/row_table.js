@@ -1,4 +1,5 @@
-/* Rows of a list: a click or the arrows open one, a box ticks it, and keys edit. All of it outlives a new drawing. */
+/* Rows of a list: a click or the arrows open one. With ticks, boxes choose several, keys edit, and what is
+   chosen outlives a new drawing. */
 const LATE = 10_000;
 const edits = {
   relabel: data => trigger('relabel', data), remove: data => trigger('remove', data), undo: data => trigger('undo', data),
@@ -14,7 +15,7 @@ const chosen = () => ticked.size ? [...ticked] : open === null ? [] : [open];
 function mark() {
   for (const row of rows()) {
     row.classList.toggle('open', numberOf(row) === open);
-    row.querySelector('input').checked = ticked.has(numberOf(row));
+    if (props.ticks) row.querySelector('input').checked = ticked.has(numberOf(row));
   }
 }
 function choose() {
@@ -49,11 +50,17 @@ function edited() {
     move(1);
   }
 }
+/* A list may be longer than what is shown of it: then the server sorts. */
+function sort(header) {
+  const head = header.closest('th');
+  if (props.sorts) trigger('sort', {column: header.dataset.sort});
+  else sortRows(element, head.cellIndex, head.getAttribute('aria-sort') === 'ascending');
+}
 
 element.tabIndex = 0;
 element.addEventListener('click', ({target}) => {
   const header = target.closest('[data-sort]'), row = target.closest('tr[data-row]');
-  if (header) trigger('sort', {column: header.dataset.sort});
+  if (header) sort(header);
   if (target.matches('[data-all]')) {
     ticked.clear();
     if (target.checked) rows().forEach(one => ticked.add(numberOf(one)));
@@ -70,6 +77,7 @@ element.addEventListener('keydown', event => {
   if (event.target !== element || event.ctrlKey || event.metaKey || event.altKey) return;
   const {key} = event, among = chosen();
   if (key === 'ArrowDown' || key === 'ArrowUp') move(key === 'ArrowDown' ? 1 : -1);
+  else if (!props.ticks) return;
   else if (key === ' ' && open !== null) tick(open);
   else if (key === 'u') send('undo', {});
   else if (/^[1-9]$/.test(key) && among.length) {
@@ -83,10 +91,10 @@ element.addEventListener('keydown', event => {
 });
 watch('value', () => {
   const listed = new Set(rows().map(numberOf)), before = chosen().join();
-  if (!listed.has(open)) open = null;
+  if (!props.ticks || !listed.has(open)) open = null;
   for (const number of ticked) if (!listed.has(number)) ticked.delete(number);
   mark();
   sent = 0;
   send();
-  if (chosen().join() !== before) trigger('choose', {rows: chosen()});
+  if (props.ticks && chosen().join() !== before) trigger('choose', {rows: chosen()});
 });
