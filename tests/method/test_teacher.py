@@ -41,6 +41,27 @@ def test_the_outputs_are_what_the_teacher_says_of_every_row(teacher, toy_task, o
     assert outputs.hidden.dtype == np.float16
 
 
+def test_a_teacher_reads_in_the_type_that_it_was_trained_in(teacher, toy_task, monkeypatch):
+    texts = toy_task.texts("test")
+    exact, seen, run = teacher.encode(texts), [], Teacher.encode
+
+    def spy(self, *given):
+        seen.append(torch.is_autocast_enabled("cpu"))
+        if seen == [True, True]:
+            raise RuntimeError("mixes a type of its own in")
+        return run(self, *given)
+
+    monkeypatch.setattr(Teacher, "encode", spy)
+    monkeypatch.setattr(teacher, "bf16", True)
+    in_bf16 = teacher.read(texts)
+    assert 0 < np.abs(in_bf16[1] - exact[1]).max() < 0.05
+    assert in_bf16[0].dtype == in_bf16[1].dtype == np.float32
+    np.testing.assert_array_equal(teacher.read(texts)[1], exact[1])  # it fails in bfloat16 now
+    monkeypatch.setattr(teacher, "bf16", False)
+    np.testing.assert_array_equal(teacher.read(texts)[0], exact[0])
+    assert seen == [True, True, False, False]
+
+
 def test_the_file_gives_back_every_value_to_the_bit(outputs, tmp_path):
     outputs.save(tmp_path / "deep" / "outputs.parquet")
     loaded = TeacherOutputs.load(tmp_path / "deep" / "outputs.parquet")

@@ -88,6 +88,19 @@ def test_a_batch_pads_the_tokens_and_stacks_the_rest(which, request):
     assert batch["soft_labels"].tolist() == [[0.5, 0.25, 0.25], [0.0, 1.0, 0.0]]
 
 
+def test_rows_in_memory_are_the_tensors_that_datasets_makes():
+    columns = {"input_ids": [[1, 2, 3], [4], []], "labels": np.asarray([2, 0, -100])}
+    columns |= {"soft_labels": np.eye(3, dtype=np.float32), "share": [0.5, 0.25, 1.0]}
+    dataset = Dataset.from_dict(columns).with_format("torch")
+    rows = trainer._Rows(dataset)
+    assert len(rows) == 3
+    for number in range(3):
+        assert rows[number].keys() == dataset[number].keys()
+        for name, value in dataset[number].items():
+            assert torch.equal(rows[number][name].to(value.dtype), value)
+            assert rows[number][name].is_floating_point() == value.is_floating_point()
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_one_others(tmp_path):
     first = trained(tmp_path / "first")
     assert torch.equal(trained(tmp_path / "again"), first)
