@@ -67,6 +67,7 @@ docs/glossary
 
 docs/use
 docs/adopt
+docs/condense
 docs/api
 The shipped task <reaugkd/tasks/shoptalk/README>
 ```

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from reaugkd import plots as plots
     from reaugkd.adoption import adopt as adopt
+    from reaugkd.analysis.condensed import condense as condense
     from reaugkd.errors import ReAugKDError as ReAugKDError
     from reaugkd.estimator import DistilledClassifier as DistilledClassifier
     from reaugkd.method.answers import EncodedTexts as EncodedTexts
@@ -63,6 +64,7 @@ _HOME = {
     "train": "training",
     "load_or_train": "training",
     "adopt": "adoption",
+    "condense": "analysis.condensed",
     "DistilledClassifier": "estimator",
 }
 __all__ = ["__version__", *_HOME, "plots"]

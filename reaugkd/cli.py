@@ -341,6 +341,35 @@ def edit(
 
 
 @app.command()
+def condense(
+    model: Annotated[str, Argument(help="Folder of a trained model.")],
+    out: Annotated[Path, Argument(help="Folder for the model with the condensed memory.")],
+    keep: Annotated[float, Option(help="The part of the memory's bytes to keep.")] = 0.1,
+    most_bytes: Annotated[int | None, Option("--bytes", min=1, help="The most bytes, in place of --keep.")] = None,
+    method: Annotated[
+        str | None, Option(help="prototypes, coverage, used or random; the best of the first three.")
+    ] = None,
+) -> None:
+    """Make a model's memory smaller without training: show what each way keeps, and save the best as a new version."""
+    from reaugkd.model.folder import check_target
+
+    original = reaugkd.ReAugKDClassifier.from_pretrained(model)
+    if out.expanduser().resolve() == Path(model).expanduser().resolve():
+        raise ReAugKDError("The new folder is that of the model itself; name another folder.")
+    check_target(out)
+    condensed = reaugkd.condense(original, keep, most_bytes=most_bytes, method=method, say=_say)
+    condensed.model.save_pretrained(out)
+    curve, metric = condensed.curve, original.settings.metric
+    heads = ["method", "entries", "kB", "share, %", f"{metric}, %", "log loss", "gain kept, %", "saved"]
+    columns = [curve["method"], *(curve["entries"].map("{:,}".format), (curve["bytes"] / 1000).map("{:,.0f}".format))]
+    columns += [(100 * curve[name]).map("{:.1f}".format) for name in ("share", "score")]
+    columns += [curve["log_loss"].map("{:.4f}".format), (100 * curve["gain_kept"]).map("{:.0f}".format)]
+    columns += [curve["is_chosen"].map({True: "yes", False: ""})]
+    _print_table("each way, on validation rows", heads, zip(*columns, strict=True))
+    _say(f"{condensed.in_words(original)} Saved in {out}.")
+
+
+@app.command()
 def export(
     model: Annotated[str, Argument(help="Folder of a trained model.")],
     out: Annotated[

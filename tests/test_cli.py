@@ -19,7 +19,7 @@ from reaugkd.analysis.edit_effects import halves
 from reaugkd.analysis.edits import apply_patch, read_patch
 from reaugkd.analysis.refit import refit_pool, with_encoder_key
 from reaugkd.errors import ReAugKDError
-from reaugkd.method import distillation
+from reaugkd.method import choice, distillation
 from reaugkd.method.answers import changed_answers
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.method.teacher import TeacherOutputs, black_box_outputs, read_soft_labels
@@ -559,6 +559,29 @@ def test_export_puts_the_student_as_onnx_into_a_model_that_answers_the_same(
     np.testing.assert_allclose(exported.predict_proba(texts), toy_model.predict_proba(texts), atol=1e-5)
     exported.save_pretrained(tmp_path / "again")
     assert (tmp_path / "again" / "student.onnx").read_bytes() == (target / "student.onnx").read_bytes()
+
+
+def test_condense_prints_the_curve_and_saves_a_new_version_beside_the_original(run, monkeypatch, tmp_path, toy_model):
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(choice, "FEWEST_VALIDATION", 24)
+    toy_model.save_pretrained(tmp_path / "model")
+    before = (tmp_path / "model" / "memory.parquet").read_bytes()
+    options = [tmp_path / "model", tmp_path / "small", "--keep", 0.4, "--method", "prototypes"]
+    status, out, error = run("condense", *options)
+    assert status == 0, error
+    small = ReAugKDClassifier.from_pretrained(tmp_path / "small")
+    about = small.metrics["condensed"]
+    shown = cells(out)
+    assert [row[0] for row in shown[:2]] == ["student alone", "all memories"]
+    (chosen,) = [row for row in shown if row[-1] == "yes"]
+    assert chosen[:3] == ["prototypes", f"{len(small.memory):,}", f"{about['bytes'] / 1000:,.0f}"]
+    assert chosen[5] == f"{about['log_loss']:.4f}"
+    assert "On 36 test rows accuracy goes from" in error
+    assert (tmp_path / "model" / "memory.parquet").read_bytes() == before
+    assert_one_sentence(run("condense", tmp_path / "model", tmp_path / "model"), "is that of the model itself")
+    assert_one_sentence(run("condense", tmp_path / "model", tmp_path / "new", "--bytes", 10), "made so small")
+    assert_one_sentence(run("condense", tmp_path / "small", tmp_path / "new"), "condensed already")
+    assert not (tmp_path / "new").exists()
 
 
 def test_train_set_writes_the_corrected_train_rows(run, tmp_path, toy_model_folder, toy_model):

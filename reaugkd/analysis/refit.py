@@ -8,13 +8,15 @@ from numpy.typing import NDArray
 from reaugkd.analysis.edits import ADDED, EDITED
 from reaugkd.errors import ReAugKDError
 from reaugkd.method.answers import EncodedTexts
-from reaugkd.method.choice import choose_pool, too_few_rows
+from reaugkd.method.choice import PoolChoice, choose_pool, too_few_rows
+from reaugkd.method.condensation import STANDS_FOR
 from reaugkd.method.keys import ENCODER, UntunedEncoder, fit_keys
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import Pool
 from reaugkd.model.card import about_memory, choice_in_words
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.networks.weights import find_weights
+from reaugkd.texts import Labels
 
 FEWEST_TAUGHT = 5  # a fold of them holds one
 
@@ -69,13 +71,15 @@ def with_encoder_key(model: ReAugKDClassifier, encoder: str, layers: int | None 
         If the encoder is not found, the model carries no evaluation rows, or fewer than five memories have a z by the
         teacher.
     """
-    _taught(model.memory)
+    if STANDS_FOR in model.memory.rows.columns:
+        raise ReAugKDError("A condensed memory has too few texts to fit a key to; add the encoder key before.")
+    taught_rows(model.memory)
     max_length = model.settings.max_length
     untuned = UntunedEncoder.of(find_weights(encoder), model.memory.texts, layers=layers, max_length=max_length)
     return _refitted(model, untuned)
 
 
-def _taught(memory: Memory) -> NDArray[np.bool_]:
+def taught_rows(memory: Memory) -> NDArray[np.bool_]:
     """Return which rows have a z by the teacher; that of an added row is not known."""
     rows = memory.rows
     taught = (rows[EDITED] != ADDED).to_numpy() if EDITED in rows.columns else np.ones(len(rows), dtype=bool)
@@ -89,7 +93,9 @@ def _taught(memory: Memory) -> NDArray[np.bool_]:
 def _refitted(model: ReAugKDClassifier, untuned: UntunedEncoder | None) -> ReAugKDClassifier:
     """Fit the pool again; with an encoder, fit its key first."""
     rows = model.held_out(["validation"])
-    tokenizer, taught = model.student.tokenizer, _taught(model.memory)
+    if STANDS_FOR in model.memory.rows.columns:  # too few rows to fit a key to: those that it has stay
+        return with_pool(model, choose_known(model.encode_rows(rows), model.memory)[0].pool)
+    tokenizer, taught = model.student.tokenizer, taught_rows(model.memory)
     if untuned is not None:
         keys, memory = fit_keys(model.memory, tokenizer, encoder=untuned, taught=taught)
         model = replace(model, keys=keys, memory=memory)
@@ -99,11 +105,24 @@ def _refitted(model: ReAugKDClassifier, untuned: UntunedEncoder | None) -> ReAug
     encoded = model.encode_rows(rows)
     held_out, memory = fit_keys(model.memory, tokenizer, encoder=untuned, held_out=encoded.texts, taught=taught)
     queries = {name: key.embed(encoded.texts, encoded.embeddings) for name, key in held_out.items()}
-    return _with_pool(model, _choose_known(replace(encoded, queries=queries), memory))
+    return with_pool(model, choose_known(replace(encoded, queries=queries), memory)[0].pool)
 
 
-def _choose_known(encoded: EncodedTexts, memory: Memory) -> Pool:
-    """Choose a pool on held-out rows and memories of the classes that the student knows."""
+def choose_known(encoded: EncodedTexts, memory: Memory) -> tuple[PoolChoice, Labels]:
+    """Choose a pool on held-out rows and memories of the classes that the student knows.
+
+    Parameters
+    ----------
+    encoded : EncodedTexts
+        Validation rows.
+    memory : Memory
+        The memory.
+
+    Returns
+    -------
+    tuple of PoolChoice and (N,) int64
+        The choice, and the gold labels of its rows.
+    """
     known, labels = encoded.known, encoded.labels(memory.classes)
     asked = np.flatnonzero(labels < known)
     voting = np.flatnonzero(memory.soft_labels[:, :known].sum(axis=1) > 1 - 1e-3)
@@ -114,10 +133,10 @@ def _choose_known(encoded: EncodedTexts, memory: Memory) -> Pool:
         memory.teacher_embeddings[voting],
         {name: key[voting] for name, key in memory.keys.items()},
     )
-    return choose_pool(encoded.part(asked), labels[asked], of_known, list(memory.keys)).pool
+    return choose_pool(encoded.part(asked), labels[asked], of_known, list(memory.keys)), labels[asked]
 
 
-def _with_pool(model: ReAugKDClassifier, pool: Pool) -> ReAugKDClassifier:
+def with_pool(model: ReAugKDClassifier, pool: Pool) -> ReAugKDClassifier:
     """Return the model with another pool, and with metrics and a card that state it."""
     card = model.card
     memory = about_memory(pool, too_few_rows(len(model.held_out(["validation"]))))

@@ -96,13 +96,15 @@ class AlignedKey:
         return normalize(np.asarray(student_embeddings, dtype=np.float32) @ self.axes)
 
     def save(self, folder: str | Path) -> None:
-        """Write ``aligned.safetensors``."""
-        save_file({"axes": self.axes}, Path(folder) / f"{ALIGNED}.safetensors")
+        """Write ``aligned.safetensors``, as float16 where that loses nothing."""
+        halved = self.axes.astype(np.float16)
+        axes = halved if np.array_equal(halved, self.axes) else self.axes
+        save_file({"axes": axes}, Path(folder) / f"{ALIGNED}.safetensors")
 
     @classmethod
     def load(cls, folder: str | Path) -> "AlignedKey":
         """Read what :meth:`save` wrote."""
-        return cls(**load_file(Path(folder) / f"{ALIGNED}.safetensors"))
+        return cls(load_file(Path(folder) / f"{ALIGNED}.safetensors")["axes"].astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ def fit_keys(
     aligned = AlignedKey.fit(z[fitted], classes)
     text, text_keys = TextKey.fit(tokenizer, fitted_texts, z[fitted], memory.labels[fitted], classes)
     keys: dict[str, Key] = {ALIGNED: aligned, TEXT: text}
-    found = {ALIGNED: aligned.embed(texts, z), TEXT: _merged(fitted, text_keys, text.embed(others))}
+    found = {ALIGNED: aligned.embed(texts, z), TEXT: merged(fitted, text_keys, text.embed(others))}
     if encoder is not None:
         keys[ENCODER], found[ENCODER] = keyed_by(encoder.encoder, encoder.pooled, memory, fitted)
     return keys, memory.with_keys(found)
@@ -240,12 +242,13 @@ def keyed_by(
     """
     z, fitted_texts = memory.teacher_embeddings[fitted], list(compress(memory.texts, fitted))
     key, keys = EncoderKey.fit(encoder, pooled[fitted], fitted_texts, z, memory.labels[fitted])
-    return key, _merged(fitted, keys, key.keys(pooled[~fitted]))
+    return key, merged(fitted, keys, key.keys(pooled[~fitted]))
 
 
-def _merged(
+def merged(
     fitted: NDArray[np.bool_], keys: NDArray[np.float32], other_keys: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    merged = np.empty((len(fitted), keys.shape[1]), dtype=np.float32)
-    merged[fitted], merged[~fitted] = keys, other_keys
-    return merged
+    """Return the keys (M, w) of all rows: of those to which a key was fitted, and of the others."""
+    every = np.empty((len(fitted), keys.shape[1]), dtype=np.float32)
+    every[fitted], every[~fitted] = keys, other_keys
+    return every

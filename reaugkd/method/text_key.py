@@ -12,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_matrix
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
+from reaugkd.method.dual_ridge import DualRidge
 from reaugkd.method.projection import key_width
 from reaugkd.networks.encoders import normalize
 from reaugkd.texts import Labels, Text, fold_masks, folds_apart
@@ -258,6 +259,8 @@ class TextKey:
         b.
     spread : float
         s.
+    in_texts : DualRidge or None
+        The texts from which n-grams and W follow, where the file is to hold these in their place.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -265,6 +268,7 @@ class TextKey:
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
     spread: float
+    in_texts: DualRidge | None = None
 
     @classmethod
     def fit(
@@ -274,6 +278,8 @@ class TextKey:
         teacher_embeddings: NDArray[np.floating],
         labels: Labels,
         classes: int,
+        *,
+        in_texts: bool = False,
     ) -> tuple["TextKey", NDArray[np.float32]]:
         """Fit the ridge, and key the same texts by ridges that did not see them.
 
@@ -293,6 +299,8 @@ class TextKey:
             Their classes, by which the folds are alike; the teacher's where there is no gold label.
         classes : int
             C.
+        in_texts : bool
+            Whether the key's file is to hold the texts in the place of the weights, which is smaller.
 
         Returns
         -------
@@ -306,10 +314,11 @@ class TextKey:
         width = key_width(teacher_embeddings, classes)
         targets = PCA(width, random_state=0).fit_transform(np.asarray(teacher_embeddings, dtype=np.float32))
         folds = folds_apart(texts, labels, FOLDS)
-        (weight, bias), unseen = fit_apart(features, targets, folds)
+        (weight, bias), unseen, penalty = fit_apart(features, targets, folds)
         spread = float(np.sqrt((unseen**2).sum(axis=1).mean()))
-        weight = weight.astype(np.float16).astype(np.float32)  # as it is saved
-        return cls(tokenizer, ngrams, weight, bias, spread), _with_spread(unseen, spread)
+        ridge = DualRidge.of(texts, targets - features @ weight - bias, penalty) if in_texts else None
+        weight = weight.astype(np.float16).astype(np.float32) if ridge is None else ridge.weight(features)  # as saved
+        return cls(tokenizer, ngrams, weight, bias, spread, ridge), _with_spread(unseen, spread)
 
     def embed(
         self,
@@ -328,22 +337,26 @@ class TextKey:
 
     def save(self, folder: str | Path) -> None:
         """Write ``text.safetensors``; the weights lose digits that do not count (float16)."""
-        parts: dict[str, NDArray[Any]] = {
-            "numbers": self.ngrams.numbers,
-            "rarity": self.ngrams.rarity,
-            "texts": np.asarray(self.ngrams.texts),
-            "weight": self.weight.astype(np.float16),
-            "bias": self.bias,
-            "spread": np.asarray(self.spread),
-        }
+        parts: dict[str, NDArray[Any]] = {"bias": self.bias, "spread": np.asarray(self.spread)}
+        if self.in_texts is not None:
+            parts |= self.in_texts.packed()
+        else:
+            parts |= {"numbers": self.ngrams.numbers, "rarity": self.ngrams.rarity}
+            parts |= {"texts": np.asarray(self.ngrams.texts), "weight": self.weight.astype(np.float16)}
         save_file(parts, Path(folder) / FILE)
 
     @classmethod
     def load(cls, folder: str | Path, tokenizer: PreTrainedTokenizerBase) -> "TextKey":
         """Read what :meth:`save` wrote; the tokenizer is the student's."""
         parts = load_file(Path(folder) / FILE)
-        ngrams = NGrams(parts["numbers"], parts["rarity"], int(parts["texts"]))
-        return cls(tokenizer, ngrams, parts["weight"].astype(np.float32), parts["bias"], float(parts["spread"]))
+        bias, spread = parts["bias"], float(parts["spread"])
+        if "weight" in parts:
+            ngrams = NGrams(parts["numbers"], parts["rarity"], int(parts["texts"]))
+            return cls(tokenizer, ngrams, parts["weight"].astype(np.float32), bias, spread)
+        ridge = DualRidge.unpacked(parts)
+        ngrams = NGrams.of(tokenizer, ridge.texts)
+        weight = ridge.weight(ngrams.matrix(tokenizer, ridge.texts))
+        return cls(tokenizer, ngrams, weight, bias, spread, ridge)
 
 
 def _with_spread(drawn: NDArray[np.floating], spread: float) -> NDArray[np.float32]:
@@ -352,7 +365,7 @@ def _with_spread(drawn: NDArray[np.floating], spread: float) -> NDArray[np.float
 
 def fit_apart(
     features: csr_matrix, targets: NDArray[np.float32], folds: NDArray[np.int64]
-) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]:
+) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32], float]:
     """Fit a ridge whose penalty is chosen over folds, and say what ridges of the other folds make of each row.
 
     Parameters
@@ -367,10 +380,10 @@ def fit_apart(
     Returns
     -------
     tuple
-        W (V, w) and b (w,) of all rows, and the (N, w) predictions of each by the other folds, all float32.
+        W (V, w) and b (w,) of all rows, the (N, w) predictions of each by the other folds, and the penalty.
     """
     penalty = _best_penalty(features, targets, folds)
-    return sparse_ridge(features, targets, penalty), _unseen(features, targets, folds, penalty)
+    return sparse_ridge(features, targets, penalty), _unseen(features, targets, folds, penalty), penalty
 
 
 def _best_penalty(features: csr_matrix, targets: NDArray[np.float32], folds: NDArray[np.int64]) -> float:

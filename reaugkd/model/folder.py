@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,8 @@ from safetensors.torch import load_file, save_file
 from reaugkd.errors import ReAugKDError
 from reaugkd.files import check_writable, column_matrix, explain_disk_errors, matrix_column, read_text_file
 from reaugkd.measures.selective import PROBABILITY, Threshold
-from reaugkd.method.encoder_key import EncoderKey
+from reaugkd.method.condensation import STANDS_FOR
+from reaugkd.method.encoder_key import FOLDER, HEAD_FILE, EncoderKey
 from reaugkd.method.index import cells_for
 from reaugkd.method.keys import ALIGNED, ENCODER, TEXT, AlignedKey, Key
 from reaugkd.method.mapped import ABOUT_FILE, read_memory
@@ -55,6 +56,7 @@ ONNX_FILE = "student.onnx"
 PROJECTION_FILE = "projection_head.safetensors"
 TEACHER_FOLDER = "teacher"
 MAPS_COLUMNS = ("teacher_point", "student_point", "student_embedding")  # of the held-out rows the first two
+Z_COLUMN = "teacher_embedding"
 KEY_COLUMN = "key_"  # begins the columns of the memory's file that hold what a key searches
 # These files a person may edit; all others are checked by their SHA-256 when a model is loaded.
 _EDITABLE = {SETTINGS_FILE, METRICS_FILE, CARD_FILE}
@@ -308,10 +310,7 @@ def _write_files(model: "ReAugKDClassifier", folder: Path) -> None:
         model.teacher.save(folder / TEACHER_FOLDER)
     if model.projection_head is not None:
         save_file(model.projection_head.state_dict(), folder / PROJECTION_FILE)
-    (folder / KEYS_FOLDER).mkdir()
-    for key in model.keys.values():
-        key.save(folder / KEYS_FOLDER)
-    _write_memory(model.memory, folder)
+    _write_memory(model.memory, model.keys, folder)
     for name, rows in {EVALUATION_FILE: model.evaluation_rows, PINNED_FILE: model.pinned}.items():
         if rows is not None:
             pq.write_table(pa.Table.from_pandas(rows, preserve_index=False), folder / name)
@@ -351,14 +350,33 @@ def _read_pool(about: dict[str, Any]) -> Pool:
     return Pool(**{**about, "keys": keys})
 
 
-def _write_memory(memory: Memory, folder: Path) -> None:
-    """Write a memory as one file, or as a folder that can be mapped, where it is large."""
+def memory_bytes(memory: Memory, keys: Mapping[str, Key]) -> int:
+    """Return how many bytes a memory and its keys take on disk; an untuned encoder's network is not counted."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        _write_memory(memory, keys, folder)
+        network = [path for path in (folder / KEYS_FOLDER / FOLDER).rglob("*") if path.name != HEAD_FILE]
+        return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and path not in network)
+
+
+def _write_memory(memory: Memory, keys: Mapping[str, Key], folder: Path) -> None:
+    """Write a memory and its keys: as one file, or as a folder that can be mapped, where it is large.
+
+    A condensed one is written as float16, without z, which the aligned key gives back.
+    """
+    (folder / KEYS_FOLDER).mkdir()
+    for key in keys.values():
+        key.save(folder / KEYS_FOLDER)
     if memory.is_mapped or cells_for(len(memory)):
         Memory.build([memory], folder / MEMORY_FOLDER)
         return
     table = pa.Table.from_pandas(memory.rows, preserve_index=False)
-    keys = {KEY_COLUMN + name: key for name, key in memory.keys.items()}
-    matrices = {"teacher_embedding": memory.teacher_embeddings, **keys, "soft_labels": memory.soft_labels}
+    matrices = {KEY_COLUMN + name: of_rows for name, of_rows in memory.keys.items()}
+    matrices["soft_labels"] = memory.soft_labels
+    if STANDS_FOR in memory.rows.columns:
+        matrices = {name: matrix.astype(np.float16) for name, matrix in matrices.items()}
+    else:
+        matrices = {Z_COLUMN: memory.teacher_embeddings, **matrices}
     for name, matrix in matrices.items():
         table = table.append_column(name, matrix_column(matrix))
     pq.write_table(table, folder / MEMORY_FILE)
@@ -371,18 +389,17 @@ def _read_memory(folder: Path, classes: tuple[str, ...], *, is_mapped: bool) -> 
             raise ValueError("the memory has other classes than the model")
         return memory
     table = pq.read_table(folder / MEMORY_FILE)
-    keys = [name for name in table.column_names if name.startswith(KEY_COLUMN)]
-    rows = table.drop_columns(["teacher_embedding", "soft_labels", *keys]).to_pandas()
+    columns = [name for name in table.column_names if name.startswith(KEY_COLUMN)]
+    keys = {name.removeprefix(KEY_COLUMN): _floats(table[name]) for name in columns}
+    if Z_COLUMN in table.column_names:
+        columns, z = [*columns, Z_COLUMN], _floats(table[Z_COLUMN])
+    else:
+        z = keys[ALIGNED] @ AlignedKey.load(folder / KEYS_FOLDER).axes.T
+    rows = table.drop_columns(["soft_labels", *columns]).to_pandas()
     soft_labels = _floats(table["soft_labels"])
     if soft_labels.shape[1] != len(classes):
         raise ValueError(f"{soft_labels.shape[1]} soft labels a row, but {len(classes)} classes")
-    return Memory(
-        rows,
-        classes,
-        soft_labels,
-        _floats(table["teacher_embedding"]),
-        {name.removeprefix(KEY_COLUMN): _floats(table[name]) for name in keys},
-    )
+    return Memory(rows, classes, soft_labels, z, keys)
 
 
 def _write_maps(maps: ProjectionMaps, folder: Path) -> None:

@@ -40,7 +40,7 @@ def words_classifier(
     ngrams = NGrams.of(tokenizer, texts)
     folds = folds_apart(texts, soft_labels.argmax(axis=1), FOLDS)
     targets = np.log(np.maximum(soft_labels, CLIP)).astype(np.float32)
-    (weight, bias), _ = fit_apart(ngrams.matrix(tokenizer, texts), targets, folds)
+    (weight, bias), *_ = fit_apart(ngrams.matrix(tokenizer, texts), targets, folds)
     return softmax((ngrams.matrix(tokenizer, asked) @ weight + bias).astype(np.float64), axis=1)
 
 

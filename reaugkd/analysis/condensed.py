@@ -1,0 +1,289 @@
+"""A model whose memory takes a part of the bytes: which entries stay is chosen on held-out rows."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reaugkd.analysis.comparison import Comparison, compare
+from reaugkd.analysis.edits import HEADING as EDITED_HEADING
+from reaugkd.analysis.refit import choose_known, taught_rows, with_pool
+from reaugkd.errors import ReAugKDError, require
+from reaugkd.measures.calibration import at_temperature
+from reaugkd.measures.metrics import METRICS, log_loss
+from reaugkd.method.answers import EncodedTexts, answer
+from reaugkd.method.choice import too_few_rows
+from reaugkd.method.condensation import METHODS, STANDS_FOR, condense_memory, part_of
+from reaugkd.method.keys import ALIGNED, TEXT, AlignedKey, Key, merged
+from reaugkd.method.memory import Memory
+from reaugkd.method.pool import Pool
+from reaugkd.method.text_key import TextKey
+from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.model.folder import memory_bytes
+from reaugkd.model.maps import ProjectionMaps
+from reaugkd.texts import Labels, have_siblings
+
+SHARES = (1 / 4, 1 / 16, 1 / 64)
+"""Of the bytes: the points of the curve beside the one that is asked for."""
+OF_ENTRIES = 1 / 4  # of the bytes, where they are too few for the text key and all else
+SIZES = (0.0, 0.5, 1.0)  # from one entry a class to as many as fit, as powers of how many times more these are
+MEASURED = 1_000  # entries, by which it is estimated how many fit
+FEWEST_TEXTS = 20  # of the text key: folds of four
+HEADING = "## Condensed after training"
+ALL, ALONE = "all memories", "student alone"
+
+
+@dataclass(frozen=True)
+class Condensed:
+    """A model with a condensed memory, and what that costs.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model; save it as any other.
+    curve : DataFrame
+        A row for each way that was tried: ``method``; ``entries``; ``key_texts``, of how many texts the text key is
+        made; ``bytes`` on disk, of memory and keys; ``share`` of all of them; ``score`` by the task's metric and
+        ``log_loss`` in nats, both of the validation rows, each by weights that were fitted on the other folds;
+        ``gain_kept``, the part of what all memories take from the student's log loss, missing where they take nothing;
+        ``is_chosen``. The first two rows are the student alone and all memories.
+    """
+
+    model: ReAugKDClassifier
+    curve: pd.DataFrame
+
+    def compared(self, before: ReAugKDClassifier) -> Comparison:
+        """Compare with the model before, on its test rows, by which nothing was chosen; the condensed one is first."""
+        rows = before.held_out(["test"])
+        first, second = (model.answer(model.encode_rows(rows)) for model in (self.model, before))
+        return compare(first, second, before.settings.metric)
+
+    def in_words(self, before: ReAugKDClassifier) -> str:
+        """Say in sentences what was chosen and what it does on the test rows; the argument is the model before."""
+        chosen, compared = self.curve[self.curve["is_chosen"]].iloc[0], self.compared(before)
+        (after, was), change = (100 * score for score in compared.scores), compared.difference
+        metric, whole = before.settings.metric.replace("_", " "), self.curve["bytes"][1]
+        return (
+            f"{chosen['entries']:,} entries ({chosen['method']}) of {len(before.memory):,}, "
+            f"{chosen['bytes'] / 1e6:.2f} MB of {whole / 1e6:.2f}. On {len(compared.table):,} test rows "
+            f"{metric} goes from {was:.1f} to {after:.1f} %, a change of "
+            f"{100 * change.low:+.1f} to {100 * change.high:+.1f} points (95 % interval)."
+        )
+
+
+def condense(
+    model: ReAugKDClassifier,
+    keep: float = 0.1,
+    *,
+    most_bytes: int | None = None,
+    method: str | None = None,
+    say: Callable[[str], object] = lambda _: None,
+) -> Condensed:
+    """Make a model's memory smaller, and choose on its validation rows how.
+
+    All that a memory takes on disk is counted: texts, keys, soft labels, and the text key's ridge, which is written as
+    its texts (:class:`reaugkd.method.dual_ridge.DualRidge`). Numbers become float16, and z is left out: the aligned
+    key gives nearly all of it back. By each method many and few entries are tried, each with a pool of its own; the
+    lowest log loss decides.
+
+    Parameters
+    ----------
+    model : ReAugKDClassifier
+        The model; it stays as it is.
+    keep : float
+        The part of the bytes to keep, above 0 and below 1.
+    most_bytes : int, optional
+        In the place of ``keep``.
+    method : str, optional
+        One of :data:`reaugkd.method.condensation.METHODS`; all but the control, ``random``, are tried if left out.
+    say : callable
+        Called with a sentence for each way that was tried.
+
+    Returns
+    -------
+    Condensed
+        The model and the curve.
+
+    Raises
+    ------
+    ReAugKDError
+        If the model has under 50 validation rows, is condensed already, or cannot be made so small.
+
+    Examples
+    --------
+    >>> condensed = condense(model, keep=1 / 16)  # doctest: +SKIP
+    >>> condensed.model.save_pretrained("runs/small")  # doctest: +SKIP
+    """
+    require(0 < keep < 1, "keep", keep, "above 0 and below 1")
+    if method is not None and method not in METHODS:
+        raise ReAugKDError(f"There is no method {method!r} to condense by; choose one of {', '.join(METHODS)}.")
+    if STANDS_FOR in model.memory.rows.columns:
+        raise ReAugKDError("This memory is condensed already; condense the model that it was made of.")
+    trials = _Trials(model, say)
+    budget = int(keep * trials.whole_bytes) if most_bytes is None else most_bytes
+    if budget >= trials.whole_bytes:
+        raise ReAugKDError(f"The memory takes {trials.whole_bytes:,} bytes; ask for fewer.")
+    methods = [method] if method else [name for name in METHODS if name != "random"]
+    tried = [trials.tried(budget, one, size) for one in methods for size in SIZES]
+    chosen = min(tried, key=lambda one: one.row["log_loss"])
+    for share in SHARES:
+        with suppress(ReAugKDError):  # where the curve ends before
+            if abs(share - budget / trials.whole_bytes) > 0.01 * share:
+                further = int(share * trials.whole_bytes)
+                tried.append(trials.tried(further, chosen.row["method"], chosen.size))
+    rows = [trials.alone, trials.all, *(one.row | {"is_chosen": one is chosen} for one in tried)]
+    curve = pd.DataFrame(rows).drop_duplicates(["method", "entries", "bytes"], ignore_index=True)
+    gained = curve["log_loss"][0] - curve["log_loss"]
+    curve["gain_kept"] = gained / (gained[1] if gained[1] > 0 else np.nan)
+    curve["is_chosen"] = curve["is_chosen"] == True  # noqa: E712  # of the first two rows it is missing
+    return Condensed(_shipped(model, chosen, trials.whole_bytes), curve)
+
+
+@dataclass(frozen=True)
+class _Keyed:
+    """A whole memory with a text key of some texts: to be shipped, and apart from the validation rows' siblings."""
+
+    keys: dict[str, Key]
+    memory: Memory
+    apart: Memory
+    encoded: EncodedTexts  # the validation rows, with queries by the key that is apart
+    key_texts: int
+    key_bytes: int
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """One way to condense."""
+
+    keyed: _Keyed
+    memory: Memory
+    pool: Pool
+    size: float
+    row: dict[str, Any]
+
+
+class _Trials:
+    """What all ways to condense one model share."""
+
+    def __init__(self, model: ReAugKDClassifier, say: Callable[[str], object]) -> None:
+        rows = model.held_out(["validation"])
+        if too_few_rows(len(rows)):
+            raise ReAugKDError(
+                f"The model has {len(rows)} validation rows, too few to tell what a condensed memory keeps; have 50."
+            )
+        self.model, self.say, self.encoded = model, say, model.encode_rows(rows)
+        self.whole_bytes = memory_bytes(model.memory, model.keys)
+        self.taught = np.flatnonzero(taught_rows(model.memory))
+        self.siblings = have_siblings(model.memory.texts, self.encoded.texts)
+        self._keyed: dict[int, _Keyed] = {}
+        whole = self.keyed(len(self.taught))
+        choice, labels = choose_known(whole.encoded, whole.apart)
+        self.answers = answer(whole.encoded, whole.apart, choice.pool)
+        asked = self.encoded.student_probabilities[self.answers.labels < self.encoded.known]
+        student = at_temperature(asked, choice.pool.student_temperature)
+        size = {"entries": len(model.memory), "key_texts": len(self.taught), "bytes": self.whole_bytes, "share": 1.0}
+        self.alone = {"method": ALONE, "entries": 0, "key_texts": 0, "bytes": 0, "share": 0.0}
+        self.alone |= self._scores(labels, student)
+        self.all = {"method": ALL, **size, **self._scores(labels, choice.unseen)}
+
+    def _scores(self, labels: Labels, said: NDArray[np.float64]) -> dict[str, float]:
+        score = METRICS[self.model.settings.metric](labels, said.argmax(axis=1))
+        return {"score": score, "log_loss": log_loss(labels, said)}
+
+    def keyed(self, count: int) -> _Keyed:
+        """Key the whole memory by a text key of so many texts."""
+        if count not in self._keyed:
+            model, drawn = self.model, np.zeros(len(self.model.memory), dtype=bool)
+            drawn[np.random.default_rng(0).permutation(self.taught)[:count]] = True
+            axes = model.keys[ALIGNED].axes.astype(np.float16).astype(np.float32)  # type: ignore[attr-defined]
+            key, memory = _with_text_key(model, drawn)
+            fitted = drawn & ~self.siblings
+            apart_key, apart = _with_text_key(model, fitted if fitted.sum() >= FEWEST_TEXTS else drawn)
+            queries = {**self.encoded.queries, TEXT: apart_key.embed(self.encoded.texts)}
+            keys = {**model.keys, ALIGNED: AlignedKey(axes), TEXT: key}
+            one = part_of(memory, np.arange(1))
+            size = memory_bytes(one, {TEXT: key}) - memory_bytes(one, {})
+            self._keyed[count] = _Keyed(keys, memory, apart, replace(self.encoded, queries=queries), count, size)
+        return self._keyed[count]
+
+    def tried(self, most_bytes: int, method: str, size: float) -> _Trial:
+        """Condense to so many bytes, and choose the pool again."""
+        keyed, entries = self._fitting(most_bytes, size)
+        memory = self._condensed(keyed.memory, entries, method)
+        while (taken := memory_bytes(memory, keyed.keys)) > most_bytes:  # they were estimated
+            if entries > len(memory.classes):
+                entries = int(0.95 * entries)
+            else:
+                keyed = self.keyed(self._enough_texts(0.95 * keyed.key_texts))
+            memory = self._condensed(keyed.memory, entries, method)
+        choice, labels = choose_known(keyed.encoded, self._condensed(keyed.apart, entries, method))
+        row = {"method": method, "entries": len(memory), "key_texts": keyed.key_texts, "bytes": taken}
+        row |= {"share": taken / self.whole_bytes, **self._scores(labels, choice.unseen)}
+        self.say(f"{method}, {len(memory):,} entries, {taken:,} bytes: log loss {row['log_loss']:.4f}")
+        return _Trial(keyed, memory, choice.pool, size, row)
+
+    def _fitting(self, most_bytes: int, size: float) -> tuple[_Keyed, int]:
+        """Return about as many texts of the text key as there is room for, and so many entries as the size says."""
+        whole, classes = self.keyed(len(self.taught)), len(self.model.memory.classes)
+        others = {name: key for name, key in whole.keys.items() if name != TEXT}
+        some = min(len(whole.memory), classes + MEASURED)
+        few, many = (memory_bytes(self._condensed(whole.memory, count, "random"), others) for count in (classes, some))
+        of_entry = (many - few) / max(1, some - classes)
+        is_room = whole.key_bytes + few <= most_bytes
+        room = most_bytes - whole.key_bytes if is_room else OF_ENTRIES * most_bytes
+        most = int(np.clip(classes + (room - few) / max(1, of_entry), classes, len(whole.memory)))
+        entries = round(classes * (most / classes) ** size)
+        if is_room:
+            return whole, entries
+        left = most_bytes - few - (most - classes) * of_entry
+        return self.keyed(self._enough_texts(len(self.taught) * left / whole.key_bytes)), entries
+
+    def _enough_texts(self, count: float) -> int:
+        if count < FEWEST_TEXTS:
+            raise ReAugKDError(
+                f"The memory of {self.whole_bytes:,} bytes cannot be made so small: the text key needs "
+                f"{FEWEST_TEXTS} texts, and each class an entry; keep more."
+            )
+        return int(count)
+
+    def _condensed(self, memory: Memory, entries: int, method: str) -> Memory:
+        return condense_memory(memory, entries, method, self.answers, self.encoded.known)
+
+
+def _with_text_key(model: ReAugKDClassifier, fitted: NDArray[np.bool_]) -> tuple[TextKey, Memory]:
+    """Fit a text key to some rows of a memory, and key all: those by folds that did not see them."""
+    memory = model.memory
+    texts, classes = memory.texts, len(memory.classes)
+    some, others = ([texts[row] for row in np.flatnonzero(mask)] for mask in (fitted, ~fitted))
+    z, labels = memory.teacher_embeddings[fitted], memory.labels[fitted]
+    key, keys = TextKey.fit(model.student.tokenizer, some, z, labels, classes, in_texts=True)
+    return key, memory.with_keys({**memory.keys, TEXT: merged(fitted, keys, key.embed(others))})
+
+
+def _shipped(model: ReAugKDClassifier, chosen: _Trial, whole_bytes: int) -> ReAugKDClassifier:
+    """Return the model with what was chosen, with maps, metrics and a card that state it."""
+    row, memory = chosen.row, chosen.memory
+    rows = pd.Index(model.memory.rows["id"]).get_indexer(pd.Index(memory.rows["id"]))
+    maps, epochs = model.maps, model.epochs.of_rows(rows) if model.epochs else None
+    if maps is not None:
+        points = (maps.teacher_points[rows], maps.student_points[rows], maps.student_embeddings[rows])
+        maps = ProjectionMaps(*points, maps.held_out)
+    said = (
+        f"{row['entries']:,} entries ({row['method']}) stand for {len(model.memory):,} memories; with all keys they "
+        f"take {row['bytes']:,} of {whole_bytes:,} bytes. The figures above are from before.\n"
+    )
+    card, *edits = model.card.partition(EDITED_HEADING)
+    condensed = replace(
+        model,
+        memory=memory,
+        keys=chosen.keyed.keys,
+        maps=maps,
+        epochs=epochs if epochs and len(epochs.rows) else None,
+        metrics=model.metrics | {"condensed": {**row, "whole_bytes": whole_bytes, "memories": len(model.memory)}},
+        card=f"{card}{HEADING}\n\n{said}\n{''.join(edits)}",
+    )
+    return with_pool(condensed, chosen.pool)
