@@ -26,6 +26,7 @@ from ..scripts import source
 from ..snippets import memory_code
 from .memory_list import MemoryList, MemoryPage
 from .new_version import NewVersion
+from .smaller_memory import SmallerMemory
 from .train_set import TrainSetForm
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
@@ -84,6 +85,8 @@ class MemoryView(MemoryList):
                     self.upload = gr.UploadButton("Add from CSV", file_types=[".csv"], elem_id="add-csv", **small)
             with gr.Tab("Train set"):
                 self.train_set = TrainSetForm(self.menu, self.name, self.edits)
+            with gr.Tab("Smaller"):
+                self.smaller = SmallerMemory(self.menu, self.name, self.edits)
 
     def _place_pending(self) -> None:
         self.message = gr.HTML(visible=False, elem_id="memory-message", js_on_load=READ_ALOUD)
@@ -95,6 +98,7 @@ class MemoryView(MemoryList):
 
     def _wire(self) -> None:
         drawn = [*self.listed, self.pending, self.pins, self.new_version.save_patch.button, *self.new_version.tried]
+        drawn += self.smaller.tried
         patched = [self.edits, self.warned, *drawn]
         self.whole = [*self.listed, self.show]
         self.filled = [*self.whole, self.holds, self.picked, self.opened, self.label, self.add_label, self.text_pair]
@@ -117,6 +121,7 @@ class MemoryView(MemoryList):
         changes = [part.change for part in (self.shown, self.pending, self.refit, self.version)]
         throttled(changes, self._coded, inputs_of(self, self._coded), [self.code], "memory-coded", **LATEST)
         self.train_set.wire()
+        self.smaller.wire()
         self._wire_list()
 
     def fill(self, name: str, linked: PageState, selected: list[int], edits: PendingEdits, kept: Kept) -> Updates:
@@ -170,6 +175,7 @@ class MemoryView(MemoryList):
             self.new_version.save_patch.button: gr.Button(interactive=bool(patch)),
             self.warned: (),
             **self.new_version.untried(),
+            **self.smaller.untried(),
         }
 
     def _pending(self, name: str, patch: "Patch", kept: Kept) -> str:

@@ -75,6 +75,38 @@ def lines_figure(
     return styled(figure, title)
 
 
+def condensation_figure(curve: pd.DataFrame) -> go.Figure:
+    """Draw what a smaller memory keeps: the log loss over the bytes.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        As :attr:`reaugkd.analysis.condensed.Condensed.curve`.
+
+    Returns
+    -------
+    Figure
+        A line a method with the chosen point in a ring, and lines across for all memories and the student alone.
+    """
+    (_, alone), (_, whole) = curve[:2].iterrows()
+    tried, chosen = curve[2:].sort_values("bytes"), curve[curve["is_chosen"]].iloc[0]
+    lines = {
+        str(name): ((of["bytes"] / 1000).tolist(), of["log_loss"].tolist()) for name, of in tried.groupby("method")
+    }
+    kept = "" if np.isnan(chosen["gain_kept"]) else f" keep {100 * chosen['gain_kept']:.0f} % of the gain"
+    finding = f"{chosen['bytes'] / 1000:,.0f} of {whole['bytes'] / 1000:,.0f} kB{kept}"
+    figure = lines_figure(lines, "kB of memory and keys", "log loss on validation rows", finding)
+    ring = {"size": 14, "symbol": "circle-open", "color": TEXT_COLOUR}
+    figure.add_scatter(x=[chosen["bytes"] / 1000], y=[chosen["log_loss"]], mode="markers", marker=ring, name="chosen")
+    for name, row, dash in (("all memories", whole, "dash"), ("student alone", alone, "dot")):
+        ends = [tried["bytes"].min() / 1000, whole["bytes"] / 1000]
+        line = {"color": TEXT_COLOUR, "dash": dash}
+        figure.add_scatter(x=ends, y=[row["log_loss"]] * 2, name=name, mode="lines", line=line)
+    ticks = [digit * 10**power for power in range(7) for digit in (1, 3)]
+    figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick:,}" for tick in ticks])
+    return figure.update_layout(height=340, legend={"orientation": "h", "y": -0.35, "yanchor": "top", "x": 0})
+
+
 def intervals_figure(
     points: Mapping[int, tuple[float, float, float]], x_title: str, y_title: str, title: str
 ) -> go.Figure:

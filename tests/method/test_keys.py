@@ -180,5 +180,5 @@ def test_an_encoder_is_run_once_and_keys_the_memory_too(toy_encoder_folder, toy_
 
 def test_what_is_merged_lies_where_it_was():
     fitted = np.asarray([True, False, False, True, True])
-    found = module._merged(fitted, np.asarray([[0], [3], [4]]), np.asarray([[1], [2]]))
+    found = module.merged(fitted, np.asarray([[0], [3], [4]]), np.asarray([[1], [2]]))
     assert found.ravel().tolist() == [0, 1, 2, 3, 4]

@@ -1,6 +1,7 @@
 """Plots of any data have the values that they were given; texts stand in them as text."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from reaugkd.plots.charts import (
@@ -9,6 +10,7 @@ from reaugkd.plots.charts import (
     VOICE_COLOURS,
     bars_figure,
     class_colours,
+    condensation_figure,
     heatmaps_figure,
     histogram_figure,
     lines_figure,
@@ -107,3 +109,25 @@ def test_heat_maps_share_a_scale_and_name_each_group_of_rows_at_its_middle():
     assert (figure.layout.xaxis.tickvals, figure.layout.xaxis.ticktext) == ((0.5, 2.5), ("c", "d"))
     assert figure.data[0].customdata[2, 3].tolist() == ["b", "d"]
     assert figure.layout.yaxis.autorange == "reversed"
+
+
+def test_what_a_smaller_memory_keeps_is_a_line_a_method_with_the_chosen_point_in_a_ring():
+    curve = pd.DataFrame(
+        {
+            "method": ["student alone", "all memories", "prototypes", "coverage", "prototypes"],
+            "bytes": [0, 4_000_000, 100_000, 90_000, 50_000],
+            "log_loss": [0.9, 0.8, 0.81, 0.85, 0.83],
+            "gain_kept": [0.0, 1.0, 0.9, 0.5, 0.7],
+            "is_chosen": [False, False, True, False, False],
+        }
+    )
+    figure = condensation_figure(curve)
+    lines = {line.name: (list(line.x), list(line.y)) for line in figure.data}
+    assert lines == {
+        "coverage": ([90], [0.85]),
+        "prototypes": ([50, 100], [0.83, 0.81]),
+        "chosen": ([100], [0.81]),
+        "all memories": ([50, 4000], [0.8, 0.8]),
+        "student alone": ([50, 4000], [0.9, 0.9]),
+    }
+    assert figure.layout.title.text == "100 of 4,000 kB keep 90 % of the gain"
