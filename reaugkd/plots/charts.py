@@ -69,9 +69,7 @@ def lines_figure(
     figure = go.Figure()
     for (name, (x, y)), colour in zip(lines.items(), cycle(PALETTE), strict=False):
         figure.add_scatter(x=x, y=y, name=name, mode="lines+markers", line={"color": colour}, marker={"size": 5})
-    figure.update_layout(height=380, showlegend=True)
-    figure.update_xaxes(title=x_title)
-    figure.update_yaxes(title=y_title)
+    figure.update_layout(height=380, showlegend=True, xaxis_title=x_title, yaxis_title=y_title)
     return styled(figure, title)
 
 
@@ -136,9 +134,8 @@ def intervals_figure(
     line = {"mode": "lines+markers", "line_color": PALETTE[0], "showlegend": False, "hovertemplate": hover}
     figure.add_scatter(x=x, y=means, **line)
     figure.add_hline(y=0, line={"color": TEXT_COLOUR, "width": 1, "dash": "dot"})
-    figure.update_layout(height=260)
-    figure.update_xaxes(title=x_title, rangemode="tozero", dtick=1 if len(x) < 12 else None)
-    figure.update_yaxes(title=y_title)
+    figure.update_layout(height=260, xaxis_title=x_title, yaxis_title=y_title)
+    figure.update_xaxes(rangemode="tozero", dtick=1 if len(x) < 12 else None)
     return styled(figure, title)
 
 
@@ -164,8 +161,8 @@ def bars_figure(groups: Mapping[str, Mapping[str, float]], value_title: str, tit
         figure.add_bar(
             x=list(values), y=list(values.values()), name=name, marker_color=colour, texttemplate="%{y:.3~g}"
         )
-    figure.update_layout(barmode="group", bargap=0.3, height=380, showlegend=len(groups) > 1)
-    figure.update_yaxes(title=value_title)
+    layout = {"barmode": "group", "bargap": 0.3, "height": 380, "yaxis_title": value_title}
+    figure.update_layout(layout, showlegend=len(groups) > 1)
     return styled(figure, title)
 
 
@@ -200,9 +197,7 @@ def scatter_figure(
     for (name, (x, y, names)), colour in zip(groups.items(), cycle(PALETTE), strict=False):
         marks = {"marker": {"color": colour, "size": 9}, "line_color": colour, "textposition": "top center"}
         figure.add_scatter(x=x, y=y, text=names, name=name, mode=mode, **marks)
-    figure.update_layout(height=420, showlegend=len(groups) > 1)
-    figure.update_xaxes(title=x_title)
-    figure.update_yaxes(title=y_title)
+    figure.update_layout(height=420, showlegend=len(groups) > 1, xaxis_title=x_title, yaxis_title=y_title)
     return styled(figure, title)
 
 

@@ -1,4 +1,4 @@
-"""Plots of a model: its answers, maps, trainings and ablations; the app and the notebooks draw with the same ones."""
+"""Plots of a model: its answers and its training; the app and the notebooks draw with the same ones."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from reaugkd.measures.selective import FEWEST_ANSWERED
-from reaugkd.model.card import METHOD_NAMES
+from reaugkd.measures.selective import FEWEST_ANSWERED, Threshold
 from reaugkd.plots.charts import (
     OTHER_COLOUR,
     PALETTE,
@@ -21,51 +19,12 @@ from reaugkd.plots.charts import (
     class_colours,
     escaped,
     lines_figure,
-    shortened,
     styled,
 )
-from reaugkd.texts import row_in_one_line
 
 if TYPE_CHECKING:  # a page that draws does not wait for torch
-    from reaugkd.measures.selective import Threshold
     from reaugkd.model.explanation import Explanation
-    from reaugkd.model.maps import ProjectionMaps, TrainingEpochs
-
-MAX_BARS = 10
-MAX_MAP_POINTS = 3_000
-
-
-def probabilities_figure(explanation: "Explanation") -> go.Figure:
-    """Draw the class probabilities of the student, of the memory alone (λ = 1) and of the answer side by side.
-
-    Parameters
-    ----------
-    explanation : Explanation
-        The answer; of more than ten classes the ten likeliest are drawn.
-
-    Returns
-    -------
-    Figure
-        Horizontal bars, the likeliest class on top; the student has none for a class that it does not know.
-    """
-    unknown = len(explanation.classes) - len(explanation.student_probabilities)
-    student = np.pad(explanation.student_probabilities, (0, unknown), constant_values=np.nan)
-    heights = np.stack([student, explanation.memory_probabilities, explanation.probabilities])
-    order = np.argsort(-heights[2], kind="stable")[:MAX_BARS][::-1]
-    names = [escaped(explanation.classes[number]) for number in order]
-    figure = go.Figure()
-    voices = ("student", "memory", "answer")
-    for name, values in reversed(list(zip(voices, heights, strict=True))):
-        shown = [f"{value:.2f}" if value >= 0.005 else "" for value in values[order]]
-        hover = "%{y}: %{x:.3f}<extra>" + name + "</extra>"
-        style = {"name": name, "textfont_size": 11, "constraintext": "none"}
-        _add_bars(figure, names, values[order], shown, VOICE_COLOURS[name], hovertemplate=hover, **style)
-    plot_height = max(180, 51 * len(names))
-    legend = {"orientation": "h", "y": -55 / plot_height, "yanchor": "top", "x": 0, "traceorder": "reversed"}
-    figure.update_layout(barmode="group", bargap=0.25, height=plot_height + 160, legend=legend)
-    figure.update_xaxes(title="probability", range=[0, 1.08], tickvals=[0, 0.25, 0.5, 0.75, 1])
-    figure.update_yaxes(title="class", ticksuffix="  ")
-    return styled(figure, _retrieval_effect(explanation))
+    from reaugkd.model.maps import TrainingEpochs
 
 
 def contributions_figure(explanation: "Explanation") -> go.Figure:
@@ -89,11 +48,12 @@ def contributions_figure(explanation: "Explanation") -> go.Figure:
     parts["student"] = explanation.student_part
     colours = VOICE_COLOURS | {f"{key.name} key": VOICE_COLOURS[key.name] for key in explanation.keys}
     names, values = list(parts), list(parts.values())
-    figure = go.Figure()
-    of_parts = [colours.get(name, colours["answer"]) for name in names]
-    hover = "%{y}: %{x:+.3f}<extra></extra>"
     shown = [f"{round(value, 2) + 0.0:+.2f}" for value in values]  # no -0.00
-    _add_bars(figure, names, values, shown, of_parts, hovertemplate=hover)
+    beside = {"text": shown, "textposition": "outside", "cliponaxis": False}
+    hover = "%{y}: %{x:+.3f}<extra></extra>"
+    of_parts = [colours.get(name, colours["answer"]) for name in names]
+    bars = go.Bar(x=values, y=names, orientation="h", marker_color=of_parts, hovertemplate=hover, **beside)
+    figure = go.Figure(bars)
     unit = "difference of probability" if explanation.pool.kind == "linear" else "log-odds"
     pair = f"“{escaped(explanation.label)}” against “{escaped(explanation.runner_up)}”"
     figure.update_layout(height=160 + 36 * len(names))
@@ -104,60 +64,7 @@ def contributions_figure(explanation: "Explanation") -> go.Figure:
     return styled(figure, f"{pair}: {explanation.lead:+.2f}")
 
 
-def _retrieval_effect(explanation: "Explanation") -> str:
-    alone, answer, memory = (
-        f"“{escaped(name)}”" for name in (explanation.student_label, explanation.label, explanation.memory_label)
-    )
-    key = explanation.keys_by_part[0]
-    agree = sum(explanation.classes[int(n.soft_labels.argmax())] == explanation.label for n in key.neighbours)
-    of_all = f"{agree} of {len(key.neighbours)} neighbours by the {key.name} key agree"
-    if explanation.memory_alone:
-        change = f"Memory alone: {answer}, which the student does not know"
-    elif alone != answer:
-        change = f"Retrieval: {alone} → {answer}"
-    elif memory != answer:
-        change = f"Student: {answer}, against the memory's {memory}"
-    else:
-        change = f"Student and memory: {answer}"
-    return f'{change}<br><span style="font-size:12px">{of_all}</span>'
-
-
-def _add_bars(
-    figure: go.Figure, names: list[str], values: Any, shown: list[str], colours: str | list[str], **style: Any
-) -> None:
-    """Add horizontal bars with their numbers beside them."""
-    beside = {"text": shown, "textposition": "outside", "cliponaxis": False}
-    figure.add_bar(x=values, y=names, orientation="h", marker_color=colours, **beside, **style)
-
-
-def ablations_figure(metrics: Mapping[str, Any]) -> go.Figure:
-    """Draw the test score of every method.
-
-    Parameters
-    ----------
-    metrics : mapping
-        The content of ``metrics.json``.
-
-    Returns
-    -------
-    Figure
-        Horizontal bars; the best of the students is named in the title.
-    """
-    methods = metrics["methods"]
-    scores = {name: 100 * methods[method]["test"] for method, name in METHOD_NAMES.items() if method in methods}
-    best = max((name for name in scores if not name.startswith("Teacher")), key=lambda name: scores[name])
-    names = list(scores)[::-1]
-    values = [scores[name] for name in names]
-    colours = [PALETTE[0] if name == best else OTHER_COLOUR for name in names]
-    bars = go.Bar(x=values, y=names, orientation="h", marker_color=colours, text=[f"{value:.1f}" for value in values])
-    figure = go.Figure(bars)
-    figure.update_layout(height=380)
-    figure.update_yaxes(title="method")
-    figure.update_xaxes(title=f"{metrics['metric'].replace('_', ' ')} on test, percent", rangemode="tozero")
-    return styled(figure, f"Best student: {best}, {scores[best]:.1f} (teacher {scores['Teacher']:.1f})")
-
-
-def coverage_figure(tables: Mapping[str, pd.DataFrame], threshold: "Threshold | None" = None) -> go.Figure:
+def coverage_figure(tables: Mapping[str, pd.DataFrame], threshold: Threshold | None = None) -> go.Figure:
     """Draw the accuracy of what is answered against its share, when the others are left to a person.
 
     Parameters
@@ -192,75 +99,6 @@ def coverage_figure(tables: Mapping[str, pd.DataFrame], threshold: "Threshold | 
     figure.update_xaxes(range=[0, 102])
     figure.update_yaxes(range=[max(0.0, lowest - 5), 102])
     return styled(figure, title)
-
-
-def maps_figure(
-    maps: "ProjectionMaps",
-    rows: pd.DataFrame,
-    colour_by: str = "label",
-    *,
-    explanation: "Explanation | None" = None,
-) -> go.Figure:
-    """Draw the teacher's and the student's space side by side, with the query and lines to its neighbours.
-
-    Parameters
-    ----------
-    maps : ProjectionMaps
-        Positions of the N memories.
-    rows : DataFrame
-        N rows with ``text``, for pairs ``text_pair``, ``label`` and the column to colour by.
-    colour_by : str
-        A column of ``rows``.
-    explanation : Explanation, optional
-        The query's answer. The query stands where :meth:`ProjectionMaps.star` puts it by the key with the largest part,
-        with lines to that key's neighbours.
-
-    Returns
-    -------
-    Figure
-        Two panels with the same axes; of more than 3,000 memories an even part is drawn.
-    """
-    neighbours = [neighbour.number for neighbour in explanation.neighbours] if explanation else []
-    even = np.linspace(0, len(rows) - 1, min(len(rows), MAX_MAP_POINTS)).astype(np.int64)
-    drawn = np.unique([*even, *neighbours])
-    values = rows[colour_by].astype(str)
-    names = sorted(values.unique()) if values.nunique() <= len(PALETTE) else values.value_counts().index.tolist()
-    named, rest = names[: len(PALETTE)], f"{len(names) - len(PALETTE)} others"
-    groups = values.iloc[drawn].where(values.isin(named), rest)
-    others = {rest: OTHER_COLOUR} if rest in groups.values else {}  # the first, so that they lie below
-    texts = np.asarray([shortened(row_in_one_line(row)) for row in rows.iloc[drawn].to_dict("records")])
-    star = maps.star(explanation.keys_by_part[0]) if explanation else None
-    panels = {"Teacher's space (z)": maps.teacher_points, "Student's space (x)": maps.student_points}
-    figure = make_subplots(rows=1, cols=2, subplot_titles=list(panels), horizontal_spacing=0.03)
-    for column, points in enumerate(panels.values(), start=1):
-        add_points(figure, column, points[drawn], groups, others | class_colours(named), texts)
-        if star is not None:
-            _add_query(figure, column, points[neighbours], star[column - 1])
-    both = np.concatenate(list(panels.values()))
-    low, high = both.min(axis=0), both.max(axis=0)
-    margin = 0.04 * (high - low)
-    for axis, update in enumerate((figure.update_xaxes, figure.update_yaxes)):
-        ends = [float(low[axis] - margin[axis]), float(high[axis] + margin[axis])]
-        update(range=ends, showticklabels=False, zeroline=False, title=f"UMAP {axis + 1}")
-    figure.update_yaxes(title=None, col=2)
-    legend = {"orientation": "h", "y": -0.1, "yanchor": "top", "title": escaped(colour_by), "itemsizing": "constant"}
-    figure.update_layout(height=520, legend=legend)
-    shown = f"{len(drawn):,} of {len(rows):,}" if len(drawn) < len(rows) else f"{len(rows):,}"
-    return styled(figure, f"{shown} memories in both spaces, one joint layout, coloured by {escaped(colour_by)}")
-
-
-def _add_query(figure: go.Figure, column: int, ends: NDArray[np.floating], query: NDArray[np.floating]) -> None:
-    """Draw a query into a panel, with lines to its neighbours."""
-    lines = np.full((len(ends), 3, 2), np.nan)
-    lines[:, 0], lines[:, 1] = query, ends
-    star = {"symbol": "star", "size": 17, "color": "#E3262E", "line": {"color": "white", "width": 1}}
-    to_neighbours = {"line": {"color": TEXT_COLOUR, "width": 1}, "hoverinfo": "skip", "name": "to its neighbours"}
-    of_query = {"marker": star, "hovertemplate": "the query<extra></extra>", "name": "the query"}
-    place: dict[str, Any] = {"showlegend": column == 1, "row": 1, "col": column}
-    figure.add_scatter(
-        x=lines[..., 0].ravel(), y=lines[..., 1].ravel(), mode="lines", legendgroup="lines", **to_neighbours, **place
-    )
-    figure.add_scatter(x=query[:1], y=query[1:], mode="markers", legendgroup="query", **of_query, **place)
 
 
 def training_figure(

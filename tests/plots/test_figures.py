@@ -3,26 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from reaugkd.measures.selective import Threshold, coverage_table
 from reaugkd.method.pool import KeySettings, Pool
-from reaugkd.model.card import METHOD_NAMES
 from reaugkd.model.explanation import Explanation, KeyPart, Neighbour
-from reaugkd.model.maps import ProjectionMaps, TrainingEpochs
-from reaugkd.plots.charts import OTHER_COLOUR, PALETTE, histogram_figure, lines_figure, points_figure
-from reaugkd.plots.figures import (
-    MAX_BARS,
-    MAX_MAP_POINTS,
-    ablations_figure,
-    contributions_figure,
-    coverage_figure,
-    epochs_figure,
-    maps_figure,
-    probabilities_figure,
-    training_figure,
-)
+from reaugkd.model.maps import TrainingEpochs
+from reaugkd.plots.charts import histogram_figure, lines_figure, points_figure
+from reaugkd.plots.figures import contributions_figure, coverage_figure, epochs_figure, training_figure
 
 NASTY = "<b onclick=alert(1)>%{x} & ${y}</b>"
 ESCAPED = "&lt;b onclick=alert(1)&gt;%{x} &amp; ${y}&lt;/b&gt;"
@@ -66,49 +54,6 @@ def values_by_class(trace, values, names):
     return dict(zip(getattr(trace, names), getattr(trace, values), strict=True))
 
 
-def test_the_bars_are_the_three_probabilities_of_every_class(explanation):
-    figure = probabilities_figure(explanation)
-    traces = {trace.name: values_by_class(trace, "x", "y") for trace in figure.data}
-    wanted = {
-        "student": explanation.student_probabilities,
-        "memory": explanation.memory_probabilities,
-        "answer": explanation.probabilities,
-    }
-    assert traces == {name: dict(zip(explanation.classes, values, strict=True)) for name, values in wanted.items()}
-
-
-def test_the_likeliest_class_is_drawn_on_top(explanation):
-    assert probabilities_figure(explanation).data[0].y[-1] == explanation.label
-
-
-def test_of_many_classes_the_ten_likeliest_are_drawn(many_classes):
-    likeliest = np.argsort(-many_classes.probabilities)[:MAX_BARS]
-    drawn = probabilities_figure(many_classes).data[0].y
-    assert list(drawn) == [f"class {number}" for number in likeliest[::-1]]
-
-
-def test_the_title_says_what_the_memory_did_to_the_answer(many_classes):
-    title = probabilities_figure(many_classes).layout.title.text
-    assert title.startswith("Retrieval: “class 3” → “class 7”")
-    assert "4 of 4 neighbours by the text key agree" in title
-    agreed = replace(many_classes, student_probabilities=many_classes.memory_probabilities)
-    assert probabilities_figure(agreed).layout.title.text.startswith("Student and memory: “class 7”")
-    stands = replace(many_classes, label="class 3")
-    title = probabilities_figure(stands).layout.title.text
-    assert title.startswith("Student: “class 3”, against the memory's “class 7”")
-    assert "0 of 4 neighbours" in title
-
-
-def test_a_class_that_the_memory_alone_knows_has_no_bar_of_the_student(gadget_model):
-    answer = gadget_model.explain("the shiny gadget hums")
-    figure = probabilities_figure(answer)
-    student = next(trace for trace in figure.data if trace.name == "student")
-    drawn = values_by_class(student, "x", "y")
-    assert np.isnan(drawn.pop("gadget"))
-    assert drawn == dict(zip(answer.classes, answer.student_probabilities, strict=False))
-    assert "Memory alone: “gadget”" in figure.layout.title.text
-
-
 def test_the_contributions_are_the_parts_and_their_sum_the_lead(explanation, many_classes, gadget_model):
     for answer in (explanation, many_classes, gadget_model.explain("the shiny gadget hums")):
         (bars,) = contributions_figure(answer).data
@@ -141,79 +86,12 @@ def test_in_a_linear_pool_the_contributions_are_differences_of_probability(many_
     assert contributions_figure(replace(many_classes, pool=pool)).layout.xaxis.title.text == "difference of probability"
 
 
-def test_the_maps_show_every_memory_at_its_place_in_both_panels(toy_model):
-    maps, rows = toy_model.maps, toy_model.memory.rows
-    figure = maps_figure(maps, rows)
-    for axis, points in (("x", maps.teacher_points), ("x2", maps.student_points)):
-        for name in toy_model.classes_:
-            (trace,) = [t for t in figure.data if t.name == name and t.xaxis == axis]
-            members = (rows["label"] == name).to_numpy()
-            np.testing.assert_array_equal(np.stack([trace.x, trace.y], axis=1), points[members])
-            assert list(trace.text) == rows["text"][members].tolist()
-
-
-def test_the_maps_show_both_texts_of_a_pair(toy_model):
-    rows = toy_model.memory.rows
-    figure = maps_figure(toy_model.maps, rows.assign(text_pair="second"))
-    shown = {text for trace in figure.data for text in trace.text}
-    assert shown == {f"{text} | second" for text in rows["text"]}
-
-
-def test_the_maps_have_the_same_axes(toy_model):
-    layout = maps_figure(toy_model.maps, toy_model.memory.rows).layout
-    assert layout.xaxis.range == layout.xaxis2.range
-    assert layout.yaxis.range == layout.yaxis2.range
-
-
-def test_the_maps_can_be_coloured_by_another_column(toy_model):
-    figure = maps_figure(toy_model.maps, toy_model.memory.rows, "topic")
-    assert {trace.name for trace in figure.data} == {"home", "work"}
-
-
-def test_the_query_and_lines_to_its_neighbours_are_in_both_maps(toy_model, explanation):
-    parts = toy_model
-    places = parts.maps.star(explanation.keys_by_part[0])
-    figure = maps_figure(parts.maps, parts.memory.rows, explanation=explanation)
-    both = ((parts.maps.teacher_points, "x"), (parts.maps.student_points, "x2"))
-    for place, (points, axis) in zip(places, both, strict=True):
-        (star,) = [t for t in figure.data if t.name == "the query" and t.xaxis == axis]
-        np.testing.assert_array_equal([star.x[0], star.y[0]], place)
-        (lines,) = [t for t in figure.data if t.name == "to its neighbours" and t.xaxis == axis]
-        ends = points[[neighbour.number for neighbour in explanation.neighbours]]
-        np.testing.assert_array_equal(np.stack([lines.x[1::3], lines.y[1::3]], axis=1), ends.astype(np.float64))
-        assert set(lines.x[0::3]) == {float(place[0])}
-        assert np.isnan(lines.x[2::3]).all()
-
-
-def test_of_many_memories_an_even_part_and_every_neighbour_is_drawn(many_classes):
-    total = 2 * MAX_MAP_POINTS + 1
-    points = np.random.default_rng(1).normal(size=(total, 2)).astype(np.float32)
-    maps = ProjectionMaps(points, points, points)
-    rows = pd.DataFrame({"text": "a", "label": [f"class {number % 30}" for number in range(total)]})
-    (key,) = many_classes.keys
-    neighbours = [replace(key.neighbours[0], number=number) for number in (5, 7)]
-    answer = replace(many_classes, keys=[replace(key, neighbours=neighbours)])
-    figure = maps_figure(maps, rows, explanation=answer)
-    memories = [t for t in figure.data if t.mode == "markers" and t.name != "the query" and t.xaxis == "x"]
-    drawn = {float(x) for trace in memories for x in trace.x}
-    assert {float(points[5, 0]), float(points[7, 0])} <= drawn
-    assert MAX_MAP_POINTS <= sum(len(trace.x) for trace in memories) <= MAX_MAP_POINTS + 2
-    colours = {trace.name: trace.marker.color for trace in memories}
-    assert colours.pop("20 others") == OTHER_COLOUR
-    assert set(colours.values()) == set(PALETTE)
-    assert {"class 5", "class 7"} <= set(colours)
-
-
 def test_texts_and_names_stand_in_figures_as_text(explanation):
     classes = (NASTY, *explanation.classes[1:])
-    answer = replace(explanation, classes=classes, label=NASTY)
     points = np.arange(8, dtype=np.float32).reshape(4, 2)
-    rows = pd.DataFrame({"text": [NASTY] * 4, "label": [NASTY] * 4, NASTY: ["a", "b", "c", NASTY]})
     figures = (
-        probabilities_figure(answer),
-        contributions_figure(answer),
-        maps_figure(ProjectionMaps(points, points, points), rows, NASTY),
-        maps_figure(ProjectionMaps(points, points, points), rows),
+        contributions_figure(replace(explanation, classes=classes, label=NASTY)),
+        points_figure(points, {"label": [NASTY] * 4}, [NASTY] * 4, "a finding"),
     )
     for figure in figures:
         written = str(figure.to_dict())
@@ -238,17 +116,6 @@ def test_losses_and_scores_of_all_stages_lie_over_one_another_each_in_one_colour
 
 def test_no_stage_yet_is_an_empty_figure():
     assert len(training_figure({}, {}).data) == 0
-
-
-def test_the_ablations_show_every_test_score_and_name_the_best_student():
-    methods = {method: {"test": 0.5 + number / 100} for number, method in enumerate(METHOD_NAMES)}
-    methods["teacher"]["test"] = 0.99
-    figure = ablations_figure({"metric": "macro_f1", "methods": methods})
-    (bars,) = figure.data
-    wanted = {METHOD_NAMES[method]: pytest.approx(100 * score["test"]) for method, score in methods.items()}
-    assert values_by_class(bars, "x", "y") == wanted
-    assert figure.layout.title.text == "Best student: ReAugKD, pooled, 57.0 (teacher 99.0)"
-    assert figure.layout.xaxis.title.text == "macro f1 on test, percent"
 
 
 def watched(epochs=3):
@@ -285,15 +152,11 @@ def test_a_page_that_draws_anew_at_each_epoch_needs_no_frames():
     assert "before the training" in figure.layout.title.text
 
 
-def test_every_figure_has_a_title_and_names_both_axes(toy_model, explanation):
+def test_every_figure_has_a_title_and_names_both_axes(explanation):
     points = np.arange(4.0).reshape(2, 2)
-    scores = {"teacher": {"test": 0.9}, "reaugkd": {"test": 0.8}}
     figures = [
-        probabilities_figure(explanation),
         contributions_figure(explanation),
-        maps_figure(toy_model.maps, toy_model.memory.rows),
         points_figure(points, {"label": ["a", "b"], "topic": ["c", "d"]}, ["one", "two"], "a finding"),
-        ablations_figure({"metric": "accuracy", "methods": scores}),
         training_figure({"Teacher": [(1, 0.5)], "Student": [(1, 0.4)]}, {"Student": [(1, 0.6)]}),
         epochs_figure(watched()),
         histogram_figure({"": {"a": np.arange(3.0)}}, "value", "a finding"),
