@@ -36,37 +36,29 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Where each public name lives, in the order in which the method uses them.
-_HOME = {
-    "ReAugKDError": "errors",
-    "Recipe": "recipe",
-    "DEFAULT_ENCODER": "recipe",
-    "Task": "tasks.task",
-    "load_task": "tasks.sources",
-    "load_files": "tasks.sources",
-    "SHOPTALK_TEACHER_OUTPUTS": "tasks.sources",
-    "find_weights": "networks.weights",
-    "EpochWatch": "model.maps",
-    "Teacher": "method.teacher",
-    "TeacherOutputs": "method.teacher",
-    "ProjectionHead": "method.projection",
-    "Memory": "method.memory",
-    "Student": "method.distillation",
-    "EncodedTexts": "method.answers",
-    "Pool": "method.pool",
-    "ReAugKDClassifier": "model.classifier",
-    "Explanation": "model.explanation",
-    "Neighbour": "model.explanation",
-    "Networks": "model.evaluation",
-    "score_methods": "model.evaluation",
-    "fit_maps": "model.maps",
-    "teach": "training",
-    "train": "training",
-    "load_or_train": "training",
-    "adopt": "adoption",
-    "condense": "analysis.condensed",
-    "DistilledClassifier": "estimator",
+# The public names by the file that they live in, in the order in which the method uses them.
+_NAMES = {
+    "errors": ("ReAugKDError",),
+    "recipe": ("Recipe", "DEFAULT_ENCODER"),
+    "tasks.task": ("Task",),
+    "tasks.sources": ("load_task", "load_files", "SHOPTALK_TEACHER_OUTPUTS"),
+    "networks.weights": ("find_weights",),
+    "method.teacher": ("Teacher", "TeacherOutputs"),
+    "method.projection": ("ProjectionHead",),
+    "method.memory": ("Memory",),
+    "method.distillation": ("Student",),
+    "method.answers": ("EncodedTexts",),
+    "method.pool": ("Pool",),
+    "model.classifier": ("ReAugKDClassifier",),
+    "model.explanation": ("Explanation", "Neighbour"),
+    "model.evaluation": ("Networks", "score_methods"),
+    "model.maps": ("EpochWatch", "fit_maps"),
+    "training": ("teach", "train", "load_or_train"),
+    "analysis.condensed": ("condense",),
+    "adoption": ("adopt",),
+    "estimator": ("DistilledClassifier",),
 }
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = ["__version__", *_HOME, "plots"]
 
 

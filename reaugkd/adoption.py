@@ -15,7 +15,7 @@ from reaugkd.measures.metrics import log_loss
 from reaugkd.measures.significance import drawn, interval
 from reaugkd.method.answers import EncodedTexts
 from reaugkd.method.choice import choose_pool, too_few_rows
-from reaugkd.method.keys import Key, fit_keys_by_split
+from reaugkd.method.keys import fit_keys_by_split
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import Pool
 from reaugkd.method.teacher import SoftLabels, given_soft_labels
@@ -111,12 +111,13 @@ def adopt(
     if say is not None:
         _tell_of_known_rows(task, held, say)
     gold = np.eye(len(classes), dtype=np.float32)[task.labels("train")]
-    tried: dict[str, NDArray[np.float32]] = {"its own": _calibrated(task, own, held["validation"]), "gold": gold}
+    temperature = fit_temperature(held["validation"].student_probabilities, task.labels("validation"))
+    tried = {"its own": at_temperature(own, temperature).astype(np.float32), "gold": gold}
     if given is not None:
-        tried = {"given": _widened(given, numbers, len(classes))}
+        tried = {"given": given @ np.eye(len(classes), dtype=np.float32)[numbers]}
     report(Progress("Keys of the memory"))
     keyed = fit_keys_by_split(task, Memory.of(task, gold, embeddings), student, Recipe())
-    held = _queried(held, keyed)
+    held = {split: rows.searching_by(keyed[split][0]) for split, rows in held.items()}
     report(Progress("Evaluation"))
     kind = _best_soft_labels(task, tried, held["validation"], keyed["validation"][1])
     memories = {split: replace(memory, soft_labels=tried[kind]) for split, (_, memory) in keyed.items()}
@@ -217,19 +218,6 @@ def _read(
     return embeddings, probabilities
 
 
-def _calibrated(task: Task, probabilities: NDArray[np.float32], held: EncodedTexts) -> NDArray[np.float32]:
-    """Return probabilities at the temperature of the rows that the classifier never saw."""
-    temperature = fit_temperature(held.student_probabilities, task.labels("validation"))
-    return at_temperature(probabilities, temperature).astype(np.float32)
-
-
-def _widened(soft_labels: NDArray[np.float32], numbers: list[int], classes: int) -> NDArray[np.float32]:
-    """Return soft labels of a task's labels as such of the classifier's classes."""
-    wide = np.zeros((len(soft_labels), classes), dtype=np.float32)
-    wide[:, numbers] = soft_labels
-    return wide
-
-
 def _tell_of_known_rows(task: Task, held: Mapping[str, EncodedTexts], say: Callable[[str], object]) -> None:
     """Tell if a classifier is so much better on validation rows than on test rows that it must have learnt them."""
     right = {split: rows.student_probabilities.argmax(axis=1) == task.labels(split) for split, rows in held.items()}
@@ -241,17 +229,6 @@ def _tell_of_known_rows(task: Task, held: Mapping[str, EncodedTexts], say: Calla
             f"The classifier is right on {known:.0f} % of the validation rows but on {new:.0f} % of the test rows: it "
             "seems to have learnt the former, and then its memory looks useless. Give rows that it never saw."
         )
-
-
-def _queried(
-    held: Mapping[str, EncodedTexts], keyed: Mapping[str, tuple[dict[str, Key], Memory]]
-) -> dict[str, EncodedTexts]:
-    """Return the held-out rows with what each key makes of them."""
-    queries = {
-        split: {name: key.embed(rows.texts, rows.embeddings) for name, key in keyed[split][0].items()}
-        for split, rows in held.items()
-    }
-    return {split: replace(rows, queries=queries[split]) for split, rows in held.items()}
 
 
 def _best_soft_labels(task: Task, tried: Mapping[str, NDArray[np.float32]], held: EncodedTexts, memory: Memory) -> str:

@@ -12,15 +12,12 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.method.distillation import Student
-from reaugkd.method.memory import Memory
-from reaugkd.method.projection import ProjectionHead
-from reaugkd.method.teacher import Teacher
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.networks.trainer import silent
 from reaugkd.recipe import DEFAULT_ENCODER, Recipe
 from reaugkd.tasks.task import make_task
 from reaugkd.texts import Text, check_texts, label_text, two_parts
+from reaugkd.training import train_one
 
 NAMED = ("teacher", "student", "student_layers", "epochs", "teacher_epochs", "max_length", "encoder_key")
 
@@ -139,13 +136,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         task = make_task("texts", {"train": table, "test": table.head(1)}, label_names=names)
         named = {name: value for name, value in self.get_params().items() if name in NAMED}
         recipe = (self.recipe or Recipe()).updated(**named, seed=self.random_state)
-        on_progress = None if self.verbose else silent
-        outputs = Teacher.fit(task, recipe, on_progress=on_progress).outputs(task).calibrated(task)
-        hidden, soft_labels = outputs.of("train")
-        head = ProjectionHead.fit(task, hidden, recipe, on_progress=on_progress)
-        memory = Memory.of(task, soft_labels, head.project(hidden))
-        student = Student.fit(task, memory, recipe, on_progress=on_progress)
-        model = ReAugKDClassifier.tune(student, memory, task, recipe)
+        model = train_one(task, recipe.for_task(task), on_progress=None if self.verbose else silent)
         self.model_ = replace(model, evaluation_rows=model.held_out(["validation"]))
         return self
 

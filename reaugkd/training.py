@@ -1,10 +1,9 @@
 """The whole method in one call, from a task to a trained model; an interrupted training goes on."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -270,12 +269,12 @@ def load_or_train(
         if ablations and not whole.is_dir():
             train(task, recipe, whole, teacher_outputs=teacher_outputs, on_progress=on_progress)
         elif not whole.is_dir() and not alone.is_dir():
-            _train_one(task, recipe, teacher_outputs, on_progress).save_pretrained(alone)
+            train_one(task, recipe, teacher_outputs, on_progress).save_pretrained(alone)
         return ReAugKDClassifier.from_pretrained(whole if whole.is_dir() else alone)
 
 
-def _train_one(
-    task: Task, recipe: Recipe, outputs: TeacherOutputs | None, on_progress: OnProgress | None
+def train_one(
+    task: Task, recipe: Recipe, outputs: TeacherOutputs | None = None, on_progress: OnProgress | None = None
 ) -> ReAugKDClassifier:
     """Train one student by the recipe's loss, and what it needs; nothing is scored."""
     recipe, teacher = _checked(task, recipe, outputs, on_progress), None
@@ -365,16 +364,15 @@ def _students(
     unaligned = replace(recipe.distillation, relational_weight=0.0)
     alone = replace(unaligned, soft_label_weight=0.0, gold_label_weight=1.0)
     is_main, students = PartialState().is_main_process, {}
-    scored = None if on_progress is None else partial(_score_epoch, task, on_progress)
     for method, loss in {"student": alone, "kd": unaligned, "reaugkd": recipe.distillation}.items():
         folder, finished = work / method, work / method / "finished"
         with _timed(seconds, method):
             if finished.is_file():
                 students[method] = Student.load(folder, max_length=recipe.max_length)
                 continue
-            watching: list[OnStudentEpoch] = [] if scored is None else [partial(scored, STAGES[method])]
+            watch = None
             if method == "reaugkd" and is_main:
-                watching.append(_watched(task, memory, work / EPOCHS_FILE, on_progress))
+                watch = EpochWatch(memory.teacher_embeddings, memory.rows["label"].to_numpy(dtype=str))
             students[method] = Student.fit(
                 task,
                 memory,
@@ -382,7 +380,7 @@ def _students(
                 folder=work / f"{method}_checkpoints",
                 stage=STAGES[method],
                 on_progress=on_progress,
-                on_epoch=partial(_each, watching) if watching else None,
+                on_epoch=_after_epochs(task, STAGES[method], on_progress, watch, work / EPOCHS_FILE),
             )
             if is_main:
                 students[method].save(folder)
@@ -390,28 +388,20 @@ def _students(
     return students
 
 
-def _each(watching: Sequence[OnStudentEpoch], epoch: int, student: TextClassifier) -> None:
-    for watch in watching:
-        watch(epoch, student)
-
-
-def _score_epoch(task: Task, on_progress: OnProgress, stage: str, epoch: int, student: TextClassifier) -> None:
-    """Report the student's own score on validation rows, on the first 500 of more."""
-    texts, gold = task.texts("validation")[:MOST_WATCHED], task.labels("validation")[:MOST_WATCHED]
-    score = METRICS[task.metric](gold, student.encode(texts)[1].argmax(axis=1))
-    on_progress(Progress(stage, epoch=epoch, score=score))
-
-
-def _watched(task: Task, memory: Memory, path: Path, on_progress: OnProgress | None) -> OnStudentEpoch:
-    """Return what follows some train texts through the training of the student."""
-    watch = EpochWatch(memory.teacher_embeddings, memory.rows["label"].to_numpy(dtype=str))
-    every = task.taught_texts
-    texts = [every[row] for row in watch.rows]
+def _after_epochs(
+    task: Task, stage: str, on_progress: OnProgress | None, watch: EpochWatch | None, path: Path
+) -> OnStudentEpoch:
+    """Return what reports a student's score on validation rows, and keeps where the watched texts lie, in a file."""
+    texts, gold, taught = task.texts("validation")[:MOST_WATCHED], task.labels("validation"), task.taught_texts
 
     def on_epoch(epoch: int, student: TextClassifier) -> None:
-        epochs = watch.seen(epoch, student.embed(texts), path)
         if on_progress is not None:
-            on_progress(Progress(STAGES["reaugkd"], epochs=epochs))
+            score = METRICS[task.metric](gold[: len(texts)], student.encode(texts)[1].argmax(axis=1))
+            on_progress(Progress(stage, epoch=epoch, score=score))
+        if watch is not None:
+            epochs = watch.seen(epoch, student.embed([taught[row] for row in watch.rows]), path)
+            if on_progress is not None:
+                on_progress(Progress(stage, epochs=epochs))
 
     return on_epoch
 

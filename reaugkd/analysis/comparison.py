@@ -1,21 +1,21 @@
 """Compare two models, or two ways of answering of one model, over the same rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import median
+from functools import partial
 from textwrap import shorten
-from time import perf_counter
 
 import numpy as np
 import pandas as pd
 
+from reaugkd.analysis.key_cost import median_milliseconds
 from reaugkd.errors import ReAugKDError
 from reaugkd.measures.calibration import expected_calibration_error
 from reaugkd.measures.metrics import METRICS, log_loss
 from reaugkd.measures.significance import Interval, drawn_differences, interval, mcnemar, score_interval
 from reaugkd.method.answers import Answers, EncodedTexts
 from reaugkd.model.classifier import ReAugKDClassifier
-from reaugkd.texts import Labels, Text, rows_with
+from reaugkd.texts import Labels, rows_with
 
 OUTCOMES = ("both right", "only first right", "only second right", "both wrong")
 """Who names the gold label of a row."""
@@ -151,18 +151,10 @@ def compare_models(models: Mapping[str, ReAugKDClassifier], split: str = "test")
         row = {"model": name, "score": METRICS[metric](gold, predicted), "low": low, "high": high}
         row |= {"difference": ahead.mean, "difference_low": ahead.low, "difference_high": ahead.high}
         row["log_loss"] = log_loss(answers.labels, answers.pooled.probabilities)
-        found.append({**row, "milliseconds": _milliseconds(model, answers.encoded.texts)})
+        timed = [answers.encoded.texts[0], *answers.encoded.texts[:TIMED]]
+        row["milliseconds"] = median_milliseconds(partial(model.predict, [text]) for text in timed)
+        found.append(row)
     return pd.DataFrame(found)
-
-
-def _milliseconds(model: ReAugKDClassifier, texts: Sequence[Text]) -> float:
-    """Measure how long an answer to one text takes: the median of the first texts, after one that warms up."""
-    seconds = []
-    for text in [texts[0], *texts[:TIMED]]:
-        start = perf_counter()
-        model.predict([text])
-        seconds.append(perf_counter() - start)
-    return 1_000 * median(seconds[1:])
 
 
 def check_comparable(first: ReAugKDClassifier, second: ReAugKDClassifier) -> None:

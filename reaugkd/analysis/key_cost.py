@@ -1,7 +1,8 @@
 """What each key costs: measured, since it depends on the machine, the memory and the length of a text."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import repeat
 from statistics import median
 from time import perf_counter
 
@@ -36,13 +37,14 @@ def milliseconds(model: ReAugKDClassifier, text: Text) -> dict[str, float]:
         query = model.keys[name].embed([text], embeddings, tokens)
         model.memory.search(name, query, model.pool.keys[name].k)
 
-    found = {STUDENT: _median(lambda: model.student.encode([text], model.student.tokenize([text])))}
-    return found | {name: _median(partial(search, name)) for name in model.pool.keys}
+    found = {STUDENT: median_milliseconds(repeat(lambda: model.student.encode([text]), 1 + ROUNDS))}
+    return found | {name: median_milliseconds(repeat(partial(search, name), 1 + ROUNDS)) for name in model.pool.keys}
 
 
-def _median(call: Callable[[], object]) -> float:
+def median_milliseconds(calls: Iterable[Callable[[], object]]) -> float:
+    """Make calls one after the other, and return the median of their times; the first warms up and does not count."""
     spent = []
-    for _ in range(1 + ROUNDS):
+    for call in calls:
         start = perf_counter()
         call()
         spent.append(1_000 * (perf_counter() - start))

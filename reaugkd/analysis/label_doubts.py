@@ -1,7 +1,6 @@
 """Which labels of a memory look wrong, by voices that did not see them? No network is trained."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -9,20 +8,16 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from reaugkd.method.keys import ALIGNED
-from reaugkd.method.memory import labelled_by_person
-from reaugkd.method.pool import SMOOTHING, weighed
+from reaugkd.method.memory import Memory, labelled_by_person
+from reaugkd.method.pool import SMOOTHING, KeySettings, Pool, weighed
 from reaugkd.texts import fold_masks, folds_apart
-
-if TYPE_CHECKING:
-    from reaugkd.method.memory import Memory
-    from reaugkd.method.pool import KeySettings, Pool
 
 FOLDS = 5
 DOUBTFUL = 0.5
 """A label looks wrong from this doubt on: it gets at most half of what labels of its class usually get."""
 
 
-def label_doubts(memory: "Memory", pool: "Pool") -> pd.DataFrame:
+def label_doubts(memory: Memory, pool: Pool) -> pd.DataFrame:
     r"""Doubt each gold label by what is said of its row without it.
 
     The row's nearest memories by each independent key, such as the text key, vote with their soft labels; the row
@@ -63,12 +58,12 @@ def label_doubts(memory: "Memory", pool: "Pool") -> pd.DataFrame:
     return pd.DataFrame({"doubt": doubt, "suggested": suggested, **columns})
 
 
-def unseen_probabilities(memory: "Memory", pool: "Pool") -> NDArray[np.float64]:
+def unseen_probabilities(memory: Memory, pool: Pool) -> NDArray[np.float64]:
     """Return p (M, C) of :func:`label_doubts`, the class probabilities of each row by voices that did not see it."""
     return _together(_voices(memory, pool))
 
 
-def _voices(memory: "Memory", pool: "Pool") -> dict[str, NDArray[np.float64]]:
+def _voices(memory: Memory, pool: Pool) -> dict[str, NDArray[np.float64]]:
     """Return what each voice says of each row, (M, C), by the name of its column."""
     others = {name: settings for name, settings in pool.keys.items() if name != ALIGNED and name in memory.keys}
     said = {f"by_{name}": _by_neighbours(memory, name, settings) for name, settings in others.items()}
@@ -82,7 +77,7 @@ def _together(said: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def nearest_others(
-    memory: "Memory", key: str, queries: NDArray[np.floating], k: int
+    memory: Memory, key: str, queries: NDArray[np.floating], k: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return cosines (M, k) and row numbers (M, k) of the nearest memories of each but itself, or of all others."""
     similarities, numbers = memory.search(key, queries, k + 1)
@@ -92,7 +87,7 @@ def nearest_others(
     return similarities[~own].reshape(shape), numbers[~own].reshape(shape)
 
 
-def _by_neighbours(memory: "Memory", key: str, settings: "KeySettings") -> NDArray[np.float64]:
+def _by_neighbours(memory: Memory, key: str, settings: KeySettings) -> NDArray[np.float64]:
     """Return what the neighbours of each row by a key say of it, (M, C)."""
     found = nearest_others(memory, key, memory.keys[key], settings.k)
     if not found[1].size:
@@ -100,7 +95,7 @@ def _by_neighbours(memory: "Memory", key: str, settings: "KeySettings") -> NDArr
     return weighed(memory.soft_labels, *found, settings.temperature).probabilities
 
 
-def _by_embedding(memory: "Memory") -> NDArray[np.float64]:
+def _by_embedding(memory: Memory) -> NDArray[np.float64]:
     """Return what regressions from z to the gold labels of other folds say of each row, (M, C)."""
     from sklearn.linear_model import LogisticRegression  # slow to import
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import reduce
 from operator import add
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,30 +11,16 @@ from scipy.sparse import csr_array
 from scipy.special import logsumexp
 from scipy.stats import false_discovery_control, norm
 
+from reaugkd.analysis import memory_questions as lists
 from reaugkd.analysis.label_doubts import DOUBTFUL, label_doubts, nearest_others
-from reaugkd.analysis.memory_questions import (
-    DUPLICATES,
-    HARMFUL,
-    LEAKS,
-    REASONS,
-    RENAMED,
-    SHOWS,
-    SORTED_BY,
-    UNJUDGED,
-    WRONG,
-)
 from reaugkd.errors import ReAugKDError
 from reaugkd.measures.calibration import clipped_log
-from reaugkd.method.answers import effects
+from reaugkd.method.answers import Answers, effects
 from reaugkd.method.keys import TEXT
-from reaugkd.method.memory import LABELLED_BY, TEACHER
+from reaugkd.method.memory import LABELLED_BY, TEACHER, Memory
 from reaugkd.method.pool import GATHERED, SMOOTHING
+from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.texts import rows_with, texts_of, word_overlap
-
-if TYPE_CHECKING:
-    from reaugkd.method.answers import Answers
-    from reaugkd.method.memory import Memory
-    from reaugkd.model.classifier import ReAugKDClassifier
 
 NEIGHBOURS = 10
 NEAR_DUPLICATE = 0.8
@@ -47,7 +32,7 @@ FIRST = (
 )
 
 
-def memory_use(answers: "Answers") -> pd.DataFrame:
+def memory_use(answers: Answers) -> pd.DataFrame:
     r"""Measure what each memory did for rows with gold labels.
 
     ``gain`` is, in nats, by how much the log-probability of the gold classes would fall if a key did not find the
@@ -112,7 +97,7 @@ def memory_use(answers: "Answers") -> pd.DataFrame:
     )
 
 
-def _gains(answers: "Answers", name: str) -> NDArray[np.float64]:
+def _gains(answers: Answers, name: str) -> NDArray[np.float64]:
     """Return what each neighbour (N, k) by one key gains in nats, see :func:`memory_use`."""
     known, found, gold = answers.encoded.known, answers.retrieved[name], answers.labels
     _, weights = answers.pool.weights
@@ -145,7 +130,7 @@ def _without_each(weights: NDArray[np.float64], soft_labels: NDArray[np.floating
     return np.divide(without, totals, out=np.full_like(without, 1.0 / known), where=totals > 0)
 
 
-def memory_table(answers: "Answers") -> pd.DataFrame:
+def memory_table(answers: Answers) -> pd.DataFrame:
     """Return all evidence about each memory.
 
     Parameters
@@ -165,7 +150,7 @@ def memory_table(answers: "Answers") -> pd.DataFrame:
     return rows_with(rows, {str(name): column for name, column in found.items()})
 
 
-def memories(model: "ReAugKDClassifier", answers: "Answers | None", show: str) -> pd.DataFrame:
+def memories(model: ReAugKDClassifier, answers: Answers | None, show: str) -> pd.DataFrame:
     """List memories by a question about them, with the columns that matter first.
 
     Parameters
@@ -173,17 +158,17 @@ def memories(model: "ReAugKDClassifier", answers: "Answers | None", show: str) -
     model : ReAugKDClassifier
         The model.
     answers : Answers or None
-        Its answers to rows with gold labels, such as the first half of its test rows; those of :data:`UNJUDGED` can be
-        listed without.
+        Its answers to rows with gold labels, such as the first half of its test rows; the questions
+        ``memory_questions.UNJUDGED`` need none.
     show : str
-        One of :data:`SHOWS`.
+        One of ``memory_questions.SHOWS``.
 
     Returns
     -------
     DataFrame
         ``number`` (row of the memory), ``text``, of pairs ``text_pair``, and ``label``. Of near-duplicates and leaks
         then ``other`` (row of the other memory, or of the test row), its texts and its label, and the ``overlap``; of
-        all other questions their :data:`REASONS` and the other columns of :func:`memory_table`. A
+        all other questions their ``memory_questions.REASONS`` and the other columns of :func:`memory_table`. A
         :class:`reaugkd.analysis.error_analysis.RowFilter` finds texts in it.
 
     Raises
@@ -191,26 +176,26 @@ def memories(model: "ReAugKDClassifier", answers: "Answers | None", show: str) -
     ReAugKDError
         If there is no such question, or rows with gold labels are needed and there are no answers.
     """
-    show = RENAMED.get(show, show)
-    if show not in SHOWS:
-        raise ReAugKDError(f"{show!r} is nothing to show; choose one of {', '.join(SHOWS)}.")
-    if show == DUPLICATES:
+    show = lists.RENAMED.get(show, show)
+    if show not in lists.SHOWS:
+        raise ReAugKDError(f"{show!r} is nothing to show; choose one of {', '.join(lists.SHOWS)}.")
+    if show == lists.DUPLICATES:
         return _first_columns(near_duplicates(model.memory), show)
     if answers is None:
-        if show not in UNJUDGED:
+        if show not in lists.UNJUDGED:
             raise ReAugKDError(
-                f"There are no answers to test rows to tell {show!r} by; choose one of {', '.join(UNJUDGED)}."
+                f"There are no answers to test rows to tell {show!r} by; choose one of {', '.join(lists.UNJUDGED)}."
             )
         rows = model.memory.rows.reset_index(drop=True)
         return shown_memories(rows.assign(number=np.arange(len(rows))), show)
-    if show == LEAKS:
+    if show == lists.LEAKS:
         return _first_columns(_turned(leaks(answers)), show)
     return shown_memories(memory_table(answers), show)
 
 
 def _first_columns(found: pd.DataFrame, show: str) -> pd.DataFrame:
     """Put the columns that matter to a question first."""
-    first = [name for name in (*FIRST, *REASONS.get(show, ())) if name in found.columns]
+    first = [name for name in (*FIRST, *lists.REASONS.get(show, ())) if name in found.columns]
     return found[first + [name for name in found.columns if name not in first]]
 
 
@@ -221,11 +206,11 @@ def _turned(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def shown_memories(table: pd.DataFrame, show: str) -> pd.DataFrame:
-    """Choose and order rows of a :func:`memory_table` by one of :data:`SHOWS` about single memories."""
-    column, ascending = SORTED_BY[show]
+    """Choose and order rows of a :func:`memory_table` by one of ``memory_questions.SHOWS`` about single memories."""
+    column, ascending = lists.SORTED_BY[show]
     chosen = {
-        WRONG: lambda: (table["doubt"] >= DOUBTFUL) & (table["suggested"] != table["label"]),
-        HARMFUL: lambda: table["p_of_harm"] <= FALSE_ALARMS,
+        lists.WRONG: lambda: (table["doubt"] >= DOUBTFUL) & (table["suggested"] != table["label"]),
+        lists.HARMFUL: lambda: table["p_of_harm"] <= FALSE_ALARMS,
         "never used": lambda: table["retrieved"] == 0,
         "edited": lambda: table["edited"] != "" if "edited" in table.columns else table["number"] < 0,
     }
@@ -234,7 +219,7 @@ def shown_memories(table: pd.DataFrame, show: str) -> pd.DataFrame:
     return _first_columns(found, show)
 
 
-def near_duplicates(memory: "Memory") -> pd.DataFrame:
+def near_duplicates(memory: Memory) -> pd.DataFrame:
     """Find memories that share four fifths of their words with another memory.
 
     Parameters
@@ -256,7 +241,7 @@ def near_duplicates(memory: "Memory") -> pd.DataFrame:
     return _alike(pairs | {pair[::-1] for pair in pairs}, memory.rows, memory.rows)
 
 
-def leaks(answers: "Answers") -> pd.DataFrame:
+def leaks(answers: Answers) -> pd.DataFrame:
     """Find rows of an evaluation set that stand in the memory, nearly word by word: their answers prove little.
 
     Parameters

@@ -104,8 +104,7 @@ def _refitted(model: ReAugKDClassifier, untuned: UntunedEncoder | None) -> ReAug
         untuned = UntunedEncoder(encoder, encoder.encode_layers(model.memory.texts))
     encoded = model.encode_rows(rows)
     held_out, memory = fit_keys(model.memory, tokenizer, encoder=untuned, held_out=encoded.texts, taught=taught)
-    queries = {name: key.embed(encoded.texts, encoded.embeddings) for name, key in held_out.items()}
-    return with_pool(model, choose_known(replace(encoded, queries=queries), memory)[0].pool)
+    return with_pool(model, choose_known(encoded.searching_by(held_out), memory)[0].pool)
 
 
 def choose_known(encoded: EncodedTexts, memory: Memory) -> tuple[PoolChoice, Labels]:

@@ -81,21 +81,10 @@ def slices(table: pd.DataFrame, fewest: int = FEWEST_ROWS) -> pd.DataFrame:
         if not fewest <= count < len(right):
             continue
         low, high = accuracy_interval(hits, count)
-        rows.append(
-            {
-                "column": column,
-                "value": value,
-                "rows": count,
-                "accuracy": hits / count,
-                "low": low,
-                "high": high,
-                "fixed": int(fixed[inside].sum()),
-                "broken": int(broken[inside].sum()),
-                # Fisher's exact test, one-sided: at least so many of all wrong answers are of the slice by chance.
-                "p_value": stats.hypergeom.sf(count - hits - 1, len(right), (~right).sum(), count),
-                "row_filter": row_filter,
-            }
-        )
+        # Fisher's exact test, one-sided: at least so many of all wrong answers are of the slice by chance.
+        p_value = stats.hypergeom.sf(count - hits - 1, len(right), (~right).sum(), count)
+        effects = int(fixed[inside].sum()), int(broken[inside].sum())
+        rows.append((column, value, count, hits / count, low, high, *effects, p_value, row_filter))
     names = ["column", "value", "rows", "accuracy", "low", "high", "fixed", "broken", "p_value", "row_filter"]
     found = pd.DataFrame(rows, columns=names)
     found["p_value"] = holm(found["p_value"].astype(float))

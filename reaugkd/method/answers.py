@@ -13,12 +13,11 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.measures.selective import PROBABILITY, Threshold
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import DECIDE_ABOUT_NEW, Pool, Pooled, Retrieved, pooled, weighed
-from reaugkd.networks.encoders import TOKENIZED, normalize
+from reaugkd.networks.encoders import TOKENIZED, TextClassifier, normalize
 from reaugkd.texts import Labels, Text, rows_with
 
 if TYPE_CHECKING:
     from reaugkd.method.keys import Key
-    from reaugkd.networks.encoders import TextClassifier
 
 EFFECTS = ("fixed", "broken", "changed", "none")
 """What a change did to an answer: wrong to right, right to wrong, wrong to wrong otherwise, or nothing."""
@@ -66,7 +65,7 @@ class EncodedTexts:
     @classmethod
     def of(
         cls,
-        student: "TextClassifier",
+        student: TextClassifier,
         keys: Mapping[str, "Key"],
         texts: Sequence[Text],
         rows: pd.DataFrame | None = None,
@@ -127,6 +126,10 @@ class EncodedTexts:
             raise ReAugKDError("These texts have no gold labels; give rows with a label.")
         numbers = {name: number for number, name in enumerate(classes)}
         return np.asarray([numbers[label] for label in self.rows["label"]], dtype=np.int64)
+
+    def searching_by(self, keys: Mapping[str, "Key"]) -> "EncodedTexts":
+        """Return the same texts with what other keys, given by name, make of them."""
+        return replace(self, queries={name: key.embed(self.texts, self.embeddings) for name, key in keys.items()})
 
     def part(self, rows: Sequence[int] | NDArray[np.integer]) -> "EncodedTexts":
         """Return some of the texts, by their numbers, which stay as the index of the table."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -113,20 +113,7 @@ class TextClassifier(nn.Module):
         ReAugKDError
             If the folder cannot be loaded, has no tokenizer, or has fewer layers than asked for.
         """
-        try:
-            with quiet():
-                config = AutoConfig.from_pretrained(folder, local_files_only=True)
-                if layers is not None:
-                    _keep_layers(config, layers)
-                encoder = AutoModel.from_pretrained(
-                    folder, config=config, use_safetensors=True, dtype=torch.float32, local_files_only=True
-                )
-                tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
-            raise ReAugKDError(
-                f"{str(folder)!r} cannot be loaded as an encoder ({reason(error)}); name another model."
-            ) from error
-        check_vocabulary(tokenizer, folder)
+        encoder, tokenizer, _ = load_pretrained(AutoModel, folder, "an encoder", layers=layers)
         # RoBERTa and its kin count two positions that no token may have; their tokenizers know the limit.
         positions = getattr(encoder.config, "max_position_embeddings", max_length)
         limit = min(max_length, positions if positions > 0 else max_length, tokenizer.model_max_length)  # XLNet says -1
@@ -353,13 +340,33 @@ def _keep_layers(config: PreTrainedConfig, layers: int) -> None:
             setattr(config, name, value[:layers])
 
 
-def check_vocabulary(tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
-    """Refuse a tokenizer that transformers made of special tokens alone, since its files are missing."""
-    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+def load_pretrained(
+    kind: Any, folder: str | Path, called: str, *, layers: int | None = None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, set[str]]:
+    """Load a network and its tokenizer; return too the names of the weights that the folder lacks.
+
+    Code that lies beside the weights is never run, and nobody is asked whether it shall be.
+    """
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        with quiet():
+            config = AutoConfig.from_pretrained(folder, **options)
+            if layers is not None:
+                _keep_layers(config, layers)
+            model, report = kind.from_pretrained(
+                folder, config=config, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **options
+            )
+            tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ReAugKDError(
-            f"{str(folder)!r} cannot be loaded as an encoder (its tokenizer's files are missing, and so it knows "
-            "no word); save the tokenizer there too."
+            f"{str(folder)!r} cannot be loaded as {called} ({reason(error)}); name another model."
+        ) from error
+    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):  # transformers made it without any file
+        raise ReAugKDError(
+            f"{str(folder)!r} cannot be loaded as {called} (its tokenizer's files are missing, and so it knows no "
+            "word); save the tokenizer there too."
         )
+    return model, tokenizer, report["missing_keys"]
 
 
 def check_encoder(

@@ -5,19 +5,13 @@ from pathlib import Path
 from typing import Self
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
-from reaugkd.errors import ReAugKDError, reason
-from reaugkd.networks.encoders import CLASSIFIER_FILE, TextClassifier, check_vocabulary, quiet
+from reaugkd.errors import ReAugKDError
+from reaugkd.networks.encoders import CLASSIFIER_FILE, TextClassifier, load_pretrained, quiet
 
+CHOOSES_ONE = "single_label_classification"
 TRIED = "a text to try"
 SAME = 1e-4  # the most by which two ways to the same logits may differ
 FALLBACK = 512  # tokens, where a model does not say how many it can read
@@ -85,33 +79,15 @@ class SequenceClassifier(TextClassifier):
             If the folder cannot be loaded, has no tokenizer or no trained head, or if its model does not choose one of
             several classes.
         """
-        try:
-            with quiet():
-                # Code that lies beside the weights is never run, and nobody is asked whether it shall be.
-                options = {"local_files_only": True, "trust_remote_code": False}
-                config = AutoConfig.from_pretrained(folder, **options)
-                model, report = AutoModelForSequenceClassification.from_pretrained(
-                    folder,
-                    config=config,
-                    use_safetensors=True,
-                    dtype=torch.float32,
-                    output_loading_info=True,
-                    **options,
-                )
-                tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        model, tokenizer, missing = load_pretrained(AutoModelForSequenceClassification, folder, "a classifier")
+        if missing:
             raise ReAugKDError(
-                f"{str(folder)!r} cannot be loaded as a classifier ({reason(error)}); name another model."
-            ) from error
-        if report["missing_keys"]:
-            raise ReAugKDError(
-                f"{str(folder)!r} holds no trained classifier (it lacks {min(report['missing_keys'])}); name a model "
-                "that was fine-tuned to classify texts."
+                f"{str(folder)!r} holds no trained classifier (it lacks {min(missing)}); name a model that was "
+                "fine-tuned to classify texts."
             )
-        if config.num_labels < 2 or config.problem_type not in (None, "single_label_classification"):
-            kind = config.problem_type or "regression"
+        kind = model.config.problem_type or ("regression" if model.config.num_labels == 1 else CHOOSES_ONE)
+        if kind != CHOOSES_ONE:
             raise ReAugKDError(f"{str(folder)!r} is made for {kind}; name a model that chooses one of several classes.")
-        check_vocabulary(tokenizer, folder)
         limit = min(_positions(model), tokenizer.model_max_length, max_length or tokenizer.model_max_length)
         return cls(model, tokenizer, limit)
 
