@@ -137,8 +137,7 @@ def _divergence(voices: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     """Return the Jensen-Shannon divergence (N,) of V distributions (N, C) each, as a part of log V: from 0 to 1."""
     stacked = np.stack(voices)
     apart = entr(stacked.mean(axis=0)).sum(axis=1) - entr(stacked).sum(axis=2).mean(axis=0)
-    divergence: NDArray[np.float64] = apart / np.log(len(voices))
-    return divergence
+    return apart / np.log(len(voices))
 
 
 def _novelty(answers: Answers, held_out: Answers) -> NDArray[np.float64]:
@@ -147,8 +146,7 @@ def _novelty(answers: Answers, held_out: Answers) -> NDArray[np.float64]:
     for name, found in answers.retrieved.items():
         usual = np.sort(held_out.retrieved[name].similarities[:, 0])
         shares.append(1 - np.searchsorted(usual, found.similarities[:, 0], side="right") / len(usual))
-    novelty: NDArray[np.float64] = np.mean(shares, axis=0)
-    return novelty
+    return np.mean(shares, axis=0)
 
 
 def _reasons(

@@ -197,8 +197,7 @@ class Answers:
     @property
     def right(self) -> NDArray[np.bool_]:
         """Whether each answer is the gold label, (N,)."""
-        found: NDArray[np.bool_] = self.predicted["answer"] == self.labels
-        return found
+        return self.predicted["answer"] == self.labels
 
     def scores(self, by: str) -> NDArray[np.float64]:
         """Return how sure each answer is (N,): by its probability, or by the cosine of a key's nearest memory.
@@ -225,8 +224,7 @@ class Answers:
         """Whether each text reaches the threshold, (N,); the others are left to a person."""
         if self.threshold is None:
             return np.ones(len(self.encoded), dtype=bool)
-        found: NDArray[np.bool_] = self.scores(self.threshold.by) >= self.threshold.least
-        return found
+        return self.scores(self.threshold.by) >= self.threshold.least
 
     def part(self, rows: Sequence[int] | NDArray[np.integer]) -> "Answers":
         """Return the answers to some of the texts, by their numbers; nothing is searched again."""

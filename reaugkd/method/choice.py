@@ -156,8 +156,7 @@ def fit_weights(
         return float(loss), -(of_gold - expected).mean(axis=1) + pull * distance
 
     bounds = [(1e-3, None), *[(0.0, None)] * len(memory)]
-    weights: NDArray[np.float64] = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds).x
-    return weights
+    return minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds).x
 
 
 def choose_linear(

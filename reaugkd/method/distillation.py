@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import set_seed
 
@@ -23,7 +22,6 @@ from reaugkd.tasks.task import Task
 OnStudentEpoch = Callable[[int, TextClassifier], None]
 NO_LABEL = -100
 """In the place of the gold label of a text that has none."""
-Network = TypeVar("Network", bound=TextClassifier)
 
 
 class DistillationObjective(nn.Module):
@@ -98,93 +96,69 @@ class DistillationObjective(nn.Module):
 
 
 def train_classifier(
-    kind: type[Network],
-    weights: str | Path,
+    classifier: TextClassifier,
     task: Task,
     settings: TrainingSettings,
-    loss: DistillationSettings,
-    folder: str | Path | None,
     stage: str,
     *,
-    soft_labels: NDArray[np.float32] | None = None,
-    teacher_embeddings: NDArray[np.float32] | None = None,
-    layers: int | None = None,
-    max_length: int = 128,
+    memory: Memory | None = None,
+    loss: DistillationSettings = GOLD_ONLY,
+    folder: str | Path | None = None,
     on_progress: OnProgress | None = None,
     on_epoch: OnStudentEpoch | None = None,
-) -> Network:
+) -> None:
     """Train a teacher or a student on the train rows: by gold labels, by soft labels, or with the relational loss too.
 
     Where it learns from a teacher, it learns from the task's unlabelled texts too.
 
     Parameters
     ----------
-    kind : type
-        :class:`reaugkd.method.teacher.Teacher` or :class:`reaugkd.method.distillation.Student`.
-    weights : str or Path
-        Folder of the pretrained encoder that it starts from.
+    classifier : TextClassifier
+        What is trained, in place.
     task : Task
         The task.
     settings : TrainingSettings
         How to train.
-    loss : DistillationSettings
-        Weights and temperatures of the loss; :data:`reaugkd.recipe.GOLD_ONLY` for a teacher.
-    folder : str or Path or None
-        Where checkpoints go; see :func:`reaugkd.networks.trainer.run_trainer`.
     stage : str
         Name of the run, shown with its progress.
-    soft_labels : (N, C) float32, optional
-        The teacher's probabilities of the task's taught texts.
-    teacher_embeddings : (N, d) float32, optional
-        z_i of the same texts; d is the student's width.
-    layers : int, optional
-        Keep only the first so many layers.
-    max_length : int
-        Tokens after which a text is cut.
+    memory : Memory, optional
+        The teacher's soft labels and embeddings of the task's taught texts; without it the gold labels alone count.
+    loss : DistillationSettings
+        Weights and temperatures of the loss, where there is a memory.
+    folder : str or Path, optional
+        Where checkpoints go; see :func:`reaugkd.networks.trainer.run_trainer`.
     on_progress : callable, optional
         Gets the progress; a bar is drawn if left out.
     on_epoch : callable, optional
         Is given the number of each epoch that has ended, 0 before the first, and the classifier.
 
-    Returns
-    -------
-    TextClassifier
-        Of that kind, in evaluation mode.
-
     Raises
     ------
     ReAugKDError
-        If the loss needs soft labels or embeddings that are not given, or the embeddings are not as wide as the
-        student's.
+        If the memory's embeddings are not as wide as the student's, and the loss needs them.
     """
+    loss, width = loss if memory else GOLD_ONLY, classifier.embedding_width
     columns: dict[str, Any] = {}
-    for name, is_needed, values in (
-        ("soft_labels", loss.soft_label_weight > 0, soft_labels),
-        ("teacher_embeddings", loss.aligns, teacher_embeddings),
-    ):
-        if is_needed and values is None:
-            raise ReAugKDError(f"This loss needs the teacher's {name}; give them or set their weight to 0.")
-        if is_needed:
-            columns[name] = values
-    set_seed(settings.seed)
-    classifier = kind.from_pretrained(weights, len(task.label_names), layers=layers, max_length=max_length)
-    width = classifier.embedding_width
-    if teacher_embeddings is not None and teacher_embeddings.shape[1] != width:
-        raise ReAugKDError(
-            f"The teacher's embeddings are {teacher_embeddings.shape[1]} wide and the student's {width}; project them "
-            "to the student's width first."
-        )
-    if loss.aligns and loss.embedding_head:
-        classifier.add_embedding_head()
+    if memory and loss.soft_label_weight > 0:
+        columns["soft_labels"] = memory.soft_labels
+    if memory and loss.aligns:
+        columns["teacher_embeddings"] = memory.teacher_embeddings
+        if (given := memory.teacher_embeddings.shape[1]) != width:
+            raise ReAugKDError(
+                f"The teacher's embeddings are {given} wide and the student's {width}; project them to the student's "
+                "width first."
+            )
+        if loss.embedding_head:
+            classifier.add_embedding_head()
     if settings.freeze_word_embeddings:
         classifier.freeze_word_embeddings()
     texts, gold = task.taught_texts if columns else task.texts("train"), task.labels("train")
     tokens = classifier.tokenize(texts)
     columns["length"] = [len(ids) for ids in tokens["input_ids"]]
     columns["labels"] = np.pad(gold, (0, len(texts) - len(gold)), constant_values=NO_LABEL)
-    memory = columns.get("teacher_embeddings") if loss.candidates == "memory" else None
+    candidates = columns.get("teacher_embeddings") if loss.candidates == "memory" else None
     run_trainer(
-        DistillationObjective(classifier, loss, None if memory is None else torch.as_tensor(memory)),
+        DistillationObjective(classifier, loss, None if candidates is None else torch.as_tensor(candidates)),
         Dataset.from_dict({**tokens, **columns}).with_format("torch"),
         settings.for_width(width),
         folder,
@@ -193,7 +167,6 @@ def train_classifier(
         on_progress=on_progress,
         on_epoch=None if on_epoch is None else lambda epoch: on_epoch(epoch, classifier),
     )
-    return classifier
 
 
 class Student(TextClassifier):
@@ -253,18 +226,9 @@ class Student(TextClassifier):
         True
         """
         recipe = (recipe or Recipe()).updated(**settings).for_task(task)
-        return train_classifier(
-            cls,
-            find_weights(recipe.student),
-            task,
-            recipe.student_training,
-            recipe.distillation if memory else GOLD_ONLY,
-            folder,
-            stage,
-            soft_labels=memory.soft_labels if memory else None,
-            teacher_embeddings=memory.teacher_embeddings if memory and recipe.distillation.aligns else None,
-            layers=recipe.student_layers,
-            max_length=recipe.max_length,
-            on_progress=on_progress,
-            on_epoch=on_epoch,
-        )
+        weights, layers, training = find_weights(recipe.student), recipe.student_layers, recipe.student_training
+        set_seed(training.seed)
+        student = cls.from_pretrained(weights, len(task.label_names), layers=layers, max_length=recipe.max_length)
+        options: dict[str, Any] = {"folder": folder, "on_progress": on_progress, "on_epoch": on_epoch}
+        train_classifier(student, task, training, stage, memory=memory, loss=recipe.distillation, **options)
+        return student

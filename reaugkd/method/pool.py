@@ -207,8 +207,7 @@ def neighbour_weights(similarities: NDArray[np.floating], temperature: float) ->
     (N, k) float64
         Rows sum to 1.
     """
-    weights: NDArray[np.float64] = softmax(np.asarray(similarities, dtype=np.float64) / temperature, axis=1)
-    return weights
+    return softmax(np.asarray(similarities, dtype=np.float64) / temperature, axis=1)
 
 
 def weighed(
@@ -403,5 +402,4 @@ def log_pool(
 ) -> NDArray[np.float64]:
     """Return the log-probabilities (N, C) of a logarithmic pool; ``weights`` are a and the b_j in the keys' order."""
     logs = np.stack([clipped_log(said) for said in (student, *memory.values())])
-    answers: NDArray[np.float64] = log_softmax(np.tensordot(weights, logs, axes=1), axis=1)
-    return answers
+    return log_softmax(np.tensordot(weights, logs, axes=1), axis=1)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
+from transformers import set_seed
 
 from reaugkd.errors import ReAugKDError, reason
 from reaugkd.files import column_matrix, matrix_column, whole_file
@@ -23,7 +24,7 @@ from reaugkd.method.distillation import train_classifier
 from reaugkd.networks.encoders import TextClassifier
 from reaugkd.networks.trainer import OnProgress, computes_bf16
 from reaugkd.networks.weights import find_weights
-from reaugkd.recipe import GOLD_ONLY, Recipe
+from reaugkd.recipe import Recipe
 from reaugkd.tasks.sources import read_table
 from reaugkd.tasks.task import Task, row_ids
 from reaugkd.texts import Text, label_text
@@ -236,18 +237,11 @@ class Teacher(TextClassifier):
         >>> teacher.outputs(task).check(task)  # they are of its rows
         """
         recipe = (recipe or Recipe()).updated(**settings).for_task(task)
-        teacher = train_classifier(
-            cls,
-            find_weights(recipe.teacher),
-            task,
-            recipe.teacher_training,
-            GOLD_ONLY,
-            folder,
-            "Teacher",
-            max_length=recipe.max_length,
-            on_progress=on_progress,
-        )
-        teacher.pretrained, teacher.bf16 = recipe.teacher, recipe.teacher_training.bf16
+        weights, training = find_weights(recipe.teacher), recipe.teacher_training
+        set_seed(training.seed)
+        teacher = cls.from_pretrained(weights, len(task.label_names), max_length=recipe.max_length)
+        teacher.pretrained, teacher.bf16 = recipe.teacher, training.bf16
+        train_classifier(teacher, task, training, "Teacher", folder=folder, on_progress=on_progress)
         return teacher
 
     def read(self, texts: Sequence[Text]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

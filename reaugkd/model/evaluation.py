@@ -111,14 +111,9 @@ def answer_methods(
     said = {method: _alone(encoded, held_out) for method, encoded in alone.items()}
     knn = choose_linear(networks.teacher["validation"], held_out, memory_to_choose, TEACHER, metric, (1.0,))
     linear = choose_linear(networks.reaugkd["validation"], held_out, memory_to_choose, ALIGNED, metric)
-    for method, encoded, pool in (
-        ("teacher_knn", networks.teacher, knn),
-        ("reaugkd_linear", networks.reaugkd, linear),
-    ):
-        said[method] = {
-            "validation": answer(encoded["validation"], memory_to_choose, pool).pooled.probabilities,
-            "test": answer(encoded["test"], memory, pool).pooled.probabilities,
-        }
+    memories = {"validation": memory_to_choose, "test": memory}
+    for method, encoded, pool in (("teacher_knn", networks.teacher, knn), ("reaugkd_linear", networks.reaugkd, linear)):
+        said[method] = {split: answer(encoded[split], of, pool).pooled.probabilities for split, of in memories.items()}
     for method, encoded in (("kd_memory", networks.kd), ("reaugkd", networks.reaugkd)):
         choice = choose_pool(encoded["validation"], held_out, memory_to_choose, keys)
         found = answer(encoded["test"], memory, choice.pool)
@@ -163,11 +158,9 @@ def measured(
         }
         for name, numbers in predicted.items()
     }
-    scored = {
-        kind: {name: _scored(of_splits, labels, metric) for name, of_splits in of.items()}
-        for kind, of in (("methods", said), ("keys", votes))
-    }
-    return {**scored, "intervals": intervals}
+    scores = {name: _scored(of_splits, labels, metric) for name, of_splits in every.items()}
+    methods, keys = ({name: scores[name] for name in of} for of in (said, votes))
+    return {"methods": methods, "keys": keys, "intervals": intervals}
 
 
 def answer_keys(

@@ -85,7 +85,7 @@ class SequenceClassifier(TextClassifier):
                 f"{str(folder)!r} holds no trained classifier (it lacks {min(missing)}); name a model that was "
                 "fine-tuned to classify texts."
             )
-        kind = model.config.problem_type or ("regression" if model.config.num_labels == 1 else CHOOSES_ONE)
+        kind = "regression" if model.config.num_labels == 1 else model.config.problem_type or CHOOSES_ONE
         if kind != CHOOSES_ONE:
             raise ReAugKDError(f"{str(folder)!r} is made for {kind}; name a model that chooses one of several classes.")
         limit = min(_positions(model), tokenizer.model_max_length, max_length or tokenizer.model_max_length)

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 from memories import memory_of
+from transformers import set_seed
 
 from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.method.distillation import train_classifier
@@ -14,7 +15,7 @@ from reaugkd.method.teacher import TeacherOutputs
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.maps import WATCHED_ROWS, EpochWatch, ProjectionMaps, TrainingEpochs, far_below, fit_maps, joint_umap
 from reaugkd.networks.encoders import TextClassifier
-from reaugkd.recipe import DistillationSettings, TrainingSettings
+from reaugkd.recipe import TrainingSettings
 from reaugkd.tasks.sources import SHOPTALK_TEACHER_OUTPUTS, load_task
 
 
@@ -246,15 +247,17 @@ def test_what_was_seen_survives_an_interruption_and_an_epoch_seen_again_is_kept_
 
 def test_a_student_that_is_watched_learns_the_same(toy_task, toy_encoder_folder, tmp_path):
     settings = TrainingSettings(2, learning_rate=1e-3, batch_size=16, bf16=False)
-    loss = DistillationSettings(soft_label_weight=0, gold_label_weight=1, relational_weight=0)
     seen = []
 
     def look(epoch, student):
         seen.append((epoch, student.encode(["iron and steel"])[0][0]))
 
     def student(name, **options):
-        given = (TextClassifier, toy_encoder_folder, toy_task, settings, loss, tmp_path / name, name)
-        return train_classifier(*given, on_progress=lambda _: None, **options)
+        set_seed(0)
+        classifier = TextClassifier.from_pretrained(toy_encoder_folder, 3)
+        options |= {"folder": tmp_path / name, "on_progress": lambda _: None}
+        train_classifier(classifier, toy_task, settings, name, **options)
+        return classifier
 
     watched, alone = student("watched", on_epoch=look), student("alone")
     assert [epoch for epoch, _ in seen] == [0, 1, 2]
