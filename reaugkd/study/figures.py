@@ -12,6 +12,7 @@ from reaugkd.plots.charts import PALETTE
 ALL_TASKS = "all tasks"
 INK = "#22252B"
 PANELS_A_ROW = 3
+WAYS, TEACHER = {"off": "student alone", "pool": "with the free keys"}, "the teacher"
 AGAIN = "retrained"  # so begin the names of ways that train again, which a memory is measured against
 
 
@@ -76,6 +77,31 @@ def scenario_figure(scenario: pd.DataFrame) -> go.Figure:
     figure.for_each_trace(lambda line: line.update(line_dash="dash" if line.name.startswith(AGAIN) else "solid"))
     figure.update_traces(mode="lines+markers").update_xaxes(type="category", title="rows a class")
     return figure.update_yaxes(matches=None, showticklabels=True).update_layout(legend_y=-0.25)
+
+
+def cost_figure(costs: pd.DataFrame) -> go.Figure:
+    """Draw accuracy against latency: a line for each way to answer, a panel for each number of texts at once."""
+    shown = costs.sort_values(["batch", "milliseconds"]).rename(columns={"score": "mean"})
+    shown = shown.assign(
+        way=shown["answer"].map(_way_in_words),
+        depth=shown["layers"].astype(int).astype(str),
+        panel=shown["batch"].map(lambda size: "one text" if size == 1 else f"{size} texts at once"),
+        **{end: np.nan for end in ("low", "high")},
+    )
+    shallow = costs[(costs["answer"] == "pool") & (costs["layers"] <= 3)]
+    title = (
+        f"The free keys gain {shallow['gain'].mean():+.1f} points at equal latency, up to 3 layers"
+        "<br><sub>mean accuracy over the tasks; the number at a point is its layers; 2 cores</sub>"
+    )
+    figure = _panels(shown, title, 11, x="milliseconds", y="mean", color="way", text="depth", log_x=True)
+    figure.update_traces(mode="lines+markers+text", textposition="top left")
+    figure.update_xaxes(matches=None, title="milliseconds", tickvals=[2, 5, 10, 20, 50, 100, 200, 500, 1_000])
+    return figure.update_yaxes(title="accuracy, %", col=1)
+
+
+def _way_in_words(answer: str) -> str:
+    _, is_encoder, layers = answer.partition("pool+encoder")
+    return f"with {layers} untuned layers too" if is_encoder else WAYS.get(answer, TEACHER)
 
 
 def _scenario_title(scenario: pd.DataFrame) -> str:

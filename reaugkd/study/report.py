@@ -14,8 +14,7 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.files import check_writable
 from reaugkd.measures.significance import drawn, drawn_differences, interval
 from reaugkd.study.answers import study_answers
-from reaugkd.study.cost import LATENCY_FILE, cost_figure, cost_table
-from reaugkd.study.figures import ALL_TASKS, comparison_figure, methods_figure, scenario_figure
+from reaugkd.study.figures import ALL_TASKS, comparison_figure, cost_figure, methods_figure, scenario_figure
 from reaugkd.study.plan import NO_TEACHER, Study
 from reaugkd.study.record import ANSWERS_FILE, NOTHING, StudyRecord
 from reaugkd.study.run import scenario_rows
@@ -23,6 +22,7 @@ from reaugkd.study.scenarios import ROWS_A_NEW_CLASS
 from reaugkd.texts import Labels
 
 FEWEST_SEEDS = 3
+LATENCY_FILE = "latency.csv"
 LEGEND = (
     "`off` is the student alone, calibrated. `pool` is the recipe: student, aligned key and text key in a logarithmic "
     "pool; `aligned` and `text` have one key alone, `memory` both keys without the student. `linear` is the paper's "
@@ -120,6 +120,26 @@ def alignment_table(answers: pd.DataFrame) -> pd.DataFrame:
     means = by_student.mean()
     means.insert(0, "seeds", by_student.size())
     return means.reset_index()
+
+
+def cost_table(study: Study, answers: pd.DataFrame, latency: pd.DataFrame, teacher: str) -> pd.DataFrame:
+    """Return mean accuracy over tasks, latency, and ``gain``: points above the student alone that takes as long."""
+    taught = answers[answers["teacher"] == teacher]
+    by_task = taught.pivot_table("test", ["method", "answer"], "task", sort=False).reindex(columns=list(study.tasks))
+    means = (100 * by_task.dropna().mean(axis=1)).rename("score").reset_index()
+    means["layers"] = means["method"].map(lambda name: study.methods[name].student_layers)
+    of_teacher = 100 * taught.groupby("task")["teacher_test"].mean().mean()
+    means.loc[len(means)] = {"answer": study.teachers[teacher].encoder, "score": of_teacher}
+    table = means.merge(latency, on="answer", suffixes=("", "_measured"))
+    table = table[table["layers"].isna() | (table["layers"] == table["layers_measured"])]
+    table = table.assign(layers=table["layers_measured"])[["layers", "answer", "batch", "milliseconds", "score"]]
+    if not (table["answer"] == "off").any():  # no student alone is trained on every task
+        return table.head(0)
+    for _, rows in table.groupby("batch"):
+        alone = rows[rows["answer"] == "off"].sort_values("milliseconds")
+        equal = np.interp(np.log(rows["milliseconds"]), np.log(alone["milliseconds"]), alone["score"])
+        table.loc[rows.index, "gain"] = rows["score"] - equal
+    return table.sort_values(["batch", "answer", "layers"], ignore_index=True)
 
 
 def compared(answers: pd.DataFrame, gold: Mapping[str, Labels], pairs: tuple[tuple[str, str], ...]) -> pd.DataFrame:

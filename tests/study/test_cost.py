@@ -3,8 +3,9 @@ import pandas as pd
 import pytest
 
 from reaugkd.recipe import Recipe
-from reaugkd.study.cost import TEACHER, cost_figure, cost_table
+from reaugkd.study.figures import TEACHER, cost_figure
 from reaugkd.study.plan import Study, StudyTeacher
+from reaugkd.study.report import cost_table
 
 STUDY = Study(
     tasks={"one": {"train": "one.csv"}, "two": {"train": "two.csv"}},
