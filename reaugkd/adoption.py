@@ -24,7 +24,7 @@ from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.evaluation import answer_keys, measured
 from reaugkd.model.folder import ModelSettings, check_target
 from reaugkd.model.maps import fit_maps
-from reaugkd.networks.sequence_classifier import SequenceClassifier, has_no_names
+from reaugkd.networks.encoders import SequenceClassifier, has_no_names
 from reaugkd.networks.trainer import OnProgress, Progress, silent
 from reaugkd.networks.weights import find_weights
 from reaugkd.recipe import Recipe

@@ -25,7 +25,7 @@ from reaugkd.method.keys import fit_keys
 from reaugkd.method.pool import Pool
 from reaugkd.model.card import gain_in_words
 from reaugkd.model.classifier import ReAugKDClassifier
-from reaugkd.networks.sequence_classifier import SequenceClassifier
+from reaugkd.networks.encoders import SequenceClassifier
 from reaugkd.networks.trainer import Progress
 from reaugkd.tasks.task import make_task
 

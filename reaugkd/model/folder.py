@@ -22,18 +22,16 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.files import check_writable, column_matrix, explain_disk_errors, matrix_column, read_text_file
 from reaugkd.measures.selective import PROBABILITY, Threshold
 from reaugkd.method.condensation import STANDS_FOR
-from reaugkd.method.encoder_key import FOLDER, HEAD_FILE, EncoderKey
 from reaugkd.method.index import cells_for
-from reaugkd.method.keys import ALIGNED, ENCODER, TEXT, AlignedKey, Key
+from reaugkd.method.keys import ALIGNED, ENCODER, FOLDER, HEAD_FILE, TEXT, AlignedKey, EncoderKey, Key
 from reaugkd.method.mapped import ABOUT_FILE, read_memory
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.method.projection import ProjectionHead
 from reaugkd.method.text_key import TextKey
 from reaugkd.model.maps import ProjectionMaps, TrainingEpochs
-from reaugkd.networks.encoders import TextClassifier
+from reaugkd.networks.encoders import TextClassifier, load_student
 from reaugkd.networks.onnx import OnnxNetwork
-from reaugkd.networks.sequence_classifier import load_student
 from reaugkd.recipe import Recipe
 
 if TYPE_CHECKING:

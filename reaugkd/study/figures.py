@@ -96,7 +96,7 @@ def cost_figure(costs: pd.DataFrame) -> go.Figure:
     figure = _panels(shown, title, 11, x="milliseconds", y="mean", color="way", text="depth", log_x=True)
     figure.update_traces(mode="lines+markers+text", textposition="top left")
     figure.update_xaxes(matches=None, title="milliseconds", tickvals=[2, 5, 10, 20, 50, 100, 200, 500, 1_000])
-    return figure.update_yaxes(title="accuracy, %", col=1)
+    return figure.update_yaxes(title="accuracy, %", col=1).update_layout(legend_y=-0.25)
 
 
 def _way_in_words(answer: str) -> str:

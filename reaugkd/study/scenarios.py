@@ -17,8 +17,7 @@ from reaugkd.measures.metrics import METRICS
 from reaugkd.method.answers import EncodedTexts, answer
 from reaugkd.method.choice import choose_linear, choose_pool
 from reaugkd.method.distillation import Student
-from reaugkd.method.encoder_key import EncoderKey
-from reaugkd.method.keys import ALIGNED, ENCODER, TEXT, Key, UntunedEncoder, fit_keys
+from reaugkd.method.keys import ALIGNED, ENCODER, TEXT, EncoderKey, Key, UntunedEncoder, fit_keys
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import Pool
 from reaugkd.method.projection import ProjectionHead

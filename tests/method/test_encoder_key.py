@@ -6,7 +6,7 @@ from memories import unit
 from sibling_texts import share_right, shuffled_families
 
 from reaugkd.method import encoder_key
-from reaugkd.method.encoder_key import PENALTIES, EncoderKey
+from reaugkd.method.keys import PENALTIES, EncoderKey
 from reaugkd.networks.encoders import TextClassifier
 from reaugkd.texts import folds_apart
 

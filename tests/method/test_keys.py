@@ -6,8 +6,7 @@ from memories import brute_force, memory_of, unit
 from sibling_texts import TELLING, WORDS, share_right, shuffled_families, word_tokenizer
 
 from reaugkd.method import keys as module
-from reaugkd.method.encoder_key import EncoderKey
-from reaugkd.method.keys import AlignedKey, UntunedEncoder, fit_keys, key_width
+from reaugkd.method.keys import AlignedKey, EncoderKey, UntunedEncoder, fit_keys, key_width
 from reaugkd.method.text_key import TextKey
 from reaugkd.networks.encoders import TextClassifier
 from reaugkd.texts import have_siblings

@@ -23,8 +23,7 @@ from transformers import (
 )
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.networks.encoders import TextClassifier
-from reaugkd.networks.sequence_classifier import SequenceClassifier, load_student
+from reaugkd.networks.encoders import SequenceClassifier, TextClassifier, load_student
 
 TEXTS = ["apple", "the old iron was there", "rain and snow and a storm today", "pear plum", "fog " * 40]
 PAIRS = [("apple", "iron"), ("rain and snow", "the new copper")]
