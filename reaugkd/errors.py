@@ -4,7 +4,7 @@ One check serves plans, Python, the page, endpoints and tools. Pydantic is not u
 into 0.0, and a study finds its recorded answers by a digest of the settings as they were written.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import is_dataclass, replace
 from functools import partial
@@ -57,6 +57,12 @@ def require(is_good: bool, name: str, value: object, wanted: str) -> None:
     """Refuse a wrong setting by a sentence with its name, its value and what is wanted."""
     if not is_good:
         raise ReAugKDError(f"{name} is {value}; it must be {wanted}.")
+
+
+def require_each(settings: Any, names: Iterable[str], is_good: Callable[[Any], bool], wanted: str) -> None:
+    """Refuse the first wrong one of some settings of a dataclass."""
+    for name in names:
+        require(is_good(getattr(settings, name)), f"The setting {name}", getattr(settings, name), wanted)
 
 
 def read_as(kind: Any, given: Any, where: str = "", default: Any = None) -> Any:

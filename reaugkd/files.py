@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,24 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             writing.replace(path)
         finally:
             writing.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder to fill, which takes the place of the old one when it is whole, as :func:`whole_file`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with explain_disk_errors(path), TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as scratch:
+        new, old = Path(scratch) / "new", Path(scratch) / "old"
+        new.mkdir()
+        yield new
+        if path.exists():
+            path.rename(old)
+        try:
+            new.rename(path)
+        except BaseException:
+            if old.exists():
+                old.rename(path)
+            raise
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reaugkd.errors import ReAugKDError, check_kinds, require
+from reaugkd.errors import ReAugKDError, check_kinds, require, require_each
 
 if TYPE_CHECKING:
     from reaugkd.method.teacher import TeacherOutputs
@@ -79,12 +79,9 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         check_kinds(self)
-        for name in ("epochs", "learning_rate", "batch_size", "gradient_accumulation_steps"):
-            value = getattr(self, name)
-            require(0 < value < math.inf, f"The setting {name}", value, "above 0 and finite")
-        for name in ("warmup_share", "weight_decay"):
-            value = getattr(self, name)
-            require(0 <= value < 1, f"The setting {name}", value, "from 0 to below 1")
+        above = ("epochs", "learning_rate", "batch_size", "gradient_accumulation_steps")
+        require_each(self, above, lambda value: 0 < value < math.inf, "above 0 and finite")
+        require_each(self, ("warmup_share", "weight_decay"), lambda value: 0 <= value < 1, "from 0 to below 1")
         check_seed(self.seed)
 
     def for_width(self, width: int) -> "TrainingSettings":
@@ -127,14 +124,14 @@ class DistillationSettings:
     embedding_head: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("soft_label_weight", "gold_label_weight", "relational_weight"):
-            require(getattr(self, name) >= 0, f"The setting {name}", getattr(self, name), "at least 0")
+        weights = ("soft_label_weight", "gold_label_weight", "relational_weight")
+        require_each(self, weights, lambda value: value >= 0, "at least 0")
         if self.soft_label_weight + self.gold_label_weight == 0:
             raise ReAugKDError(
                 "Both soft_label_weight and gold_label_weight are 0; the classifier would learn nothing."
             )
-        for name in ("distillation_temperature", "relational_temperature"):
-            require(getattr(self, name) > 0, f"The setting {name}", getattr(self, name), "above 0")
+        temperatures = ("distillation_temperature", "relational_temperature")
+        require_each(self, temperatures, lambda value: value > 0, "above 0")
         known = f"one of {', '.join(CANDIDATES)}"
         require(self.candidates in CANDIDATES, "The setting candidates", repr(self.candidates), known)
 
@@ -207,13 +204,10 @@ class Recipe:
             if isinstance(getattr(self, name), Path):
                 object.__setattr__(self, name, str(getattr(self, name)))
         check_kinds(self)
-        for name in ("student_layers", "encoder_key_layers", "max_length"):
-            value = getattr(self, name)
-            require(value is None or value >= 1, f"The setting {name}", value, "at least 1")
-        for name in ("epochs", "teacher_epochs"):
-            value = getattr(self, name)
-            good = value is None or 0 < value < math.inf
-            require(good, f"The setting {name}", value, "above 0 and finite, or left out")
+        counts = ("student_layers", "encoder_key_layers", "max_length")
+        require_each(self, counts, lambda value: value is None or value >= 1, "at least 1")
+        wanted = "above 0 and finite, or left out"
+        require_each(self, ("epochs", "teacher_epochs"), lambda value: value is None or 0 < value < math.inf, wanted)
         check_seed(self.seed)
 
     def updated(self, **settings: Any) -> "Recipe":

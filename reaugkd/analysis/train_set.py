@@ -1,13 +1,12 @@
 """The rows that a memory holds as a train set: to correct the data, and to train again."""
 
-import tempfile
 from pathlib import Path
 
 import pandas as pd
 
 from reaugkd.analysis.edits import EDITED
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import check_writable, explain_disk_errors, whole_file
+from reaugkd.files import check_writable, whole_file, whole_folder
 from reaugkd.method.memory import LABELLED_BY, labelled_by_person
 from reaugkd.model.classifier import ReAugKDClassifier
 
@@ -69,26 +68,16 @@ def write_train_set(model: ReAugKDClassifier, path: str | Path) -> Path:
     check_writable(path)
     tables = {"train": train_set(model)}
     if path.suffix in (".csv", ".parquet"):
+        write = tables["train"].to_csv if path.suffix == ".csv" else tables["train"].to_parquet
         with whole_file(path) as writing:
-            _write(tables["train"], writing, path.suffix)
+            write(writing, index=False)
         return path
     if path.suffix or path.is_file() or (path.is_dir() and any(path.iterdir())):
         raise ReAugKDError(f"{str(path)!r} is no new folder, .csv or .parquet file; name another place.")
     if model.evaluation_rows is not None:
         held = model.evaluation_rows.drop(columns="teacher_soft_labels", errors="ignore")
         tables |= {str(split): rows.drop(columns="split") for split, rows in held.groupby("split")}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with explain_disk_errors(path), tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        new = Path(scratch) / "rows"
-        new.mkdir()
+    with whole_folder(path) as new:
         for split, rows in tables.items():
-            _write(rows, new / f"{split}.parquet", ".parquet")
-        new.replace(path)
+            rows.to_parquet(new / f"{split}.parquet", index=False)
     return path
-
-
-def _write(rows: pd.DataFrame, path: Path, suffix: str) -> None:
-    if suffix == ".csv":
-        rows.to_csv(path, index=False)
-    else:
-        rows.to_parquet(path, index=False)

@@ -59,9 +59,14 @@ METRICS_OF_COUNTS: dict[str, Callable[[NDArray[np.int64]], NDArray[np.float64]]]
 thousands of draws, for which scikit-learn, which checks its input each time, takes twenty times as long."""
 
 
-def _scored(metric: str, labels: Labels, predictions: Labels) -> float:
+def cells_of(labels: Labels, predictions: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+    """Return which cell of a confusion matrix each row is of, as :func:`counted` takes it, and how many classes."""
     classes = max(2, 1 + int(max(labels.max(), predictions.max())))
-    return float(METRICS_OF_COUNTS[metric](counted((labels * classes + predictions)[None], classes))[0])
+    return labels * classes + np.atleast_2d(predictions), classes
+
+
+def _scored(metric: str, labels: Labels, predictions: Labels) -> float:
+    return float(METRICS_OF_COUNTS[metric](counted(*cells_of(labels, predictions)))[0])
 
 
 METRICS: dict[str, Callable[[Labels, Labels], float]] = {name: partial(_scored, name) for name in METRICS_OF_COUNTS}

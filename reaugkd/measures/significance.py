@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.measures.metrics import METRICS_OF_COUNTS, counted
+from reaugkd.measures.metrics import METRICS_OF_COUNTS, cells_of, counted
 from reaugkd.texts import Labels
 
 DRAWS = 1_000  # of seeds and rows together: scipy.stats.bootstrap draws along one axis
@@ -30,7 +30,7 @@ def interval(differences: NDArray[np.floating]) -> Interval:
 
 
 def drawn_differences(
-    labels: Labels, predictions: Labels, baseline: Labels, metric: str, *, draws: int = DRAWS, seed: int = 0
+    labels: Labels, predictions: Labels, baseline: Labels, metric: str, *, seed: int = 0
 ) -> NDArray[np.float64]:
     """Return how much better predictions are than a baseline, and how much by each draw of a paired bootstrap.
 
@@ -45,14 +45,12 @@ def drawn_differences(
         Predicted labels of both methods, one row a seed; (N,) for one.
     metric : str
         A key of :data:`reaugkd.measures.metrics.METRICS`.
-    draws : int
-        Number of draws, D.
     seed : int
-        Seed of the draws.
+        Seed of the 1,000 draws.
 
     Returns
     -------
-    (1 + D,) float64
+    (1 + 1,000,) float64
         For :func:`interval`.
 
     Raises
@@ -66,23 +64,22 @@ def drawn_differences(
             f"Predictions {predictions.shape} and {baseline.shape} do not fit {len(labels)} labels; "
             "compare the same seeds on the same examples."
         )
-    classes = max(2, 1 + max(int(values.max()) for values in (labels, predictions, baseline)))
-    cells = labels * classes + np.concatenate([predictions, baseline])
+    cells, classes = cells_of(labels, np.concatenate([predictions, baseline]))
 
     def difference(seeds: Numbers, rows: Numbers) -> float:
         ours, theirs = np.split(METRICS_OF_COUNTS[metric](counted(cells[:, rows], classes)), 2)
         return float(np.mean((ours - theirs)[seeds]))
 
-    return drawn(difference, *predictions.shape, draws=draws, seed=seed)
+    return drawn(difference, *predictions.shape, seed=seed)
 
 
 def drawn(
-    statistic: Callable[[Numbers, Numbers], float], seeds: int, rows: int, *, draws: int = DRAWS, seed: int = 0
+    statistic: Callable[[Numbers, Numbers], float], seeds: int, rows: int, *, seed: int = 0
 ) -> NDArray[np.float64]:
-    """Return a statistic of all seeds and rows, then of draws of both with replacement: (1 + draws,) float64."""
+    """Return a statistic of all seeds and rows, then of draws of both with replacement: (1 + 1,000,) float64."""
     generator = np.random.default_rng(seed)
     found = [statistic(np.arange(seeds), np.arange(rows))]
-    for _ in range(draws):
+    for _ in range(DRAWS):
         found.append(statistic(generator.integers(seeds, size=seeds), generator.integers(rows, size=rows)))
     return np.asarray(found)
 
@@ -105,11 +102,10 @@ def score_interval(labels: Labels, predictions: Labels, metric: str) -> tuple[fl
     """
     if metric == "accuracy":
         return accuracy_interval(int((predictions == labels).sum()), len(labels))
-    classes = max(2, 1 + int(max(labels.max(), predictions.max())))
-    cells = labels * classes + predictions
+    cells, classes = cells_of(labels, predictions)
 
     def score(_: Numbers, rows: Numbers) -> float:
-        return float(METRICS_OF_COUNTS[metric](counted(cells[None, rows], classes))[0])
+        return float(METRICS_OF_COUNTS[metric](counted(cells[:, rows], classes))[0])
 
     _, low, high = interval(drawn(score, 1, len(labels)))
     return low, high

@@ -19,7 +19,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import check_writable, column_matrix, explain_disk_errors, matrix_column, read_text_file
+from reaugkd.files import (
+    check_writable,
+    column_matrix,
+    explain_disk_errors,
+    matrix_column,
+    read_text_file,
+    whole_folder,
+)
 from reaugkd.measures.selective import PROBABILITY, Threshold
 from reaugkd.method.condensation import STANDS_FOR
 from reaugkd.method.index import cells_for
@@ -135,23 +142,9 @@ def write_model(model: "ReAugKDClassifier", folder: str | Path) -> None:
         If the folder holds something else, or the disk is full.
     """
     folder = check_target(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        explain_disk_errors(folder),
-        tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch,
-    ):
-        new = Path(scratch) / "new"
+    with whole_folder(folder) as new:
         _write_files(model, new)
         _carry_over(folder, new)
-        old = Path(scratch) / "old"
-        if folder.exists():
-            folder.rename(old)
-        try:
-            new.rename(folder)
-        except BaseException:
-            if old.exists():
-                old.rename(folder)
-            raise
 
 
 def read_model(folder: str | Path) -> dict[str, Any]:
@@ -297,7 +290,6 @@ def check_target(folder: str | Path) -> Path:
 
 
 def _write_files(model: "ReAugKDClassifier", folder: Path) -> None:
-    folder.mkdir(parents=True)
     known = model.settings.label_names[: model.student.classifier.out_features]
     model.student.encoder.config.id2label = dict(enumerate(known))
     model.student.encoder.config.label2id = {name: number for number, name in enumerate(known)}

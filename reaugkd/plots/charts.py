@@ -224,8 +224,7 @@ def histogram_figure(
     """
     every = np.concatenate([np.ravel(values) for groups in panels.values() for values in groups.values()])
     edges = np.linspace(every.min(), every.max(), bins + 1)
-    titles = {"subplot_titles": list(panels), "shared_yaxes": True, "horizontal_spacing": 0.04}
-    figure = make_subplots(rows=1, cols=len(panels), **titles)
+    figure = make_subplots(1, len(panels), subplot_titles=list(panels), shared_yaxes=True, horizontal_spacing=0.04)
     for column, groups in enumerate(panels.values(), start=1):
         for (name, values), colour in zip(groups.items(), cycle(PALETTE), strict=False):
             figure.add_bar(
@@ -317,8 +316,7 @@ def heatmaps_figure(
     Figure
         A panel for each matrix, its first row on top; the pointer shows a cell's value.
     """
-    titles = {"subplot_titles": list(panels), "shared_yaxes": True, "horizontal_spacing": 0.06}
-    figure = make_subplots(rows=1, cols=len(panels), **titles)
+    figure = make_subplots(1, len(panels), subplot_titles=list(panels), shared_yaxes=True, horizontal_spacing=0.06)
     for column, values in enumerate(panels.values(), start=1):
         names = np.broadcast_to(np.asarray(column_names, dtype=object), np.shape(values))
         rows = np.broadcast_to(np.asarray(row_names, dtype=object)[:, None], np.shape(values))
@@ -333,12 +331,9 @@ def heatmaps_figure(
     return styled(figure, title)
 
 
-def _group_middles(names: Sequence[str]) -> list[float]:
+def _group_middles(names: Sequence[str]) -> Sequence[float]:
     """Return the middle place of each name, for a name that stands in several places that touch."""
-    places: dict[str, list[int]] = {}
-    for place, name in enumerate(names):
-        places.setdefault(name, []).append(place)
-    return [sum(of_name) / len(of_name) for of_name in places.values()]
+    return pd.Series(range(len(names))).groupby(list(names), sort=False).mean().tolist()
 
 
 def add_points(

@@ -119,8 +119,7 @@ def training_figure(
     Figure
         Two panels, the stages over one another, each in one colour.
     """
-    titles = ["Training loss", "Score on validation rows"]
-    figure = make_subplots(rows=1, cols=2, subplot_titles=titles, horizontal_spacing=0.14)
+    figure = make_subplots(1, 2, subplot_titles=["Training loss", "Score on validation rows"], horizontal_spacing=0.14)
     colours = dict(zip([*losses, *(stage for stage in scores if stage not in losses)], cycle(PALETTE), strict=False))
     for column, (lines, mode) in enumerate(((losses, "lines"), (scores, "lines+markers")), start=1):
         for stage, points in lines.items():
@@ -129,11 +128,8 @@ def training_figure(
             is_first = column == 1 or stage not in losses
             figure.add_scatter(x=x, y=y, showlegend=is_first, **of_stage, row=1, col=column)
     figure.update_xaxes(rangemode="tozero")
-    figure.update_xaxes(title="step", col=1)
-    figure.update_xaxes(title="epoch", col=2)
     figure.update_yaxes(title="training loss", type="log", col=1)
-    figure.update_yaxes(tickformat=".0%", col=2)
-    figure.update_layout(height=340)
+    figure.update_layout(height=340, xaxis_title="step", xaxis2_title="epoch", yaxis2_tickformat=".0%")
     return styled(figure, "How each stage learns")
 
 

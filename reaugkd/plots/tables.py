@@ -28,8 +28,6 @@ def table(frame: pd.DataFrame, formats: Mapping[str, str] | None = None) -> Styl
     True
     """
     rows = frame if frame.index.name is None else frame.reset_index()
-    styled = rows.style.format(precision=3, escape="html").hide(axis="index")
-    if formats:
-        styled = styled.format(dict(formats), precision=3, escape="html")
+    styled = rows.style.format(dict(formats or {}), precision=3, escape="html").hide(axis="index")
     layout = "text-align: left; white-space: normal; vertical-align: top"
     return styled.set_table_styles([{"selector": "th, td", "props": layout}])
