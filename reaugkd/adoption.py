@@ -234,7 +234,7 @@ def _tell_of_known_rows(task: Task, held: Mapping[str, EncodedTexts], say: Calla
 def _best_soft_labels(task: Task, tried: Mapping[str, NDArray[np.float32]], held: EncodedTexts, memory: Memory) -> str:
     """Name the soft labels by which the pool's log loss is lowest on rows that the classifier never saw.
 
-    Its own say what it says itself, and so little that is new, where it did not learn its train rows by heart.
+    The classifier's own repeat its answers, which adds little where it did not learn its train rows by heart.
     """
     labels = task.labels("validation")
 
@@ -268,7 +268,7 @@ def _settings(
     task: Task, student: SequenceClassifier, classifier: str | Path, saw_validation: bool, soft_labels: str
 ) -> ModelSettings:
     """Say what the model is made of; a local folder is named without the way to it."""
-    rows = f"{len(task.rows['validation']):,}"
+    path, rows = Path(classifier).expanduser(), f"{len(task.rows['validation']):,}"
     half = f"half of the test rows ({rows}), which the score leaves out"
     return ModelSettings(
         task=task.name,
@@ -276,9 +276,7 @@ def _settings(
         label_names=task.label_names,
         is_pair=task.is_pair,
         teacher="",
-        student=Path(classifier).expanduser().resolve().name
-        if Path(classifier).expanduser().is_dir()
-        else str(classifier),
+        student=path.resolve().name if path.is_dir() else str(classifier),
         student_layers=student.num_layers,
         max_length=student.max_length,
         training={"soft_labels": soft_labels, "chosen_on": half if saw_validation else f"{rows} validation rows"},

@@ -22,7 +22,7 @@ TEACHER_EPOCHS = (6.0, 3.0)
 STUDENT_EPOCHS = (10.0, 5.0)
 MIN_STEPS = 150  # by full batches: a task of fewer rows gets as many epochs as if it filled one
 CANDIDATES = ("batch", "memory")
-TEACHER_STAGES, STUDENT_STAGES = "teacher-", "students-"  # so begin the names of the folders in which stages lie
+TEACHER_STAGES, STUDENT_STAGES = "teacher-", "students-"  # begin the names of the folders in which stages lie
 
 
 def check_seed(seed: int) -> None:

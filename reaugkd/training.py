@@ -265,7 +265,7 @@ def load_or_train(
     alone = whole.with_name(whole.name + "-alone")
     check_writable(whole)
     whole.parent.mkdir(parents=True, exist_ok=True)
-    with WeakFileLock(whole.with_name(f".{whole.name}.lock")):  # who comes second waits, and then loads
+    with WeakFileLock(whole.with_name(f".{whole.name}.lock")):  # a second caller waits, and then loads
         if ablations and not whole.is_dir():
             train(task, recipe, whole, teacher_outputs=teacher_outputs, on_progress=on_progress)
         elif not whole.is_dir() and not alone.is_dir():

@@ -85,7 +85,7 @@ def compare(first: Answers, second: Answers, metric: str) -> Comparison:
     Raises
     ------
     ReAugKDError
-        If the classes or the rows are others.
+        If the classes or the rows are not the same.
     """
     names = _all_classes(first.memory.classes, second.memory.classes)
     _check_rows(first.encoded, second.encoded)

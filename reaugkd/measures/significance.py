@@ -42,7 +42,7 @@ def drawn_differences(
     labels : (N,) int64
         Gold labels.
     predictions, baseline : (S, N) int64
-        Predicted labels of both methods, one row a seed; (N,) for one.
+        Predicted labels of both methods, one row for each seed; (N,) for one seed.
     metric : str
         A key of :data:`reaugkd.measures.metrics.METRICS`.
     seed : int

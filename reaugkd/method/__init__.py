@@ -1,1 +1,1 @@
-"""The method, a step a file: teacher, projection head, losses, memory, keys, pool."""
+"""The method, one file for each step: teacher, projection head, losses, memory, keys, pool."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,17 +190,14 @@ def choose_linear(
     Pool
         Of the kind ``linear``.
     """
-    best: tuple[tuple[float, float], Pool] | None = None
-    student = encoded.student_probabilities.astype(np.float64)
+    student, ranked = encoded.student_probabilities.astype(np.float64), []
     for settings, retrieved in _retrieved_by_settings(encoded, memory, key):
         for weight in retrieval_weights:
             answers = (1.0 - weight) * student + weight * retrieved
             score = METRICS[metric](labels, answers.argmax(axis=1))
-            rank = (round(score, 9), -log_loss(labels, answers))
-            if best is None or rank > best[0]:
-                best = rank, Pool({key: settings}, kind="linear", retrieval_weight=weight)
-    assert best is not None
-    return best[1]
+            pool = Pool({key: settings}, kind="linear", retrieval_weight=weight)
+            ranked.append((round(score, 9), -log_loss(labels, answers), pool))
+    return max(ranked, key=itemgetter(0, 1))[2]
 
 
 @dataclass(frozen=True)

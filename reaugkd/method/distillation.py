@@ -21,7 +21,7 @@ from reaugkd.tasks.task import Task
 
 OnStudentEpoch = Callable[[int, TextClassifier], None]
 NO_LABEL = -100
-"""In the place of the gold label of a text that has none."""
+"""Stands for the gold label of a text that has none."""
 
 
 class DistillationObjective(nn.Module):

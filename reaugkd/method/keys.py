@@ -1,6 +1,6 @@
 """How a memory is found: what a key is, the paper's own, ``aligned``, the encoder key, and how all are fitted.
 
-Whatever draws texts to the teacher's embeddings must not have seen those that it keys.
+A key that draws texts to the teacher's embeddings must not have seen the texts that it keys.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from reaugkd.networks.weights import find_weights
 from reaugkd.recipe import Recipe
 from reaugkd.texts import Labels, Text, fold_masks, folds_apart, have_siblings
 
-if TYPE_CHECKING:  # a second each to import: who only searches with a key does not wait for it
+if TYPE_CHECKING:  # each takes a second to import, and a search does not need it
     from sklearn.pipeline import Pipeline
 
     from reaugkd.tasks.task import Task
@@ -65,7 +65,7 @@ class Key(Protocol):
 class AlignedKey:
     """The paper's key: the student's x searches the teacher's z, in the few dimensions in which the z lie.
 
-    For a z of that subspace x · z is the same as in all dimensions; the search reads 8 numbers in the place of 384.
+    For a z of that subspace x · z is the same as in all dimensions; the search reads 8 numbers instead of 384.
 
     Parameters
     ----------

@@ -17,11 +17,11 @@ from reaugkd.method.mapped import Mapped, read_memory, write_memory
 from reaugkd.networks.encoders import normalize
 from reaugkd.texts import Labels, Text, texts_of
 
-if TYPE_CHECKING:  # a second to import: who only answers does not wait for it
+if TYPE_CHECKING:  # takes a second to import, and an answer does not need it
     from reaugkd.tasks.task import Task
 
 TEACHER = "teacher"
-"""In the place of a key's name: z itself, in its whole width, as a teacher would search."""
+"""Used as the name of a key: z itself, in its whole width, as a teacher would search."""
 FEW_SIMILARITIES = 2_000_000
 """Up to so many, NumPy sorts out the highest in less than half of FAISS's time; more would fill the memory."""
 LABELLED_BY = "labelled_by"
@@ -196,7 +196,7 @@ class Memory:
         return pd.concat([self.rows.iloc[number : number + 1] for number in map(int, numbers)] or [self.rows.iloc[:0]])
 
     def with_keys(self, keys: Mapping[str, NDArray[np.float32]]) -> "Memory":
-        """Return the same memories with these keys in the place of theirs."""
+        """Return the same memories with these keys instead of theirs."""
         return replace(self, keys=keys)
 
     def search(self, key: str, queries: NDArray[np.floating], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -161,7 +161,7 @@ class Pool:
     def overridden(
         self, k: int | None = None, retrieval_weight: float | None = None, temperature: float | None = None
     ) -> "Pool":
-        """Return this pool with what is given in the place of its own; k and τ_r hold for every key."""
+        """Return this pool with the given settings instead of its own; k and τ_r hold for every key."""
         given: dict[str, Any] = {
             name: value for name, value in (("k", k), ("temperature", temperature)) if value is not None
         }

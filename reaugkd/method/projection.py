@@ -12,7 +12,7 @@ from transformers import AutoConfig, set_seed
 from reaugkd.networks.weights import find_weights
 from reaugkd.recipe import Recipe
 
-if TYPE_CHECKING:  # a second to import: who only loads a head does not wait for it
+if TYPE_CHECKING:  # takes a second to import, and loading a head does not need it
     from reaugkd.networks.trainer import OnProgress
     from reaugkd.tasks.task import Task
 

@@ -307,7 +307,7 @@ class TextKey:
         tuple of TextKey and (N, w + 1) float32
             The key, and the keys of the texts, of length 1.
         """
-        from sklearn.decomposition import PCA  # takes long to import: only who fits pays for it
+        from sklearn.decomposition import PCA  # takes long to import, and only a fit needs it
 
         ngrams = NGrams.of(tokenizer, texts)
         features = ngrams.matrix(tokenizer, texts)

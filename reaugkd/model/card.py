@@ -52,7 +52,7 @@ def ablation_rows(metrics: dict[str, Any]) -> list[tuple[str, str, str, str]]:
 
 
 def _names(metrics: dict[str, Any]) -> dict[str, str]:
-    """Return what each method is, for people: those of a classifier that was adopted are others."""
+    """Return what each method is called; an adopted classifier has names of its own."""
     return ADOPTED_NAMES if "classifier" in metrics["methods"] else METHOD_NAMES
 
 

@@ -28,7 +28,7 @@ from reaugkd.networks.weights import hub_is_reachable, is_hub_name
 from reaugkd.recipe import Recipe
 from reaugkd.texts import Text, check_texts, label_text, texts_of
 
-if TYPE_CHECKING:  # a second to import: who only answers does not wait for it
+if TYPE_CHECKING:  # takes a second to import, and an answer does not need it
     from reaugkd.tasks.task import Task
 
 
@@ -328,7 +328,7 @@ class ReAugKDClassifier:
         encoded : EncodedTexts
             By :meth:`encode` or :meth:`encode_rows`.
         pool : Pool, optional
-            In the place of the chosen one, such as ``model.pool.overridden(k=4)``.
+            Used instead of the chosen one, such as ``model.pool.overridden(k=4)``.
 
         Returns
         -------
@@ -354,7 +354,7 @@ class ReAugKDClassifier:
         k : int, optional
             Number of neighbours by every key; the chosen ones if left out.
         retrieval_weight : float, optional
-            λ in the place of the fitted one; at 0 the classes have the plain student's order, at 1 the memory's.
+            λ instead of the fitted one; at 0 the classes have the plain student's order, at 1 the memory's.
         temperature : float, optional
             τ_r of the neighbours' weights, for every key.
 

@@ -74,24 +74,23 @@ class ProjectionMaps:
 
         Parameters
         ----------
-        embeddings : (d,) or (M, d) float
-            The student's embeddings x of one text or of several; umap is not needed.
+        embeddings : (M, d) float
+            The student's embeddings x of M texts; umap is not needed.
         memory : Memory
             The memories that the maps show.
 
         Returns
         -------
-        (2, 2) or (M, 2, 2) float32
+        (M, 2, 2) float32
             Position in the teacher's map and in the student's.
         """
-        one, queries = embeddings.ndim == 1, normalize(np.atleast_2d(embeddings))
+        queries = normalize(embeddings)
         k = min(PLACING_NEIGHBOURS, len(memory))
         similarities, numbers = memory.search(TEACHER, queries, k)
         in_student_space, nearest = faiss.knn(queries, self.student_embeddings, k, faiss.METRIC_INNER_PRODUCT)
         places = ((similarities, self.teacher_points[numbers]), (in_student_space, self.student_points[nearest]))
         placed = [(neighbour_weights(near, PLACING_TEMPERATURE)[:, None, :] @ at)[:, 0] for near, at in places]
-        points = np.stack(placed, axis=1).astype(np.float32)
-        return points[0] if one else points
+        return np.stack(placed, axis=1).astype(np.float32)
 
 
 def far_below(answers: Answers) -> dict[str, float]:
@@ -173,9 +172,9 @@ def joint_umap(spaces: list[NDArray[np.float32]], seed: int = 0) -> list[NDArray
     Returns
     -------
     list of (N_s, 2) float32
-        Positions, one array a space.
+        Positions, one array for each space.
     """
-    from umap import UMAP  # takes many seconds to import: only who fits pays for it
+    from umap import UMAP  # takes many seconds to import, and only a fit needs it
 
     own = {id(space): space for space in spaces}
     stacked = normalize(np.concatenate(list(own.values())))
@@ -232,7 +231,7 @@ class TrainingEpochs:
         return TrainingEpochs(rows, self.labels[left], teacher_points, student_points, self.explained)
 
     def save(self, path: str | Path) -> None:
-        """Write a Parquet file: a row a watched text, a column of positions an epoch."""
+        """Write a Parquet file with one row for each watched text and one column of positions for each epoch."""
         columns = {f"epoch_{number}": matrix_column(points) for number, points in enumerate(self.student_points)}
         about = {"row": self.rows, "label": self.labels.tolist(), "teacher": matrix_column(self.teacher_points)}
         table = pa.table({**about, **columns})
@@ -280,7 +279,7 @@ class EpochWatch:
     """
 
     def __init__(self, teacher_embeddings: NDArray[np.float32], labels: NDArray[np.str_]) -> None:
-        from sklearn.decomposition import PCA  # a second to import: who only reads epochs does not wait for it
+        from sklearn.decomposition import PCA  # takes a second to import, and reading epochs does not need it
 
         total = len(teacher_embeddings)
         self.rows = np.unique(np.linspace(0, total - 1, min(total, WATCHED_ROWS)).astype(np.int64))

@@ -336,7 +336,7 @@ class SequenceClassifier(TextClassifier):
     """A fine-tuned ``AutoModelForSequenceClassification`` of any architecture, with its head as it is.
 
     Its embedding is the vector that enters its last linear layer. That layer is taken out of the model, which then
-    returns the vector in the place of the logits, and is applied to it here. So the embedding is the one that the
+    returns the vector instead of the logits, and is applied to it here. So the embedding is the one that the
     logits are made of, whatever comes before it in a head: BERT's pooler, RoBERTa's dense layer, ModernBERT's norm.
 
     Parameters
@@ -351,7 +351,7 @@ class SequenceClassifier(TextClassifier):
     Raises
     ------
     ReAugKDError
-        If the logits are not a linear layer's of one vector a text.
+        If the logits do not come from a linear layer over one vector for each text.
     """
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
@@ -467,7 +467,7 @@ def _keep_layers(config: PreTrainedConfig, layers: int) -> None:
             f"A student of {layers} layers cannot be cut from an encoder of {total}; ask for 1 to {total}."
         )
     config.num_hidden_layers = layers
-    for name, value in vars(config).items():  # some have a list with a value a layer, such as kinds of attention
+    for name, value in vars(config).items():  # some list a value for each layer, such as its kind of attention
         is_of_layers = name.endswith("layer_types") or name == "attention_window"
         if is_of_layers and isinstance(value, list) and len(value) == total:
             setattr(config, name, value[:layers])

@@ -253,7 +253,7 @@ class _WatchfulTrainer(Trainer):
         loss = super().training_step(*arguments, **options)
         if not torch.isfinite(loss).all():
             raise ReAugKDError(
-                f"The loss of the stage {self.args.run_name!r} is no number any more after {self.state.global_step} "
+                f"The loss of the stage {self.args.run_name!r} became NaN or infinite after {self.state.global_step} "
                 "steps; choose a smaller learning rate."
             )
         return loss
@@ -299,11 +299,11 @@ class _Watch(TrainerCallback):
     def _tell_epoch(self, epoch: int, model: nn.Module) -> None:
         if self.on_epoch is not None:
             self.on_epoch(epoch)
-            model.train()  # who looks at the network puts it into evaluation mode
+            model.train()  # a look at the network may have put it into evaluation mode
 
 
 class _Bar(ProgressCallback):
-    """The Trainer's progress bar with ETA, stage and loss beside it instead of a line a log."""
+    """The Trainer's progress bar: ETA, stage and loss stand beside it, and no log is printed as a line."""
 
     def on_log(self, args: TrainingArguments, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if self.training_bar is not None and "loss" in logs:

@@ -175,7 +175,7 @@ def _after(epoch: int) -> str:
 
 
 def _add_playing(figure: go.Figure, epochs: "TrainingEpochs", names: list[str]) -> None:
-    """Add a frame an epoch, which moves the traces of the second panel alone."""
+    """Add a frame for each epoch, which moves the traces of the second panel alone."""
     second = list(range(len(names), 2 * len(names)))
     at_once: dict[str, Any] = {"mode": "immediate", "frame": {"duration": 0, "redraw": False}}
     slow: dict[str, Any] = {"frame": {"duration": 700, "redraw": False}, "transition": {"duration": 400}}

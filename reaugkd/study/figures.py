@@ -13,11 +13,11 @@ ALL_TASKS = "all tasks"
 INK = "#22252B"
 PANELS_A_ROW = 3
 WAYS, TEACHER = {"off": "student alone", "pool": "with the free keys"}, "the teacher"
-AGAIN = "retrained"  # so begin the names of ways that train again, which a memory is measured against
+AGAIN = "retrained"  # begins the names of ways that train again; a memory is measured against them
 
 
 def methods_figure(summary: pd.DataFrame) -> go.Figure:
-    """Draw mean and interval over seeds of every way to answer, a panel a task; the title names the best way."""
+    """Draw mean and interval over seeds of every way to answer, each task in a panel; the title names the best way."""
     shown = summary.assign(way=summary["method"] + " / " + summary["answer"], panel=_tasks_with_metric(summary))
     best = shown.groupby("way")["mean"].agg(["mean", "size"])
     winner = best[best["size"] == best["size"].max()]["mean"].idxmax()
@@ -27,7 +27,7 @@ def methods_figure(summary: pd.DataFrame) -> go.Figure:
 
 
 def comparison_figure(comparisons: pd.DataFrame) -> go.Figure:
-    """Draw paired differences with their intervals, a panel a pair; the title states that of the first pair."""
+    """Draw paired differences with their intervals, each pair in a panel; the title states the first pair's."""
     shown = comparisons.assign(
         panel=comparisons["ours"] + "<br>minus " + comparisons["baseline"],
         text=comparisons["mean"].map("{:+.2f}".format),
@@ -52,7 +52,7 @@ def comparison_figure(comparisons: pd.DataFrame) -> go.Figure:
 
 
 def scenario_figure(scenario: pd.DataFrame) -> go.Figure:
-    """Draw every way of one scenario with its interval over seeds, a panel a task; of new classes, old and new ones.
+    """Draw every way of one scenario with its interval over seeds, each task in a panel; new classes have two.
 
     Parameters
     ----------

@@ -153,8 +153,8 @@ def _check_data(tasks: Mapping[str, Task], path: Path) -> None:
     changed = [repr(name) for name, digest in today.items() if before.get(name, digest) != digest]
     if changed:
         raise ReAugKDError(
-            f"The rows or train labels of {', '.join(changed)} are others than those that {str(path.parent)!r} was "
-            "made of, and so are its teachers; name a new folder with --out."
+            f"The rows or train labels of {', '.join(changed)} differ from those that the teachers in "
+            f"{str(path.parent)!r} were trained on; name a new folder with --out."
         )
     _save_json(path, before | today)
 

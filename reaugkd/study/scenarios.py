@@ -169,7 +169,7 @@ def part_of(task: Task, **rows: NDArray[np.integer]) -> Task:
 
 
 def new_classes(task: Task, teach: Teach, recipe: Recipe, left_out: int = NEW_CLASSES) -> Iterator[Row]:
-    """Leave classes out of all training, then add some of their rows to the memory only; yield a row a way."""
+    """Leave classes out of all training, then add some of their rows to the memory only; yield one row for each way."""
     if len(task.label_names) < left_out + 2:
         raise ReAugKDError(
             f"To leave {left_out} classes out of training, a task needs {left_out + 2}; {task.name!r} has "
@@ -214,7 +214,7 @@ def new_classes(task: Task, teach: Teach, recipe: Recipe, left_out: int = NEW_CL
 
 
 def few_labels(task: Task, teach: Teach, recipe: Recipe) -> Iterator[Row]:
-    """Train on a few rows a class; the memory also holds the others, by the teacher's labels; yield a row a way."""
+    """Train on a few rows a class; the memory also holds the others, by the teacher's labels."""
     generator = np.random.default_rng(recipe.seed)
     hidden, soft_labels = teach(task).of("train")
     labels, everything, texts = task.labels("train"), np.arange(len(hidden)), task.texts("test")
@@ -247,7 +247,7 @@ def few_labels(task: Task, teach: Teach, recipe: Recipe) -> Iterator[Row]:
 
 
 def unlabelled_text(task: Task, teach: Teach, recipe: Recipe) -> Iterator[Row]:
-    """Give texts that only the teacher labelled to the student, or to the memory alone; yield a row a way."""
+    """Give texts that only the teacher labelled to the student, or to the memory alone; yield one row for each way."""
     outputs = teach(task)
     plain = replace(task, rows=DatasetDict({split: task.rows[split] for split in SPLITS}))
     epochs = recipe.for_task(task).epochs or 1.0

@@ -353,6 +353,6 @@ def _named_columns(table: pd.DataFrame, columns: dict[str, str], source: str) ->
         table = table.rename(columns={"text_pair": "given_text_pair"})
     for name, column in columns.items():
         if not all(pd.api.types.is_scalar(value) for value in table[name]):
-            raise ReAugKDError(f"The column {column!r} of {source} holds lists or objects; give one value a row.")
+            raise ReAugKDError(f"The column {column!r} of {source} holds lists or objects; give one value in each row.")
         table[name] = table[name].map(label_text if name == "label" else as_text, na_action="ignore")
     return table

@@ -274,6 +274,15 @@ def test_an_encoder_without_its_tokenizers_files_is_refused(toy_encoder_folder, 
         TextClassifier.from_pretrained(tmp_path, 3)
 
 
+def test_code_beside_the_weights_of_an_encoder_is_never_run(toy_encoder_folder, tmp_path):
+    folder = shutil.copytree(toy_encoder_folder, tmp_path / "coded")
+    (folder / "code.py").write_text("raise SystemExit('this ran')")
+    brings_code = {"model_type": "unheard", "auto_map": {"AutoConfig": "code.Config"}}
+    (folder / "config.json").write_text(json.dumps(json.loads((folder / "config.json").read_text()) | brings_code))
+    with pytest.raises(ReAugKDError, match="cannot be loaded as an encoder"):
+        TextClassifier.from_pretrained(folder, 3)
+
+
 def test_pickled_weights_are_not_loaded(toy_encoder_folder, tmp_path):
     folder = shutil.copytree(toy_encoder_folder, tmp_path / "pickled")
     torch.save(AutoModel.from_pretrained(folder).state_dict(), folder / "pytorch_model.bin")
