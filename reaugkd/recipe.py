@@ -166,7 +166,7 @@ class Recipe:
         Seed of all trainings.
     encoder_key : str or None
         A pretrained encoder, left untuned, by whose layers the memory is searched too, beside the keys that cost no
-        network; none by default. It runs beside the student for every text; see :mod:`reaugkd.method.encoder_key`.
+        network; none by default. It runs beside the student for every text (:class:`reaugkd.method.keys.EncoderKey`).
     encoder_key_layers : int or None
         Only the first so many of its layers; None keeps all.
     calibrate_teacher : bool

@@ -5,7 +5,7 @@ import pytest
 from memories import unit
 from sibling_texts import share_right, shuffled_families
 
-from reaugkd.method import encoder_key
+from reaugkd.method import keys as keys_module
 from reaugkd.method.keys import PENALTIES, EncoderKey
 from reaugkd.networks.encoders import TextClassifier
 from reaugkd.texts import folds_apart
@@ -62,7 +62,7 @@ def test_the_layer_is_the_ridge_of_the_best_penalty_and_each_row_is_keyed_by_tha
 
 
 def test_the_keys_of_a_fold_do_not_move_whatever_its_embeddings_are(layers_and_z, monkeypatch):
-    monkeypatch.setattr(encoder_key, "PENALTIES", (10.0,))
+    monkeypatch.setattr(keys_module, "PENALTIES", (10.0,))
     layers, z = layers_and_z
     own = folds_apart(TEXTS, LABELS, 5) == 2
     wild = z.copy()
@@ -75,8 +75,8 @@ def test_the_keys_of_a_fold_do_not_move_whatever_its_embeddings_are(layers_and_z
 @pytest.mark.parametrize("most", [40, 60])
 def test_of_more_rows_than_memory_allows_so_many_are_drawn_and_else_all_are_taken(layers_and_z, monkeypatch, most):
     layers, z = layers_and_z
-    monkeypatch.setattr(encoder_key, "PENALTIES", (10.0,))
-    monkeypatch.setattr(encoder_key, "MOST_ROWS", most)
+    monkeypatch.setattr(keys_module, "PENALTIES", (10.0,))
+    monkeypatch.setattr(keys_module, "MOST_ROWS", most)
     key, keys = EncoderKey.fit(None, layers, TEXTS, z, LABELS)
     drawn = np.sort(np.random.default_rng(0).choice(60, most, replace=False))
     np.testing.assert_allclose(key.weight, by_hand(layers[drawn], z[drawn], 10.0)[0], atol=1e-5)
