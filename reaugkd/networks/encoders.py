@@ -476,9 +476,28 @@ def _keep_layers(config: PreTrainedConfig, layers: int) -> None:
 def load_pretrained(
     kind: Any, folder: str | Path, called: str, *, layers: int | None = None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, set[str]]:
-    """Load a network and its tokenizer; return too the names of the weights that the folder lacks.
+    """Load a network and its tokenizer. Code beside the weights is never run, and nobody is asked whether to run it.
 
-    Code that lies beside the weights is never run, and nobody is asked whether it shall be.
+    Parameters
+    ----------
+    kind : type
+        Which of transformers' ``AutoModel`` classes it is.
+    folder : str or Path
+        A local folder.
+    called : str
+        What it is called in an error, such as ``"an encoder"``.
+    layers : int, optional
+        Keep only the first so many transformer layers.
+
+    Returns
+    -------
+    tuple of PreTrainedModel, PreTrainedTokenizerBase and set of str
+        The network, its tokenizer, and the names of the weights that the folder lacks.
+
+    Raises
+    ------
+    ReAugKDError
+        If the folder cannot be loaded, has no tokenizer, or has fewer layers than asked for.
     """
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:

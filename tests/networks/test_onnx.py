@@ -10,9 +10,8 @@ from transformers import AutoModel, DebertaV2Config, DistilBertConfig, MPNetConf
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.networks import onnx
-from reaugkd.networks.encoders import TextClassifier
+from reaugkd.networks.encoders import SequenceClassifier, TextClassifier
 from reaugkd.networks.onnx import OnnxNetwork, export_onnx
-from reaugkd.networks.sequence_classifier import SequenceClassifier
 
 TEXTS = ["apple", "the old iron was there", "rain and snow and a storm today", "pear plum", "fog " * 40]
 PAIRS = [("apple", "iron"), ("rain and snow", "the new copper"), ("plum " * 30, "fog")]
