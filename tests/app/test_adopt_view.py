@@ -12,7 +12,7 @@ from app.views.adopt import plain_name
 from app.views.query import about_html
 from app.views.train import TrainView, results_html, training_html
 from reaugkd.model.classifier import ReAugKDClassifier
-from reaugkd.networks.sequence_classifier import SequenceClassifier
+from reaugkd.networks.encoders import SequenceClassifier
 
 
 @pytest.fixture
