@@ -29,6 +29,8 @@ if TYPE_CHECKING:  # each takes a second to import, and a search does not need i
     from reaugkd.tasks.task import Task
 
 ALIGNED, TEXT, ENCODER = "aligned", "text", "encoder"
+MOST_FITTED = 200_000  # rows: a key is fitted to no more, drawn at random, and keys the others as a query is
+KEYED_AT_A_TIME = 50_000  # texts: the n-grams of a million would take gigabytes
 # Of the encoder key.
 FOLDS = 5
 PENALTIES = (1e1, 1e2, 1e3, 1e4, 1e5)
@@ -331,10 +333,17 @@ def fit_keys(
     aligned = AlignedKey.fit(z[fitted], classes)
     text, text_keys = TextKey.fit(tokenizer, fitted_texts, z[fitted], memory.labels[fitted], classes)
     keys: dict[str, Key] = {ALIGNED: aligned, TEXT: text}
-    found = {ALIGNED: aligned.embed(texts, z), TEXT: merged(fitted, text_keys, text.embed(others))}
+    found = {ALIGNED: _keyed(aligned, texts, z), TEXT: merged(fitted, text_keys, _keyed(text, others, z[:0]))}
     if encoder is not None:
         keys[ENCODER], found[ENCODER] = keyed_by(encoder.encoder, encoder.pooled, memory, fitted)
     return keys, memory.with_keys(found)
+
+
+def _keyed(key: Key, texts: Sequence[Text], z: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Key any number of texts as queries, some at a time."""
+    starts = range(0, max(1, len(texts)), KEYED_AT_A_TIME)
+    blocks = [slice(start, start + KEYED_AT_A_TIME) for start in starts]
+    return np.concatenate([key.embed(texts[block], z[block]) for block in blocks])
 
 
 def fit_keys_by_split(
@@ -376,6 +385,9 @@ def fit_rows(
     fitted = np.ones(len(texts), dtype=bool) if taught is None else taught.copy()
     if len(held_out):
         fitted &= ~have_siblings(texts, held_out)
+    if fitted.sum() > MOST_FITTED:
+        drawn = np.random.default_rng(0).choice(np.flatnonzero(fitted), MOST_FITTED, replace=False)
+        fitted = np.isin(np.arange(len(texts)), drawn)
     if fitted.sum() < 2:  # hardly a text without a sibling is left: better a key of siblings than none
         return np.ones(len(texts), dtype=bool) if taught is None else taught
     return fitted

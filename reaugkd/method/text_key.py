@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from reaugkd.method.dual_ridge import DualRidge
@@ -103,9 +103,13 @@ class NGrams:
 
     def matrix(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text]) -> csr_matrix:
         """Return TF-IDF of texts as a sparse matrix (N, V) float32, rows of length 1 or shorter."""
-        rows, columns, values = self.entries(tokenizer, texts)
-        starts = np.searchsorted(rows, np.arange(len(texts) + 1))
-        return csr_matrix((values, columns, starts), shape=(len(texts), len(self)))
+        blocks = []
+        for start in range(0, max(1, len(texts)), WORDS_AT_A_TIME):
+            block = texts[start : start + WORDS_AT_A_TIME]
+            rows, columns, values = self.entries(tokenizer, block)
+            starts = np.searchsorted(rows, np.arange(len(block) + 1))
+            blocks.append(csr_matrix((values, columns, starts), shape=(len(block), len(self))))
+        return vstack(blocks, format="csr")
 
 
 def ngram_counts(

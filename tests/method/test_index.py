@@ -22,8 +22,14 @@ def test_a_memory_has_an_index_from_a_size_on_with_as_many_cells_as_the_root_of_
     assert cells_for(rows) == cells
 
 
+@pytest.mark.parametrize(("rows", "cells", "probes"), [(6_000, 64, 64), (20_000, 64, 26), (20_000, 8, 8)])
+def test_a_search_reads_eight_cells_or_eight_thousand_rows(tmp_path, rows, cells, probes):
+    build_index(collapsed(rows)[0], tmp_path / "keys.faiss", cells)
+    assert open_index(tmp_path / "keys.faiss").nprobe == probes
+
+
 def test_an_index_finds_what_brute_force_finds_or_as_near(tmp_path):
-    keys, queries = collapsed()
+    keys, queries = collapsed(30_000)
     build_index(keys, tmp_path / "keys.faiss", 64)
     cosines, numbers = search_index(open_index(tmp_path / "keys.faiss"), queries, 16)
     wanted, _ = brute_force(keys, queries, 16)

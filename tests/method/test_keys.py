@@ -6,7 +6,7 @@ from memories import brute_force, memory_of, unit
 from sibling_texts import TELLING, WORDS, share_right, shuffled_families, word_tokenizer
 
 from reaugkd.method import keys as module
-from reaugkd.method.keys import AlignedKey, EncoderKey, UntunedEncoder, fit_keys, key_width
+from reaugkd.method.keys import AlignedKey, EncoderKey, UntunedEncoder, fit_keys, fit_rows, key_width
 from reaugkd.method.text_key import TextKey
 from reaugkd.networks.encoders import TextClassifier
 from reaugkd.texts import have_siblings
@@ -181,3 +181,16 @@ def test_what_is_merged_lies_where_it_was():
     fitted = np.asarray([True, False, False, True, True])
     found = module.merged(fitted, np.asarray([[0], [3], [4]]), np.asarray([[1], [2]]))
     assert found.ravel().tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_key_is_fitted_to_so_many_rows_at_most_and_keys_the_others_as_queries(toy_model, monkeypatch):
+    monkeypatch.setattr("reaugkd.method.keys.MOST_FITTED", 20)
+    monkeypatch.setattr("reaugkd.method.keys.KEYED_AT_A_TIME", 7)
+    memory, tokenizer = toy_model.memory, toy_model.student.tokenizer
+    fitted = fit_rows(memory.texts, [])
+    assert fitted.sum() == 20
+    keys, keyed = fit_keys(memory, tokenizer)
+    others = np.flatnonzero(~fitted)
+    texts = [memory.texts[row] for row in others]
+    np.testing.assert_allclose(keyed.keys["text"][others], keys["text"].embed(texts), atol=1e-6)
+    assert keys["text"].ngrams.texts == 20

@@ -298,8 +298,10 @@ def test_what_is_not_known_makes_a_row_shorter(toy_tokenizer):
 @pytest.mark.parametrize("texts", [TEXTS, PAIRS], ids=["texts", "pairs"])
 def test_texts_one_by_one_give_what_many_give(toy_tokenizer, monkeypatch, texts):
     many = NGrams.of(toy_tokenizer, texts)
+    whole = many.matrix(toy_tokenizer, texts)
     monkeypatch.setattr(text_key, "WORDS_AT_A_TIME", 1)
     one = NGrams.of(toy_tokenizer, texts)
+    assert (one.matrix(toy_tokenizer, texts) != whole).nnz == 0
     np.testing.assert_array_equal(one.numbers, many.numbers)
     np.testing.assert_array_equal(one.rarity, many.rarity)
     rows = [many.matrix(toy_tokenizer, [text]).toarray()[0] for text in texts]
