@@ -26,6 +26,7 @@ KEYS = (
     "Keys: <kbd>↑</kbd> <kbd>↓</kbd> next row, <kbd>space</kbd> ticks it, <kbd>1</kbd> to <kbd>9</kbd> give the class "
     "of that place in the menu, <kbd>Delete</kbd> removes, <kbd>u</kbd> takes the last edit back."
 )
+LARGE = "This memory is large. Listed are those of its rows that the answers to test rows use most."
 WHY = {
     lists.WRONG: (
         "Its neighbours and its embedding, without the label, give it at most half of what its class usually gets."
@@ -150,10 +151,10 @@ class MemoryList(RowsView):
             listed = rows[[name for name in first if name in rows.columns]]
         else:
             listed = rows
+        why = LARGE if self.menu.get(shown.name).memory.is_mapped else WHY[shown.show]
         return {
             self.shown: shown,
-            self.chosen: listed_html(", ".join(self._words(shown)), len(rows))
-            + render("why_listed", why=WHY[shown.show]),
+            self.chosen: listed_html(", ".join(self._words(shown)), len(rows)) + render("why_listed", why=why),
             self.rows: row_table(listed, shown.sorted_by, shown.edited) if len(rows) else NOT_LISTED,
         }
 

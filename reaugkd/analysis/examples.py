@@ -24,9 +24,11 @@ def known_rows(model: ReAugKDClassifier) -> dict[Text, dict[Any, Any]]:
     dict of Text to dict
         Of each held-out text and each memory the columns of its row: ``label``, ``split`` (``memory`` for a memory) and
         ``teacher_soft_labels`` where they are known. A held-out row goes before a memory of the same text. A memory
-        that the teacher labelled is left out: its label is no gold label.
+        that the teacher labelled is left out: its label is no gold label. Of a memory on disk no text is read.
     """
-    memory = model.memory.rows.assign(split="memory", teacher_soft_labels=list(model.memory.soft_labels))
+    memory = pd.DataFrame()
+    if not model.memory.is_mapped:
+        memory = model.memory.rows.assign(split="memory", teacher_soft_labels=list(model.memory.soft_labels))
     if LABELLED_BY in memory:
         memory = memory[memory[LABELLED_BY] != TEACHER]
     held_out = pd.DataFrame() if model.evaluation_rows is None else model.evaluation_rows

@@ -25,6 +25,7 @@ from reaugkd.texts import rows_with, texts_of, word_overlap
 NEIGHBOURS = 10
 NEAR_DUPLICATE = 0.8
 FALSE_ALARMS = 0.1
+MOST_AUDITED = 5_000  # memories of one that lies on disk
 """A memory does harm where its gain is surely below 0: so many of those that are listed are so by chance."""
 FIRST = (
     *("number", "text", "text_pair", "label", LABELLED_BY),
@@ -76,7 +77,8 @@ def memory_use(answers: Answers) -> pd.DataFrame:
     rows, numbers = summed(lambda name: np.ones(answers.retrieved[name].numbers.shape)).nonzero()
     predicted = answers.predicted
     effect = effects(gold, predicted["student"], predicted["answer"])[rows]
-    votes_right = memory.soft_labels.argmax(axis=1)[numbers] == gold[rows]
+    used, places = np.unique(numbers, return_inverse=True)
+    votes_right = memory.soft_labels[used].argmax(axis=1)[places] == gold[rows]
 
     def counted(chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
         return np.bincount(numbers[chosen], minlength=len(memory)).astype(np.int64)
@@ -143,10 +145,16 @@ def memory_table(answers: Answers) -> pd.DataFrame:
     DataFrame
         M rows in the order of the memory: ids, texts and labels; ``number`` (row of the memory); the columns of
         :func:`reaugkd.analysis.label_doubts.label_doubts` and of :func:`memory_use`; then the memory's further ones.
+        Of a memory on disk, only the 5,000 that the answers use most, and what these say of one another.
     """
-    memory = answers.memory
+    memory, use = answers.memory, memory_use(answers)
+    numbers = np.arange(len(memory))
+    if memory.is_mapped:
+        used = np.flatnonzero(use["retrieved"])
+        numbers = np.sort(used[np.argsort(-use["weight"].to_numpy()[used], kind="stable")[:MOST_AUDITED]])
+        memory, use = memory.part(numbers), use.iloc[numbers].reset_index(drop=True)
     rows = memory.rows.reset_index(drop=True)
-    found = {"number": np.arange(len(rows)), **label_doubts(memory, answers.pool), **memory_use(answers)}
+    found = {"number": numbers, **label_doubts(memory, answers.pool), **use}
     return rows_with(rows, {str(name): column for name, column in found.items()})
 
 
@@ -179,6 +187,12 @@ def memories(model: ReAugKDClassifier, answers: Answers | None, show: str) -> pd
     show = lists.RENAMED.get(show, show)
     if show not in lists.SHOWS:
         raise ReAugKDError(f"{show!r} is nothing to show; choose one of {', '.join(lists.SHOWS)}.")
+    is_large = model.memory.is_mapped
+    if show == lists.DUPLICATES and is_large:
+        raise ReAugKDError(
+            f"Near-duplicates are not looked for in a memory on disk, of {len(model.memory):,} rows; choose another "
+            "list."
+        )
     if show == lists.DUPLICATES:
         return _first_columns(near_duplicates(model.memory), show)
     if answers is None:
@@ -186,7 +200,7 @@ def memories(model: ReAugKDClassifier, answers: Answers | None, show: str) -> pd
             raise ReAugKDError(
                 f"There are no answers to test rows to tell {show!r} by; choose one of {', '.join(lists.UNJUDGED)}."
             )
-        rows = model.memory.rows.reset_index(drop=True)
+        rows = (model.memory.rows.head(MOST_AUDITED) if is_large else model.memory.rows).reset_index(drop=True)
         return shown_memories(rows.assign(number=np.arange(len(rows))), show)
     if show == lists.LEAKS:
         return _first_columns(_turned(leaks(answers)), show)
@@ -255,8 +269,10 @@ def leaks(answers: Answers) -> pd.DataFrame:
         As :func:`near_duplicates` gives it; ``number`` is the row of the evaluation set, ``other`` that of the memory.
     """
     numbers = np.concatenate([found.numbers for found in answers.retrieved.values()], axis=1)
-    pairs = {(row, other) for row, others in enumerate(numbers.tolist()) for other in others}
-    return _alike(pairs, answers.encoded.table, answers.memory.rows)
+    used, places = np.unique(numbers, return_inverse=True)
+    pairs = {(row, other) for row, others in enumerate(places.tolist()) for other in others}
+    table = _alike(pairs, answers.encoded.table, answers.memory.rows_at(used))
+    return table.assign(other=used[table["other"].to_numpy(dtype=np.int64)])
 
 
 def _alike(pairs: set[tuple[int, int]], rows: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:

@@ -124,14 +124,9 @@ def choose_known(encoded: EncodedTexts, memory: Memory) -> tuple[PoolChoice, Lab
     """
     known, labels = encoded.known, encoded.labels(memory.classes)
     asked = np.flatnonzero(labels < known)
-    voting = np.flatnonzero(memory.soft_labels[:, :known].sum(axis=1) > 1 - 1e-3)
-    of_known = Memory(
-        memory.rows.iloc[voting].reset_index(drop=True),
-        memory.classes[:known],
-        memory.soft_labels[voting][:, :known],
-        memory.teacher_embeddings[voting],
-        {name: key[voting] for name, key in memory.keys.items()},
-    )
+    voting = np.flatnonzero(memory.soft_labels[:, :known].sum(axis=1, dtype=np.float64) > 1 - 1e-3)
+    of_known = memory.part(voting)
+    of_known = replace(of_known, classes=memory.classes[:known], soft_labels=of_known.soft_labels[:, :known])
     return choose_pool(encoded.part(asked), labels[asked], of_known, list(memory.keys)), labels[asked]
 
 

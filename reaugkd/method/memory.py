@@ -24,6 +24,7 @@ TEACHER = "teacher"
 """Used as the name of a key: z itself, in its whole width, as a teacher would search."""
 FEW_SIMILARITIES = 2_000_000
 """Up to so many, NumPy sorts out the highest in less than half of FAISS's time; more would fill the memory."""
+FEW_ROWS = 1_000
 LABELLED_BY = "labelled_by"
 """Column of the memory's rows: ``teacher`` where a row has no gold label and its label is the teacher's, else empty."""
 
@@ -189,11 +190,21 @@ class Memory:
         return isinstance(self.soft_labels, Mapped)
 
     def rows_at(self, numbers: Sequence[int] | NDArray[np.integer]) -> pd.DataFrame:
-        """Return some rows by their numbers, in this order; of a mapped memory no other row is read."""
-        if not self.is_mapped:
+        """Return some rows by their numbers, in this order; of a mapped memory, to read a few reads no other row."""
+        if not self.is_mapped or len(numbers) > FEW_ROWS:
             return self.rows.iloc[np.asarray(numbers)]
         # A table in many pieces would be joined first to take rows of it.
         return pd.concat([self.rows.iloc[number : number + 1] for number in map(int, numbers)] or [self.rows.iloc[:0]])
+
+    def part(self, numbers: NDArray[np.integer]) -> "Memory":
+        """Return some of the memories by their numbers, in this order, in main memory."""
+        return Memory(
+            self.rows_at(numbers).reset_index(drop=True),
+            self.classes,
+            self.soft_labels[numbers],
+            self.teacher_embeddings[numbers],
+            {name: key[numbers] for name, key in self.keys.items()},
+        )
 
     def with_keys(self, keys: Mapping[str, NDArray[np.float32]]) -> "Memory":
         """Return the same memories with these keys instead of theirs."""

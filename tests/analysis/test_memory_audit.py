@@ -10,8 +10,9 @@ import pytest
 from reaugkd.analysis import memory_audit
 from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.analysis.error_analysis import RowFilter
+from reaugkd.analysis.examples import known_rows
 from reaugkd.analysis.memory_audit import leaks, memories, memory_table, memory_use, near_duplicates, shown_memories
-from reaugkd.analysis.memory_questions import HARMFUL, REASONS, RENAMED, SHOWS, SORTED_BY, UNJUDGED, WRONG
+from reaugkd.analysis.memory_questions import HARMFUL, LEAKS, REASONS, RENAMED, SHOWS, SORTED_BY, UNJUDGED, WRONG
 from reaugkd.errors import ReAugKDError
 from reaugkd.method.answers import answer
 from reaugkd.method.memory import Memory
@@ -338,3 +339,23 @@ def test_a_question_that_is_not_there_is_named(toy_model):
 
 def test_a_memory_that_was_not_edited_shows_no_edited_rows(toy_model, encoded):
     assert shown_memories(memory_table(toy_model.answer(encoded, POOL)), "edited").empty
+
+
+def test_of_a_memory_on_disk_the_most_used_are_listed_and_nothing_else_is_read(toy_model, tmp_path, monkeypatch):
+    monkeypatch.setattr("reaugkd.analysis.memory_audit.MOST_AUDITED", 12)
+    mapped = replace(toy_model, memory=Memory.build([toy_model.memory], tmp_path / "memory", 6))
+    encoded = mapped.encode_rows(mapped.held_out(["test"]))
+    use = memory_use(mapped.answer(encoded))
+    table = memories(mapped, mapped.answer(encoded), "all")
+    assert len(table) == 12
+    assert set(table["number"]) == set(np.argsort(-use["weight"], kind="stable")[:12])
+    assert table["text"].tolist() == [mapped.memory.texts[number] for number in table["number"]]
+    assert np.isfinite(table["doubt"]).all()
+    assert len(memories(mapped, None, "all")) == 12
+    with pytest.raises(ReAugKDError, match="Near-duplicates are not looked for in a memory on disk"):
+        memories(mapped, None, "near-duplicates")
+    leaked, wanted = (memories(model, model.answer(encoded), LEAKS) for model in (mapped, toy_model))
+    assert set(leaked[["number", "other"]].itertuples(index=False)) == set(
+        wanted[["number", "other"]].itertuples(index=False)
+    )
+    assert set(known_rows(mapped)) == set(mapped.held_out()["text"])

@@ -114,10 +114,12 @@ def of_keys(memory, exact, queries, rounds, clock):
         row |= {"cells": 0 if index is None else key.index.nlist}
         row |= {
             f"search of {size}, ms": 1_000
-            * seconds(lambda some, n=name: memory.search(n, some, K), asked, size, rounds)
+            * seconds(lambda some, n=name: memory.search(n, some, K), asked, size, rounds, clock)
             for size in (1, 64)
         }
-        row["exact search of 64, ms"] = 1_000 * seconds(lambda some, n=name: exact.search(n, some, K), asked, 64, 3)
+        row["exact search of 64, ms"] = 1_000 * seconds(
+            lambda some, n=name: exact.search(n, some, K), asked, 64, 3, clock
+        )
         row["recall@16"] = float((found >= cosines[:, [-1]] - 1e-6).mean())
         row["bytes of key and index"] = (key.nbytes + (0 if index is None else index.stat().st_size)) / len(memory)
         rows.append(row)
