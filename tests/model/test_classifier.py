@@ -374,3 +374,28 @@ def test_without_a_threshold_each_text_is_answered(puzzled_model):
 def test_a_threshold_by_a_key_that_is_not_there_is_refused(puzzled_model):
     with pytest.raises(ReAugKDError, match="no score 'smell'; choose one of probability, aligned, text"):
         puzzled_model.with_threshold(0.5, "smell")
+
+
+def test_a_models_memory_grows_in_a_stream(toy_model, tmp_path):
+    """As docs/scale.md shows: the teacher reads each batch, the keys key it as a query, and the whole is mapped."""
+
+    def batches():
+        yield toy_model.memory
+        for number in range(3):
+            texts = [f"the copper fog {number}", f"a ripe plum {number}"]
+            hidden, soft_labels = toy_model.teacher.encode(texts)
+            z = toy_model.projection_head.project(hidden)
+            labels = toy_model.classes_[soft_labels.argmax(axis=1)]
+            rows = pd.DataFrame(
+                {"id": [f"more-{number}-{place}" for place in range(2)], "text": texts, "label": labels}
+            )
+            keys = {name: key.embed(texts, z) for name, key in toy_model.keys.items()}
+            yield Memory(
+                rows.reindex(columns=toy_model.memory.rows.columns), toy_model.memory.classes, soft_labels, z, keys
+            )
+
+    large = replace(toy_model, memory=Memory.build(batches(), tmp_path / "memory", 4), maps=None)
+    large.save_pretrained(tmp_path / "large")
+    again = ReAugKDClassifier.from_pretrained(tmp_path / "large")
+    assert len(again.memory) == len(toy_model.memory) + 6
+    assert again.explain("a ripe plum 2").keys[1].neighbours[0].text == "a ripe plum 2"
