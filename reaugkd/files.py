@@ -1,6 +1,7 @@
 """Files that people name: paths are expanded, text is decoded, errors become messages, matrices become columns."""
 
 import errno
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -109,6 +110,12 @@ def explain_disk_errors(path: str | Path) -> Iterator[None]:
             named = getattr(error, "filename", None) or path
             raise ReAugKDError(f"{str(named)!r} may not be read or written; change its permissions.") from error
         raise
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 sum of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def matrix_column(matrix: NDArray[Any]) -> pa.FixedSizeListArray:

@@ -5,10 +5,8 @@ Mapped means that a file's bytes are read where they are asked for: to load a me
 labels of its neighbours.
 """
 
-import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import explain_disk_errors
+from reaugkd.files import sha256_of, whole_folder
 from reaugkd.method.index import build_index, cells_for, open_index
 
 if TYPE_CHECKING:
@@ -59,22 +57,13 @@ def write_memory(batches: Iterable["Memory"], folder: Path, cells: int | None) -
     """Write a memory as :meth:`reaugkd.method.memory.Memory.build` says: whole, or not at all."""
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / ABOUT_FILE).is_file()):
         raise ReAugKDError(f"{str(folder)!r} holds other things than a memory; name another folder.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        explain_disk_errors(folder),
-        tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch,
-    ):
-        new, old = Path(scratch) / "new", Path(scratch) / "old"
-        new.mkdir()
+    with whole_folder(folder) as new:
         about, known = _write_batches(batches, new)
         for name, width in about["widths"].items():
             if name.startswith(KEY):
                 _write_index(Mapped.of(_file(new, name), about["rows"], width), cells, known.get(name))
-        about["files"] = {path.name: _sha256(path) for path in sorted(new.iterdir())}
+        about["files"] = {path.name: sha256_of(path) for path in sorted(new.iterdir())}
         (new / ABOUT_FILE).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
 
 
 def _write_batches(batches: Iterable["Memory"], folder: Path) -> tuple[dict[str, Any], dict[str, Path]]:
@@ -135,11 +124,6 @@ def _write_index(vectors: Mapped, cells: int | None, known: Path | None) -> None
         build_index(vectors, _index_of(vectors.path), cells)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def read_memory(folder: Path, *, check: bool) -> dict[str, Any]:
     """Map a memory's folder.
 
@@ -164,7 +148,7 @@ def read_memory(folder: Path, *, check: bool) -> dict[str, Any]:
         about = json.loads((folder / ABOUT_FILE).read_text(encoding="utf-8"))
         rows, classes, widths, files = (about[name] for name in ("rows", "classes", "widths", "files"))
         for name, sha256 in files.items() if check else ():
-            if _sha256(folder / name) != sha256:
+            if sha256_of(folder / name) != sha256:
                 raise ReAugKDError(f"The file {name} of the memory in {str(folder)!r} is damaged; build it again.")
         parts = {name: Mapped.of(_file(folder, name), rows, width) for name, width in widths.items()}
         return {

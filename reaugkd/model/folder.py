@@ -1,6 +1,5 @@
 """How a trained model lies on disk: the one place that knows, laid out as a Hugging Face repository."""
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -25,6 +24,7 @@ from reaugkd.files import (
     explain_disk_errors,
     matrix_column,
     read_text_file,
+    sha256_of,
     whole_folder,
 )
 from reaugkd.measures.selective import PROBABILITY, Threshold
@@ -219,7 +219,7 @@ def _check_files(folder: Path, files: dict[str, str]) -> None:
         path = folder / name
         if not path.is_file():
             raise ReAugKDError(f"The model in {str(folder)!r} lacks its file {name}; train or copy it again.")
-        if _sha256(path) != sha256:
+        if sha256_of(path) != sha256:
             raise ReAugKDError(f"The file {name} of the model in {str(folder)!r} is damaged; train or copy it again.")
 
 
@@ -316,7 +316,7 @@ def _write_files(model: "ReAugKDClassifier", folder: Path) -> None:
         "model": asdict(model.settings),
         "pool": asdict(model.pool),
         "threshold": None if model.threshold is None else asdict(model.threshold),
-        "files": {name: _sha256(folder / name) for name in names if name not in _EDITABLE},
+        "files": {name: sha256_of(folder / name) for name in names if name not in _EDITABLE},
     }
     _write_json(about, folder / SETTINGS_FILE)
 
@@ -431,8 +431,3 @@ def _write_json(content: dict[str, Any], path: Path) -> None:
 def read_text(path: Path) -> str:
     """Return what a file holds that a person may edit or delete; nothing where it is not there."""
     return path.read_text(encoding="utf-8") if path.is_file() else ""
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

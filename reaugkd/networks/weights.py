@@ -3,7 +3,6 @@
 And the file beside them that says how their outputs are pooled.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -21,6 +20,7 @@ from huggingface_hub.errors import GatedRepoError, HFValidationError, Repository
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, but not marked as such
 
 from reaugkd.errors import ReAugKDError, reason
+from reaugkd.files import sha256_of
 from reaugkd.recipe import DEFAULT_ENCODER
 
 POOLING_FILE = "1_Pooling/config.json"
@@ -259,9 +259,7 @@ def _downloaded_archive(requirements: Sequence[str], folder: Path) -> Path:
 
 
 def _check_sha256(path: Path, sha256: str) -> None:
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
+    if (found := sha256_of(path)) != sha256:
         raise ReAugKDError(
             f"The downloaded {path.name} is not the official file (sha256 {found[:12]}..., "
             f"wanted {sha256[:12]}...); nothing was kept, check the package index."
