@@ -189,7 +189,7 @@ def test_a_folder_that_was_made_of_other_rows_or_labels_is_refused(copied, train
     rows = pd.read_csv(path)
     rows.loc[:3, column] = rows[column].iloc[-1]
     rows.to_csv(path, index=False)
-    with pytest.raises(ReAugKDError, match="train labels of 'one' are others .* name a new folder with --out"):
+    with pytest.raises(ReAugKDError, match="train labels of 'one' differ from .* name a new folder with --out"):
         run_study(study, copied, copied / "work", say=lambda _: None)
     assert trained == []
     assert (copied / "work" / "data.json").read_text() == before
