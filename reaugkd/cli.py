@@ -151,8 +151,7 @@ def train(
 
     On shoptalk, the shipped outputs of a large teacher are used unless --teacher names another one.
     """
-    from accelerate import PartialState
-
+    from reaugkd.networks.trainer import processes_of_training
     from reaugkd.tasks.sources import SHOPTALK_TEACHER_OUTPUTS
 
     if teacher and teacher_outputs:
@@ -173,7 +172,7 @@ def train(
     )
     outputs = reaugkd.TeacherOutputs.load(teacher_outputs) if teacher_outputs else None
     model = reaugkd.train(loaded, recipe, out, teacher_outputs=outputs, say=_say)
-    if PartialState().is_main_process:
+    if processes_of_training().is_main_process:
         _print_card(model.card)
         _say(f'Saved the model in {out}; ask it with: reaugkd predict {out} "..."')
 

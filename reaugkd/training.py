@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from accelerate import PartialState
 from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]  # public, but not marked as such
 from numpy.typing import NDArray
 
@@ -29,7 +28,7 @@ from reaugkd.model.evaluation import Networks, alignment, answer_methods, measur
 from reaugkd.model.folder import EPOCHS_FILE, ModelSettings, check_target
 from reaugkd.model.maps import EpochWatch, TrainingEpochs, fit_maps
 from reaugkd.networks.encoders import TextClassifier, check_encoder
-from reaugkd.networks.trainer import OnProgress, Progress, working_folder
+from reaugkd.networks.trainer import OnProgress, Progress, processes_of_training, working_folder
 from reaugkd.networks.weights import cache_folder, find_weights
 from reaugkd.recipe import Recipe, model_digest, student_stages, teacher_stages
 from reaugkd.tasks.task import Task
@@ -75,7 +74,7 @@ def teach(task: Task, recipe: Recipe, out: str | Path, *, on_progress: OnProgres
     # Not OUT.partial: that is of a model that is trained beside the file.
     with working_folder(out.with_name(out.stem + ".teacher.partial"), teacher_stages(task, recipe)) as (work,):
         outputs = _teacher_outputs(task, recipe, work, on_progress)
-        if PartialState().is_main_process:
+        if processes_of_training().is_main_process:
             outputs.save(out)
     return outputs
 
@@ -158,7 +157,7 @@ def train(
     """
     out = check_target(out)
     recipe = _checked(task, recipe.for_task(task), teacher_outputs, on_progress)
-    if say is not None and PartialState().is_main_process:
+    if say is not None and processes_of_training().is_main_process:
         student = TextClassifier.from_pretrained(find_weights(recipe.student), 1, max_length=recipe.max_length)
         tell_of_texts(task, student, say)
     stages = [student_stages(task, recipe, teacher_outputs)]
@@ -208,7 +207,7 @@ def train(
             card=model_card(settings, metrics),
             epochs=TrainingEpochs.load(work / EPOCHS_FILE),
         )
-        if PartialState().is_main_process:
+        if processes_of_training().is_main_process:
             model.save_pretrained(out)
     return model
 
@@ -341,10 +340,10 @@ def _teacher_outputs(task: Task, recipe: Recipe, work: Path, on_progress: OnProg
     teacher = Teacher.fit(task, recipe, folder=work / "checkpoints", on_progress=on_progress)
     _report(on_progress, "Teacher outputs")
     outputs = teacher.outputs(task)
-    if PartialState().is_main_process:
+    if processes_of_training().is_main_process:
         teacher.save(work / "teacher")
         outputs.save(path)
-    PartialState().wait_for_everyone()
+    processes_of_training().wait_for_everyone()
     return outputs
 
 
@@ -363,7 +362,7 @@ def _students(
     """Train the student of each ablation, or load it if an interrupted training had finished it; ours comes last."""
     unaligned = replace(recipe.distillation, relational_weight=0.0)
     alone = replace(unaligned, soft_label_weight=0.0, gold_label_weight=1.0)
-    is_main, students = PartialState().is_main_process, {}
+    is_main, students = processes_of_training().is_main_process, {}
     for method, loss in {"student": alone, "kd": unaligned, "reaugkd": recipe.distillation}.items():
         folder, finished = work / method, work / method / "finished"
         with _timed(seconds, method):

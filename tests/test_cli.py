@@ -397,6 +397,27 @@ def test_training_ends_with_the_table_that_metrics_json_holds(run, monkeypatch, 
     assert_shows_the_ablations(printed, metrics)
 
 
+@pytest.mark.slow  # two processes go through a whole training
+def test_two_processes_train_one_model(tmp_path, train_file, toy_encoder_folder):
+    launch = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes=2",
+        "--num_machines=1",
+    ]
+    launch += ["--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0", "--module", "cli_main"]
+    (tmp_path / "cli_main.py").write_text("import reaugkd.cli\nreaugkd.cli.main()\n")
+    options = ["train", "--train", train_file, "--teacher", toy_encoder_folder, "--student", toy_encoder_folder]
+    options += ["--epochs", 1, "--teacher-epochs", 1, "--out", tmp_path / "model"]
+    ended = subprocess.run([*launch, *map(str, options)], capture_output=True, text=True, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr[-2_000:]
+    assert ended.stderr.count("Saved the model in") == 1
+    assert not (tmp_path / "model.partial").exists()
+    assert ReAugKDClassifier.from_pretrained(tmp_path / "model").predict(["row 3 of many"]).shape == (1,)
+
+
 def test_the_answers_of_a_black_box_become_teacher_outputs(run, tmp_path, train_file, toy_encoder_folder):
     task = load_files(train_file)
     rows = [

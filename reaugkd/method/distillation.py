@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import set_seed
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.method.losses import relational_loss, soft_label_cross_entropy
+from reaugkd.method.losses import gathered, relational_loss, soft_label_cross_entropy
 from reaugkd.method.memory import Memory
 from reaugkd.networks.encoders import TextClassifier
 from reaugkd.networks.trainer import OnProgress, run_trainer
@@ -57,6 +57,8 @@ class DistillationObjective(nn.Module):
     ) -> dict[str, Tensor]:
         """Return the loss of a batch.
 
+        Where several processes hold a part each, the mean of their losses is the loss of the whole batch.
+
         Parameters
         ----------
         labels : (N,) int64
@@ -79,13 +81,14 @@ class DistillationObjective(nn.Module):
         loss = logits.new_zeros(())
         if settings.gold_label_weight:
             by_gold = nn.functional.cross_entropy(logits, labels, ignore_index=NO_LABEL, reduction="sum")
-            loss = loss + settings.gold_label_weight * by_gold / (labels != NO_LABEL).sum().clamp(min=1)
+            labelled = gathered((labels != NO_LABEL).sum(dim=0, keepdim=True)).float().mean()  # of a process
+            loss = loss + settings.gold_label_weight * by_gold / labelled.clamp(min=1e-6)
         if soft_labels is not None:
             soft = soft_label_cross_entropy(soft_labels, logits, settings.distillation_temperature)
             loss = loss + settings.soft_label_weight * soft
         if teacher_embeddings is not None:
             student_embeddings = nn.functional.normalize(embeddings.float(), dim=-1)
-            candidates = teacher_embeddings if self.memory is None else self.memory
+            candidates = gathered(teacher_embeddings) if self.memory is None else self.memory
             # Similarities over a small τ need more digits than bfloat16 has.
             with torch.autocast(embeddings.device.type, enabled=False):
                 relational = relational_loss(

@@ -1,7 +1,7 @@
 """Step 3 in formulas: the losses that a student is distilled by."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 
 def soft_label_cross_entropy(soft_labels: Tensor, logits: Tensor, temperature: float = 1.0) -> Tensor:
@@ -64,3 +64,14 @@ def relational_loss(
     log_q = torch.log_softmax(teacher_embeddings @ candidates.T / temperature, dim=-1)
     log_p = torch.log_softmax(student_embeddings @ candidates.T / temperature, dim=-1)
     return nn.functional.kl_div(log_p, log_q, reduction="batchmean", log_target=True)
+
+
+def gathered(rows: Tensor) -> Tensor:
+    """Return the rows (P · N, ...) of all P processes, through which gradients flow; one process has all, (N, ...)."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return rows
+    from torch.distributed._functional_collectives import all_gather_single  # torch's own advice, and it is pinned
+
+    assert distributed.group.WORLD is not None
+    every: Tensor = all_gather_single(rows.contiguous(), 0, distributed.group.WORLD)
+    return every

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import AutoConfig, set_seed
 
+from reaugkd.method.losses import gathered
 from reaugkd.networks.weights import find_weights
 from reaugkd.recipe import Recipe
 
@@ -180,7 +181,8 @@ class ContrastiveObjective(nn.Module):
         dict
             ``loss``, a scalar.
         """
-        embeddings = self.head(teacher_hidden).float()
+        # Where several processes hold a part of the batch each, a row's partners may be another's.
+        embeddings, labels = gathered(self.head(teacher_hidden).float()), gathered(labels)
         # Similarities over a small τ need more digits than bfloat16 has.
         with torch.autocast(embeddings.device.type, enabled=False):
             return {"loss": supervised_contrastive_loss(embeddings, labels, self.temperature)}

@@ -213,6 +213,11 @@ def collate(rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase) -> d
     return {**tokens, **default_data_collator(others)}
 
 
+def processes_of_training() -> PartialState:
+    """Return which of the processes of ``accelerate launch`` this is; on CPUs too, where accelerate has to be told."""
+    return PartialState(cpu=not torch.accelerator.is_available())
+
+
 def computes_bf16() -> bool:
     """Return whether this machine computes in bfloat16, instead of emulating it slowly."""
     if torch.cuda.is_available():
@@ -356,7 +361,7 @@ def working_folder(folder: Path, *stages: str) -> Iterator[list[Path]]:
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     if folder.is_file() or not all(name.startswith((TEACHER_STAGES, STUDENT_STAGES)) for name in names):
         raise ReAugKDError(f"The folder {str(folder)!r} is needed for unfinished work but holds other things; move it.")
-    processes = PartialState()
+    processes = processes_of_training()
     processes.wait_for_everyone()
     paths = [folder / name for name in stages]
     with _alone(folder) if processes.is_main_process else nullcontext(), explain_disk_errors(folder):

@@ -1,5 +1,9 @@
 """Each loss against NumPy float64, and its gradient against its slope."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -84,3 +88,21 @@ def test_one_changed_teacher_embedding_changes_the_relational_loss(arrays, name)
     before = relational_loss(*tensors(arrays, "x", "z", "memory")).item()
     arrays[name][2] = unit(arrays[name][2] + 0.3)
     assert abs(relational_loss(*tensors(arrays, "x", "z", "memory")).item() - before) > 1e-3
+
+
+@pytest.mark.slow  # three processes import torch and accelerate
+def test_two_processes_have_the_loss_and_the_gradients_of_one(tmp_path):
+    script, found = Path(__file__).with_name("gradients.py"), {}
+    launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes=2", "--num_machines=1"]
+    launch += ["--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0"]
+    for processes, launched in ((1, []), (2, launch)):
+        path = tmp_path / f"{processes}.pt"
+        subprocess.run([sys.executable, *launched, str(script), str(path)], check=True, capture_output=True)
+        found[processes] = torch.load(path)
+        assert found[processes].pop("processes") == processes
+    assert found[1].keys() == {"batch", "memory", "contrastive"}
+    for name, (loss, gradients) in found[1].items():
+        torch.testing.assert_close(found[2][name][0], loss)
+        for one, two in zip(gradients, found[2][name][1], strict=True):
+            assert one.abs().max() > 0.01
+            torch.testing.assert_close(two, one, atol=1e-5, rtol=1e-5)
