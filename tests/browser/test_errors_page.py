@@ -198,15 +198,16 @@ def test_rows_that_are_selected_on_the_maps_are_test_rows_and_the_address_reopen
     expect(page.locator("#errors-summary")).to_contain_text("percent of 36 rows (95 %")
 
 
-@pytest.fixture
-def beside(serve, tmp_path, forgetful, toy_model_folder):
+@pytest.fixture(scope="module")
+def beside(serve, tmp_path_factory, forgetful, toy_model_folder):
     """The address of a page whose menu has the forgetful model, one of six test rows, and a damaged one."""
+    folder = tmp_path_factory.mktemp("beside")
     rows = forgetful.evaluation_rows
     few = rows[(rows["split"] != "test") | (rows.groupby("split").cumcount() < 6)]
-    replace(forgetful, evaluation_rows=few).save_pretrained(tmp_path / "few")
-    shutil.copytree(toy_model_folder, tmp_path / "damaged")
-    (tmp_path / "damaged" / "maps.parquet").write_bytes(b"nothing")
-    job = ModelJob(str(tmp_path / "forgetful"))
+    replace(forgetful, evaluation_rows=few).save_pretrained(folder / "few")
+    shutil.copytree(toy_model_folder, folder / "damaged")
+    (folder / "damaged" / "maps.parquet").write_bytes(b"nothing")
+    job = ModelJob(str(folder / "forgetful"))
     job.model = forgetful
     return serve(job)
 

@@ -190,7 +190,7 @@ def test_a_memory_is_relabelled_and_added_to_tried_out_undone_and_saved_as_a_new
     expect(page.locator("#pending li")).to_have_count(2)
 
 
-def test_any_pending_edit_can_be_dropped_and_the_file_holds_the_others(page, forgetful, tmp_path):
+def test_a_table_is_added_and_any_pending_edit_can_be_dropped_and_the_file_holds_the_others(page, forgetful, tmp_path):
     for text in ("iron in the rain", "plum and pear", "fog over iron"):
         add(page, text)
     page.locator("[data-drop='1']").click()
@@ -198,17 +198,13 @@ def test_any_pending_edit_can_be_dropped_and_the_file_holds_the_others(page, for
     patch = read_patch(downloaded(page, "save-patch", tmp_path))
     assert [edit.text for edit in patch] == ["iron in the rain", "fog over iron"]
     assert len(apply_patch(forgetful, patch).memory) == len(forgetful.memory) + 2
-
-
-def test_a_table_of_memories_is_added_and_a_label_that_is_new_is_a_new_class(page, tmp_path):
     file = tmp_path / "more.csv"
     file.write_text("text,label\nthe gadget hums,gadget\na plum in the fog,fruit\n", encoding="utf-8")
-    form(page, "A text of yours")
     with page.expect_file_chooser() as chooser:
         page.locator("#add-csv").click()
     chooser.value.set_files(file)
-    expect(page.locator("#pending li").first).to_contain_text("add as gadget (a new class) “the gadget hums”")
-    expect(page.locator("#pending li")).to_have_count(2)
+    expect(page.locator("#pending li").nth(2)).to_contain_text("add as gadget (a new class) “the gadget hums”")
+    expect(page.locator("#pending li")).to_have_count(4)
     page.locator("#try").click()
     expect(page.locator("#patch-effect")).to_contain_text("the edits fix")
     page.locator("#version input, #version textarea").fill("more")
@@ -234,15 +230,6 @@ def test_what_was_tried_out_goes_when_the_pool_is_to_be_fitted_again_and_is_trie
         said = f"the edits fix {effect.get('fixed', 0)} and break {effect.get('broken', 0)}"
         expect(page.locator("#patch-effect [role=status][data-stays]")).to_contain_text(said)
         page.locator("#refit input").click()
-
-
-def test_memories_that_are_selected_on_the_maps_are_listed(page, forgetful):
-    expect(page.locator(MAPS)).to_have_attribute("data-points", "127")
-    page.locator("#most-moved").click()
-    expect(page.locator("#memory-chosen")).to_contain_text("20 rows: all, selected on the maps")
-    page.locator(".map-clear").click()
-    expect(page.locator("#memory-chosen")).to_contain_text("rows: label looks wrong")
-    expect(page.locator("#memory-chosen")).not_to_contain_text("selected")
 
 
 def test_pending_edits_survive_a_reload_and_a_server_that_forgot_the_page_and_can_be_saved(
@@ -277,7 +264,7 @@ def test_pending_edits_survive_a_reload_and_a_server_that_forgot_the_page_and_ca
         expect(page.locator("#pending li")).to_have_count(count)
 
 
-def test_a_choice_made_after_a_selection_reopens_by_its_link(page, open_page):
+def test_memories_that_are_selected_on_the_maps_are_listed_and_a_link_reopens_them(page, open_page):
     expect(page.locator(MAPS)).to_have_attribute("data-points", "127")
     page.locator("#most-moved").click()
     expect(page.locator("#memory-chosen")).to_contain_text("20 rows: all, selected on the maps")
@@ -288,6 +275,9 @@ def test_a_choice_made_after_a_selection_reopens_by_its_link(page, open_page):
     expect(again.locator("#map-selected")).to_contain_text("20 selected")
     expect(again.locator("#memory-chosen")).to_contain_text("rows: label looks wrong, selected on the maps")
     expect(again.locator('#show input[value="label looks wrong"]')).to_be_checked()
+    again.locator(".map-clear").click()
+    expect(again.locator("#memory-chosen")).to_contain_text("rows: label looks wrong")
+    expect(again.locator("#memory-chosen")).not_to_contain_text("selected")
 
 
 def test_the_list_and_all_that_edits_a_row_stand_above_the_fold_of_a_laptop(open_page, serve_model, forgetful):

@@ -55,17 +55,31 @@ def teach(task):
 @pytest.fixture
 def trainings(monkeypatch):
     """Task, soft labels, hidden states and recipe of every student that is trained."""
-    seen, original = [], scenarios.trained
-    monkeypatch.setattr(scenarios, "trained", lambda *given: seen.append(given) or original(*given))
+    return recorded(monkeypatch, "trained")
+
+
+def recorded(patch, name):
+    """Record what a function of the scenarios is given, in the order of the calls."""
+    seen, original = [], getattr(scenarios, name)
+    patch.setattr(scenarios, name, lambda *given: seen.append(given) or original(*given))
     return seen
+
+
+@pytest.fixture(scope="module")
+def with_new_class(task, recipe):
+    """The scenario of one new class, run once: its rows, the trainings and the answers."""
+    with pytest.MonkeyPatch.context() as patch:
+        trainings, answers = recorded(patch, "trained"), recorded(patch, "answer")
+        return list(new_classes(task, teach, recipe, left_out=1)), trainings, answers
 
 
 def by_way(rows):
     return {(row["way"], row.get("rows_a_class")): row for row in rows}
 
 
-def test_a_new_class_is_learnt_by_the_memory_and_the_old_ones_stay(task, recipe, trainings):
-    rows = by_way(new_classes(task, teach, recipe, left_out=1))
+def test_a_new_class_is_learnt_by_the_memory_and_the_old_ones_stay(task, with_new_class):
+    rows, trainings, _ = with_new_class
+    rows = by_way(rows)
     assert {way for way, _ in rows} == {*(f"memory, {way}" for way in WAYS), "plain kNN, untuned", "retrained"}
     assert {rows[f"memory, {way}", 0]["new"] for way in WAYS} == {0}
     for way in WAYS[1:]:
@@ -83,16 +97,10 @@ def test_a_new_class_is_learnt_by_the_memory_and_the_old_ones_stay(task, recipe,
     assert [np.bincount(student.labels("train")).tolist() for student in again] == [[40, 40, 5], [40, 40, 20], [40] * 3]
 
 
-def test_plain_knn_is_a_brute_force_search_by_the_untuned_encoders_last_layer(task, recipe, monkeypatch):
-    memories, original = [], scenarios.answer
-
-    def spy(encoded, memory, pool):
-        memories.append((encoded, memory, pool))
-        return original(encoded, memory, pool)
-
-    monkeypatch.setattr(scenarios, "answer", spy)
-    found = [row for row in new_classes(task, teach, recipe, left_out=1) if row["way"] == "plain kNN, untuned"]
-    plain = [given for given in memories if given[2].kind == "linear"]
+def test_plain_knn_is_a_brute_force_search_by_the_untuned_encoders_last_layer(task, recipe, with_new_class):
+    rows, _, answers = with_new_class
+    found = [row for row in rows if row["way"] == "plain kNN, untuned"]
+    plain = [given for given in answers if given[2].kind == "linear"]
     assert [row["rows_a_class"] for row in found] == [5, 20, 40]
     for row, (_, memory, pool) in zip(found, plain, strict=True):
         encoder = UntunedEncoder.of(recipe.encoder_key, memory.rows["text"].tolist(), max_length=16)
@@ -167,10 +175,27 @@ def half_labelled(task):
     return whole, np.asarray(labels)
 
 
-def test_unlabelled_text_teaches_the_student_or_fills_the_memory_alone(half_labelled, recipe, trainings):
+@pytest.fixture(scope="module")
+def with_unlabelled_text(half_labelled, recipe):
+    """The scenario of unlabelled text, run once: rows, teacher, trainings, answers, choices, and steps of students."""
     task, labels = half_labelled
-    outputs = says_gold(task, {"unlabelled": labels})
-    rows = list(unlabelled_text(task, lambda _: outputs, recipe))
+    outputs, steps, fit = says_gold(task, {"unlabelled": labels}), [], Student.fit
+
+    def counted(*given, on_progress):
+        done = []
+        student = fit(*given, on_progress=lambda progress: done.append(progress.step))
+        steps.append(max(done))
+        return student
+
+    with pytest.MonkeyPatch.context() as patch:
+        seen = {name: recorded(patch, name) for name in ("trained", "answer", "choose_pool")}
+        patch.setattr(Student, "fit", counted)
+        rows = list(unlabelled_text(task, lambda _: outputs, recipe))
+    return SimpleNamespace(rows=rows, outputs=outputs, steps=steps, **seen)
+
+
+def test_unlabelled_text_teaches_the_student_or_fills_the_memory_alone(half_labelled, recipe, with_unlabelled_text):
+    (task, _), rows, outputs = half_labelled, with_unlabelled_text.rows, with_unlabelled_text.outputs
     assert [row["way"] for row in rows] == [
         *("student without", "memory without", "memory without, grown"),
         *("student without, equal steps", "memory without, equal steps"),
@@ -178,8 +203,8 @@ def test_unlabelled_text_teaches_the_student_or_fills_the_memory_alone(half_labe
     ]
     assert all(is_share_of_test_rows(row["all"]) and row["seconds"] > 0 for row in rows)
     assert {row["rows_a_class"] for row in rows} == {None}
-    assert ["unlabelled" in given[0].rows for given in trainings] == [False, False, True]
-    for given in trainings:
+    assert ["unlabelled" in given[0].rows for given in with_unlabelled_text.trained] == [False, False, True]
+    for given in with_unlabelled_text.trained:
         hidden, soft_labels = outputs.of(*given[0].taught_splits)
         np.testing.assert_array_equal(given[1], soft_labels)
         np.testing.assert_array_equal(given[2], hidden)
@@ -189,13 +214,10 @@ def test_unlabelled_text_teaches_the_student_or_fills_the_memory_alone(half_labe
 
 
 def test_the_memory_of_unlabelled_text_holds_it_by_the_teachers_word_and_the_pool_is_chosen_on_validation_rows(
-    half_labelled, recipe, monkeypatch
+    half_labelled, with_unlabelled_text
 ):
     task, labels = half_labelled
-    asked, chosen, originals = [], [], (scenarios.answer, scenarios.choose_pool)
-    monkeypatch.setattr(scenarios, "answer", lambda *given: asked.append(given) or originals[0](*given))
-    monkeypatch.setattr(scenarios, "choose_pool", lambda *given: chosen.append(given) or originals[1](*given))
-    list(unlabelled_text(task, lambda task: says_gold(task, {"unlabelled": labels}), replace(recipe, epochs=1)))
+    asked, chosen = with_unlabelled_text.answer, with_unlabelled_text.choose_pool
     sizes = [60, 60 + len(labels), 60, 60 + len(labels)]
     assert [len(memory) for _, memory, _ in asked] == [len(memory) for _, _, memory, _ in chosen] == sizes
     assert asked[1][1].labels.tolist() == [*task.labels("train"), *labels]
@@ -205,19 +227,8 @@ def test_the_memory_of_unlabelled_text_holds_it_by_the_teachers_word_and_the_poo
     assert all(encoded.texts == task.texts("test") for encoded, _, _ in asked)
 
 
-def test_with_equal_steps_both_students_take_as_many(half_labelled, recipe, monkeypatch):
-    task, labels = half_labelled
-    steps, original = [], Student.fit
-
-    def counted(*given, on_progress):
-        done = []
-        student = original(*given, on_progress=lambda progress: done.append(progress.step))
-        steps.append(max(done))
-        return student
-
-    monkeypatch.setattr(Student, "fit", counted)
-    list(unlabelled_text(task, lambda task: says_gold(task, {"unlabelled": labels}), recipe))
-    without, equal, with_text = steps
+def test_with_equal_steps_both_students_take_as_many(half_labelled, recipe, with_unlabelled_text):
+    (_, labels), (without, equal, with_text) = half_labelled, with_unlabelled_text.steps
     an_epoch = ceil(60 / recipe.student_training.batch_size)
     assert with_text == 4 * ceil((60 + len(labels)) / recipe.student_training.batch_size)
     assert abs(equal - with_text) <= an_epoch
