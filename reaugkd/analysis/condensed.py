@@ -1,8 +1,10 @@
 """A model whose memory takes a part of the bytes: which entries stay is chosen on held-out rows."""
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +18,10 @@ from reaugkd.errors import ReAugKDError, require
 from reaugkd.measures.calibration import at_temperature
 from reaugkd.measures.metrics import METRICS, log_loss
 from reaugkd.method.answers import EncodedTexts, answer
-from reaugkd.method.choice import too_few_rows
-from reaugkd.method.condensation import METHODS, STANDS_FOR, condense_memory, part_of
+from reaugkd.method.choice import PoolChoice, standard_errors_gained, too_few_rows
+from reaugkd.method.condensation import METHODS, STANDS_FOR, condense_memory
 from reaugkd.method.keys import ALIGNED, TEXT, AlignedKey, Key, merged
 from reaugkd.method.memory import Memory
-from reaugkd.method.pool import Pool
 from reaugkd.method.text_key import TextKey
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.folder import memory_bytes
@@ -32,6 +33,7 @@ SHARES = (1 / 4, 1 / 16, 1 / 64)
 OF_ENTRIES = 1 / 4  # of the bytes, where they are too few for the text key and all else
 SIZES = (0.0, 0.5, 1.0)  # from one entry a class to as many as fit, as powers of how many times more these are
 MEASURED = 1_000  # entries, by which it is estimated how many fit
+STEPS = (127, 31, 15)  # of the text key's ridge: as many as leave room for all of its texts
 FEWEST_TEXTS = 20  # of the text key: folds of four
 HEADING = "## Condensed after training"
 ALL, ALONE = "all memories", "student alone"
@@ -87,8 +89,9 @@ def condense(
 
     All that a memory takes on disk is counted: texts, keys, soft labels, and the text key's ridge, which is written as
     its texts (:class:`reaugkd.method.dual_ridge.DualRidge`). Numbers become float16, and z is left out: the aligned
-    key gives nearly all of it back. By each method many and few entries are tried, each with a pool of its own; the
-    lowest log loss decides.
+    key gives nearly all of it back. By each method many and few entries are tried, each with a pool of its own. Of
+    those whose log loss lies within a standard error of the lowest, the one with the most entries is taken: it changes
+    the least.
 
     Parameters
     ----------
@@ -129,7 +132,7 @@ def condense(
         raise ReAugKDError(f"The memory takes {trials.whole_bytes:,} bytes; ask for fewer.")
     methods = [method] if method else [name for name in METHODS if name != "random"]
     tried = [trials.tried(budget, one, size) for one in methods for size in SIZES]
-    chosen = min(tried, key=lambda one: one.row["log_loss"])
+    chosen = _as_good_with_most_entries(tried, trials.labels)
     for share in SHARES:
         with suppress(ReAugKDError):  # where the curve ends before
             if abs(share - budget / trials.whole_bytes) > 0.01 * share:
@@ -150,6 +153,7 @@ class _Keyed:
     keys: dict[str, Key]
     memory: Memory
     apart: Memory
+    apart_key: TextKey
     encoded: EncodedTexts  # the validation rows, with queries by the key that is apart
     key_texts: int
     key_bytes: int
@@ -161,7 +165,7 @@ class _Trial:
 
     keyed: _Keyed
     memory: Memory
-    pool: Pool
+    choice: PoolChoice
     size: float
     row: dict[str, Any]
 
@@ -179,36 +183,45 @@ class _Trials:
         self.whole_bytes = memory_bytes(model.memory, model.keys)
         self.taught = np.flatnonzero(taught_rows(model.memory))
         self.siblings = have_siblings(model.memory.texts, self.encoded.texts)
-        self._keyed: dict[int, _Keyed] = {}
-        whole = self.keyed(len(self.taught))
-        choice, labels = choose_known(whole.encoded, whole.apart)
+        self._keyed: dict[tuple[int, int], _Keyed] = {}
+        whole = self.keyed(len(self.taught), STEPS[0])
+        choice, self.labels = choose_known(whole.encoded, whole.apart)
         self.answers = answer(whole.encoded, whole.apart, choice.pool)
         asked = self.encoded.student_probabilities[self.answers.labels < self.encoded.known]
         student = at_temperature(asked, choice.pool.student_temperature)
         size = {"entries": len(model.memory), "key_texts": len(self.taught), "bytes": self.whole_bytes, "share": 1.0}
         self.alone = {"method": ALONE, "entries": 0, "key_texts": 0, "bytes": 0, "share": 0.0}
-        self.alone |= self._scores(labels, student)
-        self.all = {"method": ALL, **size, **self._scores(labels, choice.unseen)}
+        self.alone |= self._scores(student)
+        self.all = {"method": ALL, **size, **self._scores(choice.unseen)}
 
-    def _scores(self, labels: Labels, said: NDArray[np.float64]) -> dict[str, float]:
-        score = METRICS[self.model.settings.metric](labels, said.argmax(axis=1))
-        return {"score": score, "log_loss": log_loss(labels, said)}
+    def _scores(self, said: NDArray[np.float64]) -> dict[str, float]:
+        score = METRICS[self.model.settings.metric](self.labels, said.argmax(axis=1))
+        return {"score": score, "log_loss": log_loss(self.labels, said)}
 
-    def keyed(self, count: int) -> _Keyed:
-        """Key the whole memory by a text key of so many texts."""
-        if count not in self._keyed:
-            model, drawn = self.model, np.zeros(len(self.model.memory), dtype=bool)
-            drawn[np.random.default_rng(0).permutation(self.taught)[:count]] = True
-            axes = model.keys[ALIGNED].axes.astype(np.float16).astype(np.float32)  # type: ignore[attr-defined]
-            key, memory = _with_text_key(model, drawn)
-            fitted = drawn & ~self.siblings
-            apart_key, apart = _with_text_key(model, fitted if fitted.sum() >= FEWEST_TEXTS else drawn)
-            queries = {**self.encoded.queries, TEXT: apart_key.embed(self.encoded.texts)}
-            keys = {**model.keys, ALIGNED: AlignedKey(axes), TEXT: key}
-            one = part_of(memory, np.arange(1))
-            size = memory_bytes(one, {TEXT: key}) - memory_bytes(one, {})
-            self._keyed[count] = _Keyed(keys, memory, apart, replace(self.encoded, queries=queries), count, size)
-        return self._keyed[count]
+    def keyed(self, count: int, steps: int) -> _Keyed:
+        """Key the whole memory by a text key of so many texts, whose ridge has so many steps."""
+        if (count, steps) not in self._keyed:
+            self._keyed[count, steps] = self._with_keys(count) if steps == STEPS[0] else self._coarser(count, steps)
+        return self._keyed[count, steps]
+
+    def _with_keys(self, count: int) -> _Keyed:
+        model, drawn = self.model, np.zeros(len(self.model.memory), dtype=bool)
+        drawn[np.random.default_rng(0).permutation(self.taught)[:count]] = True
+        axes = model.keys[ALIGNED].axes.astype(np.float16).astype(np.float32)  # type: ignore[attr-defined]
+        key, memory = _with_text_key(model, drawn)
+        fitted = drawn & ~self.siblings
+        apart_key, apart = _with_text_key(model, fitted if fitted.sum() >= FEWEST_TEXTS else drawn)
+        keys = {**model.keys, ALIGNED: AlignedKey(axes), TEXT: key}
+        return _Keyed(keys, memory, apart, apart_key, self._queried(apart_key), count, _key_bytes(key))
+
+    def _coarser(self, count: int, steps: int) -> _Keyed:
+        fine = self.keyed(count, STEPS[0])
+        key, apart = (one.coarser(steps) for one in (fine.keys[TEXT], fine.apart_key))  # type: ignore[attr-defined]
+        encoded, keys = self._queried(apart), {**fine.keys, TEXT: key}
+        return replace(fine, keys=keys, apart_key=apart, encoded=encoded, key_bytes=_key_bytes(key))
+
+    def _queried(self, key: TextKey) -> EncodedTexts:
+        return replace(self.encoded, queries={**self.encoded.queries, TEXT: key.embed(self.encoded.texts)})
 
     def tried(self, most_bytes: int, method: str, size: float) -> _Trial:
         """Condense to so many bytes, and choose the pool again."""
@@ -218,40 +231,54 @@ class _Trials:
             if entries > len(memory.classes):
                 entries = int(0.95 * entries)
             else:
-                keyed = self.keyed(self._enough_texts(0.95 * keyed.key_texts))
+                keyed = self._of_texts(0.95 * keyed.key_texts)
             memory = self._condensed(keyed.memory, entries, method)
-        choice, labels = choose_known(keyed.encoded, self._condensed(keyed.apart, entries, method))
+        choice, _ = choose_known(keyed.encoded, self._condensed(keyed.apart, entries, method))
         row = {"method": method, "entries": len(memory), "key_texts": keyed.key_texts, "bytes": taken}
-        row |= {"share": taken / self.whole_bytes, **self._scores(labels, choice.unseen)}
+        row |= {"share": taken / self.whole_bytes, **self._scores(choice.unseen)}
         self.say(f"{method}, {len(memory):,} entries, {taken:,} bytes: log loss {row['log_loss']:.4f}")
-        return _Trial(keyed, memory, choice.pool, size, row)
+        return _Trial(keyed, memory, choice, size, row)
 
     def _fitting(self, most_bytes: int, size: float) -> tuple[_Keyed, int]:
-        """Return about as many texts of the text key as there is room for, and so many entries as the size says."""
-        whole, classes = self.keyed(len(self.taught)), len(self.model.memory.classes)
+        """Return a text key for which there is room, and so many entries as the size says."""
+        classes, whole = len(self.model.memory.classes), self.keyed(len(self.taught), STEPS[0])
         others = {name: key for name, key in whole.keys.items() if name != TEXT}
         some = min(len(whole.memory), classes + MEASURED)
         few, many = (memory_bytes(self._condensed(whole.memory, count, "random"), others) for count in (classes, some))
         of_entry = (many - few) / max(1, some - classes)
-        is_room = whole.key_bytes + few <= most_bytes
-        room = most_bytes - whole.key_bytes if is_room else OF_ENTRIES * most_bytes
+        every = (self.keyed(len(self.taught), steps) for steps in STEPS)
+        fitting = next((keyed for keyed in every if keyed.key_bytes + few <= most_bytes), None)
+        room = OF_ENTRIES * most_bytes if fitting is None else most_bytes - fitting.key_bytes
         most = int(np.clip(classes + (room - few) / max(1, of_entry), classes, len(whole.memory)))
-        entries = round(classes * (most / classes) ** size)
-        if is_room:
-            return whole, entries
-        left = most_bytes - few - (most - classes) * of_entry
-        return self.keyed(self._enough_texts(len(self.taught) * left / whole.key_bytes)), entries
+        if fitting is None:
+            left = most_bytes - few - (most - classes) * of_entry
+            coarsest = self.keyed(len(self.taught), STEPS[-1])
+            fitting = self._of_texts(len(self.taught) * left / coarsest.key_bytes)
+        return fitting, round(classes * (most / classes) ** size)
 
-    def _enough_texts(self, count: float) -> int:
+    def _of_texts(self, count: float) -> _Keyed:
         if count < FEWEST_TEXTS:
             raise ReAugKDError(
                 f"The memory of {self.whole_bytes:,} bytes cannot be made so small: the text key needs "
                 f"{FEWEST_TEXTS} texts, and each class an entry; keep more."
             )
-        return int(count)
+        return self.keyed(int(count), STEPS[-1])
 
     def _condensed(self, memory: Memory, entries: int, method: str) -> Memory:
         return condense_memory(memory, entries, method, self.answers, self.encoded.known)
+
+
+def _as_good_with_most_entries(tried: Sequence[_Trial], labels: Labels) -> _Trial:
+    lowest = min(tried, key=lambda one: one.row["log_loss"])
+    best = lowest.choice.unseen
+    as_good = [one for one in tried if standard_errors_gained(one.choice.unseen, best, labels) <= 1.0]
+    return max(as_good, key=lambda one: (one.row["entries"], -one.row["log_loss"]))
+
+
+def _key_bytes(key: TextKey) -> int:
+    with tempfile.TemporaryDirectory() as scratch:
+        key.save(scratch)
+        return sum(path.stat().st_size for path in Path(scratch).iterdir())
 
 
 def _with_text_key(model: ReAugKDClassifier, fitted: NDArray[np.bool_]) -> tuple[TextKey, Memory]:
@@ -286,4 +313,4 @@ def _shipped(model: ReAugKDClassifier, chosen: _Trial, whole_bytes: int) -> ReAu
         metrics=model.metrics | {"condensed": {**row, "whole_bytes": whole_bytes, "memories": len(model.memory)}},
         card=f"{card}{HEADING}\n\n{said}\n{''.join(edits)}",
     )
-    return with_pool(condensed, chosen.pool)
+    return with_pool(condensed, chosen.choice.pool)

@@ -113,7 +113,7 @@ def choose_weights(
     for name in sorted(experts, key=lambda name: alone[name]):
         with_it = joined | {name: experts[name]}
         answers = _by_other_folds(student, with_it, labels)
-        if _gains(unseen, answers, labels) > JOINS:
+        if standard_errors_gained(unseen, answers, labels) > JOINS:
             joined, unseen = with_it, answers
     fitted = dict(zip([STUDENT, *joined], fit_weights(student, joined, labels).tolist(), strict=True))
     return {name: fitted.get(name, 0.0) for name in (STUDENT, *experts)}, unseen
@@ -250,10 +250,12 @@ def best_settings(
         if before is None or log_loss(labels, one.unseen) < log_loss(labels, before.unseen):
             best[settings.k] = one
     lowest = min(best.values(), key=lambda one: log_loss(labels, one.unseen))
-    return next(one for one in reversed(best.values()) if _gains(one.unseen, lowest.unseen, labels) <= 1.0)
+    return next(
+        one for one in reversed(best.values()) if standard_errors_gained(one.unseen, lowest.unseen, labels) <= 1.0
+    )
 
 
-def _gains(answers: NDArray[np.float64], others: NDArray[np.float64], labels: Labels) -> float:
+def standard_errors_gained(answers: NDArray[np.float64], others: NDArray[np.float64], labels: Labels) -> float:
     """Return by how many standard errors of the paired difference the log loss of others is lower."""
     rows = np.arange(len(labels))
     gained = clipped_log(others[rows, labels]) - clipped_log(answers[rows, labels])

@@ -1,7 +1,7 @@
 """The text key: n-grams of the student's subwords, drawn by a ridge to where the teacher puts the text."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -338,6 +338,13 @@ class TextKey:
         starts = np.flatnonzero(np.diff(rows, prepend=-1))
         drawn[rows[starts]] += np.add.reduceat(values[:, None] * self.weight[columns], starts)
         return _with_spread(drawn, self.spread)
+
+    def coarser(self, levels: int) -> "TextKey":
+        """Return a key that is written as texts by fewer steps, see :meth:`DualRidge.coarser`."""
+        assert self.in_texts is not None
+        ridge = self.in_texts.coarser(levels)
+        weight = ridge.weight(self.ngrams.matrix(self.tokenizer, ridge.texts))
+        return replace(self, weight=weight, in_texts=ridge)
 
     def save(self, folder: str | Path) -> None:
         """Write ``text.safetensors``; the weights lose digits that do not count (float16)."""

@@ -27,6 +27,16 @@ def test_the_weights_are_those_of_a_ridge_in_closed_form_up_to_half_a_step():
     np.testing.assert_allclose(found, features.T @ (dual.parts * dual.step), rtol=1e-4, atol=1e-4)
 
 
+def test_fewer_steps_are_coarser_and_pack_into_fewer_bytes():
+    residual = np.random.default_rng(0).normal(size=(400, 5))
+    fine = DualRidge.of([""] * 400, residual, 0.1)
+    coarse = fine.coarser(15)
+    assert np.abs(coarse.parts).max(axis=0).tolist() == [15] * 5
+    np.testing.assert_allclose(coarse.parts * coarse.step, residual / 0.1, atol=0.51 * float(coarse.step.max()) + 0.2)
+    sizes = [len(ridge.packed()["packed_parts"]) for ridge in (fine, coarse)]
+    assert sizes[1] < 0.7 * sizes[0]
+
+
 @pytest.mark.parametrize("texts", [["a\nb", "ü", ""], PAIRS])
 def test_texts_and_parts_come_back_as_they_were(texts):
     dual = DualRidge.of(texts, np.random.default_rng(0).normal(size=(len(texts), 5)), 0.1)
