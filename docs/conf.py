@@ -77,6 +77,7 @@ The shipped task <reaugkd/tasks/shoptalk/README>
 :caption: Measured
 
 results/README
+docs/bench
 All tables of the study <results/tables>
 Tables of the scenarios <results/scenarios/tables>
 Tables of the cost <results/cost/tables>

@@ -175,23 +175,12 @@ def by_programs(address, texts, count, seconds, say):
     )
 
 
-def main():
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model")
-    parser.add_argument("--rows", type=int, default=10_000)
-    parser.add_argument("--users", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=60)
-    chosen = parser.parse_args()
-
-    def say(sentence):
-        sys.stdout.write(sentence + "\n")
-        sys.stdout.flush()
-
+def measure(folder, *, rows=10_000, users=20, seconds=60, say=print):
+    """Measure, and say each figure in a sentence."""
     with tempfile.TemporaryDirectory() as scratch:
-        model = ReAugKDClassifier.from_pretrained(chosen.model)
+        model = ReAugKDClassifier.from_pretrained(folder)
         texts = model.evaluation_rows["text"].head(200).tolist()
-        large = grown(model, chosen.rows)
+        large = grown(model, rows)
         say(f"explain in Python, without the app: {percentiles(explained(large, texts[:50]))}")
         large.save_pretrained(Path(scratch) / "grown")
         command = [sys.executable, str(APP), "--model", str(Path(scratch) / "grown"), "--port", str(PORT)]
@@ -205,9 +194,25 @@ def main():
                     address = server.stdout.readline().split()[1]
                     in_browser(browser, address, start, say)
                     browser.close()
-                    by_programs(address, texts, chosen.users, chosen.seconds, say)
+                    by_programs(address, texts, users, seconds, say)
                 finally:
                     server.terminate()
+
+
+def main():
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model")
+    parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--users", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=60)
+    chosen = parser.parse_args()
+
+    def say(sentence):
+        sys.stdout.write(sentence + "\n")
+        sys.stdout.flush()
+
+    measure(chosen.model, rows=chosen.rows, users=chosen.users, seconds=chosen.seconds, say=say)
 
 
 if __name__ == "__main__":

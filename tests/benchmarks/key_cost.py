@@ -6,26 +6,15 @@ and by how much the keys, their search and the pool lengthen an answer.
 """
 
 import argparse
-import time
 from dataclasses import replace
 
 import numpy as np
 import torch
 from app_speed import grown
+from timing import in_turn
 
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.texts import texts_of
-
-
-def in_turn(ways, batches):
-    """Return the median seconds of each way to answer, over batches that all ways answer one after the other."""
-    times = {name: [] for name in ways}
-    for batch in batches:
-        for name, answer in ways.items():
-            start = time.perf_counter()
-            answer(batch)
-            times[name].append(time.perf_counter() - start)
-    return {name: float(np.median(spent)) for name, spent in times.items()}
 
 
 def main():
@@ -51,7 +40,7 @@ def main():
     for size, rounds in ((1, asked.rounds), (64, max(10, asked.rounds // 10))):
         batches = [[texts[row] for row in random.integers(len(texts), size=size)] for _ in range(rounds)]
         in_turn(ways, batches[:5])  # the index is built, and all is warm
-        spent = in_turn(ways, batches)
+        spent = {name: np.median(every) for name, every in in_turn(ways, batches).items()}
         more = spent["with memory"] / spent["student"] - 1
         figures = ", ".join(f"{name} {1_000 * seconds:.2f} ms" for name, seconds in spent.items())
         print(f"{size} texts, {asked.rows:,} memories: {figures}: {100 * more:+.1f} %")  # noqa: T201
