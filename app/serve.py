@@ -26,8 +26,10 @@ LOOKS: dict[str, Any] = {
         text_size=gr.themes.Size("12px", "13px", "14px", "15px", "16px", "22px", "26px"),
         font=("system-ui", "sans-serif"),
         font_mono=("ui-monospace", "monospace"),
-    ).set(  # Gradio's own grey is too light on white to read, and its blue under white
+    ).set(  # Gradio's own grey is too light on white to read, its blue under white, and what is not ticked in the dark
         body_text_color_subdued="*neutral_500",
+        checkbox_border_color="*neutral_400",
+        checkbox_border_color_dark="*neutral_500",
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
     ),

@@ -12,7 +12,7 @@ import reaugkd as rk
 from reaugkd.method.pool import DECIDE_ABOUT_NEW
 from reaugkd.plots.charts import VOICE_COLOURS
 
-from ..rendering import fill_file, render
+from ..rendering import fill_file
 from .neighbour_table import NO_WEIGHT, signed, what_it_adds
 
 SHOWN_CLASSES = 8
@@ -81,11 +81,6 @@ def bars_of(
         "pair": f"{explanation.label} against {explanation.runner_up}",
         **_total(explanation, parts),
     }
-
-
-def answer_bars(explanation: "rk.Explanation", teacher: NDArray[np.floating] | None = None) -> str:
-    """Draw :func:`bars_of` an answer alone, as HTML."""
-    return render("answer_bars", **bars_of(explanation, teacher))
 
 
 def _parts(explanation: "rk.Explanation") -> list[Part]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Row = Mapping[Any, Any] | pd.Series[Any]
 
 MAX_ROWS = 500
-TEXTS = ("text", "text_pair", "other_text", "other_text_pair")
+TEXTS = ("text", "text_pair", "other_text", "other_text_pair", "reason")
 UNSORTED = ("", True)
 
 

@@ -29,7 +29,7 @@ const STEPS = {
   compare: [
     ['The two sides', '#compare-first, #compare-second, #compare-text'], ['The first answer', '#compare-first-answer'],
     ['The second answer', '#compare-second-answer'], ['Both', '#compare-first-answer, #compare-second-answer, #compare-verdict'],
-    ['Who is right where', '#compare-summary, #compare-outcomes'], ['Several models', '#compare-measure, #compare-measured'], ['The rows', '#compare-chosen, #compare-rows'], MAP,
+    ['Who is right where', '#compare-summary, #compare-outcomes'], ['Several models', '#compare-models, #compare-measure, #compare-measured'], ['The rows', '#compare-chosen, #compare-rows'], MAP,
   ],
   train: [
     ['What it learns from', '#train-source, #train-about, #train-preview'],
@@ -92,6 +92,7 @@ function letter() {
       for (const axis in figure.layout) if (/^[xy]axis/.test(axis)) fonts.push(`${axis}.title.font`, `${axis}.tickfont`);
       (figure.layout.annotations ?? []).forEach((_, number) => fonts.push(`annotations[${number}].font`));
       const larger = Object.fromEntries(fonts.map(font => [`${font}.size`, LETTERS]));
+      if (figure.layout.margin?.t) larger['margin.t'] = 1.6 * figure.layout.margin.t;  // two lines of a title
       if (figure.layout.legend?.y < 0) larger['legend.y'] = 1.6 * figure.layout.legend.y;  // under its axis
       window.Plotly.update(figure, {'textfont.size': LETTERS}, larger);
     } else window.Plotly.react(figure, figure.data, layouts.get(figure));

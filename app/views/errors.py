@@ -33,7 +33,6 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.method.answers import Answers
 
 MOST_CHOICES = 200  # of more values none can be chosen by
-NOT_OPENED = "<p class='empty'>Click a row: its bars and its neighbours open here.</p>"
 
 
 class ErrorsView(RowsView):
@@ -56,11 +55,13 @@ class ErrorsView(RowsView):
             self._place_figures()
             self.threshold = ThresholdForm(self)
             self.by, self.wanted = self.threshold.by, self.threshold.wanted
-            gr.Markdown("## The rows")
+            gr.Markdown("## The rows: click one to see its bars and its neighbours")
             with gr.Row():
                 with gr.Column(scale=7, min_width=320):
+                    with gr.Row():
+                        self._place_buttons()
                     self._place_rows()
-                with gr.Column(scale=5, min_width=320):
+                with gr.Column(scale=5, min_width=320, visible=False) as self.of_row:
                     self._place_opened()
         self.code = place_code("errors-code")
         self._wire()
@@ -97,18 +98,18 @@ class ErrorsView(RowsView):
                 gr.Markdown("## Does the confidence mean what it says?")
                 self.reliability = self.place_figure("reliability")
         with gr.Row(elem_id="errors-classes"):
-            with gr.Column(scale=1, min_width=320):
+            with gr.Column(scale=5, min_width=320):
                 gr.Markdown("## Which classes are taken for which")
                 self.confusion = self.place_figure("confusion")
-            with gr.Column(scale=1, min_width=320):
+            with gr.Column(scale=7, min_width=320):
                 gr.Markdown("## Who disagrees with whom")
                 self.disagreements = self.place_figure("disagreements")
 
     def _place_opened(self) -> None:
-        with gr.Row(visible=False) as self.of_row:
+        with gr.Row():
             self.ask = gr.Button("Ask it on Query", size="sm", elem_id="errors-ask", min_width=150)
             self.star = gr.Button("See its star on the maps", size="sm", elem_id="errors-star", min_width=150)
-        self.opened = gr.HTML(NOT_OPENED, elem_id="opened-row", apply_default_css=False)
+        self.opened = gr.HTML(elem_id="opened-row", apply_default_css=False)
 
     def _wire(self) -> None:
         self.figures = {called: getattr(self, called) for called in FIGURES}
@@ -203,7 +204,7 @@ class ErrorsView(RowsView):
 
     def _listed(self, shown: ErrorsPage) -> Updates:
         code = errors_code(self.menu.shown_folder(shown.name), shown.split, **shown.moved, chosen=shown.chosen)
-        closed = {self.row: None, self.opened: NOT_OPENED, self.of_row: gr.Row(visible=False)}
+        closed = {self.row: None, self.opened: "", self.of_row: gr.Column(visible=False)}
         return {**super()._listed(shown), **closed, self.code: code}
 
     @once_filled
@@ -230,7 +231,7 @@ class ErrorsView(RowsView):
         return {
             self.row: number,
             self.opened: opened,
-            self.of_row: gr.Row(visible=True),
+            self.of_row: gr.Column(visible=True),
             self.maps.map: query_message(shown.name, self.menu.get(shown.name), explanation),
         }
 

@@ -32,6 +32,11 @@ from .train_set import TrainSetForm
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.analysis.edits import Edit, Patch
 
+KEYS = (
+    "Keys: <kbd>↑</kbd> <kbd>↓</kbd> next row, <kbd>space</kbd> ticks it, <kbd>1</kbd> to <kbd>9</kbd> give the class "
+    "of that place in the menu, <kbd>Delete</kbd> removes, <kbd>u</kbd> takes the last edit back."
+)
+
 
 class MemoryView(MemoryList):
     """A page over the memory; nothing is saved before one says so."""
@@ -52,6 +57,7 @@ class MemoryView(MemoryList):
         with gr.Row(elem_id="memory-page"):
             with gr.Column(scale=8, min_width=340):
                 self._place_list()
+                gr.HTML(KEYS, elem_id="memory-keys")
             with gr.Column(scale=5, min_width=320):
                 self._place_forms()
                 self._place_pending()
@@ -67,7 +73,7 @@ class MemoryView(MemoryList):
                 self.opened = gr.HTML(NOT_OPENED, elem_id="picked-memory")
                 with gr.Row():
                     self.label = gr.Dropdown(
-                        [], label="Label", allow_custom_value=True, elem_id="new-label", min_width=130, **bare
+                        [], label="Label", allow_custom_value=True, elem_id="new-label", min_width=130, scale=2, **bare
                     )
                     self.relabel = gr.Button("Relabel", elem_id="relabel", size="sm", min_width=80)
                     self.remove = gr.Button("Remove", elem_id="remove", size="sm", min_width=80)

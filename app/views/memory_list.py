@@ -16,16 +16,11 @@ from ..listening import ALL_ROWS, Updates, listen, once_filled
 from ..menu import ModelMenu
 from ..parts.maps_panel import MapsPanel
 from ..parts.problem import problem_html
-from ..parts.row_table import listed_html, place_table, row_table
-from ..parts.save_button import SaveButton
+from ..parts.row_table import listed_html, row_table
 from ..rendering import render
 from .rows import RowsPage, RowsView
 
 NOT_LISTED = "<p class='empty'>No memory is on this list.</p>"
-KEYS = (
-    "Keys: <kbd>↑</kbd> <kbd>↓</kbd> next row, <kbd>space</kbd> ticks it, <kbd>1</kbd> to <kbd>9</kbd> give the class "
-    "of that place in the menu, <kbd>Delete</kbd> removes, <kbd>u</kbd> takes the last edit back."
-)
 LARGE = "This memory is large. Listed are those of its rows that the answers to test rows use most."
 WHY = {
     lists.WRONG: (
@@ -68,24 +63,12 @@ class MemoryList(RowsView):
 
     view = "memory"
     number = "number"
+    ticks = True
 
     def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel, linked: gr.State) -> None:
         super().__init__(menu, name, maps, linked)
         options: dict[str, Any] = {"show_label": False, "container": False, "elem_id": "show"}
         self.show = gr.Radio(list(lists.SHOWS), value=lists.WRONG, label="Which memories?", **options)
-
-    def _place_list(self, **buttons: str) -> None:
-        del buttons
-        small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 160}
-        bare: dict[str, Any] = {"show_label": False, "container": False, "max_lines": 1, "min_width": 150}
-        self.chosen = gr.HTML(elem_id="memory-chosen")
-        with gr.Row(elem_id="memory-above"):
-            self.holds = gr.Textbox("", label="Text holds", placeholder="Text holds …", elem_id="memory-holds", **bare)
-            self.buttons = {"maps": gr.Button("Select on the maps", elem_id="memory-maps", **small)}
-            self.save = SaveButton("Save as CSV", "memory.csv", "memory-save", **small)
-        self.rows = place_table("memory-rows", sorts=True, ticks=True)
-        gr.HTML(KEYS, elem_id="memory-keys")
-        self.listed = [self.shown, self.chosen, self.rows]
 
     def _wire_list(self, typed: Callable[[Any], Updates] | None = None) -> None:
         listen(self, self.show.input, self._show, self.listed, **ALL_ROWS)

@@ -90,6 +90,7 @@ class RowsView:
 
     view = ""
     number = "row"
+    ticks = False  # whether rows can be ticked, and edited by keys
     usual: ClassVar[dict[str, Any]] = {}
     unlisted: Sequence[str] = ()
     whole: list[Any]
@@ -100,22 +101,26 @@ class RowsView:
         self.shown = gr.State(None)
 
     def _place_list(self, **buttons: str) -> None:
-        """Place the list below what says which rows are in it, and the box that searches them."""
-        with gr.Row():
-            self.chosen = gr.HTML(elem_id=f"{self.view}-chosen")
-            self.holds = gr.Textbox("", label="Text holds", max_lines=1, min_width=260, elem_id=f"{self.view}-holds")
-        self._place_rows(**buttons)
+        """Place what says which rows are listed, a box that searches them, and the list below its buttons."""
+        bare: dict[str, Any] = {"show_label": False, "container": False, "max_lines": 1, "min_width": 150}
+        self.chosen = gr.HTML(elem_id=f"{self.view}-chosen")
+        with gr.Row(elem_classes="above-rows"):
+            elem_id = f"{self.view}-holds"
+            self.holds = gr.Textbox("", label="Text holds", placeholder="Text holds …", elem_id=elem_id, **bare)
+            self._place_buttons(**buttons)
+        self._place_rows()
 
-    def _place_rows(self, **buttons: str) -> None:
-        """Place the rows, with further buttons by what they are called and what stands on them."""
-        small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 160}
-        with gr.Row():
-            self.buttons = {
-                called: gr.Button(label, elem_id=f"{self.view}-{called}", **small)
-                for called, label in {**buttons, "maps": "Select on the maps"}.items()
-            }
-            self.save = SaveButton("Save as CSV", f"{self.view}.csv", f"{self.view}-save", **small)
-        self.rows = place_table(f"{self.view}-rows", sorts=True)
+    def _place_buttons(self, **buttons: str) -> None:
+        """Place the buttons of the list, further ones by what they are called and what stands on them."""
+        small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 150}
+        self.buttons = {
+            called: gr.Button(label, elem_id=f"{self.view}-{called}", **small)
+            for called, label in {**buttons, "maps": "Select on the maps"}.items()
+        }
+        self.save = SaveButton("Save as CSV", f"{self.view}.csv", f"{self.view}-save", **small)
+
+    def _place_rows(self) -> None:
+        self.rows = place_table(f"{self.view}-rows", sorts=True, ticks=self.ticks)
         self.listed = [self.shown, self.chosen, self.rows]
 
     def _wire_list(self, typed: Callable[[Any], Updates] | None = None) -> None:

@@ -14,8 +14,10 @@ from reaugkd.plots.figures import epochs_figure
 from ..listening import AT_ONCE, Updates, inputs_of, listen
 from ..menu import ModelMenu
 from ..model_job import ModelJob, Train, train_as_asked
+from ..parts.answer import shortened
 from ..parts.column_boxes import TABLES, filled_columns, place_columns, uploaded_rows
 from ..parts.problem import READ_ALOUD, problem_html
+from ..parts.row_table import place_table, row_table
 from ..parts.throttle import throttled
 from ..rendering import render
 from .adopt import AdoptForm
@@ -35,7 +37,7 @@ METRICS: list[Any] = [
     "accuracy_and_f1",
     "matthews_correlation",
 ]
-PREVIEWED, COLUMN_WIDTH, LISTED_LABELS = 5, "180px", 12
+PREVIEWED, LONGEST_PREVIEWED, LISTED_LABELS = 5, 160, 12
 GO_ON = {"trained": "Go on", "adopted": "Start again"}
 NOTHING_YET = "<p>Nothing is being trained. The losses and both spaces will be drawn here.</p>"
 
@@ -88,14 +90,7 @@ class TrainView:
                 self.results = gr.HTML(visible=False, elem_id="train-results", apply_default_css=False)
                 self.loss = gr.Plot(show_label=False, visible=False, elem_id="train-loss")
                 self.epochs = gr.Plot(show_label=False, visible=False, elem_id="train-epochs")
-                self.preview = gr.Dataframe(
-                    label="The first rows",
-                    interactive=False,
-                    wrap=True,
-                    max_chars=160,
-                    visible=False,
-                    elem_id="train-preview",
-                )
+                self.preview = place_table("train-preview")
         self.timer = gr.Timer(2, active=False)
         self._wire()
 
@@ -219,10 +214,7 @@ class TrainView:
 
     def _preview(self, train_file: str | None) -> Updates:
         """Show the first rows of an uploaded file, and guess its columns."""
-        shown = filled_columns(self.columns, []) | {
-            self.preview: gr.Dataframe(visible=False),
-            self.message: gr.HTML(visible=False),
-        }
+        shown = filled_columns(self.columns, []) | {self.preview: "", self.message: gr.HTML(visible=False)}
         if train_file is None:
             return shown
         try:
@@ -230,8 +222,8 @@ class TrainView:
         except ReAugKDError as error:
             return shown | self.problem(error)
         columns = [str(name) for name in rows.columns]
-        first = gr.Dataframe(rows.head(PREVIEWED), column_widths=[COLUMN_WIDTH] * len(columns), visible=True)
-        return shown | filled_columns(self.columns, columns) | {self.preview: first}
+        first = rows.head(PREVIEWED).astype(str).map(lambda value: shortened(value, LONGEST_PREVIEWED))
+        return shown | filled_columns(self.columns, columns) | {self.preview: row_table(first)}
 
     def _describe(self, source: str, train_file: str | None, label_column: str) -> gr.HTML:
         """Say what labels an uploaded file has."""

@@ -9,13 +9,18 @@ from math import exp, log
 import numpy as np
 import pytest
 
-from app.parts.answer_bars import answer_bars, what_happened
+from app.parts.answer_bars import bars_of, what_happened
+from app.rendering import render
 from reaugkd.measures.selective import Threshold
 from reaugkd.method.answers import answer
 from reaugkd.model.explanation import explain
 from reaugkd.plots.charts import VOICE_COLOURS
 
 TEXT = "iron and pear"
+
+
+def answer_bars(explanation, teacher=None):
+    return render("answer_bars", **bars_of(explanation, teacher))
 
 
 def linear(model, text, weight):
