@@ -174,8 +174,7 @@ class LabelView:
 
     def fill(self, name: str, edits: PendingEdits, log: Log | None) -> Updates:
         """Set the page up for a model; texts that are opened are asked for this one."""
-        fresh = {self.line: {}, self.gain: "", self.plot: gr.Plot(visible=False)}
-        return fresh | ({} if log is None else self._drawn(name, edits, Log(log.path, log.columns)))
+        return self._unmeasured() | ({} if log is None else self._drawn(name, edits, Log(log.path, log.columns)))
 
     def _open(self, name: str, edits: PendingEdits, upload: str) -> Updates:
         """Open a file, and guess the columns of its texts."""
@@ -201,7 +200,10 @@ class LabelView:
         return self._opened(name, edits, Log(log.path, (column, pair_column)[: len(log.columns)]))
 
     def _opened(self, name: str, edits: PendingEdits, log: Log) -> Updates:
-        return {self.line: {}, self.gain: "", self.plot: gr.Plot(visible=False)} | self._drawn(name, edits, log)
+        return self._unmeasured() | self._drawn(name, edits, log)
+
+    def _unmeasured(self) -> Updates:
+        return {self.line: {}, self.gain: "", self.plot: gr.Plot(visible=False)}
 
     def _problem(self, error: ReAugKDError) -> Updates:
         return {self.message: gr.HTML(problem_html(error), visible=True)}
@@ -315,24 +317,13 @@ class LabelView:
             labelled: gained.difference
         }
         metric = model.settings.metric.replace("_", " ").capitalize()
-        words = {
-            "metric": metric,
-            "rows": len(gained.table),
-            "edits": len(patch),
-            "now": gained.scores[0],
-            "before": gained.scores[1],
-            "gain": gained.difference,
-            "new": sorted({edit.label for edit in patch if edit.label} - {*model.memory.classes}),
-        }
+        new = sorted({edit.label for edit in patch if edit.label} - {*model.memory.classes})
+        title = "Gain on the test rows, with 95 % intervals"
+        figure = intervals_figure(line, "labels given", f"{metric}, points gained", title)
         return {
             self.line: line,
-            self.gain: render("label_gain", **words) if patch else "",
-            self.plot: gr.Plot(
-                intervals_figure(
-                    line, "labels given", f"{metric}, points gained", "Gain on the test rows, with 95 % intervals"
-                ),
-                visible=len(line) > 1,
-            ),
+            self.gain: render("label_gain", metric=metric, gained=gained, edits=len(patch), new=new) if patch else "",
+            self.plot: gr.Plot(figure, visible=len(line) > 1),
         }
 
     def _save(self, path: Path, name: str, edits: PendingEdits, log: Log | None) -> None:
