@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 EXACT_UP_TO = 100_000
 """Memories; of more, exact search costs more than the student."""
-PROBES, ROWS_READ = 8, 8_000
-"""A search reads so many cells at least, and more where they hold fewer rows than these."""
+PROBES, ROWS_READ, CELLS_A_PROBE = 8, 8_000, 256
+"""A search reads so many cells at least; more where they hold fewer rows than these, or where there are many cells."""
 TRAINED_ON = 64  # rows a cell: k-means takes no more
 LANES = 16  # FAISS reads a row of float16 sixteen numbers at a time; other widths take twenty times longer
 BLOCK = 2**16  # rows at a time: what lies on disk is never in memory as a whole
@@ -59,7 +59,7 @@ def build_index(vectors: NDArray[np.floating], path: Path, cells: int) -> None:
     index.train(_widened(vectors[drawn], width))
     for start in range(0, len(vectors), BLOCK):
         index.add(_widened(vectors[start : start + BLOCK], width))
-    index.nprobe = min(cells, max(PROBES, ceil(ROWS_READ * cells / len(vectors))))
+    index.nprobe = min(cells, max(PROBES, cells // CELLS_A_PROBE, ceil(ROWS_READ * cells / len(vectors))))
     faiss.write_index(index, str(path))
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from reaugkd.analysis.edit_effects import halves
 from reaugkd.analysis.memory_audit import memories
-from reaugkd.analysis.memory_questions import LEAKS, SHOWS, SORTED_BY, WRONG
+from reaugkd.analysis.memory_questions import DUPLICATES, LEAKS, SHOWS, SORTED_BY, WRONG
+from reaugkd.method.memory import Memory
 from reaugkd.plots.links import PageState
 
 
@@ -97,3 +98,14 @@ def test_the_list_follows_the_selection_of_the_model_that_the_page_is_filled_for
     assert view._follow(selected[view.shown], "toy", [])[view.show] == WRONG
     assert view._follow(shown, "toy", [10_000]) == view._follow(None, "toy", [0]) == gr.skip()
     assert view._follow(replace(shown, name="other"), "toy", [0]) == gr.skip()
+
+
+def test_of_a_memory_on_disk_the_page_says_which_rows_it_lists(memory_view_of, by_one, tmp_path):
+    mapped = replace(by_one, memory=Memory.build([by_one.memory], tmp_path / "memory", 6))
+    view = memory_view_of(mapped)
+    shown = view.fill("toy", PageState(), [], {}, {})[view.shown]
+    listed = view._show(shown, "all")
+    assert "This memory is large. Listed are those of its rows" in listed[view.chosen]
+    answered = mapped.answer(halves(mapped.encode_rows(mapped.held_out(["test"])))[0])
+    assert numbers_in(listed[view.rows]) == memories(mapped, answered, "all")["number"].tolist()
+    assert "Near-duplicates are not looked for in a memory on disk" in view._show(shown, DUPLICATES)[view.chosen]

@@ -28,6 +28,12 @@ def test_a_search_reads_eight_cells_or_eight_thousand_rows(tmp_path, rows, cells
     assert open_index(tmp_path / "keys.faiss").nprobe == probes
 
 
+def test_of_many_cells_more_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("reaugkd.method.index.CELLS_A_PROBE", 2)
+    build_index(collapsed(30_000)[0], tmp_path / "keys.faiss", 64)
+    assert open_index(tmp_path / "keys.faiss").nprobe == 32
+
+
 def test_an_index_finds_what_brute_force_finds_or_as_near(tmp_path):
     keys, queries = collapsed(30_000)
     build_index(keys, tmp_path / "keys.faiss", 64)
