@@ -68,6 +68,7 @@ docs/glossary
 docs/use
 docs/adopt
 docs/condense
+docs/scale
 docs/api
 The shipped task <reaugkd/tasks/shoptalk/README>
 ```
