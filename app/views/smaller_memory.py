@@ -40,7 +40,7 @@ class SmallerMemory:
         with gr.Row(visible=False) as self.saving:
             label = "Name of the smaller version"
             self.smaller = gr.Textbox("", label=label, placeholder=label, elem_id="condense-version", **bare)
-            self.save = gr.Button("Save as a new version", elem_id="condense-save", size="sm", min_width=180)
+            self.save = gr.Button("Save the smaller version", elem_id="condense-save", size="sm", min_width=180)
         self.saved = gr.HTML("", js_on_load=READ_ALOUD, elem_id="condense-saved")
         self.tried = [self.effect, self.plot, self.saving, self.saved]
 

@@ -70,7 +70,7 @@ class Condensed:
         (after, was), change = (100 * score for score in compared.scores), compared.difference
         metric, whole = before.settings.metric.replace("_", " "), self.curve["bytes"][1]
         return (
-            f"{chosen['entries']:,} entries ({chosen['method']}) of {len(before.memory):,}, "
+            f"{chosen['entries']:,} of {len(before.memory):,} entries ({chosen['method']}), "
             f"{chosen['bytes'] / 1e6:.2f} MB of {whole / 1e6:.2f}. On {len(compared.table):,} test rows "
             f"{metric} goes from {was:.1f} to {after:.1f} %, a change of "
             f"{100 * change.low:+.1f} to {100 * change.high:+.1f} points (95 % interval)."
@@ -137,7 +137,7 @@ def condense(
         with suppress(ReAugKDError):  # where the curve ends before
             if abs(share - budget / trials.whole_bytes) > 0.01 * share:
                 further = int(share * trials.whole_bytes)
-                tried.append(trials.tried(further, chosen.row["method"], chosen.size))
+                tried.append(trials.tried(further, chosen.row["method"], SIZES[-1]))
     rows = [trials.alone, trials.all, *(one.row | {"is_chosen": one is chosen} for one in tried)]
     curve = pd.DataFrame(rows).drop_duplicates(["method", "entries", "bytes"], ignore_index=True)
     gained = curve["log_loss"][0] - curve["log_loss"]
@@ -166,7 +166,6 @@ class _Trial:
     keyed: _Keyed
     memory: Memory
     choice: PoolChoice
-    size: float
     row: dict[str, Any]
 
 
@@ -237,7 +236,7 @@ class _Trials:
         row = {"method": method, "entries": len(memory), "key_texts": keyed.key_texts, "bytes": taken}
         row |= {"share": taken / self.whole_bytes, **self._scores(choice.unseen)}
         self.say(f"{method}, {len(memory):,} entries, {taken:,} bytes: log loss {row['log_loss']:.4f}")
-        return _Trial(keyed, memory, choice, size, row)
+        return _Trial(keyed, memory, choice, row)
 
     def _fitting(self, most_bytes: int, size: float) -> tuple[_Keyed, int]:
         """Return a text key for which there is room, and so many entries as the size says."""

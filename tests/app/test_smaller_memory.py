@@ -24,7 +24,7 @@ def test_what_a_smaller_memory_keeps_is_told_drawn_and_saved_with_the_pending_ed
     gone = model.memory.rows["id"][0]
     edits = {"toy": [{"edit": "remove", "id": gone}]}
     shown = form._measure("toy", edits, 40)
-    assert "entries (prototypes) of 89, " in shown[form.effect]
+    assert " of 89 entries (prototypes), " in shown[form.effect]
     assert "On 36 test rows accuracy goes from" in shown[form.effect]
     assert "kB" in shown[form.plot].value["plot"]
     assert shown[form.smaller] == "toy-small"
