@@ -120,6 +120,7 @@ def build_app(job: ModelJob) -> gr.Blocks:
         views["label"][1].to_memory.click(lambda: gr.Tabs(selected="memory"), None, tabs, **AT_ONCE)
         _ask_on_query(views["errors"][1], query, tabs, opened)
         keep_address(linkable, maps, name, opened)
+        page.load(None, js=script("leave_menus"), **IN_PAGE)
         add_endpoints(menu)
     return page
 

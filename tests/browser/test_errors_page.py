@@ -250,6 +250,11 @@ def test_a_model_is_filled_in_once_when_it_is_chosen_and_not_when_its_menu_is_le
     monkeypatch.setattr(query_view, "about_html", lambda model: filled.append(len(model.memory)) or about_html(model))
     page = open_page(f"{beside}?view=errors")
     expect(page.locator("#errors-chosen b")).to_have_text("36")
+    page.locator("#model input").click()
+    expect(page.locator("[role=option]:visible").first).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.locator(".lecture-switch")).to_be_focused()
+    expect(page.locator("[role=option]:visible")).to_have_count(0)
     for chosen, rows in (("few", "6"), ("forgetful", "36")):
         page.locator("#model input").focus()
         page.locator("#model input").blur()

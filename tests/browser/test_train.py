@@ -31,18 +31,23 @@ def held(monkeypatch):
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """Trains nothing, once it is called; returns what is asked for from then on."""
+def asked(monkeypatch, request):
+    """Trains nothing, once it is called; returns what is asked for from then on.
+
+    The page shows a training that a test before has started: what this one's says names the test.
+    """
     found = []
 
     def train(rows, recipe, by_shipped_outputs, *_):
         found.append((rows, recipe, by_shipped_outputs))
-        raise ReAugKDError("The disk is full; free some space." if len(found) == 1 else "The disk is still full.")
+        raise ReAugKDError(stop.full if len(found) == 1 else stop.still_full)
 
     def stop():
         monkeypatch.setattr(train_view, "train_as_asked", train)
         return found
 
+    stop.full = f"The disk is full; {request.node.name} needs more."
+    stop.still_full = f"The disk is still full; {request.node.name} needs more."
     return stop
 
 
@@ -158,7 +163,7 @@ def test_a_file_of_pairs_with_its_own_test_rows_is_trained_on_as_the_boxes_say(
     page.locator("#train-keep input").check()
     page.locator("#train-name input, #train-name textarea").fill("pairs")
     page.locator("#train-start").click()
-    expect(page.locator("#train-status")).to_contain_text("The disk is full; free some space.")
+    expect(page.locator("#train-status")).to_contain_text(asked.full)
     ((rows, recipe, by_shipped_outputs),) = found
     columns = {"text_column": "first", "text_pair_column": "second", "label_column": "same"}
     files = {split: pd.read_csv(rows.pop(split)) for split in ("train", "test")}
@@ -194,7 +199,7 @@ def test_a_data_set_by_name_is_trained_on_by_the_columns_that_one_names(
     page.locator("#train-layers input[type=number]").fill("1")
     found = asked()
     page.locator("#train-start").click()
-    expect(page.locator("#train-status")).to_contain_text("The disk is full; free some space.")
+    expect(page.locator("#train-status")).to_contain_text(asked.full)
     ((rows, recipe, _),) = found
     assert rows == {"name": str(tmp_path / "requests"), "text_column": "utterance", "label_column": "intent"}
     assert recipe.student_layers == 1
@@ -207,10 +212,10 @@ def test_the_shipped_task_is_trained_as_the_page_says(open_page, address, asked)
     expect(page.get_by_label("shoptalk, which is shipped")).to_be_checked()
     page.locator("#train-seed input").fill("7")
     page.locator("#train-start").click()
-    expect(page.locator("#train-status")).to_contain_text("The disk is full; free some space.")
+    expect(page.locator("#train-status")).to_contain_text(asked.full)
     expect(page.locator("#train-resume")).to_be_visible()
     page.locator("#train-resume").click()
-    expect(page.locator("#train-status")).to_contain_text("The disk is still full.")
+    expect(page.locator("#train-status")).to_contain_text(asked.still_full)
     expect(page.locator("#train-resume")).to_be_visible()
     assert found == [({"name": "shoptalk"}, Recipe(seed=7), True)] * 2
 
@@ -236,7 +241,7 @@ def test_the_form_is_as_it_was_left_when_the_page_is_loaded_again(open_page, add
     expect(page.locator("#train-hub input, #train-hub textarea")).to_have_value("owner/reviews")
     expect(page.locator("#train-metric input")).to_have_value("macro_f1")
     page.locator("#train-start").click()
-    expect(page.locator("#train-status")).to_contain_text("The disk is full; free some space.")
+    expect(page.locator("#train-status")).to_contain_text(asked.full)
     ((rows, recipe, _),) = found
     assert rows == {"name": "owner/reviews", "metric": "macro_f1"}
     assert recipe == Recipe(teacher="owner/teacher", student_layers=3, seed=7, keep_teacher=True)
