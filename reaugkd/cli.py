@@ -172,9 +172,12 @@ def train(
     )
     outputs = reaugkd.TeacherOutputs.load(teacher_outputs) if teacher_outputs else None
     model = reaugkd.train(loaded, recipe, out, teacher_outputs=outputs, say=_say)
-    if processes_of_training().is_main_process:
+    processes = processes_of_training()
+    if processes.is_main_process:
         _print_card(model.card)
         _say(f'Saved the model in {out}; ask it with: reaugkd predict {out} "..."')
+    processes.wait_for_everyone()  # one that ends before the others may be aborted by torch
+    processes.destroy_process_group()
 
 
 @app.command()
