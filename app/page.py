@@ -40,6 +40,8 @@ from .views.query import QueryView
 from .views.train import TrainView
 from .views.training import TrainingView
 
+MISSED_AFTER = 5  # seconds
+
 
 def build_app(job: ModelJob) -> gr.Blocks:
     """Build the page."""
@@ -121,6 +123,8 @@ def build_app(job: ModelJob) -> gr.Blocks:
         _ask_on_query(views["errors"][1], query, tabs, opened)
         keep_address(linkable, maps, name, opened)
         page.load(None, js=script("leave_menus"), **IN_PAGE)
+        # Gradio's page does not get an answer that comes while its stream of answers closes, until the next event.
+        gr.Timer(MISSED_AFTER).tick(lambda: None, **AT_ONCE)
         add_endpoints(menu)
     return page
 
