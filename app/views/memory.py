@@ -77,7 +77,8 @@ class MemoryView(MemoryList):
                     )
                     self.relabel = gr.Button("Relabel", elem_id="relabel", size="sm", min_width=80)
                     self.remove = gr.Button("Remove", elem_id="remove", size="sm", min_width=80)
-            with gr.Tab("A text of yours"):
+            # Drawn before it is opened: what is typed while a box is drawn is lost.
+            with gr.Tab("A text of yours", render_children=True):
                 self.text = gr.Textbox("", label="Text", elem_id="add-text", max_lines=4)
                 self.text_pair = gr.Textbox(
                     "", label="Second text", visible=False, elem_id="add-text-pair", max_lines=4

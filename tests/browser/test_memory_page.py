@@ -7,6 +7,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 from playwright.sync_api import expect
+from waiting import type_into_opened
 
 from app.model_job import ModelJob
 from reaugkd.analysis.edit_effects import halves
@@ -49,7 +50,7 @@ def contents(folder):
 def add(page, text):
     """Add a memory, and wait until it is pending and the box is empty for the next one."""
     form(page, "A text of yours")
-    page.locator("#add-text textarea").fill(text)
+    type_into_opened(page, "#add-text textarea", text)
     page.locator("#add").click()
     expect(page.locator("#pending")).to_contain_text(text)
     expect(page.locator("#add-text textarea")).to_have_value("")
@@ -134,7 +135,7 @@ def test_a_memory_is_relabelled_and_added_to_tried_out_undone_and_saved_as_a_new
     page.locator("#relabel").click()
     expect(page.locator("#pending")).to_contain_text(f"relabel {row['id']} to {other}")
     form(page, "A text of yours")
-    page.locator("#add-text textarea").fill("the shiny gadget hums")
+    type_into_opened(page, "#add-text textarea", "the shiny gadget hums")
     page.locator("#add-label input").fill("gadget")
     page.locator("#add-label input").press("Enter")
     page.locator("#add").click()

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from playwright.sync_api import expect
+from waiting import type_into_opened
 
 from app.lessons import LESSONS
 from reaugkd.method.pool import KeySettings, Pool
@@ -135,7 +136,7 @@ def test_a_model_of_pairs_has_two_boxes_wherever_a_text_is_written(open_page, se
     open_tab(page, "Memory")
     expect(page.locator("#memory-rows tr[data-row]").first).to_be_visible()
     page.locator("#memory-forms").get_by_role("tab", name="A text of yours").click()
-    page.locator("#add-text textarea").fill("iron")
+    type_into_opened(page, "#add-text textarea", "iron")
     page.locator("#add").click()
     expect(page.locator("#memory-message .problem")).to_be_visible()  # the second text is missing
     expect(page.locator("#pending li")).to_have_count(0)

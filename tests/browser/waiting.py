@@ -18,3 +18,13 @@ def expect_result(page, script, wanted, argument=None):
     until = page.evaluate("performance.now()") + WAIT_MS
     found = page.evaluate(asked, [argument, wanted, until])
     assert found == wanted, f"The page has\n{found}\n\nand not\n{wanted}"
+
+
+def type_into_opened(page, box, text):
+    """Type into a box of a form that was opened just now, until it stays: Gradio empties a box that it draws."""
+    for _ in range(10):
+        page.locator(box).fill(text)
+        page.wait_for_timeout(500)  # nothing says that it is drawn
+        if page.locator(box).input_value() == text:
+            return
+    raise AssertionError(f"{box} does not keep {text!r}.")
