@@ -19,7 +19,6 @@ CONFIDENCES = {
 }
 FILTERS = ("split", "effect", "column", "value", "confidence")
 BOXES = (*FILTERS, "holds", "by", "wanted")  # holds is typed
-MOST_CHOICES = 200  # of more values none can be chosen by
 Filter = dict[str, Any]  # the arguments of a row filter
 
 

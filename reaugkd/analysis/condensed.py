@@ -19,7 +19,7 @@ from reaugkd.measures.calibration import at_temperature
 from reaugkd.measures.metrics import METRICS, log_loss
 from reaugkd.method.answers import EncodedTexts, answer
 from reaugkd.method.choice import PoolChoice, standard_errors_gained, too_few_rows
-from reaugkd.method.condensation import METHODS, STANDS_FOR, condense_memory
+from reaugkd.method.condensation import METHODS, STANDS_FOR, check_method, condense_memory
 from reaugkd.method.keys import ALIGNED, TEXT, AlignedKey, Key, merged
 from reaugkd.method.memory import Memory
 from reaugkd.method.text_key import TextKey
@@ -122,8 +122,8 @@ def condense(
     >>> condensed.model.save_pretrained("runs/small")  # doctest: +SKIP
     """
     require(0 < keep < 1, "keep", keep, "above 0 and below 1")
-    if method is not None and method not in METHODS:
-        raise ReAugKDError(f"There is no method {method!r} to condense by; choose one of {', '.join(METHODS)}.")
+    if method is not None:
+        check_method(method)
     if STANDS_FOR in model.memory.rows.columns:
         raise ReAugKDError("This memory is condensed already; condense the model that it was made of.")
     trials = _Trials(model, say)
@@ -138,11 +138,11 @@ def condense(
             if abs(share - budget / trials.whole_bytes) > 0.01 * share:
                 further = int(share * trials.whole_bytes)
                 tried.append(trials.tried(further, chosen.row["method"], SIZES[-1]))
-    rows = [trials.alone, trials.all, *(one.row | {"is_chosen": one is chosen} for one in tried)]
+    rows = [trials.alone | {"is_chosen": False}, trials.all | {"is_chosen": False}]
+    rows += [one.row | {"is_chosen": one is chosen} for one in tried]
     curve = pd.DataFrame(rows).drop_duplicates(["method", "entries", "bytes"], ignore_index=True)
     gained = curve["log_loss"][0] - curve["log_loss"]
     curve["gain_kept"] = gained / (gained[1] if gained[1] > 0 else np.nan)
-    curve["is_chosen"] = curve["is_chosen"] == True  # noqa: E712  # of the first two rows it is missing
     return Condensed(_shipped(model, chosen, trials.whole_bytes), curve)
 
 

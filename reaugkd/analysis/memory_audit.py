@@ -25,8 +25,8 @@ from reaugkd.texts import rows_with, texts_of, word_overlap
 NEIGHBOURS = 10
 NEAR_DUPLICATE = 0.8
 FALSE_ALARMS = 0.1
-MOST_AUDITED = 5_000  # memories of one that lies on disk
 """A memory does harm where its gain is surely below 0: so many of those that are listed are so by chance."""
+MOST_AUDITED = 5_000  # memories of one that lies on disk
 FIRST = (
     *("number", "text", "text_pair", "label", LABELLED_BY),
     *("other", "other_text", "other_text_pair", "other_label", "overlap"),

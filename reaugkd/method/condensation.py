@@ -21,6 +21,12 @@ MISSED = 0.1  # of the best memories of a step, so many are not among those that
 Space = NDArray[np.float32]
 
 
+def check_method(method: str) -> None:
+    """Refuse a method that is none of :data:`METHODS`."""
+    if method not in METHODS:
+        raise ReAugKDError(f"There is no method {method!r} to condense by; choose one of {', '.join(METHODS)}.")
+
+
 def condense_memory(memory: Memory, entries: int, method: str, answers: Answers, known: int) -> Memory:
     """Keep few entries of a memory.
 
@@ -51,8 +57,7 @@ def condense_memory(memory: Memory, entries: int, method: str, answers: Answers,
     ReAugKDError
         If there is no such method, or ``entries`` is below 1.
     """
-    if method not in METHODS:
-        raise ReAugKDError(f"There is no method {method!r} to condense by; choose one of {', '.join(METHODS)}.")
+    check_method(method)
     require(entries >= 1, "entries", entries, "at least 1")
     space = key_space(memory, answers)
     quotas = class_quotas(memory.labels, entries, known)
@@ -63,17 +68,7 @@ def condense_memory(memory: Memory, entries: int, method: str, answers: Answers,
     for start in range(0, len(memory), TRIED):
         nearest[start : start + TRIED] = (space[start : start + TRIED] @ space[kept].T).argmax(axis=1)
     nearest[kept] = np.arange(len(kept))
-    return _with_counts(part_of(memory, kept), np.bincount(nearest, minlength=len(kept)))
-
-
-def part_of(memory: Memory, rows: NDArray[np.integer]) -> Memory:
-    """Return some memories, by their row numbers."""
-
-    def of(matrix: NDArray[np.floating]) -> NDArray[np.float32]:
-        return np.array(matrix[rows], dtype=np.float32)  # no view of a mapped file
-
-    table, keys = memory.rows_at(rows).reset_index(drop=True), {name: of(key) for name, key in memory.keys.items()}
-    return Memory(table, memory.classes, of(memory.soft_labels), of(memory.teacher_embeddings), keys)
+    return _with_counts(memory.part(kept), np.bincount(nearest, minlength=len(kept)))
 
 
 def key_space(memory: Memory, answers: Answers) -> Space:
@@ -115,7 +110,7 @@ def _prototypes(memory: Memory, space: Space, quotas: Mapping[int, int]) -> Memo
         np.add.at(total, place, values)
         return (total / counts[:, None]).astype(np.float32)
 
-    kept = part_of(memory, np.asarray(medoids)[order])
+    kept = memory.part(np.asarray(medoids)[order])
     means = {name: mean(key) for name, key in memory.keys.items()}
     z, soft_labels = mean(memory.teacher_embeddings), mean(memory.soft_labels)
     kept = replace(kept, soft_labels=soft_labels, teacher_embeddings=z, keys=means)

@@ -2,7 +2,7 @@
 
 A key's numbers are few, and a class is nearly a point, so that a coarse code cannot tell its memories apart: one bit a
 number finds 0.7 of the 16 nearest of a million memories of banking77 even where the nearest 128 are compared again.
-The cells therefore hold float16. How well and how fast they answer is measured by ``tests/benchmarks/scale.py``.
+The cells therefore hold float16. How well and how fast they answer is measured by ``tests/benchmarks/memory_scale.py``.
 """
 
 from math import ceil, log2, sqrt

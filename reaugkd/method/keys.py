@@ -36,7 +36,7 @@ FOLDS = 5
 PENALTIES = (1e1, 1e2, 1e3, 1e4, 1e5)
 TEACHER_SHARE = 0.5
 MOST_ROWS = 50_000  # by 7 layers of width 384 they are 0.5 GB, of which the fit holds five copies
-FOLDER, HEAD_FILE = "encoder", "encoder_key.safetensors"
+ENCODER_FOLDER, ENCODER_KEY_FILE = "encoder", "encoder_key.safetensors"
 
 
 class Key(Protocol):
@@ -208,14 +208,14 @@ class EncoderKey:
     def save(self, folder: str | Path) -> None:
         """Write the encoder into ``encoder``, and ``encoder_key.safetensors`` beside its files."""
         assert self.encoder is not None
-        self.encoder.save(Path(folder) / FOLDER)
-        save_file({"weight": self.weight, "bias": self.bias}, Path(folder) / FOLDER / HEAD_FILE)
+        self.encoder.save(Path(folder) / ENCODER_FOLDER)
+        save_file({"weight": self.weight, "bias": self.bias}, Path(folder) / ENCODER_FOLDER / ENCODER_KEY_FILE)
 
     @classmethod
     def load(cls, folder: str | Path, *, max_length: int = 128) -> "EncoderKey":
         """Read what :meth:`save` wrote."""
-        encoder = TextClassifier.load(Path(folder) / FOLDER, max_length=max_length)
-        return cls(encoder, **load_file(Path(folder) / FOLDER / HEAD_FILE))
+        encoder = TextClassifier.load(Path(folder) / ENCODER_FOLDER, max_length=max_length)
+        return cls(encoder, **load_file(Path(folder) / ENCODER_FOLDER / ENCODER_KEY_FILE))
 
 
 def _pipeline(penalty: float) -> "Pipeline":

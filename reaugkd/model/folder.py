@@ -30,7 +30,7 @@ from reaugkd.files import (
 from reaugkd.measures.selective import PROBABILITY, Threshold
 from reaugkd.method.condensation import STANDS_FOR
 from reaugkd.method.index import cells_for
-from reaugkd.method.keys import ALIGNED, ENCODER, FOLDER, HEAD_FILE, TEXT, AlignedKey, EncoderKey, Key
+from reaugkd.method.keys import ALIGNED, ENCODER, ENCODER_FOLDER, ENCODER_KEY_FILE, TEXT, AlignedKey, EncoderKey, Key
 from reaugkd.method.mapped import ABOUT_FILE, read_memory
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool
@@ -345,7 +345,7 @@ def memory_bytes(memory: Memory, keys: Mapping[str, Key]) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         _write_memory(memory, keys, folder)
-        network = [path for path in (folder / KEYS_FOLDER / FOLDER).rglob("*") if path.name != HEAD_FILE]
+        network = [path for path in (folder / KEYS_FOLDER / ENCODER_FOLDER).rglob("*") if path.name != ENCODER_KEY_FILE]
         return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and path not in network)
 
 
