@@ -1,11 +1,11 @@
-# make app | test | test-all | bench | lab | notebooks | docs | check. Each makes .venv with the pinned packages it needs, then runs.
+# make app | test | test-all | trust | bench | lab | notebooks | docs | check. Each makes .venv with the pinned packages it needs, then runs.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal --durations=10
 
-.PHONY: app test test-all bench lab notebooks docs check clean
+.PHONY: app test test-all trust bench lab notebooks docs check clean
 
 app: .venv/app
 	$(BIN)/python app/main.py
@@ -15,6 +15,9 @@ test: .venv/test
 
 test-all: .venv/test
 	$(PYTEST)
+
+trust: .venv/test
+	REAUGKD_TRUST=1 $(PYTEST) tests/trust
 
 bench: .venv/test
 	$(BIN)/python tests/benchmarks/bench.py $(BENCH)
