@@ -27,7 +27,15 @@ inspect.getfile = _no_file  # type: ignore[assignment]
 # Gradio imports mcp for its tools, which takes half a second: serve.launch imports it where they are wanted.
 sys.modules["mcp"] = None  # type: ignore[assignment]
 try:
-    import gradio  # noqa: F401
+    import gradio
+    from gradio import processing_utils
 finally:
     inspect.getfile = _file_of
     del sys.modules["mcp"]
+
+
+async def _fetch_nothing(url: str) -> Any:
+    raise gradio.Error(f"This server fetches nothing from other addresses, such as {url[:99]!r}; upload the file.")
+
+
+processing_utils.async_ssrf_protected_get = _fetch_nothing  # a file of a request may be named by an address

@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,17 @@ from . import before_gradio  # noqa: F401
 # isort: split
 import gradio as gr
 import gradio.mcp
+from starlette.middleware import Middleware
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import read_text_file
 
+from .accounts import ABOUT_TRIES, Accounts, ask_for_line, read_accounts
+from .guard import LOOPBACK, Guard
 from .model_job import ModelJob, train_shoptalk
 from .page import build_app
 
 LARGEST_UPLOAD = "50mb"
+MOST_WAITING = 1_000  # questions in the queue
 DEFAULT_MODEL = Path("runs") / "shoptalk"
 LOOKS: dict[str, Any] = {
     "theme": gr.themes.Default(
@@ -38,34 +42,33 @@ LOOKS: dict[str, Any] = {
 
 
 def launch(
-    page: gr.Blocks, host: str, port: int, *, accounts: list[tuple[str, str]] | None = None, mcp: bool = False
+    page: gr.Blocks,
+    host: str,
+    port: int,
+    *,
+    accounts: Accounts | None = None,
+    mcp: bool = False,
+    names: Iterable[str] = (),
 ) -> str:
     """Open the page to this machine only, unless another host is named; nothing is asked of the outside."""
     if mcp:
         importlib.reload(gradio.mcp)  # it was imported without mcp
-    _, address, _ = page.launch(
+    _, address, _ = page.queue(max_size=MOST_WAITING).launch(
         server_name=host,
         server_port=port,
         share=False,
         quiet=True,
         run_history=False,
         prevent_thread_lock=True,
-        auth=accounts,
+        auth=accounts and accounts.let_in,
+        auth_message=accounts and ABOUT_TRIES,
         max_file_size=LARGEST_UPLOAD,
         mcp_server=mcp,
         footer_links=["api", "settings"],
+        app_kwargs={"middleware": [Middleware(Guard, host=host, names=names, any_name=accounts is not None)]},
         **LOOKS,
     )
     return str(address)
-
-
-def read_accounts(path: str | Path) -> list[tuple[str, str]]:
-    """Read who may open the page."""
-    lines = [line.strip() for line in read_text_file(path).splitlines()]
-    accounts = [line.partition(":")[::2] for line in lines if line and not line.startswith("#")]
-    if not accounts or not all(map(all, accounts)):
-        raise ReAugKDError(f"{str(path)!r} must be a file with name:password on each of its lines; write it so.")
-    return accounts
 
 
 def main(arguments: list[str] | None = None, default: Path = DEFAULT_MODEL) -> int:
@@ -77,11 +80,18 @@ def main(arguments: list[str] | None = None, default: Path = DEFAULT_MODEL) -> i
     parser.add_argument("--model", metavar="FOLDER", help="the same")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
-    parser.add_argument("--auth", metavar="FILE", help="let in only those whom FILE lists, name:password on each line")
+    parser.add_argument("--auth", metavar="FILE", help="let in only those whom FILE lists")
+    parser.add_argument("--password", metavar="NAME", help="ask for NAME's password and print its line for that FILE")
+    parser.add_argument(
+        "--name", action="append", default=[], help="a name by which this server is reached, such as that of a proxy"
+    )
     parser.add_argument("--mcp", action="store_true", help="offer the endpoints as MCP tools too")
     chosen = parser.parse_args(arguments)
     model = chosen.folder or chosen.model
     try:
+        if chosen.password:
+            sys.stdout.write(ask_for_line(chosen.password) + "\n")
+            return 0
         if chosen.auth and chosen.mcp:
             raise ReAugKDError("MCP tools cannot log in; leave out --mcp or --auth.")
         accounts = read_accounts(chosen.auth) if chosen.auth else None
@@ -90,10 +100,14 @@ def main(arguments: list[str] | None = None, default: Path = DEFAULT_MODEL) -> i
     job = ModelJob(model) if model else ModelJob(str(default), train_shoptalk)
     page = build_app(job)
     try:
-        address = launch(page, chosen.host, chosen.port, accounts=accounts, mcp=chosen.mcp)
+        address = launch(page, chosen.host, chosen.port, accounts=accounts, mcp=chosen.mcp, names=chosen.name)
     except OSError as error:
         return _failed(f"{str(error).splitlines()[0].rstrip('.')}; name another one with --port.")
     sys.stdout.write(f"Open {address} (Ctrl+C ends it)\n")
+    if chosen.host not in LOOPBACK and accounts is None:
+        sys.stdout.write(
+            "Anyone who reaches this machine can use the page and save models; --auth lets in only some.\n"
+        )
     sys.stdout.flush()
     job.start()
     if model:

@@ -92,6 +92,7 @@ results/LOG
 
 CONTRIBUTING
 docs/structure
+SECURITY
 CHANGELOG
 ```
 """

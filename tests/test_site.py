@@ -33,7 +33,7 @@ def anchors(page):
 def test_every_page_is_there(pages):
     assert NOTEBOOKS
     wanted = {f"notebooks/{name}.html" for name in NOTEBOOKS} | {"index.html", "README.html", "search.html"}
-    wanted |= {"CONTRIBUTING.html", "CHANGELOG.html", "results/README.html", "results/LOG.html"}
+    wanted |= {"CONTRIBUTING.html", "CHANGELOG.html", "SECURITY.html", "results/README.html", "results/LOG.html"}
     wanted |= {f"docs/{path.stem}.html" for path in (ROOT / "docs").glob("*.md")}
     assert wanted - set(pages) == set()
     listed = {link["href"] for link in pages["index.html"].select(".sidebar-tree a[href]")}

@@ -14,6 +14,7 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from ports import free_port
 
+from app.accounts import Accounts, hashed
 from app.model_job import ModelJob
 from app.page import build_app
 from app.serve import launch
@@ -184,7 +185,7 @@ def test_only_those_who_are_named_are_let_in(toy_model, tmp_path):
     job = ModelJob(str(tmp_path / "toy"))
     job.model = toy_model
     page = build_app(job)
-    address = launch(page, "127.0.0.1", free_port(), accounts=[("ada", "secret")])
+    address = launch(page, "127.0.0.1", free_port(), accounts=Accounts({"ada": hashed("secret")}))
     assert httpx.get(f"{address}config").status_code == 401
     with pytest.raises(Exception, match="Could not login|401|credentials|auth"):
         Client(address, verbose=False, auth=("ada", "wrong"))

@@ -52,6 +52,8 @@ def window():
         asked, errors = set(), []
         context.on("request", lambda request: asked.add(urlsplit(request.url).hostname))
         context.on("weberror", lambda error: errors.append(str(error.error)))
+        # what a page does against the Content-Security-Policy
+        context.on("console", lambda said: "Content Security" in said.text and errors.append(said.text))
         context.on("page", lambda page: page.on("websocket", lambda socket: asked.add(urlsplit(socket.url).hostname)))
         yield SimpleNamespace(context=context, asked=asked, errors=errors)
         chromium.close()

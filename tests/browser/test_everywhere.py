@@ -3,6 +3,7 @@
 from playwright.sync_api import expect
 from ports import free_port
 
+from app.accounts import Accounts, hashed
 from app.model_job import ModelJob
 from app.page import build_app
 from app.serve import launch
@@ -14,7 +15,7 @@ def test_who_is_named_logs_in_by_the_page_and_sees_answers_and_maps(open_page, t
     job = ModelJob(str(tmp_path / "toy"))
     job.model = toy_model
     app = build_app(job)
-    page = open_page(launch(app, "127.0.0.1", free_port(), accounts=[("ada", "secret")]))
+    page = open_page(launch(app, "127.0.0.1", free_port(), accounts=Accounts({"ada": hashed("secret")})))
     for password in ("wrong", "secret"):
         page.get_by_label("username").fill("ada")
         page.get_by_label("password").fill(password)
