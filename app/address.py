@@ -11,6 +11,7 @@ from reaugkd.plots.links import PageState, app_link, page_state
 from .listening import AT_ONCE, IN_PAGE, Updates, inputs_of
 from .menu import ModelMenu
 from .parts.maps_panel import MapsPanel
+from .parts.problem import Problem, warn
 from .parts.throttle import throttled
 from .scripts import script
 
@@ -22,7 +23,7 @@ def linked_state(request: gr.Request) -> PageState:
     try:
         return page_state(dict(request.query_params))
     except ReAugKDError as error:
-        gr.Warning(str(error))
+        warn(error)
         return PageState()
 
 
@@ -32,8 +33,8 @@ def linked_model(menu: ModelMenu, linked: PageState) -> str:
         return menu.first
     try:
         menu.get(linked.model)
-    except gr.Error as error:
-        gr.Warning(f"{error.message} The first model, {menu.first!r}, answers in its place.")
+    except Problem as error:
+        warn(f"{error.sentence} The first model, {menu.first!r}, answers in its place.")
         return menu.first
     return linked.model
 

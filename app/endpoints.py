@@ -16,6 +16,7 @@ from reaugkd.texts import check_texts, words_read
 
 from .computed import SPLITS, answered_rows, encoded_rows, import_analysis, judged_rows, memories_of
 from .menu import ModelMenu
+from .parts.problem import Problem
 
 MOST_ROWS = 1_000
 MOST_TEXTS = 256
@@ -46,8 +47,8 @@ def _with_plain_errors(endpoint: Callable[..., Any]) -> Callable[..., Any]:
         try:
             given = signature(endpoint).bind(*arguments, **named).arguments
             return endpoint(**read_named(endpoint, given))
-        except ReAugKDError as error:
-            raise gr.Error(str(error)) from error
+        except (ReAugKDError, Problem) as error:  # a program gets text, not HTML
+            raise gr.Error(error.sentence if isinstance(error, Problem) else str(error)) from error
 
     return call
 

@@ -4,14 +4,12 @@ import itertools
 import re
 from pathlib import Path
 
-import gradio as gr
-
 import reaugkd as rk
 from reaugkd.errors import ReAugKDError
 
 from .computed import cached
 from .model_job import ModelJob
-from .rendering import without_folders
+from .parts.problem import Problem
 
 SETTINGS_FILE = "reaugkd.json"  # as in reaugkd.model.folder, whose import takes seconds
 LOADED = 3
@@ -64,16 +62,14 @@ class ModelMenu:
         """Return a model, loaded if it is not."""
         if name in (None, "", self.first):
             if self.job.model is None:
-                raise gr.Error(
-                    without_folders(self.job.error) or "The model is not there yet; ask again when the page shows it."
-                )
+                raise Problem(self.job.error or "The model is not there yet; ask again when the page shows it.")
             return self.job.model
         if name not in self.names():
-            raise gr.Error(f"There is no model {name!r}; there are: {', '.join(self.names())}.")
+            raise Problem(f"There is no model {name!r}; there are: {', '.join(self.names())}.")
         return self._loaded(name)
 
     def _load(self, name: str) -> "rk.ReAugKDClassifier":
         try:
             return rk.ReAugKDClassifier.from_pretrained(self.root / name)
         except ReAugKDError as error:
-            raise gr.Error(without_folders(str(error))) from error
+            raise Problem(error) from error

@@ -4,17 +4,22 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
+
+# A cell that a spreadsheet would compute, also if it is quoted already; a number is none.
+COMPUTED = re.compile(r"'*(?![-+]?[\d.]+(?:[eE][-+]?\d+)?\Z)[=+\-@\t\r\n＝＋－＠]")
 
 
 def find_file(path: str | Path) -> Path:
@@ -52,6 +57,39 @@ def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
                 )
             rows.append(row)
     return rows
+
+
+def write_csv(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table of people's texts as CSV; :func:`without_quotes` gives the same texts again.
+
+    A text that a spreadsheet would compute, such as ``=1+1``, gets a quote before it, ``'=1+1``: it is shown as text.
+    """
+    safe = _each_text(table, lambda text: f"'{text}" if COMPUTED.match(text) else text)
+    safe.to_csv(path, index=False, lineterminator="\r\n")  # with these ends, a text that holds either is quoted
+
+
+def without_quotes(table: pd.DataFrame) -> pd.DataFrame:
+    """Take away the quotes of :func:`write_csv`, where every text that a spreadsheet would compute has one."""
+    quoted: set[bool] = set()
+
+    def looked_at(text: str) -> str:
+        if COMPUTED.match(text):
+            quoted.add(text.startswith("'"))
+        return text
+
+    _each_text(table, looked_at)
+    return _each_text(table, lambda text: text[COMPUTED.match(text) is not None :]) if quoted == {True} else table
+
+
+def _each_text(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
+    """Change every text of a table, and the names of its columns."""
+
+    def changed(value: Any) -> Any:
+        return change(value) if isinstance(value, str) else value
+
+    columns = [table.iloc[:, number] for number in range(table.shape[1])]
+    texts = [column if pd.api.types.is_numeric_dtype(column) else column.map(changed) for column in columns]
+    return pd.concat(texts, axis=1).set_axis([changed(name) for name in table.columns], axis=1) if texts else table
 
 
 def check_writable(path: str | Path) -> None:

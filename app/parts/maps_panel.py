@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 import reaugkd as rk
 from reaugkd.errors import ReAugKDError
+from reaugkd.files import write_csv
 from reaugkd.plots.links import PageState
 from reaugkd.texts import row_in_one_line, text_of_row, two_parts
 
@@ -24,6 +25,7 @@ from ..listening import AT_ONCE, EACH, LATEST, Updates, inputs_of, listen
 from ..menu import ModelMenu
 from ..rendering import render
 from ..scripts import source, source_with
+from .problem import Problem
 from .row_table import place_table, row_table, whose_label
 from .save_button import SaveButton
 
@@ -277,7 +279,7 @@ class MapsPanel:
         try:
             return points_of(self.menu.get(name))
         except ReAugKDError as error:
-            raise gr.Error(str(error)) from error
+            raise Problem(error) from error
 
     def list_points(self, name: str, selected: list[int]) -> Updates:
         """List the selected points."""
@@ -298,7 +300,7 @@ class MapsPanel:
         return rows.reset_index(names="point").dropna(axis=1, how="all")
 
     def _save(self, path: Path, name: str, selected: list[int]) -> None:
-        self._table(name, selected).to_csv(path, index=False)
+        write_csv(self._table(name, selected), path)
 
     def show_points(self, name: str, selected: list[int], **news: Any) -> Updates:
         """Select points from another view: on the canvas and in the list."""

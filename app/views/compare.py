@@ -20,7 +20,7 @@ from ..parts.answer_bars import likeliest_classes
 from ..parts.code_box import place_code
 from ..parts.error_tables import outcome_table
 from ..parts.maps_panel import MapsPanel
-from ..parts.problem import problem_html
+from ..parts.problem import Problem, problem_html
 from ..parts.throttle import throttled
 from ..parts.typed_text import filled_boxes, on_typing, place_boxes
 from ..rendering import render
@@ -270,8 +270,8 @@ class CompareView(RowsView):
 
         try:
             models = [self.menu.get(shown.name), self.menu.get(shown.second)]
-        except gr.Error as error:
-            raise ReAugKDError(error.message) from error
+        except Problem as error:
+            raise ReAugKDError(error.sentence) from error
         check_comparable(*models)
         return (models[0], shown.weights[0]), (models[1], shown.weights[1])
 

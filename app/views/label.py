@@ -9,6 +9,7 @@ import pandas as pd
 
 import reaugkd as rk
 from reaugkd.errors import ReAugKDError
+from reaugkd.files import write_csv
 from reaugkd.plots.charts import intervals_figure
 from reaugkd.texts import in_one_line, text_of_row, texts_of
 
@@ -333,4 +334,4 @@ class LabelView:
             table = self._texts(name, log).table
             labels = labels_in(model_and_patch(self.menu, name, edits)[1], table)
             texts = table.loc[list(labels)].drop(columns="copies").assign(label=list(labels.values()))
-        texts.to_csv(path, index=False)
+        write_csv(texts, path)

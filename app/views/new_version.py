@@ -9,6 +9,7 @@ import gradio as gr
 import pandas as pd
 
 from reaugkd.errors import ReAugKDError
+from reaugkd.files import write_csv
 
 from ..computed import encoded_halves, judged_rows
 from ..listening import ASKING, LATEST, Updates, inputs_of, listen
@@ -112,7 +113,7 @@ class NewVersion:
         }
 
     def _save_changed(self, path: Path, name: str, edits: PendingEdits, refit: bool) -> None:
-        self._changed(name, edits, refit)[1].to_csv(path, index=False)
+        write_csv(self._changed(name, edits, refit)[1], path)
 
     def _save_patch(self, path: Path, name: str, edits: PendingEdits) -> None:
         from reaugkd.analysis.edits import write_patch

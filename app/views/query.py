@@ -27,7 +27,7 @@ from ..parts.answer import (
 from ..parts.code_box import place_code
 from ..parts.maps_panel import MapsPanel, query_message
 from ..parts.neighbour_table import neighbour_table
-from ..parts.problem import READ_ALOUD, problem_html
+from ..parts.problem import READ_ALOUD, Problem, problem_html
 from ..parts.retrieval_sliders import RetrievalSliders, overrides, overrides_of_link, slider_values
 from ..parts.typed_text import filled_boxes, on_typing, place_boxes
 from ..rendering import render
@@ -279,7 +279,7 @@ class QueryView:
         try:
             return self._drawn(name, replace(question, struck=struck, key=key), **sliders)
         except ReAugKDError as error:  # it is the last one
-            raise gr.Error(str(error)) from error
+            raise Problem(error) from error
 
     @once_filled
     def _relabel(self, event: gr.EventData, name: str, question: Question, key: str, **sliders: Any) -> Updates:

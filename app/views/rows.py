@@ -10,6 +10,7 @@ import gradio as gr
 import pandas as pd
 
 from reaugkd.errors import ReAugKDError
+from reaugkd.files import write_csv
 from reaugkd.plots.links import PageState, filter_of_link
 
 from ..computed import SPLITS
@@ -200,7 +201,7 @@ class RowsView:
         return self._listed(replace(shown, order=order))
 
     def _save(self, path: Any, shown: Any) -> None:
-        self._found(shown).to_csv(path, index=False)
+        write_csv(self._found(shown), path)
 
     def _count(self, shown: Any) -> int:  # noqa: ARG002
         """Return of how many rows some are listed; 0 is not said."""

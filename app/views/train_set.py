@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from reaugkd.files import write_csv
+
 from ..computed import edited_model
 from ..listening import ALL_ROWS, Updates, by_name, inputs_of
 from ..menu import ModelMenu
@@ -65,7 +67,7 @@ class TrainSetForm:
                 )
             paths = {part: str(folder / f"{name}-{part}.csv") for part in files}
             for part, rows in files.items():
-                rows.to_csv(paths[part], index=False)
+                write_csv(rows, paths[part])
             return {tabs: gr.Tabs(selected="train"), **train.with_files(**paths)}
 
         by_name(self.train_again.click, lead, inputs_of(self, lead), [tabs, *train.by_files], **ALL_ROWS)

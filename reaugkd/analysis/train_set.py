@@ -6,7 +6,7 @@ import pandas as pd
 
 from reaugkd.analysis.edits import EDITED
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import check_writable, whole_file, whole_folder
+from reaugkd.files import check_writable, whole_file, whole_folder, write_csv
 from reaugkd.method.memory import LABELLED_BY, labelled_by_person
 from reaugkd.model.classifier import ReAugKDClassifier
 
@@ -68,9 +68,11 @@ def write_train_set(model: ReAugKDClassifier, path: str | Path) -> Path:
     check_writable(path)
     tables = {"train": train_set(model)}
     if path.suffix in (".csv", ".parquet"):
-        write = tables["train"].to_csv if path.suffix == ".csv" else tables["train"].to_parquet
         with whole_file(path) as writing:
-            write(writing, index=False)
+            if path.suffix == ".csv":
+                write_csv(tables["train"], writing)
+            else:
+                tables["train"].to_parquet(writing, index=False)
         return path
     if path.suffix or path.is_file() or (path.is_dir() and any(path.iterdir())):
         raise ReAugKDError(f"{str(path)!r} is no new folder, .csv or .parquet file; name another place.")

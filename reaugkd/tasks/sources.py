@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from reaugkd.errors import ReAugKDError, read_as, reason, require
-from reaugkd.files import explain_disk_errors, find_file, read_json_lines, read_text_file
+from reaugkd.files import explain_disk_errors, find_file, read_json_lines, read_text_file, without_quotes
 from reaugkd.networks.weights import hub_is_reachable
 from reaugkd.tasks.task import Task, make_task, row_ids, with_unlabelled
 from reaugkd.texts import MAX_CHARACTERS, as_text, label_text, with_index_as_columns
@@ -331,7 +331,7 @@ def _read_lines(path: Path) -> pd.DataFrame:
 _READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
     # Without quoting, as GLUE and most corpora write their TSV; a CSV is quoted as in RFC 4180.
     ".tsv": partial(_read_delimited, sep="\t", quoting=csv.QUOTE_NONE),
-    ".csv": _read_delimited,
+    ".csv": lambda path: without_quotes(_read_delimited(path)),
     ".jsonl": _read_objects,
     ".parquet": _read_parquet,
     ".txt": _read_lines,

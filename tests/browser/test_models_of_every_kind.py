@@ -1,6 +1,7 @@
 """Every page for models that are not as usual: names that are code, pairs of texts, no evaluation rows."""
 
 from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import expect
@@ -84,6 +85,14 @@ def test_a_text_is_shown_as_text_wherever_it_stands(open_page, serve_model, nast
         expect(page.locator("#learn-task h3")).to_have_text(lesson.title)
         page.locator("#learn-help summary").last.click()
         expect(page.locator("#learn-help p").last).to_be_visible()
+    assert page.evaluate("window.ran") is None
+    assert page.locator("img[src='x']").count() == 0
+
+
+def test_a_warning_above_the_page_shows_a_text_of_the_link_as_text(open_page, address):
+    page = open_page(f"{address}?model={quote(NASTY)}")
+    expect(page.locator("#answer .sum")).to_be_visible()
+    expect(page.locator(".toast-body")).to_contain_text(f"There is no model {NASTY!r}; there are:")
     assert page.evaluate("window.ran") is None
     assert page.locator("img[src='x']").count() == 0
 
