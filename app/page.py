@@ -62,10 +62,10 @@ def build_app(job: ModelJob) -> gr.Blocks:
         linked, opened = gr.State(PageState()), gr.State("query")
         answering = gr.State(menu.first)  # the model that was chosen last and could be loaded
         # Outside of the tabs that use them, so that they are read before these are opened; they keep no secret.
-        solved = gr.BrowserState({}, storage_key="reaugkd-solved", secret="reaugkd")
-        edits = gr.BrowserState({}, storage_key="reaugkd-pending", secret="reaugkd")
-        kept = gr.BrowserState({}, storage_key="reaugkd-kept", secret="reaugkd")
-        form = gr.BrowserState({}, storage_key="reaugkd-train", secret="reaugkd")
+        solved, edits, kept, form = (
+            gr.BrowserState({}, storage_key=f"reaugkd-{key}", secret="reaugkd")  # noqa: S106
+            for key in ("solved", "pending", "kept", "train")
+        )
         with gr.Column(visible=False, render=False) as below:
             maps = MapsPanel(menu, name, linked)
         with gr.Tabs(visible=False, elem_id="views") as tabs:

@@ -228,7 +228,7 @@ def read_study(path: str | Path) -> Study:
     """Read a study from a YAML file; a mistake raises a :class:`ReAugKDError` that names file and place."""
     text = read_text_file(path)
     try:
-        study: Study = read_as(Study, yaml.load(text, _EachNameOnce))
+        study: Study = read_as(Study, yaml.load(text, _EachNameOnce))  # noqa: S506 -- it is a SafeLoader
         _check(study)
     except yaml.YAMLError as error:
         raise ReAugKDError(f"{str(path)!r} is no YAML ({reason(error)}); correct it.") from error
