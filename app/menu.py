@@ -18,10 +18,10 @@ PLAIN_NAME = re.compile(r"\w[\w .-]{0,59}")
 
 
 class ModelMenu:
-    """Names models, and holds those that were asked for last."""
+    """Names models, and holds those that were asked for last; other folders are taken from their owner's page only."""
 
-    def __init__(self, job: ModelJob) -> None:
-        self.job = job
+    def __init__(self, job: ModelJob, takes_folders: bool = True) -> None:
+        self.job, self.takes_folders = job, takes_folders
         self.root, self.first = Path(job.folder).resolve().parent, job.name
         self._loaded = cached(LOADED)(self._load)
 
@@ -46,6 +46,19 @@ class ModelMenu:
         if (self.root / plain).exists():
             raise ReAugKDError(f"A model of the name {plain!r} is there already; choose another name.")
         return self.root / plain
+
+    def check_pretrained(self, *names: str) -> None:
+        """Refuse a folder of the server where others than its owner use the page."""
+        from reaugkd.networks.weights import is_hub_name
+
+        for name in names:
+            repository, _, part = name.partition(":")  # as in glue:rte
+            on_hub = is_hub_name(repository) and not set(part) & set("/\\") and not Path(repository).exists()
+            if not self.takes_folders and not on_hub:
+                raise ReAugKDError(
+                    f"{name[:99]!r} is no name on the hub, and this page takes no folders of the server; "
+                    "name it as owner/name, or use the command line."
+                )
 
     def shown_folder(self, name: str) -> str:
         """Return a model's folder as one would type it: from here, if it lies below."""

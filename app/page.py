@@ -43,9 +43,9 @@ from .views.training import TrainingView
 MISSED_AFTER = 5  # seconds
 
 
-def build_app(job: ModelJob) -> gr.Blocks:
-    """Build the page."""
-    menu = ModelMenu(job)
+def build_app(job: ModelJob, takes_folders: bool = True) -> gr.Blocks:
+    """Build the page; that of others than the server's owner takes no folders of the server."""
+    menu = ModelMenu(job, takes_folders)
 
     with gr.Blocks(title="ReAugKD", analytics_enabled=False) as page:
         with gr.Row(elem_id="header"):

@@ -98,7 +98,8 @@ def main(arguments: list[str] | None = None, default: Path = DEFAULT_MODEL) -> i
     except ReAugKDError as error:
         return _failed(str(error))
     job = ModelJob(model) if model else ModelJob(str(default), train_shoptalk)
-    page = build_app(job)
+    is_private = chosen.host in LOOPBACK and accounts is None and not chosen.name
+    page = build_app(job, takes_folders=is_private)
     try:
         address = launch(page, chosen.host, chosen.port, accounts=accounts, mcp=chosen.mcp, names=chosen.name)
     except OSError as error:

@@ -60,10 +60,7 @@ def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
 
 
 def write_csv(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a table of people's texts as CSV; :func:`without_quotes` gives the same texts again.
-
-    A text that a spreadsheet would compute, such as ``=1+1``, gets a quote before it, ``'=1+1``: it is shown as text.
-    """
+    """Write texts as CSV, a quote before what a spreadsheet would compute; :func:`without_quotes` takes it away."""
     safe = _each_text(table, lambda text: f"'{text}" if COMPUTED.match(text) else text)
     safe.to_csv(path, index=False, lineterminator="\r\n")  # with these ends, a text that holds either is quoted
 

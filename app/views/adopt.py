@@ -79,6 +79,7 @@ class AdoptForm:
         """Return what the boxes ask for; an empty box leaves the usual value."""
         if not classifier.strip():
             raise ReAugKDError("There is no classifier; write its name on the hub, or a folder on this machine.")
+        self.page.menu.check_pretrained(classifier.strip())
         for box, what in (("train", "that it learnt from"), ("test", "that it never saw")):
             if not boxes[box]:
                 raise ReAugKDError(f"There are no rows {what}; upload a table of them.")

@@ -259,6 +259,8 @@ class TrainView:
         task[place] = "shoptalk" if source == SHIPPED else task.get(place, "").strip()
         if not task[place]:
             raise ReAugKDError("There is nothing to train on; name a data set of the hub, or upload a file.")
+        encoders = [str(recipe[part]) for part in ("teacher", "student") if part in recipe]
+        self.menu.check_pretrained(*encoders, *([task[place]] if source == HUB else []))
         return task, rk.Recipe(**recipe), by_outputs
 
     def train(self, name: str, train: Train, done: str = "trained") -> None:

@@ -164,7 +164,7 @@ def test_tries_that_come_at_once_are_counted(quick):
 def test_whom_it_lets_in_is_said_where_it_opens_to_others(monkeypatch, capsys):
     from app import serve
 
-    monkeypatch.setattr(serve, "build_app", lambda _: type("Page", (), {"close": print, "block_thread": print}))
+    monkeypatch.setattr(serve, "build_app", lambda *_, **__: type("Page", (), {"close": print, "block_thread": print}))
     monkeypatch.setattr(serve, "launch", lambda *_, **__: "http://there")
     monkeypatch.setattr(serve.ModelJob, "start", lambda _: None)
     for host, times in (("127.0.0.1", 0), ("localhost", 0), ("0.0.0.0", 1)):
