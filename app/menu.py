@@ -6,6 +6,7 @@ from pathlib import Path
 
 import reaugkd as rk
 from reaugkd.errors import ReAugKDError
+from reaugkd.files import restore_below
 
 from .computed import cached
 from .model_job import ModelJob
@@ -27,6 +28,7 @@ class ModelMenu:
 
     def names(self) -> list[str]:
         """Return the names of all models, the first one first, then the newest first."""
+        restore_below(self.root)
         found = [path.parent for path in self.root.glob(f"*/{SETTINGS_FILE}") if not path.parent.name.startswith(".")]
         found.sort(key=lambda folder: (-(folder / SETTINGS_FILE).stat().st_mtime, folder.name))
         return [self.first, *(folder.name for folder in found if folder.name != self.first)]

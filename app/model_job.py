@@ -120,9 +120,11 @@ class ModelJob:
 
     def _model(self, anew: bool) -> "rk.ReAugKDClassifier":
         import_model()
+        from reaugkd.files import restored
         from reaugkd.model.folder import SETTINGS_FILE
 
-        self.is_training = self.train is not None and (anew or not (Path(self.folder) / SETTINGS_FILE).is_file())
+        is_there = (restored(Path(self.folder)) / SETTINGS_FILE).is_file()
+        self.is_training = self.train is not None and (anew or not is_there)
         if self.train is not None and self.is_training:
             return self.train(self.folder, self._on_progress, self.notes.append)
         return rk.ReAugKDClassifier.from_pretrained(self.folder)

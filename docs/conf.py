@@ -69,6 +69,7 @@ docs/use
 docs/adopt
 docs/condense
 docs/scale
+docs/format
 docs/api
 The shipped task <reaugkd/tasks/shoptalk/README>
 ```

@@ -445,15 +445,24 @@ def open_page(context: typer.Context) -> None:
 @app.command()
 def info(model: Annotated[Path, Argument(help="Folder of a trained model.")], as_json: AsJson = False) -> None:
     """Show a trained model's card: what it was made of, and its table of ablations."""
-    from reaugkd.model.folder import CARD_FILE, METRICS_FILE, read_settings_file, read_text
+    from reaugkd.model.folder import read_card, read_metrics, read_settings_file
 
     about = read_settings_file(model)
     if as_json:
-        metrics = json.loads(read_text(model / METRICS_FILE) or "{}")
+        metrics = read_metrics(model, about["files"])
         told = {"model": about["model"], "pool": about["pool"], "threshold": about.get("threshold"), "metrics": metrics}
         typer.echo(json.dumps(told, ensure_ascii=False))
     else:
-        _print_card(read_text(model / CARD_FILE))
+        _print_card(read_card(model))
+
+
+@app.command()
+def verify(model: Annotated[Path, Argument(help="Folder of a trained model.")]) -> None:
+    """Read every file of a model, and say whether each is as it was written; also of one too large to check at load."""
+    from reaugkd.model.folder import bytes_of, verify_model
+
+    files = verify_model(model)
+    _say(f"Read {len(files):,} files with {bytes_of(files):,} bytes: each is as it was written.")
 
 
 def main() -> None:

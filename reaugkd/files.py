@@ -1,14 +1,16 @@
 """Files that people name: paths are expanded, text is decoded, errors become messages, matrices become columns."""
 
+import ctypes
 import errno
 import hashlib
 import json
 import os
 import re
+import shutil
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,11 @@ from reaugkd.errors import ReAugKDError
 
 # A cell that a spreadsheet would compute, also if it is quoted already; a number is none.
 COMPUTED = re.compile(r"'*(?![-+]?[\d.]+(?:[eE][-+]?\d+)?\Z)[=+\-@\t\r\n＝＋－＠]")
+SEAL = "sha256_of_this_file"
+FULL = ("No space left", "os error 28")
+UNTOLD = ("inline_container", "iostream error")  # torch does not say why it could not write
+ALMOST_FULL = 2**20  # bytes
+_OLD = ".old-"
 
 
 def find_file(path: str | Path) -> Path:
@@ -101,33 +108,135 @@ def check_writable(path: str | Path) -> None:
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
     """Yield where to write a file, which replaces the old one when it is whole; after an error the old one stays."""
-    path = Path(path).expanduser()
-    writing = path.with_name(f".writing-{path.name}")
-    with explain_disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield writing
-            writing.replace(path)
-        finally:
-            writing.unlink(missing_ok=True)
+    with _whole(Path(path).expanduser()) as writing:
+        yield writing
 
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder to fill, which takes the place of the old one when it is whole, as :func:`whole_file`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with explain_disk_errors(path), TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as scratch:
-        new, old = Path(scratch) / "new", Path(scratch) / "old"
-        new.mkdir()
-        yield new
-        if path.exists():
-            path.rename(old)
+    with _whole(path) as writing:
+        writing.mkdir()
+        yield writing
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """Yield a place beside a path; what is written there reaches the disk, and only then takes the place of the path.
+
+    The names are fixed, and one process at a time uses them: so the next write removes what a killed one has left.
+    """
+    writing = _writing(path)
+    with explain_disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with alone(writing):
+            _restore(path)
+            try:
+                _remove(writing)
+                yield writing
+                sync(writing)
+                _put_in_place(writing, path)
+                sync(path.parent, below=False)
+            finally:
+                _remove(writing)
+
+
+@contextmanager
+def alone(path: Path, timeout: float | None = None) -> Iterator[None]:
+    """Wait until no other process, and no other thread, works on a path; a :class:`TimeoutError` ends the waiting."""
+    from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]  # public, but not marked as such
+
+    lock = path.with_name(f"{path.name}.lock")
+    with WeakFileLock(lock, timeout=timeout):
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows removes no file that is open
+                lock.unlink()
+
+
+def sync(path: Path, *, below: bool = True) -> None:
+    """Wait until a file, or a folder and all that is below it, is on the disk."""
+    if os.name != "posix" or path.is_symlink():  # Windows opens no folder
+        return
+    if below and path.is_dir():
+        for part in path.iterdir():
+            sync(part)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network drives sync files, and no folders
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def restored(path: Path) -> Path:
+    """Return a path; the folder is back that was moved away when a process was killed as it put a new one there."""
+    if _old(path).exists() and not path.exists():
+        with alone(_writing(path)):  # the process that moves it may be alive
+            _restore(path)
+    return path
+
+
+def restore_below(folder: Path) -> None:
+    """Put back every folder of a folder that :func:`restored` would."""
+    for old in folder.glob(f"{_OLD}*"):
+        restored(folder / old.name.removeprefix(_OLD))
+
+
+def _restore(path: Path) -> None:
+    if path.exists():
+        _remove(_old(path))
+    elif _old(path).exists():
+        _old(path).rename(path)
+
+
+def _writing(path: Path) -> Path:
+    return path.parent / f".writing-{path.name}"
+
+
+def _old(path: Path) -> Path:
+    return path.parent / (_OLD + path.name)  # of "." too, which has no name
+
+
+def _put_in_place(new: Path, path: Path) -> None:
+    """Let a file or folder take the place of the old one, which is then where the new one was, if it was a folder."""
+    if not (new.is_dir() and path.exists()):
+        new.replace(path)
+    elif not _swapped(new, path):  # no system but Linux, and no network drive, swaps two folders at once
+        path.rename(_old(path))
         try:
             new.rename(path)
         except BaseException:
-            if old.exists():
-                old.rename(path)
+            _old(path).rename(path)
             raise
+        _old(path).rename(new)
+
+
+def _swapped(first: Path, second: Path) -> bool:
+    """Let two folders change places in one step, and return whether the system could."""
+    if sys.platform != "linux":
+        return False
+    swap = getattr(ctypes.CDLL(None), "renameat2", None)
+    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE
+    return swap is not None and swap(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0
+
+
+def remove_at_once(folder: Path) -> None:
+    """Remove a folder that is never seen half removed; what a killed process leaves of it goes with the next one."""
+    gone = folder.with_name(f".gone-{folder.name}")
+    _remove(gone)
+    folder.rename(gone)
+    _remove(gone)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -137,7 +246,8 @@ def explain_disk_errors(path: str | Path) -> Iterator[None]:
         yield
     except Exception as error:  # safetensors and pyarrow raise kinds of their own
         number = error.errno if isinstance(error, OSError) else None
-        if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error) or "os error 28" in str(error):
+        is_said, is_of_torch = (any(words in str(error) for words in sentences) for sentences in (FULL, UNTOLD))
+        if number in (errno.ENOSPC, errno.EDQUOT) or is_said or (is_of_torch and _is_full(path)):
             raise ReAugKDError(
                 f"The disk is full while writing {str(path)!r}; free some space and run the same command again."
             ) from error
@@ -147,10 +257,39 @@ def explain_disk_errors(path: str | Path) -> Iterator[None]:
         raise
 
 
+def _is_full(path: str | Path) -> bool:
+    """Return whether next to nothing is free where a path lies."""
+    path = Path(path).absolute()
+    return shutil.disk_usage(next(place for place in (path, *path.parents) if place.exists())).free < ALMOST_FULL
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 sum of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_sealed(content: dict[str, Any], path: Path) -> None:
+    """Write JSON with the SHA-256 sum of its own text as it is while the sum is empty, so that a changed byte shows."""
+    seal = hashlib.sha256(_sealed_text(content, "")).hexdigest()
+    path.write_bytes(_sealed_text(content, seal))
+
+
+def read_sealed(path: Path) -> tuple[dict[str, Any], bool | None]:
+    """Read what :func:`write_sealed` wrote, and whether it is as it was written; None where it never had a sum."""
+    text = path.read_bytes()
+    try:
+        content: dict[str, Any] = json.loads(text)
+        seal = content.pop(SEAL, None)
+    except (ValueError, TypeError, AttributeError):  # no JSON, or no object
+        return {}, False
+    if seal is None:
+        return content, None
+    return content, hashlib.sha256(text.replace(str(seal).encode(), b"", 1)).hexdigest() == seal
+
+
+def _sealed_text(content: dict[str, Any], seal: str) -> bytes:
+    return (json.dumps({**content, SEAL: seal}, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def matrix_column(matrix: NDArray[Any]) -> pa.FixedSizeListArray:

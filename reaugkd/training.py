@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]  # public, but not marked as such
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import check_writable
+from reaugkd.files import alone, check_writable, restored, whole_folder
 from reaugkd.measures.metrics import METRICS
 from reaugkd.method.answers import EncodedTexts
 from reaugkd.method.choice import too_few_rows
@@ -261,15 +260,15 @@ def load_or_train(
     """
     recipe = (recipe or Recipe()).for_task(task)
     whole = cache_folder() / "models" / model_digest(task, recipe, teacher_outputs)
-    alone = whole.with_name(whole.name + "-alone")
+    unscored = whole.with_name(whole.name + "-alone")
     check_writable(whole)
     whole.parent.mkdir(parents=True, exist_ok=True)
-    with WeakFileLock(whole.with_name(f".{whole.name}.lock")):  # a second caller waits, and then loads
-        if ablations and not whole.is_dir():
+    with alone(whole.with_name(f".{whole.name}")):  # a second caller waits, and then loads
+        if ablations and not restored(whole).is_dir():
             train(task, recipe, whole, teacher_outputs=teacher_outputs, on_progress=on_progress)
-        elif not whole.is_dir() and not alone.is_dir():
-            train_one(task, recipe, teacher_outputs, on_progress).save_pretrained(alone)
-        return ReAugKDClassifier.from_pretrained(whole if whole.is_dir() else alone)
+        elif not whole.is_dir() and not restored(unscored).is_dir():
+            train_one(task, recipe, teacher_outputs, on_progress).save_pretrained(unscored)
+        return ReAugKDClassifier.from_pretrained(whole if whole.is_dir() else unscored)
 
 
 def train_one(
@@ -341,7 +340,8 @@ def _teacher_outputs(task: Task, recipe: Recipe, work: Path, on_progress: OnProg
     _report(on_progress, "Teacher outputs")
     outputs = teacher.outputs(task)
     if processes_of_training().is_main_process:
-        teacher.save(work / "teacher")
+        with whole_folder(work / "teacher") as folder:
+            teacher.save(folder)
         outputs.save(path)
     processes_of_training().wait_for_everyone()
     return outputs
@@ -364,10 +364,10 @@ def _students(
     alone = replace(unaligned, soft_label_weight=0.0, gold_label_weight=1.0)
     is_main, students = processes_of_training().is_main_process, {}
     for method, loss in {"student": alone, "kd": unaligned, "reaugkd": recipe.distillation}.items():
-        folder, finished = work / method, work / method / "finished"
+        finished = work / method
         with _timed(seconds, method):
-            if finished.is_file():
-                students[method] = Student.load(folder, max_length=recipe.max_length)
+            if finished.is_dir():
+                students[method] = Student.load(finished, max_length=recipe.max_length)
                 continue
             watch = None
             if method == "reaugkd" and is_main:
@@ -382,8 +382,8 @@ def _students(
                 on_epoch=_after_epochs(task, STAGES[method], on_progress, watch, work / EPOCHS_FILE),
             )
             if is_main:
-                students[method].save(folder)
-                finished.touch()
+                with whole_folder(finished) as folder:
+                    students[method].save(folder)
     return students
 
 

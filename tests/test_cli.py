@@ -19,6 +19,7 @@ from reaugkd.analysis.edit_effects import halves
 from reaugkd.analysis.edits import apply_patch, read_patch
 from reaugkd.analysis.refit import refit_pool, with_encoder_key
 from reaugkd.errors import ReAugKDError
+from reaugkd.files import read_sealed, write_sealed
 from reaugkd.method import choice, distillation
 from reaugkd.method.answers import changed_answers
 from reaugkd.method.pool import KeySettings, Pool
@@ -199,10 +200,9 @@ def test_a_damaged_model_is_named_with_its_damaged_file(run, tmp_path, toy_model
 
 def test_a_model_of_another_version_is_refused(run, tmp_path, toy_model_folder):
     copy = shutil.copytree(toy_model_folder, tmp_path / "copy")
-    settings = json.loads((copy / "reaugkd.json").read_text())
-    (copy / "reaugkd.json").write_text(json.dumps(settings | {"format_version": 4}))
+    write_sealed(read_sealed(copy / "reaugkd.json")[0] | {"format_version": 4}, copy / "reaugkd.json")
     for command in (["predict", copy, "an apple"], ["info", copy]):
-        assert_one_sentence(run(*command), "is of format 4, this library reads 5; train it again")
+        assert_one_sentence(run(*command), "is of format 4, this library reads 5 and 6; train it again")
 
 
 @pytest.mark.parametrize(("text", "fragment"), [(" ", "is empty"), ("x" * (MAX_CHARACTERS + 1), "shorten it")])
@@ -573,7 +573,7 @@ def test_export_puts_the_student_as_onnx_into_a_model_that_answers_the_same(
     assert re.search(r"Wrote student.onnx into .+: a text takes the student [0-9.]+ ms, by torch [0-9.]+ ms.", err)
     assert (model / "student.onnx").exists() == in_place
     files = json.loads((target / "reaugkd.json").read_text())["files"]
-    assert files["student.onnx"] == hashlib.sha256((target / "student.onnx").read_bytes()).hexdigest()
+    assert files["student.onnx"]["sha256"] == hashlib.sha256((target / "student.onnx").read_bytes()).hexdigest()
     exported = ReAugKDClassifier.from_pretrained(target)
     assert exported.student.onnx.session is not None
     texts = toy_model.held_out(["test"])["text"].tolist()

@@ -1,6 +1,12 @@
 """Files and folders that people name, and matrices as columns of their tables."""
 
 import errno
+import os
+import re
+import shutil
+import threading
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +15,20 @@ import pytest
 
 from reaugkd import files
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import check_writable, column_matrix, explain_disk_errors, matrix_column, read_text_file, whole_file
+from reaugkd.files import (
+    check_writable,
+    column_matrix,
+    explain_disk_errors,
+    matrix_column,
+    read_sealed,
+    read_text_file,
+    remove_at_once,
+    restore_below,
+    restored,
+    whole_file,
+    whole_folder,
+    write_sealed,
+)
 
 
 def test_a_text_is_read_from_the_home_folder_without_the_mark_of_an_editor(tmp_path, monkeypatch):
@@ -42,6 +61,23 @@ def test_missing_rights_are_said_in_a_sentence(tmp_path):
         raise error
 
 
+OF_TORCH = [
+    "[enforce fail at inline_container.cc:672] . unexpected pos 9216 vs 9108",
+    "basic_ios::clear: iostream error",
+]
+
+
+@pytest.mark.parametrize("said", OF_TORCH)
+@pytest.mark.parametrize(("free", "kind"), [(9_108, ReAugKDError), (10**9, RuntimeError)])
+def test_an_error_of_torch_that_tells_no_reason_is_a_full_disk_where_nothing_is_free(
+    tmp_path, monkeypatch, free, kind, said
+):
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    sentence = "The disk is full while writing" if kind is ReAugKDError else re.escape(said)
+    with pytest.raises(kind, match=sentence), explain_disk_errors(tmp_path / "new" / "model"):
+        raise RuntimeError(said)
+
+
 def test_a_file_is_written_whole_or_stays_as_it_was(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     path = tmp_path / "new" / "note.txt"
@@ -59,6 +95,105 @@ def test_a_file_is_written_whole_or_stays_as_it_was(tmp_path, monkeypatch):
         interrupted()
     assert path.read_text() == "first"
     assert list(path.parent.iterdir()) == [path]
+
+
+def write_folder(path, content="new"):
+    """Write a folder of a file, a folder with a file, and a link."""
+    with whole_folder(path) as new:
+        (new / "deep").mkdir()
+        (new / "one.txt").write_text(content)
+        (new / "deep" / "two.txt").write_text(content)
+        (new / "link").symlink_to("one.txt")
+
+
+def names(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+FOLDER = ["folder", "folder/deep", "folder/deep/two.txt", "folder/link", "folder/one.txt"]
+
+
+@pytest.mark.parametrize("swaps", [True, False], ids=["one step", "two renames"])
+def test_a_folder_takes_the_place_of_the_old_one_and_nothing_else_is_left(tmp_path, monkeypatch, swaps):
+    if not swaps:
+        monkeypatch.setattr(files, "_swapped", lambda *_: False)
+    for content in ("old", "new"):
+        write_folder(tmp_path / "folder", content)
+        assert names(tmp_path) == FOLDER
+        assert (tmp_path / "folder" / "deep" / "two.txt").read_text() == content
+
+
+def test_a_folder_is_there_at_every_moment_while_another_takes_its_place(tmp_path, monkeypatch):
+    write_folder(tmp_path / "folder", "old")
+    monkeypatch.setattr(Path, "rename", lambda *_: pytest.fail("the old folder was moved away"))
+    write_folder(tmp_path / "folder", "new")
+    assert (tmp_path / "folder" / "one.txt").read_text() == "new"
+
+
+def test_all_is_on_the_disk_before_it_takes_its_place_and_the_place_is_after(tmp_path, monkeypatch):
+    steps, fsync, put = [], os.fsync, files._put_in_place
+    monkeypatch.setattr(files.os, "fsync", lambda fd: steps.append(os.fstat(fd).st_ino) or fsync(fd))
+    monkeypatch.setattr(files, "_put_in_place", lambda new, path: steps.append("in place") or put(new, path))
+    write_folder(tmp_path / "folder")
+    wanted = {path.stat().st_ino for path in (tmp_path / "folder").rglob("*") if not path.is_symlink()}
+    place = steps.index("in place")
+    assert set(steps[:place]) == wanted | {(tmp_path / "folder").stat().st_ino}
+    assert steps[place + 1 :] == [tmp_path.stat().st_ino]
+    steps.clear()
+    with whole_file(tmp_path / "file.txt") as writing:
+        writing.write_text("words")
+    assert steps == [(tmp_path / "file.txt").stat().st_ino, "in place", tmp_path.stat().st_ino]
+
+
+def test_what_a_killed_process_left_goes_with_the_next_write_and_a_folder_that_it_moved_away_is_back(tmp_path):
+    write_folder(tmp_path / "folder", "old")
+    (tmp_path / "folder").rename(tmp_path / ".old-folder")
+    for _ in range(2):
+        restore_below(tmp_path)
+        assert restored(tmp_path / "folder") == tmp_path / "folder"
+        assert names(tmp_path) == FOLDER
+    shutil.copytree(tmp_path / "folder", tmp_path / ".old-folder")
+    shutil.copytree(tmp_path / "folder", tmp_path / ".writing-folder")
+    (tmp_path / ".writing-folder.lock").touch()
+    restore_below(tmp_path)
+    write_folder(tmp_path / "folder", "new")
+    assert names(tmp_path) == FOLDER
+    (tmp_path / ".gone-folder").mkdir()
+    remove_at_once(tmp_path / "folder")
+    assert names(tmp_path) == []
+
+
+def test_two_that_write_the_same_file_do_it_one_after_the_other(tmp_path):
+    path, begun = tmp_path / "note.txt", threading.Event()
+
+    def second():
+        begun.wait()
+        with whole_file(path) as writing:
+            writing.write_text("second")
+
+    other = threading.Thread(target=second)
+    other.start()
+    with whole_file(path) as writing:
+        begun.set()
+        other.join(0.3)
+        assert other.is_alive()
+        writing.write_text("first")
+        assert writing.read_text() == "first"
+    other.join()
+    assert path.read_text() == "second"
+    assert names(tmp_path) == ["note.txt"]
+
+
+def test_every_changed_byte_of_a_sealed_file_shows(tmp_path):
+    path, content = tmp_path / "about.json", {"name": "naïve", "sums": {"a": 1.5}}
+    write_sealed(content, path)
+    assert read_sealed(path) == (content, True)
+    written = path.read_bytes()
+    for place in range(len(written)):
+        path.write_bytes(written[:place] + bytes([written[place] ^ 1]) + written[place + 1 :])
+        assert not read_sealed(path)[1]
+    path.write_text('{"name": "from before there were sums"}')
+    assert read_sealed(path) == ({"name": "from before there were sums"}, None)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int64"])

@@ -7,7 +7,11 @@ from typing import Any
 
 import gradio as gr
 
+from reaugkd.errors import ReAugKDError
+from reaugkd.files import explain_disk_errors
+
 from ..listening import IN_PAGE, LATEST, once_filled
+from ..rendering import without_folders
 from ..scripts import script
 
 FILES = tempfile.TemporaryDirectory(prefix="reaugkd-")  # deleted when the server ends
@@ -30,7 +34,11 @@ class SaveButton:
         @once_filled
         def written(**values: Any) -> str:
             path = Path(tempfile.mkdtemp(dir=FILES.name)) / self.file_name
-            write(path, **values)
+            try:
+                with explain_disk_errors(self.file_name):
+                    write(path, **values)
+            except ReAugKDError as error:
+                raise gr.Error(without_folders(str(error)), print_exception=False) from error
             return str(path)
 
         saved = self.button.click(written, None, link, inputs_kwargs=inputs, **LATEST | options)

@@ -9,7 +9,7 @@ import gradio as gr
 import pandas as pd
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import write_csv
+from reaugkd.files import whole_file, write_csv
 
 from ..computed import encoded_halves, judged_rows
 from ..listening import ASKING, LATEST, Updates, inputs_of, listen
@@ -132,10 +132,11 @@ class NewVersion:
             if model.evaluation_rows is not None:
                 edited = with_told_effect(model, edited, encoded_halves(model)[1])
             edited = replace(edited, pinned=pd.DataFrame(pinned_texts(kept, name, model)))
-            edited.save_pretrained(target)
+            with whole_file(target.with_name(f"{target.name}.patch.jsonl")) as beside:  # not there without the model
+                self._save_patch(beside, name, edits)
+                edited.save_pretrained(target)
         except ReAugKDError as error:
             return {self.saved: problem_html(error)}
-        self._save_patch(target.with_name(f"{target.name}.patch.jsonl"), name, edits)
         saved = {"version": target.name, "edits": [edit.as_dict() for edit in patch]}
         said = [f"Saved as {target.name}, with the patch beside it. Choose it in the menu of models to ask it."]
         return {

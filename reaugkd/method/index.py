@@ -13,6 +13,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+INDEX_SUFFIX = ".faiss"
 EXACT_UP_TO = 100_000
 """Memories; of more, exact search costs more than the student."""
 PROBES, ROWS_READ, CELLS_A_PROBE = 8, 8_000, 256

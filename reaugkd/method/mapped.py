@@ -5,7 +5,6 @@ Mapped means that a file's bytes are read where they are asked for: to load a me
 labels of its neighbours.
 """
 
-import json
 import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -18,8 +17,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import sha256_of, whole_folder
-from reaugkd.method.index import build_index, cells_for, open_index
+from reaugkd.files import read_sealed, restored, sha256_of, whole_folder, write_sealed
+from reaugkd.method.index import INDEX_SUFFIX, build_index, cells_for, open_index
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +62,7 @@ def write_memory(batches: Iterable["Memory"], folder: Path, cells: int | None) -
             if name.startswith(KEY):
                 _write_index(Mapped.of(_file(new, name), about["rows"], width), cells, known.get(name))
         about["files"] = {path.name: sha256_of(path) for path in sorted(new.iterdir())}
-        (new / ABOUT_FILE).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_sealed(about, new / ABOUT_FILE)
 
 
 def _write_batches(batches: Iterable["Memory"], folder: Path) -> tuple[dict[str, Any], dict[str, Path]]:
@@ -111,7 +110,7 @@ def _file(folder: Path, name: str) -> Path:
 
 
 def _index_of(path: Path) -> Path:
-    return path.with_suffix(".faiss")
+    return path.with_suffix(INDEX_SUFFIX)
 
 
 def _write_index(vectors: Mapped, cells: int | None, known: Path | None) -> None:
@@ -145,9 +144,13 @@ def read_memory(folder: Path, *, check: bool) -> dict[str, Any]:
         If there is no memory, or a file is missing or damaged.
     """
     try:
-        about = json.loads((folder / ABOUT_FILE).read_text(encoding="utf-8"))
+        about, is_whole = read_sealed(restored(folder) / ABOUT_FILE)
+        if check and not is_whole:
+            raise ReAugKDError(f"The file {ABOUT_FILE} of the memory in {str(folder)!r} is damaged; build it again.")
         rows, classes, widths, files = (about[name] for name in ("rows", "classes", "widths", "files"))
         for name, sha256 in files.items() if check else ():
+            if not (folder / name).is_file():
+                raise ReAugKDError(f"The memory in {str(folder)!r} lacks its file {name}; build it again.")
             if sha256_of(folder / name) != sha256:
                 raise ReAugKDError(f"The file {name} of the memory in {str(folder)!r} is damaged; build it again.")
         parts = {name: Mapped.of(_file(folder, name), rows, width) for name, width in widths.items()}

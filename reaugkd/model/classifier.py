@@ -13,6 +13,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundEr
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
+from reaugkd.files import restored
 from reaugkd.measures.metrics import METRICS
 from reaugkd.measures.selective import PROBABILITY, Threshold, choose_threshold
 from reaugkd.method.answers import Answers, EncodedTexts, answer
@@ -158,7 +159,7 @@ class ReAugKDClassifier:
         ReAugKDError
             If there is no such model, or it is damaged or of another version.
         """
-        if Path(folder_or_name).expanduser().is_dir():
+        if restored(Path(folder_or_name).expanduser()).is_dir():
             return cls(**read_model(folder_or_name))
         name, missing = str(folder_or_name), "There is no folder"
         if name.count("/") == 1 and is_hub_name(name):

@@ -23,13 +23,15 @@ from reaugkd.files import (
     column_matrix,
     explain_disk_errors,
     matrix_column,
-    read_text_file,
+    read_sealed,
+    restored,
     sha256_of,
     whole_folder,
+    write_sealed,
 )
 from reaugkd.measures.selective import PROBABILITY, Threshold
 from reaugkd.method.condensation import STANDS_FOR
-from reaugkd.method.index import cells_for
+from reaugkd.method.index import INDEX_SUFFIX, cells_for
 from reaugkd.method.keys import ALIGNED, ENCODER, ENCODER_FOLDER, ENCODER_KEY_FILE, TEXT, AlignedKey, EncoderKey, Key
 from reaugkd.method.mapped import ABOUT_FILE, read_memory
 from reaugkd.method.memory import Memory
@@ -45,7 +47,8 @@ if TYPE_CHECKING:
     from reaugkd.model.classifier import ReAugKDClassifier
     from reaugkd.tasks.task import Task
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
+READ_VERSIONS = (5, FORMAT_VERSION)
 SETTINGS_FILE = "reaugkd.json"
 METRICS_FILE = "metrics.json"
 CARD_FILE = "README.md"
@@ -63,8 +66,10 @@ TEACHER_FOLDER = "teacher"
 MAPS_COLUMNS = ("teacher_point", "student_point", "student_embedding")  # of the held-out rows the first two
 Z_COLUMN = "teacher_embedding"
 KEY_COLUMN = "key_"  # begins the columns of the memory's file that hold what a key searches
-# These files a person may edit; all others are checked by their SHA-256 when a model is loaded.
-_EDITABLE = {SETTINGS_FILE, METRICS_FILE, CARD_FILE}
+SUMS_UP_TO = 10**9
+"""Bytes of a model; of a larger one the sums are checked by `reaugkd verify`, and at load only those of its indexes."""
+# Not in the list of files with their sums: the file of the list, which has its own, and what a person may edit.
+_UNLISTED = {SETTINGS_FILE, CARD_FILE}
 
 
 @dataclass(frozen=True)
@@ -168,7 +173,7 @@ def read_model(folder: str | Path) -> dict[str, Any]:
     folder = Path(folder).expanduser()
     about = read_settings_file(folder)
     with explain_disk_errors(folder):
-        _check_files(folder, about["files"])
+        _check_files(folder, about["files"], every_sum=bytes_of(about["files"]) <= SUMS_UP_TO)
 
     def optional(name: str, read: Callable[[Path], Any]) -> Any:
         return read(folder / name) if name in about["files"] else None
@@ -199,13 +204,13 @@ def read_model(folder: str | Path) -> dict[str, Any]:
             "student": student,
             "memory": memory,
             "keys": keys,
-            "metrics": json.loads(read_text(folder / METRICS_FILE) or "{}"),
+            "metrics": read_metrics(folder, about["files"]),
             "evaluation_rows": optional(EVALUATION_FILE, pd.read_parquet),
             "pinned": optional(PINNED_FILE, pd.read_parquet),
             "maps": optional(MAPS_FILE, _read_maps),
             "projection_head": optional(PROJECTION_FILE, _read_projection_head),
             "teacher": optional(f"{TEACHER_FOLDER}/config.json", lambda path: load_encoder(path.parent)),
-            "card": read_text(folder / CARD_FILE),
+            "card": read_card(folder),
             "epochs": optional(EPOCHS_FILE, TrainingEpochs.load),
             "threshold": threshold,
         }
@@ -213,13 +218,44 @@ def read_model(folder: str | Path) -> dict[str, Any]:
         raise ReAugKDError(f"The model in {str(folder)!r} is damaged; train or copy it again.") from error
 
 
-def _check_files(folder: Path, files: dict[str, str]) -> None:
-    """Refuse a folder whose files are not those that were written, by their SHA-256."""
-    for name, sha256 in files.items():
+def verify_model(folder: str | Path) -> dict[str, Any]:
+    """Compare every file of a model with the sum that was written with it, however large it is.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The model's folder.
+
+    Returns
+    -------
+    dict
+        What was compared: name of each file to its ``bytes`` and ``sha256``.
+
+    Raises
+    ------
+    ReAugKDError
+        If the folder holds no model, or a file is missing or damaged.
+    """
+    folder = Path(folder).expanduser()
+    files: dict[str, Any] = read_settings_file(folder)["files"]
+    with explain_disk_errors(folder):
+        _check_files(folder, files, every_sum=True)
+    return files
+
+
+def bytes_of(files: Mapping[str, Mapping[str, Any]]) -> int:
+    """Return the bytes of a model's files together."""
+    return sum(file["bytes"] for file in files.values())
+
+
+def _check_files(folder: Path, files: Mapping[str, Mapping[str, Any]], *, every_sum: bool) -> None:
+    """Refuse a folder whose files are not those that were written; FAISS trusts an index, so its sum is always one."""
+    for name, written in files.items():
         path = folder / name
         if not path.is_file():
             raise ReAugKDError(f"The model in {str(folder)!r} lacks its file {name}; train or copy it again.")
-        if sha256_of(path) != sha256:
+        is_summed = every_sum or path.suffix == INDEX_SUFFIX
+        if path.stat().st_size != written["bytes"] or (is_summed and sha256_of(path) != written["sha256"]):
             raise ReAugKDError(f"The file {name} of the model in {str(folder)!r} is damaged; train or copy it again.")
 
 
@@ -241,23 +277,36 @@ def read_settings_file(folder: str | Path) -> dict[str, Any]:
     ReAugKDError
         If the folder holds no model, or one of another version.
     """
-    path = Path(folder).expanduser() / SETTINGS_FILE
+    path = restored(Path(folder).expanduser()) / SETTINGS_FILE
     if not path.is_file():
         raise ReAugKDError(f"{str(folder)!r} holds no trained model; make one with `reaugkd train --out {folder}`.")
+    damaged = f"The file {SETTINGS_FILE} in {str(folder)!r} is damaged; train or copy the model again."
     try:
-        about: dict[str, Any] = json.loads(read_text_file(path))
+        with explain_disk_errors(path):
+            about, is_whole = read_sealed(path)
         version = about["format_version"]
-        if version != FORMAT_VERSION:
+        if is_whole is False:
+            raise ReAugKDError(damaged)
+        if version not in READ_VERSIONS:
+            newer = isinstance(version, int) and version > FORMAT_VERSION
             raise ReAugKDError(
-                f"The model in {str(folder)!r} is of format {version}, this library reads {FORMAT_VERSION}; "
-                "train it again."
+                f"The model in {str(folder)!r} is of format {version}, this library reads "
+                f"{' and '.join(map(str, READ_VERSIONS))}; {'update the library' if newer else 'train it again'}."
             )
-        about["model"], about["pool"], about["files"].items()
+        about["model"], about["pool"]
+        about["files"] = {name: _written(path.parent / name, about["files"][name], version) for name in about["files"]}
+        if version == FORMAT_VERSION and not is_whole:
+            raise ReAugKDError(damaged)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ReAugKDError(
-            f"The file {SETTINGS_FILE} in {str(folder)!r} is damaged; train or copy the model again."
-        ) from error
+        raise ReAugKDError(damaged) from error
     return about
+
+
+def _written(path: Path, about: Any, version: int) -> dict[str, Any]:
+    """Return how many bytes of a file were written, and their sum; format 5 told the sum alone."""
+    if version < FORMAT_VERSION:
+        return {"bytes": path.stat().st_size if path.is_file() else 0, "sha256": str(about)}
+    return {"bytes": int(about["bytes"]), "sha256": str(about["sha256"])}
 
 
 def check_target(folder: str | Path) -> Path:
@@ -278,7 +327,7 @@ def check_target(folder: str | Path) -> Path:
     ReAugKDError
         If it is a file, has no name of its own, is a folder with other things than a model, or may not be written.
     """
-    folder = Path(folder).expanduser()
+    folder = restored(Path(folder).expanduser())
     if folder.name in ("", ".."):
         raise ReAugKDError(f"{str(folder)!r} gives the model's folder no name; name a folder.")
     if folder.is_file():
@@ -308,7 +357,7 @@ def _write_files(model: "ReAugKDClassifier", folder: Path) -> None:
         _write_maps(model.maps, folder)
     if model.epochs is not None:
         model.epochs.save(folder / EPOCHS_FILE)
-    _write_json(model.metrics, folder / METRICS_FILE)
+    (folder / METRICS_FILE).write_text(json.dumps(model.metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     (folder / CARD_FILE).write_text(model.card, encoding="utf-8")
     names = sorted(str(path.relative_to(folder).as_posix()) for path in folder.rglob("*") if path.is_file())
     about = {
@@ -316,15 +365,19 @@ def _write_files(model: "ReAugKDClassifier", folder: Path) -> None:
         "model": asdict(model.settings),
         "pool": asdict(model.pool),
         "threshold": None if model.threshold is None else asdict(model.threshold),
-        "files": {name: sha256_of(folder / name) for name in names if name not in _EDITABLE},
+        "files": {
+            name: {"bytes": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)}
+            for name in names
+            if name not in _UNLISTED
+        },
     }
-    _write_json(about, folder / SETTINGS_FILE)
+    write_sealed(about, folder / SETTINGS_FILE)
 
 
 def _carry_over(old: Path, new: Path) -> None:
     """Copy what is not of the old model, by its own list of files, into the new one's folder."""
     try:
-        own = {*_EDITABLE, *read_settings_file(old)["files"]}
+        own = {*_UNLISTED, METRICS_FILE, *read_settings_file(old)["files"]}
     except ReAugKDError:  # no model, or one that cannot tell its files from others: nothing is lost
         own = set()
     for path in sorted(old.rglob("*")):
@@ -424,10 +477,19 @@ def _floats(column: pa.ChunkedArray) -> NDArray[np.float32]:
     return column_matrix(column).astype(np.float32)
 
 
-def _write_json(content: dict[str, Any], path: Path) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def read_card(folder: Path) -> str:
+    """Return the card of a model, which a person may edit or delete; a byte that is no UTF-8 is shown as �."""
+    return (folder / CARD_FILE).read_text(encoding="utf-8", errors="replace") if (folder / CARD_FILE).is_file() else ""
 
 
-def read_text(path: Path) -> str:
-    """Return what a file holds that a person may edit or delete; nothing where it is not there."""
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+def read_metrics(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the figures of a model, whose file is checked first."""
+    _check_files(folder, {name: files[name] for name in files if name == METRICS_FILE}, every_sum=True)
+    path = folder / METRICS_FILE
+    try:
+        metrics: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}  # of format 5 it has no sum
+    except ValueError as error:
+        raise ReAugKDError(
+            f"The file {METRICS_FILE} of the model in {str(folder)!r} is damaged; copy it again."
+        ) from error
+    return metrics

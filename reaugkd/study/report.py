@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import check_writable
+from reaugkd.files import check_writable, whole_file
 from reaugkd.measures.significance import drawn, drawn_differences, interval
 from reaugkd.study.answers import study_answers
 from reaugkd.study.figures import ALL_TASKS, comparison_figure, cost_figure, methods_figure, scenario_figure
@@ -72,9 +72,11 @@ def write_report(study: Study, data: str | Path, work: str | Path, known: StudyR
     written = StudyRecord(answers, scenarios).save(work)
     for name, table in tables.items():
         written.append(work / f"{name}.csv")
-        table.to_csv(written[-1], index=False, float_format="%.6g" if name == "scores" else "%.5g")
+        with whole_file(written[-1]) as writing:
+            table.to_csv(writing, index=False, float_format="%.6g" if name == "scores" else "%.5g")
     written.append(work / "tables.md")
-    written[-1].write_text(in_markdown({n: t for n, t in tables.items() if n != "scores"}), encoding="utf-8")
+    with whole_file(written[-1]) as writing:
+        writing.write_text(in_markdown({n: t for n, t in tables.items() if n != "scores"}), encoding="utf-8")
     return [*written, *(_saved(figure, work / f"{name}.svg") for name, figure in _figures(study, tables).items())]
 
 
@@ -237,7 +239,8 @@ def _in_cell(value: Any) -> str:
 
 def _saved(figure: go.Figure, path: Path) -> Path:
     try:
-        figure.write_image(path)
+        with whole_file(path) as writing:
+            figure.write_image(writing)
     except (ImportError, ValueError, RuntimeError) as error:
         raise ReAugKDError(
             "The plots cannot be drawn: Kaleido or a Chrome browser is missing; install reaugkd[study] and Chromium."

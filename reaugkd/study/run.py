@@ -174,8 +174,8 @@ def _project(outputs: TeacherOutputs, task: Task, recipe: Recipe, path: Path) ->
     if not path.is_file():
         scratch = path.with_suffix(".partial")
         head = ProjectionHead.fit(task, outputs.of("train")[0], recipe, folder=scratch, on_progress=silent)
-        shutil.rmtree(scratch, ignore_errors=True)
         _save(path, **{split: head.project(outputs.of(split)[0]) for split in task.splits})
+        shutil.rmtree(scratch, ignore_errors=True)
     return dict(np.load(path))
 
 
@@ -198,8 +198,8 @@ def _train_student(task: Task, memory: Memory | None, recipe: Recipe, path: Path
     for split in SPLITS:
         hidden, outputs[f"{split}_probabilities"] = student.encode(task.texts(split))
         outputs[f"{split}_embeddings"] = normalize(hidden).astype(np.float16)
-    shutil.rmtree(scratch, ignore_errors=True)
     _save(path, **outputs)
+    shutil.rmtree(scratch, ignore_errors=True)
     return seconds
 
 

@@ -12,6 +12,7 @@ from app.parts.answer import asked_text, example_texts, known_texts, marked_word
 from app.parts.maps_panel import MapsPanel
 from app.views.query import QueryView
 from reaugkd.analysis.what_if import WhatIf, explain_what_if, flipping_set
+from reaugkd.files import read_sealed, write_sealed
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.plots.links import PageState
 
@@ -23,8 +24,9 @@ def view(toy_model, toy_model_folder, tmp_path_factory):
     """The page with the toy model, and beside it a copy under the name of another task."""
     root = tmp_path_factory.mktemp("models")
     shutil.copytree(toy_model_folder, root / "other")
-    settings = (root / "other" / "reaugkd.json").read_text()
-    (root / "other" / "reaugkd.json").write_text(settings.replace('"task": "toy"', '"task": "phones"'))
+    settings = root / "other" / "reaugkd.json"
+    about, _ = read_sealed(settings)
+    write_sealed(about | {"model": about["model"] | {"task": "phones"}}, settings)
     job = ModelJob(str(root / "toy"))
     job.model = toy_model
     with gr.Blocks():

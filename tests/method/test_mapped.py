@@ -1,6 +1,5 @@
 """A memory on disk: built in a stream, mapped, and the same as one in memory."""
 
-import json
 import pickle
 import shutil
 from dataclasses import replace
@@ -139,12 +138,18 @@ def test_a_damaged_file_is_named_before_it_is_read(tmp_path, name):
 def test_a_missing_file_and_no_memory_at_all_are_said_in_a_sentence(tmp_path):
     Memory.build([random_memory()], tmp_path / "memory", 4)
     (tmp_path / "memory" / "rows.arrow").unlink()
-    for folder in (tmp_path / "memory", tmp_path / "nothing"):
-        with pytest.raises(ReAugKDError, match="holds no whole memory; build it with Memory.build"):
-            Memory.load(folder)
+    with pytest.raises(ReAugKDError, match=r"lacks its file rows\.arrow; build it again"):
+        Memory.load(tmp_path / "memory")
+    with pytest.raises(ReAugKDError, match="holds no whole memory; build it with Memory.build"):
+        Memory.load(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"rows": 3}', "changed"])
+def test_a_damaged_list_of_a_memorys_files_is_named(tmp_path, content):
+    Memory.build([random_memory()], tmp_path / "memory", 4)
     about = tmp_path / "memory" / "memory.json"
-    about.write_text(json.dumps({"rows": 3}))
-    with pytest.raises(ReAugKDError, match="holds no whole memory"):
+    about.write_text(about.read_text().replace("200", "199") if content == "changed" else content)
+    with pytest.raises(ReAugKDError, match=r"The file memory\.json of the memory in .* is damaged; build it again"):
         Memory.load(tmp_path / "memory")
 
 

@@ -14,15 +14,16 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_arrays
 from transformers import AutoModel, AutoTokenizer
 
+from reaugkd import files
 from reaugkd.analysis.refit import with_encoder_key
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import explain_disk_errors
+from reaugkd.files import explain_disk_errors, read_sealed, write_sealed
 from reaugkd.measures.selective import Threshold
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model import folder as model_folder
 from reaugkd.model.classifier import ReAugKDClassifier
-from reaugkd.model.folder import check_target, read_model, read_settings_file, write_model
+from reaugkd.model.folder import check_target, read_model, read_settings_file, verify_model, write_model
 from reaugkd.networks.encoders import TextClassifier
 
 TEXTS = ["an apple and a plum", "old iron", "rain today", "the copper fog"]
@@ -33,6 +34,7 @@ CHECKED_FILES = [
     "tokenizer_config.json",
     "classifier.safetensors",
     "1_Pooling/config.json",
+    "metrics.json",
     "projection_head.safetensors",
     "memory.parquet",
     "keys/aligned.safetensors",
@@ -181,10 +183,9 @@ def test_a_threshold_is_kept_and_a_folder_from_before_there_were_any_opens(puzzl
     loaded = ReAugKDClassifier.from_pretrained(tmp_path / "model")
     assert loaded.threshold == careful.threshold
     assert loaded.is_sure(TEXTS).tolist() == careful.is_sure(TEXTS).tolist()
-    path = tmp_path / "model" / "reaugkd.json"
-    about = json.loads(path.read_text())
+    about, _ = read_sealed(tmp_path / "model" / "reaugkd.json")
     del about["threshold"]
-    path.write_text(json.dumps(about))
+    write_sealed(about, tmp_path / "model" / "reaugkd.json")
     assert ReAugKDClassifier.from_pretrained(tmp_path / "model").threshold is None
 
 
@@ -221,7 +222,7 @@ def test_a_single_changed_byte_is_noticed(copy, file):
         read_model(copy)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '"words"', "{}", '{"format_version": 5}', '{"format_version": 5,'])
+@pytest.mark.parametrize("content", ["", "{", "[]", '"words"', "{}", '{"format_version": 5}', '{"format_version": 6}'])
 def test_a_damaged_settings_file_is_one_sentence(copy, content):
     (copy / "reaugkd.json").write_text(content)
     with pytest.raises(ReAugKDError, match=r"The file reaugkd\.json in .* is damaged"):
@@ -241,63 +242,129 @@ def test_a_damaged_settings_file_is_one_sentence(copy, content):
         lambda about: about["pool"].update(unknown=1),
         lambda about: about.update(threshold={"by": "smell", "least": 0.5, "accuracy": 0.9}),
         lambda about: about["files"].pop("model.safetensors") and about.update(model=None),
+        lambda about: about["files"].update({"config.json": "0" * 64}),
     ],
-    ids=["lacking", "type", "fewer classes", "more classes", "unknown", "k", "key", "pool", "threshold", "none"],
+    ids=[
+        "lacking",
+        "type",
+        "fewer classes",
+        "more classes",
+        "unknown",
+        "k",
+        "key",
+        "pool",
+        "threshold",
+        "none",
+        "file",
+    ],
 )
 def test_settings_that_make_no_model_are_refused_in_one_sentence(copy, change):
-    about = json.loads((copy / "reaugkd.json").read_text())
+    about, _ = read_sealed(copy / "reaugkd.json")
     change(about)
-    (copy / "reaugkd.json").write_text(json.dumps(about))
+    write_sealed(about, copy / "reaugkd.json")
     with pytest.raises(ReAugKDError, match="is damaged|k is 'many'; it must be a whole number") as caught:
         read_model(copy)
     assert "\n" not in str(caught.value)
 
 
 def test_a_pool_out_of_range_is_refused(copy):
-    about = json.loads((copy / "reaugkd.json").read_text())
+    about, _ = read_sealed(copy / "reaugkd.json")
     about["pool"]["retrieval_weight"] = 7
-    (copy / "reaugkd.json").write_text(json.dumps(about))
+    write_sealed(about, copy / "reaugkd.json")
     with pytest.raises(ReAugKDError, match="retrieval_weight is 7"):
         read_model(copy)
 
 
 def test_a_file_list_cannot_point_out_of_the_folder(copy):
-    about = json.loads((copy / "reaugkd.json").read_text())
+    about, _ = read_sealed(copy / "reaugkd.json")
     (copy.parent / "secret.txt").write_text("words")
-    about["files"]["../secret.txt"] = "0" * 64
-    (copy / "reaugkd.json").write_text(json.dumps(about))
+    about["files"]["../secret.txt"] = {"bytes": 5, "sha256": "0" * 64}
+    write_sealed(about, copy / "reaugkd.json")
     with pytest.raises(ReAugKDError, match=r"secret\.txt of the model in .* is damaged"):
         read_model(copy)
 
 
-@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize(
+    ("version", "advice"), [(1, "train it again"), (4, "train it again"), (7, "update the library")]
+)
 @pytest.mark.parametrize("read", [read_model, read_settings_file, ReAugKDClassifier.from_pretrained])
-def test_another_format_version_is_one_sentence_whatever_else_the_file_holds(copy, version, read):
-    (copy / "reaugkd.json").write_text(json.dumps({"format_version": version, "retrieval": {"k": 4}}))
-    with pytest.raises(ReAugKDError, match=f"is of format {version}, this library reads 5; train it again") as caught:
+def test_another_format_version_is_one_sentence_whatever_else_the_file_holds(copy, version, advice, read):
+    write_sealed({"format_version": version, "retrieval": {"k": 4}}, copy / "reaugkd.json")
+    with pytest.raises(ReAugKDError, match=f"is of format {version}, this library reads 5 and 6; {advice}") as caught:
         read(copy)
     assert "\n" not in str(caught.value)
+
+
+def as_format_5(folder):
+    """Write the file of settings as format 5 did: the sum of each file alone, none of its own and of the metrics."""
+    about, _ = read_sealed(folder / "reaugkd.json")
+    files = {name: file["sha256"] for name, file in about["files"].items() if name != "metrics.json"}
+    (folder / "reaugkd.json").write_text(json.dumps(about | {"format_version": 5, "files": files}))
+
+
+def test_a_folder_of_format_5_answers_as_before_and_its_damage_is_told(copy, toy_model):
+    as_format_5(copy)
+    model = ReAugKDClassifier.from_pretrained(copy)
+    np.testing.assert_array_equal(model.predict_proba(TEXTS), toy_model.predict_proba(TEXTS))
+    assert model.metrics == toy_model.metrics
+    (copy / "metrics.json").unlink()
+    assert ReAugKDClassifier.from_pretrained(copy).metrics == {}
+    (copy / "metrics.json").write_text("{")
+    with pytest.raises(ReAugKDError, match=r"file metrics\.json of the model in .* is damaged"):
+        read_model(copy)
+    (copy / "config.json").write_bytes(b"?" + (copy / "config.json").read_bytes()[1:])
+    with pytest.raises(ReAugKDError, match=r"file config\.json of the model in .* is damaged"):
+        read_model(copy)
+
+
+def test_a_format_5_that_a_changed_byte_wrote_is_damage(copy):
+    path = copy / "reaugkd.json"
+    path.write_bytes(path.read_bytes().replace(b'"format_version": 6', b'"format_version": 5'))
+    with pytest.raises(ReAugKDError, match=r"The file reaugkd\.json in .* is damaged"):
+        read_model(copy)
+
+
+def test_of_a_large_model_sizes_are_checked_and_sums_when_one_asks(copy, monkeypatch):
+    path = copy / "classifier.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    monkeypatch.setattr(model_folder, "SUMS_UP_TO", sum(path.stat().st_size for path in copy.rglob("*")) // 2)
+    read_model(copy)
+    with pytest.raises(ReAugKDError, match=r"The file classifier\.safetensors of the model in .* is damaged"):
+        verify_model(copy)
+    path.write_bytes(content[:-1])
+    with pytest.raises(ReAugKDError, match=r"The file classifier\.safetensors of the model in .* is damaged"):
+        read_model(copy)
+
+
+def test_the_sum_of_an_index_holds_before_it_is_opened_however_large_the_model_is(mapped_model, tmp_path, monkeypatch):
+    mapped_model.save_pretrained(tmp_path / "again")
+    monkeypatch.setattr(model_folder, "SUMS_UP_TO", 0)
+    monkeypatch.setattr("reaugkd.method.mapped.open_index", lambda path: pytest.fail(f"{path} was opened"))
+    path = tmp_path / "again" / "memory" / "key_text.faiss"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(ReAugKDError, match=r"The file memory/key_text\.faiss of the model in .* is damaged"):
+        ReAugKDClassifier.from_pretrained(tmp_path / "again")
 
 
 def test_a_memory_with_a_key_of_an_unknown_name_is_refused(copy):
     table = pq.read_table(copy / "memory.parquet")
     names = ["key_smell" if name == "key_text" else name for name in table.column_names]
     pq.write_table(table.rename_columns(names), copy / "memory.parquet")
-    about = json.loads((copy / "reaugkd.json").read_text())
-    about["files"]["memory.parquet"] = hashlib.sha256((copy / "memory.parquet").read_bytes()).hexdigest()
-    (copy / "reaugkd.json").write_text(json.dumps(about))
+    about, _ = read_sealed(copy / "reaugkd.json")
+    content = (copy / "memory.parquet").read_bytes()
+    about["files"]["memory.parquet"] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    write_sealed(about, copy / "reaugkd.json")
     with pytest.raises(ReAugKDError, match="The model in .* is damaged; train or copy it again"):
         read_model(copy)
 
 
-def test_metrics_and_card_may_be_edited_and_may_be_damaged_only_as_one_sentence(copy):
-    (copy / "README.md").write_text("My own words.\n")
-    (copy / "metrics.json").unlink()
-    model = ReAugKDClassifier.from_pretrained(copy)
-    assert (model.card, model.metrics) == ("My own words.\n", {})
-    (copy / "metrics.json").write_text("{")
-    with pytest.raises(ReAugKDError, match="is damaged"):
-        read_model(copy)
+@pytest.mark.parametrize("card", [b"My own words.\n", b"My own \xff words.\n", None])
+def test_the_card_may_be_edited_damaged_and_deleted(copy, card):
+    (copy / "README.md").unlink() if card is None else (copy / "README.md").write_bytes(card)
+    words = "" if card is None else card.decode(errors="replace")
+    assert ReAugKDClassifier.from_pretrained(copy).card == words
 
 
 @pytest.mark.parametrize("where", ["empty", "missing"])
@@ -379,7 +446,7 @@ FULL_DISK = {
 @pytest.mark.parametrize("error", FULL_DISK.values(), ids=FULL_DISK)
 @pytest.mark.parametrize(
     ("owner", "writer"),
-    [(TextClassifier, "save"), (pq, "write_table"), (model_folder, "save_file"), (model_folder, "_write_json")],
+    [(TextClassifier, "save"), (pq, "write_table"), (model_folder, "save_file"), (model_folder, "write_sealed")],
     ids=["weights", "tables", "head", "json"],
 )
 def test_a_full_disk_is_one_sentence_and_the_old_model_stays(copy, toy_model, monkeypatch, owner, writer, error):
@@ -414,10 +481,11 @@ def test_a_failed_rename_puts_the_old_model_back(copy, toy_model, monkeypatch):
     rename = type(copy).rename
 
     def fail_for_the_new(path, target):
-        if path.name == "new":
+        if path.name == ".writing-model":
             raise OSError(errno.EIO, "Input/output error")
         return rename(path, target)
 
+    monkeypatch.setattr(files, "_swapped", lambda *_: False)  # as on a system that cannot
     monkeypatch.setattr(type(copy), "rename", fail_for_the_new)
     with pytest.raises(OSError, match="Input/output error"):
         write_model(toy_model, copy)

@@ -1,5 +1,6 @@
 """The training run: settings, batches, determinism, progress, resume and the working folder."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -176,11 +177,30 @@ def test_a_checkpoint_that_is_half_written_does_not_stop_the_resume(tmp_path, mo
     with pytest.raises(Stopped):
         trained(tmp_path, on_progress=stop_at(10))
     monkeypatch.setattr(trainer, "SECONDS_BETWEEN_CHECKPOINTS", 60)
-    last = max(tmp_path.glob("checkpoint-*"), key=lambda folder: int(folder.name.split("-")[1]))
-    (last / "trainer_state.json").unlink()
+    (last,) = tmp_path.glob("checkpoint-*")
+    half = shutil.copytree(last, tmp_path / "checkpoint-15")
+    for name in (trainer.WHOLE_FILE, "model.safetensors"):
+        (half / name).unlink()
     steps = []
     trained(tmp_path, on_progress=lambda progress: steps.append(progress.step))
-    assert steps[-1] == 20
+    assert (steps[0], steps[-1]) == (int(last.name.split("-")[1]), 20)
+
+
+def test_an_older_checkpoint_stays_until_the_new_one_is_on_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "SECONDS_BETWEEN_CHECKPOINTS", 0)
+    seen, sync = [], trainer.sync
+
+    def seen_sync(path):
+        marked = (path / trainer.WHOLE_FILE).exists()
+        seen.append((path.name, marked, sorted(other.name for other in path.parent.glob("checkpoint-*"))))
+        sync(path)
+
+    monkeypatch.setattr(trainer, "sync", seen_sync)
+    with pytest.raises(Stopped):
+        trained(tmp_path, on_progress=stop_at(5))
+    first, second = ["checkpoint-1"], ["checkpoint-1", "checkpoint-2"]
+    assert seen[:2] == [("checkpoint-1", False, first), ("checkpoint-1", True, first)]
+    assert seen[2:4] == [("checkpoint-2", False, second), ("checkpoint-2", True, second)]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
