@@ -243,6 +243,11 @@ def verify_model(folder: str | Path) -> dict[str, Any]:
     return files
 
 
+def sum_of(path: Path) -> dict[str, Any]:
+    """Return what a model says of a file: its bytes, and its SHA-256."""
+    return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+
+
 def bytes_of(files: Mapping[str, Mapping[str, Any]]) -> int:
     """Return the bytes of a model's files together."""
     return sum(file["bytes"] for file in files.values())
@@ -365,11 +370,7 @@ def _write_files(model: "ReAugKDClassifier", folder: Path) -> None:
         "model": asdict(model.settings),
         "pool": asdict(model.pool),
         "threshold": None if model.threshold is None else asdict(model.threshold),
-        "files": {
-            name: {"bytes": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)}
-            for name in names
-            if name not in _UNLISTED
-        },
+        "files": {name: sum_of(folder / name) for name in names if name not in _UNLISTED},
     }
     write_sealed(about, folder / SETTINGS_FILE)
 

@@ -1,7 +1,6 @@
 """A model's folder: written whole or not at all, read with every file checked."""
 
 import errno
-import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -23,7 +22,7 @@ from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model import folder as model_folder
 from reaugkd.model.classifier import ReAugKDClassifier
-from reaugkd.model.folder import check_target, read_model, read_settings_file, verify_model, write_model
+from reaugkd.model.folder import check_target, read_model, read_settings_file, sum_of, verify_model, write_model
 from reaugkd.networks.encoders import TextClassifier
 
 TEXTS = ["an apple and a plum", "old iron", "rain today", "the copper fog"]
@@ -353,8 +352,7 @@ def test_a_memory_with_a_key_of_an_unknown_name_is_refused(copy):
     names = ["key_smell" if name == "key_text" else name for name in table.column_names]
     pq.write_table(table.rename_columns(names), copy / "memory.parquet")
     about, _ = read_sealed(copy / "reaugkd.json")
-    content = (copy / "memory.parquet").read_bytes()
-    about["files"]["memory.parquet"] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    about["files"]["memory.parquet"] = sum_of(copy / "memory.parquet")
     write_sealed(about, copy / "reaugkd.json")
     with pytest.raises(ReAugKDError, match="The model in .* is damaged; train or copy it again"):
         read_model(copy)

@@ -10,9 +10,10 @@ import pytest
 
 from reaugkd.adoption import adopt
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import sha256_of
+from reaugkd.files import read_sealed, write_sealed
 from reaugkd.method.teacher import Teacher
 from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.model.folder import sum_of
 from reaugkd.networks.encoders import SequenceClassifier, TextClassifier
 from reaugkd.networks.weights import find_weights
 from reaugkd.study.plan import read_study
@@ -166,9 +167,8 @@ def test_a_model_with_code_in_its_folder_runs_none_even_if_its_sums_hold(
     folder = tmp_path / "model"
     shutil.copytree(toy_model_folder, folder)
     plant(folder, marker, kind=kind)
-    about = json.loads((folder / "reaugkd.json").read_text())
-    about["files"] = {name: sha256_of(folder / name) for name in about["files"]}
-    (folder / "reaugkd.json").write_text(json.dumps(about))
+    about, _ = read_sealed(folder / "reaugkd.json")
+    write_sealed(about | {"files": {name: sum_of(folder / name) for name in about["files"]}}, folder / "reaugkd.json")
     try:
         ReAugKDClassifier.from_pretrained(folder).predict(["iron"])
     except ReAugKDError as error:
