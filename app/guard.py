@@ -18,7 +18,7 @@ from .accounts import ADDRESS
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 LARGEST_BODY = 32 * 2**20  # bytes; 256 texts of 100,000 characters
 LARGEST_UPLOAD_BODY = 110 * 2**20  # two files of the largest size at once
-MOST_REQUESTS, WITHIN_S = 2_000, 10  # of an address; what only reads files of the page is not counted
+MOST_REQUESTS, WITHIN_S = 5_000, 10  # of an address, what only reads not counted; one who types makes 14 a second
 CHANGES = ("POST", "PUT", "PATCH", "DELETE")
 # Gradio compiles the scripts of components and events ('unsafe-eval') and writes style attributes. Its own scripts in
 # the page get a nonce, which no script in a person's text has.
@@ -53,7 +53,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, host: str, names: Iterable[str], any_name: bool) -> None:
         self.app, self.any_name = app, any_name
-        own = () if host in LOOPBACK else (host, socket.gethostname(), socket.getfqdn())
+        own = () if host in LOOPBACK else (host, socket.gethostname())
         self.names = {name.lower() for name in (*LOOPBACK, *own, *names)}
         self.asked: TTLCache[str, list[int]] = TTLCache(10_000, WITHIN_S)
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from urllib.parse import quote
 
+import pandas as pd
 import pytest
 from playwright.sync_api import expect
 from waiting import type_into_opened
@@ -93,6 +94,37 @@ def test_a_warning_above_the_page_shows_a_text_of_the_link_as_text(open_page, ad
     page = open_page(f"{address}?model={quote(NASTY)}")
     expect(page.locator("#answer .sum")).to_be_visible()
     expect(page.locator(".toast-body")).to_contain_text(f"There is no model {NASTY!r}; there are:")
+    assert page.evaluate("window.ran") is None
+    assert page.locator("img[src='x']").count() == 0
+
+
+def test_what_a_person_uploads_and_edits_is_shown_as_text(open_page, serve_model, nasty_model, tmp_path):
+    file = tmp_path / "rows.csv"
+    pd.DataFrame({"text": ["iron", NASTY], "label": [NASTY, "b"], NASTY: [NASTY] * 2}).to_csv(file, index=False)
+    page = open_page(f"{serve_model(nasty_model)}?view=train")
+    page.get_by_label("a file of mine").check()
+    page.locator("#train-file input[type=file]").set_input_files(file)
+    expect(page.locator("#train-preview tbody tr").last).to_contain_text(NASTY)
+    expect(page.locator("#train-about")).to_contain_text("Rows: 2.")
+    page.locator(a_box("train-name")).fill(NASTY)
+    page.locator("#train-start").click()
+    expect(page.locator("#train-message")).to_contain_text(f"{NASTY[:20]}")
+
+    open_tab(page, "Label")
+    with page.expect_file_chooser() as chooser:
+        page.locator("#label-upload").click()
+    chooser.value.set_files(file)
+    expect(page.locator("#label-text")).to_contain_text(NASTY)
+    expect(page.locator("#label-buttons")).to_contain_text(NASTY)
+    page.locator("#label-buttons button").filter(has_text=NASTY).click()
+    expect(page.locator("#label-text")).to_contain_text("iron")
+
+    open_tab(page, "Memory")
+    expect(page.locator("#pending li")).to_have_count(1)
+    expect(page.locator("#pending")).to_contain_text(NASTY)
+    page.locator(a_box("version")).fill(NASTY)
+    page.locator("#save-version").click()
+    expect(page.locator("#memory-saved, #memory-message")).to_contain_text(NASTY[:20])
     assert page.evaluate("window.ran") is None
     assert page.locator("img[src='x']").count() == 0
 
