@@ -34,7 +34,7 @@ def linked_model(menu: ModelMenu, linked: PageState) -> str:
     try:
         menu.get(linked.model)
     except Problem as error:
-        warn(f"{error.sentence} The first model, {menu.first!r}, answers in its place.")
+        warn(f"{error.sentence.removesuffix('.')}; the first model, {menu.first!r}, answers in its place.")
         return menu.first
     return linked.model
 

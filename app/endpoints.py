@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from reaugkd.analysis.memory_questions import WRONG
-from reaugkd.errors import ReAugKDError, read_named, require
+from reaugkd.errors import ReAugKDError, quoted, read_named, require
 from reaugkd.texts import check_texts, words_read
 
 from .computed import SPLITS, answered_rows, encoded_rows, import_analysis, judged_rows, memories_of
@@ -45,8 +45,8 @@ def _with_plain_errors(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     def call(*arguments: Any, **named: Any) -> Any:
         import_analysis()
         try:
-            given = signature(endpoint).bind(*arguments, **named).arguments
-            return endpoint(**read_named(endpoint, given))
+            given = signature(endpoint).bind_partial(*arguments, **named).arguments
+            return endpoint(**read_named(endpoint, given, called="The call"))
         except (ReAugKDError, Problem) as error:  # a program gets text, not HTML
             raise gr.Error(error.sentence if isinstance(error, Problem) else str(error)) from error
 
@@ -170,7 +170,7 @@ class Endpoints:
         from reaugkd.analysis.error_analysis import RowFilter
         from reaugkd.method.answers import EFFECTS
 
-        require(effect in ("", *EFFECTS), "effect", repr(effect), f"one of {', '.join(EFFECTS)}, or left out")
+        require(effect in ("", *EFFECTS), "effect", quoted(effect), f"one of {', '.join(EFFECTS)}, or left out")
         table = answered_rows(self.menu.get(model), _split(split)).table()
         table = table[table["answer"] != table["label"]] if not effect else table
         return _rows(RowFilter({"effect": effect} if effect else {}, text=text).of(table), limit)
@@ -232,7 +232,7 @@ class Endpoints:
 
 def _split(split: str) -> str:
     if split not in SPLITS:
-        raise ReAugKDError(f"There are no {split!r} rows; choose test or validation.")
+        raise ReAugKDError(f"There are no {quoted(split)} rows; choose test or validation.")
     return split
 
 

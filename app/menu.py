@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import reaugkd as rk
-from reaugkd.errors import ReAugKDError
+from reaugkd.errors import ReAugKDError, listed, quoted
 from reaugkd.files import restore_below
 
 from .computed import cached
@@ -44,9 +44,9 @@ class ModelMenu:
         """Return the folder for a new model of a name that a person wrote."""
         plain = name.strip()
         if not PLAIN_NAME.fullmatch(plain):
-            raise ReAugKDError(f"{plain[:40]!r} is no name for a model; write a plain word of up to 60 letters.")
+            raise ReAugKDError(f"{quoted(plain)} is no name for a model; write a plain word of up to 60 letters.")
         if (self.root / plain).exists():
-            raise ReAugKDError(f"A model of the name {plain!r} is there already; choose another name.")
+            raise ReAugKDError(f"A model of the name {quoted(plain)} is there already; choose another name.")
         return self.root / plain
 
     def check_pretrained(self, *names: str) -> None:
@@ -80,7 +80,7 @@ class ModelMenu:
                 raise Problem(self.job.error or "The model is not there yet; ask again when the page shows it.")
             return self.job.model
         if name not in self.names():
-            raise Problem(f"There is no model {name!r}; there are: {', '.join(self.names())}.")
+            raise Problem(f"There is no model {quoted(name)}; there are: {listed(self.names())}.")
         return self._loaded(name)
 
     def _load(self, name: str) -> "rk.ReAugKDClassifier":

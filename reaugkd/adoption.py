@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reaugkd.errors import ReAugKDError
+from reaugkd.errors import ReAugKDError, listed, quoted
+from reaugkd.files import as_path
 from reaugkd.measures.calibration import at_temperature, clipped_log, fit_temperature
 from reaugkd.measures.metrics import log_loss
 from reaugkd.measures.significance import drawn, interval
@@ -175,7 +176,7 @@ def matched_classes(labels: Sequence[str], names: Sequence[str]) -> tuple[tuple[
         return tuple(shown.values()), numbers
     strange = next((label for label in labels if label.casefold() not in folded), labels[0])
     raise ReAugKDError(
-        f"The label {strange!r} is no class of the classifier, which has {', '.join(names)}; write these names, or "
+        f"The label {quoted(strange)} is no class of the classifier, which has {listed(names)}; write these names, or "
         f"numbers from 0 to {len(names) - 1}, into the label column, or the labels' names into id2label of config.json."
     )
 
@@ -268,7 +269,7 @@ def _settings(
     task: Task, student: SequenceClassifier, classifier: str | Path, saw_validation: bool, soft_labels: str
 ) -> ModelSettings:
     """Say what the model is made of; a local folder is named without the way to it."""
-    path, rows = Path(classifier).expanduser(), f"{len(task.rows['validation']):,}"
+    path, rows = as_path(classifier), f"{len(task.rows['validation']):,}"
     half = f"half of the test rows ({rows}), which the score leaves out"
     return ModelSettings(
         task=task.name,

@@ -4,17 +4,20 @@ One check serves plans, Python, the page, endpoints and tools. Pydantic is not u
 into 0.0, and a study finds its recorded answers by a digest of the settings as they were written.
 """
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import suppress
 from dataclasses import is_dataclass, replace
 from functools import partial
 from inspect import signature
 from math import isfinite
-from numbers import Integral, Real
+from numbers import Integral, Number, Real
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 
 SHOWN = 80  # characters of a wrong value
+MOST_NAMED = 10  # things in a sentence
 _ALLOWED = {int: Integral, float: Real}
 _IN_WORDS = {
     str: "text",
@@ -25,6 +28,19 @@ _IN_WORDS = {
     list: "a list",
     tuple[str, str]: "a list of two",
     dict: "names, each with its settings",
+    Mapping: "names, each with its settings",
+}
+_NO_LITERAL = re.compile(r"<|[A-Z]\w*\(")  # how Python writes an object that cannot be typed so
+_KINDS: dict[Any, str] = {
+    NoneType: "nothing",
+    bool: "true or false",
+    Number: "a number",
+    str: "a single text",
+    bytes: "bytes",
+    Path: "a path",
+    Mapping: "names with values",
+    Set: "a set",
+    list | tuple: "a list",
 }
 
 
@@ -54,9 +70,11 @@ def reason(error: Exception) -> str:
 
 
 def require(is_good: bool, name: str, value: object, wanted: str) -> None:
-    """Refuse a wrong setting by a sentence with its name, its value and what is wanted."""
+    """Refuse a wrong setting by a sentence with its name, its value and what is wanted; text is shown as it is."""
     if not is_good:
-        raise ReAugKDError(f"{name} is {value}; it must be {wanted}.")
+        raise ReAugKDError(
+            f"{name} is {in_short(value) if isinstance(value, str) else quoted(value)}; it must be {wanted}."
+        )
 
 
 def require_each(settings: Any, names: Iterable[str], is_good: Callable[[Any], bool], wanted: str) -> None:
@@ -94,14 +112,15 @@ def read_as(kind: Any, given: Any, where: str = "", default: Any = None) -> Any:
     """
     given = given.item() if getattr(given, "ndim", None) == 0 else given  # without NumPy, for which help would wait
     origin, parts = get_origin(kind) or kind, get_args(kind)
+    is_named = isinstance(origin, type) and issubclass(origin, Mapping)
     if isinstance(kind, UnionType):
         return None if given is None and NoneType in parts else read_as(parts[0], given, where, default)
     if isinstance(kind, type) and is_dataclass(kind) and not isinstance(given, kind):
         make = partial(replace, default) if isinstance(default, kind) else kind
         return make(**read_named(kind, given, where, is_whole=make is kind))
-    if origin is dict and isinstance(given, dict):
+    if is_named and isinstance(given, Mapping):
         names = [read_as(str, name, f"a name in {where}") for name in given]
-        return {name: read_as(parts[1], given[name], f"{where}.{name}") for name in names}
+        return {name: read_as(parts[1], given[name], f"{where}.{in_short(name)}") for name in names}
     is_list = origin in (list, tuple) and isinstance(given, list | tuple)
     if is_list and (origin is list or Ellipsis in parts or len(given) == len(parts)):
         return origin(read_as(parts[0], part, f"{where}[{number}]") for number, part in enumerate(given))
@@ -114,21 +133,23 @@ def read_as(kind: Any, given: Any, where: str = "", default: Any = None) -> Any:
     fits = kind is Any or (isinstance(given, _ALLOWED.get(kind, origin)) and isinstance(given, bool) == (kind is bool))
     if not fits or (kind is float and not _is_finite(given)):
         words = _IN_WORDS.get(kind, _IN_WORDS.get(origin, "left out"))
-        raise ReAugKDError(f"{where} is {_shown(given)}; it must be {words}.")
+        raise ReAugKDError(f"{where} is {quoted(given)}; it must be {words}.")
     return given
 
 
-def read_named(of: Callable[..., Any], given: Any, where: str = "", *, is_whole: bool = True) -> dict[str, Any]:
+def read_named(
+    of: Callable[..., Any], given: Any, where: str = "", *, is_whole: bool = True, called: str = "The plan"
+) -> dict[str, Any]:
     """Return settings by name, each of the type that a function or a class takes; refuse unknown and missing ones."""
-    known, shown = signature(of).parameters, where or "The plan"
+    known, called = signature(of).parameters, where or called
     if not isinstance(given, dict):
-        raise ReAugKDError(f"{shown} is {_shown(given)}; write its settings by name.")
+        raise ReAugKDError(f"{called} is {quoted(given)}; write its settings by name.")
     for name in given:
         if name not in known:
-            raise ReAugKDError(f"{shown} has no setting {name!r}; it has {', '.join(known)}.")
+            raise ReAugKDError(f"{called} has no setting {quoted(name)}; it has {listed(known)}.")
     for name, setting in known.items():
         if is_whole and setting.default is setting.empty and name not in given:
-            raise ReAugKDError(f"{shown} has no {name}, which it needs.")
+            raise ReAugKDError(f"{called} has no {name}, which it needs.")
     return {
         name: read_as(known[name].annotation, value, f"{where}.{name}".lstrip("."), known[name].default)
         for name, value in given.items()
@@ -138,9 +159,10 @@ def read_named(of: Callable[..., Any], given: Any, where: str = "", *, is_whole:
 def check_kinds(settings: Any, called: str = "The setting ") -> None:
     """Refuse settings of the wrong type when a dataclass of them is made; a whole number in a float becomes an int."""
     for name, setting in signature(type(settings)).parameters.items():
-        value = getattr(settings, name)
-        if not isinstance(value, float) or isfinite(value):  # each class refuses the others in its own words
-            object.__setattr__(settings, name, read_as(setting.annotation, value, called + name))
+        value, kind = getattr(settings, name), setting.annotation
+        is_refused_later = float in (kind, *get_args(kind)) and isinstance(value, float) and not isfinite(value)
+        if not is_refused_later:  # by each class in its own words
+            object.__setattr__(settings, name, read_as(kind, value, called + name))
 
 
 def _is_finite(number: Any) -> bool:
@@ -150,6 +172,32 @@ def _is_finite(number: Any) -> bool:
         return False
 
 
-def _shown(value: Any) -> str:
-    """Return a value in one line, cut."""
-    return " ".join(repr(value).split())[:SHOWN]
+def kind_of(value: Any) -> str:
+    """Name in plain words what a value is; without NumPy and pandas, for which help would wait."""
+    if hasattr(value, "columns") or hasattr(value, "dtype"):
+        return "a table" if hasattr(value, "columns") else "an array"
+    return next((words for kind, words in _KINDS.items() if isinstance(value, kind)), "something else")
+
+
+def quoted(value: Any) -> str:
+    """Return a value as one would type it, in one line, cut; of an object of Python what kind it is."""
+    value = value.item() if getattr(value, "ndim", None) == 0 else str(value) if isinstance(value, Path) else value
+    try:
+        written = in_short(repr(value))
+    except ValueError:  # a whole number of thousands of digits
+        return "a number"
+    return kind_of(value) if hasattr(value, "iloc") or _NO_LITERAL.match(written) else written
+
+
+def listed(names: Iterable[str]) -> str:
+    """Name some things in a sentence, of many the first, each cut."""
+    every = list(names)
+    named = ", ".join(map(in_short, every[:MOST_NAMED]))
+    return named if len(every) <= MOST_NAMED else f"{named} and {len(every) - MOST_NAMED:,} more"
+
+
+def in_short(text: str) -> str:
+    """Return a text in one line, cut; what cannot be printed is escaped."""
+    line = " ".join(text.split())
+    line = line if line.isprintable() else repr(line)[1:-1]
+    return line if len(line) <= SHOWN else f"{line[: SHOWN - 1]}…"

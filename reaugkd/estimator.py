@@ -155,6 +155,6 @@ def _as_texts(given: Any) -> list[Text]:
     """Return texts or pairs as a list, of whatever holds them."""
     if isinstance(given, pd.DataFrame):
         given = given.iloc[:, 0] if given.shape[1] == 1 else given.to_numpy()
-    if isinstance(given, np.ndarray | pd.Series):
+    if isinstance(given, np.ndarray | pd.Series) and given.ndim:
         given = given.tolist()
-    return check_texts([tuple(text) if isinstance(text, list) else text for text in given])
+    return check_texts(given)

@@ -18,7 +18,21 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from reaugkd.errors import ReAugKDError
+from reaugkd.errors import ReAugKDError, kind_of, quoted, reason
+
+
+def as_path(path: str | Path) -> Path:
+    """Return a path with ``~`` expanded; refuse what is no path, or none that this machine can have."""
+    if not isinstance(path, str | Path):
+        raise ReAugKDError(f"A file or folder is named by its path, not by {kind_of(path)}; give text.")
+    try:
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            Path(path).expanduser().stat()
+    except (OSError, ValueError, RuntimeError) as error:  # a name too long, a zero byte, an unknown user
+        why = error.strerror if isinstance(error, OSError) else reason(error)
+        raise ReAugKDError(f"There can be no file or folder {quoted(path)} ({why}); check the path.") from error
+    return Path(path).expanduser()
+
 
 # A cell that a spreadsheet would compute, also if it is quoted already; a number is none.
 COMPUTED = re.compile(r"'*(?![-+]?[\d.]+(?:[eE][-+]?\d+)?\Z)[=+\-@\t\r\n＝＋－＠]")
@@ -31,9 +45,7 @@ _OLD = ".old-"
 
 def find_file(path: str | Path) -> Path:
     """Return the path of a file, with ``~`` expanded; refuse what is no path, and a file that is not there."""
-    if not isinstance(path, str | Path):
-        raise ReAugKDError(f"A file is named by its path, not by an object of type {type(path).__name__}; give text.")
-    path = Path(path).expanduser()
+    path = as_path(path)
     if not path.is_file():
         raise ReAugKDError(f"There is no file {str(path)!r}; check the path.")
     return path
@@ -55,8 +67,8 @@ def read_json_lines(path: str | Path) -> list[dict[str, Any]]:
     for number, line in enumerate(read_text_file(path).split("\n"), start=1):  # splitlines would cut at U+2028
         if line.strip():
             try:
-                row = json.loads(line)
-            except ValueError:
+                row = json.loads(line, object_pairs_hook=_each_name_once)
+            except (ValueError, RecursionError):
                 row = None
             if not isinstance(row, dict):
                 raise ReAugKDError(
@@ -96,19 +108,38 @@ def _each_text(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFram
     return pd.concat(texts, axis=1).set_axis([changed(name) for name in table.columns], axis=1) if texts else table
 
 
+def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse an object that has a name twice: the last would count alone."""
+    if len(found := dict(pairs)) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ReAugKDError(f"A line names {quoted(max(names, key=names.count))} twice; keep one of them.")
+    return found
+
+
 def check_writable(path: str | Path) -> None:
     """Refuse a place where nothing may be written, before any work; folders above it may be missing."""
-    path = Path(path)
-    above = next(folder for folder in path.absolute().parents if folder.exists())
+    path = as_path(path)
+    above = next((folder for folder in path.absolute().parents if folder.exists()), path)
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
         why = "is read-only" if above.is_dir() else "is a file"
         raise ReAugKDError(f"{str(path)!r} cannot be written, since {str(above)!r} {why}; name another place.")
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it; say where none can be."""
+    try:
+        with explain_disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ReAugKDError(
+            f"The folder {str(folder)!r} cannot be made ({error.strerror}); name another place."
+        ) from error
+
+
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
     """Yield where to write a file, which replaces the old one when it is whole; after an error the old one stays."""
-    with _whole(Path(path).expanduser()) as writing:
+    with _whole(as_path(path)) as writing:
         yield writing
 
 
@@ -127,18 +158,17 @@ def _whole(path: Path) -> Iterator[Path]:
     The names are fixed, and one process at a time uses them: so the next write removes what a killed one has left.
     """
     writing = _writing(path)
-    with explain_disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with alone(writing):
-            _restore(path)
-            try:
-                _remove(writing)
-                yield writing
-                sync(writing)
-                _put_in_place(writing, path)
-                sync(path.parent, below=False)
-            finally:
-                _remove(writing)
+    make_folder(path.parent)
+    with explain_disk_errors(path), alone(writing):
+        _restore(path)
+        try:
+            _remove(writing)
+            yield writing
+            sync(writing)
+            _put_in_place(writing, path)
+            sync(path.parent, below=False)
+        finally:
+            _remove(writing)
 
 
 @contextmanager

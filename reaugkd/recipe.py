@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reaugkd.errors import ReAugKDError, check_kinds, require, require_each
+from reaugkd.errors import ReAugKDError, check_kinds, quoted, require, require_each
 
 if TYPE_CHECKING:
     from reaugkd.method.teacher import TeacherOutputs
@@ -124,16 +124,17 @@ class DistillationSettings:
     embedding_head: bool = True
 
     def __post_init__(self) -> None:
+        check_kinds(self)
         weights = ("soft_label_weight", "gold_label_weight", "relational_weight")
-        require_each(self, weights, lambda value: value >= 0, "at least 0")
+        require_each(self, weights, lambda value: 0 <= value < math.inf, "at least 0 and finite")
         if self.soft_label_weight + self.gold_label_weight == 0:
             raise ReAugKDError(
                 "Both soft_label_weight and gold_label_weight are 0; the classifier would learn nothing."
             )
         temperatures = ("distillation_temperature", "relational_temperature")
-        require_each(self, temperatures, lambda value: value > 0, "above 0")
+        require_each(self, temperatures, lambda value: 0 < value < math.inf, "above 0 and finite")
         known = f"one of {', '.join(CANDIDATES)}"
-        require(self.candidates in CANDIDATES, "The setting candidates", repr(self.candidates), known)
+        require(self.candidates in CANDIDATES, "The setting candidates", quoted(self.candidates), known)
 
     @property
     def aligns(self) -> bool:
@@ -208,6 +209,7 @@ class Recipe:
         require_each(self, counts, lambda value: value is None or value >= 1, "at least 1")
         wanted = "above 0 and finite, or left out"
         require_each(self, ("epochs", "teacher_epochs"), lambda value: value is None or 0 < value < math.inf, wanted)
+        require_each(self, ("projection_temperature",), lambda value: 0 < value < math.inf, "above 0 and finite")
         check_seed(self.seed)
 
     def updated(self, **settings: Any) -> "Recipe":
@@ -237,7 +239,7 @@ class Recipe:
         for name in settings:
             if name not in _names(Recipe):
                 known = ", ".join([*_names(Recipe), *_names(DistillationSettings)])
-                raise ReAugKDError(f"There is no setting {name!r}; there are {known}.")
+                raise ReAugKDError(f"There is no setting {quoted(name)}; there are {known}.")
         return replace(self, **{"distillation": replace(self.distillation, **of_loss)} | settings)
 
     def for_task(self, task: "Task") -> "Recipe":

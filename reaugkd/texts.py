@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reaugkd.errors import ReAugKDError
+from reaugkd.errors import ReAugKDError, kind_of, listed, quoted, require
 
 if TYPE_CHECKING:  # scipy.sparse takes long to import: the page opens first
     from scipy.sparse import csr_array
 
 MAX_CHARACTERS = 100_000
+MAX_LABEL = 1_000  # characters: an array of answers has room for the longest name in each
 OVERLAP = 0.8  # of a sibling's words
 TRIED_HOLDERS = 100  # texts that may hold another, the longest first
 COMPARED = 2**24  # pairs at a time
@@ -36,8 +37,12 @@ def as_text(value: Any) -> str:
             return value.decode("utf-8")
         except UnicodeDecodeError as error:
             raise ReAugKDError(f"{value[:40]!r} is not text in UTF-8; write the table's column as text.") from error
+    if not pd.api.types.is_scalar(value):
+        raise ReAugKDError(f"{quoted(value)} is {kind_of(value)}, not one value; give one value in each row.")
     is_whole = isinstance(value, float | np.floating) and float(value).is_integer()
-    return str(int(value)) if is_whole else str(value)
+    text = str(int(value)) if is_whole else str(value)
+    check_whole(text, quoted(text))
+    return text
 
 
 def label_text(value: Any) -> str:
@@ -90,6 +95,21 @@ def with_index_as_columns(table: pd.DataFrame) -> pd.DataFrame:
     return (table.reset_index(level=named) if named else table).reset_index(drop=True)
 
 
+def checked_table(table: Any, called: str, columns: Sequence[str]) -> pd.DataFrame:
+    """Return a table with a plain index; refuse what is no table, and one without rows or with wrong columns."""
+    require(isinstance(table, pd.DataFrame), f"The {called}", kind_of(table), "a pandas DataFrame")
+    table = with_index_as_columns(table)
+    for column in columns:
+        if column not in table.columns:
+            raise ReAugKDError(f"The {called} has no column {column!r}; it has {listed(map(quoted, table.columns))}.")
+    if not table.columns.is_unique:
+        twice = quoted(table.columns[table.columns.duplicated()][0])
+        raise ReAugKDError(f"Two columns of the {called} are called {twice}; rename one or drop it.")
+    if table.empty:
+        raise ReAugKDError(f"The {called} has no rows; give it at least one.")
+    return table
+
+
 def rows_with(rows: pd.DataFrame, found: Mapping[str, Any]) -> pd.DataFrame:
     """Insert columns about N rows between their texts and labels and their further columns."""
     first = [name for name in ("id", "split", "text", "text_pair", "label") if name in rows.columns]
@@ -118,8 +138,9 @@ def check_texts(texts: Sequence[Text]) -> list[Text]:
     """
     is_list = hasattr(texts, "__len__") and hasattr(texts, "__getitem__") and getattr(texts, "ndim", 1) == 1
     if not is_list or isinstance(texts, str | bytes | Mapping):
-        kind = "a single text" if isinstance(texts, str) else f"an object of type {type(texts).__name__}"
-        raise ReAugKDError(f"Give a list of texts, not {kind}; of a table name the column, and put one text in [ ].")
+        raise ReAugKDError(
+            f"Give a list of texts, not {kind_of(texts)}; of a table name the column, and put one text in [ ]."
+        )
     for position, text in enumerate(texts, start=1):
         parts = text if isinstance(text, tuple | list) else (text,)
         if isinstance(text, tuple | list) and len(text) != 2:
@@ -132,15 +153,29 @@ def check_texts(texts: Sequence[Text]) -> list[Text]:
 def check_text(text: str, name: str) -> None:
     """Refuse a text that is no string, is empty, has more than 100,000 characters, or holds half a character."""
     if not isinstance(text, str):
-        raise ReAugKDError(f"{name} is of type {type(text).__name__}, not a string; give text.")
+        raise ReAugKDError(f"{name} is {kind_of(text)}, not a text; write it as text.")
     if not text.strip():
         raise ReAugKDError(f"{name} is empty; write at least a word.")
     if len(text) > MAX_CHARACTERS:
         raise ReAugKDError(f"{name} has {len(text):,} characters, more than {MAX_CHARACTERS:,}; shorten it.")
+    check_whole(text, name)
+
+
+def check_whole(text: str, name: str) -> None:
+    """Refuse a text that holds half a character, which no file can."""
     try:
         text.encode()
     except UnicodeEncodeError:
         raise ReAugKDError(f"{name} holds half a character, a lone surrogate; write it whole or take it out.") from None
+
+
+def check_label(label: str) -> None:
+    """Refuse a label that is a text rather than the name of a class."""
+    if len(label) > MAX_LABEL:
+        raise ReAugKDError(
+            f"The label {quoted(label)} has {len(label):,} characters, more than {MAX_LABEL:,}; name a shorter class, "
+            "or another column."
+        )
 
 
 def are_siblings(texts: Sequence[Text], rows: pd.DataFrame, numbers: NDArray[np.integer]) -> NDArray[np.bool_]:

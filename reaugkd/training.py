@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import alone, check_writable, restored, whole_folder
+from reaugkd.files import alone, as_path, check_writable, restored, whole_folder
 from reaugkd.measures.metrics import METRICS
 from reaugkd.method.answers import EncodedTexts
 from reaugkd.method.choice import too_few_rows
@@ -96,7 +96,7 @@ def check_outputs_file(out: str | Path) -> Path:
     ReAugKDError
         If it has another ending, is a folder, or may not be written.
     """
-    out = Path(out).expanduser()
+    out = as_path(out)
     if out.suffix != ".parquet":
         raise ReAugKDError(f"{str(out)!r} must end in .parquet; name another file for the outputs.")
     if out.is_dir():

@@ -114,3 +114,12 @@ def test_what_cannot_be_learnt_from_is_refused(quick):
         clone(quick).fit(["one", "two"], ["a", "a "])
     with pytest.raises(NotFittedError):
         clone(quick).predict(["one"])
+
+
+@pytest.mark.parametrize(
+    ("texts", "kind"),
+    [("ab", "a single text"), (np.array("ab"), "an array"), ({"a", "b"}, "a set"), ({"a": 1, "b": 2}, "names")],
+)
+def test_what_would_be_taken_apart_into_texts_is_refused(quick, texts, kind):
+    with pytest.raises(ReAugKDError, match=f"Give a list of texts, not {kind}"):
+        clone(quick).fit(texts, ["x", "y"])

@@ -16,10 +16,13 @@ import pytest
 from reaugkd import files
 from reaugkd.errors import ReAugKDError
 from reaugkd.files import (
+    as_path,
     check_writable,
     column_matrix,
     explain_disk_errors,
+    make_folder,
     matrix_column,
+    read_json_lines,
     read_sealed,
     read_text_file,
     remove_at_once,
@@ -221,3 +224,42 @@ def test_a_slice_of_a_column_is_a_slice_of_the_matrix():
     matrix = np.arange(20, dtype=np.float32).reshape(10, 2)
     column = pa.chunked_array([matrix_column(matrix)])
     np.testing.assert_array_equal(column_matrix(column.slice(4, 3)), matrix[4:7])
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        (None, "named by its path, not by nothing; give text"),
+        (3, "named by its path, not by a number; give text"),
+        ("a\0b", r"There can be no file or folder 'a.x00b' .embedded null"),
+        ("x" * 300, "There can be no file or folder 'x*… .File name too long.; check the path"),
+        ("~nobody-here/a", "There can be no file or folder '~nobody-here/a'"),
+        ("\ud800", "There can be no file or folder .* half a character"),
+    ],
+)
+def test_what_can_be_no_path_is_refused(path, sentence):
+    with pytest.raises(ReAugKDError, match=sentence):
+        as_path(path)
+
+
+def test_a_place_that_is_not_there_yet_is_a_path(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert as_path("~/new/model") == tmp_path / "new" / "model"
+    check_writable("/")  # it has no folder above it
+
+
+def test_a_folder_that_cannot_be_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        ReAugKDError, match=r"The folder '.*new' cannot be made \(Not a directory\); name another place"
+    ):
+        make_folder(tmp_path / "file" / "new")
+
+
+def test_a_line_of_json_that_nests_too_deep_or_names_a_thing_twice_is_told(tmp_path):
+    (tmp_path / "deep.jsonl").write_text('{"a":' * 100_000)
+    with pytest.raises(ReAugKDError, match="Line 1 of '.*deep.jsonl' is no JSON object"):
+        read_json_lines(tmp_path / "deep.jsonl")
+    (tmp_path / "twice.jsonl").write_text('{"text": "a", "label": "b", "text": "c"}')
+    with pytest.raises(ReAugKDError, match="A line names 'text' twice; keep one of them"):
+        read_json_lines(tmp_path / "twice.jsonl")

@@ -12,8 +12,10 @@ from reaugkd.method.choice import choose_linear, choose_pool
 from reaugkd.texts import (
     are_siblings,
     as_text,
+    check_label,
     check_text,
     check_texts,
+    checked_table,
     copies_of,
     folds_apart,
     have_siblings,
@@ -54,7 +56,7 @@ def test_a_text_that_is_refused_is_called_by_its_name():
         ([("fine",)], "Text 1 is no text and no pair of texts"),
         ([("fine", "good", "more")], "Text 1 is no text and no pair of texts"),
         (["fine", "half \ud83d"], "Text 2 holds half a character, a lone surrogate; write it whole or take it out"),
-        (["fine", 3], "Text 2 is of type int, not a string"),
+        (["fine", 3], "Text 2 is a number, not a text; write it as text"),
     ],
 )
 def test_queries_that_cannot_be_answered_are_refused(texts, match):
@@ -66,14 +68,14 @@ def test_queries_that_cannot_be_answered_are_refused(texts, match):
     ("texts", "kind"),
     [
         ("Great!", "a single text"),
-        (b"Great!", "an object of type bytes"),
-        (pd.DataFrame({"text": ["one", "two"]}), "an object of type DataFrame"),
-        ({"text": "one"}, "an object of type dict"),
-        ({"one", "two"}, "an object of type set"),
-        ((text for text in ["one"]), "an object of type generator"),
-        (None, "an object of type NoneType"),
-        (np.asarray("one"), "an object of type ndarray"),
-        (np.asarray([["one", "two"]]), "an object of type ndarray"),
+        (b"Great!", "bytes"),
+        (pd.DataFrame({"text": ["one", "two"]}), "a table"),
+        ({"text": "one"}, "names with values"),
+        ({"one", "two"}, "a set"),
+        ((text for text in ["one"]), "something else"),
+        (None, "nothing"),
+        (np.asarray("one"), "an array"),
+        (np.asarray([["one", "two"]]), "an array"),
     ],
 )
 def test_what_is_no_list_of_texts_is_refused(texts, kind):
@@ -250,3 +252,44 @@ def test_overlap_is_shared_words_by_all_words_whatever_their_case():
 )
 def test_whole_words_are_counted_of_what_was_read(text, read, words):
     assert words_read(text, read) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (["a", "b"], r"\['a', 'b'\] is a list, not one value; give one value in each row"),
+        ({"a": 1}, r"\{'a': 1\} is names with values, not one value"),
+        ("iron\ud800", "'iron.*' holds half a character, a lone surrogate"),
+    ],
+)
+def test_what_is_no_single_text_is_refused(value, sentence):
+    with pytest.raises(ReAugKDError, match=sentence):
+        as_text(value)
+
+
+def test_a_label_that_is_a_text_is_refused():
+    check_label("x" * 1_000)
+    with pytest.raises(
+        ReAugKDError, match="The label 'xxx.* has 1,001 characters, more than 1,000; name a shorter class"
+    ):
+        check_label("x" * 1_001)
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        ([{"text": "a"}], "The rows is a list; it must be a pandas DataFrame"),
+        (pd.DataFrame({"a": [1]}), "The rows has no column 'text'; it has 'a'"),
+        (pd.DataFrame({str(name): [1] for name in range(12)}), "it has '0', .*'9' and 2 more"),
+        (pd.DataFrame([["a", "b"]], columns=["text", "text"]), "Two columns of the rows are called 'text'; rename one"),
+        (pd.DataFrame({"text": []}), "The rows has no rows; give it at least one"),
+    ],
+)
+def test_a_table_that_is_none_is_told(table, sentence):
+    with pytest.raises(ReAugKDError, match=sentence):
+        checked_table(table, "rows", ["text"])
+
+
+def test_a_table_that_is_indexed_by_its_texts_has_them_as_a_column():
+    rows = pd.DataFrame({"text": ["a", "b"], "label": ["x", "y"]}).set_index("text")
+    assert checked_table(rows, "table", ["text", "label"])["text"].tolist() == ["a", "b"]

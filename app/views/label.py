@@ -11,7 +11,7 @@ import reaugkd as rk
 from reaugkd.errors import ReAugKDError
 from reaugkd.files import write_csv
 from reaugkd.plots.charts import intervals_figure
-from reaugkd.texts import in_one_line, text_of_row, texts_of
+from reaugkd.texts import check_whole, in_one_line, text_of_row, texts_of
 
 from ..computed import answered_rows, cached, edited_model
 from ..listening import ASKING, EACH, LATEST, Updates, inputs_of, listen, once_filled
@@ -229,6 +229,7 @@ class LabelView:
         try:
             if not label:
                 raise ReAugKDError("There is no label to give; choose a class, or write a new one.")
+            check_whole(label, "The label")
             row = self._texts(name, log).table.iloc[[log.row]].assign(label=label)
             patch = (*patch, *additions(model, row, patch))
             check_patch(model, patch)

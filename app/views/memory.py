@@ -287,4 +287,5 @@ class MemoryView(MemoryList):
 
 
 def _one_row(text: str, text_pair: str, label: str | None) -> pd.DataFrame:
-    return pd.DataFrame([{"text": text, "text_pair": text_pair or None, "label": (label or "").strip() or None}])
+    row = {"text": text, "text_pair": text_pair or None, "label": (label or "").strip() or None}
+    return pd.DataFrame([row], dtype=object)  # as text, half a character would be refused here already

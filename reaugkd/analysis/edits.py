@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reaugkd.errors import ReAugKDError
+from reaugkd.errors import ReAugKDError, quoted, read_as
 from reaugkd.files import read_json_lines, whole_file
 from reaugkd.method.mapped import changed_copy
 from reaugkd.method.memory import LABELLED_BY, Memory, labelled_by_person
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.maps import ProjectionMaps
-from reaugkd.texts import check_text, texts_of
+from reaugkd.texts import check_label, check_text, check_whole, texts_of
 
 KINDS = ("add", "relabel", "remove")
 HEADING = "## Edited after training"
@@ -51,17 +51,19 @@ class Edit:
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             if value is not None and not isinstance(value, str):
-                raise ReAugKDError(f"An edit has the {name} {value!r}, which is no text; put it in quotes.")
+                raise ReAugKDError(f"An edit has the {name} {quoted(value)}, which is no text; put it in quotes.")
+            check_whole(value or "", f"The {name} of an edit")
+        check_label(self.label or "")
         # " metal" would be a class beside "metal".
         object.__setattr__(self, "label", (self.label or "").strip() or None)
         if self.edit not in KINDS:
-            raise ReAugKDError(f"An edit is called {self.edit!r}; it must be one of {', '.join(KINDS)}.")
+            raise ReAugKDError(f"An edit is called {quoted(self.edit)}; it must be one of {', '.join(KINDS)}.")
         if not self.id:
             raise ReAugKDError("An edit names no row; give it an id.")
         if self.edit == "relabel" and not self.label:
-            raise ReAugKDError(f"The edit of row {self.id!r} names no label; give it one.")
+            raise ReAugKDError(f"The edit of row {quoted(self.id)} names no label; give it one.")
         if self.edit == "add" and not (self.text or "").strip():
-            raise ReAugKDError(f"The added row {self.id!r} has no text; give it one.")
+            raise ReAugKDError(f"The added row {quoted(self.id)} has no text; give it one.")
 
     def as_dict(self) -> dict[str, str]:
         """Return the parts that are given, by name, as a line of a patch file has them."""
@@ -96,9 +98,13 @@ def read_patch(path: str | Path) -> Patch:
 def as_patch(given: Sequence[Mapping[str, Any]], source: str = "") -> Patch:
     """Make edits of mappings, as a file or a program gives them; an error names the edit and its source."""
     names, patch = [field.name for field in fields(Edit)], []
-    for number, edit in enumerate(given, start=1):
+    for number, edit in enumerate(read_as(list[Any], given, "The patch"), start=1):
+        if not isinstance(edit, Mapping):
+            raise ReAugKDError(f"Edit {number}{source} is {quoted(edit)}; an edit is made of {', '.join(names)}.")
         if wrong := [name for name in edit if name not in names]:
-            raise ReAugKDError(f"Edit {number}{source} has a {wrong[0]!r}; an edit is made of {', '.join(names)}.")
+            raise ReAugKDError(
+                f"Edit {number}{source} has a {quoted(wrong[0])}; an edit is made of {', '.join(names)}."
+            )
         try:
             patch.append(Edit(**{"edit": "", "id": "", **edit}))
         except ReAugKDError as error:
@@ -162,7 +168,7 @@ def extended(model: ReAugKDClassifier, patch: Patch, edits: Sequence[Edit]) -> P
             taken[edit.id] = edit
     found = tuple(taken.values())
     if set(found) == set(patch) and edits:
-        what = f"The row {edits[0].id!r} is" if len(edits) == 1 else f"All {len(edits)} rows are"
+        what = f"The row {quoted(edits[0].id)} is" if len(edits) == 1 else f"All {len(edits)} rows are"
         raise ReAugKDError(f"{what} so already; choose another label, or other rows.")
     check_patch(model, found)
     return found
@@ -199,7 +205,7 @@ class _Changes:
         is_there = edit.id in self.added or self.labels.get(edit.id) is not None
         if is_there == (edit.edit == "add"):
             wrong = "adds a row that is there already" if is_there else f"{edit.edit}s a row that is not there"
-            raise ReAugKDError(f"Edit {number} {wrong}, {edit.id!r}; correct the patch or choose another model.")
+            raise ReAugKDError(f"Edit {number} {wrong}, {quoted(edit.id)}; correct the patch or choose another model.")
         if edit.edit == "add":
             self._check_added(edit)
             self.added[edit.id] = edit
@@ -213,10 +219,11 @@ class _Changes:
     def _check_added(self, edit: Edit) -> None:
         names = ("first text", "second text") if self.model.settings.is_pair else ("text",)
         for name, text in zip(names, (edit.text, edit.text_pair), strict=False):
-            check_text(text or "", f"The {name} of the added row {edit.id!r}")
+            check_text(text or "", f"The {name} of the added row {quoted(edit.id)}")
         if edit.label is None and self.model.teacher is None:
             raise ReAugKDError(
-                f"The added row {edit.id!r} has no label, and the teacher was not saved with the model; give it one."
+                f"The added row {quoted(edit.id)} has no label, and the teacher was not saved with the model; "
+                "give it one."
             )
 
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from reaugkd.errors import ReAugKDError
+from reaugkd.errors import ReAugKDError, quoted
 from reaugkd.measures.calibration import confidence_column, expected_calibration_error, reliability_table
 from reaugkd.measures.metrics import METRICS
 from reaugkd.measures.significance import drawn_differences, interval, score_interval
 from reaugkd.method.answers import EFFECTS, Answers, effects
+from reaugkd.texts import check_whole
 
 TEXTS = ("text", "text_pair", "other_text", "other_text_pair")
 VOICES = ("teacher", "student", "memory", "answer")
@@ -43,7 +44,9 @@ class RowFilter:
         numbers = table.select_dtypes("number").columns
         wrong = [name for name in self.equal if name not in table] + [n for n in self.between if n not in numbers]
         if wrong:
-            raise ReAugKDError(f"There is no column {wrong[0]!r} to filter by in this way; choose one of the table's.")
+            raise ReAugKDError(
+                f"There is no column {quoted(wrong[0])} to filter by in this way; choose one of the table's."
+            )
         matches = pd.Series(True, index=table.index)
         if self.rows is not None:
             matches &= table.index.isin(list(self.rows))
@@ -52,6 +55,7 @@ class RowFilter:
         for name, (low, high) in self.between.items():
             matches &= ((table[name] > low) | ((table[name] == 0) & (low == 0))) & (table[name] <= high)
         if text := self.text.strip():
+            check_whole(text, "The text to look for")
             texts = table[[name for name in TEXTS if name in table]].astype(str)
             matches &= texts.apply(lambda column: column.str.contains(text, case=False, regex=False)).any(axis=1)
         return table[matches]

@@ -13,7 +13,7 @@ from scipy.stats import false_discovery_control, norm
 
 from reaugkd.analysis import memory_questions as lists
 from reaugkd.analysis.label_doubts import DOUBTFUL, label_doubts, nearest_others
-from reaugkd.errors import ReAugKDError
+from reaugkd.errors import ReAugKDError, quoted
 from reaugkd.measures.calibration import clipped_log
 from reaugkd.method.answers import Answers, effects
 from reaugkd.method.keys import TEXT
@@ -186,7 +186,7 @@ def memories(model: ReAugKDClassifier, answers: Answers | None, show: str) -> pd
     """
     show = lists.RENAMED.get(show, show)
     if show not in lists.SHOWS:
-        raise ReAugKDError(f"{show!r} is nothing to show; choose one of {', '.join(lists.SHOWS)}.")
+        raise ReAugKDError(f"{quoted(show)} is nothing to show; choose one of {', '.join(lists.SHOWS)}.")
     is_large = model.memory.is_mapped
     if show == lists.DUPLICATES and is_large:
         raise ReAugKDError(

@@ -6,7 +6,7 @@ import pandas as pd
 
 from reaugkd.analysis.edits import EDITED
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import check_writable, whole_file, whole_folder, write_csv
+from reaugkd.files import as_path, check_writable, whole_file, whole_folder, write_csv
 from reaugkd.method.memory import LABELLED_BY, labelled_by_person
 from reaugkd.model.classifier import ReAugKDClassifier
 
@@ -64,8 +64,7 @@ def write_train_set(model: ReAugKDClassifier, path: str | Path) -> Path:
     ReAugKDError
         If the path has another ending, the folder holds other things, or it cannot be written.
     """
-    path = Path(path).expanduser()
-    check_writable(path)
+    check_writable(path := as_path(path))
     tables = {"train": train_set(model)}
     if path.suffix in (".csv", ".parquet"):
         with whole_file(path) as writing:

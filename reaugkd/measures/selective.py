@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reaugkd.errors import ReAugKDError, check_kinds, require
+from reaugkd.errors import ReAugKDError, check_kinds, read_as, require
 
 PROBABILITY = "probability"
 EVERY = -1.0  # no probability and no cosine is lower: each text is answered
@@ -99,6 +99,7 @@ def choose_threshold(scores: NDArray[np.floating], right: NDArray[np.bool_], acc
     ReAugKDError
         If no threshold reaches the accuracy.
     """
+    accuracy = read_as(float, accuracy, "accuracy")
     table = coverage_table(scores, right)
     enough = table[table["rows"] >= min(FEWEST_ANSWERED, len(scores))]
     reached = enough[enough["accuracy"] >= accuracy]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reaugkd.errors import ReAugKDError
+from reaugkd.errors import ReAugKDError, quoted, read_as
 from reaugkd.measures.selective import PROBABILITY, Threshold
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import DECIDE_ABOUT_NEW, Pool, Pooled, Retrieved, pooled, weighed
@@ -212,11 +212,11 @@ class Answers:
         ReAugKDError
             If the memory was not searched by such a key.
         """
-        if by == PROBABILITY:
+        if read_as(str, by, "by") == PROBABILITY:
             return self.pooled.probabilities.max(axis=1)
         if by not in self.retrieved:
             known = ", ".join([PROBABILITY, *self.retrieved])
-            raise ReAugKDError(f"There is no score {by!r}; choose one of {known}.")
+            raise ReAugKDError(f"There is no score {quoted(by)}; choose one of {known}.")
         return self.retrieved[by].similarities[:, 0].astype(np.float64)
 
     @property

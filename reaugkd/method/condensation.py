@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from reaugkd.errors import ReAugKDError, require
+from reaugkd.errors import ReAugKDError, quoted, read_as, require
 from reaugkd.method.answers import Answers
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import DECIDE_ABOUT_NEW
@@ -23,8 +23,8 @@ Space = NDArray[np.float32]
 
 def check_method(method: str) -> None:
     """Refuse a method that is none of :data:`METHODS`."""
-    if method not in METHODS:
-        raise ReAugKDError(f"There is no method {method!r} to condense by; choose one of {', '.join(METHODS)}.")
+    if read_as(str, method, "method") not in METHODS:
+        raise ReAugKDError(f"There is no method {quoted(method)} to condense by; choose one of {', '.join(METHODS)}.")
 
 
 def condense_memory(memory: Memory, entries: int, method: str, answers: Answers, known: int) -> Memory:

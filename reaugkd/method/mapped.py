@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import read_sealed, restored, sha256_of, whole_folder, write_sealed
+from reaugkd.files import check_writable, read_sealed, restored, sha256_of, whole_folder, write_sealed
 from reaugkd.method.index import INDEX_SUFFIX, build_index, cells_for, open_index
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def write_memory(batches: Iterable["Memory"], folder: Path, cells: int | None) -
     """Write a memory as :meth:`reaugkd.method.memory.Memory.build` says: whole, or not at all."""
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / ABOUT_FILE).is_file()):
         raise ReAugKDError(f"{str(folder)!r} holds other things than a memory; name another folder.")
+    check_writable(folder)
     with whole_folder(folder) as new:
         about, known = _write_batches(batches, new)
         for name, width in about["widths"].items():

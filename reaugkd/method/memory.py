@@ -10,7 +10,8 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from reaugkd.errors import ReAugKDError, require
+from reaugkd.errors import ReAugKDError, kind_of, listed, quoted, read_as, require
+from reaugkd.files import as_path
 from reaugkd.measures.calibration import are_probabilities
 from reaugkd.method.index import search_exactly, search_index
 from reaugkd.method.mapped import Mapped, read_memory, write_memory
@@ -120,9 +121,11 @@ class Memory:
         >>> len(large) == 2 * len(memory)
         True
         """
+        cells = read_as(int | None, cells, "cells")
         require(cells is None or cells >= 0, "cells", cells, "at least 0")
-        folder = Path(folder).expanduser()
-        write_memory(batches, folder, cells)
+        folder = as_path(folder)
+        require(isinstance(batches, Iterable), "batches", kind_of(batches), "a list of memories")
+        write_memory(map(_part_of_memory, batches), folder, cells)
         return cls(**read_memory(folder, check=False))
 
     @classmethod
@@ -144,14 +147,17 @@ class Memory:
         ReAugKDError
             If there is no memory, or a file is missing or damaged.
         """
-        return cls(**read_memory(Path(folder).expanduser(), check=True))
+        return cls(**read_memory(as_path(folder), check=True))
 
     def __post_init__(self) -> None:
+        require(isinstance(self.rows, pd.DataFrame), "The table of a memory", kind_of(self.rows), "a pandas DataFrame")
+        object.__setattr__(self, "classes", read_as(tuple[str, ...], self.classes, "The list of classes"))
         if not len(self.rows):
             raise ReAugKDError("A memory needs at least one row; give it texts.")
         parts = {"soft labels": self.soft_labels, "teacher embeddings": self.teacher_embeddings}
         parts |= {f"keys {name!r}": key for name, key in self.keys.items()}
         for name, part in parts.items():
+            require(getattr(part, "ndim", 0) == 2, f"The matrix of {name}", kind_of(part), "a matrix of numbers")
             if len(part) != len(self.rows):
                 raise ReAugKDError(
                     f"A memory of {len(self.rows)} rows has {len(part)} {name}; make them of the same texts."
@@ -232,17 +238,18 @@ class Memory:
         ReAugKDError
             If there is no such key, k is below 1, or the queries have another width.
         """
+        key, k = read_as(str, key, "key"), read_as(int, k, "k")
         if key != TEACHER and key not in self.keys:
-            raise ReAugKDError(f"The memory has no key {key!r}; it has {', '.join(self.keys) or 'none'}.")
+            raise ReAugKDError(f"The memory has no key {quoted(key)}; it has {listed(self.keys) or 'none'}.")
         require(k >= 1, "k", k, "at least 1")
         searched = self.teacher_embeddings if key == TEACHER else self.keys[key]
-        queries = normalize(queries)
-        if queries.ndim != 2 or queries.shape[1] != searched.shape[1]:
+        shape: tuple[int, ...] = getattr(queries, "shape", ())
+        if len(shape) != 2 or shape[1] != searched.shape[1]:
             raise ReAugKDError(
-                f"Queries of shape {queries.shape} do not fit the key {key!r} of width {searched.shape[1]}; "
+                f"Queries of shape {shape} do not fit the key {key!r} of width {searched.shape[1]}; "
                 "embed them by the same model."
             )
-        k = min(k, len(self))
+        queries, k = normalize(queries), min(k, len(self))
         if isinstance(searched, Mapped) and searched.index is not None:
             similarities, numbers = search_index(searched.index, queries, k)
             few = numbers[:, -1] < 0  # the cells that were read hold fewer
@@ -252,6 +259,12 @@ class Memory:
         if len(queries) * len(self) <= FEW_SIMILARITIES:
             return _nearest(queries, np.asarray(searched, dtype=np.float32), k)
         return search_exactly(searched, queries, k)
+
+
+def _part_of_memory(batch: Memory) -> Memory:
+    if not isinstance(batch, Memory):
+        raise ReAugKDError(f"A batch is {kind_of(batch)}, not a memory; give parts of a memory.")
+    return batch
 
 
 def _of_length_one(matrix: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
-from reaugkd.errors import ReAugKDError, check_kinds, require
+from reaugkd.errors import ReAugKDError, check_kinds, listed, quoted, require
 from reaugkd.measures.calibration import at_temperature, clipped_log
 
 if TYPE_CHECKING:  # a page that has sliders for these settings does not wait for FAISS
@@ -18,6 +18,7 @@ KINDS = ("logarithmic", "linear")
 DECIDE_ABOUT_NEW = 2  # memories; chosen by classes left out of train, see new_share
 SUREST = 0.99  # how sure the memory can be that a text is of a new class: no known class is ruled out
 SMOOTHING = 0.02
+COLDEST, HIGHEST = 1e-9, 1e9  # temperatures and weights beyond would make sums and quotients infinite
 GATHERED = 2**22  # soft labels at a time, 32 MB: of all queries, neighbours and classes at once they would be gigabytes
 
 
@@ -42,9 +43,8 @@ class KeySettings:
     def __post_init__(self) -> None:
         check_kinds(self, "")
         require(self.k >= 1, "k", self.k, "at least 1")
-        require(self.k < np.inf, "k", self.k, "a whole number")
-        require(self.temperature > 0, "temperature", self.temperature, "above 0")
-        require(0 <= self.weight < np.inf, "The weight of a key", self.weight, "from 0, and finite")
+        require(COLDEST <= self.temperature <= HIGHEST, "temperature", self.temperature, "above 0, from 1e-9 to 1e9")
+        require(0 <= self.weight <= HIGHEST, "The weight of a key", self.weight, "from 0 to 1e9")
 
 
 @dataclass(frozen=True)
@@ -90,18 +90,18 @@ class Pool:
 
     def __post_init__(self) -> None:
         check_kinds(self, "")
-        require(self.kind in KINDS, "The pool", repr(self.kind), f"one of {', '.join(KINDS)}")
+        require(self.kind in KINDS, "The pool", quoted(self.kind), f"one of {', '.join(KINDS)}")
         if not self.keys:
             raise ReAugKDError("A pool needs at least one key; name one.")
         if not self.new_class_key:
             object.__setattr__(self, "new_class_key", list(self.keys)[-1])
         if self.new_class_key not in self.keys:
             raise ReAugKDError(
-                f"The key {self.new_class_key!r} is to decide about new classes, but the pool has "
-                f"{', '.join(self.keys)}; name one of these."
+                f"The key {quoted(self.new_class_key)} is to decide about new classes, but the pool has "
+                f"{listed(self.keys)}; name one of these."
             )
         for name in ("student_weight", "student_temperature"):
-            require(0 < getattr(self, name) < np.inf, name, getattr(self, name), "above 0, and finite")
+            require(COLDEST <= getattr(self, name) <= HIGHEST, name, getattr(self, name), "above 0, from 1e-9 to 1e9")
         good = self.retrieval_weight is None or 0 <= self.retrieval_weight <= 1
         require(good, "retrieval_weight", self.retrieval_weight, "from 0 to 1")
         if self.kind == "linear" and self.retrieval_weight is None:

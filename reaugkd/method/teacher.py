@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from transformers import set_seed
 
 from reaugkd.errors import ReAugKDError, reason
-from reaugkd.files import column_matrix, matrix_column, whole_file
+from reaugkd.files import as_path, column_matrix, matrix_column, whole_file
 from reaugkd.measures.calibration import ROUNDING, are_probabilities, at_temperature, fit_temperature
 from reaugkd.method.distillation import train_classifier
 from reaugkd.networks.encoders import TextClassifier
@@ -94,7 +94,7 @@ class TeacherOutputs:
         ReAugKDError
             If the file is missing, damaged, of another version, or its rows are no probabilities.
         """
-        path = Path(path).expanduser()
+        path = as_path(path)
         if not path.is_file():
             raise ReAugKDError(f"There is no file {str(path)!r}; make it with `reaugkd teach --out {path}`.")
         try:
@@ -332,7 +332,11 @@ def given_soft_labels(task: Task, soft_labels: SoftLabels, splits: Sequence[str]
     """
     rows = [(split, row_id) for split in splits for row_id in task.rows[split]["id"]]
     if callable(soft_labels):
-        answers = np.asarray(soft_labels([text for split in splits for text in task.texts(split)]), dtype=np.float32)
+        said = soft_labels([text for split in splits for text in task.texts(split)])
+        try:
+            answers = np.asarray(said, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ReAugKDError("The soft labels are no numbers; give each row one for each class.") from error
     else:
         missing = [row for row in rows if row not in soft_labels]
         if missing:
@@ -341,7 +345,7 @@ def given_soft_labels(task: Task, soft_labels: SoftLabels, splits: Sequence[str]
                 f"The {split} row {row_id!r} has no soft labels; give some to every row, and leave the column "
                 "split out where rows are held out for you."
             )
-        answers = np.stack([soft_labels[row] for row in rows]).astype(np.float32)
+        answers = np.stack([soft_labels[row] for row in rows]).astype(np.float64)
     wanted = (len(rows), len(task.label_names))
     if answers.shape != wanted:
         raise ReAugKDError(
@@ -351,9 +355,9 @@ def given_soft_labels(task: Task, soft_labels: SoftLabels, splits: Sequence[str]
     return _summing_to_one(answers, rows)
 
 
-def _summing_to_one(answers: NDArray[np.float32], rows: list[RowId]) -> NDArray[np.float32]:
+def _summing_to_one(answers: NDArray[np.float64], rows: list[RowId]) -> NDArray[np.float32]:
     """Scale the rows of (N, C) that were rounded, and leave the others as they are to the bit."""
-    sums = answers.astype(np.float64).sum(axis=1)
+    sums = answers.sum(axis=1)
     allowed = max(ROUNDED_OFF, ROUNDED_OFF_A_CLASS * answers.shape[1])
     is_near = (sums > 0) & (np.abs(sums - 1) <= allowed + 1e-6)  # of many classes all may be rounded to 0
     wrong = ~(is_near & (answers >= 0).all(axis=1))

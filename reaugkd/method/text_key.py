@@ -147,7 +147,9 @@ def _subwords(
 ) -> list[list[int]]:
     """Cut texts into subwords, or take those that a network reads between its special tokens, if it reads them all."""
     if texts and tokens is not None and tokens.encodings and not any(one.overflowing for one in tokens.encodings):
-        is_special = tokens.encodings[0].special_tokens_mask
+        is_special = max(tokens.encodings, key=len).special_tokens_mask
+        if all(is_special):  # the tokenizer drops all that the texts hold, such as control characters
+            return [[] for _ in texts]
         first, after = is_special.index(0), is_special[::-1].index(0)
         return [ids[first : len(ids) - after] for ids in tokens["input_ids"]]
     if not texts:

@@ -12,8 +12,8 @@ import pandas as pd
 from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 from numpy.typing import NDArray
 
-from reaugkd.errors import ReAugKDError
-from reaugkd.files import restored
+from reaugkd.errors import ReAugKDError, in_short, listed, quoted, read_as, reason
+from reaugkd.files import as_path, restored
 from reaugkd.measures.metrics import METRICS
 from reaugkd.measures.selective import PROBABILITY, Threshold, choose_threshold
 from reaugkd.method.answers import Answers, EncodedTexts, answer
@@ -27,7 +27,7 @@ from reaugkd.model.maps import ProjectionMaps, TrainingEpochs
 from reaugkd.networks.encoders import TextClassifier
 from reaugkd.networks.weights import hub_is_reachable, is_hub_name
 from reaugkd.recipe import Recipe
-from reaugkd.texts import Text, check_texts, label_text, texts_of
+from reaugkd.texts import Text, check_texts, checked_table, label_text, texts_of
 
 if TYPE_CHECKING:  # takes a second to import, and an answer does not need it
     from reaugkd.tasks.task import Task
@@ -159,7 +159,7 @@ class ReAugKDClassifier:
         ReAugKDError
             If there is no such model, or it is damaged or of another version.
         """
-        if restored(Path(folder_or_name).expanduser()).is_dir():
+        if restored(as_path(folder_or_name)).is_dir():
             return cls(**read_model(folder_or_name))
         name, missing = str(folder_or_name), "There is no folder"
         if name.count("/") == 1 and is_hub_name(name):
@@ -170,10 +170,12 @@ class ReAugKDClassifier:
             except LocalEntryNotFoundError:
                 pass  # there is no hub, and nothing of it is cached
             except Exception as error:  # the hub's own kinds, and those of HTTP
-                raise ReAugKDError(f"The hub did not deliver the model {name!r} ({error}); try again.") from error
+                raise ReAugKDError(
+                    f"The hub did not deliver the model {quoted(name)} ({in_short(reason(error))}); try again."
+                ) from error
             else:
                 return cls(**read_model(folder))
-        raise ReAugKDError(f"{missing} {name!r}; train a model with `reaugkd train --out {name}`.")
+        raise ReAugKDError(f"{missing} {quoted(name)}; train a model with `reaugkd train --out {in_short(name)}`.")
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the model as a folder laid out as a Hugging Face repository; see :mod:`reaugkd.model.folder`."""
@@ -257,14 +259,13 @@ class ReAugKDClassifier:
         ReAugKDError
             If there are no rows, a text is empty, or a label is not one of the model's classes.
         """
-        if rows.empty:
-            raise ReAugKDError("There are no rows to evaluate on; give a table with at least one.")
+        rows = checked_table(rows, "table", ["text", *["text_pair"] * self.settings.is_pair, "label"])
         names = set(self.memory.classes)
         rows = rows.assign(label=[label if label in names else label_text(label) for label in rows["label"]])
         unknown = sorted(set(rows["label"]) - names)
         if unknown:
             raise ReAugKDError(
-                f"The model has no class {unknown[0]!r}; its classes are {', '.join(self.memory.classes)}."
+                f"The model has no class {quoted(unknown[0])}; its classes are {listed(self.memory.classes)}."
             )
         teacher = None
         if "teacher_soft_labels" in rows.columns:
@@ -291,10 +292,13 @@ class ReAugKDClassifier:
         ReAugKDError
             If the model carries none.
         """
-        rows = self.evaluation_rows
+        rows, splits = (
+            self.evaluation_rows,
+            read_as(list[str], list(splits) if isinstance(splits, tuple) else splits, "splits"),
+        )
         if rows is None:
             raise ReAugKDError("The model carries no evaluation rows; train it again, or give rows with gold labels.")
-        return rows[rows["split"].isin(list(splits))].reset_index(drop=True)
+        return rows[rows["split"].isin(splits)].reset_index(drop=True)
 
     def evaluate(self, rows: pd.DataFrame | None = None) -> dict[str, Any]:
         """Score the model on rows with gold labels.

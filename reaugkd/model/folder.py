@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.files import (
+    as_path,
     check_writable,
     column_matrix,
     explain_disk_errors,
@@ -170,7 +171,7 @@ def read_model(folder: str | Path) -> dict[str, Any]:
     ReAugKDError
         If it holds no model, is of another version, or a file is missing or damaged.
     """
-    folder = Path(folder).expanduser()
+    folder = as_path(folder)
     about = read_settings_file(folder)
     with explain_disk_errors(folder):
         _check_files(folder, about["files"], every_sum=bytes_of(about["files"]) <= SUMS_UP_TO)
@@ -236,7 +237,7 @@ def verify_model(folder: str | Path) -> dict[str, Any]:
     ReAugKDError
         If the folder holds no model, or a file is missing or damaged.
     """
-    folder = Path(folder).expanduser()
+    folder = as_path(folder)
     files: dict[str, Any] = read_settings_file(folder)["files"]
     with explain_disk_errors(folder):
         _check_files(folder, files, every_sum=True)
@@ -282,7 +283,7 @@ def read_settings_file(folder: str | Path) -> dict[str, Any]:
     ReAugKDError
         If the folder holds no model, or one of another version.
     """
-    path = restored(Path(folder).expanduser()) / SETTINGS_FILE
+    path = restored(as_path(folder)) / SETTINGS_FILE
     if not path.is_file():
         raise ReAugKDError(f"{str(folder)!r} holds no trained model; make one with `reaugkd train --out {folder}`.")
     damaged = f"The file {SETTINGS_FILE} in {str(folder)!r} is damaged; train or copy the model again."
@@ -332,7 +333,7 @@ def check_target(folder: str | Path) -> Path:
     ReAugKDError
         If it is a file, has no name of its own, is a folder with other things than a model, or may not be written.
     """
-    folder = restored(Path(folder).expanduser())
+    folder = restored(as_path(folder))
     if folder.name in ("", ".."):
         raise ReAugKDError(f"{str(folder)!r} gives the model's folder no name; name a folder.")
     if folder.is_file():

@@ -33,7 +33,7 @@ from transformers import (
 )
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import alone, explain_disk_errors, remove_at_once, sync
+from reaugkd.files import alone, explain_disk_errors, make_folder, remove_at_once, sync
 from reaugkd.recipe import STUDENT_STAGES, TEACHER_STAGES, TrainingSettings
 
 if TYPE_CHECKING:
@@ -322,7 +322,7 @@ class _Bar(ProgressCallback):
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Refuse to work in a folder in which another process works."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     with ExitStack() as held:
         try:
             held.enter_context(alone(folder.with_name(f".{folder.name}"), timeout=SECONDS_FOR_LOCK))
@@ -364,7 +364,7 @@ def working_folder(folder: Path, *stages: str) -> Iterator[list[Path]]:
     paths = [folder / name for name in stages]
     with _alone(folder) if processes.is_main_process else nullcontext(), explain_disk_errors(folder):
         for path in paths:
-            path.mkdir(parents=True, exist_ok=True)
+            make_folder(path)
         yield paths
         processes.wait_for_everyone()
         if processes.is_main_process:

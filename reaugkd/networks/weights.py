@@ -19,7 +19,7 @@ from huggingface_hub.errors import GatedRepoError, HFValidationError, Repository
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, but not marked as such
 
 from reaugkd.errors import ReAugKDError, reason
-from reaugkd.files import sha256_of, whole_folder
+from reaugkd.files import as_path, sha256_of, whole_folder
 from reaugkd.recipe import DEFAULT_ENCODER
 
 POOLING_FILE = "1_Pooling/config.json"
@@ -103,7 +103,7 @@ def find_weights(name_or_path: str | Path, report: Callable[[str], object] | Non
     >>> str(find_weights(encoder)) == encoder  # a folder is taken as it is
     True
     """
-    folder = Path(name_or_path).expanduser()
+    folder = as_path(name_or_path)
     if folder.is_dir():
         return _checked_folder(folder)
     name, report = str(name_or_path), report or str

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 from urllib.parse import urlencode
 
-from reaugkd.errors import ReAugKDError
+from reaugkd.errors import ReAugKDError, quoted
 
 VIEWS = ("query", "errors", "memory", "label", "compare", "train", "learn")
 OF_VIEW = {
@@ -20,7 +20,6 @@ OF_VIEW = {
 """Further settings of a view, by their names; ``holds`` is a part of a text, ``picked`` a filter of rows as JSON (in
 the view errors one for each figure, as :func:`picks_of_link` reads them), ``edited`` a second text to answer beside the
 first, ``struck`` and ``relabelled`` as :func:`struck_in_link` gives them."""
-SHOWN = 40  # characters of a wrong value, in a message
 MOST_SELECTED = 1_000_000  # a link of a few characters could name more points than fit into memory
 
 
@@ -190,7 +189,7 @@ def app_link(state: PageState, address: str = "http://127.0.0.1:7860/") -> str:
     usual = PageState()
     given = {name: getattr(state, name) for name in FIELDS if getattr(state, name) != getattr(usual, name)}
     found = {name: _ranges(value) if name == "selected" else value for name, value in given.items()} | {**state.of_view}
-    return f"{address}?{urlencode(found, safe=',')}" if found else address
+    return f"{address}?{urlencode(found, safe=',', errors='replace')}" if found else address
 
 
 def page_state(query: Mapping[str, str]) -> PageState:
@@ -208,8 +207,7 @@ def _read(name: str, text: str) -> Any:
     try:
         return read(text)
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:  # JSON may hold anything
-        shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
-        raise ReAugKDError(f"The link's {name}={shown!r} is not {wanted}; correct or drop it.") from error
+        raise ReAugKDError(f"The link's {name}={quoted(text)} is not {wanted}; correct or drop it.") from error
 
 
 def _ranges(numbers: Sequence[int]) -> str:
@@ -243,7 +241,7 @@ def _within(low: float, high: float, convert: Callable[[str], float] = float) ->
 
 FIELDS = [part.name for part in fields(PageState) if part.name != "of_view"]
 _SHARE = (_within(0, 1), "a number from 0 to 1")
-_NUMBERS = (_numbers, "a list of up to a million numbers, or ranges of them such as 3-90, with commas")
+_NUMBERS = (_numbers, "a list of up to a million numbers, or ranges such as 3-90, with commas")
 READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "view": (lambda text: VIEWS[VIEWS.index(text)], f"one of {', '.join(VIEWS)}"),
     "k": (_within(1, math.inf, int), "a number from 1 on"),

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from reaugkd.errors import ReAugKDError, read_as, read_named, reason
-from reaugkd.files import read_text_file
+from reaugkd.errors import ReAugKDError, in_short, listed, quoted, read_as, read_named, reason
+from reaugkd.files import as_path, read_text_file
 from reaugkd.recipe import STUDENT_EPOCHS, TEACHER_EPOCHS, Recipe, check_seed
 from reaugkd.tasks.sources import load_files
 from reaugkd.tasks.task import SPLITS, UNLABELLED, Task
@@ -157,7 +157,7 @@ class Study:
 
     def load(self, task: str, data: str | Path) -> Task:
         """Load the task of this name, once; ``data`` is the folder from which its paths start."""
-        files, folder = self.tasks[task], Path(data).expanduser()
+        files, folder = self.tasks[task], as_path(data)
         if (task, folder) not in self._loaded:
             paths = {
                 split: folder / Path(files[split]).expanduser() for split in (*SPLITS, UNLABELLED) if split in files
@@ -230,8 +230,8 @@ def read_study(path: str | Path) -> Study:
     try:
         study: Study = read_as(Study, yaml.load(text, _EachNameOnce))  # noqa: S506 -- it is a SafeLoader
         _check(study)
-    except yaml.YAMLError as error:
-        raise ReAugKDError(f"{str(path)!r} is no YAML ({reason(error)}); correct it.") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ReAugKDError(f"{str(path)!r} is no YAML ({in_short(reason(error))}); correct it.") from error
     except ReAugKDError as error:
         raise ReAugKDError(f"{str(path)!r}: {error}") from error
     return study
@@ -245,7 +245,8 @@ class _EachNameOnce(yaml.SafeLoader):
         for name in names:
             if names.count(name) > 1:
                 raise ReAugKDError(
-                    f"The name {name!r} stands twice in the part from line {node.start_mark.line + 1} on; keep one."
+                    f"The name {quoted(name)} stands twice in the part from line {node.start_mark.line + 1} on; "
+                    "keep one."
                 )
         return super().construct_mapping(node, deep)
 
@@ -256,7 +257,9 @@ def _check(study: Study) -> None:
         _each_once(part, getattr(study, part))
     for name in (*study.tasks, *study.teachers, *study.methods):
         if not name.strip(".") or set(name) & set("/\\"):
-            raise ReAugKDError(f"The name {name!r} cannot be that of a file; use letters, digits and - + _ instead.")
+            raise ReAugKDError(
+                f"The name {quoted(name)} cannot be that of a file; use letters, digits and - + _ instead."
+            )
     for name, files in study.tasks.items():
         read_named(load_files, files, f"tasks.{name}")
     for name, recipe in study.methods.items():
@@ -285,10 +288,10 @@ def _check(study: Study) -> None:
 
 def _each_once(where: str, values: Collection[Any]) -> None:
     if not values or len(set(values)) < len(values):
-        raise ReAugKDError(f"{where} is {list(values)}; name at least one, and each once.")
+        raise ReAugKDError(f"{where} is {quoted(list(values))}; name at least one, and each once.")
 
 
 def _each_of(where: str, names: Collection[Any], allowed: Collection[Any]) -> None:
     for name in names:
         if name not in allowed:
-            raise ReAugKDError(f"{where} names {name!r}; it must be one of {', '.join(map(str, allowed))}.")
+            raise ReAugKDError(f"{where} names {quoted(name)}; it must be one of {listed(map(str, allowed))}.")

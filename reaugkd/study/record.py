@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import whole_file
+from reaugkd.files import as_path, whole_file
 
 ANSWERS_FILE = "answers.parquet"
 SCENARIOS_FILE = "scenario_rows.csv"
@@ -32,7 +32,7 @@ class StudyRecord:
     @classmethod
     def load(cls, folder: str | Path) -> "StudyRecord":
         """Read a record from the folder of an earlier report; a :class:`ReAugKDError` says if it holds no answers."""
-        folder = Path(folder).expanduser()
+        folder = as_path(folder)
         answers, scenarios = folder / ANSWERS_FILE, folder / SCENARIOS_FILE
         if not answers.is_file():
             raise ReAugKDError(f"{str(folder)!r} holds no {ANSWERS_FILE}; name the folder of an earlier report.")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import check_writable, whole_file
+from reaugkd.files import as_path, check_writable, whole_file
 from reaugkd.measures.significance import drawn, drawn_differences, interval
 from reaugkd.study.answers import study_answers
 from reaugkd.study.figures import ALL_TASKS, comparison_figure, cost_figure, methods_figure, scenario_figure
@@ -60,7 +60,7 @@ def write_report(study: Study, data: str | Path, work: str | Path, known: StudyR
     ReAugKDError
         If no student is trained yet, or no browser draws the plots.
     """
-    work = Path(work).expanduser()
+    work = as_path(work)
     check_writable(work / ANSWERS_FILE)
     answers = study_answers(study, data, work, known)
     by_run = [scenario_rows(run, work, known) for run in study.scenario_runs()]

@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import check_writable, whole_file
+from reaugkd.files import as_path, check_writable, whole_file
 from reaugkd.method.distillation import Student
 from reaugkd.method.memory import Memory
 from reaugkd.method.projection import ProjectionHead
@@ -59,7 +59,7 @@ def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say, kno
     ReAugKDError
         If a file of the data is missing, weights are not found, or the folder was made of other rows or labels.
     """
-    work = Path(work).expanduser()
+    work = as_path(work)
     check_writable(work / DATA_FILE)
     tasks = {name: study.load(name, data) for name in study.tasks}
     _check_data(tasks, work / DATA_FILE)
@@ -87,7 +87,7 @@ def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say, kno
 
 def run_scenarios(study: Study, data: str | Path, work: str | Path, *, say: Say, known: StudyRecord = NOTHING) -> None:
     """Run those scenarios of the plan that have no result by today's settings, in the folder or recorded."""
-    work = Path(work).expanduser()
+    work = as_path(work)
     for run in study.scenario_runs():
         if len(scenario_rows(run, work, known)):
             continue

@@ -11,7 +11,7 @@ import datasets
 import pandas as pd
 import pyarrow.parquet as pq
 
-from reaugkd.errors import ReAugKDError, read_as, reason, require
+from reaugkd.errors import ReAugKDError, in_short, listed, quoted, read_as, reason, require
 from reaugkd.files import explain_disk_errors, find_file, read_json_lines, read_text_file, without_quotes
 from reaugkd.networks.weights import hub_is_reachable
 from reaugkd.tasks.task import Task, make_task, row_ids, with_unlabelled
@@ -87,17 +87,19 @@ def load_task(
     {'train': 1000, 'validation': 200, 'test': 400}
     """
     say = say or _on_standard_error
-    require(isinstance(name, str), "The task", repr(name), "a name such as shoptalk")
+    require(isinstance(name, str), "The task", quoted(name), "a name such as shoptalk")
     if name == "shoptalk":
         return _with_unlabelled_file(_load_shoptalk(planted_errors), unlabelled, {"text": text_column or "text"}, say)
     if planted_errors:
         raise ReAugKDError(f"Only shoptalk has planted errors, not {name!r}; leave the option out.")
     if "/" not in name:
-        raise ReAugKDError(f"There is no task {name!r}; use shoptalk, glue/TASK, or OWNER/NAME of a hub data set.")
+        raise ReAugKDError(
+            f"There is no task {quoted(name)}; use shoptalk, glue/TASK, or OWNER/NAME of a hub data set."
+        )
     if name.startswith("glue/"):
         glue_name = name.removeprefix("glue/")
         if glue_name not in GLUE:
-            raise ReAugKDError(f"There is no GLUE task {glue_name!r}; choose one of {', '.join(GLUE)}.")
+            raise ReAugKDError(f"There is no GLUE task {quoted(glue_name)}; choose one of {', '.join(GLUE)}.")
         text_column, text_pair_column, glue_metric = GLUE[glue_name]
         metric = metric or glue_metric
         repository, config = GLUE_REPOSITORY, glue_name
@@ -204,7 +206,8 @@ def _ordered_names(train: pd.DataFrame, positive_label: str) -> list[str]:
     names = sorted(set(train["label"].dropna()))
     if len(names) != 2 or positive_label not in names:
         raise ReAugKDError(
-            f"The positive label {positive_label!r} must be one of two classes; the train rows have {', '.join(names)}."
+            f"The positive label {quoted(positive_label)} must be one of two classes; "
+            f"the train rows have {listed(names)}."
         )
     return sorted(names, key=positive_label.__eq__)
 
@@ -238,8 +241,9 @@ def read_table(path: str | Path) -> pd.DataFrame:
             raise ValueError("it has no rows")
         return table
     except (ValueError, OSError, UnicodeError) as error:  # pandas' and pyarrow's parsers raise subclasses of these
+        why = in_short(reason(error).rpartition("C error: ")[2])
         raise ReAugKDError(
-            f"{path.name!r} is not a valid {path.suffix[1:].upper()} file ({reason(error)}); correct it."
+            f"{path.name!r} is not a valid {path.suffix[1:].upper()} file ({why}); correct it."
         ) from error
 
 
@@ -267,10 +271,10 @@ def _hub_tables(
         splits = datasets.load_dataset(repository, config)
     except Exception as error:  # the library raises kinds of its own, of the hub's and of HTTP's
         raise ReAugKDError(
-            f"The data set {name!r} could not be loaded ({reason(error)}); check its name or the network."
+            f"The data set {quoted(name)} could not be loaded ({reason(error)}); check its name or the network."
         ) from error
     if "train" not in splits:
-        raise ReAugKDError(f"The data set {name!r} has no train split, only {', '.join(splits)}; use another one.")
+        raise ReAugKDError(f"The data set {name!r} has no train split, only {listed(splits)}; use another one.")
     held_out = next((key for key in ("validation", "validation_matched", "dev") if key in splits), "")
     sources = {"train": "train", "validation": held_out, "test": "test"}
     tables = {split: splits[key].to_pandas() for split, key in sources.items() if key in splits}
@@ -302,6 +306,8 @@ def _on_standard_error(message: str) -> None:
 
 
 def _read_delimited(path: Path, **options: Any) -> pd.DataFrame:
+    header = pd.read_csv(path, dtype=str, keep_default_na=False, header=None, nrows=1, **options)
+    _check_each_once(header.iloc[0].tolist())  # pandas would call the second text.1
     table = pd.read_csv(path, dtype=str, keep_default_na=False, **options)
     if not isinstance(table.index, pd.RangeIndex):  # pandas would shift the columns without a word
         raise ValueError("its rows have more fields than its header")
@@ -317,14 +323,17 @@ def _read_objects(path: Path) -> pd.DataFrame:
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    names = pq.read_schema(path).names
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"two columns are called {twice[0]!r}")
+    _check_each_once(pq.read_schema(path).names)
     return pd.read_parquet(path)
 
 
+def _check_each_once(names: list[str]) -> None:
+    if twice := [name for name in names if name and names.count(name) > 1]:
+        raise ValueError(f"two columns are called {quoted(twice[0])}")
+
+
 def _read_lines(path: Path) -> pd.DataFrame:
-    lines = pd.Series(read_text_file(path).splitlines(), dtype=str)
+    lines = pd.Series(read_text_file(path).split("\n"), dtype=str)  # splitlines would cut at U+2028
     return pd.DataFrame({"text": lines[lines.str.strip() != ""]}).reset_index(drop=True)
 
 
@@ -343,16 +352,18 @@ def _named_columns(table: pd.DataFrame, columns: dict[str, str], source: str) ->
     for column in (named := list(columns.values())):
         if named.count(column) > 1:
             raise ReAugKDError(
-                f"The column {column!r} is named twice; name another one for text, second text or label."
+                f"The column {quoted(column)} is named twice; name another one for text, second text or label."
             )
         if column not in table.columns:
-            raise ReAugKDError(f"{source} has no column {column!r}; it has {', '.join(map(repr, table.columns))}.")
+            raise ReAugKDError(f"{source} has no column {quoted(column)}; it has {listed(map(quoted, table.columns))}.")
     taken = [name for name in columns if name in table.columns and name not in columns.values()]
     table = table.drop(columns=taken).rename(columns={theirs: ours for ours, theirs in columns.items()})
     if "text_pair" not in columns:
         table = table.rename(columns={"text_pair": "given_text_pair"})
     for name, column in columns.items():
         if not all(pd.api.types.is_scalar(value) for value in table[name]):
-            raise ReAugKDError(f"The column {column!r} of {source} holds lists or objects; give one value in each row.")
+            raise ReAugKDError(
+                f"The column {quoted(column)} of {source} holds lists or objects; give one value in each row."
+            )
         table[name] = table[name].map(label_text if name == "label" else as_text, na_action="ignore")
     return table

@@ -13,9 +13,9 @@ from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from reaugkd.errors import ReAugKDError, require
+from reaugkd.errors import ReAugKDError, quoted, require
 from reaugkd.measures.metrics import METRICS
-from reaugkd.texts import Text, as_text, check_text, have_siblings, label_text, texts_of, with_index_as_columns
+from reaugkd.texts import Text, as_text, check_label, check_text, checked_table, have_siblings, label_text, texts_of
 
 SPLITS = ("train", "validation", "test")
 UNLABELLED = "unlabelled"  # the split, which a task may have, of texts that only the teacher labels
@@ -163,7 +163,7 @@ def make_task(
         kinds.
     """
     if metric not in METRICS:
-        raise ReAugKDError(f"There is no metric {metric!r}; choose one of {', '.join(METRICS)}.")
+        raise ReAugKDError(f"There is no metric {quoted(metric)}; choose one of {', '.join(METRICS)}.")
     if not isinstance(tables, Mapping) or "train" not in tables:
         raise ReAugKDError("A task needs train rows; give a DataFrame by the name of each split.")
     columns = ("text", "label", *{"text_pair"}.intersection(getattr(tables["train"], "columns", ())))
@@ -173,15 +173,17 @@ def make_task(
         if len(lacking):
             raise ReAugKDError(f"The {split} row {lacking[0] + 1} has no label; fill it in or delete the row.")
     found = tables["train"]["label"].unique().tolist()
+    check_label(max(found, key=len))
     if len(found) < 2:
         raise ReAugKDError(
-            f"Every train row has the label {found[0]!r}; a classifier needs rows of at least two classes."
+            f"Every train row has the label {quoted(found[0])}; a classifier needs rows of at least two classes."
         )
     names = _sorted_names(found) if label_names is None else _checked_names(label_names)
     for split, table in tables.items():
         if unknown := sorted(set(table["label"]) - (set(found) & set(names))):
             raise ReAugKDError(
-                f"The label {unknown[0]!r} is in {split} but never in train; correct it or add train rows with it."
+                f"The label {quoted(unknown[0])} is in {split} but never in train; correct it or add train "
+                "rows with it."
             )
     if metric == "accuracy_and_f1" and len(names) != 2:
         raise ReAugKDError(f"The metric {metric} is for two classes, this task has {len(names)}; use macro_f1.")
@@ -231,7 +233,9 @@ def with_unlabelled(task: Task, table: pd.DataFrame) -> tuple[Task, int]:
         raise ReAugKDError("Every unlabelled text stands in another split too; give texts that are new.")
     train = task.rows["train"].to_pandas()
     if twice := sorted(set(table["id"]) & set(train["id"])):  # the memory holds both
-        raise ReAugKDError(f"The id {twice[0]!r} stands on a train row too; make the ids unique or drop the column.")
+        raise ReAugKDError(
+            f"The id {quoted(twice[0])} stands on a train row too; make the ids unique or drop the column."
+        )
     _check_kinds({"train": train.drop(columns="label"), UNLABELLED: table})
     rows = Dataset.from_pandas(table, preserve_index=False)
     return replace(task, rows=DatasetDict({**task.rows, UNLABELLED: rows})), int((~is_new).sum())
@@ -239,22 +243,14 @@ def with_unlabelled(task: Task, table: pd.DataFrame) -> tuple[Task, int]:
 
 def _checked(table: Any, split: str, columns: Sequence[str], ignored: Sequence[str] = ()) -> pd.DataFrame:
     """Return a table with plain index, ids, labels as text and no reserved column; refuse bad texts and ids."""
-    require(split in (*SPLITS, UNLABELLED), "The split", repr(split), f"one of {', '.join(SPLITS)}")
-    require(isinstance(table, pd.DataFrame), f"The {split} table", f"of type {type(table).__name__}", "a DataFrame")
-    table = with_index_as_columns(table).drop(columns=list(ignored), errors="ignore")
-    for column in columns:
-        if column not in table.columns:
-            raise ReAugKDError(
-                f"The {split} table has no column {column!r}; it has {', '.join(map(repr, table.columns))}."
-            )
-    if table.empty:
-        raise ReAugKDError(f"The {split} table has no rows; give it at least one.")
+    require(split in (*SPLITS, UNLABELLED), "The split", quoted(split), f"one of {', '.join(SPLITS)}")
+    table = checked_table(table, f"{split} table", columns).drop(columns=list(ignored), errors="ignore")
     given = {name: f"given_{name}" for name in RESERVED if name in table.columns}
     table = table.drop(columns=[name for name in given.values() if name in table.columns]).rename(columns=given)
     table = table.assign(id=row_ids(table, split))
     if len(twice := table["id"][table["id"].duplicated()]):
         raise ReAugKDError(
-            f"The id {twice.iloc[0]!r} stands on two {split} rows; make the ids unique or drop the column."
+            f"The id {quoted(twice.iloc[0])} stands on two {split} rows; make the ids unique or drop the column."
         )
     if "label" in table.columns:
         table["label"] = table["label"].map(label_text, na_action="ignore")
@@ -283,8 +279,8 @@ def _check_kinds(tables: dict[str, pd.DataFrame]) -> None:
             pq.write_table(values.schema.empty_table(), pa.BufferOutputStream())  # its type tells
         except (pa.ArrowException, TypeError, ValueError) as error:
             raise ReAugKDError(
-                f"The column {str(column)!r} holds what no Parquet file can (mixed kinds, or lists of them); make its "
-                "values of one kind, or leave it out."
+                f"The column {quoted(str(column))} holds what no Parquet file can (mixed kinds, or lists of them); "
+                "make its values of one kind, or leave it out."
             ) from error
 
 
@@ -292,7 +288,7 @@ def _checked_names(names: Sequence[str]) -> tuple[str, ...]:
     """Return class names in their order; refuse what has no order, and names that stand twice."""
     found = () if isinstance(names, str | Set | Mapping) else tuple(map(label_text, names))
     if not found or len(set(found)) < len(found):
-        raise ReAugKDError(f"label_names is {names!r}; give a list that names each class once.")
+        raise ReAugKDError(f"label_names is {quoted(names)}; give a list that names each class once.")
     return found
 
 

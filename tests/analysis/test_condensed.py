@@ -189,3 +189,18 @@ def test_what_cannot_be_condensed_is_said_in_one_sentence(unsure_model, condense
     monkeypatch.setattr(choice, "FEWEST_VALIDATION", 50)
     with pytest.raises(ReAugKDError, match="has 24 validation rows, too few to tell"):
         condense(unsure_model)
+
+
+@pytest.mark.parametrize(
+    ("named", "sentence"),
+    [
+        ({"keep": "much"}, "keep is 'much'; it must be a number"),
+        ({"keep": float("nan")}, "keep is nan; it must be a number"),
+        ({"most_bytes": 0}, "most_bytes is 0; it must be at least 1"),
+        ({"most_bytes": 2.5}, "most_bytes is 2.5; it must be a whole number"),
+        ({"method": ["random"]}, r"method is \['random'\]; it must be text"),
+    ],
+)
+def test_a_budget_of_a_wrong_kind_is_told(toy_model, named, sentence):
+    with pytest.raises(ReAugKDError, match=sentence):
+        condense(toy_model, **named)

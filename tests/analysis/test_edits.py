@@ -10,6 +10,7 @@ from reaugkd.analysis.edits import (
     Edit,
     additions,
     apply_patch,
+    as_patch,
     check_patch,
     extended,
     fitting,
@@ -372,3 +373,17 @@ def test_edits_of_a_memory_on_disk_are_those_of_one_in_memory(toy_model, tmp_pat
         np.testing.assert_allclose(again.predict_proba(texts), edited.predict_proba(texts), atol=5e-3)
         if has_index:
             assert edited.memory.keys["text"] is mapped.memory.keys["text"]
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ("remove", "The patch is 'remove'; it must be a list"),
+        ([3], "Edit 1 is 3; an edit is made of edit, id, label, text, text_pair"),
+        ([{"edit": "relabel", "id": "a", "label": "x" * 1_001}], "Edit 1: The label .* has 1,001 characters"),
+        ([{"edit": "add", "id": "\ud800", "text": "a"}], "Edit 1: The id of an edit holds half a character"),
+    ],
+)
+def test_what_is_no_patch_is_told(given, sentence):
+    with pytest.raises(ReAugKDError, match=sentence):
+        as_patch(given)

@@ -120,3 +120,9 @@ def test_some_of_the_answers_are_those_to_the_same_rows_alone(answers):
     part = answers.part(rows)
     pd.testing.assert_frame_equal(part.table(), answers.table().iloc[rows])
     assert summary(part, "accuracy")["score"]["answer"] == answers.right[rows].mean()
+
+
+def test_half_a_character_is_in_no_text():
+    table = pd.DataFrame({"text": ["iron"]})
+    with pytest.raises(ReAugKDError, match="The text to look for holds half a character"):
+        RowFilter(text="\ud800").of(table)

@@ -333,7 +333,7 @@ def test_a_link_to_a_model_that_cannot_answer_is_told(menu, monkeypatch, name, a
         assert told == []
     else:
         assert sentence in told[0]
-        assert "The first model, 'toy', answers in its place." in told[0]
+        assert "the first model, 'toy', answers in its place." in told[0]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import shutil
 import threading
 
+import gradio as gr
 import httpx
 import pytest
 from benchmarks.app_speed import asked
@@ -15,6 +16,8 @@ from mcp.client.streamable_http import streamable_http_client
 from ports import free_port
 
 from app.accounts import Accounts, hashed
+from app.endpoints import Endpoints, _with_plain_errors
+from app.menu import ModelMenu
 from app.model_job import ModelJob
 from app.page import build_app
 from app.serve import launch
@@ -212,3 +215,11 @@ def test_twenty_programs_at_once_are_answered_for_a_minute_without_an_error(addr
         user.join()
     assert errors == []
     assert len(times) >= 20
+
+
+def test_a_call_that_lacks_what_it_needs_is_told(toy_model):
+    job = ModelJob("toy")
+    job.model = toy_model
+    with pytest.raises(gr.Error) as told:
+        _with_plain_errors(Endpoints(ModelMenu(job)).predict)()
+    assert told.value.message == "The call has no texts, which it needs."

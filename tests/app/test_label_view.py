@@ -163,3 +163,9 @@ def test_another_model_asks_the_same_texts_anew(view, file):
     assert view.log not in view.fill("toy", {}, None)
     with pytest.raises(ReAugKDError):
         view._texts("toy", Log("missing.csv", ("text",)))
+
+
+def test_a_label_of_half_a_character_is_told(view):
+    opened = view._open_sample("toy", {})
+    told = view._give("toy", {}, opened[view.log], "metal\ud800")
+    assert "The label holds half a character" in told[view.message].value

@@ -101,3 +101,10 @@ def test_a_label_that_a_person_gave_is_called_theirs_and_no_soft_label_of_the_te
     several = view._choose(event(rows=[edited, plain]), "toy")
     assert several[0] == [edited, plain]
     assert "<b>2</b> rows are chosen" in several[1]
+
+
+def test_a_text_of_half_a_character_is_told(by_one, memory_view_of):
+    view = memory_view_of(by_one)
+    now = {"name": "toy", "shown": None, "edits": {}, "kept": {}, "warned": ()}
+    assert "holds half a character" in view._add("iron \ud800", "", "metal", **now)[view.message].value
+    assert "holds half a character" in view._pin("toy", {}, {}, "iron \ud800", "", "metal")[view.message].value

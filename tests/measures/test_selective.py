@@ -56,3 +56,9 @@ def test_without_rows_there_is_no_threshold():
 def test_a_threshold_out_of_range_is_refused(wrong, named):
     with pytest.raises(ReAugKDError, match=named):
         Threshold(**{"by": "probability", "least": 0.5, "accuracy": 0.9, **wrong})
+
+
+@pytest.mark.parametrize("accuracy", ["0.9%", None, float("nan"), [0.9]])
+def test_an_accuracy_that_is_no_number_is_told(accuracy):
+    with pytest.raises(ReAugKDError, match="accuracy is .*; it must be a number"):
+        choose_threshold(np.array([0.5, 0.9]), np.array([True, True]), accuracy, "probability")

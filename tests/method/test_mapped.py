@@ -184,3 +184,17 @@ def test_a_column_that_one_batch_lacks_values_of_keeps_its_kind(tmp_path):
     built = Memory.build([first, second], tmp_path / "memory")
     assert built.rows["topic"].isna().sum() == 4
     assert built.rows["topic"].iloc[0] == "shops"
+
+
+@pytest.mark.parametrize(
+    ("batches", "sentence"),
+    [
+        (None, "batches is nothing; it must be a list of memories"),
+        ("ab", "A batch is a single text, not a memory; give parts of a memory"),
+        ([{"text": "a"}], "A batch is names with values, not a memory"),
+    ],
+)
+def test_what_is_no_part_of_a_memory_is_refused_and_nothing_is_written(tmp_path, batches, sentence):
+    with pytest.raises(ReAugKDError, match=sentence):
+        Memory.build(batches, tmp_path / "large")
+    assert not list(tmp_path.iterdir())

@@ -184,3 +184,29 @@ def test_a_memory_that_was_searched_can_be_pickled(toy_model):
     toy_model.predict(["plum"])
     copied = pickle.loads(pickle.dumps(toy_model))
     assert copied.predict_proba(["plum"]).tolist() == toy_model.predict_proba(["plum"]).tolist()
+
+
+def test_what_is_no_key_number_or_query_is_told():
+    memory, key = random_memory(), next(iter(WIDTHS))
+    for asked, sentence in (
+        (([], memory.keys[key], 1), r"key is \[\]; it must be text"),
+        ((key, memory.keys[key], None), "k is None; it must be a whole number"),
+        ((key, memory.keys[key], 2.5), "k is 2.5; it must be a whole number"),
+        ((key, "iron", 1), r"Queries of shape \(\) do not fit the key"),
+    ):
+        with pytest.raises(ReAugKDError, match=sentence):
+            memory.search(*asked)
+
+
+@pytest.mark.parametrize(
+    ("part", "sentence"),
+    [
+        ({"rows": [1]}, "The table of a memory is a list; it must be a pandas DataFrame"),
+        ({"classes": "ab"}, "The list of classes is 'ab'; it must be a list"),
+        ({"soft_labels": [[1.0]]}, "The matrix of soft labels is a list; it must be a matrix of numbers"),
+        ({"keys": {"text": None}}, "The matrix of keys 'text' is nothing; it must be a matrix of numbers"),
+    ],
+)
+def test_the_parts_of_a_memory_are_of_their_kinds(part, sentence):
+    with pytest.raises(ReAugKDError, match=sentence):
+        replace(random_memory(), **part)

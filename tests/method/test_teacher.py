@@ -12,7 +12,7 @@ import torch
 from toy_data import toy_rows
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.method.teacher import Teacher, TeacherOutputs, black_box_outputs, read_soft_labels
+from reaugkd.method.teacher import Teacher, TeacherOutputs, black_box_outputs, given_soft_labels, read_soft_labels
 from reaugkd.tasks.task import SPLITS, make_task
 
 
@@ -262,3 +262,9 @@ def test_an_unlabelled_row_without_an_answer_is_named(unlabelled_task, toy_encod
     missing = {row: given for row, given in answers.items() if row != last}
     with pytest.raises(ReAugKDError, match=f"The unlabelled row '{last[1]}' has no soft labels; give some"):
         black_box_outputs(unlabelled_task, missing, str(toy_encoder_folder))
+
+
+@pytest.mark.parametrize("said", [[["a", "b", "c"]], [[None, {}, 1]], [[10**400, 0, 0]], "much"])
+def test_a_black_box_that_gives_no_numbers_is_told(toy_task, said):
+    with pytest.raises(ReAugKDError, match="The soft labels are no numbers; give each row one for each class"):
+        given_soft_labels(toy_task, lambda texts: said * (len(texts) if isinstance(said, list) else 1), ["train"])

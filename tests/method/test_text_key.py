@@ -408,3 +408,13 @@ def test_a_heavier_penalty_makes_smaller_weights():
     sizes = [np.linalg.norm(sparse_ridge(features, wanted, penalty)[0]) for penalty in (0.1, 1.0, 10.0, 1e4)]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[-1] < 0.02 * sizes[0]
+
+
+@pytest.mark.parametrize(
+    "texts", [["\u200b"], ["\x01", "\U000f0000"], ["\u200b", "iron and rain"], ["\u200b" * 9, "a"]]
+)
+def test_a_text_of_which_the_tokenizer_keeps_nothing_has_no_ngrams(toy_tokenizer, texts):
+    alone = ngram_counts(toy_tokenizer, texts)
+    as_read = ngram_counts(toy_tokenizer, texts, toy_tokenizer(texts))
+    assert all((one == other).all() for one, other in zip(alone, as_read, strict=True))
+    assert 0 not in alone[0]

@@ -191,7 +191,7 @@ def test_what_the_model_carries_for_its_evaluation_comes_by_split(toy_model, toy
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [
-        ({"text": [], "label": []}, "There are no rows to evaluate on"),
+        ({"text": [], "label": []}, "The table has no rows; give it at least one"),
         ({"text": ["a"], "label": ["nonsense"]}, "no class 'nonsense'; its classes are fruit, metal, weather"),
         ({"text": [" "], "label": ["fruit"]}, "Text 1 is empty"),
     ],
@@ -219,8 +219,8 @@ def test_labels_of_any_kind_are_the_classes_whose_names_they_are(toy_model, labe
         (" \n\t", "Text 2 is empty"),
         ("x" * (MAX_CHARACTERS + 1), "Text 2 has 100,001 characters"),
         (("a", "pair"), "This model classifies single texts"),
-        (3, "Text 2 is of type int, not a string"),
-        (None, "Text 2 is of type NoneType, not a string"),
+        (3, "Text 2 is a number, not a text"),
+        (None, "Text 2 is nothing, not a text"),
     ],
     ids=["empty", "blank", "enormous", "pair", "number", "none"],
 )
@@ -399,3 +399,14 @@ def test_a_models_memory_grows_in_a_stream(toy_model, tmp_path):
     again = ReAugKDClassifier.from_pretrained(tmp_path / "large")
     assert len(again.memory) == len(toy_model.memory) + 6
     assert again.explain("a ripe plum 2").keys[1].neighbours[0].text == "a ripe plum 2"
+
+
+@pytest.mark.parametrize("splits", ["test", None, [3]])
+def test_splits_are_a_list_of_names(toy_model, splits):
+    with pytest.raises(ReAugKDError, match=r"splits(\[0\])? is .*; it must be (a list|text)"):
+        toy_model.held_out(splits)
+
+
+def test_rows_that_are_indexed_by_their_texts_are_evaluated(toy_model):
+    rows = toy_model.held_out(["test"])[["text", "label"]]
+    assert toy_model.evaluate(rows.set_index("text")) == toy_model.evaluate(rows)

@@ -254,9 +254,11 @@ def test_great_numbers_stay_whole_beside_a_missing_one_and_a_missing_id_is_said(
         load_all_as_test(tmp_path / "rows.parquet")
 
 
-@pytest.mark.parametrize("path", [None, b"rows.csv", pd.DataFrame({"text": ["one"]})], ids=["none", "bytes", "table"])
-def test_a_file_that_is_not_named_by_its_path_is_refused(path):
-    with pytest.raises(ReAugKDError, match="A file is named by its path, not by an object of type"):
+@pytest.mark.parametrize(
+    ("path", "kind"), [(None, "nothing"), (b"rows.csv", "bytes"), (pd.DataFrame({"text": ["one"]}), "a table")]
+)
+def test_a_file_that_is_not_named_by_its_path_is_refused(path, kind):
+    with pytest.raises(ReAugKDError, match=f"A file or folder is named by its path, not by {kind}; give text"):
         load_files(path)
 
 
@@ -563,3 +565,26 @@ def test_a_task_that_is_built_in_takes_unlabelled_texts_too(tmp_path):
     assert "label" not in task.rows["unlabelled"].column_names
     with pytest.raises(ReAugKDError, match="There is no file"):
         load_task("shoptalk", unlabelled=tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("rows.csv", "text,label,text\na,b,c\n"), ("rows.tsv", "text\tlabel\ttext\na\tb\tc\n")],
+)
+def test_a_column_that_stands_twice_is_named_and_not_called_otherwise(tmp_path, name, content):
+    with pytest.raises(ReAugKDError, match="is not a valid (CSV|TSV) file .two columns are called 'text'.; correct it"):
+        read_table(write(tmp_path / name, content))
+    assert read_table(write(tmp_path / "empty.csv", "text,label,,\na,b,,\n")).shape == (
+        1,
+        4,
+    )  # as spreadsheets write it
+
+
+def test_what_a_parser_says_is_told_without_its_name(tmp_path):
+    with pytest.raises(ReAugKDError, match=r"CSV file \(Expected 2 fields in line 3, saw 3\); correct it"):
+        read_table(write(tmp_path / "rows.csv", "text,label\na,b\na,b,c\n"))
+
+
+def test_a_line_of_a_text_file_ends_at_its_end_alone(tmp_path):
+    rows = read_table(write(tmp_path / "log.txt", "one\u2028still one\x0band one\r\n\ntwo\n"))
+    assert rows["text"].tolist() == ["one\u2028still one\x0band one", "two"]

@@ -306,7 +306,7 @@ def test_a_table_without_rows_is_refused():
     [
         ({"test": table(FOUR_ROWS)}, "A task needs train rows; give a DataFrame by the name of each split"),
         ([table(FOUR_ROWS)], "A task needs train rows; give a DataFrame by the name of each split"),
-        ({"train": [{"text": "one", "label": "a"}]}, "The train table is of type list; it must be a DataFrame"),
+        ({"train": [{"text": "one", "label": "a"}]}, "The train table is a list; it must be a pandas DataFrame"),
         ({"train": table(FOUR_ROWS)[["label"]]}, "The train table has no column 'text'; it has 'label'"),
         ({"train": table(FOUR_ROWS)[["text"]]}, "The train table has no column 'label'; it has 'text'"),
         (
