@@ -462,7 +462,7 @@ def verify(model: Annotated[Path, Argument(help="Folder of a trained model.")]) 
     from reaugkd.model.folder import bytes_of, verify_model
 
     files = verify_model(model)
-    _say(f"Read {len(files):,} files with {bytes_of(files):,} bytes: each is as it was written.")
+    typer.echo(f"Read {len(files):,} files with {bytes_of(files):,} bytes: each is as it was written.")
 
 
 def main() -> None:

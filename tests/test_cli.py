@@ -365,6 +365,19 @@ def test_info_prints_the_measured_figures_as_json(run, toy_model_folder):
     assert about["pool"] == json.loads((toy_model_folder / "reaugkd.json").read_text())["pool"]
 
 
+def test_verify_reads_every_file_and_names_the_damaged_one(run, tmp_path, toy_model_folder):
+    copy = shutil.copytree(toy_model_folder, tmp_path / "copy")
+    files = [path for path in copy.rglob("*") if path.is_file() and path.name not in ("README.md", "reaugkd.json")]
+    size = sum(path.stat().st_size for path in files)
+    wanted = f"Read {len(files)} files with {size:,} bytes: each is as it was written.\n"
+    assert run("verify", copy) == (0, wanted, "")
+    content = (copy / "metrics.json").read_bytes()
+    (copy / "metrics.json").write_bytes(content.replace(b"1", b"2", 1))
+    for command in (["verify", copy], ["info", copy, "--json"]):
+        assert_one_sentence(run(*command), "The file metrics.json", "is damaged")
+    assert_one_sentence(run("verify", tmp_path), "holds no trained model")
+
+
 def assert_shows_the_ablations(printed, metrics):
     for method, scores in metrics["methods"].items():
         figures = [f"{100 * scores[split]:.1f}" for split in ("test", "validation")]

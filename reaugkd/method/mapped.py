@@ -34,8 +34,8 @@ ROWS_AT_A_TIME = 2**16
 class Mapped(np.memmap):
     """A matrix (M, w) float16 of a file; parts of it are plain arrays."""
 
-    path: Path | None = None
-    """The file that holds just this."""
+    _path: Path | None = None
+    _identity: tuple[int, ...] = ()
     index: faiss.IndexIVF | None = None
     """What it is searched by; None for exact search."""
 
@@ -43,13 +43,25 @@ class Mapped(np.memmap):
     def of(cls, path: Path, rows: int, width: int, *, to_change: bool = False) -> Self:
         """Map a file; where it is to be changed, only what is changed lies in memory, and the file stays."""
         mapped = cls(path, dtype=np.float16, mode="c" if to_change else "r", shape=(rows, width))
-        mapped.path = None if to_change else path
+        if not to_change:
+            mapped._path, mapped._identity = path, _identity(path)
         index = _index_of(path)
         mapped.index = open_index(index) if index.is_file() else None
         return mapped
 
+    @property
+    def path(self) -> Path | None:
+        """The file that holds just this; None where there is none, or by now another one in its place."""
+        is_same = self._path is not None and self._path.is_file() and _identity(self._path) == self._identity
+        return self._path if is_same else None
+
     def __getitem__(self, place: Any) -> Any:
         return np.asarray(super().__getitem__(place))
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    about = path.stat()
+    return about.st_dev, about.st_ino, about.st_mtime_ns
 
 
 def write_memory(batches: Iterable["Memory"], folder: Path, cells: int | None) -> None:
@@ -116,12 +128,13 @@ def _index_of(path: Path) -> Path:
 
 def _write_index(vectors: Mapped, cells: int | None, known: Path | None) -> None:
     """Write the index of a key's file; that of a file of the same rows is copied."""
-    if vectors.path is None:
+    path = vectors.path
+    if path is None:
         return
     if cells is None and known is not None and _index_of(known).is_file():
-        shutil.copyfile(_index_of(known), _index_of(vectors.path))
+        shutil.copyfile(_index_of(known), _index_of(path))
     elif cells := cells_for(len(vectors)) if cells is None else min(cells, len(vectors)):
-        build_index(vectors, _index_of(vectors.path), cells)
+        build_index(vectors, _index_of(path), cells)
 
 
 def read_memory(folder: Path, *, check: bool) -> dict[str, Any]:
@@ -175,8 +188,9 @@ def _mapped_rows(path: Path) -> "pd.DataFrame":
 
 def changed_copy(part: NDArray[np.floating], changes: Mapping[int, NDArray[np.floating]]) -> NDArray[np.floating]:
     """Return a matrix with some other rows; of one on disk, only these lie in memory."""
-    if isinstance(part, Mapped) and part.path is not None:
-        copy: NDArray[np.floating] = Mapped.of(part.path, *part.shape, to_change=True)
+    path = part.path if isinstance(part, Mapped) else None
+    if path is not None:
+        copy: NDArray[np.floating] = Mapped.of(path, *part.shape, to_change=True)
     else:
         copy = part.copy()
     for number, row in changes.items():

@@ -172,7 +172,19 @@ def read_model(folder: str | Path) -> dict[str, Any]:
         If it holds no model, is of another version, or a file is missing or damaged.
     """
     folder = as_path(folder)
-    about = read_settings_file(folder)
+    while True:
+        about, found, damage = read_settings_file(folder), dict[str, Any](), None
+        try:
+            found = _read_files(folder, about)
+        except ReAugKDError as error:
+            damage = error
+        if read_settings_file(folder) == about:  # else another model took its place meanwhile: what was read is of both
+            if damage is not None:
+                raise damage
+            return found
+
+
+def _read_files(folder: Path, about: dict[str, Any]) -> dict[str, Any]:
     with explain_disk_errors(folder):
         _check_files(folder, about["files"], every_sum=bytes_of(about["files"]) <= SUMS_UP_TO)
 

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file as load_arrays
 from transformers import AutoModel, AutoTokenizer
 
 from reaugkd import files
+from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.analysis.refit import with_encoder_key
 from reaugkd.errors import ReAugKDError
 from reaugkd.files import explain_disk_errors, read_sealed, write_sealed
@@ -496,6 +497,24 @@ def test_another_error_is_not_taken_for_a_full_disk(tmp_path):
         raise ValueError("something else")
 
 
+@pytest.mark.parametrize("after", ["_check_files", "_read_pool"])
+def test_a_model_that_takes_the_place_of_one_that_is_read_is_read_whole(copy, pooled_model, monkeypatch, after):
+    original, answers = getattr(model_folder, after), pooled_model.predict_proba(TEXTS)
+
+    def write_meanwhile(*arguments, **options):
+        monkeypatch.setattr(model_folder, after, original)
+        if after == "_read_pool":
+            pooled_model.save_pretrained(copy)
+            return original(*arguments, **options)
+        original(*arguments, **options)
+        return pooled_model.save_pretrained(copy)
+
+    monkeypatch.setattr(model_folder, after, write_meanwhile)
+    model = ReAugKDClassifier.from_pretrained(copy)
+    assert model.pool == pooled_model.pool
+    np.testing.assert_array_equal(model.predict_proba(TEXTS), answers)
+
+
 @pytest.fixture
 def mapped_model(toy_model, tmp_path):
     """The toy model with a memory on disk, each key with an index of six cells, all of which are read."""
@@ -513,6 +532,20 @@ def test_a_model_with_a_memory_on_disk_is_saved_and_loaded_as_such(mapped_model,
     assert again.explain(TEXTS[0]).label == toy_model.explain(TEXTS[0]).label
     toy_model.save_pretrained(tmp_path / "again")  # in its place: no file of the folder is left
     assert not (tmp_path / "again" / "memory").exists()
+
+
+def test_a_model_in_memory_takes_nothing_from_the_one_that_took_its_place_on_disk(mapped_model, toy_model, tmp_path):
+    mapped_model.save_pretrained(tmp_path / "model")
+    model = ReAugKDClassifier.from_pretrained(tmp_path / "model")
+    fewer = apply_patch(toy_model, [Edit("remove", name) for name in toy_model.memory.rows["id"][::3]])
+    replace(fewer, memory=Memory.build([fewer.memory], tmp_path / "fewer", 3)).save_pretrained(tmp_path / "model")
+    edit = [Edit("relabel", model.memory.rows["id"][0], "metal")]
+    wanted = apply_patch(mapped_model, edit).predict_proba(TEXTS)
+    edited = apply_patch(model, edit)
+    np.testing.assert_array_equal(edited.predict_proba(TEXTS), wanted)
+    edited.save_pretrained(tmp_path / "again")
+    again = ReAugKDClassifier.from_pretrained(tmp_path / "again")
+    np.testing.assert_allclose(again.predict_proba(TEXTS), wanted, atol=1e-3)
 
 
 def test_a_large_memory_is_written_as_a_folder(toy_model, tmp_path, monkeypatch):
