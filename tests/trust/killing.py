@@ -64,8 +64,8 @@ def child(work: Callable[[], object], seconds: float = LONGEST) -> bool:
     return was_killed
 
 
-def before_and_after_steps(folder: Path, at: Callable[[str], None]) -> None:
-    """From now on in this process, call ``at`` with the name of each step below a folder, before and after it."""
+def before_steps(folder: Path, at: Callable[[str], None]) -> None:
+    """From now on in this process, call ``at`` with the name of each step below a folder before it, after the last."""
     for owner, name in STEPS:
         _watch(owner, name, folder, at)
 
@@ -79,11 +79,9 @@ def _watch(owner: Any, name: str, folder: Path, at: Callable[[str], None]) -> No
         reads = name == "open" and not _writes(owner, arguments, options)
         if not places or reads:
             return original(*arguments, **options)
-        step = f"{name} {re.sub('[0-9]+', '#', places[0].removeprefix(str(folder)))}"
-        at(f"before {step}")
-        result = original(*arguments, **options)
-        at(f"after {step}")
-        return result
+        digested = re.sub("[0-9a-f]*[0-9][0-9a-f]*", "#", places[0].removeprefix(str(folder)))
+        at(f"{name} {digested}")
+        return original(*arguments, **options)
 
     setattr(owner, name, watched)
 
@@ -105,14 +103,14 @@ def _places(arguments: tuple[Any, ...], options: dict[str, Any]) -> Iterator[str
 
 
 def kill_at(folder: Path, number: int) -> None:
-    """Kill this process at the step of this number: before the first is 1, after it 2."""
+    """Kill this process before the step of this number, which is after the one before it."""
     left = iter(range(number - 1))
 
     def at(_: str) -> None:
         if next(left, None) is None:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    before_and_after_steps(folder, at)
+    before_steps(folder, at)
 
 
 def kill_at_new(folder: Path, seen: Path, is_chosen: Callable[[str], bool]) -> None:
@@ -125,4 +123,4 @@ def kill_at_new(folder: Path, seen: Path, is_chosen: Callable[[str], bool]) -> N
                 lines.write(f"{step}\n")
             os.kill(os.getpid(), signal.SIGKILL)
 
-    before_and_after_steps(folder, at)
+    before_steps(folder, at)
