@@ -1,14 +1,17 @@
 """Step 6: answer with the student and the teacher's memory; no teacher runs."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import huggingface_hub
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import torch
 from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 from numpy.typing import NDArray
 
@@ -22,14 +25,16 @@ from reaugkd.method.memory import Memory
 from reaugkd.method.pool import Pool
 from reaugkd.method.projection import ProjectionHead
 from reaugkd.model.explanation import Explanation, explain
-from reaugkd.model.folder import ModelSettings, read_model, write_model
+from reaugkd.model.folder import ModelSettings, memory_of_table, memory_table, read_model, write_model
 from reaugkd.model.maps import ProjectionMaps, TrainingEpochs
 from reaugkd.networks.encoders import TextClassifier
 from reaugkd.networks.weights import hub_is_reachable, is_hub_name
 from reaugkd.recipe import Recipe
 from reaugkd.texts import Text, check_texts, checked_table, label_text, texts_of
 
-if TYPE_CHECKING:  # takes a second to import, and an answer does not need it
+if TYPE_CHECKING:  # each takes a second to import, and an answer does not need it
+    from datasets import Dataset
+
     from reaugkd.tasks.task import Task
 
 
@@ -325,6 +330,49 @@ class ReAugKDClassifier:
         scores = {name: METRICS[metric](answers.labels, answers.predicted[voice]) for name, voice in names.items()}
         return {"metric": metric, "rows": len(rows), "methods": scores}
 
+    def memory_batches(self, rows: "Dataset", *, num_proc: int = 1, batch_size: int = 10_000) -> Iterator[Memory]:
+        """Encode and key a corpus of any size, in several processes, as parts of a memory.
+
+        Their soft labels and z are the teacher's, where it was kept and knows the class; else the label alone, and the
+        student's x.
+
+        Parameters
+        ----------
+        rows : Dataset
+            Of the datasets library: ``id``, ``text``, ``label`` (a name), for pairs ``text_pair``, further columns.
+        num_proc : int
+            How many processes; if several, each runs one thread.
+        batch_size : int
+            Rows of a part.
+
+        Yields
+        ------
+        Memory
+            For :meth:`reaugkd.method.memory.Memory.build` or :meth:`reaugkd.method.milvus.MilvusMemory.upsert`.
+
+        Raises
+        ------
+        ReAugKDError
+            If a column is missing, or a label is not one of the model's classes.
+
+        Examples
+        --------
+        >>> batches = model.memory_batches(task.rows["train"].from_pandas(task.table("train")))
+        >>> large = Memory.build(batches, folder)
+        >>> len(large) == len(task.rows["train"])
+        True
+        """
+        if missing := {"id", "text", "label"}.difference(rows.column_names):
+            raise ReAugKDError(f"The rows have no {min(missing)}; a memory needs id, text and label.")
+        taught = self.teacher if self.projection_head else None
+        makes = partial(
+            _remembered, self.student, self.keys, self.memory.classes, taught, self.projection_head, num_proc
+        )
+        several = {"num_proc": num_proc} if num_proc > 1 else {}
+        made = rows.with_format("arrow").map(makes, batched=True, batch_size=batch_size, **several)
+        for start in range(0, len(made), batch_size):
+            yield memory_of_table(made[start : start + batch_size], self.memory.classes)
+
     def answer(self, encoded: EncodedTexts, pool: Pool | None = None) -> Answers:
         """Answer texts that are encoded, by the model's memory; no network runs.
 
@@ -433,3 +481,31 @@ class ReAugKDClassifier:
         """Answer one text and take the answer apart; the arguments are those of :meth:`predict_proba`."""
         pool = self.pool.overridden(k, retrieval_weight, temperature)
         return explain(self.answer(self.encode([text]), pool))
+
+
+def _remembered(
+    student: TextClassifier,
+    keys: Mapping[str, Key],
+    classes: tuple[str, ...],
+    teacher: TextClassifier | None,
+    head: ProjectionHead | None,
+    num_proc: int,
+    table: pa.Table,
+) -> pa.Table:
+    """Make a part of a memory of a table of rows, in a process of :meth:`ReAugKDClassifier.memory_batches`."""
+    if num_proc > 1:
+        torch.set_num_threads(1)  # a forked process has none of the threads that torch started before
+    rows = table.to_pandas()
+    texts, gold = texts_of(rows, "text_pair" in rows.columns), pd.Index(classes).get_indexer(rows["label"])
+    if (gold < 0).any():
+        unknown = rows["label"][gold < 0].iloc[0]
+        raise ReAugKDError(f"The model has no class {unknown!r}; its classes are {', '.join(classes)}.")
+    soft_labels = np.eye(len(classes), dtype=np.float32)[gold]
+    if teacher is None or head is None:
+        z = student.embed(texts)
+    else:
+        hidden, said = teacher.encode(texts)
+        z, knows = head.project(hidden), gold < said.shape[1]
+        soft_labels[knows] = np.pad(said[knows], ((0, 0), (0, len(classes) - said.shape[1])))
+    made = {name: key.embed(texts, z) for name, key in keys.items()}
+    return memory_table(Memory(rows, classes, soft_labels, z, made))

@@ -427,6 +427,11 @@ def _write_memory(memory: Memory, keys: Mapping[str, Key], folder: Path) -> None
     if memory.is_mapped or cells_for(len(memory)):
         Memory.build([memory], folder / MEMORY_FOLDER)
         return
+    pq.write_table(memory_table(memory), folder / MEMORY_FILE)
+
+
+def memory_table(memory: Memory) -> pa.Table:
+    """Return a memory as one table: its rows, and a column each for z, the soft labels and what each key searches."""
     table = pa.Table.from_pandas(memory.rows, preserve_index=False)
     matrices = {KEY_COLUMN + name: of_rows for name, of_rows in memory.keys.items()}
     matrices["soft_labels"] = memory.soft_labels
@@ -436,7 +441,7 @@ def _write_memory(memory: Memory, keys: Mapping[str, Key], folder: Path) -> None
         matrices = {Z_COLUMN: memory.teacher_embeddings, **matrices}
     for name, matrix in matrices.items():
         table = table.append_column(name, matrix_column(matrix))
-    pq.write_table(table, folder / MEMORY_FILE)
+    return table
 
 
 def _read_memory(folder: Path, classes: tuple[str, ...], *, is_mapped: bool) -> Memory:
@@ -446,17 +451,21 @@ def _read_memory(folder: Path, classes: tuple[str, ...], *, is_mapped: bool) -> 
             raise ValueError("the memory has other classes than the model")
         return memory
     table = pq.read_table(folder / MEMORY_FILE)
+    if Z_COLUMN not in table.column_names:
+        z = _floats(table[KEY_COLUMN + ALIGNED]) @ AlignedKey.load(folder / KEYS_FOLDER).axes.T
+        table = table.append_column(Z_COLUMN, matrix_column(z))
+    return memory_of_table(table, classes)
+
+
+def memory_of_table(table: pa.Table, classes: tuple[str, ...]) -> Memory:
+    """Return the memory that :func:`memory_table` made a table of."""
     columns = [name for name in table.column_names if name.startswith(KEY_COLUMN)]
     keys = {name.removeprefix(KEY_COLUMN): _floats(table[name]) for name in columns}
-    if Z_COLUMN in table.column_names:
-        columns, z = [*columns, Z_COLUMN], _floats(table[Z_COLUMN])
-    else:
-        z = keys[ALIGNED] @ AlignedKey.load(folder / KEYS_FOLDER).axes.T
-    rows = table.drop_columns(["soft_labels", *columns]).to_pandas()
+    rows = table.drop_columns([Z_COLUMN, "soft_labels", *columns]).to_pandas()
     soft_labels = _floats(table["soft_labels"])
     if soft_labels.shape[1] != len(classes):
         raise ValueError(f"{soft_labels.shape[1]} soft labels a row, but {len(classes)} classes")
-    return Memory(rows, classes, soft_labels, z, keys)
+    return Memory(rows, classes, soft_labels, _floats(table[Z_COLUMN]), keys)
 
 
 def _write_maps(maps: ProjectionMaps, folder: Path) -> None:

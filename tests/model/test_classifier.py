@@ -1,5 +1,8 @@
 """The classifier: predictions, explanations and answers agree, and what has no say costs nothing."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from unittest.mock import Mock
 
@@ -7,6 +10,7 @@ import huggingface_hub
 import numpy as np
 import pandas as pd
 import pytest
+from datasets import Dataset
 from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 from pool_by_hand import answered_by_hand
 
@@ -410,3 +414,71 @@ def test_splits_are_a_list_of_names(toy_model, splits):
 def test_rows_that_are_indexed_by_their_texts_are_evaluated(toy_model):
     rows = toy_model.held_out(["test"])[["text", "label"]]
     assert toy_model.evaluate(rows.set_index("text")) == toy_model.evaluate(rows)
+
+
+def test_batches_of_a_memory_are_what_the_networks_say_of_the_rows(toy_model, gadget_model, toy_task):
+    rows = toy_task.table("train")
+    made = list(toy_model.memory_batches(Dataset.from_pandas(rows), batch_size=40))
+    assert [len(batch) for batch in made] == [40, 40, 10]
+    whole, memory = pd.concat([batch.rows for batch in made], ignore_index=True), toy_model.memory
+    pd.testing.assert_frame_equal(whole, rows, check_dtype=False)
+    hidden, said = toy_model.teacher.encode(memory.texts)
+    z = toy_model.projection_head.project(hidden)
+    wanted = {"soft_labels": said, "teacher_embeddings": z}
+    for name, of_all in wanted.items():
+        np.testing.assert_allclose(np.concatenate([getattr(batch, name) for batch in made]), of_all, atol=1e-5)
+    for name, key in toy_model.keys.items():
+        of_batches = np.concatenate([batch.keys[name] for batch in made])
+        np.testing.assert_allclose(of_batches, key.embed(memory.texts, z), atol=1e-5)
+    # A class that the teacher does not know, and a model without its teacher.
+    (gadgets,) = gadget_model.memory_batches(
+        Dataset.from_pandas(rows.head(3).assign(label=[rows["label"][0], "gadget", rows["label"][2]]))
+    )
+    np.testing.assert_array_equal(gadgets.soft_labels[1], [0, 0, 0, 1])
+    np.testing.assert_allclose(gadgets.soft_labels[0], [*said[0], 0], atol=1e-5)
+    (alone,) = replace(toy_model, teacher=None).memory_batches(Dataset.from_pandas(rows))
+    np.testing.assert_array_equal(alone.soft_labels.argmax(axis=1), memory.labels)
+    assert set(np.unique(alone.soft_labels)) == {0, 1}
+    np.testing.assert_allclose(alone.teacher_embeddings, toy_model.student.embed(toy_task.texts("train")), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ({"id": ["1"], "text": ["iron"]}, "The rows have no label; a memory needs id, text and label"),
+        ({"id": ["1"], "text": ["iron"], "label": ["cars"]}, "The model has no class 'cars'; its classes are "),
+    ],
+)
+def test_rows_that_make_no_memory_are_refused(toy_model, rows, sentence):
+    with pytest.raises(ReAugKDError, match=sentence):
+        list(toy_model.memory_batches(Dataset.from_dict(rows)))
+
+
+TWO_PROCESSES = """
+import sys
+import numpy as np, pandas as pd, torch
+from datasets import Dataset
+from reaugkd import Memory, ReAugKDClassifier
+model = ReAugKDClassifier.from_pretrained(sys.argv[1])
+torch.set_num_threads(2)
+model.predict(["some iron"] * 64)  # starts threads, which a forked process lacks
+rows = Dataset.from_pandas(model.memory.rows)
+one, two = (
+    Memory.build(model.memory_batches(rows, num_proc=number, batch_size=20), f"{sys.argv[2]}/{number}")
+    for number in (1, 2)
+)
+pd.testing.assert_frame_equal(one.rows, two.rows)
+for name in ("soft_labels", "teacher_embeddings"):
+    np.testing.assert_allclose(getattr(one, name), getattr(two, name), atol=1e-3)
+for name in model.keys:
+    np.testing.assert_allclose(one.keys[name], two.keys[name], atol=1e-3)
+print(len(two), "rows")
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_same_batches_also_after_an_answer(toy_model_folder, tmp_path):
+    command = [sys.executable, "-c", TWO_PROCESSES, str(toy_model_folder), str(tmp_path)]
+    environment = os.environ | {"OMP_NUM_THREADS": "2", "HF_HOME": str(tmp_path / "cache")}
+    made = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=environment)
+    assert (made.returncode, made.stdout) == (0, "90 rows\n"), made.stderr
