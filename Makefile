@@ -49,8 +49,8 @@ check: .venv/check
 .venv/app: EXTRAS := app
 .venv/lab: EXTRAS := app,lab
 .venv/docs: EXTRAS := docs
-.venv/test: EXTRAS := app,onnx,lab,study,docs,test
-.venv/check: EXTRAS := app,onnx,lab,study,docs,test,check
+.venv/test: EXTRAS := app,onnx,milvus,lab,study,docs,test
+.venv/check: EXTRAS := app,onnx,milvus,lab,study,docs,test,check
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache docs/_build

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from reaugkd.method.answers import EncodedTexts as EncodedTexts
     from reaugkd.method.distillation import Student as Student
     from reaugkd.method.memory import Memory as Memory
+    from reaugkd.method.milvus import MilvusMemory as MilvusMemory
     from reaugkd.method.pool import Pool as Pool
     from reaugkd.method.projection import ProjectionHead as ProjectionHead
     from reaugkd.method.teacher import Teacher as Teacher
@@ -46,6 +47,7 @@ _NAMES = {
     "method.teacher": ("Teacher", "TeacherOutputs"),
     "method.projection": ("ProjectionHead",),
     "method.memory": ("Memory",),
+    "method.milvus": ("MilvusMemory",),
     "method.distillation": ("Student",),
     "method.answers": ("EncodedTexts",),
     "method.pool": ("Pool",),

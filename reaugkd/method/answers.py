@@ -304,7 +304,7 @@ def answer(
     ReAugKDError
         If all memories are struck.
     """
-    if len(set(struck)) >= len(memory):
+    if struck and len(set(struck)) >= len(memory):
         raise ReAugKDError("Without any memory there is nothing to look up; leave at least one, or put some back.")
     names = list(pool.keys) if every_key else pool.searched(encoded.known, len(memory.classes))
     retrieved = {}

@@ -195,6 +195,11 @@ class Memory:
         """Whether it lies on disk."""
         return isinstance(self.soft_labels, Mapped)
 
+    @property
+    def widths(self) -> dict[str, int]:
+        """How many numbers each key has, by its name, and z."""
+        return {name: key.shape[1] for name, key in self.keys.items()} | {TEACHER: self.teacher_embeddings.shape[1]}
+
     def rows_at(self, numbers: Sequence[int] | NDArray[np.integer]) -> pd.DataFrame:
         """Return some rows by their numbers, in this order; of a mapped memory, to read a few reads no other row."""
         if not self.is_mapped or len(numbers) > FEW_ROWS:
@@ -238,18 +243,9 @@ class Memory:
         ReAugKDError
             If there is no such key, k is below 1, or the queries have another width.
         """
-        key, k = read_as(str, key, "key"), read_as(int, k, "k")
-        if key != TEACHER and key not in self.keys:
-            raise ReAugKDError(f"The memory has no key {quoted(key)}; it has {listed(self.keys) or 'none'}.")
-        require(k >= 1, "k", k, "at least 1")
+        queries, k = self._checked(key, queries, k)
         searched = self.teacher_embeddings if key == TEACHER else self.keys[key]
-        shape: tuple[int, ...] = getattr(queries, "shape", ())
-        if len(shape) != 2 or shape[1] != searched.shape[1]:
-            raise ReAugKDError(
-                f"Queries of shape {shape} do not fit the key {key!r} of width {searched.shape[1]}; "
-                "embed them by the same model."
-            )
-        queries, k = normalize(queries), min(k, len(self))
+        k = min(k, len(self))
         if isinstance(searched, Mapped) and searched.index is not None:
             similarities, numbers = search_index(searched.index, queries, k)
             few = numbers[:, -1] < 0  # the cells that were read hold fewer
@@ -259,6 +255,20 @@ class Memory:
         if len(queries) * len(self) <= FEW_SIMILARITIES:
             return _nearest(queries, np.asarray(searched, dtype=np.float32), k)
         return search_exactly(searched, queries, k)
+
+    def _checked(self, key: str, queries: NDArray[np.floating], k: int) -> tuple[NDArray[np.float32], int]:
+        """Return queries of length 1 and k, if a search by them is possible."""
+        key, k = read_as(str, key, "key"), read_as(int, k, "k")
+        if (width := self.widths.get(key)) is None:
+            known = listed(name for name in self.widths if name != TEACHER)
+            raise ReAugKDError(f"The memory has no key {quoted(key)}; it has {known or 'none'}.")
+        require(k >= 1, "k", k, "at least 1")
+        shape: tuple[int, ...] = getattr(queries, "shape", ())
+        if len(shape) != 2 or shape[1] != width:
+            raise ReAugKDError(
+                f"Queries of shape {shape} do not fit the key {key!r} of width {width}; embed them by the same model."
+            )
+        return normalize(queries), k
 
 
 def _part_of_memory(batch: Memory) -> Memory:
