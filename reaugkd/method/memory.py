@@ -125,7 +125,7 @@ class Memory:
         require(cells is None or cells >= 0, "cells", cells, "at least 0")
         folder = as_path(folder)
         require(isinstance(batches, Iterable), "batches", kind_of(batches), "a list of memories")
-        write_memory(map(_part_of_memory, batches), folder, cells)
+        write_memory(map(part_of_memory, batches), folder, cells)
         return cls(**read_memory(folder, check=False))
 
     @classmethod
@@ -271,7 +271,8 @@ class Memory:
         return normalize(queries), k
 
 
-def _part_of_memory(batch: Memory) -> Memory:
+def part_of_memory(batch: Memory) -> Memory:
+    """Refuse what is no memory in a stream of parts."""
     if not isinstance(batch, Memory):
         raise ReAugKDError(f"A batch is {kind_of(batch)}, not a memory; give parts of a memory.")
     return batch

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reaugkd.errors import ReAugKDError
-from reaugkd.method.memory import Memory
+from reaugkd.errors import ReAugKDError, quoted, read_as
+from reaugkd.method.memory import Memory, part_of_memory
 
 MOST_NEIGHBOURS = 16_384  # a server finds no more
 ROWS_AT_A_TIME = 2_000  # a message is of 64 MB at most
@@ -67,7 +67,8 @@ class MilvusMemory(Memory):
             raise ReAugKDError("A memory in Milvus needs pymilvus; install it with: pip install 'reaugkd[milvus]'")
         from pymilvus import MilvusClient
 
-        object.__setattr__(self, "classes", tuple(classes))
+        uri, collection = read_as(str, uri, "uri"), read_as(str, collection, "collection")
+        object.__setattr__(self, "classes", read_as(tuple[str, ...], classes, "The list of classes"))
         object.__setattr__(self, "soft_labels", _SoftLabels(self))
         self._arguments = (uri, collection, classes, token, consistency)
         self._prefix, self._consistency = f"{collection}__", consistency
@@ -119,7 +120,7 @@ class MilvusMemory(Memory):
             If a batch has other keys or classes, or an id twice, or the database refuses it; all batches before are
             written then, and it does no harm to write them again.
         """
-        for number, batch in enumerate(batches, start=1):
+        for number, batch in enumerate(map(part_of_memory, batches), start=1):
             widths = {name: key.shape[1] for name, key in sorted(batch.keys.items())}
             if not self._widths:
                 self._create(widths)
@@ -129,7 +130,7 @@ class MilvusMemory(Memory):
                 )
             if (twice := batch.rows["id"].duplicated()).any():
                 raise ReAugKDError(
-                    f"Batch {number} has the id {batch.rows['id'][twice].iloc[0]!r} twice; give each row its own."
+                    f"Batch {number} has the id {quoted(batch.rows['id'][twice].iloc[0])} twice; give each row its own."
                 )
             for start in range(0, len(batch), ROWS_AT_A_TIME):
                 self._write(batch.part(np.arange(start, min(start + ROWS_AT_A_TIME, len(batch)))))
@@ -173,11 +174,11 @@ class MilvusMemory(Memory):
         ReAugKDError
             If a row is not there, or none would be left; nothing is removed then.
         """
-        numbers = _numbers(ids)
+        numbers = _numbers(ids := read_as(list[str], ids, "ids"))
         there = self._fetched(numbers)  # the server would count a row that is not there as removed
         for name, number in zip(ids, numbers, strict=True):
             if number not in there:
-                raise ReAugKDError(f"The memory has no row {name!r}; look for its id.")
+                raise ReAugKDError(f"The memory has no row {quoted(name)}; look for its id.")
         if len(there) >= len(self):
             raise ReAugKDError("A memory needs at least one row; leave one.")
         for name in self._widths:

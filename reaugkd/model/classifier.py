@@ -15,7 +15,7 @@ import torch
 from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 from numpy.typing import NDArray
 
-from reaugkd.errors import ReAugKDError, in_short, listed, quoted, read_as, reason
+from reaugkd.errors import ReAugKDError, in_short, kind_of, listed, quoted, read_as, reason, require
 from reaugkd.files import as_path, restored
 from reaugkd.measures.metrics import METRICS
 from reaugkd.measures.selective import PROBABILITY, Threshold, choose_threshold
@@ -362,6 +362,12 @@ class ReAugKDClassifier:
         >>> len(large) == len(task.rows["train"])
         True
         """
+        from datasets import Dataset
+
+        require(isinstance(rows, Dataset), "The corpus", kind_of(rows), "a Dataset, such as Dataset.from_pandas(table)")
+        num_proc, batch_size = read_as(int, num_proc, "num_proc"), read_as(int, batch_size, "batch_size")
+        for name, number in (("num_proc", num_proc), ("batch_size", batch_size)):
+            require(number >= 1, name, number, "at least 1")
         if missing := {"id", "text", "label"}.difference(rows.column_names):
             raise ReAugKDError(f"The rows have no {min(missing)}; a memory needs id, text and label.")
         taught = self.teacher if self.projection_head else None
@@ -499,7 +505,7 @@ def _remembered(
     texts, gold = texts_of(rows, "text_pair" in rows.columns), pd.Index(classes).get_indexer(rows["label"])
     if (gold < 0).any():
         unknown = rows["label"][gold < 0].iloc[0]
-        raise ReAugKDError(f"The model has no class {unknown!r}; its classes are {', '.join(classes)}.")
+        raise ReAugKDError(f"The model has no class {quoted(unknown)}; its classes are {listed(classes)}.")
     soft_labels = np.eye(len(classes), dtype=np.float32)[gold]
     if teacher is None or head is None:
         z = student.embed(texts)

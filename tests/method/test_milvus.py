@@ -185,6 +185,8 @@ def test_what_does_not_fit_is_not_written_and_what_is_not_there_not_removed(open
     for sentence, ids in {"no row 'nothing'": ["train-1", "nothing"], "leave one": memory.rows["id"].tolist()}.items():
         with pytest.raises(ReAugKDError, match=sentence):
             shared.remove(ids)
+    with pytest.raises(ReAugKDError, match="ids is 'train-1'; it must be a list"):
+        shared.remove("train-1")
     assert len(shared) == 5
     _, numbers = shared.search("text", memory.keys["text"], 1)
     shared.remove(["train-1"])

@@ -454,6 +454,15 @@ def test_rows_that_make_no_memory_are_refused(toy_model, rows, sentence):
         list(toy_model.memory_batches(Dataset.from_dict(rows)))
 
 
+def test_what_is_no_dataset_or_no_number_of_rows_is_refused(toy_model):
+    table = pd.DataFrame({"id": ["1"], "text": ["iron"], "label": ["metal"]})
+    with pytest.raises(ReAugKDError, match="The corpus is a table; it must be a Dataset, such as Dataset.from_pandas"):
+        list(toy_model.memory_batches(table))
+    for setting in ({"num_proc": 0}, {"batch_size": -1}):
+        with pytest.raises(ReAugKDError, match="it must be at least 1"):
+            list(toy_model.memory_batches(Dataset.from_pandas(table), **setting))
+
+
 TWO_PROCESSES = """
 import sys
 import numpy as np, pandas as pd, torch
