@@ -29,7 +29,7 @@ POLICY = (
 )
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 SCRIPT = re.compile(rb"<script(?=[\s>])")  # in the page's JSON, < is escaped

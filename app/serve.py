@@ -65,7 +65,10 @@ def launch(
         max_file_size=LARGEST_UPLOAD,
         mcp_server=mcp,
         footer_links=["api", "settings"],
-        app_kwargs={"middleware": [Middleware(Guard, host=host, names=names, any_name=accounts is not None)]},
+        app_kwargs={
+            "middleware": [Middleware(Guard, host=host, names=names, any_name=accounts is not None)],
+            "openapi_url": None,  # FastAPI's own, which asks for no login; Gradio has another one
+        },
         **LOOKS,
     )
     return str(address)

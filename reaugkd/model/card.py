@@ -1,5 +1,6 @@
 """The table of ablations, and the model card that holds it."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ ADOPTED_NAMES = {
     "reaugkd": "The classifier with its memory",
 }
 COLUMNS = ("method", "test", "validation", "test log loss")
+MARKUP = re.compile(r"[\\`*\[\]<>#|~$!{}&]|(?<!\w)_|_(?!\w)|(?<=:)//")  # what Markdown would not show as it is
 
 
 def ablation_rows(metrics: dict[str, Any]) -> list[tuple[str, str, str, str]]:
@@ -102,14 +104,14 @@ def model_card(settings: "ModelSettings", metrics: dict[str, Any]) -> str:
         Markdown, with the hub's YAML header.
     """
     table = "\n".join(f"| {' | '.join(row)} |" for row in ablation_rows(metrics))
-    labels = ", ".join(settings.label_names)
+    labels = ", ".join(map(_as_text, settings.label_names))
     title, made, alone, last = _adopted(settings, metrics) if settings.is_adopted else _trained(settings, metrics)
     return f"""---
 library_name: reaugkd
 pipeline_tag: text-classification
 tags: [{"" if settings.is_adopted else "knowledge-distillation, "}retrieval-augmented]
 ---
-# {settings.task}: {title}
+# {_as_text(settings.task)}: {title}
 
 {made} It classifies
 {"pairs of texts" if settings.is_pair else "texts"} into {len(settings.label_names)} classes: {labels}.
@@ -136,11 +138,21 @@ The {alone}.from_pretrained`.
 """
 
 
+def _as_text(name: str) -> str:
+    """Write a name so that Markdown shows it as it is, in one line."""
+    return MARKUP.sub(lambda found: f"\\{found[0]}", " ".join(name.split()))
+
+
+def _as_code(name: str) -> str:
+    """Write a name for between two backticks."""
+    return " ".join(name.replace("`", "'").split())
+
+
 def _trained(settings: "ModelSettings", metrics: dict[str, Any]) -> tuple[str, str, str, str]:
     """Return what only the card of a trained model says: its title, how it was made, what loads alone, the last."""
     made = (
-        f"A student of {settings.student_layers} layers, cut from `{settings.student}`, with the memory of a teacher,\n"
-        f"`{settings.teacher}` (ReAugKD, Zhang et al., ACL 2023)."
+        f"A student of {settings.student_layers} layers, cut from `{_as_code(settings.student)}`, with the memory of a "
+        f"teacher,\n`{_as_code(settings.teacher)}` (ReAugKD, Zhang et al., ACL 2023)."
     )
     aligned = f"Alignment on the test rows: {alignment_in_words(metrics['alignment'])}."
     return "a retrieval-augmented student", made, "student's encoder alone loads with `transformers.AutoModel", aligned
@@ -151,8 +163,8 @@ def _adopted(settings: "ModelSettings", metrics: dict[str, Any]) -> tuple[str, s
     kind = settings.training["soft_labels"]
     words = "their gold labels" if kind == "gold" else f"{kind} soft labels"
     made = (
-        f"The classifier `{settings.student}`, fine-tuned elsewhere and left as it was, with its own memory: its\n"
-        f"train texts with {words}. Nothing was trained; there is no teacher."
+        f"The classifier `{_as_code(settings.student)}`, fine-tuned elsewhere and left as it was, with its own memory: "
+        f"its\ntrain texts with {words}. Nothing was trained; there is no teacher."
     )
     alone = "classifier alone loads with\n`transformers.AutoModelForSequenceClassification"
     return "a classifier and its memory", made, alone, gain_in_words(settings, metrics["gain"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 import threading
 
@@ -15,7 +16,7 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from ports import free_port
 
-from app.accounts import Accounts, hashed
+from app.accounts import ABOUT_TRIES, WAITS, Accounts, hashed
 from app.endpoints import Endpoints, _with_plain_errors
 from app.menu import ModelMenu
 from app.model_job import ModelJob
@@ -184,17 +185,79 @@ def test_the_same_are_mcp_tools_with_a_description_of_every_argument(address, to
     assert toy_model.explain("iron and rain").label in answer.content[0].text
 
 
-def test_only_those_who_are_named_are_let_in(toy_model, tmp_path):
+@pytest.fixture
+def guarded(toy_model, tmp_path):
+    """A page that lets in only Ada, and its address."""
     job = ModelJob(str(tmp_path / "toy"))
     job.model = toy_model
     page = build_app(job)
-    address = launch(page, "127.0.0.1", free_port(), accounts=Accounts({"ada": hashed("secret")}))
+    yield page, launch(page, "127.0.0.1", free_port(), accounts=Accounts({"ada": hashed("secret")}))
+    page.close()
+
+
+# What anyone may open: the page that asks for the name, and parts of Gradio without anything of a model or a person.
+OPEN = r"/(assets|static|svelte|login|logout|theme\.css|robots\.txt|favicon\.ico|manifest\.json|pwa_icon).*|/|"
+OPEN += r"/gradio_api/(user|token|app_id|theme\.css|startup-events|heartbeat|reset|cancel).*"
+NEVER_THERE = "/(stream|vibe|undo-vibe|runs|run-history|custom_component|monitoring/1)"  # what this page does not use
+
+
+def routes_of(page):
+    """Every route of a page's server with its methods, its parameters filled in."""
+    for route in page.app.routes:
+        inner = route.effective_route_contexts() if hasattr(route, "effective_route_contexts") else [route]
+        for one in inner:
+            for method in getattr(one, "methods", None) or ():
+                yield method, re.sub(r"\{[^}]*\}", "1", one.path)
+
+
+def test_without_a_login_no_route_gives_anything(guarded, toy_model):
+    page, address = guarded
+    asked = sorted(set(routes_of(page)))
+    assert ("POST", "/gradio_api/queue/join") in asked
+    assert len(asked) > 60
+    given = []
+    for method, path in asked:
+        if not re.fullmatch(OPEN, path):
+            answer = httpx.request(method, f"{address}{path[1:]}", json={} if method == "POST" else None, timeout=60)
+            wanted = (400, 403, 404, 405, 422) if re.search(NEVER_THERE, path) else (401,)
+            given += [(method, path, answer.status_code, answer.text[:80])] * (answer.status_code not in wanted)
+    assert given == []
+    shown = httpx.get(address).text
+    for text in (toy_model.memory.texts[0], toy_model.classes_[0], "components"):
+        assert text not in shown
+
+
+def test_a_login_is_kept_where_no_script_and_no_other_site_gets_it(guarded):
+    _, address = guarded
+    sent = httpx.post(
+        f"{address}login", data={"username": " ada ", "password": "secret"}
+    )  # Gradio takes the spaces off
+    cookies = sent.headers.get_list("set-cookie")
+    assert sent.status_code == 200
+    assert len(cookies) == 2
+    assert all("HttpOnly" in cookie and re.search(r"=[\w-]{20,};", cookie) for cookie in cookies)
+    forged = httpx.get(
+        f"{address}config", headers={"cookie": cookies[1].split(";")[0], "origin": "http://evil.example"}
+    )
+    assert forged.status_code == 403
+
+
+def test_after_several_wrong_passwords_one_has_to_wait_and_the_page_says_so(guarded):
+    _, address = guarded
+    tried = [httpx.post(f"{address}login", data={"username": "ada", "password": "x"}) for _ in range(11)]
+    assert [answer.status_code for answer in tried] == [400] * 10 + [429]
+    assert tried[-1].json()["detail"] == WAITS
+    assert httpx.post(f"{address}login", data={"username": "ada", "password": "secret"}).status_code == 429
+    assert ABOUT_TRIES in httpx.get(address).text
+
+
+def test_only_those_who_are_named_are_let_in(guarded):
+    _, address = guarded
     assert httpx.get(f"{address}config").status_code == 401
     with pytest.raises(Exception, match="Could not login|401|credentials|auth"):
         Client(address, verbose=False, auth=("ada", "wrong"))
     known = Client(address, verbose=False, auth=("ada", "secret"))
     assert known.predict(api_name="/models") == ["toy"]
-    page.close()
 
 
 def test_a_file_that_is_too_large_is_not_taken(address):

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from bs4 import BeautifulSoup
+from markdown_it import MarkdownIt
 from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_arrays
 from transformers import AutoModel, AutoTokenizer
@@ -22,6 +24,7 @@ from reaugkd.measures.selective import Threshold
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model import folder as model_folder
+from reaugkd.model.card import model_card
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.folder import check_target, read_model, read_settings_file, sum_of, verify_model, write_model
 from reaugkd.networks.encoders import TextClassifier
@@ -167,6 +170,21 @@ def test_the_card_states_the_measured_table(toy_model_folder):
         figures = f"{100 * scores[method]['test']:.1f} | {100 * scores[method]['validation']:.1f}"
         assert f"| {name} | {figures} | {scores[method]['test_log_loss']:.3f} |" in card
     assert card.startswith("---\nlibrary_name: reaugkd\n")
+
+
+def test_names_in_the_card_are_shown_as_text_and_run_nothing(toy_model):
+    nasty = "<img src=x onerror='alert(1)'> ![a](http://evil.example) *b* `c` | # d\n\n---\n<script>1</script> _e_ $f$"
+    settings = replace(toy_model.settings, task=nasty, label_names=(nasty, "a_b"), teacher=nasty, student=nasty)
+    card = model_card(settings, toy_model.metrics)
+    page = BeautifulSoup(MarkdownIt("commonmark", {"html": True}).enable("table").render(card), "html.parser")
+    assert page.find_all(["img", "script", "a", "em"]) == []
+    one_line = " ".join(nasty.split())
+    assert page.h1.text == f"{one_line}: a retrieval-augmented student"
+    assert f"into 2 classes: {one_line}, a_b." in page.text
+    assert [code.text for code in page.find_all("code")][:2] == [one_line.replace("`", "'")] * 2
+    assert "sentence-transformers/all-MiniLM-L6-v2" in model_card(
+        replace(settings, teacher="sentence-transformers/all-MiniLM-L6-v2"), toy_model.metrics
+    )
 
 
 def test_the_teacher_is_kept_or_left_out_by_choice(toy_model, tmp_path):
