@@ -100,9 +100,8 @@ class Accounts:
             raise HTTPException(429, WAITS, {"Retry-After": str(WAIT_S)})
         for key in keys:  # before the answer, so that many at once are counted
             self.wrong[key] = self.wrong.get(key, 0) + 1
-        # A name that nobody has costs as much time.
-        is_right = await asyncio.to_thread(is_password, password, self.passwords.get(name, self.nobody))
-        if not is_right or name not in self.passwords:
+        # A name that nobody has costs as much time; its password is one that nobody knows.
+        if not await asyncio.to_thread(is_password, password, self.passwords.get(name, self.nobody)):
             return False
         self.known.add((name, address))
         for key in keys:

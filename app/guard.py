@@ -54,7 +54,8 @@ class Guard:
     def __init__(self, app: ASGIApp, host: str, names: Iterable[str], any_name: bool) -> None:
         self.app, self.any_name = app, any_name
         own = () if host in LOOPBACK else (host, socket.gethostname())
-        self.names = {name.lower() for name in (*LOOPBACK, *own, *names)}
+        self.further = {name.lower() for name in names}
+        self.names = self.further.union(name.lower() for name in (*LOOPBACK, *own))
         self.asked: TTLCache[str, list[int]] = TTLCache(10_000, WITHIN_S)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,7 +81,7 @@ class Guard:
         if (
             origin is not None
             and urlsplit(origin).netloc != host
-            and _name(urlsplit(origin).netloc) not in (self.names.difference(LOOPBACK))
+            and _name(urlsplit(origin).netloc) not in self.further
         ):
             return 403, "A page of another site may not ask this server; open the server's own page."
         if "://" in path or "\0" in path:

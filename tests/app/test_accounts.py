@@ -58,6 +58,13 @@ def test_a_hash_is_scrypts_of_the_salt_and_the_settings_in_its_line_and_no_salt_
     assert is_password("correct horse", other)
 
 
+def test_hashes_are_compared_in_a_time_that_does_not_depend_on_where_they_differ(monkeypatch):
+    compared = []
+    monkeypatch.setattr(accounts.hmac, "compare_digest", lambda *both: compared.append(both) or False)
+    assert not is_password("correct horse", LINE)  # by nothing else
+    assert [kept for _, kept in compared] == [LINE]
+
+
 @pytest.mark.parametrize(
     ("name", "typed", "sentence"),
     [

@@ -223,7 +223,8 @@ def test_without_a_login_no_route_gives_anything(guarded, toy_model):
             given += [(method, path, answer.status_code, answer.text[:80])] * (answer.status_code not in wanted)
     assert given == []
     shown = httpx.get(address).text
-    for text in (toy_model.memory.texts[0], toy_model.classes_[0], "components"):
+    assert '"components":[]' in shown
+    for text in (toy_model.memory.texts[0], toy_model.classes_[0], "toy"):
         assert text not in shown
 
 
