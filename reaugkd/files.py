@@ -86,6 +86,9 @@ def write_csv(table: pd.DataFrame, path: str | Path) -> None:
 
 def without_quotes(table: pd.DataFrame) -> pd.DataFrame:
     """Take away the quotes of :func:`write_csv`, where every text that a spreadsheet would compute has one."""
+    texts = [*(table.iloc[:, number] for number in range(table.shape[1])), table.columns.to_series().astype(str)]
+    if not any(column.str.startswith("'").any() for column in texts):  # by far the most files
+        return table
     quoted: set[bool] = set()
 
     def looked_at(text: str) -> str:

@@ -168,14 +168,15 @@ def test_tries_that_come_at_once_are_counted(quick):
     assert sum(isinstance(one, HTTPException) for one in said) == 4 * MOST_TRIES["address"]
 
 
-def test_whom_it_lets_in_is_said_where_it_opens_to_others(monkeypatch, capsys):
+def test_it_opens_to_this_machine_alone_and_says_so_where_it_opens_to_others(monkeypatch, capsys):
     from app import serve
 
+    hosts = []
     monkeypatch.setattr(serve, "build_app", lambda *_, **__: type("Page", (), {"close": print, "block_thread": print}))
-    monkeypatch.setattr(serve, "launch", lambda *_, **__: "http://there")
+    monkeypatch.setattr(serve, "launch", lambda _, host, *__, **___: hosts.append(host) or "http://there")
     monkeypatch.setattr(serve.ModelJob, "start", lambda _: None)
-    for host, times in (("127.0.0.1", 0), ("localhost", 0), ("0.0.0.0", 1)):
-        main(["--host", host])
-        assert (
-            capsys.readouterr().out.count("Anyone who reaches this machine can use the page and save models") == times
-        )
+    for arguments, times in (([], 0), (["--host", "localhost"], 0), (["--host", "0.0.0.0"], 1)):
+        main(arguments)
+        said = capsys.readouterr().out
+        assert said.count("Anyone who reaches this machine can use the page and save models") == times
+    assert hosts == ["127.0.0.1", "localhost", "0.0.0.0"]
