@@ -41,7 +41,9 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_CHECKPOINTS = 60
 SECONDS_FOR_LOCK = 0.2
-WHOLE_FILE = "whole"  # in a checkpoint that is on the disk
+# Written last into a checkpoint, which is whole then. It holds torch's random state of the epoch's begin, by which the
+# Trainer draws the batches of like length: with another one, what is left of the epoch would hold other rows.
+WHOLE_FILE = "rng_state_of_epoch"
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,7 @@ def run_trainer(
     bf16 = computes_bf16() and _runs_in_bf16(objective, batch) if settings.bf16 is None else settings.bf16
     set_seed(settings.seed)
     with TemporaryDirectory() if folder is None else nullcontext(folder) as checkpoints:
+        resumed = _last_whole_checkpoint(Path(checkpoints))
         arguments = TrainingArguments(
             output_dir=str(checkpoints),
             run_name=stage,
@@ -154,10 +157,10 @@ def run_trainer(
             args=arguments,
             train_dataset=rows,
             data_collator=collator,
-            callbacks=[_Watch(on_progress, on_epoch), *([_Bar()] if on_progress is None else [])],
+            callbacks=[_Watch(on_progress, on_epoch, resumed), *([_Bar()] if on_progress is None else [])],
         )
         trainer.remove_callback(PrinterCallback)  # it would print every log as a dict
-        trainer.train(resume_from_checkpoint=_last_whole_checkpoint(Path(checkpoints)))
+        trainer.train(resume_from_checkpoint=resumed)
     objective.eval()
 
 
@@ -261,8 +264,8 @@ class _WatchfulTrainer(Trainer):
 class _Watch(TrainerCallback):
     """Tell of the progress and of epochs that end, and save once a minute, so that no interruption costs more."""
 
-    def __init__(self, on_progress: OnProgress | None, on_epoch: OnEpoch | None) -> None:
-        self.on_progress, self.on_epoch = on_progress, on_epoch
+    def __init__(self, on_progress: OnProgress | None, on_epoch: OnEpoch | None, resumed: str | None) -> None:
+        self.on_progress, self.on_epoch, self.resumed = on_progress, on_epoch, resumed
         self.saved = time.monotonic()
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: Any, **kwargs: Any) -> None:
@@ -270,6 +273,12 @@ class _Watch(TrainerCallback):
         self._report(args, state)
         if not state.global_step:
             self._tell_epoch(0, kwargs["model"])
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.resumed is not None:
+            torch.set_rng_state(torch.from_numpy(np.fromfile(Path(self.resumed) / WHOLE_FILE, np.uint8)))
+            self.resumed = None
+        self.rng_state = torch.get_rng_state()
 
     def on_step_end(self, args: Any, state: Any, control: TrainerControl, **kwargs: Any) -> None:
         if time.monotonic() - self.saved > SECONDS_BETWEEN_CHECKPOINTS:
@@ -280,7 +289,7 @@ class _Watch(TrainerCallback):
         if args.should_save:
             newest = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
             sync(newest)
-            (newest / WHOLE_FILE).touch()
+            self.rng_state.numpy().tofile(newest / WHOLE_FILE)
             sync(newest)
             for other in set(newest.parent.glob("checkpoint-*")) - {newest}:  # the Trainer would before this is whole
                 shutil.rmtree(other)

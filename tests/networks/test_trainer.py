@@ -172,6 +172,50 @@ def test_an_interrupted_training_goes_on_and_ends_where_an_unbroken_one_does(tmp
     assert torch.allclose(resumed, unbroken, atol=1e-6)
 
 
+class Words(nn.Module):
+    """A bag of words with dropout."""
+
+    accepts_loss_kwargs = False
+
+    def __init__(self):
+        super().__init__()
+        set_seed(0)
+        self.words, self.dropout = nn.EmbeddingBag(200, 3), nn.Dropout(0.5)
+
+    def forward(self, input_ids, labels, **_):
+        return {"loss": nn.functional.cross_entropy(self.dropout(self.words(input_ids)), labels)}
+
+
+@pytest.mark.parametrize("stop", [2, 7, 10, 18])
+def test_batches_of_like_length_are_the_same_after_an_interruption_in_any_epoch(
+    tmp_path, monkeypatch, toy_encoder_folder, stop
+):
+    tokenizer, random = AutoTokenizer.from_pretrained(toy_encoder_folder), np.random.default_rng(0)
+    rows = {"input_ids": [random.integers(5, 100, length).tolist() for length in random.integers(2, 9, 40)]}
+    rows = Dataset.from_dict(rows | {"labels": (np.arange(40) % 3).tolist()})
+
+    def trained_words(folder, on_progress=lambda _: None):
+        objective = Words()
+        run_trainer(objective, rows, SETTINGS, folder, "Words", tokenizer=tokenizer, on_progress=on_progress)
+        return objective.words.weight.detach()
+
+    unbroken = trained_words(tmp_path / "unbroken")
+    monkeypatch.setattr(trainer, "SECONDS_BETWEEN_CHECKPOINTS", 0)
+    left = iter(range(stop))
+    step = trainer._WatchfulTrainer.training_step
+
+    def stopping_step(*arguments, **options):
+        if next(left, None) is None:
+            raise Stopped
+        return step(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer._WatchfulTrainer, "training_step", stopping_step)
+        with pytest.raises(Stopped):
+            trained_words(tmp_path / "broken")
+    torch.testing.assert_close(trained_words(tmp_path / "broken"), unbroken, atol=0, rtol=0)
+
+
 def test_a_checkpoint_that_is_half_written_does_not_stop_the_resume(tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "SECONDS_BETWEEN_CHECKPOINTS", 0)
     with pytest.raises(Stopped):
