@@ -26,7 +26,7 @@ ROWS_AT_A_TIME = 2_000  # a message is of 64 MB at most
 CELLS, PROBES = 1_024, 16  # of each segment's index; a segment is of a gigabyte at most
 MOST_SEEN = 100_000  # rows that are kept since they were found
 MOST_CLASSES = 4_096  # a server's list is no longer
-ROW, SOFT_LABELS = "row", "soft_labels"
+SAID = ROW, SOFT_LABELS = ["row", "soft_labels"]
 
 
 class MilvusMemory(Memory):
@@ -176,9 +176,8 @@ class MilvusMemory(Memory):
         """
         numbers = _numbers(ids := read_as(list[str], ids, "ids"))
         there = self._fetched(numbers)  # the server would count a row that is not there as removed
-        for name, number in zip(ids, numbers, strict=True):
-            if number not in there:
-                raise ReAugKDError(f"The memory has no row {quoted(name)}; look for its id.")
+        if unknown := [name for name, number in zip(ids, numbers, strict=True) if number not in there]:
+            raise ReAugKDError(f"The memory has no row {quoted(unknown[0])}; look for its id.")
         if len(there) >= len(self):
             raise ReAugKDError("A memory needs at least one row; leave one.")
         for name in self._widths:
@@ -194,27 +193,15 @@ class MilvusMemory(Memory):
         size = max(1, MOST_NEIGHBOURS // k)
         blocks = [queries[start : start + size] for start in range(0, len(queries), size)]
         for probes in (PROBES, CELLS):  # the cells that were read may hold fewer
-            found = [
-                hits
-                for block in blocks
-                for hits in self._read(
-                    "search",
-                    key,
-                    data=list(block),
-                    limit=k,
-                    output_fields=[ROW, SOFT_LABELS],
-                    search_params={"params": {"nprobe": probes}},
-                )
-            ]
-            if min(map(len, found), default=k) == k:
+            asked = {"limit": k, "output_fields": SAID, "search_params": {"params": {"nprobe": probes}}}
+            found = [hits for block in blocks for hits in self._read("search", key, data=list(block), **asked)]
+            if (fewest := min(map(len, found), default=k)) == k:
                 break
-        k = min(map(len, found), default=k)
         if len(self._seen) > MOST_SEEN:
             self._seen.clear()
         self._seen |= {hit["id"]: hit["entity"] for hit in chain(*found)}
-        similarities = [[hit["distance"] for hit in hits[:k]] for hits in found]
-        numbers = [[hit["id"] for hit in hits[:k]] for hits in found]
-        shape = (len(queries), k)
+        similarities, numbers = ([hit[what] for hits in found for hit in hits[:fewest]] for what in ("distance", "id"))
+        shape = (len(queries), fewest)
         return np.asarray(similarities, np.float32).reshape(shape), np.asarray(numbers, np.int64).reshape(shape)
 
     def rows_at(self, numbers: Sequence[int] | NDArray[np.integer]) -> pd.DataFrame:
@@ -235,7 +222,7 @@ class MilvusMemory(Memory):
         found: dict[int, dict[str, Any]] = {}
         for start in range(0, len(numbers), ROWS_AT_A_TIME):
             some = numbers[start : start + ROWS_AT_A_TIME]
-            entries = self._read("get", next(iter(self._widths)), ids=some, output_fields=[ROW, SOFT_LABELS])
+            entries = self._read("get", next(iter(self._widths)), ids=some, output_fields=SAID)
             found |= {entry["id"]: entry for entry in entries}
         return found
 

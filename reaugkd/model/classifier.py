@@ -370,10 +370,8 @@ class ReAugKDClassifier:
             require(number >= 1, name, number, "at least 1")
         if missing := {"id", "text", "label"}.difference(rows.column_names):
             raise ReAugKDError(f"The rows have no {min(missing)}; a memory needs id, text and label.")
-        taught = self.teacher if self.projection_head else None
-        makes = partial(
-            _remembered, self.student, self.keys, self.memory.classes, taught, self.projection_head, num_proc
-        )
+        networks = (self.student, self.teacher, self.projection_head)
+        makes = partial(_remembered, networks, self.keys, self.memory.classes, num_proc)
         several = {"num_proc": num_proc} if num_proc > 1 else {}
         made = rows.with_format("arrow").map(makes, batched=True, batch_size=batch_size, **several)
         for start in range(0, len(made), batch_size):
@@ -489,23 +487,20 @@ class ReAugKDClassifier:
         return explain(self.answer(self.encode([text]), pool))
 
 
+_Networks = tuple[TextClassifier, TextClassifier | None, ProjectionHead | None]
+
+
 def _remembered(
-    student: TextClassifier,
-    keys: Mapping[str, Key],
-    classes: tuple[str, ...],
-    teacher: TextClassifier | None,
-    head: ProjectionHead | None,
-    num_proc: int,
-    table: pa.Table,
+    networks: _Networks, keys: Mapping[str, Key], classes: tuple[str, ...], num_proc: int, table: pa.Table
 ) -> pa.Table:
     """Make a part of a memory of a table of rows, in a process of :meth:`ReAugKDClassifier.memory_batches`."""
     if num_proc > 1:
         torch.set_num_threads(1)  # a forked process has none of the threads that torch started before
+    student, teacher, head = networks
     rows = table.to_pandas()
     texts, gold = texts_of(rows, "text_pair" in rows.columns), pd.Index(classes).get_indexer(rows["label"])
-    if (gold < 0).any():
-        unknown = rows["label"][gold < 0].iloc[0]
-        raise ReAugKDError(f"The model has no class {quoted(unknown)}; its classes are {listed(classes)}.")
+    if len(unknown := rows["label"][gold < 0]):
+        raise ReAugKDError(f"The model has no class {quoted(unknown.iloc[0])}; its classes are {listed(classes)}.")
     soft_labels = np.eye(len(classes), dtype=np.float32)[gold]
     if teacher is None or head is None:
         z = student.embed(texts)

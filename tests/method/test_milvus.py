@@ -7,7 +7,7 @@ from itertools import count
 
 import numpy as np
 import pytest
-from memories import brute_force, memory_of, random_memory
+from memories import brute_force, random_memory
 
 from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.errors import ReAugKDError
@@ -178,10 +178,11 @@ def test_what_does_not_fit_is_not_written_and_what_is_not_there_not_removed(open
         "Batch 1 has other classes or keys": memory.with_keys({"text": memory.keys["text"]}),
         "Batch 1 has the id 'x' twice": replace(memory, rows=memory.rows.assign(id="x")),
     }
-    others["has other classes"] = memory_of(memory.keys["text"], np.eye(5), classes=tuple("abcde"), name="text")
     for sentence, other in others.items():
         with pytest.raises(ReAugKDError, match=sentence):
             shared.upsert([other])
+    with pytest.raises(ReAugKDError, match="Batch 2 has other classes"):
+        shared.upsert([memory, replace(memory, classes=("b", "a", "c"))])
     for sentence, ids in {"no row 'nothing'": ["train-1", "nothing"], "leave one": memory.rows["id"].tolist()}.items():
         with pytest.raises(ReAugKDError, match=sentence):
             shared.remove(ids)
