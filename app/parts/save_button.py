@@ -1,7 +1,8 @@
 """A button that saves: its file is written when it is clicked, and the browser keeps it."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,16 @@ from ..rendering import without_folders
 from ..scripts import script
 
 FILES = tempfile.TemporaryDirectory(prefix="reaugkd-")  # deleted when the server ends
+
+
+@contextmanager
+def disk_errors_shown(path: Path) -> Iterator[None]:
+    """Show the sentence about a full disk, or another reason why a file is not written."""
+    try:
+        with explain_disk_errors(path):
+            yield
+    except ReAugKDError as error:
+        raise gr.Error(without_folders(str(error)), print_exception=False) from error
 
 
 class SaveButton:
@@ -33,12 +44,9 @@ class SaveButton:
 
         @once_filled
         def written(**values: Any) -> str:
-            path = Path(tempfile.mkdtemp(dir=FILES.name)) / self.file_name
-            try:
-                with explain_disk_errors(self.file_name):
-                    write(path, **values)
-            except ReAugKDError as error:
-                raise gr.Error(without_folders(str(error)), print_exception=False) from error
+            with disk_errors_shown(Path(self.file_name)):
+                path = Path(tempfile.mkdtemp(dir=FILES.name)) / self.file_name
+                write(path, **values)
             return str(path)
 
         saved = self.button.click(written, None, link, inputs_kwargs=inputs, **LATEST | options)

@@ -13,7 +13,7 @@ from ..computed import edited_model
 from ..listening import ALL_ROWS, Updates, by_name, inputs_of
 from ..menu import ModelMenu
 from ..parts.pending_edits import PendingEdits, model_and_patch
-from ..parts.save_button import FILES, SaveButton
+from ..parts.save_button import FILES, SaveButton, disk_errors_shown
 from ..rendering import render
 
 if TYPE_CHECKING:
@@ -66,8 +66,9 @@ class TrainSetForm:
                     columns=["split", "teacher_soft_labels"], errors="ignore"
                 )
             paths = {part: str(folder / f"{name}-{part}.csv") for part in files}
-            for part, rows in files.items():
-                write_csv(rows, paths[part])
+            with disk_errors_shown(folder):
+                for part, rows in files.items():
+                    write_csv(rows, paths[part])
             return {tabs: gr.Tabs(selected="train"), **train.with_files(**paths)}
 
         by_name(self.train_again.click, lead, inputs_of(self, lead), [tabs, *train.by_files], **ALL_ROWS)
