@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_CHECKPOINTS = 60
 SECONDS_FOR_LOCK = 0.2
-# Written last into a checkpoint, which is whole then. It holds torch's random state of the epoch's begin, by which the
-# Trainer draws the batches of like length: with another one, what is left of the epoch would hold other rows.
+# Written last into a checkpoint, which is whole then. It holds torch's random state as the epoch began (as the next one
+# does, after an epoch's last step), by which the Trainer draws batches of like length: else the rest has other rows.
 WHOLE_FILE = "rng_state_of_epoch"
 
 
@@ -289,7 +289,8 @@ class _Watch(TrainerCallback):
         if args.should_save:
             newest = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
             sync(newest)
-            self.rng_state.numpy().tofile(newest / WHOLE_FILE)
+            begins_next = float(state.epoch or 0).is_integer()
+            (torch.get_rng_state() if begins_next else self.rng_state).numpy().tofile(newest / WHOLE_FILE)
             sync(newest)
             for other in set(newest.parent.glob("checkpoint-*")) - {newest}:  # the Trainer would before this is whole
                 shutil.rmtree(other)

@@ -186,10 +186,11 @@ class Words(nn.Module):
         return {"loss": nn.functional.cross_entropy(self.dropout(self.words(input_ids)), labels)}
 
 
-@pytest.mark.parametrize("stop", [2, 7, 10, 18])
-def test_batches_of_like_length_are_the_same_after_an_interruption_in_any_epoch(
-    tmp_path, monkeypatch, toy_encoder_folder, stop
+@pytest.mark.parametrize("stops", [[2], [7], [10], [18], [5, 3], [10, 2, 2], [7, 5, 4]], ids=str)
+def test_batches_of_like_length_are_the_same_after_interruptions_in_any_epoch(
+    tmp_path, monkeypatch, toy_encoder_folder, stops
 ):
+    """Each run is stopped after so many steps of its own; an epoch has five."""
     tokenizer, random = AutoTokenizer.from_pretrained(toy_encoder_folder), np.random.default_rng(0)
     rows = {"input_ids": [random.integers(5, 100, length).tolist() for length in random.integers(2, 9, 40)]}
     rows = Dataset.from_dict(rows | {"labels": (np.arange(40) % 3).tolist()})
@@ -201,7 +202,6 @@ def test_batches_of_like_length_are_the_same_after_an_interruption_in_any_epoch(
 
     unbroken = trained_words(tmp_path / "unbroken")
     monkeypatch.setattr(trainer, "SECONDS_BETWEEN_CHECKPOINTS", 0)
-    left = iter(range(stop))
     step = trainer._WatchfulTrainer.training_step
 
     def stopping_step(*arguments, **options):
@@ -209,10 +209,12 @@ def test_batches_of_like_length_are_the_same_after_an_interruption_in_any_epoch(
             raise Stopped
         return step(*arguments, **options)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(trainer._WatchfulTrainer, "training_step", stopping_step)
-        with pytest.raises(Stopped):
-            trained_words(tmp_path / "broken")
+    for stop in stops:
+        left = iter(range(stop))
+        with monkeypatch.context() as patch:
+            patch.setattr(trainer._WatchfulTrainer, "training_step", stopping_step)
+            with pytest.raises(Stopped):
+                trained_words(tmp_path / "broken")
     torch.testing.assert_close(trained_words(tmp_path / "broken"), unbroken, atol=0, rtol=0)
 
 
