@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reaugkd.errors import ReAugKDError, listed, quoted
+from reaugkd.errors import ReAugKDError, listed, quoted, read_as, require
 from reaugkd.files import as_path
 from reaugkd.measures.calibration import at_temperature, clipped_log, fit_temperature
 from reaugkd.measures.metrics import log_loss
@@ -29,7 +29,7 @@ from reaugkd.networks.encoders import SequenceClassifier, has_no_names
 from reaugkd.networks.trainer import OnProgress, Progress, silent
 from reaugkd.networks.weights import find_weights
 from reaugkd.recipe import Recipe
-from reaugkd.tasks.task import SPLIT_SEED, SPLITS, Task, make_task
+from reaugkd.tasks.task import SPLIT_SEED, SPLITS, Task, check_task, make_task
 from reaugkd.texts import Text
 from reaugkd.training import tell_of_texts
 
@@ -96,7 +96,10 @@ def adopt(
     >>> model.settings.is_adopted, list(model.metrics["methods"])[-1]
     (True, 'reaugkd')
     """
+    check_task(task)
     out, report = check_target(out), on_progress or silent
+    max_length = read_as(int | None, max_length, "max_length")
+    require(max_length is None or max_length >= 1, "max_length", max_length, "at least 1")
     folder = find_weights(classifier, lambda sentence: report(Progress(sentence)))
     student = SequenceClassifier.from_pretrained(folder, max_length=max_length)
     classes, numbers = matched_classes(task.label_names, student.class_names)

@@ -142,7 +142,10 @@ def make_folder(folder: Path) -> None:
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
     """Yield where to write a file, which replaces the old one when it is whole; after an error the old one stays."""
-    with _whole(as_path(path)) as writing:
+    path = as_path(path)
+    if path.is_dir():
+        raise ReAugKDError(f"{str(path)!r} is a folder; name a file.")
+    with _whole(path) as writing:
         yield writing
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reaugkd.errors import ReAugKDError
+from reaugkd.errors import ReAugKDError, kind_of, require
 from reaugkd.files import alone, as_path, check_writable, restored, whole_folder
 from reaugkd.measures.metrics import METRICS
 from reaugkd.method.answers import EncodedTexts
@@ -30,7 +30,7 @@ from reaugkd.networks.encoders import TextClassifier, check_encoder
 from reaugkd.networks.trainer import OnProgress, Progress, processes_of_training, working_folder
 from reaugkd.networks.weights import cache_folder, find_weights
 from reaugkd.recipe import Recipe, model_digest, student_stages, teacher_stages
-from reaugkd.tasks.task import Task
+from reaugkd.tasks.task import Task, check_task
 
 TEXTS_TO_COUNT = 1_000  # of the train texts, to tell which share is cut
 MANY_CUT = 0.05
@@ -68,7 +68,7 @@ def teach(task: Task, recipe: Recipe, out: str | Path, *, on_progress: OnProgres
     >>> outputs.check(task)
     """
     out = check_outputs_file(out)
-    recipe = recipe.for_task(task)
+    recipe = _filled(task, recipe)
     _check_encoders(task, recipe, on_progress, "teacher")
     # Not OUT.partial: that is of a model that is trained beside the file.
     with working_folder(out.with_name(out.stem + ".teacher.partial"), teacher_stages(task, recipe)) as (work,):
@@ -155,7 +155,7 @@ def train(
     True
     """
     out = check_target(out)
-    recipe = _checked(task, recipe.for_task(task), teacher_outputs, on_progress)
+    recipe = _checked(task, _filled(task, recipe), teacher_outputs, on_progress)
     if say is not None and processes_of_training().is_main_process:
         student = TextClassifier.from_pretrained(find_weights(recipe.student), 1, max_length=recipe.max_length)
         tell_of_texts(task, student, say)
@@ -258,7 +258,7 @@ def load_or_train(
     >>> bool((alone.student.embed(["a ripe plum"]) == first.student.embed(["a ripe plum"])).all()), alone.metrics
     (True, {})
     """
-    recipe = (recipe or Recipe()).for_task(task)
+    recipe = _filled(task, recipe or Recipe())
     whole = cache_folder() / "models" / model_digest(task, recipe, teacher_outputs)
     unscored = whole.with_name(whole.name + "-alone")
     check_writable(whole)
@@ -301,6 +301,13 @@ def tell_of_texts(task: Task, student: TextClassifier, say: Callable[[str], obje
     if cut > MANY_CUT:
         length = f"max_length ({limit} tokens)"
         say(f"About {100 * cut:.0f} % of the train texts are longer than {length} and are cut.")
+
+
+def _filled(task: Task, recipe: Recipe) -> Recipe:
+    """Return a recipe filled in for a task; refuse what is none."""
+    check_task(task)
+    require(isinstance(recipe, Recipe), "The recipe", kind_of(recipe), "a Recipe")
+    return recipe.for_task(task)
 
 
 def _checked(task: Task, recipe: Recipe, outputs: TeacherOutputs | None, on_progress: OnProgress | None) -> Recipe:

@@ -264,3 +264,17 @@ def test_the_gain_is_told_with_its_interval_and_what_may_be_chance_as_such(adopt
     told = gain_in_words(adopted_model.settings, {"test": score, "test_log_loss": loss})
     assert f"by {100 * score[0]:+.1f} points [{100 * score[1]:+.1f}, {100 * score[2]:+.1f}]" in told
     assert re.findall(r"which (?:is )?(better|worse|may be chance)", told) == verdicts
+
+
+@pytest.mark.parametrize("max_length", [0, -3, "many", float("nan")])
+def test_a_length_of_no_token_is_refused_before_anything_is_written(
+    toy_classifier_folder, toy_task, tmp_path, max_length
+):
+    with pytest.raises(ReAugKDError, match="max_length is .*; it must be (at least 1|a whole number)"):
+        adopt(toy_classifier_folder, toy_task, tmp_path / "model", max_length=max_length)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_table_is_not_adopted(toy_classifier_folder, toy_task, tmp_path):
+    with pytest.raises(ReAugKDError, match="The task is a table"):
+        adopt(toy_classifier_folder, toy_task.table("train"), tmp_path / "model")

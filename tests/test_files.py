@@ -263,3 +263,8 @@ def test_a_line_of_json_that_nests_too_deep_or_names_a_thing_twice_is_told(tmp_p
     (tmp_path / "twice.jsonl").write_text('{"text": "a", "label": "b", "text": "c"}')
     with pytest.raises(ReAugKDError, match="A line names 'text' twice; keep one of them"):
         read_json_lines(tmp_path / "twice.jsonl")
+
+
+def test_a_folder_is_not_taken_for_a_file(tmp_path):
+    with pytest.raises(ReAugKDError, match="is a folder; name a file"), whole_file(tmp_path):
+        pass

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reaugkd.errors import ReAugKDError, quoted, read_as
+from reaugkd.errors import ReAugKDError, kind_of, quoted, read_as
 from reaugkd.files import read_json_lines, whole_file
 from reaugkd.method.mapped import changed_copy
 from reaugkd.method.memory import LABELLED_BY, Memory, labelled_by_person
@@ -197,7 +197,9 @@ class _Changes:
         self.labels: dict[str, str | None] = dict.fromkeys(model.memory.rows["id"], "")
         """The new label of each row that was there: "" where it stays, None where the row goes."""
         self.added: dict[str, Edit] = {}
-        for number, edit in enumerate(patch, start=1):
+        for number, edit in enumerate(read_as(tuple[Any, ...], patch, "The patch"), start=1):
+            if not isinstance(edit, Edit):
+                raise ReAugKDError(f"Edit {number} is {kind_of(edit)}; read a patch by read_patch or as_patch.")
             self.take(edit, number)
 
     def take(self, edit: Edit, number: int = 1) -> None:

@@ -66,7 +66,7 @@ def write_train_set(model: ReAugKDClassifier, path: str | Path) -> Path:
     """
     check_writable(path := as_path(path))
     tables = {"train": train_set(model)}
-    if path.suffix in (".csv", ".parquet"):
+    if path.suffix in (".csv", ".parquet") and not path.is_dir():
         with whole_file(path) as writing:
             if path.suffix == ".csv":
                 write_csv(tables["train"], writing)

@@ -1,11 +1,14 @@
 """Whether probabilities mean what they say, and one temperature, fitted on held-out rows, by which they do."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
+from reaugkd.errors import ReAugKDError
 from reaugkd.texts import Labels
 
 LOWEST, HIGHEST = 0.1, 10.0
@@ -17,6 +20,14 @@ BINS = 10  # empty ones stay in the table, which scikit-learn's calibration_curv
 def are_probabilities(rows: NDArray[np.floating]) -> bool:
     """Return whether each row of (N, C) holds finite numbers from 0 that sum to 1, up to the rounding of float16."""
     return bool(np.isfinite(rows).all() and (rows >= 0).all() and np.allclose(rows.sum(axis=1), 1, atol=ROUNDING))
+
+
+def as_numbers(given: Any, name: str) -> NDArray[np.float64]:
+    """Return what somebody gave as an array of numbers; refuse other things, and rows of unequal length."""
+    try:
+        return np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ReAugKDError(f"{name} holds no table of numbers; give each row as many, one for each class.") from error
 
 
 def clipped_log(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:

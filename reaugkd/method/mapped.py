@@ -84,7 +84,12 @@ def _write_batches(batches: Iterable["Memory"], folder: Path) -> tuple[dict[str,
     rows, widths, number = 0, dict[str, int](), 0
     with ExitStack() as open_files:
         for number, batch in enumerate(batches, start=1):
-            parts, table = _parts_of(batch), pa.Table.from_pandas(batch.rows, preserve_index=False)
+            try:
+                parts, table = _parts_of(batch), pa.Table.from_pandas(batch.rows, preserve_index=False)
+            except (TypeError, ValueError, pa.ArrowException) as error:
+                raise ReAugKDError(
+                    f"A column of batch {number} holds what no file of Arrow can; make its values of one kind."
+                ) from error
             if first is None:
                 first, schema = batch, table.schema
                 widths = {name: part.shape[1] for name, part in parts.items()}

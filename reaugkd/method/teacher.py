@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from transformers import set_seed
 
-from reaugkd.errors import ReAugKDError, reason
+from reaugkd.errors import ReAugKDError, kind_of, quoted, reason, require
 from reaugkd.files import as_path, column_matrix, matrix_column, whole_file
-from reaugkd.measures.calibration import ROUNDING, are_probabilities, at_temperature, fit_temperature
+from reaugkd.measures.calibration import ROUNDING, are_probabilities, as_numbers, at_temperature, fit_temperature
 from reaugkd.method.distillation import train_classifier
 from reaugkd.networks.encoders import TextClassifier
 from reaugkd.networks.trainer import OnProgress, computes_bf16
@@ -331,21 +331,21 @@ def given_soft_labels(task: Task, soft_labels: SoftLabels, splits: Sequence[str]
         If a row has no probabilities, or their sum differs from 1 by more than rounding explains.
     """
     rows = [(split, row_id) for split in splits for row_id in task.rows[split]["id"]]
+    said: Any
     if callable(soft_labels):
         said = soft_labels([text for split in splits for text in task.texts(split)])
-        try:
-            answers = np.asarray(said, dtype=np.float64)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise ReAugKDError("The soft labels are no numbers; give each row one for each class.") from error
     else:
+        wanted_kind = "a function of texts, or numbers by split and id"
+        require(isinstance(soft_labels, Mapping), "The part soft_labels", kind_of(soft_labels), wanted_kind)
         missing = [row for row in rows if row not in soft_labels]
         if missing:
             split, row_id = missing[0]
             raise ReAugKDError(
-                f"The {split} row {row_id!r} has no soft labels; give some to every row, and leave the column "
+                f"The {split} row {quoted(row_id)} has no soft labels; give some to every row, and leave the column "
                 "split out where rows are held out for you."
             )
-        answers = np.stack([soft_labels[row] for row in rows]).astype(np.float64)
+        said = [soft_labels[row] for row in rows]
+    answers = as_numbers(said, "The list of soft labels")
     wanted = (len(rows), len(task.label_names))
     if answers.shape != wanted:
         raise ReAugKDError(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError, in_short, kind_of, listed, quoted, read_as, reason, require
 from reaugkd.files import as_path, restored
+from reaugkd.measures.calibration import as_numbers
 from reaugkd.measures.metrics import METRICS
 from reaugkd.measures.selective import PROBABILITY, Threshold, choose_threshold
 from reaugkd.method.answers import Answers, EncodedTexts, answer
@@ -204,11 +205,18 @@ class ReAugKDClassifier:
             Address of the commit.
         """
         hub = huggingface_hub.HfApi(token=token)
-        hub.create_repo(repo_id, private=private, exist_ok=True)
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "model"
             self.save_pretrained(folder)
-            return str(hub.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="Upload a ReAugKD model"))
+            try:
+                hub.create_repo(repo_id, private=private, exist_ok=True)
+                message = "Upload a ReAugKD model"
+                return str(hub.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message))
+            except Exception as error:  # the hub's own kinds, and those of HTTP
+                raise ReAugKDError(
+                    f"The hub did not take the model {quoted(repo_id)} ({in_short(reason(error))}); check its name, "
+                    "your login and the network."
+                ) from error
 
     @property
     def classes_(self) -> NDArray[np.str_]:
@@ -274,7 +282,10 @@ class ReAugKDClassifier:
             )
         teacher = None
         if "teacher_soft_labels" in rows.columns:
-            teacher = np.stack(rows["teacher_soft_labels"].to_list()).astype(np.float32)
+            said = as_numbers(rows["teacher_soft_labels"].to_list(), "The column teacher_soft_labels")
+            wanted = (len(rows), self.student.classifier.out_features)
+            require(said.shape == wanted, "The shape of teacher_soft_labels", said.shape, str(wanted))
+            teacher = said.astype(np.float32)
             rows = rows.drop(columns="teacher_soft_labels")
         encoded = self.encode(texts_of(rows, self.settings.is_pair), rows.reset_index(drop=True))
         return replace(encoded, teacher_probabilities=teacher)

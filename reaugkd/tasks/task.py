@@ -1,7 +1,7 @@
 """A task: rows of text with labels, in a train, a validation and a test split."""
 
 import hashlib
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from reaugkd.errors import ReAugKDError, quoted, require
+from reaugkd.errors import ReAugKDError, kind_of, quoted, read_as, require
 from reaugkd.measures.metrics import METRICS
 from reaugkd.texts import Text, as_text, check_label, check_text, checked_table, have_siblings, label_text, texts_of
 
@@ -162,7 +162,7 @@ def make_task(
         has a label that train never had, ``label_names`` names a class twice, or a column holds values of several
         kinds.
     """
-    if metric not in METRICS:
+    if read_as(str, metric, "metric") not in METRICS:
         raise ReAugKDError(f"There is no metric {quoted(metric)}; choose one of {', '.join(METRICS)}.")
     if not isinstance(tables, Mapping) or "train" not in tables:
         raise ReAugKDError("A task needs train rows; give a DataFrame by the name of each split.")
@@ -197,6 +197,11 @@ def make_task(
     return Task(name=name, label_names=names, metric=metric, rows=DatasetDict(rows))
 
 
+def check_task(task: Task) -> None:
+    """Refuse what is no task, such as the table or the file that one is made of."""
+    require(isinstance(task, Task), "The task", kind_of(task), "one that load_task, load_files or make_task gives")
+
+
 def with_unlabelled(task: Task, table: pd.DataFrame) -> tuple[Task, int]:
     """Give a task texts without labels: the teacher's soft labels of them teach the student and fill the memory.
 
@@ -221,6 +226,7 @@ def with_unlabelled(task: Task, table: pd.DataFrame) -> tuple[Task, int]:
         If a text is empty or enormous, no row is left, an id is that of a train row, or a column holds values of
         another kind than there.
     """
+    check_task(task)
     columns = ["text", "text_pair"] if task.is_pair else ["text"]
     ignored = ["label"] if task.is_pair else ["label", "text_pair"]
     table = _checked(table, UNLABELLED, columns, ignored)
@@ -286,7 +292,8 @@ def _check_kinds(tables: dict[str, pd.DataFrame]) -> None:
 
 def _checked_names(names: Sequence[str]) -> tuple[str, ...]:
     """Return class names in their order; refuse what has no order, and names that stand twice."""
-    found = () if isinstance(names, str | Set | Mapping) else tuple(map(label_text, names))
+    is_list = isinstance(names, Iterable) and not isinstance(names, str | Set | Mapping)
+    found = tuple(map(label_text, names)) if is_list else ()
     if not found or len(set(found)) < len(found):
         raise ReAugKDError(f"label_names is {quoted(names)}; give a list that names each class once.")
     return found

@@ -387,3 +387,16 @@ def test_edits_of_a_memory_on_disk_are_those_of_one_in_memory(toy_model, tmp_pat
 def test_what_is_no_patch_is_told(given, sentence):
     with pytest.raises(ReAugKDError, match=sentence):
         as_patch(given)
+
+
+@pytest.mark.parametrize(
+    ("patch", "sentence"),
+    [
+        (None, "The patch is None; it must be a list"),
+        (Edit("remove", "train-1"), "The patch is something else; it must be a list"),
+        ([{"edit": "remove", "id": "train-1"}], "Edit 1 is names with values; read a patch by read_patch or as_patch"),
+    ],
+)
+def test_what_is_no_edit_is_not_applied(toy_model, patch, sentence):
+    with pytest.raises(ReAugKDError, match=sentence):
+        apply_patch(toy_model, patch)

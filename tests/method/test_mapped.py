@@ -198,3 +198,13 @@ def test_what_is_no_part_of_a_memory_is_refused_and_nothing_is_written(tmp_path,
     with pytest.raises(ReAugKDError, match=sentence):
         Memory.build(batches, tmp_path / "large")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_column_of_mixed_kinds_is_told_and_nothing_is_written(toy_model, tmp_path):
+    memory = toy_model.memory
+    mixed = replace(memory, rows=memory.rows.assign(further=[1, "a"] * (len(memory) // 2)))
+    with pytest.raises(
+        ReAugKDError, match="A column of batch 1 holds what no file of Arrow can; make its values of one"
+    ):
+        Memory.build([mixed], tmp_path / "large")
+    assert not list(tmp_path.iterdir())

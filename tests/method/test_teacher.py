@@ -266,5 +266,17 @@ def test_an_unlabelled_row_without_an_answer_is_named(unlabelled_task, toy_encod
 
 @pytest.mark.parametrize("said", [[["a", "b", "c"]], [[None, {}, 1]], [[10**400, 0, 0]], "much"])
 def test_a_black_box_that_gives_no_numbers_is_told(toy_task, said):
-    with pytest.raises(ReAugKDError, match="The soft labels are no numbers; give each row one for each class"):
+    with pytest.raises(ReAugKDError, match="The list of soft labels holds no table of numbers; give each row as many"):
         given_soft_labels(toy_task, lambda texts: said * (len(texts) if isinstance(said, list) else 1), ["train"])
+
+
+@pytest.mark.parametrize("given", [None, 3, "answers.csv", [[1, 0, 0]]])
+def test_what_gives_no_soft_labels_is_told(toy_task, given):
+    with pytest.raises(ReAugKDError, match="The part soft_labels is .*; it must be a function of texts, or numbers by"):
+        given_soft_labels(toy_task, given, ["train"])
+
+
+@pytest.mark.parametrize("row", [["a", "b", "c"], [1.0, 0.0, None, {}]])
+def test_soft_labels_by_id_that_are_no_numbers_are_told(toy_task, row):
+    with pytest.raises(ReAugKDError, match="The list of soft labels holds no table of numbers"):
+        given_soft_labels(toy_task, dict.fromkeys(toy_task.all_ids, row), ["train"])

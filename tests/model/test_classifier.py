@@ -491,3 +491,23 @@ def test_two_processes_make_the_same_batches_also_after_an_answer(toy_model_fold
     environment = os.environ | {"OMP_NUM_THREADS": "2", "HF_HOME": str(tmp_path / "cache")}
     made = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=environment)
     assert (made.returncode, made.stdout) == (0, "90 rows\n"), made.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ("x", "teacher_soft_labels holds no table of numbers"),
+        ([1.0], r"The shape of teacher_soft_labels is \(36, 1\); it must"),
+    ],
+)
+def test_what_the_teacher_cannot_have_said_is_told(toy_model, said, sentence):
+    rows = toy_model.held_out(["test"])
+    with pytest.raises(ReAugKDError, match=sentence):
+        toy_model.evaluate(rows.assign(teacher_soft_labels=[said] * len(rows)))
+
+
+def test_what_the_hub_does_not_take_is_told(toy_model):
+    with pytest.raises(
+        ReAugKDError, match="The hub did not take the model 'no name' .*; check its name, your login and"
+    ):
+        toy_model.push_to_hub("no name")

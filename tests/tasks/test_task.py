@@ -465,3 +465,22 @@ def test_a_known_row_with_its_own_id_among_unlabelled_ones_is_left_out_without_a
     task = make_task("t", dict.fromkeys(("train", "validation", "test"), table(FOUR_ROWS, id=list("1234"))))
     more, left_out = with_unlabelled(task, pd.DataFrame({"text": ["one", "quite new"], "id": ["1", "5"]}))
     assert (more.rows["unlabelled"]["id"][:], left_out) == (["5"], 1)
+
+
+@pytest.mark.parametrize(
+    ("named", "sentence"),
+    [
+        ({"label_names": 3}, "label_names is 3; give a list that names each class once"),
+        ({"metric": ["accuracy"]}, "metric is .'accuracy'.; it must be text"),
+    ],
+)
+def test_names_and_metric_are_of_their_kinds(named, sentence):
+    with pytest.raises(ReAugKDError, match=sentence):
+        make_task("rows", {"train": pd.DataFrame({"text": ["a", "b"], "label": ["x", "y"]})}, **named)
+
+
+def test_a_table_is_no_task():
+    with pytest.raises(
+        ReAugKDError, match="The task is a table; it must be one that load_task, load_files or make_task"
+    ):
+        with_unlabelled(pd.DataFrame({"text": ["a"]}), pd.DataFrame({"text": ["b"]}))
