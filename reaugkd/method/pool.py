@@ -43,6 +43,7 @@ class KeySettings:
     def __post_init__(self) -> None:
         check_kinds(self, "")
         require(self.k >= 1, "k", self.k, "at least 1")
+        require(self.k <= HIGHEST, "k", self.k, "at most 1e9")  # JSON as the page writes it takes no longer numbers
         require(COLDEST <= self.temperature <= HIGHEST, "temperature", self.temperature, "above 0, from 1e-9 to 1e9")
         require(0 <= self.weight <= HIGHEST, "The weight of a key", self.weight, "from 0 to 1e9")
 

@@ -1,7 +1,6 @@
 """Links that open the app in an exact state: model, view, text, settings and selection."""
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import groupby
@@ -244,7 +243,7 @@ _SHARE = (_within(0, 1), "a number from 0 to 1")
 _NUMBERS = (_numbers, "a list of up to a million numbers, or ranges such as 3-90, with commas")
 READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "view": (lambda text: VIEWS[VIEWS.index(text)], f"one of {', '.join(VIEWS)}"),
-    "k": (_within(1, math.inf, int), "a number from 1 on"),
+    "k": (_within(1, 1e9, int), "a number from 1 to 1e9"),
     "retrieval_weight": _SHARE,
     "second_weight": _SHARE,
     "temperature": (_within(1e-9, 1e9), "a number above 0"),

@@ -333,6 +333,7 @@ def test_a_class_of_a_few_rows_wins_where_the_two_nearest_are_its_however_large_
     ("settings", "sentence"),
     [
         ({"k": 0}, "k is 0; it must be at least 1"),
+        ({"k": 10**30}, "k is 10*; it must be at most 1e9"),
         ({"k": 2.5}, r"k is 2\.5; it must be a whole number"),
         ({"k": float("nan")}, "k is nan; it must be a whole number"),
         ({"k": float("inf")}, "k is inf; it must be a whole number"),

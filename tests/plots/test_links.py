@@ -98,7 +98,8 @@ def test_what_was_picked_in_each_figure_is_read():
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ({"k": "0"}, "k='0' is not a number from 1 on"),
+        ({"k": "0"}, "k='0' is not a number from 1 to 1e9"),
+        ({"k": "9" * 30}, "k='9*' is not a number from 1 to 1e9"),
         ({"k": "many"}, "k='many' is not a number"),
         ({"retrieval_weight": "1.5"}, "is not a number from 0 to 1"),
         ({"retrieval_weight": "nan"}, "is not a number from 0 to 1"),
