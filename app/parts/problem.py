@@ -20,7 +20,7 @@ class Problem(gr.Error):
 
     def __init__(self, sentence: ReAugKDError | str) -> None:
         self.sentence = without_folders(str(sentence))
-        super().__init__(escaped_text(self.sentence))
+        super().__init__(escaped_text(self.sentence), print_exception=False)
 
 
 def warn(sentence: ReAugKDError | str) -> None:

@@ -12,8 +12,8 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.files import explain_disk_errors
 
 from ..listening import IN_PAGE, LATEST, once_filled
-from ..rendering import without_folders
 from ..scripts import script
+from .problem import Problem
 
 FILES = tempfile.TemporaryDirectory(prefix="reaugkd-")  # deleted when the server ends
 
@@ -25,7 +25,7 @@ def disk_errors_shown(path: Path) -> Iterator[None]:
         with explain_disk_errors(path):
             yield
     except ReAugKDError as error:
-        raise gr.Error(without_folders(str(error)), print_exception=False) from error
+        raise Problem(error) from error
 
 
 class SaveButton:

@@ -23,7 +23,7 @@ from app.menu import ModelMenu
 from app.model_job import ModelJob
 from app.parts.answer import answer_html, asked_text, example_texts, teacher_of
 from app.parts.maps_panel import query_message
-from app.parts.problem import problem_html
+from app.parts.problem import Problem, problem_html, warn
 from app.serve import main
 from app.views.query import about_html
 from app.views.training import TrainingView, status_html, time_left
@@ -36,6 +36,7 @@ from reaugkd.plots.links import PageState, app_link, page_state
 APP = Path(__file__).parents[2] / "app"
 NASTY = '<img src=x onerror="alert(1)"> ${alert(2)} {{alert(3)}}'
 SHOWN = "&lt;img src=x onerror=&quot;alert(1)&quot;&gt; &#36;&#123;alert(2)&#125; &#123;&#123;alert(3)&#125;&#125;"
+RAISED = re.compile(r"gr\.(?:Error|Warning|Info)\((?!\"|f\"\{asked\} answers|f\"The page's address)[^)]*")
 
 
 def no_training(folder, on_progress, say):
@@ -170,6 +171,19 @@ def test_texts_and_names_are_shown_as_text(toy_model, changed_model):
         assert "<img" not in shown
         assert "${" not in shown
         assert shown.count(SHOWN) == times
+
+
+def test_a_sentence_above_the_page_is_text_and_a_program_gets_it_as_it_is(monkeypatch):
+    warned = []
+    monkeypatch.setattr(gr, "Warning", warned.append)
+    warn(ReAugKDError(NASTY))
+    assert warned == [SHOWN]
+    assert (Problem(NASTY).message, Problem(NASTY).sentence) == (SHOWN, NASTY)
+    sources = {path: path.read_text("utf-8") for path in APP.rglob("*.py") if path.name != "problem.py"}
+    values = [f"{path.name}: {given}" for path, text in sources.items() for given in RAISED.findall(text)]
+    assert [
+        given for given in values if not given.startswith("endpoints.py")
+    ] == []  # of what they say, nothing is given
 
 
 def test_a_long_question_is_shown_cut(toy_model):
