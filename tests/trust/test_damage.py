@@ -60,12 +60,13 @@ def told(answers, folder, path, before):
 
 
 @pytest.mark.parametrize("kind", ["trained", "mapped", "memory"])
-def test_a_file_that_is_cut_short_or_missing_is_named(kinds, count, kind):
+def test_a_file_that_is_cut_short_or_missing_is_named(kinds, count, short_or_whole, kind):
     answers, folder = kinds[0][kind], kinds[1] / kind
     before, untold = answers(folder), set()
     for path in files_of(folder):
         content = path.read_bytes()
-        for length in (*sorted({0, 1, len(content) // 2, len(content) - 1}), None):
+        between = np.linspace(1, len(content) - 1, short_or_whole(3, 60)).astype(int)
+        for length in (*sorted({0, *between.tolist()}), None):
             path.unlink() if length is None else path.write_bytes(content[:length])
             if not told(answers, folder, path, before):
                 untold.add(path.name)
