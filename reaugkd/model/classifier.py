@@ -79,8 +79,8 @@ class ReAugKDClassifier:
 
     Notes
     -----
-    A model can be pickled. A process that is forked after a model has answered waits for ever, as torch's own models do
-    there: start workers by ``spawn``, or call ``torch.set_num_threads(1)`` before the first answer.
+    A model can be pickled, and asked by many threads. A process that is forked answers by one thread, since torch's
+    others are not there.
 
     Examples
     --------

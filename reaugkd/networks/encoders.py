@@ -1,8 +1,10 @@
 """Text encoders with a classifier on top: what teacher and student are, also one that was fine-tuned elsewhere."""
 
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -41,6 +43,9 @@ CHOOSES_ONE = "single_label_classification"
 TRIED = "a text to try"
 SAME = 1e-4  # the most by which two ways to the same logits may differ
 FALLBACK = 512  # tokens, where a model does not say how many it can read
+
+if hasattr(os, "register_at_fork"):  # a forked process has none of torch's threads, and would wait for them for ever
+    os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 
 class TextClassifier(nn.Module):
