@@ -3,6 +3,7 @@
 import inspect
 import os
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # it asks for news and counts starts otherwise
@@ -28,7 +29,7 @@ inspect.getfile = _no_file  # type: ignore[assignment]
 sys.modules["mcp"] = None  # type: ignore[assignment]
 try:
     import gradio
-    from gradio import processing_utils
+    from gradio import processing_utils, state_holder
 finally:
     inspect.getfile = _file_of
     del sys.modules["mcp"]
@@ -39,3 +40,16 @@ async def _fetch_nothing(url: str) -> Any:
 
 
 processing_utils.async_ssrf_protected_get = _fetch_nothing  # a file of a request may be named by an address
+
+_begin_session = state_holder.SessionState.__init__
+
+
+def _begin_small_session(session: Any, blocks: Any) -> None:
+    _begin_session(session, SimpleNamespace(default_config=blocks.default_config, blocks=()))  # type: ignore[arg-type]
+    session.blocks_config.config_for_block = lambda *_: {}
+
+
+# For its own links to a state, which this page has no use for, gradio describes each component anew: of all the page
+# when a session begins, then what an event has changed. A program that asks one question has a session for it, and
+# waited twice as long for that as for the answer.
+state_holder.SessionState.__init__ = _begin_small_session  # type: ignore[assignment]

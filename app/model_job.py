@@ -1,5 +1,7 @@
 """A model that comes in the background: loaded, or trained first, while every open page watches."""
 
+import os
+import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -16,6 +18,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.networks.trainer import OnProgress, Progress
 
 CANCELLED = "The training was cancelled."
+NICE = 10  # of a training; 0 is usual, 19 the least urgent
 Say = Callable[[str], object]
 Train = Callable[[str, "OnProgress", Say], "rk.ReAugKDClassifier"]
 """Trains a model into a folder, reports progress, and tells in sentences what is remarkable about the texts."""
@@ -60,6 +63,12 @@ def adopt_as_asked(
 def _extend(curves: dict[str, list[tuple[int, float]]], stage: str, place: int, value: float) -> None:
     """Put a point at the end of a curve; a stage that goes on from a checkpoint comes by its last points again."""
     curves[stage] = [*(point for point in curves.get(stage, []) if point[0] < place), (place, value)]
+
+
+def _give_way() -> None:
+    """Let the threads that answer go first: of this thread, and those that it starts, Linux knows a priority."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 class ModelJob:
@@ -126,6 +135,7 @@ class ModelJob:
         is_there = (restored(Path(self.folder)) / SETTINGS_FILE).is_file()
         self.is_training = self.train is not None and (anew or not is_there)
         if self.train is not None and self.is_training:
+            _give_way()
             return self.train(self.folder, self._on_progress, self.notes.append)
         return rk.ReAugKDClassifier.from_pretrained(self.folder)
 

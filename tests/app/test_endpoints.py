@@ -4,12 +4,11 @@ import asyncio
 import json
 import re
 import shutil
-import threading
 
 import gradio as gr
 import httpx
 import pytest
-from benchmarks.app_speed import asked
+from gradio.blocks import BlocksConfig
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from mcp import ClientSession
@@ -268,17 +267,12 @@ def test_a_file_that_is_too_large_is_not_taken(address):
         assert sent.status_code == status
 
 
-@pytest.mark.slow
-def test_twenty_programs_at_once_are_answered_for_a_minute_without_an_error(address, toy_model):
-    texts = toy_model.evaluation_rows["text"].tolist()
-    times, errors = [], []
-    users = [threading.Thread(target=asked, args=(address, texts, 60, times, errors)) for _ in range(20)]
-    for user in users:
-        user.start()
-    for user in users:
-        user.join()
-    assert errors == []
-    assert len(times) >= 20
+def test_a_question_of_a_program_makes_gradio_describe_none_of_the_pages_components(client, monkeypatch):
+    described = []
+    monkeypatch.setattr(BlocksConfig, "config_for_block", lambda *given: described.append(given) or {})
+    client.reset_session()
+    client.predict("some iron", api_name="/explain")
+    assert described == []
 
 
 def test_a_call_that_lacks_what_it_needs_is_told(toy_model):

@@ -1,5 +1,7 @@
 """The app's models, and what is computed of them once."""
 
+import os
+import sys
 import threading
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 
 from app.computed import cached
 from app.menu import ModelMenu
-from app.model_job import ModelJob
+from app.model_job import NICE, ModelJob
 from app.page import build_app
 from reaugkd.errors import ReAugKDError
 
@@ -123,3 +125,16 @@ def test_what_shows_no_progress_names_no_component_for_it(tmp_path):
     by_page = [function for function in quiet if function.api_visibility == "private"]
     assert len(by_page) > 50
     assert {function.name for function in by_page if function.show_progress_on != []} == set()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux knows the priority of a thread")
+def test_a_training_gives_way_to_those_who_ask_meanwhile(tmp_path):
+    seen = []
+
+    def train(*_):
+        seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    job = ModelJob(str(tmp_path / "toy"), train)
+    job.start()
+    job.wait()
+    assert seen == [os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) + NICE]
