@@ -33,7 +33,7 @@ from transformers import (
 )
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import alone, explain_disk_errors, make_folder, remove_at_once, sync
+from reaugkd.files import alone, explain_disk_errors, make_folder, remove_at_once, sync, whole_file
 from reaugkd.recipe import STUDENT_STAGES, TEACHER_STAGES, TrainingSettings
 
 if TYPE_CHECKING:
@@ -290,8 +290,8 @@ class _Watch(TrainerCallback):
             newest = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
             sync(newest)
             begins_next = float(state.epoch or 0).is_integer()
-            (torch.get_rng_state() if begins_next else self.rng_state).numpy().tofile(newest / WHOLE_FILE)
-            sync(newest)
+            with whole_file(newest / WHOLE_FILE) as writing:
+                (torch.get_rng_state() if begins_next else self.rng_state).numpy().tofile(writing)
             for other in set(newest.parent.glob("checkpoint-*")) - {newest}:  # the Trainer would before this is whole
                 shutil.rmtree(other)
 

@@ -234,19 +234,19 @@ def test_a_checkpoint_that_is_half_written_does_not_stop_the_resume(tmp_path, mo
 
 def test_an_older_checkpoint_stays_until_the_new_one_is_on_the_disk(tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "SECONDS_BETWEEN_CHECKPOINTS", 0)
-    seen, sync = [], trainer.sync
+    seen, sync, whole_file = [], trainer.sync, trainer.whole_file
 
-    def seen_sync(path):
-        marked = (path / trainer.WHOLE_FILE).exists()
-        seen.append((path.name, marked, sorted(other.name for other in path.parent.glob("checkpoint-*"))))
-        sync(path)
+    def see(path, what):
+        seen.append((what, path.name, sorted(other.name for other in path.parent.glob("checkpoint-*"))))
+        assert not (path / trainer.WHOLE_FILE).exists()
 
-    monkeypatch.setattr(trainer, "sync", seen_sync)
+    monkeypatch.setattr(trainer, "sync", lambda path: see(path, "synced") or sync(path))
+    monkeypatch.setattr(trainer, "whole_file", lambda path: see(path.parent, "marked") or whole_file(path))
     with pytest.raises(Stopped):
         trained(tmp_path, on_progress=stop_at(5))
     first, second = ["checkpoint-1"], ["checkpoint-1", "checkpoint-2"]
-    assert seen[:2] == [("checkpoint-1", False, first), ("checkpoint-1", True, first)]
-    assert seen[2:4] == [("checkpoint-2", False, second), ("checkpoint-2", True, second)]
+    assert seen[:2] == [("synced", "checkpoint-1", first), ("marked", "checkpoint-1", first)]
+    assert seen[2:4] == [("synced", "checkpoint-2", second), ("marked", "checkpoint-2", second)]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
