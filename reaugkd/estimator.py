@@ -121,11 +121,16 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
             If there are more labels than texts, or fewer.
         """
         texts = _as_texts(X)
-        labels = column_or_1d(y)
+        try:
+            labels = column_or_1d(y)
+            self.classes_, numbers = np.unique(labels, return_inverse=True)
+        except (TypeError, ValueError) as error:  # mixed kinds have no order
+            raise ReAugKDError("The labels are no list of one kind; give one label for each text.") from error
         check_consistent_length(texts, labels)
         if not texts:
             raise ReAugKDError("There are no texts to learn from; give some of each class.")
-        self.classes_, numbers = np.unique(labels, return_inverse=True)
+        if pd.isna(labels).any():
+            raise ReAugKDError("A label is missing; give one for each text.")
         names = [label_text(label) for label in self.classes_.tolist()]
         if len(set(names)) < len(names):
             raise ReAugKDError("Two labels differ in spaces alone; write each label in one way.")

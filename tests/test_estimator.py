@@ -123,3 +123,17 @@ def test_what_cannot_be_learnt_from_is_refused(quick):
 def test_what_would_be_taken_apart_into_texts_is_refused(quick, texts, kind):
     with pytest.raises(ReAugKDError, match=f"Give a list of texts, not {kind}"):
         clone(quick).fit(texts, ["x", "y"])
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        ([1, "a"], "The labels are no list of one kind"),
+        ([["a", "b"], ["c", "d"]], "The labels are no list of one kind"),
+        (None, "The labels are no list of one kind"),
+        ([1.0, float("nan")], "A label is missing; give one for each text"),
+    ],
+)
+def test_labels_of_no_kind_are_told(quick, labels, sentence):
+    with pytest.raises(ReAugKDError, match=sentence):
+        clone(quick).fit(["one", "two"], labels)
