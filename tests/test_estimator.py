@@ -128,7 +128,7 @@ def test_what_would_be_taken_apart_into_texts_is_refused(quick, texts, kind):
 @pytest.mark.parametrize(
     ("labels", "sentence"),
     [
-        ([1, "a"], "The labels are no list of one kind"),
+        (np.array([1, "a"], dtype=object), "The labels are no list of one kind"),
         ([["a", "b"], ["c", "d"]], "The labels are no list of one kind"),
         (None, "The labels are no list of one kind"),
         ([1.0, float("nan")], "A label is missing; give one for each text"),
