@@ -169,7 +169,7 @@ def make_task(
     columns = ("text", "label", *{"text_pair"}.intersection(getattr(tables["train"], "columns", ())))
     tables = {split: _checked(table, split, columns) for split, table in tables.items()}
     for split, table in tables.items():
-        lacking = np.flatnonzero(table["label"].fillna("") == "")
+        lacking = np.flatnonzero(table["label"].isna() | (table["label"] == ""))
         if len(lacking):
             raise ReAugKDError(f"The {split} row {lacking[0] + 1} has no label; fill it in or delete the row.")
     found = tables["train"]["label"].unique().tolist()
@@ -261,7 +261,7 @@ def _checked(table: Any, split: str, columns: Sequence[str], ignored: Sequence[s
     if "label" in table.columns:
         table["label"] = table["label"].map(label_text, na_action="ignore")
     for column in table.columns.intersection(["text", "text_pair"]):
-        for position, text in enumerate(table[column].fillna(""), start=1):
+        for position, text in enumerate(table[column].astype(object).fillna(""), start=1):
             check_text(text, f"The {column} of {split} row {position}")
     return table
 
@@ -270,7 +270,7 @@ def row_ids(table: pd.DataFrame, split: str) -> list[str]:
     """Return the ids of rows as text: the column ``id``, or else each row's place, ``train-1`` and so on."""
     if "id" not in table.columns:
         return [f"{split}-{position}" for position in range(1, len(table) + 1)]
-    ids = table["id"].map(as_text, na_action="ignore").fillna("").tolist()
+    ids = table["id"].map(as_text, na_action="ignore").astype(object).fillna("").tolist()
     if "" in ids:
         raise ReAugKDError(f"The {split} row {ids.index('') + 1} has no id; fill it in or drop the column.")
     return ids

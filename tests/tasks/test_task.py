@@ -484,3 +484,10 @@ def test_a_table_is_no_task():
         ReAugKDError, match="The task is a table; it must be one that load_task, load_files or make_task"
     ):
         with_unlabelled(pd.DataFrame({"text": ["a"]}), pd.DataFrame({"text": ["b"]}))
+
+
+@pytest.mark.parametrize(("column", "sentence"), [("label", "no label"), ("id", "no id"), ("text", "is empty")])
+def test_a_column_without_any_value_is_told(column, sentence):
+    table = pd.DataFrame({"id": ["1"], "text": ["a"], "label": ["x"]}).assign(**{column: [float("nan")]})
+    with pytest.raises(ReAugKDError, match=sentence):
+        make_task("rows", {"train": table})
