@@ -95,6 +95,7 @@ def test_what_makes_no_account_ends_with_one_sentence(name, typed, sentence, mon
         (f"ada:{LINE[:-9]}\n", "Account 1 of"),
         (f":{LINE}\n", "Account 1 of"),
     ],
+    ids=["missing", "empty", "plain", "one plain", "too dear", "another hash", "cut", "no name"],
 )
 def test_a_file_without_hashed_passwords_ends_with_one_sentence(tmp_path, content, sentence, capsys):
     if content is not None:
