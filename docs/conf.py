@@ -80,6 +80,7 @@ The shipped task <reaugkd/tasks/shoptalk/README>
 
 results/README
 docs/bench
+docs/trust
 All tables of the study <results/tables>
 Tables of the scenarios <results/scenarios/tables>
 Tables of the cost <results/cost/tables>

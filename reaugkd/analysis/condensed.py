@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from reaugkd.analysis.comparison import Comparison, compare
 from reaugkd.analysis.edits import HEADING as EDITED_HEADING
 from reaugkd.analysis.refit import choose_known, taught_rows, with_pool
-from reaugkd.errors import ReAugKDError, read_as, require
+from reaugkd.errors import ReAugKDError, kind_of, read_as, require
 from reaugkd.measures.calibration import at_temperature
 from reaugkd.measures.metrics import METRICS, log_loss
 from reaugkd.method.answers import EncodedTexts, answer
@@ -121,6 +121,7 @@ def condense(
     >>> condensed = condense(model, keep=1 / 16)  # doctest: +SKIP
     >>> condensed.model.save_pretrained("runs/small")  # doctest: +SKIP
     """
+    require(isinstance(model, ReAugKDClassifier), "The model", kind_of(model), "one that from_pretrained gives")
     keep, most_bytes = read_as(float, keep, "keep"), read_as(int | None, most_bytes, "most_bytes")
     require(0 < keep < 1, "keep", keep, "above 0 and below 1")
     require(most_bytes is None or most_bytes >= 1, "most_bytes", most_bytes, "at least 1")

@@ -194,6 +194,7 @@ def test_what_cannot_be_condensed_is_said_in_one_sentence(unsure_model, condense
 @pytest.mark.parametrize(
     ("named", "sentence"),
     [
+        ({"model": None}, "The model is None; it must be one that from_pretrained gives"),
         ({"keep": "much"}, "keep is 'much'; it must be a number"),
         ({"keep": float("nan")}, "keep is nan; it must be a number"),
         ({"most_bytes": 0}, "most_bytes is 0; it must be at least 1"),
@@ -203,4 +204,4 @@ def test_what_cannot_be_condensed_is_said_in_one_sentence(unsure_model, condense
 )
 def test_a_budget_of_a_wrong_kind_is_told(toy_model, named, sentence):
     with pytest.raises(ReAugKDError, match=sentence):
-        condense(toy_model, **named)
+        condense(**{"model": toy_model, **named})

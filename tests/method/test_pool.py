@@ -338,6 +338,7 @@ def test_a_class_of_a_few_rows_wins_where_the_two_nearest_are_its_however_large_
         ({"k": float("nan")}, "k is nan; it must be a whole number"),
         ({"k": float("inf")}, "k is inf; it must be a whole number"),
         ({"temperature": 0}, "temperature is 0; it must be above 0"),
+        ({"temperature": 1e-310}, "temperature is 1e-310; it must be above 0, from 1e-9 to 1e9"),
         ({"temperature": float("nan")}, "temperature is nan; it must be above 0"),
         ({"weight": -0.1}, r"The weight of a key is -0\.1; it must be from 0 to 1e9"),
         ({"weight": float("nan")}, "The weight of a key is nan; it must be from 0"),

@@ -79,6 +79,7 @@ def test_the_page_shows_each_text_as_text(toy_model, texts_tried):
         assert html.unescape(shown) == html.unescape(html.escape(text))
         assert not set(map(chr, FILLS_TEMPLATES)) & set(shown)
 
+    check("iron</textarea><script>{{ code }}${code}{% code %}")
     texts_tried(ODD_TEXTS, 10, 400, check)
 
 
