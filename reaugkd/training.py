@@ -26,7 +26,7 @@ from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.evaluation import Networks, alignment, answer_methods, measured
 from reaugkd.model.folder import EPOCHS_FILE, ModelSettings, check_target
 from reaugkd.model.maps import EpochWatch, TrainingEpochs, fit_maps
-from reaugkd.networks.encoders import TextClassifier, check_encoder
+from reaugkd.networks.encoders import TextClassifier, check_encoder, tokenized
 from reaugkd.networks.trainer import OnProgress, Progress, processes_of_training, working_folder
 from reaugkd.networks.weights import cache_folder, find_weights
 from reaugkd.recipe import Recipe, model_digest, student_stages, teacher_stages
@@ -296,7 +296,7 @@ def tell_of_texts(task: Task, student: TextClassifier, say: Callable[[str], obje
     if repeated:
         say(f"{repeated} stand word for word in train, so the scores on them flatter the model.")
     limit, counted = student.max_length, texts[:: -(-len(texts) // TEXTS_TO_COUNT)]
-    tokens = student.tokenizer(counted, truncation=True, max_length=limit + 1)
+    tokens = tokenized(student.tokenizer, counted, truncation=True, max_length=limit + 1)
     cut = np.mean([len(ids) > limit for ids in tokens["input_ids"]])
     if cut > MANY_CUT:
         length = f"max_length ({limit} tokens)"

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from tokenizers import Encoding
 
 from reaugkd.method.text_key import LONGEST, TextKey
+from reaugkd.networks.encoders import tokenized
 from reaugkd.texts import Text, in_one_line
 
 COMMON = 0.1  # a word that more than this share of the memory holds tells nothing
@@ -43,7 +44,7 @@ def shared_words(
         word counts if both hold its n-grams, at most a tenth of the memory holds them, and each adds at least 0.02 to
         the similarity of the two. Nothing where the tokenizer does not say where its tokens stand.
     """
-    cut = key.tokenizer([in_one_line(text), *others], add_special_tokens=False, verbose=False)
+    cut = tokenized(key.tokenizer, [in_one_line(text), *others], add_special_tokens=False, verbose=False)
     if not cut.encodings:
         return [], [[] for _ in others]
     carrying = _carrying(key, text, embeddings)

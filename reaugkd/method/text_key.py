@@ -14,7 +14,7 @@ from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from reaugkd.method.dual_ridge import DualRidge
 from reaugkd.method.projection import key_width
-from reaugkd.networks.encoders import normalize
+from reaugkd.networks.encoders import normalize, tokenized
 from reaugkd.texts import Labels, Text, fold_masks, folds_apart
 
 LONGEST = 3  # subwords of an n-gram
@@ -154,8 +154,13 @@ def _subwords(
         return [ids[first : len(ids) - after] for ids in tokens["input_ids"]]
     if not texts:
         return []
-    cut: list[list[int]] = tokenizer(
-        texts, add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False, verbose=False
+    cut: list[list[int]] = tokenized(
+        tokenizer,
+        texts,
+        add_special_tokens=False,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,
     )["input_ids"]
     return cut
 

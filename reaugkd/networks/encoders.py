@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -44,8 +45,19 @@ TRIED = "a text to try"
 SAME = 1e-4  # the most by which two ways to the same logits may differ
 FALLBACK = 512  # tokens, where a model does not say how many it can read
 
-if hasattr(os, "register_at_fork"):  # a forked process has none of torch's threads, and would wait for them for ever
+_tokenizing = Lock()
+
+if hasattr(os, "register_at_fork"):  # a forked process has one thread, and would wait for the others for ever
     os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
+    os.register_at_fork(
+        before=_tokenizing.acquire, after_in_parent=_tokenizing.release, after_in_child=_tokenizing.release
+    )
+
+
+def tokenized(tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], **options: Any) -> BatchEncoding:
+    """Tokenize texts, one thread at a time: a tokenizer keeps where it cuts, so two would cut as one of them asks."""
+    with _tokenizing:
+        return tokenizer(list(texts), **options)
 
 
 class TextClassifier(nn.Module):
@@ -237,7 +249,7 @@ class TextClassifier(nn.Module):
         BatchEncoding
             Lists of N lists of ids, by input name.
         """
-        return self.tokenizer(list(texts), truncation=True, max_length=self.max_length)
+        return tokenized(self.tokenizer, texts, truncation=True, max_length=self.max_length)
 
     def characters_read(self, texts: Sequence[Text], tokens: BatchEncoding | None = None) -> dict[int, tuple[int, ...]]:
         """Find the texts that are longer than the network reads.
@@ -364,7 +376,7 @@ class SequenceClassifier(TextClassifier):
         self.encoder = model.eval()
         self.tokenizer, self.max_length = tokenizer, max_length
         self.head, linear = [one for one in model.named_modules() if isinstance(one[1], nn.Linear)][-1]
-        tokens = tokenizer([TRIED], return_tensors="pt", truncation=True, max_length=max_length)
+        tokens = tokenized(tokenizer, [TRIED], return_tensors="pt", truncation=True, max_length=max_length)
         with torch.inference_mode():
             wanted = model(**tokens).logits
             model.set_submodule(self.head, nn.Identity())

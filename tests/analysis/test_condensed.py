@@ -194,7 +194,7 @@ def test_what_cannot_be_condensed_is_said_in_one_sentence(unsure_model, condense
 @pytest.mark.parametrize(
     ("named", "sentence"),
     [
-        ({"model": None}, "The model is None; it must be one that from_pretrained gives"),
+        ({"model": None}, "The model is nothing; it must be one that from_pretrained gives"),
         ({"keep": "much"}, "keep is 'much'; it must be a number"),
         ({"keep": float("nan")}, "keep is nan; it must be a number"),
         ({"most_bytes": 0}, "most_bytes is 0; it must be at least 1"),

@@ -157,7 +157,7 @@ def test_a_model_evaluates_the_student_the_memory_and_the_answer(pooled_model):
 
 
 def test_a_model_refuses_rows_that_are_not_there(toy_model):
-    with pytest.raises(ReAugKDError, match="no rows to evaluate on"):
+    with pytest.raises(ReAugKDError, match="The table has no rows; give it at least one"):
         toy_model.evaluate(pd.DataFrame({"text": [], "label": []}))
 
 

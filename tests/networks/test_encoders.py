@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from reaugkd.networks.encoders import (
     _keep_layers,
     check_encoder,
     normalize,
+    tokenized,
 )
 from reaugkd.networks.weights import read_pooling, write_pooling
 
@@ -374,3 +377,19 @@ def test_many_texts_are_looked_at_a_part_at_a_time(toy_encoder_folder, monkeypat
     monkeypatch.setattr(encoders, "TOKENIZED", 2)
     assert model.characters_read(texts) == whole
     assert list(whole) == [1, 3, 5]
+
+
+def test_one_thread_at_a_time_tokenizes_since_a_tokenizer_keeps_where_it_cuts():
+    inside, together = [], []
+
+    def tokenizer(texts, **options):
+        inside.append(options)
+        time.sleep(0.002)
+        together.append(len(inside))
+        inside.pop()
+        return texts
+
+    with ThreadPoolExecutor(4) as threads:
+        cut = list(threads.map(lambda length: tokenized(tokenizer, ("a", "b"), max_length=length), range(20)))
+    assert cut == [["a", "b"]] * 20
+    assert set(together) == {1}
