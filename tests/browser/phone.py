@@ -1,5 +1,8 @@
-"""What every page must keep on a laptop and on a phone, and in both themes."""
+"""What every page must keep on a laptop and on a phone, in both themes, for everyone."""
 
+import re
+
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from waiting import expect_result
 
@@ -10,7 +13,26 @@ FAINT = """([names, dark]) => names.filter(name => {
   const brightness = (red + green + blue) / 3;
   return dark ? brightness <= 180 : brightness >= 90;
 })"""
+PAINTED = """dark => {
+  document.body.classList.toggle('dark', dark);
+  return new Promise(requestAnimationFrame).then(() =>
+    Promise.allSettled(document.getAnimations().map(one => one.finished))).then(() => null);
+}"""
 WIDTH = "() => document.documentElement.scrollWidth"
+# What a control must show when it is reached by the keyboard; a file's hidden input is drawn by its label.
+WITHOUT_A_RING = """() => [...document.querySelectorAll('a[href], button, input, select, summary, textarea, canvas')]
+  .filter(part => part.tabIndex >= 0 && !part.disabled && part.checkVisibility({visibilityProperty: true}))
+  .filter(part => {
+    part.focus({focusVisible: true});
+    const {outlineStyle, outlineWidth} = getComputedStyle(part);
+    return outlineStyle === 'none' || parseFloat(outlineWidth) < 2;
+  }).map(part => part.outerHTML.slice(0, 120))"""
+# Texts in smaller letters than so many pixels, in parts of some kind.
+SMALLER = """([pixels, kind]) => [...document.querySelectorAll(`.gradio-container :is(${kind})`)].filter(part =>
+    part.checkVisibility({visibilityProperty: true, opacityProperty: true})
+    && [...part.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.data.trim())
+    && parseFloat(getComputedStyle(part).fontSize) < pixels)
+  .map(part => `${getComputedStyle(part).fontSize} ${part.outerHTML.slice(0, 120)}`)"""
 
 
 def assert_it_reads(page, parts, texts):
@@ -26,3 +48,21 @@ def assert_it_reads(page, parts, texts):
         expect_result(page, FAINT, [], [list(texts), is_dark])
     page.set_viewport_size(LAPTOP)
     expect_result(page, WIDTH, LAPTOP["width"])
+
+
+def assert_anyone_can_use_it(page, name):
+    """Let axe look for faults in both themes, and look for rings and small letters, on a page that is whole."""
+    expect(page.locator("canvas.map-canvas").last).to_have_attribute("data-points", re.compile("[1-9]"))
+    expect(page.get_by_text("Opens with the model.").filter(visible=True)).to_have_count(0)
+    expect(page.get_by_label("Empty value").filter(visible=True)).to_have_count(0)  # a plot, not drawn yet
+    wrong = {}
+    for is_dark in (False, True):
+        page.evaluate(PAINTED, is_dark)
+        found = Axe().run(page).response["violations"]
+        wrong[is_dark] = [(rule["id"], rule["help"], node["html"][:200]) for rule in found for node in rule["nodes"]]
+    assert wrong == {False: [], True: []}, wrong
+    assert page.evaluate(WITHOUT_A_RING) == []
+    assert not (found := page.evaluate(SMALLER, [13, ":not(svg *)"])), found
+    assert not (found := page.evaluate(SMALLER, [15, "td, li, label, textarea, input, button.lg, [role=tab]"])), found
+    if name == "Train":  # what changes is read aloud: a training that another test began, or none
+        expect(page.locator("#train-status [role=status]")).not_to_be_empty()

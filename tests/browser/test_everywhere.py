@@ -1,7 +1,10 @@
-"""What holds on every page: who is let in, and what may be uploaded."""
+"""What holds on every page: who is let in, what may be uploaded, and the way back."""
+
+import re
 
 from playwright.sync_api import expect
 from ports import free_port
+from waiting import expect_result
 
 from app.accounts import Accounts, hashed
 from app.model_job import ModelJob
@@ -69,3 +72,29 @@ def test_what_one_visitor_strikes_out_and_edits_no_other_sees_until_it_is_saved(
     theirs.locator("#model input").click()
     expect(theirs.get_by_role("option", name="mended")).to_be_visible()
     visitor.close()
+
+
+def test_back_goes_to_the_page_before_and_then_out_of_the_app(open_page, address):
+    page = open_page(address)
+
+    def is_open(name):
+        expect(page.get_by_role("tab", name=name, selected=True).filter(visible=True)).to_have_count(1)
+        expect_result(page, "() => history.state?.view", name.lower())
+
+    is_open("Query")
+    page.locator("#text textarea").fill("iron and steel")
+    expect(page).to_have_url(re.compile("iron"))
+    for name in ("Errors", "Memory"):
+        page.get_by_role("tab", name=name).click()
+        is_open(name)
+    for step, name in (
+        (page.go_back, "Errors"),
+        (page.go_back, "Query"),
+        (page.go_forward, "Errors"),
+        (page.go_back, "Query"),
+    ):
+        step()
+        is_open(name)
+    expect(page.locator("#text textarea")).to_have_value("iron and steel")
+    page.go_back()
+    expect(page).to_have_url("about:blank")

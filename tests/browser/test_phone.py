@@ -1,8 +1,8 @@
-"""On a phone every page is as wide as the screen, nothing is cut off, and its texts stand out in both themes."""
+"""Every page on a phone and on a laptop, in both themes: nothing is cut off, texts stand out, everyone can use it."""
 
 from dataclasses import replace
 
-from phone import PAGES, PHONE, assert_it_reads
+from phone import PAGES, PHONE, assert_anyone_can_use_it, assert_it_reads
 from playwright.sync_api import expect
 from toy_data import toy_rows
 
@@ -81,7 +81,9 @@ READ = {
 }
 
 
-def test_each_page_reads_on_a_phone_on_a_laptop_and_in_both_themes(open_page, serve_model, forgetful, subtests):
+def test_each_page_reads_on_phone_and_laptop_in_both_themes_and_axe_finds_no_fault(
+    open_page, serve_model, forgetful, subtests
+):
     address, page = serve_model(forgetful), open_page("about:blank")
     for name in PAGES:
         is_whole, parts, texts = READ[name]
@@ -90,6 +92,7 @@ def test_each_page_reads_on_a_phone_on_a_laptop_and_in_both_themes(open_page, se
             page.goto(f"{address}?view={name.lower()}&__theme=dark")
             is_whole(page)
             assert_it_reads(page, parts, texts)
+            assert_anyone_can_use_it(page, name)
 
 
 def test_the_names_of_classes_and_the_figures_of_an_answer_are_whole(open_page, serve_model, toy_model):

@@ -846,6 +846,7 @@ def test_a_report_of_a_plan_that_compares_nothing_has_no_table_and_no_plot_of_it
     assert "Comparisons" not in (tmp_path / "work" / "tables.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow  # Chrome draws the plots
 def test_the_report_writes_its_tables_and_plots(finished):
     written = write_report(read_study(finished / "study.yaml"), finished, finished / "work")
     assert {path.name for path in written} >= {"answers.parquet", "scores.csv", "summary.csv", "comparisons.csv"}
