@@ -32,7 +32,8 @@ FAULTS = {
         "tests/trust/test_paths.py::test_a_new_model_lies_beside_the_first_one",
     ),
     "passwords that may be tried for ever": (
-        "from app import accounts; accounts.MOST_TRIES = dict.fromkeys(accounts.MOST_TRIES, 10**9)",
+        "from app import accounts; accounts.TTLCache = "
+        "lambda *given: type('Forgets', (dict,), {'__setitem__': lambda *given: None})()",
         "tests/app/test_accounts.py::test_after_several_wrong_passwords_even_the_right_one_waits_and_then_is_let_in",
     ),
     "a page of another site that may ask": (
