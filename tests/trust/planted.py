@@ -20,7 +20,7 @@ FAULTS = {
         "tests/model/test_folder.py::test_another_format_version_is_one_sentence_whatever_else_the_file_holds",
     ),
     "an unescaped text": (
-        "from app import rendering; rendering._ENVIRONMENT.autoescape = False",
+        "from app import rendering; rendering.escaped_text = str",
         "tests/trust/test_odd_texts.py::test_the_page_shows_each_text_as_text",
     ),
     "a formula in a CSV file": (

@@ -129,9 +129,10 @@ def test_a_save_is_killed_at_random_moments_and_the_next_one_removes_what_is_lef
         "saving": lambda folder: replace(toy_model, card="another").save_pretrained(folder),
         "condensing": lambda folder: condense(toy_model, 0.6, method="used").model.save_pretrained(folder),
     }[what]
-    place, moments = Place(tmp_path, toy_model_folder, write), np.random.default_rng(0)
-    for _ in range(short_or_whole(1, 30)):
+    place, moments, killed = Place(tmp_path, toy_model_folder, write), np.random.default_rng(0), 0
+    while killed < short_or_whole(1, 30):
         if child(lambda: write(place.model), moments.uniform(0, place.seconds)):
+            killed += 1
             count(f"kills: {what}, at a random moment")
         place.check()
     child(lambda: write(place.model))
@@ -195,9 +196,11 @@ def test_the_page_is_killed_as_it_saves_edits(page, toy_model, count, short_or_w
         forget()
         number += short_or_whole(47, 1)
     check(is_said=True)
-    for _ in range(short_or_whole(1, 30)):
+    killed = 0
+    while killed < short_or_whole(1, 30):
         forget()
         if was_killed := child(save, moments.uniform(0, longest)):
+            killed += 1
             count("kills: editing in the page, at a random moment")
         check(is_said=not was_killed)
 

@@ -82,11 +82,11 @@ def edit_and_save(page, model, version, number):
     page.get_by_role("tab", name="Memory", exact=True).click()
     page.locator('#show input[value="all"]').check()
     expect(page.locator("#memory-chosen")).to_contain_text("rows: all")
-    page.locator("#memory-rows tr[data-row]").nth(number).click()
-    expect(page.locator("#picked-memory")).to_contain_text("Gold label")
-    memory = page.locator("#picked-memory").inner_text().strip().partition(":")[0]
-    label = model.memory.rows.set_index("id").loc[memory, "label"]
+    row = page.locator("#memory-rows tr[data-row]").nth(number)
+    memory, label = model.memory.rows.loc[int(row.get_attribute("data-row")), ["id", "label"]]
     other = (names.index(label) + 1) % len(names)
+    row.click()
+    expect(page.locator("#picked-memory")).to_contain_text(memory)
     page.keyboard.press(str(other + 1))
     expect(page.locator("#pending li").last).to_contain_text(f"relabel {memory} to {names[other]}")
     page.locator("#version input, #version textarea").fill(version)
@@ -127,13 +127,13 @@ def test_people_who_ask_edit_and_train_at_once_get_no_error_and_no_wrong_answer(
                         trained += 1
                     edited.append(edit_and_save(edits, model, f"edited-{len(edited)}", len(edited)))
                     used.append(server.memory_info().rss)
-                    edits.reload()
+                    edits.goto(address)
                 browser.close()
             count("trainings begun meanwhile", trained)
 
         crowd.use(people, seconds, edit_and_train if WHOLE else watch, short_or_whole((0.0, 0.2), (1.0, 5.0)))
-        assert not crowd.errors, crowd.errors[:3]
-        assert not crowd.wrong, crowd.wrong[:3]
+        assert not crowd.errors, f"{len(crowd.errors)} errors, such as {crowd.errors[:3]}"
+        assert not crowd.wrong, f"{len(crowd.wrong)} wrong answers, such as {crowd.wrong[:3]}"
     for version, name, label in edited:  # what the page said is on the disk
         rows = ReAugKDClassifier.from_pretrained(served_folder.with_name(version)).memory.rows
         assert rows.loc[rows["id"] == name, "label"].tolist() == [label]
