@@ -4,6 +4,7 @@ import json
 import random
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import httpx
@@ -37,6 +38,17 @@ class Crowd:
         *_, said, found = client.get(f"gradio_api/call{endpoint}/{event}").raise_for_status().text.strip().splitlines()
         assert said == "event: complete", f"{said}: {found}"
         return json.loads(found.removeprefix("data: "))[0]
+
+    def wait_until_answered(self):
+        """Wait until the server has loaded its model."""
+        endpoint, arguments, _ = self.questions[0]
+        with httpx.Client(base_url=self.address, timeout=120) as client:
+            for _ in range(120):
+                with suppress(AssertionError):
+                    self._answer(client, endpoint, arguments)
+                    return
+                time.sleep(0.5)
+        raise AssertionError("The server does not load its model.")
 
     def _ask(self, number, end, read):
         draw = random.Random(number)

@@ -82,11 +82,11 @@ def edit_and_save(page, model, version, number):
     page.get_by_role("tab", name="Memory", exact=True).click()
     page.locator('#show input[value="all"]').check()
     expect(page.locator("#memory-chosen")).to_contain_text("rows: all")
-    row = page.locator("#memory-rows tr[data-row]").nth(number)
-    memory, label = model.memory.rows.loc[int(row.get_attribute("data-row")), ["id", "label"]]
+    page.locator("#memory-rows tr[data-row]").nth(number).click()  # of the list before, where this one comes meanwhile
+    expect(page.locator("#picked-memory")).to_contain_text("Gold label")
+    memory = page.locator("#picked-memory").inner_text().strip().partition(":")[0]
+    label = model.memory.rows.set_index("id").loc[memory, "label"]
     other = (names.index(label) + 1) % len(names)
-    row.click()
-    expect(page.locator("#picked-memory")).to_contain_text(memory)
     page.keyboard.press(str(other + 1))
     expect(page.locator("#pending li").last).to_contain_text(f"relabel {memory} to {names[other]}")
     page.locator("#version input, #version textarea").fill(version)
@@ -101,6 +101,7 @@ def test_people_who_ask_edit_and_train_at_once_get_no_error_and_no_wrong_answer(
     edited, used = [], []
     with served(served_folder) as (address, server):
         crowd = Crowd(address, questions(model))
+        crowd.wait_until_answered()
         crowd.use(1, short_or_whole(1, 20), read=(0, 0))  # the first of each question computes what all later ones use
         crowd.seconds.clear()
 
