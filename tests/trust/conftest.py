@@ -8,7 +8,7 @@ import pytest
 WHOLE = bool(os.environ.get("REAUGKD_TRUST"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def short_or_whole():
     """Return how many to try: the first number with the other tests, the second with `make trust`."""
     return lambda short, whole: whole if WHOLE else short

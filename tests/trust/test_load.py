@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from conftest import WHOLE
 from people import Crowd
 from playwright.sync_api import expect, sync_playwright
 from ports import free_port
@@ -29,10 +28,10 @@ MEGABYTE = 2**20
 
 
 @pytest.fixture(scope="module")
-def served_folder(tmp_path_factory, toy_model_folder):
+def served_folder(tmp_path_factory, toy_model_folder, short_or_whole):
     """A folder with one model to serve: the toy model, or the shipped task's with `make trust`."""
     folder = tmp_path_factory.mktemp("models") / "first"
-    if not WHOLE:
+    if short_or_whole(True, False):
         return shutil.copytree(toy_model_folder, folder)
     outputs = rk.TeacherOutputs.load(SHOPTALK_TEACHER_OUTPUTS)
     rk.train(rk.load_task("shoptalk"), rk.Recipe(), folder, teacher_outputs=outputs, on_progress=lambda _: None)
@@ -132,7 +131,7 @@ def test_people_who_ask_edit_and_train_at_once_get_no_error_and_no_wrong_answer(
                 browser.close()
             count("trainings begun meanwhile", trained)
 
-        crowd.use(people, seconds, edit_and_train if WHOLE else watch, short_or_whole((0.0, 0.2), (1.0, 5.0)))
+        crowd.use(people, seconds, short_or_whole(watch, edit_and_train), short_or_whole((0.0, 0.2), (1.0, 5.0)))
         assert not crowd.errors, f"{len(crowd.errors)} errors, such as {crowd.errors[:3]}"
         assert not crowd.wrong, f"{len(crowd.wrong)} wrong answers, such as {crowd.wrong[:3]}"
     for version, name, label in edited:  # what the page said is on the disk
