@@ -35,8 +35,8 @@ finally:
     del sys.modules["mcp"]
 
 
-async def _fetch_nothing(url: str) -> Any:
-    raise gradio.Error(f"This server fetches nothing from other addresses, such as {url[:99]!r}; upload the file.")
+async def _fetch_nothing(url: str) -> Any:  # noqa: ARG001 -- Gradio would draw the address in a sentence as HTML
+    raise gradio.Error("This server fetches nothing from other addresses; upload the file.")
 
 
 processing_utils.async_ssrf_protected_get = _fetch_nothing  # a file of a request may be named by an address

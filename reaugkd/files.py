@@ -20,6 +20,14 @@ from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError, kind_of, quoted, reason
 
+# A cell that a spreadsheet would compute, also if it is quoted already; a number is none.
+COMPUTED = re.compile(r"'*(?![-+]?[\d.]+(?:[eE][-+]?\d+)?\Z)[=+\-@\t\r\n＝＋－＠]")
+SEAL = "sha256_of_this_file"
+FULL = ("No space left", "os error 28")
+UNTOLD = ("inline_container", "iostream error")  # torch does not say why it could not write
+ALMOST_FULL = 2**20  # bytes
+_OLD = ".old-"
+
 
 def as_path(path: str | Path) -> Path:
     """Return a path with ``~`` expanded; refuse what is no path, or none that this machine can have."""
@@ -32,15 +40,6 @@ def as_path(path: str | Path) -> Path:
         why = error.strerror if isinstance(error, OSError) else reason(error)
         raise ReAugKDError(f"There can be no file or folder {quoted(path)} ({why}); check the path.") from error
     return Path(path).expanduser()
-
-
-# A cell that a spreadsheet would compute, also if it is quoted already; a number is none.
-COMPUTED = re.compile(r"'*(?![-+]?[\d.]+(?:[eE][-+]?\d+)?\Z)[=+\-@\t\r\n＝＋－＠]")
-SEAL = "sha256_of_this_file"
-FULL = ("No space left", "os error 28")
-UNTOLD = ("inline_container", "iostream error")  # torch does not say why it could not write
-ALMOST_FULL = 2**20  # bytes
-_OLD = ".old-"
 
 
 def find_file(path: str | Path) -> Path:

@@ -275,11 +275,7 @@ class ReAugKDClassifier:
         rows = checked_table(rows, "table", ["text", *["text_pair"] * self.settings.is_pair, "label"])
         names = set(self.memory.classes)
         rows = rows.assign(label=[label if label in names else label_text(label) for label in rows["label"]])
-        unknown = sorted(set(rows["label"]) - names)
-        if unknown:
-            raise ReAugKDError(
-                f"The model has no class {quoted(unknown[0])}; its classes are {listed(self.memory.classes)}."
-            )
+        _check_classes(rows["label"], self.memory.classes)
         teacher = None
         if "teacher_soft_labels" in rows.columns:
             said = as_numbers(rows["teacher_soft_labels"].to_list(), "The column teacher_soft_labels")
@@ -308,10 +304,7 @@ class ReAugKDClassifier:
         ReAugKDError
             If the model carries none.
         """
-        rows, splits = (
-            self.evaluation_rows,
-            read_as(list[str], list(splits) if isinstance(splits, tuple) else splits, "splits"),
-        )
+        rows, splits = self.evaluation_rows, read_as(list[str], splits, "splits")
         if rows is None:
             raise ReAugKDError("The model carries no evaluation rows; train it again, or give rows with gold labels.")
         return rows[rows["split"].isin(splits)].reset_index(drop=True)
@@ -498,6 +491,12 @@ class ReAugKDClassifier:
         return explain(self.answer(self.encode([text]), pool))
 
 
+def _check_classes(labels: pd.Series, classes: tuple[str, ...]) -> None:
+    unknown = sorted(set(labels) - set(classes), key=str)
+    if unknown:
+        raise ReAugKDError(f"The model has no class {quoted(unknown[0])}; its classes are {listed(classes)}.")
+
+
 _Networks = tuple[TextClassifier, TextClassifier | None, ProjectionHead | None]
 
 
@@ -506,12 +505,11 @@ def _remembered(
 ) -> pa.Table:
     """Make a part of a memory of a table of rows, in a process of :meth:`ReAugKDClassifier.memory_batches`."""
     if num_proc > 1:
-        torch.set_num_threads(1)  # a forked process has none of the threads that torch started before
+        torch.set_num_threads(1)  # one that is spawned, not forked, would start a thread for each core
     student, teacher, head = networks
     rows = table.to_pandas()
     texts, gold = texts_of(rows, "text_pair" in rows.columns), pd.Index(classes).get_indexer(rows["label"])
-    if len(unknown := rows["label"][gold < 0]):
-        raise ReAugKDError(f"The model has no class {quoted(unknown.iloc[0])}; its classes are {listed(classes)}.")
+    _check_classes(rows["label"], classes)
     soft_labels = np.eye(len(classes), dtype=np.float32)[gold]
     if teacher is None or head is None:
         z = student.embed(texts)
