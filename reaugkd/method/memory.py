@@ -1,6 +1,6 @@
 """Step 4: the memory of the training texts, which can be searched by several keys."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -124,8 +124,7 @@ class Memory:
         cells = read_as(int | None, cells, "cells")
         require(cells is None or cells >= 0, "cells", cells, "at least 0")
         folder = as_path(folder)
-        require(isinstance(batches, Iterable), "batches", kind_of(batches), "a list of memories")
-        write_memory(map(part_of_memory, batches), folder, cells)
+        write_memory(parts_of_memory(batches), folder, cells)
         return cls(**read_memory(folder, check=False))
 
     @classmethod
@@ -271,8 +270,13 @@ class Memory:
         return normalize(queries), k
 
 
-def part_of_memory(batch: Memory) -> Memory:
-    """Refuse what is no memory in a stream of parts."""
+def parts_of_memory(batches: Iterable[Memory]) -> Iterator[Memory]:
+    """Return a stream of parts of a memory, which refuses what is none."""
+    require(isinstance(batches, Iterable), "batches", kind_of(batches), "a list of memories")
+    return map(_part_of_memory, batches)
+
+
+def _part_of_memory(batch: Memory) -> Memory:
     if not isinstance(batch, Memory):
         raise ReAugKDError(f"A batch is {kind_of(batch)}, not a memory; give parts of a memory.")
     return batch

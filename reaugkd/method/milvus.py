@@ -7,6 +7,7 @@ after a collection was loaded is searched more slowly.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -18,14 +19,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reaugkd.errors import ReAugKDError, quoted, read_as
-from reaugkd.method.memory import Memory, part_of_memory
+from reaugkd.errors import ReAugKDError, in_short, quoted, read_as, reason, require
+from reaugkd.method.memory import Memory, parts_of_memory
 
 MOST_NEIGHBOURS = 16_384  # a server finds no more
 ROWS_AT_A_TIME = 2_000  # a message is of 64 MB at most
 CELLS, PROBES = 1_024, 16  # of each segment's index; a segment is of a gigabyte at most
 MOST_SEEN = 100_000  # rows that are kept since they were found
 MOST_CLASSES = 4_096  # a server's list is no longer
+CONSISTENCIES = ("Strong", "Session", "Bounded", "Eventually")
+NAME = re.compile("[A-Za-z_][A-Za-z0-9_]{0,99}")
 SAID = ROW, SOFT_LABELS = ["row", "soft_labels"]
 
 
@@ -48,7 +51,7 @@ class MilvusMemory(Memory):
     Raises
     ------
     ReAugKDError
-        If pymilvus is not installed, or the database cannot be opened.
+        If pymilvus is not installed, an argument is wrong, or the database cannot be opened.
 
     Examples
     --------
@@ -67,7 +70,13 @@ class MilvusMemory(Memory):
             raise ReAugKDError("A memory in Milvus needs pymilvus; install it with: pip install 'reaugkd[milvus]'")
         from pymilvus import MilvusClient
 
-        uri, collection = read_as(str, uri, "uri"), read_as(str, collection, "collection")
+        uri, token, collection = (
+            read_as(str, *named) for named in ((uri, "uri"), (token, "token"), (collection, "collection"))
+        )
+        require(
+            NAME.fullmatch(collection) is not None, "collection", quoted(collection), "letters, digits and underscores"
+        )
+        require(consistency in CONSISTENCIES, "consistency", quoted(consistency), f"one of {', '.join(CONSISTENCIES)}")
         object.__setattr__(self, "classes", read_as(tuple[str, ...], classes, "The list of classes"))
         object.__setattr__(self, "soft_labels", _SoftLabels(self))
         self._arguments = (uri, collection, classes, token, consistency)
@@ -120,7 +129,7 @@ class MilvusMemory(Memory):
             If a batch has other keys or classes, or an id twice, or the database refuses it; all batches before are
             written then, and it does no harm to write them again.
         """
-        for number, batch in enumerate(map(part_of_memory, batches), start=1):
+        for number, batch in enumerate(parts_of_memory(batches), start=1):
             widths = {name: key.shape[1] for name, key in sorted(batch.keys.items())}
             if not self._widths:
                 self._create(widths)
@@ -180,14 +189,13 @@ class MilvusMemory(Memory):
             raise ReAugKDError(f"The memory has no row {quoted(unknown[0])}; look for its id.")
         if len(there) >= len(self):
             raise ReAugKDError("A memory needs at least one row; leave one.")
-        for name in self._widths:
+        for name in self._widths if numbers else ():
             self._done(self._client.delete, self._prefix + name, ids=numbers)
 
     def search(self, key: str, queries: NDArray[np.floating], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Find the k nearest memories of each query, as :meth:`Memory.search` does; a number here stands for an id."""
         queries, k = self._checked(key, queries, k)
-        if k > MOST_NEIGHBOURS:
-            raise ReAugKDError(f"k is {k}; Milvus finds at most {MOST_NEIGHBOURS} neighbours.")
+        require(k <= MOST_NEIGHBOURS, "k", quoted(k), f"at most {MOST_NEIGHBOURS:,} in Milvus")
         if not np.isfinite(queries).all():
             raise ReAugKDError(f"Queries of the key {key!r} are not all finite; train or copy the model again.")
         size = max(1, MOST_NEIGHBOURS // k)
@@ -206,7 +214,9 @@ class MilvusMemory(Memory):
 
     def rows_at(self, numbers: Sequence[int] | NDArray[np.integer]) -> pd.DataFrame:
         """Return some rows by the numbers that a search found, in this order."""
-        return pd.DataFrame([entry[ROW] for entry in self._of(np.asarray(numbers).tolist())])
+        return pd.DataFrame(
+            [entry[ROW] for entry in self._of(read_as(list[int], np.asarray(numbers).tolist(), "numbers"))]
+        )
 
     def _of(self, numbers: list[int]) -> list[dict[str, Any]]:
         """Return entries by their numbers, each as it was when a search found it last."""
@@ -236,10 +246,10 @@ class MilvusMemory(Memory):
 
         try:
             return what(*arguments, **named)
-        except MilvusException as error:
+        except (MilvusException, UnicodeEncodeError) as error:
+            said = in_short(error.message).rstrip(".") if isinstance(error, MilvusException) else reason(error)
             raise ReAugKDError(
-                f"The database of the memory {self._arguments[1]!r} refuses: {error.message}; see whether it runs, and "
-                "try again."
+                f"The database of the memory {self._arguments[1]!r} refuses: {said}; see whether it runs."
             ) from error
 
 
@@ -265,4 +275,6 @@ class _SoftLabels:
 
 def _numbers(ids: Iterable[str]) -> list[int]:
     """Return the number of each id: 63 bits of a hash, so that whoever writes or removes a row names the same."""
-    return [int.from_bytes(blake2b(str(name).encode(), digest_size=8).digest()) >> 1 for name in ids]
+    return [
+        int.from_bytes(blake2b(str(name).encode("utf-8", "surrogatepass"), digest_size=8).digest()) >> 1 for name in ids
+    ]

@@ -157,7 +157,7 @@ def test_what_cannot_be_searched_is_refused_in_a_sentence(opened):
     shared.upsert([random_memory()])
     refused = {
         "are not all finite": ("text", np.full((1, 9), np.nan), 3),
-        f"k is {MOST_NEIGHBOURS + 1}; Milvus finds at most {MOST_NEIGHBOURS}": (
+        "k is 16385; it must be at most 16,384 in Milvus": (
             "text",
             np.ones((1, 9)),
             MOST_NEIGHBOURS + 1,

@@ -21,8 +21,10 @@ from reaugkd.analysis.edits import as_patch, check_patch, read_patch
 from reaugkd.analysis.train_set import write_train_set
 from reaugkd.estimator import DistilledClassifier
 from reaugkd.method.memory import Memory
+from reaugkd.method.milvus import MilvusMemory
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.model.folder import verify_model
 from reaugkd.networks.weights import find_weights
 from reaugkd.recipe import DistillationSettings, Recipe, TrainingSettings
 from reaugkd.study.plan import read_study
@@ -118,6 +120,7 @@ DOORS = {
     "condense bytes": lambda model, value, _: condense(model, most_bytes=value),
     "condense method": lambda model, value, _: condense(model, method=value),
     "load": lambda _, value, __: ReAugKDClassifier.from_pretrained(value),
+    "verify": lambda _, value, __: verify_model(value),
     "load memory": lambda _, value, __: Memory.load(value),
     "cells": lambda model, value, folder: Memory.build([model.memory], folder / "memory", cells=value),
     "batches": lambda _, value, folder: Memory.build(value, folder / "memory"),
@@ -157,6 +160,40 @@ def test_a_wrong_value_at_any_door_is_told_and_nothing_is_written(settings_tried
         assert {path.name for path in tmp_path.iterdir()} <= {"memory"}
 
     settings_tried(some.tuples(some.sampled_from([*DOORS]), values), 40, 1_000, check)
+
+
+DATABASE_DOORS = {
+    "address": lambda _, value, __: MilvusMemory(value, "toy", ("a", "b")),
+    "collection": lambda _, value, file: MilvusMemory(file, value, ("a", "b")),
+    "classes": lambda _, value, file: MilvusMemory(file, "toy", value),
+    "consistency": lambda _, value, file: len(MilvusMemory(file, "toy", ("a", "b"), consistency=value)),
+    "upsert": lambda memory, value, _: memory.upsert(value),
+    "upsert one": lambda memory, value, _: memory.upsert([value]),
+    "remove": lambda memory, value, _: memory.remove(value),
+    "remove one": lambda memory, value, _: memory.remove([value]),
+    "search": lambda memory, value, _: memory.search("text", value, 3),
+    "search k": lambda memory, value, _: memory.search("text", np.ones((1, memory.widths["text"])), value),
+    "search key": lambda memory, value, _: memory.search(value, np.ones((1, 3)), 3),
+    "rows": lambda memory, value, _: memory.rows_at(value),
+}
+
+
+def test_a_wrong_value_at_any_door_of_a_vector_database_is_told_and_nothing_is_changed(
+    settings_tried, toy_model, tmp_path
+):
+    pytest.importorskip("pymilvus", reason="pymilvus is not installed: pip install 'reaugkd[milvus]'")
+    file = str(tmp_path / "memory.db")
+    memory = MilvusMemory(file, "toy", toy_model.memory.classes)
+    memory.upsert([toy_model.memory])
+
+    def check(made):
+        door, value = made
+        answered(DATABASE_DOORS[door], memory, value, file)
+
+    values = some.one_of(ODD_VALUES, ODD_TEXTS)
+    settings_tried(some.tuples(some.sampled_from([*DATABASE_DOORS]), values), 30, 400, check)
+    assert len(memory) == len(toy_model.memory)
+    assert toy_model.predict(["iron"]) == replace(toy_model, memory=memory, maps=None).predict(["iron"])
 
 
 def test_a_wrong_place_to_write_is_told_and_nothing_is_written(
