@@ -3,11 +3,14 @@
 import inspect
 import os
 import sys
+from collections import ChainMap
 from types import SimpleNamespace
 from typing import Any
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # it asks for news and counts starts otherwise
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+# After each answer it would make a table of the last 10,000, for a page of figures that is not shown here.
+os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"
 for _name in ("NO_PROXY", "no_proxy"):  # gradio asks itself whether it is up; a proxy would not know
     os.environ[_name] = ",".join(filter(None, [os.environ.get(_name), "localhost,127.0.0.1"]))
 # Where JupyterLab is installed, jsonschema, which gradio imports, would build a grammar of addresses for over a second.
@@ -29,7 +32,7 @@ inspect.getfile = _no_file  # type: ignore[assignment]
 sys.modules["mcp"] = None  # type: ignore[assignment]
 try:
     import gradio
-    from gradio import processing_utils, state_holder
+    from gradio import blocks, processing_utils, state_holder
 finally:
     inspect.getfile = _file_of
     del sys.modules["mcp"]
@@ -44,12 +47,16 @@ processing_utils.async_ssrf_protected_get = _fetch_nothing  # a file of a reques
 _begin_session = state_holder.SessionState.__init__
 
 
-def _begin_small_session(session: Any, blocks: Any) -> None:
-    _begin_session(session, SimpleNamespace(default_config=blocks.default_config, blocks=()))  # type: ignore[arg-type]
-    session.blocks_config.config_for_block = lambda *_: {}
+def _begin_small_session(session: Any, page: Any) -> None:
+    shared = page.default_config
+    _begin_session(session, SimpleNamespace(default_config=SimpleNamespace(blocks={}), blocks=()))  # type: ignore[arg-type]
+    session.blocks_config = own = blocks.BlocksConfig(shared.root_block)
+    own.blocks, own.fns, own.fn_id = ChainMap({}, shared.blocks), ChainMap({}, shared.fns), shared.fn_id  # type: ignore[assignment]
+    own.config_for_block = lambda *_: {}  # type: ignore[method-assign]
 
 
-# For its own links to a state, which this page has no use for, gradio describes each component anew: of all the page
-# when a session begins, then what an event has changed. A program that asks one question has a session for it, and
-# waited twice as long for that as for the answer.
+# When a session begins, gradio copies the lists of all components, 40 kB, and for its own links to a state, which this
+# page has no use for, describes each component anew; then those that an event has changed. A program that asks one
+# question has a session for it, which gradio keeps, and waited twice as long for that as for the answer. Here a session
+# has what was changed for it, and reads the rest from the page.
 state_holder.SessionState.__init__ = _begin_small_session  # type: ignore[assignment]

@@ -12,6 +12,7 @@ from . import before_gradio  # noqa: F401
 # isort: split
 import gradio as gr
 import gradio.mcp
+from gradio.utils import LRUCache
 from starlette.middleware import Middleware
 
 from reaugkd.errors import ReAugKDError
@@ -23,6 +24,8 @@ from .page import build_app
 
 LARGEST_UPLOAD = "50mb"
 MOST_WAITING = 1_000  # questions in the queue
+MOST_SESSIONS = 2_000  # of which gradio keeps messages
+KEEP_ALIVE_S = 75  # clients end an idle connection first, many after 5 s: a question that meets the end is lost
 DEFAULT_MODEL = Path("runs") / "shoptalk"
 LOOKS: dict[str, Any] = {
     "theme": gr.themes.Default(
@@ -53,15 +56,17 @@ def launch(
     """Open the page to this machine only, unless another host is named; nothing is asked of the outside."""
     if mcp:
         importlib.reload(gradio.mcp)  # it was imported without mcp
-    _, address, _ = page.queue(max_size=MOST_WAITING).launch(
+    page.queue(max_size=MOST_WAITING)
+    page._queue.pending_event_ids_session = LRUCache(MOST_SESSIONS)  # gradio never forgets one, and looks through all
+    _, address, _ = page.launch(
         server_name=host,
         server_port=port,
         share=False,
         quiet=True,
         run_history=False,
         prevent_thread_lock=True,
-        auth=accounts and accounts.let_in,
-        auth_message=accounts and ABOUT_TRIES,
+        auth=accounts and accounts.let_in,  # type: ignore[arg-type]  # gradio awaits it
+        auth_message=ABOUT_TRIES if accounts else None,
         max_file_size=LARGEST_UPLOAD,
         mcp_server=mcp,
         footer_links=["api", "settings"],
@@ -71,6 +76,7 @@ def launch(
         },
         **LOOKS,
     )
+    page.server.config.timeout_keep_alive = KEEP_ALIVE_S  # gradio leaves it at 5 s
     return str(address)
 
 

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 import gradio as gr
 import numpy as np
 import pytest
+from gradio.state_holder import SessionState
 from ports import free_port
 
 from app.accounts import hashed
@@ -69,6 +70,16 @@ assert not [source for source in parsed if "class Textbox(" in str(source)]
 assert inspect.getfile is file_of and inspect.getfile(gradio.Textbox).endswith("textbox.py")
 """
     subprocess.run([sys.executable, "-c", script], cwd=APP.parent, check=True)
+
+
+def test_a_session_holds_what_was_changed_for_it_and_no_other_session_sees_that():
+    with gr.Blocks() as page:
+        box = gr.Textbox("of all")
+    shared, mine = page.default_config.blocks, gr.Textbox("of one", render=False)
+    first, second = SessionState(page), SessionState(page)
+    first[box._id] = mine
+    assert (first[box._id], second[box._id], shared[box._id]) == (mine, box, box)
+    assert sys.getsizeof(first.blocks_config.blocks.maps[0]) < 300  # bytes: gradio keeps 10,000 sessions
 
 
 # The query page

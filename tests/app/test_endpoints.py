@@ -4,6 +4,8 @@ import asyncio
 import json
 import re
 import shutil
+import time
+from http.client import HTTPConnection
 
 import gradio as gr
 import httpx
@@ -64,6 +66,14 @@ def test_the_public_endpoints_are_these_and_each_is_documented(client):
     assert names == ["text", "text_pair", "k", "retrieval_weight", "temperature", "model"]
     assert "Answer a text and say what the answer is made of" in endpoints["/explain"]["description"]
     assert all(endpoint["description"] for endpoint in endpoints.values())
+
+
+def test_an_idle_connection_stays_open_so_that_no_question_meets_its_end(address):
+    connection = HTTPConnection(address.removeprefix("http://").strip("/"))
+    for idle in (0, 6):  # a server that leaves uvicorn's 5 s ends it just when many clients would use it again
+        time.sleep(idle)
+        connection.request("GET", "/gradio_api/info")
+        assert connection.getresponse().read()
 
 
 def test_every_model_beside_the_first_is_named(client):

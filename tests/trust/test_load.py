@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,24 @@ def served_folder(tmp_path_factory, toy_model_folder, short_or_whole):
     outputs = rk.TeacherOutputs.load(SHOPTALK_TEACHER_OUTPUTS)
     rk.train(rk.load_task("shoptalk"), rk.Recipe(), folder, teacher_outputs=outputs, on_progress=lambda _: None)
     return folder
+
+
+@contextmanager
+def memory_of(server):
+    """Note each second how many bytes a process has in use; give the list."""
+    used, over = [], threading.Event()
+
+    def watch():
+        while not over.wait(1):
+            used.append(server.memory_info().rss)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield used
+    finally:
+        over.set()
+        watching.join()
 
 
 @contextmanager
@@ -77,14 +96,13 @@ def questions(model):
 
 def edit_and_save(page, model, version, number):
     """Relabel a memory on the page Memory and save it as a version; return the version, the memory and its label."""
-    names = model.classes_.tolist()
     page.get_by_role("tab", name="Memory", exact=True).click()
     page.locator('#show input[value="all"]').check()
-    expect(page.locator("#memory-chosen")).to_contain_text("rows: all")
-    page.locator("#memory-rows tr[data-row]").nth(number).click()  # of the list before, where this one comes meanwhile
-    expect(page.locator("#picked-memory")).to_contain_text("Gold label")
-    memory = page.locator("#picked-memory").inner_text().strip().partition(":")[0]
-    label = model.memory.rows.set_index("id").loc[memory, "label"]
+    expect(page.locator("#memory-rows th[aria-sort]")).to_have_text("number")  # the list before had another order
+    memory = model.memory.rows.iloc[number]
+    names, memory, label = model.classes_.tolist(), memory["id"], memory["label"]
+    page.locator(f'#memory-rows tr[data-row="{number}"]').click()
+    expect(page.locator("#picked-memory")).to_contain_text(f"{memory}: ")
     other = (names.index(label) + 1) % len(names)
     page.keyboard.press(str(other + 1))
     expect(page.locator("#pending li").last).to_contain_text(f"relabel {memory} to {names[other]}")
@@ -97,17 +115,12 @@ def edit_and_save(page, model, version, number):
 def test_people_who_ask_edit_and_train_at_once_get_no_error_and_no_wrong_answer(served_folder, count, short_or_whole):
     """Mostly programs: fifty browsers take more than a machine of two cores has."""
     model, people, seconds = ReAugKDClassifier.from_pretrained(served_folder), *short_or_whole((8, 4), (50, 300))
-    edited, used = [], []
+    edited = []
     with served(served_folder) as (address, server):
         crowd = Crowd(address, questions(model))
         crowd.wait_until_answered()
         crowd.use(1, short_or_whole(1, 20), read=(0, 0))  # the first of each question computes what all later ones use
         crowd.seconds.clear()
-
-        def watch(end):
-            while time.monotonic() < end:
-                used.append(server.memory_info().rss)
-                time.sleep(1)
 
         def edit_and_train(end):
             expect.set_options(timeout=120_000)
@@ -126,22 +139,23 @@ def test_people_who_ask_edit_and_train_at_once_get_no_error_and_no_wrong_answer(
                         expect(trains.locator("#train-status")).to_contain_text(f"trained-{trained} is being trained")
                         trained += 1
                     edited.append(edit_and_save(edits, model, f"edited-{len(edited)}", len(edited)))
-                    used.append(server.memory_info().rss)
                     edits.goto(address)
                 browser.close()
             count("trainings begun meanwhile", trained)
 
-        crowd.use(people, seconds, short_or_whole(watch, edit_and_train), short_or_whole((0.0, 0.2), (1.0, 5.0)))
-        assert not crowd.errors, f"{len(crowd.errors)} errors, such as {crowd.errors[:3]}"
-        assert not crowd.wrong, f"{len(crowd.wrong)} wrong answers, such as {crowd.wrong[:3]}"
-    for version, name, label in edited:  # what the page said is on the disk
-        rows = ReAugKDClassifier.from_pretrained(served_folder.with_name(version)).memory.rows
-        assert rows.loc[rows["id"] == name, "label"].tolist() == [label]
+        meanwhile, read = short_or_whole((lambda end: None, (0.0, 0.2)), (edit_and_train, (1.0, 5.0)))
+        with memory_of(server) as used:
+            crowd.use(people, seconds, meanwhile, read)
     count("answers compared under load", len(crowd.seconds))
     count("edited versions saved under load", len(edited))
     count(f"people at once: median answer, ms ({people} people)", round(1000 * np.median(crowd.seconds)))
     count(f"people at once: 95th percentile, ms ({people} people)", round(1000 * np.percentile(crowd.seconds, 95)))
     count("largest memory of the server under load, MB", round(max(used) / MEGABYTE))
+    assert not crowd.errors, f"{len(crowd.errors)} errors, such as {crowd.errors[:3]}"
+    assert not crowd.wrong, f"{len(crowd.wrong)} wrong answers, such as {crowd.wrong[:3]}"
+    for version, name, label in edited:  # what the page said is on the disk
+        rows = ReAugKDClassifier.from_pretrained(served_folder.with_name(version)).memory.rows
+        assert rows.loc[rows["id"] == name, "label"].tolist() == [label]
 
 
 def test_many_queries_leave_no_more_memory_in_use(served_folder, count, short_or_whole):
