@@ -272,7 +272,9 @@ class Memory:
 
 def parts_of_memory(batches: Iterable[Memory]) -> Iterator[Memory]:
     """Return a stream of parts of a memory, which refuses what is none."""
-    require(isinstance(batches, Iterable), "batches", kind_of(batches), "a list of memories")
+    # A number of NumPy is iterable by its type.
+    is_list = isinstance(batches, Iterable) and getattr(batches, "ndim", 1) > 0
+    require(is_list, "batches", kind_of(batches), "a list of memories")
     return map(_part_of_memory, batches)
 
 
