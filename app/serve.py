@@ -1,9 +1,11 @@
 """Serves the page, which opens at once; the model is loaded, or trained first, behind it."""
 
 import argparse
+import ctypes
 import importlib
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ LARGEST_UPLOAD = "50mb"
 MOST_WAITING = 1_000  # questions in the queue
 MOST_SESSIONS = 2_000  # of which gradio keeps messages
 KEEP_ALIVE_S = 75  # clients end an idle connection first, many after 5 s: a question that meets the end is lost
+HEAPS = 2
+M_ARENA_MAX = -8  # of glibc's mallopt
 DEFAULT_MODEL = Path("runs") / "shoptalk"
 LOOKS: dict[str, Any] = {
     "theme": gr.themes.Default(
@@ -96,6 +100,7 @@ def main(arguments: list[str] | None = None, default: Path = DEFAULT_MODEL) -> i
     )
     parser.add_argument("--mcp", action="store_true", help="offer the endpoints as MCP tools too")
     chosen = parser.parse_args(arguments)
+    _share_heaps()
     model = chosen.folder or chosen.model
     try:
         if chosen.password:
@@ -127,6 +132,12 @@ def main(arguments: list[str] | None = None, default: Path = DEFAULT_MODEL) -> i
             return _failed(job.error)
     page.block_thread()
     return 0
+
+
+def _share_heaps() -> None:
+    """Let all threads share two heaps: glibc gives each its own, and of those forty one keeps what another needs."""
+    with suppress(AttributeError, OSError, TypeError):  # another C library
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, HEAPS)
 
 
 def _failed(problem: str) -> int:
