@@ -155,7 +155,7 @@ def test_people_who_ask_and_edit_at_once_get_no_error_and_no_wrong_answer(served
 
         with memory_of(server) as used:
             crowd.use(people, seconds, meanwhile, short_or_whole((0.0, 0.2), (1.0, 5.0)))
-    asked = f"{people} people at once, {'one' if trains else 'none'} trains"
+    asked = f"{people} people at once, {'one' if trains and is_whole else 'none'} trains"
     count(f"{asked}: answers compared", len(crowd.seconds))
     count(f"{asked}: versions saved", len(edited))
     count(f"{asked}: median answer, ms", round(1000 * np.median(crowd.seconds)))
