@@ -12,6 +12,7 @@ import reaugkd as rk
 from reaugkd.errors import ReAugKDError
 
 from .computed import import_model
+from .training_process import unexpected
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.model.maps import TrainingEpochs
@@ -22,33 +23,6 @@ NICE = 10  # of a training; 0 is usual, 19 the least urgent
 Say = Callable[[str], object]
 Train = Callable[[str, "OnProgress", Say], "rk.ReAugKDClassifier"]
 """Trains a model into a folder, reports progress, and tells in sentences what is remarkable about the texts."""
-
-
-def train_shoptalk(folder: str, on_progress: "OnProgress", say: Say) -> "rk.ReAugKDClassifier":
-    """Train the shipped task from the shipped teacher outputs, as :data:`Train` says."""
-    return train_as_asked({"name": "shoptalk"}, rk.Recipe(), True, folder, on_progress, say)
-
-
-def train_as_asked(
-    rows: dict[str, Any],
-    recipe: "rk.Recipe",
-    by_shipped_outputs: bool,
-    folder: str,
-    on_progress: "OnProgress",
-    say: Say,
-) -> "rk.ReAugKDClassifier":
-    """Train what a page asks for, or go on where a training of the same rows and settings stopped."""
-    from reaugkd.tasks.sources import SHOPTALK_TEACHER_OUTPUTS
-
-    load = rk.load_files if "train" in rows else rk.load_task
-    return rk.train(
-        load(**rows, say=say),
-        recipe,
-        folder,
-        teacher_outputs=rk.TeacherOutputs.load(SHOPTALK_TEACHER_OUTPUTS) if by_shipped_outputs else None,
-        on_progress=on_progress,
-        say=say,
-    )
 
 
 def adopt_as_asked(
@@ -66,7 +40,7 @@ def _extend(curves: dict[str, list[tuple[int, float]]], stage: str, place: int, 
 
 
 def _give_way() -> None:
-    """Let the threads that answer go first: of this thread, and those that it starts, Linux knows a priority."""
+    """Let what answers go first: of this thread, and of what it starts, Linux knows a priority."""
     if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
@@ -125,7 +99,7 @@ class ModelJob:
             self.error = str(error)
         except Exception as error:  # a page that waits for ever would be worse
             traceback.print_exc()
-            self.error = f"An unexpected error stopped it ({type(error).__name__}: {error}); the terminal shows where."
+            self.error = unexpected(error)
 
     def _model(self, anew: bool) -> "rk.ReAugKDClassifier":
         import_model()

@@ -21,8 +21,9 @@ from reaugkd.errors import ReAugKDError
 
 from .accounts import ABOUT_TRIES, Accounts, ask_for_line, read_accounts
 from .guard import LOOPBACK, Guard
-from .model_job import ModelJob, train_shoptalk
+from .model_job import ModelJob
 from .page import build_app
+from .training_process import train_shoptalk
 
 LARGEST_UPLOAD = "50mb"
 MOST_WAITING = 1_000  # questions in the queue

@@ -13,13 +13,14 @@ from reaugkd.plots.figures import epochs_figure
 
 from ..listening import AT_ONCE, Updates, inputs_of, listen
 from ..menu import ModelMenu
-from ..model_job import ModelJob, Train, train_as_asked
+from ..model_job import ModelJob, Train
 from ..parts.answer import shortened
 from ..parts.column_boxes import TABLES, filled_columns, place_columns, uploaded_rows
 from ..parts.problem import READ_ALOUD, problem_html
 from ..parts.row_table import place_table, row_table
 from ..parts.throttle import throttled
 from ..rendering import render
+from ..training_process import train_as_asked
 from .adopt import AdoptForm
 from .training import loss_plot, time_left
 

@@ -11,8 +11,9 @@ import pytest
 from toy_data import toy_rows
 
 from app.menu import ModelMenu
-from app.model_job import ModelJob, train_as_asked
+from app.model_job import ModelJob
 from app.parts.column_boxes import guessed_columns
+from app.training_process import train_as_asked
 from app.views.train import FILE, HUB, SHIPPED, SHIPPED_TEACHER, TrainView, file_html, results_html, training_html
 from reaugkd import Recipe
 from reaugkd.errors import ReAugKDError

@@ -111,46 +111,26 @@ def edit_and_save(page, address, model, version, number):
     return version, memory, names[other]
 
 
-@contextmanager
-def two_pages():
-    """Open two pages of a browser that wait two minutes for what they expect."""
+def edit_and_train(address, model, trains, end):
+    """Edit and save, one version after another, and let the page Train train all the time; return the versions."""
     expect.set_options(timeout=120_000)
+    edited, trained = [], 0
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu"]
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        pages = browser.new_page(), browser.new_page()
-        for page in pages:
+        edits, other = browser.new_page(), browser.new_page()
+        for page in (edits, other):
             page.set_default_timeout(120_000)
-        yield pages
-        browser.close()
-
-
-def start_training(page, name):
-    """Let the page Train train the shipped task."""
-    page.locator("#train-name input, #train-name textarea").fill(name)
-    page.locator("#train-start").click()
-    expect(page.locator("#train-status")).to_contain_text(f"{name} is being trained")
-
-
-def train_once(address):
-    """Train a model on the page: the first training takes memory that the server keeps, and later ones use again."""
-    with two_pages() as (page, _):
-        page.goto(f"{address}?view=train")
-        start_training(page, "warm")
-        expect(page.locator("#train-status")).to_contain_text("warm is trained", timeout=600_000)
-
-
-def edit_and_train(address, model, trains, end):
-    """Edit and save, one version after another, and let the page Train train all the time; return the versions."""
-    edited, trained = [], 0
-    with two_pages() as (edits, other):
         if trains:
             other.goto(f"{address}?view=train")
         while time.monotonic() < end:
             if trains and other.locator("#train-start").is_enabled():
-                start_training(other, f"trained-{trained}")
+                other.locator("#train-name input, #train-name textarea").fill(f"trained-{trained}")
+                other.locator("#train-start").click()
+                expect(other.locator("#train-status")).to_contain_text(f"trained-{trained} is being trained")
                 trained += 1
             edited.append(edit_and_save(edits, address, model, f"edited-{len(edited)}", len(edited)))
+        browser.close()
     assert trained or not trains
     return edited
 
@@ -158,8 +138,7 @@ def edit_and_train(address, model, trains, end):
 @pytest.mark.parametrize("trains", [True, False], ids=["while one trains", "while none trains"])
 def test_people_who_ask_and_edit_at_once_get_no_error_and_no_wrong_answer(served_folder, count, short_or_whole, trains):
     """Mostly programs: fifty browsers take more than a machine of two cores has."""
-    # A training at fifty people's side takes longer than five minutes, and memory only stays as it is near its end.
-    people, seconds, is_whole = short_or_whole((8, 4, False), (50, 420 if trains else 300, True))
+    people, seconds, is_whole = short_or_whole((8, 4, False), (50, 300, True))
     if trains and not is_whole:
         pytest.skip("a training beside them takes minutes: make trust")
     folder = shutil.copytree(served_folder, served_folder.parent / str(trains) / "first")
@@ -169,8 +148,6 @@ def test_people_who_ask_and_edit_at_once_get_no_error_and_no_wrong_answer(served
         crowd.wait_until_answered()
         crowd.use(1, short_or_whole(1, 20), read=(0, 0))  # the first of each question computes what all later ones use
         crowd.seconds.clear()
-        if trains:
-            train_once(address)
 
         def meanwhile(end):
             if is_whole:

@@ -1,0 +1,81 @@
+"""A training in a process of its own: answers need not wait for it, and its memory is given back at the end."""
+
+import multiprocessing
+import signal
+import traceback
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+import reaugkd as rk
+from reaugkd.errors import ReAugKDError
+
+if TYPE_CHECKING:
+    from reaugkd.networks.trainer import OnProgress
+
+    from .model_job import Say
+
+# A copy of this process would share locks that other threads hold; a new one begins with none, and imports for itself.
+_NEW = multiprocessing.get_context("spawn")
+
+
+def train_shoptalk(folder: str, on_progress: "OnProgress", say: "Say") -> "rk.ReAugKDClassifier":
+    """Train the shipped task from the shipped teacher outputs, as :data:`app.model_job.Train` says."""
+    return train_as_asked({"name": "shoptalk"}, rk.Recipe(), True, folder, on_progress, say)
+
+
+def train_as_asked(
+    rows: dict[str, Any],
+    recipe: "rk.Recipe",
+    by_shipped_outputs: bool,
+    folder: str,
+    on_progress: "OnProgress",
+    say: "Say",
+) -> "rk.ReAugKDClassifier":
+    """Train what a page asks for, or go on where a training of the same rows and settings stopped.
+
+    The process is ended where ``on_progress`` raises: what is finished lies whole in the folder.
+    """
+    reports, sent = _NEW.Pipe(duplex=False)
+    process = _NEW.Process(target=_train, args=(sent, rows, recipe, by_shipped_outputs, folder), daemon=True)
+    process.start()
+    sent.close()  # the process has it; so its end is seen here
+    try:
+        while (told := reports.recv()) is not None:
+            if isinstance(told, ReAugKDError):
+                raise told
+            (say if isinstance(told, str) else on_progress)(told)
+    except EOFError:
+        process.join()
+        raise ReAugKDError(
+            f"The process that trains ended with status {process.exitcode}, perhaps for lack of memory; go on with it."
+        ) from None
+    finally:
+        process.terminate()
+        process.join()
+        reports.close()
+    return rk.ReAugKDClassifier.from_pretrained(folder)
+
+
+def _train(reports: Connection, rows: dict[str, Any], recipe: "rk.Recipe", by_outputs: bool, folder: str) -> None:
+    """Train, and send what is to be told: sentences, progress, at last None or why it failed."""
+    from reaugkd.tasks.sources import SHOPTALK_TEACHER_OUTPUTS
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C ends the page, and that ends this
+    load = rk.load_files if "train" in rows else rk.load_task
+    try:
+        task = load(**rows, say=reports.send)
+        outputs = rk.TeacherOutputs.load(SHOPTALK_TEACHER_OUTPUTS) if by_outputs else None
+        rk.train(task, recipe, folder, teacher_outputs=outputs, on_progress=reports.send, say=reports.send)
+        reports.send(None)
+    except BrokenPipeError:  # the page is gone
+        return
+    except ReAugKDError as error:
+        reports.send(error)
+    except Exception as error:
+        traceback.print_exc()
+        reports.send(ReAugKDError(unexpected(error)))
+
+
+def unexpected(error: Exception) -> str:
+    """Say that something failed which should not."""
+    return f"An unexpected error stopped it ({type(error).__name__}: {error}); the terminal shows where."
