@@ -2,6 +2,7 @@
 
 import multiprocessing
 import signal
+import sys
 import traceback
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from .model_job import Say
 
+MOST_SECONDS_TO_END = 10
 # A copy of this process would share locks that other threads hold; a new one begins with none, and imports for itself.
 _NEW = multiprocessing.get_context("spawn")
 
@@ -51,6 +53,8 @@ def train_as_asked(
         ) from None
     finally:
         process.terminate()
+        process.join(MOST_SECONDS_TO_END)
+        process.kill()
         process.join()
         reports.close()
     return rk.ReAugKDClassifier.from_pretrained(folder)
@@ -61,6 +65,7 @@ def _train(reports: Connection, rows: dict[str, Any], recipe: "rk.Recipe", by_ou
     from reaugkd.tasks.sources import SHOPTALK_TEACHER_OUTPUTS
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C ends the page, and that ends this
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # give back what the system keeps for it
     load = rk.load_files if "train" in rows else rk.load_task
     try:
         task = load(**rows, say=reports.send)

@@ -125,7 +125,9 @@ def edit_and_train(address, model, trains, end):
             other.goto(f"{address}?view=train")
         while time.monotonic() < end:
             if trains and other.locator("#train-start").is_enabled():
-                other.locator("#train-name input, #train-name textarea").fill(f"trained-{trained}")
+                name = other.locator("#train-name input, #train-name textarea")
+                expect(name).not_to_have_value("")  # the page proposes one when it is filled
+                name.fill(f"trained-{trained}")
                 other.locator("#train-start").click()
                 expect(other.locator("#train-status")).to_contain_text(f"trained-{trained} is being trained")
                 trained += 1
