@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.networks.trainer import OnProgress, Progress
 
 CANCELLED = "The training was cancelled."
-NICE = 10  # of a training; 0 is usual, 19 the least urgent
+NICE = 19  # of a training: the least urgent; 0 is usual
 Say = Callable[[str], object]
 Train = Callable[[str, "OnProgress", Say], "rk.ReAugKDClassifier"]
 """Trains a model into a folder, reports progress, and tells in sentences what is remarkable about the texts."""
