@@ -37,26 +37,26 @@ def train_as_asked(
 
     The process is ended where ``on_progress`` raises: what is finished lies whole in the folder.
     """
-    reports, sent = _NEW.Pipe(duplex=False)
-    process = _NEW.Process(target=_train, args=(sent, rows, recipe, by_shipped_outputs, folder), daemon=True)
+    reports, theirs = _NEW.Pipe()
+    process = _NEW.Process(target=_train, args=(theirs, rows, recipe, by_shipped_outputs, folder), daemon=True)
     process.start()
-    sent.close()  # the process has it; so its end is seen here
+    theirs.close()  # the process has it; so its end is seen here
     try:
         while (told := reports.recv()) is not None:
             if isinstance(told, ReAugKDError):
                 raise told
             (say if isinstance(told, str) else on_progress)(told)
-    except EOFError:
+            reports.send("heard")
+    except (EOFError, ConnectionError):
         process.join()
         raise ReAugKDError(
             f"The process that trains ended with status {process.exitcode}, perhaps for lack of memory; go on with it."
         ) from None
     finally:
-        process.terminate()
+        reports.close()
         process.join(MOST_SECONDS_TO_END)
         process.kill()
         process.join()
-        reports.close()
     return rk.ReAugKDClassifier.from_pretrained(folder)
 
 
@@ -64,15 +64,19 @@ def _train(reports: Connection, rows: dict[str, Any], recipe: "rk.Recipe", by_ou
     """Train, and send what is to be told: sentences, progress, at last None or why it failed."""
     from reaugkd.tasks.sources import SHOPTALK_TEACHER_OUTPUTS
 
+    def tell(report: object) -> None:
+        reports.send(report)
+        reports.recv()  # or it would go on while the page cancels, and what it tells then be lost
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C ends the page, and that ends this
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # give back what the system keeps for it
     load = rk.load_files if "train" in rows else rk.load_task
     try:
-        task = load(**rows, say=reports.send)
+        task = load(**rows, say=tell)
         outputs = rk.TeacherOutputs.load(SHOPTALK_TEACHER_OUTPUTS) if by_outputs else None
-        rk.train(task, recipe, folder, teacher_outputs=outputs, on_progress=reports.send, say=reports.send)
+        rk.train(task, recipe, folder, teacher_outputs=outputs, on_progress=tell, say=tell)
         reports.send(None)
-    except BrokenPipeError:  # the page is gone
+    except (EOFError, ConnectionError):  # the page cancelled, or is gone
         return
     except ReAugKDError as error:
         reports.send(error)

@@ -93,10 +93,10 @@ def test_what_stops_it_is_told_as_in_this_process(asked, tmp_path, rows, sentenc
 
 @pytest.mark.slow
 def test_it_ends_when_the_page_is_gone(asked, tmp_path):
-    reports, sent = _NEW.Pipe(duplex=False)
-    process = _NEW.Process(target=_train, args=(sent, *asked, str(tmp_path / "mine")))
+    reports, theirs = _NEW.Pipe()
+    process = _NEW.Process(target=_train, args=(theirs, *asked, str(tmp_path / "mine")))
     process.start()
-    for end in (reports, sent):
+    for end in (reports, theirs):
         end.close()
     process.join(120)
     assert process.exitcode == 0
