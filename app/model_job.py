@@ -12,7 +12,7 @@ import reaugkd as rk
 from reaugkd.errors import ReAugKDError
 
 from .computed import import_model
-from .training_process import unexpected
+from .training_process import Say, unexpected
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.model.maps import TrainingEpochs
@@ -20,7 +20,6 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
 
 CANCELLED = "The training was cancelled."
 NICE = 19  # of a training: the least urgent; 0 is usual
-Say = Callable[[str], object]
 Train = Callable[[str, "OnProgress", Say], "rk.ReAugKDClassifier"]
 """Trains a model into a folder, reports progress, and tells in sentences what is remarkable about the texts."""
 

@@ -4,6 +4,7 @@ import multiprocessing
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +14,13 @@ from reaugkd.errors import ReAugKDError
 if TYPE_CHECKING:
     from reaugkd.networks.trainer import OnProgress
 
-    from .model_job import Say
-
+Say = Callable[[str], object]
 MOST_SECONDS_TO_END = 10
 # A copy of this process would share locks that other threads hold; a new one begins with none, and imports for itself.
 _NEW = multiprocessing.get_context("spawn")
 
 
-def train_shoptalk(folder: str, on_progress: "OnProgress", say: "Say") -> "rk.ReAugKDClassifier":
+def train_shoptalk(folder: str, on_progress: "OnProgress", say: Say) -> "rk.ReAugKDClassifier":
     """Train the shipped task from the shipped teacher outputs, as :data:`app.model_job.Train` says."""
     return train_as_asked({"name": "shoptalk"}, rk.Recipe(), True, folder, on_progress, say)
 
@@ -31,7 +31,7 @@ def train_as_asked(
     by_shipped_outputs: bool,
     folder: str,
     on_progress: "OnProgress",
-    say: "Say",
+    say: Say,
 ) -> "rk.ReAugKDClassifier":
     """Train what a page asks for, or go on where a training of the same rows and settings stopped.
 
@@ -65,8 +65,11 @@ def _train(reports: Connection, rows: dict[str, Any], recipe: "rk.Recipe", by_ou
     from reaugkd.tasks.sources import SHOPTALK_TEACHER_OUTPUTS
 
     def tell(report: object) -> None:
-        reports.send(report)
-        reports.recv()  # or it would go on while the page cancels, and what it tells then be lost
+        try:
+            reports.send(report)
+            reports.recv()  # or it would go on while the page cancels, and what it tells then be lost
+        except (EOFError, ConnectionError):  # the page has all that it asked for, cancelled, or is gone
+            sys.exit()
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C ends the page, and that ends this
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # give back what the system keeps for it
@@ -75,14 +78,12 @@ def _train(reports: Connection, rows: dict[str, Any], recipe: "rk.Recipe", by_ou
         task = load(**rows, say=tell)
         outputs = rk.TeacherOutputs.load(SHOPTALK_TEACHER_OUTPUTS) if by_outputs else None
         rk.train(task, recipe, folder, teacher_outputs=outputs, on_progress=tell, say=tell)
-        reports.send(None)
-    except (EOFError, ConnectionError):  # the page cancelled, or is gone
-        return
+        tell(None)
     except ReAugKDError as error:
-        reports.send(error)
+        tell(error)
     except Exception as error:
         traceback.print_exc()
-        reports.send(ReAugKDError(unexpected(error)))
+        tell(ReAugKDError(unexpected(error)))
 
 
 def unexpected(error: Exception) -> str:
