@@ -78,5 +78,5 @@ def keep_address(views: dict[str, Any], maps: MapsPanel, name: gr.Dropdown, open
         return {address: query, missing: lacking}
 
     changes = [part.change for part in watched]
-    changed = throttled(changes, link, {*watched, missing}, [address, missing], "keep-address", **AT_ONCE)
+    changed = throttled(changes, link, [address, missing], "keep-address", inputs={*watched, missing}, **AT_ONCE)
     changed.then(None, address, js=script("set_address"), **IN_PAGE)

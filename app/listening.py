@@ -52,19 +52,8 @@ def inputs_of(view: Any, answer: Callable[..., Any]) -> dict[str, Any]:
     return inputs
 
 
-def by_name(
-    event: Callable[..., Dependency],
-    answer: Callable[..., Any],
-    inputs: dict[str, Any],
-    outputs: list[Any],
-    **options: Any,
-) -> Dependency:
-    """Answer an event; ``answer`` takes the values of the inputs by their names."""
-    return event(answer, None, outputs, inputs_kwargs=inputs, **options)
-
-
 def listen(
     view: Any, event: Callable[..., Dependency], answer: Callable[..., Any], outputs: list[Any], **options: Any
 ) -> Dependency:
     """Answer an event of a view; the parameters of ``answer`` name its inputs, as :func:`inputs_of` says."""
-    return by_name(event, answer, inputs_of(view, answer), outputs, **options)
+    return event(answer, outputs=outputs, inputs_kwargs=inputs_of(view, answer), **options)

@@ -13,19 +13,7 @@ from reaugkd.plots.links import PageState
 from .address import keep_address, linked_model, linked_state
 from .computed import import_analysis
 from .endpoints import add_endpoints
-from .listening import (
-    ALL_ROWS,
-    ASKING,
-    AT_ONCE,
-    IN_PAGE,
-    LATEST,
-    MAPS,
-    Updates,
-    by_name,
-    inputs_of,
-    listen,
-    once_filled,
-)
+from .listening import ALL_ROWS, ASKING, AT_ONCE, IN_PAGE, LATEST, MAPS, Updates, inputs_of, listen, once_filled
 from .menu import ModelMenu
 from .model_job import ModelJob
 from .parts.maps_panel import MapsPanel
@@ -106,8 +94,7 @@ def build_app(job: ModelJob, takes_folders: bool = True) -> gr.Blocks:
         # The clock ends by what shows the page: should that not arrive, the next tick sends it again.
         shown = watched.success(show, name, [timer, tabs, below, name, linked, maps.selected, answering], **ASKING)
         # In the queue of the pages that are filled: none is filled for a model that is not there yet.
-        choice = {"asked": name, "now": answering}
-        chosen = by_name(name.input, choose, choice, [name, answering, linked, maps.selected], **ALL_ROWS)
+        chosen = name.input(choose, [name, answering], [name, answering, linked, maps.selected], **ALL_ROWS)
         chosen.failure(lambda name: name, answering, name, queue=False, **AT_ONCE)
         query = views["query"][1]
         for event in (shown.success, chosen.success):
@@ -147,7 +134,7 @@ def _ask_on_query(errors: ErrorsView, query: QueryView, tabs: gr.Tabs, opened: g
         return {tabs: gr.Tabs(selected="query"), opened: "query", **answered}
 
     inputs = {"shown": errors.shown, "row": errors.row, **inputs_of(query, query.put)}
-    put = by_name(errors.ask.click, ask, inputs, [tabs, opened, *query.put_in], **LATEST)
+    put = errors.ask.click(ask, None, [tabs, opened, *query.put_in], inputs_kwargs=inputs, **LATEST)
     put.then(None, js=script("scroll_to", element="#views", block="start"), **IN_PAGE)
 
 
@@ -183,4 +170,4 @@ def _fill_when_opened(tab: gr.Tab, view: Any, name: gr.Dropdown, chosen: Depende
     ):
         inputs = {"name": name} | state | inputs_of(view, view.fill)
         js = read_boxes(boxes, inputs) if boxes else None
-        by_name(event, fill, inputs, outputs, js=js, **ALL_ROWS)
+        event(fill, None, outputs, inputs_kwargs=inputs, js=js, **ALL_ROWS)

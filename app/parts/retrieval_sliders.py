@@ -91,7 +91,8 @@ class RetrievalSliders:
     ) -> None:
         """Answer again when one of them is moved; a slider that is moved replaces what was chosen."""
         events = [part.input for part in self.inputs.values()]
-        throttled(events, answer, inputs | self.inputs, outputs, f"{self._place}moved", **LATEST | options)
+        options |= {"inputs_kwargs": inputs | self.inputs}
+        throttled(events, answer, outputs, f"{self._place}moved", **LATEST | options)
 
     def set_to(self, k: int, weight: float, temperature: float, as_fitted: bool, as_chosen: bool) -> Updates:
         """Return updates of the sliders to values as :func:`slider_values` gives them, with room for these."""

@@ -13,12 +13,7 @@ SOON = 20  # milliseconds
 
 
 def throttled(
-    events: list[Any],
-    answer: Callable[..., Any],
-    inputs: dict[str, Any] | set[Any],
-    outputs: list[Any],
-    elem_id: str,
-    **options: Any,
+    events: list[Any], answer: Callable[..., Any], outputs: list[Any], elem_id: str, **options: Any
 ) -> Dependency:
     """Answer soon after some events, once those that come together.
 
@@ -28,7 +23,4 @@ def throttled(
     """
     button = gr.Button(visible="hidden", elem_id=elem_id)
     gr.on(events, None, js=script("throttle", button=elem_id, milliseconds=SOON), trigger_mode="multiple", **IN_PAGE)
-    options |= {"trigger_mode": "always_last"}
-    if isinstance(inputs, dict):
-        return button.click(answer, None, outputs, inputs_kwargs=inputs, **options)
-    return button.click(answer, inputs, outputs, **options)
+    return button.click(answer, outputs=outputs, **options | {"trigger_mode": "always_last"})

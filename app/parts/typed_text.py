@@ -10,18 +10,14 @@ from ..scripts import script
 
 
 def on_typing(
-    boxes: list[gr.Textbox],
-    answer: Callable[..., Updates],
-    inputs: dict[str, Any],
-    outputs: list[Any],
-    **options: Any,
+    boxes: list[gr.Textbox], answer: Callable[..., Updates], inputs_kwargs: dict[str, Any], **options: Any
 ) -> None:
     """Answer what stands in some boxes whenever it changes, be it typed, pasted or put there by the page.
 
     Of what the page put there together with its answer, ``answer`` may return nothing.
     """
-    events, js = [box.change for box in boxes], read_boxes(boxes, inputs)
-    gr.on(events, answer, None, outputs, inputs_kwargs=inputs, js=js, **LATEST | options)
+    events, js = [box.change for box in boxes], read_boxes(boxes, inputs_kwargs)
+    gr.on(events, answer, inputs_kwargs=inputs_kwargs, js=js, **LATEST | options)
 
 
 def read_boxes(boxes: Sequence[gr.Textbox], inputs: dict[str, Any]) -> str:

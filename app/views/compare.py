@@ -13,7 +13,7 @@ from reaugkd.plots.links import PageState
 from reaugkd.texts import text_of_row, two_parts
 
 from ..computed import SPLITS, cached, encoded_rows
-from ..listening import ALL_ROWS, EACH, EACH_OF_ROWS, IN_PAGE, LATEST, Updates, by_name, listen, once_filled
+from ..listening import ALL_ROWS, EACH, EACH_OF_ROWS, IN_PAGE, LATEST, Updates, listen, once_filled
 from ..menu import ModelMenu
 from ..parts.answer import answer_html, asked_text, example_texts
 from ..parts.answer_bars import likeliest_classes
@@ -178,7 +178,7 @@ class CompareView(RowsView):
         # All in the queue of the filling: what a model says that comes late would stand over what was asked meanwhile.
         moved = partial(throttled, [box.input for box in sides], elem_id="compare-moved")
         self._on(moved, self._drawn_whole, [*answers, *self.whole], *SIDES)
-        self._on(partial(by_name, self.split.input), self._drawn, self.whole, "split")
+        self._on(self.split.input, self._drawn, self.whole, "split")
         typed = partial(on_typing, [*self.texts])
         self._on(typed, self._answers, [*answers, self.code, self.shown], "text", "text_pair")
         self.models.focus(lambda: gr.Dropdown(choices=self.menu.names()), None, self.models, **LATEST)

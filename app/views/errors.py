@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -14,7 +13,7 @@ from reaugkd.plots.links import PageState, picks_of_link
 from reaugkd.texts import two_parts
 
 from ..computed import SPLITS
-from ..listening import ALL_ROWS, EACH_OF_ROWS, IN_PAGE, Updates, by_name, once_filled
+from ..listening import ALL_ROWS, EACH_OF_ROWS, IN_PAGE, Updates, once_filled
 from ..menu import ModelMenu
 from ..parts.answer import answer_html
 from ..parts.code_box import place_code
@@ -122,7 +121,7 @@ class ErrorsView(RowsView):
         threshold = (self.threshold.draw, [self.shown, *self.threshold.drawn])
         drawings = dict.fromkeys(FILTERS, (self._drawn, self.whole)) | dict.fromkeys(("by", "wanted"), threshold)
         for box, drawing in drawings.items():
-            self._on(partial(by_name, getattr(self, box).input), *drawing, box)
+            self._on(getattr(self, box).input, *drawing, box)
         self.sliders.on_move(self._move, {"shown": self.shown}, self.whole, **ALL_ROWS)
         for called, figure in {**self.figures, "selective": self.threshold.selective}.items():
             figure.select(self._picking_in(called), self.shown, self.whole, **EACH_OF_ROWS)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -12,7 +13,7 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.plots.links import PageState
 
 from ..computed import edited_model
-from ..listening import EACH, LATEST, Updates, inputs_of, listen
+from ..listening import EACH, LATEST, Updates, listen
 from ..menu import ModelMenu
 from ..parts import pending_edits as pending
 from ..parts.code_box import place_code
@@ -126,7 +127,7 @@ class MemoryView(MemoryList):
         listen(self, self.pins.drop, self._unpin, [self.kept, self.pins], **EACH)
         listen(self, self.edits.change, self._follow_edits, [self.pending], **LATEST)  # another page edits too
         changes = [part.change for part in (self.shown, self.pending, self.refit, self.version)]
-        throttled(changes, self._coded, inputs_of(self, self._coded), [self.code], "memory-coded", **LATEST)
+        listen(self, partial(throttled, changes, elem_id="memory-coded"), self._coded, [self.code], **LATEST)
         self.train_set.wire()
         self.smaller.wire()
         self._wire_list()

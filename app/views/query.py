@@ -168,8 +168,8 @@ class QueryView:
         shown: list[Any] = [self.question, self.message, self.flipped, self.answer, self.beside, self.table]
         shown += [self.key, self.changes, self.back, self.code, self.maps.map, self.maps.small, *edit]
         self.put_in = [*texts, *shown]
-        on_typing(texts, self._ask, inputs_of(self, self._ask), shown)
-        on_typing(edit, self._edit, inputs_of(self, self._edit), shown)
+        on_typing(texts, self._ask, inputs_of(self, self._ask), outputs=shown)
+        on_typing(edit, self._edit, inputs_of(self, self._edit), outputs=shown)
         listen(self, self.examples.click, self._pick, self.put_in, **LATEST)
         asked = listen(self, self.maps.ask.click, self._ask_point, self.put_in, **LATEST)
         opened = asked.then(None, js=script("click", element="[role=tab][data-tab-id=query]"), **IN_PAGE)

@@ -141,7 +141,8 @@ class RowsView:
             now = shown and replace(shown, **values)
             return gr.skip() if now == shown else draw(now)  # an event also comes of what the page put there itself
 
-        event(answer, {name: getattr(self, name) for name in ("shown", *boxes)}, outputs, **ALL_ROWS)
+        inputs = {name: getattr(self, name) for name in ("shown", *boxes)}
+        event(answer, outputs=outputs, inputs_kwargs=inputs, **ALL_ROWS)
 
     def linked_state(self, state: PageState, shown: Any) -> PageState:
         """Return the state that a link to the page opens, from that of the page Query and what the page shows."""

@@ -163,7 +163,8 @@ class TrainView:
         self.by_files = [self.source, *chosen]
         self.filled = list(dict.fromkeys([*drawn, *chosen, *self.kept.values(), self.restored, self.timer]))
         kept = [box.change for box in self.kept.values()]
-        throttled(kept, lambda **boxes: {self.form: boxes}, self.kept, [self.form], "train-kept", **AT_ONCE)
+        options = AT_ONCE | {"inputs_kwargs": self.kept}
+        throttled(kept, lambda **boxes: {self.form: boxes}, [self.form], "train-kept", **options)
         changes = [self.source.input, self.train_file.change, self.label_column.change]
         listen(self, self.source.input, self._choose_source, chosen, **quiet)
         listen(self, self.train_file.change, self._preview, previewed, **quiet)

@@ -10,7 +10,7 @@ import gradio as gr
 from reaugkd.files import write_csv
 
 from ..computed import edited_model
-from ..listening import ALL_ROWS, Updates, by_name, inputs_of
+from ..listening import ALL_ROWS, Updates, inputs_of, listen
 from ..menu import ModelMenu
 from ..parts.pending_edits import PendingEdits, model_and_patch
 from ..parts.save_button import FILES, SaveButton, disk_errors_shown
@@ -71,4 +71,4 @@ class TrainSetForm:
                     write_csv(rows, paths[part])
             return {tabs: gr.Tabs(selected="train"), **train.with_files(**paths)}
 
-        by_name(self.train_again.click, lead, inputs_of(self, lead), [tabs, *train.by_files], **ALL_ROWS)
+        listen(self, self.train_again.click, lead, [tabs, *train.by_files], **ALL_ROWS)
