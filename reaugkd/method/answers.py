@@ -64,11 +64,7 @@ class EncodedTexts:
 
     @classmethod
     def of(
-        cls,
-        student: TextClassifier,
-        keys: Mapping[str, "Key"],
-        texts: Sequence[Text],
-        rows: pd.DataFrame | None = None,
+        cls, student: TextClassifier, keys: Mapping[str, "Key"], texts: Sequence[Text], rows: pd.DataFrame | None = None
     ) -> "EncodedTexts":
         """Run a student once over texts, and make of each what some keys search with.
 
@@ -235,10 +231,7 @@ class Answers:
         }
         encoded = self.encoded.part(numbers)
         return replace(
-            self,
-            encoded=encoded,
-            retrieved=retrieved,
-            pooled=_pooled(encoded, self.memory, self.pool, retrieved),
+            self, encoded=encoded, retrieved=retrieved, pooled=_pooled(encoded, self.memory, self.pool, retrieved)
         )
 
     def at(self, retrieval_weight: float | None) -> "Answers":

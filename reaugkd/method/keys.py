@@ -394,10 +394,7 @@ def fit_rows(
 
 
 def keyed_by(
-    encoder: TextClassifier | None,
-    pooled: NDArray[np.floating],
-    memory: Memory,
-    fitted: NDArray[np.bool_],
+    encoder: TextClassifier | None, pooled: NDArray[np.floating], memory: Memory, fitted: NDArray[np.bool_]
 ) -> tuple[EncoderKey, NDArray[np.float32]]:
     """Fit the encoder key to some rows of a memory, and key all of them.
 

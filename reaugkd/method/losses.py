@@ -34,10 +34,7 @@ def soft_label_cross_entropy(soft_labels: Tensor, logits: Tensor, temperature: f
 
 
 def relational_loss(
-    student_embeddings: Tensor,
-    teacher_embeddings: Tensor,
-    candidates: Tensor,
-    temperature: float = 0.1,
+    student_embeddings: Tensor, teacher_embeddings: Tensor, candidates: Tensor, temperature: float = 0.1
 ) -> Tensor:
     r"""Return the relational loss: the student's similarities to the candidates shall be the teacher's.
 

@@ -212,10 +212,7 @@ def neighbour_weights(similarities: NDArray[np.floating], temperature: float) ->
 
 
 def weighed(
-    soft_labels: NDArray[np.floating],
-    similarities: NDArray[np.float32],
-    numbers: NDArray[np.int64],
-    temperature: float,
+    soft_labels: NDArray[np.floating], similarities: NDArray[np.float32], numbers: NDArray[np.int64], temperature: float
 ) -> Retrieved:
     """Average the soft labels of neighbours that are already found: r_i = Σ_k w_ik ȳ_k.
 
