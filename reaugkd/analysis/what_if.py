@@ -11,7 +11,7 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.method.answers import EncodedTexts, answer
 from reaugkd.method.mapped import changed_copy
 from reaugkd.method.memory import Memory
-from reaugkd.method.pool import DECIDE_ABOUT_NEW, Pool, pooled, weighed
+from reaugkd.method.pool import Pool, pooled, weighed
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.explanation import Explanation, explain
 
@@ -177,7 +177,7 @@ def _answers_without(
     encoded: EncodedTexts, memory: Memory, pool: Pool, near: Near, sets: list[tuple[int, ...]]
 ) -> NDArray[np.float64]:
     """Return the probabilities (S, C) without each of S sets, all of one size, of row numbers."""
-    retrieved, decided = {}, None
+    retrieved = {}
     for name, (similarities, numbers) in near.items():
         struck = np.stack([np.isin(numbers, without) for without in sets])
         k = min(pool.keys[name].k, int((~struck).sum(axis=1).min()))
@@ -185,7 +185,5 @@ def _answers_without(
         retrieved[name] = weighed(
             memory.soft_labels, similarities[places], numbers[places], pool.keys[name].temperature
         )
-        if name == pool.new_class_key:
-            decided = memory.soft_labels[numbers[places[:, :DECIDE_ABOUT_NEW]]]
     student = np.repeat(encoded.student_probabilities[:1], len(sets), axis=0)
-    return pooled(student, retrieved, pool, len(memory.classes), decided).probabilities
+    return pooled(student, retrieved, pool, memory.soft_labels).probabilities

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from reaugkd.errors import ReAugKDError, quoted, read_as
 from reaugkd.measures.selective import PROBABILITY, Threshold
 from reaugkd.method.memory import Memory
-from reaugkd.method.pool import DECIDE_ABOUT_NEW, Pool, Pooled, Retrieved, pooled, weighed
+from reaugkd.method.pool import Pool, Pooled, Retrieved, pooled, weighed
 from reaugkd.networks.encoders import TOKENIZED, TextClassifier, normalize
 from reaugkd.texts import Labels, Text, rows_with
 
@@ -230,14 +230,14 @@ class Answers:
             for name, found in self.retrieved.items()
         }
         encoded = self.encoded.part(numbers)
-        return replace(
-            self, encoded=encoded, retrieved=retrieved, pooled=_pooled(encoded, self.memory, self.pool, retrieved)
-        )
+        found = pooled(encoded.student_probabilities, retrieved, self.pool, self.memory.soft_labels)
+        return replace(self, encoded=encoded, retrieved=retrieved, pooled=found)
 
     def at(self, retrieval_weight: float | None) -> "Answers":
         """Return the answers at another λ, from the neighbours that are found; None is the fitted one."""
         pool = replace(self.pool, retrieval_weight=retrieval_weight)
-        return replace(self, pool=pool, pooled=_pooled(self.encoded, self.memory, pool, self.retrieved))
+        found = pooled(self.encoded.student_probabilities, self.retrieved, pool, self.memory.soft_labels)
+        return replace(self, pool=pool, pooled=found)
 
     def table(self, instead_of: "Answers | None" = None) -> pd.DataFrame:
         """Return a row for each text, to filter and to save.
@@ -311,15 +311,8 @@ def answer(
             similarities = np.take_along_axis(similarities, order, axis=1)
             numbers = np.take_along_axis(numbers, order, axis=1)
         retrieved[name] = weighed(memory.soft_labels, similarities, numbers, settings.temperature)
-    return Answers(encoded, memory, pool, retrieved, _pooled(encoded, memory, pool, retrieved))
-
-
-def _pooled(encoded: EncodedTexts, memory: Memory, pool: Pool, retrieved: Mapping[str, Retrieved]) -> Pooled:
-    """Pool what was found; of the neighbours that decide about new classes the soft labels are looked up."""
-    classes = len(memory.classes)
-    deciding = retrieved.get(pool.new_class_key) if classes > encoded.known else None
-    decided = None if deciding is None else memory.soft_labels[deciding.numbers[:, :DECIDE_ABOUT_NEW]]
-    return pooled(encoded.student_probabilities, retrieved, pool, classes, decided)
+    found = pooled(encoded.student_probabilities, retrieved, pool, memory.soft_labels)
+    return Answers(encoded, memory, pool, retrieved, found)
 
 
 def effects(labels: Labels, before: Labels, after: Labels) -> NDArray[np.str_]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +10,6 @@ from scipy.special import log_softmax, softmax
 
 from reaugkd.errors import ReAugKDError, check_kinds, listed, quoted, require
 from reaugkd.measures.calibration import at_temperature, clipped_log
-
-if TYPE_CHECKING:  # a page that has sliders for these settings does not wait for FAISS
-    from reaugkd.method.memory import Memory
 
 KINDS = ("logarithmic", "linear")
 DECIDE_ABOUT_NEW = 2  # memories; chosen by classes left out of train, see new_share
@@ -242,29 +239,6 @@ def weighed(
     return Retrieved(numbers, similarities, weights, probabilities)
 
 
-def retrieve(memory: "Memory", key: str, queries: NDArray[np.floating], settings: KeySettings) -> Retrieved:
-    """Search the memory by one key and average the neighbours' soft labels.
-
-    Parameters
-    ----------
-    memory : Memory
-        The memory.
-    key : str
-        Name of the key.
-    queries : (N, w) float
-        What the key makes of N texts.
-    settings : KeySettings
-        Its k and τ_r count, its weight does not.
-
-    Returns
-    -------
-    Retrieved
-        Neighbours, their weights and their prediction.
-    """
-    similarities, numbers = memory.search(key, queries, settings.k)
-    return weighed(memory.soft_labels, similarities, numbers, settings.temperature)
-
-
 def smoothed(probabilities: NDArray[np.floating], known: int) -> NDArray[np.float64]:
     """Return r̃ = 0.98 r + 0.02 / C over the classes that the student knows, (N, C).
 
@@ -340,8 +314,7 @@ def pooled(
     student_probabilities: NDArray[np.floating],
     retrieved: Mapping[str, Retrieved],
     pool: Pool,
-    classes: int,
-    decided: NDArray[np.floating] | None = None,
+    soft_labels: NDArray[np.floating],
 ) -> Pooled:
     r"""Pool the student's own prediction with what the memory says by each key.
 
@@ -359,17 +332,16 @@ def pooled(
         What the memory says by each key that :meth:`Pool.searched` names.
     pool : Pool
         Weights, and λ. Where λ is set below the fitted one, v is less in the same proportion; at 0 it is 0.
-    classes : int
-        C', how many classes the memory has.
-    decided : (N, 2, C') float, optional
-        Soft labels of the two nearest by the key that decides about new classes; needed where there are such classes.
+    soft_labels : (M, C') float
+        Of the whole memory; those of the two nearest by the key that decides about new classes are read, where there
+        are such classes.
 
     Returns
     -------
     Pooled
         Student, memory and answer.
     """
-    known = student_probabilities.shape[1]
+    known, classes = student_probabilities.shape[1], soft_labels.shape[1]
     student = at_temperature(student_probabilities, pool.student_temperature)
     weight, weights = pool.weights
     if pool.kind == "linear":
@@ -381,8 +353,9 @@ def pooled(
         logs = weight * clipped_log(student) + sum(weights[name] * np.log(said) for name, said in memory.items())
         among_known = softmax(logs, axis=1)
     new, probabilities = np.zeros(len(student)), np.zeros((len(student), classes))
-    if classes > known and pool.asks_memory and decided is not None:
+    if classes > known and pool.asks_memory:
         said = retrieved[pool.new_class_key]
+        decided = soft_labels[said.numbers[:, :DECIDE_ABOUT_NEW]]
         new = pool.new_classes_weight * new_share(said.weights, decided, known)
         probabilities[:, known:] = new[:, None] * _to_one(said.probabilities[:, known:])
     probabilities[:, :known] = (1.0 - new)[:, None] * among_known

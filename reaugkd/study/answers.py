@@ -18,7 +18,7 @@ from reaugkd.method.answers import EncodedTexts, answer
 from reaugkd.method.choice import STUDENT, best_settings, choose_linear, choose_weights
 from reaugkd.method.keys import ALIGNED, Key, fit_keys, fit_rows, keyed_by
 from reaugkd.method.memory import Memory
-from reaugkd.method.pool import KeySettings, Pool, log_pool, retrieve, smoothed
+from reaugkd.method.pool import KeySettings, Pool, log_pool
 from reaugkd.model.evaluation import alignment
 from reaugkd.networks.weights import find_weights
 from reaugkd.study.controls import control_answers
@@ -233,8 +233,7 @@ def choose_ways(task: Task, outputs: Arrays, searched: Mapping[str, Searched]) -
     for name in test.queries:
         best = best_settings(held_out, student["validation"], labels, memory, name)
         settings[name], experts["validation"][name] = best.settings, best.memory
-        retrieved = retrieve(searched["test"].memory, name, test.queries[name], best.settings)
-        experts["test"][name] = smoothed(retrieved.probabilities, test.known)
+    experts["test"] |= answer(test, searched["test"].memory, Pool(settings)).pooled.memory
     with_encoder = {f"pool+{name}": (*POOLS["pool"], name) for name in searched["test"].encoder_queries}
     for way, names in (POOLS | with_encoder).items():
         validation, of_test = ({name: experts[split][name] for name in names} for split in EVALUATED)

@@ -16,7 +16,6 @@ from reaugkd.method.pool import (
     neighbour_weights,
     new_share,
     pooled,
-    retrieve,
     smoothed,
     weighed,
 )
@@ -43,10 +42,11 @@ def found_by(seed, classes=3, k=4):
 
 
 RETRIEVED = {"aligned": found_by(1)[0], "text": found_by(2)[0]}
+OF_THREE = found_by(1)[1]
 
 
-def answers(pool, student=STUDENT, retrieved=RETRIEVED, classes=3, decided=None):
-    return pooled(student, retrieved, pool, classes, decided)
+def answers(pool, student=STUDENT, retrieved=RETRIEVED, soft_labels=OF_THREE):
+    return pooled(student, retrieved, pool, soft_labels)
 
 
 def at_temperature(probabilities, temperature):
@@ -88,7 +88,7 @@ def test_a_neighbour_that_is_left_out_weighs_nothing():
 def test_what_the_memory_says_is_the_weighted_sum_of_the_nearest_soft_labels(key):
     memory = random_memory()
     queries = np.random.default_rng(4).normal(size=(5, memory.keys[key].shape[1]))
-    found = retrieve(memory, key, queries, KeySettings(6, 0.2))
+    found = weighed(memory.soft_labels, *memory.search(key, queries, 6), 0.2)
     cosines = unit(queries) @ memory.keys[key].astype(np.float64).T
     for row in range(5):
         nearest = np.argsort(-cosines[row])[:6]
@@ -156,11 +156,11 @@ def test_lambda_shares_the_sum_of_the_weights(weight):
 
 def test_a_new_class_follows_lambda_from_none_at_0_to_what_was_fitted_and_then_stays():
     fitted = of_new().fitted_weight
-    at = [answers(of_new(retrieval_weight=share * fitted), STUDENT, GROWN, 5, DECIDED).new for share in (0.25, 0.5, 1)]
-    as_fitted = answers(of_new(), STUDENT, GROWN, 5, DECIDED).new
+    at = [answers(of_new(retrieval_weight=share * fitted), STUDENT, GROWN, SOFT_LABELS).new for share in (0.25, 0.5, 1)]
+    as_fitted = answers(of_new(), STUDENT, GROWN, SOFT_LABELS).new
     for share, new in zip((0.25, 0.5, 1), at, strict=True):
         np.testing.assert_allclose(new, share * as_fitted)
-    np.testing.assert_array_equal(answers(of_new(retrieval_weight=1.0), STUDENT, GROWN, 5, DECIDED).new, as_fitted)
+    np.testing.assert_array_equal(answers(of_new(retrieval_weight=1.0), STUDENT, GROWN, SOFT_LABELS).new, as_fitted)
 
 
 def test_at_a_lambda_of_zero_the_classes_have_the_students_order():
@@ -281,7 +281,7 @@ def test_a_single_neighbour_decides_alone():
 )
 def test_the_pool_holds_among_known_classes_and_new_ones_share_what_the_memory_gives_them(settings):
     pool = of_new(**settings)
-    said = answers(pool, STUDENT, GROWN, 5, DECIDED)
+    said = answers(pool, STUDENT, GROWN, SOFT_LABELS)
     follows = settings.get("retrieval_weight", 1) / pool.fitted_weight if "kind" not in settings else 1
     share = min(1, follows) * new_share(FOUND.weights, DECIDED, 3)
     np.testing.assert_allclose(said.new, share)
@@ -302,7 +302,7 @@ def test_the_pool_holds_among_known_classes_and_new_ones_share_what_the_memory_g
 
 
 def test_at_a_lambda_of_zero_the_memory_is_not_asked():
-    said = answers(of_new(retrieval_weight=0.0), STUDENT, GROWN, 5, DECIDED)
+    said = answers(of_new(retrieval_weight=0.0), STUDENT, GROWN, SOFT_LABELS)
     np.testing.assert_array_equal(said.new, 0)
     np.testing.assert_array_equal(said.probabilities[:, 3:], 0)
     np.testing.assert_array_equal(said.probabilities[:, :3].argmax(axis=1), STUDENT.argmax(axis=1))
@@ -312,7 +312,7 @@ def test_the_key_that_decides_is_asked_though_it_has_no_weight():
     unheard = replace(of_new(), keys=UNHEARD)
     assert unheard.searched(3, 5) == ["text"]
     assert unheard.searched(3, 3) == []
-    only = pooled(STUDENT, {"text": FOUND}, unheard, 5, DECIDED)
+    only = pooled(STUDENT, {"text": FOUND}, unheard, SOFT_LABELS)
     np.testing.assert_allclose(only.new, new_share(FOUND.weights, DECIDED, 3))
 
 
@@ -325,7 +325,7 @@ def test_a_class_of_a_few_rows_wins_where_the_two_nearest_are_its_however_large_
     numbers = np.arange(k)[None, :]
     found = weighed(soft_labels, np.linspace(0.9, 0.5, 64, dtype=np.float32)[None, :k], numbers, 0.2)
     sure = np.asarray([[0.99, 0.01]], dtype=np.float32)
-    said = pooled(sure, {"text": found}, Pool({"text": KeySettings(k)}), 3, soft_labels[numbers])
+    said = pooled(sure, {"text": found}, Pool({"text": KeySettings(k)}), soft_labels)
     assert (said.probabilities.argmax() == 2) == wins
 
 
