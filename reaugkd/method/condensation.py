@@ -1,7 +1,8 @@
 """Fewer memories that answer as all of them do: class-wise prototypes, coverage, use, or chance as the control."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ TRIED = 1_000  # memories that one step of the greedy coverage compares, or more
 GROUND = 20_000  # memories that are to be covered: of more, so many are drawn
 MISSED = 0.1  # of the best memories of a step, so many are not among those that it compares
 Space = NDArray[np.float32]
+Rows = NDArray[np.int64]
 
 
 def check_method(method: str) -> None:
@@ -59,11 +61,20 @@ def condense_memory(memory: Memory, entries: int, method: str, answers: Answers,
     """
     check_method(method)
     require(entries >= 1, "entries", entries, "at least 1")
-    space = key_space(memory, answers)
-    quotas = class_quotas(memory.labels, entries, known)
+    space, labels = key_space(memory, answers), memory.labels
+    quotas = class_quotas(labels, entries, known)
+    classes = [(np.flatnonzero(labels == label), quota) for label, quota in quotas.items()]
     if method == "prototypes":
-        return _prototypes(memory, space, quotas)
-    kept = np.sort(_CHOICES[method](memory, space, quotas, answers))
+        return _prototypes(memory, space, classes)
+    random, weight = np.random.default_rng(0), np.zeros(len(memory))
+    for name, found in answers.retrieved.items():
+        np.add.at(weight, found.numbers, answers.pool.shares[name] * found.weights)
+    choices: dict[str, Callable[[Rows, int], Rows]] = {
+        "coverage": partial(_coverage, space, random),
+        "used": partial(_used, space, weight),
+        "random": partial(random.choice, replace=False),
+    }
+    kept = np.sort(np.concatenate([choices[method](rows, quota) for rows, quota in classes]))
     nearest = np.empty(len(memory), dtype=np.int64)
     for start in range(0, len(memory), TRIED):
         nearest[start : start + TRIED] = (space[start : start + TRIED] @ space[kept].T).argmax(axis=1)
@@ -87,13 +98,11 @@ def class_quotas(labels: NDArray[np.int64], entries: int, known: int) -> dict[in
     }
 
 
-def _prototypes(memory: Memory, space: Space, quotas: Mapping[int, int]) -> Memory:
+def _prototypes(memory: Memory, space: Space, classes: list[tuple[Rows, int]]) -> Memory:
     from sklearn.cluster import KMeans  # slow to import, and needed here only
 
-    labels, medoids = memory.labels, list[int]()
-    cluster_of = np.empty(len(memory), dtype=np.int64)
-    for label, quota in quotas.items():
-        rows = np.flatnonzero(labels == label)
+    medoids, cluster_of = list[int](), np.empty(len(memory), dtype=np.int64)
+    for rows, quota in classes:
         found = KMeans(quota, n_init=1, random_state=0).fit(space[rows]) if quota < len(rows) else None
         own = np.arange(len(rows)) if found is None else np.unique(found.labels_, return_inverse=True)[1]
         for cluster in range(int(own.max()) + 1):
@@ -117,50 +126,26 @@ def _prototypes(memory: Memory, space: Space, quotas: Mapping[int, int]) -> Memo
     return _with_counts(kept, counts)
 
 
-def _coverage(memory: Memory, space: Space, quotas: Mapping[int, int], answers: Answers) -> NDArray[np.int64]:
-    r"""Choose S greedily within each class so that :math:`\sum_i \max_{j \in S} \cos(i, j)` over the class is large."""
-    del answers
-    random, kept = np.random.default_rng(0), []
-    for label, quota in quotas.items():
-        rows = np.flatnonzero(memory.labels == label)
-        ground = space[rows if len(rows) <= GROUND else random.choice(rows, GROUND, replace=False)]
-        covered, left = np.full(len(ground), -1.0, dtype=np.float32), rows
-        tried = max(TRIED, int(np.ceil(len(rows) / quota * np.log(1 / MISSED))))
-        for _ in range(quota):
-            some = left if len(left) <= tried else random.choice(left, tried, replace=False)
-            after = np.maximum(space[some] @ ground.T, covered)
-            best = int(after.sum(axis=1).argmax())
-            covered, left = after[best], left[left != some[best]]
-            kept.append(int(some[best]))
+def _coverage(space: Space, random: np.random.Generator, rows: Rows, quota: int) -> Rows:
+    r"""Choose S greedily of a class's rows so that :math:`\sum_i \max_{j \in S} \cos(i, j)` over them is large."""
+    ground = space[rows if len(rows) <= GROUND else random.choice(rows, GROUND, replace=False)]
+    covered, left, kept = np.full(len(ground), -1.0, dtype=np.float32), rows, list[int]()
+    tried = max(TRIED, int(np.ceil(len(rows) / quota * np.log(1 / MISSED))))
+    for _ in range(quota):
+        some = left if len(left) <= tried else random.choice(left, tried, replace=False)
+        after = np.maximum(space[some] @ ground.T, covered)
+        best = int(after.sum(axis=1).argmax())
+        covered, left = after[best], left[left != some[best]]
+        kept.append(int(some[best]))
     return np.asarray(kept)
 
 
-def _used(memory: Memory, space: Space, quotas: Mapping[int, int], answers: Answers) -> NDArray[np.int64]:
-    """Choose those of the most weight in answers; of a class that none uses, those nearest to its middle."""
-    shares, weight = answers.pool.shares, np.zeros(len(memory))
-    for name, found in answers.retrieved.items():
-        np.add.at(weight, found.numbers, shares[name] * found.weights)
-    kept = []
-    for label, quota in quotas.items():
-        rows = np.flatnonzero(memory.labels == label)
-        used = rows[np.argsort(-weight[rows], kind="stable")][: min(quota, int((weight[rows] > 0).sum()))]
-        middle = rows[np.argsort(-(space[rows] @ space[rows].mean(axis=0)), kind="stable")]
-        kept += used.tolist() or middle[: min(quota, DECIDE_ABOUT_NEW)].tolist()
-    return np.asarray(kept)
-
-
-def _random(memory: Memory, space: Space, quotas: Mapping[int, int], answers: Answers) -> NDArray[np.int64]:
-    """Draw at random within each class."""
-    del space, answers
-    random = np.random.default_rng(0)
-    drawn = [
-        random.choice(np.flatnonzero(memory.labels == label), quota, replace=False) for label, quota in quotas.items()
-    ]
-    return np.concatenate(drawn)
+def _used(space: Space, weight: NDArray[np.float64], rows: Rows, quota: int) -> Rows:
+    """Choose those of a class's rows that weigh most in answers; where none does, those nearest to its middle."""
+    if not (weight[rows] > 0).any():
+        return rows[np.argsort(-(space[rows] @ space[rows].mean(axis=0)), kind="stable")][:DECIDE_ABOUT_NEW][:quota]
+    return rows[np.argsort(-weight[rows], kind="stable")][: min(quota, int((weight[rows] > 0).sum()))]
 
 
 def _with_counts(memory: Memory, counts: NDArray[np.integer]) -> Memory:
     return replace(memory, rows=memory.rows.assign(**{STANDS_FOR: counts.astype(np.int64)}))
-
-
-_CHOICES = {"coverage": _coverage, "used": _used, "random": _random}
