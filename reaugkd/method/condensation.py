@@ -72,7 +72,7 @@ def condense_memory(memory: Memory, entries: int, method: str, answers: Answers,
     choices: dict[str, Callable[[Rows, int], Rows]] = {
         "coverage": partial(_coverage, space, random),
         "used": partial(_used, space, weight),
-        "random": partial(random.choice, replace=False),
+        "random": lambda rows, quota: random.choice(rows, quota, replace=False),
     }
     kept = np.sort(np.concatenate([choices[method](rows, quota) for rows, quota in classes]))
     nearest = np.empty(len(memory), dtype=np.int64)

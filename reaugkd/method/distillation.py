@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset
 from torch import Tensor, nn
 from transformers import set_seed
 
@@ -156,13 +155,11 @@ def train_classifier(
     if settings.freeze_word_embeddings:
         classifier.freeze_word_embeddings()
     texts, gold = task.taught_texts if columns else task.texts("train"), task.labels("train")
-    tokens = classifier.tokenize(texts)
-    columns["length"] = [len(ids) for ids in tokens["input_ids"]]
     columns["labels"] = np.pad(gold, (0, len(texts) - len(gold)), constant_values=NO_LABEL)
     candidates = columns.get("teacher_embeddings") if loss.candidates == "memory" else None
     run_trainer(
         DistillationObjective(classifier, loss, None if candidates is None else torch.as_tensor(candidates)),
-        Dataset.from_dict({**tokens, **columns}).with_format("torch"),
+        {**classifier.tokenize(texts), **columns},
         settings.for_width(width),
         folder,
         stage,

@@ -128,8 +128,6 @@ class ProjectionHead(nn.Module):
         >>> head.project(outputs.of("test")[0]).shape == (len(task.rows["test"]), head.linear.out_features)
         True
         """
-        from datasets import Dataset
-
         from reaugkd.networks.trainer import run_trainer
 
         recipe = (recipe or Recipe()).updated(**settings).for_task(task)
@@ -139,7 +137,7 @@ class ProjectionHead(nn.Module):
         rows = {"teacher_hidden": np.asarray(teacher_hidden, dtype=np.float32), "labels": task.labels("train")}
         run_trainer(
             ContrastiveObjective(head, recipe.projection_temperature),
-            Dataset.from_dict(rows).with_format("torch"),
+            rows,
             recipe.projection_training,
             folder,
             "Projection head",

@@ -4,7 +4,7 @@ import math
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -13,12 +13,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 import torch
 from accelerate import PartialState
-from datasets import Dataset
 from torch import Tensor, nn
-from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data import Dataset
 from transformers import (
     PreTrainedTokenizerBase,
     PrinterCallback,
@@ -86,7 +84,7 @@ def silent(_: Progress) -> None:
 
 def run_trainer(
     objective: nn.Module,
-    dataset: Dataset,
+    columns: Mapping[str, Any],
     settings: TrainingSettings,
     folder: str | Path | None,
     stage: str,
@@ -101,8 +99,8 @@ def run_trainer(
     ----------
     objective : nn.Module
         Its ``forward`` takes a batch's columns by name and returns a dict with ``loss``.
-    dataset : Dataset
-        Rows as tensors; token columns are padded with ``tokenizer``, the others stacked.
+    columns : mapping of str to list or array
+        Columns of N rows: lists of token ids, which are padded with ``tokenizer``, and arrays, which are stacked.
     settings : TrainingSettings
         How to train.
     folder : str or Path or None
@@ -111,7 +109,7 @@ def run_trainer(
     stage : str
         Name of the run, shown with its progress.
     tokenizer : PreTrainedTokenizerBase, optional
-        Pads ``input_ids`` and the like; needed if the dataset has them.
+        Pads ``input_ids`` and the like; needed if there are such columns.
     on_progress : callable, optional
         Gets the progress, and may raise to cancel; a bar is drawn if left out.
     on_epoch : callable, optional
@@ -124,7 +122,7 @@ def run_trainer(
         At the first loss that is no finite number.
     """
     collator = default_data_collator if tokenizer is None else partial(collate, tokenizer=tokenizer)
-    rows = _Rows(dataset)
+    rows = _Rows(columns)
     batch = collator([rows[row] for row in range(min(2, len(rows)))])
     bf16 = computes_bf16() and _runs_in_bf16(objective, batch) if settings.bf16 is None else settings.bf16
     set_seed(settings.seed)
@@ -164,27 +162,20 @@ def run_trainer(
     objective.eval()
 
 
-class _Rows(TorchDataset[dict[str, Tensor]]):
-    """The rows of a data set as tensors: `datasets` makes each anew, which takes as long as a tenth of its training."""
+class _Rows(Dataset[dict[str, Any]]):
+    """The rows of columns: `datasets` makes each anew, which takes as long as a tenth of its training."""
 
-    def __init__(self, dataset: Dataset) -> None:
-        self.columns: dict[str, tuple[Tensor, list[int] | None]] = {}
-        for name in dataset.column_names:
-            column = dataset.data.column(name).combine_chunks()
-            starts = column.offsets.to_pylist() if pa.types.is_list(column.type) else None
-            values = np.array(column if starts is None else column.flatten())
-            is_exact = values.dtype == np.float64
-            self.columns[name] = torch.from_numpy(values.astype(np.float32) if is_exact else values), starts
-        self.length = len(dataset)
+    def __init__(self, columns: Mapping[str, Any]) -> None:
+        self.columns = {
+            name: [np.asarray(ids, np.int64) for ids in column] if isinstance(column, list) else column
+            for name, column in columns.items()
+        }
 
     def __len__(self) -> int:
-        return self.length
+        return len(self.columns["labels"])
 
-    def __getitem__(self, row: int) -> dict[str, Tensor]:
-        return {
-            name: values[row] if starts is None else values[starts[row] : starts[row + 1]]
-            for name, (values, starts) in self.columns.items()
-        }
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        return {name: column[row] for name, column in self.columns.items()}
 
 
 def collate(rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase) -> dict[str, Tensor]:
@@ -193,7 +184,7 @@ def collate(rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase) -> d
     Parameters
     ----------
     rows : list of dict
-        N rows of the dataset.
+        N rows.
     tokenizer : PreTrainedTokenizerBase
         Pads the columns it knows.
 
@@ -211,7 +202,7 @@ def collate(rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase) -> d
         ).long()
         for name in names
     }
-    others = [{name: row[name] for name in row if name not in (*names, "length")} for row in rows]
+    others = [{name: row[name] for name in row if name not in names} for row in rows]
     return {**tokens, **default_data_collator(others)}
 
 

@@ -38,7 +38,7 @@ def line_rows():
     random = np.random.default_rng(0)
     labels = np.arange(40) % 3
     x = random.normal(size=(40, 4)) + np.eye(4)[labels] * 3
-    return Dataset.from_dict({"x": x.astype(np.float32), "labels": labels}).with_format("torch")
+    return {"x": x.astype(np.float32), "labels": labels}
 
 
 def trained(folder, settings=SETTINGS, on_progress=lambda _: None):
@@ -76,8 +76,8 @@ def test_a_batch_pads_the_tokens_and_stacks_the_rest(which, request):
     tokenizer = AutoTokenizer.from_pretrained(request.getfixturevalue(which))
     first, second = tokenizer("apple"), tokenizer("rain and snow and fog")
     rows = [
-        {**first, "length": 3, "labels": 2, "soft_labels": [0.5, 0.25, 0.25]},
-        {**second, "length": 7, "labels": 0, "soft_labels": [0.0, 1.0, 0.0]},
+        {**first, "labels": 2, "soft_labels": [0.5, 0.25, 0.25]},
+        {**second, "labels": 0, "soft_labels": [0.0, 1.0, 0.0]},
     ]
     batch = collate(rows, tokenizer)
     short, long = len(first["input_ids"]), len(second["input_ids"])
@@ -89,17 +89,18 @@ def test_a_batch_pads_the_tokens_and_stacks_the_rest(which, request):
     assert batch["soft_labels"].tolist() == [[0.5, 0.25, 0.25], [0.0, 1.0, 0.0]]
 
 
-def test_rows_in_memory_are_the_tensors_that_datasets_makes():
+def test_a_batch_of_rows_is_the_one_of_the_tensors_that_datasets_makes(toy_encoder_folder):
+    tokenizer = AutoTokenizer.from_pretrained(toy_encoder_folder)
     columns = {"input_ids": [[1, 2, 3], [4], []], "labels": np.asarray([2, 0, -100])}
-    columns |= {"soft_labels": np.eye(3, dtype=np.float32), "share": [0.5, 0.25, 1.0]}
+    columns |= {"soft_labels": np.eye(3, dtype=np.float32), "share": np.asarray([0.5, 0.25, 1.0], dtype=np.float32)}
     dataset = Dataset.from_dict(columns).with_format("torch")
-    rows = trainer._Rows(dataset)
+    rows = trainer._Rows(columns)
     assert len(rows) == 3
-    for number in range(3):
-        assert rows[number].keys() == dataset[number].keys()
-        for name, value in dataset[number].items():
-            assert torch.equal(rows[number][name].to(value.dtype), value)
-            assert rows[number][name].is_floating_point() == value.is_floating_point()
+    found, wanted = (collate([given[number] for number in range(3)], tokenizer) for given in (rows, dataset))
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        assert torch.equal(found[name], value)
+        assert found[name].dtype == value.dtype
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_one_others(tmp_path):
@@ -193,7 +194,7 @@ def test_batches_of_like_length_are_the_same_after_interruptions_in_any_epoch(
     """Each run is stopped after so many steps of its own; an epoch has five."""
     tokenizer, random = AutoTokenizer.from_pretrained(toy_encoder_folder), np.random.default_rng(0)
     rows = {"input_ids": [random.integers(5, 100, length).tolist() for length in random.integers(2, 9, 40)]}
-    rows = Dataset.from_dict(rows | {"labels": (np.arange(40) % 3).tolist()})
+    rows |= {"labels": np.arange(40) % 3}
 
     def trained_words(folder, on_progress=lambda _: None):
         objective = Words()
@@ -293,7 +294,7 @@ def test_two_accumulated_half_batches_are_one_whole_batch(toy_encoder_folder, to
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
         tokens = classifier.tokenize(toy_task.texts("train")[:16])
-        rows = Dataset.from_dict({**tokens, "labels": np.arange(16) % 3}).with_format("torch")
+        rows = {**tokens, "labels": np.arange(16) % 3}
         settings = TrainingSettings(
             epochs=1, learning_rate=1e-2, batch_size=batch_size, gradient_accumulation_steps=steps, warmup_share=0,
             bf16=False,
