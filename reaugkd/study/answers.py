@@ -31,25 +31,9 @@ from reaugkd.texts import Text
 Probabilities = NDArray[np.float64]
 Arrays = Mapping[str, NDArray[Any]]
 EVALUATED = ("validation", "test")
-
-
-@dataclass(frozen=True)
-class Way:
-    """One way of one student to answer.
-
-    Parameters
-    ----------
-    chosen : dict
-        Weights, and k and τ_r of each key.
-    validation : (V, C) float64
-        Answers to the validation rows; where something is fitted, each by what was fitted on the other folds.
-    test : (N, C) float64
-        Answers to the test rows.
-    """
-
-    chosen: dict[str, Any]
-    validation: Probabilities
-    test: Probabilities
+Way = tuple[dict[str, Any], dict[str, Probabilities]]
+"""One way of one student to answer: what is chosen (weights, and k and τ_r of each key), and the answers to the rows of
+each split of :data:`EVALUATED`, (N, C); where something is fitted, a validation row's is by the other folds."""
 
 
 @dataclass(frozen=True)
@@ -179,16 +163,16 @@ def _answered(task: Task, run: Run, work: Path, searched: Mapping[str, Searched]
         about |= alignment(x, z, searched["test"].memory)
         about["teacher_test"] = score(gold, teacher_outputs(task, run, work).of("test")[1].argmax(axis=1))
     held_out, rows = task.labels("validation"), []
-    for name, way in ways.items():
-        predicted, of_gold = way.test.argmax(axis=1), clipped_log(way.test[np.arange(len(gold)), gold])
+    for name, (chosen, said) in ways.items():
+        predicted, of_gold = said["test"].argmax(axis=1), clipped_log(said["test"][np.arange(len(gold)), gold])
         scores = {
             "answer": name,
             "metric": task.metric,
-            "chosen": json.dumps(way.chosen),
-            "validation": score(held_out, way.validation.argmax(axis=1)),
-            "validation_log_loss": log_loss(held_out, way.validation),
+            "chosen": json.dumps(chosen),
+            "validation": score(held_out, said["validation"].argmax(axis=1)),
+            "validation_log_loss": log_loss(held_out, said["validation"]),
             "test": score(gold, predicted),
-            "log_loss": log_loss(gold, way.test),
+            "log_loss": log_loss(gold, said["test"]),
             "predicted": predicted.astype(np.int16),
             "gold_log_probability": of_gold.astype(np.float16),
         }
@@ -218,17 +202,16 @@ def choose_ways(task: Task, outputs: Arrays, searched: Mapping[str, Searched]) -
     labels = task.labels("validation")
     temperature = fit_temperature(outputs["validation_probabilities"], labels)
     student = {split: at_temperature(outputs[f"{split}_probabilities"], temperature) for split in EVALUATED}
-    ways = {"off": Way({"student_temperature": temperature}, **student)}
+    ways: dict[str, Way] = {"off": ({"student_temperature": temperature}, student)}
     if not searched:
         return ways
     encoded = {split: side.encode(outputs, task.texts(split), split) for split, side in searched.items()}
     held_out, test, memory = encoded["validation"], encoded["test"], searched["validation"].memory
     linear = choose_linear(held_out, labels, memory, ALIGNED, task.metric)
-    blended = {
-        split: answer(encoded[split], searched[split].memory, linear).pooled.probabilities for split in EVALUATED
-    }
-    ways["linear"] = Way(asdict(linear.keys[ALIGNED]) | {"retrieval_weight": linear.retrieval_weight}, **blended)
-    experts = {split: dict(searched[split].controls) for split in EVALUATED}
+    found = {split: answer(encoded[split], side.memory, linear).pooled for split, side in searched.items()}
+    blended = {split: pooled.probabilities for split, pooled in found.items()}
+    ways["linear"] = asdict(linear.keys[ALIGNED]) | {"retrieval_weight": linear.retrieval_weight}, blended
+    experts = {split: dict(side.controls) for split, side in searched.items()}
     settings: dict[str, KeySettings] = {}
     for name in test.queries:
         best = best_settings(held_out, student["validation"], labels, memory, name)
@@ -236,16 +219,15 @@ def choose_ways(task: Task, outputs: Arrays, searched: Mapping[str, Searched]) -
     experts["test"] |= answer(test, searched["test"].memory, Pool(settings)).pooled.memory
     with_encoder = {f"pool+{name}": (*POOLS["pool"], name) for name in searched["test"].encoder_queries}
     for way, names in (POOLS | with_encoder).items():
-        validation, of_test = ({name: experts[split][name] for name in names} for split in EVALUATED)
-        weights, unseen = choose_weights(student["validation"], validation, labels)
-        chosen = {name: {"k": one.k, "temperature": one.temperature} for name, one in settings.items() if name in names}
-        pooled = np.exp(log_pool(student["test"], of_test, np.asarray(list(weights.values()))))
-        ways[way] = Way({"weights": weights, **chosen}, unseen, pooled)
+        said = {split: {name: experts[split][name] for name in names} for split in EVALUATED}
+        weights, unseen = choose_weights(student["validation"], said["validation"], labels)
+        used = {name: {"k": one.k, "temperature": one.temperature} for name, one in settings.items() if name in names}
+        pooled = np.exp(log_pool(student["test"], said["test"], np.asarray(list(weights.values()))))
+        ways[way] = {"weights": weights, **used}, {"validation": unseen, "test": pooled}
         if way == "pool":
             keys = {name: replace(settings[name], weight=weights[name]) for name in names}
             of_student, of_keys = Pool(keys, weights[STUDENT], retrieval_weight=1.0).weights
             alone = np.asarray([of_student, *of_keys.values()])
-            both = zip(EVALUATED, (validation, of_test), strict=True)
-            by_memory = {split: np.exp(log_pool(student[split], some, alone)) for split, some in both}
-            ways["memory"] = Way({"weights": weights, **chosen}, **by_memory)
+            by_memory = {split: np.exp(log_pool(student[split], said[split], alone)) for split in EVALUATED}
+            ways["memory"] = ways["pool"][0], by_memory
     return ways

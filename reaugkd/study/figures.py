@@ -16,16 +16,6 @@ WAYS, TEACHER = {"off": "student alone", "pool": "with the free keys"}, "the tea
 AGAIN = "retrained"  # begins the names of ways that train again; a memory is measured against them
 
 
-def methods_figure(summary: pd.DataFrame) -> go.Figure:
-    """Draw mean and interval over seeds of every way to answer, each task in a panel; the title names the best way."""
-    shown = summary.assign(way=summary["method"] + " / " + summary["answer"], panel=_tasks_with_metric(summary))
-    best = shown.groupby("way")["mean"].agg(["mean", "size"])
-    winner = best[best["size"] == best["size"].max()]["mean"].idxmax()
-    title = f"Best on average: {winner}<br><sub>mean and 95 % interval over {_counted(summary)}</sub>"
-    figure = _panels(shown, title, shown["way"].nunique(), x="mean", y="way", color="method")
-    return figure.update_xaxes(matches=None)
-
-
 def comparison_figure(comparisons: pd.DataFrame) -> go.Figure:
     """Draw paired differences with their intervals, each pair in a panel; the title states the first pair's."""
     shown = comparisons.assign(
@@ -65,7 +55,8 @@ def scenario_figure(scenario: pd.DataFrame) -> go.Figure:
         Points: over the counts of rows, a colour a way, where there are several, or else below one another. What is
         trained again is dashed; the title says which other way is best.
     """
-    shown, title = scenario.assign(panel=_tasks_with_metric(scenario)), _scenario_title(scenario)
+    panel = scenario["task"] + "<br>" + scenario["metric"].str.replace("_", " ") + ", %"
+    shown, title = scenario.assign(panel=panel), _scenario_title(scenario)
     if scenario["kind"].iloc[0] == "new_classes":
         parts = {part: shown["panel"].str.replace("<br>", f", {part} classes<br>") for part in ("new", "old")}
         parted = [shown.assign(panel=panel, mean=shown[part], low=None, high=None) for part, panel in parts.items()]
@@ -123,10 +114,6 @@ def _counted(rows: pd.DataFrame) -> str:
     return f"{most} seed{'s' * (most > 1)}" if fewest == most else f"{fewest} to {most} seeds"
 
 
-def _tasks_with_metric(rows: pd.DataFrame) -> "pd.Series[str]":
-    return rows["task"] + "<br>" + rows["metric"].str.replace("_", " ") + ", %"
-
-
 def _panels(rows: pd.DataFrame, title: str, height: int, *, x: str, y: str, **options: Any) -> go.Figure:
     """Draw means with their intervals as points, a panel for each ``panel``; the height is that of so many rows."""
     error = f"error_{'x' if x == 'mean' else 'y'}"
@@ -136,7 +123,7 @@ def _panels(rows: pd.DataFrame, title: str, height: int, *, x: str, y: str, **op
         y=y,
         facet_col="panel",
         facet_col_spacing=0.03 if x == "mean" else 0.08,
-        category_orders={name: rows[name].unique() for name in ("panel", "method", "way", "task") if name in rows},
+        category_orders={name: rows[name].unique() for name in ("panel", "way", "task") if name in rows},
         color_discrete_sequence=PALETTE,
         template="plotly_white",
         **{error: "above", f"{error}_minus": "below"},

@@ -14,7 +14,7 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.files import as_path, check_writable, whole_file
 from reaugkd.measures.significance import drawn, drawn_differences, interval
 from reaugkd.study.answers import study_answers
-from reaugkd.study.figures import ALL_TASKS, comparison_figure, cost_figure, methods_figure, scenario_figure
+from reaugkd.study.figures import ALL_TASKS, comparison_figure, cost_figure, scenario_figure
 from reaugkd.study.plan import NO_TEACHER, Study
 from reaugkd.study.record import ANSWERS_FILE, NOTHING, StudyRecord
 from reaugkd.study.run import scenario_rows
@@ -50,8 +50,8 @@ def write_report(study: Study, data: str | Path, work: str | Path, known: StudyR
     Returns
     -------
     list of Path
-        The record (see :class:`~reaugkd.study.record.StudyRecord`), its scores as CSV, ``summary`` (means over seeds)
-        and ``comparisons`` with an SVG for each teacher, ``alignment``, ``scenarios`` with an SVG for each, ``cost``
+        The record (see :class:`~reaugkd.study.record.StudyRecord`), its scores as CSV, ``summary`` (means over seeds),
+        ``comparisons`` with an SVG for each teacher, ``alignment``, ``scenarios`` with an SVG for each, ``cost``
         with an SVG for each teacher where the folder holds a measured ``latency.csv``, ``tables.md`` of these; no table
         and no plot of what the plan does not name.
 
@@ -77,7 +77,7 @@ def write_report(study: Study, data: str | Path, work: str | Path, known: StudyR
     written.append(work / "tables.md")
     with whole_file(written[-1]) as writing:
         writing.write_text(in_markdown({n: t for n, t in tables.items() if n != "scores"}), encoding="utf-8")
-    return [*written, *(_saved(figure, work / f"{name}.svg") for name, figure in _figures(study, tables).items())]
+    return [*written, *(_saved(figure, work / f"{name}.svg") for name, figure in _figures(tables).items())]
 
 
 def _tables(study: Study, data: str | Path, work: Path, answers: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -95,17 +95,14 @@ def _tables(study: Study, data: str | Path, work: Path, answers: pd.DataFrame) -
     return tables
 
 
-def _figures(study: Study, tables: Mapping[str, pd.DataFrame]) -> dict[str, go.Figure]:
+def _figures(tables: Mapping[str, pd.DataFrame]) -> dict[str, go.Figure]:
     """Draw the tables, by the name of the file."""
-    figures = {}
+    figures = {name: cost_figure(table) for name, table in tables.items() if name.startswith("cost-")}
     if "scenarios" in tables:
-        figures = {str(kind): scenario_figure(rows) for kind, rows in tables["scenarios"].groupby("kind", sort=False)}
-    for teacher in study.teachers:
-        if f"cost-{teacher}" in tables:
-            figures[f"cost-{teacher}"] = cost_figure(tables[f"cost-{teacher}"])
-        for name, figure in {"summary": methods_figure, "comparisons": comparison_figure}.items():
-            if name in tables and teacher in set(tables[name]["teacher"]):
-                figures[f"{name}-{teacher}"] = figure(tables[name][tables[name]["teacher"].isin([teacher, NO_TEACHER])])
+        figures |= {str(kind): scenario_figure(rows) for kind, rows in tables["scenarios"].groupby("kind", sort=False)}
+    if "comparisons" in tables:
+        for teacher, rows in tables["comparisons"].groupby("teacher", sort=False):
+            figures[f"comparisons-{teacher}"] = comparison_figure(rows)
     return figures
 
 
