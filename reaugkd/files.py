@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +105,8 @@ def _each_text(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFram
     def changed(value: Any) -> Any:
         return change(value) if isinstance(value, str) else value
 
-    columns = [table.iloc[:, number] for number in range(table.shape[1])]
-    texts = [column if pd.api.types.is_numeric_dtype(column) else column.map(changed) for column in columns]
-    return pd.concat(texts, axis=1).set_axis([changed(name) for name in table.columns], axis=1) if texts else table
+    texts = table.apply(lambda column: column if pd.api.types.is_numeric_dtype(column) else column.map(changed))
+    return texts.rename(columns=changed)
 
 
 def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -138,14 +137,12 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
-@contextmanager
-def whole_file(path: str | Path) -> Iterator[Path]:
-    """Yield where to write a file, which replaces the old one when it is whole; after an error the old one stays."""
+def whole_file(path: str | Path) -> AbstractContextManager[Path]:
+    """Give where to write a file, which replaces the old one when it is whole; after an error the old one stays."""
     path = as_path(path)
     if path.is_dir():
         raise ReAugKDError(f"{str(path)!r} is a folder; name a file.")
-    with _whole(path) as writing:
-        yield writing
+    return _whole(path)
 
 
 @contextmanager
@@ -244,10 +241,8 @@ def _put_in_place(new: Path, path: Path) -> None:
         path.rename(_old(path))
         try:
             new.rename(path)
-        except BaseException:
-            _old(path).rename(path)
-            raise
-        _old(path).rename(new)
+        finally:
+            _restore(path)
 
 
 def _swapped(first: Path, second: Path) -> bool:
