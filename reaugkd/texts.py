@@ -208,14 +208,9 @@ def are_siblings(texts: Sequence[Text], rows: pd.DataFrame, numbers: NDArray[np.
 
 def have_siblings(texts: Sequence[Text], others: Sequence[Text]) -> NDArray[np.bool_]:
     """Find texts that are siblings of any of some others, as :func:`are_siblings` does: (N,)."""
-    these, those = _word_matrices(texts, others)
-    lengths, other_lengths = np.diff(these.indptr), np.diff(those.indptr)
     found = np.zeros(len(texts), dtype=bool)
-    step = max(1, COMPARED // max(1, len(texts)))
-    for start in range(0, len(others), step):
-        shared = (those[start : start + step] @ these.T).tocoo()
-        smaller = np.minimum(other_lengths[start + shared.row], lengths[shared.col])
-        found[shared.col[shared.data >= OVERLAP * smaller]] = True
+    for _, numbers, shared, other_words, words in _sharing(*_word_matrices(others, texts)):
+        found[numbers[shared >= OVERLAP * np.minimum(other_words, words)]] = True
     return found
 
 
@@ -235,14 +230,10 @@ def copies_of(texts: Sequence[Text]) -> NDArray[np.int64]:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    words, _ = _word_matrices(texts, [])
-    lengths, pairs = np.diff(words.indptr), []
-    step = max(1, COMPARED // max(1, len(texts)))
-    for start in range(0, len(texts), step):
-        shared = (words[start : start + step] @ words.T).tocoo()
-        rows = start + shared.row
-        is_near = shared.data >= COPY * (lengths[rows] + lengths[shared.col] - shared.data)
-        pairs.append(np.stack([rows[is_near], shared.col[is_near]]))
+    (matrix, _), pairs = _word_matrices(texts, []), []
+    for rows, others, shared, words, other_words in _sharing(matrix, matrix):
+        is_near = shared >= COPY * (words + other_words - shared)
+        pairs.append(np.stack([rows[is_near], others[is_near]]))
     near = np.concatenate(pairs, axis=1)
     graph = coo_array((np.ones(near.shape[1]), tuple(near)), shape=(len(texts), len(texts)))
     _, families = connected_components(graph, directed=False)
@@ -316,6 +307,15 @@ def _longest_holders(texts: Sequence[Text]) -> NDArray[np.int64]:
         root[place] = root[holder]
     numbers = np.asarray(order, dtype=np.int64)
     return numbers[root][np.argsort(numbers)]
+
+
+def _sharing(these: "csr_array", those: "csr_array") -> Iterator[tuple[NDArray[np.int64], ...]]:
+    """Yield of pairs that share a word, some at a time, both numbers, the words shared, and the words of each."""
+    step = max(1, COMPARED // max(1, those.shape[0]))
+    for start in range(0, these.shape[0], step):
+        shared = (these[start : start + step] @ those.T).tocoo()
+        rows = start + shared.row
+        yield rows, shared.col, shared.data, np.diff(these.indptr)[rows], np.diff(those.indptr)[shared.col]
 
 
 def _word_matrices(texts: Sequence[Text], others: Sequence[Text]) -> "tuple[csr_array, csr_array]":
