@@ -13,6 +13,7 @@ from inspect import signature
 from math import isfinite
 from numbers import Integral, Number, Real
 from pathlib import Path
+from sys import float_info
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 
@@ -131,7 +132,7 @@ def read_as(kind: Any, given: Any, where: str = "", default: Any = None) -> Any:
     if kind is int and is_whole:
         given = int(given)
     fits = kind is Any or (isinstance(given, _ALLOWED.get(kind, origin)) and isinstance(given, bool) == (kind is bool))
-    if not fits or (kind is float and not _is_finite(given)):
+    if not fits or (kind is float and not -float_info.max <= given <= float_info.max):
         words = _IN_WORDS.get(kind, _IN_WORDS.get(origin, "left out"))
         raise ReAugKDError(f"{where} is {quoted(given)}; it must be {words}.")
     return given
@@ -163,13 +164,6 @@ def check_kinds(settings: Any, called: str = "The setting ") -> None:
         is_refused_later = float in (kind, *get_args(kind)) and isinstance(value, float) and not isfinite(value)
         if not is_refused_later:  # by each class in its own words
             object.__setattr__(settings, name, read_as(kind, value, called + name))
-
-
-def _is_finite(number: Any) -> bool:
-    try:
-        return isfinite(number)
-    except OverflowError:  # a whole number beyond the range of a float
-        return False
 
 
 def kind_of(value: Any) -> str:
