@@ -189,6 +189,7 @@ def train(
         metrics["seconds"] = seconds
         settings = ModelSettings.of(task, recipe, student.num_layers)
         keys, memory = keyed["test"]
+        of_teacher = list(teacher_outputs.of("validation", "test")[1])  # in this order in the table too
         model = ReAugKDClassifier(
             settings=settings,
             pool=pool,
@@ -196,10 +197,7 @@ def train(
             memory=memory,
             keys=keys,
             metrics=metrics,
-            evaluation_rows=task.held_out_table().assign(
-                # its outputs have the validation rows before the test rows too
-                teacher_soft_labels=list(teacher_outputs.of("validation", "test")[1])
-            ),
+            evaluation_rows=task.held_out_table().assign(teacher_soft_labels=of_teacher),
             maps=maps,
             projection_head=head,
             teacher=teacher,

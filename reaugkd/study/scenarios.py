@@ -36,12 +36,7 @@ POOL_ROWS = 1_000
 UNTUNED = "untuned"
 PLAIN_KNN = "plain kNN, untuned"
 FREE_KEYS = (ALIGNED, TEXT)
-WAYS = {
-    "aligned key": (ALIGNED,),
-    "text key": (TEXT,),
-    "free keys": FREE_KEYS,
-    "encoder key": (*FREE_KEYS, ENCODER),
-}
+WAYS = {"aligned key": (ALIGNED,), "text key": (TEXT,), "free keys": FREE_KEYS, "encoder key": (*FREE_KEYS, ENCODER)}
 """By which keys a memory is searched; the last named decides about new classes."""
 Row = dict[str, Any]
 Floats = NDArray[np.float32]

@@ -20,8 +20,6 @@ from reaugkd.texts import MAX_CHARACTERS, as_text, label_text, with_index_as_col
 SHOPTALK = Path(__file__).parent / "shoptalk"
 SHOPTALK_TEACHER_OUTPUTS = SHOPTALK / "teacher_outputs.parquet"
 
-DRAW_SEED = 0
-GLUE_REPOSITORY = "nyu-mll/glue"
 # Columns and metric of each GLUE task (Wang et al. 2019, table 1); STS-B is a regression and so left out.
 GLUE = {
     "cola": ("sentence", None, "matthews_correlation"),
@@ -102,7 +100,7 @@ def load_task(
             raise ReAugKDError(f"There is no GLUE task {quoted(glue_name)}; choose one of {', '.join(GLUE)}.")
         text_column, text_pair_column, glue_metric = GLUE[glue_name]
         metric = metric or glue_metric
-        repository, config = GLUE_REPOSITORY, glue_name
+        repository, config = "nyu-mll/glue", glue_name
     else:
         repository, _, config = name.partition(":")
     tables, label_names = _hub_tables(repository, config or None, name, label_column)
@@ -177,7 +175,7 @@ def load_files(
         if not 1 <= count <= len(rows):
             raise ReAugKDError(f"{count:,} train rows cannot be drawn from {len(rows):,}; ask for 1 to all.")
         rows = rows.assign(id=row_ids(rows, "train"))
-        tables["train"] = rows.sample(count, random_state=DRAW_SEED).sort_index()
+        tables["train"] = rows.sample(count, random_state=0).sort_index()
     task = make_task(Path(train).stem, tables, label_names=label_names, metric=metric or "accuracy")
     return _with_unlabelled_file(task, unlabelled, columns, say or _on_standard_error)
 
@@ -240,7 +238,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
         if table.columns.empty:
             raise ValueError("it has no rows")
         return table
-    except (ValueError, OSError, UnicodeError) as error:  # pandas' and pyarrow's parsers raise subclasses of these
+    except (ValueError, OSError) as error:  # pandas' and pyarrow's parsers raise subclasses of these
         why = in_short(reason(error).rpartition("C error: ")[2])
         raise ReAugKDError(
             f"{path.name!r} is not a valid {path.suffix[1:].upper()} file ({why}); correct it."

@@ -124,11 +124,7 @@ class Task:
 
 
 def make_task(
-    name: str,
-    tables: dict[str, pd.DataFrame],
-    *,
-    label_names: Sequence[str] | None = None,
-    metric: str = "accuracy",
+    name: str, tables: dict[str, pd.DataFrame], *, label_names: Sequence[str] | None = None, metric: str = "accuracy"
 ) -> Task:
     """Check tables of rows and make a task of them; hold rows out of train for the splits that are missing.
 
