@@ -7,11 +7,10 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from reaugkd.errors import ReAugKDError
 from reaugkd.method.answers import EncodedTexts, answer
 from reaugkd.method.mapped import changed_copy
 from reaugkd.method.memory import Memory
-from reaugkd.method.pool import Pool, pooled, weighed
+from reaugkd.method.pool import Pool, Retrieved, pooled, weighed
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.explanation import Explanation, explain
 
@@ -97,11 +96,11 @@ def flipping_set(
         If all memories are left out already.
     """
     memory = _relabelled(model.memory, changes.relabelled)
-    near = _near(encoded, memory, pool, changes.struck)
-    left = len(memory) - len(set(changes.struck))
-    if left < 1:
-        raise ReAugKDError("Without any memory there is nothing to look up; leave at least one, or put some back.")
-    most = min(RESERVE, left - 1)
+    wider = {name: replace(key, k=min(key.k, len(memory)) + RESERVE) for name, key in pool.keys.items()}
+    near = answer(
+        encoded.part([0]), memory, replace(pool, keys=wider), struck=changes.struck, every_key=False
+    ).retrieved
+    most = min(RESERVE, len(memory) - len(set(changes.struck)) - 1)
     names = np.asarray(memory.classes)
 
     def answers(sets: list[tuple[int, ...]]) -> NDArray[np.float64]:
@@ -111,8 +110,8 @@ def flipping_set(
         """Return the memories that count when some are left out."""
         found = [
             number
-            for name, (_, numbers) in near.items()
-            for number in numbers[~np.isin(numbers, struck)][: pool.keys[name].k].tolist()
+            for name, by_key in near.items()
+            for number in by_key.numbers[~np.isin(by_key.numbers, struck)][: pool.keys[name].k].tolist()
         ]
         return list(dict.fromkeys(found))
 
@@ -157,33 +156,16 @@ def _relabelled(memory: Memory, labels: Mapping[int, str]) -> Memory:
     return replace(memory, soft_labels=soft_labels, rows=memory.rows.assign(label=rows))
 
 
-Near = dict[str, tuple[NDArray[np.float32], NDArray[np.int64]]]
-
-
-def _near(encoded: EncodedTexts, memory: Memory, pool: Pool, struck: Collection[int]) -> Near:
-    """Return, by each key that counts, cosines (P,) and row numbers (P,) of memories that are not left out."""
-    found = {}
-    for name in pool.searched(encoded.known, len(memory.classes)):
-        size = pool.keys[name].k + RESERVE
-        similarities, numbers = (
-            part[0] for part in memory.search(name, encoded.queries[name][:1], size + len(set(struck)))
-        )
-        left = ~np.isin(numbers, list(struck))
-        found[name] = similarities[left][:size], numbers[left][:size]
-    return found
-
-
 def _answers_without(
-    encoded: EncodedTexts, memory: Memory, pool: Pool, near: Near, sets: list[tuple[int, ...]]
+    encoded: EncodedTexts, memory: Memory, pool: Pool, near: Mapping[str, Retrieved], sets: list[tuple[int, ...]]
 ) -> NDArray[np.float64]:
     """Return the probabilities (S, C) without each of S sets, all of one size, of row numbers."""
     retrieved = {}
-    for name, (similarities, numbers) in near.items():
-        struck = np.stack([np.isin(numbers, without) for without in sets])
+    for name, found in near.items():
+        struck = np.stack([np.isin(found.numbers[0], without) for without in sets])
         k = min(pool.keys[name].k, int((~struck).sum(axis=1).min()))
         places = np.argsort(struck, axis=1, kind="stable")[:, :k]
-        retrieved[name] = weighed(
-            memory.soft_labels, similarities[places], numbers[places], pool.keys[name].temperature
-        )
+        similarities, numbers = found.similarities[0, places], found.numbers[0, places]
+        retrieved[name] = weighed(memory.soft_labels, similarities, numbers, pool.keys[name].temperature)
     student = np.repeat(encoded.student_probabilities[:1], len(sets), axis=0)
     return pooled(student, retrieved, pool, memory.soft_labels).probabilities
