@@ -25,7 +25,6 @@ from reaugkd.method.memory import Memory
 from reaugkd.method.text_key import TextKey
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.folder import memory_bytes
-from reaugkd.model.maps import ProjectionMaps
 from reaugkd.texts import Labels, have_siblings
 
 SHARES = (1 / 4, 1 / 16, 1 / 64)
@@ -297,10 +296,6 @@ def _shipped(model: ReAugKDClassifier, chosen: _Trial, whole_bytes: int) -> ReAu
     """Return the model with what was chosen, with maps, metrics and a card that state it."""
     row, memory = chosen.row, chosen.memory
     rows = pd.Index(model.memory.rows["id"]).get_indexer(pd.Index(memory.rows["id"]))
-    maps, epochs = model.maps, model.epochs.of_rows(rows) if model.epochs else None
-    if maps is not None:
-        points = (maps.teacher_points[rows], maps.student_points[rows], maps.student_embeddings[rows])
-        maps = ProjectionMaps(*points, maps.held_out)
     said = (
         f"{row['entries']:,} entries ({row['method']}) stand for {len(model.memory):,} memories; with all keys they "
         f"take {row['bytes']:,} of {whole_bytes:,} bytes. The figures above are from before.\n"
@@ -310,8 +305,8 @@ def _shipped(model: ReAugKDClassifier, chosen: _Trial, whole_bytes: int) -> ReAu
         model,
         memory=memory,
         keys=chosen.keyed.keys,
-        maps=maps,
-        epochs=epochs if epochs and len(epochs.rows) else None,
+        maps=model.maps and model.maps.of_rows(rows, model.memory, model.maps.student_embeddings[:0]),
+        epochs=model.epochs and model.epochs.of_rows(rows),
         metrics=model.metrics | {"condensed": {**row, "whole_bytes": whole_bytes, "memories": len(model.memory)}},
         card=f"{card}{HEADING}\n\n{said}\n{''.join(edits)}",
     )

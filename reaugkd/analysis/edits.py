@@ -17,7 +17,6 @@ from reaugkd.files import read_json_lines, whole_file
 from reaugkd.method.mapped import changed_copy
 from reaugkd.method.memory import LABELLED_BY, Memory, labelled_by_person
 from reaugkd.model.classifier import ReAugKDClassifier
-from reaugkd.model.maps import ProjectionMaps
 from reaugkd.texts import check_label, check_text, check_whole, texts_of
 
 KINDS = ("add", "relabel", "remove")
@@ -253,37 +252,33 @@ def apply_patch(model: ReAugKDClassifier, patch: Patch) -> ReAugKDClassifier:
     ReAugKDError
         As :func:`check_patch` does, and if no row is left.
     """
-    changes, memories = _Changes(model, patch), model.memory
+    changes, memories, known = _Changes(model, patch), model.memory, model.settings.label_names
     remaining = np.flatnonzero([changes.labels[name] is not None for name in memories.rows["id"]])
     added = pd.DataFrame(map(asdict, changes.added.values()), columns=["id", "label", "text", "text_pair"])
     texts = texts_of(added, model.settings.is_pair)
     encoded = model.encode(texts)
-    teacher_says = model.teacher.encode(texts)[1] if model.teacher else np.zeros_like(encoded.student_probabilities)
-    known = model.settings.label_names
-    named = pd.Series([known[number] for number in teacher_says.argmax(axis=1)], dtype=object)
-    added["label"] = added["label"].fillna(named)
+    said = model.teacher.encode(texts)[1] if model.teacher else np.zeros_like(encoded.student_probabilities)
+    likeliest = said.argmax(axis=1)
+    added["label"] = added["label"].fillna(pd.Series([known[number] for number in likeliest], dtype=object))
     relabelled = memories.rows["id"].iloc[remaining].map(changes.labels)
     is_relabelled = (relabelled != "").to_numpy()
     stays = len(remaining) == len(memories) and added.empty  # no row is copied then, and a key's index stays
     rows = _edited_rows(memories.rows if stays else memories.rows.iloc[remaining], relabelled, added)
     names = tuple(dict.fromkeys([*known, *relabelled[is_relabelled], *added["label"]]))
     gold = pd.Index(names).get_indexer(pd.Index(rows["label"]))
-    if stays and names == memories.classes:
-        sure = np.eye(len(names), dtype=np.float32)
-        soft_labels = changed_copy(
-            memories.soft_labels, {row: sure[gold[row]] for row in np.flatnonzero(is_relabelled).tolist()}
-        )
-    else:
-        before = memories.soft_labels[remaining]
-        soft_labels = _edited_soft_labels(before, teacher_says, gold, is_relabelled, len(names))
 
     def joined(part: NDArray[np.float32], more: NDArray[np.float32]) -> NDArray[np.float32]:
         return part if stays else np.concatenate([part[remaining], more])
 
+    soft_labels = joined(memories.soft_labels, _widened(said, len(known)))
+    # One-hot where a person gave a label that the teacher does not give.
+    is_denied = (likeliest != gold[len(remaining) :]) | ~said.any(axis=1)
+    is_sure, sure = np.concatenate([is_relabelled, is_denied]), np.eye(len(names), dtype=np.float32)
+    changed = {row: sure[gold[row]] for row in np.flatnonzero(is_sure).tolist()}
     edited = Memory(
         rows,
         names,
-        soft_labels,
+        changed_copy(_widened(soft_labels, len(names)), changed),
         joined(memories.teacher_embeddings, encoded.embeddings),
         {name: joined(key, encoded.queries[name]) for name, key in memories.keys.items()},
     )
@@ -291,15 +286,14 @@ def apply_patch(model: ReAugKDClassifier, patch: Patch) -> ReAugKDClassifier:
     edits = {name: model.metrics.get("edits", {}).get(name, 0) + number for name, number in counts.items()}
     counted = ", ".join(f"{number:,} {kind}" for kind, number in edits.items())
     counted = f"Rows of the memory: {counted}. The figures above are from before.\n"
-    epochs = model.epochs.of_rows(remaining) if model.epochs else None
     return replace(
         model,
         settings=replace(model.settings, label_names=names),
         memory=edited,
         metrics=model.metrics | {"edits": edits},
-        maps=_edited_maps(model.maps, memories, remaining, encoded.embeddings),
+        maps=model.maps and model.maps.of_rows(remaining, memories, encoded.embeddings),
         card=f"{model.card.split(HEADING)[0]}{HEADING}\n\n{counted}",
-        epochs=epochs if epochs and len(epochs.rows) else None,
+        epochs=model.epochs and model.epochs.of_rows(remaining),
     )
 
 
@@ -320,33 +314,7 @@ def _edited_rows(rows: pd.DataFrame, relabelled: "pd.Series[str]", added: pd.Dat
     return pd.concat([rows, added[rows.columns]], ignore_index=True)
 
 
-def _edited_soft_labels(
-    before: NDArray[np.float32],
-    probabilities: NDArray[np.float32],
-    gold: NDArray[np.intp],
-    is_relabelled: NDArray[np.bool_],
-    classes: int,
-) -> NDArray[np.float32]:
-    """Return the soft labels of all rows: one-hot where a person gave a label that the teacher does not give."""
-    soft_labels = np.concatenate(
-        [np.pad(part, ((0, 0), (0, classes - part.shape[1]))) for part in (before, probabilities)]
-    )
-    is_denied = (probabilities.argmax(axis=1) != gold[len(before) :]) | ~probabilities.any(axis=1)
-    is_sure = np.concatenate([is_relabelled, is_denied])
-    soft_labels[is_sure] = np.eye(classes, dtype=np.float32)[gold[is_sure]]
-    return soft_labels
-
-
-def _edited_maps(
-    maps: ProjectionMaps | None, memories: Memory, remaining: NDArray[np.intp], embeddings: NDArray[np.float32]
-) -> ProjectionMaps | None:
-    """Return the maps without the removed rows; an added row lies where a query of the same text would."""
-    if maps is None:
-        return None
-    places = maps.place(embeddings, memories)
-    return ProjectionMaps(
-        np.concatenate([maps.teacher_points[remaining], places[:, 0]]),
-        np.concatenate([maps.student_points[remaining], places[:, 1]]),
-        np.concatenate([maps.student_embeddings[remaining], embeddings]),
-        maps.held_out,
-    )
+def _widened(soft_labels: NDArray[np.float32], classes: int) -> NDArray[np.float32]:
+    """Return soft labels with zeros for the classes that came later; as they are, where none did."""
+    more = classes - soft_labels.shape[1]
+    return np.pad(soft_labels, ((0, 0), (0, more))) if more else soft_labels

@@ -92,6 +92,26 @@ class ProjectionMaps:
         placed = [(neighbour_weights(near, PLACING_TEMPERATURE)[:, None, :] @ at)[:, 0] for near, at in places]
         return np.stack(placed, axis=1).astype(np.float32)
 
+    def of_rows(self, kept: NDArray[np.integer], memory: Memory, added: NDArray[np.float32]) -> "ProjectionMaps":
+        """Return the maps of another memory; an added row lies where a query of the same text would.
+
+        Parameters
+        ----------
+        kept : (K,) int64
+            Row numbers of those that stay, in their new order.
+        memory : Memory
+            The memories that these maps show.
+        added : (A, d) float32
+            The student's embeddings x of the rows that come after them.
+        """
+        places = self.place(added, memory)
+        return ProjectionMaps(
+            np.concatenate([self.teacher_points[kept], places[:, 0]]),
+            np.concatenate([self.student_points[kept], places[:, 1]]),
+            np.concatenate([self.student_embeddings[kept], added]),
+            self.held_out,
+        )
+
 
 def far_below(answers: Answers) -> dict[str, float]:
     """Return the similarity below which a query is far from all memories, by each key.
@@ -224,9 +244,11 @@ class TrainingEpochs:
     def __len__(self) -> int:
         return len(self.student_points)
 
-    def of_rows(self, kept: NDArray[np.integer]) -> "TrainingEpochs":
-        """Return what is left when only these rows of the memory, as row numbers (M,), are kept in this order."""
+    def of_rows(self, kept: NDArray[np.integer]) -> "TrainingEpochs | None":
+        """Return what is left when only these rows of the memory, (M,), are kept in this order; None if nothing is."""
         _, rows, left = np.intersect1d(kept, self.rows, return_indices=True)
+        if not len(left):
+            return None
         teacher_points, student_points = self.teacher_points[left], self.student_points[:, left]
         return TrainingEpochs(rows, self.labels[left], teacher_points, student_points, self.explained)
 
