@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,6 @@ class _Keyed:
     keys: dict[str, Key]
     memory: Memory
     apart: Memory
-    apart_key: TextKey
     encoded: EncodedTexts  # the validation rows, with queries by the key that is apart
     key_texts: int
     key_bytes: int
@@ -184,45 +184,37 @@ class _Trials:
         self.whole_bytes = memory_bytes(model.memory, model.keys)
         self.taught = np.flatnonzero(taught_rows(model.memory))
         self.siblings = have_siblings(model.memory.texts, self.encoded.texts)
-        self._keyed: dict[tuple[int, int], _Keyed] = {}
+        self.keyed, self._text_keys = cache(self._keyed), cache(self._fitted_text_keys)
         whole = self.keyed(len(self.taught), STEPS[0])
         choice, self.labels = choose_known(whole.encoded, whole.apart)
         self.answers = answer(whole.encoded, whole.apart, choice.pool)
         asked = self.encoded.student_probabilities[self.answers.labels < self.encoded.known]
         student = at_temperature(asked, choice.pool.student_temperature)
-        size = {"entries": len(model.memory), "key_texts": len(self.taught), "bytes": self.whole_bytes, "share": 1.0}
-        self.alone = {"method": ALONE, "entries": 0, "key_texts": 0, "bytes": 0, "share": 0.0}
-        self.alone |= self._scores(student)
-        self.all = {"method": ALL, **size, **self._scores(choice.unseen)}
+        self.alone = self._row(ALONE, 0, 0, 0, student)
+        self.all = self._row(ALL, len(model.memory), len(self.taught), self.whole_bytes, choice.unseen)
 
-    def _scores(self, said: NDArray[np.float64]) -> dict[str, float]:
+    def _row(self, method: str, entries: int, key_texts: int, taken: int, said: NDArray[np.float64]) -> dict[str, Any]:
+        size = {"entries": entries, "key_texts": key_texts, "bytes": taken, "share": taken / self.whole_bytes}
         score = METRICS[self.model.settings.metric](self.labels, said.argmax(axis=1))
-        return {"score": score, "log_loss": log_loss(self.labels, said)}
+        return {"method": method, **size, "score": score, "log_loss": log_loss(self.labels, said)}
 
-    def keyed(self, count: int, steps: int) -> _Keyed:
-        """Key the whole memory by a text key of so many texts, whose ridge has so many steps."""
-        if (count, steps) not in self._keyed:
-            self._keyed[count, steps] = self._with_keys(count) if steps == STEPS[0] else self._coarser(count, steps)
-        return self._keyed[count, steps]
-
-    def _with_keys(self, count: int) -> _Keyed:
-        model, drawn = self.model, np.zeros(len(self.model.memory), dtype=bool)
+    def _fitted_text_keys(self, count: int) -> tuple[tuple[TextKey, Memory], tuple[TextKey, Memory]]:
+        """Fit a text key to so many texts, and one apart from siblings; return each with the memory that it keys."""
+        drawn = np.zeros(len(self.model.memory), dtype=bool)
         drawn[np.random.default_rng(0).permutation(self.taught)[:count]] = True
-        axes = model.keys[ALIGNED].axes.astype(np.float16).astype(np.float32)  # type: ignore[attr-defined]
-        key, memory = _with_text_key(model, drawn)
-        fitted = drawn & ~self.siblings
-        apart_key, apart = _with_text_key(model, fitted if fitted.sum() >= FEWEST_TEXTS else drawn)
-        keys = {**model.keys, ALIGNED: AlignedKey(axes), TEXT: key}
-        return _Keyed(keys, memory, apart, apart_key, self._queried(apart_key), count, _key_bytes(key))
+        apart = drawn & ~self.siblings
+        fitted = (drawn, apart if apart.sum() >= FEWEST_TEXTS else drawn)
+        return _with_text_key(self.model, fitted[0]), _with_text_key(self.model, fitted[1])
 
-    def _coarser(self, count: int, steps: int) -> _Keyed:
-        fine = self.keyed(count, STEPS[0])
-        key, apart = (one.coarser(steps) for one in (fine.keys[TEXT], fine.apart_key))  # type: ignore[attr-defined]
-        encoded, keys = self._queried(apart), {**fine.keys, TEXT: key}
-        return replace(fine, keys=keys, apart_key=apart, encoded=encoded, key_bytes=_key_bytes(key))
-
-    def _queried(self, key: TextKey) -> EncodedTexts:
-        return replace(self.encoded, queries={**self.encoded.queries, TEXT: key.embed(self.encoded.texts)})
+    def _keyed(self, count: int, steps: int) -> _Keyed:
+        """Key the whole memory by a text key of so many texts, whose ridge has so many steps."""
+        (key, memory), (apart_key, apart) = self._text_keys(count)
+        if steps != STEPS[0]:
+            key, apart_key = key.coarser(steps), apart_key.coarser(steps)
+        axes = self.model.keys[ALIGNED].axes.astype(np.float16).astype(np.float32)  # type: ignore[attr-defined]
+        keys = {**self.model.keys, ALIGNED: AlignedKey(axes), TEXT: key}
+        queries = {**self.encoded.queries, TEXT: apart_key.embed(self.encoded.texts)}
+        return _Keyed(keys, memory, apart, replace(self.encoded, queries=queries), count, _key_bytes(key))
 
     def tried(self, most_bytes: int, method: str, size: float) -> _Trial:
         """Condense to so many bytes, and choose the pool again."""
@@ -235,8 +227,7 @@ class _Trials:
                 keyed = self._of_texts(0.95 * keyed.key_texts)
             memory = self._condensed(keyed.memory, entries, method)
         choice, _ = choose_known(keyed.encoded, self._condensed(keyed.apart, entries, method))
-        row = {"method": method, "entries": len(memory), "key_texts": keyed.key_texts, "bytes": taken}
-        row |= {"share": taken / self.whole_bytes, **self._scores(choice.unseen)}
+        row = self._row(method, len(memory), keyed.key_texts, taken, choice.unseen)
         self.say(f"{method}, {len(memory):,} entries, {taken:,} bytes: log loss {row['log_loss']:.4f}")
         return _Trial(keyed, memory, choice, row)
 

@@ -27,30 +27,7 @@ ADOPTED_NAMES = {
     "classifier_text": "Classifier and text key",
     "reaugkd": "The classifier with its memory",
 }
-COLUMNS = ("method", "test", "validation", "test log loss")
 MARKUP = re.compile(r"[\\`*\[\]<>#|~$!{}&]|(?<!\w)_|_(?!\w)|(?<=:)//")  # what Markdown would not show as it is
-
-
-def ablation_rows(metrics: dict[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Return the table of ablations as text.
-
-    Parameters
-    ----------
-    metrics : dict
-        The content of ``metrics.json``.
-
-    Returns
-    -------
-    list of tuple of str
-        As :data:`COLUMNS` say: method, test score and validation score in percent, and log loss on the test rows in
-        nats, lower is better.
-    """
-    methods = metrics["methods"]
-    scores = {name: methods[method] for method, name in _names(metrics).items() if method in methods}
-    return [
-        (name, f"{100 * of['test']:.1f}", f"{100 * of['validation']:.1f}", f"{of['test_log_loss']:.3f}")
-        for name, of in scores.items()
-    ]
 
 
 def _names(metrics: dict[str, Any]) -> dict[str, str]:
@@ -103,7 +80,11 @@ def model_card(settings: "ModelSettings", metrics: dict[str, Any]) -> str:
     str
         Markdown, with the hub's YAML header.
     """
-    table = "\n".join(f"| {' | '.join(row)} |" for row in ablation_rows(metrics))
+    table = "\n".join(
+        f"| {name} | {100 * of['test']:.1f} | {100 * of['validation']:.1f} | {of['test_log_loss']:.3f} |"
+        for method, name in _names(metrics).items()
+        if (of := metrics["methods"].get(method))
+    )
     labels = ", ".join(map(_as_text, settings.label_names))
     title, made, alone, last = _adopted(settings, metrics) if settings.is_adopted else _trained(settings, metrics)
     return f"""---
@@ -130,7 +111,7 @@ The {alone}.from_pretrained`.
 {settings.metric.replace("_", " ").capitalize()} in percent, log loss in nats (less is better);
 {choice_in_words(settings, metrics["memory"])}
 
-| {" | ".join(COLUMNS)} |
+| method | test | validation | test log loss |
 |---|---|---|---|
 {table}
 

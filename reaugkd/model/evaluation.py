@@ -11,7 +11,7 @@ from reaugkd.measures.calibration import at_temperature, fit_temperature
 from reaugkd.measures.metrics import METRICS, log_loss
 from reaugkd.measures.significance import drawn_differences, interval, score_interval
 from reaugkd.method.answers import EncodedTexts, answer
-from reaugkd.method.choice import choose_linear, choose_pool
+from reaugkd.method.choice import STUDENT, choose_linear, choose_pool
 from reaugkd.method.keys import ALIGNED
 from reaugkd.method.memory import TEACHER, Memory
 from reaugkd.method.pool import Pool
@@ -20,7 +20,6 @@ from reaugkd.texts import Labels
 
 Said = dict[str, dict[str, NDArray[np.float64]]]
 """By method, then by split, the probabilities (N, C) of its answers."""
-BASELINE = "student"
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ def answer_methods(
 
 
 def measured(
-    said: Said, votes: Said, labels: Mapping[str, Labels], metric: str, baseline: str = BASELINE
+    said: Said, votes: Said, labels: Mapping[str, Labels], metric: str, baseline: str = STUDENT
 ) -> dict[str, Any]:
     """Score what :func:`answer_methods` returns, with 95 % intervals over the test rows.
 

@@ -1,6 +1,6 @@
 """An answer taken apart: what the student, each key and each neighbour add to it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -112,16 +112,12 @@ class Explanation:
         ŷ, calibrated, of the classes that the student was trained on, the first of the C.
     memory_probabilities, probabilities : (C,) float64
         What the memory alone answers (λ = 1), and the answer.
-    new : float
-        v, how sure the memory is that the text is of a class that the student does not know.
     pool : Pool
         What answered.
     student_part, new_classes_part : float
         The parts of the student and of the decision on new classes.
     keys : list of KeyPart
         The keys of the pool, also those of weight 0.
-    embedding : (d,) float32
-        x, of length 1.
     threshold : Threshold or None
         From which score on a text is answered; each one where there is none.
     characters_read : tuple of int or None
@@ -141,12 +137,10 @@ class Explanation:
     student_probabilities: NDArray[np.float64]
     memory_probabilities: NDArray[np.float64]
     probabilities: NDArray[np.float64]
-    new: float
     pool: Pool
     student_part: float
     new_classes_part: float
     keys: list[KeyPart]
-    embedding: NDArray[np.float32]
     threshold: Threshold | None = None
     characters_read: tuple[int, ...] | None = None
 
@@ -183,11 +177,6 @@ class Explanation:
     def memory_label(self) -> str:
         """The class that the memory alone names."""
         return self.classes[int(self.memory_probabilities.argmax())]
-
-    @property
-    def memory_alone(self) -> bool:
-        """Whether the answer is a class that the student does not know, so that the memory alone names it."""
-        return self.label not in self.classes[: len(self.student_probabilities)]
 
     @property
     def parts(self) -> dict[str, float]:
@@ -325,14 +314,12 @@ def explain(answers: Answers, row: int = 0) -> Explanation:
         runner_up=classes[second],
         classes=classes,
         student_probabilities=student,
-        memory_probabilities=answers.at(1.0).pooled.probabilities[row],
+        memory_probabilities=answers.probabilities["memory"][row],
         probabilities=probabilities,
-        new=float(answers.pooled.new[row]),
         pool=pool,
         student_part=student_part,
         new_classes_part=0.0 if among_known else lead - student_part - sum(key.part for key in keys),
         keys=keys,
-        embedding=encoded.embeddings[row],
         threshold=answers.threshold,
         characters_read=encoded.characters_read.get(row),
     )
@@ -371,6 +358,5 @@ def _key_part(answers: Answers, row: int, name: str, pair: tuple[int, int], part
         )
         for place, about in enumerate(rows)
     ]
-    of_pool = answers.pool.keys[name]
-    settings = KeySettings(of_pool.k, of_pool.temperature, weight)
+    settings = replace(answers.pool.keys[name], weight=weight)
     return KeyPart(name, settings, retrieved, part, neighbours, smoothing[0], smoothing[1])

@@ -36,7 +36,7 @@ from reaugkd.method.index import INDEX_SUFFIX, cells_for
 from reaugkd.method.keys import ALIGNED, ENCODER, ENCODER_FOLDER, ENCODER_KEY_FILE, TEXT, AlignedKey, EncoderKey, Key
 from reaugkd.method.mapped import ABOUT_FILE, read_memory
 from reaugkd.method.memory import Memory
-from reaugkd.method.pool import KeySettings, Pool
+from reaugkd.method.pool import Pool
 from reaugkd.method.projection import ProjectionHead
 from reaugkd.method.text_key import TextKey
 from reaugkd.model.maps import ProjectionMaps, TrainingEpochs
@@ -204,7 +204,7 @@ def _read_files(folder: Path, about: dict[str, Any]) -> dict[str, Any]:
             ENCODER: partial(EncoderKey.load, max_length=settings.max_length),
         }
         keys = {name: load_key[name](folder / KEYS_FOLDER) for name in memory.keys}
-        pool = _read_pool(about["pool"])
+        pool = Pool(**about["pool"])
         threshold = Threshold(**about["threshold"]) if about.get("threshold") else None
         # The student may know fewer classes than the memory, to which some can be added alone.
         if student.classifier.out_features > len(settings.label_names) or pool.keys.keys() != keys.keys():
@@ -303,7 +303,7 @@ def read_settings_file(folder: str | Path) -> dict[str, Any]:
         with explain_disk_errors(path):
             about, is_whole = read_sealed(path)
         version = about["format_version"]
-        if is_whole is False:
+        if is_whole is False or (version == FORMAT_VERSION and not is_whole):
             raise ReAugKDError(damaged)
         if version not in READ_VERSIONS:
             newer = isinstance(version, int) and version > FORMAT_VERSION
@@ -313,8 +313,6 @@ def read_settings_file(folder: str | Path) -> dict[str, Any]:
             )
         about["model"], about["pool"]
         about["files"] = {name: _written(path.parent / name, about["files"][name], version) for name in about["files"]}
-        if version == FORMAT_VERSION and not is_whole:
-            raise ReAugKDError(damaged)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ReAugKDError(damaged) from error
     return about
@@ -400,11 +398,6 @@ def _carry_over(old: Path, new: Path) -> None:
         if (path.is_file() or path.is_symlink()) and name.as_posix() not in own and not copy.exists():
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, copy, follow_symlinks=False)
-
-
-def _read_pool(about: dict[str, Any]) -> Pool:
-    keys = {name: KeySettings(**settings) for name, settings in about["keys"].items()}
-    return Pool(**{**about, "keys": keys})
 
 
 def memory_bytes(memory: Memory, keys: Mapping[str, Key]) -> int:

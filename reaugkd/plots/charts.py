@@ -66,11 +66,9 @@ def lines_figure(
     Figure
         Lines with a mark at each point.
     """
-    figure = go.Figure()
-    for (name, (x, y)), colour in zip(lines.items(), cycle(PALETTE), strict=False):
-        figure.add_scatter(x=x, y=y, name=name, mode="lines+markers", line={"color": colour}, marker={"size": 5})
-    figure.update_layout(height=380, showlegend=True, xaxis_title=x_title, yaxis_title=y_title)
-    return styled(figure, title)
+    drawn = [go.Scatter(x=x, y=y, name=name, mode="lines+markers", marker_size=5) for name, (x, y) in lines.items()]
+    layout = {"height": 380, "showlegend": True, "xaxis_title": x_title, "yaxis_title": y_title}
+    return styled(go.Figure(drawn, layout), title)
 
 
 def condensation_figure(curve: pd.DataFrame) -> go.Figure:
@@ -156,14 +154,12 @@ def bars_figure(groups: Mapping[str, Mapping[str, float]], value_title: str, tit
     Figure
         Upright bars; a legend where there is more than one group.
     """
-    figure = go.Figure()
-    for (name, values), colour in zip(groups.items(), cycle(PALETTE), strict=False):
-        figure.add_bar(
-            x=list(values), y=list(values.values()), name=name, marker_color=colour, texttemplate="%{y:.3~g}"
-        )
+    drawn = [
+        go.Bar(x=list(values), y=list(values.values()), name=name, texttemplate="%{y:.3~g}")
+        for name, values in groups.items()
+    ]
     layout = {"barmode": "group", "bargap": 0.3, "height": 380, "yaxis_title": value_title}
-    figure.update_layout(layout, showlegend=len(groups) > 1)
-    return styled(figure, title)
+    return styled(go.Figure(drawn, layout | {"showlegend": len(groups) > 1}), title)
 
 
 def scatter_figure(
@@ -192,13 +188,10 @@ def scatter_figure(
     Figure
         A mark and a name for each point.
     """
-    figure = go.Figure()
-    mode = "lines+markers+text" if joined else "markers+text"
-    for (name, (x, y, names)), colour in zip(groups.items(), cycle(PALETTE), strict=False):
-        marks = {"marker": {"color": colour, "size": 9}, "line_color": colour, "textposition": "top center"}
-        figure.add_scatter(x=x, y=y, text=names, name=name, mode=mode, **marks)
-    figure.update_layout(height=420, showlegend=len(groups) > 1, xaxis_title=x_title, yaxis_title=y_title)
-    return styled(figure, title)
+    looks = {"mode": "lines+markers+text" if joined else "markers+text", "marker_size": 9, "textposition": "top center"}
+    drawn = [go.Scatter(x=x, y=y, text=names, name=name, **looks) for name, (x, y, names) in groups.items()]
+    layout = {"height": 420, "showlegend": len(groups) > 1, "xaxis_title": x_title, "yaxis_title": y_title}
+    return styled(go.Figure(drawn, layout), title)
 
 
 def histogram_figure(
@@ -376,6 +369,7 @@ def styled(figure: go.Figure, title: str) -> go.Figure:
         font={"color": TEXT_COLOUR, "size": 13, "family": "system-ui, sans-serif"},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
+        colorway=PALETTE,
         margin={"l": 10, "r": 20, "t": top, "b": 40},
     )
     figure.update_xaxes(axis)

@@ -515,13 +515,13 @@ def test_another_error_is_not_taken_for_a_full_disk(tmp_path):
         raise ValueError("something else")
 
 
-@pytest.mark.parametrize("after", ["_check_files", "_read_pool"])
+@pytest.mark.parametrize("after", ["_check_files", "Pool"])
 def test_a_model_that_takes_the_place_of_one_that_is_read_is_read_whole(copy, pooled_model, monkeypatch, after):
     original, answers = getattr(model_folder, after), pooled_model.predict_proba(TEXTS)
 
     def write_meanwhile(*arguments, **options):
         monkeypatch.setattr(model_folder, after, original)
-        if after == "_read_pool":
+        if after == "Pool":
             pooled_model.save_pretrained(copy)
             return original(*arguments, **options)
         original(*arguments, **options)
