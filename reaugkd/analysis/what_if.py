@@ -119,18 +119,13 @@ def flipping_set(
     # The second of a pair may count only once the first is left out.
     come = ((number, other) for number in found for other in nearest((number,)) if other not in found)
     tried: list[list[tuple[int, ...]]] = [[(number,) for number in found], [*combinations(found, 2), *come]]
-    for size, sets in enumerate(tried, start=1):
-        if not sets or size > most:
-            continue
-        flipped = np.flatnonzero(answers(sets).argmax(axis=1) != answer_now)
-        if len(flipped):
-            chosen = sets[int(flipped[0])]
-            return list(chosen), str(names[answers([chosen])[0].argmax()])
+    for sets in tried[:most]:
+        for chosen, said in zip(sets, answers(sets).argmax(axis=1).tolist(), strict=True):
+            if said != answer_now:
+                return list(chosen), str(names[said])
     struck: tuple[int, ...] = ()
-    while len(struck) < most:
+    while near and len(struck) < most:
         candidates = nearest(struck)
-        if not candidates:
-            return None
         left_over = answers([(*struck, number) for number in candidates])
         margins = left_over[:, answer_now] - np.delete(left_over, answer_now, axis=1).max(axis=1)
         struck = (*struck, candidates[int(margins.argmin())])

@@ -330,17 +330,14 @@ def _key_part(answers: Answers, row: int, name: str, pair: tuple[int, int], part
     found, memory, known = answers.retrieved[name], answers.memory, answers.encoded.known
     retrieved = found.probabilities[row]
     soft_labels = memory.soft_labels[found.numbers[row]].astype(np.float64)
-    shares, smoothing = [], []
-    for number in pair:
-        given = found.weights[row] * soft_labels[:, number]
-        none = 0.0
-        if number < known and answers.pool.kind == "logarithmic":
-            total = retrieved[:known].sum()
-            given = (1.0 - SMOOTHING) * given / total if total > 0 else np.zeros_like(given)
-            none = float(answers.pooled.memory[name][row, number] - given.sum())
-        whole = given.sum() + none
-        shares.append(given / whole if whole > 0 else given)
-        smoothing.append(none / whole if whole > 0 else 0.0)
+    given, none = found.weights[row][:, None] * soft_labels[:, pair], np.zeros(2)
+    if answers.pool.kind == "logarithmic":
+        total, is_known = retrieved[:known].sum(), np.asarray(pair) < known
+        given[:, is_known] *= (1.0 - SMOOTHING) / total if total > 0 else 0.0
+        smoothed = answers.pooled.memory[name][row, np.asarray(pair)[is_known]]
+        none[is_known] = smoothed - given[:, is_known].sum(axis=0)
+    whole = given.sum(axis=0) + none
+    shares, smoothing = (np.divide(part, whole, out=np.zeros_like(part), where=whole > 0) for part in (given, none))
     rows = memory.rows_at(found.numbers[row]).to_dict("records")
     neighbours = [
         Neighbour(
@@ -352,11 +349,11 @@ def _key_part(answers: Answers, row: int, name: str, pair: tuple[int, int], part
             similarity=float(found.similarities[row, place]),
             weight=float(found.weights[row, place]),
             soft_labels=soft_labels[place],
-            share=float(shares[0][place]),
-            runner_up_share=float(shares[1][place]),
+            share=float(shares[place, 0]),
+            runner_up_share=float(shares[place, 1]),
             columns={str(name): value for name, value in about.items() if name not in OWN_COLUMNS},
         )
         for place, about in enumerate(rows)
     ]
     settings = replace(answers.pool.keys[name], weight=weight)
-    return KeyPart(name, settings, retrieved, part, neighbours, smoothing[0], smoothing[1])
+    return KeyPart(name, settings, retrieved, part, neighbours, *smoothing.tolist())

@@ -439,10 +439,7 @@ def memory_table(memory: Memory) -> pa.Table:
 
 def _read_memory(folder: Path, classes: tuple[str, ...], *, is_mapped: bool) -> Memory:
     if is_mapped:  # the sums of its files were checked with all others
-        memory = Memory(**read_memory(folder / MEMORY_FOLDER, check=False))
-        if memory.classes != classes:
-            raise ValueError("the memory has other classes than the model")
-        return memory
+        return Memory(**read_memory(folder / MEMORY_FOLDER, check=False))
     table = pq.read_table(folder / MEMORY_FILE)
     if Z_COLUMN not in table.column_names:
         z = _floats(table[KEY_COLUMN + ALIGNED]) @ AlignedKey.load(folder / KEYS_FOLDER).axes.T
@@ -462,11 +459,9 @@ def memory_of_table(table: pa.Table, classes: tuple[str, ...]) -> Memory:
 
 
 def _write_maps(maps: ProjectionMaps, folder: Path) -> None:
-    matrices: list[NDArray[Any]] = [maps.teacher_points, maps.student_points]
-    matrices.append(maps.student_embeddings.astype(np.float16))
-    files = {MAPS_FILE: matrices}
+    files = {MAPS_FILE: [*maps.points.swapaxes(0, 1), maps.student_embeddings.astype(np.float16)]}
     if maps.held_out is not None:
-        files[HELD_OUT_MAPS_FILE] = [maps.held_out[:, 0], maps.held_out[:, 1]]
+        files[HELD_OUT_MAPS_FILE] = [*maps.held_out.swapaxes(0, 1)]
     for name, of_file in files.items():
         columns = dict(zip(MAPS_COLUMNS, map(matrix_column, of_file), strict=False))
         pq.write_table(pa.table(columns), folder / name)

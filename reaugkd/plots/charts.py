@@ -220,18 +220,10 @@ def histogram_figure(
     figure = make_subplots(1, len(panels), subplot_titles=list(panels), shared_yaxes=True, horizontal_spacing=0.04)
     for column, groups in enumerate(panels.values(), start=1):
         for (name, values), colour in zip(groups.items(), cycle(PALETTE), strict=False):
-            figure.add_bar(
-                x=(edges[:-1] + edges[1:]) / 2,
-                y=100 * np.histogram(values, bins=edges)[0] / max(values.size, 1),
-                width=np.diff(edges),
-                name=name,
-                legendgroup=name,
-                showlegend=column == 1,
-                marker={"color": colour, "line": {"width": 0}},
-                opacity=0.6,
-                row=1,
-                col=column,
-            )
+            shares = 100 * np.histogram(values, bins=edges)[0] / max(values.size, 1)
+            group = {"name": name, "legendgroup": name, "showlegend": column == 1, "marker_color": colour}
+            figure.add_bar(x=(edges[:-1] + edges[1:]) / 2, y=shares, **group, row=1, col=column)
+    figure.update_traces(width=np.diff(edges), marker_line_width=0, opacity=0.6)
     figure.update_layout(barmode="overlay", bargap=0, height=360)
     figure.update_xaxes(title=axis_title)
     figure.update_yaxes(title="percent of the values", col=1)

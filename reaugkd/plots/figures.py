@@ -41,17 +41,15 @@ def contributions_figure(explanation: "Explanation") -> go.Figure:
         Horizontal bars of the parts and of their sum: log-odds, or in a linear pool differences of probability. To the
         left of zero a part speaks for the runner-up.
     """
-    parts = {"sum": explanation.lead}
-    if explanation.new_classes_part:
-        parts["new classes"] = explanation.new_classes_part
-    parts |= {f"{key.name} key": key.part for key in reversed(explanation.keys)}
-    parts["student"] = explanation.student_part
-    colours = VOICE_COLOURS | {f"{key.name} key": VOICE_COLOURS[key.name] for key in explanation.keys}
-    names, values = list(parts), list(parts.values())
+    parts = {"sum": explanation.lead} | dict(reversed(explanation.parts.items()))
+    if not explanation.new_classes_part:
+        del parts["new classes"]
+    keys, values = [key.name for key in explanation.keys], list(parts.values())
+    names = [f"{voice} key" if voice in keys else voice for voice in parts]
     shown = [f"{round(value, 2) + 0.0:+.2f}" for value in values]  # no -0.00
     beside = {"text": shown, "textposition": "outside", "cliponaxis": False}
     hover = "%{y}: %{x:+.3f}<extra></extra>"
-    of_parts = [colours.get(name, colours["answer"]) for name in names]
+    of_parts = [VOICE_COLOURS.get(voice, VOICE_COLOURS["answer"]) for voice in parts]
     bars = go.Bar(x=values, y=names, orientation="h", marker_color=of_parts, hovertemplate=hover, **beside)
     figure = go.Figure(bars)
     unit = "difference of probability" if explanation.pool.kind == "linear" else "log-odds"
