@@ -188,12 +188,12 @@ def memories(model: ReAugKDClassifier, answers: Answers | None, show: str) -> pd
     if show not in lists.SHOWS:
         raise ReAugKDError(f"{quoted(show)} is nothing to show; choose one of {', '.join(lists.SHOWS)}.")
     is_large = model.memory.is_mapped
-    if show == lists.DUPLICATES and is_large:
-        raise ReAugKDError(
-            f"Near-duplicates are not looked for in a memory on disk, of {len(model.memory):,} rows; choose another "
-            "list."
-        )
     if show == lists.DUPLICATES:
+        if is_large:
+            raise ReAugKDError(
+                f"Near-duplicates are not looked for in a memory on disk, of {len(model.memory):,} rows; choose "
+                "another list."
+            )
         return _first_columns(near_duplicates(model.memory), show)
     if answers is None:
         if show not in lists.UNJUDGED:
@@ -248,9 +248,8 @@ def near_duplicates(memory: Memory) -> pd.DataFrame:
         ``overlap`` (shared words by all words of both), ``text`` and ``other_text``, of pairs ``text_pair`` and
         ``other_text_pair``, their ``label`` and ``other_label``; the most alike first.
     """
-    searched = [name for name in (TEXT, TEACHER) if name == TEACHER or name in memory.keys]
-    found = {name: memory.teacher_embeddings if name == TEACHER else memory.keys[name] for name in searched}
-    nearest = np.concatenate([nearest_others(memory, *one, NEIGHBOURS)[1] for one in found.items()], axis=1)
+    spaces = {name: memory.keys[name] for name in memory.keys if name == TEXT} | {TEACHER: memory.teacher_embeddings}
+    nearest = np.concatenate([nearest_others(memory, *one, NEIGHBOURS)[1] for one in spaces.items()], axis=1)
     pairs = {(row, other) for row, others in enumerate(nearest.tolist()) for other in others}
     return _alike(pairs | {pair[::-1] for pair in pairs}, memory.rows, memory.rows)
 

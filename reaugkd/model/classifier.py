@@ -243,15 +243,12 @@ class ReAugKDClassifier:
         ReAugKDError
             If a text is empty or enormous, or a pair where the model takes single texts, or the other way round.
         """
-        return self._encoded(texts, rows, list(self.keys))
-
-    def _encoded(self, texts: Sequence[Text], rows: pd.DataFrame | None, keys: list[str]) -> EncodedTexts:
         texts = check_texts(texts)
         for text in texts:
             if isinstance(text, str) == self.settings.is_pair:
                 wanted = "pairs of texts" if self.settings.is_pair else "single texts"
                 raise ReAugKDError(f"This model classifies {wanted}; give it those.")
-        return EncodedTexts.of(self.student, {name: self.keys[name] for name in keys}, texts, rows)
+        return EncodedTexts.of(self.student, self.keys, texts, rows)
 
     def encode_rows(self, rows: pd.DataFrame) -> EncodedTexts:
         """Run the student once over rows with gold labels.
@@ -429,7 +426,7 @@ class ReAugKDClassifier:
             return np.empty((0, len(self.classes_)))
         # A key of weight 0 is neither embedded nor searched.
         needed = pool.searched(self.student.classifier.out_features, len(self.classes_))
-        encoded = self._encoded(texts, None, needed)
+        encoded = replace(self, keys={name: self.keys[name] for name in needed}).encode(texts)
         return answer(encoded, self.memory, pool, every_key=False).pooled.probabilities
 
     def predict(

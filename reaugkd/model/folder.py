@@ -172,16 +172,15 @@ def read_model(folder: str | Path) -> dict[str, Any]:
         If it holds no model, is of another version, or a file is missing or damaged.
     """
     folder = as_path(folder)
-    while True:
-        about, found, damage = read_settings_file(folder), dict[str, Any](), None
-        try:
-            found = _read_files(folder, about)
-        except ReAugKDError as error:
-            damage = error
-        if read_settings_file(folder) == about:  # else another model took its place meanwhile: what was read is of both
-            if damage is not None:
-                raise damage
-            return found
+    about = read_settings_file(folder)
+    try:
+        found = _read_files(folder, about)
+    except ReAugKDError:
+        if read_settings_file(folder) == about:
+            raise
+        return read_model(folder)
+    # Else another model took its place meanwhile: what was read is of both.
+    return found if read_settings_file(folder) == about else read_model(folder)
 
 
 def _read_files(folder: Path, about: dict[str, Any]) -> dict[str, Any]:
