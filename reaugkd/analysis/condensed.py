@@ -21,7 +21,7 @@ from reaugkd.measures.metrics import METRICS, log_loss
 from reaugkd.method.answers import EncodedTexts, answer
 from reaugkd.method.choice import PoolChoice, standard_errors_gained, too_few_rows
 from reaugkd.method.condensation import METHODS, STANDS_FOR, check_method, condense_memory
-from reaugkd.method.keys import ALIGNED, TEXT, AlignedKey, Key, merged
+from reaugkd.method.keys import ALIGNED, TEXT, AlignedKey, Key, fit_text_key
 from reaugkd.method.memory import Memory
 from reaugkd.method.text_key import TextKey
 from reaugkd.model.classifier import ReAugKDClassifier
@@ -275,12 +275,8 @@ def _key_bytes(key: TextKey) -> int:
 
 def _with_text_key(model: ReAugKDClassifier, fitted: NDArray[np.bool_]) -> tuple[TextKey, Memory]:
     """Fit a text key to some rows of a memory, and key all: those by folds that did not see them."""
-    memory = model.memory
-    texts, classes = memory.texts, len(memory.classes)
-    some, others = ([texts[row] for row in np.flatnonzero(mask)] for mask in (fitted, ~fitted))
-    z, labels = memory.teacher_embeddings[fitted], memory.labels[fitted]
-    key, keys = TextKey.fit(model.student.tokenizer, some, z, labels, classes, in_texts=True)
-    return key, memory.with_keys({**memory.keys, TEXT: merged(fitted, keys, key.embed(others))})
+    key, keys = fit_text_key(model.memory, model.student.tokenizer, fitted, in_texts=True)
+    return key, model.memory.with_keys({**model.memory.keys, TEXT: keys})
 
 
 def _shipped(model: ReAugKDClassifier, chosen: _Trial, whole_bytes: int) -> ReAugKDClassifier:

@@ -21,7 +21,7 @@ from reaugkd.method.text_key import TextKey
 from reaugkd.networks.encoders import TextClassifier, normalize
 from reaugkd.networks.weights import find_weights
 from reaugkd.recipe import Recipe
-from reaugkd.texts import Labels, Text, fold_masks, folds_apart, have_siblings
+from reaugkd.texts import Text, fold_masks, folds_apart, have_siblings
 
 if TYPE_CHECKING:  # each takes a second to import, and a search does not need it
     from sklearn.pipeline import Pipeline
@@ -145,12 +145,7 @@ class EncoderKey:
 
     @classmethod
     def fit(
-        cls,
-        encoder: TextClassifier | None,
-        pooled: NDArray[np.floating],
-        texts: Sequence[Text],
-        teacher_embeddings: NDArray[np.floating],
-        labels: Labels,
+        cls, encoder: TextClassifier | None, pooled: NDArray[np.floating], memory: Memory
     ) -> tuple["EncoderKey", NDArray[np.float32]]:
         """Draw what the layers of an encoder make of texts to z, by a ridge in closed form.
 
@@ -160,25 +155,20 @@ class EncoderKey:
             The untuned encoder, which embeds and saves.
         pooled : (N, L + 1, d') float
             What its layers make of the texts.
-        texts : sequence of Text
-            N texts or pairs.
-        teacher_embeddings : (N, d) float
-            z.
-        labels : (N,) int64
-            Their classes, by which folds are alike.
+        memory : Memory
+            Its N texts have these z; the folds are alike in its labels.
 
         Returns
         -------
         tuple of EncoderKey and (N, d' + d) float32
             The key, and the keys of the texts, each by a ridge that did not see it or its siblings.
         """
-        folds = folds_apart(texts, labels, FOLDS)
-        penalty = _best_penalty(pooled, teacher_embeddings, folds)
-        keys = np.empty((len(pooled), pooled.shape[2] + teacher_embeddings.shape[1]), dtype=np.float32)
+        z, folds = memory.teacher_embeddings, folds_apart(memory.texts, memory.labels, FOLDS)
+        penalty = _best_penalty(pooled, z, folds)
+        keys = np.empty((len(pooled), pooled.shape[2] + z.shape[1]), dtype=np.float32)
         for seen, held_out in fold_masks(folds):
-            weight, bias = _ridge(pooled[seen], teacher_embeddings[seen], penalty)
-            keys[held_out] = cls(encoder, weight, bias).keys(pooled[held_out])
-        return cls(encoder, *_ridge(pooled, teacher_embeddings, penalty)), keys
+            keys[held_out] = cls(encoder, *_ridge(pooled[seen], z[seen], penalty)).keys(pooled[held_out])
+        return cls(encoder, *_ridge(pooled, z, penalty)), keys
 
     def embed(
         self,
@@ -327,16 +317,28 @@ def fit_keys(
     tuple of dict of str to Key and Memory
         The keys by name, and the memory with what each searches.
     """
-    texts, z, classes = memory.texts, memory.teacher_embeddings, len(memory.classes)
+    texts, z = memory.texts, memory.teacher_embeddings
     fitted = fit_rows(texts, held_out, taught)
-    fitted_texts, others = list(compress(texts, fitted)), list(compress(texts, ~fitted))
-    aligned = AlignedKey.fit(z[fitted], classes)
-    text, text_keys = TextKey.fit(tokenizer, fitted_texts, z[fitted], memory.labels[fitted], classes)
+    aligned = AlignedKey.fit(z[fitted], len(memory.classes))
+    text, text_keys = fit_text_key(memory, tokenizer, fitted)
     keys: dict[str, Key] = {ALIGNED: aligned, TEXT: text}
-    found = {ALIGNED: _keyed(aligned, texts, z), TEXT: merged(fitted, text_keys, _keyed(text, others, z[:0]))}
+    found = {ALIGNED: _keyed(aligned, texts, z), TEXT: text_keys}
     if encoder is not None:
         keys[ENCODER], found[ENCODER] = keyed_by(encoder.encoder, encoder.pooled, memory, fitted)
     return keys, memory.with_keys(found)
+
+
+def fit_text_key(
+    memory: Memory, tokenizer: PreTrainedTokenizerBase, fitted: NDArray[np.bool_], *, in_texts: bool = False
+) -> tuple[TextKey, NDArray[np.float32]]:
+    """Fit the text key to some rows (M,) of a memory, as :meth:`TextKey.fit` does, and key all of them, (M, w + 1)."""
+    key, keys = TextKey.fit(tokenizer, _part(memory, fitted), in_texts=in_texts)
+    others = list(compress(memory.texts, ~fitted))
+    return key, merged(fitted, keys, _keyed(key, others, memory.teacher_embeddings[:0]))
+
+
+def _part(memory: Memory, rows: NDArray[np.bool_]) -> Memory:
+    return memory.with_keys({}).part(np.flatnonzero(rows))
 
 
 def _keyed(key: Key, texts: Sequence[Text], z: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -414,8 +416,7 @@ def keyed_by(
     tuple of EncoderKey and (M, d' + d) float32
         The key and the keys of all rows.
     """
-    z, fitted_texts = memory.teacher_embeddings[fitted], list(compress(memory.texts, fitted))
-    key, keys = EncoderKey.fit(encoder, pooled[fitted], fitted_texts, z, memory.labels[fitted])
+    key, keys = EncoderKey.fit(encoder, pooled[fitted], _part(memory, fitted))
     return key, merged(fitted, keys, key.keys(pooled[~fitted]))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,10 @@ from transformers import BatchEncoding, PreTrainedTokenizerBase
 from reaugkd.method.dual_ridge import DualRidge
 from reaugkd.method.projection import key_width
 from reaugkd.networks.encoders import normalize, tokenized
-from reaugkd.texts import Labels, Text, fold_masks, folds_apart
+from reaugkd.texts import Text, fold_masks, folds_apart
+
+if TYPE_CHECKING:
+    from reaugkd.method.memory import Memory
 
 LONGEST = 3  # subwords of an n-gram
 MOST_NGRAMS = 300_000  # of more, those of the most texts are kept
@@ -283,14 +286,7 @@ class TextKey:
 
     @classmethod
     def fit(
-        cls,
-        tokenizer: PreTrainedTokenizerBase,
-        texts: Sequence[Text],
-        teacher_embeddings: NDArray[np.floating],
-        labels: Labels,
-        classes: int,
-        *,
-        in_texts: bool = False,
+        cls, tokenizer: PreTrainedTokenizerBase, memory: "Memory", *, in_texts: bool = False
     ) -> tuple["TextKey", NDArray[np.float32]]:
         """Fit the ridge, and key the same texts by ridges that did not see them.
 
@@ -302,14 +298,8 @@ class TextKey:
         ----------
         tokenizer : PreTrainedTokenizerBase
             The student's.
-        texts : sequence of Text
-            N texts or pairs.
-        teacher_embeddings : (N, d) float
-            z.
-        labels : (N,) int64
-            Their classes, by which the folds are alike; the teacher's where there is no gold label.
-        classes : int
-            C.
+        memory : Memory
+            Its N texts and their z are fitted to; the folds are alike in its labels.
         in_texts : bool
             Whether the key's file is to hold the texts in the place of the weights, which is smaller.
 
@@ -320,11 +310,11 @@ class TextKey:
         """
         from sklearn.decomposition import PCA  # takes long to import, and only a fit needs it
 
+        texts, z = memory.texts, memory.teacher_embeddings
         ngrams = NGrams.of(tokenizer, texts)
         features = ngrams.matrix(tokenizer, texts)
-        width = key_width(teacher_embeddings, classes)
-        targets = PCA(width, random_state=0).fit_transform(np.asarray(teacher_embeddings, dtype=np.float32))
-        folds = folds_apart(texts, labels, FOLDS)
+        targets = PCA(key_width(z, len(memory.classes)), random_state=0).fit_transform(z)
+        folds = folds_apart(texts, memory.labels, FOLDS)
         (weight, bias), unseen, penalty = fit_apart(features, targets, folds)
         spread = float(np.sqrt((unseen**2).sum(axis=1).mean()))
         ridge = DualRidge.of(texts, targets - features @ weight - bias, penalty) if in_texts else None

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from memories import memory_of
 from scipy.sparse import csr_matrix
 from sibling_texts import WORDS, word_tokenizer
 from sklearn.linear_model import Ridge
 
 from reaugkd.method.dual_ridge import LEVELS, DualRidge
 from reaugkd.method.text_key import FILE, TextKey
-from reaugkd.networks.encoders import normalize
 
 PAIRS = [("one, “two”", "three"), ("", "four")]
 
@@ -51,10 +51,11 @@ def test_a_text_key_in_texts_searches_as_the_one_of_weights_is_smaller_and_comes
     labels = np.arange(300) % 3
     own = np.array_split(np.asarray(WORDS), 3)
     texts = [" ".join([*random.choice(own[c], 5), *random.choice(WORDS, 3)]) for c in labels.tolist()]
-    z = normalize(np.eye(16)[labels] + 0.2 * random.normal(size=(300, 16)))
+    z = np.eye(16)[labels] + 0.2 * random.normal(size=(300, 16))
+    memory = memory_of(z, np.eye(3)[labels], texts=texts)
     sizes, keys, rows = {}, {}, {}
     for name, in_texts in (("weights", False), ("texts", True)):
-        keys[name], rows[name] = TextKey.fit(tokenizer, texts, z, labels, 3, in_texts=in_texts)
+        keys[name], rows[name] = TextKey.fit(tokenizer, memory, in_texts=in_texts)
         (tmp_path / name).mkdir()
         keys[name].save(tmp_path / name)
         sizes[name] = (tmp_path / name / FILE).stat().st_size

@@ -83,19 +83,19 @@ def fitted_to(monkeypatch):
     texts = []
     original = TextKey.fit.__func__
 
-    def spy(cls, tokenizer, given, *others):
-        texts.extend(given)
-        return original(cls, tokenizer, given, *others)
+    def spy(cls, tokenizer, given, **options):
+        texts.extend(given.texts)
+        return original(cls, tokenizer, given, **options)
 
     monkeypatch.setattr(TextKey, "fit", classmethod(spy))
     return texts
 
 
 def test_the_keys_are_those_of_each_module_and_the_memory_holds_what_they_search(tokenizer):
-    memory, texts, labels, _ = memory_and_texts(0)
+    memory = memory_and_texts(0)[0]
     keys, keyed = fit_keys(memory, tokenizer)
     assert list(keys) == list(keyed.keys) == ["aligned", "text"]
-    text, text_keys = TextKey.fit(tokenizer, texts, memory.teacher_embeddings, labels, 2)
+    text, text_keys = TextKey.fit(tokenizer, memory)
     np.testing.assert_allclose(keyed.keys["text"], text_keys, atol=1e-6)
     np.testing.assert_array_equal(keys["text"].weight, text.weight)
     aligned = AlignedKey.fit(memory.teacher_embeddings, 2)
@@ -166,7 +166,7 @@ def test_an_encoder_is_run_once_and_keys_the_memory_too(toy_encoder_folder, toy_
     monkeypatch.setattr(TextClassifier, "encode_layers", lambda *_: pytest.fail("the encoder ran again"))
     held_out = toy_task.texts("validation")
     keys, keyed = fit_keys(memory, untuned.encoder.tokenizer, encoder=untuned)
-    wanted = EncoderKey.fit(untuned.encoder, untuned.pooled, texts, memory.teacher_embeddings, memory.labels)[1]
+    wanted = EncoderKey.fit(untuned.encoder, untuned.pooled, memory)[1]
     np.testing.assert_allclose(keyed.keys["encoder"], wanted, atol=1e-6)
     keys, keyed = fit_keys(memory, untuned.encoder.tokenizer, encoder=untuned, held_out=held_out)
     assert list(keys) == list(keyed.keys) == ["aligned", "text", "encoder"]

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from memories import unit
+from memories import memory_of, unit
 from scipy.sparse import csr_matrix, random_array
 from sibling_texts import WORDS, share_right, shuffled_families, word_tokenizer
 from sklearn.linear_model import Ridge
@@ -35,10 +35,15 @@ def worded(seed, rows=90, classes=3, width=16):
     return texts, labels, unit(np.eye(width)[labels] + 0.2 * random.normal(size=(rows, width))).astype(np.float32)
 
 
+def fit(tokenizer, texts, z, labels):
+    """The text key of a memory of these texts."""
+    return TextKey.fit(tokenizer, memory_of(z, np.eye(labels.max() + 1)[labels], texts=texts))
+
+
 @pytest.fixture(scope="module")
 def fitted(tokenizer):
     texts, labels, z = worded(0)
-    return texts, labels, z, *TextKey.fit(tokenizer, texts, z, labels, 3)
+    return texts, labels, z, *fit(tokenizer, texts, z, labels)
 
 
 def test_the_key_and_its_memories_are_what_ridges_in_closed_form_make_of_the_ngrams(tokenizer, fitted):
@@ -100,7 +105,7 @@ def test_the_key_comes_back_from_its_file_and_embeds_the_same_to_the_bit(tokeniz
 
 def test_the_same_rows_give_the_same_key(tokenizer, fitted):
     texts, labels, z, key, keys = fitted
-    again, its_keys = TextKey.fit(tokenizer, texts, z, labels, 3)
+    again, its_keys = fit(tokenizer, texts, z, labels)
     np.testing.assert_array_equal(its_keys, keys)
     np.testing.assert_array_equal(again.weight, key.weight)
 
@@ -122,7 +127,7 @@ def test_pairs_are_found_by_whether_their_texts_share_a_word(tokenizer):
 
     texts, asked = list(pairs()), list(pairs())
     z = unit(np.eye(8)[labels] + 0.2 * random.normal(size=(400, 8))).astype(np.float32)
-    key, keys = TextKey.fit(tokenizer, texts, z, labels, 2)
+    key, keys = fit(tokenizer, texts, z, labels)
     assert share_right(keys, labels, key.embed(asked), labels, np.zeros((400, 400), dtype=bool)) > 0.9
 
 
@@ -135,7 +140,7 @@ def test_no_row_is_keyed_by_a_ridge_that_saw_its_embedding_or_its_folds(tokenize
     shuffled[own] = z[own][::-1]
     drawn = []
     for given in (z, shuffled):
-        key, keys = TextKey.fit(tokenizer, texts, given, labels, 3)
+        key, keys = fit(tokenizer, texts, given, labels)
         drawn.append(keys[:, :-1] / keys[:, -1:] * key.spread)  # what the ridge said, without the common spread
     moved = np.abs(drawn[1] - drawn[0]).max(axis=1)
     assert moved[own].max() < 1e-4
@@ -151,7 +156,7 @@ def test_with_shuffled_labels_the_memory_alone_scores_as_chance_does(tokenizer):
     by_others, by_itself = [], []
     for seed in SEEDS:
         texts, labels, z, family = shuffled_families(seed)
-        key, keys = TextKey.fit(tokenizer, texts, z, labels, 2)
+        key, keys = fit(tokenizer, texts, z, labels)
         by_others.append(share_right(keys, labels, keys, labels, left_out(family)))
         seen = key.embed(texts)
         by_itself.append(share_right(seen, labels, seen, labels, left_out(family)))
@@ -168,7 +173,7 @@ def test_siblings_stay_in_one_fold_else_a_row_would_be_keyed_by_the_label_of_its
     )
     torn = []
     for texts, labels, z, family in map(shuffled_families, SEEDS):
-        keys = TextKey.fit(tokenizer, texts, z, labels, 2)[1]
+        keys = fit(tokenizer, texts, z, labels)[1]
         torn.append(share_right(keys, labels, keys, labels, left_out(family)))
     assert np.mean(torn) > 0.5 + 2 * CHANCE
 
@@ -184,7 +189,7 @@ def test_of_many_rows_some_choose_the_penalty(tokenizer, fitted, monkeypatch):
 
     monkeypatch.setattr(text_key, "_unseen", spy)
     monkeypatch.setattr(text_key, "PENALTY_ROWS", 60)
-    few, keys = TextKey.fit(tokenizer, texts, z, labels, 3)
+    few, keys = fit(tokenizer, texts, z, labels)
     assert asked == [60] * len(PENALTIES) + [90]
     assert keys.shape == (90, 9)
     assert few.weight.shape == key.weight.shape
@@ -194,7 +199,7 @@ def test_of_many_rows_some_choose_the_penalty(tokenizer, fitted, monkeypatch):
 def test_a_handful_of_families_is_keyed_too(tokenizer, texts):
     labels = np.arange(len(texts)) % 2
     z = unit(np.random.default_rng(0).normal(size=(len(texts), 16))).astype(np.float32)
-    key, keys = TextKey.fit(tokenizer, texts, z, labels, 2)
+    key, keys = fit(tokenizer, texts, z, labels)
     assert np.isfinite(keys).all()
     assert keys.shape == key.embed(texts).shape == (len(texts), min(8, len(texts)) + 1)
 
