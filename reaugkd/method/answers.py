@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError, quoted, read_as
 from reaugkd.measures.selective import PROBABILITY, Threshold
+from reaugkd.method.index import nearest_first
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import Pool, Pooled, Retrieved, pooled, weighed
 from reaugkd.networks.encoders import TOKENIZED, TextClassifier, normalize
@@ -305,11 +306,9 @@ def answer(
         settings = pool.keys[name]
         similarities, numbers = memory.search(name, encoded.queries[name], settings.k + len(struck))
         if struck:
-            # The sort is stable and the nearest come first, so what is left keeps its order.
-            order = np.argsort(np.isin(numbers, list(struck)), axis=1, kind="stable")
-            order = order[:, : min(settings.k, len(memory) - len(set(struck)))]
-            similarities = np.take_along_axis(similarities, order, axis=1)
-            numbers = np.take_along_axis(numbers, order, axis=1)
+            similarities = np.where(np.isin(numbers, list(struck)), -np.inf, similarities)
+            left = min(settings.k, len(memory) - len(set(struck)))
+            similarities, numbers = nearest_first(similarities, numbers, left)
         retrieved[name] = weighed(memory.soft_labels, similarities, numbers, settings.temperature)
     found = pooled(encoded.student_probabilities, retrieved, pool, memory.soft_labels)
     return Answers(encoded, memory, pool, retrieved, found)

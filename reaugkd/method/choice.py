@@ -13,6 +13,7 @@ from sklearn.model_selection import KFold
 from reaugkd.measures.calibration import at_temperature, clipped_log, fit_temperature
 from reaugkd.measures.metrics import METRICS, log_loss
 from reaugkd.method.answers import EncodedTexts
+from reaugkd.method.index import nearest_first
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool, log_pool, smoothed, weighed
 from reaugkd.tasks.task import FEWEST_VALIDATION
@@ -242,14 +243,16 @@ def best_settings(
     Tried
         The largest k that is as good as the best within a standard error, with its best τ_r.
     """
+
+    def loss(one: Tried) -> float:
+        return log_loss(labels, one.unseen)
+
     best: dict[int, Tried] = {}
     for settings, retrieved in _retrieved_by_settings(encoded, memory, key):
         said = smoothed(retrieved, encoded.known)
         one = Tried(settings, said, _by_other_folds(student, {key: said}, labels))
-        before = best.get(settings.k)
-        if before is None or log_loss(labels, one.unseen) < log_loss(labels, before.unseen):
-            best[settings.k] = one
-    lowest = min(best.values(), key=lambda one: log_loss(labels, one.unseen))
+        best[settings.k] = min(best.get(settings.k, one), one, key=loss)
+    lowest = min(best.values(), key=loss)
     return next(
         one for one in reversed(best.values()) if standard_errors_gained(one.unseen, lowest.unseen, labels) <= 1.0
     )
@@ -282,10 +285,7 @@ def _retrieved_by_settings(
     similarities, numbers = memory.search(key, encoded.queries[key], SEARCHED)
     left_out = are_siblings(encoded.texts, memory.rows, numbers)
     left_out[:, -1] &= ~left_out.all(axis=1)  # a text that finds siblings only keeps the farthest
-    similarities = np.where(left_out, -np.inf, similarities)
-    order = np.argsort(-similarities, axis=1, kind="stable")
-    similarities = np.take_along_axis(similarities, order, axis=1)
-    numbers = np.take_along_axis(numbers, order, axis=1)
+    similarities, numbers = nearest_first(np.where(left_out, -np.inf, similarities), numbers)
     for k in sorted({min(k, len(memory)) for k in GRID_K}):
         for temperature in GRID_TEMPERATURE:
             found = weighed(memory.soft_labels, similarities[:, :k], numbers[:, :k], temperature)

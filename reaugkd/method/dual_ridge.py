@@ -66,8 +66,7 @@ class DualRidge:
 
     def weight(self, features: csr_matrix) -> NDArray[np.float32]:
         """Return W (V, w) float32; the n-grams X (N, V) are those of the texts."""
-        weight: NDArray[np.float32] = features.T @ (self.parts * self.step)
-        return weight
+        return features.T @ (self.parts * self.step)
 
     def packed(self) -> dict[str, NDArray[Any]]:
         """Return the arrays that a file holds."""

@@ -20,6 +20,7 @@ PROBES, ROWS_READ, CELLS_A_PROBE = 8, 8_000, 256
 """A search reads so many cells at least; more where they hold fewer rows than these, or where there are many cells."""
 TRAINED_ON = 64  # rows a cell: k-means takes no more
 LANES = 16  # FAISS reads a row of float16 sixteen numbers at a time; other widths take twenty times longer
+Found = tuple[NDArray[np.float32], NDArray[np.int64]]  # cosines (N, k), the highest first, and row numbers (N, k)
 BLOCK = 2**16  # rows at a time: what lies on disk is never in memory as a whole
 
 
@@ -69,9 +70,7 @@ def open_index(path: Path) -> Any:
     return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
 
 
-def search_index(
-    index: faiss.IndexIVF, queries: NDArray[np.float32], k: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def search_index(index: faiss.IndexIVF, queries: NDArray[np.float32], k: int) -> Found:
     """Find the k nearest rows of the cells that are nearest to each query.
 
     Parameters
@@ -88,13 +87,10 @@ def search_index(
     tuple of ndarray
         Cosines (N, k) float32, the highest first, and row numbers (N, k) int64; -1 where the cells hold fewer.
     """
-    found: tuple[NDArray[np.float32], NDArray[np.int64]] = index.search(_widened(queries, index.d), k)
-    return found
+    return index.search(_widened(queries, index.d), k)
 
 
-def search_exactly(
-    vectors: NDArray[np.floating], queries: NDArray[np.float32], k: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def search_exactly(vectors: NDArray[np.floating], queries: NDArray[np.float32], k: int) -> Found:
     """Compare every query with every row, a block of rows at a time where they lie on disk.
 
     Parameters
@@ -112,18 +108,19 @@ def search_exactly(
         As of :func:`search_index`.
     """
     if vectors.dtype == np.float32:
-        found: tuple[NDArray[np.float32], NDArray[np.int64]] = faiss.knn(
-            queries, vectors, k, faiss.METRIC_INNER_PRODUCT
-        )
-        return found
+        return faiss.knn(queries, vectors, k, faiss.METRIC_INNER_PRODUCT)
     nearest, numbers = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
     for start in range(0, len(vectors), BLOCK):
         block = np.asarray(vectors[start : start + BLOCK], dtype=np.float32)
         cosines, places = faiss.knn(queries, block, min(k, len(block)), faiss.METRIC_INNER_PRODUCT)
-        nearest, numbers = np.hstack([nearest, cosines]), np.hstack([numbers, places + start])
-        order = np.argsort(-nearest, axis=1, kind="stable")[:, :k]
-        nearest, numbers = np.take_along_axis(nearest, order, axis=1), np.take_along_axis(numbers, order, axis=1)
+        nearest, numbers = nearest_first(np.hstack([nearest, cosines]), np.hstack([numbers, places + start]), k)
     return nearest, numbers
+
+
+def nearest_first(similarities: NDArray[np.float32], numbers: NDArray[np.int64], k: int | None = None) -> Found:
+    """Sort what was found, (N, K), and keep the k nearest; of those that are as near, the first stay first."""
+    order = np.argsort(-similarities, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(similarities, order, axis=1), np.take_along_axis(numbers, order, axis=1)
 
 
 def _widened(vectors: NDArray[np.floating], width: int) -> NDArray[np.float32]:

@@ -70,5 +70,4 @@ def gathered(rows: Tensor) -> Tensor:
     from torch.distributed._functional_collectives import all_gather_single  # torch's own advice, and it is pinned
 
     assert distributed.group.WORLD is not None
-    every: Tensor = all_gather_single(rows.contiguous(), 0, distributed.group.WORLD)
-    return every
+    return all_gather_single(rows.contiguous(), 0, distributed.group.WORLD)

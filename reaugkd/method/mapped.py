@@ -21,8 +21,6 @@ from reaugkd.files import check_writable, read_sealed, restored, sha256_of, whol
 from reaugkd.method.index import INDEX_SUFFIX, build_index, cells_for, open_index
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from reaugkd.method.memory import Memory
 
 ROWS_FILE = "rows.arrow"
@@ -34,7 +32,6 @@ ROWS_AT_A_TIME = 2**16
 class Mapped(np.memmap):
     """A matrix (M, w) float16 of a file; parts of it are plain arrays."""
 
-    _path: Path | None = None
     _identity: tuple[int, ...] = ()
     index: faiss.IndexIVF | None = None
     """What it is searched by; None for exact search."""
@@ -43,8 +40,7 @@ class Mapped(np.memmap):
     def of(cls, path: Path, rows: int, width: int, *, to_change: bool = False) -> Self:
         """Map a file; where it is to be changed, only what is changed lies in memory, and the file stays."""
         mapped = cls(path, dtype=np.float16, mode="c" if to_change else "r", shape=(rows, width))
-        if not to_change:
-            mapped._path, mapped._identity = path, _identity(path)
+        mapped._identity = _identity(path)
         index = _index_of(path)
         mapped.index = open_index(index) if index.is_file() else None
         return mapped
@@ -52,8 +48,8 @@ class Mapped(np.memmap):
     @property
     def path(self) -> Path | None:
         """The file that holds just this; None where there is none, or by now another one in its place."""
-        is_same = self._path is not None and self._path.is_file() and _identity(self._path) == self._identity
-        return self._path if is_same else None
+        path = Path(self.filename) if self.filename and self.mode == "r" else None
+        return path if path is not None and path.is_file() and _identity(path) == self._identity else None
 
     def __getitem__(self, place: Any) -> Any:
         return np.asarray(super().__getitem__(place))
@@ -73,7 +69,7 @@ def write_memory(batches: Iterable["Memory"], folder: Path, cells: int | None) -
         about, known = _write_batches(batches, new)
         for name, width in about["widths"].items():
             if name.startswith(KEY):
-                _write_index(Mapped.of(_file(new, name), about["rows"], width), cells, known.get(name))
+                _write_index(_file(new, name), (about["rows"], width), cells, known.get(name))
         about["files"] = {path.name: sha256_of(path) for path in sorted(new.iterdir())}
         write_sealed(about, new / ABOUT_FILE)
 
@@ -131,15 +127,12 @@ def _index_of(path: Path) -> Path:
     return path.with_suffix(INDEX_SUFFIX)
 
 
-def _write_index(vectors: Mapped, cells: int | None, known: Path | None) -> None:
+def _write_index(path: Path, shape: tuple[int, int], cells: int | None, known: Path | None) -> None:
     """Write the index of a key's file; that of a file of the same rows is copied."""
-    path = vectors.path
-    if path is None:
-        return
     if cells is None and known is not None and _index_of(known).is_file():
         shutil.copyfile(_index_of(known), _index_of(path))
-    elif cells := cells_for(len(vectors)) if cells is None else min(cells, len(vectors)):
-        build_index(vectors, _index_of(path), cells)
+    elif cells := cells_for(shape[0]) if cells is None else min(cells, shape[0]):
+        build_index(Mapped.of(path, *shape), _index_of(path), cells)
 
 
 def read_memory(folder: Path, *, check: bool) -> dict[str, Any]:
@@ -173,8 +166,10 @@ def read_memory(folder: Path, *, check: bool) -> dict[str, Any]:
             if sha256_of(folder / name) != sha256:
                 raise ReAugKDError(f"The file {name} of the memory in {str(folder)!r} is damaged; build it again.")
         parts = {name: Mapped.of(_file(folder, name), rows, width) for name, width in widths.items()}
+        # Its texts stay on disk until one is asked for.
+        table = pa.ipc.open_file(pa.memory_map(str(folder / ROWS_FILE))).read_all()
         return {
-            "rows": _mapped_rows(folder / ROWS_FILE),
+            "rows": table.to_pandas(split_blocks=True),
             "classes": tuple(classes),
             "soft_labels": parts[SOFT_LABELS],
             "teacher_embeddings": parts[TEACHER_EMBEDDINGS],
@@ -186,18 +181,10 @@ def read_memory(folder: Path, *, check: bool) -> dict[str, Any]:
         ) from error
 
 
-def _mapped_rows(path: Path) -> "pd.DataFrame":
-    """Return the rows as a table whose texts stay on disk until one is asked for."""
-    return pa.ipc.open_file(pa.memory_map(str(path))).read_all().to_pandas(split_blocks=True)
-
-
 def changed_copy(part: NDArray[np.floating], changes: Mapping[int, NDArray[np.floating]]) -> NDArray[np.floating]:
     """Return a matrix with some other rows; of one on disk, only these lie in memory."""
     path = part.path if isinstance(part, Mapped) else None
-    if path is not None:
-        copy: NDArray[np.floating] = Mapped.of(path, *part.shape, to_change=True)
-    else:
-        copy = part.copy()
+    copy: NDArray[np.floating] = part.copy() if path is None else Mapped.of(path, *part.shape, to_change=True)
     for number, row in changes.items():
         copy[number] = row
     return copy

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from reaugkd.errors import ReAugKDError, kind_of, listed, quoted, read_as, require
 from reaugkd.files import as_path
 from reaugkd.measures.calibration import are_probabilities
-from reaugkd.method.index import search_exactly, search_index
+from reaugkd.method.index import Found, nearest_first, search_exactly, search_index
 from reaugkd.method.mapped import Mapped, read_memory, write_memory
 from reaugkd.networks.encoders import normalize
 from reaugkd.texts import Labels, Text, texts_of
@@ -220,7 +220,7 @@ class Memory:
         """Return the same memories with these keys instead of theirs."""
         return replace(self, keys=keys)
 
-    def search(self, key: str, queries: NDArray[np.floating], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def search(self, key: str, queries: NDArray[np.floating], k: int) -> Found:
         """Find the k nearest memories of each query by one key: exactly, or by its index where it has one.
 
         Parameters
@@ -271,17 +271,14 @@ class Memory:
 
 
 def parts_of_memory(batches: Iterable[Memory]) -> Iterator[Memory]:
-    """Return a stream of parts of a memory, which refuses what is none."""
+    """Yield parts of a memory, and refuse what is none."""
     # A number of NumPy is iterable by its type.
     is_list = isinstance(batches, Iterable) and getattr(batches, "ndim", 1) > 0
     require(is_list, "batches", kind_of(batches), "a list of memories")
-    return map(_part_of_memory, batches)
-
-
-def _part_of_memory(batch: Memory) -> Memory:
-    if not isinstance(batch, Memory):
-        raise ReAugKDError(f"A batch is {kind_of(batch)}, not a memory; give parts of a memory.")
-    return batch
+    for batch in batches:
+        if not isinstance(batch, Memory):
+            raise ReAugKDError(f"A batch is {kind_of(batch)}, not a memory; give parts of a memory.")
+        yield batch
 
 
 def _of_length_one(matrix: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -294,13 +291,9 @@ def labelled_by_person(rows: pd.DataFrame) -> NDArray[np.bool_]:
     return (rows[LABELLED_BY] != TEACHER).to_numpy() if LABELLED_BY in rows.columns else np.ones(len(rows), dtype=bool)
 
 
-def _nearest(
-    queries: NDArray[np.float32], searched: NDArray[np.float32], k: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _nearest(queries: NDArray[np.float32], searched: NDArray[np.float32], k: int) -> Found:
     """Search as :meth:`Memory.search` does; of memories that are as near, the first come first."""
     # By torch: the threads of NumPy's product would spin on, and keep those of the next text's encoder waiting.
     similarities = (torch.from_numpy(queries) @ torch.from_numpy(searched).T).numpy()
     numbers = np.sort(np.argpartition(similarities, -k, axis=1)[:, -k:], axis=1)
-    found = np.take_along_axis(similarities, numbers, axis=1)
-    order = np.argsort(-found, axis=1, kind="stable")
-    return np.take_along_axis(found, order, axis=1), np.take_along_axis(numbers, order, axis=1)
+    return nearest_first(np.take_along_axis(similarities, numbers, axis=1), numbers)

@@ -20,6 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError, in_short, quoted, read_as, reason, require
+from reaugkd.method.index import Found
 from reaugkd.method.memory import Memory, parts_of_memory
 
 MOST_NEIGHBOURS = 16_384  # a server finds no more
@@ -192,7 +193,7 @@ class MilvusMemory(Memory):
         for name in self._widths if numbers else ():
             self._done(self._client.delete, self._prefix + name, ids=numbers)
 
-    def search(self, key: str, queries: NDArray[np.floating], k: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def search(self, key: str, queries: NDArray[np.floating], k: int) -> Found:
         """Find the k nearest memories of each query, as :meth:`Memory.search` does; a number here stands for an id."""
         queries, k = self._checked(key, queries, k)
         require(k <= MOST_NEIGHBOURS, "k", quoted(k), f"at most {MOST_NEIGHBOURS:,} in Milvus")

@@ -160,10 +160,9 @@ class Pool:
         self, k: int | None = None, retrieval_weight: float | None = None, temperature: float | None = None
     ) -> "Pool":
         """Return this pool with the given settings instead of its own; k and τ_r hold for every key."""
-        given: dict[str, Any] = {
-            name: value for name, value in (("k", k), ("temperature", temperature)) if value is not None
-        }
-        keys = {name: replace(key, **given) for name, key in self.keys.items()} if given else self.keys
+        given = {"k": k, "temperature": temperature}
+        changed: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        keys = {name: replace(key, **changed) for name, key in self.keys.items()}
         weight = self.retrieval_weight if retrieval_weight is None else retrieval_weight
         return replace(self, keys=keys, retrieval_weight=weight)
 

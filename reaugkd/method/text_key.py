@@ -140,9 +140,10 @@ def ngram_counts(
     if not texts or isinstance(texts[0], str):
         return _counted(*_ngrams(_subwords(tokenizer, [str(text) for text in texts], tokens), base))
     first, second = (_ngrams(_subwords(tokenizer, [text[side] for text in texts]), base) for side in (0, 1))
-    both, one = _shared(_counted(*first), _counted(*second))
-    kinds = [first, second, (both[0], both[1] + BOTH * base**LONGEST), (one[0], one[1] + ONE * base**LONGEST)]
-    return _counted(np.concatenate([rows for rows, _ in kinds]), np.concatenate([numbers for _, numbers in kinds]))
+    once = [_counted(*side)[:2] for side in (first, second)]
+    rows, numbers, texts_with_it = _counted(*map(np.concatenate, zip(*once, strict=True)))
+    shared = rows, numbers + np.where(texts_with_it == 2, BOTH, ONE) * base**LONGEST
+    return _counted(*map(np.concatenate, zip(first, second, shared, strict=True)))
 
 
 def _subwords(
@@ -157,7 +158,7 @@ def _subwords(
         return [ids[first : len(ids) - after] for ids in tokens["input_ids"]]
     if not texts:
         return []
-    cut: list[list[int]] = tokenized(
+    return tokenized(
         tokenizer,
         texts,
         add_special_tokens=False,
@@ -165,7 +166,6 @@ def _subwords(
         return_token_type_ids=False,
         verbose=False,
     )["input_ids"]
-    return cut
 
 
 def _ngrams(subwords_of_texts: list[list[int]], base: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -191,15 +191,6 @@ def _counted(
     is_first[1:] = (rows[1:] != rows[:-1]) | (numbers[1:] != numbers[:-1])
     starts = np.flatnonzero(is_first)
     return rows[starts], numbers[starts], np.diff(np.append(starts, len(rows)))
-
-
-def _shared(
-    first: tuple[NDArray[np.int64], ...], second: tuple[NDArray[np.int64], ...]
-) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64]], tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Return rows and n-grams that both texts of a pair hold, and those that one of them holds alone."""
-    rows, numbers, times = _counted(*(np.concatenate(parts) for parts in zip(first[:2], second[:2], strict=True)))
-    both = times == 2
-    return (rows[both], numbers[both]), (rows[~both], numbers[~both])
 
 
 def sparse_ridge(
