@@ -48,7 +48,7 @@ def stop_at(stage):
 
 def quick_maps(teacher, student, held_out, *, seed):
     places = np.stack([space[:, :2] for space in held_out], axis=1)
-    return ProjectionMaps(teacher[:, :2].copy(), student[:, :2].copy(), student, places)
+    return ProjectionMaps(np.stack([teacher[:, :2], student[:, :2]], axis=1), student, places)
 
 
 @pytest.fixture(scope="module")
@@ -460,7 +460,7 @@ def test_unlabelled_texts_fill_the_memory_with_the_teachers_labels(
     assert rows["label"][90:].tolist() == names[by_teacher[90:].argmax(axis=1)].tolist()
     assert rows["id"].is_unique
     assert [len(key) for key in memory.keys.values()] == [90 + more] * 2
-    assert len(model.maps.teacher_points) == 90 + more
+    assert len(model.maps.points) == 90 + more
     loaded = ReAugKDClassifier.from_pretrained(tmp_path / "model")
     pd.testing.assert_frame_equal(loaded.memory.rows, rows)
     neighbours = {n.number for key in loaded.explain(rows["text"][95], k=20).keys for n in key.neighbours}

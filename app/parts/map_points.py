@@ -216,8 +216,8 @@ def map_overlap(model: ReAugKDClassifier, k: int = 10) -> dict[str, float]:
         return {}
     rows = np.unique(np.linspace(0, len(memory) - 1, min(len(memory), MEASURED_ROWS)).astype(np.int64))
     spaces = {
-        "teacher": (memory.teacher_embeddings, maps.teacher_points),
-        "student": (maps.student_embeddings, maps.student_points),
+        "teacher": (memory.teacher_embeddings, maps.points[:, 0]),
+        "student": (maps.student_embeddings, maps.points[:, 1]),
     }
     overlap = {}
     for name, (full, plane) in spaces.items():

@@ -139,18 +139,17 @@ def compare_models(models: Mapping[str, ReAugKDClassifier], split: str = "test")
     for other in others:
         check_comparable(first, other)
     rows, metric = first.held_out([split]).drop(columns="teacher_soft_labels", errors="ignore"), first.settings.metric
-    names = max((model.memory.classes for model in models.values()), key=len)
     predictions: list[Labels] = []
     found = []
     for name, model in models.items():
         answers = model.answer(model.encode_rows(rows))
-        gold, predicted = answers.encoded.labels(names), answers.predicted["answer"]
+        gold, predicted = answers.labels, answers.predicted["answer"]
         predictions.append(predicted)
         low, high = score_interval(gold, predicted, metric)
         ahead = interval(drawn_differences(gold, predicted, predictions[0], metric))
         row = {"model": name, "score": METRICS[metric](gold, predicted), "low": low, "high": high}
         row |= {"difference": ahead.mean, "difference_low": ahead.low, "difference_high": ahead.high}
-        row["log_loss"] = log_loss(answers.labels, answers.pooled.probabilities)
+        row["log_loss"] = log_loss(gold, answers.pooled.probabilities)
         timed = [answers.encoded.texts[0], *answers.encoded.texts[:TIMED]]
         row["milliseconds"] = median_milliseconds(partial(model.predict, [text]) for text in timed)
         found.append(row)

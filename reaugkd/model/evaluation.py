@@ -117,11 +117,8 @@ def answer_methods(
         choice = choose_pool(encoded["validation"], held_out, memory_to_choose, keys)
         found = answer(encoded["test"], memory, choice.pool)
         said[method] = {"validation": choice.unseen, "test": found.pooled.probabilities}
-    among = answer(encoded["validation"], memory_to_choose, choice.pool).retrieved
-    votes = {
-        key: {"validation": among[key].probabilities, "test": of_test.probabilities}
-        for key, of_test in found.retrieved.items()
-    }
+    among = {"validation": answer(encoded["validation"], memory_to_choose, choice.pool), "test": found}
+    votes = {key: {split: of.retrieved[key].probabilities for split, of in among.items()} for key in keys}
     return said, votes, choice.pool
 
 

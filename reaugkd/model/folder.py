@@ -468,12 +468,12 @@ def _write_maps(maps: ProjectionMaps, folder: Path) -> None:
 
 def _read_maps(path: Path) -> ProjectionMaps:
     table, held = pq.read_table(path), path.with_name(HELD_OUT_MAPS_FILE)
-    places = None
-    if held.is_file():
-        found = pq.read_table(held)
-        places = np.stack([_floats(found[name]) for name in MAPS_COLUMNS[:2]], axis=1)
-    teacher_points, student_points, student_embeddings = (_floats(table[name]) for name in MAPS_COLUMNS)
-    return ProjectionMaps(teacher_points, student_points, student_embeddings, places)
+
+    def points(of: pa.Table) -> NDArray[np.float32]:
+        return np.stack([_floats(of[name]) for name in MAPS_COLUMNS[:2]], axis=1)
+
+    places = points(pq.read_table(held)) if held.is_file() else None
+    return ProjectionMaps(points(table), _floats(table[MAPS_COLUMNS[2]]), places)
 
 
 def _read_projection_head(path: Path) -> ProjectionHead:

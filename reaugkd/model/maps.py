@@ -31,10 +31,8 @@ class ProjectionMaps:
 
     Parameters
     ----------
-    teacher_points : (N, 2) float32
-        Position of z_i, the teacher's embedding of memory i.
-    student_points : (N, 2) float32
-        Position of x_i, the student's embedding of the same text, in the same plane.
+    points : (N, 2, 2) float32
+        Position of each memory in the teacher's map, that of z_i, and in the student's, that of x_i, in the same plane.
     student_embeddings : (N, d) float32
         x_i, by which a text without a place of its own is placed in the student's map.
     held_out : (H, 2, 2) float32 or None
@@ -42,15 +40,9 @@ class ProjectionMaps:
         row's own embedding; NaN where that is not known. None in a model that was saved before they were kept.
     """
 
-    teacher_points: NDArray[np.float32]
-    student_points: NDArray[np.float32]
+    points: NDArray[np.float32]
     student_embeddings: NDArray[np.float32]
     held_out: NDArray[np.float32] | None = None
-
-    @property
-    def points(self) -> NDArray[np.float32]:
-        """Position (N, 2, 2) of each memory in the teacher's map and in the student's."""
-        return np.stack([self.teacher_points, self.student_points], axis=1)
 
     def star(self, key: "KeyPart") -> NDArray[np.float32]:
         """Place a query by what one key found: at the mean of its neighbours' places, each with its weight in the vote.
@@ -88,7 +80,7 @@ class ProjectionMaps:
         k = min(PLACING_NEIGHBOURS, len(memory))
         similarities, numbers = memory.search(TEACHER, queries, k)
         in_student_space, nearest = faiss.knn(queries, self.student_embeddings, k, faiss.METRIC_INNER_PRODUCT)
-        places = ((similarities, self.teacher_points[numbers]), (in_student_space, self.student_points[nearest]))
+        places = ((similarities, self.points[numbers, 0]), (in_student_space, self.points[nearest, 1]))
         placed = [(neighbour_weights(near, PLACING_TEMPERATURE)[:, None, :] @ at)[:, 0] for near, at in places]
         return np.stack(placed, axis=1).astype(np.float32)
 
@@ -104,13 +96,8 @@ class ProjectionMaps:
         added : (A, d) float32
             The student's embeddings x of the rows that come after them.
         """
-        places = self.place(added, memory)
-        return ProjectionMaps(
-            np.concatenate([self.teacher_points[kept], places[:, 0]]),
-            np.concatenate([self.student_points[kept], places[:, 1]]),
-            np.concatenate([self.student_embeddings[kept], added]),
-            self.held_out,
-        )
+        points = np.concatenate([self.points[kept], self.place(added, memory)])
+        return ProjectionMaps(points, np.concatenate([self.student_embeddings[kept], added]), self.held_out)
 
 
 def far_below(answers: Answers) -> dict[str, float]:
@@ -165,7 +152,7 @@ def fit_maps(
     Examples
     --------
     >>> maps = fit_maps(memory.teacher_embeddings, student.embed(task.texts("train")))
-    >>> maps.teacher_points.shape == (len(memory), 2)
+    >>> maps.points.shape == (len(memory), 2, 2)
     True
     """
     none = np.empty((0, teacher_embeddings.shape[1]), dtype=np.float32)
@@ -176,7 +163,8 @@ def fit_maps(
     of_z = np.full((len(z), 2), np.nan, dtype=np.float32)
     of_z[is_known] = known
     places = np.stack([of_z, of_x], axis=1) if held_out else None
-    return ProjectionMaps(teacher_points, student_points, normalize(student_embeddings), places)
+    points = np.stack([teacher_points, student_points], axis=1)
+    return ProjectionMaps(points, normalize(student_embeddings), places)
 
 
 def joint_umap(spaces: list[NDArray[np.float32]], seed: int = 0) -> list[NDArray[np.float32]]:

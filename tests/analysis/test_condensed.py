@@ -125,7 +125,7 @@ def test_a_condensed_model_comes_back_from_its_folder_and_answers_as_before(cond
         assert numbers.max() < len(loaded.memory)
     z, before = loaded.memory.teacher_embeddings, condensed.model.memory.teacher_embeddings
     assert (z * before).sum(axis=1).min() > 0.9  # the aligned key gives nearly all of z back
-    assert len(loaded.maps.teacher_points) == len(loaded.memory)
+    assert len(loaded.maps.points) == len(loaded.memory)
 
 
 def test_a_condensed_memory_is_edited_and_its_pool_fitted_again(condensed, tmp_path):

@@ -60,7 +60,7 @@ def test_a_removed_row_is_never_retrieved_and_the_given_model_keeps_it(toy_model
     np.testing.assert_array_equal(
         edited.memory.keys["text"], np.delete(toy_model.memory.keys["text"], ids(toy_model).index(nearest), axis=0)
     )
-    for points in (edited.maps.teacher_points, edited.maps.student_embeddings):
+    for points in (edited.maps.points, edited.maps.student_embeddings):
         assert len(points) == len(edited.memory)
 
 

@@ -43,7 +43,7 @@ def test_memories_come_first_then_the_test_rows_each_at_its_own_place(toy_model,
     assert points.rows["kind"].tolist() == ["memory"] * len(memory) + ["test row"] * len(answers.encoded)
     assert points.rows["number"].tolist() == [*range(len(memory)), *range(int(is_test.sum()))]
     for panel, found in enumerate((points.teacher_points, points.student_points)):
-        own = (maps.teacher_points, maps.student_points)[panel]
+        own = (maps.points[:, 0], maps.points[:, 1])[panel]
         np.testing.assert_array_equal(found, np.concatenate([own, maps.held_out[is_test, panel]]))
     assert not points.is_guessed.any()
     places = map_points(toy_model)  # no network has run over the rows
@@ -239,8 +239,8 @@ def test_the_overlap_of_the_maps_is_that_of_brute_force(toy_model):
         return [set(row) for row in np.argsort(distances, axis=1)[:, :10]]
 
     for name, full, plane in (
-        ("teacher", memory.teacher_embeddings, maps.teacher_points),
-        ("student", maps.student_embeddings, maps.student_points),
+        ("teacher", memory.teacher_embeddings, maps.points[:, 0]),
+        ("student", maps.student_embeddings, maps.points[:, 1]),
     ):
         shared = [len(one & other) / 10 for one, other in zip(nearest(full), nearest(plane), strict=True)]
         assert map_overlap(toy_model)[name] == pytest.approx(np.mean(shared), abs=0.02)

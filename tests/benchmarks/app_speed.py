@@ -78,12 +78,8 @@ def grown(model, rows):
     keys = {name: noisy(key, 0.01) for name, key in memory.keys.items()}
     embeddings = noisy(memory.teacher_embeddings, 0.01)
     grown_memory = Memory(table, memory.classes, memory.soft_labels[numbers], embeddings, keys)
-    spread = ProjectionMaps(
-        noisy(maps.teacher_points, 0.3),
-        noisy(maps.student_points, 0.3),
-        noisy(maps.student_embeddings, 0.01),
-        maps.held_out,
-    )
+    points = np.stack([noisy(panel, 0.3) for panel in maps.points.swapaxes(0, 1)], axis=1)
+    spread = ProjectionMaps(points, noisy(maps.student_embeddings, 0.01), maps.held_out)
     return replace(parts, memory=grown_memory, maps=spread, epochs=None, teacher=None)
 
 

@@ -119,7 +119,7 @@ def test_every_part_comes_back_as_it_was(toy_model, tmp_path):
         np.testing.assert_allclose(after.memory.keys[name], before.memory.keys[name], atol=1e-7)
         np.testing.assert_array_equal(after.keys[name].embed(TEXTS, x), key.embed(TEXTS, x))
     pd.testing.assert_frame_equal(after.evaluation_rows, before.evaluation_rows)
-    for name in ("teacher_points", "student_points", "held_out"):
+    for name in ("points", "held_out"):
         np.testing.assert_array_equal(getattr(after.maps, name), getattr(before.maps, name))
     np.testing.assert_allclose(after.maps.student_embeddings, before.maps.student_embeddings, atol=1e-3)
     hidden = np.random.default_rng(0).normal(size=(4, 48))
@@ -220,7 +220,7 @@ def test_maps_of_an_earlier_version_have_no_places_of_held_out_rows(toy_model, t
     assert not (tmp_path / "old" / "maps_held_out.parquet").exists()
     loaded = ReAugKDClassifier.from_pretrained(tmp_path / "old").maps
     assert loaded.held_out is None
-    np.testing.assert_array_equal(loaded.teacher_points, toy_model.maps.teacher_points)
+    np.testing.assert_array_equal(loaded.points, toy_model.maps.points)
 
 
 @pytest.mark.parametrize("file", CHECKED_FILES)

@@ -28,7 +28,7 @@ def scene(rows=30, seed=0):
     z, x = unit(random.normal(size=(rows, 6))), unit(random.normal(size=(rows, 6)))
     memory = memory_of(z, np.full((rows, 2), 0.5))
     points = random.normal(size=(2, rows, 2)).astype(np.float32) * 5
-    return memory, ProjectionMaps(points[0], points[1], x.astype(np.float32)), z, x
+    return memory, ProjectionMaps(np.stack(points, axis=1), x.astype(np.float32)), z, x
 
 
 def placed_by_hand(query, keys, points):
@@ -47,7 +47,7 @@ def test_the_star_of_a_query_lies_at_the_mean_of_a_keys_neighbours_each_with_its
         nearest = np.argsort(-cosines, kind="stable")[: part.settings.k]
         weights = np.exp(cosines[nearest] / part.settings.temperature)
         weights /= weights.sum()
-        for panel, points in enumerate((maps.teacher_points, maps.student_points)):
+        for panel, points in enumerate((maps.points[:, 0], maps.points[:, 1])):
             np.testing.assert_allclose(maps.star(part)[panel], weights @ points[nearest], rtol=1e-4, atol=1e-4)
 
 
@@ -67,14 +67,14 @@ def test_a_query_lies_at_the_weighted_mean_of_its_nearest_memories_in_each_map(r
     memory, maps, z, x = scene(rows)
     query = np.random.default_rng(7).normal(size=6) * 3
     (placed,) = maps.place(query[None], memory)
-    wanted = [placed_by_hand(query, z, maps.teacher_points), placed_by_hand(query, x, maps.student_points)]
+    wanted = [placed_by_hand(query, z, maps.points[:, 0]), placed_by_hand(query, x, maps.points[:, 1])]
     np.testing.assert_allclose(placed, wanted, rtol=1e-3, atol=1e-4)
     assert placed.shape == (2, 2)
 
 
 def test_a_memory_that_is_asked_for_itself_lies_nearly_on_its_own_point():
     memory, maps, _, x = scene()
-    np.testing.assert_allclose(maps.place(x[3:4], memory)[0, 1], maps.student_points[3], atol=1e-2)
+    np.testing.assert_allclose(maps.place(x[3:4], memory)[0, 1], maps.points[:, 1][3], atol=1e-2)
 
 
 def test_placing_needs_no_umap():
@@ -86,7 +86,7 @@ def test_placing_needs_no_umap():
         "rows = pd.DataFrame({'id': list('abc'), 'text': list('abc'), 'label': list('abc')})\n"
         "keys = np.eye(3, dtype=np.float32)\n"
         "memory = Memory(rows, tuple('abc'), keys, keys, {})\n"
-        "place = ProjectionMaps(keys[:, :2], keys[:, :2], keys).place(keys[:1], memory)\n"
+        "place = ProjectionMaps(np.stack([keys[:, :2]] * 2, axis=1), keys).place(keys[:1], memory)\n"
         "assert np.allclose(place, [[[1, 0], [1, 0]]]), place\n"
         "assert not {'umap', 'numba', 'pynndescent'} & set(sys.modules), 'umap was imported'\n"
     )
@@ -105,10 +105,9 @@ def spaces():
 @pytest.mark.filterwarnings("ignore")
 def test_the_same_seed_gives_the_same_maps(spaces):
     first, again = fit_maps(*spaces, seed=3), fit_maps(*spaces, seed=3)
-    np.testing.assert_array_equal(first.teacher_points, again.teacher_points)
-    np.testing.assert_array_equal(first.student_points, again.student_points)
+    np.testing.assert_array_equal(first.points, again.points)
     np.testing.assert_allclose(first.student_embeddings, spaces[1], atol=1e-6)
-    assert first.teacher_points.shape == first.student_points.shape == (45, 2)
+    assert first.points.shape == (45, 2, 2)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -117,7 +116,7 @@ def test_positions_compare_between_the_maps(spaces):
     clusters = np.arange(45) % 3
     centres = [
         np.stack([points[clusters == cluster].mean(axis=0) for cluster in range(3)])
-        for points in (maps.teacher_points, maps.student_points)
+        for points in (maps.points[:, 0], maps.points[:, 1])
     ]
     distances = np.linalg.norm(centres[0][:, None] - centres[1][None, :], axis=-1)
     np.testing.assert_array_equal(distances.argmin(axis=1), [0, 1, 2])
@@ -136,8 +135,8 @@ def test_a_held_out_row_lies_at_its_own_embeddings_and_nowhere_where_the_teacher
         centres = np.stack([points[clusters == cluster].mean(axis=0) for cluster in range(3)])
         return int(np.linalg.norm(centres - place, axis=1).argmin())
 
-    assert [cluster_at(place, maps.teacher_points) for place in maps.held_out[:3, 0]] == [0, 1, 2]
-    assert [cluster_at(place, maps.student_points) for place in maps.held_out[:, 1]] == [1, 2, 0, 0]
+    assert [cluster_at(place, maps.points[:, 0]) for place in maps.held_out[:3, 0]] == [0, 1, 2]
+    assert [cluster_at(place, maps.points[:, 1]) for place in maps.held_out[:, 1]] == [1, 2, 0, 0]
 
 
 def test_a_trained_model_has_a_place_for_each_of_its_held_out_rows(toy_model):

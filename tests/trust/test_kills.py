@@ -207,7 +207,7 @@ def test_the_page_is_killed_as_it_saves_edits(page, toy_model, count, short_or_w
 
 def quick_maps(teacher, student, held_out, *, seed):
     places = np.stack([space[:, :2] for space in held_out], axis=1)
-    return ProjectionMaps(teacher[:, :2].copy(), student[:, :2].copy(), student, places)
+    return ProjectionMaps(np.stack([teacher[:, :2], student[:, :2]], axis=1), student, places)
 
 
 def figures(folder):
