@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from reaugkd.method.answers import Answers, effects
-from reaugkd.method.memory import LABELLED_BY, TEACHER
+from reaugkd.method.memory import labelled_by_person
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.texts import Text, text_of_row
 
@@ -29,10 +29,9 @@ def known_rows(model: ReAugKDClassifier) -> dict[Text, dict[Any, Any]]:
     memory = pd.DataFrame()
     if not model.memory.is_mapped:
         memory = model.memory.rows.assign(split="memory", teacher_soft_labels=list(model.memory.soft_labels))
-    if LABELLED_BY in memory:
-        memory = memory[memory[LABELLED_BY] != TEACHER]
     held_out = pd.DataFrame() if model.evaluation_rows is None else model.evaluation_rows
     known: dict[Text, dict[Any, Any]] = {}
+    memory = memory[labelled_by_person(memory)]
     for rows in (memory, held_out.iloc[::-1]):  # of equal texts the first held-out row stays
         records = rows.to_dict("records")
         known |= zip(map(text_of_row, records), records, strict=True)

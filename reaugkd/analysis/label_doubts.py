@@ -12,7 +12,6 @@ from reaugkd.method.memory import Memory, labelled_by_person
 from reaugkd.method.pool import SMOOTHING, KeySettings, Pool, weighed
 from reaugkd.texts import fold_masks, folds_apart
 
-FOLDS = 5
 DOUBTFUL = 0.5
 """A label looks wrong from this doubt on: it gets at most half of what labels of its class usually get."""
 
@@ -102,7 +101,7 @@ def _by_embedding(memory: Memory) -> NDArray[np.float64]:
     z, labels = memory.keys.get(ALIGNED, memory.teacher_embeddings), memory.labels
     is_gold = labelled_by_person(memory.rows)
     said = np.full(memory.soft_labels.shape, 1.0 / len(memory.classes))
-    for seen, held_out in fold_masks(folds_apart(memory.texts, labels, FOLDS)):
+    for seen, held_out in fold_masks(folds_apart(memory.texts, labels, 5)):
         fitted = seen & is_gold
         if len(np.unique(labels[fitted])) > 1:
             regression = LogisticRegression(max_iter=300).fit(z[fitted], labels[fitted])

@@ -25,8 +25,6 @@ from reaugkd.tasks.sources import named_texts
 from reaugkd.texts import MAX_CHARACTERS, copies_of, rows_with, texts_of
 
 MOST_TEXTS = 5_000
-DRAW_SEED = 0
-NOVELTY_WEIGHT = 0.3
 FAR = 0.95
 """Novelty from which a text is said to be far from all memories: so is one held-out row of 20."""
 
@@ -62,7 +60,7 @@ def read_log(path: Any, is_pair: bool, text: str = "text", text_pair: str = "tex
     if rows.empty:
         raise ReAugKDError(f"The column {text!r} has no text; choose another column or file.")
     if len(rows) > MOST_TEXTS:
-        rows = rows.sample(MOST_TEXTS, random_state=DRAW_SEED).sort_index()
+        rows = rows.sample(MOST_TEXTS, random_state=0).sort_index()
     return rows.reset_index(drop=True), len(table) - len(rows)
 
 
@@ -113,7 +111,7 @@ def label_queue(answers: Answers, held_out: Answers | None = None) -> pd.DataFra
     says = {voice: names[of.argmax(axis=1)] for voice, of in voices.items()}
     found = {
         "reason": _reasons(says, names[likeliest], highest[:, -1], novelty),
-        "score": doubt + NOVELTY_WEIGHT * novelty,
+        "score": doubt + 0.3 * novelty,
         "doubt": doubt,
         "apart": _divergence(list(voices.values())),
         "novelty": novelty,

@@ -18,7 +18,6 @@ LENGTH, NEAREST = "words", "nearest"
 FEWEST_ROWS = 10
 MOST_VALUES = 200  # a column of more names is no kind of row, such as a date
 QUARTERS = 4
-SURE = 0.05
 Slice = tuple[str, str, RowFilter, NDArray[np.bool_]]  # its column, its value in words, its filter, its rows
 _NOT_SLICED = {"id", "split", *TEXTS, *VOICES, *map(confidence_column, VOICES), "effect", "flip", "is_sure"}
 
@@ -88,7 +87,7 @@ def slices(table: pd.DataFrame, fewest: int = FEWEST_ROWS) -> pd.DataFrame:
     names = ["column", "value", "rows", "accuracy", "low", "high", "fixed", "broken", "p_value", "row_filter"]
     found = pd.DataFrame(rows, columns=names)
     found["p_value"] = holm(found["p_value"].astype(float))
-    found.insert(names.index("row_filter"), "is_worse", found["p_value"] < SURE)
+    found.insert(names.index("row_filter"), "is_worse", found["p_value"] < 0.05)
     return found.sort_values(["accuracy", "high"], kind="stable", ignore_index=True)
 
 

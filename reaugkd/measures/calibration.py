@@ -11,7 +11,6 @@ from scipy.special import log_softmax, softmax
 from reaugkd.errors import ReAugKDError
 from reaugkd.texts import Labels
 
-LOWEST, HIGHEST = 0.1, 10.0
 ROUNDING = 1e-3
 """By how much the sum of float16 numbers may differ from 1."""
 BINS = 10  # empty ones stay in the table, which scikit-learn's calibration_curve leaves out
@@ -65,7 +64,7 @@ def fit_temperature(probabilities: NDArray[np.floating], labels: Labels) -> floa
         fitted = log_softmax(logs / np.exp(log_temperature), axis=1)[rows, labels].sum()
         return float(log_temperature**2 / 2 - fitted)
 
-    return float(np.exp(minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded").x))
+    return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.1), np.log(10.0)), method="bounded").x))
 
 
 def reliability_table(confidences: NDArray[np.floating], right: NDArray[np.bool_]) -> pd.DataFrame:

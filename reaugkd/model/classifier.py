@@ -165,12 +165,10 @@ class ReAugKDClassifier:
         ReAugKDError
             If there is no such model, or it is damaged or of another version.
         """
-        if restored(as_path(folder_or_name)).is_dir():
-            return cls(**read_model(folder_or_name))
-        name, missing = str(folder_or_name), "There is no folder"
-        if name.count("/") == 1 and is_hub_name(name):
+        folder, name, missing = restored(as_path(folder_or_name)), str(folder_or_name), "There is no folder"
+        if not folder.is_dir() and name.count("/") == 1 and is_hub_name(name):
             try:
-                folder = huggingface_hub.snapshot_download(name, local_files_only=not hub_is_reachable())
+                folder = Path(huggingface_hub.snapshot_download(name, local_files_only=not hub_is_reachable()))
             except RepositoryNotFoundError:
                 missing = "There is neither a folder nor a model on the hub called"
             except LocalEntryNotFoundError:
@@ -179,8 +177,8 @@ class ReAugKDClassifier:
                 raise ReAugKDError(
                     f"The hub did not deliver the model {quoted(name)} ({in_short(reason(error))}); try again."
                 ) from error
-            else:
-                return cls(**read_model(folder))
+        if folder.is_dir():
+            return cls(**read_model(folder))
         raise ReAugKDError(f"{missing} {quoted(name)}; train a model with `reaugkd train --out {in_short(name)}`.")
 
     def save_pretrained(self, folder: str | Path) -> None:

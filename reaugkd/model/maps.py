@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 PLACING_NEIGHBOURS = 8
 PLACING_TEMPERATURE = 0.02
 WATCHED_ROWS = 300
-FAR_PERCENTILE = 1.0  # a query is far where fewer held-out rows than this percentage have their nearest so far
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ def far_below(answers: Answers) -> dict[str, float]:
     False
     """
     nearest = {name: found.similarities[:, 0] for name, found in answers.retrieved.items()}
-    return {name: float(np.percentile(similarities, FAR_PERCENTILE)) for name, similarities in nearest.items()}
+    return {name: float(np.percentile(similarities, 1.0)) for name, similarities in nearest.items()}
 
 
 def fit_maps(
