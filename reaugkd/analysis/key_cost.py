@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import repeat
 from statistics import median
-from time import perf_counter
+from timeit import timeit
 
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.explanation import STUDENT
@@ -43,9 +43,5 @@ def milliseconds(model: ReAugKDClassifier, text: Text) -> dict[str, float]:
 
 def median_milliseconds(calls: Iterable[Callable[[], object]]) -> float:
     """Make calls one after the other, and return the median of their times; the first warms up and does not count."""
-    spent = []
-    for call in calls:
-        start = perf_counter()
-        call()
-        spent.append(1_000 * (perf_counter() - start))
-    return median(spent[1:])
+    seconds = [timeit(call, number=1) for call in calls]
+    return 1_000 * median(seconds[1:])
