@@ -32,6 +32,13 @@ def _as_html(value: Any) -> Any:
     return value if hasattr(value, "__html__") else Markup(escaped_text(str(value)))  # noqa: S704 -- it escapes
 
 
+def time_left(seconds: float) -> str:
+    """Say a time as a person would: in seconds up to a minute and a half, then in minutes."""
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} s left in this stage"
+    return f"about {round(seconds / 60)} min left in this stage"
+
+
 def _arguments(named: Mapping[str, Any]) -> str:
     """Write named arguments of a call; those that are left at nothing are left out."""
     return ", ".join(f"{name}={value!r}" for name, value in named.items() if value not in (None, "", {}, ()))
@@ -55,6 +62,7 @@ _ENVIRONMENT = Environment(
 _ENVIRONMENT.filters |= {
     "json": json.dumps,  # in an attribute; Jinja's own filter is for scripts
     "without_folders": without_folders,
+    "time_left": time_left,
 }
 _PLAIN = Environment(  # noqa: S701 -- what it gives is escaped where it is shown
     loader=FileSystemLoader(TEMPLATES),

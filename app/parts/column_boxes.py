@@ -1,35 +1,32 @@
 """The boxes that say which columns of an uploaded table hold text and label."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import gradio as gr
+import pandas as pd
 
 from reaugkd.errors import ReAugKDError
 
 from ..listening import Updates
 
-if TYPE_CHECKING:  # pandas' readers take seconds to import: the page opens first
-    import pandas as pd
-
 TABLES = [".csv", ".tsv", ".jsonl", ".parquet"]
-COLUMNS = [("text_column", "text", "Text"), ("text_pair_column", "pair", "Second text, if any")]
-COLUMNS += [("label_column", "label", "Label")]
+COLUMNS = {"text": "Text", "text_pair": "Second text, if any", "label": "Label"}
 
 
 def place_columns(page: str) -> dict[str, gr.Dropdown]:
     """Place a box for each column, by the names that the library's readers give them."""
+    options: dict[str, Any] = {"allow_custom_value": True, "min_width": 120}
     with gr.Row():
         return {
-            column: gr.Dropdown(
-                [], label=label, allow_custom_value=True, elem_id=f"{page}-{name}-column", min_width=120
-            )
-            for column, name, label in COLUMNS
+            f"{name}_column": gr.Dropdown([], label=label, elem_id=f"{page}-{name}-column", **options)
+            for name, label in COLUMNS.items()
         }
 
 
-def filled_columns(boxes: dict[str, gr.Dropdown], columns: list[str]) -> Updates:
-    """Offer a table's columns, those chosen that are guessed; no columns empty the boxes."""
+def filled_columns(boxes: dict[str, gr.Dropdown], rows: pd.DataFrame | None) -> Updates:
+    """Offer a table's columns, those chosen that are guessed; no table empties the boxes."""
+    columns = [] if rows is None else [str(name) for name in rows.columns]
     text, label = guessed_columns(columns) if columns else (None, None)
     guesses = zip(boxes.values(), (text, None, label), strict=True)
     return {box: gr.Dropdown(columns, value=guess) for box, guess in guesses}
@@ -43,7 +40,7 @@ def guessed_columns(columns: list[str]) -> tuple[str, str]:
     return text, label
 
 
-def uploaded_rows(path: str) -> "pd.DataFrame":
+def uploaded_rows(path: str) -> pd.DataFrame:
     """Read an uploaded table; refuse one without rows."""
     from reaugkd.tasks.sources import read_table
 

@@ -1,5 +1,9 @@
 """How a view says what is wrong: one sentence, read aloud by those who do not see it."""
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
 import gradio as gr
 
 from reaugkd.errors import ReAugKDError
@@ -13,6 +17,22 @@ READ_ALOUD = "element.setAttribute('role', 'status');"
 def problem_html(error: ReAugKDError | str) -> str:
     """Show the one sentence that says what to correct."""
     return render("problem", problem=error)
+
+
+def told_in(box: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator for a view's listener: why it cannot do what is asked is shown in that box of the view."""
+
+    def decorate(answer: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(answer)
+        def answer_or_tell(view: Any, *values: Any, **named: Any) -> Any:
+            try:
+                return answer(view, *values, **named)
+            except ReAugKDError as error:
+                return {getattr(view, box): gr.HTML(problem_html(error), visible=True)}
+
+        return answer_or_tell
+
+    return decorate
 
 
 class Problem(gr.Error):

@@ -11,7 +11,7 @@ from reaugkd.errors import ReAugKDError
 
 from ..listening import Updates, listen
 from ..model_job import Train, adopt_as_asked
-from ..parts.column_boxes import TABLES, filled_columns, place_columns, uploaded_rows
+from ..parts.column_boxes import TABLES, place_columns
 
 if TYPE_CHECKING:
     from .train import TrainView
@@ -21,9 +21,6 @@ train rows become its memory: you see which of them lie behind an answer, and yo
 that it never saw choose the weights and score: one half each, unless you give more of these, which then choose alone.
 It takes a minute or two for 1,000 rows.
 """
-SEEN = "Rows that it learnt from"
-UNSEEN = "Rows that it never saw"
-MORE = "More of these (optional)"
 
 
 class AdoptForm:
@@ -41,10 +38,10 @@ class AdoptForm:
                 max_lines=1,
                 elem_id="adopt-classifier",
             )
-            self.train = file(label=SEEN, elem_id="adopt-train")
+            self.train = file(label="Rows that it learnt from", elem_id="adopt-train")
             self.columns = place_columns("adopt")
-            self.test = file(label=UNSEEN, elem_id="adopt-test")
-            self.validation = file(label=MORE, elem_id="adopt-validation")
+            self.test = file(label="Rows that it never saw", elem_id="adopt-test")
+            self.validation = file(label="More of these (optional)", elem_id="adopt-validation")
             self.model_name = gr.Textbox(
                 "",
                 label="Name of the model",
@@ -63,13 +60,7 @@ class AdoptForm:
 
     def _read(self, train: str | None) -> Updates:
         """Offer the columns of the train rows."""
-        shown = filled_columns(self.columns, []) | {self.page.message: gr.HTML(visible=False)}
-        if train is None:
-            return shown
-        try:
-            return shown | filled_columns(self.columns, [str(name) for name in uploaded_rows(train).columns])
-        except ReAugKDError as error:
-            return shown | self.page.problem(error)
+        return self.page.read(train, self.columns)[0]
 
     def _start(self, classifier: str, model_name: str, **boxes: Any) -> Updates:
         name = model_name or self.page.menu.free_name(plain_name(classifier))

@@ -20,7 +20,7 @@ from ..parts.answer import answer_html
 from ..parts.column_boxes import guessed_columns
 from ..parts.neighbour_table import neighbour_table
 from ..parts.pending_edits import PendingEdits, model_and_patch, with_pending
-from ..parts.problem import READ_ALOUD, problem_html
+from ..parts.problem import READ_ALOUD, told_in
 from ..parts.row_table import place_table, row_table
 from ..parts.save_button import SaveButton
 from ..rendering import render
@@ -34,9 +34,10 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
 FILES = [".csv", ".tsv", ".jsonl", ".parquet", ".txt"]
 MOST_BUTTONS, KEYS = 12, 9  # of more classes the nine likeliest have a button and a number key
 NO_ROW = -1
-NO_GAIN = (0.0, 0.0, 0.0)
 NO_LOG = "<p>No texts are opened yet.</p>"
 LISTED = ["text", "text_pair", "reason", "score", "doubt", "apart", "novelty", "copies", "answer", "probability"]
+SMALL: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 220}
+Line = dict[int, tuple[float, float, float]]  # by how many labels are given, what they gain, with its interval
 
 
 @dataclass(frozen=True)
@@ -117,9 +118,8 @@ class LabelView:
             "without training, for you alone, until you save it as a version."
         )
         with gr.Row():
-            small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 220}
-            self.upload = gr.UploadButton("Open a file of texts", file_types=FILES, elem_id="label-upload", **small)
-            self.sample = gr.Button("Try it with the validation texts", elem_id="label-sample", **small)
+            self.upload = gr.UploadButton("Open a file of texts", file_types=FILES, elem_id="label-upload", **SMALL)
+            self.sample = gr.Button("Try it with the validation texts", elem_id="label-sample", **SMALL)
             self.column, self.pair_column = (
                 gr.Dropdown([], label=label, visible=False, min_width=160, elem_id=f"label-{called}")
                 for called, label in (("column", "Column of the text"), ("pair-column", "Column of the second text"))
@@ -149,17 +149,15 @@ class LabelView:
     def _place_below(self) -> None:
         self.neighbours = gr.HTML(elem_id="label-neighbours", apply_default_css=False)
         with gr.Row():
-            small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 220}
-            self.save = SaveButton("Save the labels as CSV", "labelled.csv", "label-save", **small)
-            self.to_memory = gr.Button("Save as a version on Memory", elem_id="label-to-memory", **small)
+            self.save = SaveButton("Save the labels as CSV", "labelled.csv", "label-save", **SMALL)
+            self.to_memory = gr.Button("Save as a version on Memory", elem_id="label-to-memory", **SMALL)
         with gr.Accordion("The queue", open=False, elem_id="label-queue"):
             self.queue = place_table("label-rows")
 
     def _wire(self) -> None:
         shown = [self.log, self.progress, self.message, self.asking, self.below, self.text, self.buttons, self.other]
         shown += [self.answer, self.neighbours, self.queue]
-        opened = [*shown, self.column, self.pair_column, self.line, self.gain, self.plot]
-        self.filled = opened
+        self.filled = opened = [*shown, self.column, self.pair_column, self.line, self.gain, self.plot]
         reading = ASKING | {"show_progress": "minimal", "show_progress_on": self.progress}
         events = [
             listen(self, self.upload.upload, self._open, opened, **reading),
@@ -175,43 +173,34 @@ class LabelView:
 
     def fill(self, name: str, edits: PendingEdits, log: Log | None) -> Updates:
         """Set the page up for a model; texts that are opened are asked for this one."""
-        return self._unmeasured() | ({} if log is None else self._drawn(name, edits, Log(log.path, log.columns)))
+        drawn = {} if log is None else self._drawn(name, edits, Log(log.path, log.columns))
+        return {self.line: {}, self.gain: "", self.plot: gr.Plot(visible=False), **drawn}
 
+    @told_in("message")
     def _open(self, name: str, edits: PendingEdits, upload: str) -> Updates:
         """Open a file, and guess the columns of its texts."""
         from reaugkd.tasks.sources import read_table
 
-        try:
-            columns = [str(column) for column in read_table(upload).columns]
-        except ReAugKDError as error:
-            return self._problem(error)
+        columns = [str(column) for column in read_table(upload).columns]
         text, _ = guessed_columns(columns)
         pair = next((column for column in columns if column != text), text)
         chosen = (text, pair) if self.menu.get(name).settings.is_pair else (text,)
         boxes = dict(zip((self.column, self.pair_column), chosen, strict=False))
         menus = {box: gr.Dropdown(columns, value=column, visible=True) for box, column in boxes.items()}
-        return self._opened(name, edits, Log(upload, chosen)) | menus
+        return self.fill(name, edits, Log(upload, chosen)) | menus
 
     def _open_sample(self, name: str, edits: PendingEdits) -> Updates:
         hidden = {box: gr.Dropdown(visible=False) for box in (self.column, self.pair_column)}
-        return self._opened(name, edits, Log()) | hidden
+        return self.fill(name, edits, Log()) | hidden
 
     @once_filled
     def _choose_column(self, name: str, edits: PendingEdits, log: Log, column: str, pair_column: str) -> Updates:
-        return self._opened(name, edits, Log(log.path, (column, pair_column)[: len(log.columns)]))
+        return self.fill(name, edits, Log(log.path, (column, pair_column)[: len(log.columns)]))
 
-    def _opened(self, name: str, edits: PendingEdits, log: Log) -> Updates:
-        return self._unmeasured() | self._drawn(name, edits, log)
-
-    def _unmeasured(self) -> Updates:
-        return {self.line: {}, self.gain: "", self.plot: gr.Plot(visible=False)}
-
-    def _problem(self, error: ReAugKDError) -> Updates:
-        return {self.message: gr.HTML(problem_html(error), visible=True)}
-
-    def _choose(self, event: gr.EventData, name: str, edits: PendingEdits, log: Log | None) -> Any:
+    @once_filled
+    def _choose(self, event: gr.EventData, name: str, edits: PendingEdits, log: Log) -> Any:
         """Label the text that is shown, skip it, or take the last step back."""
-        if log is None or event.row != log.row:  # the press was made beside a text that is gone
+        if event.row != log.row:  # the press was made beside a text that is gone
             return gr.skip()
         if event.choice == "undo":
             return self._undo(name, edits, log)
@@ -219,22 +208,21 @@ class LabelView:
             return self._drawn(name, edits, log.after())
         return self._label(name, edits, log, event.label)
 
-    def _give(self, name: str, edits: PendingEdits, log: Log | None, other: str | None) -> Any:
-        return gr.skip() if log is None or log.row == NO_ROW else self._label(name, edits, log, (other or "").strip())
+    @once_filled
+    def _give(self, name: str, edits: PendingEdits, log: Log, other: str | None) -> Any:
+        return gr.skip() if log.row == NO_ROW else self._label(name, edits, log, (other or "").strip())
 
+    @told_in("message")
     def _label(self, name: str, edits: PendingEdits, log: Log, label: str) -> Updates:
         from reaugkd.analysis.edits import additions, check_patch
 
         model, patch = model_and_patch(self.menu, name, edits)
-        try:
-            if not label:
-                raise ReAugKDError("There is no label to give; choose a class, or write a new one.")
-            check_whole(label, "The label")
-            row = self._texts(name, log).table.iloc[[log.row]].assign(label=label)
-            patch = (*patch, *additions(model, row, patch))
-            check_patch(model, patch)
-        except ReAugKDError as error:
-            return self._problem(error)
+        if not label:
+            raise ReAugKDError("There is no label to give; choose a class, or write a new one.")
+        check_whole(label, "The label")
+        row = self._texts(name, log).table.iloc[[log.row]].assign(label=label)
+        patch = (*patch, *additions(model, row, patch))
+        check_patch(model, patch)
         return self._edited(name, edits, patch, log.after())
 
     def _undo(self, name: str, edits: PendingEdits, log: Log) -> Any:
@@ -253,16 +241,14 @@ class LabelView:
     def _texts(self, name: str, log: Log) -> "EncodedTexts":
         return texts_of_log(self.menu.get(name), log.path, log.columns)[0]
 
+    @told_in("message")
     def _drawn(self, name: str, edits: PendingEdits, log: Log) -> Updates:
         """Show how far the log is labelled, and the text to ask next."""
         from reaugkd.analysis.labelling import MOST_TEXTS
 
         model, patch = model_and_patch(self.menu, name, edits)
-        try:
-            encoded, left_out = texts_of_log(model, log.path, log.columns)
-            queue = queue_of(model, patch, log.path, log.columns)
-        except ReAugKDError as error:
-            return self._problem(error)
+        encoded, left_out = texts_of_log(model, log.path, log.columns)
+        queue = queue_of(model, patch, log.path, log.columns)
         labelled, copies = labels_in(patch, encoded.table), int(encoded.table["copies"].sum())
         waiting = queue.drop(index=[*labelled, *log.done], errors="ignore")
         if log.row == NO_ROW and len(waiting):
@@ -307,17 +293,15 @@ class LabelView:
             self.neighbours: neighbour_table(explanation),
         }
 
-    def _measure(
-        self, name: str, edits: PendingEdits, log: Log | None, line: dict[int, tuple[float, float, float]]
-    ) -> Any:
+    @once_filled
+    def _measure(self, name: str, edits: PendingEdits, log: Log, line: Line) -> Any:
         """Measure what the pending edits gain on the test rows, a point of the line for each label."""
         model, patch = model_and_patch(self.menu, name, edits)
-        if log is None or model.evaluation_rows is None:
+        if model.evaluation_rows is None:
             return gr.skip()
         labelled, gained = len(labels_in(patch, self._texts(name, log).table)), gain_of(model, patch)
-        line = {count: of for count, of in {0: NO_GAIN, **line}.items() if count < labelled} | {
-            labelled: gained.difference
-        }
+        before = {count: of for count, of in {0: (0.0, 0.0, 0.0), **line}.items() if count < labelled}
+        line = before | {labelled: gained.difference}
         metric = model.settings.metric.replace("_", " ").capitalize()
         new = sorted({edit.label for edit in patch if edit.label} - {*model.memory.classes})
         title = "Gain on the test rows, with 95 % intervals"

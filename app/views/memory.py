@@ -21,7 +21,7 @@ from ..parts.maps_panel import MapsPanel
 from ..parts.opened_memory import NOT_OPENED, opened_html
 from ..parts.pending_edits import PendingEdits, model_and_patch, pending_html, pending_patch, with_pending
 from ..parts.pins import Kept, Pins, broken_in_words, pinned_texts, pinned_too, pins_html, with_kept
-from ..parts.problem import READ_ALOUD, problem_html
+from ..parts.problem import READ_ALOUD, problem_html, told_in
 from ..parts.throttle import throttled
 from ..scripts import source
 from ..snippets import memory_code
@@ -129,7 +129,6 @@ class MemoryView(MemoryList):
         changes = [part.change for part in (self.shown, self.pending, self.refit, self.version)]
         listen(self, partial(throttled, changes, elem_id="memory-coded"), self._coded, [self.code], **LATEST)
         self.train_set.wire()
-        self.smaller.wire()
         self._wire_list()
 
     def fill(self, name: str, linked: PageState, selected: list[int], edits: PendingEdits, kept: Kept) -> Updates:
@@ -265,16 +264,14 @@ class MemoryView(MemoryList):
     def _undo(self, name: str, edits: PendingEdits, **now: Any) -> Updates:
         return self._kept(self._patch(name, edits)[:-1], name, edits=edits, **now)
 
+    @told_in("message")
     def _pin(
         self, name: str, edits: PendingEdits, kept: Kept, text: str, text_pair: str, add_label: str | None
     ) -> Updates:
         """Pin a text that is right now."""
         model, patch = model_and_patch(self.menu, name, edits)
         (row,) = _one_row(text, text_pair, add_label).dropna(axis=1).to_dict("records")
-        try:
-            pinned = pinned_too(pinned_texts(kept, name, model), edited_model(model, patch), row)
-        except ReAugKDError as error:
-            return self._problem(error)
+        pinned = pinned_too(pinned_texts(kept, name, model), edited_model(model, patch), row)
         emptied = {self.text: "", self.text_pair: "", self.message: gr.HTML("", visible=False)}
         return self._pinned(name, patch, kept, pinned) | emptied
 

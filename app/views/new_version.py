@@ -15,7 +15,7 @@ from ..computed import encoded_halves, judged_rows
 from ..listening import ASKING, LATEST, Updates, inputs_of, listen
 from ..parts.pending_edits import PendingEdits, model_and_patch, pending_html, with_edits
 from ..parts.pins import Kept, broken_in_words, pinned_texts, with_kept
-from ..parts.problem import READ_ALOUD, problem_html
+from ..parts.problem import READ_ALOUD, told_in
 from ..parts.row_table import place_table, row_table
 from ..parts.save_button import SaveButton
 from ..rendering import render
@@ -87,15 +87,13 @@ class NewVersion:
         after = with_edits(model, patch, refit).answer(before.encoded)  # it has the same networks and keys
         return compare(after, before, model.settings.metric), changed_answers(before, after)
 
+    @told_in("message")
     def _try(self, name: str, edits: PendingEdits, kept: Kept, refit: bool) -> Updates:
         from reaugkd.method.answers import effect_counts
 
         model, patch = model_and_patch(self.menu, name, edits)
-        try:
-            compared, changed = self._changed(name, edits, refit)
-            broken = broken_in_words(model, with_edits(model, patch, refit), pinned_texts(kept, name, model))
-        except ReAugKDError as error:
-            return {self.message: gr.HTML(problem_html(error), visible=True)}
+        compared, changed = self._changed(name, edits, refit)
+        broken = broken_in_words(model, with_edits(model, patch, refit), pinned_texts(kept, name, model))
         shown = changed[[column for column in CHANGED if column in changed.columns]]
         effect = render(
             "effects",
@@ -120,23 +118,21 @@ class NewVersion:
 
         write_patch(model_and_patch(self.menu, name, edits)[1], path)
 
+    @told_in("saved")
     def _save_version(self, name: str, edits: PendingEdits, kept: Kept, refit: bool, version: str) -> Updates:
         from reaugkd.analysis.edit_effects import told_in_words, with_told_effect
 
         model, patch = model_and_patch(self.menu, name, edits)
-        try:
-            if not patch:
-                raise ReAugKDError("There is no edit to save; relabel, remove or add a memory first.")
-            target = self.menu.new_folder(version)
-            edited = with_edits(model, patch, refit)
-            if model.evaluation_rows is not None:
-                edited = with_told_effect(model, edited, encoded_halves(model)[1])
-            edited = replace(edited, pinned=pd.DataFrame(pinned_texts(kept, name, model)))
-            with whole_file(target.with_name(f"{target.name}.patch.jsonl")) as beside:  # not there without the model
-                self._save_patch(beside, name, edits)
-                edited.save_pretrained(target)
-        except ReAugKDError as error:
-            return {self.saved: problem_html(error)}
+        if not patch:
+            raise ReAugKDError("There is no edit to save; relabel, remove or add a memory first.")
+        target = self.menu.new_folder(version)
+        edited = with_edits(model, patch, refit)
+        if model.evaluation_rows is not None:
+            edited = with_told_effect(model, edited, encoded_halves(model)[1])
+        edited = replace(edited, pinned=pd.DataFrame(pinned_texts(kept, name, model)))
+        with whole_file(target.with_name(f"{target.name}.patch.jsonl")) as beside:  # not there without the model
+            self._save_patch(beside, name, edits)
+            edited.save_pretrained(target)
         saved = {"version": target.name, "edits": [edit.as_dict() for edit in patch]}
         said = [f"Saved as {target.name}, with the patch beside it. Choose it in the menu of models to ask it."]
         return {

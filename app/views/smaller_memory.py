@@ -11,7 +11,7 @@ from ..computed import cached, edited_model
 from ..listening import LATEST, Updates, listen
 from ..menu import ModelMenu
 from ..parts.pending_edits import PendingEdits, model_and_patch
-from ..parts.problem import READ_ALOUD, problem_html
+from ..parts.problem import READ_ALOUD, problem_html, told_in
 from ..rendering import render
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
@@ -43,9 +43,6 @@ class SmallerMemory:
             self.save = gr.Button("Save the smaller version", elem_id="condense-save", size="sm", min_width=180)
         self.saved = gr.HTML("", js_on_load=READ_ALOUD, elem_id="condense-saved")
         self.tried = [self.effect, self.plot, self.saving, self.saved]
-
-    def wire(self) -> None:
-        """Measure and save when a button is clicked."""
         self.percent.change(self.untried, None, self.tried, **LATEST)
         listen(self, self.measure.click, self._measure, [*self.tried, self.smaller], **ASKED)
         listen(self, self.save.click, self._save, [self.saved, self.name, self.smaller], **ASKED)
@@ -72,12 +69,10 @@ class SmallerMemory:
             self.smaller: self.menu.free_name(f"{name}-small"),
         }
 
+    @told_in("saved")
     def _save(self, name: str, edits: PendingEdits, percent: float, smaller: str) -> Updates:
-        try:
-            target = self.menu.new_folder(smaller)
-            self._condensed(name, edits, percent)[1].model.save_pretrained(target)
-        except ReAugKDError as error:
-            return {self.saved: problem_html(error)}
+        target = self.menu.new_folder(smaller)
+        self._condensed(name, edits, percent)[1].model.save_pretrained(target)
         said = f"Saved as {target.name}. Choose it in the menu of models to ask it."
         return {
             self.saved: render("sentences", sentences=[said]),

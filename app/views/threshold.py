@@ -8,7 +8,7 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.measures.selective import PROBABILITY
 
 from ..listening import ASKING, Updates, listen, once_filled
-from ..parts.problem import problem_html
+from ..parts.problem import problem_html, told_in
 from ..parts.selective_answers import WANTED, choices_by, score_in_words, selective_answers
 from ..rendering import render
 from .errors_page import ErrorsPage
@@ -64,15 +64,13 @@ class ThresholdForm:
         return {self.shown: shown, self.selective: words, self.curve: plot, self.kept: ""}
 
     @once_filled
+    @told_in("kept")
     def _keep(self, shown: ErrorsPage, version: str) -> Updates:
         """Save the model with the threshold that is shown."""
-        try:
-            if any(value is not None for value in shown.moved.values()):
-                raise ReAugKDError("A threshold is kept for the answers as trained; put k, τ and λ back first.")
-            target = self.menu.new_folder(version)
-            careful = self.menu.get(shown.name).with_threshold(WANTED[shown.wanted], shown.by)
-            careful.save_pretrained(target)
-        except ReAugKDError as error:
-            return {self.kept: problem_html(error)}
+        if any(value is not None for value in shown.moved.values()):
+            raise ReAugKDError("A threshold is kept for the answers as trained; put k, τ and λ back first.")
+        target = self.menu.new_folder(version)
+        careful = self.menu.get(shown.name).with_threshold(WANTED[shown.wanted], shown.by)
+        careful.save_pretrained(target)
         saved = f"Saved as {target.name}: choose it in the menu of models, and Query says which texts it leaves."
         return {self.kept: render("sentences", sentences=[saved]), self.name: gr.Dropdown(choices=self.menu.names())}

@@ -3,9 +3,10 @@
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
+import pandas as pd
 
 import reaugkd as rk
 from reaugkd.errors import ReAugKDError
@@ -16,43 +17,29 @@ from ..menu import ModelMenu
 from ..model_job import ModelJob, Train
 from ..parts.answer import shortened
 from ..parts.column_boxes import TABLES, filled_columns, place_columns, uploaded_rows
-from ..parts.problem import READ_ALOUD, problem_html
+from ..parts.problem import READ_ALOUD, problem_html, told_in
 from ..parts.row_table import place_table, row_table
 from ..parts.throttle import throttled
 from ..rendering import render
 from ..training_process import train_as_asked
 from .adopt import AdoptForm
-from .training import loss_plot, time_left
-
-if TYPE_CHECKING:  # torch and pandas' readers take seconds to import: the page opens first
-    import pandas as pd
-
+from .training import loss_plot
 
 SHIPPED, HUB, FILE = "shoptalk, which is shipped", "a data set of the hub", "a file of mine"
 SHIPPED_TEACHER = "all-mpnet-base-v2, by its shipped outputs"
 ENCODERS = ["sentence-transformers/all-MiniLM-L6-v2", "sentence-transformers/all-mpnet-base-v2"]
-METRICS: list[Any] = [
-    ("the task's own, else accuracy", ""),
-    "accuracy",
-    "macro_f1",
-    "accuracy_and_f1",
-    "matthews_correlation",
-]
+METRICS: list[Any] = [("the task's own, else accuracy", ""), "accuracy", "macro_f1", "accuracy_and_f1"]
+METRICS += ["matthews_correlation"]
 PREVIEWED, LONGEST_PREVIEWED, LISTED_LABELS = 5, 160, 12
 GO_ON = {"trained": "Go on", "adopted": "Start again"}
 NOTHING_YET = "<p>Nothing is being trained. The losses and both spaces will be drawn here.</p>"
 
 
-def file_html(rows: "pd.DataFrame", label_column: str) -> str:
+def file_html(rows: pd.DataFrame, label_column: str) -> str:
     """Say how many rows a file has, and how many of each label."""
     counts = rows[label_column].value_counts()
     labels = [(str(label), count) for label, count in counts.items()]
     return render("file", rows=len(rows), labels=labels, most=LISTED_LABELS)
-
-
-def training_html(job: ModelJob) -> str:
-    """Say how far a training is, or how it ended."""
-    return render("training", job=job, time_left=time_left)
 
 
 def results_html(model: "rk.ReAugKDClassifier") -> str:
@@ -214,18 +201,22 @@ class TrainView:
             **self._preview(train_file if by_file else None),
         }
 
-    def _preview(self, train_file: str | None) -> Updates:
-        """Show the first rows of an uploaded file, and guess its columns."""
-        shown = filled_columns(self.columns, []) | {self.preview: "", self.message: gr.HTML(visible=False)}
-        if train_file is None:
-            return shown
+    def read(self, path: str | None, columns: dict[str, gr.Dropdown]) -> tuple[Updates, pd.DataFrame | None]:
+        """Read an uploaded file and guess its columns; without one, or where it cannot be read, none are left."""
+        message, rows = gr.HTML(visible=False), None
         try:
-            rows = uploaded_rows(train_file)
+            rows = None if path is None else uploaded_rows(path)
         except ReAugKDError as error:
-            return shown | self.problem(error)
-        columns = [str(name) for name in rows.columns]
+            message = gr.HTML(problem_html(error), visible=True)
+        return {self.message: message, **filled_columns(columns, rows)}, rows
+
+    def _preview(self, train_file: str | None) -> Updates:
+        """Show the first rows of an uploaded file."""
+        shown, rows = self.read(train_file, self.columns)
+        if rows is None:
+            return shown | {self.preview: ""}
         first = rows.head(PREVIEWED).astype(str).map(lambda value: shortened(value, LONGEST_PREVIEWED))
-        return shown | filled_columns(self.columns, columns) | {self.preview: row_table(first)}
+        return shown | {self.preview: row_table(first)}
 
     def _describe(self, source: str, train_file: str | None, label_column: str) -> gr.HTML:
         """Say what labels an uploaded file has."""
@@ -242,12 +233,10 @@ class TrainView:
     def _start(self, source: str, model_name: str, **boxes: Any) -> Updates:
         return self.started(model_name, lambda: partial(train_as_asked, *self._wanted(source, **boxes)))
 
+    @told_in("message")
     def started(self, name: str, asked: Callable[[], Train], done: str = "trained") -> Updates:
         """Start what a form asks for, and show it; or say why it cannot start."""
-        try:
-            self.train(name, asked(), done)
-        except ReAugKDError as error:
-            return self.problem(error)
+        self.train(name, asked(), done)
         return {self.message: gr.HTML(visible=False), **self._draw(())}
 
     def _wanted(self, source: str, **boxes: Any) -> tuple[dict[str, Any], "rk.Recipe", bool]:
@@ -283,10 +272,6 @@ class TrainView:
             self.job.cancel()
         return self._draw(drawn)
 
-    def problem(self, error: ReAugKDError) -> Updates:
-        """Show why something cannot be done."""
-        return {self.message: gr.HTML(problem_html(error), visible=True)}
-
     def _draw(self, drawn: tuple[Any, ...]) -> Updates:
         """Show how far the training is; what this page has drawn already is not sent again."""
         job = self.job
@@ -298,7 +283,7 @@ class TrainView:
         if now == drawn:
             return gr.skip()
         updates: Updates = {
-            self.status: training_html(job),
+            self.status: render("training", job=job),
             self.start: gr.Button(interactive=not runs),
             self.cancel: gr.Button(interactive=runs and not job.is_cancelled),
             self.resume: gr.Button(GO_ON[job.done], visible=bool(job.error) and not runs),

@@ -8,9 +8,10 @@ from app.menu import ModelMenu
 from app.model_job import CANCELLED, ModelJob
 from app.parts.map_points import map_points
 from app.parts.maps_panel import points_sent
+from app.rendering import render
 from app.views.adopt import plain_name
 from app.views.query import about_html
-from app.views.train import TrainView, results_html, training_html
+from app.views.train import TrainView, results_html
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.networks.encoders import SequenceClassifier
 
@@ -43,7 +44,7 @@ def test_a_classifier_is_adopted_and_stands_in_the_menu_under_its_own_name(view,
     view.job.wait()
     assert view.job.error == ""
     assert view.menu.names() == ["first", "classifier"]
-    assert "<b>classifier</b> is adopted. Choose it in the menu" in training_html(view.job)
+    assert "<b>classifier</b> is adopted. Choose it in the menu" in render("training", job=view.job)
     model = ReAugKDClassifier.from_pretrained(view.menu.root / "classifier")
     assert model.settings.is_adopted
     assert (len(model.memory), len(model.held_out(["validation"])), len(model.held_out(["test"]))) == (90, 60, 60)
@@ -87,7 +88,7 @@ def test_what_is_missing_is_told_before_anything_starts(view, files):
 def test_a_classifier_that_is_none_is_told_with_the_work(view, files, toy_encoder_folder):
     view.adopting._start(str(toy_encoder_folder), **asked(files))
     view.job.wait()
-    assert "holds no trained classifier" in training_html(view.job)
+    assert "holds no trained classifier" in render("training", job=view.job)
 
 
 def test_a_cancelled_adoption_says_that_it_starts_anew_and_does(view, files, toy_classifier_folder, monkeypatch):
@@ -97,7 +98,7 @@ def test_a_cancelled_adoption_says_that_it_starts_anew_and_does(view, files, toy
         reads.append(len(texts))
         if len(reads) == 2:
             view.job.cancel()
-            assert "Nothing is saved: “Start again” will read all rows anew" in training_html(view.job)
+            assert "Nothing is saved: “Start again” will read all rows anew" in render("training", job=view.job)
         return encode(self, texts, *tokens)
 
     encode = SequenceClassifier.encode

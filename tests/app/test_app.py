@@ -25,9 +25,10 @@ from app.model_job import ModelJob
 from app.parts.answer import answer_html, asked_text, example_texts, teacher_of
 from app.parts.maps_panel import query_message
 from app.parts.problem import Problem, problem_html, warn
+from app.rendering import render, time_left
 from app.serve import main
 from app.views.query import about_html
-from app.views.training import TrainingView, status_html, time_left
+from app.views.training import TrainingView
 from reaugkd.analysis.what_if import WhatIf, explain_what_if
 from reaugkd.errors import ReAugKDError
 from reaugkd.model.classifier import ReAugKDClassifier
@@ -176,7 +177,7 @@ def test_texts_and_names_are_shown_as_text(toy_model, changed_model):
     for shown, times in (
         (answer_html(answer), 5),  # text, label, sentence, class, and what the parts are of, with their sum
         (about_html(model), 2),
-        (status_html(job), 3),  # what is done, and what goes on with its bar
+        (render("first_start", job=job), 3),  # what is done, and what goes on with its bar
         (problem_html(ReAugKDError(NASTY)), 1),
     ):
         assert "<img" not in shown
@@ -261,7 +262,7 @@ def test_a_failed_training_says_why_and_can_be_tried_again(tmp_path, toy_model):
 
     job = finished(ModelJob(str(tmp_path / "new"), train))
     assert (job.model, job.error) == (None, "The disk is full.")
-    assert "The disk is full." in status_html(job)
+    assert "The disk is full." in render("first_start", job=job)
     job.start(anew=True)
     job.wait()
     assert (job.model, job.error) == (toy_model, "")
@@ -290,13 +291,13 @@ def test_a_damaged_model_is_not_trained_over_unless_one_asks(toy_model_folder, t
 
 def test_the_status_says_stage_step_loss_and_time_left():
     job = ModelJob("nowhere", no_training)
-    assert "Loading the model" in status_html(job)
+    assert "Loading the model" in render("first_start", job=job)
     job.is_training, job.finished, job.progress = True, ["Projection head"], Progress("Student", 20, 80, 0.5, 42.4)
-    shown = status_html(job)
+    shown = render("first_start", job=job)
     assert "✓ Projection head" in shown
     assert '<progress value="20" max="80" aria-label="Student">' in shown
     job.progress = Progress("Maps")
-    assert '<progress aria-label="Maps">' in status_html(job)
+    assert '<progress aria-label="Maps">' in render("first_start", job=job)
     assert "step 20 of 80, loss 0.500, about 42 s left in this stage" in shown
 
 

@@ -187,13 +187,13 @@ def test_the_threshold_is_chosen_on_validation_rows_and_measured_on_the_rows_sho
 def test_a_threshold_is_saved_in_a_model_of_its_own_unless_sliders_are_moved(view, model):
     shown = filled(view, of_view={"wanted": "80 %"})[view.shown]
     moved = replace(shown, moved={**shown.moved, "k": 3})
-    assert "put k, τ and λ back first" in view.threshold._keep(moved, "careful")[view.threshold.kept]
+    assert "put k, τ and λ back first" in view.threshold._keep(moved, "careful")[view.threshold.kept].value
     kept = view.threshold._keep(shown, "careful")
     assert "Saved as careful" in kept[view.threshold.kept]
     assert "careful" in dict(kept[view.name].choices)
     saved = ReAugKDClassifier.from_pretrained(view.menu.root / "careful")
     assert saved.threshold == model.with_threshold(0.8).threshold
-    assert "already; choose another name" in view.threshold._keep(shown, "careful")[view.threshold.kept]
+    assert "already; choose another name" in view.threshold._keep(shown, "careful")[view.threshold.kept].value
 
 
 def test_a_row_opens_its_bars_its_neighbours_and_its_star(view, answers, model):

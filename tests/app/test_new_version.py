@@ -40,8 +40,8 @@ def test_edits_are_judged_on_one_half_and_told_on_the_other_when_saved_and_are_m
     further = with_pending({}, "toy", (*patch, more))
     assert "<b>1</b> pending" in view.fill("toy", PageState(), [], further, saved[view.kept])[view.pending]
     again = view.new_version._save_version("toy", edits, saved[view.kept], False, "better")
-    assert "is there already; choose another name" in again[view.new_version.saved]
+    assert "is there already; choose another name" in again[view.new_version.saved].value
     assert (
         "There is no edit to save"
-        in view.new_version._save_version("toy", {}, {}, False, "new")[view.new_version.saved]
+        in view.new_version._save_version("toy", {}, {}, False, "new")[view.new_version.saved].value
     )

@@ -34,7 +34,7 @@ def test_what_a_smaller_memory_keeps_is_told_drawn_and_saved_with_the_pending_ed
     small = ReAugKDClassifier.from_pretrained(tmp_path / "better")
     assert small.memory.rows[STANDS_FOR].sum() == 89
     assert "better" in [name for name, _ in saved[form.name].choices]
-    assert "choose another name" in form._save("toy", edits, 40, "better")[form.saved]
+    assert "choose another name" in form._save("toy", edits, 40, "better")[form.saved].value
     assert form.untried()[form.effect] == ""
 
 

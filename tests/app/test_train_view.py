@@ -13,8 +13,9 @@ from toy_data import toy_rows
 from app.menu import ModelMenu
 from app.model_job import ModelJob
 from app.parts.column_boxes import guessed_columns
+from app.rendering import render
 from app.training_process import train_as_asked
-from app.views.train import FILE, HUB, SHIPPED, SHIPPED_TEACHER, TrainView, file_html, results_html, training_html
+from app.views.train import FILE, HUB, SHIPPED, SHIPPED_TEACHER, TrainView, file_html, results_html
 from reaugkd import Recipe
 from reaugkd.errors import ReAugKDError
 from reaugkd.networks.trainer import Progress
@@ -58,7 +59,9 @@ def test_what_is_told_of_the_texts_stands_with_the_training_and_is_told_once(sta
     view.job.wait()
     assert view.job.notes == ["About 30 % of the <i>train</i> texts are cut."]
     view.job.error = ""
-    assert training_html(view.job).count("<p>About 30 % of the &lt;i&gt;train&lt;/i&gt; texts are cut.</p>") == 1
+    assert (
+        render("training", job=view.job).count("<p>About 30 % of the &lt;i&gt;train&lt;/i&gt; texts are cut.</p>") == 1
+    )
 
 
 def test_a_second_training_waits_for_the_first(started):
@@ -67,7 +70,7 @@ def test_a_second_training_waits_for_the_first(started):
         view.train("other", view.job.train)
     go.set()
     view.job.wait()
-    assert "The disk is full." in training_html(view.job)
+    assert "The disk is full." in render("training", job=view.job)
     view._resume(())
     view.job.wait()
     assert folders == [str(view.menu.root / "mine")] * 2
@@ -219,7 +222,7 @@ def test_a_training_that_goes_on_keeps_its_curves_and_says_what_is_kept(view):
 
     view.train("mine", train)
     view.job.wait()
-    assert "Kept: Teacher. “Go on” takes up “Student”" in training_html(view.job)
+    assert "Kept: Teacher. “Go on” takes up “Student”" in render("training", job=view.job)
     view._resume(())
     view.job.wait()
     assert view.job.finished == ["Teacher"]
