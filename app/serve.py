@@ -101,24 +101,31 @@ def main(arguments: list[str] | None = None, default: Path = DEFAULT_MODEL) -> i
     )
     parser.add_argument("--mcp", action="store_true", help="offer the endpoints as MCP tools too")
     chosen = parser.parse_args(arguments)
-    _share_heaps()
-    model = chosen.folder or chosen.model
     try:
         if chosen.password:
             sys.stdout.write(ask_for_line(chosen.password) + "\n")
-            return 0
-        if chosen.auth and chosen.mcp:
-            raise ReAugKDError("MCP tools cannot log in; leave out --mcp or --auth.")
-        accounts = read_accounts(chosen.auth) if chosen.auth else None
+        else:
+            _serve(chosen, default)
     except ReAugKDError as error:
-        return _failed(str(error))
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+def _serve(chosen: argparse.Namespace, default: Path) -> None:
+    """Serve the page until it is ended; refuse what cannot be served."""
+    _share_heaps()
+    model = chosen.folder or chosen.model
+    if chosen.auth and chosen.mcp:
+        raise ReAugKDError("MCP tools cannot log in; leave out --mcp or --auth.")
+    accounts = read_accounts(chosen.auth) if chosen.auth else None
     job = ModelJob(model) if model else ModelJob(str(default), train_shoptalk)
     is_private = chosen.host in LOOPBACK and accounts is None and not chosen.name
     page = build_app(job, takes_folders=is_private)
     try:
         address = launch(page, chosen.host, chosen.port, accounts=accounts, mcp=chosen.mcp, names=chosen.name)
     except OSError as error:
-        return _failed(f"{str(error).splitlines()[0].rstrip('.')}; name another one with --port.")
+        raise ReAugKDError(f"{str(error).splitlines()[0].rstrip('.')}; name another one with --port.") from error
     sys.stdout.write(f"Open {address} (Ctrl+C ends it)\n")
     if chosen.host not in LOOPBACK and accounts is None:
         sys.stdout.write(
@@ -130,17 +137,11 @@ def main(arguments: list[str] | None = None, default: Path = DEFAULT_MODEL) -> i
         job.wait()
         if job.error:
             page.close()
-            return _failed(job.error)
+            raise ReAugKDError(job.error)
     page.block_thread()
-    return 0
 
 
 def _share_heaps() -> None:
     """Let all threads share two heaps: glibc gives each its own, and of those forty one keeps what another needs."""
     with suppress(AttributeError, OSError, TypeError):  # another C library
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, HEAPS)
-
-
-def _failed(problem: str) -> int:
-    sys.stderr.write(problem + "\n")
-    return 1

@@ -268,7 +268,7 @@ class LabelView:
             self.message: gr.HTML(visible=False),
             self.asking: gr.Row(visible=True),
             self.below: gr.Column(visible=True),
-            self.queue: row_table(waiting[[name for name in LISTED if name in waiting]]),
+            self.queue: row_table(waiting.filter(LISTED)),
             **self._asked(edited_model(model, patch), encoded, queue, log),
         }
 

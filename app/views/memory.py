@@ -13,7 +13,7 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.plots.links import PageState
 
 from ..computed import edited_model
-from ..listening import EACH, LATEST, Updates, listen
+from ..listening import EACH, LATEST, Updates, listen, once_filled
 from ..menu import ModelMenu
 from ..parts import pending_edits as pending
 from ..parts.code_box import place_code
@@ -105,12 +105,12 @@ class MemoryView(MemoryList):
         self.refit, self.version = self.new_version.refit, self.new_version.version
 
     def _wire(self) -> None:
-        drawn = [*self.listed, self.pending, self.pins, self.new_version.save_patch.button, *self.new_version.tried]
-        drawn += self.smaller.tried
-        patched = [self.edits, self.warned, *drawn]
+        drawn = [*self.listed, self.warned, self.pending, self.pins, self.new_version.save_patch.button]
+        drawn += [*self.new_version.tried, *self.smaller.tried]
+        patched = [self.edits, *drawn]
         self.whole = [*self.listed, self.show]
-        self.filled = [*self.whole, self.holds, self.picked, self.opened, self.label, self.add_label, self.text_pair]
-        self.filled += [self.refit, self.version, *(part for part in patched[1:] if part not in self.listed)]
+        self.filled = [*drawn, self.show, self.holds, self.picked, self.opened, self.label, self.add_label]
+        self.filled += [self.text_pair, self.refit, self.version]
         listen(self, self.rows.choose, self._choose, [self.picked, self.opened, self.label], **EACH)
         for event, answer in (
             (self.relabel.click, self._relabel),
@@ -150,9 +150,8 @@ class MemoryView(MemoryList):
             **(self._problem(left_out) if lost else {}),
         }
 
-    def _coded(self, shown: MemoryPage | None, edits: PendingEdits, refit: bool, version: str) -> Any:
-        if shown is None:
-            return gr.skip()
+    @once_filled
+    def _coded(self, shown: MemoryPage, edits: PendingEdits, refit: bool, version: str) -> Any:
         return memory_code(
             self.menu.shown_folder(shown.name),
             shown.show,
@@ -191,10 +190,9 @@ class MemoryView(MemoryList):
     def _pins(self, name: str, patch: "Patch", pinned: Pins) -> str:
         return pins_html(pinned, edited_model(self.menu.get(name), patch))
 
-    def _follow_edits(self, shown: MemoryPage | None, edits: PendingEdits, kept: Kept) -> Any:
+    @once_filled
+    def _follow_edits(self, shown: MemoryPage, edits: PendingEdits, kept: Kept) -> str:
         """List what another page edits too."""
-        if shown is None:
-            return gr.skip()
         return self._pending(shown.name, self._patch(shown.name, edits), kept)
 
     def _problem(self, error: ReAugKDError | str) -> Updates:

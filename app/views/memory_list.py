@@ -8,20 +8,17 @@ import gradio as gr
 import pandas as pd
 
 from reaugkd.analysis import memory_questions as lists
-from reaugkd.errors import ReAugKDError
 from reaugkd.plots.links import PageState
 
 from ..computed import evidence_of, memories_of
 from ..listening import ALL_ROWS, Updates, listen, once_filled
 from ..menu import ModelMenu
 from ..parts.maps_panel import MapsPanel
-from ..parts.problem import problem_html
-from ..parts.row_table import listed_html, row_table
 from ..rendering import render
 from .rows import RowsPage, RowsView
 
-NOT_LISTED = "<p class='empty'>No memory is on this list.</p>"
 LARGE = "This memory is large. Listed are those of its rows that the answers to test rows use most."
+FIRST = ("number", "text", "text_pair", "label", "labelled_by")  # of the columns, where the list has a reason
 WHY = {
     lists.WRONG: (
         "Its neighbours and its embedding, without the label, give it at most half of what its class usually gets."
@@ -44,12 +41,10 @@ class MemoryPage(RowsPage):
     ----------
     show : str
         One of :data:`reaugkd.analysis.memory_questions.SHOWS`.
-    edited : dict of int to str
-        What the pending edits make of rows of the memory, in a word.
     """
 
     show: str = lists.WRONG
-    edited: dict[int, str] = field(default_factory=dict)
+    edited: dict[int, str] | None = field(default_factory=dict)
     __hash__ = RowsPage.__hash__
 
     @property
@@ -64,6 +59,7 @@ class MemoryList(RowsView):
     view = "memory"
     number = "number"
     ticks = True
+    nothing = "<p class='empty'>No memory is on this list.</p>"
 
     def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel, linked: gr.State) -> None:
         super().__init__(menu, name, maps, linked)
@@ -85,10 +81,9 @@ class MemoryList(RowsView):
         """Return the lists with how many rows each has, where that takes no search of its own."""
         from reaugkd.analysis.memory_audit import shown_memories
 
-        if self.menu.get(name).evaluation_rows is None:
-            return [(show, show) for show in lists.SHOWS]
-        table = evidence_of(self.menu.get(name))
-        counts = {show: len(shown_memories(table, show)) for show in lists.COUNTED}
+        model = self.menu.get(name)
+        table = None if model.evaluation_rows is None else evidence_of(model)
+        counts = {} if table is None else {show: len(shown_memories(table, show)) for show in lists.COUNTED}
         return [(f"{show} {counts[show]:,}" if show in counts else show, show) for show in lists.SHOWS]
 
     def _linked(self, shown: MemoryPage) -> dict[str, Any]:
@@ -100,11 +95,9 @@ class MemoryList(RowsView):
         model = self.menu.get(name)
         if rows or model.evaluation_rows is None:
             return {"show": lists.ALL, "order": None}
-        return (
-            {"show": lists.WRONG, "order": None}
-            if len(memories_of(model, lists.WRONG))
-            else {"show": lists.ALL, "order": ("doubt", False)}
-        )
+        if len(memories_of(model, lists.WRONG)):
+            return {"show": lists.WRONG, "order": None}
+        return {"show": lists.ALL, "order": ("doubt", False)}
 
     def _rows_among(self, name: str, points: list[int]) -> list[int]:
         """Return the memories among points, which stand first among these."""
@@ -123,23 +116,15 @@ class MemoryList(RowsView):
     def _show(self, shown: MemoryPage, show: str) -> Updates:
         return self._listed(replace(shown, show=show, order=None))
 
-    def _listed(self, shown: MemoryPage) -> Updates:
-        """List memories with what the pending edits make of them, and say why the list holds them."""
-        try:
-            rows = self._found(shown)
-        except ReAugKDError as error:
-            return {self.shown: shown, self.chosen: problem_html(error), self.rows: ""}
-        if shown.show in lists.REASONS:  # the file has all columns
-            first = ("number", "text", "text_pair", "label", "labelled_by", *lists.REASONS[shown.show])
-            listed = rows[[name for name in first if name in rows.columns]]
-        else:
-            listed = rows
+    def _listing(self, shown: MemoryPage, rows: int) -> str:
+        """Say which memories are listed, and why the list holds them."""
         why = LARGE if self.menu.get(shown.name).memory.is_mapped else WHY[shown.show]
-        return {
-            self.shown: shown,
-            self.chosen: listed_html(", ".join(self._words(shown)), len(rows)) + render("why_listed", why=why),
-            self.rows: row_table(listed, shown.sorted_by, shown.edited) if len(rows) else NOT_LISTED,
-        }
+        return super()._listing(shown, rows) + render("why_listed", why=why)
+
+    def _columns(self, rows: pd.DataFrame, shown: MemoryPage) -> pd.DataFrame:
+        """Return the columns that are a reason of the list, or all where it has none."""
+        reasons = lists.REASONS.get(shown.show)
+        return rows if reasons is None else rows.filter([*FIRST, *reasons])
 
     @once_filled
     def _show_on_maps(self, shown: MemoryPage) -> Updates:

@@ -94,7 +94,7 @@ class NewVersion:
         model, patch = model_and_patch(self.menu, name, edits)
         compared, changed = self._changed(name, edits, refit)
         broken = broken_in_words(model, with_edits(model, patch, refit), pinned_texts(kept, name, model))
-        shown = changed[[column for column in CHANGED if column in changed.columns]]
+        shown = changed.filter(CHANGED)
         effect = render(
             "effects",
             rows=len(compared.table),

@@ -41,6 +41,8 @@ class RowsPage:
         What a listed text holds.
     order : tuple of str and bool, optional
         The column by which a click sorted the rows, and whether its lowest value comes first.
+    edited : dict of int to str, optional
+        What pending edits make of rows, in a word, where rows can be edited.
     """
 
     name: str
@@ -49,6 +51,7 @@ class RowsPage:
     split: str = SPLITS[0]
     holds: str = ""
     order: tuple[str, bool] | None = None
+    edited: dict[int, str] | None = None
 
     def __hash__(self) -> int:  # by value: Gradio compares hashes to see whether a state has changed
         return hash(repr(self))
@@ -94,6 +97,7 @@ class RowsView:
     ticks = False  # whether rows can be ticked, and edited by keys
     usual: ClassVar[dict[str, Any]] = {}
     unlisted: Sequence[str] = ()
+    nothing = ""  # what stands in the place of an empty list
     whole: list[Any]
     rows: Any
 
@@ -211,18 +215,22 @@ class RowsView:
     def _words(self, shown: Any) -> list[str]:
         return in_words(shown.chosen)
 
+    def _listing(self, shown: Any, rows: int) -> str:
+        """Say which rows are listed, and how many."""
+        return listed_html(", ".join(self._words(shown)) or "all rows", rows, self._count(shown))
+
+    def _columns(self, rows: pd.DataFrame, _: Any) -> pd.DataFrame:
+        """Return what is listed of rows; their file has all columns."""
+        return rows.drop(columns=list(self.unlisted), errors="ignore")
+
     def _listed(self, shown: Any) -> Updates:
         """List rows; a sentence where a link filters by a column that they do not have."""
         try:
             rows = self._found(shown)
         except ReAugKDError as error:
             return {self.shown: shown, self.chosen: problem_html(error), self.rows: ""}
-        listed = rows.drop(columns=list(self.unlisted), errors="ignore")
-        return {
-            self.shown: shown,
-            self.chosen: listed_html(", ".join(self._words(shown)) or "all rows", len(rows), self._count(shown)),
-            self.rows: row_table(listed, shown.sorted_by) if len(rows) else "",
-        }
+        table = row_table(self._columns(rows, shown), shown.sorted_by, shown.edited) if len(rows) else self.nothing
+        return {self.shown: shown, self.chosen: self._listing(shown, len(rows)), self.rows: table}
 
     @once_filled
     def _show_on_maps(self, shown: Any) -> Updates:

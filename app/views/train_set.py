@@ -43,10 +43,8 @@ class TrainSetForm:
         """Write the corrected train set; a folder is packed."""
         from reaugkd.analysis.train_set import write_train_set
 
-        is_packed = path.suffix == ".zip"
-        written = write_train_set(
-            edited_model(*model_and_patch(self.menu, name, edits)), path.with_suffix("") if is_packed else path
-        )
+        is_packed, edited = path.suffix == ".zip", edited_model(*model_and_patch(self.menu, name, edits))
+        written = write_train_set(edited, path.with_suffix("") if is_packed else path)
         if is_packed:
             shutil.make_archive(str(written), "zip", written)
 
@@ -56,17 +54,13 @@ class TrainSetForm:
         def lead(name: str, edits: PendingEdits) -> Updates:
             from reaugkd.analysis.train_set import train_set
 
-            folder, edited = (
-                Path(tempfile.mkdtemp(dir=FILES.name)),
-                edited_model(*model_and_patch(self.menu, name, edits)),
-            )
+            edited, folder = edited_model(*model_and_patch(self.menu, name, edits)), tempfile.mkdtemp(dir=FILES.name)
             files = {"train": train_set(edited)}
             if edited.evaluation_rows is not None:
-                files["test"] = edited.held_out(["test"]).drop(
-                    columns=["split", "teacher_soft_labels"], errors="ignore"
-                )
-            paths = {part: str(folder / f"{name}-{part}.csv") for part in files}
-            with disk_errors_shown(folder):
+                held = edited.held_out(["test"])
+                files["test"] = held.drop(columns=["split", "teacher_soft_labels"], errors="ignore")
+            paths = {part: f"{folder}/{name}-{part}.csv" for part in files}
+            with disk_errors_shown(Path(folder)):
                 for part, rows in files.items():
                     write_csv(rows, paths[part])
             return {tabs: gr.Tabs(selected="train"), **train.with_files(**paths)}
