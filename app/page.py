@@ -74,7 +74,7 @@ def build_app(job: ModelJob, takes_folders: bool = True) -> gr.Blocks:
             state = linked_state(request)
             chosen = linked_model(menu, state)
             return {
-                timer: gr.Timer(active=False),
+                training.timer: gr.Timer(active=False),
                 tabs: gr.Tabs(visible=True, selected=state.view),
                 below: gr.Column(visible=True),
                 name: gr.Dropdown(menu.names(), value=chosen, visible=True),
@@ -90,9 +90,10 @@ def build_app(job: ModelJob, takes_folders: bool = True) -> gr.Blocks:
             # A link is of the model that it opened, and so are the points that are selected.
             return {name: asked, answering: asked, linked: PageState(), maps.selected: []}
 
-        timer, watched = _watch_training(page, job, training)
+        watched = gr.on([page.load, training.timer.tick], training.draw, training.drawn, training.outputs, **AT_ONCE)
         # The clock ends by what shows the page: should that not arrive, the next tick sends it again.
-        shown = watched.success(show, name, [timer, tabs, below, name, linked, maps.selected, answering], **ASKING)
+        pages = [training.timer, tabs, below, name, linked, maps.selected, answering]
+        shown = watched.success(show, name, pages, **ASKING)
         # In the queue of the pages that are filled: none is filled for a model that is not there yet.
         chosen = name.input(choose, [name, answering], [name, answering, linked, maps.selected], **ALL_ROWS)
         chosen.failure(lambda name: name, answering, name, queue=False, **AT_ONCE)
@@ -136,18 +137,6 @@ def _ask_on_query(errors: ErrorsView, query: QueryView, tabs: gr.Tabs, opened: g
     inputs = {"shown": errors.shown, "row": errors.row, **inputs_of(query, query.put)}
     put = errors.ask.click(ask, None, [tabs, opened, *query.put_in], inputs_kwargs=inputs, **LATEST)
     put.then(None, js=script("scroll_to", element="#views", block="start"), **IN_PAGE)
-
-
-def _watch_training(page: gr.Blocks, job: ModelJob, training: TrainingView) -> tuple[gr.Timer, Dependency]:
-    """Draw how far the first model is, at each tick of a clock; return the clock, and what follows each drawing."""
-    timer = gr.Timer(1)
-
-    def look(drawn: Any) -> Updates:
-        # Drawing the losses more often would take the processor from the training.
-        slower = {timer: gr.Timer(3)} if job.model is None and job.is_training else {}
-        return training.draw(drawn) | slower
-
-    return timer, gr.on([page.load, timer.tick], look, training.drawn, [*training.outputs, timer], **AT_ONCE)
 
 
 def _fill_when_opened(tab: gr.Tab, view: Any, name: gr.Dropdown, chosen: Dependency, opened: gr.State) -> None:

@@ -1,4 +1,4 @@
-"""The boxes that say which columns of an uploaded table hold text and label."""
+"""Boxes of the forms that train: for a line, and for the columns of an uploaded table that hold text and label."""
 
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,11 @@ from ..listening import Updates
 
 TABLES = [".csv", ".tsv", ".jsonl", ".parquet"]
 COLUMNS = {"text": "Text", "text_pair": "Second text, if any", "label": "Label"}
+
+
+def line_box(label: str, elem_id: str, **options: Any) -> gr.Textbox:
+    """Place an empty box for one line."""
+    return gr.Textbox("", label=label, max_lines=1, elem_id=elem_id, **options)
 
 
 def place_columns(page: str) -> dict[str, gr.Dropdown]:

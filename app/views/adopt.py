@@ -11,7 +11,7 @@ from reaugkd.errors import ReAugKDError
 
 from ..listening import Updates, listen
 from ..model_job import Train, adopt_as_asked
-from ..parts.column_boxes import TABLES, place_columns
+from ..parts.column_boxes import TABLES, line_box, place_columns
 
 if TYPE_CHECKING:
     from .train import TrainView
@@ -31,24 +31,13 @@ class AdoptForm:
         file = partial(gr.File, file_types=TABLES, height=120)
         with gr.Accordion("Adopt a classifier of mine", open=False, elem_id="adopt"):
             gr.Markdown(ABOUT)
-            self.classifier = gr.Textbox(
-                "",
-                label="The classifier: its name on the hub, or a folder on this machine",
-                placeholder="owner/name",
-                max_lines=1,
-                elem_id="adopt-classifier",
-            )
+            label = "The classifier: its name on the hub, or a folder on this machine"
+            self.classifier = line_box(label, "adopt-classifier", placeholder="owner/name")
             self.train = file(label="Rows that it learnt from", elem_id="adopt-train")
             self.columns = place_columns("adopt")
             self.test = file(label="Rows that it never saw", elem_id="adopt-test")
             self.validation = file(label="More of these (optional)", elem_id="adopt-validation")
-            self.model_name = gr.Textbox(
-                "",
-                label="Name of the model",
-                placeholder="that of the classifier",
-                max_lines=1,
-                elem_id="adopt-name",
-            )
+            self.model_name = line_box("Name of the model", "adopt-name", placeholder="that of the classifier")
             self.start = gr.Button("Adopt", variant="primary", elem_id="adopt-start")
         files = {"train": self.train, "test": self.test, "validation": self.validation}
         self.more_inputs: dict[str, Any] = files | self.columns

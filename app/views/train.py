@@ -16,7 +16,7 @@ from ..listening import AT_ONCE, Updates, inputs_of, listen
 from ..menu import ModelMenu
 from ..model_job import ModelJob, Train
 from ..parts.answer import shortened
-from ..parts.column_boxes import TABLES, filled_columns, place_columns, uploaded_rows
+from ..parts.column_boxes import TABLES, filled_columns, line_box, place_columns, uploaded_rows
 from ..parts.problem import READ_ALOUD, problem_html, told_in
 from ..parts.row_table import place_table, row_table
 from ..parts.throttle import throttled
@@ -102,13 +102,8 @@ class TrainView:
             elem_id="train-keep",
         )
         self.more_inputs = self.task | self.recipe
-        self.model_name = gr.Textbox(
-            "",
-            label="Name of the model",
-            info="The form stays when the page is loaded again; only files must be chosen again.",
-            max_lines=1,
-            elem_id="train-name",
-        )
+        info = "The form stays when the page is loaded again; only files must be chosen again."
+        self.model_name = line_box("Name of the model", "train-name", info=info)
         self.kept: dict[str, Any] = {"source": self.source, "hub": self.hub, "metric": self.metric, **self.recipe}
         self.kept["model_name"] = self.model_name
         with gr.Row():
@@ -120,20 +115,15 @@ class TrainView:
         """Place what says which rows, where it is not the shipped task."""
         file = partial(gr.File, file_types=TABLES, height=150)
         with gr.Group(visible=False) as self.rows:
-            self.hub = gr.Textbox(
-                "", label="Name of the data set", placeholder="glue/rte, owner/name", max_lines=1, elem_id="train-hub"
-            )
+            self.hub = line_box("Name of the data set", "train-hub", placeholder="glue/rte, owner/name")
             self.train_file = file(label="Train rows", elem_id="train-file")
             self.about = gr.HTML(visible=False, elem_id="train-about")
             self.columns: dict[str, Any] = place_columns("train")
             self.metric = gr.Dropdown(METRICS, value="", label="Metric", elem_id="train-metric")
-            self.test_file = file(
-                label="Test rows (without them, a fifth of the train rows is held out)", elem_id="train-test-file"
-            )
-            self.unlabelled_file = file(
-                label="Texts without labels, in columns of the same names: the teacher labels them",
-                elem_id="train-unlabelled-file",
-            )
+            label = "Test rows (without them, a fifth of the train rows is held out)"
+            self.test_file = file(label=label, elem_id="train-test-file")
+            label = "Texts without labels, in columns of the same names: the teacher labels them"
+            self.unlabelled_file = file(label=label, elem_id="train-unlabelled-file")
         files = {"name": self.hub, "train": self.train_file, "test": self.test_file}
         self.label_column = self.columns["label_column"]
         self.task = files | self.columns | {"metric": self.metric, "unlabelled": self.unlabelled_file}

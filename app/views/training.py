@@ -25,7 +25,8 @@ class TrainingView:
             self.retry = gr.Button("Train again", variant="primary", visible=False, elem_id="retry")
             self.loss = gr.Plot(show_label=False, visible=False, elem_id="loss")
         self.drawn = gr.State(None)  # the progress whose losses the page shows: they are sent only when they are new
-        self.outputs = [self.column, self.status, self.retry, self.loss, self.drawn]
+        self.timer = gr.Timer(1)
+        self.outputs = [self.column, self.status, self.retry, self.loss, self.drawn, self.timer]
         self.retry.click(partial(job.start, anew=True), queue=False, **IN_PAGE)
 
     def draw(self, drawn: "Progress | None") -> Updates:
@@ -37,6 +38,8 @@ class TrainingView:
             self.status: render("first_start", job=job),
             self.retry: gr.Button(visible=bool(job.error) and job.train is not None),
             self.drawn: now,
+            # Drawing the losses more often would take the processor from the training.
+            **({self.timer: gr.Timer(3)} if job.is_training else {}),
             **({} if now == drawn else {self.loss: loss_plot(job)}),
         }
 
