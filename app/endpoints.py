@@ -118,6 +118,7 @@ class Endpoints:
         if not queries:
             return []
         answers, names = asked.answer(asked.encode(queries)), asked.classes_
+        found = zip(queries, answers.pooled.probabilities, answers.is_sure, strict=True)
         return [
             {
                 "label": str(names[row.argmax()]),
@@ -125,9 +126,7 @@ class Endpoints:
                 "is_sure": bool(sure),
                 "words_read": words_read(text, answers.encoded.characters_read.get(number)),
             }
-            for number, (text, row, sure) in enumerate(
-                zip(queries, answers.pooled.probabilities, answers.is_sure, strict=True)
-            )
+            for number, (text, row, sure) in enumerate(found)
         ]
 
     def evaluate(

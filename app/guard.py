@@ -78,11 +78,8 @@ class Guard:
         name = _name(host)
         if not (self.any_name or name in self.names or _is_number(name)):
             return 421, f"This server is not reached by the name {name[:99]!r}; start it with --name and that name."
-        if (
-            origin is not None
-            and urlsplit(origin).netloc != host
-            and _name(urlsplit(origin).netloc) not in self.further
-        ):
+        asking = host if origin is None else urlsplit(origin).netloc
+        if asking != host and _name(asking) not in self.further:
             return 403, "A page of another site may not ask this server; open the server's own page."
         if "://" in path or "\0" in path:
             return 403, "This server fetches nothing from other addresses; upload the file."

@@ -40,12 +40,8 @@ def build_app(job: ModelJob, takes_folders: bool = True) -> gr.Blocks:
             gr.Markdown("# A small model that looks things up in a memory")
             # Nothing is chosen before the page shows: so it is known whether what shows it has arrived.
             name = gr.Dropdown([], label="Model", visible=False, elem_id="model", scale=0, min_width=280)
-            gr.HTML(
-                html_template=source("lecture.html"),
-                js_on_load=source("lecture.js"),
-                apply_default_css=False,
-                elem_id="lecture",
-            )
+            lecture: dict[str, Any] = {"html_template": source("lecture.html"), "js_on_load": source("lecture.js")}
+            gr.HTML(**lecture, apply_default_css=False, elem_id="lecture")
         training = TrainingView(job)
         linked, opened = gr.State(PageState()), gr.State("query")
         answering = gr.State(menu.first)  # the model that was chosen last and could be loaded

@@ -190,15 +190,10 @@ def _regrouped(task: Task, classes: tuple[str, ...], numbers: list[int], saw_val
     tables = {split: (table := task.table(split)).assign(label=table["label"].map(names)) for split in SPLITS}
     if saw_validation:
         tables["train"] = pd.concat([tables["train"], tables["validation"]], ignore_index=True)
-        tables["validation"], tables["test"] = _halves(tables["test"])
+        mixed = tables["test"].sample(frac=1, random_state=SPLIT_SEED).sort_values("label", kind="stable")
+        halves = (mixed.iloc[first::2].sort_index().reset_index(drop=True) for first in (0, 1))
+        tables["validation"], tables["test"] = halves  # alike in labels, and always the same
     return make_task(task.name, tables, label_names=classes, metric=task.metric)
-
-
-def _halves(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Cut rows into two halves, alike in labels and always the same."""
-    mixed = rows.sample(frac=1, random_state=SPLIT_SEED).sort_values("label", kind="stable")
-    one, other = (mixed.iloc[first::2].sort_index().reset_index(drop=True) for first in (0, 1))
-    return one, other
 
 
 def _check_reading(student: SequenceClassifier, texts: list[Text], name: str | Path) -> None:

@@ -94,15 +94,8 @@ class NewVersion:
         model, patch = model_and_patch(self.menu, name, edits)
         compared, changed = self._changed(name, edits, refit)
         broken = broken_in_words(model, with_edits(model, patch, refit), pinned_texts(kept, name, model))
-        shown = changed.filter(CHANGED)
-        effect = render(
-            "effects",
-            rows=len(compared.table),
-            effects=effect_counts(changed),
-            metric=model.settings.metric.replace("_", " "),
-            compared=compared,
-            broken=broken,
-        )
+        shown, metric = changed.filter(CHANGED), model.settings.metric.replace("_", " ")
+        effect = render("effects", effects=effect_counts(changed), metric=metric, compared=compared, broken=broken)
         return {
             **self.untried(),
             self.effect: effect,

@@ -1,6 +1,6 @@
 """The form of the page Errors that leaves some texts to a person, and saves the model with that threshold."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
@@ -22,16 +22,15 @@ class ThresholdForm:
 
     def __init__(self, page: "ErrorsView") -> None:
         self.page, self.menu, self.name, self.shown = page, page.menu, page.name, page.shown
-        wide: dict[str, Any] = {"min_width": 260}
         gr.Markdown("## Leave some texts to a person")
         with gr.Row():
             with gr.Column(scale=1, min_width=320):
                 with gr.Row():
                     self.by = gr.Dropdown(
-                        [PROBABILITY], value=PROBABILITY, label="Leave to a person", elem_id="by", **wide
+                        [PROBABILITY], value=PROBABILITY, label="Leave to a person", elem_id="by", min_width=260
                     )
                     right = "Right, of what is answered, at least"
-                    self.wanted = gr.Dropdown(list(WANTED), value="90 %", label=right, elem_id="wanted", **wide)
+                    self.wanted = gr.Dropdown(list(WANTED), value="90 %", label=right, elem_id="wanted", min_width=260)
                 self.selective = page.place_figure("selective")
                 self.own = gr.HTML(elem_id="own-threshold")
                 with gr.Row():

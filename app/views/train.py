@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -148,8 +149,8 @@ class TrainView:
         gr.on(changes, self._describe, None, self.about, inputs_kwargs=inputs_of(self, self._describe), **quiet)
         listen(self, self.start.click, self._start, [self.message, *drawn], **quiet)
         self.adopting.wire([self.message, *drawn], [self.message], **quiet)
-        self.cancel.click(self._cancel, self.drawn, drawn, **quiet)
-        self.resume.click(self._resume, self.drawn, drawn, **quiet)
+        self.cancel.click(partial(self._do, ModelJob.cancel), self.drawn, drawn, **quiet)
+        self.resume.click(partial(self._do, ModelJob.start), self.drawn, drawn, **quiet)
         self.timer.tick(self._draw, self.drawn, drawn, **quiet)
 
     def fill(self, _: str, source: str, model_name: str, form: dict[str, Any], restored: bool) -> Updates:
@@ -210,15 +211,10 @@ class TrainView:
 
     def _describe(self, source: str, train_file: str | None, label_column: str) -> gr.HTML:
         """Say what labels an uploaded file has."""
-        from reaugkd.tasks.sources import read_table
-
-        try:
-            rows = read_table(train_file) if source == FILE and train_file is not None else None
-        except ReAugKDError:  # the sentence is shown with the preview
-            rows = None
-        if rows is None or label_column not in rows.columns:
-            return gr.HTML(visible=False)
-        return gr.HTML(file_html(rows, label_column), visible=True)
+        with suppress(ReAugKDError):  # the sentence is shown with the preview
+            if source == FILE and train_file and label_column in (rows := uploaded_rows(train_file)).columns:
+                return gr.HTML(file_html(rows, label_column), visible=True)
+        return gr.HTML(visible=False)
 
     def _start(self, source: str, model_name: str, **boxes: Any) -> Updates:
         return self.started(model_name, lambda: partial(train_as_asked, *self._wanted(source, **boxes)))
@@ -252,14 +248,10 @@ class TrainView:
             self.job = ModelJob(str(self.menu.new_folder(name)), train, done)
             self.job.start()
 
-    def _resume(self, drawn: tuple[Any, ...]) -> Updates:
+    def _do(self, what: Callable[[ModelJob], None], drawn: tuple[Any, ...]) -> Updates:
+        """Start or cancel the training again, and show it."""
         if self.job is not None:
-            self.job.start()
-        return self._draw(drawn)
-
-    def _cancel(self, drawn: tuple[Any, ...]) -> Updates:
-        if self.job is not None:
-            self.job.cancel()
+            what(self.job)
         return self._draw(drawn)
 
     def _draw(self, drawn: tuple[Any, ...]) -> Updates:

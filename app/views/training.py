@@ -1,7 +1,7 @@
 """What the page shows until the model is there: stage, progress, time left and the falling loss."""
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Any
 
 import gradio as gr
 
@@ -10,9 +10,6 @@ from reaugkd.plots.figures import training_figure
 from ..listening import IN_PAGE, Updates
 from ..model_job import ModelJob
 from ..rendering import render
-
-if TYPE_CHECKING:
-    from reaugkd.networks.trainer import Progress
 
 
 class TrainingView:
@@ -29,7 +26,7 @@ class TrainingView:
         self.outputs = [self.column, self.status, self.retry, self.loss, self.drawn, self.timer]
         self.retry.click(partial(job.start, anew=True), queue=False, **IN_PAGE)
 
-    def draw(self, drawn: "Progress | None") -> Updates:
+    def draw(self, drawn: Any) -> Updates:
         """Show how far the job is."""
         job, now = self.job, self.job.progress
         if job.model is not None:

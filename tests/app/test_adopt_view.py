@@ -110,7 +110,7 @@ def test_a_cancelled_adoption_says_that_it_starts_anew_and_does(view, files, toy
     assert (drawn[view.resume].value, drawn[view.resume].visible) == ("Start again", True)
     assert "Nothing was saved. “Start again” reads all rows anew" in drawn[view.status]
     before = len(reads)
-    view._resume(())
+    view._do(ModelJob.start, ())
     view.job.wait()
     assert (view.job.error, reads[before : before + 2]) == ("", reads[:2])
 

@@ -55,7 +55,7 @@ def test_what_is_told_of_the_texts_stands_with_the_training_and_is_told_once(sta
     view, go, _ = started
     go.set()
     view.job.wait()
-    view._resume(())
+    view._do(ModelJob.start, ())
     view.job.wait()
     assert view.job.notes == ["About 30 % of the <i>train</i> texts are cut."]
     view.job.error = ""
@@ -71,7 +71,7 @@ def test_a_second_training_waits_for_the_first(started):
     go.set()
     view.job.wait()
     assert "The disk is full." in render("training", job=view.job)
-    view._resume(())
+    view._do(ModelJob.start, ())
     view.job.wait()
     assert folders == [str(view.menu.root / "mine")] * 2
 
@@ -223,7 +223,7 @@ def test_a_training_that_goes_on_keeps_its_curves_and_says_what_is_kept(view):
     view.train("mine", train)
     view.job.wait()
     assert "Kept: Teacher. “Go on” takes up “Student”" in render("training", job=view.job)
-    view._resume(())
+    view._do(ModelJob.start, ())
     view.job.wait()
     assert view.job.finished == ["Teacher"]
     assert view.job.losses == {"Teacher": [(5, 2.0)], "Student": [(3, 1.5), (5, 0.5)]}
