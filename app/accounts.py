@@ -67,16 +67,17 @@ def read_accounts(path: str | Path) -> "Accounts":
     """Read who may open the page; refuse a file with passwords that are not hashed."""
     lines = [line.strip() for line in read_text_file(path).splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
-    found = [LINE.fullmatch(line) for line in lines]
-    for number, match in enumerate(found, start=1):
-        if match is None:
+    passwords = {}
+    for number, line in enumerate(lines, start=1):
+        if not (match := LINE.fullmatch(line)):
             raise ReAugKDError(
                 f"Account {number} of {str(path)!r} is no name with a hashed password, and plain ones are not taken; "
                 f"{HOW_TO_MAKE}."
             )
-    if not found:
+        passwords[match[1]] = match[2]
+    if not passwords:
         raise ReAugKDError(f"{str(path)!r} names nobody; {HOW_TO_MAKE}.")
-    return Accounts({match[1]: match[2] for match in found if match})
+    return Accounts(passwords)
 
 
 @dataclass

@@ -38,12 +38,6 @@ def _extend(curves: dict[str, list[tuple[int, float]]], stage: str, place: int, 
     curves[stage] = [*(point for point in curves.get(stage, []) if point[0] < place), (place, value)]
 
 
-def _give_way() -> None:
-    """Let what answers go first: of this thread, and of what it starts, Linux knows a priority."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-
-
 class ModelJob:
     """Gets a model in a thread of its own; a page may close and open again meanwhile and sees the same state."""
 
@@ -108,7 +102,8 @@ class ModelJob:
         is_there = (restored(Path(self.folder)) / SETTINGS_FILE).is_file()
         self.is_training = self.train is not None and (anew or not is_there)
         if self.train is not None and self.is_training:
-            _give_way()
+            if sys.platform == "linux":  # what answers goes first; what this thread starts is as it is
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
             return self.train(self.folder, self._on_progress, self.notes.append)
         return rk.ReAugKDClassifier.from_pretrained(self.folder)
 

@@ -149,8 +149,8 @@ class TrainView:
         gr.on(changes, self._describe, None, self.about, inputs_kwargs=inputs_of(self, self._describe), **quiet)
         listen(self, self.start.click, self._start, [self.message, *drawn], **quiet)
         self.adopting.wire([self.message, *drawn], [self.message], **quiet)
-        self.cancel.click(partial(self._do, ModelJob.cancel), self.drawn, drawn, **quiet)
-        self.resume.click(partial(self._do, ModelJob.start), self.drawn, drawn, **quiet)
+        self.cancel.click(lambda drawn: self._do(ModelJob.cancel, drawn), self.drawn, drawn, **quiet)
+        self.resume.click(lambda drawn: self._do(ModelJob.start, drawn), self.drawn, drawn, **quiet)
         self.timer.tick(self._draw, self.drawn, drawn, **quiet)
 
     def fill(self, _: str, source: str, model_name: str, form: dict[str, Any], restored: bool) -> Updates:
