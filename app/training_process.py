@@ -26,19 +26,14 @@ def train_shoptalk(folder: str, on_progress: "OnProgress", say: Say) -> "rk.ReAu
 
 
 def train_as_asked(
-    rows: dict[str, Any],
-    recipe: "rk.Recipe",
-    by_shipped_outputs: bool,
-    folder: str,
-    on_progress: "OnProgress",
-    say: Say,
+    rows: dict[str, Any], recipe: "rk.Recipe", by_outputs: bool, folder: str, on_progress: "OnProgress", say: Say
 ) -> "rk.ReAugKDClassifier":
-    """Train what a page asks for, or go on where a training of the same rows and settings stopped.
+    """Train what a page asks for, by the shipped outputs or not, or go on where such a training stopped.
 
     The process is ended where ``on_progress`` raises: what is finished lies whole in the folder.
     """
     reports, theirs = _NEW.Pipe()
-    process = _NEW.Process(target=_train, args=(theirs, rows, recipe, by_shipped_outputs, folder), daemon=True)
+    process = _NEW.Process(target=_train, args=(theirs, rows, recipe, by_outputs, folder), daemon=True)
     process.start()
     theirs.close()  # the process has it; so its end is seen here
     try:

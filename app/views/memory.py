@@ -33,6 +33,7 @@ from .train_set import TrainSetForm
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.analysis.edits import Edit, Patch
 
+Further = Callable[["rk.ReAugKDClassifier", "Patch"], "Sequence[Edit]"]  # makes edits beside those of a patch
 KEYS = (
     "Keys: <kbd>↑</kbd> <kbd>↓</kbd> next row, <kbd>space</kbd> ticks it, <kbd>1</kbd> to <kbd>9</kbd> give the class "
     "of that place in the menu, <kbd>Delete</kbd> removes, <kbd>u</kbd> takes the last edit back."
@@ -199,13 +200,7 @@ class MemoryView(MemoryList):
         return {self.message: gr.HTML(problem_html(error), visible=True)}
 
     def _edited(
-        self,
-        further: "Callable[[rk.ReAugKDClassifier, Patch], Sequence[Edit]]",
-        name: str,
-        shown: MemoryPage | None,
-        edits: PendingEdits,
-        kept: Kept,
-        warned: tuple[Any, ...],
+        self, further: Further, name: str, shown: MemoryPage | None, edits: PendingEdits, kept: Kept, warned: "Patch"
     ) -> Updates:
         """Take further edits; say why they are impossible, or first that they break what must stay right."""
         from reaugkd.analysis.edits import extended

@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 import reaugkd as rk
-from reaugkd.errors import ReAugKDError
 
 from ..computed import cached, edited_model
 from ..listening import LATEST, Updates, listen
 from ..menu import ModelMenu
 from ..parts.pending_edits import PendingEdits, model_and_patch
-from ..parts.problem import READ_ALOUD, problem_html, told_in
+from ..parts.problem import READ_ALOUD, told_in
 from ..rendering import render
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
@@ -55,13 +54,11 @@ class SmallerMemory:
         model = edited_model(*model_and_patch(self.menu, name, edits))
         return model, condensed(model, percent)
 
+    @told_in("effect")
     def _measure(self, name: str, edits: PendingEdits, percent: float) -> Updates:
         from reaugkd.plots.charts import condensation_figure
 
-        try:
-            model, found = self._condensed(name, edits, percent)
-        except ReAugKDError as error:
-            return self.untried() | {self.effect: problem_html(error)}
+        model, found = self._condensed(name, edits, percent)
         return self.untried() | {
             self.effect: render("sentences", sentences=[found.in_words(model)]),
             self.plot: gr.Plot(condensation_figure(found.curve), visible=True),

@@ -41,5 +41,5 @@ def test_what_a_smaller_memory_keeps_is_told_drawn_and_saved_with_the_pending_ed
 def test_what_cannot_be_condensed_is_said_on_the_page(memory_view_of, model):
     form = memory_view_of(model).smaller
     shown = form._measure("toy", {}, 1)
-    assert "cannot be made so small" in shown[form.effect]
-    assert not shown[form.saving].visible
+    assert "cannot be made so small" in shown.pop(form.effect).value
+    assert not shown  # nothing to save
