@@ -55,11 +55,11 @@ def build_app(job: ModelJob, takes_folders: bool = True) -> gr.Blocks:
         with gr.Tabs(visible=False, elem_id="views") as tabs:
             views = {
                 "learn": _in_tab("Learn", lambda: LearnView(menu, name, solved), opened),
-                "query": _in_tab("Query", lambda: QueryView(menu, name, maps, linked), opened),
-                "errors": _in_tab("Errors", lambda: ErrorsView(menu, name, maps, linked), opened),
-                "memory": _in_tab("Memory", lambda: MemoryView(menu, name, maps, linked, edits, kept), opened),
+                "query": _in_tab("Query", lambda: QueryView(maps), opened),
+                "errors": _in_tab("Errors", lambda: ErrorsView(maps), opened),
+                "memory": _in_tab("Memory", lambda: MemoryView(maps, edits, kept), opened),
                 "label": _in_tab("Label", lambda: LabelView(menu, name, edits), opened),
-                "compare": _in_tab("Compare", lambda: CompareView(menu, name, maps, linked), opened),
+                "compare": _in_tab("Compare", lambda: CompareView(maps), opened),
                 "train": _in_tab("Train", lambda: TrainView(menu, name, form), opened),
             }
         below.render()

@@ -14,7 +14,6 @@ from reaugkd.texts import text_of_row, two_parts
 
 from ..computed import SPLITS, cached, encoded_rows
 from ..listening import ALL_ROWS, EACH, EACH_OF_ROWS, IN_PAGE, LATEST, Updates, listen, once_filled
-from ..menu import ModelMenu
 from ..parts.answer import answer_html, asked_text, example_texts
 from ..parts.answer_bars import likeliest_classes
 from ..parts.code_box import place_code
@@ -118,16 +117,16 @@ class CompareView(RowsView):
     usual = DIFFERING
     unlisted = ("id", "split", "differs")
 
-    def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel, linked: gr.State) -> None:
-        super().__init__(menu, name, maps, linked)
+    def __init__(self, maps: MapsPanel) -> None:
+        super().__init__(maps)
         with gr.Row():
             with gr.Column(min_width=320):
                 self.first = gr.Textbox(
-                    menu.first, label="First: the model chosen above", interactive=False, elem_id="compare-first"
+                    maps.menu.first, label="First: the model chosen above", interactive=False, elem_id="compare-first"
                 )
                 self.first_weight, self.first_fitted = self._place_weight("first")
             with gr.Column(min_width=320):
-                self.second = gr.Dropdown([menu.first], value=menu.first, label="Second", elem_id="compare-second")
+                self.second = gr.Dropdown([maps.menu.first], label="Second", elem_id="compare-second")
                 self.second_weight, self.second_fitted = self._place_weight("second")
         with gr.Row():
             self.texts = place_boxes("Type a text: both answer as you type", "compare-text")

@@ -14,7 +14,6 @@ from reaugkd.texts import two_parts
 
 from ..computed import SPLITS
 from ..listening import ALL_ROWS, EACH_OF_ROWS, IN_PAGE, Updates, once_filled
-from ..menu import ModelMenu
 from ..parts.answer import answer_html
 from ..parts.code_box import place_code
 from ..parts.maps_panel import MapsPanel, query_message
@@ -41,8 +40,8 @@ class ErrorsView(RowsView):
     unlisted = ("id", "split", "student_probability", "teacher_probability", "flip")
     unchosen = (*unlisted, "text", "text_pair", "probability", "effect")  # the other columns can be chosen by
 
-    def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel, linked: gr.State) -> None:
-        super().__init__(menu, name, maps, linked)
+    def __init__(self, maps: MapsPanel) -> None:
+        super().__init__(maps)
         self.row = gr.State(None)  # the number of the row that is opened
         with gr.Row(elem_id="errors-first"):
             with gr.Column(scale=4, min_width=300, elem_id="errors-settings"):

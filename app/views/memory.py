@@ -14,7 +14,6 @@ from reaugkd.plots.links import PageState
 
 from ..computed import edited_model
 from ..listening import EACH, LATEST, Updates, listen, once_filled
-from ..menu import ModelMenu
 from ..parts import pending_edits as pending
 from ..parts.code_box import place_code
 from ..parts.maps_panel import MapsPanel
@@ -43,19 +42,11 @@ KEYS = (
 class MemoryView(MemoryList):
     """A page over the memory; nothing is saved before one says so."""
 
-    def __init__(
-        self,
-        menu: ModelMenu,
-        name: gr.Dropdown,
-        maps: MapsPanel,
-        linked: gr.State,
-        edits: gr.BrowserState,
-        kept: gr.BrowserState,
-    ) -> None:
-        super().__init__(menu, name, maps, linked)
+    def __init__(self, maps: MapsPanel, edits: gr.BrowserState, kept: gr.BrowserState) -> None:
+        super().__init__(maps)
         self.edits, self.kept = edits, kept
         self.picked, self.warned = gr.State([]), gr.State(())  # rows; the edits that were warned of
-        self.more_inputs = {"name": name, "shown": self.shown, "edits": edits, "kept": kept, "warned": self.warned}
+        self.more_inputs = {"name": self.name, "shown": self.shown, "edits": edits, "kept": kept, "warned": self.warned}
         with gr.Row(elem_id="memory-page"):
             with gr.Column(scale=8, min_width=340):
                 self._place_list()

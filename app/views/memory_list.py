@@ -12,7 +12,6 @@ from reaugkd.plots.links import PageState
 
 from ..computed import evidence_of, memories_of
 from ..listening import ALL_ROWS, Updates, listen, once_filled
-from ..menu import ModelMenu
 from ..parts.maps_panel import MapsPanel
 from ..rendering import render
 from .rows import RowsPage, RowsView
@@ -61,8 +60,8 @@ class MemoryList(RowsView):
     ticks = True
     nothing = "<p class='empty'>No memory is on this list.</p>"
 
-    def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel, linked: gr.State) -> None:
-        super().__init__(menu, name, maps, linked)
+    def __init__(self, maps: MapsPanel) -> None:
+        super().__init__(maps)
         options: dict[str, Any] = {"show_label": False, "container": False, "elem_id": "show"}
         self.show = gr.Radio(list(lists.SHOWS), value=lists.WRONG, label="Which memories?", **options)
 

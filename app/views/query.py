@@ -14,7 +14,6 @@ from reaugkd.plots.links import PageState, struck_in_link, struck_of
 from reaugkd.texts import in_one_line, row_in_one_line, two_parts
 
 from ..listening import EACH, IN_PAGE, LATEST, Updates, inputs_of, listen, once_filled
-from ..menu import ModelMenu
 from ..parts.answer import (
     EXAMPLES,
     answer_html,
@@ -109,8 +108,8 @@ def _texts(model: "rk.ReAugKDClassifier", memories: Iterable[int]) -> list[str]:
 class QueryView:
     """The view that answers."""
 
-    def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel, linked: gr.State) -> None:
-        self.menu, self.name, self.maps, self.linked, self.point = menu, name, maps, linked, maps.opened
+    def __init__(self, maps: MapsPanel) -> None:
+        self.maps, self.menu, self.name, self.linked, self.point = maps, maps.menu, maps.name, maps.linked, maps.opened
         self.question = gr.State(None)  # a Question, once one is asked
         self.about = gr.HTML(elem_id="about")
         with gr.Row(elem_id="query-first"):

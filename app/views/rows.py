@@ -15,7 +15,6 @@ from reaugkd.plots.links import PageState, filter_of_link
 
 from ..computed import SPLITS
 from ..listening import ALL_ROWS, EACH_OF_ROWS, Updates, inputs_of, listen, once_filled
-from ..menu import ModelMenu
 from ..parts.maps_panel import MapsPanel
 from ..parts.problem import problem_html
 from ..parts.row_table import UNSORTED, in_order, listed_html, next_order, numbered, place_table, row_table
@@ -101,8 +100,9 @@ class RowsView:
     whole: list[Any]
     rows: Any
 
-    def __init__(self, menu: ModelMenu, name: gr.Dropdown, maps: MapsPanel, linked: gr.State) -> None:
-        self.menu, self.name, self.maps, self.linked, self.selected = menu, name, maps, linked, maps.selected
+    def __init__(self, maps: MapsPanel) -> None:
+        self.maps, self.selected = maps, maps.selected
+        self.menu, self.name, self.linked = maps.menu, maps.name, maps.linked
         self.shown = gr.State(None)
 
     def _place_list(self, **buttons: str) -> None:

@@ -31,6 +31,6 @@ def memory_view_of(tmp_path):
             name, menu = gr.Dropdown(), ModelMenu(job)
             linked = gr.State(PageState())
             stores = gr.BrowserState({}), gr.BrowserState({})
-            return MemoryView(menu, name, MapsPanel(menu, name, linked), linked, *stores)
+            return MemoryView(MapsPanel(menu, name, linked), *stores)
 
     return made

@@ -43,7 +43,7 @@ def view(model, tmp_path):
     job.model, menu = model, ModelMenu(job)
     with gr.Blocks():
         name, linked = gr.Dropdown(["toy"]), gr.State(PageState())
-        return ErrorsView(menu, name, MapsPanel(menu, name, linked), linked)
+        return ErrorsView(MapsPanel(menu, name, linked))
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def view(toy_model, toy_model_folder, tmp_path_factory):
     job.model = toy_model
     with gr.Blocks():
         menu, name, linked = ModelMenu(job), gr.Dropdown(["toy", "other"]), gr.State(PageState())
-        return QueryView(menu, name, MapsPanel(menu, name, linked), linked)
+        return QueryView(MapsPanel(menu, name, linked))
 
 
 def filled(view, name="toy", question=None, text="", linked=None):

@@ -33,7 +33,7 @@ def view_of(tmp_path):
         with gr.Blocks():
             name = gr.Dropdown(["toy"])
             linked = gr.State(PageState())
-            view = page(menu, name, MapsPanel(menu, name, linked), linked)
+            view = page(MapsPanel(menu, name, linked))
         texts = ["", ""] * (page is CompareView)
         return view, lambda linked=UNLINKED, selected=(): view.fill("toy", linked, list(selected), *texts)
 

@@ -75,7 +75,7 @@ def writers(disk, tmp_path, toy_model, toy_model_folder, toy_task, toy_recipe, m
         with gr.Blocks():
             name, menu, linked = gr.Dropdown(), ModelMenu(job), gr.State(PageState())
             stores = gr.BrowserState({}), gr.BrowserState({})
-            form = MemoryView(menu, name, MapsPanel(menu, name, linked), linked, *stores).new_version
+            form = MemoryView(MapsPanel(menu, name, linked), *stores).new_version
         said = form._save_version("model", with_pending({}, "model", patch), {}, False, "better")[form.saved]
         assert ("Saved as" in said) == (disk / "better.patch.jsonl").exists()
         return "" if "Saved as" in said else said

@@ -149,7 +149,7 @@ def page(toy_model, toy_model_folder, tmp_path):
     with gr.Blocks():
         name, menu, linked = gr.Dropdown(), ModelMenu(job), gr.State(PageState())
         stores = gr.BrowserState({}), gr.BrowserState({})
-        return MemoryView(menu, name, MapsPanel(menu, name, linked), linked, *stores).new_version, tmp_path
+        return MemoryView(MapsPanel(menu, name, linked), *stores).new_version, tmp_path
 
 
 def test_the_page_is_killed_as_it_saves_edits(page, toy_model, count, short_or_whole):

@@ -46,10 +46,10 @@ def page(puzzled_model, tmp_path_factory):
         stores = gr.BrowserState({}), gr.BrowserState({})
         maps = MapsPanel(menu, name, linked)
         views = {
-            "query": QueryView(menu, name, maps, linked),
-            "errors": ErrorsView(menu, name, maps, linked),
-            "memory": MemoryView(menu, name, maps, linked, *stores),
-            "compare": CompareView(menu, name, maps, linked),
+            "query": QueryView(maps),
+            "errors": ErrorsView(maps),
+            "memory": MemoryView(maps, *stores),
+            "compare": CompareView(maps),
             "label": LabelView(menu, name, stores[0]),
             "train": TrainView(menu, name, stores[0]),
         }
