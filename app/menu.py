@@ -13,7 +13,6 @@ from .model_job import ModelJob
 from .parts.problem import Problem
 
 SETTINGS_FILE = "reaugkd.json"  # as in reaugkd.model.folder, whose import takes seconds
-LOADED = 3
 # File systems take 255 bytes, and what lies beside a folder has a longer name.
 PLAIN_NAME = re.compile(r"\w[\w .-]{0,59}")
 
@@ -24,7 +23,7 @@ class ModelMenu:
     def __init__(self, job: ModelJob, takes_folders: bool = True) -> None:
         self.job, self.takes_folders = job, takes_folders
         self.root, self.first = Path(job.folder).resolve().parent, job.name
-        self._loaded = cached(LOADED)(self._load)
+        self._loaded = cached(3)(self._load)
 
     def names(self) -> list[str]:
         """Return the names of all models, the first one first, then the newest first."""

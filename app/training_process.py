@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from reaugkd.networks.trainer import OnProgress
 
 Say = Callable[[str], object]
-MOST_SECONDS_TO_END = 10
 # A copy of this process would share locks that other threads hold; a new one begins with none, and imports for itself.
 _NEW = multiprocessing.get_context("spawn")
 
@@ -49,7 +48,7 @@ def train_as_asked(
         ) from None
     finally:
         reports.close()
-        process.join(MOST_SECONDS_TO_END)
+        process.join(10)  # seconds
         process.kill()
         process.join()
     return rk.ReAugKDClassifier.from_pretrained(folder)

@@ -34,7 +34,6 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
 FILES = [".csv", ".tsv", ".jsonl", ".parquet", ".txt"]
 MOST_BUTTONS, KEYS = 12, 9  # of more classes the nine likeliest have a button and a number key
 NO_ROW = -1
-NO_LOG = "<p>No texts are opened yet.</p>"
 LISTED = ["text", "text_pair", "reason", "score", "doubt", "apart", "novelty", "copies", "answer", "probability"]
 SMALL: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 220}
 Line = dict[int, tuple[float, float, float]]  # by how many labels are given, what they gain, with its interval
@@ -125,14 +124,19 @@ class LabelView:
                 for called, label in (("column", "Column of the text"), ("pair-column", "Column of the second text"))
             )
         self.message = gr.HTML(visible=False, elem_id="label-message")
-        self.progress = gr.HTML(NO_LOG, elem_id="label-progress", js_on_load=READ_ALOUD)
+        self.progress = gr.HTML("<p>No texts are opened yet.</p>", elem_id="label-progress", js_on_load=READ_ALOUD)
         with gr.Row(visible=False) as self.asking:
             with gr.Column(scale=5, min_width=320):
                 self._place_text()
             with gr.Column(scale=6, min_width=320):
                 self.answer = gr.HTML(elem_id="label-answer", apply_default_css=False)
         with gr.Column(visible=False) as self.below:
-            self._place_below()
+            self.neighbours = gr.HTML(elem_id="label-neighbours", apply_default_css=False)
+            with gr.Row():
+                self.save = SaveButton("Save the labels as CSV", "labelled.csv", "label-save", **SMALL)
+                self.to_memory = gr.Button("Save as a version on Memory", elem_id="label-to-memory", **SMALL)
+            with gr.Accordion("The queue", open=False, elem_id="label-queue"):
+                self.queue = place_table("label-rows")
         self._wire()
 
     def _place_text(self) -> None:
@@ -145,14 +149,6 @@ class LabelView:
             self.give = gr.Button("Label with it", size="sm", scale=0, min_width=130, elem_id="label-give")
         self.gain = gr.HTML(elem_id="label-gain", js_on_load=READ_ALOUD)
         self.plot = gr.Plot(show_label=False, visible=False, elem_id="label-plot")
-
-    def _place_below(self) -> None:
-        self.neighbours = gr.HTML(elem_id="label-neighbours", apply_default_css=False)
-        with gr.Row():
-            self.save = SaveButton("Save the labels as CSV", "labelled.csv", "label-save", **SMALL)
-            self.to_memory = gr.Button("Save as a version on Memory", elem_id="label-to-memory", **SMALL)
-        with gr.Accordion("The queue", open=False, elem_id="label-queue"):
-            self.queue = place_table("label-rows")
 
     def _wire(self) -> None:
         shown = [self.log, self.progress, self.message, self.asking, self.below, self.text, self.buttons, self.other]

@@ -53,7 +53,12 @@ class MemoryView(MemoryList):
                 gr.HTML(KEYS, elem_id="memory-keys")
             with gr.Column(scale=5, min_width=320):
                 self._place_forms()
-                self._place_pending()
+                self.message = gr.HTML(visible=False, elem_id="memory-message", js_on_load=READ_ALOUD)
+                lists: dict[str, Any] = {"js_on_load": source("buttons.js"), "apply_default_css": False}
+                self.pending = gr.HTML(pending_html(()), elem_id="pending", **lists)
+                self.pins = gr.HTML("", elem_id="pins", **lists)
+                self.new_version = NewVersion(self)
+        self.refit, self.version = self.new_version.refit, self.new_version.version
         self.new_version.place_changed()
         self.code = place_code("memory-code")
         self._wire()
@@ -87,14 +92,6 @@ class MemoryView(MemoryList):
                 self.train_set = TrainSetForm(self.menu, self.name, self.edits)
             with gr.Tab("Smaller"):
                 self.smaller = SmallerMemory(self.menu, self.name, self.edits)
-
-    def _place_pending(self) -> None:
-        self.message = gr.HTML(visible=False, elem_id="memory-message", js_on_load=READ_ALOUD)
-        lists: dict[str, Any] = {"js_on_load": source("buttons.js"), "apply_default_css": False}
-        self.pending = gr.HTML(pending_html(()), elem_id="pending", **lists)
-        self.pins = gr.HTML("", elem_id="pins", **lists)
-        self.new_version = NewVersion(self)
-        self.refit, self.version = self.new_version.refit, self.new_version.version
 
     def _wire(self) -> None:
         drawn = [*self.listed, self.warned, self.pending, self.pins, self.new_version.save_patch.button]
