@@ -112,6 +112,8 @@ class Explanation:
         ŷ, calibrated, of the classes that the student was trained on, the first of the C.
     memory_probabilities, probabilities : (C,) float64
         What the memory alone answers (λ = 1), and the answer.
+    new : float
+        v, how sure the memory is that the text is of a class that the student does not know.
     pool : Pool
         What answered.
     student_part, new_classes_part : float
@@ -137,6 +139,7 @@ class Explanation:
     student_probabilities: NDArray[np.float64]
     memory_probabilities: NDArray[np.float64]
     probabilities: NDArray[np.float64]
+    new: float
     pool: Pool
     student_part: float
     new_classes_part: float
@@ -177,6 +180,11 @@ class Explanation:
     def memory_label(self) -> str:
         """The class that the memory alone names."""
         return self.classes[int(self.memory_probabilities.argmax())]
+
+    @property
+    def memory_alone(self) -> bool:
+        """Whether the answer is a class that the student does not know, so that the memory alone names it."""
+        return self.label not in self.classes[: len(self.student_probabilities)]
 
     @property
     def parts(self) -> dict[str, float]:
@@ -316,6 +324,7 @@ def explain(answers: Answers, row: int = 0) -> Explanation:
         student_probabilities=student,
         memory_probabilities=answers.probabilities["memory"][row],
         probabilities=probabilities,
+        new=float(answers.pooled.new[row]),
         pool=pool,
         student_part=student_part,
         new_classes_part=0.0 if among_known else lead - student_part - sum(key.part for key in keys),
