@@ -273,11 +273,10 @@ class ReAugKDClassifier:
         _check_classes(rows["label"], self.memory.classes)
         teacher = None
         if "teacher_soft_labels" in rows.columns:
-            said = as_numbers(rows["teacher_soft_labels"].to_list(), "The column teacher_soft_labels")
+            said = as_numbers(rows.pop("teacher_soft_labels").to_list(), "The column teacher_soft_labels")
             wanted = (len(rows), self.student.classifier.out_features)
             require(said.shape == wanted, "The shape of teacher_soft_labels", said.shape, str(wanted))
             teacher = said.astype(np.float32)
-            rows = rows.drop(columns="teacher_soft_labels")
         encoded = self.encode(texts_of(rows, self.settings.is_pair), rows.reset_index(drop=True))
         return replace(encoded, teacher_probabilities=teacher)
 

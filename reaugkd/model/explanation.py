@@ -222,10 +222,8 @@ class Explanation:
         for key in self.keys:
             rows.append({"part": key.name, "adds": key.part})
             for neighbour in key.neighbours:
-                names = ("share", "runner_up_share", "similarity", "weight", "label", "text")
-                rows.append(
-                    {"part": f"{key.name} {neighbour.rank}"} | {name: getattr(neighbour, name) for name in names}
-                )
+                found = _parts_of(neighbour, "share", "runner_up_share", "similarity", "weight", "label", "text")
+                rows.append({"part": f"{key.name} {neighbour.rank}"} | found)
             smoothing = {"share": key.smoothing, "runner_up_share": key.runner_up_smoothing}
             rows.append({"part": f"{key.name} smoothing", **smoothing})
         rows += [{"part": NEW_CLASSES, "adds": self.new_classes_part}, {"part": "sum", "adds": self.lead}]
@@ -241,11 +239,7 @@ class Explanation:
             ``words_read`` is None where it read the whole text.
         """
         return {
-            "text": self.text,
-            "words_read": self.words_read,
-            "label": self.label,
-            "runner_up": self.runner_up,
-            "is_sure": self.is_sure,
+            **_parts_of(self, "text", "words_read", "label", "runner_up", "is_sure"),
             "probabilities": self._by_class(self.probabilities),
             "student": self._by_class(self.student_probabilities),
             "memory": self._by_class(self.memory_probabilities),
@@ -257,9 +251,7 @@ class Explanation:
             "keys": [
                 {
                     "key": key.name,
-                    "weight": key.settings.weight,
-                    "k": key.settings.k,
-                    "temperature": key.settings.temperature,
+                    **_parts_of(key.settings, "weight", "k", "temperature"),
                     "retrieved": self._by_class(key.retrieved),
                     "neighbours": [self._neighbour(neighbour) for neighbour in key.neighbours],
                 }
@@ -268,13 +260,16 @@ class Explanation:
         }
 
     def _neighbour(self, neighbour: Neighbour) -> dict[str, Any]:
-        names = ("id", "text", "label", "similarity", "weight", "share", "runner_up_share")
-        said = {name: getattr(neighbour, name) for name in names}
+        said = _parts_of(neighbour, "id", "text", "label", "similarity", "weight", "share", "runner_up_share")
         return said | {"soft_labels": self._by_class(neighbour.soft_labels)}
 
     def _by_class(self, probabilities: NDArray[np.floating]) -> dict[str, float]:
         names = self.classes[: len(probabilities)]
         return {name: round(float(value), 6) for name, value in zip(names, probabilities, strict=True)}
+
+
+def _parts_of(whole: object, *names: str) -> dict[str, Any]:
+    return {name: getattr(whole, name) for name in names}
 
 
 def explain(answers: Answers, row: int = 0) -> Explanation:
@@ -294,8 +289,7 @@ def explain(answers: Answers, row: int = 0) -> Explanation:
     """
     encoded, pool, classes = answers.encoded, answers.pool, answers.memory.classes
     probabilities, student = answers.pooled.probabilities[row], answers.pooled.student[row]
-    order = np.argsort(-probabilities, kind="stable")
-    best, second = int(order[0]), int(order[1])
+    best, second = np.argsort(-probabilities, kind="stable")[:2].tolist()
     known = [number < encoded.known for number in (best, second)]
     weight, weights = pool.weights
     among_known = all(known)
@@ -315,7 +309,6 @@ def explain(answers: Answers, row: int = 0) -> Explanation:
         else:
             part = gained(found.probabilities[row]) if not any(known) and name == pool.new_class_key else 0.0
         keys.append(_key_part(answers, row, name, (best, second), part, weights[name]))
-    lead = gained(probabilities)
     return Explanation(
         text=encoded.texts[row],
         label=classes[best],
@@ -327,7 +320,7 @@ def explain(answers: Answers, row: int = 0) -> Explanation:
         new=float(answers.pooled.new[row]),
         pool=pool,
         student_part=student_part,
-        new_classes_part=0.0 if among_known else lead - student_part - sum(key.part for key in keys),
+        new_classes_part=0.0 if among_known else gained(probabilities) - student_part - sum(key.part for key in keys),
         keys=keys,
         threshold=answers.threshold,
         characters_read=encoded.characters_read.get(row),
