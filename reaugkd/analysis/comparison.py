@@ -179,9 +179,7 @@ def comparison_in_words(comparison: Comparison, metric: str, which: str = "rows"
 def _lead(difference: Interval) -> str:
     """Report who is ahead, as a positive lead."""
     who, sign = ("second", -1) if difference.mean < 0 else ("first", 1)
-    lead, low, high = (
-        f"{100 * sign * value + 0.0:.1f}" for value in (difference.mean, difference.low, difference.high)
-    )
+    lead, low, high = (f"{100 * sign * value + 0.0:.1f}" for value in difference)
     ahead = "they are level" if lead == "0.0" else f"the {who} is ahead by {lead} points"
     ends = f"{low} to {high}" if sign > 0 else f"{high} to {low}"
     return f"{ahead} (95 % interval of the {who}'s lead: {ends})"

@@ -97,10 +97,9 @@ def flipping_set(
     """
     memory = _relabelled(model.memory, changes.relabelled)
     wider = {name: replace(key, k=min(key.k, len(memory)) + RESERVE) for name, key in pool.keys.items()}
-    near = answer(
-        encoded.part([0]), memory, replace(pool, keys=wider), struck=changes.struck, every_key=False
-    ).retrieved
-    most = min(RESERVE, len(memory) - len(set(changes.struck)) - 1)
+    gone = set(changes.struck)
+    near = answer(encoded.part([0]), memory, replace(pool, keys=wider), struck=gone, every_key=False).retrieved
+    most = min(RESERVE, len(memory) - len(gone) - 1)
     names = np.asarray(memory.classes)
 
     def answers(sets: list[tuple[int, ...]]) -> NDArray[np.float64]:

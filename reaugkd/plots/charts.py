@@ -154,10 +154,7 @@ def bars_figure(groups: Mapping[str, Mapping[str, float]], value_title: str, tit
     Figure
         Upright bars; a legend where there is more than one group.
     """
-    drawn = [
-        go.Bar(x=list(values), y=list(values.values()), name=name, texttemplate="%{y:.3~g}")
-        for name, values in groups.items()
-    ]
+    drawn = [go.Bar(x=[*of], y=[*of.values()], name=name, texttemplate="%{y:.3~g}") for name, of in groups.items()]
     layout = {"barmode": "group", "bargap": 0.3, "height": 380, "yaxis_title": value_title}
     return styled(go.Figure(drawn, layout | {"showlegend": len(groups) > 1}), title)
 
