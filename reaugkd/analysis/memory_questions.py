@@ -14,8 +14,7 @@ SORTED_BY = {
     WRONG: ("doubt", False),
     HARMFUL: ("gain", True),
     "most used": ("weight", False),
-    DUPLICATES: ("overlap", False),
-    LEAKS: ("overlap", False),
+    **dict.fromkeys((DUPLICATES, LEAKS), ("overlap", False)),
     **dict.fromkeys(("never used", "edited", ALL), ("number", True)),
 }
 """By question, the column that its list is sorted by, and whether the lowest value comes first."""
