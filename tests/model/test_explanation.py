@@ -189,12 +189,13 @@ def test_a_neighbour_carries_its_row(pooled_model, toy_task):
 def test_the_student_the_memory_and_the_answer_name_their_classes(gadget_model):
     encoded = gadget_model.encode(["the shiny gadget hums"])
     found = explain(gadget_model.answer(encoded))
-    assert found.label == "gadget"
+    assert (found.label, found.memory_alone) == ("gadget", True)
     assert found.student_label == gadget_model.classes_[encoded.student_probabilities[0].argmax()]
     assert len(found.student_probabilities) == 3
     alone = gadget_model.predict_proba(["the shiny gadget hums"], retrieval_weight=1.0)[0]
     np.testing.assert_allclose(found.memory_probabilities, alone, atol=1e-6)
     assert found.memory_label == gadget_model.classes_[alone.argmax()]
+    assert not gadget_model.explain("an apple and a plum").memory_alone
 
 
 def test_any_row_of_many_is_taken_apart_as_it_is_alone(pooled_model):
