@@ -139,20 +139,15 @@ def _fill_when_opened(tab: gr.Tab, view: Any, name: gr.Dropdown, chosen: Depende
     """Fill a view when it is opened for the first time, and again when another model is chosen."""
     filled_for = gr.State(None)
 
-    def open_(name: str, filled: str | None, **further: Any) -> Updates:
+    def fill(name: str, filled: str | None = None, opened: Any = tab.id, **further: Any) -> Updates:
         import_analysis()
+        if opened != tab.id:
+            return {filled_for: None}
         return {filled_for: name} | ({} if name == filled else view.fill(name, **further))
-
-    def change(name: str, opened: str, **further: Any) -> Updates:
-        import_analysis()
-        return {filled_for: name} | view.fill(name, **further) if opened == tab.id else {filled_for: None}
 
     # What is being typed stands in the page before Gradio has taken it: the filling would answer the text before.
     boxes, outputs = getattr(view, "texts", ()), [filled_for, *view.filled]
-    for event, fill, state in (
-        (tab.select, open_, {"filled": filled_for}),
-        (chosen.success, change, {"opened": opened}),
-    ):
+    for event, state in ((tab.select, {"filled": filled_for}), (chosen.success, {"opened": opened})):
         inputs = {"name": name} | state | inputs_of(view, view.fill)
         js = read_boxes(boxes, inputs) if boxes else None
         event(fill, None, outputs, inputs_kwargs=inputs, js=js, **ALL_ROWS)

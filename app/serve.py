@@ -114,7 +114,9 @@ def main(arguments: list[str] | None = None, default: Path = DEFAULT_MODEL) -> i
 
 def _serve(chosen: argparse.Namespace, default: Path) -> None:
     """Serve the page until it is ended; refuse what cannot be served."""
-    _share_heaps()
+    # glibc gives each thread a heap of its own, and of forty one keeps what another needs: here all share two.
+    with suppress(AttributeError, OSError, TypeError):  # another C library
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, HEAPS)
     model = chosen.folder or chosen.model
     if chosen.auth and chosen.mcp:
         raise ReAugKDError("MCP tools cannot log in; leave out --mcp or --auth.")
@@ -139,9 +141,3 @@ def _serve(chosen: argparse.Namespace, default: Path) -> None:
             page.close()
             raise ReAugKDError(job.error)
     page.block_thread()
-
-
-def _share_heaps() -> None:
-    """Let all threads share two heaps: glibc gives each its own, and of those forty one keeps what another needs."""
-    with suppress(AttributeError, OSError, TypeError):  # another C library
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, HEAPS)

@@ -105,8 +105,7 @@ class TrainView:
         self.more_inputs = self.task | self.recipe
         info = "The form stays when the page is loaded again; only files must be chosen again."
         self.model_name = line_box("Name of the model", "train-name", info=info)
-        self.kept: dict[str, Any] = {"source": self.source, "hub": self.hub, "metric": self.metric, **self.recipe}
-        self.kept["model_name"] = self.model_name
+        self.kept = {name: getattr(self, name) for name in ("source", "hub", "metric", "model_name")} | self.recipe
         with gr.Row():
             self.start = gr.Button("Train", variant="primary", elem_id="train-start", min_width=90)
             self.cancel = gr.Button("Cancel", interactive=False, elem_id="train-cancel", min_width=90)
