@@ -35,9 +35,7 @@ class ModelMenu:
     def free_name(self, base: str) -> str:
         """Return a name that no model and no unfinished training has: the base, or one with the first free number."""
         names = itertools.chain([base], (f"{base}-{number}" for number in itertools.count(2)))
-        return next(
-            name for name in names if not any((self.root / f"{name}{end}").exists() for end in ("", ".partial"))
-        )
+        return next(name for name in names if not any((self.root / (name + end)).exists() for end in ("", ".partial")))
 
     def new_folder(self, name: str) -> Path:
         """Return the folder for a new model of a name that a person wrote."""

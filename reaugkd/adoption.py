@@ -244,9 +244,7 @@ def _best_soft_labels(task: Task, tried: Mapping[str, NDArray[np.float32]], held
     return min(tried, key=loss)
 
 
-def _evaluate(
-    task: Task, held: Mapping[str, EncodedTexts], memories: Mapping[str, Memory]
-) -> tuple[dict[str, Any], Pool]:
+def _evaluate(task: Task, held: dict[str, EncodedTexts], memories: dict[str, Memory]) -> tuple[dict[str, Any], Pool]:
     """Score the classifier and its memory, and say whether the difference may be chance."""
     labels = {split: task.labels(split) for split in held}
     said, pool = answer_keys(held, labels, memories["test"], memories["validation"])

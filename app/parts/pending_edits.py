@@ -47,15 +47,13 @@ def with_edits(model: "rk.ReAugKDClassifier", patch: "Patch", refit: bool = Fals
     return refit_pool(edited_model(model, patch)) if refit else edited_model(model, patch)
 
 
-def rows_edited(
-    model: "rk.ReAugKDClassifier", kind: str, rows: Sequence[int], label: str | None = None
-) -> "Sequence[Edit]":
+def rows_edited(model: "rk.ReAugKDClassifier", kind: str, rows: list[int], label: str | None = None) -> "list[Edit]":
     """Relabel or remove memories."""
     from reaugkd.analysis.edits import Edit
 
     if not rows:
         raise ReAugKDError("No memory is chosen; click a row of the list, or tick several.")
-    return [Edit(kind, name, label) for name in model.memory.rows["id"].iloc[list(rows)]]
+    return [Edit(kind, name, label) for name in model.memory.rows["id"].iloc[rows]]
 
 
 def rows_added(model: "rk.ReAugKDClassifier", patch: "Patch", rows: pd.DataFrame) -> "Sequence[Edit]":

@@ -276,8 +276,6 @@ class TrainView:
             shown = {} if epochs is None else {"value": epochs_figure(epochs, playable=False)}
             updates[self.epochs] = gr.Plot(visible=epochs is not None, **shown)
         if job.model is not None:
-            updates |= {
-                self.name: gr.Dropdown(choices=self.menu.names()),
-                self.results: gr.HTML(results_html(job.model), visible=True),
-            }
+            updates[self.name] = gr.Dropdown(choices=self.menu.names())
+            updates[self.results] = gr.HTML(results_html(job.model), visible=True)
         return updates

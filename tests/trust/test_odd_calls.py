@@ -250,7 +250,7 @@ def test_texts_and_labels_of_any_kind_are_taken_by_the_forms_of_the_page(page, c
             assert edit["text"] == text
         page.memory._pin("toy", {}, {}, text or "", "", label)
         check_values(page.query._ask("toy", None, text or "", "", **SLIDERS))
-        check_values(page.label._opened("toy", {}, page.label_log))
+        check_values(page.label.fill("toy", {}, page.label_log))
         page.label._give("toy", {}, replace(page.label_log, row=0), label)
         answered(page.menu.new_folder, text or "")
         assert plain_name(text or "")
