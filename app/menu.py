@@ -23,7 +23,7 @@ class ModelMenu:
     def __init__(self, job: ModelJob, takes_folders: bool = True) -> None:
         self.job, self.takes_folders = job, takes_folders
         self.root, self.first = Path(job.folder).resolve().parent, job.name
-        self._loaded = cached(3)(self._load)
+        self._loaded = cached(3)(lambda name: rk.ReAugKDClassifier.from_pretrained(self.root / name))
 
     def names(self) -> list[str]:
         """Return the names of all models, the first one first, then the newest first."""
@@ -78,10 +78,7 @@ class ModelMenu:
             return self.job.model
         if name not in self.names():
             raise Problem(f"There is no model {quoted(name)}; there are: {listed(self.names())}.")
-        return self._loaded(name)
-
-    def _load(self, name: str) -> "rk.ReAugKDClassifier":
         try:
-            return rk.ReAugKDClassifier.from_pretrained(self.root / name)
+            return self._loaded(name)
         except ReAugKDError as error:
             raise Problem(error) from error

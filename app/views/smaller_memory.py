@@ -50,15 +50,12 @@ class SmallerMemory:
         """Return what shows that nothing is measured."""
         return {self.effect: "", self.plot: gr.Plot(visible=False), self.saving: gr.Row(visible=False), self.saved: ""}
 
-    def _condensed(self, name: str, edits: PendingEdits, percent: float) -> "tuple[rk.ReAugKDClassifier, Condensed]":
-        model = edited_model(*model_and_patch(self.menu, name, edits))
-        return model, condensed(model, percent)
-
     @told_in("effect")
     def _measure(self, name: str, edits: PendingEdits, percent: float) -> Updates:
         from reaugkd.plots.charts import condensation_figure
 
-        model, found = self._condensed(name, edits, percent)
+        model = edited_model(*model_and_patch(self.menu, name, edits))
+        found = condensed(model, percent)
         return self.untried() | {
             self.effect: render("sentences", sentences=[found.in_words(model)]),
             self.plot: gr.Plot(condensation_figure(found.curve), visible=True),
@@ -69,7 +66,8 @@ class SmallerMemory:
     @told_in("saved")
     def _save(self, name: str, edits: PendingEdits, percent: float, smaller: str) -> Updates:
         target = self.menu.new_folder(smaller)
-        self._condensed(name, edits, percent)[1].model.save_pretrained(target)
+        edited = edited_model(*model_and_patch(self.menu, name, edits))
+        condensed(edited, percent).model.save_pretrained(target)
         said = f"Saved as {target.name}. Choose it in the menu of models to ask it."
         return {
             self.saved: render("sentences", sentences=[said]),
