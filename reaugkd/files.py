@@ -85,18 +85,12 @@ def write_csv(table: pd.DataFrame, path: str | Path) -> None:
 
 def without_quotes(table: pd.DataFrame) -> pd.DataFrame:
     """Take away the quotes of :func:`write_csv`, where every text that a spreadsheet would compute has one."""
-    texts = [*(table.iloc[:, number] for number in range(table.shape[1])), table.columns.to_series().astype(str)]
-    if not any(column.str.startswith("'").any() for column in texts):  # by far the most files
+    columns = [*(table.iloc[:, number] for number in range(table.shape[1])), table.columns.to_series().astype(str)]
+    if not any(column.str.startswith("'").any() for column in columns):  # by far the most files
         return table
-    quoted: set[bool] = set()
-
-    def looked_at(text: str) -> str:
-        if COMPUTED.match(text):
-            quoted.add(text.startswith("'"))
-        return text
-
-    _each_text(table, looked_at)
-    return _each_text(table, lambda text: text[COMPUTED.match(text) is not None :]) if quoted == {True} else table
+    texts = (cell for column in columns for cell in column if isinstance(cell, str))
+    have_quotes = {text.startswith("'") for text in texts if COMPUTED.match(text)}
+    return _each_text(table, lambda text: text[COMPUTED.match(text) is not None :]) if have_quotes == {True} else table
 
 
 def _each_text(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:

@@ -331,8 +331,8 @@ def _check_each_once(names: list[str]) -> None:
 
 
 def _read_lines(path: Path) -> pd.DataFrame:
-    lines = pd.Series(read_text_file(path).split("\n"), dtype=str)  # splitlines would cut at U+2028
-    return pd.DataFrame({"text": lines[lines.str.strip() != ""]}).reset_index(drop=True)
+    lines = read_text_file(path).split("\n")  # splitlines would cut at U+2028
+    return pd.DataFrame({"text": [line for line in lines if line.strip()]}, dtype=str)
 
 
 _READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
