@@ -127,9 +127,8 @@ def search_by(task: Task, run: Run, work: Path, encoder: StudyEncoder | None) ->
     def taught(parts: Arrays) -> NDArray[Any]:
         return np.concatenate([parts[split] for split in task.taught_splits])
 
-    soft_labels = teacher_outputs(task, run, work).of(*task.taught_splits)[1]
     tokenizer = AutoTokenizer.from_pretrained(find_weights(run.recipe.student))
-    memory, found = Memory.of(task, soft_labels, taught(z)), {}
+    memory, found = Memory.of(task, teacher_outputs(task, run, work).of(*task.taught_splits)[1], taught(z)), {}
     for split, apart in (("validation", task.texts("validation")), ("test", [])):
         keys, keyed = fit_keys(memory, tokenizer, held_out=apart)
         fitted, queries, rows = fit_rows(memory.texts, apart), {}, dict(keyed.keys)
@@ -137,7 +136,7 @@ def search_by(task: Task, run: Run, work: Path, encoder: StudyEncoder | None) ->
             of_taught, of_split = (part[:, : count + 1].astype(np.float32) for part in (taught(layers), layers[split]))
             key, rows[f"encoder{count}"] = keyed_by(None, of_taught, memory, fitted)
             queries[f"encoder{count}"] = key.keys(of_split)
-        answers = control_answers(task, soft_labels, tokenizer, task.texts(split), fitted)
+        answers = control_answers(task, memory, tokenizer, task.texts(split), fitted)
         found[split] = Searched(keys, keyed.with_keys(rows), queries, answers)
     return found
 

@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, ShuffleSplit
 from transformers import PreTrainedTokenizerBase
 
+from reaugkd.method.memory import Memory
 from reaugkd.method.text_key import FOLDS, NGrams, fit_apart
 from reaugkd.tasks.task import Task
 from reaugkd.texts import Labels, Text, folds_apart
@@ -19,18 +20,14 @@ STRENGTHS = (1.0, 10.0, 100.0)
 
 
 def control_answers(
-    task: Task,
-    soft_labels: NDArray[np.floating],
-    tokenizer: PreTrainedTokenizerBase,
-    asked: Sequence[Text],
-    fitted: NDArray[np.bool_],
+    task: Task, memory: Memory, tokenizer: PreTrainedTokenizerBase, asked: Sequence[Text], fitted: NDArray[np.bool_]
 ) -> dict[str, NDArray[np.float64]]:
-    """Return what ``words`` and ``gold words`` answer to M texts, (M, C) each, learnt from some taught rows."""
-    texts, labels = task.taught_texts, task.labels("train")
+    """Return what ``words`` and ``gold words`` answer to M texts, (M, C) each, learnt from some rows of a memory."""
+    texts, labels = memory.texts, task.labels("train")
     rows = np.flatnonzero(fitted)
     known, labelled = [texts[row] for row in rows.tolist()], rows[rows < len(labels)]
     by_gold = gold_classifier(tokenizer, known[: len(labelled)], labels[labelled], len(task.label_names), asked)
-    return {"words": words_classifier(tokenizer, known, soft_labels[rows], asked), "gold words": by_gold}
+    return {"words": words_classifier(tokenizer, known, memory.soft_labels[rows], asked), "gold words": by_gold}
 
 
 def words_classifier(

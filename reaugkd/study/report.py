@@ -115,10 +115,8 @@ def alignment_table(answers: pd.DataFrame) -> pd.DataFrame:
     """Return how near each student's space comes to its teacher's on the test texts, averaged over seeds."""
     keys = ["task", "teacher", "method"]
     measured = answers[answers["answer"] == "off"].reindex(columns=[*keys, *ALIGNMENT]).dropna()
-    by_student = measured.groupby(keys, sort=False)
-    means = by_student.mean()
-    means.insert(0, "seeds", by_student.size())
-    return means.reset_index()
+    means = {name: (name, "mean") for name in ALIGNMENT}
+    return measured.groupby(keys, sort=False).agg(seeds=("cosine", "size"), **means).reset_index()
 
 
 def cost_table(study: Study, answers: pd.DataFrame, latency: pd.DataFrame, teacher: str) -> pd.DataFrame:

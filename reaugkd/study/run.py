@@ -172,10 +172,8 @@ def _teach(task: Task, run: Run, work: Path, say: Say) -> TeacherOutputs:
 def _project(outputs: TeacherOutputs, task: Task, recipe: Recipe, path: Path) -> dict[str, NDArray[np.float32]]:
     """Load z of every split, or fit the projection head first; one for all students of a teacher."""
     if not path.is_file():
-        scratch = path.with_suffix(".partial")
-        head = ProjectionHead.fit(task, outputs.of("train")[0], recipe, folder=scratch, on_progress=silent)
+        head = ProjectionHead.fit(task, outputs.of("train")[0], recipe, on_progress=silent)
         _save(path, **{split: head.project(outputs.of(split)[0]) for split in task.splits})
-        shutil.rmtree(scratch, ignore_errors=True)
     return dict(np.load(path))
 
 

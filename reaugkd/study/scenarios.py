@@ -92,17 +92,10 @@ class Keyed:
 
     @classmethod
     def of(
-        cls,
-        made: Trained,
-        task: Task,
-        soft_labels: Floats,
-        z: Floats,
-        encoder: UntunedEncoder | None = None,
-        held_out: Sequence[Text] = (),
+        cls, made: Trained, memory: Memory, encoder: UntunedEncoder | None = None, held_out: Sequence[Text] = ()
     ) -> "Keyed":
-        """Fit the keys to a memory of a task's taught texts, apart from the siblings of held-out texts."""
-        memory, tokenizer = Memory.of(task, soft_labels, z), made.student.tokenizer
-        keys, keyed = fit_keys(memory, tokenizer, encoder=encoder, held_out=held_out)
+        """Fit the keys to a memory, apart from the siblings of held-out texts."""
+        keys, keyed = fit_keys(memory, made.student.tokenizer, encoder=encoder, held_out=held_out)
         untuned = {} if encoder is None else {UNTUNED: encoder.pooled[:, -1]}
         return cls(made, keys, keyed.with_keys({**keyed.keys, **untuned}))
 
@@ -180,10 +173,9 @@ def new_classes(task: Task, teach: Teach, recipe: Recipe, left_out: int = NEW_CL
     hidden, soft_labels = teach(old).of("train")
     made = trained(old, soft_labels, hidden, recipe)
     z, old_rows = made.projected(hidden), np.flatnonzero(labels < known)
-    encoder, held_out = untuned_encoder(old, recipe), old.texts("validation")
-    to_choose = Keyed.of(made, old, soft_labels, z, encoder, held_out)
+    encoder, held_out, memory = untuned_encoder(old, recipe), old.texts("validation"), Memory.of(old, soft_labels, z)
+    to_choose, keyed = Keyed.of(made, memory, encoder, held_out), Keyed.of(made, memory, encoder)
     pools = to_choose.pools(held_out, old.labels("validation"), old.metric)
-    keyed = Keyed.of(made, old, soft_labels, z, encoder)
     queries = keyed.encode(task.texts("test"))
     padded = np.pad(soft_labels, ((0, 0), (0, left_out)))
 
@@ -227,9 +219,9 @@ def few_labels(task: Task, teach: Teach, recipe: Recipe) -> Iterator[Row]:
         start, z = time.monotonic(), made.projected(hidden)
         rest, asked = part_of(task, train=others), part_of(task, train=held_out).texts("train")
         part = replace(encoder, pooled=encoder.pooled[others])
-        to_choose = Keyed.of(made, rest, soft_labels[others], z[others], part, asked)
+        to_choose = Keyed.of(made, Memory.of(rest, soft_labels[others], z[others]), part, asked)
         pools = to_choose.pools(asked, soft_labels[held_out].argmax(axis=1), task.metric)
-        whole = Keyed.of(made, task, soft_labels, z, encoder)
+        whole = Keyed.of(made, Memory.of(task, soft_labels, z), encoder)
         queries = whole.encode(texts)
         seconds = time.monotonic() - start
         yield _scored("ReAugKD, no memory", count, task, queries.student_probabilities.argmax(axis=1), made.seconds)
@@ -262,10 +254,9 @@ def unlabelled_text(task: Task, teach: Teach, recipe: Recipe) -> Iterator[Row]:
 def _by_free_keys(task: Task, made: Trained, outputs: TeacherOutputs) -> Labels:
     """Answer the test rows by a memory of the taught texts, its pool chosen on the validation rows."""
     hidden, soft_labels = outputs.of(*task.taught_splits)
-    z, held_out = made.projected(hidden), task.texts("validation")
-    to_choose = Keyed.of(made, task, soft_labels, z, held_out=held_out)
+    memory, held_out = Memory.of(task, soft_labels, made.projected(hidden)), task.texts("validation")
+    to_choose, keyed = Keyed.of(made, memory, held_out=held_out), Keyed.of(made, memory)
     pool = choose_pool(to_choose.encode(held_out), task.labels("validation"), to_choose.memory, FREE_KEYS).pool
-    keyed = Keyed.of(made, task, soft_labels, z)
     return keyed.predicted(keyed.encode(task.texts("test")), {"": pool})[""]
 
 

@@ -10,6 +10,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import train_test_split
 
 from reaugkd.method.keys import fit_rows
+from reaugkd.method.memory import Memory
 from reaugkd.method.text_key import PENALTIES, NGrams
 from reaugkd.study import controls
 from reaugkd.study.controls import STRENGTHS, gold_classifier, words_classifier
@@ -116,10 +117,10 @@ def test_on_validation_rows_no_control_knows_a_label_by_a_sibling(tokenizer, con
         }
         task = make_task("families", tables)
         soft_labels = (0.9 * np.eye(2)[labels[~asked]] + 0.05).astype(np.float32)
-        said = {}
+        memory, said = Memory.of(task, soft_labels, np.ones((len(soft_labels), 1))), {}
         for split, apart in (("validation", task.texts("validation")), ("test", [])):
             fitted = fit_rows(task.taught_texts, apart)
-            found = controls.control_answers(task, soft_labels, tokenizer, task.texts(split), fitted)
+            found = controls.control_answers(task, memory, tokenizer, task.texts(split), fitted)
             said[split] = found[control].argmax(axis=1)
         shares.append([(said[split] == labels[asked]).mean() for split in ("validation", "test")])
     validation, test = np.mean(shares, axis=0)
