@@ -29,7 +29,7 @@ from reaugkd.model.maps import EpochWatch, TrainingEpochs, fit_maps
 from reaugkd.networks.encoders import TextClassifier, check_encoder, tokenized
 from reaugkd.networks.trainer import OnProgress, Progress, processes_of_training, working_folder
 from reaugkd.networks.weights import cache_folder, find_weights
-from reaugkd.recipe import Recipe, model_digest, student_stages, teacher_stages
+from reaugkd.recipe import GOLD_ONLY, Recipe, model_digest, student_stages, teacher_stages
 from reaugkd.tasks.task import Task, check_task
 
 TEXTS_TO_COUNT = 1_000  # of the train texts, to tell which share is cut
@@ -170,10 +170,9 @@ def train(
                 teacher_outputs = _teacher_outputs(task, recipe, teaching[0], on_progress)
             if recipe.keep_teacher:
                 teacher = Teacher.load(teaching[0] / "teacher", max_length=recipe.max_length)
-        if recipe.calibrate_teacher:
-            teacher_outputs = teacher_outputs.calibrated(task)
         with _timed(seconds, "projection_head"):
-            head, memory = _projected(task, recipe, teacher_outputs, on_progress, work / "projection_head")
+            folder = work / "projection_head"
+            teacher_outputs, head, memory = _projected(task, recipe, teacher_outputs, on_progress, folder)
         students = _students(task, recipe, memory, work, seconds, on_progress)
         student = students["reaugkd"]
         _report(on_progress, "Keys of the memory")
@@ -277,9 +276,7 @@ def train_one(
     if outputs is None:
         teacher = Teacher.fit(task, recipe, on_progress=on_progress)
         outputs = teacher.outputs(task)
-    if recipe.calibrate_teacher:
-        outputs = outputs.calibrated(task)
-    head, memory = _projected(task, recipe, outputs, on_progress)
+    _, head, memory = _projected(task, recipe, outputs, on_progress)
     student = Student.fit(task, memory, recipe, on_progress=on_progress)
     model = ReAugKDClassifier.tune(student, memory, task, recipe)
     return replace(model, projection_head=head, teacher=teacher if recipe.keep_teacher else None)
@@ -354,11 +351,12 @@ def _teacher_outputs(task: Task, recipe: Recipe, work: Path, on_progress: OnProg
 
 def _projected(
     task: Task, recipe: Recipe, outputs: TeacherOutputs, on_progress: OnProgress | None, folder: Path | None = None
-) -> tuple[ProjectionHead, Memory]:
-    """Train the projection head, and make the memory that students learn from."""
+) -> tuple[TeacherOutputs, ProjectionHead, Memory]:
+    """Calibrate a teacher's outputs, train the projection head, and make the memory that students learn from."""
+    outputs = outputs.calibrated(task) if recipe.calibrate_teacher else outputs
     head = ProjectionHead.fit(task, outputs.of("train")[0], recipe, folder=folder, on_progress=on_progress)
     hidden, soft_labels = outputs.of(*task.taught_splits)
-    return head, Memory.of(task, soft_labels, head.project(hidden))
+    return outputs, head, Memory.of(task, soft_labels, head.project(hidden))
 
 
 def _students(
@@ -366,9 +364,8 @@ def _students(
 ) -> dict[str, Student]:
     """Train the student of each ablation, or load it if an interrupted training had finished it; ours comes last."""
     unaligned = replace(recipe.distillation, relational_weight=0.0)
-    alone = replace(unaligned, soft_label_weight=0.0, gold_label_weight=1.0)
     is_main, students = processes_of_training().is_main_process, {}
-    for method, loss in {"student": alone, "kd": unaligned, "reaugkd": recipe.distillation}.items():
+    for method, loss in {"student": GOLD_ONLY, "kd": unaligned, "reaugkd": recipe.distillation}.items():
         finished = work / method
         with _timed(seconds, method):
             if finished.is_dir():
