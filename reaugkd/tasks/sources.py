@@ -166,9 +166,8 @@ def load_files(
     'mine'
     """
     columns = _columns(text_column or "text", text_pair_column, label_column)
-    tables = {"train": named_texts(train, columns)}
-    others = {"validation": validation, "test": test}
-    tables |= {split: named_texts(path, columns) for split, path in others.items() if path is not None}
+    others = {split: path for split, path in (("validation", validation), ("test", test)) if path is not None}
+    tables = {split: named_texts(path, columns) for split, path in {"train": train, **others}.items()}
     rows = tables["train"]
     label_names = None if positive_label is None else _ordered_names(rows, label_text(positive_label))
     if (count := read_as(int | None, train_rows, "train_rows")) is not None:
