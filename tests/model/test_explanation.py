@@ -195,6 +195,7 @@ def test_the_student_the_memory_and_the_answer_name_their_classes(gadget_model):
     alone = gadget_model.predict_proba(["the shiny gadget hums"], retrieval_weight=1.0)[0]
     np.testing.assert_allclose(found.memory_probabilities, alone, atol=1e-6)
     assert found.memory_label == gadget_model.classes_[alone.argmax()]
+    assert found.new == pytest.approx(found.probabilities[3])
     assert not gadget_model.explain("an apple and a plum").memory_alone
 
 

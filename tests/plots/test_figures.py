@@ -41,6 +41,7 @@ def many_classes():
         student_probabilities=student,
         memory_probabilities=retrieved,
         probabilities=0.2 * student + 0.8 * retrieved,
+        new=0.0,
         pool=Pool({"text": settings}),
         student_part=-1.5,
         new_classes_part=0.0,
