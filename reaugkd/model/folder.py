@@ -194,7 +194,7 @@ def _read_files(folder: Path, about: dict[str, Any]) -> dict[str, Any]:
         settings = ModelSettings(**about["model"] | {"label_names": tuple(about["model"]["label_names"])})
         load_encoder = partial(TextClassifier.load, max_length=settings.max_length)
         student = load_student(folder, max_length=settings.max_length)
-        student.onnx = optional(ONNX_FILE, OnnxNetwork.load)
+        student.onnx = optional(ONNX_FILE, lambda path: OnnxNetwork(path.read_bytes()))
         is_mapped = f"{MEMORY_FOLDER}/{ABOUT_FILE}" in about["files"]
         memory = _read_memory(folder, settings.label_names, is_mapped=is_mapped)
         load_key: dict[str, Callable[[Path], Key]] = {

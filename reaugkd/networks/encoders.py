@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
@@ -297,9 +297,8 @@ class TextClassifier(nn.Module):
         """
         hidden = np.zeros((len(texts), self.embedding_width), dtype=np.float32)
         probabilities = np.zeros((len(texts), self.classifier.out_features), dtype=np.float32)
-        run: Callable[..., tuple[Tensor, Tensor]] = self
-        if self.onnx is not None and self.onnx.session is not None and self.classifier.weight.is_cpu:
-            run = self.onnx
+        is_fast = self.onnx is not None and self.onnx.session is not None and self.classifier.weight.is_cpu
+        run: Any = self.onnx if is_fast else self
         for rows, batch in self._batches(texts, tokens):
             embedding, logits = run(**batch)
             hidden[rows] = embedding.float().cpu().numpy()

@@ -4,8 +4,7 @@ import io
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -37,11 +36,6 @@ class OnnxNetwork:
     def __reduce__(self) -> tuple[type, tuple[bytes]]:
         return OnnxNetwork, (self.content,)  # a session can be neither copied nor pickled
 
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read an ONNX file."""
-        return cls(path.read_bytes())
-
     def __call__(self, **tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Return what :meth:`reaugkd.networks.encoders.TextClassifier.forward` does, by ONNX Runtime."""
         assert self.session is not None
@@ -58,8 +52,7 @@ class _ByPosition(nn.Module):
         self.network, self.names = network, names
 
     def forward(self, *values: Tensor) -> tuple[Tensor, Tensor]:
-        outputs: tuple[Tensor, Tensor] = self.network(**dict(zip(self.names, values, strict=True)))
-        return outputs
+        return self.network(**dict(zip(self.names, values, strict=True)))
 
 
 def export_onnx(network: "TextClassifier", texts: Sequence[Text]) -> OnnxNetwork:

@@ -147,7 +147,6 @@ def run_trainer(
             dataloader_pin_memory=torch.cuda.is_available(),
             save_strategy="no",
             logging_steps=5,
-            report_to="none",
             disable_tqdm=True,  # the bar is drawn by the callback below
         )
         trainer = _WatchfulTrainer(
@@ -321,20 +320,6 @@ class _Bar(ProgressCallback):
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Refuse to work in a folder in which another process works."""
-    make_folder(folder.parent)
-    with ExitStack() as held:
-        try:
-            held.enter_context(alone(folder.with_name(f".{folder.name}"), timeout=SECONDS_FOR_LOCK))
-        except TimeoutError as error:
-            raise ReAugKDError(
-                f"Another training works in {str(folder)!r}; wait until it is done, or name another place for this one."
-            ) from error
-        yield
-
-
-@contextmanager
 def working_folder(folder: Path, *stages: str) -> Iterator[list[Path]]:
     """Keep finished stages until all is done; then remove them, and those of other settings beside them.
 
@@ -363,7 +348,17 @@ def working_folder(folder: Path, *stages: str) -> Iterator[list[Path]]:
     processes = processes_of_training()
     processes.wait_for_everyone()
     paths = [folder / name for name in stages]
-    with _alone(folder) if processes.is_main_process else nullcontext(), explain_disk_errors(folder):
+    with ExitStack() as held:
+        if processes.is_main_process:
+            make_folder(folder.parent)
+            try:
+                held.enter_context(alone(folder.with_name(f".{folder.name}"), timeout=SECONDS_FOR_LOCK))
+            except TimeoutError as error:
+                raise ReAugKDError(
+                    f"Another training works in {str(folder)!r}; wait until it is done, or name another place for this "
+                    "one."
+                ) from error
+        held.enter_context(explain_disk_errors(folder))
         for path in paths:
             make_folder(path)
         yield paths
