@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from reaugkd.analysis.comparison import Comparison, compare
 from reaugkd.analysis.edits import HEADING as EDITED_HEADING
 from reaugkd.analysis.refit import choose_known, taught_rows, with_pool
-from reaugkd.errors import ReAugKDError, kind_of, read_as, require
+from reaugkd.errors import ReAugKDError, kind_of, quoted, read_as, require
 from reaugkd.measures.calibration import at_temperature
 from reaugkd.measures.metrics import METRICS, log_loss
 from reaugkd.method.answers import EncodedTexts, answer
 from reaugkd.method.choice import PoolChoice, standard_errors_gained, too_few_rows
-from reaugkd.method.condensation import METHODS, STANDS_FOR, check_method, condense_memory
+from reaugkd.method.condensation import METHODS, STANDS_FOR, condense_memory
 from reaugkd.method.keys import ALIGNED, TEXT, AlignedKey, Key, fit_text_key
 from reaugkd.method.memory import Memory
 from reaugkd.method.text_key import TextKey
@@ -125,8 +125,8 @@ def condense(
     keep, most_bytes = read_as(float, keep, "keep"), read_as(int | None, most_bytes, "most_bytes")
     require(0 < keep < 1, "keep", keep, "above 0 and below 1")
     require(most_bytes is None or most_bytes >= 1, "most_bytes", most_bytes, "at least 1")
-    if method is not None:
-        check_method(method)
+    if read_as(str | None, method, "method") not in (None, *METHODS):
+        raise ReAugKDError(f"There is no method {quoted(method)} to condense by; choose one of {', '.join(METHODS)}.")
     if STANDS_FOR in model.memory.rows.columns:
         raise ReAugKDError("This memory is condensed already; condense the model that it was made of.")
     trials = _Trials(model, say)

@@ -7,7 +7,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from reaugkd.errors import ReAugKDError, quoted, read_as, require
 from reaugkd.method.answers import Answers
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import DECIDE_ABOUT_NEW
@@ -21,12 +20,6 @@ GROUND = 20_000  # memories that are to be covered: of more, so many are drawn
 MISSED = 0.1  # of the best memories of a step, so many are not among those that it compares
 Space = NDArray[np.float32]
 Rows = NDArray[np.int64]
-
-
-def check_method(method: str) -> None:
-    """Refuse a method that is none of :data:`METHODS`."""
-    if read_as(str, method, "method") not in METHODS:
-        raise ReAugKDError(f"There is no method {quoted(method)} to condense by; choose one of {', '.join(METHODS)}.")
 
 
 def condense_memory(memory: Memory, entries: int, method: str, answers: Answers, known: int) -> Memory:
@@ -53,14 +46,7 @@ def condense_memory(memory: Memory, entries: int, method: str, answers: Answers,
     -------
     Memory
         The kept entries in the order of the memory, with :data:`STANDS_FOR`.
-
-    Raises
-    ------
-    ReAugKDError
-        If there is no such method, or ``entries`` is below 1.
     """
-    check_method(method)
-    require(entries >= 1, "entries", entries, "at least 1")
     space, labels = key_space(memory, answers), memory.labels
     quotas = class_quotas(labels, entries, known)
     classes = [(np.flatnonzero(labels == label), quota) for label, quota in quotas.items()]

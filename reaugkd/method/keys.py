@@ -4,7 +4,7 @@ A key that draws texts to the teacher's embeddings must not have seen the texts 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -144,17 +144,13 @@ class EncoderKey:
     bias: NDArray[np.float32]
 
     @classmethod
-    def fit(
-        cls, encoder: TextClassifier | None, pooled: NDArray[np.floating], memory: Memory
-    ) -> tuple["EncoderKey", NDArray[np.float32]]:
+    def fit(cls, untuned: "UntunedEncoder", memory: Memory) -> tuple["EncoderKey", NDArray[np.float32]]:
         """Draw what the layers of an encoder make of texts to z, by a ridge in closed form.
 
         Parameters
         ----------
-        encoder : TextClassifier or None
-            The untuned encoder, which embeds and saves.
-        pooled : (N, L + 1, d') float
-            What its layers make of the texts.
+        untuned : UntunedEncoder
+            The encoder, and what its layers make of the texts.
         memory : Memory
             Its N texts have these z; the folds are alike in its labels.
 
@@ -163,7 +159,8 @@ class EncoderKey:
         tuple of EncoderKey and (N, d' + d) float32
             The key, and the keys of the texts, each by a ridge that did not see it or its siblings.
         """
-        z, folds = memory.teacher_embeddings, folds_apart(memory.texts, memory.labels, FOLDS)
+        encoder, pooled, z = untuned.encoder, untuned.pooled, memory.teacher_embeddings
+        folds = folds_apart(memory.texts, memory.labels, FOLDS)
         penalty = _best_penalty(pooled, z, folds)
         keys = np.empty((len(pooled), pooled.shape[2] + z.shape[1]), dtype=np.float32)
         for seen, held_out in fold_masks(folds):
@@ -270,13 +267,13 @@ class UntunedEncoder:
 
     Parameters
     ----------
-    encoder : TextClassifier
-        The encoder; its classifier is not used.
+    encoder : TextClassifier or None
+        The encoder; its classifier is not used. None where all texts are encoded already.
     pooled : (M, L + 1, d') float32
         As :meth:`reaugkd.networks.encoders.TextClassifier.encode_layers` gives them.
     """
 
-    encoder: TextClassifier
+    encoder: TextClassifier | None
     pooled: NDArray[np.float32]
 
     @classmethod
@@ -324,7 +321,7 @@ def fit_keys(
     keys: dict[str, Key] = {ALIGNED: aligned, TEXT: text}
     found = {ALIGNED: _keyed(aligned, texts, z), TEXT: text_keys}
     if encoder is not None:
-        keys[ENCODER], found[ENCODER] = keyed_by(encoder.encoder, encoder.pooled, memory, fitted)
+        keys[ENCODER], found[ENCODER] = fit_encoder_key(encoder, memory, fitted)
     return keys, memory.with_keys(found)
 
 
@@ -395,17 +392,15 @@ def fit_rows(
     return fitted
 
 
-def keyed_by(
-    encoder: TextClassifier | None, pooled: NDArray[np.floating], memory: Memory, fitted: NDArray[np.bool_]
+def fit_encoder_key(
+    untuned: UntunedEncoder, memory: Memory, fitted: NDArray[np.bool_]
 ) -> tuple[EncoderKey, NDArray[np.float32]]:
     """Fit the encoder key to some rows of a memory, and key all of them.
 
     Parameters
     ----------
-    encoder : TextClassifier or None
-        The untuned encoder; None where all texts are encoded already.
-    pooled : (M, L + 1, d') float
-        What its layers make of the memory's texts.
+    untuned : UntunedEncoder
+        The encoder, and what its layers make of the memory's texts.
     memory : Memory
         Its M texts, z and labels count.
     fitted : (M,) bool
@@ -416,8 +411,8 @@ def keyed_by(
     tuple of EncoderKey and (M, d' + d) float32
         The key and the keys of all rows.
     """
-    key, keys = EncoderKey.fit(encoder, pooled[fitted], _part(memory, fitted))
-    return key, merged(fitted, keys, key.keys(pooled[~fitted]))
+    key, keys = EncoderKey.fit(replace(untuned, pooled=untuned.pooled[fitted]), _part(memory, fitted))
+    return key, merged(fitted, keys, key.keys(untuned.pooled[~fitted]))
 
 
 def merged(

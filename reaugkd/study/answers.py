@@ -16,7 +16,7 @@ from reaugkd.measures.calibration import at_temperature, clipped_log, fit_temper
 from reaugkd.measures.metrics import METRICS, log_loss
 from reaugkd.method.answers import EncodedTexts, answer
 from reaugkd.method.choice import STUDENT, best_settings, choose_linear, choose_weights
-from reaugkd.method.keys import ALIGNED, Key, fit_keys, fit_rows, keyed_by
+from reaugkd.method.keys import ALIGNED, Key, UntunedEncoder, fit_encoder_key, fit_keys, fit_rows
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool, log_pool
 from reaugkd.model.evaluation import alignment
@@ -134,7 +134,7 @@ def search_by(task: Task, run: Run, work: Path, encoder: StudyEncoder | None) ->
         fitted, queries, rows = fit_rows(memory.texts, apart), {}, dict(keyed.keys)
         for count in () if encoder is None else encoder.layers:
             of_taught, of_split = (part[:, : count + 1].astype(np.float32) for part in (taught(layers), layers[split]))
-            key, rows[f"encoder{count}"] = keyed_by(None, of_taught, memory, fitted)
+            key, rows[f"encoder{count}"] = fit_encoder_key(UntunedEncoder(None, of_taught), memory, fitted)
             queries[f"encoder{count}"] = key.keys(of_split)
         answers = control_answers(task, memory, tokenizer, task.texts(split), fitted)
         found[split] = Searched(keys, keyed.with_keys(rows), queries, answers)

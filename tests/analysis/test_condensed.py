@@ -174,7 +174,7 @@ def test_what_cannot_be_condensed_is_said_in_one_sentence(unsure_model, condense
     for keep in (0, 1, -0.5):
         with pytest.raises(ReAugKDError, match=r"keep is .*; it must be above 0 and below 1"):
             condense(unsure_model, keep)
-    with pytest.raises(ReAugKDError, match="no method 'magic'"):
+    with pytest.raises(ReAugKDError, match="no method 'magic' to condense by; choose one of prototypes, coverage"):
         condense(unsure_model, method="magic")
     with pytest.raises(ReAugKDError, match="is condensed already; condense the model that it was made of"):
         condense(condensed.model)

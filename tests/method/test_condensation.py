@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from memories import memory_of, random_memory, unit
 
-from reaugkd.errors import ReAugKDError
 from reaugkd.measures.metrics import log_loss
 from reaugkd.method.answers import EncodedTexts, answer
 from reaugkd.method.condensation import METHODS, STANDS_FOR, class_quotas, condense_memory, key_space
@@ -135,11 +134,3 @@ def test_a_class_that_no_answer_uses_keeps_its_middle():
     encoded = EncodedTexts([""] * 40, queries["aligned"], answers.encoded.student_probabilities, queries)
     small = condense_memory(memory, 13, "used", answer(encoded, memory, answers.pool), 2)
     assert small.rows["label"].tolist().count("b") == 2
-
-
-def test_an_unknown_method_and_no_entry_are_refused():
-    memory = random_memory()
-    with pytest.raises(ReAugKDError, match="no method 'magic' to condense by; choose one of prototypes, coverage"):
-        condense_memory(memory, 3, "magic", asked(memory), 3)
-    with pytest.raises(ReAugKDError, match="entries"):
-        condense_memory(memory, 0, "random", asked(memory), 3)

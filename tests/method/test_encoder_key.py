@@ -6,7 +6,7 @@ from memories import memory_of, unit
 from sibling_texts import share_right, shuffled_families
 
 from reaugkd.method import keys as keys_module
-from reaugkd.method.keys import PENALTIES, EncoderKey
+from reaugkd.method.keys import PENALTIES, EncoderKey, UntunedEncoder
 from reaugkd.networks.encoders import TextClassifier
 from reaugkd.texts import folds_apart
 
@@ -26,7 +26,7 @@ def layers_and_z():
 
 def fit(encoder, layers, texts, z, labels):
     """The key of a memory of these texts."""
-    return EncoderKey.fit(encoder, layers, memory_of(z, np.eye(3)[labels], texts=texts))
+    return EncoderKey.fit(UntunedEncoder(encoder, layers), memory_of(z, np.eye(3)[labels], texts=texts))
 
 
 def by_hand(layers, z, penalty):

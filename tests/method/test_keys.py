@@ -166,7 +166,7 @@ def test_an_encoder_is_run_once_and_keys_the_memory_too(toy_encoder_folder, toy_
     monkeypatch.setattr(TextClassifier, "encode_layers", lambda *_: pytest.fail("the encoder ran again"))
     held_out = toy_task.texts("validation")
     keys, keyed = fit_keys(memory, untuned.encoder.tokenizer, encoder=untuned)
-    wanted = EncoderKey.fit(untuned.encoder, untuned.pooled, memory)[1]
+    wanted = EncoderKey.fit(untuned, memory)[1]
     np.testing.assert_allclose(keyed.keys["encoder"], wanted, atol=1e-6)
     keys, keyed = fit_keys(memory, untuned.encoder.tokenizer, encoder=untuned, held_out=held_out)
     assert list(keys) == list(keyed.keys) == ["aligned", "text", "encoder"]
