@@ -28,9 +28,6 @@ from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.folder import memory_bytes
 from reaugkd.texts import Labels, have_siblings
 
-SHARES = (1 / 4, 1 / 16, 1 / 64)
-"""Of the bytes: the points of the curve beside the one that is asked for."""
-OF_ENTRIES = 1 / 4  # of the bytes, where they are too few for the text key and all else
 SIZES = (0.0, 0.5, 1.0)  # from one entry a class to as many as fit, as powers of how many times more these are
 MEASURED = 1_000  # entries, by which it is estimated how many fit
 STEPS = (127, 31, 15)  # of the text key's ridge: as many as leave room for all of its texts
@@ -136,7 +133,7 @@ def condense(
     methods = [method] if method else [name for name in METHODS if name != "random"]
     tried = [trials.tried(budget, one, size) for one in methods for size in SIZES]
     chosen = _as_good_with_most_entries(tried, trials.labels)
-    for share in SHARES:
+    for share in (1 / 4, 1 / 16, 1 / 64):  # of the bytes: points of the curve beside the one that is asked for
         with suppress(ReAugKDError):  # where the curve ends before
             if abs(share - budget / trials.whole_bytes) > 0.01 * share:
                 further = int(share * trials.whole_bytes)
@@ -240,7 +237,8 @@ class _Trials:
         of_entry = (many - few) / max(1, some - classes)
         every = (self.keyed(len(self.taught), steps) for steps in STEPS)
         fitting = next((keyed for keyed in every if keyed.key_bytes + few <= most_bytes), None)
-        room = OF_ENTRIES * most_bytes if fitting is None else most_bytes - fitting.key_bytes
+        # A quarter of the bytes is for entries, where all are too few for the text key and all else.
+        room = most_bytes / 4 if fitting is None else most_bytes - fitting.key_bytes
         most = int(np.clip(classes + (room - few) / max(1, of_entry), classes, len(whole.memory)))
         if fitting is None:
             left = most_bytes - few - (most - classes) * of_entry

@@ -21,7 +21,7 @@ from reaugkd.texts import Labels
 FEWEST_TAUGHT = 5  # a fold of them holds one
 
 
-def refit_pool(model: ReAugKDClassifier) -> ReAugKDClassifier:
+def refit_pool(model: ReAugKDClassifier, untuned: UntunedEncoder | None = None) -> ReAugKDClassifier:
     """Fit the pool again on the validation rows, as :func:`reaugkd.method.choice.choose_pool` does in training.
 
     A repaired memory may deserve a higher weight. Classes that the student does not know are left out of the fit: the
@@ -31,6 +31,8 @@ def refit_pool(model: ReAugKDClassifier) -> ReAugKDClassifier:
     ----------
     model : ReAugKDClassifier
         The model.
+    untuned : UntunedEncoder, optional
+        Fits a new key first, see :func:`with_encoder_key`.
 
     Returns
     -------
@@ -42,7 +44,19 @@ def refit_pool(model: ReAugKDClassifier) -> ReAugKDClassifier:
     ReAugKDError
         If the model carries no evaluation rows, or fewer than five memories have a z by the teacher.
     """
-    return _refitted(model, None)
+    rows = model.held_out(["validation"])
+    if STANDS_FOR in model.memory.rows.columns:  # too few rows to fit a key to: those that it has stay
+        return with_pool(model, choose_known(model.encode_rows(rows), model.memory)[0].pool)
+    tokenizer, taught = model.student.tokenizer, taught_rows(model.memory)
+    if untuned is not None:
+        keys, memory = fit_keys(model.memory, tokenizer, encoder=untuned, taught=taught)
+        model = replace(model, keys=keys, memory=memory)
+    elif ENCODER in model.keys:
+        encoder = model.keys[ENCODER].encoder  # type: ignore[attr-defined]  # that key has one
+        untuned = UntunedEncoder(encoder, encoder.encode_layers(model.memory.texts))
+    encoded = model.encode_rows(rows)
+    held_out, memory = fit_keys(model.memory, tokenizer, encoder=untuned, held_out=encoded.texts, taught=taught)
+    return with_pool(model, choose_known(encoded.searching_by(held_out), memory)[0].pool)
 
 
 def with_encoder_key(model: ReAugKDClassifier, encoder: str, layers: int | None = None) -> ReAugKDClassifier:
@@ -76,7 +90,7 @@ def with_encoder_key(model: ReAugKDClassifier, encoder: str, layers: int | None 
     taught_rows(model.memory)
     max_length = model.settings.max_length
     untuned = UntunedEncoder.of(find_weights(encoder), model.memory.texts, layers=layers, max_length=max_length)
-    return _refitted(model, untuned)
+    return refit_pool(model, untuned)
 
 
 def taught_rows(memory: Memory) -> NDArray[np.bool_]:
@@ -88,23 +102,6 @@ def taught_rows(memory: Memory) -> NDArray[np.bool_]:
             f"Fewer than {FEWEST_TAUGHT} memories are the teacher's own, too few to fit a key to; keep more."
         )
     return taught
-
-
-def _refitted(model: ReAugKDClassifier, untuned: UntunedEncoder | None) -> ReAugKDClassifier:
-    """Fit the pool again; with an encoder, fit its key first."""
-    rows = model.held_out(["validation"])
-    if STANDS_FOR in model.memory.rows.columns:  # too few rows to fit a key to: those that it has stay
-        return with_pool(model, choose_known(model.encode_rows(rows), model.memory)[0].pool)
-    tokenizer, taught = model.student.tokenizer, taught_rows(model.memory)
-    if untuned is not None:
-        keys, memory = fit_keys(model.memory, tokenizer, encoder=untuned, taught=taught)
-        model = replace(model, keys=keys, memory=memory)
-    elif ENCODER in model.keys:
-        encoder = model.keys[ENCODER].encoder  # type: ignore[attr-defined]  # that key has one
-        untuned = UntunedEncoder(encoder, encoder.encode_layers(model.memory.texts))
-    encoded = model.encode_rows(rows)
-    held_out, memory = fit_keys(model.memory, tokenizer, encoder=untuned, held_out=encoded.texts, taught=taught)
-    return with_pool(model, choose_known(encoded.searching_by(held_out), memory)[0].pool)
 
 
 def choose_known(encoded: EncodedTexts, memory: Memory) -> tuple[PoolChoice, Labels]:

@@ -11,7 +11,6 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.measures.metrics import METRICS_OF_COUNTS, cells_of, counted
 from reaugkd.texts import Labels
 
-DRAWS = 1_000  # of seeds and rows together: scipy.stats.bootstrap draws along one axis
 Numbers = NDArray[np.int64]
 
 
@@ -79,7 +78,7 @@ def drawn(
     """Return a statistic of all seeds and rows, then of draws of both with replacement: (1 + 1,000,) float64."""
     generator = np.random.default_rng(seed)
     found = [statistic(np.arange(seeds), np.arange(rows))]
-    for _ in range(DRAWS):
+    for _ in range(1_000):  # of seeds and rows together: scipy.stats.bootstrap draws along one axis
         found.append(statistic(generator.integers(seeds, size=seeds), generator.integers(rows, size=rows)))
     return np.asarray(found)
 

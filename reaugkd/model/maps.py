@@ -19,8 +19,6 @@ from reaugkd.networks.encoders import normalize
 if TYPE_CHECKING:
     from reaugkd.model.explanation import KeyPart
 
-PLACING_NEIGHBOURS = 8
-PLACING_TEMPERATURE = 0.02
 WATCHED_ROWS = 300
 
 
@@ -61,7 +59,7 @@ class ProjectionMaps:
         return np.tensordot(weights / weights.sum(), self.points[numbers], axes=1).astype(np.float32)
 
     def place(self, embeddings: NDArray[np.floating], memory: Memory) -> NDArray[np.float32]:
-        """Place texts that have no place of their own, by the memories whose z_i, and whose x_i, is nearest to their x.
+        """Place texts that have no place of their own, by the 8 memories whose z_i, and whose x_i, is nearest to x.
 
         Parameters
         ----------
@@ -76,11 +74,11 @@ class ProjectionMaps:
             Position in the teacher's map and in the student's.
         """
         queries = normalize(embeddings)
-        k = min(PLACING_NEIGHBOURS, len(memory))
+        k = min(8, len(memory))
         similarities, numbers = memory.search(TEACHER, queries, k)
         in_student_space, nearest = faiss.knn(queries, self.student_embeddings, k, faiss.METRIC_INNER_PRODUCT)
         places = ((similarities, self.points[numbers, 0]), (in_student_space, self.points[nearest, 1]))
-        placed = [(neighbour_weights(near, PLACING_TEMPERATURE)[:, None, :] @ at)[:, 0] for near, at in places]
+        placed = [(neighbour_weights(near, 0.02)[:, None, :] @ at)[:, 0] for near, at in places]
         return np.stack(placed, axis=1).astype(np.float32)
 
     def of_rows(self, kept: NDArray[np.integer], memory: Memory, added: NDArray[np.float32]) -> "ProjectionMaps":
@@ -119,8 +117,7 @@ def far_below(answers: Answers) -> dict[str, float]:
     >>> nearest.similarity < limits["aligned"]
     False
     """
-    nearest = {name: found.similarities[:, 0] for name, found in answers.retrieved.items()}
-    return {name: float(np.percentile(similarities, 1.0)) for name, similarities in nearest.items()}
+    return {name: float(np.percentile(found.similarities[:, 0], 1.0)) for name, found in answers.retrieved.items()}
 
 
 def fit_maps(
