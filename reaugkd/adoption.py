@@ -166,18 +166,16 @@ def matched_classes(labels: Sequence[str], names: Sequence[str]) -> tuple[tuple[
     ReAugKDError
         If a label is neither.
     """
-    spelt = {name: number for number, name in enumerate(names)}
-    folded = {name.casefold(): number for name, number in spelt.items()}
-    counted = {str(number): number for number in spelt.values()}
-    for known, asked in ((spelt, labels), (folded, [label.casefold() for label in labels]), (counted, labels)):
-        numbers = [known[label] for label in asked if label in known]
-        if len(set(numbers)) < len(labels):
-            continue
-        if known is counted and not has_no_names(names):
-            return tuple(names), numbers
-        shown = dict(enumerate(counted if known is counted else names)) | dict(zip(numbers, labels, strict=True))
-        return tuple(shown.values()), numbers
-    strange = next((label for label in labels if label.casefold() not in folded), labels[0])
+    for fold in (str, str.casefold):
+        known = {fold(name): number for number, name in enumerate(names)}
+        numbers = [known[fold(label)] for label in labels if fold(label) in known]
+        if len(set(numbers)) == len(labels):
+            spelt = dict(enumerate(names)) | dict(zip(numbers, labels, strict=True))
+            return tuple(spelt.values()), numbers
+    counted = [str(number) for number in range(len(names))]
+    if set(labels) <= set(counted):
+        return tuple(counted if has_no_names(names) else names), [int(label) for label in labels]
+    strange = next((label for label in labels if label.casefold() not in known), labels[0])
     raise ReAugKDError(
         f"The label {quoted(strange)} is no class of the classifier, which has {listed(names)}; write these names, or "
         f"numbers from 0 to {len(names) - 1}, into the label column, or the labels' names into id2label of config.json."
