@@ -56,8 +56,7 @@ def results_html(model: "rk.ReAugKDClassifier") -> str:
 
     settings, gain = model.settings, model.metrics.get("gain")
     told = gain_in_words(settings, gain) if gain else ""
-    metric = settings.metric.replace("_", " ")
-    return render("results", rows=rows, metric=metric, place=place, settings=settings, told=told)
+    return render("results", rows=rows, place=place, settings=settings, told=told)
 
 
 class TrainView:
@@ -96,12 +95,9 @@ class TrainView:
                 0, label="Epochs (0: by the rows)", minimum=0, elem_id="train-epochs-wanted", min_width=120
             )
             self.recipe["seed"] = gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="train-seed", min_width=90)
-        self.recipe["keep_teacher"] = gr.Checkbox(
-            False,
-            label="Keep the teacher: its probabilities are shown beside the student's",
-            info="Not possible with the shipped outputs: they come without the teacher.",
-            elem_id="train-keep",
-        )
+        label = "Keep the teacher: its probabilities are shown beside the student's"
+        info = "Not possible with the shipped outputs: they come without the teacher."
+        self.recipe["keep_teacher"] = gr.Checkbox(False, label=label, info=info, elem_id="train-keep")
         self.more_inputs = self.task | self.recipe
         info = "The form stays when the page is loaded again; only files must be chosen again."
         self.model_name = line_box("Name of the model", "train-name", info=info)
