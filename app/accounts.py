@@ -22,9 +22,7 @@ MOST_MEMORY = 2**28  # bytes
 SHORTEST_PASSWORD = 8  # characters
 NAME = r"[^:\s#](?:[^:\n]*[^:\s])?"  # Gradio leaves out the space around a name
 BASE64 = r"[A-Za-z0-9+/]+={0,2}"
-LINE = re.compile(
-    rf"({NAME}):(\$scrypt\$ln=1[0-7],r=8,p=[1-9]\${BASE64}\$[A-Za-z0-9+/]{{43}}=)"  # 32 bytes
-)
+LINE = re.compile(rf"({NAME}):(\$scrypt\$ln=1[0-7],r=8,p=[1-9]\${BASE64}\$[A-Za-z0-9+/]{{43}}=)")  # 32 bytes
 MOST_TRIES = {"address": 10, "name": 50}  # wrong ones, until the next has to wait
 WAIT_S = 60
 HOW_TO_MAKE = "make each line by `reaugkd app --password NAME >> FILE`"

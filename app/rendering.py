@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from jinja2.ext import Extension
+from jinja2 import Environment, FileSystemLoader, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -44,20 +43,14 @@ def _arguments(named: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in named.items() if value not in (None, "", {}, ()))
 
 
-class _LinesAreLayout(Extension):
-    """Drops the line breaks and the indentation of a template's source, so that none stands in the page."""
-
-    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:  # noqa: ARG002 -- Jinja's
-        return "".join(line.strip() for line in source.splitlines())
+def _in_one_line(name: str) -> tuple[str, str, None]:
+    """Load a template without the line breaks and the indentation of its source, so that none stands in the page."""
+    path = TEMPLATES / name
+    return "".join(line.strip() for line in path.read_text("utf-8").splitlines()), str(path), None
 
 
 _ENVIRONMENT = Environment(
-    loader=FileSystemLoader(TEMPLATES),
-    autoescape=True,
-    finalize=_as_html,
-    undefined=StrictUndefined,
-    extensions=[_LinesAreLayout],
-    auto_reload=False,
+    loader=FunctionLoader(_in_one_line), autoescape=True, finalize=_as_html, undefined=StrictUndefined
 )
 _ENVIRONMENT.filters |= {
     "json": json.dumps,  # in an attribute; Jinja's own filter is for scripts

@@ -22,6 +22,7 @@ from ..parts.pending_edits import PendingEdits, model_and_patch, pending_html, p
 from ..parts.pins import Kept, Pins, broken_in_words, pinned_texts, pinned_too, pins_html, with_kept
 from ..parts.problem import READ_ALOUD, problem_html, told_in
 from ..parts.throttle import throttled
+from ..rendering import render
 from ..scripts import source
 from ..snippets import memory_code
 from .memory_list import MemoryList, MemoryPage
@@ -33,10 +34,6 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.analysis.edits import Edit, Patch
 
 Further = Callable[["rk.ReAugKDClassifier", "Patch"], "Sequence[Edit]"]  # makes edits beside those of a patch
-KEYS = (
-    "Keys: <kbd>↑</kbd> <kbd>↓</kbd> next row, <kbd>space</kbd> ticks it, <kbd>1</kbd> to <kbd>9</kbd> give the class "
-    "of that place in the menu, <kbd>Delete</kbd> removes, <kbd>u</kbd> takes the last edit back."
-)
 
 
 class MemoryView(MemoryList):
@@ -50,7 +47,7 @@ class MemoryView(MemoryList):
         with gr.Row(elem_id="memory-page"):
             with gr.Column(scale=8, min_width=340):
                 self._place_list()
-                gr.HTML(KEYS, elem_id="memory-keys")
+                gr.HTML(render("memory_keys"), elem_id="memory-keys")
             with gr.Column(scale=5, min_width=320):
                 self._place_forms()
                 self.message = gr.HTML(visible=False, elem_id="memory-message", js_on_load=READ_ALOUD)

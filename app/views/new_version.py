@@ -69,13 +69,8 @@ class NewVersion:
 
     def untried(self) -> Updates:
         """Return what shows that nothing is tried out."""
-        return {
-            self.message: gr.HTML("", visible=False),
-            self.effect: "",
-            self.saved: "",
-            self.changed: "",
-            self.save_changed.button: gr.Button(visible=False),
-        }
+        emptied: Updates = dict.fromkeys((self.effect, self.saved, self.changed), "")
+        return emptied | {self.message: gr.HTML("", visible=False), self.save_changed.button: gr.Button(visible=False)}
 
     def _changed(self, name: str, edits: PendingEdits, refit: bool) -> "tuple[Comparison, pd.DataFrame]":
         """Compare the edited model with the model on the half of the test rows that edits are judged on."""

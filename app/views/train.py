@@ -181,8 +181,7 @@ class TrainView:
         return {
             self.rows: gr.Group(visible=source != SHIPPED),
             self.hub: gr.Textbox(visible=source == HUB),
-            self.train_file: gr.File(visible=by_file),
-            self.test_file: gr.File(visible=by_file),
+            **dict.fromkeys((self.train_file, self.test_file), gr.File(visible=by_file)),
             self.recipe["teacher"]: gr.Dropdown(teachers, value=teachers[0]),
             **self._preview(train_file if by_file else None),
         }
