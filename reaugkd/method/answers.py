@@ -157,8 +157,6 @@ class Answers:
         How it was searched, and what counts.
     retrieved : mapping of str to Retrieved
         What each key of the pool found.
-    pooled : Pooled
-        The answers, and what they are pooled of.
     threshold : Threshold or None
         From which score on a text is answered; each one where there is none.
     """
@@ -167,8 +165,12 @@ class Answers:
     memory: Memory
     pool: Pool
     retrieved: Mapping[str, Retrieved]
-    pooled: Pooled
     threshold: Threshold | None = None
+
+    @cached_property
+    def pooled(self) -> Pooled:
+        """The answers, and what they are pooled of."""
+        return pooled(self.encoded.student_probabilities, self.retrieved, self.pool, self.memory.soft_labels)
 
     @cached_property
     def labels(self) -> Labels:
@@ -230,15 +232,11 @@ class Answers:
             name: Retrieved(*(getattr(found, part.name)[numbers] for part in fields(found)))
             for name, found in self.retrieved.items()
         }
-        encoded = self.encoded.part(numbers)
-        found = pooled(encoded.student_probabilities, retrieved, self.pool, self.memory.soft_labels)
-        return replace(self, encoded=encoded, retrieved=retrieved, pooled=found)
+        return replace(self, encoded=self.encoded.part(numbers), retrieved=retrieved)
 
     def at(self, retrieval_weight: float | None) -> "Answers":
         """Return the answers at another λ, from the neighbours that are found; None is the fitted one."""
-        pool = replace(self.pool, retrieval_weight=retrieval_weight)
-        found = pooled(self.encoded.student_probabilities, self.retrieved, pool, self.memory.soft_labels)
-        return replace(self, pool=pool, pooled=found)
+        return replace(self, pool=replace(self.pool, retrieval_weight=retrieval_weight))
 
     def table(self, instead_of: "Answers | None" = None) -> pd.DataFrame:
         """Return a row for each text, to filter and to save.
@@ -310,8 +308,7 @@ def answer(
             left = min(settings.k, len(memory) - len(set(struck)))
             similarities, numbers = nearest_first(similarities, numbers, left)
         retrieved[name] = weighed(memory.soft_labels, similarities, numbers, settings.temperature)
-    found = pooled(encoded.student_probabilities, retrieved, pool, memory.soft_labels)
-    return Answers(encoded, memory, pool, retrieved, found)
+    return Answers(encoded, memory, pool, retrieved)
 
 
 def effects(labels: Labels, before: Labels, after: Labels) -> NDArray[np.str_]:

@@ -41,9 +41,7 @@ CHECKED_TEXTS = 100  # of a task, whether the tokenizer knows a word of them
 TOKENIZED = 50_000  # texts at a time: the tokens of a million would take many gigabytes
 # Of a classifier that was fine-tuned elsewhere.
 CHOOSES_ONE = "single_label_classification"
-TRIED = "a text to try"
 SAME = 1e-4  # the most by which two ways to the same logits may differ
-FALLBACK = 512  # tokens, where a model does not say how many it can read
 
 _tokenizing = Lock()
 
@@ -375,7 +373,7 @@ class SequenceClassifier(TextClassifier):
         self.encoder = model.eval()
         self.tokenizer, self.max_length = tokenizer, max_length
         self.head, linear = [one for one in model.named_modules() if isinstance(one[1], nn.Linear)][-1]
-        tokens = tokenized(tokenizer, [TRIED], return_tensors="pt", truncation=True, max_length=max_length)
+        tokens = tokenized(tokenizer, ["a text to try"], return_tensors="pt", truncation=True, max_length=max_length)
         with torch.inference_mode():
             wanted = model(**tokens).logits
             model.set_submodule(self.head, nn.Identity())
@@ -472,7 +470,7 @@ def _positions(model: PreTrainedModel) -> int:
     for name, table in model.named_modules():
         if name.endswith("position_embeddings") and isinstance(table, nn.Embedding):
             limits.append(table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1))
-    return min((limit for limit in limits if limit > 0), default=FALLBACK)  # XLNet says -1
+    return min((limit for limit in limits if limit > 0), default=512)  # XLNet says -1
 
 
 def _keep_layers(config: PreTrainedConfig, layers: int) -> None:

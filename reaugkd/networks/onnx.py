@@ -31,7 +31,14 @@ class OnnxNetwork:
 
     def __init__(self, content: bytes) -> None:
         self.content = content
-        self.session = _session(content) if find_spec("onnxruntime") else None
+        self.session: Any = None
+        if find_spec("onnxruntime"):
+            from onnxruntime import InferenceSession, SessionOptions
+
+            options = SessionOptions()  # none of its threads spins, or torch's and FAISS's would wait
+            options.intra_op_num_threads = torch.get_num_threads()
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+            self.session = InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
     def __reduce__(self) -> tuple[type, tuple[bytes]]:
         return OnnxNetwork, (self.content,)  # a session can be neither copied nor pickled
@@ -123,13 +130,3 @@ def _difference(network: "TextClassifier", exported: OnnxNetwork, texts: Sequenc
         wanted = network(**tokens)
     pairs = ((one.numpy(), other.numpy()) for one, other in zip(wanted, exported(**tokens), strict=True))
     return max(float((np.abs(one - other) / np.maximum(np.abs(one), 1)).max()) for one, other in pairs)
-
-
-def _session(content: bytes) -> Any:
-    """Start ONNX Runtime with as many threads as torch has; none spins, or torch's and FAISS's would wait."""
-    from onnxruntime import InferenceSession, SessionOptions
-
-    options = SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from reaugkd.model.maps import TrainingEpochs
 
 SECONDS_BETWEEN_CHECKPOINTS = 60
-SECONDS_FOR_LOCK = 0.2
 # Written last into a checkpoint, which is whole then. It holds torch's random state as the epoch began (as the next one
 # does, after an epoch's last step), by which the Trainer draws batches of like length: else the rest has other rows.
 WHOLE_FILE = "rng_state_of_epoch"
@@ -352,7 +351,7 @@ def working_folder(folder: Path, *stages: str) -> Iterator[list[Path]]:
         if processes.is_main_process:
             make_folder(folder.parent)
             try:
-                held.enter_context(alone(folder.with_name(f".{folder.name}"), timeout=SECONDS_FOR_LOCK))
+                held.enter_context(alone(folder.with_name(f".{folder.name}"), timeout=0.2))
             except TimeoutError as error:
                 raise ReAugKDError(
                     f"Another training works in {str(folder)!r}; wait until it is done, or name another place for this "

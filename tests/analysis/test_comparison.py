@@ -20,7 +20,7 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.measures.significance import Interval
 from reaugkd.method.answers import Answers, EncodedTexts, changed_answers
 from reaugkd.method.memory import Memory
-from reaugkd.method.pool import KeySettings, Pool, Pooled
+from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.texts import texts_of
 
 NAMES = ("a", "b", "c")
@@ -37,8 +37,7 @@ def answered(said, labels="aaaabbbcc", sure=0.75, names=NAMES, **columns):
     student = probabilities.astype(np.float32)
     encoded = EncodedTexts(texts, np.zeros((count, 1), np.float32), student, {}, rows)
     memory = Memory(pd.DataFrame({"text": ["a memory"]}), tuple(names), np.eye(1, classes), np.ones((1, 1)), {})
-    pooled = Pooled(probabilities, {}, np.zeros(count), probabilities)
-    return Answers(encoded, memory, Pool({"aligned": KeySettings()}), {}, pooled)
+    return Answers(encoded, memory, Pool({"aligned": KeySettings()}), {})
 
 
 # Gold is aaaabbbcc. Both are right on rows 0, 1, 4, 7; only the first on 2, 5; only the second on 3; both wrong on 6
