@@ -1,7 +1,7 @@
 """Choose on held-out rows how the memory is searched, and how much each key counts."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 
 import numpy as np
@@ -76,12 +76,11 @@ def choose_pool(encoded: EncodedTexts, labels: Labels, memory: Memory, keys: Seq
     """
     temperature = fit_temperature(encoded.student_probabilities, labels)
     student = at_temperature(encoded.student_probabilities, temperature)
-    settings = {name: KeySettings(GRID_K[0]) for name in keys}
     if too_few_rows(len(labels)):
-        return PoolChoice(Pool(settings, student_temperature=temperature), student)
+        return PoolChoice(Pool({name: KeySettings(GRID_K[0]) for name in keys}, 1.0, temperature), student)
     tried = {name: best_settings(encoded, student, labels, memory, name) for name in keys}
-    weights, unseen = choose_weights(student, {name: one.memory for name, one in tried.items()}, labels)
-    chosen = {name: KeySettings(one.settings.k, one.settings.temperature, weights[name]) for name, one in tried.items()}
+    weights, unseen = choose_weights(student, {name: said for name, (_, said) in tried.items()}, labels)
+    chosen = {name: replace(settings, weight=weights[name]) for name, (settings, _) in tried.items()}
     return PoolChoice(Pool(chosen, weights[STUDENT], temperature), unseen)
 
 
@@ -201,28 +200,9 @@ def choose_linear(
     return max(ranked, key=itemgetter(0, 1))[2]
 
 
-@dataclass(frozen=True)
-class Tried:
-    """Settings of a key on held-out rows.
-
-    Parameters
-    ----------
-    settings : KeySettings
-        k and τ_r.
-    memory : (N, C) float64
-        r̃_i by them.
-    unseen : (N, C) float64
-        Answers of student and key by weights that were fitted on the other folds.
-    """
-
-    settings: KeySettings
-    memory: NDArray[np.float64]
-    unseen: NDArray[np.float64]
-
-
 def best_settings(
     encoded: EncodedTexts, student: NDArray[np.float64], labels: Labels, memory: Memory, key: str
-) -> Tried:
+) -> tuple[KeySettings, NDArray[np.float64]]:
     """Choose k and τ_r of one key, pooled with the student alone; see :func:`choose_pool`.
 
     Parameters
@@ -240,21 +220,20 @@ def best_settings(
 
     Returns
     -------
-    Tried
-        The largest k that is as good as the best within a standard error, with its best τ_r.
+    tuple of KeySettings and (N, C) float64
+        The largest k that is as good as the best within a standard error, with its best τ_r; and r̃_i by them.
     """
-
-    def loss(one: Tried) -> float:
-        return log_loss(labels, one.unseen)
-
-    best: dict[int, Tried] = {}
+    best: dict[int, tuple[float, KeySettings, NDArray[np.float64], NDArray[np.float64]]] = {}
     for settings, retrieved in _retrieved_by_settings(encoded, memory, key):
         said = smoothed(retrieved, encoded.known)
-        one = Tried(settings, said, _by_other_folds(student, {key: said}, labels))
-        best[settings.k] = min(best.get(settings.k, one), one, key=loss)
-    lowest = min(best.values(), key=loss)
+        unseen = _by_other_folds(student, {key: said}, labels)
+        one = log_loss(labels, unseen), settings, said, unseen
+        best[settings.k] = min(best.get(settings.k, one), one, key=itemgetter(0))
+    lowest = min(best.values(), key=itemgetter(0))[-1]
     return next(
-        one for one in reversed(best.values()) if standard_errors_gained(one.unseen, lowest.unseen, labels) <= 1.0
+        (settings, said)
+        for _, settings, said, unseen in reversed(best.values())
+        if standard_errors_gained(unseen, lowest, labels) <= 1.0
     )
 
 

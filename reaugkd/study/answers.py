@@ -214,7 +214,7 @@ def choose_ways(task: Task, outputs: Arrays, searched: Mapping[str, Searched]) -
     settings: dict[str, KeySettings] = {}
     for name in test.queries:
         best = best_settings(held_out, student["validation"], labels, memory, name)
-        settings[name], experts["validation"][name] = best.settings, best.memory
+        settings[name], experts["validation"][name] = best
     experts["test"] |= answer(test, searched["test"].memory, Pool(settings)).pooled.memory
     with_encoder = {f"pool+{name}": (*POOLS["pool"], name) for name in searched["test"].encoder_queries}
     for way, names in (POOLS | with_encoder).items():
