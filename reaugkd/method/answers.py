@@ -89,9 +89,8 @@ class EncodedTexts:
         hidden, probabilities = student.encode(texts, tokens)
         embeddings = normalize(hidden)
         queries = {name: key.embed(texts, embeddings, tokens) for name, key in keys.items()}
-        return cls(
-            texts, embeddings, probabilities, queries, rows, characters_read=student.characters_read(texts, tokens)
-        )
+        cut = student.characters_read(texts, tokens)
+        return cls(texts, embeddings, probabilities, queries, rows, characters_read=cut)
 
     def __len__(self) -> int:
         return len(self.texts)

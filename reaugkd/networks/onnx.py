@@ -4,19 +4,16 @@ import io
 import warnings
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from reaugkd.errors import ReAugKDError, reason
+from reaugkd.networks.encoders import SAME, TextClassifier
 from reaugkd.texts import Text
 
-if TYPE_CHECKING:
-    from reaugkd.networks.encoders import TextClassifier
-
-SAME = 1e-4  # the most by which the outputs of torch and of ONNX Runtime may differ
 TRIED = 64  # texts of each length
 
 
@@ -54,7 +51,7 @@ class OnnxNetwork:
 class _ByPosition(nn.Module):
     """A network whose inputs have an order, as the exporter wants them."""
 
-    def __init__(self, network: "TextClassifier", names: Sequence[str]) -> None:
+    def __init__(self, network: TextClassifier, names: Sequence[str]) -> None:
         super().__init__()
         self.network, self.names = network, names
 
@@ -62,7 +59,7 @@ class _ByPosition(nn.Module):
         return self.network(**dict(zip(self.names, values, strict=True)))
 
 
-def export_onnx(network: "TextClassifier", texts: Sequence[Text]) -> OnnxNetwork:
+def export_onnx(network: TextClassifier, texts: Sequence[Text]) -> OnnxNetwork:
     """Export a network, and check that it says the same of some texts.
 
     Parameters
@@ -102,7 +99,7 @@ def export_onnx(network: "TextClassifier", texts: Sequence[Text]) -> OnnxNetwork
     return exported
 
 
-def _exported(network: "TextClassifier", tokens: Mapping[str, Tensor]) -> bytes:
+def _exported(network: TextClassifier, tokens: Mapping[str, Tensor]) -> bytes:
     """Return the ONNX file of a network that is traced at two texts; their number and length may be others later."""
     names, file = list(tokens), io.BytesIO()
     with warnings.catch_warnings():  # torch's other exporter needs two packages more, and twelve times the seconds
@@ -119,11 +116,11 @@ def _exported(network: "TextClassifier", tokens: Mapping[str, Tensor]) -> bytes:
     return file.getvalue()
 
 
-def _batch(network: "TextClassifier", texts: Sequence[Text]) -> dict[str, Tensor]:
+def _batch(network: TextClassifier, texts: Sequence[Text]) -> dict[str, Tensor]:
     return dict(network.tokenizer.pad(network.tokenize(texts), return_tensors="pt"))
 
 
-def _difference(network: "TextClassifier", exported: OnnxNetwork, texts: Sequence[Text]) -> float:
+def _difference(network: TextClassifier, exported: OnnxNetwork, texts: Sequence[Text]) -> float:
     """Return the most by which an output differs, as a share where it is above 1."""
     tokens = _batch(network, texts)
     with torch.inference_mode():
