@@ -42,13 +42,9 @@ def linked_model(menu: ModelMenu, linked: PageState) -> str:
 def address_of(state: PageState) -> tuple[str, str]:
     """Return the query of the address that opens a state, and what of it was left out since it would be too long."""
     link, missing = app_link(state, ""), []
-    without: dict[str, dict[str, Any]] = {
-        "selection": {"selected": ()},
-        "choice": {"of_view": {}},
-        "text": {"text": "", "text_pair": ""},
-    }
+    without = {"selection": ("selected",), "choice": ("of_view",), "text": ("text", "text_pair")}
     for called, parts in without.items():
-        lighter = replace(state, **parts)
+        lighter = replace(state, **{part: getattr(PageState(), part) for part in parts})
         if len(link) > LONGEST_ADDRESS and lighter != state:
             state, link = lighter, app_link(lighter, "")
             missing.append(called)

@@ -52,11 +52,8 @@ def _in_one_line(name: str) -> tuple[str, str, None]:
 _ENVIRONMENT = Environment(
     loader=FunctionLoader(_in_one_line), autoescape=True, finalize=_as_html, undefined=StrictUndefined
 )
-_ENVIRONMENT.filters |= {
-    "json": json.dumps,  # in an attribute; Jinja's own filter is for scripts
-    "without_folders": without_folders,
-    "time_left": time_left,
-}
+# JSON in an attribute: Jinja's own filter for it is for scripts.
+_ENVIRONMENT.filters |= {"json": json.dumps, "without_folders": without_folders, "time_left": time_left}
 _PLAIN = Environment(  # noqa: S701 -- what it gives is escaped where it is shown
     loader=FileSystemLoader(TEMPLATES),
     undefined=StrictUndefined,

@@ -249,18 +249,11 @@ class LabelView:
         waiting = queue.drop(index=[*labelled, *log.done], errors="ignore")
         if log.row == NO_ROW and len(waiting):
             log = replace(log, row=int(waiting.index[0]))
+        counts = {"texts": len(encoded) + copies, "copies": copies, "labelled": len(labelled), "waiting": len(waiting)}
+        counts["skipped"] = len({*log.done} - labelled.keys())
         return {
             self.log: log,
-            self.progress: render(
-                "label_progress",
-                texts=len(encoded) + copies,
-                left_out=left_out,
-                most=MOST_TEXTS,
-                copies=copies,
-                labelled=len(labelled),
-                skipped=len({*log.done} - labelled.keys()),
-                waiting=len(waiting),
-            ),
+            self.progress: render("label_progress", **counts, left_out=left_out, most=MOST_TEXTS),
             self.message: gr.HTML(visible=False),
             self.asking: gr.Row(visible=True),
             self.below: gr.Column(visible=True),

@@ -137,15 +137,10 @@ class MemoryView(MemoryList):
 
     @once_filled
     def _coded(self, shown: MemoryPage, edits: PendingEdits, refit: bool, version: str) -> Any:
-        return memory_code(
-            self.menu.shown_folder(shown.name),
-            shown.show,
-            shown.chosen,
-            self._patch(shown.name, edits),
-            refit,
-            self.menu.shown_folder(version),
-            carries_rows=self.menu.get(shown.name).evaluation_rows is not None,
-        )
+        model, patch = model_and_patch(self.menu, shown.name, edits)
+        folder, out = (self.menu.shown_folder(name) for name in (shown.name, version))
+        carries_rows = model.evaluation_rows is not None
+        return memory_code(folder, shown.show, shown.chosen, patch, refit, out, carries_rows=carries_rows)
 
     def _choose(self, event: gr.EventData, name: str) -> tuple[list[int], str, Any]:
         """Open the row that is chosen, or say how many are."""
