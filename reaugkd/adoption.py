@@ -203,16 +203,13 @@ def _check_reading(student: SequenceClassifier, texts: list[Text], name: str | P
         raise ReAugKDError(f"{str(name)!r} cannot encode the texts of the task; name another classifier.") from error
 
 
-def _read(
-    student: SequenceClassifier, texts: list[Text], report: OnProgress
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _read(student: SequenceClassifier, texts: list[Text], report: OnProgress) -> tuple[NDArray[np.float32], ...]:
     """Return embeddings (N, H) and probabilities (N, C) of many texts, and tell how far it is."""
     parts = []
     for first in range(0, len(texts), TEXTS_AT_A_TIME):
         report(Progress("The classifier reads its train rows", first, len(texts)))
         parts.append(student.encode(texts[first : first + TEXTS_AT_A_TIME]))
-    embeddings, probabilities = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return embeddings, probabilities
+    return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
 
 
 def _tell_of_known_rows(task: Task, held: Mapping[str, EncodedTexts], say: Callable[[str], object]) -> None:
