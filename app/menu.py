@@ -10,7 +10,7 @@ from reaugkd.files import restore_below
 
 from .computed import cached
 from .model_job import ModelJob
-from .parts.problem import Problem
+from .parts.problem import Problem, shown_above
 
 SETTINGS_FILE = "reaugkd.json"  # as in reaugkd.model.folder, whose import takes seconds
 # File systems take 255 bytes, and what lies beside a folder has a longer name.
@@ -78,7 +78,5 @@ class ModelMenu:
             return self.job.model
         if name not in self.names():
             raise Problem(f"There is no model {quoted(name)}; there are: {listed(self.names())}.")
-        try:
+        with shown_above():
             return self._loaded(name)
-        except ReAugKDError as error:
-            raise Problem(error) from error

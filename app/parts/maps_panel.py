@@ -25,7 +25,7 @@ from ..listening import AT_ONCE, EACH, LATEST, Updates, inputs_of, listen
 from ..menu import ModelMenu
 from ..rendering import render
 from ..scripts import source, source_with
-from .problem import Problem
+from .problem import shown_above
 from .row_table import place_table, row_table, whose_label
 from .save_button import SaveButton
 
@@ -276,10 +276,8 @@ class MapsPanel:
 
     def _points(self, name: str) -> "MapPoints":
         """Return the points of a model's maps; the page shows the sentence where there are none."""
-        try:
+        with shown_above():
             return points_of(self.menu.get(name))
-        except ReAugKDError as error:
-            raise Problem(error) from error
 
     def list_points(self, name: str, selected: list[int]) -> Updates:
         """List the selected points."""

@@ -1,6 +1,7 @@
 """How a view says what is wrong: one sentence, read aloud by those who do not see it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
@@ -41,6 +42,15 @@ class Problem(gr.Error):
     def __init__(self, sentence: ReAugKDError | str) -> None:
         self.sentence = without_folders(str(sentence))
         super().__init__(escaped_text(self.sentence), print_exception=False)
+
+
+@contextmanager
+def shown_above() -> Iterator[None]:
+    """Let the page show above itself why something cannot be done."""
+    try:
+        yield
+    except ReAugKDError as error:
+        raise Problem(error) from error
 
 
 def warn(sentence: ReAugKDError | str) -> None:

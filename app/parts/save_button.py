@@ -1,31 +1,19 @@
 """A button that saves: its file is written when it is clicked, and the browser keeps it."""
 
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from reaugkd.errors import ReAugKDError
 from reaugkd.files import explain_disk_errors
 
 from ..listening import IN_PAGE, LATEST, once_filled
 from ..scripts import script
-from .problem import Problem
+from .problem import shown_above
 
 FILES = tempfile.TemporaryDirectory(prefix="reaugkd-")  # deleted when the server ends
-
-
-@contextmanager
-def disk_errors_shown(path: Path) -> Iterator[None]:
-    """Show the sentence about a full disk, or another reason why a file is not written."""
-    try:
-        with explain_disk_errors(path):
-            yield
-    except ReAugKDError as error:
-        raise Problem(error) from error
 
 
 class SaveButton:
@@ -44,7 +32,7 @@ class SaveButton:
 
         @once_filled
         def written(**values: Any) -> str:
-            with disk_errors_shown(Path(self.file_name)):
+            with shown_above(), explain_disk_errors(self.file_name):
                 path = Path(tempfile.mkdtemp(dir=FILES.name)) / self.file_name
                 write(path, **values)
             return str(path)

@@ -26,7 +26,7 @@ from ..parts.answer import (
 from ..parts.code_box import place_code
 from ..parts.maps_panel import MapsPanel, query_message
 from ..parts.neighbour_table import neighbour_table
-from ..parts.problem import READ_ALOUD, Problem, problem_html
+from ..parts.problem import READ_ALOUD, problem_html, shown_above
 from ..parts.retrieval_sliders import RetrievalSliders, overrides, overrides_of_link, slider_values
 from ..parts.typed_text import filled_boxes, on_typing, place_boxes
 from ..rendering import render
@@ -275,10 +275,8 @@ class QueryView:
     def _strike(self, event: gr.EventData, name: str, question: Question, key: str, **sliders: Any) -> Updates:
         """Answer without a memory; the neighbours stay those by the key that is shown."""
         struck = (*question.struck, int(event.number))
-        try:
+        with shown_above():  # it may be the last one
             return self._drawn(name, replace(question, struck=struck, key=key), **sliders)
-        except ReAugKDError as error:  # it is the last one
-            raise Problem(error) from error
 
     @once_filled
     def _relabel(self, event: gr.EventData, name: str, question: Question, key: str, **sliders: Any) -> Updates:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from reaugkd.files import write_csv
+from reaugkd.files import explain_disk_errors, write_csv
 
 from ..computed import edited_model
 from ..listening import ALL_ROWS, Updates, inputs_of, listen
 from ..menu import ModelMenu
 from ..parts.pending_edits import PendingEdits, model_and_patch
-from ..parts.save_button import FILES, SaveButton, disk_errors_shown
+from ..parts.problem import shown_above
+from ..parts.save_button import FILES, SaveButton
 from ..rendering import render
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class TrainSetForm:
                 held = edited.held_out(["test"])
                 files["test"] = held.drop(columns=["split", "teacher_soft_labels"], errors="ignore")
             paths = {part: f"{folder}/{name}-{part}.csv" for part in files}
-            with disk_errors_shown(Path(folder)):
+            with shown_above(), explain_disk_errors(folder):
                 for part, rows in files.items():
                     write_csv(rows, paths[part])
             return {tabs: gr.Tabs(selected="train"), **train.with_files(**paths)}
