@@ -3,7 +3,6 @@
 import os
 import sys
 import threading
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import reaugkd as rk
 from reaugkd.errors import ReAugKDError
 
 from .computed import import_model
-from .training_process import Say, unexpected
+from .training_process import Say, sentence_of
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.model.maps import TrainingEpochs
@@ -88,11 +87,8 @@ class ModelJob:
     def _run(self, anew: bool) -> None:
         try:
             self.model = self._model(anew)
-        except ReAugKDError as error:
-            self.error = str(error)
         except Exception as error:  # a page that waits for ever would be worse
-            traceback.print_exc()
-            self.error = unexpected(error)
+            self.error = sentence_of(error)
 
     def _model(self, anew: bool) -> "rk.ReAugKDClassifier":
         import_model()

@@ -73,13 +73,13 @@ def _train(reports: Connection, rows: dict[str, Any], recipe: "rk.Recipe", by_ou
         outputs = rk.TeacherOutputs.load(SHOPTALK_TEACHER_OUTPUTS) if by_outputs else None
         rk.train(task, recipe, folder, teacher_outputs=outputs, on_progress=tell, say=tell)
         tell(None)
-    except ReAugKDError as error:
-        tell(error)
     except Exception as error:
-        traceback.print_exc()
-        tell(ReAugKDError(unexpected(error)))
+        tell(ReAugKDError(sentence_of(error)))
 
 
-def unexpected(error: Exception) -> str:
-    """Say that something failed which should not."""
+def sentence_of(error: Exception) -> str:
+    """Say what is wrong; of what should not fail, that it did, and the terminal shows where."""
+    if isinstance(error, ReAugKDError):
+        return str(error)
+    traceback.print_exception(error)
     return f"An unexpected error stopped it ({type(error).__name__}: {error}); the terminal shows where."
