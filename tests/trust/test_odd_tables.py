@@ -167,7 +167,7 @@ def test_a_file_of_each_kind_is_a_task_or_a_sentence_at_every_door(tables_tried,
             assert sum(map(len, task.rows.values())) == len(read_table(path))
         rows = answered(uploaded_rows, str(path))
         if rows is not None:
-            filled_columns(boxes, [str(name) for name in rows.columns])
+            filled_columns(boxes, rows)
             row_table(rows.head(3).astype(str))
             for column in rows.columns:
                 file_html(rows, column)
