@@ -1,7 +1,7 @@
 """What a page of the app shows, as the Python that gives the same: to copy into a notebook, and to run."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from reaugkd.analysis.memory_questions import DUPLICATES, LEAKS
@@ -26,31 +26,13 @@ IMPORTS = {
 """What the code may call, by the module that has it."""
 
 
-def query_code(
-    folder: str,
-    text: "Text",
-    k: int | None,
-    retrieval_weight: float | None,
-    temperature: float | None,
-    struck: tuple[int, ...] = (),
-    relabelled: Mapping[int, str] | None = None,
-) -> str:
-    """Write the code of one answer."""
-    settings = {"k": k, "retrieval_weight": retrieval_weight, "temperature": temperature}
-    changes = {"struck": struck, "relabelled": dict(relabelled or {})}
-    return _code("query", folder=folder, text=text, settings=settings, changes=changes)
+def query_code(folder: str, text: "Text", changes: Mapping[str, Any], **settings: Any) -> str:
+    """Write the code of one answer; ``changes`` of the memory are ``struck`` and ``relabelled``, where it has any."""
+    return _code("query", folder=folder, text=text, changes=changes, settings=settings)
 
 
-def errors_code(
-    folder: str,
-    split: str,
-    k: int | None,
-    retrieval_weight: float | None,
-    temperature: float | None,
-    chosen: Mapping[str, Any],
-) -> str:
+def errors_code(folder: str, split: str, chosen: Mapping[str, Any], **settings: Any) -> str:
     """Write the code of the figures over a split, and of the rows that are listed."""
-    settings = {"k": k, "retrieval_weight": retrieval_weight, "temperature": temperature}
     return _code("errors", folder=folder, split=split, settings=settings, **_rows(chosen))
 
 
@@ -69,15 +51,9 @@ def memory_code(
     return _code("memory", folder=folder, show=show, answered=answered, **_rows(chosen), **edits)
 
 
-def compare_code(
-    first: tuple[str, float | None],
-    second: tuple[str, float | None],
-    split: str,
-    chosen: Mapping[str, Any],
-    text: "Text",
-) -> str:
+def compare_code(sides: Sequence[tuple[str, float | None]], split: str, chosen: Mapping[str, Any], text: "Text") -> str:
     """Write the code of two sides, over the same rows and on one text."""
-    return _code("compare", first=first, second=second, split=split, text=text, **_rows(chosen))
+    return _code("compare", first=sides[0], second=sides[1], split=split, text=text, **_rows(chosen))
 
 
 def _rows(chosen: Mapping[str, Any]) -> dict[str, Any]:

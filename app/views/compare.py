@@ -332,10 +332,10 @@ class CompareView(RowsView):
         return {self.holds: "", **self._listed(replace(shown, row_filter={}, holds=""))}
 
     def _code(self, shown: ComparePage) -> str:
-        first, second = (self.menu.shown_folder(model) for model in (shown.name, shown.second))
+        folders = [self.menu.shown_folder(model) for model in (shown.name, shown.second)]
         is_pair = self.menu.get(shown.name).settings.is_pair
         asked = (shown.text, shown.text_pair) if is_pair else shown.text
-        return compare_code((first, shown.weights[0]), (second, shown.weights[1]), shown.split, shown.chosen, asked)
+        return compare_code([*zip(folders, shown.weights, strict=True)], shown.split, shown.chosen, asked)
 
     @once_filled
     def _open(self, event: gr.EventData, shown: ComparePage) -> Updates:

@@ -201,7 +201,7 @@ class ErrorsView(RowsView):
         return len(self._every_row(shown))
 
     def _listed(self, shown: ErrorsPage) -> Updates:
-        code = errors_code(self.menu.shown_folder(shown.name), shown.split, **shown.moved, chosen=shown.chosen)
+        code = errors_code(self.menu.shown_folder(shown.name), shown.split, shown.chosen, **shown.moved)
         closed = {self.row: None, self.opened: "", self.of_row: gr.Column(visible=False)}
         return {**super()._listed(shown), **closed, self.code: code}
 

@@ -315,7 +315,7 @@ class QueryView:
             beside = answer_html(edited, question.edited)
         key = question.key or explanation.keys_by_part[0].name
         own, marks = marked_words(model, explanation, key)
-        changed: dict[str, Any] = {"struck": question.struck, "relabelled": question.relabelled}
+        changed = {"struck": question.struck, "relabelled": question.relabelled}
         return {
             self.question: question,
             self.flipped: "",
@@ -325,7 +325,7 @@ class QueryView:
             self.table: neighbour_table(explanation, explanation.classes, key, marks, key_costs(model)),
             self.changes: changes_html(model, question),
             self.back: gr.Button(visible=bool(question.struck or question.relabelled)),
-            self.code: query_code(self.menu.shown_folder(name), query.texts[0], **moved, **changed),
+            self.code: query_code(self.menu.shown_folder(name), query.texts[0], changed, **moved),
             **dict.fromkeys((self.maps.map, self.maps.small), query_message(name, model, explanation, key)),
         }
 

@@ -19,6 +19,7 @@ from reaugkd.method.answers import changed_answers
 from reaugkd.method.pool import KeySettings, Pool
 
 NASTY = "it's \"odd\" \\ {x} ${y} `z`\nimport os; os.abort() # ''' \u2028 λ"
+SETTINGS = ("k", "retrieval_weight", "temperature")
 
 
 def run(code):
@@ -57,9 +58,9 @@ def rows_of(model, split):
 @pytest.mark.parametrize("settings", [(None, None, None), (5, 0.0, 0.07), (None, 0.3, None), (2, 1.0, 0.3)])
 @pytest.mark.parametrize("text", ["iron and rain", NASTY])
 def test_the_code_of_an_answer_gives_that_answer(model, folder, text, settings, capsys):
-    answer = run(query_code(folder, text, *settings))["explanation"]
-    k, weight, temperature = settings
-    wanted = model.explain(text, k=k, retrieval_weight=weight, temperature=temperature)
+    asked = dict(zip(SETTINGS, settings, strict=True))
+    answer = run(query_code(folder, text, {}, **asked))["explanation"]
+    wanted = model.explain(text, **asked)
     assert answer.as_dict() == wanted.as_dict()
     printed = capsys.readouterr().out
     assert printed.splitlines()[0].startswith(wanted.label)
@@ -70,20 +71,24 @@ def test_the_code_of_an_answer_gives_that_answer(model, folder, text, settings, 
 def test_the_code_of_an_answer_with_struck_out_memories_gives_that_answer(model, folder, settings):
     pool, query = model.pool.overridden(*settings), model.encode(["iron and rain"])
     near = model.answer(query, pool).retrieved["aligned"].numbers[0].tolist()
+    asked = dict(zip(SETTINGS, settings, strict=True))
     struck, relabelled = (near[0], near[2]), {near[1]: str(model.classes_[0])}
     for gone, otherwise in ((struck, {}), ((), relabelled), (struck, relabelled)):
-        answer = run(query_code(folder, "iron and rain", *settings, gone, otherwise))["explanation"]
+        changes = {"struck": gone, "relabelled": otherwise}
+        answer = run(query_code(folder, "iron and rain", changes, **asked))["explanation"]
         wanted = explain_what_if(model, query, pool, WhatIf(gone, otherwise))
         assert answer.as_dict() == wanted.as_dict()
 
 
 def test_what_is_as_chosen_is_left_out():
-    code = query_code("runs/toy", "iron", None, None, None)
+    code = query_code("runs/toy", "iron", {}, **dict.fromkeys(SETTINGS))
     assert "explanation = model.explain('iron')\n" in code
     assert "from_pretrained('runs/toy')" in code
-    assert "explain('iron', temperature=0.2)" in query_code("runs/toy", "iron", None, None, 0.2)
-    assert "answers = model.answer(encoded, model.pool)\n" in errors_code("runs/toy", "test", None, None, None, {})
-    code = errors_code("runs/toy", "test", 4, None, None, {"equal": {}, "between": {}, "rows": None, "text": ""})
+    assert "explain('iron', temperature=0.2)" in query_code("runs/toy", "iron", {}, k=None, temperature=0.2)
+    assert "answers = model.answer(encoded, model.pool)\n" in errors_code(
+        "runs/toy", "test", {}, **dict.fromkeys(SETTINGS)
+    )
+    code = errors_code("runs/toy", "test", {"equal": {}, "between": {}, "rows": None, "text": ""}, k=4)
     assert "model.answer(encoded, model.pool.overridden(k=4))" in code
     assert "rows = RowFilter().of(table)" in code
 
@@ -104,7 +109,7 @@ def test_what_is_as_chosen_is_left_out():
     ],
 )
 def test_the_code_of_the_errors_gives_figures_matrix_and_listed_rows(model, folder, split, chosen):
-    found = run(errors_code(folder, split, 4, 0.6, 0.05, chosen))
+    found = run(errors_code(folder, split, chosen, k=4, retrieval_weight=0.6, temperature=0.05))
     answers = model.answer(rows_of(model, split), model.pool.overridden(4, 0.6, 0.05))
     rows = RowFilter(**chosen).of(sliceable_table(answers))
     pd.testing.assert_frame_equal(found["rows"], rows)
@@ -114,15 +119,16 @@ def test_the_code_of_the_errors_gives_figures_matrix_and_listed_rows(model, fold
 
 
 def test_the_code_of_selected_rows_has_the_figures_of_these(folder):
-    found = run(errors_code(folder, "test", 4, 0.6, 0.05, {"rows": [0, 2, 5]}))
+    found = run(errors_code(folder, "test", {"rows": [0, 2, 5]}, k=4, retrieval_weight=0.6, temperature=0.05))
     assert found["figures"]["rows"] == found["counts"].to_numpy().sum() == len(found["rows"]) == 3
     assert found["rows"].index.tolist() == [0, 2, 5]
 
 
 def test_the_code_of_the_answers_that_sliders_flip_lists_them(model, folder, encoded):
-    table = sliceable_table(model.answer(encoded, model.pool.overridden(4, 1.0, 0.05)), model.answer(encoded))
+    asked = {"k": 4, "retrieval_weight": 1.0, "temperature": 0.05}
+    table = sliceable_table(model.answer(encoded, model.pool.overridden(**asked)), model.answer(encoded))
     for kind in ("fixed", "broken"):
-        found = run(errors_code(folder, "test", 4, 1.0, 0.05, {"equal": {"flip": kind}}))["rows"]
+        found = run(errors_code(folder, "test", {"equal": {"flip": kind}}, **asked))["rows"]
         pd.testing.assert_frame_equal(found, table[table["flip"] == kind])
 
 
@@ -188,7 +194,7 @@ def test_no_name_of_a_version_ends_the_comment_in_which_it_stands():
 @pytest.mark.parametrize("weights", [(None, 0.0), (1.0, 0.25)])
 @pytest.mark.parametrize("chosen", [{}, {"equal": {"differs": "True"}}, {"equal": {}, "text": NASTY}])
 def test_the_code_of_a_comparison_gives_that_comparison(model, folder, encoded, weights, chosen):
-    found = run(compare_code((folder, weights[0]), (folder, weights[1]), "test", chosen, "iron and rain"))
+    found = run(compare_code(((folder, weights[0]), (folder, weights[1])), "test", chosen, "iron and rain"))
     sides = [model.answer(encoded, model.pool.overridden(retrieval_weight=weight)) for weight in weights]
     wanted = compare(*sides, "accuracy")
     assert found["comparison"].scores == wanted.scores
@@ -202,15 +208,15 @@ def test_the_code_of_a_comparison_gives_that_comparison(model, folder, encoded, 
 
 def test_the_code_of_a_comparison_loads_both_models(model, folder, tmp_path):
     apply_patch(model, patch_of(model)).save_pretrained(tmp_path / "other")
-    found = run(compare_code((folder, None), (str(tmp_path / "other"), None), "validation", {}, NASTY))
+    found = run(compare_code(((folder, None), (str(tmp_path / "other"), None)), "validation", {}, NASTY))
     assert found["second"].classes_.tolist() == [*model.classes_, "gadget"]
     assert len(found["rows"]) == 24
-    assert "second = first" in compare_code((folder, None), (folder, 0.0), "test", {}, "iron")
+    assert "second = first" in compare_code(((folder, None), (folder, 0.0)), "test", {}, "iron")
 
 
 def test_the_code_of_a_comparison_over_selected_rows_compares_these_alone(model, folder, encoded):
     chosen, further = {"rows": [9, 2, 17, 30], "text": ""}, {"equal": {"differs": "False"}}
-    found = run(compare_code((folder, None), (folder, 0.0), "test", chosen | further, "iron"))
+    found = run(compare_code(((folder, None), (folder, 0.0)), "test", chosen | further, "iron"))
     part = encoded.part(chosen["rows"])
     sides = [model.answer(part, model.pool.overridden(retrieval_weight=by)) for by in (None, 0.0)]
     wanted = compare(*sides, "accuracy")

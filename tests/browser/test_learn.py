@@ -237,19 +237,21 @@ def test_the_code_of_answers_and_errors_follows_text_sliders_strikes_and_filters
     text = "it's {iron} and ${rain}"
     page.locator("#text textarea").fill(text)
     expect(page.locator("#answer .asked")).to_have_text(text)
-    expect_code(page, "query", query_code(folder, text, None, None, None))
+    expect_code(page, "query", query_code(folder, text, {}))
     page.locator("#weight input[type=number]").fill("0.4")
     expect(page.locator("#as-fitted input")).not_to_be_checked()
     page.locator("#k input[type=number]").fill("3")
     expect(page.locator("#neighbours tbody tr")).to_have_count(3)
-    moved = 3, 0.4, next(iter(puzzled_model.pool.keys.values())).temperature
-    expect_code(page, "query", query_code(folder, text, *moved))
+    temperature = next(iter(puzzled_model.pool.keys.values())).temperature
+    moved = {"k": 3, "retrieval_weight": 0.4, "temperature": temperature}
+    expect_code(page, "query", query_code(folder, text, {}, **moved))
     first, second = puzzled_model.explain(text, k=3, retrieval_weight=0.4).neighbours[:2]
     page.locator(f"[data-strike='{first.number}']").first.click()
-    expect_code(page, "query", query_code(folder, text, *moved, (first.number,)))
+    expect_code(page, "query", query_code(folder, text, {"struck": (first.number,)}, **moved))
     other = next(name for name in puzzled_model.classes_.tolist() if name != second.label)
     page.locator(f"[data-relabel='{second.number}']").first.select_option(other)
-    code = query_code(folder, text, *moved, (first.number,), {second.number: other})
+    changes = {"struck": (first.number,), "relabelled": {second.number: other}}
+    code = query_code(folder, text, changes, **moved)
     expect_code(page, "query", code)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.locator("#query-code").get_by_role("button", name="copy").click()
@@ -257,9 +259,9 @@ def test_the_code_of_answers_and_errors_follows_text_sliders_strikes_and_filters
 
     open_tab(page, "Errors")
     expect(page.locator("#errors-chosen b")).to_have_text("36")
-    expect_code(page, "errors", errors_code(folder, "test", None, None, None, {}))
+    expect_code(page, "errors", errors_code(folder, "test", {}))
     page.locator("#errors-weight input[type=number]").fill("0.6")
-    expect_code(page, "errors", errors_code(folder, "test", None, 0.6, None, {}))
+    expect_code(page, "errors", errors_code(folder, "test", {}, retrieval_weight=0.6))
     button = page.locator("#confusion [data-pick]").first
     count = button.inner_text()
     button.click()
@@ -269,9 +271,9 @@ def test_the_code_of_answers_and_errors_follows_text_sliders_strikes_and_filters
     expect(page.locator("#errors-chosen b")).to_have_text("0")
     first = puzzled_model.classes_.tolist()[0]
     chosen = {"equal": {"label": first, "answer": first}, "text": text}
-    expect_code(page, "errors", errors_code(folder, "test", None, 0.6, None, chosen))
+    expect_code(page, "errors", errors_code(folder, "test", chosen, retrieval_weight=0.6))
     page.locator("#errors-split").get_by_label("validation").check()
-    expect_code(page, "errors", errors_code(folder, "validation", None, 0.6, None, chosen))
+    expect_code(page, "errors", errors_code(folder, "validation", chosen, retrieval_weight=0.6))
 
 
 def test_the_code_of_comparison_and_memory_follows_sides_lists_and_pending_edits(
@@ -283,12 +285,12 @@ def test_the_code_of_comparison_and_memory_follows_sides_lists_and_pending_edits
     expect(box).not_to_have_value("")
     box.fill("iron and rain")
     sides, differing = ((folder, 0.25), (folder, 0.0)), {"equal": {"differs": "True"}}
-    expect_code(page, "compare", compare_code(*sides, "test", differing, "iron and rain"))
+    expect_code(page, "compare", compare_code(sides, "test", differing, "iron and rain"))
     page.locator("#compare-first-weight input[type=number]").fill("0.8")
     sides = ((folder, 0.8), (folder, 0.0))
     page.locator("#compare-all").click()
     page.locator("#compare-split").get_by_label("validation").check()
-    expect_code(page, "compare", compare_code(*sides, "validation", {}, "iron and rain"))
+    expect_code(page, "compare", compare_code(sides, "validation", {}, "iron and rain"))
 
     open_tab(page, "Memory")
     version = str(root / "toy-edited")

@@ -85,7 +85,7 @@ def test_the_page_shows_each_text_as_text(toy_model, texts_tried):
 
 def test_the_code_of_the_page_asks_the_same_text(texts_tried):
     def check(text):
-        code = query_code("folder", text, 3, 0.5, None)
+        code = query_code("folder", text, {}, k=3, retrieval_weight=0.5)
         model = compile(code, "shown", "exec")
         assert text in [constant for constant in model.co_consts if isinstance(constant, str)]
 
