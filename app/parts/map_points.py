@@ -156,17 +156,19 @@ def point_colours(points: MapPoints, column: str) -> PointColours:
     names = values.dropna().astype(str)
     present = set(names)
     if column in MEANT:
-        return _meanings(names.reindex(values.index))
-    if len(points.classes) <= len(PALETTE) and present <= set(points.classes):
-        named = [both for both in zip(points.classes, PALETTE, strict=False) if both[0] in present]
+        named = {name: meaning for name, meaning in MEANINGS.items() if name in present}
+    elif len(points.classes) <= len(PALETTE) and present <= set(points.classes):
+        named = {name: (name, colour) for name, colour in zip(points.classes, PALETTE, strict=False) if name in present}
     else:
         frequent = names.value_counts().index[: len(PALETTE)].tolist()
-        named = [*zip(sorted(frequent) if len(present) <= len(PALETTE) else frequent, PALETTE, strict=False)]
-    codes = pd.Index([name for name, _ in named]).get_indexer(pd.Index(names.reindex(values.index)))
+        shown = sorted(frequent) if len(present) <= len(PALETTE) else frequent
+        named = {name: (name, colour) for name, colour in zip(shown, PALETTE, strict=False)}
+    codes = pd.Index(list(named)).get_indexer(pd.Index(names.reindex(values.index)))
     other = NOT_KNOWN
     if len(present) > len(named):
         other = f"other or {NOT_KNOWN}" if values.isna().any() else "other"
-    return PointColours(np.where(codes < 0, len(named), codes).astype(np.uint8), [*named, (other, OTHER_COLOUR)])
+    legend = [*named.values(), (other, OTHER_COLOUR)]
+    return PointColours(np.where(codes < 0, len(named), codes).astype(np.uint8), legend)
 
 
 def island_names(points: MapPoints, column: str) -> tuple[NDArray[np.uint16], list[str]]:
@@ -180,14 +182,6 @@ def island_names(points: MapPoints, column: str) -> tuple[NDArray[np.uint16], li
         values = points.rows["label"]
     codes, names = pd.factorize(values)
     return np.where(codes < 0, len(names), codes).astype(np.uint16), names.astype(str).tolist()
-
-
-def _meanings(values: "pd.Series[str]") -> PointColours:
-    """Colour what retrieval did, or who is right, by what it means."""
-    present = [name for name in MEANINGS if (values == name).any()]
-    codes = pd.Index(present).get_indexer(pd.Index(values))
-    legend = [*(MEANINGS[name] for name in present), (NOT_KNOWN, OTHER_COLOUR)]
-    return PointColours(np.where(codes < 0, len(present), codes).astype(np.uint8), legend)
 
 
 def _steps(values: "pd.Series[float]") -> PointColours:

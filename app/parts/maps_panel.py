@@ -23,7 +23,7 @@ from reaugkd.texts import row_in_one_line, text_of_row, two_parts
 from ..computed import answered_rows, cached, import_analysis
 from ..listening import AT_ONCE, EACH, LATEST, Updates, inputs_of, listen
 from ..menu import ModelMenu
-from ..rendering import render
+from ..rendering import fill_file, render
 from ..scripts import source, source_with
 from .problem import shown_above
 from .row_table import place_table, row_table, whose_label
@@ -46,12 +46,7 @@ OPENED = (
     "<p>Point at a text to read it; click it to open it. After a click the wheel zooms. Shift and drag, or choose "
     "“select”, to circle texts.</p>"
 )
-STAR = (
-    "The star is your text. It was placed: at the mean of the places of its nearest memories by the chosen key, each "
-    "with its weight in the vote. Lines lead to the nearest."
-)
 SHORT = "The star is your text, placed at the mean of its nearest memories by this key (weights of the vote)."
-FAR = "The star is hollow where the nearest memory is less similar than for 99 of 100 validation rows."
 
 
 @cached(2)
@@ -135,20 +130,8 @@ def points_sent(model: "rk.ReAugKDClassifier") -> dict[str, Any]:
     """Return what a page is sent of a model's maps, once: positions of all points, base64 of float32, and words."""
     from .map_points import KINDS, map_overlap
 
-    points, overlap, one = places_of(model), map_overlap(model), model.settings.is_adopted
-    worth = ", ".join(f"{share:.2f} of the {space}'s" for space, share in overlap.items())
-    if one and overlap:
-        worth = f"{overlap['student']:.2f}"
-    text = "Circles are memories, squares test rows. "
+    points, one = places_of(model), model.settings.is_adopted
     guessed = points.is_guessed & (not one)
-    if guessed.any():
-        text += (
-            "Hollow in the teacher's space is a text of which the teacher's own embedding is not known: it lies where "
-            "the student's embedding puts it. "
-        )
-    text += STAR + " " + FAR
-    if worth:
-        text += f" What the maps are worth: of a text's 10 nearest in full space they keep {worth}."
     return {
         "count": len(points),
         "teacher": _sent(points.teacher_points),
@@ -156,7 +139,7 @@ def points_sent(model: "rk.ReAugKDClassifier") -> dict[str, Any]:
         "kinds": _sent((points.rows["kind"] == KINDS[1]).to_numpy(np.uint8)),
         "guessed": _sent(guessed.astype(np.uint8)),
         "epochs": None if model.epochs is None else _epochs_sent(model.epochs),
-        "words": text,
+        "words": fill_file("maps.txt", guessed=guessed.any(), overlap=map_overlap(model), one=one),
         "short": SHORT,
         "one": one,
     }

@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from reaugkd.errors import ReAugKDError
 from reaugkd.measures.selective import EVERY, PROBABILITY, Threshold, choose_threshold, coverage_table
 
@@ -66,20 +64,14 @@ def score_in_words(threshold: Threshold | None) -> str:
 
 
 def _measured(answers: "Answers", threshold: Threshold) -> dict[str, Any]:
-    """Count what a threshold answers and leaves, and how much of either is right."""
+    """Return which of all answers, of those that a threshold gives, and of those that it leaves are right."""
     from reaugkd.measures.significance import accuracy_interval
 
     right, sure = answers.right, answers.scores(threshold.by) >= threshold.least
-    answered, left = int(sure.sum()), int((~sure).sum())
-    low, high = accuracy_interval(int(right[sure].sum()), answered) if answered else (0.0, 1.0)
+    answered = right[sure]
     return {
-        "rows": len(right),
+        "rows": right,
         "answered": answered,
-        "share": float(np.mean(sure)) if len(right) else 0.0,
-        "accuracy": float(right[sure].mean()) if answered else 0.0,
-        "low": low,
-        "high": high,
-        "without": float(right.mean()) if len(right) else 0.0,
-        "left": left,
-        "left_accuracy": float(right[~sure].mean()) if left else 0.0,
+        "left": right[~sure],
+        "interval": accuracy_interval(int(answered.sum()), len(answered)) if len(answered) else None,
     }

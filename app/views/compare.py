@@ -1,5 +1,6 @@
 """The page that compares: two models, or two ways of answering of one, on the same text and over the same rows."""
 
+import json
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ import pandas as pd
 
 import reaugkd as rk
 from reaugkd.errors import ReAugKDError
-from reaugkd.plots.links import PageState
+from reaugkd.plots.links import PageState, filter_of_link
 from reaugkd.texts import text_of_row, two_parts
 
 from ..computed import SPLITS, cached, encoded_rows
@@ -114,7 +115,6 @@ class CompareView(RowsView):
     """A page that compares two sides, in the spaces of the first one's model."""
 
     view = "compare"
-    usual = DIFFERING
     unlisted = ("id", "split", "differs")
 
     def __init__(self, maps: MapsPanel) -> None:
@@ -204,7 +204,7 @@ class CompareView(RowsView):
         shown = ComparePage(
             name,
             rows,
-            **self._filtered(linked, name, rows),
+            **({"row_filter": filter_of_link(asked["picked"])} if asked.get("picked") else self._usual(name, rows)),
             split=asked["split"] if asked.get("split") in SPLITS else SPLITS[0],
             holds=asked.get("holds", ""),
             second=asked["second"] if asked.get("second") in self.menu.names() else name,
@@ -243,14 +243,18 @@ class CompareView(RowsView):
         rows = found.assign(megabytes=sizes).to_dict("records")
         return {self.measured: render("models", rows=rows, metric=metric, split=split)}
 
+    def _usual(self, _: str, rows: list[int]) -> dict[str, Any]:
+        return {"row_filter": {} if rows else DIFFERING}
+
     def _linked(self, shown: ComparePage) -> dict[str, Any]:
+        is_usual = self._usual(shown.name, shown.rows) == {"row_filter": shown.row_filter}
         of_view = {
             "second": "" if shown.second == shown.name else shown.second,
             "second_by": FITTED if shown.second_fitted else "",
             "second_weight": "" if shown.second_fitted else str(shown.second_weight),
             "split": "" if shown.split == SPLITS[0] else shown.split,
             "holds": shown.holds,
-            "picked": self._filter_in_link(shown),
+            "picked": "" if is_usual else json.dumps(shown.row_filter),
         }
         asked = {"text": shown.text, "text_pair": shown.text_pair, "retrieval_weight": shown.weights[0]}
         return {**asked, "k": None, "temperature": None, "of_view": of_view}
@@ -288,17 +292,17 @@ class CompareView(RowsView):
         """Let both sides answer the text; or say in one sentence why there are no answers."""
         always = {self.shown: shown, self.code: self._code(shown)}
         try:
-            answers = [explained(side, shown.text, shown.text_pair) for side in self._sides(shown)]
+            said = [explained(side, shown.text, shown.text_pair) for side in self._sides(shown)]
         except ReAugKDError as error:
             blank = {self.verdict: "", self.first_answer: "", self.second_answer: ""}
             return {**always, **blank, self.message: gr.HTML(problem_html(error), visible=True)}
-        labels = [explanation.label for explanation, _ in answers]
-        order = likeliest_classes(*(explanation for explanation, _ in answers))
-        first, second = (answer_html(explanation, asked, order) for explanation, asked in answers)
+        answers = [explanation for explanation, _ in said]
+        order = likeliest_classes(*answers)
+        first, second = (answer_html(explanation, asked, order) for explanation, asked in said)
         return {
             **always,
             self.message: gr.HTML("", visible=False),
-            self.verdict: render("compared", first=labels[0], second=labels[1]),
+            self.verdict: render("compared", first=answers[0].label, second=answers[1].label),
             self.first_answer: title_html("First", shown.name, shown.weights[0]) + first,
             self.second_answer: title_html("Second", shown.second, shown.weights[1]) + second,
         }

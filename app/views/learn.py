@@ -133,9 +133,9 @@ class LearnView:
 
     def _wire(self) -> None:
         self.guesses = [self.student, self.memory, self.changes]
-        answers = [self.temperature, self.soft, self.number, self.one, self.several]
+        self.more_inputs = {kind: getattr(self, kind) for kind in ("temperature", "number", "one", "several")}
         asked = [self.quiz, self.text, *self.guesses, self.reveal, self.score, self.revealed]
-        opened = [self.task, self.answering, *answers, self.verdict, self.help]
+        opened = [self.task, self.answering, *self.more_inputs.values(), self.soft, self.verdict, self.help]
         revealed = listen(
             self, self.reveal.click, self._reveal, [*asked, self.guessed, self.answer, self.table], **ASKING
         )
@@ -230,13 +230,10 @@ class LearnView:
     def _soften(self, name: str, chosen: str, temperature: float) -> Updates:
         return {self.soft: soft_label_html(exercise_of(self.menu.get(name), chosen), temperature)}
 
-    def _check(
-        self, name: str, solved: Solved, chosen: str, temperature: Any, number: Any, one: Any, several: Any
-    ) -> Updates:
+    def _check(self, name: str, solved: Solved, chosen: str, **given: Any) -> Updates:
         """Judge the answer to a task; the browser keeps what is solved."""
         task = exercise_of(self.menu.get(name), chosen)
         try:
-            given = {"temperature": temperature, "number": number, "one": one, "several": several}
             verdict = task.check(given[task.lesson.kind])
         except ReAugKDError as error:
             return {self.verdict: problem_html(error)}

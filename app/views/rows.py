@@ -4,14 +4,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import gradio as gr
 import pandas as pd
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.files import write_csv
-from reaugkd.plots.links import PageState, filter_of_link
+from reaugkd.plots.links import PageState
 
 from ..computed import SPLITS
 from ..listening import ALL_ROWS, EACH_OF_ROWS, Updates, inputs_of, listen, once_filled
@@ -94,7 +94,6 @@ class RowsView:
     view = ""
     number = "row"
     ticks = False  # whether rows can be ticked, and edited by keys
-    usual: ClassVar[dict[str, Any]] = {}
     unlisted: Sequence[str] = ()
     nothing = ""  # what stands in the place of an empty list
     whole: list[Any]
@@ -164,18 +163,9 @@ class RowsView:
         """Return the rows, those that are listed among them, with their numbers as the index."""
         raise NotImplementedError
 
-    def _usual(self, _: str, rows: list[int]) -> dict[str, Any]:
+    def _usual(self, name: str, rows: list[int]) -> dict[str, Any]:
         """Return which rows of a model are listed at first, by the names of what is shown."""
-        return {"row_filter": {} if rows else self.usual}
-
-    def _filtered(self, linked: PageState, name: str, rows: list[int]) -> dict[str, Any]:
-        """Return which rows a link lists, by the names of what is shown."""
-        text = linked.of_view.get("picked", "")
-        return {"row_filter": filter_of_link(text)} if text else self._usual(name, rows)
-
-    def _filter_in_link(self, shown: Any) -> str:
-        usual = self._usual(shown.name, shown.rows) == {"row_filter": shown.row_filter}
-        return "" if usual else json.dumps(shown.row_filter)
+        raise NotImplementedError
 
     @once_filled
     def _pick(self, event: gr.EventData, shown: Any) -> Updates:
