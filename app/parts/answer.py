@@ -24,7 +24,6 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
 EXAMPLES = 24  # classes; of more, the examples would fill the page
 TRIED = 1_000  # test rows among which an example is looked for: of more, the page would open late
 LONGEST_SHOWN = 200
-TEXT = "text"  # as in reaugkd.method.keys, whose import takes seconds: the key that cuts no text
 
 
 @cached(4)
@@ -112,18 +111,10 @@ def answer_html(
     return render(
         "answer",
         text=marked_pieces(text, [span for span in marks or [] if span[1] <= len(text) - (text != whole)]),
-        words_read=explanation.words_read,
         characters_read=sum(explanation.characters_read or ()),
         unread=shortened(explanation.unread, LONGEST_SHOWN),
-        reads_all=any(key.name == TEXT for key in explanation.keys),
-        label=explanation.label,
-        probability=max(explanation.probabilities),
         gold=None if asked is None or asked.rows is None else asked.rows.iloc[0].to_dict(),
-        said={
-            "answer": explanation.label,
-            "student": explanation.student_label,
-            **({} if teacher is None else {"teacher": explanation.classes[int(teacher.argmax())]}),
-        },
+        teacher_label=None if teacher is None else explanation.classes[int(teacher.argmax())],
         happened=what_happened(explanation),
         **bars_of(explanation, teacher, order),
     )

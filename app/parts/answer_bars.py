@@ -1,6 +1,7 @@
 """An answer in one sentence, in bars by class, and in parts that add up."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import accumulate
 from math import exp
 from typing import Any, NamedTuple
@@ -16,7 +17,6 @@ from ..rendering import fill_file
 from .neighbour_table import NO_WEIGHT, signed, what_it_adds
 
 SHOWN_CLASSES = 8
-MOST_ODDS = 1_000
 ROUNDING = 1e-9
 
 
@@ -78,8 +78,9 @@ def bars_of(
         "parts": list(zip(parts, reached[:-1], strict=True)),
         "ends": (min(reached), max(reached) if any(reached) else 1.0),
         "colours": VOICE_COLOURS,
-        "pair": f"{explanation.label} against {explanation.runner_up}",
-        **_total(explanation, parts),
+        "explanation": explanation,
+        "signed": partial(signed, explanation),
+        "odds": exp(explanation.lead),
     }
 
 
@@ -93,15 +94,3 @@ def _parts(explanation: "rk.Explanation") -> list[Part]:
     if abs(of_new) > ROUNDING:
         parts.append(Part("new classes", "decision on new classes", 0.0, of_new, signed(explanation, of_new)))
     return parts
-
-
-def _total(explanation: "rk.Explanation", parts: list[Part]) -> dict[str, Any]:
-    """Say of what unit the parts are, and what they sum to."""
-    lead = signed(explanation, explanation.lead)
-    whole = {"lead": explanation.lead, "lead_in_words": lead}
-    terms = ", ".join(f"{part.name} {signed(explanation, part.value)}" for part in parts if part.value) or lead
-    if explanation.pool.kind == "linear":
-        return whole | {"unit": "Points of probability", "total": f"{lead} points of probability = {terms}."}
-    odds = exp(explanation.lead)
-    shown = f"more than {MOST_ODDS:,}" if odds > MOST_ODDS else f"{odds:.1f}"
-    return whole | {"unit": "Log-odds", "total": f"{lead} = {terms}; odds e^{lead[1:]} = {shown} to 1."}

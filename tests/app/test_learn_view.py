@@ -116,7 +116,7 @@ def test_the_page_opens_at_the_first_task_that_is_not_solved_and_keeps_what_is_s
     assert filled[view.chosen].value == "classes"
     assert filled[view.chosen].choices == task_choices(kept["toy"])
     task = exercise_of(view.menu.get("toy"), "classes")
-    told = view._check("toy", kept, "classes", 1.0, None, task.answer, [])
+    told = view._check("toy", kept, "classes", temperature=1.0, number=None, one=task.answer, several=[])
     assert {name: sorted(solved) for name, solved in told[view.solved].items()} == {
         "toy": ["classes", "keys", "label", "memories", "soft", "teacher", "weight"],
         "other": ["weight"],
