@@ -101,10 +101,7 @@ def keys_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator: np
     pair = [one, other] if generator.random() < HALF else [other, one]
     lists = [[in_one_line(texts[number]) for number in retrieved[name].numbers[row, :NEAREST]] for name in pair]
     lesson = LESSONS["keys"].filled(
-        lists=lists,
-        keys=pair,
-        shared=[shared[name][row] for name in pair],
-        is_adopted=model.settings.is_adopted,
+        lists=lists, keys=pair, shared=[shared[name][row] for name in pair], is_adopted=model.settings.is_adopted
     )
 
     def judged(given: str) -> Verdict:

@@ -12,7 +12,7 @@ from reaugkd.analysis.edits import ADDED, EDITED
 from reaugkd.analysis.error_analysis import VOICES
 from reaugkd.errors import ReAugKDError
 from reaugkd.method.answers import Answers
-from reaugkd.method.memory import LABELLED_BY, TEACHER
+from reaugkd.method.memory import LABELLED_BY, TEACHER, Memory
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.maps import ProjectionMaps
 from reaugkd.plots.charts import OTHER_COLOUR, PALETTE
@@ -81,9 +81,7 @@ class PointColours:
 
 
 def map_points(
-    model: ReAugKDClassifier,
-    answers: Answers | None = None,
-    student_probabilities: NDArray[np.floating] | None = None,
+    model: ReAugKDClassifier, answers: Answers | None = None, student_probabilities: NDArray[np.floating] | None = None
 ) -> MapPoints:
     """Gather the points of a model's maps; what is said of them is missing where no answers to the test rows come."""
     maps, memory = model.maps, model.memory
@@ -227,14 +225,9 @@ def _near(space: NDArray[np.floating], rows: NDArray[np.int64], k: int) -> list[
 
 
 def nearest_memories(
-    model: ReAugKDClassifier, points: MapPoints, answers: Answers | None, point: int, k: int
+    memory: Memory, embedding: NDArray[np.floating], k: int, besides: int | None = None
 ) -> list[tuple[int, float]]:
-    """Return the memories nearest to a point in full space, by the teacher's z for a memory and by x for a test row."""
-    memory, number = model.memory, int(points.rows["number"][point])
-    is_memory = points.rows["kind"][point] == KINDS[0]
-    if answers is None and not is_memory:
-        raise ReAugKDError(f"Point {point} is a test row; give the answers that it is of.")
-    space = memory.teacher_embeddings if is_memory or answers is None else answers.encoded.embeddings
-    similarities, numbers = memory.search(TEACHER, space[[number]], k + 1)
+    """Return the memories nearest to an embedding (d,) in full space with their cosines, without the one it is of."""
+    similarities, numbers = memory.search(TEACHER, embedding[None], k + 1)
     found = zip(numbers[0].tolist(), similarities[0].tolist(), strict=True)
-    return [near for near in found if not (is_memory and near[0] == number)][:k]
+    return [near for near in found if near[0] != besides][:k]

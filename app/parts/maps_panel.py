@@ -20,7 +20,7 @@ from reaugkd.files import write_csv
 from reaugkd.plots.links import PageState
 from reaugkd.texts import row_in_one_line, text_of_row, two_parts
 
-from ..computed import answered_rows, cached, import_analysis
+from ..computed import answered_rows, cached, encoded_rows, import_analysis
 from ..listening import AT_ONCE, EACH, LATEST, Updates, inputs_of, listen
 from ..menu import ModelMenu
 from ..rendering import fill_file, render
@@ -331,12 +331,14 @@ class MapsPanel:
         """Show a point's text, and on both maps the memories that are nearest to it in full space."""
         from .map_points import nearest_memories
 
-        model, points = self.menu.get(name), self._points(name)
-        row, memories = points.rows.iloc[point], model.memory.rows
-        answered = None if row["kind"] == "memory" else answered_rows(model, "test")
-        nearest = nearest_memories(model, points, answered, point, NEIGHBOURS)
+        model, row = self.menu.get(name), self._points(name).rows.iloc[point]
+        memory, number, is_memory = model.memory, int(row["number"]), row["kind"] == "memory"
+        embeddings = memory.teacher_embeddings if is_memory else encoded_rows(model, "test").embeddings
+        nearest = nearest_memories(memory, embeddings[number], NEIGHBOURS, number if is_memory else None)
         voices = [voice for voice in ("teacher", "student", "answer") if pd.notna(row.get(voice))]
-        near = [(row_in_one_line(memories.iloc[at]), memories["label"].iloc[at], cosine) for at, cosine in nearest]
+        near = [
+            (row_in_one_line(memory.rows.iloc[at]), memory.rows["label"].iloc[at], cosine) for at, cosine in nearest
+        ]
         message = canvas_message(name, opened=point, near=[number for number, _ in nearest])
         return {
             **dict.fromkeys((self.map, self.small), message),

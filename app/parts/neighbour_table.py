@@ -59,17 +59,12 @@ def marked_pieces(text: str, spans: "Spans") -> list[tuple[str, bool]]:
 
 
 def what_it_adds(explanation: "rk.Explanation", key: "KeyPart") -> str:
-    """Say in a few words what a key adds to an answer."""
-    if key.part:
-        return adds(explanation, key.part)
-    if explanation.new_classes_part and key.name == explanation.pool.new_class_key:
+    """Say in a few words what a key adds to an answer, and for whom it speaks where that is below 0."""
+    if not key.part and explanation.new_classes_part and key.name == explanation.pool.new_class_key:
         return "decides about new classes"
-    return adds(explanation, 0.0) if key.settings.weight else NO_WEIGHT
-
-
-def adds(explanation: "rk.Explanation", part: float) -> str:
-    """Say what a part adds to an answer, and for whom it speaks where it is below 0."""
-    value = signed(explanation, part)
+    if not key.part and not key.settings.weight:
+        return NO_WEIGHT
+    value = signed(explanation, key.part)
     return f"adds {value}" + (f": speaks for {explanation.runner_up}" if value.startswith("-") else "")
 
 

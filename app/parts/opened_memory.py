@@ -20,15 +20,8 @@ def opened_html(model: "rk.ReAugKDClassifier", numbers: Sequence[int]) -> str:
     if len(numbers) > 1:
         labels = Counter(memory.rows["label"].iloc[list(numbers)]).most_common()
         return render("ticked", count=len(numbers), labels=labels)
-    row = memory.rows.iloc[numbers[0]]
-    soft_labels = None if row.get("edited") or row.get("labelled_by") else memory.soft_labels[numbers[0]]
-    return render(
-        "memory",
-        id=row["id"],
-        text=row_in_one_line(row),
-        whose=whose_label(row),
-        label=row["label"],
-        is_adopted=model.settings.is_adopted,
-        teacher=None if soft_labels is None else memory.classes[int(soft_labels.argmax())],
-        probability=0 if soft_labels is None else soft_labels.max(),
-    )
+    row, soft_labels = memory.rows.iloc[numbers[0]], memory.soft_labels[numbers[0]]
+    said = {"row": row.to_dict(), "text": row_in_one_line(row), "whose": whose_label(row)}
+    teacher = None if row.get("edited") or row.get("labelled_by") else memory.classes[int(soft_labels.argmax())]
+    is_adopted = model.settings.is_adopted
+    return render("memory", **said, teacher=teacher, probability=soft_labels.max(), is_adopted=is_adopted)

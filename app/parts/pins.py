@@ -40,10 +40,7 @@ def pins_html(pinned: Pins, model: "rk.ReAugKDClassifier") -> str:
     """List the texts that must stay right, with what a model answers."""
     texts = [text_of_row(row) for row in pinned]
     answers: Any = model.predict(texts) if texts else []
-    lines = [
-        {"text": row_in_one_line(row), "label": row["label"], "answer": str(said)}
-        for row, said in zip(pinned, answers, strict=True)
-    ]
+    lines = [row | {"text": row_in_one_line(row), "answer": said} for row, said in zip(pinned, answers, strict=True)]
     return render("pins", pins=lines)
 
 

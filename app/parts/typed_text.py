@@ -47,9 +47,7 @@ def filled_boxes(
 
     A box that holds its text already stays as it is: more may be typed since.
     """
-    put: list[dict[str, Any]] = [
-        {} if text == there else {"value": text} for text, there in zip(wanted, held, strict=True)
-    ]
+    put: list[dict[str, Any]] = [{} if text == now else {"value": text} for text, now in zip(wanted, held, strict=True)]
     return {
         boxes[0]: gr.Textbox(**put[0], label="First text" if is_pair else "Text", interactive=True),
         boxes[1]: gr.Textbox(**put[1], visible=is_pair, interactive=True),

@@ -187,11 +187,6 @@ def test_the_right_answer_is_right_the_words_are_filled_in_and_nothing_is_no_ans
             task.check(nothing)
 
 
-def test_a_task_that_is_not_there_is_told_in_a_sentence(puzzled_model, encoded):
-    with pytest.raises(ReAugKDError, match="There is no task 'x'; choose one of soft, teacher, keys, weight, memories"):
-        exercise(puzzled_model, encoded, "x")
-
-
 @pytest.mark.parametrize("key", KEYS)
 def test_a_task_is_drawn_by_its_seed(puzzled_model, encoded, key):
     first, again = (exercise(puzzled_model, encoded, key, 3) for _ in range(2))

@@ -246,18 +246,16 @@ def test_the_overlap_of_the_maps_is_that_of_brute_force(toy_model):
         assert map_overlap(toy_model)[name] == pytest.approx(np.mean(shared), abs=0.02)
 
 
-def test_the_nearest_memories_of_a_point_are_those_of_brute_force_in_the_teachers_space(toy_model, answers, points):
+def test_the_nearest_memories_of_a_point_are_those_of_brute_force_in_the_teachers_space(toy_model, answers):
     z, x = toy_model.memory.teacher_embeddings, answers.encoded.embeddings
     of_memory = [number for number in np.argsort(-(z @ z[4])) if number != 4][:5]
-    found = nearest_memories(toy_model, points, answers, 4, 5)
+    found = nearest_memories(toy_model.memory, z[4], 5, 4)
     np.testing.assert_allclose([cosine for _, cosine in found], (z @ z[4])[of_memory], atol=1e-5)
     assert 4 not in [number for number, _ in found]
     of_row = np.sort(z @ x[2])[::-1][:5]
-    found = nearest_memories(toy_model, points, answers, len(z) + 2, 5)
+    found = nearest_memories(toy_model.memory, x[2], 5)
     np.testing.assert_allclose([cosine for _, cosine in found], of_row, atol=1e-5)
     np.testing.assert_allclose([z[number] @ x[2] for number, _ in found], of_row, atol=1e-5)
-    with pytest.raises(ReAugKDError, match="is a test row; give the answers that it is of"):
-        nearest_memories(toy_model, points, None, len(z), 5)
 
 
 def test_a_model_without_maps_has_no_points_and_says_so(toy_model, answers):
