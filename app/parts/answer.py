@@ -15,9 +15,6 @@ from .answer_bars import bars_of, what_happened
 from .neighbour_table import marked_pieces
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
-    import numpy as np
-    from numpy.typing import NDArray
-
     from reaugkd.analysis.shared_words import Spans
     from reaugkd.method.answers import EncodedTexts
 
@@ -85,11 +82,6 @@ def asked_text(model: "rk.ReAugKDClassifier", text: str, text_pair: str = "") ->
     )
 
 
-def teacher_of(asked: "EncodedTexts") -> "NDArray[np.float32] | None":
-    """Return the teacher's probabilities (C,) of an asked text, None where they are not known."""
-    return None if asked.teacher_probabilities is None else asked.teacher_probabilities[0]
-
-
 def shortened(text: str, longest: int) -> str:
     """Cut a text that has more characters than this."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
@@ -107,7 +99,7 @@ def answer_html(
     """
     whole = in_one_line(explanation.text)
     text = shortened(whole, LONGEST_SHOWN)
-    teacher = None if asked is None else teacher_of(asked)
+    teacher = None if asked is None or asked.teacher_probabilities is None else asked.teacher_probabilities[0]
     return render(
         "answer",
         text=marked_pieces(text, [span for span in marks or [] if span[1] <= len(text) - (text != whole)]),

@@ -22,7 +22,7 @@ from app.accounts import hashed
 from app.address import LONGEST_ADDRESS, address_of, linked_model
 from app.menu import ModelMenu
 from app.model_job import ModelJob
-from app.parts.answer import answer_html, asked_text, example_texts, teacher_of
+from app.parts.answer import answer_html, asked_text, example_texts
 from app.parts.maps_panel import query_message
 from app.parts.problem import Problem, problem_html, warn
 from app.rendering import render, time_left
@@ -107,9 +107,9 @@ def test_a_pair_is_asked_of_a_model_for_pairs(changed_model, toy_model):
 
 
 def test_a_teacher_that_was_kept_says_what_it_thinks_of_a_text_and_no_other_does(toy_model, changed_model):
-    said = teacher_of(asked_text(toy_model, "iron and rain"))
+    said = asked_text(toy_model, "iron and rain").teacher_probabilities[0]
     np.testing.assert_array_equal(said, toy_model.teacher.encode(["iron and rain"])[1][0])
-    assert teacher_of(asked_text(changed_model(teacher=None), "iron and rain")) is None
+    assert asked_text(changed_model(teacher=None), "iron and rain").teacher_probabilities is None
 
 
 def test_examples_are_unseen_texts_one_of_each_label(toy_model):
