@@ -38,15 +38,8 @@ def soft_exercise(model: ReAugKDClassifier, _: EncodedTexts, __: np.random.Gener
     row = int(far.argmin())
     first, second = (memory.classes[number] for number in order[row, :2])
     right = log(ratio[row]) / log(HALF)
-    lesson = LESSONS["soft"].filled(
-        first=first,
-        second=second,
-        one=highest[row, 0],
-        two=highest[row, 1],
-        ratio=ratio[row],
-        right=right,
-        whose=model.settings.training["soft_labels"] if model.settings.is_adopted else "",
-    )
+    whose = model.settings.training["soft_labels"] if model.settings.is_adopted else ""
+    lesson = LESSONS["soft"].filled(first=first, second=second, highest=highest[row], right=right, whose=whose)
 
     def judged(given: float) -> Verdict:
         share = ratio[row] ** (1 / given)

@@ -85,8 +85,6 @@ def _weight_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator:
 
     right = next(step / 100 for step in range(101) if answer_at(step / 100) != names[own])
     alone, new = names[own], answer_at(right)
-    at = names.index(new)
-    ahead, behind = student[row, own] - student[row, at], memory[row, at] - memory[row, own]
     lesson = LESSONS["weight"].filled(
         alone=alone,
         new=new,
@@ -95,8 +93,6 @@ def _weight_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator:
         student=dict(zip(names, student[row], strict=False)),  # a class that a patch made has no place in either
         memory=dict(zip(names, memory[row], strict=False)),
         right=right,
-        ahead=ahead,
-        behind=behind,
         level=level,
     )
 
@@ -120,14 +116,8 @@ def _memories_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generato
     one, found, without = _decided_by_few(model, encoded, pool, rows)
     plain = explain_what_if(model, one, pool, UNCHANGED)
     shown = {neighbour.number: neighbour.text for neighbour in plain.neighbours}
-    lesson = LESSONS["memories"].filled(
-        weight=pool.retrieval_weight,
-        alone=plain.student_label,
-        label=plain.label,
-        fewest=len(found),
-        found=[shown[number] for number in found],
-        without=without,
-    )
+    texts = [shown[number] for number in found]
+    lesson = LESSONS["memories"].filled(weight=pool.retrieval_weight, plain=plain, found=texts, without=without)
 
     def judged(given: Collection[str]) -> Verdict:
         struck = tuple(int(number) for number in given)
@@ -172,14 +162,10 @@ def _classes_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, _: np.ran
     if not most:
         raise ReAugKDError("The student makes no error on the test rows; choose another model for this task.")
     first, second = max(often[0], often[0][::-1], key=lambda pair: counts[pair])
+    taken, back = counts[first, second], counts[second, first]
     answer = f"{names[often[0][0]]} and {names[often[0][1]]}"
     lesson = LESSONS["classes"].filled(
-        answer=answer,
-        first=names[first],
-        second=names[second],
-        taken=counts[first, second],
-        back=counts[second, first],
-        errors=errors,
+        answer=answer, first=names[first], second=names[second], taken=taken, back=back, errors=errors
     )
 
     def judged(given: str) -> Verdict:
