@@ -32,17 +32,7 @@ class Part(NamedTuple):
 
 def what_happened(explanation: "rk.Explanation") -> str:
     """Say in a sentence what the memory did to the answer."""
-    number, (of_student, of_keys) = explanation.classes.index(explanation.label), explanation.pool.weights
-    key, knows = explanation.keys_by_part[0], number < len(explanation.student_probabilities)
-    return fill_file(
-        "happened.txt",
-        explanation=explanation,
-        key=key.name,
-        nearest=min(DECIDE_ABOUT_NEW, len(key.neighbours)),
-        weight=sum(of_keys.values()) / (of_student + sum(of_keys.values())),
-        by_student=explanation.student_probabilities[number] if knows else 0,
-        by_memory=explanation.memory_probabilities[number],
-    )
+    return fill_file("happened.txt", explanation=explanation, decide=DECIDE_ABOUT_NEW)
 
 
 def likeliest_classes(*explanations: "rk.Explanation") -> list[str]:
