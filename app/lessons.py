@@ -45,39 +45,13 @@ def teaching_order(answers: "Answers", seed: int = 0) -> NDArray[np.int64]:
     return rows[np.argsort(blocks + generator.random(len(rows)))].astype(np.int64)
 
 
-@dataclass(frozen=True)
-class Guess:
-    """What a learner guessed before an answer was revealed.
-
-    Parameters
-    ----------
-    about : str
-        What was guessed.
-    given : str
-        The guess.
-    truth : str
-        What is so.
-    """
-
-    about: str
-    given: str
-    truth: str
-
-    @property
-    def is_right(self) -> bool:
-        """Whether it was guessed right."""
-        return self.given == self.truth
-
-
-def judged_guesses(explanation: "rk.Explanation", student: str, memory: str, changes: str) -> list[Guess]:
-    """Hold a learner's guesses against the answer."""
-    alone = explanation.student_label
-    changed = "yes" if explanation.label != alone else "no"
-    return [
-        Guess("The student alone", student, alone),
-        Guess("The memory", memory, explanation.memory_label),
-        Guess("Retrieval changes the answer", changes, changed),
-    ]
+def truths(explanation: "rk.Explanation") -> dict[str, str]:
+    """Return what is to be guessed before an answer is revealed, and what is so."""
+    return {
+        "The student alone": explanation.student_label,
+        "The memory": explanation.memory_label,
+        "Retrieval changes the answer": "yes" if explanation.label != explanation.student_label else "no",
+    }
 
 
 def guessed_classes(explanation: "rk.Explanation", gold: str) -> tuple[str, ...]:

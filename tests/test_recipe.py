@@ -158,7 +158,7 @@ def test_a_task_with_columns_of_any_names_makes_a_model_that_loads(quick, tmp_pa
     assert (model.memory.rows[[f"given_{name}" for name in RESERVED]] == "mine").all(axis=None)
     asked = model.answer(model.encode_rows(model.held_out(["test"])))
     assert len(memory_table(asked)) == len(model.memory)
-    assert len(map_points(model, asked)) == len(model.memory) + len(asked.encoded)
+    assert len(map_points(model, asked).rows) == len(model.memory) + len(asked.encoded)
     again = apply_patch(model, (Edit("remove", "train-1"),))
     again.save_pretrained(tmp_path / "edited")
     assert len(ReAugKDClassifier.from_pretrained(tmp_path / "edited").memory) == len(model.memory) - 1

@@ -11,7 +11,6 @@ from reaugkd.measures.calibration import confidence_column
 from ..rendering import render
 
 if TYPE_CHECKING:  # torch takes seconds to import, and no table needs it
-    from reaugkd.analysis.comparison import Comparison
     from reaugkd.analysis.error_analysis import RowFilter
 
 Pick = Mapping[str, Any] | None  # the arguments of a row filter
@@ -66,11 +65,6 @@ def reliability_bars(voices: Mapping[str, tuple[pd.DataFrame, float]], picked: P
         (voice, error, confidence_column(voice), table.to_dict("records")) for voice, (table, error) in voices.items()
     ]
     return render("reliability", voices=drawn, picked=picked)
-
-
-def outcome_table(comparison: "Comparison") -> str:
-    """Draw on how many rows both, one, or none of two is right."""
-    return render("outcomes", counts=comparison.counts, differently=comparison.both_wrong_differently)
 
 
 def summary_html(

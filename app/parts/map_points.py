@@ -45,8 +45,8 @@ class MapPoints:
         ``label``; what ``teacher``, ``student``, ``memory`` and ``answer`` say where that is known, and whether it is
         ``right`` or ``wrong`` by a gold label; ``moved``, 1 - cos(x_i, z_i) of a memory; ``labelled_by``, ``gold`` or
         ``teacher``, where the teacher labelled some; further columns. What is not known of a point is missing.
-    teacher_points, student_points : (P, 2) float32
-        Positions among the teacher's embeddings and among the student's.
+    places : (P, 2, 2) float32
+        Position of each among the teacher's embeddings and among the student's.
     is_guessed : (P,) bool
         Whether the teacher's embedding of a point is not known. It then lies among the teacher's at the place of the
         memories that its x is nearest to.
@@ -55,13 +55,9 @@ class MapPoints:
     """
 
     rows: pd.DataFrame
-    teacher_points: NDArray[np.float32]
-    student_points: NDArray[np.float32]
+    places: NDArray[np.float32]
     is_guessed: NDArray[np.bool_]
     classes: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.rows)
 
 
 @dataclass(frozen=True)
@@ -117,9 +113,8 @@ def map_points(
         if voice in rows:
             error = (rows[voice] != rows["label"]).map({True: "wrong", False: "right"})
             rows[f"{voice}_error"] = error.where(rows[voice].notna() & is_gold)
-    points = np.concatenate(places)
     rows = rows.drop(columns="teacher_soft_labels", errors="ignore")
-    return MapPoints(rows, points[:, 0], points[:, 1], np.concatenate(is_guessed), tuple(names.tolist()))
+    return MapPoints(rows, np.concatenate(places), np.concatenate(is_guessed), tuple(names.tolist()))
 
 
 def _test_places(

@@ -133,9 +133,9 @@ def points_sent(model: "rk.ReAugKDClassifier") -> dict[str, Any]:
     points, one = places_of(model), model.settings.is_adopted
     guessed = points.is_guessed & (not one)
     return {
-        "count": len(points),
-        "teacher": _sent(points.teacher_points),
-        "student": _sent(points.student_points),
+        "count": len(points.rows),
+        "teacher": _sent(points.places[:, 0]),
+        "student": _sent(points.places[:, 1]),
         "kinds": _sent((points.rows["kind"] == KINDS[1]).to_numpy(np.uint8)),
         "guessed": _sent(guessed.astype(np.uint8)),
         "epochs": None if model.epochs is None else _epochs_sent(model.epochs),

@@ -1,6 +1,6 @@
 """The sliders that move retrieval, wherever a view has them: k, λ and τ, and the boxes that leave them as trained."""
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -8,7 +8,7 @@ import gradio as gr
 import reaugkd as rk
 from reaugkd.plots.links import PageState
 
-from ..listening import AT_ONCE, IN_PAGE, LATEST, Updates
+from ..listening import AT_ONCE, IN_PAGE, Updates
 from ..menu import ModelMenu
 from .throttle import throttled
 
@@ -73,7 +73,8 @@ class RetrievalSliders:
         self.as_fitted = gr.Checkbox(True, label="λ as fitted", elem_id=f"{place}as-fitted")
         names = ("k", "weight", "temperature", "as_fitted", "as_chosen")
         self.inputs: dict[str, Any] = {name: getattr(self, name) for name in names}
-        self._place = place
+        # One of them is moved; a slider that is moved replaces what was chosen.
+        self.moved = partial(throttled, [part.input for part in self.inputs.values()], elem_id=f"{place}moved")
         for box, sliders in ((self.as_chosen, [self.k, self.temperature]), (self.as_fitted, [self.weight])):
             moved = [slider.input for slider in sliders]
             gr.on(moved, None, None, box, js="() => false", trigger_mode="multiple", **IN_PAGE)
@@ -85,14 +86,6 @@ class RetrievalSliders:
                 return {slider: updates[slider] for slider in sliders}
 
             box.input(show, [name, box], sliders, **AT_ONCE)
-
-    def on_move(
-        self, answer: Callable[..., Updates], inputs: dict[str, Any], outputs: list[Any], **options: Any
-    ) -> None:
-        """Answer again when one of them is moved; a slider that is moved replaces what was chosen."""
-        events = [part.input for part in self.inputs.values()]
-        options |= {"inputs_kwargs": inputs | self.inputs}
-        throttled(events, answer, outputs, f"{self._place}moved", **LATEST | options)
 
     def set_to(self, k: int, weight: float, temperature: float, as_fitted: bool, as_chosen: bool) -> Updates:
         """Return updates of the sliders to values as :func:`slider_values` gives them, with room for these."""

@@ -18,7 +18,6 @@ from ..listening import ALL_ROWS, EACH, EACH_OF_ROWS, IN_PAGE, LATEST, Updates, 
 from ..parts.answer import answer_html, asked_text, example_texts
 from ..parts.answer_bars import likeliest_classes
 from ..parts.code_box import place_code
-from ..parts.error_tables import outcome_table
 from ..parts.maps_panel import MapsPanel
 from ..parts.problem import Problem, problem_html
 from ..parts.throttle import throttled
@@ -320,7 +319,7 @@ class CompareView(RowsView):
         return {
             self.summary: render("sentences", sentences=comparison_in_words(comparison, metric, shown.which)),
             self.below: gr.Column(visible=True),
-            self.outcomes: outcome_table(comparison),
+            self.outcomes: render("outcomes", comparison=comparison),
             **self._listed(shown),
         }
 

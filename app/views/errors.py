@@ -1,7 +1,6 @@
 """The page of errors: how good all answers are, where they go wrong, and the rows behind every figure."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from reaugkd.plots.links import PageState, picks_of_link
 from reaugkd.texts import two_parts
 
 from ..computed import SPLITS
-from ..listening import ALL_ROWS, EACH_OF_ROWS, IN_PAGE, Updates, once_filled
+from ..listening import ALL_ROWS, EACH_OF_ROWS, IN_PAGE, Updates, listen, once_filled
 from ..parts.answer import answer_html
 from ..parts.code_box import place_code
 from ..parts.maps_panel import MapsPanel, query_message
@@ -46,6 +45,7 @@ class ErrorsView(RowsView):
         with gr.Row(elem_id="errors-first"):
             with gr.Column(scale=4, min_width=300, elem_id="errors-settings"):
                 self.sliders = RetrievalSliders(self.menu, self.name, "errors-")
+                self.more_inputs = self.sliders.inputs
             with gr.Column(scale=7, min_width=320):
                 self._place_filters()
                 self.summary = self.place_figure("errors-summary", "<p>Opens with the model.</p>")
@@ -121,9 +121,9 @@ class ErrorsView(RowsView):
         drawings = dict.fromkeys(FILTERS, (self._drawn, self.whole)) | dict.fromkeys(("by", "wanted"), threshold)
         for box, drawing in drawings.items():
             self._on(getattr(self, box).input, *drawing, box)
-        self.sliders.on_move(self._move, {"shown": self.shown}, self.whole, **ALL_ROWS)
-        for called, figure in {**self.figures, "selective": self.threshold.selective}.items():
-            figure.select(self._picking_in(called), self.shown, self.whole, **EACH_OF_ROWS)
+        listen(self, self.sliders.moved, self._move, self.whole, **ALL_ROWS)
+        for figure in (*self.figures.values(), self.threshold.selective):
+            figure.select(self._pick, self.shown, self.whole, **EACH_OF_ROWS)
         self.all.click(self._show_all, self.shown, self.filled, **ALL_ROWS)
         self.rows.choose(self._open, self.shown, [*opened, self.maps.map], **EACH_OF_ROWS)
         self.star.click(None, js=script("scroll_to", element="#maps", block="start"), **IN_PAGE)
@@ -209,14 +209,11 @@ class ErrorsView(RowsView):
     def _move(self, shown: ErrorsPage, **sliders: Any) -> Updates:
         return self._drawn(replace(shown, moved=overrides(**sliders)))
 
-    def _picking_in(self, figure: str) -> Callable[..., Updates]:
-        """Return what answers a click in a figure."""
-
-        @once_filled
-        def pick(event: gr.EventData, shown: ErrorsPage) -> Updates:
-            return self._drawn(shown.picking(figure, json.loads(event.pick)))
-
-        return pick
+    @once_filled
+    def _pick(self, event: gr.EventData, shown: ErrorsPage) -> Updates:
+        """Answer a click in a figure."""
+        figure = getattr(event.target, "elem_id", "").removeprefix("errors-")
+        return self._drawn(shown.picking(figure, json.loads(event.pick)))
 
     @once_filled
     def _open(self, event: gr.EventData, shown: ErrorsPage) -> Updates:

@@ -13,7 +13,7 @@ from reaugkd.plots.links import PageState, app_link
 from reaugkd.texts import in_one_line, two_parts
 
 from ..computed import cached, encoded_rows
-from ..lessons import LESSONS, WEIGHT, guessed_classes, judged_guesses, lesson_settings, teaching_order
+from ..lessons import LESSONS, WEIGHT, guessed_classes, lesson_settings, teaching_order, truths
 from ..listening import ASKING, IN_PAGE, LATEST, Updates, listen
 from ..menu import ModelMenu
 from ..parts.answer import answer_html, shortened
@@ -54,19 +54,12 @@ def task_choices(solved: Collection[str]) -> list[tuple[str, str]]:
     ]
 
 
-def hottest(right: Any) -> float:
-    """Return where a slider ends on which a right temperature is to be found."""
-    return max(6.0, ceil(1.5 * right)) if isinstance(right, float) else 6.0
-
-
 def soft_label_html(task: "Exercise", temperature: float) -> str:
     """Draw a hard label beside the teacher's soft label, as it is and at a temperature."""
     powers = [soft ** (1 / temperature) for _, _, soft in task.soft_labels]
-    whole = sum(powers)
-    rows = [
-        (name, (hard, soft, power / whole)) for (name, hard, soft), power in zip(task.soft_labels, powers, strict=True)
-    ]
-    return render("soft_label", rows=rows[:SOFT_CLASSES], temperature=temperature)
+    shares = [power / sum(powers) for power in powers[:SOFT_CLASSES]]
+    rows = zip(task.soft_labels, shares, strict=False)
+    return render("soft_label", rows=rows, temperature=temperature)
 
 
 class LearnView:
@@ -194,8 +187,8 @@ class LearnView:
         if not (student and memory and changes):
             raise gr.Error("A guess is missing; choose one in each of the three rows first.")
         explanation, gold = self._explained(name, quiz["place"])
-        guesses = judged_guesses(explanation, student, memory, changes)
-        right = sum(guess.is_right for guess in guesses)
+        guesses = list(zip(truths(explanation).items(), (student, memory, changes), strict=True))
+        right = sum(given == truth for (_, truth), given in guesses)
         quiz = quiz | {"right": quiz["right"] + right, "guessed": quiz["guessed"] + len(guesses)}
         link = app_link(PageState(name, "query", *two_parts(explanation.text)), "")
         return {
@@ -214,11 +207,12 @@ class LearnView:
             task = exercise_of(self.menu.get(name), chosen)
         except ReAugKDError as error:
             return {self.task: problem_html(error), self.answering: gr.Column(visible=False)}
+        hottest = ceil(1.5 * task.answer) if isinstance(task.answer, float) else 0
         kind, options = task.lesson.kind, [(shortened(text, LONGEST_OPTION), value) for text, value in task.options]
         return {
             self.task: render("task", task=task, link=app_link(replace(task.link, model=name), "")),
             self.answering: gr.Column(visible=True),
-            self.temperature: gr.Slider(value=1, maximum=hottest(task.answer), visible=kind == "temperature"),
+            self.temperature: gr.Slider(value=1, maximum=max(6, hottest), visible=kind == "temperature"),
             self.soft: gr.HTML(soft_label_html(task, 1.0), visible=kind == "temperature"),
             self.number: gr.Number(value=None, visible=kind == "number"),
             self.one: gr.Radio(options, value=None, visible=kind == "one"),

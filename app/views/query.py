@@ -79,20 +79,8 @@ class Question:
 
 def about_html(model: "rk.ReAugKDClassifier") -> str:
     """Say what answers here, and whether its memory pays; names in it are escaped."""
-    settings, memory = model.settings, model.metrics.get("memory")
-    return render(
-        "about",
-        classes=len(settings.label_names),
-        settings=settings,
-        memories=len(model.memory),
-        worth=memory_in_words(memory) if memory else "",
-    )
-
-
-def flipped_html(model: "rk.ReAugKDClassifier", flipped: tuple[list[int], str] | None) -> str:
-    """Name the memories without which the answer would be another, as ``flipping_set`` does."""
-    numbers, label = flipped or ([], "")
-    return render("flipped", texts=_texts(model, numbers), label=label)
+    memory = model.metrics.get("memory")
+    return render("about", model=model, worth=memory_in_words(memory) if memory else "")
 
 
 def changes_html(model: "rk.ReAugKDClassifier", question: Question) -> str:
@@ -174,7 +162,7 @@ class QueryView:
         opened = asked.then(None, js=script("click", element="[role=tab][data-tab-id=query]"), **IN_PAGE)
         opened.then(None, js=script("scroll_to", element="#views", block="start"), **IN_PAGE)  # the maps are below
         listen(self, self.key.input, self._choose_key, shown, **LATEST)
-        self.sliders.on_move(self._move, inputs_of(self, self._move), shown)
+        listen(self, self.sliders.moved, self._move, shown, **LATEST)
         listen(self, self.table.strike, self._strike, shown, **EACH)
         listen(self, self.table.relabel, self._relabel, shown, **EACH)
         listen(self, self.back.click, self._put_back, shown, **LATEST)
@@ -301,7 +289,8 @@ class QueryView:
 
         model = self.menu.get(name)
         pool = model.pool.overridden(**overrides(**sliders))
-        return flipped_html(model, flipping_set(model, question.query, pool, question.strikes))
+        numbers, label = flipping_set(model, question.query, pool, question.strikes) or ([], "")
+        return render("flipped", texts=_texts(model, numbers), label=label)
 
     def _drawn(self, name: str, question: Question, **sliders: Any) -> Updates:
         """Return all that an answer shows; what is wrong with the text in the box stays until it is corrected."""

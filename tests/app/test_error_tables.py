@@ -10,10 +10,10 @@ from app.parts.error_tables import (
     MAX_CLASSES,
     confusion_table,
     disagreement_table,
-    outcome_table,
     reliability_bars,
     summary_html,
 )
+from app.rendering import render
 from reaugkd.analysis.comparison import OUTCOMES, Comparison
 from reaugkd.analysis.error_analysis import RowFilter, calibration, confusion, disagreements
 from reaugkd.measures.significance import Interval
@@ -75,7 +75,8 @@ def test_every_count_of_a_comparison_opens_its_rows_and_an_empty_one_is_no_butto
     differs = [name == OUTCOMES[1] for name in outcomes]
     differs[-1] = True  # both wrong, with other answers
     table = pd.DataFrame({"text": "t", "outcome": outcomes, "differs": differs})
-    written = outcome_table(Comparison((0.7, 0.5), Interval(0.2, 0.0, 0.4), 0.5, (0.1, 0.1), table))
+    comparison = Comparison((0.7, 0.5), Interval(0.2, 0.0, 0.4), 0.5, (0.1, 0.1), table)
+    written = render("outcomes", comparison=comparison)
     assert picked(written, table) == [(5, 5), (2, 2), (3, 3), (1, 1)]
     assert "<b>0</b><span>only second right</span>" in written
 

@@ -61,7 +61,8 @@ def filled(view, **asked):
 
 
 def pick(view, shown, figure, picked):
-    return view._picking_in(figure)(gr.EventData(None, {"pick": json.dumps(picked)}), shown)
+    drawn = {**view.figures, "selective": view.threshold.selective}[figure]
+    return view._pick(gr.EventData(drawn, {"pick": json.dumps(picked)}), shown)
 
 
 def counts(drawn):

@@ -7,7 +7,7 @@ import gradio as gr
 import pytest
 
 from app.exercises import Verdict
-from app.lessons import LESSONS, Guess, lesson_settings
+from app.lessons import LESSONS, lesson_settings
 from app.menu import ModelMenu
 from app.model_job import ModelJob
 from app.rendering import render
@@ -46,7 +46,7 @@ def test_texts_names_and_sentences_are_shown_as_text(puzzled_model):
     lesson = replace(task.lesson, question=NASTY, title=NASTY, formula=NASTY, hints=(NASTY, NASTY), solution=NASTY)
     for shown, times in (
         (render("quiz", text=NASTY, key=near), 4),
-        (render("guesses", guesses=[Guess(NASTY, NASTY, "so")], gold=NASTY, link=""), 3),
+        (render("guesses", guesses=[((NASTY, "so"), NASTY)], gold=NASTY, link=""), 3),
         (render("task", task=replace(task, lesson=lesson, text=NASTY), link=""), 4),
         (render("verdict", verdict=Verdict(True, NASTY)), 1),
         (render("help", lesson=lesson), 3),

@@ -42,12 +42,10 @@ def test_memories_come_first_then_the_test_rows_each_at_its_own_place(toy_model,
     is_test = (toy_model.evaluation_rows["split"] == "test").to_numpy()
     assert points.rows["kind"].tolist() == ["memory"] * len(memory) + ["test row"] * len(answers.encoded)
     assert points.rows["number"].tolist() == [*range(len(memory)), *range(int(is_test.sum()))]
-    for panel, found in enumerate((points.teacher_points, points.student_points)):
-        own = (maps.points[:, 0], maps.points[:, 1])[panel]
-        np.testing.assert_array_equal(found, np.concatenate([own, maps.held_out[is_test, panel]]))
+    np.testing.assert_array_equal(points.places, np.concatenate([maps.points, maps.held_out[is_test]]))
     assert not points.is_guessed.any()
     places = map_points(toy_model)  # no network has run over the rows
-    np.testing.assert_array_equal(places.teacher_points, points.teacher_points)
+    np.testing.assert_array_equal(places.places, points.places)
     for column in ("kind", "number", "text", "label", "topic"):
         assert places.rows[column].tolist() == points.rows[column].tolist()
 
@@ -64,9 +62,9 @@ def test_a_test_row_of_which_the_teachers_embedding_is_not_known_lies_by_its_x_a
     is_test = (toy_model.evaluation_rows["split"] == "test").to_numpy()
     for found in (map_points(bare, answers), map_points(bare)):
         assert np.flatnonzero(found.is_guessed).tolist() == rows.tolist()
-        np.testing.assert_allclose(found.teacher_points[rows], by_x[:, 0], atol=1e-4)
+        np.testing.assert_allclose(found.places[rows, 0], by_x[:, 0], atol=1e-4)
         of_student = held_out[is_test, 1] if known_x else by_x[:, 1]
-        np.testing.assert_allclose(found.student_points[rows], of_student, atol=1e-4)
+        np.testing.assert_allclose(found.places[rows, 1], of_student, atol=1e-4)
 
 
 def test_an_added_memory_is_marked_since_no_teacher_has_read_it(toy_model):
@@ -182,8 +180,7 @@ def test_a_class_that_a_column_lacks_takes_no_colour_from_the_others(points):
 
 
 def points_of_table(rows):
-    plane = np.zeros((len(rows), 2), dtype=np.float32)
-    return MapPoints(rows, plane, plane, np.zeros(len(rows), dtype=bool))
+    return MapPoints(rows, np.zeros((len(rows), 2, 2), dtype=np.float32), np.zeros(len(rows), dtype=bool))
 
 
 def test_of_more_than_ten_names_the_most_frequent_are_coloured():
@@ -225,7 +222,7 @@ def test_every_column_can_colour_and_another_is_refused_with_a_sentence(points):
     assert columns[0] == "label"
     assert {"teacher", "student", "answer", "effect", "topic", "moved", "kind"} <= set(columns)
     for column in columns:
-        assert len(point_colours(points, column).codes) == len(points)
+        assert len(point_colours(points, column).codes) == len(points.rows)
     with pytest.raises(ReAugKDError, match="no column 'colour'"):
         point_colours(points, "colour")
 

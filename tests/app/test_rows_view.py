@@ -95,10 +95,10 @@ def test_a_cell_picked_on_another_split_keeps_the_rows_that_are_selected_on_the_
     view, fill = page
     shown = replace(fill(selected=points)[view.shown], split="validation")
     if view.view == "errors":
-        pick, kept = view._picking_in("confusion"), {"picks": {"confusion": CELL}}
+        figure, kept = view.confusion, {"picks": {"confusion": CELL}}
     else:
-        pick, kept = view._pick, {"row_filter": CELL}
-    picked = pick(gr.EventData(None, {"pick": json.dumps(CELL)}), shown)
+        figure, kept = view.outcomes, {"row_filter": CELL}
+    picked = view._pick(gr.EventData(figure, {"pick": json.dumps(CELL)}), shown)
     assert picked[view.shown] == replace(shown, **kept)
     assert "selected on the maps" not in picked[view.chosen]
 

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 from waiting import expect_result
 
 from app.exercises import exercise
-from app.lessons import LESSONS, judged_guesses, lesson_settings
+from app.lessons import LESSONS, lesson_settings, truths
 from app.model_job import ModelJob
 from app.parts.answer_bars import what_happened
 from app.snippets import compare_code, errors_code, memory_code, query_code
@@ -78,17 +78,20 @@ def test_a_round_of_guesses_hides_the_labels_reveals_the_answer_counts_and_links
         expect(page.locator(".toast-body")).to_contain_text("A guess is missing")
         page.get_by_test_id("toast-close").click()
         guess(page, "metal", "metal", "yes")
-        guesses = judged_guesses(wanted, "metal", "metal", "yes")
-        right, guessed = right + sum(one.is_right for one in guesses), guessed + 3
+        guesses = list(zip(truths(wanted).items(), ("metal", "metal", "yes"), strict=True))
+        right_now = sum(truth == given for (_, truth), given in guesses)
+        right, guessed = right + right_now, guessed + 3
         expect(page.locator("#learn-score")).to_have_text(f"Guessed right: {right} of {guessed}")
         expect(page.locator("#learn-answer .answer b")).to_have_text(wanted.label)
         lead = wanted.probabilities.max() - sorted(wanted.probabilities)[-2]
         expect(page.locator("#learn-answer .sum")).to_contain_text(f"{100 * lead:+.1f} points of probability = ")
         expect(page.locator("#learn-answer .answer-bars tbody tr")).to_have_count(3)
         expect(page.locator("#learn-neighbours tbody tr")).to_have_count(8)
-        said = [f"{one.about}: {one.truth}{'' if one.is_right else f', you said {one.given}'}" for one in guesses]
+        said = [
+            f"{about}: {truth}" + ("" if given == truth else f", you said {given}") for (about, truth), given in guesses
+        ]
         expect(page.locator("#learn-guessed li")).to_have_text([*said, f"Gold label: {row['label']}"])
-        expect(page.locator("#learn-guessed li.right")).to_have_count(sum(one.is_right for one in guesses))
+        expect(page.locator("#learn-guessed li.right")).to_have_count(right_now)
         expect(page.locator("#learn-guessed")).to_be_in_viewport()
         expect(page.locator("#learn-reveal")).to_be_disabled()
         if place == 0:
