@@ -25,6 +25,7 @@ from reaugkd.tasks.sources import named_texts
 from reaugkd.texts import MAX_CHARACTERS, copies_of, rows_with, texts_of
 
 MOST_TEXTS = 5_000
+NOVELTY_WEIGHT = 0.3
 FAR = 0.95
 """Novelty from which a text is said to be far from all memories: so is one held-out row of 20."""
 
@@ -111,7 +112,7 @@ def label_queue(answers: Answers, held_out: Answers | None = None) -> pd.DataFra
     says = {voice: names[of.argmax(axis=1)] for voice, of in voices.items()}
     found = {
         "reason": _reasons(says, names[likeliest], highest[:, -1], novelty),
-        "score": doubt + 0.3 * novelty,
+        "score": doubt + NOVELTY_WEIGHT * novelty,
         "doubt": doubt,
         "apart": _divergence(list(voices.values())),
         "novelty": novelty,

@@ -23,6 +23,7 @@ from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.texts import rows_with, texts_of, word_overlap
 
 NEIGHBOURS = 10
+NEAR_DUPLICATE = 0.8
 FALSE_ALARMS = 0.1
 """A memory does harm where its gain is surely below 0: so many of those that are listed are so by chance."""
 MOST_AUDITED = 5_000  # memories of one that lies on disk
@@ -279,7 +280,7 @@ def _alike(pairs: set[tuple[int, int]], rows: pd.DataFrame, others: pd.DataFrame
     texts, other_texts = (texts_of(table, "text_pair" in columns) for table in (rows, others))
     found = [(number, other, word_overlap(texts[number], other_texts[other])) for number, other in pairs]
     table = pd.DataFrame(found, columns=["number", "other", "overlap"])
-    table = table[table["overlap"] >= 0.8]
+    table = table[table["overlap"] >= NEAR_DUPLICATE]
     for name, source, position in (("", rows, "number"), ("other_", others, "other")):
         for column in columns:
             table[name + column] = source[column].to_numpy()[table[position].to_numpy(dtype=np.int64)]

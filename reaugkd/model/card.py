@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from reaugkd.method.pool import Pool
     from reaugkd.model.folder import ModelSettings
 
+COLLAPSED = 0.9
 # What each method of metrics.json is, in the order of the table.
 METHOD_NAMES = {
     "teacher": "Teacher",
@@ -266,7 +267,7 @@ def alignment_in_words(aligned: dict[str, float]) -> str:
         f"overlap of the 10 nearest memories with the teacher's {aligned['overlap_at_10']:.2f}, of their classes "
         f"{aligned['class_agreement_at_10']:.2f}, CKA {aligned['cka']:.2f}, cosine {aligned['cosine']:.2f}"
     )
-    if aligned["within_class_cosine"] > 0.9:
+    if aligned["within_class_cosine"] > COLLAPSED:
         words += f" (the classes have collapsed, mean cosine within one {aligned['within_class_cosine']:.2f}: "
         words += "the first figure says little)"
     return words

@@ -19,7 +19,10 @@ from reaugkd.networks.encoders import normalize
 if TYPE_CHECKING:
     from reaugkd.model.explanation import KeyPart
 
+PLACING_NEIGHBOURS = 8
+PLACING_TEMPERATURE = 0.02
 WATCHED_ROWS = 300
+FAR_PERCENTILE = 1.0  # a query is far where fewer held-out rows than this percentage have their nearest so far
 
 
 @dataclass(frozen=True)
@@ -74,11 +77,11 @@ class ProjectionMaps:
             Position in the teacher's map and in the student's.
         """
         queries = normalize(embeddings)
-        k = min(8, len(memory))
+        k = min(PLACING_NEIGHBOURS, len(memory))
         similarities, numbers = memory.search(TEACHER, queries, k)
         in_student_space, nearest = faiss.knn(queries, self.student_embeddings, k, faiss.METRIC_INNER_PRODUCT)
         places = ((similarities, self.points[numbers, 0]), (in_student_space, self.points[nearest, 1]))
-        placed = [(neighbour_weights(near, 0.02)[:, None, :] @ at)[:, 0] for near, at in places]
+        placed = [(neighbour_weights(near, PLACING_TEMPERATURE)[:, None, :] @ at)[:, 0] for near, at in places]
         return np.stack(placed, axis=1).astype(np.float32)
 
     def of_rows(self, kept: NDArray[np.integer], memory: Memory, added: NDArray[np.float32]) -> "ProjectionMaps":
@@ -117,7 +120,10 @@ def far_below(answers: Answers) -> dict[str, float]:
     >>> nearest.similarity < limits["aligned"]
     False
     """
-    return {name: float(np.percentile(found.similarities[:, 0], 1.0)) for name, found in answers.retrieved.items()}
+    return {
+        name: float(np.percentile(found.similarities[:, 0], FAR_PERCENTILE))
+        for name, found in answers.retrieved.items()
+    }
 
 
 def fit_maps(
