@@ -197,7 +197,7 @@ class CompareView(RowsView):
         link's λ is the first side's.
         """
         model, held, rows = self.menu.get(name), (text, text_pair), self._rows_among(name, selected)
-        linked = linked.asked_of("compare", name)
+        linked, names = linked.asked_of("compare", name), self.menu.names()
         asked, weight, (_, weights) = linked.of_view, linked.retrieval_weight, model.pool.weights
         is_student = weight == 0.0 or (weight is None and not any(weights.values()))
         shown = ComparePage(
@@ -206,7 +206,7 @@ class CompareView(RowsView):
             **({"row_filter": filter_of_link(asked["picked"])} if asked.get("picked") else self._usual(name, rows)),
             split=asked["split"] if asked.get("split") in SPLITS else SPLITS[0],
             holds=asked.get("holds", ""),
-            second=asked["second"] if asked.get("second") in self.menu.names() else name,
+            second=asked["second"] if asked.get("second") in names else name,
             first_weight=round(model.pool.fitted_weight, 2) if weight is None else weight,
             first_fitted=weight is None,
             second_weight=float(asked.get("second_weight", 1.0 if is_student else 0.0)),
@@ -218,10 +218,8 @@ class CompareView(RowsView):
         return {
             self.first: name,
             **{getattr(self, side): getattr(shown, side) for side in SIDES},
-            self.second: gr.Dropdown(self.menu.names(), value=shown.second),
-            self.models: gr.Dropdown(
-                self.menu.names(), value=list(dict.fromkeys([name, *self.menu.names()]))[:MODELS], multiselect=True
-            ),
+            self.second: gr.Dropdown(names, value=shown.second),
+            self.models: gr.Dropdown(names, value=[*dict.fromkeys([name, *names])][:MODELS], multiselect=True),
             self.measured: "",
             self.split: shown.split,
             self.holds: shown.holds,

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -22,7 +23,7 @@ from ..parts.selective_answers import WANTED, choices_by
 from ..scripts import script, source_with
 from ..snippets import errors_code
 from .errors_figures import FIGURES, answers_among, answers_of, figure_html
-from .errors_page import ANY, BOXES, CONFIDENCES, EFFECTS, FILTERS, ErrorsPage
+from .errors_page import ANY, BOXES, CHOSEN_BY, CONFIDENCES, EFFECTS, FILTERS, ErrorsPage
 from .rows import RowsView
 from .threshold import ThresholdForm
 
@@ -72,14 +73,13 @@ class ErrorsView(RowsView):
     def _place_filters(self) -> None:
         narrow: dict[str, Any] = {"min_width": 130}
         with gr.Row():
-            self.effect = gr.Dropdown(EFFECTS, value=ANY, label="Effect", elem_id="effect", **narrow)
-            self.column = gr.Dropdown([ANY], value=ANY, label="Column", elem_id="errors-column", **narrow)
-            self.value = gr.Dropdown(  # what it held before the column was changed is no error
-                [ANY], value=ANY, label="Its value", elem_id="errors-value", allow_custom_value=True, **narrow
+            self.effect = gr.Dropdown(EFFECTS, label="Effect", elem_id="effect", **narrow)
+            self.column = gr.Dropdown([ANY], label="Column", elem_id="errors-column", **narrow)
+            # What it held before the column was changed is no error.
+            self.value = gr.Dropdown(
+                [ANY], label="Its value", elem_id="errors-value", allow_custom_value=True, **narrow
             )
-            self.confidence = gr.Dropdown(
-                list(CONFIDENCES), value=ANY, label="Confidence", elem_id="errors-confidence", **narrow
-            )
+            self.confidence = gr.Dropdown([*CONFIDENCES], label="Confidence", elem_id="errors-confidence", **narrow)
             self.holds = gr.Textbox("", label="Text holds", max_lines=1, elem_id="errors-holds", **narrow)
         with gr.Row(elem_id="errors-shown"):
             bare: dict[str, Any] = {"show_label": False, "container": False, "scale": 0, "min_width": 230}
@@ -117,10 +117,9 @@ class ErrorsView(RowsView):
         boxes = [getattr(self, name) for name in BOXES]
         self.filled = [self.below, *boxes, *self.sliders.inputs.values(), self.threshold.own, self.threshold.version]
         self.filled += self.whole
-        threshold = (self.threshold.draw, [self.shown, *self.threshold.drawn])
-        drawings = dict.fromkeys(FILTERS, (self._drawn, self.whole)) | dict.fromkeys(("by", "wanted"), threshold)
-        for box, drawing in drawings.items():
-            self._on(getattr(self, box).input, *drawing, box)
+        filters, chosen = ([getattr(self, name).input for name in names] for names in (FILTERS, CHOSEN_BY))
+        self._on(partial(gr.on, filters), self._drawn, self.whole, *FILTERS)
+        self._on(partial(gr.on, chosen), self.threshold.draw, [self.shown, *self.threshold.drawn], *CHOSEN_BY)
         listen(self, self.sliders.moved, self._move, self.whole, **ALL_ROWS)
         for figure in (*self.figures.values(), self.threshold.selective):
             figure.select(self._pick, self.shown, self.whole, **EACH_OF_ROWS)
@@ -146,10 +145,8 @@ class ErrorsView(RowsView):
     def _filled(self, shown: ErrorsPage) -> Updates:
         """Return the whole page."""
         model, table = self.menu.get(shown.name), self._every_row(shown)
-        columns = [
-            ANY,
-            *(name for name in table.columns if name not in self.unchosen and table[name].nunique() <= MOST_CHOICES),
-        ]
+        values = table.drop(columns=list(self.unchosen), errors="ignore").nunique()
+        columns = [ANY, *values.index[values <= MOST_CHOICES]]
         if shown.column not in columns:
             shown = replace(shown, column=ANY)
         return {

@@ -18,7 +18,8 @@ CONFIDENCES = {
     "above 0.9": (0.9, 1.0),
 }
 FILTERS = ("split", "effect", "column", "value", "confidence")
-BOXES = (*FILTERS, "holds", "by", "wanted")  # holds is typed
+CHOSEN_BY = ("by", "wanted")  # a threshold is
+BOXES = (*FILTERS, "holds", *CHOSEN_BY)  # holds is typed
 Filter = dict[str, Any]  # the arguments of a row filter
 
 

@@ -105,9 +105,7 @@ class LearnView:
         )
         with gr.Row():
             with gr.Column(scale=3, min_width=300):
-                self.chosen = gr.Radio(
-                    task_choices([]), value=FIRST, show_label=False, container=False, elem_id="learn-tasks"
-                )
+                self.chosen = gr.Radio(task_choices([]), show_label=False, container=False, elem_id="learn-tasks")
             with gr.Column(scale=8, min_width=320):
                 self.task = gr.HTML(elem_id="learn-task", apply_default_css=False)
                 with gr.Column() as self.answering:
@@ -116,10 +114,8 @@ class LearnView:
                     )
                     self.soft = gr.HTML(visible=False, elem_id="learn-soft", apply_default_css=False)
                     self.number = gr.Number(label="λ", step=0.01, visible=False, elem_id="learn-number")
-                    self.one = gr.Radio([], label="Choose one", visible=False, elem_id="learn-one")
-                    self.several = gr.CheckboxGroup(
-                        [], label="Choose one or more", visible=False, elem_id="learn-several"
-                    )
+                    self.one = gr.Radio(label="Choose one", visible=False, elem_id="learn-one")
+                    self.several = gr.CheckboxGroup(label="Choose one or more", visible=False, elem_id="learn-several")
                     self.check = gr.Button("Check", variant="primary", elem_id="learn-check")
                     self.verdict = gr.HTML(elem_id="learn-verdict", apply_default_css=False)
                     self.help = gr.HTML(elem_id="learn-help", apply_default_css=False)
@@ -129,9 +125,8 @@ class LearnView:
         self.more_inputs = {kind: getattr(self, kind) for kind in ("temperature", "number", "one", "several")}
         asked = [self.quiz, self.text, *self.guesses, self.reveal, self.score, self.revealed]
         opened = [self.task, self.answering, *self.more_inputs.values(), self.soft, self.verdict, self.help]
-        revealed = listen(
-            self, self.reveal.click, self._reveal, [*asked, self.guessed, self.answer, self.table], **ASKING
-        )
+        said = [*asked, self.guessed, self.answer, self.table]
+        revealed = listen(self, self.reveal.click, self._reveal, said, **ASKING)
         revealed.success(None, js=script("scroll_to", element="#learn-guessed", block="center"), **IN_PAGE)
         listen(self, self.next.click, self._next, asked, **ASKING)
         listen(self, self.chosen.input, self._open, opened, **LATEST)

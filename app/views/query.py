@@ -14,19 +14,11 @@ from reaugkd.plots.links import PageState, struck_in_link, struck_of
 from reaugkd.texts import in_one_line, row_in_one_line, two_parts
 
 from ..listening import EACH, IN_PAGE, LATEST, Updates, inputs_of, listen, once_filled
-from ..parts.answer import (
-    EXAMPLES,
-    answer_html,
-    asked_text,
-    example_texts,
-    key_costs,
-    marked_words,
-    shortened,
-)
+from ..parts.answer import EXAMPLES, answer_html, asked_text, example_texts, key_costs, marked_words, shortened
 from ..parts.code_box import place_code
 from ..parts.maps_panel import MapsPanel, query_message
 from ..parts.neighbour_table import neighbour_table
-from ..parts.problem import READ_ALOUD, problem_html, shown_above
+from ..parts.problem import READ_ALOUD, problem_html, shown_above, told_in
 from ..parts.retrieval_sliders import RetrievalSliders, overrides, overrides_of_link, slider_values
 from ..parts.typed_text import filled_boxes, on_typing, place_boxes
 from ..rendering import render
@@ -38,7 +30,6 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.method.answers import EncodedTexts
 
 
-EMPTY = {False: "a text", True: "both texts"}
 LONGEST_EXAMPLE = 28  # characters of an example that are shown; it is asked whole
 
 
@@ -162,7 +153,7 @@ class QueryView:
         opened = asked.then(None, js=script("click", element="[role=tab][data-tab-id=query]"), **IN_PAGE)
         opened.then(None, js=script("scroll_to", element="#views", block="start"), **IN_PAGE)  # the maps are below
         listen(self, self.key.input, self._choose_key, shown, **LATEST)
-        listen(self, self.sliders.moved, self._move, shown, **LATEST)
+        listen(self, self.sliders.moved, self._drawn, shown, **LATEST)
         listen(self, self.table.strike, self._strike, shown, **EACH)
         listen(self, self.table.relabel, self._relabel, shown, **EACH)
         listen(self, self.back.click, self._put_back, shown, **LATEST)
@@ -211,15 +202,14 @@ class QueryView:
             of_view["key"] = question.key
         return PageState(text=text, text_pair=text_pair, **overrides(**sliders), of_view=of_view)
 
+    @told_in("message")
     def _asked(self, name: str, question: Question | None, texts: tuple[str, str], **sliders: Any) -> Updates:
         """Answer another text: what was struck out, and the edit beside it, go."""
         model = self.menu.get(name)
-        try:
-            if not all(part.strip() for part in (texts if model.settings.is_pair else texts[:1])):
-                raise ReAugKDError(f"Write {EMPTY[model.settings.is_pair]}; until then the last answer stays below.")
-            query = asked_text(model, *texts)
-        except ReAugKDError as error:
-            return {self.message: gr.HTML(problem_html(error), visible=True)}
+        wanted, parts = ("both texts", texts) if model.settings.is_pair else ("a text", texts[:1])
+        if not all(part.strip() for part in parts):
+            raise ReAugKDError(f"Write {wanted}; until then the last answer stays below.")
+        query = asked_text(model, *texts)
         edit = dict(zip((self.edited, self.edited_pair), two_parts(query.texts[0]), strict=True))
         asked = Question(query, task=model.settings.task, key=question.key if question else "")
         return {self.message: gr.HTML("", visible=False), **edit, **self._drawn(name, asked, **sliders)}
@@ -275,10 +265,6 @@ class QueryView:
         return self._drawn(name, replace(question, relabelled=relabelled, key=key), **sliders)
 
     @once_filled
-    def _move(self, name: str, question: Question, **sliders: Any) -> Updates:
-        return self._drawn(name, question, **sliders)
-
-    @once_filled
     def _put_back(self, name: str, question: Question, **sliders: Any) -> Updates:
         return self._drawn(name, replace(question, struck=(), relabelled={}), **sliders)
 
@@ -292,6 +278,7 @@ class QueryView:
         numbers, label = flipping_set(model, question.query, pool, question.strikes) or ([], "")
         return render("flipped", texts=_texts(model, numbers), label=label)
 
+    @once_filled
     def _drawn(self, name: str, question: Question, **sliders: Any) -> Updates:
         """Return all that an answer shows; what is wrong with the text in the box stays until it is corrected."""
         from reaugkd.analysis.what_if import explain_what_if
