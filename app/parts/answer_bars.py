@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import accumulate
 from math import exp
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +18,7 @@ from .neighbour_table import NO_WEIGHT, signed, what_it_adds
 
 SHOWN_CLASSES = 8
 ROUNDING = 1e-9
-
-
-class Part(NamedTuple):
-    """A part of an answer's lead as it is drawn: the voice with its colour, its name, weight and value, and words."""
-
-    voice: str
-    name: str
-    weight: float
-    value: float
-    says: str
+STUDENT, NEW_CLASSES = "student", "new classes"  # as in reaugkd.model.explanation, whose import takes seconds
 
 
 def what_happened(explanation: "rk.Explanation") -> str:
@@ -60,27 +51,20 @@ def bars_of(
         number = numbers.get(name, len(numbers))  # a class that only the other answer knows
         values = {voice: float(of[number]) if number < len(of) else None for voice, of in voices.items()}
         classes.append((name, name == explanation.label, values))
-    parts = _parts(explanation)
-    reached = list(accumulate((part.value for part in parts), initial=0.0))  # a bar begins where the one before ends
+    parts = {name: part for name, part in explanation.parts.items() if name != NEW_CLASSES or abs(part) > ROUNDING}
+    reached = list(accumulate(parts.values(), initial=0.0))  # a bar begins where the one before ends
     return {
         "voices": voices,
         "classes": classes,
-        "parts": list(zip(parts, reached[:-1], strict=True)),
+        "parts": list(zip(parts.items(), reached[:-1], strict=True)),
+        "weights": {
+            STUDENT: explanation.pool.weights[0],
+            **{key.name: key.settings.weight for key in explanation.keys},
+        },
+        "idle": {STUDENT: NO_WEIGHT, **{key.name: what_it_adds(explanation, key) for key in explanation.keys}},
         "ends": (min(reached), max(reached) if any(reached) else 1.0),
         "colours": VOICE_COLOURS,
         "explanation": explanation,
         "signed": partial(signed, explanation),
         "odds": exp(explanation.lead),
     }
-
-
-def _parts(explanation: "rk.Explanation") -> list[Part]:
-    """Return the parts that make the answer's lead: the student's, each key's, the decision on new classes."""
-    weight, value, of_new = explanation.pool.weights[0], explanation.student_part, explanation.new_classes_part
-    parts = [Part("student", "student", weight, value, signed(explanation, value) if weight else NO_WEIGHT)]
-    for key in explanation.keys:
-        words = signed(explanation, key.part) if key.part else what_it_adds(explanation, key)
-        parts.append(Part(key.name, f"{key.name} key", key.settings.weight, key.part, words))
-    if abs(of_new) > ROUNDING:
-        parts.append(Part("new classes", "decision on new classes", 0.0, of_new, signed(explanation, of_new)))
-    return parts

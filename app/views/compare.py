@@ -74,10 +74,8 @@ class ComparePage(RowsPage):
         )
 
 
-@cached(4)
-def asked_once(model: "rk.ReAugKDClassifier", text: str, text_pair: str) -> "EncodedTexts":
-    """Run the student on a text once, also where both sides, or a slider, ask it again; the last four stay."""
-    return asked_text(model, text, text_pair)
+asked_once = cached(4)(asked_text)
+"""Runs the student on a text once, also where both sides, or a slider, ask it again; the last four stay."""
 
 
 @cached(4)
