@@ -191,9 +191,8 @@ class MapsPanel:
         live, points = LATEST | AT_ONCE, EACH | {"concurrency_id": "points"}
         opened = [self.map, self.small, self.opened, self.detail, self.ask]
         lassoed = listen(self, self.map.select, self._select, self.listed, **points)
-        for canvas in (self.map, self.small):
-            listen(self, canvas.open, self._open, opened, **points)
-        listen(self, self.rows.choose, self._open_row, opened, **points)
+        for event in (self.map.open, self.small.open, self.rows.choose):
+            listen(self, event, self._open, opened, **points)
         drawn = {"name": self.name, "column": self.colour, "shown": self.shown}
         gr.on([self.colour.input, self.shown.input], canvas_message, None, self.map, inputs_kwargs=drawn, **live)
         moved = listen(self, self.moved.click, self._most_moved, [self.map, *self.listed], **live)
@@ -267,8 +266,7 @@ class MapsPanel:
         labels, drawn = {}, ""
         if selected:
             table = self._table(name, selected)
-            labels = table["label"].value_counts().head(6).to_dict()
-            drawn = row_table(table[[column for column in LISTED if column in table.columns]])
+            labels, drawn = table["label"].value_counts().head(6).to_dict(), row_table(table.filter(LISTED))
         return {
             self.selected: selected,
             self.count: render("selected", points=len(selected), labels=labels),
@@ -321,16 +319,13 @@ class MapsPanel:
 
         return self.show_points(name, most_moved(self._points(name), MOST_MOVED))
 
-    def _open_row(self, event: gr.EventData, name: str) -> Updates:
-        return self._opened(name, int(event.rows[0]))
-
     def _open(self, event: gr.EventData, name: str) -> Updates:
-        return self._opened(name, int(event.point)) if event.model == name else gr.skip()
-
-    def _opened(self, name: str, point: int) -> Updates:
         """Show a point's text, and on both maps the memories that are nearest to it in full space."""
         from .map_points import nearest_memories
 
+        if getattr(event, "model", name) != name:  # the points of another model lie there still
+            return gr.skip()
+        point = int(event.rows[0])
         model, row = self.menu.get(name), self._points(name).rows.iloc[point]
         memory, number, is_memory = model.memory, int(row["number"]), row["kind"] == "memory"
         embeddings = memory.teacher_embeddings if is_memory else encoded_rows(model, "test").embeddings

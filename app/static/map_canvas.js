@@ -154,7 +154,7 @@ function select(points) {
 }
 function open(point) {
   Object.assign(state, {opened: point, near: []}); draw([]);
-  trigger('open', {model: state.model, point});
+  trigger('open', {model: state.model, rows: [point]});
 }
 /* No point is opened any more: the star has its lines again. */
 function close() { Object.assign(state, {opened: -1, near: []}); draw([]); }
