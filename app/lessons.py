@@ -54,7 +54,7 @@ def truths(explanation: "rk.Explanation") -> dict[str, str]:
     }
 
 
-def guessed_classes(explanation: "rk.Explanation", gold: str) -> tuple[str, ...]:
+def guessed_classes(explanation: "rk.Explanation", gold: str) -> list[str]:
     """Return the classes to guess among: at most 8, with the gold one and those that student and memory name."""
     likely = np.array(explanation.memory_probabilities)
     known = len(explanation.student_probabilities)
@@ -62,7 +62,7 @@ def guessed_classes(explanation: "rk.Explanation", gold: str) -> tuple[str, ...]
     named = (explanation.student_label, explanation.memory_label, gold)
     likely[[explanation.classes.index(name) for name in named]] = 2  # before all others
     shown = np.sort(np.argsort(-likely, kind="stable")[:GUESSED_CLASSES])
-    return tuple(explanation.classes[number] for number in shown)
+    return [explanation.classes[number] for number in shown]
 
 
 @dataclass(frozen=True)

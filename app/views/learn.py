@@ -162,12 +162,11 @@ class LearnView:
     def _asked(self, name: str, quiz: dict[str, int]) -> Updates:
         """Ask for guesses of the text at a place in the order."""
         explanation, gold = self._explained(name, quiz["place"])
-        classes = list(guessed_classes(explanation, gold))
+        classes = guessed_classes(explanation, gold)
         return {
             self.quiz: quiz,
             self.text: render("quiz", text=in_one_line(explanation.text), key=explanation.keys[0]),
-            self.student: gr.Radio(classes, value=None, interactive=True),
-            self.memory: gr.Radio(classes, value=None, interactive=True),
+            **dict.fromkeys((self.student, self.memory), gr.Radio(classes, value=None, interactive=True)),
             self.changes: gr.Radio(value=None, interactive=True),
             self.reveal: gr.Button(interactive=True),
             self.score: render("score", quiz=quiz),

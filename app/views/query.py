@@ -173,7 +173,7 @@ class QueryView:
                 asked = _question(model, asked_text(model, *texts), linked.of_view)
                 break
         values = slider_values(model, **overrides_of_link(linked))
-        drawn = self._drawn(name, asked, **values)
+        drawn, keys = self._drawn(name, asked, **values), [(f"{key} key", key) for key in model.pool.keys]
         first, second = two_parts((asked.edited or asked.query).texts[0])
         return {
             self.about: about_html(model),
@@ -182,11 +182,7 @@ class QueryView:
             **self.sliders.set_to(**values),
             self.message: gr.HTML("", visible=False),
             **drawn,
-            self.key: gr.Radio(
-                [(f"{key} key", key) for key in model.pool.keys],
-                value=drawn[self.key],
-                visible=len(model.pool.keys) > 1,
-            ),
+            self.key: gr.Radio(keys, value=drawn[self.key], visible=len(keys) > 1),
             self.edited: first,
             self.edited_pair: gr.Textbox(second, visible=is_pair),
             self.edits: gr.Accordion() if asked.edited is None else gr.Accordion(open=True),
@@ -197,9 +193,8 @@ class QueryView:
         of_view = {}
         if question is not None:
             edit = ("", "") if question.edited is None else two_parts(question.edited.texts[0])
-            of_view = dict(zip(("edited", "edited_pair"), edit, strict=True))
+            of_view = {"edited": edit[0], "edited_pair": edit[1], "key": question.key}
             of_view |= struck_in_link(question.struck, question.relabelled)
-            of_view["key"] = question.key
         return PageState(text=text, text_pair=text_pair, **overrides(**sliders), of_view=of_view)
 
     @told_in("message")
@@ -311,16 +306,10 @@ def _question(model: "rk.ReAugKDClassifier", query: "EncodedTexts", of_view: Map
     numbers, labels = struck_of(of_view)
     memories, classes = range(len(model.memory)), model.classes_.tolist()
     struck = tuple(number for number in numbers if number in memories)
+    struck = struck if len(set(struck)) < len(memories) else ()
     relabelled = {at: label for at, label in labels.items() if at in memories and label in classes}
     edited = None
     with suppress(ReAugKDError):
         edited = asked_text(model, of_view.get("edited", ""), of_view.get("edited_pair", ""))
-    key = of_view.get("key", "")
-    return Question(
-        query,
-        edited,
-        struck if len(set(struck)) < len(memories) else (),
-        relabelled,
-        model.settings.task,
-        key if key in model.pool.keys else "",
-    )
+    key = of_view["key"] if of_view.get("key") in model.pool.keys else ""
+    return Question(query, edited, struck, relabelled, model.settings.task, key)
