@@ -293,18 +293,6 @@ class MapsPanel:
             count += 0 if model.evaluation_rows is None else (model.evaluation_rows["split"] == "test").sum()
         return [point for point in linked.of_model(name).selected if point < count]
 
-    def show_rows(self, name: str, split: str, rows: list[int]) -> Updates:
-        """Select rows of an evaluation set from another view; the maps show those of the test split alone."""
-        if split != "test":
-            raise gr.Error("The maps show the test rows; choose test above.")
-        first = len(self.menu.get(name).memory)
-        return self.show_points(name, [first + row for row in rows])
-
-    def test_rows_of_points(self, name: str, points: list[int]) -> list[int]:
-        """Return the rows of the test split among points."""
-        first = len(self.menu.get(name).memory)
-        return [point - first for point in points if point >= first]
-
     def text_of(self, name: str, point: int) -> tuple[str, str]:
         """Return a point's text, and its second text, empty where there is none."""
         return two_parts(text_of_row(self._points(name).rows.iloc[point]))

@@ -323,6 +323,11 @@ class CompareView(RowsView):
         return {**super()._listed(shown), self.code: self._code(shown)}
 
     @once_filled
+    def _pick(self, event: gr.EventData, shown: ComparePage) -> Updates:
+        """List the rows behind a figure."""
+        return self._listed(replace(shown, row_filter=json.loads(event.pick)))
+
+    @once_filled
     def _list_differing(self, shown: ComparePage) -> Updates:
         return self._listed(replace(shown, row_filter=DIFFERING))
 

@@ -37,6 +37,7 @@ class ErrorsView(RowsView):
     """A page over a whole evaluation set."""
 
     view = "errors"
+    says_of_how_many = True
     unlisted = ("id", "split", "student_probability", "teacher_probability", "flip")
     unchosen = (*unlisted, "text", "text_pair", "probability", "effect")  # the other columns can be chosen by
 
@@ -193,9 +194,6 @@ class ErrorsView(RowsView):
     def passing(self, shown: ErrorsPage, figure: str) -> "tuple[Answers, pd.DataFrame]":
         """Return the answers and the rows that a figure shows."""
         return answers_among(*self.answered(shown), shown.but(figure))
-
-    def _count(self, shown: ErrorsPage) -> int:
-        return len(self._every_row(shown))
 
     def _listed(self, shown: ErrorsPage) -> Updates:
         code = errors_code(self.menu.shown_folder(shown.name), shown.split, shown.chosen, **shown.moved)

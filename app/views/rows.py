@@ -1,6 +1,5 @@
 """What the pages that list rows share: what is shown, the list of rows, and how both follow a link and the maps."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -94,6 +93,7 @@ class RowsView:
     view = ""
     number = "row"
     ticks = False  # whether rows can be ticked, and edited by keys
+    says_of_how_many = False  # whether it is said of how many rows some are listed
     unlisted: Sequence[str] = ()
     nothing = ""  # what stands in the place of an empty list
     whole: list[Any]
@@ -167,14 +167,10 @@ class RowsView:
         """Return which rows of a model are listed at first, by the names of what is shown."""
         raise NotImplementedError
 
-    @once_filled
-    def _pick(self, event: gr.EventData, shown: Any) -> Updates:
-        """List the rows behind a figure."""
-        return self._listed(replace(shown, row_filter=json.loads(event.pick)))
-
     def _rows_among(self, name: str, points: list[int]) -> list[int]:
-        """Return the rows among points of the maps."""
-        return self.maps.test_rows_of_points(name, points)
+        """Return the test rows among points of the maps, on which these follow the memories."""
+        first = len(self.menu.get(name).memory)
+        return [point - first for point in points if point >= first]
 
     def _follow(self, shown: Any, name: str, selected: list[int]) -> Updates:
         """List the rows that are selected on the maps; a page that is not filled for the model sees them when it is."""
@@ -198,16 +194,13 @@ class RowsView:
     def _save(self, path: Any, shown: Any) -> None:
         write_csv(self._found(shown), path)
 
-    def _count(self, shown: Any) -> int:  # noqa: ARG002
-        """Return of how many rows some are listed; 0 is not said."""
-        return 0
-
     def _words(self, shown: Any) -> list[str]:
         return in_words(shown.chosen)
 
     def _listing(self, shown: Any, rows: int) -> str:
         """Say which rows are listed, and how many."""
-        return listed_html(", ".join(self._words(shown)) or "all rows", rows, self._count(shown))
+        count = len(self._every_row(shown)) if self.says_of_how_many else 0
+        return listed_html(", ".join(self._words(shown)) or "all rows", rows, count)
 
     def _columns(self, rows: pd.DataFrame, _: Any) -> pd.DataFrame:
         """Return what is listed of rows; their file has all columns."""
@@ -224,4 +217,7 @@ class RowsView:
 
     @once_filled
     def _show_on_maps(self, shown: Any) -> Updates:
-        return self.maps.show_rows(shown.name, shown.split, self._found(shown).iloc[:, 0].tolist())
+        if shown.split != SPLITS[0]:
+            raise gr.Error("The maps show the test rows; choose test above.")
+        first = len(self.menu.get(shown.name).memory)
+        return self.maps.show_points(shown.name, (first + self._found(shown).iloc[:, 0]).tolist())
