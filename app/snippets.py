@@ -33,7 +33,7 @@ def query_code(folder: str, text: "Text", changes: Mapping[str, Any], **settings
 
 def errors_code(folder: str, split: str, chosen: Mapping[str, Any], **settings: Any) -> str:
     """Write the code of the figures over a split, and of the rows that are listed."""
-    return _code("errors", folder=folder, split=split, settings=settings, **_rows(chosen))
+    return _code("errors", folder=folder, split=split, settings=settings, chosen=chosen)
 
 
 def memory_code(
@@ -48,18 +48,12 @@ def memory_code(
     """Write the code of the memories that are listed, and of the pending edits with what they fix and break."""
     answered = "" if not carries_rows or show == DUPLICATES else "encoded" if show == LEAKS else "judging"
     edits = {"patch": patch, "refit": refit, "version": version}
-    return _code("memory", folder=folder, show=show, answered=answered, **_rows(chosen), **edits)
+    return _code("memory", folder=folder, show=show, answered=answered, chosen=chosen, **edits)
 
 
 def compare_code(sides: Sequence[tuple[str, float | None]], split: str, chosen: Mapping[str, Any], text: "Text") -> str:
     """Write the code of two sides, over the same rows and on one text."""
-    return _code("compare", first=sides[0], second=sides[1], split=split, text=text, **_rows(chosen))
-
-
-def _rows(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a row filter, whole, and without the rows that the figures are of already."""
-    chosen = {**chosen, "equal": chosen.get("equal", {}), "rows": chosen.get("rows")}
-    return {"chosen": chosen, "row_filter": {**chosen, "rows": None}}
+    return _code("compare", first=sides[0], second=sides[1], split=split, text=text, chosen=chosen)
 
 
 def _code(page: str, **values: Any) -> str:

@@ -84,8 +84,7 @@ def row_table(rows: pd.DataFrame, order: tuple[str, bool] = UNSORTED, edits: Map
         rows=[[_written(value) for value in row] for row in shown.itertuples(index=False, name=None)],
         texts=TEXTS,
         edits=edits,
-        sorted_by=order[0],
-        ascending=order[1],
+        order=order,
         drawn=time.monotonic_ns(),
     )
 

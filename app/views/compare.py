@@ -33,7 +33,6 @@ if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
 
     Side = tuple[rk.ReAugKDClassifier, float | None]  # who answers, and by which λ; None is the fitted one
 
-WAYS = {None: "λ as fitted", 0.0: "the student alone (λ = 0)", 1.0: "the memory alone (λ = 1)"}
 FITTED = "fitted"  # so a link says that the second side's λ is
 DIFFERING: dict[str, Any] = {"equal": {"differs": "True"}}
 MODELS = 4  # that are chosen at first; each is loaded when they are compared
@@ -101,11 +100,6 @@ def explained(side: "Side", text: str, text_pair: str) -> "tuple[rk.Explanation,
 
     asked = asked_once(side[0], text, text_pair)
     return explain(_answered(side, asked)), asked
-
-
-def title_html(place: str, name: str, weight: float | None) -> str:
-    """Say over an answer which model gives it, and by which λ: on a phone one stands below the other."""
-    return render("side", place=place, name=name, way=WAYS.get(weight) or f"λ = {weight:.2f}")
 
 
 class CompareView(RowsView):
@@ -298,8 +292,8 @@ class CompareView(RowsView):
             **always,
             self.message: gr.HTML("", visible=False),
             self.verdict: render("compared", first=answers[0].label, second=answers[1].label),
-            self.first_answer: title_html("First", shown.name, shown.weights[0]) + first,
-            self.second_answer: title_html("Second", shown.second, shown.weights[1]) + second,
+            self.first_answer: render("side", place="First", name=shown.name, weight=shown.weights[0]) + first,
+            self.second_answer: render("side", place="Second", name=shown.second, weight=shown.weights[1]) + second,
         }
 
     def _drawn(self, shown: ComparePage) -> Updates:

@@ -108,14 +108,8 @@ class QueryView:
 
     def _place_text(self) -> None:
         self.text, self.text_pair = place_boxes("Type a text: it is answered as you type", "text")
-        self.examples = gr.Dataset(
-            label="Examples, one a class",
-            components=["textbox"],
-            samples=[],
-            type="index",
-            samples_per_page=EXAMPLES,
-            elem_id="examples",
-        )
+        texts: dict[str, Any] = {"components": ["textbox"], "samples": [], "samples_per_page": EXAMPLES}
+        self.examples = gr.Dataset(label="Examples, one a class", type="index", elem_id="examples", **texts)
 
     def _place_neighbours(self) -> None:
         self.key = gr.Radio([], label="Nearest memories by", elem_id="query-key")

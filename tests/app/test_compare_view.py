@@ -11,7 +11,7 @@ from app.parts.answer import answer_html
 from app.parts.answer_bars import bars_of, likeliest_classes
 from app.parts.row_table import listed_html
 from app.rendering import render
-from app.views.compare import comparison_of, explained, title_html
+from app.views.compare import comparison_of, explained
 from app.views.rows import in_words
 from reaugkd.errors import ReAugKDError
 
@@ -61,7 +61,7 @@ def test_labels_and_names_are_shown_as_text():
     for shown, times in (
         (render("compared", first=NASTY, second=NASTY), 1),
         (render("compared", first=NASTY, second="b"), 1),
-        (title_html("First", NASTY, None), 1),
+        (render("side", place="First", name=NASTY, weight=None), 1),
         (listed_html(", ".join(in_words({"equal": {"label": NASTY}, "text": NASTY})), 3), 2),
     ):
         assert "<img" not in shown
@@ -70,9 +70,9 @@ def test_labels_and_names_are_shown_as_text():
 
 
 def test_a_title_says_the_model_and_how_it_answers():
-    assert title_html("First", "toy", None) == "<h2>First: toy, λ as fitted</h2>"
-    assert title_html("First", "toy", 0) == "<h2>First: toy, the student alone (λ = 0)</h2>"
-    assert title_html("Second", "toy", 0.5) == "<h2>Second: toy, λ = 0.50</h2>"
+    assert render("side", place="First", name="toy", weight=None) == "<h2>First: toy, λ as fitted</h2>"
+    assert render("side", place="First", name="toy", weight=0) == "<h2>First: toy, the student alone (λ = 0)</h2>"
+    assert render("side", place="Second", name="toy", weight=0.5) == "<h2>Second: toy, λ = 0.50</h2>"
 
 
 def test_whether_both_agree_is_said():
