@@ -71,15 +71,12 @@ def marked_words(
 def asked_text(model: "rk.ReAugKDClassifier", text: str, text_pair: str = "") -> "EncodedTexts":
     """Run the student on one text or pair, with what is known of it: its row, and what the teacher says."""
     asked: Text = (text, text_pair) if model.settings.is_pair else text
-    encoded, known, teacher = model.encode([asked]), known_texts(model).get(asked), model.teacher
-    said = None if known is None else known.get("teacher_soft_labels")
-    if said is None and teacher is not None:
-        said = teacher.encode([asked])[1][0]
-    return replace(
-        encoded,
-        rows=None if known is None else pd.DataFrame([known]),
-        teacher_probabilities=None if said is None else said[None],
-    )
+    encoded, known = model.encode([asked]), known_texts(model).get(asked, {})
+    said = known.get("teacher_soft_labels")
+    if said is None and model.teacher is not None:
+        said = model.teacher.encode([asked])[1][0]
+    rows = pd.DataFrame([known]) if known else None
+    return replace(encoded, rows=rows, teacher_probabilities=None if said is None else said[None])
 
 
 def shortened(text: str, longest: int) -> str:

@@ -28,11 +28,9 @@ def what_happened(explanation: "rk.Explanation") -> str:
 
 def likeliest_classes(*explanations: "rk.Explanation") -> list[str]:
     """Return the classes that answers give most, in one order for all of them: by the most that any gives."""
-    most: dict[str, float] = {}
-    for explanation in explanations:
-        for name, probability in zip(explanation.classes, explanation.probabilities.tolist(), strict=True):
-            most[name] = max(probability, most.get(name, 0.0))
-    return sorted(most, key=lambda name: -most[name])[:SHOWN_CLASSES]
+    given = [both for each in explanations for both in zip(each.classes, each.probabilities.tolist(), strict=True)]
+    given.sort(key=lambda both: -both[1])
+    return [*dict.fromkeys(name for name, _ in given)][:SHOWN_CLASSES]
 
 
 def bars_of(
@@ -45,17 +43,14 @@ def bars_of(
         **({} if teacher is None else {"teacher": teacher}),
         "answer": explanation.probabilities,
     }
-    numbers = {name: number for number, name in enumerate(explanation.classes)}
-    classes = []
-    for name in order or likeliest_classes(explanation):
-        number = numbers.get(name, len(numbers))  # a class that only the other answer knows
-        values = {voice: float(of[number]) if number < len(of) else None for voice, of in voices.items()}
-        classes.append((name, name == explanation.label, values))
+    # The student knows no class that came after its training, and an order may name classes of the other answer alone.
+    said = {voice: dict(zip(explanation.classes, of.tolist(), strict=False)) for voice, of in voices.items()}
+    names = order or likeliest_classes(explanation)
     parts = {name: part for name, part in explanation.parts.items() if name != NEW_CLASSES or abs(part) > ROUNDING}
     reached = list(accumulate(parts.values(), initial=0.0))  # a bar begins where the one before ends
     return {
         "voices": voices,
-        "classes": classes,
+        "classes": {name: {voice: of.get(name) for voice, of in said.items()} for name in names},
         "parts": list(zip(parts.items(), reached[:-1], strict=True)),
         "weights": {
             STUDENT: explanation.pool.weights[0],
