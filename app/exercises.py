@@ -17,7 +17,7 @@ from reaugkd.method.pool import Pool
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.plots.links import PageState
 from reaugkd.tasks.sources import SHOPTALK
-from reaugkd.texts import in_one_line, texts_of
+from reaugkd.texts import in_one_line, row_in_one_line
 
 from .distillation_exercises import keys_exercise, soft_exercise, teacher_exercise
 from .exercise import SHORT, Exercise, Verdict, page_of
@@ -185,8 +185,7 @@ def _label_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator: 
     rows = pd.concat([table.head(1), drawn]).sort_values("number").set_index("number")
     top = table.iloc[0]
     most = int(top["number"])
-    texts = texts_of(rows, model.settings.is_pair)
-    shown = {number: in_one_line(text) for number, text in zip(rows.index, texts, strict=True)}
+    shown = dict(zip(rows.index, map(row_in_one_line, rows.to_dict("records")), strict=True))
     wrong = pd.read_csv(SHOPTALK / "wrong_labels.csv", index_col="id")["wrong_label"]
     is_planted = model.settings.task == "shoptalk" and wrong.get(top["id"]) == top["label"]
     lesson = LESSONS["label"].filled(count=len(rows), text=shown[most], top=top.to_dict(), is_planted=is_planted)

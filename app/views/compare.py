@@ -65,12 +65,10 @@ class ComparePage(RowsPage):
     __hash__ = RowsPage.__hash__
 
     @property
-    def weights(self) -> tuple[float | None, float | None]:
+    def weights(self) -> list[float | None]:
         """λ of either side; None is the fitted one."""
-        return (
-            None if self.first_fitted else float(self.first_weight),  # a slider at an end says 0, not 0.0
-            None if self.second_fitted else float(self.second_weight),
-        )
+        sides = ((self.first_fitted, self.first_weight), (self.second_fitted, self.second_weight))
+        return [None if fitted else float(weight) for fitted, weight in sides]  # a slider at an end says 0, not 0.0
 
 
 asked_once = cached(4)(asked_text)
@@ -256,7 +254,7 @@ class CompareView(RowsView):
             return two_parts(example_texts(self.menu.get(shown.name))[0])
         return two_parts(text_of_row(table.iloc[int(table["differs"].argmax())]))
 
-    def _sides(self, shown: ComparePage) -> "tuple[Side, Side]":
+    def _sides(self, shown: ComparePage) -> "list[Side]":
         """Return both sides, checked; one sentence also where a model cannot be loaded."""
         from reaugkd.analysis.comparison import check_comparable
 
@@ -265,7 +263,7 @@ class CompareView(RowsView):
         except Problem as error:
             raise ReAugKDError(error.sentence) from error
         check_comparable(*models)
-        return (models[0], shown.weights[0]), (models[1], shown.weights[1])
+        return [*zip(models, shown.weights, strict=True)]
 
     def _compared(self, shown: ComparePage) -> "Comparison":
         return comparison_of(*self._sides(shown), shown.split, tuple(shown.selected or ()))
