@@ -20,31 +20,24 @@ MANY_CLASSES = 20  # of more, those that no row has are left out
 
 def confusion_table(counts: pd.DataFrame, picked: Pick = None) -> str:
     """Draw a confusion matrix, its classes in the order of the model's."""
-    errors = counts - np.diag(np.diag(counts))
-    names, most, note = counts.index, max(1, int(errors.to_numpy().max(initial=0))), ""
+    names, errors = counts.index, counts - np.diag(np.diag(counts))
     if len(names) > MANY_CLASSES:
-        occurs = (counts.sum() + counts.sum(axis=1)) > 0
-        names = names[occurs]
-        note = f"; {(~occurs).sum()} classes without a row are left out" if (~occurs).any() else ""
-    if len(names) > MAX_CLASSES:
-        note = (
-            f"; the {MAX_CLASSES} classes of most errors, the most first; {len(names) - MAX_CLASSES} others are left "
-            f"out: filter the rows by their label to see them"
-        )
+        names = names[(counts.sum() + counts.sum(axis=1)) > 0]
+    occurring, most = len(names), max(1, int(errors.to_numpy().max(initial=0)))
+    if occurring > MAX_CLASSES:
         names = (errors.sum() + errors.sum(axis=1)).sort_values(ascending=False, kind="stable").index[:MAX_CLASSES]
     rows = list(zip(names, counts.loc[names, names].to_numpy().tolist(), strict=True))
-    return render("confusion", names=names, rows=rows, most=most, note=note, picked=picked)
+    empty, others = len(counts) - occurring, occurring - len(names)
+    return render("confusion", names=names, rows=rows, most=most, empty=empty, others=others, picked=picked)
 
 
 def disagreement_table(combinations: pd.DataFrame, picked: Pick = None) -> str:
     """Draw who said what: first where not all agree, then, under a line that says so, where they do."""
     names = combinations.drop(columns="rows")
-    agree = names.eq(names["label"], axis=0).all(axis=1)
-    apart, alike = (
-        list(zip(names[those].to_dict("records"), combinations["rows"][those], strict=True))
-        for those in (~agree, agree)
-    )
-    return render("disagreements", voices=list(names.columns[1:]), apart=apart, alike=alike, picked=picked)
+    rows = list(zip(names.to_dict("records"), combinations["rows"], strict=True))
+    apart = int((names.nunique(axis=1) > 1).sum())  # these come first
+    voices = list(names.columns[1:])
+    return render("disagreements", voices=voices, apart=rows[:apart], alike=rows[apart:], picked=picked)
 
 
 def slice_table(slices: pd.DataFrame, fewest: int, picked: Pick = None) -> str:
