@@ -85,16 +85,10 @@ def _weight_exercise(model: ReAugKDClassifier, encoded: EncodedTexts, generator:
 
     right = next(step / 100 for step in range(101) if answer_at(step / 100) != names[own])
     alone, new = names[own], answer_at(right)
-    lesson = LESSONS["weight"].filled(
-        alone=alone,
-        new=new,
-        k=pool.keys[key].k,
-        by_memory=names[int(memory[row].argmax())],
-        student=dict(zip(names, student[row], strict=False)),  # a class that a patch made has no place in either
-        memory=dict(zip(names, memory[row], strict=False)),
-        right=right,
-        level=level,
-    )
+    # A class that a patch made has no place in either.
+    of_student, of_memory = (dict(zip(names, shares[row], strict=False)) for shares in (student, memory))
+    found = {"k": pool.keys[key].k, "by_memory": names[int(memory[row].argmax())], "right": right, "level": level}
+    lesson = LESSONS["weight"].filled(alone=alone, new=new, student=of_student, memory=of_memory, **found)
 
     def judged(given: float) -> Verdict:
         so_far = f"At λ = {given:g} the answer is {answer_at(given)}"

@@ -19,7 +19,7 @@ from ..parts.answer import answer_html, asked_text, example_texts
 from ..parts.answer_bars import likeliest_classes
 from ..parts.code_box import place_code
 from ..parts.maps_panel import MapsPanel
-from ..parts.problem import Problem, problem_html
+from ..parts.problem import Problem, problem_html, told_in
 from ..parts.throttle import throttled
 from ..parts.typed_text import filled_boxes, on_typing, place_boxes
 from ..rendering import render
@@ -217,14 +217,12 @@ class CompareView(RowsView):
             **self._drawn_whole(replace(shown, text=texts[0], text_pair=texts[1])),
         }
 
+    @told_in("measured")
     def _measure(self, models: list[str], split: str) -> Updates:
         """Compare several models over the rows of the first; a sentence where that is impossible."""
         from reaugkd.analysis.comparison import compare_models
 
-        try:
-            found = compare_models({name: self.menu.get(name) for name in models}, split)
-        except (ReAugKDError, gr.Error) as error:
-            return {self.measured: problem_html(str(getattr(error, "message", error)))}
+        found = compare_models(dict(zip(models, self._models(*models), strict=True)), split)
         metric = self.menu.get(models[0]).settings.metric.replace("_", " ")
         sizes = [self.menu.megabytes(name) for name in models]
         rows = found.assign(megabytes=sizes).to_dict("records")
@@ -254,14 +252,18 @@ class CompareView(RowsView):
             return two_parts(example_texts(self.menu.get(shown.name))[0])
         return two_parts(text_of_row(table.iloc[int(table["differs"].argmax())]))
 
-    def _sides(self, shown: ComparePage) -> "list[Side]":
-        """Return both sides, checked; one sentence also where a model cannot be loaded."""
-        from reaugkd.analysis.comparison import check_comparable
-
+    def _models(self, *names: str) -> "list[rk.ReAugKDClassifier]":
+        """Return models; one sentence where one cannot be loaded, as where they cannot be compared."""
         try:
-            models = [self.menu.get(shown.name), self.menu.get(shown.second)]
+            return [self.menu.get(name) for name in names]
         except Problem as error:
             raise ReAugKDError(error.sentence) from error
+
+    def _sides(self, shown: ComparePage) -> "list[Side]":
+        """Return both sides, checked."""
+        from reaugkd.analysis.comparison import check_comparable
+
+        models = self._models(shown.name, shown.second)
         check_comparable(*models)
         return [*zip(models, shown.weights, strict=True)]
 

@@ -22,7 +22,7 @@ from ..parts.retrieval_sliders import RetrievalSliders, overrides, overrides_of_
 from ..parts.selective_answers import WANTED, choices_by
 from ..scripts import script, source_with
 from ..snippets import errors_code
-from .errors_figures import FIGURES, answers_among, answers_of, figure_html
+from .errors_figures import FIGURES, answers_of, figure_html
 from .errors_page import ANY, BOXES, CHOSEN_BY, CONFIDENCES, EFFECTS, FILTERS, ErrorsPage
 from .rows import RowsView
 from .threshold import ThresholdForm
@@ -193,7 +193,11 @@ class ErrorsView(RowsView):
 
     def passing(self, shown: ErrorsPage, figure: str) -> "tuple[Answers, pd.DataFrame]":
         """Return the answers and the rows that a figure shows."""
-        return answers_among(*self.answered(shown), shown.but(figure))
+        from reaugkd.analysis.error_analysis import RowFilter
+
+        answers, table = self.answered(shown)
+        rows = RowFilter(**shown.but(figure)).of(table)
+        return answers.part(rows.index.to_numpy()) if len(rows) < len(table) else answers, rows
 
     def _listed(self, shown: ErrorsPage) -> Updates:
         code = errors_code(self.menu.shown_folder(shown.name), shown.split, shown.chosen, **shown.moved)

@@ -10,7 +10,7 @@ from reaugkd.measures.calibration import calibration_error
 
 from ..computed import cached, encoded_rows
 from ..parts.error_tables import confusion_table, disagreement_table, reliability_bars, slice_table, summary_html
-from .errors_page import ErrorsPage, Filter
+from .errors_page import ErrorsPage
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.method.answers import Answers
@@ -27,14 +27,6 @@ def answers_of(model: "rk.ReAugKDClassifier", split: str, **moved: Any) -> "tupl
     encoded = encoded_rows(model, split)
     answers = model.answer(encoded, model.pool.overridden(**moved))
     return answers, sliceable_table(answers, model.answer(encoded))
-
-
-def answers_among(answers: "Answers", table: pd.DataFrame, chosen: Filter) -> "tuple[Answers, pd.DataFrame]":
-    """Return the answers, and their rows, that a filter lets pass."""
-    from reaugkd.analysis.error_analysis import RowFilter
-
-    rows = RowFilter(**chosen).of(table)
-    return answers.part(rows.index.to_numpy()) if len(rows) < len(table) else answers, rows
 
 
 def figure_html(

@@ -18,7 +18,7 @@ from ..listening import ASKING, IN_PAGE, LATEST, Updates, listen
 from ..menu import ModelMenu
 from ..parts.answer import answer_html, shortened
 from ..parts.neighbour_table import neighbour_table
-from ..parts.problem import problem_html
+from ..parts.problem import problem_html, told_in
 from ..rendering import fill_file, render
 from ..scripts import script
 
@@ -218,13 +218,11 @@ class LearnView:
     def _soften(self, name: str, chosen: str, temperature: float) -> Updates:
         return {self.soft: soft_label_html(exercise_of(self.menu.get(name), chosen), temperature)}
 
+    @told_in("verdict")
     def _check(self, name: str, solved: Solved, chosen: str, **given: Any) -> Updates:
         """Judge the answer to a task; the browser keeps what is solved."""
         task = exercise_of(self.menu.get(name), chosen)
-        try:
-            verdict = task.check(given[task.lesson.kind])
-        except ReAugKDError as error:
-            return {self.verdict: problem_html(error)}
+        verdict = task.check(given[task.lesson.kind])
         shown = {self.verdict: render("verdict", verdict=verdict)}
         if not verdict.is_right:
             return shown
