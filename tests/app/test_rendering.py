@@ -23,7 +23,8 @@ def test_a_text_in_a_template_is_shown_as_text_and_keeps_its_line_breaks():
 
 
 def test_what_one_template_gives_another_is_not_escaped_twice():
-    shown = render("outcomes", counts=dict.fromkeys(("a&b", "c", "d", "e"), 1), differently=0)
+    counts = dict.fromkeys(("a&b", "c", "d", "e"), 1)
+    shown = render("outcomes", comparison={"counts": counts, "both_wrong_differently": 0})
     assert "<span>a&amp;b</span>" in shown
     assert 'data-pick="&#123;&quot;equal&quot;: &#123;&quot;outcome&quot;: &quot;a&amp;b&quot;&#125;&#125;"' in shown
 
