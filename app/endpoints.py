@@ -31,9 +31,11 @@ def add_endpoints(menu: ModelMenu) -> None:
         Gives the models.
     """
     asked = Endpoints(menu)
-    for name in (name for name in vars(Endpoints) if not name.startswith("_")):
+    every: list[Callable[..., Any]] = [asked.models, asked.explain, asked.predict, asked.evaluate, asked.errors]
+    every += [asked.compare, asked.search_memory, asked.try_edits]
+    for endpoint in every:
         # gradio does not list gr.api among what it exports
-        gr.api(_with_plain_errors(getattr(asked, name)), api_name=name, concurrency_id="model")  # type: ignore[attr-defined]
+        gr.api(_with_plain_errors(endpoint), api_name=endpoint.__name__, concurrency_id="model")  # type: ignore[attr-defined]
 
 
 def _with_plain_errors(endpoint: Callable[..., Any]) -> Callable[..., Any]:
