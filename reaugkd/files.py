@@ -235,8 +235,10 @@ def _put_in_place(new: Path, path: Path) -> None:
         path.rename(_old(path))
         try:
             new.rename(path)
-        finally:
+        except BaseException:
             _restore(path)
+            raise
+        _old(path).rename(new)  # it goes when the new one is on the disk
 
 
 def _swapped(first: Path, second: Path) -> bool:

@@ -133,6 +133,23 @@ def test_a_folder_is_there_at_every_moment_while_another_takes_its_place(tmp_pat
     assert (tmp_path / "folder" / "one.txt").read_text() == "new"
 
 
+@pytest.mark.parametrize("swaps", [True, False], ids=["one step", "two renames"])
+def test_the_old_folder_goes_only_when_the_place_of_the_new_one_is_on_the_disk(tmp_path, monkeypatch, swaps):
+    if not swaps:
+        monkeypatch.setattr(files, "_swapped", lambda *_: False)
+    write_folder(tmp_path / "folder", "old")
+    seen, sync = [], files.sync
+
+    def look(path, **options):
+        seen.append(sorted(file.read_text() for file in tmp_path.rglob("one.txt")))
+        sync(path, **options)
+
+    monkeypatch.setattr(files, "sync", look)
+    write_folder(tmp_path / "folder", "new")
+    assert len(seen) > 1  # before it takes its place, and after
+    assert all(found == ["new", "old"] for found in seen)
+
+
 def test_all_is_on_the_disk_before_it_takes_its_place_and_the_place_is_after(tmp_path, monkeypatch):
     steps, fsync, put = [], os.fsync, files._put_in_place
     monkeypatch.setattr(files.os, "fsync", lambda fd: steps.append(os.fstat(fd).st_ino) or fsync(fd))
