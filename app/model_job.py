@@ -98,7 +98,7 @@ class ModelJob:
         is_there = (restored(Path(self.folder)) / SETTINGS_FILE).is_file()
         self.is_training = self.train is not None and (anew or not is_there)
         if self.train is not None and self.is_training:
-            if sys.platform == "linux":  # what answers goes first; what this thread starts is as it is
+            if sys.platform == "linux":  # what answers goes first; what this thread starts has its priority too
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
             return self.train(self.folder, self._on_progress, self.notes.append)
         return rk.ReAugKDClassifier.from_pretrained(self.folder)

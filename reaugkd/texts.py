@@ -311,11 +311,12 @@ def _longest_holders(texts: Sequence[Text]) -> NDArray[np.int64]:
 
 def _sharing(these: "csr_array", those: "csr_array") -> Iterator[tuple[NDArray[np.int64], ...]]:
     """Yield of pairs that share a word, some at a time, both numbers, the words shared, and the words of each."""
+    words, other_words = np.diff(these.indptr), np.diff(those.indptr)
     step = max(1, COMPARED // max(1, those.shape[0]))
     for start in range(0, these.shape[0], step):
         shared = (these[start : start + step] @ those.T).tocoo()
         rows = start + shared.row
-        yield rows, shared.col, shared.data, np.diff(these.indptr)[rows], np.diff(those.indptr)[shared.col]
+        yield rows, shared.col, shared.data, words[rows], other_words[shared.col]
 
 
 def _word_matrices(texts: Sequence[Text], others: Sequence[Text]) -> "tuple[csr_array, csr_array]":

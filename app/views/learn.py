@@ -57,8 +57,8 @@ def task_choices(solved: Collection[str]) -> list[tuple[str, str]]:
 def soft_label_html(task: "Exercise", temperature: float) -> str:
     """Draw a hard label beside the teacher's soft label, as it is and at a temperature."""
     powers = [soft ** (1 / temperature) for _, _, soft in task.soft_labels]
-    shares = [power / sum(powers) for power in powers[:SOFT_CLASSES]]
-    rows = zip(task.soft_labels, shares, strict=False)
+    whole = sum(powers)
+    rows = zip(task.soft_labels, (power / whole for power in powers[:SOFT_CLASSES]), strict=False)
     return render("soft_label", rows=rows, temperature=temperature)
 
 
