@@ -30,13 +30,18 @@ Updates = dict[Any, Any]  # what a listener returns: values by component
 
 
 def once_filled(answer: Callable[..., Any]) -> Callable[..., Any]:
-    """Skip what is asked of a page that is not filled yet, or that the server has forgotten: its state is None."""
+    """Skip what is asked of a page that is not filled yet, or that the server has forgotten: its state is None.
+
+    A listener that answers then too says so by the type of its state.
+    """
     parameters = signature(answer)
+    kinds = {name: str(parameter.annotation) for name, parameter in parameters.parameters.items()}
+    needed = [state for state in STATES if state in kinds and "None" not in kinds[state]]
 
     @wraps(answer)
     def answer_or_skip(*values: Any, **named: Any) -> Any:
-        given = parameters.bind(*values, **named).arguments | named
-        return gr.skip() if any(given.get(state, True) is None for state in STATES) else answer(*values, **named)
+        given = parameters.bind(*values, **named).arguments
+        return gr.skip() if any(given[state] is None for state in needed) else answer(*values, **named)
 
     return answer_or_skip
 
@@ -55,5 +60,5 @@ def inputs_of(view: Any, answer: Callable[..., Any]) -> dict[str, Any]:
 def listen(
     view: Any, event: Callable[..., Dependency], answer: Callable[..., Any], outputs: list[Any], **options: Any
 ) -> Dependency:
-    """Answer an event of a view; the parameters of ``answer`` name its inputs, as :func:`inputs_of` says."""
-    return event(answer, outputs=outputs, inputs_kwargs=inputs_of(view, answer), **options)
+    """Answer an event of a filled view; the parameters of ``answer`` name its inputs, as :func:`inputs_of` says."""
+    return event(once_filled(answer), outputs=outputs, inputs_kwargs=inputs_of(view, answer), **options)

@@ -21,7 +21,7 @@ from reaugkd.plots.links import PageState
 from reaugkd.texts import row_in_one_line, text_of_row, two_parts
 
 from ..computed import answered_rows, cached, encoded_rows, import_analysis
-from ..listening import AT_ONCE, EACH, LATEST, Updates, inputs_of, listen
+from ..listening import AT_ONCE, EACH, LATEST, Updates, listen
 from ..menu import ModelMenu
 from ..rendering import fill_file, render
 from ..scripts import source, source_with
@@ -197,7 +197,7 @@ class MapsPanel:
         gr.on([self.colour.input, self.shown.input], canvas_message, None, self.map, inputs_kwargs=drawn, **live)
         moved = listen(self, self.moved.click, self._most_moved, [self.map, *self.listed], **live)
         self.chosen = (lassoed, moved)  # views that list what is selected follow these
-        self.save.on_click(self._save, inputs_of(self, self._save))
+        self.save.on_click(self, self._save)
 
     def fill(self, name: str, linked: PageState, selected: list[int]) -> Updates:
         """Set the panel up for a model, coloured as a link asks; the points come by themselves."""

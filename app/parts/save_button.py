@@ -9,7 +9,7 @@ import gradio as gr
 
 from reaugkd.files import explain_disk_errors
 
-from ..listening import IN_PAGE, LATEST, once_filled
+from ..listening import IN_PAGE, LATEST, STATES, inputs_of
 from ..scripts import script
 from .problem import shown_above
 
@@ -23,19 +23,21 @@ class SaveButton:
         self.file_name, self.link = file_name, f"{elem_id}-file"
         self.button = gr.Button(label, elem_id=elem_id, **options)
 
-    def on_click(self, write: Callable[..., None], inputs: dict[str, Any], **options: Any) -> None:
-        """Write the file when the button is clicked.
+    def on_click(self, view: Any, write: Callable[..., None], **options: Any) -> None:
+        """Write the file when the button is clicked; the parameters of ``write`` after its path name the inputs.
 
         Call it outside of what is shown and hidden again: Gradio would show the link to the file with the rest.
         """
         link = gr.DownloadButton(visible="hidden", elem_id=self.link)
 
-        @once_filled
-        def written(**values: Any) -> str:
+        def written(**values: Any) -> Any:
+            if any(values.get(state, True) is None for state in STATES):  # the page is not filled yet
+                return gr.skip()
             with shown_above(), explain_disk_errors(self.file_name):
                 path = Path(tempfile.mkdtemp(dir=FILES.name)) / self.file_name
                 write(path, **values)
             return str(path)
 
+        inputs = inputs_of(view, write)
         saved = self.button.click(written, None, link, inputs_kwargs=inputs, **LATEST | options)
         saved.then(None, js=script("click", element=f"#{self.link}"), **IN_PAGE)

@@ -14,7 +14,7 @@ from reaugkd.plots.links import PageState, filter_of_link
 from reaugkd.texts import text_of_row, two_parts
 
 from ..computed import SPLITS, cached, encoded_rows
-from ..listening import ALL_ROWS, EACH, EACH_OF_ROWS, IN_PAGE, LATEST, Updates, listen, once_filled
+from ..listening import ALL_ROWS, EACH, EACH_OF_ROWS, IN_PAGE, LATEST, Updates, listen
 from ..parts.answer import answer_html, asked_text, example_texts
 from ..parts.answer_bars import likeliest_classes
 from ..parts.code_box import place_code
@@ -173,10 +173,10 @@ class CompareView(RowsView):
         slow = ALL_ROWS | {"show_progress": "minimal", "show_progress_on": self.measured}
         listen(self, self.measure.click, self._measure, [self.measured], **slow)
         self.second.focus(lambda: gr.Dropdown(choices=self.menu.names()), None, self.second, **LATEST)
-        self.outcomes.select(self._pick, self.shown, self.listed, **EACH_OF_ROWS)
-        self.buttons["differing"].click(self._list_differing, self.shown, self.listed, **ALL_ROWS)
-        self.buttons["all"].click(self._list_all, self.shown, [self.holds, *self.listed], **ALL_ROWS)
-        opened = self.rows.choose(self._open, self.shown, [*self.texts], **EACH)
+        listen(self, self.outcomes.select, self._pick, self.listed, **EACH_OF_ROWS)
+        listen(self, self.buttons["differing"].click, self._list_differing, self.listed, **ALL_ROWS)
+        listen(self, self.buttons["all"].click, self._list_all, [self.holds, *self.listed], **ALL_ROWS)
+        opened = listen(self, self.rows.choose, self._open, [*self.texts], **EACH)
         opened.then(None, js=script("scroll_to", element="#compare-text", block="nearest"), **IN_PAGE)
         self._wire_list()
 
@@ -316,16 +316,13 @@ class CompareView(RowsView):
     def _listed(self, shown: ComparePage) -> Updates:
         return {**super()._listed(shown), self.code: self._code(shown)}
 
-    @once_filled
     def _pick(self, event: gr.EventData, shown: ComparePage) -> Updates:
         """List the rows behind a figure."""
         return self._listed(replace(shown, row_filter=json.loads(event.pick)))
 
-    @once_filled
     def _list_differing(self, shown: ComparePage) -> Updates:
         return self._listed(replace(shown, row_filter=DIFFERING))
 
-    @once_filled
     def _list_all(self, shown: ComparePage) -> Updates:
         return {self.holds: "", **self._listed(replace(shown, row_filter={}, holds=""))}
 
@@ -335,7 +332,6 @@ class CompareView(RowsView):
         asked = (shown.text, shown.text_pair) if is_pair else shown.text
         return compare_code([*zip(folders, shown.weights, strict=True)], shown.split, shown.chosen, asked)
 
-    @once_filled
     def _open(self, event: gr.EventData, shown: ComparePage) -> Updates:
         """Put a row's text into the boxes, whose change is then answered by both sides."""
         row = self._every_row(shown).loc[[int(event.rows[0])]].iloc[0]

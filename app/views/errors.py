@@ -13,7 +13,7 @@ from reaugkd.plots.links import PageState, picks_of_link
 from reaugkd.texts import two_parts
 
 from ..computed import SPLITS
-from ..listening import ALL_ROWS, EACH_OF_ROWS, IN_PAGE, Updates, listen, once_filled
+from ..listening import ALL_ROWS, EACH_OF_ROWS, IN_PAGE, Updates, listen
 from ..parts.answer import answer_html
 from ..parts.code_box import place_code
 from ..parts.maps_panel import MapsPanel, query_message
@@ -123,9 +123,9 @@ class ErrorsView(RowsView):
         self._on(partial(gr.on, chosen), self.threshold.draw, [self.shown, *self.threshold.drawn], *CHOSEN_BY)
         listen(self, self.sliders.moved, self._move, self.whole, **ALL_ROWS)
         for figure in (*self.figures.values(), self.threshold.selective):
-            figure.select(self._pick, self.shown, self.whole, **EACH_OF_ROWS)
-        self.all.click(self._show_all, self.shown, self.filled, **ALL_ROWS)
-        self.rows.choose(self._open, self.shown, [*opened, self.maps.map], **EACH_OF_ROWS)
+            listen(self, figure.select, self._pick, self.whole, **EACH_OF_ROWS)
+        listen(self, self.all.click, self._show_all, self.filled, **ALL_ROWS)
+        listen(self, self.rows.choose, self._open, [*opened, self.maps.map], **EACH_OF_ROWS)
         self.star.click(None, js=script("scroll_to", element="#maps", block="start"), **IN_PAGE)
         self._wire_list(self._drawn)
 
@@ -159,7 +159,6 @@ class ErrorsView(RowsView):
             **self._drawn(shown),
         }
 
-    @once_filled
     def _show_all(self, shown: ErrorsPage) -> Updates:
         kept = {name: getattr(shown, name) for name in ("moved", "split", "by", "wanted")}
         return self._filled(ErrorsPage(shown.name, shown.rows, **kept))
@@ -204,17 +203,14 @@ class ErrorsView(RowsView):
         closed = {self.row: None, self.opened: "", self.of_row: gr.Column(visible=False)}
         return {**super()._listed(shown), **closed, self.code: code}
 
-    @once_filled
     def _move(self, shown: ErrorsPage, **sliders: Any) -> Updates:
         return self._drawn(replace(shown, moved=overrides(**sliders)))
 
-    @once_filled
     def _pick(self, event: gr.EventData, shown: ErrorsPage) -> Updates:
         """Answer a click in a figure."""
         figure = getattr(event.target, "elem_id", "").removeprefix("errors-")
         return self._drawn(shown.picking(figure, json.loads(event.pick)))
 
-    @once_filled
     def _open(self, event: gr.EventData, shown: ErrorsPage) -> Updates:
         """Show what made one row's answer: its bars, its neighbours, and on the maps its star."""
         from reaugkd.model.explanation import explain

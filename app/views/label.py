@@ -14,7 +14,7 @@ from reaugkd.plots.charts import intervals_figure
 from reaugkd.texts import check_whole, in_one_line, text_of_row, texts_of
 
 from ..computed import answered_rows, cached, edited_model
-from ..listening import ASKING, EACH, LATEST, Updates, inputs_of, listen, once_filled
+from ..listening import ASKING, EACH, LATEST, Updates, listen
 from ..menu import ModelMenu
 from ..parts.answer import answer_html
 from ..parts.column_boxes import guessed_columns
@@ -165,7 +165,7 @@ class LabelView:
         ]
         for event in events:  # the next text first: what the label gains takes longer
             listen(self, event.success, self._measure, [self.line, self.gain, self.plot], **LATEST)
-        self.save.on_click(self._save, inputs_of(self, self._save))
+        self.save.on_click(self, self._save)
 
     def fill(self, name: str, edits: PendingEdits, log: Log | None) -> Updates:
         """Set the page up for a model; texts that are opened are asked for this one."""
@@ -189,11 +189,9 @@ class LabelView:
         hidden = {box: gr.Dropdown(visible=False) for box in (self.column, self.pair_column)}
         return self.fill(name, edits, Log()) | hidden
 
-    @once_filled
     def _choose_column(self, name: str, edits: PendingEdits, log: Log, column: str, pair_column: str) -> Updates:
         return self.fill(name, edits, Log(log.path, (column, pair_column)[: len(log.columns)]))
 
-    @once_filled
     def _choose(self, event: gr.EventData, name: str, edits: PendingEdits, log: Log) -> Any:
         """Label the text that is shown, skip it, or take the last step back."""
         if event.row != log.row:  # the press was made beside a text that is gone
@@ -204,7 +202,6 @@ class LabelView:
             return self._drawn(name, edits, log.after())
         return self._label(name, edits, log, event.label)
 
-    @once_filled
     def _give(self, name: str, edits: PendingEdits, log: Log, other: str | None) -> Any:
         return gr.skip() if log.row == NO_ROW else self._label(name, edits, log, (other or "").strip())
 
@@ -282,7 +279,6 @@ class LabelView:
             self.neighbours: neighbour_table(explanation),
         }
 
-    @once_filled
     def _measure(self, name: str, edits: PendingEdits, log: Log, line: Line) -> Any:
         """Measure what the pending edits gain on the test rows, a point of the line for each label."""
         model, patch = model_and_patch(self.menu, name, edits)
@@ -301,11 +297,8 @@ class LabelView:
             self.plot: gr.Plot(figure, visible=len(line) > 1),
         }
 
-    def _save(self, path: Path, name: str, edits: PendingEdits, log: Log | None) -> None:
+    def _save(self, path: Path, name: str, edits: PendingEdits, log: Log) -> None:
         """Write the labelled texts with the columns that they came with, and their labels."""
-        texts = pd.DataFrame(columns=["text", "label"])
-        if log is not None:
-            table = self._texts(name, log).table
-            labels = labels_in(model_and_patch(self.menu, name, edits)[1], table)
-            texts = table.loc[list(labels)].drop(columns="copies").assign(label=list(labels.values()))
-        write_csv(texts, path)
+        table = self._texts(name, log).table
+        labels = labels_in(model_and_patch(self.menu, name, edits)[1], table)
+        write_csv(table.loc[list(labels)].drop(columns="copies").assign(label=list(labels.values())), path)

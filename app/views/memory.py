@@ -13,7 +13,7 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.plots.links import PageState
 
 from ..computed import edited_model
-from ..listening import EACH, LATEST, Updates, listen, once_filled
+from ..listening import EACH, LATEST, Updates, listen
 from ..parts import pending_edits as pending
 from ..parts.code_box import place_code
 from ..parts.maps_panel import MapsPanel
@@ -135,7 +135,6 @@ class MemoryView(MemoryList):
             **(self._problem(left_out) if lost else {}),
         }
 
-    @once_filled
     def _coded(self, shown: MemoryPage, edits: PendingEdits, refit: bool, version: str) -> Any:
         model, patch = model_and_patch(self.menu, shown.name, edits)
         folder, out = (self.menu.shown_folder(name) for name in (shown.name, version))
@@ -170,7 +169,6 @@ class MemoryView(MemoryList):
     def _pins(self, name: str, patch: "Patch", pinned: Pins) -> str:
         return pins_html(pinned, edited_model(self.menu.get(name), patch))
 
-    @once_filled
     def _follow_edits(self, shown: MemoryPage, edits: PendingEdits, kept: Kept) -> str:
         """List what another page edits too."""
         return self._pending(shown.name, self._patch(shown.name, edits), kept)

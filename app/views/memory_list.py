@@ -11,7 +11,7 @@ from reaugkd.analysis import memory_questions as lists
 from reaugkd.plots.links import PageState
 
 from ..computed import evidence_of, memories_of
-from ..listening import ALL_ROWS, Updates, listen, once_filled
+from ..listening import ALL_ROWS, Updates, listen
 from ..parts.maps_panel import MapsPanel
 from ..rendering import render
 from .rows import RowsPage, RowsView
@@ -111,7 +111,6 @@ class MemoryList(RowsView):
     def _drawn(self, shown: MemoryPage) -> Updates:
         return {self.show: shown.show, **self._listed(shown)}
 
-    @once_filled
     def _show(self, shown: MemoryPage, show: str) -> Updates:
         return self._listed(replace(shown, show=show, order=None))
 
@@ -125,6 +124,5 @@ class MemoryList(RowsView):
         reasons = lists.REASONS.get(shown.show)
         return rows if reasons is None else rows.filter([*FIRST, *reasons])
 
-    @once_filled
     def _show_on_maps(self, shown: MemoryPage) -> Updates:
         return self.maps.show_points(shown.name, self._found(shown)["number"].unique().tolist())

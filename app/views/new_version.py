@@ -12,7 +12,7 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.files import whole_file, write_csv
 
 from ..computed import encoded_halves, judged_rows
-from ..listening import ASKING, LATEST, Updates, inputs_of, listen
+from ..listening import ASKING, LATEST, Updates, listen
 from ..parts.pending_edits import PendingEdits, model_and_patch, pending_html, with_edits
 from ..parts.pins import Kept, broken_in_words, pinned_texts, with_kept
 from ..parts.problem import READ_ALOUD, told_in
@@ -60,8 +60,8 @@ class NewVersion:
         listen(self, self.try_out.click, self._try, self.tried, **slow)
         saved = [self.saved, self.message, self.name, self.kept, self.pending, self.version]
         listen(self, self.save_version.click, self._save_version, saved, **slow)
-        self.save_changed.on_click(self._save_changed, inputs_of(self, self._save_changed))
-        self.save_patch.on_click(self._save_patch, inputs_of(self, self._save_patch))
+        self.save_changed.on_click(self, self._save_changed)
+        self.save_patch.on_click(self, self._save_patch)
 
     def fill(self, name: str) -> Updates:
         """Set the form up for a model."""

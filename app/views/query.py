@@ -13,7 +13,7 @@ from reaugkd.model.card import memory_in_words
 from reaugkd.plots.links import PageState, struck_in_link, struck_of
 from reaugkd.texts import in_one_line, row_in_one_line, two_parts
 
-from ..listening import EACH, IN_PAGE, LATEST, Updates, inputs_of, listen, once_filled
+from ..listening import EACH, IN_PAGE, LATEST, Updates, inputs_of, listen
 from ..parts.answer import EXAMPLES, answer_html, asked_text, example_texts, key_costs, marked_words, shortened
 from ..parts.code_box import place_code
 from ..parts.maps_panel import MapsPanel, query_message
@@ -219,7 +219,6 @@ class QueryView:
         """Put a text into the boxes and answer it."""
         return {self.text: texts[0], self.text_pair: texts[1], **self._asked(name, question, texts, **sliders)}
 
-    @once_filled
     def _choose_key(self, name: str, question: Question, key: str, **sliders: Any) -> Updates:
         """Show the neighbours by another key."""
         return self._drawn(name, replace(question, key=key), **sliders)
@@ -238,14 +237,12 @@ class QueryView:
             return {self.question: none, self.beside: problem_html(error)}
         return self._drawn(name, replace(question, edited=answered), **sliders)
 
-    @once_filled
     def _strike(self, event: gr.EventData, name: str, question: Question, key: str, **sliders: Any) -> Updates:
         """Answer without a memory; the neighbours stay those by the key that is shown."""
         struck = (*question.struck, int(event.number))
         with shown_above():  # it may be the last one
             return self._drawn(name, replace(question, struck=struck, key=key), **sliders)
 
-    @once_filled
     def _relabel(self, event: gr.EventData, name: str, question: Question, key: str, **sliders: Any) -> Updates:
         number = int(event.number)
         relabelled = {**question.relabelled, number: str(event.label)}
@@ -253,11 +250,9 @@ class QueryView:
             del relabelled[number]  # it is put back
         return self._drawn(name, replace(question, relabelled=relabelled, key=key), **sliders)
 
-    @once_filled
     def _put_back(self, name: str, question: Question, **sliders: Any) -> Updates:
         return self._drawn(name, replace(question, struck=(), relabelled={}), **sliders)
 
-    @once_filled
     def _flip(self, name: str, question: Question, **sliders: Any) -> str:
         """Find the fewest further memories whose removal changes the answer."""
         from reaugkd.analysis.what_if import flipping_set
@@ -267,7 +262,6 @@ class QueryView:
         numbers, label = flipping_set(model, question.query, pool, question.strikes) or ([], "")
         return render("flipped", texts=_texts(model, numbers), label=label)
 
-    @once_filled
     def _drawn(self, name: str, question: Question, **sliders: Any) -> Updates:
         """Return all that an answer shows; what is wrong with the text in the box stays until it is corrected."""
         from reaugkd.analysis.what_if import explain_what_if

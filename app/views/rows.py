@@ -13,7 +13,7 @@ from reaugkd.files import write_csv
 from reaugkd.plots.links import PageState
 
 from ..computed import SPLITS
-from ..listening import ALL_ROWS, EACH_OF_ROWS, Updates, inputs_of, listen, once_filled
+from ..listening import ALL_ROWS, EACH_OF_ROWS, Updates, listen
 from ..parts.maps_panel import MapsPanel
 from ..parts.problem import problem_html
 from ..parts.row_table import UNSORTED, in_order, listed_html, next_order, numbered, place_table, row_table
@@ -131,9 +131,10 @@ class RowsView:
         """Let the list follow its box, and the page the selection; all of it follows the box by another drawing."""
         searched = (typed, self.whole) if typed else (self._listed, self.listed)
         self._on(partial(on_typing, [self.holds]), *searched, "holds")
-        self.rows.sort(self._sort, self.shown, self.listed, **EACH_OF_ROWS)
-        self.buttons["maps"].click(self._show_on_maps, self.shown, [self.maps.map, *self.maps.listed], **ALL_ROWS)
-        self.save.on_click(self._save, inputs_of(self, self._save), **ALL_ROWS)
+        listen(self, self.rows.sort, self._sort, self.listed, **EACH_OF_ROWS)
+        on_maps = [self.maps.map, *self.maps.listed]
+        listen(self, self.buttons["maps"].click, self._show_on_maps, on_maps, **ALL_ROWS)
+        self.save.on_click(self, self._save, **ALL_ROWS)
         for selected in self.maps.chosen:
             listen(self, selected.then, self._follow, self.whole, **ALL_ROWS)
 
@@ -186,7 +187,6 @@ class RowsView:
         rows = numbered(RowFilter(**shown.chosen).of(self._every_row(shown)), self.number)
         return in_order(rows, *shown.order) if shown.order else rows
 
-    @once_filled
     def _sort(self, event: gr.EventData, shown: Any) -> Updates:
         order = next_order(self._found(shown), event.column, shown.sorted_by)
         return self._listed(replace(shown, order=order))
@@ -215,7 +215,6 @@ class RowsView:
         table = row_table(self._columns(rows, shown), shown.sorted_by, shown.edited) if len(rows) else self.nothing
         return {self.shown: shown, self.chosen: self._listing(shown, len(rows)), self.rows: table}
 
-    @once_filled
     def _show_on_maps(self, shown: Any) -> Updates:
         if shown.split != SPLITS[0]:
             raise gr.Error("The maps show the test rows; choose test above.")

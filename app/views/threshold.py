@@ -7,7 +7,7 @@ import gradio as gr
 from reaugkd.errors import ReAugKDError
 from reaugkd.measures.selective import PROBABILITY
 
-from ..listening import ASKING, Updates, listen, once_filled
+from ..listening import ASKING, Updates, listen
 from ..parts.problem import problem_html, told_in
 from ..parts.selective_answers import WANTED, choices_by, score_in_words, selective_answers
 from ..rendering import render
@@ -62,7 +62,6 @@ class ThresholdForm:
         plot = gr.Plot(curve, visible=curve is not None)
         return {self.shown: shown, self.selective: words, self.curve: plot, self.kept: ""}
 
-    @once_filled
     @told_in("kept")
     def _keep(self, shown: ErrorsPage, version: str) -> Updates:
         """Save the model with the threshold that is shown."""

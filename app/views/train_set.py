@@ -10,7 +10,7 @@ import gradio as gr
 from reaugkd.files import explain_disk_errors, write_csv
 
 from ..computed import edited_model
-from ..listening import ALL_ROWS, Updates, inputs_of, listen
+from ..listening import ALL_ROWS, Updates, listen
 from ..menu import ModelMenu
 from ..parts.pending_edits import PendingEdits, model_and_patch
 from ..parts.problem import shown_above
@@ -38,7 +38,7 @@ class TrainSetForm:
     def wire(self) -> None:
         """Write the train set when a button is clicked."""
         for button in self.exports.values():
-            button.on_click(self._export, inputs_of(self, self._export))
+            button.on_click(self, self._export)
 
     def _export(self, path: Path, name: str, edits: PendingEdits) -> None:
         """Write the corrected train set; a folder is packed."""

@@ -6,6 +6,7 @@ import gradio as gr
 import pandas as pd
 import pytest
 
+from app.listening import once_filled
 from app.menu import ModelMenu
 from app.model_job import ModelJob
 from app.parts.pending_edits import pending_patch
@@ -95,7 +96,7 @@ def test_another_class_is_written_and_an_empty_one_is_refused_in_a_sentence(view
     refused = view._give("toy", {}, drawn[view.log], None)
     assert refused.keys() == {view.message}
     assert "There is no label to give" in refused[view.message].value
-    assert view._give("toy", {}, None, "rumour") == gr.skip()
+    assert once_filled(view._give)("toy", {}, None, "rumour") == gr.skip()
 
 
 def test_what_the_labels_gain_is_that_of_the_edited_model_on_the_test_rows(view, file, pooled_model):

@@ -14,7 +14,7 @@ def test_a_full_disk_is_said_on_the_page_without_a_folder_of_the_server():
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     with gr.Blocks() as page:
-        SaveButton("Save as CSV", "rows.csv", "rows-save").on_click(write, {})
+        SaveButton("Save as CSV", "rows.csv", "rows-save").on_click(None, write)
     written = next(event.fn for event in page.fns.values() if event.fn is not None)
     with pytest.raises(Problem) as caught:
         written()
