@@ -19,13 +19,12 @@ from ..parts.code_box import place_code
 from ..parts.maps_panel import MapsPanel, query_message
 from ..parts.neighbour_table import neighbour_table
 from ..parts.retrieval_sliders import RetrievalSliders, overrides, overrides_of_link, slider_values
-from ..parts.selective_answers import WANTED, choices_by
 from ..scripts import script, source_with
 from ..snippets import errors_code
 from .errors_figures import FIGURES, answers_of, figure_html
 from .errors_page import ANY, BOXES, CHOSEN_BY, CONFIDENCES, EFFECTS, FILTERS, ErrorsPage
 from .rows import RowsView
-from .threshold import ThresholdForm
+from .threshold import WANTED, ThresholdForm, choices_by
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.method.answers import Answers

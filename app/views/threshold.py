@@ -1,20 +1,51 @@
 """The form of the page Errors that leaves some texts to a person, and saves the model with that threshold."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.measures.selective import PROBABILITY
+from reaugkd.measures.selective import EVERY, PROBABILITY, Threshold, choose_threshold, coverage_table
 
 from ..listening import ASKING, Updates, listen
 from ..parts.problem import problem_html, told_in
-from ..parts.selective_answers import WANTED, choices_by, score_in_words, selective_answers
 from ..rendering import render
 from .errors_page import ErrorsPage
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
+    import reaugkd as rk
+    from reaugkd.method.answers import Answers
+
     from .errors import ErrorsView
+
+WANTED = {f"{percent} %": percent / 100 for percent in (70, 75, 80, 85, 90, 95, 97, 98, 99)}
+
+
+def choices_by(model: "rk.ReAugKDClassifier") -> list[tuple[str, str]]:
+    """Name the scores by which texts can be left to a person."""
+    keys = [(f"those farthest from all memories by the {name} key", name) for name in model.pool.keys]
+    return [("those that the model is least sure of", PROBABILITY), *keys]
+
+
+def score_in_words(threshold: Threshold | None) -> str:
+    """Say what a threshold is compared with."""
+    if threshold is None or threshold.by == PROBABILITY:
+        return "the probability of the answer"
+    return f"the cosine of the nearest memory by the {threshold.by} key"
+
+
+def _measured(answers: "Answers", threshold: Threshold) -> dict[str, Any]:
+    """Return which of all answers, of those that a threshold gives, and of those that it leaves are right."""
+    from reaugkd.measures.significance import accuracy_interval
+
+    right, sure = answers.right, answers.scores(threshold.by) >= threshold.least
+    answered = right[sure]
+    return {
+        "rows": right,
+        "answered": answered,
+        "left": right[~sure],
+        "interval": accuracy_interval(int(answered.sum()), len(answered)) if len(answered) else None,
+    }
 
 
 class ThresholdForm:
@@ -52,14 +83,34 @@ class ThresholdForm:
         }
 
     def draw(self, shown: ErrorsPage) -> Updates:
-        """Return the threshold that the boxes ask for, and what it does."""
+        """Choose the threshold that the boxes ask for on the validation rows; measure it on the rows that are shown.
+
+        The page shows validation rows themselves too; of these no effect is told, since the threshold was chosen on
+        them.
+        """
+        from reaugkd.plots.figures import coverage_figure
+
+        which, tables, threshold = f"{shown.split} {shown.which}", {}, None
         try:
             validation, answers = self.page.answered(shown, "validation")[0], self.page.passing(shown, "selective")[0]
-            picked, which = shown.picks.get("selective"), f"{shown.split} {shown.which}"
-            words, curve = selective_answers(validation, answers, shown.by, WANTED[shown.wanted], which, picked)
-        except ReAugKDError as error:  # there are no validation rows
-            words, curve = problem_html(error), None
-        plot = gr.Plot(curve, visible=curve is not None)
+            is_chosen_on = (answers.encoded.table["split"] == "validation").all()  # also where no row is shown
+            sides = {"validation rows": validation, **({} if is_chosen_on else {which: answers})}
+            tables = {name: coverage_table(of.scores(shown.by), of.right) for name, of in sides.items()}
+            threshold = choose_threshold(validation.scores(shown.by), validation.right, WANTED[shown.wanted], shown.by)
+            column = shown.by if shown.by == PROBABILITY else f"nearest_{shown.by}"
+            words = render(
+                "selective",
+                threshold=threshold,
+                score=score_in_words(threshold),
+                chosen=_measured(validation, threshold),
+                effect=None if is_chosen_on else _measured(answers, threshold),
+                which=which,
+                pick={"between": {column: [EVERY - 1, threshold.least]}},
+                picked=shown.picks.get("selective"),
+            )
+        except ReAugKDError as error:  # there are no validation rows, or no threshold is enough
+            words = problem_html(error)
+        plot = gr.Plot(coverage_figure(tables, threshold) if tables else None, visible=bool(tables))
         return {self.shown: shown, self.selective: words, self.curve: plot, self.kept: ""}
 
     @told_in("kept")

@@ -6,14 +6,14 @@ import re
 
 import pandas as pd
 
-from app.parts.error_tables import (
+from app.rendering import render
+from app.views.errors_figures import (
     MAX_CLASSES,
     confusion_table,
     disagreement_table,
     reliability_bars,
     summary_html,
 )
-from app.rendering import render
 from reaugkd.analysis.comparison import OUTCOMES, Comparison
 from reaugkd.analysis.error_analysis import RowFilter, calibration, confusion, disagreements
 from reaugkd.measures.significance import Interval
@@ -54,7 +54,7 @@ def test_every_button_opens_as_many_rows_as_stand_on_it():
     for written in (
         confusion_table(confusion(table, ("a", "b", "c"))),
         disagreement_table(disagreements(table)),
-        reliability_bars({"answer": (calibration(table), 0.1)}),
+        reliability_bars({"answer": calibration(table)}),
     ):
         found = picked(written, table)
         assert found

@@ -122,8 +122,8 @@ def test_the_labels_are_saved_with_the_columns_that_the_texts_came_with(view, fi
     wanted = view._texts("toy", drawn[view.log]).table[["when", "text"]].iloc[[drawn[view.log].row]]
     saved = pd.read_csv(tmp_path / "saved.csv", dtype=str)
     assert saved.to_dict("records") == wanted.assign(label="gizmo").to_dict("records")
-    view._save(tmp_path / "none.csv", "toy", {}, None)
-    assert pd.read_csv(tmp_path / "none.csv").columns.tolist() == ["text", "label"]
+    view._save(tmp_path / "none.csv", "toy", {}, labelled[view.log])
+    assert pd.read_csv(tmp_path / "none.csv").columns.tolist() == ["when", "text", "label"]
 
 
 def test_the_validation_texts_come_without_their_labels(view, pooled_model):
