@@ -85,7 +85,7 @@ def condense(
     """Make a model's memory smaller, and choose on its validation rows how.
 
     All that a memory takes on disk is counted: texts, keys, soft labels, and the text key's ridge, which is written as
-    its texts (:class:`reaugkd.method.dual_ridge.DualRidge`). Numbers become float16, and z is left out: the aligned
+    its texts (:class:`reaugkd.method.text_key.DualRidge`). Numbers become float16, and z is left out: the aligned
     key gives nearly all of it back. By each method many and few entries are tried, each with a pool of its own. Of
     those whose log loss lies within a standard error of the lowest, the one with the most entries is taken: it changes
     the least.
