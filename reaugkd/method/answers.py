@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError, quoted, read_as
 from reaugkd.measures.selective import PROBABILITY, Threshold
-from reaugkd.method.index import nearest_first
+from reaugkd.method.mapped import nearest_first
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import Pool, Pooled, Retrieved, pooled, weighed
 from reaugkd.networks.encoders import TOKENIZED, TextClassifier, normalize

@@ -13,7 +13,7 @@ from sklearn.model_selection import KFold
 from reaugkd.measures.calibration import at_temperature, clipped_log, fit_temperature
 from reaugkd.measures.metrics import METRICS, log_loss
 from reaugkd.method.answers import EncodedTexts
-from reaugkd.method.index import nearest_first
+from reaugkd.method.mapped import nearest_first
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool, log_pool, smoothed, weighed
 from reaugkd.tasks.task import FEWEST_VALIDATION

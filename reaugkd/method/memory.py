@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from reaugkd.errors import ReAugKDError, kind_of, listed, quoted, read_as, require
 from reaugkd.files import as_path
 from reaugkd.measures.calibration import are_probabilities
-from reaugkd.method.index import Found, nearest_first, search_exactly, search_index
-from reaugkd.method.mapped import Mapped, read_memory, write_memory
+from reaugkd.method.mapped import Found, Mapped, nearest_first, read_memory, search_exactly, search_index, write_memory
 from reaugkd.networks.encoders import normalize
 from reaugkd.texts import Labels, Text, texts_of
 
@@ -103,7 +102,7 @@ class Memory:
             Where the memory is written, whole or not at all; a memory that lies there is replaced.
         cells : int, optional
             How many cells the index of each key has; 0 searches exactly. By size if left out, see
-            :func:`reaugkd.method.index.cells_for`.
+            :func:`reaugkd.method.mapped.cells_for`.
 
         Returns
         -------

@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError, in_short, quoted, read_as, reason, require
-from reaugkd.method.index import Found
+from reaugkd.method.mapped import Found
 from reaugkd.method.memory import Memory, parts_of_memory
 
 MOST_NEIGHBOURS = 16_384  # a server finds no more

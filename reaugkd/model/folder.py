@@ -32,9 +32,8 @@ from reaugkd.files import (
 )
 from reaugkd.measures.selective import PROBABILITY, Threshold
 from reaugkd.method.condensation import STANDS_FOR
-from reaugkd.method.index import INDEX_SUFFIX, cells_for
 from reaugkd.method.keys import ALIGNED, ENCODER, ENCODER_FOLDER, ENCODER_KEY_FILE, TEXT, AlignedKey, EncoderKey, Key
-from reaugkd.method.mapped import ABOUT_FILE, read_memory
+from reaugkd.method.mapped import ABOUT_FILE, INDEX_SUFFIX, cells_for, read_memory
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import Pool
 from reaugkd.method.projection import ProjectionHead

@@ -23,9 +23,8 @@ import numpy as np
 import torch
 
 from reaugkd.method.answers import answer
-from reaugkd.method.index import cells_for
 from reaugkd.method.keys import ALIGNED
-from reaugkd.method.mapped import Mapped
+from reaugkd.method.mapped import Mapped, cells_for
 from reaugkd.method.memory import Memory
 from reaugkd.model.classifier import ReAugKDClassifier
 

@@ -567,7 +567,7 @@ def test_a_model_in_memory_takes_nothing_from_the_one_that_took_its_place_on_dis
 
 
 def test_a_large_memory_is_written_as_a_folder(toy_model, tmp_path, monkeypatch):
-    monkeypatch.setattr("reaugkd.method.index.EXACT_UP_TO", 20)
+    monkeypatch.setattr("reaugkd.method.mapped.EXACT_UP_TO", 20)
     toy_model.save_pretrained(tmp_path / "again")
     assert (tmp_path / "again" / "memory" / "key_text.faiss").is_file()
     assert ReAugKDClassifier.from_pretrained(tmp_path / "again").memory.is_mapped
