@@ -9,9 +9,8 @@ from reaugkd.analysis.edits import ADDED, EDITED
 from reaugkd.errors import ReAugKDError
 from reaugkd.method.answers import EncodedTexts
 from reaugkd.method.choice import PoolChoice, choose_pool, too_few_rows
-from reaugkd.method.condensation import STANDS_FOR
 from reaugkd.method.keys import ENCODER, UntunedEncoder, fit_keys
-from reaugkd.method.memory import Memory
+from reaugkd.method.memory import STANDS_FOR, Memory
 from reaugkd.method.pool import Pool
 from reaugkd.model.card import about_memory, choice_in_words
 from reaugkd.model.classifier import ReAugKDClassifier

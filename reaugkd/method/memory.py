@@ -25,6 +25,8 @@ TEACHER = "teacher"
 FEW_SIMILARITIES = 2_000_000
 """Up to so many, NumPy sorts out the highest in less than half of FAISS's time; more would fill the memory."""
 FEW_ROWS = 1_000
+STANDS_FOR = "stands_for"
+"""Column of a condensed memory's rows: for how many memories each one stands."""
 LABELLED_BY = "labelled_by"
 """Column of the memory's rows: ``teacher`` where a row has no gold label and its label is the teacher's, else empty."""
 

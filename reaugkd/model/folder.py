@@ -31,10 +31,9 @@ from reaugkd.files import (
     write_sealed,
 )
 from reaugkd.measures.selective import PROBABILITY, Threshold
-from reaugkd.method.condensation import STANDS_FOR
 from reaugkd.method.keys import ALIGNED, ENCODER, ENCODER_FOLDER, ENCODER_KEY_FILE, TEXT, AlignedKey, EncoderKey, Key
 from reaugkd.method.mapped import ABOUT_FILE, INDEX_SUFFIX, cells_for, read_memory
-from reaugkd.method.memory import Memory
+from reaugkd.method.memory import STANDS_FOR, Memory
 from reaugkd.method.pool import Pool
 from reaugkd.method.projection import ProjectionHead
 from reaugkd.method.text_key import TextKey

@@ -6,7 +6,7 @@ import pytest
 
 from reaugkd.analysis.condensed import condense
 from reaugkd.method import choice
-from reaugkd.method.condensation import STANDS_FOR
+from reaugkd.method.memory import STANDS_FOR
 from reaugkd.model.classifier import ReAugKDClassifier
 
 
