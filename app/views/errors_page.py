@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from reaugkd.measures.selective import PROBABILITY
+from reaugkd.measures.calibration import PROBABILITY
 
 from .rows import RowsPage
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from reaugkd.errors import ReAugKDError
-from reaugkd.measures.selective import EVERY, PROBABILITY, Threshold, choose_threshold, coverage_table
+from reaugkd.measures.calibration import EVERY, PROBABILITY, Threshold, choose_threshold, coverage_table
 
 from ..listening import ASKING, Updates, listen
 from ..parts.problem import problem_html, told_in

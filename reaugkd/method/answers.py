@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError, quoted, read_as
-from reaugkd.measures.selective import PROBABILITY, Threshold
+from reaugkd.measures.calibration import PROBABILITY, Threshold
 from reaugkd.method.mapped import nearest_first
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import Pool, Pooled, Retrieved, pooled, weighed

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError, in_short, kind_of, listed, quoted, read_as, reason, require
 from reaugkd.files import as_path, restored
-from reaugkd.measures.calibration import as_numbers
+from reaugkd.measures.calibration import PROBABILITY, Threshold, as_numbers, choose_threshold
 from reaugkd.measures.metrics import METRICS
-from reaugkd.measures.selective import PROBABILITY, Threshold, choose_threshold
 from reaugkd.method.answers import Answers, EncodedTexts, answer
 from reaugkd.method.keys import Key, fit_keys_by_split
 from reaugkd.method.memory import Memory

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reaugkd.measures.selective import PROBABILITY, Threshold
+from reaugkd.measures.calibration import PROBABILITY, Threshold
 from reaugkd.method.answers import Answers
 from reaugkd.method.pool import SMOOTHING, KeySettings, Pool
 from reaugkd.texts import Text, row_in_one_line, words_read

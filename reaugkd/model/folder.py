@@ -30,7 +30,7 @@ from reaugkd.files import (
     whole_folder,
     write_sealed,
 )
-from reaugkd.measures.selective import PROBABILITY, Threshold
+from reaugkd.measures.calibration import PROBABILITY, Threshold
 from reaugkd.method.keys import ALIGNED, ENCODER, ENCODER_FOLDER, ENCODER_KEY_FILE, TEXT, AlignedKey, EncoderKey, Key
 from reaugkd.method.mapped import ABOUT_FILE, INDEX_SUFFIX, cells_for, read_memory
 from reaugkd.method.memory import STANDS_FOR, Memory

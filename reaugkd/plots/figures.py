@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from reaugkd.measures.selective import FEWEST_ANSWERED, Threshold
+from reaugkd.measures.calibration import FEWEST_ANSWERED, Threshold
 from reaugkd.plots.charts import (
     OTHER_COLOUR,
     PALETTE,
@@ -68,7 +68,7 @@ def coverage_figure(tables: Mapping[str, pd.DataFrame], threshold: Threshold | N
     Parameters
     ----------
     tables : mapping of str to DataFrame
-        By the name of some rows, as :func:`reaugkd.measures.selective.coverage_table` gives it; the rows that the
+        By the name of some rows, as :func:`reaugkd.measures.calibration.coverage_table` gives it; the rows that the
         threshold was chosen on first. Where fewer than ten rows are answered, nothing is drawn.
     threshold : Threshold, optional
         Marked on each line; its effect on the last one is the title.

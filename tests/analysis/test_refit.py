@@ -9,7 +9,7 @@ from reaugkd.analysis import refit
 from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.analysis.refit import refit_pool, with_encoder_key
 from reaugkd.errors import ReAugKDError
-from reaugkd.measures.selective import Threshold
+from reaugkd.measures.calibration import Threshold
 from reaugkd.method import choice
 from reaugkd.method.choice import choose_pool
 from reaugkd.method.keys import fit_keys

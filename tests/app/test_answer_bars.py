@@ -11,7 +11,7 @@ import pytest
 
 from app.parts.answer_bars import bars_of, what_happened
 from app.rendering import render
-from reaugkd.measures.selective import Threshold
+from reaugkd.measures.calibration import Threshold
 from reaugkd.method.answers import answer
 from reaugkd.model.explanation import explain
 from reaugkd.plots.charts import VOICE_COLOURS

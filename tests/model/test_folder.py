@@ -20,7 +20,7 @@ from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.analysis.refit import with_encoder_key
 from reaugkd.errors import ReAugKDError
 from reaugkd.files import explain_disk_errors, read_sealed, write_sealed
-from reaugkd.measures.selective import Threshold
+from reaugkd.measures.calibration import Threshold
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model import folder as model_folder

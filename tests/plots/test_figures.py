@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reaugkd.measures.selective import Threshold, coverage_table
+from reaugkd.measures.calibration import Threshold, coverage_table
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model.explanation import Explanation, KeyPart, Neighbour
 from reaugkd.model.maps import TrainingEpochs
