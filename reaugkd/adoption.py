@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from reaugkd.errors import ReAugKDError, listed, quoted, read_as, require
 from reaugkd.files import as_path
 from reaugkd.measures.calibration import at_temperature, clipped_log, fit_temperature
-from reaugkd.measures.metrics import log_loss
-from reaugkd.measures.significance import drawn, interval
+from reaugkd.measures.metrics import drawn, interval, log_loss
 from reaugkd.method.answers import EncodedTexts
 from reaugkd.method.choice import choose_pool, too_few_rows
 from reaugkd.method.keys import fit_keys_by_split

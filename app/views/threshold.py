@@ -36,7 +36,7 @@ def score_in_words(threshold: Threshold | None) -> str:
 
 def _measured(answers: "Answers", threshold: Threshold) -> dict[str, Any]:
     """Return which of all answers, of those that a threshold gives, and of those that it leaves are right."""
-    from reaugkd.measures.significance import accuracy_interval
+    from reaugkd.measures.metrics import accuracy_interval
 
     right, sure = answers.right, answers.scores(threshold.by) >= threshold.least
     answered = right[sure]

@@ -11,8 +11,7 @@ import pandas as pd
 from reaugkd.analysis.key_cost import median_milliseconds
 from reaugkd.errors import ReAugKDError
 from reaugkd.measures.calibration import expected_calibration_error
-from reaugkd.measures.metrics import METRICS, log_loss
-from reaugkd.measures.significance import Interval, drawn_differences, interval, mcnemar, score_interval
+from reaugkd.measures.metrics import METRICS, Interval, drawn_differences, interval, log_loss, mcnemar, score_interval
 from reaugkd.method.answers import Answers, EncodedTexts
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.texts import Labels, rows_with

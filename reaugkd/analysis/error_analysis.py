@@ -8,8 +8,7 @@ import pandas as pd
 
 from reaugkd.errors import ReAugKDError, quoted
 from reaugkd.measures.calibration import confidence_column, expected_calibration_error, reliability_table
-from reaugkd.measures.metrics import METRICS
-from reaugkd.measures.significance import drawn_differences, interval, score_interval
+from reaugkd.measures.metrics import METRICS, drawn_differences, interval, score_interval
 from reaugkd.method.answers import EFFECTS, Answers, effects
 from reaugkd.texts import check_whole
 

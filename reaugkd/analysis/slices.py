@@ -11,7 +11,7 @@ from scipy import stats
 
 from reaugkd.analysis.error_analysis import TEXTS, VOICES, RowFilter
 from reaugkd.measures.calibration import confidence_column
-from reaugkd.measures.significance import accuracy_interval
+from reaugkd.measures.metrics import accuracy_interval
 from reaugkd.method.answers import Answers
 
 LENGTH, NEAREST = "words", "nearest"

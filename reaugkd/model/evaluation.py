@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reaugkd.measures.calibration import at_temperature, fit_temperature
-from reaugkd.measures.metrics import METRICS, log_loss
-from reaugkd.measures.significance import drawn_differences, interval, score_interval
+from reaugkd.measures.metrics import METRICS, drawn_differences, interval, log_loss, score_interval
 from reaugkd.method.answers import EncodedTexts, answer
 from reaugkd.method.choice import STUDENT, choose_linear, choose_pool
 from reaugkd.method.keys import ALIGNED

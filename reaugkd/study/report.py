@@ -12,7 +12,7 @@ from scipy import stats
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.files import as_path, check_writable, whole_file
-from reaugkd.measures.significance import drawn, drawn_differences, interval
+from reaugkd.measures.metrics import drawn, drawn_differences, interval
 from reaugkd.study.answers import study_answers
 from reaugkd.study.figures import ALL_TASKS, comparison_figure, cost_figure, scenario_figure
 from reaugkd.study.plan import NO_TEACHER, Study

@@ -17,7 +17,7 @@ from reaugkd.analysis.comparison import (
 )
 from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.errors import ReAugKDError
-from reaugkd.measures.significance import Interval
+from reaugkd.measures.metrics import Interval
 from reaugkd.method.answers import Answers, EncodedTexts, changed_answers
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool

@@ -16,7 +16,7 @@ from app.views.errors_figures import (
 )
 from reaugkd.analysis.comparison import OUTCOMES, Comparison
 from reaugkd.analysis.error_analysis import RowFilter, calibration, confusion, disagreements
-from reaugkd.measures.significance import Interval
+from reaugkd.measures.metrics import Interval
 
 NASTY = '<img src=x onerror="alert(1)"> ${alert(2)} {{alert(3)}}'
 

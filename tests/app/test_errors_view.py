@@ -17,7 +17,7 @@ from app.views.errors import ErrorsView
 from app.views.errors_page import ErrorsPage
 from reaugkd.analysis.error_analysis import RowFilter
 from reaugkd.analysis.slices import sliceable_table, slices
-from reaugkd.measures.significance import accuracy_interval
+from reaugkd.measures.metrics import accuracy_interval
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.plots.links import PageState
