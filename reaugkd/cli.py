@@ -420,9 +420,8 @@ def study(
 ) -> None:
     """Compare methods over tasks and seeds; continue where an earlier call stopped."""
     from reaugkd.study.plan import read_study
-    from reaugkd.study.record import StudyRecord
     from reaugkd.study.report import write_report
-    from reaugkd.study.run import run_scenarios, run_study
+    from reaugkd.study.run import StudyRecord, run_scenarios, run_study
 
     read, start, record = read_study(plan), data or plan.parent, StudyRecord.load(known) if known else StudyRecord()
     if not report_only:

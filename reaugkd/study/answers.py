@@ -23,8 +23,15 @@ from reaugkd.model.evaluation import alignment
 from reaugkd.networks.weights import find_weights
 from reaugkd.study.controls import control_answers
 from reaugkd.study.plan import POOLS, Run, Study, StudyEncoder, needs_teacher
-from reaugkd.study.record import NOTHING, StudyRecord
-from reaugkd.study.run import LAYERS_FOLDER, has_digest, layers_digest, student_digest, teacher_outputs
+from reaugkd.study.run import (
+    LAYERS_FOLDER,
+    NOTHING,
+    StudyRecord,
+    has_digest,
+    layers_digest,
+    student_digest,
+    teacher_outputs,
+)
 from reaugkd.tasks.task import Task
 from reaugkd.texts import Text
 

@@ -98,7 +98,7 @@ class Run:
     Parameters
     ----------
     about : dict
-        Its columns in a :class:`~reaugkd.study.record.StudyRecord`: ``task``, ``teacher``, ``method`` or ``kind``,
+        Its columns in a :class:`~reaugkd.study.run.StudyRecord`: ``task``, ``teacher``, ``method`` or ``kind``,
         ``seed``, and ``settings_digest``, a digest of all settings that decide what it answers.
     recipe : Recipe
         Of the student, not yet filled in for the task's size.

@@ -16,8 +16,7 @@ from reaugkd.measures.metrics import drawn, drawn_differences, interval
 from reaugkd.study.answers import study_answers
 from reaugkd.study.figures import ALL_TASKS, comparison_figure, cost_figure, scenario_figure
 from reaugkd.study.plan import NO_TEACHER, Study
-from reaugkd.study.record import ANSWERS_FILE, NOTHING, StudyRecord
-from reaugkd.study.run import scenario_rows
+from reaugkd.study.run import ANSWERS_FILE, NOTHING, StudyRecord, scenario_rows
 from reaugkd.study.scenarios import ROWS_A_NEW_CLASS
 from reaugkd.texts import Labels
 
@@ -50,7 +49,7 @@ def write_report(study: Study, data: str | Path, work: str | Path, known: StudyR
     Returns
     -------
     list of Path
-        The record (see :class:`~reaugkd.study.record.StudyRecord`), its scores as CSV, ``summary`` (means over seeds),
+        The record (see :class:`~reaugkd.study.run.StudyRecord`), its scores as CSV, ``summary`` (means over seeds),
         ``comparisons`` with an SVG for each teacher, ``alignment``, ``scenarios`` with an SVG for each, ``cost``
         with an SVG for each teacher where the folder holds a measured ``latency.csv``, ``tables.md`` of these; no table
         and no plot of what the plan does not name.

@@ -8,7 +8,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,59 @@ from reaugkd.networks.weights import find_weights
 from reaugkd.recipe import Recipe
 from reaugkd.study import scenarios
 from reaugkd.study.plan import Run, Study, needs_teacher
-from reaugkd.study.record import NOTHING, StudyRecord
 from reaugkd.tasks.task import SPLITS, Task
 from reaugkd.training import teach
 
 Say = Callable[[str], None]
 LAYERS_FOLDER = "encoder_layers"
 DATA_FILE = "data.json"
+
+ANSWERS_FILE = "answers.parquet"
+SCENARIOS_FILE = "scenario_rows.csv"
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """Answers of students and rows of scenarios, each with the digest of its settings.
+
+    Parameters
+    ----------
+    answers : DataFrame
+        As :func:`reaugkd.study.answers.study_answers` gives them.
+    scenarios : DataFrame
+        A row for each scenario, seed and way.
+    """
+
+    answers: pd.DataFrame = field(default_factory=pd.DataFrame)
+    scenarios: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "StudyRecord":
+        """Read a record from the folder of an earlier report; a :class:`ReAugKDError` says if it holds no answers."""
+        folder = as_path(folder)
+        answers, scenarios = folder / ANSWERS_FILE, folder / SCENARIOS_FILE
+        if not answers.is_file():
+            raise ReAugKDError(f"{str(folder)!r} holds no {ANSWERS_FILE}; name the folder of an earlier report.")
+        return cls(pd.read_parquet(answers), pd.read_csv(scenarios) if scenarios.is_file() else pd.DataFrame())
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write the record, and return its files."""
+        answers, scenarios = Path(folder) / ANSWERS_FILE, Path(folder) / SCENARIOS_FILE
+        with whole_file(answers) as writing:
+            self.answers.to_parquet(writing, index=False, compression="zstd")
+        if self.scenarios.empty:
+            return [answers]
+        with whole_file(scenarios) as writing:
+            self.scenarios.to_csv(writing, index=False, float_format="%.6g")
+        return [answers, scenarios]
+
+    def rows_of(self, run: Mapping[str, Any]) -> pd.DataFrame:
+        """Return the rows of one student or scenario by the columns of its run, ``about``; none if not recorded."""
+        table = self.scenarios if "kind" in run else self.answers
+        return table[(table.reindex(columns=list(run)) == pd.Series(run)).all(axis=1)]
+
+
+NOTHING = StudyRecord()
 
 
 def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say, known: StudyRecord = NOTHING) -> None:

@@ -28,7 +28,6 @@ from reaugkd.study import run as study_module
 from reaugkd.study.answers import study_answers
 from reaugkd.study.figures import ALL_TASKS, comparison_figure, scenario_figure
 from reaugkd.study.plan import POOLS, SCENARIOS, read_study
-from reaugkd.study.record import StudyRecord
 from reaugkd.study.report import (
     LEGEND,
     alignment_table,
@@ -38,7 +37,7 @@ from reaugkd.study.report import (
     summarised,
     write_report,
 )
-from reaugkd.study.run import run_scenarios, run_study, scenario_rows
+from reaugkd.study.run import StudyRecord, run_scenarios, run_study, scenario_rows
 from reaugkd.tasks.task import Task
 
 WAYS = ["off", "linear", "pool", "memory", *list(POOLS)[1:]]

@@ -76,7 +76,7 @@ def test_every_table_that_people_open_is_written_by_it():
     names = {
         path.name for path in sources if ".to_csv(" in path.read_text("utf-8").replace('.to_csv(folder / "mine', "")
     }
-    assert names == {"files.py", "report.py", "record.py"}  # a study's figures hold no person's text
+    assert names == {"files.py", "report.py", "run.py"}  # a study's figures hold no person's text
 
 
 def test_texts_that_look_like_formulas_are_text_in_a_spreadsheet_and_the_same_when_read(tmp_path, count):
