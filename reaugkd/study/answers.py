@@ -1,7 +1,10 @@
-"""The answers of a study: every way to answer is chosen on validation rows, then scored on test rows."""
+"""The answers of a study: every way to answer is chosen on validation rows, then scored on test rows.
+
+Controls, classifiers of the same n-grams, enter the pool without any memory, to tell what the memory adds.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from transformers import AutoTokenizer
+from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, ShuffleSplit
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.measures.calibration import at_temperature, clipped_log, fit_temperature
@@ -19,9 +25,9 @@ from reaugkd.method.choice import STUDENT, best_settings, choose_linear, choose_
 from reaugkd.method.keys import ALIGNED, Key, UntunedEncoder, fit_encoder_key, fit_keys, fit_rows
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool, log_pool
+from reaugkd.method.text_key import FOLDS, NGrams, fit_apart
 from reaugkd.model.evaluation import alignment
 from reaugkd.networks.weights import find_weights
-from reaugkd.study.controls import control_answers
 from reaugkd.study.plan import POOLS, Run, Study, StudyEncoder, needs_teacher
 from reaugkd.study.run import (
     LAYERS_FOLDER,
@@ -33,7 +39,7 @@ from reaugkd.study.run import (
     teacher_outputs,
 )
 from reaugkd.tasks.task import Task
-from reaugkd.texts import Text
+from reaugkd.texts import Labels, Text, folds_apart
 
 Probabilities = NDArray[np.float64]
 Arrays = Mapping[str, NDArray[Any]]
@@ -41,6 +47,9 @@ EVALUATED = ("validation", "test")
 Way = tuple[dict[str, Any], dict[str, Probabilities]]
 """One way of one student to answer: what is chosen (weights, and k and τ_r of each key), and the answers to the rows of
 each split of :data:`EVALUATED`, (N, C); where something is fitted, a validation row's is by the other folds."""
+CLIP = 0.01
+"""The least probability of a soft label whose logarithm is a target: below, the logarithm is all that counts."""
+STRENGTHS = (1.0, 10.0, 100.0)
 
 
 @dataclass(frozen=True)
@@ -237,3 +246,41 @@ def choose_ways(task: Task, outputs: Arrays, searched: Mapping[str, Searched]) -
             by_memory = {split: np.exp(log_pool(student[split], said[split], alone)) for split in EVALUATED}
             ways["memory"] = ways["pool"][0], by_memory
     return ways
+
+
+def control_answers(
+    task: Task, memory: Memory, tokenizer: PreTrainedTokenizerBase, asked: Sequence[Text], fitted: NDArray[np.bool_]
+) -> dict[str, NDArray[np.float64]]:
+    """Return what ``words`` and ``gold words`` answer to M texts, (M, C) each, learnt from some rows of a memory."""
+    texts, labels = memory.texts, task.labels("train")
+    rows = np.flatnonzero(fitted)
+    known, labelled = [texts[row] for row in rows.tolist()], rows[rows < len(labels)]
+    by_gold = gold_classifier(tokenizer, known[: len(labelled)], labels[labelled], len(task.label_names), asked)
+    return {"words": words_classifier(tokenizer, known, memory.soft_labels[rows], asked), "gold words": by_gold}
+
+
+def words_classifier(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], soft_labels: NDArray[np.floating], asked: Sequence[Text]
+) -> NDArray[np.float64]:
+    """Classify M texts, (M, C), by a ridge from n-grams to the teacher's log soft labels, log max(ȳ, 0.01)."""
+    ngrams = NGrams.of(tokenizer, texts)
+    folds = folds_apart(texts, soft_labels.argmax(axis=1), FOLDS)
+    targets = np.log(np.maximum(soft_labels, CLIP)).astype(np.float32)
+    (weight, bias), *_ = fit_apart(ngrams.matrix(tokenizer, texts), targets, folds)
+    return softmax((ngrams.matrix(tokenizer, asked) @ weight + bias).astype(np.float64), axis=1)
+
+
+def gold_classifier(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], labels: Labels, classes: int, asked: Sequence[Text]
+) -> NDArray[np.float64]:
+    """Classify M texts, (M, C), by logistic regression from n-grams to gold labels; its C is chosen on a fifth."""
+    ngrams = NGrams.of(tokenizer, texts)
+    search = GridSearchCV(
+        LogisticRegression(max_iter=100),
+        {"C": STRENGTHS},
+        scoring="accuracy",  # a class that the fifth lacks would be refused by the log loss
+        cv=ShuffleSplit(1, test_size=0.2, random_state=0),
+    ).fit(ngrams.matrix(tokenizer, texts), labels)
+    probabilities = np.zeros((len(asked), classes))
+    probabilities[:, search.classes_] = search.predict_proba(ngrams.matrix(tokenizer, asked))
+    return probabilities

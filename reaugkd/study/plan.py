@@ -29,7 +29,7 @@ POOLS = {
     "text+gold words": ("text", "gold words"),
 }
 """Which experts a logarithmic pool may take beside the student, by the name of the answer: keys of the memory, and the
-classifiers of :mod:`reaugkd.study.controls`, which have no memory."""
+classifiers of :mod:`reaugkd.study.answers`, which have no memory."""
 SCENARIOS = ("new_classes", "few_labels", "unlabelled_text")
 NO_TEACHER = "none"
 

@@ -12,8 +12,8 @@ from sklearn.model_selection import train_test_split
 from reaugkd.method.keys import fit_rows
 from reaugkd.method.memory import Memory
 from reaugkd.method.text_key import PENALTIES, NGrams
-from reaugkd.study import controls
-from reaugkd.study.controls import STRENGTHS, gold_classifier, words_classifier
+from reaugkd.study import answers as answers_module
+from reaugkd.study.answers import STRENGTHS, control_answers, gold_classifier, words_classifier
 from reaugkd.tasks.task import make_task
 from reaugkd.texts import folds_apart
 
@@ -61,7 +61,7 @@ def test_the_words_are_a_ridge_in_closed_form_to_the_logarithms_of_the_soft_labe
 
 def test_the_gold_words_are_a_logistic_regression_by_another_optimiser(tokenizer, worded, monkeypatch):
     texts, labels, asked = worded
-    monkeypatch.setattr(controls, "STRENGTHS", (0.1, 1.0, 5.0))
+    monkeypatch.setattr(answers_module, "STRENGTHS", (0.1, 1.0, 5.0))
     features, others = dense(tokenizer, texts, asked)
 
     def fitted(rows, gold, strength):
@@ -120,7 +120,7 @@ def test_on_validation_rows_no_control_knows_a_label_by_a_sibling(tokenizer, con
         memory, said = Memory.of(task, soft_labels, np.ones((len(soft_labels), 1))), {}
         for split, apart in (("validation", task.texts("validation")), ("test", [])):
             fitted = fit_rows(task.taught_texts, apart)
-            found = controls.control_answers(task, memory, tokenizer, task.texts(split), fitted)
+            found = control_answers(task, memory, tokenizer, task.texts(split), fitted)
             said[split] = found[control].argmax(axis=1)
         shares.append([(said[split] == labels[asked]).mean() for split in ("validation", "test")])
     validation, test = np.mean(shares, axis=0)

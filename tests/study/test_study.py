@@ -22,9 +22,9 @@ from reaugkd.method.keys import UntunedEncoder, fit_keys
 from reaugkd.method.memory import Memory
 from reaugkd.method.teacher import TeacherOutputs
 from reaugkd.study import answers as answers_module
-from reaugkd.study import controls, scenarios
 from reaugkd.study import report as report_module
 from reaugkd.study import run as study_module
+from reaugkd.study import scenarios
 from reaugkd.study.answers import study_answers
 from reaugkd.study.figures import ALL_TASKS, comparison_figure, scenario_figure
 from reaugkd.study.plan import POOLS, SCENARIOS, read_study
@@ -465,12 +465,12 @@ def test_a_task_with_unlabelled_rows_is_taught_and_searched_with_them(plan, tmp_
     changes["teachers"] = {"wide": plan["teachers"]["wide"]}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump({**plan, **changes}))
     study, taught, memories, labelled = read_study(tmp_path / "study.yaml"), [], [], []
-    distill, fit, gold = Student.fit, answers_module.fit_keys, controls.gold_classifier
+    distill, fit, gold = Student.fit, answers_module.fit_keys, answers_module.gold_classifier
     monkeypatch.setattr(Student, "fit", lambda *given, **more: taught.append(given[1]) or distill(*given, **more))
     monkeypatch.setattr(
         answers_module, "fit_keys", lambda *given, **more: memories.append(given) or fit(*given, **more)
     )
-    monkeypatch.setattr(controls, "gold_classifier", lambda *given: labelled.append(given[1:3]) or gold(*given))
+    monkeypatch.setattr(answers_module, "gold_classifier", lambda *given: labelled.append(given[1:3]) or gold(*given))
     run_quickly(study, tmp_path)
     task = study.load("one", tmp_path)
     count = len(task.taught_texts)
