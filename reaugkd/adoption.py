@@ -261,14 +261,7 @@ def _settings(
     """Say what the model is made of; a local folder is named without the way to it."""
     path, rows = as_path(classifier), f"{len(task.rows['validation']):,}"
     half = f"half of the test rows ({rows}), which the score leaves out"
-    return ModelSettings(
-        task=task.name,
-        metric=task.metric,
-        label_names=task.label_names,
-        is_pair=task.is_pair,
-        teacher="",
-        student=path.resolve().name if path.is_dir() else str(classifier),
-        student_layers=student.num_layers,
-        max_length=student.max_length,
-        training={"soft_labels": soft_labels, "chosen_on": half if saw_validation else f"{rows} validation rows"},
-    )
+    name = path.resolve().name if path.is_dir() else str(classifier)
+    settings = ModelSettings.of(task, Recipe(student=name, max_length=student.max_length), student.num_layers)
+    chosen_on = half if saw_validation else f"{rows} validation rows"
+    return replace(settings, teacher="", training={"soft_labels": soft_labels, "chosen_on": chosen_on})

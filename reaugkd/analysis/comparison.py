@@ -50,8 +50,7 @@ class Comparison:
     @property
     def counts(self) -> dict[str, int]:
         """Rows by outcome, those of :data:`OUTCOMES` in their order."""
-        found = self.table["outcome"].value_counts()
-        return {outcome: int(found.get(outcome, 0)) for outcome in OUTCOMES}
+        return {outcome: int((self.table["outcome"] == outcome).sum()) for outcome in OUTCOMES}
 
     @property
     def differing(self) -> int:

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reaugkd.errors import ReAugKDError, quoted, read_as
-from reaugkd.measures.calibration import PROBABILITY, Threshold
+from reaugkd.measures.calibration import PROBABILITY, Threshold, confidence_column
 from reaugkd.method.mapped import nearest_first
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import Pool, Pooled, Retrieved, pooled, weighed
@@ -254,11 +254,10 @@ class Answers:
             answers, ``flip``: what these are instead of them, one of the same; where there is a threshold, ``is_sure``:
             whether the text is answered; then further columns.
         """
-        names, said = np.asarray(self.memory.classes), self.probabilities
-        predicted = {voice: values.argmax(axis=1) for voice, values in said.items()}
+        names, said, predicted = np.asarray(self.memory.classes), self.probabilities, self.predicted
         found: dict[str, Any] = {voice: names[numbers] for voice, numbers in predicted.items()}
-        columns = {"answer": "probability", "student": "student_probability", "teacher": "teacher_probability"}
-        found |= {column: said[voice].max(axis=1) for voice, column in columns.items() if voice in said}
+        sure_of = [voice for voice in ("answer", "student", "teacher") if voice in said]
+        found |= {confidence_column(voice): said[voice].max(axis=1) for voice in sure_of}
         found["effect"] = effects(self.labels, predicted["student"], predicted["answer"])
         if instead_of is not None:
             found["flip"] = effects(self.labels, instead_of.predicted["answer"], predicted["answer"])

@@ -201,10 +201,7 @@ def _scored(
 
 
 def alignment(
-    student_embeddings: NDArray[np.floating],
-    teacher_embeddings: NDArray[np.floating],
-    memory: Memory,
-    k: int = 10,
+    student_embeddings: NDArray[np.floating], teacher_embeddings: NDArray[np.floating], memory: Memory, k: int = 10
 ) -> dict[str, float]:
     """Measure how near the student's embeddings of held-out texts land to the teacher's.
 
