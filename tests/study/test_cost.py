@@ -3,9 +3,8 @@ import pandas as pd
 import pytest
 
 from reaugkd.recipe import Recipe
-from reaugkd.study.figures import TEACHER, cost_figure
 from reaugkd.study.plan import Study, StudyTeacher
-from reaugkd.study.report import cost_table
+from reaugkd.study.report import TEACHER, cost_figure, cost_table
 
 STUDY = Study(
     tasks={"one": {"train": "one.csv"}, "two": {"train": "two.csv"}},

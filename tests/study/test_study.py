@@ -26,13 +26,15 @@ from reaugkd.study import report as report_module
 from reaugkd.study import run as study_module
 from reaugkd.study import scenarios
 from reaugkd.study.answers import study_answers
-from reaugkd.study.figures import ALL_TASKS, comparison_figure, scenario_figure
 from reaugkd.study.plan import POOLS, SCENARIOS, read_study
 from reaugkd.study.report import (
+    ALL_TASKS,
     LEGEND,
     alignment_table,
     compared,
+    comparison_figure,
     in_markdown,
+    scenario_figure,
     scenario_table,
     summarised,
     write_report,
