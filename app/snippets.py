@@ -15,8 +15,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and no code is run here
 IMPORTS = {
     "reaugkd.method.answers": ("changed_answers",),
     "reaugkd.analysis.comparison": ("compare", "comparison_in_words"),
-    "reaugkd.analysis.error_analysis": ("RowFilter", "confusion", "summary"),
-    "reaugkd.analysis.slices": ("sliceable_table", "slices"),
+    "reaugkd.analysis.error_analysis": ("RowFilter", "confusion", "sliceable_table", "slices", "summary"),
     "reaugkd.analysis.memory_audit": ("memories",),
     "reaugkd.analysis.edit_effects": ("halves",),
     "reaugkd.analysis.edits": ("Edit", "apply_patch"),

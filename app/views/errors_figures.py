@@ -81,7 +81,7 @@ def summary_html(
 @cached(4)
 def answers_of(model: "rk.ReAugKDClassifier", split: str, **moved: Any) -> "tuple[Answers, pd.DataFrame]":
     """Answer a split once; in the table, beside what was chosen in training. Four results stay."""
-    from reaugkd.analysis.slices import sliceable_table
+    from reaugkd.analysis.error_analysis import sliceable_table
 
     encoded = encoded_rows(model, split)
     answers = model.answer(encoded, model.pool.overridden(**moved))
@@ -93,7 +93,7 @@ def figure_html(
 ) -> str:
     """Draw one of :data:`FIGURES` of some rows, with what is picked in it marked."""
     from reaugkd.analysis import error_analysis as found
-    from reaugkd.analysis.slices import FEWEST_ROWS, slices
+    from reaugkd.analysis.error_analysis import FEWEST_ROWS, slices
 
     settings, picked = model.settings, shown.picks.get(figure)
     if rows.empty:

@@ -15,8 +15,7 @@ from app.model_job import ModelJob
 from app.parts.maps_panel import MapsPanel
 from app.views.errors import ErrorsView
 from app.views.errors_page import ErrorsPage
-from reaugkd.analysis.error_analysis import RowFilter
-from reaugkd.analysis.slices import sliceable_table, slices
+from reaugkd.analysis.error_analysis import RowFilter, sliceable_table, slices
 from reaugkd.measures.metrics import accuracy_interval
 from reaugkd.method.pool import KeySettings, Pool
 from reaugkd.model.classifier import ReAugKDClassifier

@@ -9,11 +9,10 @@ from app.snippets import compare_code, errors_code, memory_code, query_code
 from reaugkd.analysis.comparison import compare
 from reaugkd.analysis.edit_effects import halves
 from reaugkd.analysis.edits import Edit, apply_patch
-from reaugkd.analysis.error_analysis import RowFilter, confusion, summary
+from reaugkd.analysis.error_analysis import RowFilter, confusion, sliceable_table, slices, summary
 from reaugkd.analysis.memory_audit import memories
 from reaugkd.analysis.memory_questions import LEAKS, SHOWS
 from reaugkd.analysis.refit import refit_pool
-from reaugkd.analysis.slices import sliceable_table, slices
 from reaugkd.analysis.what_if import WhatIf, explain_what_if
 from reaugkd.method.answers import changed_answers
 from reaugkd.method.pool import KeySettings, Pool
