@@ -3,7 +3,7 @@
 Each planting gives 40 train rows of shoptalk a wrong label, five rows of each class, drawn at random. A small teacher
 (MiniLM, 5 epochs) and a student (2 layers, 10 epochs) are trained on these labels alone, and lie in the cache from then
 on. Written are average precision and the precision of the first 40 of the doubts by
-:mod:`reaugkd.analysis.label_doubts`, precision and recall of the list "label looks wrong", and, where cleanlab is
+:mod:`reaugkd.analysis.memory_audit`, precision and recall of the list "label looks wrong", and, where cleanlab is
 installed, the same of its scores on the same probabilities.
 """
 
@@ -14,7 +14,7 @@ import pandas as pd
 from sklearn.metrics import average_precision_score
 
 import reaugkd as rk
-from reaugkd.analysis.label_doubts import DOUBTFUL, label_doubts, unseen_probabilities
+from reaugkd.analysis.memory_audit import DOUBTFUL, label_doubts, unseen_probabilities
 from reaugkd.tasks.task import make_task
 
 OF_EACH_CLASS = 5
