@@ -401,8 +401,7 @@ def train_set(
     patch: Annotated[Path | None, Option(help="JSON Lines file of edits to apply first.")] = None,
 ) -> None:
     """Write the train rows as the memory holds them, with the labels as they are corrected."""
-    from reaugkd.analysis.edits import apply_patch, read_patch
-    from reaugkd.analysis.train_set import write_train_set
+    from reaugkd.analysis.edits import apply_patch, read_patch, write_train_set
 
     classifier = reaugkd.ReAugKDClassifier.from_pretrained(model)
     if patch is not None:

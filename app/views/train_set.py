@@ -42,7 +42,7 @@ class TrainSetForm:
 
     def _export(self, path: Path, name: str, edits: PendingEdits) -> None:
         """Write the corrected train set; a folder is packed."""
-        from reaugkd.analysis.train_set import write_train_set
+        from reaugkd.analysis.edits import write_train_set
 
         is_packed, edited = path.suffix == ".zip", edited_model(*model_and_patch(self.menu, name, edits))
         written = write_train_set(edited, path.with_suffix("") if is_packed else path)
@@ -53,7 +53,7 @@ class TrainSetForm:
         """Let a button open the page that trains with the corrected rows in its form."""
 
         def lead(name: str, edits: PendingEdits) -> Updates:
-            from reaugkd.analysis.train_set import train_set
+            from reaugkd.analysis.edits import train_set
 
             edited, folder = edited_model(*model_and_patch(self.menu, name, edits)), tempfile.mkdtemp(dir=FILES.name)
             files = {"train": train_set(edited)}

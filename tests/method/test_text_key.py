@@ -29,8 +29,6 @@ from reaugkd.texts import folds_apart
 SEEDS = range(8)
 CHANCE = 0.05  # of 800 families; the standard deviation of a share by chance is 0.018
 
-PAIRS = [("one, “two”", "three"), ("", "four")]
-
 
 @pytest.fixture(scope="module")
 def tokenizer():
@@ -462,7 +460,7 @@ def test_fewer_steps_are_coarser_and_pack_into_fewer_bytes():
     assert sizes[1] < 0.7 * sizes[0]
 
 
-@pytest.mark.parametrize("texts", [["a\nb", "ü", ""], PAIRS])
+@pytest.mark.parametrize("texts", [["a\nb", "ü", ""], [("one, “two”", "three"), ("", "four")]])
 def test_texts_and_parts_come_back_as_they_were(texts):
     dual = DualRidge.of(texts, np.random.default_rng(0).normal(size=(len(texts), 5)), 0.1)
     again = DualRidge.unpacked(dual.packed())

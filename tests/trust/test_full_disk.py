@@ -16,8 +16,7 @@ from app.parts.maps_panel import MapsPanel
 from app.parts.pending_edits import with_pending
 from app.views.memory import MemoryView
 from reaugkd import cli, training
-from reaugkd.analysis.edits import Edit, write_patch
-from reaugkd.analysis.train_set import write_train_set
+from reaugkd.analysis.edits import Edit, write_patch, write_train_set
 from reaugkd.errors import ReAugKDError
 from reaugkd.method import choice
 from reaugkd.method.memory import Memory

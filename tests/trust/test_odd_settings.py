@@ -17,8 +17,7 @@ from sklearn.exceptions import NotFittedError
 
 from reaugkd.adoption import adopt
 from reaugkd.analysis.condensed import condense
-from reaugkd.analysis.edits import as_patch, check_patch, read_patch
-from reaugkd.analysis.train_set import write_train_set
+from reaugkd.analysis.edits import as_patch, check_patch, read_patch, write_train_set
 from reaugkd.estimator import DistilledClassifier
 from reaugkd.method.memory import Memory
 from reaugkd.method.milvus import MilvusMemory

@@ -15,8 +15,7 @@ from app.parts.pending_edits import pending_html, rows_added
 from app.parts.row_table import row_table
 from app.rendering import FILLS_TEMPLATES, escaped_text
 from app.snippets import query_code
-from reaugkd.analysis.edits import Edit, apply_patch, as_patch, read_patch, write_patch
-from reaugkd.analysis.train_set import write_train_set
+from reaugkd.analysis.edits import Edit, apply_patch, as_patch, read_patch, write_patch, write_train_set
 from reaugkd.tasks.sources import read_table
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
