@@ -230,14 +230,8 @@ def _subwords(
         return [ids[first : len(ids) - after] for ids in tokens["input_ids"]]
     if not texts:
         return []
-    return tokenized(
-        tokenizer,
-        texts,
-        add_special_tokens=False,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-        verbose=False,
-    )["input_ids"]
+    nothing_else = {"return_attention_mask": False, "return_token_type_ids": False, "verbose": False}
+    return tokenized(tokenizer, texts, add_special_tokens=False, **nothing_else)["input_ids"]
 
 
 def _ngrams(subwords_of_texts: list[list[int]], base: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -378,7 +372,9 @@ class TextKey:
         features = ngrams.matrix(tokenizer, texts)
         targets = PCA(key_width(z, len(memory.classes)), random_state=0).fit_transform(z)
         folds = folds_apart(texts, memory.labels, FOLDS)
-        (weight, bias), unseen, penalty = fit_apart(features, targets, folds)
+        penalty = best_penalty(features, targets, folds)
+        weight, bias = sparse_ridge(features, targets, penalty)
+        unseen = _unseen(features, targets, folds, penalty)
         spread = float(np.sqrt((unseen**2).sum(axis=1).mean()))
         ridge = DualRidge.of(texts, targets - features @ weight - bias, penalty) if in_texts else None
         weight = weight.astype(np.float16).astype(np.float32) if ridge is None else ridge.weight(features)  # as saved
@@ -434,30 +430,7 @@ def _with_spread(drawn: NDArray[np.floating], spread: float) -> NDArray[np.float
     return normalize(np.column_stack([drawn, np.full(len(drawn), spread, dtype=np.float32)]))
 
 
-def fit_apart(
-    features: csr_matrix, targets: NDArray[np.float32], folds: NDArray[np.int64]
-) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32], float]:
-    """Fit a ridge whose penalty is chosen over folds, and say what ridges of the other folds make of each row.
-
-    Parameters
-    ----------
-    features : sparse (N, V) float32
-        N-grams.
-    targets : (N, w) float32
-        What they are drawn to.
-    folds : (N,) int64
-        Number of each row's fold.
-
-    Returns
-    -------
-    tuple
-        W (V, w) and b (w,) of all rows, the (N, w) predictions of each by the other folds, and the penalty.
-    """
-    penalty = _best_penalty(features, targets, folds)
-    return sparse_ridge(features, targets, penalty), _unseen(features, targets, folds, penalty), penalty
-
-
-def _best_penalty(features: csr_matrix, targets: NDArray[np.float32], folds: NDArray[np.int64]) -> float:
+def best_penalty(features: csr_matrix, targets: NDArray[np.float32], folds: NDArray[np.int64]) -> float:
     """Return the penalty of the least squared error over the folds; of many rows, some are enough."""
     if features.shape[0] > PENALTY_ROWS:
         drawn = np.sort(np.random.default_rng(0).choice(features.shape[0], PENALTY_ROWS, replace=False))

@@ -135,9 +135,7 @@ class TextClassifier(nn.Module):
             If the folder cannot be loaded, has no tokenizer, or has fewer layers than asked for.
         """
         encoder, tokenizer, _ = load_pretrained(AutoModel, folder, "an encoder", layers=layers)
-        # RoBERTa and its kin count two positions that no token may have; their tokenizers know the limit.
-        positions = getattr(encoder.config, "max_position_embeddings", max_length)
-        limit = min(max_length, positions if positions > 0 else max_length, tokenizer.model_max_length)  # XLNet says -1
+        limit = min(max_length, _positions(encoder, max_length), tokenizer.model_max_length)
         return cls(encoder, tokenizer, num_labels, read_pooling(folder), limit).eval()
 
     @classmethod
@@ -417,7 +415,7 @@ class SequenceClassifier(TextClassifier):
         kind = "regression" if model.config.num_labels == 1 else model.config.problem_type or CHOOSES_ONE
         if kind != CHOOSES_ONE:
             raise ReAugKDError(f"{str(folder)!r} is made for {kind}; name a model that chooses one of several classes.")
-        limit = min(_positions(model), tokenizer.model_max_length, max_length or tokenizer.model_max_length)
+        limit = min(_positions(model, 512), tokenizer.model_max_length, max_length or tokenizer.model_max_length)
         return cls(model, tokenizer, limit)
 
     @classmethod
@@ -464,13 +462,13 @@ def load_student(folder: str | Path, *, max_length: int) -> TextClassifier:
     return kind.load(folder, max_length=max_length)
 
 
-def _positions(model: PreTrainedModel) -> int:
+def _positions(model: PreTrainedModel, default: int) -> int:
     """Return how many tokens a model has positions for; RoBERTa and its kin give none to the first, for padding."""
     limits = [getattr(model.config, "max_position_embeddings", -1)]
     for name, table in model.named_modules():
         if name.endswith("position_embeddings") and isinstance(table, nn.Embedding):
             limits.append(table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1))
-    return min((limit for limit in limits if limit > 0), default=512)  # XLNet says -1
+    return min((limit for limit in limits if limit > 0), default=default)  # XLNet says -1
 
 
 def _keep_layers(config: PreTrainedConfig, layers: int) -> None:

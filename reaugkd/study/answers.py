@@ -25,7 +25,7 @@ from reaugkd.method.choice import STUDENT, best_settings, choose_linear, choose_
 from reaugkd.method.keys import ALIGNED, Key, UntunedEncoder, fit_encoder_key, fit_keys, fit_rows
 from reaugkd.method.memory import Memory
 from reaugkd.method.pool import KeySettings, Pool, log_pool
-from reaugkd.method.text_key import FOLDS, NGrams, fit_apart
+from reaugkd.method.text_key import FOLDS, NGrams, best_penalty, sparse_ridge
 from reaugkd.model.evaluation import alignment
 from reaugkd.networks.weights import find_weights
 from reaugkd.study.plan import POOLS, Run, Study, StudyEncoder, needs_teacher
@@ -266,7 +266,8 @@ def words_classifier(
     ngrams = NGrams.of(tokenizer, texts)
     folds = folds_apart(texts, soft_labels.argmax(axis=1), FOLDS)
     targets = np.log(np.maximum(soft_labels, CLIP)).astype(np.float32)
-    (weight, bias), *_ = fit_apart(ngrams.matrix(tokenizer, texts), targets, folds)
+    features = ngrams.matrix(tokenizer, texts)
+    weight, bias = sparse_ridge(features, targets, best_penalty(features, targets, folds))
     return softmax((ngrams.matrix(tokenizer, asked) @ weight + bias).astype(np.float64), axis=1)
 
 
