@@ -135,14 +135,8 @@ class ProjectionHead(nn.Module):
         set_seed(recipe.seed)
         head = cls(teacher_hidden.shape[1], width)
         rows = {"teacher_hidden": np.asarray(teacher_hidden, dtype=np.float32), "labels": task.labels("train")}
-        run_trainer(
-            ContrastiveObjective(head, recipe.projection_temperature),
-            rows,
-            recipe.projection_training,
-            folder,
-            "Projection head",
-            on_progress=on_progress,
-        )
+        objective, training = ContrastiveObjective(head, recipe.projection_temperature), recipe.projection_training
+        run_trainer(objective, rows, training, folder, "Projection head", on_progress=on_progress)
         return head
 
 

@@ -148,13 +148,8 @@ def run_trainer(
             logging_steps=5,
             disable_tqdm=True,  # the bar is drawn by the callback below
         )
-        trainer = _WatchfulTrainer(
-            model=objective,
-            args=arguments,
-            train_dataset=rows,
-            data_collator=collator,
-            callbacks=[_Watch(on_progress, on_epoch, resumed), *([_Bar()] if on_progress is None else [])],
-        )
+        callbacks = [_Watch(on_progress, on_epoch, resumed), *([_Bar()] if on_progress is None else [])]
+        trainer = _WatchfulTrainer(objective, arguments, collator, rows, callbacks=callbacks)
         trainer.remove_callback(PrinterCallback)  # it would print every log as a dict
         trainer.train(resume_from_checkpoint=resumed)
     objective.eval()
