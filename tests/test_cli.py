@@ -687,6 +687,7 @@ def test_edit_does_not_write_over_the_original_or_without_being_asked(run, tmp_p
     assert "Nothing was saved" in error
 
 
+@pytest.mark.slow
 def test_a_classifier_is_adopted_and_what_was_left_out_of_the_report_is_said(
     run, toy_classifier_folder, tmp_path, monkeypatch
 ):

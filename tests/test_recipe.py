@@ -211,9 +211,9 @@ def test_a_teacher_known_by_its_outputs_cannot_be_kept(quick, toy_task, tmp_path
 @pytest.mark.parametrize(
     ("stage", "again"),
     [
-        ("Teacher", ["Teacher", "Projection head", *STUDENTS]),
+        pytest.param("Teacher", ["Teacher", "Projection head", *STUDENTS], marks=pytest.mark.slow),
         ("Student by soft labels (KD)", ["Projection head", *STUDENTS[1:]]),
-        ("Evaluation", ["Projection head"]),
+        pytest.param("Evaluation", ["Projection head"], marks=pytest.mark.slow),
     ],
 )
 def test_an_interrupted_training_goes_on_without_the_stages_that_were_finished(
@@ -252,7 +252,11 @@ def test_a_mistake_in_an_encoder_shows_before_the_first_stage_and_costs_nothing(
 
 
 @pytest.mark.parametrize(
-    ("training", "stage"), [("teacher_training", "Teacher"), ("student_training", "Student alone")]
+    ("training", "stage"),
+    [
+        ("teacher_training", "Teacher"),
+        pytest.param("student_training", "Student alone", marks=pytest.mark.slow),
+    ],
 )
 def test_a_network_that_diverges_leaves_nothing_in_the_way_of_a_smaller_learning_rate(
     quick, toy_task, tmp_path, training, stage
@@ -479,6 +483,7 @@ def test_outputs_without_the_unlabelled_texts_are_refused(
             train(task, quick, tmp_path / "model", teacher_outputs=outputs)
 
 
+@pytest.mark.slow
 def test_with_unlabelled_texts_an_interrupted_training_goes_on_and_without_them_it_starts_anew(
     quick, toy_task, unlabelled_task, tmp_path, stages
 ):
@@ -508,6 +513,7 @@ def test_the_last_good_model_stays_while_a_new_training_is_interrupted(quick, to
     np.testing.assert_array_equal(answers(good, toy_task), answers(at_once, toy_task))
 
 
+@pytest.mark.slow
 def test_another_seed_starts_anew_after_an_interruption(quick, toy_task, tmp_path, stages):
     with pytest.raises(Stopped):
         train(toy_task, quick, tmp_path / "model", on_progress=stop_at("Evaluation"))
@@ -524,10 +530,14 @@ def settings_of(recipe, part, **changes):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda recipe: replace(recipe, epochs=2),
-        lambda recipe: replace(recipe, student_layers=1),
-        lambda recipe: settings_of(recipe, "student_training", learning_rate=1e-3),
-        lambda recipe: settings_of(recipe, "projection_training", learning_rate=1e-3),
+        pytest.param(lambda recipe: replace(recipe, epochs=2), marks=pytest.mark.slow),
+        pytest.param(lambda recipe: replace(recipe, student_layers=1), marks=pytest.mark.slow),
+        pytest.param(
+            lambda recipe: settings_of(recipe, "student_training", learning_rate=1e-3), marks=pytest.mark.slow
+        ),
+        pytest.param(
+            lambda recipe: settings_of(recipe, "projection_training", learning_rate=1e-3), marks=pytest.mark.slow
+        ),
         lambda recipe: settings_of(recipe, "distillation", relational_weight=1.0),
     ],
     ids=["epochs", "layers", "student", "projection", "loss"],
@@ -546,9 +556,11 @@ def test_with_other_settings_of_the_student_a_finished_teacher_is_not_trained_ag
 @pytest.mark.parametrize(
     "change",
     [
-        lambda recipe: replace(recipe, teacher_epochs=2),
+        pytest.param(lambda recipe: replace(recipe, teacher_epochs=2), marks=pytest.mark.slow),
         lambda recipe: replace(recipe, max_length=12),
-        lambda recipe: settings_of(recipe, "teacher_training", learning_rate=1e-3),
+        pytest.param(
+            lambda recipe: settings_of(recipe, "teacher_training", learning_rate=1e-3), marks=pytest.mark.slow
+        ),
     ],
     ids=["epochs", "length", "training"],
 )
@@ -565,7 +577,8 @@ def test_with_other_settings_of_the_teacher_it_is_trained_again(quick, toy_task,
     ("split", "again"),
     [
         ("train", ["Teacher", "Projection head", *STUDENTS]),
-        ("validation", ["Projection head", *STUDENTS]),  # they calibrate the soft labels, no more
+        # they calibrate the soft labels, no more
+        pytest.param("validation", ["Projection head", *STUDENTS], marks=pytest.mark.slow),
     ],
 )
 def test_with_other_labels_all_that_learnt_from_them_is_trained_again(quick, toy_task, tmp_path, stages, split, again):
@@ -580,6 +593,7 @@ def test_with_other_labels_all_that_learnt_from_them_is_trained_again(quick, toy
     assert stages == again
 
 
+@pytest.mark.slow
 def test_a_teacher_is_loaded_again_only_where_the_model_keeps_it(quick, toy_task, tmp_path, monkeypatch):
     loaded = []
     original = training.Teacher.load
@@ -595,6 +609,7 @@ def test_a_teacher_is_loaded_again_only_where_the_model_keeps_it(quick, toy_task
     assert loaded.count("teacher") == 1
 
 
+@pytest.mark.slow
 def test_a_working_folder_that_cannot_be_removed_costs_a_warning_and_not_the_model(
     quick, toy_task, tmp_path, at_once, stages, monkeypatch
 ):

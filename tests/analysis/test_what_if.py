@@ -116,7 +116,13 @@ def label_without(model, encoded, pool, changes, further=()):
 
 
 @each_pool
-@pytest.mark.parametrize("changes", [WhatIf(), WhatIf([3, 10], {5: "b", 20: "a"})], ids=["none", "some"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param(WhatIf(), id="none"),
+        pytest.param(WhatIf([3, 10], {5: "b", 20: "a"}), id="some", marks=pytest.mark.slow),
+    ],
+)
 def test_no_set_is_smaller_of_one_or_two_and_none_of_a_larger_can_be_left_out(pool, changes):
     """Against every set of one and of two memories, whether they are found or come after those that are struck."""
     sizes = []

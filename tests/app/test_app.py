@@ -396,17 +396,12 @@ def test_an_address_that_would_be_too_long_goes_without_the_selection_the_choice
 # The command line
 
 
-def run(*arguments):
-    command = [sys.executable, str(APP / "main.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-
-
-def test_a_model_folder_without_a_model_ends_with_one_sentence(tmp_path):
+def test_a_model_folder_without_a_model_ends_with_one_sentence(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
-    ended = run("--model", str(tmp_path / "empty"), "--port", str(free_port()))
-    assert ended.returncode == 1
-    assert ended.stderr.count("\n") == 1
-    assert "holds no trained model; make one with `reaugkd train" in ended.stderr
+    assert main(["--model", str(tmp_path / "empty"), "--port", str(free_port())]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "holds no trained model; make one with `reaugkd train" in error
 
 
 def test_a_port_that_is_taken_ends_with_one_sentence(capsys):

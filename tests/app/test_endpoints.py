@@ -68,6 +68,7 @@ def test_the_public_endpoints_are_these_and_each_is_documented(client):
     assert all(endpoint["description"] for endpoint in endpoints.values())
 
 
+@pytest.mark.slow  # it is idle for six seconds
 def test_an_idle_connection_stays_open_so_that_no_question_meets_its_end(address):
     connection = HTTPConnection(address.removeprefix("http://").strip("/"))
     for idle in (0, 6):  # a server that leaves uvicorn's 5 s ends it just when many clients would use it again

@@ -243,7 +243,7 @@ def test_the_weight_is_asked_of_a_text_on_which_the_memory_is_right_where_there_
     assert {exercise(puzzled_model, only_one, "weight", seed).text for seed in range(6)} == {right}
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_the_fewest_memories_are_those_of_brute_force(puzzled_model, encoded, seed):
     task = exercise(puzzled_model, encoded, "memories", seed)
     plain = told(puzzled_model, task.text, 0.5)

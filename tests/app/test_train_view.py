@@ -76,6 +76,7 @@ def test_a_second_training_waits_for_the_first(started):
     assert folders == [str(view.menu.root / "mine")] * 2
 
 
+@pytest.mark.slow  # three processes import torch and train
 def test_what_is_finished_of_a_training_is_not_lost_to_one_of_other_settings_and_goes_on(
     view, tmp_path, toy_encoder_folder, wide_encoder_folder
 ):

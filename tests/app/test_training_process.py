@@ -79,11 +79,17 @@ def test_a_process_that_is_killed_is_told_in_a_sentence(asked, tmp_path):
         train_as_asked(*asked, str(tmp_path / "mine"), killing, ignored)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "sentence"),
-    [({"train": "nowhere.csv"}, "nowhere.csv"), ({"unknown": 1}, "An unexpected error stopped it .TypeError: ")],
-    ids=["a user's mistake", "a fault of ours"],
+    [
+        pytest.param({"train": "nowhere.csv"}, "nowhere.csv", id="a user's mistake"),
+        pytest.param(
+            {"unknown": 1},
+            "An unexpected error stopped it .TypeError: ",
+            marks=pytest.mark.slow,
+            id="a fault of ours",
+        ),
+    ],
 )
 def test_what_stops_it_is_told_as_in_this_process(asked, tmp_path, rows, sentence):
     with pytest.raises(ReAugKDError, match=sentence):

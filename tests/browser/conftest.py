@@ -100,6 +100,14 @@ def leave(context):
     context.clear_permissions()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_statistics():
+    """Gradio sums all its events up at each event, which takes more work than many a listener; no test reads that."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(queueing.Queue, "compute_analytics_summary", lambda *_: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def while_no_listener_runs():
     """A context; of what a listener makes while a page is built, Gradio would think that it belongs to that page."""

@@ -1,5 +1,6 @@
 """The page adopts a classifier of one's own, in a real browser; then every page works on it."""
 
+import pytest
 from playwright.sync_api import expect
 from toy_data import toy_rows
 
@@ -11,6 +12,7 @@ def choose(page, box, value):
     page.locator(f"{box} input").press("Enter")
 
 
+@pytest.mark.slow  # an adoption, and a walk through all pages
 def test_a_classifier_is_adopted_stands_in_the_menu_and_every_page_works_on_it(
     open_page, serve_model, toy_model, toy_classifier_folder, tmp_path
 ):

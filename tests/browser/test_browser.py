@@ -8,6 +8,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import expect
 from ports import free_port
 
@@ -140,6 +141,7 @@ def test_the_first_start_shows_the_training_and_then_the_page_that_answers(open_
     expect(page.locator("#answer .asked")).to_have_text("rain and fog")
 
 
+@pytest.mark.slow  # another process imports torch, and its work is measured
 def test_the_command_opens_a_page_and_answers_with_little_work(open_page, toy_model_folder):
     port, before = free_port(), resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, str(APP / "main.py"), "--model", str(toy_model_folder), "--port", str(port)]

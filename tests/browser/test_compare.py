@@ -136,6 +136,7 @@ def held(monkeypatch):
     may_come.set()
 
 
+@pytest.mark.slow
 def test_what_is_typed_while_answers_or_models_are_coming_stays_and_is_answered(open_page, served, held):
     is_asked, may_come = held()
     page = open_page(f"{served}?view=compare")
@@ -242,6 +243,7 @@ def test_a_count_a_button_and_a_text_list_their_rows_and_a_row_is_answered(page,
     expect(listed).to_have_text(str(len(table)))
 
 
+@pytest.mark.slow
 def test_another_model_is_the_second_one_of_another_task_a_sentence_and_the_first_follows_the_menu(
     page, folder, forgetful, toy_model
 ):
@@ -271,6 +273,7 @@ def test_another_model_is_the_second_one_of_another_task_a_sentence_and_the_firs
     shown_as(page, wanted(toy_model, toy_model, (None, 1.0)))
 
 
+@pytest.mark.slow
 def test_the_address_reopens_both_sides_the_text_and_the_rows(page, open_page, forgetful, toy_model):
     choose(page, "#compare-second", "toy")
     move(page, "second", 0.25)
@@ -291,6 +294,7 @@ def test_the_address_reopens_both_sides_the_text_and_the_rows(page, open_page, f
         expect(seen.locator("#compare-chosen b")).to_have_text(str(len(rows)))
 
 
+@pytest.mark.slow
 def test_listed_rows_are_selected_on_the_maps_and_what_is_selected_there_is_compared_and_listed(
     page, open_page, forgetful
 ):

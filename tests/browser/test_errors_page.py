@@ -112,6 +112,7 @@ def test_a_cell_a_combination_a_bin_and_a_filter_list_their_rows_and_a_row_its_n
     expect(page).not_to_have_url(re.compile("view="))
 
 
+@pytest.mark.slow
 def test_a_value_of_a_column_narrows_the_rows_and_another_column_lets_all_pass_again(page, answered, tmp_path):
     table, listed = answered.table(), page.locator("#errors-chosen b")
     topic = table["topic"].iloc[0]
@@ -172,6 +173,7 @@ def test_what_the_memory_fixed_opens_the_neighbours_that_did_it_until_they_chang
     expect(page.locator("#opened-row .neighbours")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_rows_that_are_selected_on_the_maps_are_test_rows_and_the_address_reopens_them(page, open_page):
     expect(page.locator(MAPS)).to_have_attribute("data-points", "127")
     page.locator(".map-legend button").first.click()
@@ -232,6 +234,7 @@ def test_another_model_is_listed_whole_though_points_of_the_one_before_are_selec
     expect(page.locator(".toast-body")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_where_a_model_cannot_be_loaded_menu_and_address_name_the_one_that_answers(open_page, beside):
     page = open_page(f"{beside}?view=errors")
     expect(page.locator("#errors-chosen b")).to_have_text("36")
@@ -249,6 +252,7 @@ def test_where_a_model_cannot_be_loaded_menu_and_address_name_the_one_that_answe
     expect(again.locator("#model input")).to_have_value("few")
 
 
+@pytest.mark.slow
 def test_a_model_is_filled_in_once_when_it_is_chosen_and_not_when_its_menu_is_left(open_page, beside, monkeypatch):
     filled, about_html = [], query_view.about_html
     monkeypatch.setattr(query_view, "about_html", lambda model: filled.append(len(model.memory)) or about_html(model))
@@ -307,6 +311,7 @@ def test_a_text_is_answered_while_the_rows_are_still_coming(open_page, serve_mod
     expect(page).not_to_have_url(re.compile("view="))
 
 
+@pytest.mark.slow
 def test_the_address_reopens_the_page_with_its_filters(page, open_page):
     page.locator("#errors-weight input[type=number]").fill("0.3")
     page.locator("#errors-split").get_by_label("validation").check()

@@ -195,14 +195,18 @@ def opened_by(page, place):
     return opened.value
 
 
-def test_the_links_of_tasks_open_the_pages_as_the_task_asks(page, puzzled_model, asked):
-    for place in (0, 3, 4):
-        task = exercise(puzzled_model, asked, TASKS[place].key)
-        query = opened_by(page, place)
-        expect(query.locator("#answer .asked")).to_have_text(task.text)
-        expect(query.locator("#as-fitted input")).to_be_checked()
-        expect(query.locator("#as-chosen input")).to_be_checked()
-        query.close()
+@pytest.mark.slow
+@pytest.mark.parametrize("place", [0, 3, 4])
+def test_the_link_of_a_task_asks_its_text_as_the_model_answers(page, puzzled_model, asked, place):
+    task = exercise(puzzled_model, asked, TASKS[place].key)
+    query = opened_by(page, place)
+    expect(query.locator("#answer .asked")).to_have_text(task.text)
+    expect(query.locator("#as-fitted input")).to_be_checked()
+    expect(query.locator("#as-chosen input")).to_be_checked()
+
+
+@pytest.mark.slow
+def test_the_link_of_the_task_on_the_weight_opens_errors_and_its_address_follows(page, puzzled_model, asked):
     errors = opened_by(page, 5)
     expect(errors.locator("#errors-weight input[type=number]")).to_have_value("0")
     expect(errors.locator("#errors-as-fitted input")).not_to_be_checked()
@@ -232,9 +236,7 @@ def open_tab(page, name):
     page.get_by_role("tab", name=name, exact=True).click()
 
 
-def test_the_code_of_answers_and_errors_follows_text_sliders_strikes_and_filters(
-    open_page, served, root, puzzled_model
-):
+def test_the_code_of_answers_follows_text_sliders_and_strikes(open_page, served, root, puzzled_model):
     page, folder = open_page(served), str(root / "toy")
     expect(page.locator("#text textarea")).not_to_have_value("")
     text = "it's {iron} and ${rain}"
@@ -260,7 +262,10 @@ def test_the_code_of_answers_and_errors_follows_text_sliders_strikes_and_filters
     page.locator("#query-code").get_by_role("button", name="copy").click()
     expect_result(page, "async () => (await navigator.clipboard.readText()).trimEnd()", code.rstrip())
 
-    open_tab(page, "Errors")
+
+@pytest.mark.slow
+def test_the_code_of_errors_follows_sliders_filters_and_splits(open_page, served, root, puzzled_model):
+    page, folder = open_page(f"{served}?view=errors"), str(root / "toy")
     expect(page.locator("#errors-chosen b")).to_have_text("36")
     expect_code(page, "errors", errors_code(folder, "test", {}))
     page.locator("#errors-weight input[type=number]").fill("0.6")
@@ -279,6 +284,7 @@ def test_the_code_of_answers_and_errors_follows_text_sliders_strikes_and_filters
     expect_code(page, "errors", errors_code(folder, "validation", chosen, retrieval_weight=0.6))
 
 
+@pytest.mark.slow
 def test_the_code_of_comparison_and_memory_follows_sides_lists_and_pending_edits(
     open_page, served, root, puzzled_model
 ):

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from phone import LAPTOP, PAGES
 from playwright.sync_api import expect
 
@@ -11,6 +12,7 @@ SMALLEST = """() => Math.min(...[...document.querySelectorAll('.gradio-container
   .map(part => parseFloat(getComputedStyle(part).fontSize)))"""
 
 
+@pytest.mark.slow  # every step of every page
 def test_each_step_of_a_page_shows_a_part_of_it_in_large_letters(open_page, serve_model, forgetful, subtests):
     address, page = serve_model(forgetful), open_page("about:blank")
     step, forward = page.locator(".lecture-step"), page.locator(".lecture-forward")

@@ -197,6 +197,7 @@ def test_a_lasso_selects_what_lies_within_and_nothing_else(page, tmp_path):
     assert pd.read_csv(tmp_path / "selection.csv")["point"].tolist() == wanted
 
 
+@pytest.mark.slow
 def test_twenty_thousand_points_are_drawn_read_circled_and_morphed(open_page, serve_model, toy_model):
     model = grown(toy_model, 20_000)
     count = 20_000 + 36  # the test rows

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from playwright.sync_api import expect
 
 from reaugkd.analysis.memory_questions import RENAMED
@@ -18,6 +19,7 @@ LINKS = sorted(
 )
 
 
+@pytest.mark.slow  # opens the page for each link
 def test_a_notebooks_link_opens_what_it_names(open_page, address, subtests):
     page = open_page("about:blank")
     for name, query in LINKS:

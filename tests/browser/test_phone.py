@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from phone import PAGES, PHONE, assert_anyone_can_use_it, assert_it_reads
+import pytest
+from phone import PAGES, PHONE, assert_anyone_can_use_it, assert_it_fits, assert_it_reads
 from playwright.sync_api import expect
 from toy_data import toy_rows
 
@@ -81,6 +82,19 @@ READ = {
 }
 
 
+def test_each_page_fits_on_a_phone_and_its_texts_stand_out_in_the_dark_theme(
+    open_page, serve_model, forgetful, subtests
+):
+    page = open_page(f"{serve_model(forgetful)}?view=learn&__theme=dark", viewport=PHONE)
+    for name in PAGES:
+        is_whole, parts, texts = READ[name]
+        with subtests.test(name):
+            page.get_by_role("tab", name=name, exact=True).click()
+            is_whole(page)
+            assert_it_fits(page, parts, texts)
+
+
+@pytest.mark.slow  # every page is loaded, and axe walks through it in both themes
 def test_each_page_reads_on_phone_and_laptop_in_both_themes_and_axe_finds_no_fault(
     open_page, serve_model, forgetful, subtests
 ):

@@ -150,6 +150,7 @@ def test_strikes_and_labels_change_the_answer_at_once_and_the_keyboard_stays_whe
     expect(page.locator("#put-back")).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_the_address_reopens_what_is_struck_out_and_the_edit_beside(page, open_page, forgetful, text):
     edit = f"{text} plum & pear"
     first, second = (neighbour.number for neighbour in forgetful.explain(text).neighbours[:2])

@@ -1,5 +1,7 @@
 """The page that trains, in a real browser: a file with its columns, losses and spaces, cancel, go on, the new model."""
 
+import re
+import shutil
 import threading
 
 import pandas as pd
@@ -11,6 +13,9 @@ from app.model_job import ModelJob
 from app.views import train as train_view
 from reaugkd import Recipe
 from reaugkd.errors import ReAugKDError
+from reaugkd.model.classifier import ReAugKDClassifier
+from reaugkd.networks.trainer import Progress
+from reaugkd.tasks.sources import load_files
 
 ROWS = ".neighbours tbody tr"
 
@@ -52,6 +57,23 @@ def asked(monkeypatch, request):
 
 
 @pytest.fixture
+def played(monkeypatch, toy_model_folder):
+    """Plays a training, which waits in its second stage until it is let go; the next one ends with the toy model."""
+    let_go = threading.Event()
+
+    def train(rows, recipe, by_shipped_outputs, folder, on_progress, say):
+        on_progress(Progress("Projection head", 1, 1, 0.75, 0))
+        on_progress(Progress("Student by ReAugKD", 1, 40, 0.5, 9))
+        assert let_go.wait(120)
+        on_progress(Progress("Student by ReAugKD", 2, 40, 0.25, 8))
+        return ReAugKDClassifier.from_pretrained(shutil.copytree(toy_model_folder, folder))
+
+    monkeypatch.setattr(train_view, "train_as_asked", train)
+    yield let_go
+    let_go.set()
+
+
+@pytest.fixture
 def rows_file(tmp_path):
     rows = toy_rows(12, seed=4).rename(columns={"text": "review", "label": "kind"})
     rows.to_csv(tmp_path / "reviews.csv", index=False)
@@ -72,6 +94,7 @@ def choose(page, box, value):
     page.locator(f"{box} input").press("Enter")
 
 
+@pytest.mark.slow  # two trainings, each in a process that imports torch
 def test_a_file_is_trained_on_watched_cancelled_gone_on_with_and_asked(
     open_page, serve_model, toy_model, rows_file, toy_encoder_folder, wide_encoder_folder, held
 ):
@@ -137,6 +160,27 @@ def test_a_file_is_trained_on_watched_cancelled_gone_on_with_and_asked(
     expect(page.locator("#train-message")).to_contain_text("is there already; choose another name")
 
 
+def test_a_training_is_watched_cancelled_gone_on_with_and_its_model_is_chosen(open_page, address, played):
+    page = open_page(f"{address}?view=train")
+    wait_until_filled(page)
+    page.locator("#train-name input, #train-name textarea").fill("watched")
+    page.locator("#train-start").click()
+    status = page.locator("#train-status")
+    expect(status).to_contain_text("watched is being trained")
+    expect(status).to_contain_text("✓ Projection head")
+    expect(page.locator("#train-start")).to_be_disabled()
+    expect(page.locator("#train-loss")).to_contain_text("Projection head")
+    page.locator("#train-cancel").click()
+    expect(status).to_contain_text("stops at its next report")
+    played.set()
+    expect(status).to_contain_text("was cancelled")
+    page.locator("#train-resume").click()
+    expect(status).to_contain_text("watched is trained")
+    choose_model(page, "watched")
+    expect(page).to_have_url(re.compile("model=watched"))
+
+
+@pytest.mark.slow
 def test_a_file_of_pairs_with_its_own_test_rows_is_trained_on_as_the_boxes_say(
     open_page, address, tmp_path, toy_encoder_folder, wide_encoder_folder, asked
 ):
@@ -176,6 +220,7 @@ def test_a_file_of_pairs_with_its_own_test_rows_is_trained_on_as_the_boxes_say(
     assert (recipe.epochs, recipe.keep_teacher, by_shipped_outputs) == (1, True, False)
 
 
+@pytest.mark.slow
 def test_a_data_set_by_name_is_trained_on_by_the_columns_that_one_names(
     open_page, address, tmp_path, toy_encoder_folder, wide_encoder_folder, asked
 ):
@@ -220,6 +265,7 @@ def test_the_shipped_task_is_trained_as_the_page_says(open_page, address, asked)
     assert found == [({"name": "shoptalk"}, Recipe(seed=7), True)] * 2
 
 
+@pytest.mark.slow
 def test_the_form_is_as_it_was_left_when_the_page_is_loaded_again(open_page, address, asked):
     found, page = asked(), open_page(f"{address}?view=train")
     wait_until_filled(page)
@@ -247,23 +293,23 @@ def test_the_form_is_as_it_was_left_when_the_page_is_loaded_again(open_page, add
     assert recipe == Recipe(teacher="owner/teacher", student_layers=3, seed=7, keep_teacher=True)
 
 
-def test_what_cannot_be_trained_on_is_told_in_a_sentence(open_page, serve_model, toy_model, tmp_path):
+def test_what_cannot_be_trained_on_is_told_in_a_sentence(open_page, serve_model, toy_model, tmp_path, monkeypatch):
+    # In this process: the other one, in which a page trains, imports torch first.
+    monkeypatch.setattr(train_view, "train_as_asked", lambda rows, *_: load_files(**rows))
     (tmp_path / "one.csv").write_text("text,label\nonly,one\n")
     (tmp_path / "none.csv").write_text("text,label\n")
-    address = serve_model(toy_model)
+    page = open_page(f"{serve_model(toy_model)}?view=train")
+    wait_until_filled(page)
 
-    def opened(source):
-        page = open_page(address)
-        page.get_by_role("tab", name="Train", exact=True).click()
-        wait_until_filled(page)
+    def choose_source(source):
         page.get_by_label(source).check()
         expect(page.locator("#train-text-column")).to_be_visible()  # the source's boxes come with its teachers
-        return page
 
-    page = opened("a data set of the hub")
+    choose_source("a data set of the hub")
     page.locator("#train-start").click()
     expect(page.locator("#train-message")).to_contain_text("name a data set of the hub, or upload a file")
-    page = opened("a file of mine")
+    choose_source("a file of mine")
+    expect(page.locator("#train-file")).to_be_visible()
     page.locator("#train-file input[type=file]").set_input_files(tmp_path / "none.csv")
     expect(page.locator("#train-message")).to_contain_text("has no rows")
     page.locator("#train-file").get_by_label("Remove this file").or_(

@@ -101,7 +101,7 @@ def test_rows_that_are_added_relabelled_and_removed_count_in_the_next_answer(poo
     assert model.predict(["the shiny gadget 1"]) == ["gadget"]
 
 
-@pytest.mark.parametrize("k", [1, 7, 250, 400])
+@pytest.mark.parametrize("k", [1, 7, 250, pytest.param(400, marks=pytest.mark.slow)])
 def test_each_key_finds_what_brute_force_finds(opened, k):
     memory = random_memory(rows=300)
     shared = filled(memory, opened)

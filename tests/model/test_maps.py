@@ -77,6 +77,7 @@ def test_a_memory_that_is_asked_for_itself_lies_nearly_on_its_own_point():
     np.testing.assert_allclose(maps.place(x[3:4], memory)[0, 1], maps.points[:, 1][3], atol=1e-2)
 
 
+@pytest.mark.slow  # another process imports torch
 def test_placing_needs_no_umap():
     code = (
         "import sys, numpy as np, pandas as pd\n"
@@ -146,6 +147,7 @@ def test_a_trained_model_has_a_place_for_each_of_its_held_out_rows(toy_model):
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow  # the whole shipped task
 def test_a_point_of_the_shipped_task_can_be_hit_at_four_times_zoom(toy_encoder_folder):
     """The shipped teacher's collapsed memory twice, by two heads; a student's own embeddings lie farther apart."""
     task, outputs = load_task("shoptalk"), TeacherOutputs.load(SHOPTALK_TEACHER_OUTPUTS)

@@ -123,6 +123,7 @@ def is_share_of_test_rows(value):
     return 0 <= value <= 1 and value * 36 == pytest.approx(round(value * 36))
 
 
+@pytest.mark.slow
 def test_few_labels_are_helped_by_text_that_the_teacher_labelled(task, recipe, trainings, monkeypatch):
     monkeypatch.setattr(scenarios, "ROWS_A_CLASS", (3, 4))
     outputs = says_gold(task)
@@ -194,6 +195,7 @@ def with_unlabelled_text(half_labelled, recipe):
     return SimpleNamespace(rows=rows, outputs=outputs, steps=steps, **seen)
 
 
+@pytest.mark.slow
 def test_unlabelled_text_teaches_the_student_or_fills_the_memory_alone(half_labelled, recipe, with_unlabelled_text):
     (task, _), rows, outputs = half_labelled, with_unlabelled_text.rows, with_unlabelled_text.outputs
     assert [row["way"] for row in rows] == [

@@ -163,6 +163,7 @@ def trained(monkeypatch):
     return names
 
 
+@pytest.mark.slow
 def test_a_student_that_learns_from_no_teacher_is_trained_once_for_all_teachers(finished):
     runs = list(read_study(finished / "study.yaml").students())
     assert len(runs) == len({run.file for run in runs}) == 2 * 2 * (1 + 2 + 1)
@@ -288,6 +289,7 @@ def answered(finished):
     return study_answers(read_study(finished / "study.yaml"), finished, finished / "work")
 
 
+@pytest.mark.slow
 def test_a_student_that_other_settings_trained_is_not_reported_and_a_record_of_todays_is(copied, plan, answered):
     study = with_kd_of_one_epoch(plan, copied / "study.yaml")
     assert set(study_answers(study, copied, copied / "work")["method"]) == {"student", "reaugkd"}
@@ -317,6 +319,7 @@ def test_a_trained_student_whose_keys_are_lost_is_told_unless_it_is_recorded(cop
     pd.testing.assert_frame_equal(without_rows(again), without_rows(answered))
 
 
+@pytest.mark.slow
 def test_an_encoder_key_of_another_encoder_answers_for_no_student(copied, plan, toy_encoder_folder):
     other = {**plan["encoder_key"], "encoder": str(toy_encoder_folder)}
     (copied / "study.yaml").write_text(yaml.safe_dump({**plan, "encoder_key": other}))
@@ -334,6 +337,7 @@ def test_an_encoder_key_of_another_encoder_answers_for_no_student(copied, plan, 
     }
 
 
+@pytest.mark.slow
 def test_a_student_that_is_not_aligned_has_its_keys_though_the_aligned_one_is_recorded(copied, answered, trained):
     study = read_study(copied / "study.yaml")
     shutil.rmtree(copied / "work" / "keys")

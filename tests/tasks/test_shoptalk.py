@@ -96,6 +96,7 @@ BAGS = {
 }
 
 
+@pytest.mark.slow  # fits many models to the whole task
 def test_a_bag_of_words_stays_below_70_percent_and_at_what_the_card_says(task, card):
     scores = []
     for bag in BAGS.values():

@@ -90,7 +90,7 @@ def written(request, toy_model):
 
 @pytest.mark.parametrize(
     ("written", "swaps"),
-    [("saving", True), ("saving", False), ("condensing", True)],
+    [("saving", True), ("saving", False), pytest.param("condensing", True, marks=pytest.mark.slow)],
     indirect=["written"],
     ids=["saving", "saving by two renames", "condensing"],
 )
@@ -120,7 +120,7 @@ def test_a_save_is_killed_at_each_of_its_steps(
     assert list(place.root.iterdir()) == [place.model]
 
 
-@pytest.mark.parametrize("what", ["saving", "condensing"])
+@pytest.mark.parametrize("what", ["saving", pytest.param("condensing", marks=pytest.mark.slow)])
 def test_a_save_is_killed_at_random_moments_and_the_next_one_removes_what_is_left(
     what, toy_model, tmp_path, toy_model_folder, monkeypatch, count, short_or_whole
 ):
@@ -246,6 +246,7 @@ def check_training(place, reference):
     return True
 
 
+@pytest.mark.slow  # many trainings
 def test_a_training_that_is_killed_at_every_step_and_at_random_moments_ends_as_one_that_nobody_kills(
     training_here, tmp_path, count, short_or_whole
 ):

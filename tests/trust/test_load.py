@@ -138,6 +138,7 @@ def edit_and_train(address, model, trains, end):
 
 
 @pytest.mark.parametrize("trains", [True, False], ids=["while one trains", "while none trains"])
+@pytest.mark.slow  # load
 def test_people_who_ask_and_edit_at_once_get_no_error_and_no_wrong_answer(served_folder, count, short_or_whole, trains):
     """Mostly programs: fifty browsers take more than a machine of two cores has."""
     people, seconds, is_whole = short_or_whole((8, 4, False), (50, 300, True))
@@ -175,6 +176,7 @@ def test_people_who_ask_and_edit_at_once_get_no_error_and_no_wrong_answer(served
         assert rows.loc[rows["id"] == name, "label"].tolist() == [label]
 
 
+@pytest.mark.slow  # load
 def test_many_queries_leave_no_more_memory_in_use(served_folder, count, short_or_whole):
     model = ReAugKDClassifier.from_pretrained(served_folder)
     texts, process = model.held_out(["test"])["text"].tolist(), psutil.Process()

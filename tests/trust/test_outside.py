@@ -110,6 +110,7 @@ def test_the_command_line_asks_nobody(
     assert outside(tmp_path / "asked") == []
 
 
+@pytest.mark.slow
 def test_the_page_asks_nobody_from_its_start_to_its_answers(toy_model_folder, tmp_path, count):
     port = free_port()
     script = "from app.serve import main\nsys.exit(main(sys.argv[1:]))\n"

@@ -80,6 +80,7 @@ for model, answer in zip(models, expected):
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork")
+@pytest.mark.slow
 def test_processes_that_are_forked_after_an_answer_answer_the_same(pooled_model, mapped_model, tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     for name, model in (("plain", pooled_model), ("mapped", mapped_model)):
@@ -89,6 +90,7 @@ def test_processes_that_are_forked_after_an_answer_answer_the_same(pooled_model,
     assert ended.returncode == 0, ended.stderr
 
 
+@pytest.mark.slow  # two trainings
 def test_the_same_seed_gives_the_same_model_and_the_same_metrics(toy_task, toy_recipe, tmp_path, texts):
     recipe = replace(toy_recipe, epochs=2, teacher_epochs=2)
     first, second = (train(toy_task, recipe, tmp_path / name, on_progress=lambda _: None) for name in ("a", "b"))
