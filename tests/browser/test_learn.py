@@ -206,7 +206,7 @@ def test_the_link_of_a_task_asks_its_text_as_the_model_answers(page, puzzled_mod
 
 
 @pytest.mark.slow
-def test_the_link_of_the_task_on_the_weight_opens_errors_and_its_address_follows(page, puzzled_model, asked):
+def test_the_link_of_what_the_student_mixes_up_opens_errors_and_its_address_follows(page, puzzled_model, asked):
     errors = opened_by(page, 5)
     expect(errors.locator("#errors-weight input[type=number]")).to_have_value("0")
     expect(errors.locator("#errors-as-fitted input")).not_to_be_checked()
