@@ -595,6 +595,7 @@ def test_export_puts_the_student_as_onnx_into_a_model_that_answers_the_same(
     assert (tmp_path / "again" / "student.onnx").read_bytes() == (target / "student.onnx").read_bytes()
 
 
+@pytest.mark.slow
 def test_condense_prints_the_curve_and_saves_a_new_version_beside_the_original(run, monkeypatch, tmp_path, toy_model):
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(choice, "FEWEST_VALIDATION", 24)

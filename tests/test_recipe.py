@@ -636,6 +636,7 @@ def test_an_empty_working_folder_is_not_taken_for_somebody_elses(quick, toy_task
         train(toy_task, quick, tmp_path / "model", on_progress=stop_at("Teacher"))
 
 
+@pytest.mark.slow
 def test_unfinished_work_of_other_settings_goes_on_until_a_model_is_whole(quick, toy_task, tmp_path, stages):
     for seed in (quick.seed, 7):
         with pytest.raises(Stopped):

@@ -209,6 +209,7 @@ def test_a_model_stands_beside_its_own_student_and_each_answers_by_its_weight_as
     shown_as(page, wanted(forgetful, forgetful, (1.0, None)))
 
 
+@pytest.mark.slow
 def test_a_count_a_button_and_a_text_list_their_rows_and_a_row_is_answered(page, forgetful, tmp_path):
     comparison = wanted(forgetful, forgetful)
     table, listed = comparison.table, page.locator(LISTED)

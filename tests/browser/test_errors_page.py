@@ -139,6 +139,7 @@ def test_a_value_of_a_column_narrows_the_rows_and_another_column_lets_all_pass_a
     assert len(saved_rows(page, tmp_path)) == len(table)
 
 
+@pytest.mark.slow
 def test_the_answers_that_a_slider_flips_are_counted_and_listed(page, answered, forgetful):
     expect(page.locator("#errors-summary")).to_contain_text("chosen in training: nothing.")
     kinds = set()

@@ -194,6 +194,7 @@ def test_what_a_link_asks_and_cannot_be_is_left_out_or_told(open_page, address, 
     expect(page.locator(ROWS).first).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_slider_that_is_moved_unchecks_its_box_and_a_box_that_is_checked_sets_its_sliders(page, forgetful, text):
     weight, k, temperature = (page.locator(f"#{box} input[type=number]") for box in ("weight", "k", "temperature"))
     fitted, chosen = page.locator("#as-fitted input"), page.locator("#as-chosen input")
