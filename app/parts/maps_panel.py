@@ -42,11 +42,6 @@ ASKED_OF_STUDENT = 4_000  # of more memories the student is not asked what it sa
 CANVAS_PARTS = ["point_grid", "point_density", "place_labels", "map_plane", "map_points", "map_islands", "map_marks"]
 CANVAS_PARTS += ["map_replay", "map_pointer"]
 LISTED = ["point", "kind", "text", "text_pair", "label", "teacher", "student", "answer", "effect", "moved"]
-OPENED = (
-    "<p>Point at a text to read it; click it to open it. After a click the wheel zooms. Shift and drag, or choose "
-    "“select”, to circle texts.</p>"
-)
-SHORT = "The star is your text, placed at the mean of its nearest memories by this key (weights of the vote)."
 
 
 @cached(2)
@@ -117,11 +112,7 @@ def _epochs_sent(epochs: "TrainingEpochs") -> dict[str, Any]:
         "rows": _sent(epochs.rows.astype(np.int32)),
         "teacher": _sent(epochs.teacher_points.astype(np.float32)),
         "students": [_sent(points.astype(np.float32)) for points in epochs.student_points],
-        "words": (
-            f"{len(epochs.rows):,} memories after each epoch of the student's training, on the two principal axes of "
-            f"the teacher's embeddings, which show {epochs.explained:.0%} of their variance. The axes stay. "
-            "A query has no place here."
-        ),
+        "words": fill_file("epochs.txt", epochs=epochs),
     }
 
 
@@ -140,7 +131,7 @@ def points_sent(model: "rk.ReAugKDClassifier") -> dict[str, Any]:
         "guessed": _sent(guessed.astype(np.uint8)),
         "epochs": None if model.epochs is None else _epochs_sent(model.epochs),
         "words": fill_file("maps.txt", guessed=guessed.any(), overlap=map_overlap(model), one=one),
-        "short": SHORT,
+        "short": fill_file("small_map.txt"),
         "one": one,
     }
 
@@ -163,7 +154,7 @@ class MapsPanel:
         self.small = self._canvas("small_map.html", "small-map", small=True, render=False)  # a view renders it
         with gr.Row():
             with gr.Column(scale=1, min_width=320):
-                self.detail = gr.HTML(OPENED, elem_id="map-opened", apply_default_css=False)
+                self.detail = gr.HTML(render("not_opened"), elem_id="map-opened", apply_default_css=False)
                 self.ask = gr.Button("Ask this text", size="sm", visible=False, elem_id="ask-point")
             with gr.Column(scale=1, min_width=320):
                 self.count = gr.HTML(render("selected", points=0), elem_id="map-selected")
@@ -213,7 +204,7 @@ class MapsPanel:
             self.colour: gr.Dropdown(columns, value=colour),
             self.shown: shown,
             self.opened: None,
-            self.detail: OPENED,
+            self.detail: render("not_opened"),
             self.ask: gr.Button(visible=False),
             self.moved: gr.Button(visible=not self.menu.get(name).settings.is_adopted),
             **self.show_points(name, selected, column=colour, shown=shown),

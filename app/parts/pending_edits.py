@@ -79,11 +79,6 @@ def edited_rows(model: "rk.ReAugKDClassifier", patch: "Patch") -> dict[int, str]
 
 def pending_html(patch: "Patch", classes: Sequence[str] = (), saved: Mapping[str, Any] | None = None) -> str:
     """List the edits, each with a button that drops it; those that are saved say in which version."""
-    saved, lines = saved or {"version": "", "edits": []}, []
-    for edit in patch:
-        what = {"add": "add as", "relabel": f"relabel {edit.id} to", "remove": f"remove {edit.id}"}[edit.edit]
-        new = "(a new class)" if edit.label and edit.label not in classes else ""
-        text = f"“{row_in_one_line(vars(edit))}”" if edit.text else ""
-        words = " ".join(filter(None, [what, edit.label, new, text]))
-        lines.append({"words": words, "is_saved": edit.as_dict() in saved["edits"]})
-    return render("pending", edits=lines, version=saved["version"])
+    saved = saved or {"version": "", "edits": []}
+    edits = [(edit, edit.text and row_in_one_line(vars(edit)), edit.as_dict() in saved["edits"]) for edit in patch]
+    return render("pending", edits=edits, classes=classes, version=saved["version"])

@@ -8,7 +8,7 @@ import reaugkd as rk
 from reaugkd.errors import ReAugKDError
 from reaugkd.texts import row_in_one_line, text_of_row
 
-from ..rendering import render
+from ..rendering import fill_file, render
 
 Kept = dict[str, dict[str, Any]]  # by model: the texts that must stay right, and which edits were saved as what
 Pins = list[dict[str, str]]
@@ -51,9 +51,5 @@ def broken_in_words(before: "rk.ReAugKDClassifier", after: "rk.ReAugKDClassifier
     broken = broken_pins(before, after, pd.DataFrame(pinned))
     if broken.empty:
         return ""
-    first = broken.iloc[0]
-    others = f" So do {len(broken) - 1} others." if len(broken) > 1 else ""
-    return (
-        f"This breaks a text that must stay right: “{row_in_one_line(first)}” would be answered {first['after']}, not "
-        f"{first['label']}.{others} Do it again to edit all the same."
-    )
+    first = broken.iloc[0].to_dict()
+    return fill_file("broken.txt", text=row_in_one_line(first), row=first, others=len(broken) - 1)

@@ -12,15 +12,10 @@ from reaugkd.errors import ReAugKDError
 from ..listening import Updates, listen
 from ..model_job import Train, adopt_as_asked
 from ..parts.column_boxes import TABLES, line_box, place_columns
+from ..rendering import fill_file
 
 if TYPE_CHECKING:
     from .train import TrainView
-
-ABOUT = """Any sequence classifier that was fine-tuned with Hugging Face transformers answers here **as it did**. Its
-train rows become its memory: you see which of them lie behind an answer, and you can edit them. Rows
-that it never saw choose the weights and score: one half each, unless you give more of these, which then choose alone.
-It takes a minute or two for 1,000 rows.
-"""
 
 
 class AdoptForm:
@@ -30,7 +25,7 @@ class AdoptForm:
         self.page = page
         file = partial(gr.File, file_types=TABLES, height=120)
         with gr.Accordion("Adopt a classifier of mine", open=False, elem_id="adopt"):
-            gr.Markdown(ABOUT)
+            gr.Markdown(fill_file("adopt.md"))
             label = "The classifier: its name on the hub, or a folder on this machine"
             self.classifier = line_box(label, "adopt-classifier", placeholder="owner/name")
             self.train = file(label="Rows that it learnt from", elem_id="adopt-train")

@@ -23,7 +23,7 @@ from ..parts.pending_edits import PendingEdits, model_and_patch, with_pending
 from ..parts.problem import READ_ALOUD, told_in
 from ..parts.row_table import place_table, row_table
 from ..parts.save_button import SaveButton
-from ..rendering import render
+from ..rendering import fill_file, render
 from ..scripts import source
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
@@ -111,11 +111,7 @@ class LabelView:
     def __init__(self, menu: ModelMenu, name: gr.Dropdown, edits: gr.BrowserState) -> None:
         self.menu, self.name, self.edits = menu, name, edits
         self.log, self.line = gr.State(None), gr.State({})
-        gr.Markdown(
-            "Open texts without labels, such as a log of what people wrote. First come those whose answer is in doubt "
-            "between two classes, or that no memory is near. A label that you give is a memory at once, "
-            "without training, for you alone, until you save it as a version."
-        )
+        gr.Markdown(fill_file("label.md"))
         with gr.Row():
             self.upload = gr.UploadButton("Open a file of texts", file_types=FILES, elem_id="label-upload", **SMALL)
             self.sample = gr.Button("Try it with the validation texts", elem_id="label-sample", **SMALL)

@@ -1,5 +1,6 @@
 """The page of the memory: search it, see what looks wrong, edit it, and see what an edit does before it is saved."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,16 +12,17 @@ import pandas as pd
 import reaugkd as rk
 from reaugkd.errors import ReAugKDError
 from reaugkd.plots.links import PageState
+from reaugkd.texts import row_in_one_line
 
 from ..computed import edited_model
 from ..listening import EACH, LATEST, Updates, listen
 from ..parts import pending_edits as pending
 from ..parts.code_box import place_code
 from ..parts.maps_panel import MapsPanel
-from ..parts.opened_memory import NOT_OPENED, opened_html
 from ..parts.pending_edits import PendingEdits, model_and_patch, pending_html, pending_patch, with_pending
 from ..parts.pins import Kept, Pins, broken_in_words, pinned_texts, pinned_too, pins_html, with_kept
 from ..parts.problem import READ_ALOUD, problem_html, told_in
+from ..parts.row_table import whose_label
 from ..parts.throttle import throttled
 from ..rendering import render
 from ..scripts import source
@@ -33,7 +35,23 @@ from .train_set import TrainSetForm
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.analysis.edits import Edit, Patch
 
+NOT_OPENED = "<p>Click a row to edit it, or tick several.</p>"
 Further = Callable[["rk.ReAugKDClassifier", "Patch"], "Sequence[Edit]"]  # makes edits beside those of a patch
+
+
+def opened_html(model: "rk.ReAugKDClassifier", numbers: Sequence[int]) -> str:
+    """Show the memory that is chosen, or say how many are."""
+    if not numbers:
+        return NOT_OPENED
+    memory = model.memory
+    if len(numbers) > 1:
+        labels = Counter(memory.rows["label"].iloc[list(numbers)]).most_common()
+        return render("ticked", count=len(numbers), labels=labels)
+    row, soft_labels = memory.rows.iloc[numbers[0]], memory.soft_labels[numbers[0]]
+    said = {"row": row.to_dict(), "text": row_in_one_line(row), "whose": whose_label(row)}
+    teacher = None if row.get("edited") or row.get("labelled_by") else memory.classes[int(soft_labels.argmax())]
+    is_adopted = model.settings.is_adopted
+    return render("memory", **said, teacher=teacher, probability=soft_labels.max(), is_adopted=is_adopted)
 
 
 class MemoryView(MemoryList):

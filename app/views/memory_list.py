@@ -16,20 +16,7 @@ from ..parts.maps_panel import MapsPanel
 from ..rendering import render
 from .rows import RowsPage, RowsView
 
-LARGE = "This memory is large. Listed are those of its rows that the answers to test rows use most."
 FIRST = ("number", "text", "text_pair", "label", "labelled_by")  # of the columns, where the list has a reason
-WHY = {
-    lists.WRONG: (
-        "Its neighbours and its embedding, without the label, give it at most half of what its class usually gets."
-    ),
-    lists.HARMFUL: "It makes the right class of test rows less likely; at most a tenth of the list does so by chance.",
-    "most used": "The weight of each in the answers to test rows.",
-    "never used": "No test row finds them.",
-    "edited": "Edited and saved in an earlier version.",
-    lists.DUPLICATES: "They share four fifths of their words with another memory.",
-    lists.LEAKS: "They share four fifths of their words with a test row: its answer proves little.",
-    lists.ALL: "Every memory; a click on a column sorts by it.",
-}
 
 
 @dataclass(frozen=True)
@@ -116,8 +103,8 @@ class MemoryList(RowsView):
 
     def _listing(self, shown: MemoryPage, rows: int) -> str:
         """Say which memories are listed, and why the list holds them."""
-        why = LARGE if self.menu.get(shown.name).memory.is_mapped else WHY[shown.show]
-        return super()._listing(shown, rows) + render("why_listed", why=why)
+        is_large = self.menu.get(shown.name).memory.is_mapped
+        return super()._listing(shown, rows) + render("why_listed", show=shown.show, is_large=is_large)
 
     def _columns(self, rows: pd.DataFrame, shown: MemoryPage) -> pd.DataFrame:
         """Return the columns that are a reason of the list, or all where it has none."""

@@ -27,13 +27,6 @@ def choices_by(model: "rk.ReAugKDClassifier") -> list[tuple[str, str]]:
     return [("those that the model is least sure of", PROBABILITY), *keys]
 
 
-def score_in_words(threshold: Threshold | None) -> str:
-    """Say what a threshold is compared with."""
-    if threshold is None or threshold.by == PROBABILITY:
-        return "the probability of the answer"
-    return f"the cosine of the nearest memory by the {threshold.by} key"
-
-
 def _measured(answers: "Answers", threshold: Threshold) -> dict[str, Any]:
     """Return which of all answers, of those that a threshold gives, and of those that it leaves are right."""
     from reaugkd.measures.metrics import accuracy_interval
@@ -78,7 +71,7 @@ class ThresholdForm:
         model = self.menu.get(shown.name)
         return {
             self.by: gr.Dropdown(choices_by(model), value=shown.by),
-            self.own: render("own_threshold", threshold=model.threshold, score=score_in_words(model.threshold)),
+            self.own: render("own_threshold", threshold=model.threshold),
             self.version: self.menu.free_name(f"{shown.name}-careful"),
         }
 
@@ -101,7 +94,6 @@ class ThresholdForm:
             words = render(
                 "selective",
                 threshold=threshold,
-                score=score_in_words(threshold),
                 chosen=_measured(validation, threshold),
                 effect=None if is_chosen_on else _measured(answers, threshold),
                 which=which,

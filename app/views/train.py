@@ -38,9 +38,7 @@ NOTHING_YET = "<p>Nothing is being trained. The losses and both spaces will be d
 
 def file_html(rows: pd.DataFrame, label_column: str) -> str:
     """Say how many rows a file has, and how many of each label."""
-    counts = rows[label_column].value_counts()
-    labels = [(str(label), count) for label, count in counts.items()]
-    return render("file", rows=len(rows), labels=labels, most=LISTED_LABELS)
+    return render("file", rows=len(rows), labels=[*rows[label_column].value_counts().items()], most=LISTED_LABELS)
 
 
 def results_html(model: "rk.ReAugKDClassifier") -> str:
