@@ -12,8 +12,7 @@ from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.plots.links import PageState
 from reaugkd.texts import in_one_line, word_overlap
 
-from .exercise import SHORT, Exercise, Verdict, page_of
-from .lessons import LESSONS
+from .exercise import LESSONS, SHORT, Exercise, Verdict, page_of
 
 HALF = 0.5
 NEAR_TEMPERATURE = 0.2

@@ -1,16 +1,57 @@
-"""What a guided task is: its words filled in for a model, what can be chosen, and how an answer is judged."""
+"""What a guided task is: its words, filled in for a model, what can be chosen, and how an answer is judged."""
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
+
+import yaml
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.plots.links import PageState
 from reaugkd.texts import Text, two_parts
 
-from .lessons import Lesson
+from .rendering import TEMPLATES, fill
 
 SHORT = 160  # characters that a learner reads at a glance
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """The words of a task; :func:`app.exercises.exercise` fills them in for a model.
+
+    Parameters
+    ----------
+    key, title : str
+        Its name, and its heading.
+    kind : str
+        How it is answered: ``number``, ``temperature``, ``one`` of the options or ``several`` of them.
+    formula : str
+        The formula that it is about.
+    question : str
+        What is asked.
+    hints : sequence of str
+        What helps, the vaguer first.
+    solution : str
+        The right answer, and why.
+    """
+
+    key: str
+    title: str
+    kind: str
+    formula: str
+    question: str
+    hints: Sequence[str]
+    solution: str
+
+    def filled(self, **values: Any) -> "Lesson":
+        """Return the lesson with its words filled in."""
+        words = {name: fill(getattr(self, name), **values) for name in ("formula", "question", "solution")}
+        return replace(self, hints=[fill(hint, **values) for hint in self.hints], **words)
+
+
+_WORDS = yaml.safe_load((TEMPLATES / "lessons.yaml").read_text(encoding="utf-8"))
+LESSONS = {key: Lesson(key, **words) for key, words in _WORDS.items()}
+"""The tasks of the Learn page, in their order."""
 
 
 @dataclass(frozen=True)

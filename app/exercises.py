@@ -20,8 +20,8 @@ from reaugkd.tasks.sources import SHOPTALK
 from reaugkd.texts import in_one_line, row_in_one_line
 
 from .distillation_exercises import keys_exercise, soft_exercise, teacher_exercise
-from .exercise import SHORT, Exercise, Verdict, page_of
-from .lessons import LESSONS, lesson_settings
+from .exercise import LESSONS, SHORT, Exercise, Verdict, page_of
+from .lessons import lesson_settings
 
 NEAR_ENOUGH = 0.05
 FEW = 2

@@ -1,17 +1,12 @@
-"""Lessons for the app's Learn page: which texts teach, what is guessed of them, and which guided tasks there are."""
+"""What is guessed on the app's Learn page: which texts teach, how they are answered, and what is so."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 import reaugkd as rk
 from reaugkd.method.pool import KeySettings, Pool
-
-from .rendering import TEMPLATES, fill
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a page that shows these words does not wait for it
     from reaugkd.method.answers import Answers
@@ -63,42 +58,3 @@ def guessed_classes(explanation: "rk.Explanation", gold: str) -> list[str]:
     likely[[explanation.classes.index(name) for name in named]] = 2  # before all others
     shown = np.sort(np.argsort(-likely, kind="stable")[:GUESSED_CLASSES])
     return [explanation.classes[number] for number in shown]
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """The words of a task; :func:`app.exercises.exercise` fills them in for a model.
-
-    Parameters
-    ----------
-    key, title : str
-        Its name, and its heading.
-    kind : str
-        How it is answered: ``number``, ``temperature``, ``one`` of the options or ``several`` of them.
-    formula : str
-        The formula that it is about.
-    question : str
-        What is asked.
-    hints : sequence of str
-        What helps, the vaguer first.
-    solution : str
-        The right answer, and why.
-    """
-
-    key: str
-    title: str
-    kind: str
-    formula: str
-    question: str
-    hints: Sequence[str]
-    solution: str
-
-    def filled(self, **values: Any) -> "Lesson":
-        """Return the lesson with its words filled in."""
-        words = {name: fill(getattr(self, name), **values) for name in ("formula", "question", "solution")}
-        return replace(self, hints=[fill(hint, **values) for hint in self.hints], **words)
-
-
-_WORDS = yaml.safe_load((TEMPLATES / "lessons.yaml").read_text(encoding="utf-8"))
-LESSONS = {key: Lesson(key, **words) for key, words in _WORDS.items()}
-"""The tasks of the Learn page, in their order."""

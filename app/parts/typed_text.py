@@ -30,14 +30,16 @@ def read_boxes(boxes: Sequence[gr.Textbox], inputs: dict[str, Any]) -> str:
     return script("read_boxes", boxes=places, count=len(values))
 
 
-def place_boxes(placeholder: str, elem_id: str) -> tuple[gr.Textbox, gr.Textbox]:
-    """Place the boxes of a text and of a second one; one can type there once :func:`filled_boxes` has opened them.
+def place_boxes(
+    elem_id: str, placeholder: str | None = None, text: str = "Text", second: str = "Second text", **options: Any
+) -> tuple[gr.Textbox, gr.Textbox]:
+    """Place the boxes of a text and of a second one, which a model of pairs shows.
 
-    What is typed before the page's own first text comes would be overwritten by it.
+    With ``interactive=False`` one can type there once :func:`filled_boxes` has opened them: what is typed before the
+    page's own first text comes would be overwritten by it.
     """
-    closed: dict[str, Any] = {"max_lines": 5, "interactive": False}
-    text = gr.Textbox("", label="Text", placeholder=placeholder, elem_id=elem_id, **closed)
-    return text, gr.Textbox("", label="Second text", visible=False, elem_id=f"{elem_id}-pair", **closed)
+    box = gr.Textbox("", label=text, placeholder=placeholder, max_lines=5, elem_id=elem_id, **options)
+    return box, gr.Textbox("", label=second, visible=False, max_lines=5, elem_id=f"{elem_id}-pair", **options)
 
 
 def filled_boxes(

@@ -118,7 +118,7 @@ class CompareView(RowsView):
                 self.second = gr.Dropdown([maps.menu.first], label="Second", elem_id="compare-second")
                 self.second_weight, self.second_fitted = self._place_weight("second")
         with gr.Row():
-            self.texts = place_boxes("Type a text: both answer as you type", "compare-text")
+            self.texts = place_boxes("compare-text", "Type a text: both answer as you type", interactive=False)
         self.text, self.text_pair = self.texts
         self.message = gr.HTML(visible=False, elem_id="compare-message")
         self.verdict = gr.HTML(elem_id="compare-verdict")

@@ -13,13 +13,13 @@ from reaugkd.plots.links import PageState, picks_of_link
 from reaugkd.texts import two_parts
 
 from ..computed import SPLITS
-from ..listening import ALL_ROWS, EACH_OF_ROWS, IN_PAGE, Updates, listen
+from ..listening import ALL_ROWS, EACH_OF_ROWS, Updates, listen
 from ..parts.answer import answer_html
 from ..parts.code_box import place_code
 from ..parts.maps_panel import MapsPanel, query_message
 from ..parts.neighbour_table import neighbour_table
 from ..parts.retrieval_sliders import RetrievalSliders, overrides, overrides_of_link, slider_values
-from ..scripts import script, source_with
+from ..scripts import source_with
 from ..snippets import errors_code
 from .errors_figures import FIGURES, answers_of, figure_html
 from .errors_page import ANY, BOXES, CHOSEN_BY, CONFIDENCES, EFFECTS, FILTERS, ErrorsPage
@@ -104,9 +104,7 @@ class ErrorsView(RowsView):
                 self.disagreements = self.place_figure("disagreements")
 
     def _place_opened(self) -> None:
-        with gr.Row():
-            self.ask = gr.Button("Ask it on Query", size="sm", elem_id="errors-ask", min_width=150)
-            self.star = gr.Button("See its star on the maps", size="sm", elem_id="errors-star", min_width=150)
+        self.ask = gr.Button("Ask it on Query", size="sm", elem_id="errors-ask", min_width=150)
         self.opened = gr.HTML(elem_id="opened-row", apply_default_css=False)
 
     def _wire(self) -> None:
@@ -125,7 +123,6 @@ class ErrorsView(RowsView):
             listen(self, figure.select, self._pick, self.whole, **EACH_OF_ROWS)
         listen(self, self.all.click, self._show_all, self.filled, **ALL_ROWS)
         listen(self, self.rows.choose, self._open, [*opened, self.maps.map], **EACH_OF_ROWS)
-        self.star.click(None, js=script("scroll_to", element="#maps", block="start"), **IN_PAGE)
         self._wire_list(self._drawn)
 
     def fill(self, name: str, linked: PageState, selected: list[int]) -> Updates:

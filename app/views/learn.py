@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import replace
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
@@ -13,7 +13,8 @@ from reaugkd.plots.links import PageState, app_link
 from reaugkd.texts import in_one_line, two_parts
 
 from ..computed import cached, encoded_rows
-from ..lessons import LESSONS, WEIGHT, guessed_classes, lesson_settings, teaching_order, truths
+from ..exercise import LESSONS, Exercise
+from ..lessons import WEIGHT, guessed_classes, lesson_settings, teaching_order, truths
 from ..listening import ASKING, IN_PAGE, LATEST, Updates, listen
 from ..menu import ModelMenu
 from ..parts.answer import answer_html, shortened
@@ -21,9 +22,6 @@ from ..parts.neighbour_table import neighbour_table
 from ..parts.problem import problem_html, told_in
 from ..rendering import fill_file, render
 from ..scripts import script
-
-if TYPE_CHECKING:
-    from ..exercise import Exercise
 
 Solved = dict[str, list[str]]  # keys of tasks by model, as the browser keeps them
 SOFT_CLASSES = 5
@@ -39,7 +37,7 @@ def texts_to_guess(model: "rk.ReAugKDClassifier") -> list[int]:
 
 
 @cached(16)
-def exercise_of(model: "rk.ReAugKDClassifier", key: str) -> "Exercise":
+def exercise_of(model: "rk.ReAugKDClassifier", key: str) -> Exercise:
     """Set a task for a model, once."""
     from ..exercises import exercise
 
@@ -54,7 +52,7 @@ def task_choices(solved: Collection[str]) -> list[tuple[str, str]]:
     ]
 
 
-def soft_label_html(task: "Exercise", temperature: float) -> str:
+def soft_label_html(task: Exercise, temperature: float) -> str:
     """Draw a hard label beside the teacher's soft label, as it is and at a temperature."""
     powers = [soft ** (1 / temperature) for _, _, soft in task.soft_labels]
     whole = sum(powers)

@@ -24,6 +24,7 @@ from ..parts.pins import Kept, Pins, broken_in_words, pinned_texts, pinned_too, 
 from ..parts.problem import READ_ALOUD, problem_html, told_in
 from ..parts.row_table import whose_label
 from ..parts.throttle import throttled
+from ..parts.typed_text import place_boxes
 from ..rendering import render
 from ..scripts import source
 from ..snippets import memory_code
@@ -92,10 +93,7 @@ class MemoryView(MemoryList):
                     self.remove = gr.Button("Remove", elem_id="remove", size="sm", min_width=80)
             # Drawn before it is opened: what is typed while a box is drawn is lost.
             with gr.Tab("A text of yours", render_children=True):
-                self.text = gr.Textbox("", label="Text", elem_id="add-text", max_lines=4)
-                self.text_pair = gr.Textbox(
-                    "", label="Second text", visible=False, elem_id="add-text-pair", max_lines=4
-                )
+                self.text, self.text_pair = place_boxes("add-text")
                 self.add_label = gr.Dropdown(
                     [], label="Its label; a new one makes a new class", allow_custom_value=True, elem_id="add-label"
                 )

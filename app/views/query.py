@@ -107,7 +107,7 @@ class QueryView:
         self._wire()
 
     def _place_text(self) -> None:
-        self.text, self.text_pair = place_boxes("Type a text: it is answered as you type", "text")
+        self.text, self.text_pair = place_boxes("text", "Type a text: it is answered as you type", interactive=False)
         texts: dict[str, Any] = {"components": ["textbox"], "samples": [], "samples_per_page": EXAMPLES}
         self.examples = gr.Dataset(label="Examples, one a class", type="index", elem_id="examples", **texts)
 
@@ -129,10 +129,8 @@ class QueryView:
             )
             self.flipped = gr.HTML(elem_id="flipped", apply_default_css=False)
         with gr.Accordion("Beside it: the same text, edited", open=False, elem_id="beside-it") as self.edits:
-            self.edited = gr.Textbox("", label="An edit of the text", max_lines=5, elem_id="edited")
-            self.edited_pair = gr.Textbox(
-                "", label="An edit of the second text", max_lines=5, visible=False, elem_id="edited-pair"
-            )
+            edited = {"text": "An edit of the text", "second": "An edit of the second text"}
+            self.edited, self.edited_pair = place_boxes("edited", **edited)
             self.beside = gr.HTML(elem_id="beside", apply_default_css=False)
 
     def _wire(self) -> None:

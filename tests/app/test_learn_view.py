@@ -6,8 +6,8 @@ from urllib.parse import quote_plus
 import gradio as gr
 import pytest
 
-from app.exercises import Verdict
-from app.lessons import LESSONS, lesson_settings
+from app.exercise import LESSONS, Verdict
+from app.lessons import lesson_settings
 from app.menu import ModelMenu
 from app.model_job import ModelJob
 from app.rendering import render

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from app.exercise import LESSONS
 from app.exercises import NEAR_ENOUGH, SHORT, exercise, flip_weights
-from app.lessons import LESSONS, guessed_classes, lesson_settings, teaching_order, truths
+from app.lessons import guessed_classes, lesson_settings, teaching_order, truths
 from reaugkd.analysis.comparison import compare
 from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.errors import ReAugKDError

@@ -6,8 +6,9 @@ import pytest
 from playwright.sync_api import expect
 from waiting import expect_result
 
+from app.exercise import LESSONS
 from app.exercises import exercise
-from app.lessons import LESSONS, lesson_settings, truths
+from app.lessons import lesson_settings, truths
 from app.model_job import ModelJob
 from app.parts.answer_bars import what_happened
 from app.snippets import compare_code, errors_code, memory_code, query_code

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 from waiting import type_into_opened
 
-from app.lessons import LESSONS
+from app.exercise import LESSONS
 from reaugkd.method.pool import KeySettings, Pool
 
 NASTY = "<img src=x onerror=\"window.ran='img'\"> ${window.ran='dollar'} {{window.ran='curly'}} <b>bold</b>"
