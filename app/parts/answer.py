@@ -16,7 +16,6 @@ from .neighbour_table import marked_pieces
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.analysis.shared_words import Spans
-    from reaugkd.method.answers import EncodedTexts
 
 EXAMPLES = 24  # classes; of more, the examples would fill the page
 TRIED = 1_000  # test rows among which an example is looked for: of more, the page would open late
@@ -68,7 +67,7 @@ def marked_words(
     return own, dict(zip(numbers, others, strict=True))
 
 
-def asked_text(model: "rk.ReAugKDClassifier", text: str, text_pair: str = "") -> "EncodedTexts":
+def asked_text(model: "rk.ReAugKDClassifier", text: str, text_pair: str = "") -> "rk.EncodedTexts":
     """Run the student on one text or pair, with what is known of it: its row, and what the teacher says."""
     asked: Text = (text, text_pair) if model.settings.is_pair else text
     encoded, known = model.encode([asked]), known_texts(model).get(asked, {})
@@ -86,7 +85,7 @@ def shortened(text: str, longest: int) -> str:
 
 def answer_html(
     explanation: "rk.Explanation",
-    asked: "EncodedTexts | None" = None,
+    asked: "rk.EncodedTexts | None" = None,
     order: Sequence[str] = (),
     marks: "Spans | None" = None,
 ) -> str:

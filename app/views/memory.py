@@ -10,12 +10,13 @@ import gradio as gr
 import pandas as pd
 
 import reaugkd as rk
+from reaugkd.analysis.memory_questions import SHOWS, WRONG
 from reaugkd.errors import ReAugKDError
 from reaugkd.plots.links import PageState
 from reaugkd.texts import row_in_one_line
 
 from ..computed import edited_model
-from ..listening import EACH, LATEST, Updates, listen
+from ..listening import ALL_ROWS, EACH, LATEST, Updates, listen
 from ..parts import pending_edits as pending
 from ..parts.code_box import place_code
 from ..parts.maps_panel import MapsPanel
@@ -60,6 +61,8 @@ class MemoryView(MemoryList):
 
     def __init__(self, maps: MapsPanel, edits: gr.BrowserState, kept: gr.BrowserState) -> None:
         super().__init__(maps)
+        bare: dict[str, Any] = {"show_label": False, "container": False}
+        self.show = gr.Radio(list(SHOWS), value=WRONG, label="Which memories?", elem_id="show", **bare)
         self.edits, self.kept = edits, kept
         self.picked, self.warned = gr.State([]), gr.State(())  # rows; the edits that were warned of
         self.more_inputs = {"name": self.name, "shown": self.shown, "edits": edits, "kept": kept, "warned": self.warned}
@@ -130,6 +133,7 @@ class MemoryView(MemoryList):
         listen(self, self.edits.change, self._follow_edits, [self.pending], **LATEST)  # another page edits too
         changes = [part.change for part in (self.shown, self.pending, self.refit, self.version)]
         listen(self, partial(throttled, changes, elem_id="memory-coded"), self._coded, [self.code], **LATEST)
+        listen(self, self.show.input, self._show, self.listed, **ALL_ROWS)
         self.train_set.wire()
         self._wire_list()
 

@@ -1,6 +1,5 @@
 """The list of the page Memory: which memories it holds by a question about them, and in which order."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,8 +10,7 @@ from reaugkd.analysis import memory_questions as lists
 from reaugkd.plots.links import PageState
 
 from ..computed import evidence_of, memories_of
-from ..listening import ALL_ROWS, Updates, listen
-from ..parts.maps_panel import MapsPanel
+from ..listening import Updates
 from ..rendering import render
 from .rows import RowsPage, RowsView
 
@@ -46,15 +44,7 @@ class MemoryList(RowsView):
     number = "number"
     ticks = True
     nothing = "<p class='empty'>No memory is on this list.</p>"
-
-    def __init__(self, maps: MapsPanel) -> None:
-        super().__init__(maps)
-        options: dict[str, Any] = {"show_label": False, "container": False, "elem_id": "show"}
-        self.show = gr.Radio(list(lists.SHOWS), value=lists.WRONG, label="Which memories?", **options)
-
-    def _wire_list(self, typed: Callable[[Any], Updates] | None = None) -> None:
-        listen(self, self.show.input, self._show, self.listed, **ALL_ROWS)
-        super()._wire_list(typed)
+    show: gr.Radio
 
     def _asked(self, name: str, linked: PageState, selected: list[int]) -> MemoryPage:
         """Return what a link asks for, or else the usual list."""
@@ -68,8 +58,8 @@ class MemoryList(RowsView):
         from reaugkd.analysis.memory_audit import shown_memories
 
         model = self.menu.get(name)
-        table = None if model.evaluation_rows is None else evidence_of(model)
-        counts = {} if table is None else {show: len(shown_memories(table, show)) for show in lists.COUNTED}
+        counted = () if model.evaluation_rows is None else lists.COUNTED
+        counts = {show: len(shown_memories(evidence_of(model), show)) for show in counted}
         return [(f"{show} {counts[show]:,}" if show in counts else show, show) for show in lists.SHOWS]
 
     def _linked(self, shown: MemoryPage) -> dict[str, Any]:

@@ -27,7 +27,6 @@ from ..snippets import query_code
 
 if TYPE_CHECKING:  # torch takes seconds to import: the page opens first
     from reaugkd.analysis.what_if import WhatIf
-    from reaugkd.method.answers import EncodedTexts
 
 
 LONGEST_EXAMPLE = 28  # characters of an example that are shown; it is asked whole
@@ -53,8 +52,8 @@ class Question:
         Name of the key whose neighbours are shown; empty is the one that adds most to the answer.
     """
 
-    query: "EncodedTexts"
-    edited: "EncodedTexts | None" = None
+    query: "rk.EncodedTexts"
+    edited: "rk.EncodedTexts | None" = None
     struck: tuple[int, ...] = ()
     relabelled: Mapping[int, str] = field(default_factory=dict)
     task: str = ""
@@ -287,7 +286,7 @@ class QueryView:
         }
 
 
-def _question(model: "rk.ReAugKDClassifier", query: "EncodedTexts", of_view: Mapping[str, str]) -> Question:
+def _question(model: "rk.ReAugKDClassifier", query: "rk.EncodedTexts", of_view: Mapping[str, str]) -> Question:
     """Return a link's question, with its edit and its changes of the memory; what cannot be is left out."""
     numbers, labels = struck_of(of_view)
     memories, classes = range(len(model.memory)), model.classes_.tolist()
