@@ -30,7 +30,7 @@ from reaugkd.texts import Labels, have_siblings
 
 SIZES = (0.0, 0.5, 1.0)  # from one entry a class to as many as fit, as powers of how many times more these are
 MEASURED = 1_000  # entries, by which it is estimated how many fit
-STEPS = (127, 31, 15)  # of the text key's ridge: as many as leave room for all of its texts
+STEPS = (127, 31)  # of the text key's ridge: as many as leave room for all of its texts
 FEWEST_TEXTS = 20  # of the text key: folds of four
 HEADING = "## Condensed after training"
 ALL, ALONE = "all memories", "student alone"

@@ -252,13 +252,13 @@ class DualRidge:
         N texts or pairs.
     parts : (N, w) int8
         A in steps.
-    step : (w,) float32
-        A step of each column.
+    step : float32
+        A step, the same for all columns: an error costs as much in each. Files of before hold one a column, (w,).
     """
 
     texts: Sequence[Text]
     parts: NDArray[np.int8]
-    step: NDArray[np.float32]
+    step: NDArray[np.float32] | np.float32
 
     @classmethod
     def of(cls, texts: Sequence[Text], residual: NDArray[np.floating], penalty: float) -> "DualRidge":
@@ -278,8 +278,8 @@ class DualRidge:
         DualRidge
             The ridge.
         """
-        step = np.maximum(np.abs(residual).max(axis=0), 1e-12) / LEVELS
-        return cls(texts, np.round(residual / step).astype(np.int8), (step / penalty).astype(np.float32))
+        step = max(np.abs(residual).max(), 1e-12) / LEVELS
+        return cls(texts, np.round(residual / step).astype(np.int8), np.float32(step / penalty))
 
     def coarser(self, levels: int) -> "DualRidge":
         """Return the ridge with A cut to fewer steps on either side of 0, which pack better."""
@@ -296,7 +296,7 @@ class DualRidge:
         packed = {"packed_texts": written, "packed_parts": self.parts.tobytes()}
         return {
             **{name: np.frombuffer(bz2.compress(content), dtype=np.uint8) for name, content in packed.items()},
-            "step": self.step,
+            "step": np.asarray(self.step),
         }
 
     @classmethod
