@@ -136,7 +136,6 @@ def held(monkeypatch):
     may_come.set()
 
 
-@pytest.mark.slow
 def test_what_is_typed_while_answers_or_models_are_coming_stays_and_is_answered(open_page, served, held):
     is_asked, may_come = held()
     page = open_page(f"{served}?view=compare")
@@ -209,7 +208,6 @@ def test_a_model_stands_beside_its_own_student_and_each_answers_by_its_weight_as
     shown_as(page, wanted(forgetful, forgetful, (1.0, None)))
 
 
-@pytest.mark.slow
 def test_a_count_a_button_and_a_text_list_their_rows_and_a_row_is_answered(page, forgetful, tmp_path):
     comparison = wanted(forgetful, forgetful)
     table, listed = comparison.table, page.locator(LISTED)
@@ -244,7 +242,6 @@ def test_a_count_a_button_and_a_text_list_their_rows_and_a_row_is_answered(page,
     expect(listed).to_have_text(str(len(table)))
 
 
-@pytest.mark.slow
 def test_another_model_is_the_second_one_of_another_task_a_sentence_and_the_first_follows_the_menu(
     page, folder, forgetful, toy_model
 ):

@@ -112,7 +112,6 @@ def test_a_cell_a_combination_a_bin_and_a_filter_list_their_rows_and_a_row_its_n
     expect(page).not_to_have_url(re.compile("view="))
 
 
-@pytest.mark.slow
 def test_a_value_of_a_column_narrows_the_rows_and_another_column_lets_all_pass_again(page, answered, tmp_path):
     table, listed = answered.table(), page.locator("#errors-chosen b")
     topic = table["topic"].iloc[0]
@@ -139,7 +138,6 @@ def test_a_value_of_a_column_narrows_the_rows_and_another_column_lets_all_pass_a
     assert len(saved_rows(page, tmp_path)) == len(table)
 
 
-@pytest.mark.slow
 def test_the_answers_that_a_slider_flips_are_counted_and_listed(page, answered, forgetful):
     expect(page.locator("#errors-summary")).to_contain_text("chosen in training: nothing.")
     kinds = set()
@@ -174,7 +172,6 @@ def test_what_the_memory_fixed_opens_the_neighbours_that_did_it_until_they_chang
     expect(page.locator("#opened-row .neighbours")).to_have_count(0)
 
 
-@pytest.mark.slow
 def test_rows_that_are_selected_on_the_maps_are_test_rows_and_the_address_reopens_them(page, open_page):
     expect(page.locator(MAPS)).to_have_attribute("data-points", "127")
     page.locator(".map-legend button").first.click()
@@ -312,7 +309,6 @@ def test_a_text_is_answered_while_the_rows_are_still_coming(open_page, serve_mod
     expect(page).not_to_have_url(re.compile("view="))
 
 
-@pytest.mark.slow
 def test_the_address_reopens_the_page_with_its_filters(page, open_page):
     page.locator("#errors-weight input[type=number]").fill("0.3")
     page.locator("#errors-split").get_by_label("validation").check()

@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 from playwright.sync_api import expect
 from ports import free_port
 from waiting import expect_result
@@ -15,7 +14,6 @@ from app.serve import launch
 MAPS = "canvas.map-canvas"
 
 
-@pytest.mark.slow
 def test_who_is_named_logs_in_by_the_page_and_sees_answers_and_maps(open_page, toy_model, tmp_path):
     job = ModelJob(str(tmp_path / "toy"))
     job.model = toy_model

@@ -239,7 +239,6 @@ def test_a_memory_smaller_than_k_is_asked_keeps_its_last_text_and_has_no_maps(op
     expect(page.locator(".toast-body").get_by_text(sentence)).to_be_visible()
 
 
-@pytest.mark.slow
 def test_another_model_is_shown_whole_whatever_was_shown_of_the_one_before(
     open_page, serve, toy_model, toy_model_folder, tmp_path
 ):

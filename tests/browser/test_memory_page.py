@@ -111,7 +111,6 @@ def test_rows_are_opened_ticked_and_edited_by_keys_and_by_buttons(page, forgetfu
     expect(page.locator("#picked-memory")).to_contain_text("Click a row")  # what is not listed is not chosen
 
 
-@pytest.mark.slow
 def test_a_memory_is_relabelled_and_added_to_tried_out_undone_and_saved_as_a_new_version(
     open_page, serve, toy_model, toy_model_folder, tmp_path
 ):
@@ -214,7 +213,6 @@ def test_a_table_is_added_and_any_pending_edit_can_be_dropped_and_the_file_holds
     expect(page.locator("#memory-saved")).to_contain_text("Saved as")
 
 
-@pytest.mark.slow
 def test_what_was_tried_out_goes_when_the_pool_is_to_be_fitted_again_and_is_tried_by_that(page, forgetful):
     row = forgetful.memory.rows.iloc[0]
     show(page, "all")
@@ -235,7 +233,6 @@ def test_what_was_tried_out_goes_when_the_pool_is_to_be_fitted_again_and_is_trie
         page.locator("#refit input").click()
 
 
-@pytest.mark.slow
 def test_pending_edits_survive_a_reload_and_a_server_that_forgot_the_page_and_can_be_saved(
     open_page, serve, toy_model, toy_model_folder, tmp_path
 ):
@@ -268,7 +265,6 @@ def test_pending_edits_survive_a_reload_and_a_server_that_forgot_the_page_and_ca
         expect(page.locator("#pending li")).to_have_count(count)
 
 
-@pytest.mark.slow
 def test_memories_that_are_selected_on_the_maps_are_listed_and_a_link_reopens_them(page, open_page):
     expect(page.locator(MAPS)).to_have_attribute("data-points", "127")
     page.locator("#most-moved").click()

@@ -98,7 +98,6 @@ def test_a_warning_above_the_page_shows_a_text_of_the_link_as_text(open_page, ad
     assert page.locator("img[src='x']").count() == 0
 
 
-@pytest.mark.slow
 def test_what_a_person_uploads_and_edits_is_shown_as_text(open_page, serve_model, nasty_model, tmp_path):
     file = tmp_path / "rows.csv"
     pd.DataFrame({"text": ["iron", NASTY], "label": [NASTY, "b"], NASTY: [NASTY] * 2}).to_csv(file, index=False)
@@ -130,7 +129,6 @@ def test_what_a_person_uploads_and_edits_is_shown_as_text(open_page, serve_model
     assert page.locator("img[src='x']").count() == 0
 
 
-@pytest.mark.slow
 def test_a_model_of_pairs_has_two_boxes_wherever_a_text_is_written(open_page, serve_model, toy_model):
     memory, held = toy_model.memory, toy_model.evaluation_rows
     model = replace(

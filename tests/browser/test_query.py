@@ -150,7 +150,6 @@ def test_strikes_and_labels_change_the_answer_at_once_and_the_keyboard_stays_whe
     expect(page.locator("#put-back")).to_be_hidden()
 
 
-@pytest.mark.slow
 def test_the_address_reopens_what_is_struck_out_and_the_edit_beside(page, open_page, forgetful, text):
     edit = f"{text} plum & pear"
     first, second = (neighbour.number for neighbour in forgetful.explain(text).neighbours[:2])
@@ -194,7 +193,6 @@ def test_what_a_link_asks_and_cannot_be_is_left_out_or_told(open_page, address, 
     expect(page.locator(ROWS).first).to_be_visible()
 
 
-@pytest.mark.slow
 def test_a_slider_that_is_moved_unchecks_its_box_and_a_box_that_is_checked_sets_its_sliders(page, forgetful, text):
     weight, k, temperature = (page.locator(f"#{box} input[type=number]") for box in ("weight", "k", "temperature"))
     fitted, chosen = page.locator("#as-fitted input"), page.locator("#as-chosen input")

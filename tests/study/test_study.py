@@ -348,7 +348,6 @@ def test_a_student_that_is_not_aligned_has_its_keys_though_the_aligned_one_is_re
     assert again.groupby("method")["answer"].nunique().to_dict() == {"student": 1, "kd": 12, "reaugkd": 12}
 
 
-@pytest.mark.slow
 def test_the_choices_are_the_same_when_the_test_labels_are_garbled(finished, answered, tmp_path):
     write_data(tmp_path, garble=True)
     honest = answered[answered["task"] == "one"].reset_index(drop=True)

@@ -90,7 +90,6 @@ def test_processes_that_are_forked_after_an_answer_answer_the_same(pooled_model,
     assert ended.returncode == 0, ended.stderr
 
 
-@pytest.mark.slow  # two trainings
 def test_the_same_seed_gives_the_same_model_and_the_same_metrics(toy_task, toy_recipe, tmp_path, texts):
     recipe = replace(toy_recipe, epochs=2, teacher_epochs=2)
     first, second = (train(toy_task, recipe, tmp_path / name, on_progress=lambda _: None) for name in ("a", "b"))
