@@ -38,7 +38,7 @@ from reaugkd.training import train
 
 @pytest.fixture(autouse=True)
 def _no_hub(monkeypatch):
-    """Whoever asks is told at once that there is no hub."""
+    """Answer at once that there is no hub."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     weights.hub_is_reachable.cache_clear()
 

@@ -64,7 +64,7 @@ def test_names_are_those_of_the_function():
         read_named(asked, {"text": "a", "k": "4"})
 
 
-def test_settings_are_checked_whoever_makes_them():
+def test_settings_are_checked_by_each_way_to_make_them():
     with pytest.raises(ReAugKDError, match="The setting epochs is 'many'; it must be a number"):
         Recipe(epochs="many")
     with pytest.raises(ReAugKDError, match="The setting teacher is .*; it must be text"):

@@ -208,7 +208,7 @@ def in_words(outcomes, mean=0.0, low=0.0, high=0.0, p_value=1.0, differs=None, *
     )
 
 
-def test_whoever_is_ahead_has_a_positive_lead():
+def test_the_side_that_is_ahead_has_a_positive_lead():
     assert in_words(["both right"] * 1_234, 0.01, -0.005, 0.025)[0] == (
         "Macro f1, percent of 1,234 rows: first 88.5, second 87.5; the first is ahead by 1.0 points (95 % interval of "
         "the first's lead: -0.5 to 2.5)."

@@ -1,4 +1,4 @@
-"""The form that adopts a classifier: what its boxes ask for, and what is told of what cannot be adopted."""
+"""The form that adopts a classifier: what its boxes ask for, and the sentence where something cannot be adopted."""
 
 import gradio as gr
 import pytest

@@ -1,7 +1,7 @@
 """Measure what the project claims about speed: ``make bench``, or ``python tests/benchmarks/bench.py --parts start``.
 
-Each part is measured alone or with others. What is compared is timed in turn in one process; told are medians, and
-for ratios the median over the rounds. Written are ``bench.json`` and ``bench.md`` with what is known of the machine.
+Each part is measured alone or with others. Ways that are compared are timed in turn in one process. A time is a
+median; a ratio is the median over the rounds. It writes ``bench.json`` and ``bench.md``, with facts of the machine.
 """
 
 import argparse
@@ -118,7 +118,7 @@ def markdown(results):
 def main():
     """Measure the parts that are asked for, and write after each."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parts", default=",".join(PARTS), help="some of these, parted by commas")
+    parser.add_argument("--parts", default=",".join(PARTS), help="some of these, with commas between")
     parser.add_argument("--model", default="runs/shoptalk", help="a trained model, for inference and app")
     parser.add_argument("--out", type=Path, default=Path("runs/bench"))
     parser.add_argument("--memories", type=int, default=10_000)

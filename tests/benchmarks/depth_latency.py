@@ -1,7 +1,7 @@
 """Measure what depth and keys cost: ``python tests/benchmarks/depth_latency.py runs/shoptalk OUT.csv [--rows 10000]``.
 
 Students of several depths, each alone, with the free keys, and with an encoder key beside them, and the teachers
-answer the same texts in turn in one process, one text and 64 at a time. Written are the medians in milliseconds. The
+answer the same texts in turn in one process, one text and 64 at a time. It writes the medians in milliseconds. The
 networks are not trained: that changes no latency. The model's memory is repeated until it has so many rows.
 """
 

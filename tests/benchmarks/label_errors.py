@@ -2,7 +2,7 @@
 
 Each planting gives 40 train rows of shoptalk a wrong label, five rows of each class, drawn at random. A small teacher
 (MiniLM, 5 epochs) and a student (2 layers, 10 epochs) are trained on these labels alone, and lie in the cache from then
-on. Written are average precision and the precision of the first 40 of the doubts by
+on. It writes average precision and the precision of the first 40 of the doubts by
 :mod:`reaugkd.analysis.memory_audit`, precision and recall of the list "label looks wrong", and, where cleanlab is
 installed, the same of its scores on the same probabilities.
 """

@@ -72,7 +72,7 @@ def test_an_opening_page_answers_an_example_and_then_what_is_typed_and_what_is_c
     examples.last.click()
     expect(page.locator("#answer .asked")).to_have_text(texts[-1])
     expect(page.locator("#text textarea")).to_have_value(texts[-1])
-    assert page.evaluate("window.told?.textContent") is None  # nobody is told of an empty box
+    assert page.evaluate("window.told?.textContent") is None  # an empty box starts nothing
 
 
 def test_a_text_is_answered_while_the_maps_are_still_coming(open_page, serve_model, toy_model, monkeypatch):

@@ -65,12 +65,12 @@ def test_what_one_visitor_strikes_out_and_edits_no_other_sees_until_it_is_saved(
     theirs.get_by_role("tab", name="Memory").click()
     expect(theirs.locator("#memory-chosen b")).to_be_visible()
     expect(theirs.locator("#pending li")).to_have_count(0)
-    mine.locator("#version input, #version textarea").fill("mended")
+    mine.locator("#version input, #version textarea").fill("repaired")
     mine.locator("#save-version").click()
-    expect(mine.locator("#memory-saved")).to_contain_text("mended")
+    expect(mine.locator("#memory-saved")).to_contain_text("repaired")
     theirs.reload()
     theirs.locator("#model input").click()
-    expect(theirs.get_by_role("option", name="mended")).to_be_visible()
+    expect(theirs.get_by_role("option", name="repaired")).to_be_visible()
     visitor.close()
 
 

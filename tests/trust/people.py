@@ -14,7 +14,7 @@ TOLERANCE = 2e-6  # what programs are sent is rounded to six digits
 
 
 def same(found, expected):
-    """Tell whether two answers, as programs get them, are the same but for the rounding."""
+    """Tell whether two answers, as programs get them, are the same up to rounding."""
     if isinstance(expected, dict):
         return found.keys() == expected.keys() and all(same(found[name], expected[name]) for name in expected)
     if isinstance(expected, list):

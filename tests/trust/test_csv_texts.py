@@ -116,6 +116,6 @@ def test_the_names_of_columns_are_quoted_and_read_too():
 
 @pytest.mark.parametrize("text", ["@anna hi", "'quoted' words", "'=1", "'tis so"])
 def test_a_file_of_others_keeps_its_quotes(tmp_path, text):
-    table = pd.DataFrame({"text": [text, "=1+1", "-2+3"]})  # whoever wrote this knows no such quote
+    table = pd.DataFrame({"text": [text, "=1+1", "-2+3"]})  # written by a program that adds no such quote
     table.to_csv(tmp_path / "theirs.csv", index=False)
     assert read_table(tmp_path / "theirs.csv")["text"].tolist() == table["text"].tolist()
