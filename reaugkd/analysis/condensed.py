@@ -23,14 +23,14 @@ from reaugkd.method.choice import PoolChoice, standard_errors_gained, too_few_ro
 from reaugkd.method.keys import ALIGNED, TEXT, AlignedKey, Key, fit_text_key
 from reaugkd.method.memory import STANDS_FOR, Memory
 from reaugkd.method.pool import DECIDE_ABOUT_NEW
-from reaugkd.method.text_key import TextKey
+from reaugkd.method.text_key import LEVELS, TextKey
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.model.folder import memory_bytes
 from reaugkd.texts import Labels, have_siblings
 
 SIZES = (0.0, 0.5, 1.0)  # from one entry a class to as many as fit, as powers of how many times more these are
 MEASURED = 1_000  # entries, by which it is estimated how many fit
-STEPS = (127, 31)  # of the text key's ridge: as many as leave room for all of its texts
+STEPS = (LEVELS, 127, 31)  # of the text key's ridge: as many as leave room for all of its texts
 FEWEST_TEXTS = 20  # of the text key: folds of four
 HEADING = "## Condensed after training"
 ALL, ALONE = "all memories", "student alone"
@@ -95,7 +95,7 @@ def condense(
     its texts (:class:`reaugkd.method.text_key.DualRidge`). Numbers become float16, and z is left out: the aligned
     key gives nearly all of it back. By each method many and few entries are tried, each with a pool of its own. Of
     those whose log loss lies within a standard error of the lowest, the one with the most entries is taken: it changes
-    the least.
+    the least. Where there is room for all entries and all texts, they stay, and so does the model's pool.
 
     Parameters
     ----------
@@ -139,7 +139,8 @@ def condense(
         raise ReAugKDError(f"The memory takes {trials.whole_bytes:,} bytes; ask for fewer.")
     methods = [method] if method else [name for name in METHODS if name != "random"]
     tried = [trials.tried(budget, one, size) for one in methods for size in SIZES]
-    chosen = _as_good_with_most_entries(tried, trials.labels)
+    chosen = next((one for one in tried if trials.keeps_all(one.row)), None)
+    chosen = chosen or _as_good_with_most_entries(tried, trials.labels)
     for share in (1 / 4, 1 / 16, 1 / 64):  # of the bytes: points of the curve beside the one that is asked for
         with suppress(ReAugKDError):  # where the curve ends before
             if abs(share - budget / trials.whole_bytes) > 0.01 * share:
@@ -197,6 +198,10 @@ class _Trials:
         self.alone = self._row(ALONE, 0, 0, 0, student)
         self.all = self._row(ALL, len(model.memory), len(self.taught), self.whole_bytes, choice.unseen)
 
+    def keeps_all(self, row: dict[str, Any]) -> bool:
+        """Return whether a row of the curve is of all entries, with a text key of all texts."""
+        return all(row[name] == self.all[name] for name in ("entries", "key_texts"))
+
     def _row(self, method: str, entries: int, key_texts: int, taken: int, said: NDArray[np.float64]) -> dict[str, Any]:
         size = {"entries": entries, "key_texts": key_texts, "bytes": taken, "share": taken / self.whole_bytes}
         score = METRICS[self.model.settings.metric](self.labels, said.argmax(axis=1))
@@ -232,6 +237,8 @@ class _Trials:
             memory = self._condensed(keyed.memory, entries, method)
         choice, _ = choose_known(keyed.encoded, self._condensed(keyed.apart, entries, method))
         row = self._row(method, len(memory), keyed.key_texts, taken, choice.unseen)
+        if self.keeps_all(row):  # what was chosen for the same memory before
+            choice = replace(choice, pool=self.model.pool)
         self.say(f"{method}, {len(memory):,} entries, {taken:,} bytes: log loss {row['log_loss']:.4f}")
         return _Trial(keyed, memory, choice, row)
 

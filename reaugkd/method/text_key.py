@@ -32,7 +32,7 @@ FILE = "text.safetensors"
 FOLDS = 5
 PENALTIES = (3.0, 1.0, 0.3, 0.1)
 PENALTY_ROWS = 20_000  # so many are enough to tell which penalty is best
-LEVELS = 127  # steps on either side of 0, in which a ridge is written as texts
+LEVELS = 1_023  # steps on either side of 0, in which a ridge is written as texts
 
 
 @dataclass(frozen=True)
@@ -244,20 +244,20 @@ class DualRidge:
     .. math:: W = X^\top A, \quad A = (Y - X W - 1 b^\top) / \alpha
 
     W has w numbers for each of some hundred n-grams of a text, A has w for the text. The n-grams and their rarity
-    follow from the texts, which are packed together; A is cut to 127 steps on either side of 0, or to fewer.
+    follow from the texts, which are packed together; A is cut to 1,023 steps on either side of 0, or to fewer.
 
     Parameters
     ----------
     texts : sequence of Text
         N texts or pairs.
-    parts : (N, w) int8
-        A in steps.
+    parts : (N, w) int16 or int8
+        A in steps; int8 where they are 127 or fewer on either side of 0.
     step : float32
         A step, the same for all columns: an error costs as much in each. Files of before hold one a column, (w,).
     """
 
     texts: Sequence[Text]
-    parts: NDArray[np.int8]
+    parts: NDArray[np.int16 | np.int8]
     step: NDArray[np.float32] | np.float32
 
     @classmethod
@@ -279,10 +279,10 @@ class DualRidge:
             The ridge.
         """
         step = max(np.abs(residual).max(), 1e-12) / LEVELS
-        return cls(texts, np.round(residual / step).astype(np.int8), np.float32(step / penalty))
+        return cls(texts, np.round(residual / step).astype(np.int16), np.float32(step / penalty))
 
     def coarser(self, levels: int) -> "DualRidge":
-        """Return the ridge with A cut to fewer steps on either side of 0, which pack better."""
+        """Return the ridge with A cut to at most 127 steps on either side of 0, which pack better."""
         share = levels / LEVELS
         return DualRidge(self.texts, np.round(self.parts * share).astype(np.int8), self.step / np.float32(share))
 
@@ -300,11 +300,12 @@ class DualRidge:
         }
 
     @classmethod
-    def unpacked(cls, arrays: dict[str, NDArray[Any]]) -> "DualRidge":
-        """Return the ridge of which :meth:`packed` gave the arrays."""
+    def unpacked(cls, arrays: dict[str, NDArray[Any]], width: int) -> "DualRidge":
+        """Return the ridge of which :meth:`packed` gave the arrays, with w columns."""
         written, parts = (bz2.decompress(arrays[name].tobytes()) for name in ("packed_texts", "packed_parts"))
         texts = [tuple(text) if isinstance(text, list) else text for text in json.loads(written)]
-        return cls(texts, np.frombuffer(parts, dtype=np.int8).reshape(len(texts), -1), arrays["step"])
+        numbers = np.frombuffer(parts, dtype=f"i{len(parts) // (len(texts) * width)}")
+        return cls(texts, numbers.reshape(len(texts), -1), arrays["step"])
 
 
 @dataclass(frozen=True)
@@ -420,7 +421,7 @@ class TextKey:
         if "weight" in parts:
             ngrams = NGrams(parts["numbers"], parts["rarity"], int(parts["texts"]))
             return cls(tokenizer, ngrams, parts["weight"].astype(np.float32), bias, spread)
-        ridge = DualRidge.unpacked(parts)
+        ridge = DualRidge.unpacked(parts, bias.size)
         ngrams = NGrams.of(tokenizer, ridge.texts)
         weight = ridge.weight(ngrams.matrix(tokenizer, ridge.texts))
         return cls(tokenizer, ngrams, weight, bias, spread, ridge)

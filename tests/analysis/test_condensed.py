@@ -22,6 +22,7 @@ from reaugkd.analysis.condensed import (
 from reaugkd.analysis.edits import Edit, apply_patch
 from reaugkd.analysis.refit import refit_pool, with_encoder_key
 from reaugkd.errors import ReAugKDError
+from reaugkd.measures.calibration import at_temperature, fit_temperature
 from reaugkd.measures.metrics import log_loss
 from reaugkd.method import choice
 from reaugkd.method.answers import EncodedTexts, answer
@@ -92,6 +93,16 @@ def test_of_the_ways_as_good_as_the_best_within_a_standard_error_the_one_with_th
     assert _as_good_with_most_entries([ways[0], ways[3]], labels) is ways[0]
 
 
+def test_where_all_entries_and_texts_fit_they_stay_with_the_pool_of_the_model(unsure_model):
+    own = Pool({name: KeySettings(64, 0.3, weight=0.2) for name in unsure_model.memory.keys}, 0.7, 1.1)
+    model = replace(unsure_model, pool=own)
+    small = condense(model, 0.8, method="coverage").model
+    assert small.memory.rows["id"].tolist() == model.memory.rows["id"].tolist()
+    assert small.pool == own
+    assert memory_bytes(small.memory, small.keys) < 0.8 * memory_bytes(model.memory, model.keys)
+    np.testing.assert_allclose(small.predict_proba(TEXTS), model.predict_proba(TEXTS), atol=1e-2)
+
+
 def test_the_curve_has_every_way_with_its_bytes_its_log_loss_and_what_it_keeps(unsure_model, condensed, said):
     curve = condensed.curve
     assert curve["method"][:2].tolist() == [ALONE, ALL]
@@ -102,11 +113,10 @@ def test_the_curve_has_every_way_with_its_bytes_its_log_loss_and_what_it_keeps(u
     assert gain > 0
     held = unsure_model.held_out(["validation"])
     encoded = unsure_model.encode_rows(held)
-    alone = unsure_model.answer(encoded, condensed.model.pool).at(0.0).pooled.student
-    assert curve["log_loss"][0] == pytest.approx(log_loss(encoded.labels(unsure_model.memory.classes), alone))
-    assert curve["score"][0] == pytest.approx(
-        (alone.argmax(axis=1) == encoded.labels(unsure_model.memory.classes)).mean()
-    )
+    student, labels = encoded.student_probabilities, encoded.labels(unsure_model.memory.classes)
+    alone = at_temperature(student, fit_temperature(student, labels))
+    assert curve["log_loss"][0] == pytest.approx(log_loss(labels, alone))
+    assert curve["score"][0] == pytest.approx((alone.argmax(axis=1) == labels).mean())
     assert len(said) >= len(curve) - 2
     assert "log loss" in said[0]
 
