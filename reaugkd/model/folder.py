@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from reaugkd.tasks.task import Task
 
 FORMAT_VERSION = 6
-READ_VERSIONS = (5, FORMAT_VERSION)
 SETTINGS_FILE = "reaugkd.json"
 METRICS_FILE = "metrics.json"
 CARD_FILE = "README.md"
@@ -285,7 +284,7 @@ def read_settings_file(folder: str | Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``format_version``, ``model``, ``pool``, ``threshold`` (left out in older folders) and ``files``.
+        ``format_version``, ``model``, ``pool``, ``threshold`` and ``files``.
 
     Raises
     ------
@@ -299,27 +298,21 @@ def read_settings_file(folder: str | Path) -> dict[str, Any]:
     try:
         with explain_disk_errors(path):
             about, is_whole = read_sealed(path)
-        version = about["format_version"]
-        if is_whole is False or (version == FORMAT_VERSION and not is_whole):
+        if not is_whole:
             raise ReAugKDError(damaged)
-        if version not in READ_VERSIONS:
+        version = about["format_version"]
+        if version != FORMAT_VERSION:
             newer = isinstance(version, int) and version > FORMAT_VERSION
             raise ReAugKDError(
-                f"The model in {str(folder)!r} is of format {version}, this library reads "
-                f"{' and '.join(map(str, READ_VERSIONS))}; {'update the library' if newer else 'train it again'}."
+                f"The model in {str(folder)!r} is of format {version}, this library reads {FORMAT_VERSION}; "
+                f"{'update the library' if newer else 'train it again'}."
             )
         about["model"], about["pool"]
-        about["files"] = {name: _written(path.parent / name, about["files"][name], version) for name in about["files"]}
+        files = about["files"].items()
+        about["files"] = {name: {"bytes": int(of["bytes"]), "sha256": str(of["sha256"])} for name, of in files}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ReAugKDError(damaged) from error
     return about
-
-
-def _written(path: Path, about: Any, version: int) -> dict[str, Any]:
-    """Return how many bytes of a file were written, and their sum; format 5 told the sum alone."""
-    if version < FORMAT_VERSION:
-        return {"bytes": path.stat().st_size if path.is_file() else 0, "sha256": str(about)}
-    return {"bytes": int(about["bytes"]), "sha256": str(about["sha256"])}
 
 
 def check_target(folder: str | Path) -> Path:
@@ -386,7 +379,7 @@ def _write_files(model: "ReAugKDClassifier", folder: Path) -> None:
 def _carry_over(old: Path, new: Path) -> None:
     """Copy what is not of the old model, by its own list of files, into the new one's folder."""
     try:
-        own = {*_UNLISTED, METRICS_FILE, *read_settings_file(old)["files"]}
+        own = {*_UNLISTED, *read_settings_file(old)["files"]}
     except ReAugKDError:  # no model, or one that cannot tell its files from others: nothing is lost
         own = set()
     for path in sorted(old.rglob("*")):
@@ -492,12 +485,6 @@ def read_card(folder: Path) -> str:
 
 def read_metrics(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return the figures of a model, whose file is checked first."""
-    _check_files(folder, {name: files[name] for name in files if name == METRICS_FILE}, every_sum=True)
-    path = folder / METRICS_FILE
-    try:
-        metrics: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}  # of format 5 it has no sum
-    except ValueError as error:
-        raise ReAugKDError(
-            f"The file {METRICS_FILE} of the model in {str(folder)!r} is damaged; copy it again."
-        ) from error
+    _check_files(folder, {METRICS_FILE: files[METRICS_FILE]}, every_sum=True)
+    metrics: dict[str, Any] = json.loads((folder / METRICS_FILE).read_bytes())
     return metrics
