@@ -29,15 +29,7 @@ from reaugkd.method.text_key import FOLDS, NGrams, best_penalty, sparse_ridge
 from reaugkd.model.evaluation import alignment
 from reaugkd.networks.weights import find_weights
 from reaugkd.study.plan import POOLS, Run, Study, StudyEncoder, needs_teacher
-from reaugkd.study.run import (
-    LAYERS_FOLDER,
-    NOTHING,
-    StudyRecord,
-    has_digest,
-    layers_digest,
-    student_digest,
-    teacher_outputs,
-)
+from reaugkd.study.run import NOTHING, StudyRecord, has_digest, student_digest, teacher_outputs
 from reaugkd.tasks.task import Task
 from reaugkd.texts import Labels, Text, folds_apart
 
@@ -138,7 +130,7 @@ def search_by(task: Task, run: Run, work: Path, encoder: StudyEncoder | None) ->
     """Fit the keys of a student's teacher to its memory, for ``validation`` and for ``test``."""
     z, layers = _loaded(work / run.keys_file), {}
     if encoder is not None:
-        layers = _loaded(work / LAYERS_FOLDER / f"{task.name}.npz", layers_digest(task, encoder.encoder))
+        layers = _loaded(work / encoder.file(task))
 
     def taught(parts: Arrays) -> NDArray[Any]:
         return np.concatenate([parts[split] for split in task.taught_splits])
@@ -157,9 +149,9 @@ def search_by(task: Task, run: Run, work: Path, encoder: StudyEncoder | None) ->
     return found
 
 
-def _loaded(path: Path, digest: str | None = None) -> dict[str, NDArray[Any]]:
+def _loaded(path: Path) -> dict[str, NDArray[Any]]:
     """Load a file that a student's answers need beside its own; it may be lost, or of other settings."""
-    if not (path.is_file() if digest is None else has_digest(path, digest)):
+    if not path.is_file():
         raise ReAugKDError(
             f"A student is trained, but {str(path)!r}, which it answers by, is missing or of other settings; "
             "run the study without --report-only."

@@ -68,6 +68,10 @@ class StudyEncoder:
     encoder: str
     layers: tuple[int, ...]
 
+    def file(self, task: Task) -> Path:
+        """Return the file of the layers of a task's texts; its name has a digest of encoder and texts."""
+        return Path("encoder_layers", f"{task.name}-{_digest([self.encoder, task.fingerprint()])}.npz")
+
 
 @dataclass(frozen=True)
 class StudyScenario:

@@ -33,7 +33,6 @@ from reaugkd.tasks.task import SPLITS, Task
 from reaugkd.training import teach
 
 Say = Callable[[str], None]
-LAYERS_FOLDER = "encoder_layers"
 DATA_FILE = "data.json"
 
 ANSWERS_FILE = "answers.parquet"
@@ -110,8 +109,8 @@ def run_study(study: Study, data: str | Path, work: str | Path, *, say: Say, kno
     tasks = {name: study.load(name, data) for name in study.tasks}
     _check_data(tasks, work / DATA_FILE)
     if study.encoder_key is not None:
-        for name, task in tasks.items():
-            _encode_layers(task, study.encoder_key.encoder, work / LAYERS_FOLDER / f"{name}.npz")
+        for task in tasks.values():
+            _encode_layers(task, study.encoder_key.encoder, work / study.encoder_key.file(task))
     runs = list(study.students())
     for number, run in enumerate(runs, start=1):
         if len(known.rows_of(run.about)):
@@ -170,13 +169,8 @@ def student_digest(task: Task, recipe: Recipe, outputs: TeacherOutputs | None) -
     return _sha256(parts)
 
 
-def layers_digest(task: Task, encoder: str) -> str:
-    """Return, as JSON, what decides about an untuned encoder's layers on a task; their file holds it."""
-    return json.dumps([encoder, task.fingerprint()])
-
-
 def has_digest(path: Path, digest: str) -> bool:
-    """Return whether the ``.npz`` of a student or of layers is there, and was made by just these settings."""
+    """Return whether the ``.npz`` of a student is there, and was made by just these settings."""
     if not path.is_file():
         return False
     with np.load(path) as arrays:
@@ -224,11 +218,10 @@ def _project(outputs: TeacherOutputs, task: Task, recipe: Recipe, path: Path) ->
 
 
 def _encode_layers(task: Task, name: str, path: Path) -> None:
-    digest = layers_digest(task, name)
-    if not has_digest(path, digest):
+    if not path.is_file():
         encoder = TextClassifier.from_pretrained(find_weights(name), 1)
         layers = {split: encoder.encode_layers(task.texts(split)).astype(np.float16) for split in task.splits}
-        _save(path, settings_digest=np.array(digest), **layers)
+        _save(path, **layers)
 
 
 def _train_student(task: Task, memory: Memory | None, recipe: Recipe, path: Path, digest: str) -> float:
