@@ -37,7 +37,7 @@ class ProjectionMaps:
         x_i, by which a text without a place of its own is placed in the student's map.
     held_out : (H, 2, 2) float32 or None
         Position of each row of the model's ``evaluation_rows`` in the teacher's map and in the student's, each by the
-        row's own embedding; NaN where that is not known. None in a model that was saved before they were kept.
+        row's own embedding. None in a model that was saved before they were kept.
     """
 
     points: NDArray[np.float32]
@@ -142,7 +142,7 @@ def fit_maps(
     student_embeddings : (N, d) float32
         x_i of the same texts.
     held_out : tuple of two (H, d) float32, optional
-        z and x of the model's held-out rows; a row of z that is not known is NaN, and gets no place in that space.
+        z and x of the model's held-out rows.
     seed : int
         Seed of the layout.
 
@@ -159,11 +159,7 @@ def fit_maps(
     """
     none = np.empty((0, teacher_embeddings.shape[1]), dtype=np.float32)
     z, x = held_out or (none, none)
-    is_known = np.isfinite(z).all(axis=1)
-    known_z = z if is_known.all() else z[is_known]
-    teacher_points, student_points, known, of_x = joint_umap([teacher_embeddings, student_embeddings, known_z, x], seed)
-    of_z = np.full((len(z), 2), np.nan, dtype=np.float32)
-    of_z[is_known] = known
+    teacher_points, student_points, of_z, of_x = joint_umap([teacher_embeddings, student_embeddings, z, x], seed)
     places = np.stack([of_z, of_x], axis=1) if held_out else None
     points = np.stack([teacher_points, student_points], axis=1)
     return ProjectionMaps(points, normalize(student_embeddings), places)
