@@ -14,7 +14,6 @@ from reaugkd.method.memory import STANDS_FOR, Memory
 from reaugkd.method.pool import Pool
 from reaugkd.model.card import about_memory, choice_in_words
 from reaugkd.model.classifier import ReAugKDClassifier
-from reaugkd.networks.weights import find_weights
 from reaugkd.texts import Labels
 
 FEWEST_TAUGHT = 5  # a fold of them holds one
@@ -87,9 +86,8 @@ def with_encoder_key(model: ReAugKDClassifier, encoder: str, layers: int | None 
     if STANDS_FOR in model.memory.rows.columns:
         raise ReAugKDError("A condensed memory has too few texts to fit a key to; add the encoder key before.")
     taught_rows(model.memory)
-    max_length = model.settings.max_length
-    untuned = UntunedEncoder.of(find_weights(encoder), model.memory.texts, layers=layers, max_length=max_length)
-    return refit_pool(model, untuned)
+    texts, max_length = model.memory.texts, model.settings.max_length
+    return refit_pool(model, UntunedEncoder.of(encoder, texts, layers=layers, max_length=max_length))
 
 
 def taught_rows(memory: Memory) -> NDArray[np.bool_]:

@@ -280,8 +280,8 @@ class UntunedEncoder:
     def of(
         cls, weights: str | Path, texts: Sequence[Text], *, layers: int | None = None, max_length: int = 128
     ) -> "UntunedEncoder":
-        """Load an encoder, or its first so many layers, and run it over a memory's texts."""
-        encoder = TextClassifier.from_pretrained(weights, 1, layers=layers, max_length=max_length)
+        """Load an encoder, by a name or folder, or its first so many layers, and run it over a memory's texts."""
+        encoder = TextClassifier.from_pretrained(find_weights(weights), 1, layers=layers, max_length=max_length)
         return cls(encoder, encoder.encode_layers(texts))
 
 
@@ -368,8 +368,8 @@ def fit_keys_by_split(
     """
     encoder = None
     if recipe.encoder_key is not None:
-        weights, layers = find_weights(recipe.encoder_key), recipe.encoder_key_layers
-        encoder = UntunedEncoder.of(weights, memory.texts, layers=layers, max_length=recipe.max_length)
+        layers, length = recipe.encoder_key_layers, recipe.max_length
+        encoder = UntunedEncoder.of(recipe.encoder_key, memory.texts, layers=layers, max_length=length)
     apart: dict[str, list[Text]] = {"test": [], "validation": task.texts("validation")}
     return {
         split: fit_keys(memory, student.tokenizer, encoder=encoder, held_out=held_out)

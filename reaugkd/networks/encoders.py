@@ -83,8 +83,8 @@ class TextClassifier(nn.Module):
         encoder: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         num_labels: int,
-        pooling: str = "mean",
-        max_length: int = 128,
+        pooling: str,
+        max_length: int,
     ) -> None:
         super().__init__()
         # The pooler is not used here, and a weight without a gradient would stop distributed training.
@@ -534,12 +534,7 @@ def load_pretrained(
 
 
 def check_encoder(
-    folder: str | Path,
-    texts: Sequence[Text],
-    *,
-    layers: int | None = None,
-    max_length: int = 128,
-    every_layer: bool = False,
+    folder: str | Path, texts: Sequence[Text], *, layers: int | None, max_length: int, every_layer: bool
 ) -> None:
     """Refuse an encoder that cannot do what will be asked of it, before hours are spent on others.
 
@@ -549,7 +544,7 @@ def check_encoder(
         Folder of the encoder.
     texts : sequence of Text
         Texts or pairs of the task; the shortest and the longest are encoded, by what is saved and loaded again.
-    layers : int, optional
+    layers : int or None
         As :meth:`TextClassifier.from_pretrained` takes it.
     max_length : int
         Tokens after which a text is cut.

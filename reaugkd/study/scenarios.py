@@ -24,7 +24,6 @@ from reaugkd.method.projection import ProjectionHead
 from reaugkd.method.teacher import TeacherOutputs
 from reaugkd.networks.encoders import TextClassifier, normalize
 from reaugkd.networks.trainer import silent
-from reaugkd.networks.weights import find_weights
 from reaugkd.recipe import DEFAULT_ENCODER, Recipe
 from reaugkd.tasks.task import SPLITS, Task
 from reaugkd.texts import Labels, Text
@@ -133,8 +132,8 @@ class Keyed:
 
 def untuned_encoder(task: Task, recipe: Recipe) -> UntunedEncoder:
     """Run the recipe's untuned encoder, or the default one, over a task's train texts."""
-    weights, layers = find_weights(recipe.encoder_key or DEFAULT_ENCODER), recipe.encoder_key_layers
-    return UntunedEncoder.of(weights, task.texts("train"), layers=layers, max_length=recipe.max_length)
+    name, layers = recipe.encoder_key or DEFAULT_ENCODER, recipe.encoder_key_layers
+    return UntunedEncoder.of(name, task.texts("train"), layers=layers, max_length=recipe.max_length)
 
 
 def trained(task: Task, soft_labels: Floats, hidden: Floats | None, recipe: Recipe) -> Trained:

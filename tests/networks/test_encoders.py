@@ -328,19 +328,22 @@ def test_a_longformers_windows_are_cut_with_its_layers(tmp_path):
     assert LongformerConfig.from_pretrained(tmp_path).attention_window == [8, 4]
 
 
+AS_IT_IS = {"layers": None, "max_length": 128, "every_layer": False}
+
+
 def test_an_encoder_that_does_not_come_back_is_refused_before_the_training(toy_encoder_folder, monkeypatch):
     def load(folder, **_):
         raise ValueError("as many windows as layers")
 
     monkeypatch.setattr(TextClassifier, "load", load)
     with pytest.raises(ReAugKDError, match="cannot encode a text, or not when saved; name another encoder"):
-        check_encoder(toy_encoder_folder, ["plum", "iron"])
+        check_encoder(toy_encoder_folder, ["plum", "iron"], **AS_IT_IS)
 
 
 def test_the_longest_of_all_texts_is_tried(toy_encoder_folder, monkeypatch):
     asked = []
     monkeypatch.setattr(TextClassifier, "encode", lambda _, texts: asked.extend(texts))
-    check_encoder(toy_encoder_folder, [*["plum iron"] * 200, "plum " * 50, "pear"])
+    check_encoder(toy_encoder_folder, [*["plum iron"] * 200, "plum " * 50, "pear"], **AS_IT_IS)
     assert asked == ["pear", "plum " * 50]
 
 

@@ -67,7 +67,7 @@ def test_other_architectures_are_exported_too(network, name):
     config = OTHERS[name]
     config.vocab_size = len(network.tokenizer)
     network.tokenizer.model_input_names = ["input_ids", "attention_mask"]
-    other = TextClassifier(AutoModel.from_config(config), network.tokenizer, 3, max_length=32).eval()
+    other = TextClassifier(AutoModel.from_config(config), network.tokenizer, 3, "mean", 32).eval()
     assert_says_the_same(other, TEXTS)
 
 
