@@ -94,7 +94,7 @@ def test_a_batch_of_rows_is_the_one_of_the_tensors_that_datasets_makes(toy_encod
     columns = {"input_ids": [[1, 2, 3], [4], []], "labels": np.asarray([2, 0, -100])}
     columns |= {"soft_labels": np.eye(3, dtype=np.float32), "share": np.asarray([0.5, 0.25, 1.0], dtype=np.float32)}
     dataset = Dataset.from_dict(columns).with_format("torch")
-    rows = trainer._Rows(columns)
+    rows = trainer._rows(columns)
     assert len(rows) == 3
     found, wanted = (collate([given[number] for number in range(3)], tokenizer) for given in (rows, dataset))
     assert found.keys() == wanted.keys()
