@@ -247,12 +247,9 @@ def _evaluate(task: Task, held: dict[str, EncodedTexts], memories: dict[str, Mem
     answers, before = (said[method]["test"][rows, gold] for method in ("reaugkd", "classifier_calibrated"))
     losses = clipped_log(before) - clipped_log(answers)
     loss = drawn(lambda _, numbers: float(losses[numbers].mean()), 1, len(gold))
-    return {
-        "metric": task.metric,
-        **metrics,
-        "memory": about_memory(pool, too_few_rows(len(labels["validation"]))),
-        "gain": {"test": metrics["intervals"]["reaugkd"]["lead"], "test_log_loss": [*interval(loss)]},
-    }, pool
+    metrics["memory"] = about_memory(pool, too_few_rows(len(labels["validation"])))
+    metrics["gain"] = {"test": metrics["intervals"]["reaugkd"]["lead"], "test_log_loss": [*interval(loss)]}
+    return metrics, pool
 
 
 def _settings(

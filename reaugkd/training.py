@@ -16,7 +16,7 @@ from reaugkd.measures.metrics import METRICS
 from reaugkd.method.answers import EncodedTexts
 from reaugkd.method.choice import too_few_rows
 from reaugkd.method.distillation import OnStudentEpoch, Student
-from reaugkd.method.keys import Key, fit_keys_by_split
+from reaugkd.method.keys import Keyed, fit_keys_by_split
 from reaugkd.method.memory import TEACHER, Memory
 from reaugkd.method.pool import Pool
 from reaugkd.method.projection import ProjectionHead
@@ -408,16 +408,12 @@ def _after_epochs(
 
 
 def _evaluate(
-    task: Task,
-    teacher_outputs: TeacherOutputs,
-    head: ProjectionHead,
-    keyed: dict[str, tuple[dict[str, Key], Memory]],
-    students: dict[str, Student],
+    task: Task, outputs: TeacherOutputs, head: ProjectionHead, keyed: dict[str, Keyed], students: dict[str, Student]
 ) -> tuple[dict[str, Any], Pool, tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Return the figures, the pool, and z and x of the held-out rows, validation before test."""
     encoded: dict[str, dict[str, EncodedTexts]] = {method: {} for method in ("teacher", *students)}
     for split, (keys, _) in keyed.items():
-        texts, (hidden, soft_labels) = task.texts(split), teacher_outputs.of(split)
+        texts, (hidden, soft_labels) = task.texts(split), outputs.of(split)
         z = head.project(hidden)
         encoded["teacher"][split] = EncodedTexts(texts, z, soft_labels, {TEACHER: z})
         for method, student in students.items():
@@ -426,8 +422,7 @@ def _evaluate(
     said, votes, pool = answer_methods(Networks(**encoded), labels, memory, keyed["validation"][1], task.metric)
     aligned = alignment(encoded["reaugkd"]["test"].embeddings, encoded["teacher"]["test"].embeddings, memory)
     about = about_memory(pool, too_few_rows(len(labels["validation"])))
-    scores = measured(said, votes, labels, task.metric)
-    metrics = {"metric": task.metric, **scores, "alignment": aligned, "memory": about}
+    metrics = measured(said, votes, labels, task.metric) | {"alignment": aligned, "memory": about}
     z, x = (
         np.concatenate([encoded[network][split].embeddings for split in ("validation", "test")])
         for network in ("teacher", "reaugkd")

@@ -183,18 +183,17 @@ def memory_use(answers: Answers) -> pd.DataFrame:
 
     gain, error = gains.sum(axis=0), np.sqrt(gains.power(2).sum(axis=0))
     below = norm.cdf(np.divide(gain, error, out=np.zeros_like(gain), where=error > 0))
-    return pd.DataFrame(
-        {
-            "retrieved": counted(np.ones(len(rows), dtype=bool)),
-            "weight": weight.sum(axis=0),
-            "fixes": counted((effect == "fixed") & votes_right),
-            "breaks": counted((effect == "broken") & ~votes_right),
-            "gain": gain,
-            "raises": (gains > 0).sum(axis=0),
-            "lowers": (gains < 0).sum(axis=0),
-            "p_of_harm": false_discovery_control(below),
-        }
-    )
+    columns = {
+        "retrieved": counted(np.ones(len(rows), dtype=bool)),
+        "weight": weight.sum(axis=0),
+        "fixes": counted((effect == "fixed") & votes_right),
+        "breaks": counted((effect == "broken") & ~votes_right),
+        "gain": gain,
+        "raises": (gains > 0).sum(axis=0),
+        "lowers": (gains < 0).sum(axis=0),
+        "p_of_harm": false_discovery_control(below),
+    }
+    return pd.DataFrame(columns)
 
 
 def _gains(answers: Answers, name: str) -> NDArray[np.float64]:

@@ -285,6 +285,10 @@ class UntunedEncoder:
         return cls(encoder, encoder.encode_layers(texts))
 
 
+Keyed = tuple[dict[str, Key], Memory]
+"""Keys by their names, and the memory that they find rows of."""
+
+
 def fit_keys(
     memory: Memory,
     tokenizer: PreTrainedTokenizerBase,
@@ -292,7 +296,7 @@ def fit_keys(
     encoder: UntunedEncoder | None = None,
     held_out: Sequence[Text] = (),
     taught: NDArray[np.bool_] | None = None,
-) -> tuple[dict[str, Key], Memory]:
+) -> Keyed:
     """Fit the keys to a memory, and key its rows.
 
     Parameters
@@ -345,9 +349,7 @@ def _keyed(key: Key, texts: Sequence[Text], z: NDArray[np.floating]) -> NDArray[
     return np.concatenate([key.embed(texts[block], z[block]) for block in blocks])
 
 
-def fit_keys_by_split(
-    task: "Task", memory: Memory, student: TextClassifier, recipe: Recipe
-) -> dict[str, tuple[dict[str, Key], Memory]]:
+def fit_keys_by_split(task: "Task", memory: Memory, student: TextClassifier, recipe: Recipe) -> dict[str, Keyed]:
     """Fit the keys twice: for ``test`` to the whole memory, for ``validation`` apart from siblings of those rows.
 
     Parameters

@@ -140,9 +140,9 @@ def measured(
     Returns
     -------
     dict
-        ``methods`` and ``keys``, scored as :func:`score_methods` says; ``intervals``, for each of both ``test``, the
-        ends of the score's interval, and ``lead``, how far it is ahead of the baseline, with the ends of that
-        interval by the paired bootstrap.
+        ``metric``; ``methods`` and ``keys``, scored as :func:`score_methods` says; ``intervals``, for each of both
+        ``test``, the ends of the score's interval, and ``lead``, how far it is ahead of the baseline, with the ends of
+        that interval by the paired bootstrap.
     """
     gold, every = labels["test"], {**said, **votes}
     predicted = {name: of_splits["test"].argmax(axis=1) for name, of_splits in every.items()}
@@ -155,7 +155,7 @@ def measured(
     }
     scores = {name: _scored(of_splits, labels, metric) for name, of_splits in every.items()}
     methods, keys = ({name: scores[name] for name in of} for of in (said, votes))
-    return {"methods": methods, "keys": keys, "intervals": intervals}
+    return {"metric": metric, "methods": methods, "keys": keys, "intervals": intervals}
 
 
 def answer_keys(
