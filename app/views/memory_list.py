@@ -49,7 +49,7 @@ class MemoryList(RowsView):
     def _asked(self, name: str, linked: PageState, selected: list[int]) -> MemoryPage:
         """Return what a link asks for, or else the usual list."""
         rows, asked = self._rows_among(name, selected), linked.asked_of("memory", name).of_view
-        show = lists.RENAMED.get(asked.get("show", ""), asked.get("show"))
+        show = asked.get("show")
         listed = {"show": show} if show in lists.SHOWS else self._usual(name, rows)
         return MemoryPage(name, rows, holds=asked.get("holds", ""), **listed)
 

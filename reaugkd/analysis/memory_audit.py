@@ -281,7 +281,6 @@ def memories(model: ReAugKDClassifier, answers: Answers | None, show: str) -> pd
     ReAugKDError
         If there is no such question, or rows with gold labels are needed and there are no answers.
     """
-    show = lists.RENAMED.get(show, show)
     if show not in lists.SHOWS:
         raise ReAugKDError(f"{quoted(show)} is nothing to show; choose one of {', '.join(lists.SHOWS)}.")
     is_large = model.memory.is_mapped

@@ -4,8 +4,6 @@ ALL, WRONG, HARMFUL = "all", "label looks wrong", "does harm"
 DUPLICATES, LEAKS = "near-duplicates", "leaks of the test rows"
 SHOWS = (WRONG, HARMFUL, "most used", "never used", "edited", DUPLICATES, LEAKS, ALL)
 """The questions, in the order in which a page lists them."""
-RENAMED = {"suspicious": WRONG, "harmful": HARMFUL}
-"""Questions by the names that earlier versions and links to them use."""
 UNJUDGED = (ALL, "edited", DUPLICATES)
 """Those of them that need no answers to test rows."""
 COUNTED = (WRONG, HARMFUL, "never used", "edited", ALL)

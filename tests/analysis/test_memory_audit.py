@@ -23,7 +23,7 @@ from reaugkd.analysis.memory_audit import (
     near_duplicates,
     shown_memories,
 )
-from reaugkd.analysis.memory_questions import HARMFUL, LEAKS, REASONS, RENAMED, SHOWS, SORTED_BY, UNJUDGED, WRONG
+from reaugkd.analysis.memory_questions import HARMFUL, LEAKS, REASONS, SHOWS, SORTED_BY, UNJUDGED, WRONG
 from reaugkd.errors import ReAugKDError
 from reaugkd.method.answers import answer
 from reaugkd.method.memory import LABELLED_BY, Memory
@@ -277,12 +277,6 @@ def test_a_list_of_memories_shows_the_column_that_it_is_sorted_by_among_its_reas
     assert column in first
     assert found[column].tolist() == sorted(wanted[column], reverse=not ascending)
     pd.testing.assert_frame_equal(found[wanted.columns], wanted)
-
-
-def test_questions_are_answered_by_their_earlier_names_too(spoilt, encoded):
-    answers = spoilt.answer(encoded, POOL)
-    for before, now in RENAMED.items():
-        pd.testing.assert_frame_equal(memories(spoilt, answers, before), memories(spoilt, answers, now))
 
 
 def twice(model, encoded):

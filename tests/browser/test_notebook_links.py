@@ -7,8 +7,6 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from reaugkd.analysis.memory_questions import RENAMED
-
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 LINKS = sorted(
     {
@@ -33,7 +31,7 @@ def test_a_notebooks_link_opens_what_it_names(open_page, address, subtests):
                 expect(page.locator("#text textarea")).to_have_value(asked["text"])
                 expect(page.locator("#answer .sum")).to_be_visible()
             if "show" in asked:
-                show = RENAMED.get(asked["show"], asked["show"])
+                show = asked["show"]
                 expect(page.locator(f'#show input[value="{show}"]')).to_be_checked()
                 expect(page.locator("#memory-chosen")).to_contain_text(f"rows: {show}")
     assert {name[:2] for name, _ in LINKS} == {"04", "05", "07"}  # on keys, on repairs, on a task of one's own
