@@ -46,8 +46,7 @@ def results_html(model: "rk.ReAugKDClassifier") -> str:
     from reaugkd.model.card import gain_in_words, results
 
     rows = results(model.metrics)
-    low = min(row["score"] if row["low"] is None else row["low"] for row in rows)
-    high = max(row["score"] if row["high"] is None else row["high"] for row in rows)
+    low, high = min(row["test"][0] for row in rows), max(row["test"][1] for row in rows)
 
     def place(score: float) -> float:
         return round(100 * (score - low) / ((high - low) or 1), 1)

@@ -133,14 +133,13 @@ class TeacherOutputs:
             The file; written whole or not at all.
         """
         about = {name: getattr(self, name) for name in ("label_names", "teacher", "fingerprint")}
-        table = pa.table(
-            {
-                "id": self.ids,
-                "split": self.splits,
-                "teacher_hidden": matrix_column(self.hidden),
-                "soft_labels": matrix_column(self.soft_labels),
-            }
-        ).replace_schema_metadata({"reaugkd": json.dumps({"version": OUTPUTS_VERSION, **about})})
+        columns = {
+            "id": self.ids,
+            "split": self.splits,
+            "teacher_hidden": matrix_column(self.hidden),
+            "soft_labels": matrix_column(self.soft_labels),
+        }
+        table = pa.table(columns, metadata={"reaugkd": json.dumps({"version": OUTPUTS_VERSION, **about})})
         with whole_file(path) as writing:
             pq.write_table(table, writing)
 

@@ -36,7 +36,7 @@ def _names(metrics: dict[str, Any]) -> dict[str, str]:
 
 
 def results(metrics: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the scores of every method and of each key alone, with 95 % intervals where they were measured.
+    """Return the scores of every method and of each key alone, with 95 % intervals.
 
     Parameters
     ----------
@@ -46,23 +46,16 @@ def results(metrics: dict[str, Any]) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``name``, for people; ``score`` on the test rows, from 0 to 1; ``low`` and ``high``, the ends of its interval;
-        ``lead``, its mean difference to the student that had no teacher, and the ends of that interval; None where a
-        model was trained before intervals were; ``log_loss`` in nats.
+        ``name``, for people; ``score`` on the test rows, from 0 to 1; ``test``, the ends of its interval; ``lead``, its
+        mean difference to the student that had no teacher, and the ends of that interval; ``log_loss`` in nats.
     """
-    votes, intervals = metrics.get("keys", {}), metrics.get("intervals", {})
-    names = _names(metrics) | {key: f"{key.capitalize()} key, without a student" for key in votes}
-    scores = {**metrics["methods"], **votes}
+    names = _names(metrics) | {key: f"{key.capitalize()} key, without a student" for key in metrics["keys"]}
+    scores, intervals = metrics["methods"] | metrics["keys"], metrics["intervals"]
     return [
-        {"name": name, "score": of["test"], "log_loss": of["test_log_loss"], **_ends(intervals.get(method))}
+        {"name": name, "score": of["test"], "log_loss": of["test_log_loss"], **intervals[method]}
         for method, name in names.items()
         if (of := scores.get(method))
     ]
-
-
-def _ends(interval: dict[str, list[float]] | None) -> dict[str, Any]:
-    low, high = interval["test"] if interval else (None, None)
-    return {"low": low, "high": high, "lead": interval and interval["lead"]}
 
 
 def model_card(settings: "ModelSettings", metrics: dict[str, Any]) -> str:
