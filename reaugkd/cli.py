@@ -313,14 +313,11 @@ def edit(
     from reaugkd.analysis.edits import apply_patch, read_patch
     from reaugkd.analysis.refit import refit_pool, with_encoder_key
     from reaugkd.method.answers import changed_answers, effect_counts
-    from reaugkd.model.folder import check_target
     from reaugkd.texts import row_in_one_line
 
     original = reaugkd.ReAugKDClassifier.from_pretrained(model)
-    if out is not None and out.expanduser().resolve() == Path(model).expanduser().resolve():
-        raise ReAugKDError("--out is the folder of the model itself; name another folder.")
     if out is not None:
-        check_target(out)
+        _check_new_folder(out, model, "--out is the folder")
     edited = apply_patch(original, read_patch(patch))
     if encoder_key is not None:
         edited = with_encoder_key(edited, encoder_key, encoder_key_layers)
@@ -353,12 +350,8 @@ def condense(
     ] = None,
 ) -> None:
     """Make a model's memory smaller without training: show what each way keeps, and save the best as a new version."""
-    from reaugkd.model.folder import check_target
-
     original = reaugkd.ReAugKDClassifier.from_pretrained(model)
-    if out.expanduser().resolve() == Path(model).expanduser().resolve():
-        raise ReAugKDError("The new folder is that of the model itself; name another folder.")
-    check_target(out)
+    _check_new_folder(out, model, "The new folder is that")
     condensed = reaugkd.condense(original, keep, most_bytes=most_bytes, method=method, say=_say)
     condensed.model.save_pretrained(out)
     curve, metric = condensed.curve, original.settings.metric
@@ -479,6 +472,15 @@ def main() -> None:
         if end.code == INTERRUPTED:
             _say("\nreaugkd: interrupted; run the same command again to continue a training.")
         raise
+
+
+def _check_new_folder(out: Path, model: str, called: str) -> None:
+    """Refuse to write a new version of a model into its own folder, or where something else lies."""
+    from reaugkd.model.folder import check_target
+
+    if out.expanduser().resolve() == Path(model).expanduser().resolve():
+        raise ReAugKDError(f"{called} of the model itself; name another folder.")
+    check_target(out)
 
 
 def _say(message: str) -> None:
