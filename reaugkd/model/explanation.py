@@ -120,10 +120,6 @@ class Explanation:
         The parts of the student and of the decision on new classes.
     keys : list of KeyPart
         The keys of the pool, also those of weight 0.
-    score : float
-        What a threshold is for: the probability of the answer, or the cosine of a key's nearest memory.
-    is_sure : bool
-        Whether the score reaches the model's threshold; if not, the text is left to a person.
     threshold : Threshold or None
         From which score on a text is answered; each one where there is none.
     characters_read : tuple of int or None
@@ -148,8 +144,6 @@ class Explanation:
     student_part: float
     new_classes_part: float
     keys: list[KeyPart]
-    score: float
-    is_sure: bool
     threshold: Threshold | None = None
     characters_read: tuple[int, ...] | None = None
 
@@ -164,6 +158,18 @@ class Explanation:
         parts = (self.text,) if isinstance(self.text, str) else self.text
         rests = (part[end:].strip() for part, end in zip(parts, self.characters_read or (), strict=False))
         return " | ".join(rest for rest in rests if rest)
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the text reaches the model's threshold; if not, it is left to a person."""
+        return self.threshold is None or self.score >= self.threshold.least
+
+    @property
+    def score(self) -> float:
+        """What the threshold is for: the probability of the answer, or the cosine of a key's nearest memory."""
+        if self.threshold is None or self.threshold.by == PROBABILITY:
+            return float(self.probabilities.max())
+        return next(key.neighbours[0].similarity for key in self.keys if key.name == self.threshold.by)
 
     @property
     def student_label(self) -> str:
@@ -286,7 +292,7 @@ def explain(answers: Answers, row: int = 0) -> Explanation:
     best, second = np.argsort(-probabilities, kind="stable")[:2].tolist()
     known = [number < encoded.known for number in (best, second)]
     weight, weights = pool.weights
-    among_known, by = all(known), PROBABILITY if answers.threshold is None else answers.threshold.by
+    among_known = all(known)
 
     def gained(said: NDArray[np.floating]) -> float:
         if pool.kind == "linear":
@@ -316,8 +322,6 @@ def explain(answers: Answers, row: int = 0) -> Explanation:
         student_part=student_part,
         new_classes_part=0.0 if among_known else gained(probabilities) - student_part - sum(key.part for key in keys),
         keys=keys,
-        score=float(answers.scores(by)[row]),
-        is_sure=bool(answers.is_sure[row]),
         threshold=answers.threshold,
         characters_read=encoded.characters_read.get(row),
     )

@@ -46,8 +46,6 @@ def many_classes():
         student_part=-1.5,
         new_classes_part=0.0,
         keys=[KeyPart("text", settings, retrieved, 3.5, neighbours, 0.0, 0.0)],
-        score=0.8,
-        is_sure=True,
     )
 
 
