@@ -83,8 +83,8 @@ class TextClassifier(nn.Module):
         encoder: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         num_labels: int,
-        pooling: str,
-        max_length: int,
+        pooling: str = "mean",
+        max_length: int = 128,
     ) -> None:
         super().__init__()
         # The pooler is not used here, and a weight without a gradient would stop distributed training.
