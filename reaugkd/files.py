@@ -301,14 +301,16 @@ def write_sealed(content: dict[str, Any], path: Path) -> None:
     path.write_bytes(_sealed_text(content, seal))
 
 
-def read_sealed(path: Path) -> tuple[dict[str, Any], bool]:
-    """Read what :func:`write_sealed` wrote, and whether it is as it was written."""
+def read_sealed(path: Path) -> tuple[dict[str, Any], bool | None]:
+    """Read what :func:`write_sealed` wrote, and whether it is as it was written; None where it never had a sum."""
     text = path.read_bytes()
     try:
         content: dict[str, Any] = json.loads(text)
-        seal = content.pop(SEAL)
-    except (ValueError, KeyError, TypeError, AttributeError):  # no JSON, no object, or one without a sum
+        seal = content.pop(SEAL, None)
+    except (ValueError, TypeError, AttributeError):  # no JSON, or no object
         return {}, False
+    if seal is None:
+        return content, None
     return content, hashlib.sha256(text.replace(str(seal).encode(), b"", 1)).hexdigest() == seal
 
 

@@ -298,9 +298,9 @@ def read_settings_file(folder: str | Path) -> dict[str, Any]:
     try:
         with explain_disk_errors(path):
             about, is_whole = read_sealed(path)
-        if not is_whole:
-            raise ReAugKDError(damaged)
         version = about["format_version"]
+        if is_whole is False or (version == FORMAT_VERSION and not is_whole):  # formats before had no sum of their own
+            raise ReAugKDError(damaged)
         if version != FORMAT_VERSION:
             newer = isinstance(version, int) and version > FORMAT_VERSION
             raise ReAugKDError(

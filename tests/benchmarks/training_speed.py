@@ -61,8 +61,8 @@ def by_us(task, teacher, recipe, loss):
 
 def own(tokens, prefix):
     """Return what one network reads of a row or batch that holds the tokens of both."""
-    theirs = {name for name in tokens if name.startswith(TEACHER) != bool(prefix)}
-    return {name.removeprefix(prefix): value for name, value in tokens.items() if name not in theirs}
+    of_network = (name for name in tokens if name.startswith(TEACHER) == bool(prefix))
+    return {name.removeprefix(prefix): tokens[name] for name in of_network}
 
 
 class Reads(torch.nn.Module):

@@ -313,6 +313,15 @@ def test_another_format_version_is_one_sentence_whatever_else_the_file_holds(cop
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("version", [4, 5])
+def test_a_folder_of_an_older_format_as_it_was_written_names_its_format(copy, version):
+    about, _ = read_sealed(copy / "reaugkd.json")
+    files = {name: file["sha256"] for name, file in about["files"].items()}
+    (copy / "reaugkd.json").write_text(json.dumps(about | {"format_version": version, "files": files}))  # without a sum
+    with pytest.raises(ReAugKDError, match=f"is of format {version}, this library reads 6; train it again"):
+        read_model(copy)
+
+
 def test_another_format_that_a_changed_byte_wrote_is_damage(copy):
     path = copy / "reaugkd.json"
     path.write_bytes(path.read_bytes().replace(b'"format_version": 6', b'"format_version": 5'))
