@@ -95,7 +95,9 @@ def test_pairs_and_labels_that_are_numbers_are_taken(quick, given):
 
 
 def test_it_works_in_a_pipeline_under_cross_validation_and_joblib(quick, fitted, tmp_path):
-    lower = make_pipeline(FunctionTransformer(lambda texts: [text.lower() for text in texts]), clone(quick))
+    lower = make_pipeline(
+        FunctionTransformer(lambda texts: [text.lower() for text in texts]), clone(quick).set_params(epochs=16)
+    )
     scores = cross_val_score(lower, ROWS["text"].to_numpy(), ROWS["label"], cv=2)
     assert scores.mean() > 0.5  # of 45 rows each; guessing has a third
     joblib.dump(fitted, tmp_path / "fitted.joblib")

@@ -90,7 +90,7 @@ def test_every_filter_reaches_every_figure(view, table, chosen):
     chosen = {name: table["topic"].iloc[0] if value == "TOPIC" else value for name, value in chosen.items()}
     rows = chosen.pop("rows", [])
     points = [len(view.menu.get("toy").memory) + row for row in rows]
-    drawn = view.fill("toy", PageState(view="errors", of_view={"wanted": "80 %", **chosen}), points)
+    drawn = view.fill("toy", PageState(view="errors", of_view={"wanted": "75 %", **chosen}), points)
     shown = RowFilter(**drawn[view.shown].chosen).of(table)
     right = int((shown["answer"] == shown["label"]).sum())
     assert 0 < len(shown) < len(table)
@@ -168,8 +168,8 @@ def test_where_no_row_is_left_each_figure_says_so(view):
 
 
 def test_the_threshold_is_chosen_on_validation_rows_and_measured_on_the_rows_shown(view, answers, model):
-    drawn = filled(view, of_view={"wanted": "80 %"})
-    threshold = model.with_threshold(0.8).threshold
+    drawn = filled(view, of_view={"wanted": "75 %"})
+    threshold = model.with_threshold(0.75).threshold
     sure = answers.scores("probability") >= threshold.least
     words = re.sub("<[^>]*>", "", drawn[view.threshold.selective])
     assert f"is {threshold.least:.3f} or more. This is chosen on the 24 validation rows" in words
@@ -179,20 +179,20 @@ def test_the_threshold_is_chosen_on_validation_rows_and_measured_on_the_rows_sho
     left = pick(view, drawn[view.shown], "selective", {"between": {"probability": [-2.0, threshold.least]}})
     assert f"<b>{(~sure).sum()}</b> of 36 rows" in left[view.chosen]
     assert f"On the 36 test rows: {share:.1f} %" in re.sub("<[^>]*>", "", left[view.threshold.selective])
-    of_validation = filled(view, of_view={"wanted": "80 %", "split": "validation"})
+    of_validation = filled(view, of_view={"wanted": "75 %", "split": "validation"})
     assert "On the " not in of_validation[view.threshold.selective]  # they chose it: nothing is claimed of them
     assert "ask for less" in filled(view, of_view={"wanted": "99 %"})[view.threshold.selective]
 
 
 def test_a_threshold_is_saved_in_a_model_of_its_own_unless_sliders_are_moved(view, model):
-    shown = filled(view, of_view={"wanted": "80 %"})[view.shown]
+    shown = filled(view, of_view={"wanted": "75 %"})[view.shown]
     moved = replace(shown, moved={**shown.moved, "k": 3})
     assert "put k, τ and λ back first" in view.threshold._keep(moved, "careful")[view.threshold.kept].value
     kept = view.threshold._keep(shown, "careful")
     assert "Saved as careful" in kept[view.threshold.kept]
     assert "careful" in dict(kept[view.name].choices)
     saved = ReAugKDClassifier.from_pretrained(view.menu.root / "careful")
-    assert saved.threshold == model.with_threshold(0.8).threshold
+    assert saved.threshold == model.with_threshold(0.75).threshold
     assert "already; choose another name" in view.threshold._keep(shown, "careful")[view.threshold.kept].value
 
 

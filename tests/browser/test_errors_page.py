@@ -273,7 +273,7 @@ def test_a_model_is_filled_in_once_when_it_is_chosen_and_not_when_its_menu_is_le
 
 def test_what_is_typed_while_a_model_is_coming_stays_and_is_answered(open_page, beside, monkeypatch):
     page = open_page(beside)
-    expect(page.locator("#answer .asked")).to_be_visible()
+    expect(page.locator("#answer p.answer")).to_be_visible()
     is_coming, may_come, about_html = threading.Event(), threading.Event(), query_view.about_html
 
     def held(model):

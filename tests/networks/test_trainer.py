@@ -14,7 +14,7 @@ from reaugkd.errors import ReAugKDError
 from reaugkd.method.distillation import DistillationObjective
 from reaugkd.networks import trainer
 from reaugkd.networks.encoders import TextClassifier
-from reaugkd.networks.trainer import Progress, collate, run_trainer, working_folder
+from reaugkd.networks.trainer import BatchesOfLikeLength, Progress, collate, run_trainer, working_folder
 from reaugkd.recipe import GOLD_ONLY, TEACHER_STAGES, TrainingSettings
 
 SETTINGS = TrainingSettings(epochs=4, learning_rate=0.05, batch_size=8, bf16=False, seed=3)  # 5 steps an epoch
@@ -217,6 +217,34 @@ def test_batches_of_like_length_are_the_same_after_interruptions_in_any_epoch(
             with pytest.raises(Stopped):
                 trained_words(tmp_path / "broken")
     torch.testing.assert_close(trained_words(tmp_path / "broken"), unbroken, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 8, 40, 83, 2_000])
+def test_an_epoch_has_every_row_once_in_batches_of_like_length(rows):
+    lengths = np.random.default_rng(0).integers(2, 60, rows)
+    epoch = iter(range(3))
+    sampler = BatchesOfLikeLength(lengths.tolist(), 8, 5, lambda: next(epoch))
+    orders = [list(sampler) for _ in range(2)]
+    for order in orders:
+        assert sorted(order) == list(range(rows))
+        assert len(sampler) == rows
+    if rows >= 40:
+        assert orders[0] != orders[1]
+        whole = lengths[orders[0]][: rows - rows % 8].reshape(-1, 8)
+        spread = np.ptp(whole, axis=1)
+        assert spread.mean() < 1.5 * 58 / min(len(whole), 50)
+        assert np.abs(np.corrcoef(whole.mean(axis=1), np.arange(len(whole)))[0, 1]) < 0.9  # in no order of length
+
+
+def test_the_order_of_an_epoch_depends_on_seed_and_epoch_alone():
+    lengths = np.random.default_rng(0).integers(2, 60, 90).tolist()
+
+    def order(seed, epoch):
+        torch.rand(1)
+        return list(BatchesOfLikeLength(lengths, 8, seed, lambda: epoch))
+
+    assert order(1, 2) == order(1, 2)
+    assert len({tuple(order(seed, epoch)) for seed in (0, 1) for epoch in (0, 1)}) == 4
 
 
 def test_a_checkpoint_that_is_half_written_does_not_stop_the_resume(tmp_path, monkeypatch):
