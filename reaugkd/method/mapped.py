@@ -6,8 +6,9 @@ labels of its neighbours.
 
 Few memories are searched exactly, many by cells of an index (IVF). A key's numbers are few, and a class is nearly a
 point, so that a coarse code cannot tell its memories apart: one bit a number finds 0.7 of the 16 nearest of a million
-memories of banking77 even where the nearest 128 are compared again. The cells therefore hold float16. How well and how
-fast they answer is measured by ``tests/benchmarks/memory_scale.py``.
+memories of banking77 even where the nearest 128 are compared again. The cells therefore hold float16; those of a very
+large index hold the difference from their centre in eight bits a number, and what they find is compared again by the
+key itself. How well and how fast they answer is measured by ``tests/benchmarks/memory_scale.py``.
 """
 
 import shutil
@@ -37,6 +38,9 @@ EXACT_UP_TO = 100_000
 PROBES, ROWS_READ, CELLS_A_PROBE = 8, 8_000, 256
 """A search reads so many cells at least; more where they hold fewer rows than these, or where there are many cells."""
 TRAINED_ON = 64  # rows a cell: k-means takes no more
+LARGE = 10**9
+"""Bytes of the cells of an index in float16; one that would have more is halved."""
+COMPARED = 64  # rows, at least, that a halved index names; a class has many that are nearly as near
 LANES = 16  # FAISS reads a row of float16 sixteen numbers at a time; other widths take twenty times longer
 Found = tuple[NDArray[np.float32], NDArray[np.int64]]  # cosines (N, k), the highest first, and row numbers (N, k)
 BLOCK = 2**16  # rows at a time: what lies on disk is never in memory as a whole
@@ -71,10 +75,12 @@ def build_index(vectors: NDArray[np.floating], path: Path, cells: int) -> None:
         How many, at most M.
     """
     width = vectors.shape[1] + -vectors.shape[1] % LANES
-    index: Any = faiss.index_factory(width, f"IVF{cells},SQfp16", faiss.METRIC_INNER_PRODUCT)
+    is_halved = 2 * width * len(vectors) > LARGE
+    kind = "SQ8" if is_halved else "SQfp16"
+    index: Any = faiss.index_factory(width, f"IVF{cells},{kind}", faiss.METRIC_INNER_PRODUCT)
     rows = min(len(vectors), TRAINED_ON * cells)
     drawn = np.sort(np.random.default_rng(0).choice(len(vectors), rows, replace=False))
-    index.by_residual = False  # what is stored is the key to the bit
+    index.by_residual = is_halved  # in float16 the key is stored to the bit
     index.cp.min_points_per_centroid = 1  # no warning where a person asks for many cells
     index.train(_widened(vectors[drawn], width))
     for start in range(0, len(vectors), BLOCK):
@@ -88,13 +94,15 @@ def open_index(path: Path) -> Any:
     return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
 
 
-def search_index(index: faiss.IndexIVF, queries: NDArray[np.float32], k: int) -> Found:
+def search_index(index: faiss.IndexIVF, vectors: NDArray[np.floating], queries: NDArray[np.float32], k: int) -> Found:
     """Find the k nearest rows of the cells that are nearest to each query.
 
     Parameters
     ----------
     index : IndexIVF
         By :func:`open_index`.
+    vectors : (M, w) float
+        What it is of; they may lie on disk.
     queries : (N, w) float32
         Of length 1.
     k : int
@@ -105,7 +113,11 @@ def search_index(index: faiss.IndexIVF, queries: NDArray[np.float32], k: int) ->
     tuple of ndarray
         Cosines (N, k) float32, the highest first, and row numbers (N, k) int64; -1 where the cells hold fewer.
     """
-    return index.search(_widened(queries, index.d), k)
+    if not index.by_residual:
+        return index.search(_widened(queries, index.d), k)
+    similarities, numbers = index.search(_widened(queries, index.d), max(k + k // 2, COMPARED))
+    exact = np.einsum("nd,nkd->nk", queries, np.asarray(vectors[numbers], dtype=np.float32))
+    return nearest_first(np.where(numbers < 0, similarities, exact), numbers, k)
 
 
 def search_exactly(vectors: NDArray[np.floating], queries: NDArray[np.float32], k: int) -> Found:

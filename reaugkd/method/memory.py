@@ -247,7 +247,7 @@ class Memory:
         searched = self.teacher_embeddings if key == TEACHER else self.keys[key]
         k = min(k, len(self))
         if isinstance(searched, Mapped) and searched.index is not None:
-            similarities, numbers = search_index(searched.index, queries, k)
+            similarities, numbers = search_index(searched.index, searched, queries, k)
             few = numbers[:, -1] < 0  # the cells that were read hold fewer
             if few.any():
                 similarities[few], numbers[few] = search_exactly(searched, queries[few], k)

@@ -249,7 +249,7 @@ def test_of_many_cells_more_are_read(tmp_path, monkeypatch):
 def test_an_index_finds_what_brute_force_finds_or_as_near(tmp_path):
     keys, queries = collapsed(30_000)
     build_index(keys, tmp_path / "keys.faiss", 64)
-    cosines, numbers = search_index(open_index(tmp_path / "keys.faiss"), queries, 16)
+    cosines, numbers = search_index(open_index(tmp_path / "keys.faiss"), keys, queries, 16)
     wanted, _ = brute_force(keys, queries, 16)
     found = (unit(queries)[:, None] * keys[numbers].astype(np.float64)).sum(axis=2)
     np.testing.assert_allclose(cosines, found, atol=1e-3)
@@ -257,10 +257,38 @@ def test_an_index_finds_what_brute_force_finds_or_as_near(tmp_path):
     assert (found >= wanted[:, [-1]] - 1e-6).mean() > 0.95
 
 
+@pytest.mark.parametrize("k", [1, 16, 200])
+def test_a_very_large_index_is_halved_and_finds_the_same_with_exact_similarities(tmp_path, monkeypatch, k):
+    keys, queries = collapsed(30_000)
+    build_index(keys, tmp_path / "whole.faiss", 64)
+    monkeypatch.setattr("reaugkd.method.mapped.LARGE", 10**5)
+    build_index(keys, tmp_path / "keys.faiss", 64)
+    sizes = [(tmp_path / name).stat().st_size - 8 * len(keys) for name in ("keys.faiss", "whole.faiss")]  # of the ids
+    assert sizes[0] < 0.55 * sizes[1]
+    similarities, numbers = search_index(open_index(tmp_path / "keys.faiss"), keys, queries, k)
+    wanted, _ = search_index(open_index(tmp_path / "whole.faiss"), keys, queries, k)
+    found = (unit(queries)[:, None] * keys[numbers].astype(np.float64)).sum(axis=2)
+    np.testing.assert_allclose(similarities, found, atol=1e-6)
+    assert (np.diff(similarities, axis=1) <= 0).all()
+    assert (found >= wanted[:, [-1]] - 1e-6).mean() > 0.99
+
+
+def test_a_halved_index_whose_cells_hold_too_few_says_so_as_a_whole_one_does(tmp_path, monkeypatch):
+    keys, queries = collapsed(400)
+    monkeypatch.setattr("reaugkd.method.mapped.LARGE", 0)
+    build_index(keys, tmp_path / "keys.faiss", 4)
+    index = open_index(tmp_path / "keys.faiss")
+    index.nprobe = 1
+    similarities, numbers = search_index(index, keys, queries, 399)
+    assert (numbers[:, -1] == -1).all()
+    assert (np.diff(similarities, axis=1) <= 0).all()
+    assert (numbers[:, 0] >= 0).all()
+
+
 def test_an_index_all_of_whose_cells_are_read_is_exact(tmp_path):
     keys, queries = collapsed()
     build_index(keys, tmp_path / "keys.faiss", 8)
-    cosines, _ = search_index(open_index(tmp_path / "keys.faiss"), queries, 16)
+    cosines, _ = search_index(open_index(tmp_path / "keys.faiss"), keys, queries, 16)
     wanted = -np.sort(-(queries @ keys.astype(np.float32).T), axis=1)[:, :16]
     np.testing.assert_allclose(cosines, wanted, atol=1e-6)
 
