@@ -130,9 +130,7 @@ def _serve(chosen: argparse.Namespace, default: Path) -> None:
         raise ReAugKDError(f"{str(error).splitlines()[0].rstrip('.')}; name another one with --port.") from error
     sys.stdout.write(f"Open {address} (Ctrl+C ends it)\n")
     if chosen.host not in LOOPBACK and accounts is None:
-        sys.stdout.write(
-            "Anyone who reaches this machine can use the page and save models; --auth lets in only some.\n"
-        )
+        sys.stdout.write("Anyone who reaches this machine can use the page and save models; --auth admits only some.\n")
     sys.stdout.flush()
     job.start()
     if model:

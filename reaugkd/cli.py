@@ -187,18 +187,14 @@ def adopt(
     test: Annotated[Path, Option(help="Rows that it never saw.")],
     out: Annotated[Path, Option(help="Folder for the model.")],
     validation: Annotated[
-        Path | None, Option(help="More such rows, to choose weights on; half of the test rows if left out.")
+        Path | None, Option(help="Such rows to choose weights on; else half of the test rows.")
     ] = None,
     text_column: TextColumn = None,
     text_pair_column: TextPairColumn = None,
     label_column: LabelColumn = "label",
     metric: Annotated[str | None, Option(help="accuracy, accuracy_and_f1, macro_f1 or matthews_correlation.")] = None,
-    soft_labels: Annotated[
-        Path | None, Option(help="Table of soft labels for the memory, a column for each class.")
-    ] = None,
-    max_length: Annotated[
-        int | None, Option(min=4, help="Most tokens of a text; as many as it can read if left out.")
-    ] = None,
+    soft_labels: Annotated[Path | None, Option(help="Table of the memory's soft labels, a column a class.")] = None,
+    max_length: Annotated[int | None, Option(min=4, help="Most tokens of a text; else all it can read.")] = None,
 ) -> None:
     """Give a classifier of your own a memory of its train rows; nothing is trained."""
     from reaugkd.method.teacher import read_soft_labels
@@ -345,9 +341,7 @@ def condense(
     out: Annotated[Path, Argument(help="Folder for the model with the condensed memory.")],
     keep: Annotated[float, Option(help="The part of the memory's bytes to keep.")] = 0.1,
     most_bytes: Annotated[int | None, Option("--bytes", min=1, help="The most bytes, in place of --keep.")] = None,
-    method: Annotated[
-        str | None, Option(help="prototypes, coverage, used or random; the best of the first three.")
-    ] = None,
+    method: Annotated[str | None, Option(help="prototypes, coverage or used, else the best; or random.")] = None,
 ) -> None:
     """Make a model's memory smaller without training: show what each way keeps, and save the best as a new version."""
     original = reaugkd.ReAugKDClassifier.from_pretrained(model)
@@ -367,9 +361,7 @@ def condense(
 @app.command()
 def export(
     model: Annotated[str, Argument(help="Folder of a trained model.")],
-    out: Annotated[
-        Path | None, Option(help="Folder for a copy that has the file; the model itself if left out.")
-    ] = None,
+    out: Annotated[Path | None, Option(help="Folder for a copy that has the file; else the model itself.")] = None,
 ) -> None:
     """Put the student as an ONNX file into a model: it gives the same answers in less time on a CPU."""
     from reaugkd.analysis.key_cost import milliseconds

@@ -126,9 +126,7 @@ def make_folder(folder: Path) -> None:
         with explain_disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ReAugKDError(
-            f"The folder {str(folder)!r} cannot be made ({error.strerror}); name another place."
-        ) from error
+        raise ReAugKDError(f"The folder {str(folder)!r} cannot be made ({error.strerror}); name another.") from error
 
 
 def whole_file(path: str | Path) -> AbstractContextManager[Path]:

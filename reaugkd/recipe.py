@@ -128,9 +128,7 @@ class DistillationSettings:
         weights = ("soft_label_weight", "gold_label_weight", "relational_weight")
         require_each(self, weights, lambda value: 0 <= value < math.inf, "at least 0 and finite")
         if self.soft_label_weight + self.gold_label_weight == 0:
-            raise ReAugKDError(
-                "Both soft_label_weight and gold_label_weight are 0; the classifier would learn nothing."
-            )
+            raise ReAugKDError("Both soft_label_weight and gold_label_weight are 0; nothing would be learnt.")
         temperatures = ("distillation_temperature", "relational_temperature")
         require_each(self, temperatures, lambda value: 0 < value < math.inf, "above 0 and finite")
         known = f"one of {', '.join(CANDIDATES)}"

@@ -138,9 +138,7 @@ def check_texts(texts: Sequence[Text]) -> list[Text]:
     """
     is_list = hasattr(texts, "__len__") and hasattr(texts, "__getitem__") and getattr(texts, "ndim", 1) == 1
     if not is_list or isinstance(texts, str | bytes | Mapping):
-        raise ReAugKDError(
-            f"Give a list of texts, not {kind_of(texts)}; of a table name the column, and put one text in [ ]."
-        )
+        raise ReAugKDError(f"Give a list of texts, not {kind_of(texts)}; name a table's column, put one text in [ ].")
     for position, text in enumerate(texts, start=1):
         parts = text if isinstance(text, tuple | list) else (text,)
         if isinstance(text, tuple | list) and len(text) != 2:

@@ -235,7 +235,7 @@ def test_a_mistake_in_an_encoder_shows_before_the_first_stage_and_costs_nothing(
     with pytest.raises(Stopped):
         train(toy_task, quick, tmp_path / "model", on_progress=stop_at("Student alone"))
     stages.clear()
-    too_many = "of 9 layers cannot be cut from an encoder of 4; ask for 1 to 4"
+    too_many = "of 9 layers cannot be cut from an encoder of 4; take 1 to 4"
     for mistake, sentence in (
         ({"student": "no/encoder"}, "The model 'no/encoder' is neither a folder nor cached"),
         ({"student_layers": 9}, f"A student {too_many}"),
@@ -344,7 +344,7 @@ def test_an_encoder_whose_layers_share_their_weights_serves(quick, toy_task, tmp
 def test_a_tokenizer_that_knows_no_word_of_the_task_is_told_before_the_first_stage(quick, tmp_path):
     rows = pd.DataFrame({"text": ["слово", "и ещё", "другое", "снова"], "label": ["a", "b"] * 2})
     task = make_task("far", dict.fromkeys(("train", "validation", "test"), rows))
-    with pytest.raises(ReAugKDError, match="toy-bert' knows no word of the texts; name an encoder of their language"):
+    with pytest.raises(ReAugKDError, match="toy-bert' knows no word of the texts; name one of their language"):
         train(task, quick, tmp_path / "model", on_progress=stop_at("Teacher"))
 
 

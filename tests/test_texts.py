@@ -79,7 +79,7 @@ def test_queries_that_cannot_be_answered_are_refused(texts, match):
     ],
 )
 def test_what_is_no_list_of_texts_is_refused(texts, kind):
-    with pytest.raises(ReAugKDError, match=f"Give a list of texts, not {kind}; of a table name the column"):
+    with pytest.raises(ReAugKDError, match=f"Give a list of texts, not {kind}; name a table's column"):
         check_texts(texts)
 
 

@@ -76,9 +76,7 @@ class ErrorsView(RowsView):
             self.effect = gr.Dropdown(EFFECTS, label="Effect", elem_id="effect", **narrow)
             self.column = gr.Dropdown([ANY], label="Column", elem_id="errors-column", **narrow)
             # What it held before the column was changed is no error.
-            self.value = gr.Dropdown(
-                [ANY], label="Its value", elem_id="errors-value", allow_custom_value=True, **narrow
-            )
+            self.value = gr.Dropdown([ANY], label="Value", elem_id="errors-value", allow_custom_value=True, **narrow)
             self.confidence = gr.Dropdown([*CONFIDENCES], label="Confidence", elem_id="errors-confidence", **narrow)
             self.holds = gr.Textbox("", label="Text holds", max_lines=1, elem_id="errors-holds", **narrow)
         with gr.Row(elem_id="errors-shown"):

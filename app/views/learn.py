@@ -98,9 +98,7 @@ class LearnView:
 
     def _place_tasks(self) -> None:
         gr.Markdown(f"## {len(LESSONS)} tasks: distillation first, then retrieval")
-        gr.Markdown(
-            "They were written for shoptalk, but each right answer is computed from the model that is chosen above."
-        )
+        gr.Markdown("They were written for shoptalk, but each right answer is computed from the model chosen above.")
         with gr.Row():
             with gr.Column(scale=3, min_width=300):
                 self.chosen = gr.Radio(task_choices([]), show_label=False, container=False, elem_id="learn-tasks")

@@ -52,9 +52,7 @@ class RowFilter:
         numbers = table.select_dtypes("number").columns
         wrong = [name for name in self.equal if name not in table] + [n for n in self.between if n not in numbers]
         if wrong:
-            raise ReAugKDError(
-                f"There is no column {quoted(wrong[0])} to filter by in this way; choose one of the table's."
-            )
+            raise ReAugKDError(f"There is no column {quoted(wrong[0])} to filter by in this way; choose another.")
         matches = pd.Series(True, index=table.index)
         if self.rows is not None:
             matches &= table.index.isin(list(self.rows))

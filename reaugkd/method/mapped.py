@@ -223,9 +223,7 @@ def _write_batches(batches: Iterable["Memory"], folder: Path) -> tuple[dict[str,
                     name: open_files.enter_context(_file(folder, name).open("wb")) for name in parts
                 }
             if batch.classes != first.classes or widths != {name: part.shape[1] for name, part in parts.items()}:
-                raise ReAugKDError(
-                    f"Batch {number} has other classes or keys than the first; make all batches by one model."
-                )
+                raise ReAugKDError(f"Batch {number} has other classes or keys than the first; make all by one model.")
             try:
                 writer.write_table(table.cast(schema), max_chunksize=BLOCK)
             except (ValueError, pa.ArrowException) as error:
@@ -305,9 +303,7 @@ def read_memory(folder: Path, *, check: bool) -> dict[str, Any]:
             "keys": {name.removeprefix(KEY): part for name, part in parts.items() if name.startswith(KEY)},
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, pa.ArrowException) as error:
-        raise ReAugKDError(
-            f"{str(folder)!r} holds no whole memory; build it with Memory.build, or copy it again."
-        ) from error
+        raise ReAugKDError(f"{str(folder)!r} holds no whole memory; build or copy it again.") from error
 
 
 def changed_copy(part: NDArray[np.floating], changes: Mapping[int, NDArray[np.floating]]) -> NDArray[np.floating]:

@@ -159,9 +159,7 @@ class Memory:
         for name, part in parts.items():
             require(getattr(part, "ndim", 0) == 2, f"The matrix of {name}", kind_of(part), "a matrix of numbers")
             if len(part) != len(self.rows):
-                raise ReAugKDError(
-                    f"A memory of {len(self.rows)} rows has {len(part)} {name}; make them of the same texts."
-                )
+                raise ReAugKDError(f"A memory of {len(self.rows)} rows has {len(part)} {name}; give each row one.")
             if not isinstance(part, Mapped) and not np.isfinite(part).all():
                 raise ReAugKDError(f"The {name} of a memory are not all finite; train or copy the model again.")
         if self.soft_labels.shape[1:] != (len(self.classes),):

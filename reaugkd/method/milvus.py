@@ -74,9 +74,7 @@ class MilvusMemory(Memory):
         uri, token, collection = (
             read_as(str, *named) for named in ((uri, "uri"), (token, "token"), (collection, "collection"))
         )
-        require(
-            NAME.fullmatch(collection) is not None, "collection", quoted(collection), "letters, digits and underscores"
-        )
+        require(bool(NAME.fullmatch(collection)), "collection", quoted(collection), "letters, digits and underscores")
         require(consistency in CONSISTENCIES, "consistency", quoted(consistency), f"one of {', '.join(CONSISTENCIES)}")
         object.__setattr__(self, "classes", read_as(tuple[str, ...], classes, "The list of classes"))
         object.__setattr__(self, "soft_labels", _SoftLabels(self))
@@ -135,9 +133,7 @@ class MilvusMemory(Memory):
             if not self._widths:
                 self._create(widths)
             if widths != self._widths or batch.classes != self.classes[: len(batch.classes)]:
-                raise ReAugKDError(
-                    f"Batch {number} has other classes or keys than the memory; make all batches by one model."
-                )
+                raise ReAugKDError(f"Batch {number} has other classes or keys than the memory; make all by one model.")
             if (twice := batch.rows["id"].duplicated()).any():
                 raise ReAugKDError(
                     f"Batch {number} has the id {quoted(batch.rows['id'][twice].iloc[0])} twice; give each row its own."
@@ -215,9 +211,7 @@ class MilvusMemory(Memory):
 
     def rows_at(self, numbers: Sequence[int] | NDArray[np.integer]) -> pd.DataFrame:
         """Return some rows by the numbers that a search found, in this order."""
-        return pd.DataFrame(
-            [entry[ROW] for entry in self._of(read_as(list[int], np.asarray(numbers).tolist(), "numbers"))]
-        )
+        return pd.DataFrame([one[ROW] for one in self._of(read_as(list[int], np.asarray(numbers).tolist(), "numbers"))])
 
     def _of(self, numbers: list[int]) -> list[dict[str, Any]]:
         """Return entries by their numbers, each as it was when a search found it last."""

@@ -194,9 +194,7 @@ def _alone(encoded: Mapping[str, EncodedTexts], held_out: Labels) -> dict[str, N
 def _scored(
     probabilities: Mapping[str, NDArray[np.floating]], labels: Mapping[str, Labels], metric: str
 ) -> dict[str, float]:
-    scores = {
-        split: METRICS[metric](labels[split], probabilities[split].argmax(axis=1)) for split in ("test", "validation")
-    }
+    scores = {split: METRICS[metric](labels[split], probabilities[split].argmax(1)) for split in ("test", "validation")}
     return {**scores, "test_log_loss": log_loss(labels["test"], probabilities["test"])}
 
 

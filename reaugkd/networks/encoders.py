@@ -475,9 +475,7 @@ def _keep_layers(config: PreTrainedConfig, layers: int) -> None:
     """Cut what an encoder is made of to the first of its transformer layers, in place."""
     total = config.num_hidden_layers
     if not 1 <= layers <= total:
-        raise ReAugKDError(
-            f"A student of {layers} layers cannot be cut from an encoder of {total}; ask for 1 to {total}."
-        )
+        raise ReAugKDError(f"A student of {layers} layers cannot be cut from an encoder of {total}; take 1 to {total}.")
     config.num_hidden_layers = layers
     for name, value in vars(config).items():  # some list a value for each layer, such as its kind of attention
         is_of_layers = name.endswith("layer_types") or name == "attention_window"
@@ -522,9 +520,7 @@ def load_pretrained(
             )
             tokenizer = AutoTokenizer.from_pretrained(folder, **options)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ReAugKDError(
-            f"{str(folder)!r} cannot be loaded as {called} ({reason(error)}); name another model."
-        ) from error
+        raise ReAugKDError(f"{str(folder)!r} cannot be loaded as {called} ({reason(error)}); name another.") from error
     if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):  # transformers made it without any file
         raise ReAugKDError(
             f"{str(folder)!r} cannot be loaded as {called} (its tokenizer's files are missing, and so it knows no "
@@ -571,9 +567,7 @@ def check_encoder(
     except Exception as error:  # each architecture fails in a way of its own
         raise ReAugKDError(f"{str(folder)!r} cannot encode a text, or not when saved; name another encoder.") from error
     if not known:
-        raise ReAugKDError(
-            f"The tokenizer of {str(folder)!r} knows no word of the texts; name an encoder of their language."
-        )
+        raise ReAugKDError(f"The tokenizer of {str(folder)!r} knows no word of the texts; name one of their language.")
 
 
 def normalize(vectors: NDArray[np.floating]) -> NDArray[np.float32]:

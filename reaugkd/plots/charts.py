@@ -86,9 +86,7 @@ def condensation_figure(curve: pd.DataFrame) -> go.Figure:
     """
     (_, alone), (_, whole) = curve[:2].iterrows()
     tried, chosen = curve[2:].sort_values("bytes"), curve[curve["is_chosen"]].iloc[0]
-    lines = {
-        str(name): ((of["bytes"] / 1000).tolist(), of["log_loss"].tolist()) for name, of in tried.groupby("method")
-    }
+    lines = {str(name): ((of["bytes"] / 1e3).tolist(), of["log_loss"].tolist()) for name, of in tried.groupby("method")}
     kept = "" if np.isnan(chosen["gain_kept"]) else f" keep {100 * chosen['gain_kept']:.0f} % of the gain"
     finding = f"{chosen['bytes'] / 1000:,.0f} of {whole['bytes'] / 1000:,.0f} kB{kept}"
     figure = lines_figure(lines, "kB of memory and keys", "log loss on validation rows", finding)

@@ -163,9 +163,7 @@ class Study:
         """Load the task of this name, once; ``data`` is the folder from which its paths start."""
         files, folder = self.tasks[task], as_path(data)
         if (task, folder) not in self._loaded:
-            paths = {
-                split: folder / Path(files[split]).expanduser() for split in (*SPLITS, UNLABELLED) if split in files
-            }
+            paths = {name: folder / Path(files[name]).expanduser() for name in (*SPLITS, UNLABELLED) if name in files}
             self._loaded[task, folder] = replace(load_files(**files | paths), name=task)
         return self._loaded[task, folder]
 
@@ -261,9 +259,7 @@ def _check(study: Study) -> None:
         _each_once(part, getattr(study, part))
     for name in (*study.tasks, *study.teachers, *study.methods):
         if not name.strip(".") or set(name) & set("/\\"):
-            raise ReAugKDError(
-                f"The name {quoted(name)} cannot be that of a file; use letters, digits and - + _ instead."
-            )
+            raise ReAugKDError(f"The name {quoted(name)} cannot be that of a file; use letters, digits and - + _.")
     for name, files in study.tasks.items():
         read_named(load_files, files, f"tasks.{name}")
     for name, recipe in study.methods.items():

@@ -91,9 +91,7 @@ def load_task(
     if planted_errors:
         raise ReAugKDError(f"Only shoptalk has planted errors, not {name!r}; leave the option out.")
     if "/" not in name:
-        raise ReAugKDError(
-            f"There is no task {quoted(name)}; use shoptalk, glue/TASK, or OWNER/NAME of a hub data set."
-        )
+        raise ReAugKDError(f"There is no task {quoted(name)}; use shoptalk, glue/TASK, or OWNER/NAME of the hub.")
     if name.startswith("glue/"):
         glue_name = name.removeprefix("glue/")
         if glue_name not in GLUE:
@@ -239,9 +237,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
         return table
     except (ValueError, OSError) as error:  # pandas' and pyarrow's parsers raise subclasses of these
         why = in_short(reason(error).rpartition("C error: ")[2])
-        raise ReAugKDError(
-            f"{path.name!r} is not a valid {path.suffix[1:].upper()} file ({why}); correct it."
-        ) from error
+        raise ReAugKDError(f"{path.name!r} is no valid {path.suffix[1:].upper()} file ({why}); correct it.") from error
 
 
 def named_texts(path: str | Path, columns: dict[str, str]) -> pd.DataFrame:
@@ -359,8 +355,6 @@ def _named_columns(table: pd.DataFrame, columns: dict[str, str], source: str) ->
         table = table.rename(columns={"text_pair": "given_text_pair"})
     for name, column in columns.items():
         if not all(pd.api.types.is_scalar(value) for value in table[name]):
-            raise ReAugKDError(
-                f"The column {quoted(column)} of {source} holds lists or objects; give one value in each row."
-            )
+            raise ReAugKDError(f"The column {quoted(column)} of {source} holds lists or objects; give one value a row.")
         table[name] = table[name].map(label_text if name == "label" else as_text, na_action="ignore")
     return table

@@ -171,9 +171,7 @@ def make_task(
     found = tables["train"]["label"].unique().tolist()
     check_label(max(found, key=len))
     if len(found) < 2:
-        raise ReAugKDError(
-            f"Every train row has the label {quoted(found[0])}; a classifier needs rows of at least two classes."
-        )
+        raise ReAugKDError(f"Every train row has the label {quoted(found[0])}; take rows of at least two classes.")
     names = _sorted_names(found) if label_names is None else _checked_names(label_names)
     for split, table in tables.items():
         if unknown := sorted(set(table["label"]) - (set(found) & set(names))):
@@ -235,9 +233,7 @@ def with_unlabelled(task: Task, table: pd.DataFrame) -> tuple[Task, int]:
         raise ReAugKDError("Every unlabelled text stands in another split too; give texts that are new.")
     train = task.rows["train"].to_pandas()
     if twice := sorted(set(table["id"]) & set(train["id"])):  # the memory holds both
-        raise ReAugKDError(
-            f"The id {quoted(twice[0])} stands on a train row too; make the ids unique or drop the column."
-        )
+        raise ReAugKDError(f"The id {quoted(twice[0])} stands on a train row too; make ids unique or drop the column.")
     _check_kinds({"train": train.drop(columns="label"), UNLABELLED: table})
     rows = Dataset.from_pandas(table, preserve_index=False)
     return replace(task, rows=DatasetDict({**task.rows, UNLABELLED: rows})), int((~is_new).sum())

@@ -149,7 +149,7 @@ def test_a_missing_file_and_no_memory_at_all_are_said_in_a_sentence(tmp_path):
     (tmp_path / "memory" / "rows.arrow").unlink()
     with pytest.raises(ReAugKDError, match=r"lacks its file rows\.arrow; build it again"):
         Memory.load(tmp_path / "memory")
-    with pytest.raises(ReAugKDError, match="holds no whole memory; build it with Memory.build"):
+    with pytest.raises(ReAugKDError, match="holds no whole memory; build or copy it again"):
         Memory.load(tmp_path / "nothing")
 
 

@@ -153,7 +153,7 @@ def test_an_embedding_head_is_the_identity_at_first_and_leaves_the_classifier_al
 @pytest.mark.parametrize("layers", [-1, 0, 5])
 def test_cutting_to_a_wrong_number_of_layers_is_refused(toy_encoder_folder, layers):
     with pytest.raises(
-        ReAugKDError, match=f"A student of {layers} layers cannot be cut from an encoder of 4; ask for 1 to 4"
+        ReAugKDError, match=f"A student of {layers} layers cannot be cut from an encoder of 4; take 1 to 4"
     ):
         classifier(toy_encoder_folder, layers=layers)
 
