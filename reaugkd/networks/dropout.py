@@ -33,8 +33,7 @@ def dropout(values: Tensor, p: float = 0.5, training: bool = True, inplace: bool
         return values
     numbers = torch.empty(-(-values.numel() // MASKS), dtype=torch.int64).random_(-(2**63), None)
     numbers = numbers.view(torch.int16)[: values.numel()].view(values.shape)
-    with torch.no_grad():
-        mask = torch.ge(numbers, round(p * 2**16) - 2**15, out=torch.empty_like(values)).mul_(1 / (1 - p))
+    mask = torch.ge(numbers, round(p * 2**16) - 2**15, out=torch.empty_like(values)).mul_(1 / (1 - p))
     return values.mul_(mask) if inplace else values * mask
 
 
