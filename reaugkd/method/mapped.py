@@ -11,6 +11,7 @@ large index hold the difference from their centre in eight bits a number, and wh
 key itself. How well and how fast they answer is measured by ``tests/benchmarks/memory_scale.py``.
 """
 
+import mmap
 import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -39,7 +40,7 @@ PROBES, ROWS_READ, CELLS_A_PROBE = 8, 8_000, 256
 """A search reads so many cells at least; more where they hold fewer rows than these, or where there are many cells."""
 TRAINED_ON = 64  # rows a cell: k-means takes no more
 LARGE = 10**9
-"""Bytes of the cells of an index in float16; one that would have more is halved."""
+"""Bytes. Cells of float16 that would take more are halved; of a file of more, rows that are read do not stay resident."""
 COMPARED = 64  # rows, at least, that a halved index names; a class has many that are nearly as near
 LANES = 16  # FAISS reads a row of float16 sixteen numbers at a time; other widths take twenty times longer
 Found = tuple[NDArray[np.float32], NDArray[np.int64]]  # cosines (N, k), the highest first, and row numbers (N, k)
@@ -162,6 +163,7 @@ class Mapped(np.memmap):
     """A matrix (M, w) float16 of a file; parts of it are plain arrays."""
 
     _identity: tuple[int, ...] = ()
+    _mmap: mmap.mmap
     index: faiss.IndexIVF | None = None
     """What it is searched by; None for exact search."""
 
@@ -181,7 +183,11 @@ class Mapped(np.memmap):
         return path if path is not None and path.is_file() and _identity(path) == self._identity else None
 
     def __getitem__(self, place: Any) -> Any:
-        return np.asarray(super().__getitem__(place))
+        part = np.asarray(super().__getitem__(place))
+        is_copy = self.mode == "r" and not np.may_share_memory(part, self)
+        if is_copy and self.nbytes > LARGE and hasattr(mmap, "MADV_DONTNEED"):  # Windows has none
+            self._mmap.madvise(mmap.MADV_DONTNEED)
+        return part
 
 
 def _identity(path: Path) -> tuple[int, ...]:

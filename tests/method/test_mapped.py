@@ -3,6 +3,7 @@
 import pickle
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -234,6 +235,12 @@ def test_a_memory_has_an_index_from_a_size_on_with_as_many_cells_as_the_root_of_
     assert cells_for(rows) == cells
 
 
+def resident_pages():
+    """Return the megabytes of files that this process has in memory."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(lines["RssFile"].split()[0]) / 1e3
+
+
 @pytest.mark.parametrize(("rows", "cells", "probes"), [(6_000, 64, 64), (20_000, 64, 26), (20_000, 8, 8)])
 def test_a_search_reads_eight_cells_or_eight_thousand_rows(tmp_path, rows, cells, probes):
     build_index(collapsed(rows)[0], tmp_path / "keys.faiss", cells)
@@ -283,6 +290,31 @@ def test_a_halved_index_whose_cells_hold_too_few_says_so_as_a_whole_one_does(tmp
     assert (numbers[:, -1] == -1).all()
     assert (np.diff(similarities, axis=1) <= 0).all()
     assert (numbers[:, 0] >= 0).all()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="tells what is resident on Linux alone")
+def test_rows_that_are_read_of_a_large_file_are_right_and_do_not_stay_resident(tmp_path, monkeypatch):
+    rows = 200_000
+    stored = np.random.default_rng(0).normal(size=(rows, 128)).astype(np.float16)  # 51 MB
+    stored.tofile(tmp_path / "key.float16")
+
+    def read_all():
+        mapped, before = Mapped.of(tmp_path / "key.float16", rows, 128), resident_pages()
+        for asked in np.random.default_rng(1).permutation(rows).reshape(-1, 1_000):
+            np.testing.assert_array_equal(mapped[asked], stored[asked])
+        return resident_pages() - before
+
+    assert read_all() > 40
+    monkeypatch.setattr("reaugkd.method.mapped.LARGE", 10**6)
+    assert read_all() < 5
+
+
+def test_what_is_changed_of_a_large_file_stays_changed(tmp_path, monkeypatch):
+    monkeypatch.setattr("reaugkd.method.mapped.LARGE", 0)
+    np.zeros((300, 8), np.float16).tofile(tmp_path / "key.float16")
+    changed = changed_copy(Mapped.of(tmp_path / "key.float16", 300, 8), {7: np.ones(8), 200: np.full(8, 2)})
+    assert changed[[7, 8, 200]].mean(axis=1).tolist() == [1, 0, 2]
+    assert changed[[7, 8, 200]].mean(axis=1).tolist() == [1, 0, 2]
 
 
 def test_an_index_all_of_whose_cells_are_read_is_exact(tmp_path):
