@@ -40,7 +40,7 @@ PROBES, ROWS_READ, CELLS_A_PROBE = 8, 8_000, 256
 """A search reads so many cells at least; more where they hold fewer rows than these, or where there are many cells."""
 TRAINED_ON = 64  # rows a cell: k-means takes no more
 LARGE = 10**9
-"""Bytes. Cells of float16 that would take more are halved; of a file of more, rows that are read do not stay resident."""
+"""Bytes. Cells of float16 that would take more are halved; rows that are read of a larger file do not stay resident."""
 COMPARED = 64  # rows, at least, that a halved index names; a class has many that are nearly as near
 LANES = 16  # FAISS reads a row of float16 sixteen numbers at a time; other widths take twenty times longer
 Found = tuple[NDArray[np.float32], NDArray[np.int64]]  # cosines (N, k), the highest first, and row numbers (N, k)
