@@ -341,7 +341,7 @@ def condense(
     out: Annotated[Path, Argument(help="Folder for the model with the condensed memory.")],
     keep: Annotated[float, Option(help="The part of the memory's bytes to keep.")] = 0.1,
     most_bytes: Annotated[int | None, Option("--bytes", min=1, help="The most bytes, in place of --keep.")] = None,
-    method: Annotated[str | None, Option(help="prototypes, coverage or used, else the best; or random.")] = None,
+    method: Annotated[str | None, Option(help="prototypes, coverage, used or random; else the best.")] = None,
 ) -> None:
     """Make a model's memory smaller without training: show what each way keeps, and save the best as a new version."""
     original = reaugkd.ReAugKDClassifier.from_pretrained(model)
