@@ -21,6 +21,7 @@ from pathlib import Path
 import faiss
 import numpy as np
 import torch
+from timing import in_turn
 
 from reaugkd.method.answers import answer
 from reaugkd.method.keys import ALIGNED
@@ -138,14 +139,9 @@ def of_answers(model, exact, encoded, rounds, clock):
         "as chosen": model.predict_proba,
         "every key": every.predict_proba,
     }
-    random, spent = np.random.default_rng(0), {name: [] for name in ways}
-    for _ in range(rounds + 3):
-        batch = [encoded.texts[row] for row in random.integers(len(encoded), size=64)]
-        for name, asked in ways.items():
-            start = clock()
-            asked(batch)
-            spent[name].append(clock() - start)
-    taken = {name: np.asarray(times[3:]) for name, times in spent.items()}
+    rows = np.random.default_rng(0).integers(len(encoded), size=(rounds + 3, 64))
+    times = in_turn(ways, [[encoded.texts[row] for row in batch] for batch in rows], clock)
+    taken = {name: every[3:] for name, every in times.items()}
     alone, bar = float(np.median(taken["student"])), ADDED.get(len(model.memory))
     added = {name: float(np.median(taken[name] - taken["student"])) / alone for name in ("as chosen", "every key")}
     row = {
