@@ -16,7 +16,7 @@ from reaugkd.model.card import about_memory, choice_in_words
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.texts import Labels
 
-FEWEST_TAUGHT = 5  # a fold of them holds one
+FEWEST = 5  # rows that the teacher taught: a fold of them holds one
 
 
 def refit_pool(model: ReAugKDClassifier, untuned: UntunedEncoder | None = None) -> ReAugKDClassifier:
@@ -94,10 +94,8 @@ def taught_rows(memory: Memory) -> NDArray[np.bool_]:
     """Return which rows have a z by the teacher; that of an added row is not known."""
     rows = memory.rows
     taught = (rows[EDITED] != ADDED).to_numpy() if EDITED in rows.columns else np.ones(len(rows), dtype=bool)
-    if taught.sum() < FEWEST_TAUGHT:
-        raise ReAugKDError(
-            f"Fewer than {FEWEST_TAUGHT} memories are the teacher's own, too few to fit a key to; keep more."
-        )
+    if taught.sum() < FEWEST:
+        raise ReAugKDError(f"Fewer than {FEWEST} memories are the teacher's own, too few to fit a key to; keep more.")
     return taught
 
 
@@ -118,8 +116,7 @@ def choose_known(encoded: EncodedTexts, memory: Memory) -> tuple[PoolChoice, Lab
     """
     known, labels = encoded.known, encoded.labels(memory.classes)
     asked = np.flatnonzero(labels < known)
-    voting = np.flatnonzero(memory.soft_labels[:, :known].sum(axis=1, dtype=np.float64) > 1 - 1e-3)
-    of_known = memory.part(voting)
+    of_known = memory.part(np.flatnonzero(memory.soft_labels[:, :known].sum(axis=1, dtype=np.float64) > 1 - 1e-3))
     of_known = replace(of_known, classes=memory.classes[:known], soft_labels=of_known.soft_labels[:, :known])
     return choose_pool(encoded.part(asked), labels[asked], of_known, list(memory.keys)), labels[asked]
 
