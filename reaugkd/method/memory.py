@@ -158,10 +158,8 @@ class Memory:
         parts |= {f"keys {name!r}": key for name, key in self.keys.items()}
         for name, part in parts.items():
             require(getattr(part, "ndim", 0) == 2, f"The matrix of {name}", kind_of(part), "a matrix of numbers")
-            if len(part) != len(self.rows):
-                raise ReAugKDError(
-                    f"A memory of {len(self.rows)} rows has {len(part)} {name}; make them of the same texts."
-                )
+            if len(part) != len(self):
+                raise ReAugKDError(f"A memory of {len(self)} rows has {len(part)} {name}; make them of the same texts.")
             if not isinstance(part, Mapped) and not np.isfinite(part).all():
                 raise ReAugKDError(f"The {name} of a memory are not all finite; train or copy the model again.")
         if self.soft_labels.shape[1:] != (len(self.classes),):

@@ -74,9 +74,7 @@ class MilvusMemory(Memory):
         uri, token, collection = (
             read_as(str, *named) for named in ((uri, "uri"), (token, "token"), (collection, "collection"))
         )
-        require(
-            NAME.fullmatch(collection) is not None, "collection", quoted(collection), "letters, digits and underscores"
-        )
+        require(bool(NAME.fullmatch(collection)), "collection", quoted(collection), "letters, digits and underscores")
         require(consistency in CONSISTENCIES, "consistency", quoted(consistency), f"one of {', '.join(CONSISTENCIES)}")
         object.__setattr__(self, "classes", read_as(tuple[str, ...], classes, "The list of classes"))
         object.__setattr__(self, "soft_labels", _SoftLabels(self))
@@ -215,9 +213,8 @@ class MilvusMemory(Memory):
 
     def rows_at(self, numbers: Sequence[int] | NDArray[np.integer]) -> pd.DataFrame:
         """Return some rows by the numbers that a search found, in this order."""
-        return pd.DataFrame(
-            [entry[ROW] for entry in self._of(read_as(list[int], np.asarray(numbers).tolist(), "numbers"))]
-        )
+        found = self._of(read_as(list[int], np.asarray(numbers).tolist(), "numbers"))
+        return pd.DataFrame([entry[ROW] for entry in found])
 
     def _of(self, numbers: list[int]) -> list[dict[str, Any]]:
         """Return entries by their numbers, each as it was when a search found it last."""
@@ -276,6 +273,5 @@ class _SoftLabels:
 
 def _numbers(ids: Iterable[str]) -> list[int]:
     """Return the number of each id: 63 bits of a hash, so that whoever writes or removes a row names the same."""
-    return [
-        int.from_bytes(blake2b(str(name).encode("utf-8", "surrogatepass"), digest_size=8).digest()) >> 1 for name in ids
-    ]
+    names = (str(name).encode("utf-8", "surrogatepass") for name in ids)
+    return [int.from_bytes(blake2b(name, digest_size=8).digest()) >> 1 for name in names]
