@@ -191,13 +191,9 @@ def _alone(encoded: Mapping[str, EncodedTexts], held_out: Labels) -> dict[str, N
     return {split: at_temperature(rows.student_probabilities, temperature) for split, rows in encoded.items()}
 
 
-def _scored(
-    probabilities: Mapping[str, NDArray[np.floating]], labels: Mapping[str, Labels], metric: str
-) -> dict[str, float]:
-    scores = {
-        split: METRICS[metric](labels[split], probabilities[split].argmax(axis=1)) for split in ("test", "validation")
-    }
-    return {**scores, "test_log_loss": log_loss(labels["test"], probabilities["test"])}
+def _scored(said: Mapping[str, NDArray[np.floating]], labels: Mapping[str, Labels], metric: str) -> dict[str, float]:
+    scores = {split: METRICS[metric](labels[split], said[split].argmax(axis=1)) for split in ("test", "validation")}
+    return {**scores, "test_log_loss": log_loss(labels["test"], said["test"])}
 
 
 def alignment(
@@ -227,13 +223,12 @@ def alignment(
     _, by_student = memory.search(TEACHER, student_embeddings, k)
     _, by_teacher = memory.search(TEACHER, teacher_embeddings, k)
     shared = [len(set(mine) & set(theirs)) / len(mine) for mine, theirs in zip(by_student, by_teacher, strict=True)]
-    cosines = (normalize(student_embeddings) * normalize(teacher_embeddings)).sum(axis=1)
     names, classes = np.unique(memory.rows["label"], return_inverse=True)
     return {
         f"overlap_at_{k}": float(np.mean(shared)),
         f"class_agreement_at_{k}": class_agreement(classes[by_student], classes[by_teacher], len(names)),
         "cka": cka(student_embeddings, teacher_embeddings),
-        "cosine": float(cosines.mean()),
+        "cosine": float((normalize(student_embeddings) * normalize(teacher_embeddings)).sum(axis=1).mean()),
         "within_class_cosine": within_class_cosine(memory),
     }
 

@@ -312,8 +312,7 @@ class TextClassifier(nn.Module):
         """
         pooled = np.zeros((len(texts), self.num_layers + 1, self.embedding_width), dtype=np.float32)
         for rows, batch in self._batches(texts):
-            states = self.encoder(**batch, output_hidden_states=True).hidden_states
-            for layer, hidden in enumerate(states):
+            for layer, hidden in enumerate(self.encoder(**batch, output_hidden_states=True).hidden_states):
                 pooled[rows, layer] = self._pool(hidden, batch["attention_mask"]).float().cpu().numpy()
         return pooled
 
@@ -503,6 +502,7 @@ def load_pretrained(
         If the folder cannot be loaded, has no tokenizer, or has fewer layers than asked for.
     """
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    failed = f"{str(folder)!r} cannot be loaded as {called}"
     try:
         with quiet():
             config = AutoConfig.from_pretrained(folder, **options)
@@ -513,13 +513,10 @@ def load_pretrained(
             )
             tokenizer = AutoTokenizer.from_pretrained(folder, **options)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ReAugKDError(
-            f"{str(folder)!r} cannot be loaded as {called} ({reason(error)}); name another model."
-        ) from error
+        raise ReAugKDError(f"{failed} ({reason(error)}); name another model.") from error
     if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):  # transformers made it without any file
         raise ReAugKDError(
-            f"{str(folder)!r} cannot be loaded as {called} (its tokenizer's files are missing, and so it knows no "
-            "word); save the tokenizer there too."
+            f"{failed} (its tokenizer's files are missing, and so it knows no word); save the tokenizer there too."
         )
     return model, tokenizer, report["missing_keys"]
 
