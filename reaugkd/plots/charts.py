@@ -86,9 +86,7 @@ def condensation_figure(curve: pd.DataFrame) -> go.Figure:
     """
     (_, alone), (_, whole) = curve[:2].iterrows()
     tried, chosen = curve[2:].sort_values("bytes"), curve[curve["is_chosen"]].iloc[0]
-    lines = {
-        str(name): ((of["bytes"] / 1000).tolist(), of["log_loss"].tolist()) for name, of in tried.groupby("method")
-    }
+    lines = {str(way): ((of["bytes"] / 1000).tolist(), of["log_loss"].tolist()) for way, of in tried.groupby("method")}
     kept = "" if np.isnan(chosen["gain_kept"]) else f" keep {100 * chosen['gain_kept']:.0f} % of the gain"
     finding = f"{chosen['bytes'] / 1000:,.0f} of {whole['bytes'] / 1000:,.0f} kB{kept}"
     figure = lines_figure(lines, "kB of memory and keys", "log loss on validation rows", finding)
@@ -332,11 +330,9 @@ def add_points(
         hover: dict[str, Any] = {"hoverinfo": "name"}
         if texts is not None:
             hover = {"text": texts[at], "hovertemplate": "%{text}<extra>%{fullData.name}</extra>"}
-        marker = {"size": 6, "color": colour, "opacity": 0.75}
+        looks = {"mode": "markers", "marker": {"size": 6, "color": colour, "opacity": 0.75}}
         group = {"name": escaped(name), "legendgroup": escaped(name), "showlegend": column == 1}
-        figure.add_scatter(
-            x=points[at, 0], y=points[at, 1], mode="markers", marker=marker, **group, **hover, row=1, col=column
-        )
+        figure.add_scatter(x=points[at, 0], y=points[at, 1], **looks, **group, **hover, row=1, col=column)
 
 
 def shortened(text: str) -> str:
