@@ -161,13 +161,11 @@ class Study:
 
     def load(self, task: str, data: str | Path) -> Task:
         """Load the task of this name, once; ``data`` is the folder from which its paths start."""
-        files, folder = self.tasks[task], as_path(data)
-        if (task, folder) not in self._loaded:
-            paths = {
-                split: folder / Path(files[split]).expanduser() for split in (*SPLITS, UNLABELLED) if split in files
-            }
-            self._loaded[task, folder] = replace(load_files(**files | paths), name=task)
-        return self._loaded[task, folder]
+        files, root = self.tasks[task], as_path(data)
+        if (task, root) not in self._loaded:
+            paths = {split: root / Path(files[split]).expanduser() for split in (*SPLITS, UNLABELLED) if split in files}
+            self._loaded[task, root] = replace(load_files(**files | paths), name=task)
+        return self._loaded[task, root]
 
     def answers(self, method: str) -> list[str]:
         """Return how a method's students can answer, see :func:`reaugkd.study.answers.choose_ways`."""
