@@ -64,9 +64,7 @@ class ErrorsPage(RowsPage):
     def but(self, figure: str) -> Filter:
         """Return :attr:`chosen` without what was picked in a figure."""
         filters = [pick for name, pick in self.picks.items() if name != figure] + [self.boxed]
-        both = {
-            kind: {k: v for each in filters for k, v in each.get(kind, {}).items()} for kind in ("equal", "between")
-        }
+        both = {kind: {k: v for one in filters for k, v in one.get(kind, {}).items()} for kind in ("equal", "between")}
         return {**both, "text": self.holds, "rows": self.selected}
 
     def picking(self, figure: str, pick: Filter) -> "ErrorsPage":

@@ -65,7 +65,8 @@ def fit_temperature(probabilities: NDArray[np.floating], labels: Labels) -> floa
     float
         Above 1 where the probabilities are too sure.
     """
-    logs, rows = clipped_log(probabilities), np.arange(len(labels))
+    logs = clipped_log(probabilities)
+    rows = np.arange(len(labels))
 
     def loss(log_temperature: float) -> float:
         fitted = log_softmax(logs / np.exp(log_temperature), axis=1)[rows, labels].sum()
