@@ -20,6 +20,7 @@ from .parts.problem import Problem
 
 MOST_ROWS = 1_000
 MOST_TEXTS = 256
+Rows = list[dict[str, Any]]
 
 
 def add_endpoints(menu: ModelMenu) -> None:
@@ -97,7 +98,7 @@ class Endpoints:
         query: Any = (text, text_pair) if asked.settings.is_pair else text
         return asked.explain(query, k=k, retrieval_weight=retrieval_weight, temperature=temperature).as_dict()
 
-    def predict(self, texts: list[str], text_pairs: list[str] | None = None, model: str = "") -> list[dict[str, Any]]:
+    def predict(self, texts: list[str], text_pairs: list[str] | None = None, model: str = "") -> Rows:
         """Classify several texts: label, probability, and whether the model is sure, of each in their order.
 
         A text of which the model is not sure does not reach its threshold: leave it to a person. words_read is how many
@@ -154,9 +155,7 @@ class Endpoints:
         pool, metric = asked.pool.overridden(k, retrieval_weight, temperature), asked.settings.metric
         return {"metric": metric, **summary(asked.answer(encoded_rows(asked, _split(split)), pool), metric)}
 
-    def errors(
-        self, split: str = "test", effect: str = "", text: str = "", limit: int = 50, model: str = ""
-    ) -> list[dict[str, Any]]:
+    def errors(self, split: str = "test", effect: str = "", text: str = "", limit: int = 50, model: str = "") -> Rows:
         """List rows with what teacher, student, memory and answer say of them.
 
         Args:
@@ -197,9 +196,7 @@ class Endpoints:
             "counts": found.counts,
         }
 
-    def search_memory(
-        self, show: str = WRONG, text: str = "", limit: int = 50, model: str = ""
-    ) -> list[dict[str, Any]]:
+    def search_memory(self, show: str = WRONG, text: str = "", limit: int = 50, model: str = "") -> Rows:
         """List memories: those that look wrong, do harm, are used most or never, stand twice, or leak test rows.
 
         Args:
@@ -235,8 +232,8 @@ def _split(split: str) -> str:
     return split
 
 
-def _rows(table: Any, limit: int) -> list[dict[str, Any]]:
+def _rows(table: Any, limit: int) -> Rows:
     """Return the first rows as plain values; what is missing is None."""
     shown = table.head(max(1, min(limit, MOST_ROWS)))
-    found: list[dict[str, Any]] = shown.astype(object).where(shown.notna(), None).to_dict("records")
+    found: Rows = shown.astype(object).where(shown.notna(), None).to_dict("records")
     return found

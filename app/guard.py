@@ -65,8 +65,7 @@ class Guard:
             return
         ADDRESS.set((scope.get("client") or ("",))[0])
         refused = self._refused(scope, Headers(scope=scope))
-        nonce = secrets.token_urlsafe(16)
-        sent = _with_headers(send, nonce)
+        sent = _with_headers(send, secrets.token_urlsafe(16))
         if refused:
             await JSONResponse({"detail": refused[1]}, refused[0])(scope, receive, sent)
         else:

@@ -27,9 +27,10 @@ NO_INPUTS = ("_", "event", "state", "path", "texts")  # what is no component: wh
 STATES = ("shown", "question", "log")  # what a page shows, None before it is filled
 IN_PAGE: dict[str, Any] = {"api_visibility": "private"}  # a script of the page: the server is not asked
 Updates = dict[Any, Any]  # what a listener returns: values by component
+Answer = Callable[..., Any]  # a listener
 
 
-def once_filled(answer: Callable[..., Any]) -> Callable[..., Any]:
+def once_filled(answer: Answer) -> Answer:
     """Skip what is asked of a page that is not filled yet, or that the server has forgotten: its state is None.
 
     A listener that answers then too says so by the type of its state.
@@ -46,7 +47,7 @@ def once_filled(answer: Callable[..., Any]) -> Callable[..., Any]:
     return answer_or_skip
 
 
-def inputs_of(view: Any, answer: Callable[..., Any]) -> dict[str, Any]:
+def inputs_of(view: Any, answer: Answer) -> dict[str, Any]:
     """Return a listener's inputs: the components of the view that have the names of its parameters."""
     inputs: dict[str, Any] = {}
     for name, parameter in signature(answer).parameters.items():
@@ -58,7 +59,7 @@ def inputs_of(view: Any, answer: Callable[..., Any]) -> dict[str, Any]:
 
 
 def listen(
-    view: Any, event: Callable[..., Dependency], answer: Callable[..., Any], outputs: list[Any], **options: Any
+    view: Any, event: Callable[..., Dependency], answer: Answer, outputs: list[Any], **options: Any
 ) -> Dependency:
     """Answer an event of a filled view; the parameters of ``answer`` name its inputs, as :func:`inputs_of` says."""
     return event(once_filled(answer), outputs=outputs, inputs_kwargs=inputs_of(view, answer), **options)

@@ -27,9 +27,8 @@ def adopt_as_asked(
     classifier: str, rows: dict[str, Any], folder: str, on_progress: "OnProgress", say: Say
 ) -> "rk.ReAugKDClassifier":
     """Give a classifier a memory; half of its test rows choose where there are no validation rows."""
-    seen = "validation" not in rows
     task = rk.load_files(**rows, say=say)
-    return rk.adopt(classifier, task, folder, saw_validation=seen, on_progress=on_progress, say=say)
+    return rk.adopt(classifier, task, folder, saw_validation="validation" not in rows, on_progress=on_progress, say=say)
 
 
 def _extend(curves: dict[str, list[tuple[int, float]]], stage: str, place: int, value: float) -> None:

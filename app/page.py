@@ -102,10 +102,9 @@ def build_app(job: ModelJob, takes_folders: bool = True) -> gr.Blocks:
             if key != "query":
                 _fill_when_opened(tab, view, name, chosen, opened)
         views["memory"][1].train_set.lead_to_training(views["train"][1], tabs)
-        linkable = {key: views[key][1] for key in ("query", "errors", "memory", "compare")}
         views["label"][1].to_memory.click(lambda: gr.Tabs(selected="memory"), None, tabs, **AT_ONCE)
         _ask_on_query(views["errors"][1], query, tabs, opened)
-        keep_address(linkable, maps, name, opened)
+        keep_address({key: views[key][1] for key in ("query", "errors", "memory", "compare")}, maps, name, opened)
         page.load(None, js=script("leave_menus"), **IN_PAGE)
         # Gradio's page does not get an answer that comes while its stream of answers closes, until the next event.
         gr.Timer(MISSED_AFTER).tick(lambda: None, **AT_ONCE)
@@ -149,5 +148,4 @@ def _fill_when_opened(tab: gr.Tab, view: Any, name: gr.Dropdown, chosen: Depende
     boxes, outputs = getattr(view, "texts", ()), [filled_for, *view.filled]
     for event, state in ((tab.select, {"filled": filled_for}), (chosen.success, {"opened": opened})):
         inputs = {"name": name} | state | inputs_of(view, view.fill)
-        js = read_boxes(boxes, inputs) if boxes else None
-        event(fill, None, outputs, inputs_kwargs=inputs, js=js, **ALL_ROWS)
+        event(fill, None, outputs, inputs_kwargs=inputs, js=read_boxes(boxes, inputs) if boxes else None, **ALL_ROWS)

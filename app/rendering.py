@@ -49,11 +49,9 @@ def _in_one_line(name: str) -> tuple[str, str, None]:
     return "".join(line.strip() for line in path.read_text("utf-8").splitlines()), str(path), None
 
 
-_ENVIRONMENT = Environment(
-    loader=FunctionLoader(_in_one_line), autoescape=True, finalize=_as_html, undefined=StrictUndefined
-)
+_HTML = Environment(loader=FunctionLoader(_in_one_line), autoescape=True, finalize=_as_html, undefined=StrictUndefined)
 # JSON in an attribute: Jinja's own filter for it is for scripts.
-_ENVIRONMENT.filters |= {"json": json.dumps, "without_folders": without_folders, "time_left": time_left}
+_HTML.filters |= {"json": json.dumps, "without_folders": without_folders, "time_left": time_left}
 _PLAIN = Environment(  # noqa: S701 -- what it gives is escaped where it is shown
     loader=FileSystemLoader(TEMPLATES),
     undefined=StrictUndefined,
@@ -66,7 +64,7 @@ _PLAIN.filters |= {"repr": repr, "arguments": _arguments}
 
 def render(template: str, /, **values: Any) -> str:
     """Fill a template."""
-    return str(_ENVIRONMENT.get_template(f"{template}.html").render(**values))
+    return str(_HTML.get_template(f"{template}.html").render(**values))
 
 
 def fill(text: str, /, **values: Any) -> str:

@@ -73,9 +73,8 @@ def reason(error: Exception) -> str:
 def require(is_good: bool, name: str, value: object, wanted: str) -> None:
     """Refuse a wrong setting by a sentence with its name, its value and what is wanted; text is shown as it is."""
     if not is_good:
-        raise ReAugKDError(
-            f"{name} is {in_short(value) if isinstance(value, str) else quoted(value)}; it must be {wanted}."
-        )
+        shown = in_short(value) if isinstance(value, str) else quoted(value)
+        raise ReAugKDError(f"{name} is {shown}; it must be {wanted}.")
 
 
 def require_each(settings: Any, names: Iterable[str], is_good: Callable[[Any], bool], wanted: str) -> None:
@@ -113,13 +112,12 @@ def read_as(kind: Any, given: Any, where: str = "", default: Any = None) -> Any:
     """
     given = given.item() if getattr(given, "ndim", None) == 0 else given  # without NumPy, for which help would wait
     origin, parts = get_origin(kind) or kind, get_args(kind)
-    is_named = isinstance(origin, type) and issubclass(origin, Mapping)
     if isinstance(kind, UnionType):
         return None if given is None and NoneType in parts else read_as(parts[0], given, where, default)
     if isinstance(kind, type) and is_dataclass(kind) and not isinstance(given, kind):
         make = partial(replace, default) if isinstance(default, kind) else kind
         return make(**read_named(kind, given, where, is_whole=make is kind))
-    if is_named and isinstance(given, Mapping):
+    if isinstance(origin, type) and issubclass(origin, Mapping) and isinstance(given, Mapping):
         names = [read_as(str, name, f"a name in {where}") for name in given]
         return {name: read_as(parts[1], given[name], f"{where}.{in_short(name)}") for name in names}
     is_list = origin in (list, tuple) and isinstance(given, list | tuple)

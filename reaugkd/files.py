@@ -295,8 +295,7 @@ def sha256_of(path: Path) -> str:
 
 def write_sealed(content: dict[str, Any], path: Path) -> None:
     """Write JSON with the SHA-256 sum of its own text as it is while the sum is empty, so that a changed byte shows."""
-    seal = hashlib.sha256(_sealed_text(content, "")).hexdigest()
-    path.write_bytes(_sealed_text(content, seal))
+    path.write_bytes(_sealed_text(content, hashlib.sha256(_sealed_text(content, "")).hexdigest()))
 
 
 def read_sealed(path: Path) -> tuple[dict[str, Any], bool | None]:

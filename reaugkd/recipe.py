@@ -298,15 +298,12 @@ def student_stages(task: "Task", recipe: Recipe, outputs: "TeacherOutputs | None
 
 def model_digest(task: "Task", recipe: Recipe, outputs: "TeacherOutputs | None") -> str:
     """Return a name for the model of a task and a recipe that is filled in; each version of the library has its own."""
-    settings = asdict(recipe) | {"version": version("reaugkd")}
-    return _digest(task, settings, ["train", "validation", "test"], outputs)
+    return _digest(task, asdict(recipe) | {"version": version("reaugkd")}, ["train", "validation", "test"], outputs)
 
 
-def _digest(
-    task: "Task", settings: dict[str, Any], labels_of: list[str], outputs: "TeacherOutputs | None" = None
-) -> str:
+def _digest(task: "Task", settings: dict[str, Any], splits: list[str], outputs: "TeacherOutputs | None" = None) -> str:
     digest = hashlib.sha256(f"{task.fingerprint()}\n{json.dumps(settings, default=str)}".encode())
     given = [] if outputs is None else [outputs.soft_labels, outputs.hidden]
-    for array in [*map(task.labels, labels_of), *given]:
+    for array in [*map(task.labels, splits), *given]:
         digest.update(array.tobytes())
     return digest.hexdigest()[:16]

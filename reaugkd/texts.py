@@ -140,10 +140,9 @@ def check_texts(texts: Sequence[Text]) -> list[Text]:
     if not is_list or isinstance(texts, str | bytes | Mapping):
         raise ReAugKDError(f"Give a list of texts, not {kind_of(texts)}; name a table's column, put one text in [ ].")
     for position, text in enumerate(texts, start=1):
-        parts = text if isinstance(text, tuple | list) else (text,)
         if isinstance(text, tuple | list) and len(text) != 2:
             raise ReAugKDError(f"Text {position} is no text and no pair of texts; give one or the other.")
-        for part in parts:
+        for part in text if isinstance(text, tuple | list) else (text,):
             check_text(part, f"Text {position}")
     return [text if isinstance(text, str) else (text[0], text[1]) for text in texts]
 

@@ -163,8 +163,7 @@ def train(
     stages += [teacher_stages(task, recipe)] if teacher_outputs is None else []
     seconds: dict[str, float] = {}
     teacher = None
-    partial = out.with_name(out.name + ".partial")
-    with working_folder(partial, *stages) as (work, *teaching):
+    with working_folder(out.with_name(out.name + ".partial"), *stages) as (work, *teaching):
         if teacher_outputs is None:
             with _timed(seconds, "teacher"):
                 teacher_outputs = _teacher_outputs(task, recipe, teaching[0], on_progress)
@@ -183,8 +182,7 @@ def train(
             metrics, pool, held_out = _evaluate(task, teacher_outputs, head, keyed, students)
         _report(on_progress, "Maps")
         with _timed(seconds, "maps"):
-            embeddings = student.embed(task.taught_texts)
-            maps = fit_maps(memory.teacher_embeddings, embeddings, held_out, seed=recipe.seed)
+            maps = fit_maps(memory.teacher_embeddings, student.embed(task.taught_texts), held_out, seed=recipe.seed)
         metrics["seconds"] = seconds
         settings = ModelSettings.of(task, recipe, student.num_layers)
         keys, memory = keyed["test"]
@@ -294,8 +292,7 @@ def tell_of_texts(task: Task, student: TextClassifier, say: Callable[[str], obje
     tokens = tokenized(student.tokenizer, counted, truncation=True, max_length=limit + 1)
     cut = np.mean([len(ids) > limit for ids in tokens["input_ids"]])
     if cut > MANY_CUT:
-        length = f"max_length ({limit} tokens)"
-        say(f"About {100 * cut:.0f} % of the train texts are longer than {length} and are cut.")
+        say(f"About {100 * cut:.0f} % of the train texts are longer than max_length ({limit} tokens) and are cut.")
 
 
 def _filled(task: Task, recipe: Recipe) -> Recipe:

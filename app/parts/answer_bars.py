@@ -52,10 +52,7 @@ def bars_of(
         "voices": voices,
         "classes": {name: {voice: of.get(name) for voice, of in said.items()} for name in names},
         "parts": list(zip(parts.items(), reached[:-1], strict=True)),
-        "weights": {
-            STUDENT: explanation.pool.weights[0],
-            **{key.name: key.settings.weight for key in explanation.keys},
-        },
+        "weights": {STUDENT: explanation.pool.weights[0]} | {key.name: key.settings.weight for key in explanation.keys},
         "idle": {STUDENT: NO_WEIGHT, **{key.name: what_it_adds(explanation, key) for key in explanation.keys}},
         "ends": (min(reached), max(reached) if any(reached) else 1.0),
         "colours": VOICE_COLOURS,

@@ -103,8 +103,7 @@ def map_points(
         tables.append(held.assign(kind=KINDS[1]))
         places.append(at)
         is_guessed.append(guessed)
-    numbered = [table.assign(number=np.arange(len(table))) for table in tables]
-    rows = pd.concat(numbered, ignore_index=True)
+    rows = pd.concat([table.assign(number=np.arange(len(table))) for table in tables], ignore_index=True)
     is_gold = pd.Series(True, index=rows.index)
     if LABELLED_BY in rows:
         is_gold = rows[LABELLED_BY] != TEACHER
@@ -202,13 +201,10 @@ def map_overlap(model: ReAugKDClassifier, k: int = 10) -> dict[str, float]:
     if maps is None or len(memory) <= k:
         return {}
     rows = np.unique(np.linspace(0, len(memory) - 1, min(len(memory), MEASURED_ROWS)).astype(np.int64))
-    spaces = {
-        "teacher": (memory.teacher_embeddings, maps.points[:, 0]),
-        "student": (maps.student_embeddings, maps.points[:, 1]),
-    }
+    spaces = {"teacher": memory.teacher_embeddings, "student": maps.student_embeddings}
     overlap = {}
-    for name, (full, plane) in spaces.items():
-        near = zip(_near(full, rows, k), _near(plane, rows, k), strict=True)
+    for number, (name, space) in enumerate(spaces.items()):
+        near = zip(_near(space, rows, k), _near(maps.points[:, number], rows, k), strict=True)
         overlap[name] = float(np.mean([np.isin(one, other).mean() for one, other in near]))
     return overlap
 

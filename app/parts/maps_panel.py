@@ -81,9 +81,7 @@ def canvas_message(name: str, **news: Any) -> str:
     return json.dumps({"model": name, **news, "at": time.time_ns()})
 
 
-def query_message(
-    name: str, model: "rk.ReAugKDClassifier", explanation: "rk.Explanation", key: str | None = None
-) -> str:
+def query_message(name: str, model: "rk.ReAugKDClassifier", explanation: "rk.Explanation", key: str = "") -> str:
     """Return the value that shows a query on the maps: its star by each key, with lines to the nearest memories.
 
     At first the star stands by ``key``, or else by the key that has the largest part in the answer.
@@ -180,10 +178,9 @@ class MapsPanel:
 
     def _wire(self) -> None:
         live, points = LATEST | AT_ONCE, EACH | {"concurrency_id": "points"}
-        opened = [self.map, self.small, self.opened, self.detail, self.ask]
         lassoed = listen(self, self.map.select, self._select, self.listed, **points)
         for event in (self.map.open, self.small.open, self.rows.choose):
-            listen(self, event, self._open, opened, **points)
+            listen(self, event, self._open, [self.map, self.small, self.opened, self.detail, self.ask], **points)
         drawn = {"name": self.name, "column": self.colour, "shown": self.shown}
         gr.on([self.colour.input, self.shown.input], canvas_message, None, self.map, inputs_kwargs=drawn, **live)
         moved = listen(self, self.moved.click, self._most_moved, [self.map, *self.listed], **live)
@@ -308,12 +305,10 @@ class MapsPanel:
         model, row = self.menu.get(name), self._points(name).rows.iloc[point]
         memory, number, is_memory = model.memory, int(row["number"]), row["kind"] == "memory"
         embeddings = memory.teacher_embeddings if is_memory else encoded_rows(model, "test").embeddings
-        nearest = nearest_memories(memory, embeddings[number], NEIGHBOURS, number if is_memory else None)
+        found = nearest_memories(memory, embeddings[number], NEIGHBOURS, number if is_memory else None)
         voices = [voice for voice in ("teacher", "student", "answer") if pd.notna(row.get(voice))]
-        near = [
-            (row_in_one_line(memory.rows.iloc[at]), memory.rows["label"].iloc[at], cosine) for at, cosine in nearest
-        ]
-        message = canvas_message(name, opened=point, near=[number for number, _ in nearest])
+        near = [(row_in_one_line(memory.rows.iloc[at]), memory.rows["label"].iloc[at], cosine) for at, cosine in found]
+        message = canvas_message(name, opened=point, near=[number for number, _ in found])
         return {
             **dict.fromkeys((self.map, self.small), message),
             self.opened: point,

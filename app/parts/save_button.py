@@ -38,6 +38,5 @@ class SaveButton:
                 write(path, **values)
             return str(path)
 
-        inputs = inputs_of(view, write)
-        saved = self.button.click(written, None, link, inputs_kwargs=inputs, **LATEST | options)
+        saved = self.button.click(written, None, link, inputs_kwargs=inputs_of(view, write), **LATEST | options)
         saved.then(None, js=script("click", element=f"#{self.link}"), **IN_PAGE)

@@ -1,20 +1,17 @@
 """What follows the settings of a page: it answers once where several changes come together."""
 
-from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 from gradio.events import Dependency
 
-from ..listening import IN_PAGE
+from ..listening import IN_PAGE, Answer
 from ..scripts import script
 
 SOON = 20  # milliseconds
 
 
-def throttled(
-    events: list[Any], answer: Callable[..., Any], outputs: list[Any], elem_id: str, **options: Any
-) -> Dependency:
+def throttled(events: list[Any], answer: Answer, outputs: list[Any], elem_id: str, **options: Any) -> Dependency:
     """Answer soon after some events, once those that come together.
 
     Of the listeners of one event, Gradio's page may hold back one until the last call is answered: two would start each

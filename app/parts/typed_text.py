@@ -1,17 +1,15 @@
 """Boxes of text that are answered as one types."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 
-from ..listening import LATEST, Updates
+from ..listening import LATEST, Answer, Updates
 from ..scripts import script
 
 
-def on_typing(
-    boxes: list[gr.Textbox], answer: Callable[..., Updates], inputs_kwargs: dict[str, Any], **options: Any
-) -> None:
+def on_typing(boxes: list[gr.Textbox], answer: Answer, inputs_kwargs: dict[str, Any], **options: Any) -> None:
     """Answer what stands in some boxes whenever it changes, be it typed, pasted or put there by the page.
 
     Of what the page put there together with its answer, ``answer`` may return nothing.

@@ -224,8 +224,7 @@ class CompareView(RowsView):
 
         found = compare_models(dict(zip(models, self._models(*models), strict=True)), split)
         metric = self.menu.get(models[0]).settings.metric.replace("_", " ")
-        sizes = [self.menu.megabytes(name) for name in models]
-        rows = found.assign(megabytes=sizes).to_dict("records")
+        rows = found.assign(megabytes=[self.menu.megabytes(name) for name in models]).to_dict("records")
         return {self.measured: render("models", rows=rows, metric=metric, split=split)}
 
     def _usual(self, _: str, rows: list[int]) -> dict[str, Any]:
@@ -328,8 +327,7 @@ class CompareView(RowsView):
 
     def _code(self, shown: ComparePage) -> str:
         folders = [self.menu.shown_folder(model) for model in (shown.name, shown.second)]
-        is_pair = self.menu.get(shown.name).settings.is_pair
-        asked = (shown.text, shown.text_pair) if is_pair else shown.text
+        asked = (shown.text, shown.text_pair) if self.menu.get(shown.name).settings.is_pair else shown.text
         return compare_code([*zip(folders, shown.weights, strict=True)], shown.split, shown.chosen, asked)
 
     def _open(self, event: gr.EventData, shown: ComparePage) -> Updates:

@@ -71,10 +71,10 @@ class ErrorsView(RowsView):
         return gr.HTML(value, js_on_load=buttons, apply_default_css=False, elem_id=elem_id)
 
     def _place_filters(self) -> None:
-        narrow: dict[str, Any] = {"min_width": 130}
+        slim: dict[str, Any] = {"min_width": 130}
         with gr.Row():
-            self.effect = gr.Dropdown(EFFECTS, label="Effect", elem_id="effect", **narrow)
-            self.column = gr.Dropdown([ANY], label="Column", elem_id="errors-column", **narrow)
+            self.effect = gr.Dropdown(EFFECTS, label="Effect", elem_id="effect", **slim)
+            self.column = gr.Dropdown([ANY], label="Column", elem_id="errors-column", **slim)
             # What it held before the column was changed is no error.
             self.value = gr.Dropdown([ANY], label="Value", elem_id="errors-value", allow_custom_value=True, **narrow)
             self.confidence = gr.Dropdown([*CONFIDENCES], label="Confidence", elem_id="errors-confidence", **narrow)
@@ -211,10 +211,9 @@ class ErrorsView(RowsView):
 
         answers, number = self.answered(shown)[0], int(event.rows[0])
         explanation = explain(answers, number)
-        opened = answer_html(explanation, answers.encoded.part([number])) + neighbour_table(explanation)
         return {
             self.row: number,
-            self.opened: opened,
+            self.opened: answer_html(explanation, answers.encoded.part([number])) + neighbour_table(explanation),
             self.of_row: gr.Column(visible=True),
             self.maps.map: query_message(shown.name, self.menu.get(shown.name), explanation),
         }

@@ -64,8 +64,7 @@ def pick_of(row_filter: "RowFilter") -> dict[str, Any]:
 def reliability_bars(tables: Mapping[str, pd.DataFrame], picked: Filter | None = None) -> str:
     """Draw a reliability diagram a voice: a bar of accuracy for each bin of confidence, a line where it should end."""
     voices = [
-        (voice, calibration_error(table), confidence_column(voice), table.to_dict("records"))
-        for voice, table in tables.items()
+        (voice, calibration_error(of), confidence_column(voice), of.to_dict("records")) for voice, of in tables.items()
     ]
     return render("reliability", voices=voices, picked=picked)
 

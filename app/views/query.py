@@ -267,8 +267,7 @@ class QueryView:
         pool = model.pool.overridden(**moved)
         explanation, beside = explain_what_if(model, query, pool, strikes), ""
         if question.edited is not None:
-            edited = explain_what_if(model, question.edited, pool, strikes)
-            beside = answer_html(edited, question.edited)
+            beside = answer_html(explain_what_if(model, question.edited, pool, strikes), question.edited)
         key = question.key or explanation.keys_by_part[0].name
         own, marks = marked_words(model, explanation, key)
         changed = {"struck": question.struck, "relabelled": question.relabelled}

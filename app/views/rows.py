@@ -132,8 +132,7 @@ class RowsView:
         searched = (typed, self.whole) if typed else (self._listed, self.listed)
         self._on(partial(on_typing, [self.holds]), *searched, "holds")
         listen(self, self.rows.sort, self._sort, self.listed, **EACH_OF_ROWS)
-        on_maps = [self.maps.map, *self.maps.listed]
-        listen(self, self.buttons["maps"].click, self._show_on_maps, on_maps, **ALL_ROWS)
+        listen(self, self.buttons["maps"].click, self._show_on_maps, [self.maps.map, *self.maps.listed], **ALL_ROWS)
         self.save.on_click(self, self._save, **ALL_ROWS)
         for selected in self.maps.chosen:
             listen(self, selected.then, self._follow, self.whole, **ALL_ROWS)
@@ -188,8 +187,7 @@ class RowsView:
         return in_order(rows, *shown.order) if shown.order else rows
 
     def _sort(self, event: gr.EventData, shown: Any) -> Updates:
-        order = next_order(self._found(shown), event.column, shown.sorted_by)
-        return self._listed(replace(shown, order=order))
+        return self._listed(replace(shown, order=next_order(self._found(shown), event.column, shown.sorted_by)))
 
     def _save(self, path: Any, shown: Any) -> None:
         write_csv(self._found(shown), path)

@@ -66,8 +66,7 @@ class SmallerMemory:
     @told_in("saved")
     def _save(self, name: str, edits: PendingEdits, percent: float, smaller: str) -> Updates:
         target = self.menu.new_folder(smaller)
-        edited = edited_model(*model_and_patch(self.menu, name, edits))
-        condensed(edited, percent).model.save_pretrained(target)
+        condensed(edited_model(*model_and_patch(self.menu, name, edits)), percent).model.save_pretrained(target)
         said = f"Saved as {target.name}. Choose it in the menu of models to ask it."
         return {
             self.saved: render("sentences", sentences=[said]),

@@ -111,7 +111,6 @@ class ThresholdForm:
         if any(value is not None for value in shown.moved.values()):
             raise ReAugKDError("A threshold is kept for the answers as trained; put k, τ and λ back first.")
         target = self.menu.new_folder(version)
-        careful = self.menu.get(shown.name).with_threshold(WANTED[shown.wanted], shown.by)
-        careful.save_pretrained(target)
+        self.menu.get(shown.name).with_threshold(WANTED[shown.wanted], shown.by).save_pretrained(target)
         saved = f"Saved as {target.name}: choose it in the menu of models, and Query says which texts it leaves."
         return {self.kept: render("sentences", sentences=[saved]), self.name: gr.Dropdown(choices=self.menu.names())}

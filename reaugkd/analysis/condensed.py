@@ -144,8 +144,7 @@ def condense(
     for share in (1 / 4, 1 / 16, 1 / 64):  # of the bytes: points of the curve beside the one that is asked for
         with suppress(ReAugKDError):  # where the curve ends before
             if abs(share - budget / trials.whole_bytes) > 0.01 * share:
-                further = int(share * trials.whole_bytes)
-                tried.append(trials.tried(further, chosen.row["method"], SIZES[-1]))
+                tried.append(trials.tried(int(share * trials.whole_bytes), chosen.row["method"], SIZES[-1]))
     rows = [trials.alone | {"is_chosen": False}, trials.all | {"is_chosen": False}]
     rows += [one.row | {"is_chosen": one is chosen} for one in tried]
     curve = pd.DataFrame(rows).drop_duplicates(["method", "entries", "bytes"], ignore_index=True)
@@ -194,8 +193,7 @@ class _Trials:
         choice, self.labels = choose_known(whole.encoded, whole.apart)
         self.answers = answer(whole.encoded, whole.apart, choice.pool)
         asked = self.encoded.student_probabilities[self.answers.labels < self.encoded.known]
-        student = at_temperature(asked, choice.pool.student_temperature)
-        self.alone = self._row(ALONE, 0, 0, 0, student)
+        self.alone = self._row(ALONE, 0, 0, 0, at_temperature(asked, choice.pool.student_temperature))
         self.all = self._row(ALL, len(model.memory), len(self.taught), self.whole_bytes, choice.unseen)
 
     def keeps_all(self, row: dict[str, Any]) -> bool:
@@ -273,8 +271,7 @@ class _Trials:
 
 
 def _as_good_with_most_entries(tried: Sequence[_Trial], labels: Labels) -> _Trial:
-    lowest = min(tried, key=lambda one: one.row["log_loss"])
-    best = lowest.choice.unseen
+    best = min(tried, key=lambda one: one.row["log_loss"]).choice.unseen
     as_good = [one for one in tried if standard_errors_gained(one.choice.unseen, best, labels) <= 1.0]
     return max(as_good, key=lambda one: (one.row["entries"], -one.row["log_loss"]))
 
@@ -360,8 +357,7 @@ def condense_memory(memory: Memory, entries: int, method: str, answers: Answers,
 
 def key_space(memory: Memory, answers: Answers) -> Space:
     """Return (M, Σw) float32, in which a cosine is the mean of the keys' cosines by their shares of the pool."""
-    shares = answers.pool.shares
-    parts = [np.sqrt(share) * memory.keys[name] for name, share in shares.items() if share > 0]
+    parts = [np.sqrt(share) * memory.keys[name] for name, share in answers.pool.shares.items() if share > 0]
     return np.concatenate(parts, axis=1, dtype=np.float32)
 
 

@@ -97,15 +97,15 @@ def read_patch(path: str | Path) -> Patch:
 def as_patch(given: Sequence[Mapping[str, Any]], source: str = "") -> Patch:
     """Make edits of mappings, as a file or a program gives them; an error names the edit and its source."""
     names, patch = [field.name for field in fields(Edit)], []
-    for number, edit in enumerate(read_as(list[Any], given, "The patch"), start=1):
+    for place, edit in enumerate(read_as(list[Any], given, "The patch"), start=1):
         if not isinstance(edit, Mapping):
-            raise ReAugKDError(f"Edit {number}{source} is {quoted(edit)}; an edit is made of {', '.join(names)}.")
+            raise ReAugKDError(f"Edit {place}{source} is {quoted(edit)}; an edit is made of {', '.join(names)}.")
         if wrong := [name for name in edit if name not in names]:
             raise ReAugKDError(f"Edit {number}{source} has a {quoted(wrong[0])}; it may have {', '.join(names)}.")
         try:
             patch.append(Edit(**{"edit": "", "id": "", **edit}))
         except ReAugKDError as error:
-            raise ReAugKDError(f"Edit {number}{source}: {error}") from error
+            raise ReAugKDError(f"Edit {place}{source}: {error}") from error
     return tuple(patch)
 
 

@@ -191,8 +191,7 @@ def slices(table: pd.DataFrame, fewest: int = FEWEST_ROWS) -> pd.DataFrame:
 def holm(p_values: "pd.Series[float]") -> "pd.Series[float]":
     """Correct p-values for their number (Holm 1979): the smallest of m times m, the next times m - 1, none falling."""
     ordered = p_values.sort_values()
-    corrected = (ordered * np.arange(len(ordered), 0, -1)).cummax().clip(upper=1.0)
-    return corrected.reindex(p_values.index)
+    return (ordered * np.arange(len(ordered), 0, -1)).cummax().clip(upper=1.0).reindex(p_values.index)
 
 
 Slice = tuple[str, str, RowFilter, NDArray[np.bool_]]  # its column, its value in words, its filter, its rows

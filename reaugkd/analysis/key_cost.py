@@ -34,8 +34,7 @@ def milliseconds(model: ReAugKDClassifier, text: Text) -> dict[str, float]:
     embeddings = normalize(model.student.encode([text], tokens)[0])
 
     def search(name: str) -> None:
-        query = model.keys[name].embed([text], embeddings, tokens)
-        model.memory.search(name, query, model.pool.keys[name].k)
+        model.memory.search(name, model.keys[name].embed([text], embeddings, tokens), model.pool.keys[name].k)
 
     found = {STUDENT: median_milliseconds(repeat(lambda: model.student.encode([text]), 1 + ROUNDS))}
     return found | {name: median_milliseconds(repeat(partial(search, name), 1 + ROUNDS)) for name in model.pool.keys}
@@ -43,5 +42,4 @@ def milliseconds(model: ReAugKDClassifier, text: Text) -> dict[str, float]:
 
 def median_milliseconds(calls: Iterable[Callable[[], object]]) -> float:
     """Make calls one after the other, and return the median of their times; the first warms up and does not count."""
-    seconds = [timeit(call, number=1) for call in calls]
-    return 1_000 * median(seconds[1:])
+    return 1_000 * median([timeit(call, number=1) for call in calls][1:])

@@ -127,8 +127,7 @@ def label_queue(answers: Answers, held_out: Answers | None = None) -> pd.DataFra
 
 def _voices(answers: Answers) -> dict[str, NDArray[np.float64]]:
     """Return what the student and each key say of N texts, (N, C) each; the student gives 0 to a new class."""
-    unknown = len(answers.memory.classes) - answers.encoded.known
-    student = np.pad(answers.pooled.student, ((0, 0), (0, unknown)))
+    student = np.pad(answers.pooled.student, ((0, 0), (0, len(answers.memory.classes) - answers.encoded.known)))
     return {"student": student} | {name: found.probabilities for name, found in answers.retrieved.items()}
 
 
@@ -163,6 +162,5 @@ def _reasons(
         words = [f"{' and '.join(voices)}: {name}" for name, voices in by_class.items()]
         if len(words) == 1:
             words = [f"all say {classes[0]}, then {classes[-1]} ({second[row]:.2f})"]
-        far = ["far from all memories"] * bool(novelty[row] >= FAR)
-        reasons.append("; ".join(far + words))
+        reasons.append("; ".join(["far from all memories"] * bool(novelty[row] >= FAR) + words))
     return reasons

@@ -74,8 +74,7 @@ def label_doubts(memory: Memory, pool: Pool) -> pd.DataFrame:
     usual = np.where(others > 0, (sums[labels] - is_gold * own) / np.maximum(others, 1), own.mean())
     doubt = np.where(is_gold, 1.0 - own / usual, 0.0)
     columns = {name: voice[rows, labels] for name, voice in said.items()}
-    suggested = np.asarray(memory.classes)[unseen.argmax(axis=1)]
-    return pd.DataFrame({"doubt": doubt, "suggested": suggested, **columns})
+    return pd.DataFrame({"doubt": doubt, "suggested": np.asarray(memory.classes)[unseen.argmax(axis=1)], **columns})
 
 
 def unseen_probabilities(memory: Memory, pool: Pool) -> NDArray[np.float64]:
@@ -250,9 +249,8 @@ def memory_table(answers: Answers) -> pd.DataFrame:
         used = np.flatnonzero(use["retrieved"])
         numbers = np.sort(used[np.argsort(-use["weight"].to_numpy()[used], kind="stable")[:MOST_AUDITED]])
         memory, use = memory.part(numbers), use.iloc[numbers].reset_index(drop=True)
-    rows = memory.rows.reset_index(drop=True)
     found = {"number": numbers, **label_doubts(memory, answers.pool), **use}
-    return rows_with(rows, {str(name): column for name, column in found.items()})
+    return rows_with(memory.rows.reset_index(drop=True), {str(name): column for name, column in found.items()})
 
 
 def memories(model: ReAugKDClassifier, answers: Answers | None, show: str) -> pd.DataFrame:

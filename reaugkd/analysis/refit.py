@@ -16,7 +16,7 @@ from reaugkd.model.card import about_memory, choice_in_words
 from reaugkd.model.classifier import ReAugKDClassifier
 from reaugkd.texts import Labels
 
-FEWEST_TAUGHT = 5  # a fold of them holds one
+FEWEST = 5  # rows that the teacher taught: a fold of them holds one
 
 
 def refit_pool(model: ReAugKDClassifier, untuned: UntunedEncoder | None = None) -> ReAugKDClassifier:
@@ -116,8 +116,7 @@ def choose_known(encoded: EncodedTexts, memory: Memory) -> tuple[PoolChoice, Lab
     """
     known, labels = encoded.known, encoded.labels(memory.classes)
     asked = np.flatnonzero(labels < known)
-    voting = np.flatnonzero(memory.soft_labels[:, :known].sum(axis=1, dtype=np.float64) > 1 - 1e-3)
-    of_known = memory.part(voting)
+    of_known = memory.part(np.flatnonzero(memory.soft_labels[:, :known].sum(axis=1, dtype=np.float64) > 1 - 1e-3))
     of_known = replace(of_known, classes=memory.classes[:known], soft_labels=of_known.soft_labels[:, :known])
     return choose_pool(encoded.part(asked), labels[asked], of_known, list(memory.keys)), labels[asked]
 

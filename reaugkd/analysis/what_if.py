@@ -60,8 +60,7 @@ def explain_what_if(model: ReAugKDClassifier, encoded: EncodedTexts, pool: Pool,
     ReAugKDError
         If all memories are left out.
     """
-    memory = _relabelled(model.memory, changes.relabelled)
-    answers = answer(encoded, memory, pool, struck=changes.struck)
+    answers = answer(encoded, _relabelled(model.memory, changes.relabelled), pool, struck=changes.struck)
     return explain(replace(answers, threshold=model.threshold))
 
 

@@ -180,8 +180,8 @@ class Answers:
     def probabilities(self) -> dict[str, NDArray[np.floating]]:
         """Probabilities by who says so: ``teacher`` where known, ``student``, ``memory`` (λ = 1) and ``answer``."""
         teacher = self.encoded.teacher_probabilities
-        known = {} if teacher is None else {"teacher": teacher}
-        return known | {
+        return {
+            **({} if teacher is None else {"teacher": teacher}),
             "student": self.encoded.student_probabilities,
             "memory": self.at(1.0).pooled.probabilities,
             "answer": self.pooled.probabilities,
@@ -296,9 +296,8 @@ def answer(
     """
     if struck and len(set(struck)) >= len(memory):
         raise ReAugKDError("Without any memory there is nothing to look up; leave at least one, or put some back.")
-    names = list(pool.keys) if every_key else pool.searched(encoded.known, len(memory.classes))
     retrieved = {}
-    for name in names:
+    for name in pool.keys if every_key else pool.searched(encoded.known, len(memory.classes)):
         settings = pool.keys[name]
         similarities, numbers = memory.search(name, encoded.queries[name], settings.k + len(struck))
         if struck:

@@ -346,8 +346,7 @@ def _part(memory: Memory, rows: NDArray[np.bool_]) -> Memory:
 
 def _keyed(key: Key, texts: Sequence[Text], z: NDArray[np.floating]) -> NDArray[np.float32]:
     """Key any number of texts as queries, some at a time."""
-    starts = range(0, max(1, len(texts)), KEYED_AT_A_TIME)
-    blocks = [slice(start, start + KEYED_AT_A_TIME) for start in starts]
+    blocks = [slice(start, start + KEYED_AT_A_TIME) for start in range(0, max(1, len(texts)), KEYED_AT_A_TIME)]
     return np.concatenate([key.embed(texts[block], z[block]) for block in blocks])
 
 
@@ -375,10 +374,7 @@ def fit_keys_by_split(task: "Task", memory: Memory, student: TextClassifier, rec
         layers, length = recipe.encoder_key_layers, recipe.max_length
         encoder = UntunedEncoder.of(recipe.encoder_key, memory.texts, layers=layers, max_length=length)
     apart: dict[str, list[Text]] = {"test": [], "validation": task.texts("validation")}
-    return {
-        split: fit_keys(memory, student.tokenizer, encoder=encoder, held_out=held_out)
-        for split, held_out in apart.items()
-    }
+    return {split: fit_keys(memory, student.tokenizer, encoder=encoder, held_out=of) for split, of in apart.items()}
 
 
 def fit_rows(

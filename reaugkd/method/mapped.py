@@ -213,7 +213,7 @@ def _write_batches(batches: Iterable["Memory"], folder: Path) -> tuple[dict[str,
     """Write one batch after the other; return rows, classes and widths, and of one batch alone its files."""
     first: Memory | None = None
     rows, widths, number = 0, dict[str, int](), 0
-    with ExitStack() as open_files:
+    with ExitStack() as held:
         for number, batch in enumerate(batches, start=1):
             try:
                 parts, table = _parts_of(batch), pa.Table.from_pandas(batch.rows, preserve_index=False)
@@ -224,10 +224,8 @@ def _write_batches(batches: Iterable["Memory"], folder: Path) -> tuple[dict[str,
             if first is None:
                 first, schema = batch, table.schema
                 widths = {name: part.shape[1] for name, part in parts.items()}
-                writer = open_files.enter_context(pa.ipc.new_file(folder / ROWS_FILE, schema))
-                files: dict[str, BinaryIO] = {
-                    name: open_files.enter_context(_file(folder, name).open("wb")) for name in parts
-                }
+                writer = held.enter_context(pa.ipc.new_file(folder / ROWS_FILE, schema))
+                into: dict[str, BinaryIO] = {name: held.enter_context(_file(folder, name).open("wb")) for name in parts}
             if batch.classes != first.classes or widths != {name: part.shape[1] for name, part in parts.items()}:
                 raise ReAugKDError(f"Batch {number} has other classes or keys than the first; make all by one model.")
             try:
@@ -239,7 +237,7 @@ def _write_batches(batches: Iterable["Memory"], folder: Path) -> tuple[dict[str,
                 ) from error
             for name, part in parts.items():
                 for start in range(0, len(part), BLOCK):
-                    files[name].write(np.asarray(part[start : start + BLOCK], dtype=np.float16).tobytes())
+                    into[name].write(np.asarray(part[start : start + BLOCK], dtype=np.float16).tobytes())
             rows += len(batch)
     if first is None:
         raise ReAugKDError("A memory needs at least one row; give it texts.")

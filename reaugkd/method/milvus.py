@@ -270,6 +270,5 @@ class _SoftLabels:
 
 def _numbers(ids: Iterable[str]) -> list[int]:
     """Return the number of each id: 63 bits of a hash, so that whoever writes or removes a row names the same."""
-    return [
-        int.from_bytes(blake2b(str(name).encode("utf-8", "surrogatepass"), digest_size=8).digest()) >> 1 for name in ids
-    ]
+    names = (str(name).encode("utf-8", "surrogatepass") for name in ids)
+    return [int.from_bytes(blake2b(name, digest_size=8).digest()) >> 1 for name in names]

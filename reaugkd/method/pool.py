@@ -283,8 +283,7 @@ def new_share(
     """
     nearest = slice(0, DECIDE_ABOUT_NEW)
     of_new = neighbour_soft_labels[:, nearest, known:].sum(axis=2, dtype=np.float64)
-    share = (weights[:, nearest] * of_new).sum(axis=1) / weights[:, nearest].sum(axis=1)
-    return np.minimum(SUREST, share)
+    return np.minimum(SUREST, (weights[:, nearest] * of_new).sum(axis=1) / weights[:, nearest].sum(axis=1))
 
 
 @dataclass(frozen=True)

@@ -81,9 +81,8 @@ class NGrams:
         numbers, counts = np.empty(0, np.int64), np.empty(0, np.int64)
         for start in range(0, len(texts), WORDS_AT_A_TIME):
             _, found, _ = ngram_counts(tokenizer, texts[start : start + WORDS_AT_A_TIME])
-            merged = np.concatenate([numbers, found])
             weights = np.concatenate([counts, np.ones(len(found), np.int64)])
-            numbers, places = np.unique(merged, return_inverse=True)
+            numbers, places = np.unique(np.concatenate([numbers, found]), return_inverse=True)
             counts = np.bincount(places, weights=weights).astype(np.int64)
         if len(numbers) > MOST_NGRAMS:
             kept = np.sort(np.argsort(-counts, kind="stable")[:MOST_NGRAMS])
@@ -141,16 +140,14 @@ def ngram_counts(
     base = len(tokenizer) + 1
     if not texts or isinstance(texts[0], str):
         return _counted(*_ngrams(_subwords(tokenizer, [str(text) for text in texts], tokens), base))
-    first, second = (_ngrams(_subwords(tokenizer, [text[side] for text in texts]), base) for side in (0, 1))
+    first, second = (_ngrams(_subwords(tokenizer, [text[side] for text in texts], None), base) for side in (0, 1))
     once = [_counted(*side)[:2] for side in (first, second)]
     rows, numbers, texts_with_it = _counted(*map(np.concatenate, zip(*once, strict=True)))
     shared = rows, numbers + np.where(texts_with_it == 2, BOTH, ONE) * base**LONGEST
     return _counted(*map(np.concatenate, zip(first, second, shared, strict=True)))
 
 
-def _subwords(
-    tokenizer: PreTrainedTokenizerBase, texts: list[str], tokens: BatchEncoding | None = None
-) -> list[list[int]]:
+def _subwords(tokenizer: PreTrainedTokenizerBase, texts: list[str], tokens: BatchEncoding | None) -> list[list[int]]:
     """Cut texts into subwords, or take those that a network reads between its special tokens, if it reads them all."""
     if texts and tokens is not None and tokens.encodings and not any(one.overflowing for one in tokens.encodings):
         is_special = max(tokens.encodings, key=len).special_tokens_mask
@@ -400,8 +397,7 @@ class TextKey:
         """Return a key that is written as texts by fewer steps, see :meth:`DualRidge.coarser`."""
         assert self.in_texts is not None
         ridge = self.in_texts.coarser(levels)
-        weight = ridge.weight(self.ngrams.matrix(self.tokenizer, ridge.texts))
-        return replace(self, weight=weight, in_texts=ridge)
+        return replace(self, weight=ridge.weight(self.ngrams.matrix(self.tokenizer, ridge.texts)), in_texts=ridge)
 
     def save(self, folder: str | Path) -> None:
         """Write ``text.safetensors``; the weights lose digits that do not count (float16)."""
@@ -423,8 +419,7 @@ class TextKey:
             return cls(tokenizer, ngrams, parts["weight"].astype(np.float32), bias, spread)
         ridge = DualRidge.unpacked(parts, bias.size)
         ngrams = NGrams.of(tokenizer, ridge.texts)
-        weight = ridge.weight(ngrams.matrix(tokenizer, ridge.texts))
-        return cls(tokenizer, ngrams, weight, bias, spread, ridge)
+        return cls(tokenizer, ngrams, ridge.weight(ngrams.matrix(tokenizer, ridge.texts)), bias, spread, ridge)
 
 
 def _with_spread(drawn: NDArray[np.floating], spread: float) -> NDArray[np.float32]:

@@ -225,13 +225,12 @@ def alignment(
     _, by_student = memory.search(TEACHER, student_embeddings, k)
     _, by_teacher = memory.search(TEACHER, teacher_embeddings, k)
     shared = [len(set(mine) & set(theirs)) / len(mine) for mine, theirs in zip(by_student, by_teacher, strict=True)]
-    cosines = (normalize(student_embeddings) * normalize(teacher_embeddings)).sum(axis=1)
     names, classes = np.unique(memory.rows["label"], return_inverse=True)
     return {
         f"overlap_at_{k}": float(np.mean(shared)),
         f"class_agreement_at_{k}": class_agreement(classes[by_student], classes[by_teacher], len(names)),
         "cka": cka(student_embeddings, teacher_embeddings),
-        "cosine": float(cosines.mean()),
+        "cosine": float((normalize(student_embeddings) * normalize(teacher_embeddings)).sum(axis=1).mean()),
         "within_class_cosine": within_class_cosine(memory),
     }
 

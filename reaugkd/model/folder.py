@@ -17,19 +17,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from reaugkd import files
 from reaugkd.errors import ReAugKDError
-from reaugkd.files import (
-    as_path,
-    check_writable,
-    column_matrix,
-    explain_disk_errors,
-    matrix_column,
-    read_sealed,
-    restored,
-    sha256_of,
-    whole_folder,
-    write_sealed,
-)
 from reaugkd.measures.calibration import PROBABILITY, Threshold
 from reaugkd.method.keys import ALIGNED, ENCODER, ENCODER_FOLDER, ENCODER_KEY_FILE, TEXT, AlignedKey, EncoderKey, Key
 from reaugkd.method.mapped import ABOUT_FILE, INDEX_SUFFIX, cells_for, read_memory
@@ -145,7 +134,7 @@ def write_model(model: "ReAugKDClassifier", folder: str | Path) -> None:
         If the folder holds something else, or the disk is full.
     """
     folder = check_target(folder)
-    with whole_folder(folder) as new:
+    with files.whole_folder(folder) as new:
         _write_files(model, new)
         _carry_over(folder, new)
 
@@ -168,7 +157,7 @@ def read_model(folder: str | Path) -> dict[str, Any]:
     ReAugKDError
         If it holds no model, is of another version, or a file is missing or damaged.
     """
-    folder = as_path(folder)
+    folder = files.as_path(folder)
     about = read_settings_file(folder)
     try:
         found = _read_files(folder, about)
@@ -181,7 +170,7 @@ def read_model(folder: str | Path) -> dict[str, Any]:
 
 
 def _read_files(folder: Path, about: dict[str, Any]) -> dict[str, Any]:
-    with explain_disk_errors(folder):
+    with files.explain_disk_errors(folder):
         _check_files(folder, about["files"], every_sum=bytes_of(about["files"]) <= SUMS_UP_TO)
 
     def optional(name: str, read: Callable[[Path], Any]) -> Any:
@@ -245,31 +234,31 @@ def verify_model(folder: str | Path) -> dict[str, Any]:
     ReAugKDError
         If the folder holds no model, or a file is missing or damaged.
     """
-    folder = as_path(folder)
-    files: dict[str, Any] = read_settings_file(folder)["files"]
-    with explain_disk_errors(folder):
-        _check_files(folder, files, every_sum=True)
-    return files
+    folder = files.as_path(folder)
+    listed: dict[str, Any] = read_settings_file(folder)["files"]
+    with files.explain_disk_errors(folder):
+        _check_files(folder, listed, every_sum=True)
+    return listed
 
 
 def sum_of(path: Path) -> dict[str, Any]:
     """Return what a model says of a file: its bytes, and its SHA-256."""
-    return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+    return {"bytes": path.stat().st_size, "sha256": files.sha256_of(path)}
 
 
-def bytes_of(files: Mapping[str, Mapping[str, Any]]) -> int:
+def bytes_of(listed: Mapping[str, Mapping[str, Any]]) -> int:
     """Return the bytes of a model's files together."""
-    return sum(file["bytes"] for file in files.values())
+    return sum(file["bytes"] for file in listed.values())
 
 
-def _check_files(folder: Path, files: Mapping[str, Mapping[str, Any]], *, every_sum: bool) -> None:
+def _check_files(folder: Path, listed: Mapping[str, Mapping[str, Any]], *, every_sum: bool) -> None:
     """Refuse a folder whose files are not those that were written; FAISS trusts an index, so its sum is always one."""
-    for name, written in files.items():
+    for name, written in listed.items():
         path = folder / name
         if not path.is_file():
             raise ReAugKDError(f"The model in {str(folder)!r} lacks its file {name}; train or copy it again.")
         is_summed = every_sum or path.suffix == INDEX_SUFFIX
-        if path.stat().st_size != written["bytes"] or (is_summed and sha256_of(path) != written["sha256"]):
+        if path.stat().st_size != written["bytes"] or (is_summed and files.sha256_of(path) != written["sha256"]):
             raise ReAugKDError(f"The file {name} of the model in {str(folder)!r} is damaged; train or copy it again.")
 
 
@@ -291,13 +280,13 @@ def read_settings_file(folder: str | Path) -> dict[str, Any]:
     ReAugKDError
         If the folder holds no model, or one of another version.
     """
-    path = restored(as_path(folder)) / SETTINGS_FILE
+    path = files.restored(files.as_path(folder)) / SETTINGS_FILE
     if not path.is_file():
         raise ReAugKDError(f"{str(folder)!r} holds no trained model; make one with `reaugkd train --out {folder}`.")
     damaged = f"The file {SETTINGS_FILE} in {str(folder)!r} is damaged; train or copy the model again."
     try:
-        with explain_disk_errors(path):
-            about, is_whole = read_sealed(path)
+        with files.explain_disk_errors(path):
+            about, is_whole = files.read_sealed(path)
         version = about["format_version"]
         if is_whole is False or (version == FORMAT_VERSION and not is_whole):  # formats before had no sum of their own
             raise ReAugKDError(damaged)
@@ -308,8 +297,8 @@ def read_settings_file(folder: str | Path) -> dict[str, Any]:
                 f"{'update the library' if newer else 'train it again'}."
             )
         about["model"], about["pool"]
-        files = about["files"].items()
-        about["files"] = {name: {"bytes": int(of["bytes"]), "sha256": str(of["sha256"])} for name, of in files}
+        listed = about["files"].items()
+        about["files"] = {name: {"bytes": int(of["bytes"]), "sha256": str(of["sha256"])} for name, of in listed}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ReAugKDError(damaged) from error
     return about
@@ -333,14 +322,14 @@ def check_target(folder: str | Path) -> Path:
     ReAugKDError
         If it is a file, has no name of its own, is a folder with other things than a model, or may not be written.
     """
-    folder = restored(as_path(folder))
+    folder = files.restored(files.as_path(folder))
     if folder.name in ("", ".."):
         raise ReAugKDError(f"{str(folder)!r} gives the model's folder no name; name a folder.")
     if folder.is_file():
         raise ReAugKDError(f"{str(folder)!r} is a file; name another folder for the model.")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / SETTINGS_FILE).is_file():
         raise ReAugKDError(f"The folder {str(folder)!r} holds other things than a model; name another one.")
-    check_writable(folder)
+    files.check_writable(folder)
     return folder
 
 
@@ -373,7 +362,7 @@ def _write_files(model: "ReAugKDClassifier", folder: Path) -> None:
         "threshold": None if model.threshold is None else asdict(model.threshold),
         "files": {name: sum_of(folder / name) for name in names if name not in _UNLISTED},
     }
-    write_sealed(about, folder / SETTINGS_FILE)
+    files.write_sealed(about, folder / SETTINGS_FILE)
 
 
 def _carry_over(old: Path, new: Path) -> None:
@@ -423,7 +412,7 @@ def memory_table(memory: Memory) -> pa.Table:
     else:
         matrices = {Z_COLUMN: memory.teacher_embeddings, **matrices}
     for name, matrix in matrices.items():
-        table = table.append_column(name, matrix_column(matrix))
+        table = table.append_column(name, files.matrix_column(matrix))
     return table
 
 
@@ -433,7 +422,7 @@ def _read_memory(folder: Path, classes: tuple[str, ...], *, is_mapped: bool) -> 
     table = pq.read_table(folder / MEMORY_FILE)
     if Z_COLUMN not in table.column_names:
         z = _floats(table[KEY_COLUMN + ALIGNED]) @ AlignedKey.load(folder / KEYS_FOLDER).axes.T
-        table = table.append_column(Z_COLUMN, matrix_column(z))
+        table = table.append_column(Z_COLUMN, files.matrix_column(z))
     return memory_of_table(table, classes)
 
 
@@ -449,11 +438,11 @@ def memory_of_table(table: pa.Table, classes: tuple[str, ...]) -> Memory:
 
 
 def _write_maps(maps: ProjectionMaps, folder: Path) -> None:
-    files = {MAPS_FILE: [*maps.points.swapaxes(0, 1), maps.student_embeddings.astype(np.float16)]}
+    parts = {MAPS_FILE: [*maps.points.swapaxes(0, 1), maps.student_embeddings.astype(np.float16)]}
     if maps.held_out is not None:
-        files[HELD_OUT_MAPS_FILE] = [*maps.held_out.swapaxes(0, 1)]
-    for name, of_file in files.items():
-        columns = dict(zip(MAPS_COLUMNS, map(matrix_column, of_file), strict=False))
+        parts[HELD_OUT_MAPS_FILE] = [*maps.held_out.swapaxes(0, 1)]
+    for name, of_file in parts.items():
+        columns = dict(zip(MAPS_COLUMNS, map(files.matrix_column, of_file), strict=False))
         pq.write_table(pa.table(columns), folder / name)
 
 
@@ -475,7 +464,7 @@ def _read_projection_head(path: Path) -> ProjectionHead:
 
 
 def _floats(column: pa.ChunkedArray) -> NDArray[np.float32]:
-    return column_matrix(column).astype(np.float32)
+    return files.column_matrix(column).astype(np.float32)
 
 
 def read_card(folder: Path) -> str:
@@ -483,8 +472,8 @@ def read_card(folder: Path) -> str:
     return (folder / CARD_FILE).read_text(encoding="utf-8", errors="replace") if (folder / CARD_FILE).is_file() else ""
 
 
-def read_metrics(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def read_metrics(folder: Path, listed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return the figures of a model, whose file is checked first."""
-    _check_files(folder, {METRICS_FILE: files[METRICS_FILE]}, every_sum=True)
+    _check_files(folder, {METRICS_FILE: listed[METRICS_FILE]}, every_sum=True)
     metrics: dict[str, Any] = json.loads((folder / METRICS_FILE).read_bytes())
     return metrics

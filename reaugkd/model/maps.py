@@ -120,10 +120,7 @@ def far_below(answers: Answers) -> dict[str, float]:
     >>> nearest.similarity < limits["aligned"]
     False
     """
-    return {
-        name: float(np.percentile(found.similarities[:, 0], FAR_PERCENTILE))
-        for name, found in answers.retrieved.items()
-    }
+    return {name: float(np.percentile(of.similarities[:, 0], FAR_PERCENTILE)) for name, of in answers.retrieved.items()}
 
 
 def fit_maps(
@@ -161,8 +158,7 @@ def fit_maps(
     z, x = held_out or (none, none)
     teacher_points, student_points, of_z, of_x = joint_umap([teacher_embeddings, student_embeddings, z, x], seed)
     places = np.stack([of_z, of_x], axis=1) if held_out else None
-    points = np.stack([teacher_points, student_points], axis=1)
-    return ProjectionMaps(points, normalize(student_embeddings), places)
+    return ProjectionMaps(np.stack([teacher_points, student_points], axis=1), normalize(student_embeddings), places)
 
 
 def joint_umap(spaces: list[NDArray[np.float32]], seed: int = 0) -> list[NDArray[np.float32]]:
@@ -188,8 +184,7 @@ def joint_umap(spaces: list[NDArray[np.float32]], seed: int = 0) -> list[NDArray
     neighbours = min(50, max(15, len(stacked) // 30), len(stacked) - 1)
     start = "pca" if len(stacked) > 10 and np.ptp(stacked, axis=0).any() else "random"
     looks: dict[str, Any] = {"n_neighbors": neighbours, "min_dist": 0.9, "init": start, "n_epochs": 200}
-    layout = UMAP(metric="cosine", random_state=seed, n_jobs=1, **looks)
-    points = _turned(layout.fit_transform(stacked))
+    points = _turned(UMAP(metric="cosine", random_state=seed, n_jobs=1, **looks).fit_transform(stacked))
     places = np.split(points, np.cumsum([len(space) for space in own.values()])[:-1])
     return [dict(zip(own, places, strict=True))[id(space)] for space in spaces]
 

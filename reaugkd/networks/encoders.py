@@ -16,16 +16,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    BatchEncoding,
-    PreTrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedConfig
+from transformers.modeling_utils import PreTrainedModel
+from transformers.tokenization_utils_base import BatchEncoding, PreTrainedTokenizerBase
 from transformers.utils import logging as hf_logging
 
 from reaugkd.errors import ReAugKDError, reason
@@ -43,18 +36,16 @@ TOKENIZED = 50_000  # texts at a time: the tokens of a million would take many g
 CHOOSES_ONE = "single_label_classification"
 SAME = 1e-4  # the most by which two ways to the same logits may differ
 
-_tokenizing = Lock()
+_lock = Lock()  # of the tokenizers
 
 if hasattr(os, "register_at_fork"):  # a forked process has one thread, and would wait for the others for ever
     os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
-    os.register_at_fork(
-        before=_tokenizing.acquire, after_in_parent=_tokenizing.release, after_in_child=_tokenizing.release
-    )
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 def tokenized(tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], **options: Any) -> BatchEncoding:
     """Tokenize texts, one thread at a time: a tokenizer keeps where it cuts, so two would cut as one of them asks."""
-    with _tokenizing:
+    with _lock:
         return tokenizer(list(texts), **options)
 
 
@@ -321,8 +312,7 @@ class TextClassifier(nn.Module):
         """
         pooled = np.zeros((len(texts), self.num_layers + 1, self.embedding_width), dtype=np.float32)
         for rows, batch in self._batches(texts):
-            states = self.encoder(**batch, output_hidden_states=True).hidden_states
-            for layer, hidden in enumerate(states):
+            for layer, hidden in enumerate(self.encoder(**batch, output_hidden_states=True).hidden_states):
                 pooled[rows, layer] = self._pool(hidden, batch["attention_mask"]).float().cpu().numpy()
         return pooled
 
@@ -510,6 +500,7 @@ def load_pretrained(
         If the folder cannot be loaded, has no tokenizer, or has fewer layers than asked for.
     """
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    failed = f"{str(folder)!r} cannot be loaded as {called}"
     try:
         with quiet():
             config = AutoConfig.from_pretrained(folder, **options)
@@ -523,8 +514,7 @@ def load_pretrained(
         raise ReAugKDError(f"{str(folder)!r} cannot be loaded as {called} ({reason(error)}); name another.") from error
     if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):  # transformers made it without any file
         raise ReAugKDError(
-            f"{str(folder)!r} cannot be loaded as {called} (its tokenizer's files are missing, and so it knows no "
-            "word); save the tokenizer there too."
+            f"{failed} (its tokenizer's files are missing, and so it knows no word); save the tokenizer there too."
         )
     return model, tokenizer, report["missing_keys"]
 

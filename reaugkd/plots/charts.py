@@ -330,11 +330,9 @@ def add_points(
         hover: dict[str, Any] = {"hoverinfo": "name"}
         if texts is not None:
             hover = {"text": texts[at], "hovertemplate": "%{text}<extra>%{fullData.name}</extra>"}
-        marker = {"size": 6, "color": colour, "opacity": 0.75}
+        looks = {"mode": "markers", "marker": {"size": 6, "color": colour, "opacity": 0.75}}
         group = {"name": escaped(name), "legendgroup": escaped(name), "showlegend": column == 1}
-        figure.add_scatter(
-            x=points[at, 0], y=points[at, 1], mode="markers", marker=marker, **group, **hover, row=1, col=column
-        )
+        figure.add_scatter(x=points[at, 0], y=points[at, 1], **looks, **group, **hover, row=1, col=column)
 
 
 def shortened(text: str) -> str:

@@ -10,17 +10,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from reaugkd.measures.calibration import FEWEST_ANSWERED, Threshold
-from reaugkd.plots.charts import (
-    OTHER_COLOUR,
-    PALETTE,
-    TEXT_COLOUR,
-    VOICE_COLOURS,
-    add_points,
-    class_colours,
-    escaped,
-    lines_figure,
-    styled,
-)
+from reaugkd.plots import charts
+from reaugkd.plots.charts import OTHER_COLOUR, PALETTE, TEXT_COLOUR, VOICE_COLOURS
 
 if TYPE_CHECKING:  # a page that draws does not wait for torch
     from reaugkd.model.explanation import Explanation
@@ -50,16 +41,15 @@ def contributions_figure(explanation: "Explanation") -> go.Figure:
     beside = {"text": shown, "textposition": "outside", "cliponaxis": False}
     hover = "%{y}: %{x:+.3f}<extra></extra>"
     of_parts = [VOICE_COLOURS.get(voice, VOICE_COLOURS["answer"]) for voice in parts]
-    bars = go.Bar(x=values, y=names, orientation="h", marker_color=of_parts, hovertemplate=hover, **beside)
-    figure = go.Figure(bars)
+    figure = go.Figure(go.Bar(x=values, y=names, orientation="h", marker_color=of_parts, hovertemplate=hover, **beside))
     unit = "difference of probability" if explanation.pool.kind == "linear" else "log-odds"
-    pair = f"“{escaped(explanation.label)}” against “{escaped(explanation.runner_up)}”"
+    pair = f"“{charts.escaped(explanation.label)}” against “{charts.escaped(explanation.runner_up)}”"
     figure.update_layout(height=160 + 36 * len(names))
     low, high = min(0.0, *values), max(0.0, *values)
     margin = 0.1 * (high - low) or 1.0  # room for the numbers beside the longest bars
     figure.update_xaxes(title=unit, range=[low - margin, high + margin])
     figure.update_yaxes(title="part", ticksuffix="  ")
-    return styled(figure, f"{pair}: {explanation.lead:+.2f}")
+    return charts.styled(figure, f"{pair}: {explanation.lead:+.2f}")
 
 
 def coverage_figure(tables: Mapping[str, pd.DataFrame], threshold: Threshold | None = None) -> go.Figure:
@@ -81,20 +71,20 @@ def coverage_figure(tables: Mapping[str, pd.DataFrame], threshold: Threshold | N
     drawn = {escaped(name): table[table["rows"] >= min(FEWEST_ANSWERED, len(table))] for name, table in tables.items()}
     lines = {name: ((100 * one["share"]).tolist(), (100 * one["accuracy"]).tolist()) for name, one in drawn.items()}
     title = "The fewer are answered, the more of them should be right"
-    figure = lines_figure(lines, "answered, percent of the rows", "right of these, percent", title)
+    figure = charts.lines_figure(lines, "answered, percent of the rows", "right of these, percent", title)
     figure.update_traces(mode="lines", hovertemplate="%{x:.0f} % answered: %{y:.1f} % right")
     least = 0.0 if threshold is None else threshold.least
-    for (name, table), colour in zip(tables.items() if threshold else (), PALETTE, strict=False):
+    for name, table, colour in zip(drawn if threshold else (), tables.values(), PALETTE, strict=False):
         reached = table[table["least"] >= least].tail(1)
-        title = f"At the threshold none of the {escaped(name)} are answered"
+        title = f"At the threshold none of the {name} are answered"
         for x, y in (100 * reached[["share", "accuracy"]]).to_numpy().tolist():
             mark = {"color": colour, "size": 12, "symbol": "diamond", "line": {"color": TEXT_COLOUR, "width": 1}}
-            figure.add_scatter(x=[x], y=[y], mode="markers", marker=mark, showlegend=False, hovertext=escaped(name))
-            title = f"At the threshold {x:.0f} % of the {escaped(name)}<br>are answered, {y:.1f} % of these right"
+            figure.add_scatter(x=[x], y=[y], mode="markers", marker=mark, showlegend=False, hovertext=name)
+            title = f"At the threshold {x:.0f} % of the {name}<br>are answered, {y:.1f} % of these right"
     lowest = min((min(y) for _, y in lines.values() if y), default=0.0)
     figure.update_xaxes(range=[0, 102])
     figure.update_yaxes(range=[max(0.0, lowest - 5), 102])
-    return styled(figure, title)
+    return charts.styled(figure, title)
 
 
 def training_figure(
@@ -121,12 +111,11 @@ def training_figure(
         for stage, points in lines.items():
             x, y = zip(*points, strict=True) if points else ((), ())
             of_stage = {"name": stage, "legendgroup": stage, "line_color": colours[stage], "mode": mode}
-            is_first = column == 1 or stage not in losses
-            figure.add_scatter(x=x, y=y, showlegend=is_first, **of_stage, row=1, col=column)
+            figure.add_scatter(x=x, y=y, showlegend=column == 1 or stage not in losses, **of_stage, row=1, col=column)
     figure.update_xaxes(rangemode="tozero")
     figure.update_yaxes(title="training loss", type="log", col=1)
     figure.update_layout(height=340, xaxis_title="step", xaxis2_title="epoch", yaxis2_tickformat=".0%")
-    return styled(figure, "How each stage learns")
+    return charts.styled(figure, "How each stage learns")
 
 
 def epochs_figure(epochs: "TrainingEpochs", *, playable: bool = True) -> go.Figure:
@@ -145,11 +134,11 @@ def epochs_figure(epochs: "TrainingEpochs", *, playable: bool = True) -> go.Figu
         Two panels on the same axes, coloured by gold label; the title tells the mean distance from x to z.
     """
     last = len(epochs) - 1
-    colours = class_colours(pd.Series(epochs.labels).value_counts().index.tolist())
+    colours = charts.class_colours(pd.Series(epochs.labels).value_counts().index.tolist())
     titles = ["Teacher's embeddings z", f"Student's embeddings x, {_after(last)}"]
     figure = make_subplots(rows=1, cols=2, subplot_titles=titles, shared_yaxes=True, horizontal_spacing=0.03)
     for column, points in enumerate((epochs.teacher_points, epochs.student_points[last]), start=1):
-        add_points(figure, column, points, epochs.labels, colours)
+        charts.add_points(figure, column, points, epochs.labels, colours)
     figure.update_traces(showlegend=False, selector={"marker.color": OTHER_COLOUR})
     if playable:
         _add_playing(figure, epochs, list(colours))
@@ -163,7 +152,7 @@ def epochs_figure(epochs: "TrainingEpochs", *, playable: bool = True) -> go.Figu
     away = np.linalg.norm(epochs.student_points - epochs.teacher_points, axis=2).mean(axis=1)
     before = f", {away[0]:.2f} before" if last else ""
     seen = f"(two axes, {epochs.explained:.0%} of variance)"
-    return styled(figure, f"Mean distance of x to z: {away[last]:.2f} {_after(last)}{before} {seen}")
+    return charts.styled(figure, f"Mean distance of x to z: {away[last]:.2f} {_after(last)}{before} {seen}")
 
 
 def _after(epoch: int) -> str:

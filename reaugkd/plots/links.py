@@ -185,8 +185,7 @@ def app_link(state: PageState, address: str = "http://127.0.0.1:7860/") -> str:
     >>> app_link(PageState(text="Great, it broke on day two.", k=4))
     'http://127.0.0.1:7860/?text=Great,+it+broke+on+day+two.&k=4'
     """
-    usual = PageState()
-    given = {name: getattr(state, name) for name in FIELDS if getattr(state, name) != getattr(usual, name)}
+    given = {name: getattr(state, name) for name in FIELDS if getattr(state, name) != getattr(PageState, name)}
     found = {name: _ranges(value) if name == "selected" else value for name, value in given.items()} | {**state.of_view}
     return f"{address}?{urlencode(found, safe=',', errors='replace')}" if found else address
 

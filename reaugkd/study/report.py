@@ -261,9 +261,8 @@ def comparison_figure(comparisons: pd.DataFrame) -> go.Figure:
         f"<br><sub>in points: mean and 95 % interval over {_counted(comparisons)} and the test rows</sub>"
     )
     tasks, lines = shown["task"].nunique(), -(-shown["panel"].nunique() // PANELS_A_ROW)
-    colours = {False: PALETTE[0], True: PALETTE[4]}
     options = {"text": "text", "facet_col_wrap": PANELS_A_ROW, "facet_row_spacing": 0.25 / lines}
-    options |= {"color": "is_average", "color_discrete_map": colours}
+    options |= {"color": "is_average", "color_discrete_map": {False: PALETTE[0], True: PALETTE[4]}}
     figure = _panels(shown, title, lines * (2 * tasks + 3), x="mean", y="task", **options)
     ends = np.append(comparisons[["mean", "low", "high"]].to_numpy(), 0)  # one range, so that panels compare
     room = 0.12 * np.ptp(ends)

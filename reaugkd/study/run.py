@@ -220,8 +220,7 @@ def _project(outputs: TeacherOutputs, task: Task, recipe: Recipe, path: Path) ->
 def _encode_layers(task: Task, name: str, path: Path) -> None:
     if not path.is_file():
         encoder = TextClassifier.from_pretrained(find_weights(name), 1)
-        layers = {split: encoder.encode_layers(task.texts(split)).astype(np.float16) for split in task.splits}
-        _save(path, **layers)
+        _save(path, **{split: encoder.encode_layers(task.texts(split)).astype(np.float16) for split in task.splits})
 
 
 def _train_student(task: Task, memory: Memory | None, recipe: Recipe, path: Path, digest: str) -> float:

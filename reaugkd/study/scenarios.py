@@ -125,8 +125,7 @@ class Keyed:
 
     def grown(self, rows: Memory, encoded: EncodedTexts) -> "Keyed":
         """Return the memory with further rows, each keyed as a query is."""
-        old = self.memory
-        keys = {name: np.concatenate([key, encoded.queries[name]]) for name, key in old.keys.items()}
+        keys = {name: np.concatenate([key, encoded.queries[name]]) for name, key in self.memory.keys.items()}
         return replace(self, memory=rows.with_keys(keys))
 
 

@@ -196,15 +196,14 @@ def _with_unlabelled_file(
     return task
 
 
-def _ordered_names(train: pd.DataFrame, positive_label: str) -> list[str]:
+def _ordered_names(train: pd.DataFrame, wanted: str) -> list[str]:
     """Put the positive class second, where the metrics of two classes look for it."""
     names = sorted(set(train["label"].dropna()))
-    if len(names) != 2 or positive_label not in names:
+    if len(names) != 2 or wanted not in names:
         raise ReAugKDError(
-            f"The positive label {quoted(positive_label)} must be one of two classes; "
-            f"the train rows have {listed(names)}."
+            f"The positive label {quoted(wanted)} must be one of two classes; the train rows have {listed(names)}."
         )
-    return sorted(names, key=positive_label.__eq__)
+    return sorted(names, key=wanted.__eq__)
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
@@ -227,11 +226,11 @@ def read_table(path: str | Path) -> pd.DataFrame:
         If the file is missing, of another kind, empty, or cannot be parsed.
     """
     path = find_file(path)
-    if path.suffix.lower() not in _READERS:
+    if (kind := path.suffix.lower()) not in _READERS:
         raise ReAugKDError(f"{path.name!r} is not a table that can be read; give one of {', '.join(_READERS)}.")
     try:
         with explain_disk_errors(path):
-            table = with_index_as_columns(_READERS[path.suffix.lower()](path))
+            table = with_index_as_columns(_READERS[kind](path))
         if table.columns.empty:
             raise ValueError("it has no rows")
         return table

@@ -103,8 +103,7 @@ class Task:
 
     def held_out_table(self) -> pd.DataFrame:
         """Return the validation rows and then the test rows, as :meth:`table` does, with their ``split``."""
-        tables = [self.table(split).assign(split=split) for split in ("validation", "test")]
-        return pd.concat(tables, ignore_index=True)
+        return pd.concat([self.table(split).assign(split=split) for split in ("validation", "test")], ignore_index=True)
 
     def labels(self, split: str) -> NDArray[np.int64]:
         """Return the gold labels of a split, shape (N,), as indices into ``label_names``."""
@@ -174,10 +173,9 @@ def make_task(
         raise ReAugKDError(f"Every train row has the label {quoted(found[0])}; take rows of at least two classes.")
     names = _sorted_names(found) if label_names is None else _checked_names(label_names)
     for split, table in tables.items():
-        if unknown := sorted(set(table["label"]) - (set(found) & set(names))):
+        if strange := min(set(table["label"]) - (set(found) & set(names)), default=""):
             raise ReAugKDError(
-                f"The label {quoted(unknown[0])} is in {split} but never in train; correct it or add train "
-                "rows with it."
+                f"The label {quoted(strange)} is in {split} but never in train; correct it or add train rows with it."
             )
     if metric == "accuracy_and_f1" and len(names) != 2:
         raise ReAugKDError(f"The metric {metric} is for two classes, this task has {len(names)}; use macro_f1.")
@@ -222,8 +220,7 @@ def with_unlabelled(task: Task, table: pd.DataFrame) -> tuple[Task, int]:
     """
     check_task(task)
     columns = ["text", "text_pair"] if task.is_pair else ["text"]
-    ignored = ["label"] if task.is_pair else ["label", "text_pair"]
-    table = _checked(table, UNLABELLED, columns, ignored)
+    table = _checked(table, UNLABELLED, columns, ["label"] if task.is_pair else ["label", "text_pair"])
     texts = texts_of(table, task.is_pair)
     known = {text for split in SPLITS for text in task.texts(split)}
     is_new = np.asarray([text not in known for text in texts], dtype=bool)

@@ -450,7 +450,7 @@ FULL_DISK = {
 @pytest.mark.parametrize("error", FULL_DISK.values(), ids=FULL_DISK)
 @pytest.mark.parametrize(
     ("owner", "writer"),
-    [(TextClassifier, "save"), (pq, "write_table"), (model_folder, "save_file"), (model_folder, "write_sealed")],
+    [(TextClassifier, "save"), (pq, "write_table"), (model_folder, "save_file"), (files, "write_sealed")],
     ids=["weights", "tables", "head", "json"],
 )
 def test_a_full_disk_is_one_sentence_and_the_old_model_stays(copy, toy_model, monkeypatch, owner, writer, error):
