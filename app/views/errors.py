@@ -76,9 +76,9 @@ class ErrorsView(RowsView):
             self.effect = gr.Dropdown(EFFECTS, label="Effect", elem_id="effect", **slim)
             self.column = gr.Dropdown([ANY], label="Column", elem_id="errors-column", **slim)
             # What it held before the column was changed is no error.
-            self.value = gr.Dropdown([ANY], label="Value", elem_id="errors-value", allow_custom_value=True, **narrow)
-            self.confidence = gr.Dropdown([*CONFIDENCES], label="Confidence", elem_id="errors-confidence", **narrow)
-            self.holds = gr.Textbox("", label="Text holds", max_lines=1, elem_id="errors-holds", **narrow)
+            self.value = gr.Dropdown([ANY], label="Its value", elem_id="errors-value", allow_custom_value=True, **slim)
+            self.confidence = gr.Dropdown([*CONFIDENCES], label="Confidence", elem_id="errors-confidence", **slim)
+            self.holds = gr.Textbox("", label="Text holds", max_lines=1, elem_id="errors-holds", **slim)
         with gr.Row(elem_id="errors-shown"):
             bare: dict[str, Any] = {"show_label": False, "container": False, "scale": 0, "min_width": 230}
             self.split = gr.Radio(SPLITS, value="test", label="Rows", elem_id="errors-split", **bare)

@@ -101,7 +101,7 @@ def as_patch(given: Sequence[Mapping[str, Any]], source: str = "") -> Patch:
         if not isinstance(edit, Mapping):
             raise ReAugKDError(f"Edit {place}{source} is {quoted(edit)}; an edit is made of {', '.join(names)}.")
         if wrong := [name for name in edit if name not in names]:
-            raise ReAugKDError(f"Edit {number}{source} has a {quoted(wrong[0])}; it may have {', '.join(names)}.")
+            raise ReAugKDError(f"Edit {place}{source} has a {quoted(wrong[0])}; an edit is made of {', '.join(names)}.")
         try:
             patch.append(Edit(**{"edit": "", "id": "", **edit}))
         except ReAugKDError as error:

@@ -94,8 +94,8 @@ def taught_rows(memory: Memory) -> NDArray[np.bool_]:
     """Return which rows have a z by the teacher; that of an added row is not known."""
     rows = memory.rows
     taught = (rows[EDITED] != ADDED).to_numpy() if EDITED in rows.columns else np.ones(len(rows), dtype=bool)
-    if taught.sum() < FEWEST_TAUGHT:
-        raise ReAugKDError(f"Fewer than {FEWEST_TAUGHT} memories are the teacher's, too few to fit a key; keep more.")
+    if taught.sum() < FEWEST:
+        raise ReAugKDError(f"Fewer than {FEWEST} memories are the teacher's, too few to fit a key; keep more.")
     return taught
 
 

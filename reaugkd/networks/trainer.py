@@ -17,18 +17,9 @@ import torch
 from accelerate import PartialState
 from torch import Tensor, nn
 from torch.utils.data import Sampler
-from transformers import (
-    PreTrainedTokenizerBase,
-    PrinterCallback,
-    ProgressCallback,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-    default_data_collator,
-    set_seed,
-)
+from transformers import PreTrainedTokenizerBase, Trainer, TrainerCallback, default_data_collator, set_seed
+from transformers.trainer_callback import PrinterCallback, ProgressCallback, TrainerControl, TrainerState
+from transformers.training_args import TrainingArguments
 
 from reaugkd.errors import ReAugKDError
 from reaugkd.files import alone, explain_disk_errors, make_folder, remove_at_once, sync, whole_file

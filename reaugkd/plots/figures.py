@@ -68,8 +68,8 @@ def coverage_figure(tables: Mapping[str, pd.DataFrame], threshold: Threshold | N
     Figure
         A line for each table.
     """
-    drawn = {escaped(name): table[table["rows"] >= min(FEWEST_ANSWERED, len(table))] for name, table in tables.items()}
-    lines = {name: ((100 * one["share"]).tolist(), (100 * one["accuracy"]).tolist()) for name, one in drawn.items()}
+    drawn = {charts.escaped(name): of[of["rows"] >= min(FEWEST_ANSWERED, len(of))] for name, of in tables.items()}
+    lines = {name: ((100 * of["share"]).tolist(), (100 * of["accuracy"]).tolist()) for name, of in drawn.items()}
     title = "The fewer are answered, the more of them should be right"
     figure = charts.lines_figure(lines, "answered, percent of the rows", "right of these, percent", title)
     figure.update_traces(mode="lines", hovertemplate="%{x:.0f} % answered: %{y:.1f} % right")

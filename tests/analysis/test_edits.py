@@ -250,7 +250,7 @@ def test_a_memory_is_not_emptied(without_teacher):
         ("{", "Line 2 of .* is no JSON object"),
         (
             '{"edit": "add", "id": "a", "colour": "red"}',
-            "Edit 2 of .* has a 'colour'; it may have edit, id, label",
+            "Edit 2 of .* has a 'colour'; an edit is made of edit, id, label",
         ),
         ('{"id": "a"}', "Edit 2 of .*: An edit is called ''; it must be one of add, relabel, remove"),
         ('{"edit": "swap", "id": "a"}', "must be one of add, relabel, remove"),

@@ -137,7 +137,7 @@ def test_edits_are_tried_out_and_nothing_is_saved(client, toy_model, answered):
     assert len(found["rows"]) == changed.sum()
     (memory,) = client.predict("most used", row["text"], 1, api_name="/search_memory")
     assert memory["text"] == row["text"]
-    with pytest.raises(AppError, match="Edit 1 has a 'name'; it may have edit, id, label, text, text_pair"):
+    with pytest.raises(AppError, match="Edit 1 has a 'name'; an edit is made of edit, id, label, text, text_pair"):
         client.predict([{"edit": "remove", "name": "x"}], api_name="/try_edits")
     with pytest.raises(AppError, match="is nothing to show; choose one of label looks wrong"):
         client.predict("best", api_name="/search_memory")
