@@ -24,7 +24,8 @@ def test_ways_are_timed_in_turn_and_compared_round_by_round():
         return answer
 
     times = in_turn({"slow": way("slow", 3.0), "fast": way("fast", 1.0)}, [1, 10], clock=lambda: now[0])
-    assert order == [("slow", 1), ("fast", 1), ("slow", 10), ("fast", 10)]
+    asked = [("slow", 1), ("fast", 1), ("slow", 10), ("fast", 10)]
+    assert order == [one for one in asked for _ in range(2)]  # the second time counts
     np.testing.assert_allclose(times["slow"], [3, 30])
     assert ratio(times, "slow", "fast", 2.5) == {
         "faster": "fast",

@@ -95,7 +95,7 @@ def taught_rows(memory: Memory) -> NDArray[np.bool_]:
     rows = memory.rows
     taught = (rows[EDITED] != ADDED).to_numpy() if EDITED in rows.columns else np.ones(len(rows), dtype=bool)
     if taught.sum() < FEWEST:
-        raise ReAugKDError(f"Fewer than {FEWEST} memories are the teacher's, too few to fit a key; keep more.")
+        raise ReAugKDError(f"Fewer than {FEWEST} memories are the teacher's own, too few to fit a key to; keep more.")
     return taught
 
 

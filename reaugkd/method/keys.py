@@ -104,7 +104,7 @@ class AlignedKey:
         """Return x, or z, on the axes, (N, w) of length 1; the texts are not read."""
         del texts, tokens
         # By torch: the threads of NumPy's product would spin on, and keep the searches and the next encoder waiting.
-        embeddings = torch.from_numpy(np.asarray(student_embeddings, dtype=np.float32))
+        embeddings = torch.from_numpy(np.ascontiguousarray(student_embeddings, dtype=np.float32))
         return normalize((embeddings @ torch.from_numpy(self.axes)).numpy())
 
     def save(self, folder: str | Path) -> None:

@@ -236,7 +236,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
         return table
     except (ValueError, OSError) as error:  # pandas' and pyarrow's parsers raise subclasses of these
         why = in_short(reason(error).rpartition("C error: ")[2])
-        raise ReAugKDError(f"{path.name!r} is no valid {path.suffix[1:].upper()} file ({why}); correct it.") from error
+        raise ReAugKDError(f"{path.name!r} is not a valid {kind[1:].upper()} file ({why}); correct it.") from error
 
 
 def named_texts(path: str | Path, columns: dict[str, str]) -> pd.DataFrame:

@@ -141,7 +141,7 @@ def test_texts_are_text_and_a_bad_file_is_a_sentence_without_a_path(view, file, 
     assert "a &lt;b&gt;ripe&lt;/b&gt; plum" in drawn[view.text]
     (tmp_path / "bad.csv").write_text('a,b\n1,2,3\n"', encoding="utf-8")
     refused = view._open("toy", {}, str(tmp_path / "bad.csv"))
-    assert "&#x27;bad.csv&#x27; is no valid CSV file" in refused[view.message].value
+    assert "&#x27;bad.csv&#x27; is not a valid CSV file" in refused[view.message].value
     assert str(tmp_path) not in refused[view.message].value
 
 

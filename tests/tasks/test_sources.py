@@ -205,7 +205,7 @@ def test_a_damaged_file_is_said_in_one_sentence(tmp_path, name, content):
     path = tmp_path / name
     path.write_bytes(content)
     kind = path.suffix[1:].upper()
-    with pytest.raises(ReAugKDError, match=rf"'{name}' is no valid {kind} file \(.+\); correct it") as raised:
+    with pytest.raises(ReAugKDError, match=rf"'{name}' is not a valid {kind} file \(.+\); correct it") as raised:
         read_table(path)
     assert "\n" not in str(raised.value)
 
@@ -234,7 +234,7 @@ def test_bytes_are_read_as_utf_8_or_refused(tmp_path):
     [
         ('{"text": "one", "label": 1}\n{"text": "tw', "Line 2 of .* is no JSON object; write one whole object"),
         ('[{"text": "one", "label": 1}]', "Line 1 of .* is no JSON object; write one whole object"),
-        ("", "'rows.jsonl' is no valid JSONL file .it has no rows.; correct it"),
+        ("", "'rows.jsonl' is not a valid JSONL file .it has no rows.; correct it"),
     ],
 )
 def test_a_jsonl_that_is_none_is_said(tmp_path, content, sentence):
@@ -572,7 +572,7 @@ def test_a_task_that_is_built_in_takes_unlabelled_texts_too(tmp_path):
     [("rows.csv", "text,label,text\na,b,c\n"), ("rows.tsv", "text\tlabel\ttext\na\tb\tc\n")],
 )
 def test_a_column_that_stands_twice_is_named_and_not_called_otherwise(tmp_path, name, content):
-    with pytest.raises(ReAugKDError, match="is no valid (CSV|TSV) file .two columns are called 'text'.; correct it"):
+    with pytest.raises(ReAugKDError, match="is not a valid (CSV|TSV) file .two columns are called 'text'.; correct it"):
         read_table(write(tmp_path / name, content))
     assert read_table(write(tmp_path / "empty.csv", "text,label,,\na,b,,\n")).shape == (
         1,
