@@ -267,7 +267,7 @@ def test_a_place_that_is_not_there_yet_is_a_path(tmp_path, monkeypatch):
 
 def test_a_folder_that_cannot_be_is_told(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(ReAugKDError, match=r"The folder '.*new' cannot be made \(Not a directory\); name another"):
+    with pytest.raises(ReAugKDError, match=r"The folder '.*new' cannot be made \(Not a directory\); name another\.$"):
         make_folder(tmp_path / "file" / "new")
 
 

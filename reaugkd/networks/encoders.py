@@ -511,7 +511,7 @@ def load_pretrained(
             )
             tokenizer = AutoTokenizer.from_pretrained(folder, **options)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ReAugKDError(f"{str(folder)!r} cannot be loaded as {called} ({reason(error)}); name another.") from error
+        raise ReAugKDError(f"{failed} ({reason(error)}); name another model.") from error
     if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):  # transformers made it without any file
         raise ReAugKDError(
             f"{failed} (its tokenizer's files are missing, and so it knows no word); save the tokenizer there too."

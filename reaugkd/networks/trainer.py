@@ -249,7 +249,7 @@ class BatchesOfLikeLength(Sampler[int]):
 
 
 class _WatchfulTrainer(Trainer):
-    """Stop at the first loss that is no number: nothing that is learnt after it is worth keeping."""
+    """The Trainer with our batches and, on a CPU, our dropout; it stops at the first loss that is no number."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int] | None:
         rows: Any = self.train_dataset

@@ -176,7 +176,8 @@ def test_a_class_that_the_memory_alone_knows_is_still_named(gadget_model):
     answers = gadget_model.answer(gadget_model.encode_rows(gadget_model.held_out(["validation"])))
     for method in METHODS:
         memory = condense_memory(gadget_model.memory, 4, method, answers, 3)
-        assert (memory.rows["label"] == "gadget").sum() >= 1
+        least = 1 if method == "used" else 2  # it leaves out what no answer uses
+        assert (memory.rows["label"] == "gadget").sum() >= least
         small = replace(gadget_model, memory=memory)
         assert small.predict(["the shiny gadget hums"])[0] == "gadget"
     small = condense(gadget_model, 0.5, method="prototypes").model
